@@ -1,0 +1,145 @@
+"""The market data engine: what the market looks like now, and whether the record of it can be trusted."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tickdeck.application.bus import EventBus
+from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.domain.book import Gap, OrderBook, Resynced
+from tickdeck.domain.candles import CandleBuilder
+from tickdeck.domain.events import (
+    BookResynced,
+    CandleEvent,
+    GapDetected,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    TickEvent,
+    TradeEvent,
+)
+from tickdeck.domain.values import Level, Price
+
+__all__ = ["Market", "MarketDataEngine"]
+
+
+class Market:
+    """One symbol as we see it. Read-only for everyone but the engine.
+
+    ``last_price`` of the last trade or candle (quote), ``tick`` the newest best bid and ask as reported, ``book`` the local
+    order book (look at ``book.usable`` first).
+    """
+
+    __slots__ = ("book", "candles", "last_price", "next_trade_id", "symbol", "tick")
+
+    def __init__(self, symbol: str, candle_interval: int | None) -> None:
+        self.symbol = symbol
+        self.last_price: Price | None = None
+        self.tick: TickEvent | None = None
+        self.book = OrderBook(symbol)
+        self.next_trade_id: int | None = None
+        self.candles = CandleBuilder(symbol, candle_interval) if candle_interval else None
+
+    @property
+    def price(self) -> Price | None:
+        """The price to value and to judge by: the last trade's, else the middle of the best bid and ask, else ``None``."""
+        if self.last_price is not None:
+            return self.last_price
+        bid, ask = self.best_bid, self.best_ask
+        return (bid[0] + ask[0]) / 2 if bid and ask else None
+
+    @property
+    def best_bid(self) -> Level | None:
+        """(price, quantity) from the newest tick, else from a usable book."""
+        if self.tick is not None:
+            return self.tick.bid_price, self.tick.bid_quantity
+        return self.book.best_bid() if self.book.usable else None
+
+    @property
+    def best_ask(self) -> Level | None:
+        if self.tick is not None:
+            return self.tick.ask_price, self.tick.ask_quantity
+        return self.book.best_ask() if self.book.usable else None
+
+
+class MarketDataEngine:
+    """Keeps a ``Market`` for each symbol; checks the sequence of book updates and trades; makes candles from trades.
+
+    ``candle_interval`` in ns, ``None`` for no candles.
+    """
+
+    component = "market_data"
+    hears = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
+    publishes = (GapDetected, BookResynced, CandleEvent)
+
+    def __init__(self, bus: EventBus, candle_interval: int | None = None) -> None:
+        self._bus = bus
+        self._candle_interval = candle_interval
+        self.markets: dict[str, Market] = {}
+        for event_type, handler in (
+            (TradeEvent, self.on_trade),
+            (TickEvent, self.on_tick),
+            (OrderBookEvent, self.on_book),
+            (OrderBookDeltaEvent, self.on_delta),
+            (CandleEvent, self.on_candle),
+        ):
+            bus.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)
+
+    def market(self, symbol: str) -> Market:
+        """The market of a symbol, empty where nothing was heard of it yet."""
+        market = self.markets.get(symbol)
+        if market is None:
+            market = self.markets[symbol] = Market(symbol, self._candle_interval)
+        return market
+
+    def prices(self) -> dict[str, Decimal]:
+        """The price of every symbol that has one."""
+        return {symbol: price for symbol, market in self.markets.items() if (price := market.price) is not None}
+
+    def on_trade(self, trade: TradeEvent) -> None:
+        market = self.markets.get(trade.symbol)
+        if market is None:
+            market = self.market(trade.symbol)
+        if trade.trade_id == market.next_trade_id:
+            market.next_trade_id += 1
+        else:
+            self._check_trade_id(market, trade)
+        market.last_price = trade.price
+        if market.candles is not None:
+            candle = market.candles.on_trade(trade)
+            if candle is not None:
+                self._bus.publish(candle)
+
+    def _check_trade_id(self, market: Market, trade: TradeEvent) -> None:
+        """The id is not the next one: the first we see, one that does not count (text, or 0), an old one, or a hole."""
+        trade_id, expected = trade.trade_id, market.next_trade_id
+        if not isinstance(trade_id, int) or not trade_id:
+            market.next_trade_id = None
+            return
+        if expected is not None and trade_id < expected:
+            return
+        market.next_trade_id = trade_id + 1
+        if expected is not None:
+            self._bus.publish(GapDetected(symbol=trade.symbol, what="trades", expected=expected, received=trade_id))
+
+    def on_tick(self, tick: TickEvent) -> None:
+        market = self.markets.get(tick.symbol)
+        if market is None:
+            market = self.market(tick.symbol)
+        market.tick = tick
+
+    def on_book(self, book: OrderBookEvent) -> None:
+        self._tell(book.symbol, self.market(book.symbol).book.apply_snapshot(book))
+
+    def on_delta(self, delta: OrderBookDeltaEvent) -> None:
+        self._tell(delta.symbol, self.market(delta.symbol).book.apply_delta(delta))
+
+    def _tell(self, symbol: str, outcome: Gap | Resynced | None) -> None:
+        if isinstance(outcome, Gap):
+            self._bus.publish(
+                GapDetected(symbol=symbol, what="book", expected=outcome.expected, received=outcome.received)
+            )
+        elif isinstance(outcome, Resynced):
+            self._bus.publish(BookResynced(symbol=symbol, last_update_id=outcome.last_update_id))
+
+    def on_candle(self, candle: CandleEvent) -> None:
+        self.market(candle.symbol).last_price = candle.close

@@ -1,0 +1,70 @@
+"""The portfolio engine: books fills, and says what we hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from tickdeck.application.bus import EventBus
+from tickdeck.application.engines.market_data import MarketDataEngine
+from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.application.strategy import PositionView
+from tickdeck.domain.account import Account
+from tickdeck.domain.events import (
+    BalanceEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    PositionClosedEvent,
+    PositionOpenedEvent,
+    PositionUpdatedEvent,
+    VenueBalanceReported,
+)
+from tickdeck.domain.instrument import Instrument
+from tickdeck.domain.values import Money
+
+__all__ = ["PortfolioEngine"]
+
+
+class PortfolioEngine:
+    """One account: cash, positions, PnL, fees, equity; exact decimals, in the account's quote currency."""
+
+    component = "portfolio"
+    hears = (VenueBalanceReported, OrderPartiallyFilledEvent, OrderFilledEvent)
+    publishes = (PositionOpenedEvent, PositionUpdatedEvent, PositionClosedEvent, BalanceEvent)
+
+    def __init__(
+        self, bus: EventBus, account: Account, market_data: MarketDataEngine, instrument: Callable[[str], Instrument]
+    ) -> None:
+        self._bus = bus
+        self._market_data = market_data
+        self._instrument = instrument
+        self.account = account
+        for event_type in (OrderPartiallyFilledEvent, OrderFilledEvent):
+            bus.subscribe(event_type, self.on_fill, priority=PRIORITY[self.component], component=self.component)
+        bus.subscribe(
+            VenueBalanceReported, self.on_balance, priority=PRIORITY[self.component], component=self.component
+        )
+
+    @property
+    def account_id(self) -> str:
+        return self.account.account_id
+
+    def on_fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
+        self._bus.publish_all(self.account.apply_fill(fill, self._instrument(fill.symbol)))
+
+    def on_balance(self, report: VenueBalanceReported) -> None:
+        self._bus.publish_all(self.account.set_balance(report))
+
+    def equity(self) -> Money:
+        """Cash and positions at the market's prices, in quote."""
+        return self.account.equity(self._market_data.prices())
+
+    def unrealized_pnl(self) -> Money:
+        return self.account.unrealized_pnl(self._market_data.prices())
+
+    def view(self, symbol: str) -> PositionView:
+        """The position in ``symbol`` at the market's price."""
+        position = self.account.position(symbol)
+        price = self._market_data.market(symbol).price
+        unrealized = position.unrealized_pnl(price) if price is not None else Decimal(0)
+        return PositionView(symbol, position.quantity, position.average_price, position.realized_pnl, unrealized)

@@ -1,0 +1,139 @@
+"""The risk engine: every intent of every decision passes here, or does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from tickdeck.application.bus import EventBus
+from tickdeck.application.engines.execution import ExecutionEngine
+from tickdeck.application.engines.market_data import MarketDataEngine
+from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.domain.events import (
+    ActionIntent,
+    CommandReceived,
+    PositionEvent,
+    RiskApprovedEvent,
+    RiskLimitBreachedEvent,
+    RunStopped,
+    StrategyDecisionEvent,
+    TradingHalted,
+)
+from tickdeck.domain.instrument import Instrument
+from tickdeck.domain.risk_limits import Breach, DailyLoss, OrderRate, RiskLimits, check_order
+
+__all__ = ["RiskEngine"]
+
+
+class RiskEngine:
+    """Puts each intent on the instrument's grid, judges it by the limits, and lets it pass or refuses it in words.
+
+    Cancels always pass. At the daily loss limit trading halts; while it is halted, and after the run's end, no order passes.
+    """
+
+    component = "risk"
+    hears = (StrategyDecisionEvent, PositionEvent, TradingHalted, CommandReceived, RunStopped)
+    publishes = (RiskApprovedEvent, RiskLimitBreachedEvent, TradingHalted)
+
+    def __init__(
+        self,
+        bus: EventBus,
+        limits: RiskLimits,
+        *,
+        clock: Callable[[], int],
+        market_data: MarketDataEngine,
+        portfolio: PortfolioEngine,
+        execution: ExecutionEngine,
+        instrument: Callable[[str], Instrument],
+    ) -> None:
+        self._bus = bus
+        self._limits = limits
+        self._clock = clock
+        self._market_data = market_data
+        self._portfolio = portfolio
+        self._execution = execution
+        self._instrument = instrument
+        self._rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
+        self._daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
+        self._closed_because = ""
+        for event_type, handler in (
+            (StrategyDecisionEvent, self.on_decision),
+            (PositionEvent, self.on_position),
+            (TradingHalted, self.on_halted),
+            (CommandReceived, self.on_command),
+            (RunStopped, self.on_stopped),
+        ):
+            bus.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)
+
+    def on_decision(self, decision: StrategyDecisionEvent) -> None:
+        self._watch_daily_loss()
+        for intent in decision.intents:
+            if intent.action == "order":
+                intent = self._on_grid(intent)
+                breach = self._judge(intent)
+            else:
+                breach = None
+            if breach is None:
+                self._bus.publish(
+                    RiskApprovedEvent(strategy_id=decision.strategy_id, account_id=decision.account_id, intent=intent)
+                )
+            else:
+                self._bus.publish(
+                    RiskLimitBreachedEvent(
+                        strategy_id=decision.strategy_id,
+                        account_id=decision.account_id,
+                        limit=breach.limit,
+                        detail=breach.detail,
+                        intent=intent,
+                    )
+                )
+
+    def _on_grid(self, intent: ActionIntent) -> ActionIntent:
+        instrument = self._instrument(intent.symbol)
+        quantity = instrument.quantise_quantity(intent.quantity)
+        limit = instrument.quantise_price(intent.limit) if intent.limit is not None else None
+        return msgspec.structs.replace(intent, quantity=quantity, limit=limit)
+
+    def _judge(self, intent: ActionIntent) -> Breach | None:
+        assert intent.side is not None  # the event's own check
+        if self._closed_because:
+            return Breach("trading_halted", self._closed_because)
+        breach = check_order(
+            self._limits,
+            self._instrument(intent.symbol),
+            side=intent.side,
+            quantity=intent.quantity,
+            limit=intent.limit,
+            reference=self._market_data.market(intent.symbol).price,
+            position=self._portfolio.account.position(intent.symbol).quantity,
+            working=self._execution.working(intent.symbol, intent.side),
+        )
+        if breach is None and self._rate is not None:
+            breach = self._rate.take(self._clock())
+        return breach
+
+    def on_position(self, _: PositionEvent) -> None:
+        self._watch_daily_loss()
+
+    def _watch_daily_loss(self) -> None:
+        if self._daily_loss is None or self._closed_because:
+            return
+        breach = self._daily_loss.update(self._clock(), self._portfolio.equity())
+        if breach is not None:
+            self._halt(f"{breach.limit}: {breach.detail}")
+
+    def on_command(self, command: CommandReceived) -> None:
+        if command.command == "halt":
+            self._halt(command.reason or "asked for by a command")
+
+    def _halt(self, reason: str) -> None:
+        self._closed_because = reason
+        self._bus.publish(TradingHalted(reason=reason))
+
+    def on_halted(self, halted: TradingHalted) -> None:
+        self._closed_because = self._closed_because or halted.reason
+
+    def on_stopped(self, _: RunStopped) -> None:
+        self._closed_because = self._closed_because or "the run has come to its end"

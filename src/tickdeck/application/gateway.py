@@ -1,0 +1,65 @@
+"""The gateway: the edge through which orders leave for a venue, only when they are durable and trading is not halted."""
+
+from __future__ import annotations
+
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.ports import TradingVenue
+from tickdeck.domain.events import OrderCancelRequestedEvent, OrderSubmittedEvent, VenueOrderReported
+from tickdeck.domain.values import OrderStatus
+
+__all__ = ["VenueGateway"]
+
+
+class VenueGateway:
+    """Carries ``order.submitted`` and ``order.cancel_requested`` to the venue, after the cascade that made them.
+
+    To a venue outside this process an order goes when it is durable (the mailbox of an async handler sees to that). A simulated
+    venue dies with the process, so there is no effect to guard, and it gets the order at once. Where the venue's call raises,
+    nobody knows whether it has the order: that is reported as ``unknown``, and the order is never sent again.
+    """
+
+    component = "gateway"
+    hears = (OrderSubmittedEvent, OrderCancelRequestedEvent)
+    publishes = (VenueOrderReported,)
+
+    def __init__(self, kernel: Kernel, venue: TradingVenue) -> None:
+        self._kernel = kernel
+        self._venue = venue
+        if venue.simulated:
+            kernel.subscribe(OrderSubmittedEvent, self.send, component=self.component, edge=True)
+            kernel.subscribe(OrderCancelRequestedEvent, self.send_cancel, component=self.component, edge=True)
+        else:
+            kernel.subscribe(OrderSubmittedEvent, self._send_durable, component=self.component)
+            kernel.subscribe(OrderCancelRequestedEvent, self._send_cancel_durable, component=self.component)
+
+    def send(self, order: OrderSubmittedEvent) -> None:
+        if self._kernel.halted:
+            self._report(order, OrderStatus.REJECTED, "never sent: trading is halted")
+            return
+        try:
+            self._venue.submit(order)
+        except Exception as error:
+            self._report(order, OrderStatus.UNKNOWN, f"sending failed: {type(error).__name__}")
+
+    def send_cancel(self, request: OrderCancelRequestedEvent) -> None:
+        self._venue.cancel(request)
+
+    async def _send_durable(self, order: OrderSubmittedEvent) -> None:
+        self.send(order)
+
+    async def _send_cancel_durable(self, request: OrderCancelRequestedEvent) -> None:
+        self.send_cancel(request)
+
+    def _report(self, order: OrderSubmittedEvent, status: OrderStatus, reason: str) -> None:
+        self._kernel.feed(
+            VenueOrderReported(
+                order_id=order.order_id,
+                symbol=order.symbol,
+                account_id=order.account_id,
+                status=status,
+                reason=reason,
+                source=self._venue.name,
+                causation_id=order.event_id,
+                correlation_id=order.correlation_id,
+            )
+        )

@@ -1,0 +1,240 @@
+"""The kernel: the one place where events get their order, their names and their causes.
+
+It is an event bus that takes one input at a time, runs the whole cascade that the input causes, stamps every event, and gives
+the cascade to the tape as one piece. Then, and only then, the edges see it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import force_setattr
+
+from tickdeck.application.agenda import RANK_TIMER, Agenda
+from tickdeck.application.bus import EventBus, Receipt
+from tickdeck.application.clock import RunClock
+from tickdeck.application.ingress import Ingress
+from tickdeck.application.mailbox import HANDLED
+from tickdeck.application.ports import Tape
+from tickdeck.application.subscriptions import Plan, Subscription
+from tickdeck.domain.events import DomainEvent, TimerFired, TradingHalted
+
+__all__ = ["CRITICAL_COMPONENTS", "Kernel", "stamp_input"]
+
+CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
+"""Whose faults halt trading: after one of them nobody knows what we hold or may do."""
+
+
+def stamp_input(event: DomainEvent, number: int, seq: int, now: int) -> DomainEvent:
+    """A copy of ``event`` as input ``number`` of a run, at ``seq``, where the clock stood at ``now`` (ns) before it."""
+    event_id = str(number)
+    event = event.__copy__()
+    force_setattr(event, "event_id", event_id)
+    force_setattr(event, "seq", seq)
+    if not event.correlation_id:
+        force_setattr(event, "correlation_id", event_id)
+    if event.ts_ingress < now:
+        force_setattr(event, "ts_ingress", now)
+    if not event.ts:
+        force_setattr(event, "ts", event.ts_ingress)
+    return event
+
+
+class Kernel(EventBus):
+    """One input, its whole cascade, then the next.
+
+    ``tape`` takes each cascade. ``agenda`` gets the timers; with ``None`` timers are only counted, since the record will
+    fire them (``verify``). ``max_cascade`` bounds how many events one input may cause: beyond it trading is halted.
+    ``shuffle`` orders handlers of equal priority, for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        tape: Tape,
+        agenda: Agenda | None = None,
+        max_cascade: int = 10_000,
+        shuffle: Callable[[list[Subscription]], None] | None = None,
+    ) -> None:
+        super().__init__(shuffle=shuffle)
+        self._receipt = Receipt(self._durable)
+        self._tape = tape
+        self._agenda = agenda
+        self._max_cascade = max_cascade
+        self._queue: deque[DomainEvent] = deque()
+        self._current: DomainEvent | None = None
+        self._children = 0  # of the current event
+        self._timers_set = 0
+        self._timers: dict[int, int] = {}  # timer id -> number on the agenda
+        self.clock = RunClock()
+        self.ingress = Ingress()
+        self.seq = 0
+        self.inputs = 0
+        self.halted = False
+
+    # -- inputs -----------------------------------------------------------------------------------------------
+
+    def feed(self, event: DomainEvent, record: bool = True) -> None:
+        """Take one input and run its whole cascade.
+
+        Its ``ts_ingress`` moves the clock; one that is 0 or in the past gets the clock's time. ``record=False`` leaves the
+        input itself off the tape (its seq stays a hole), because a file that the manifest names holds it.
+        """
+        if self._busy:
+            raise RuntimeError("feed() inside a handler: a handler publishes, it does not take inputs")
+        self._busy = True
+        self.inputs += 1
+        self.seq += 1
+        clock = self.clock
+        event = stamp_input(event, self.inputs, self.seq, clock._now)
+        clock._now = event.ts_ingress
+        try:
+            self._current = event
+            self._children = 0
+            self._dispatch(event)
+            if record or self._queue:
+                self._tape.append(self._run_cascade(event, record))
+        finally:
+            self._current = None
+            self._busy = False
+        if self._outbox:
+            self._release()
+
+    def publish(self, event: DomainEvent) -> Receipt:
+        """Inside a handler: queue a derived event. Outside: take an input, caused by what the running edge was given."""
+        if self._busy:
+            self._staged.append(event)
+        elif self._batch is not None:
+            self._batch.append(event)
+        else:
+            handled = HANDLED.get()
+            if handled is not None and not event.causation_id:
+                event = event.__copy__()
+                force_setattr(event, "causation_id", handled.event_id)
+                force_setattr(event, "correlation_id", handled.correlation_id)
+            self.feed(event)
+        return self._receipt
+
+    def post(self, event: DomainEvent) -> None:
+        """Let an input wait at the ingress, in its lane; ``run_pending`` takes it."""
+        self.ingress.put(event)
+
+    def run_pending(self) -> int:
+        """Take what waits at the ingress, the most urgent lane first, until nothing does. Returns how many."""
+        taken = 0
+        while (event := self.ingress.take()) is not None:
+            self.feed(event)
+            taken += 1
+        return taken
+
+    # -- the cascade ------------------------------------------------------------------------------------------
+
+    def _run_cascade(self, root: DomainEvent, record: bool) -> list[DomainEvent]:
+        """Dispatch what the root caused, and what that caused. Returns the part of the cascade that goes on the tape."""
+        queue = self._queue
+        cascade = [root] if record else []
+        limit = self._max_cascade
+        while queue:
+            if len(cascade) >= limit:
+                self._stop_runaway(cascade)
+                limit += 1_000  # room for what the halt itself causes
+            event = queue.popleft()
+            self.seq += 1
+            force_setattr(event, "seq", self.seq)
+            self._current = event
+            self._children = 0
+            self._dispatch(event)
+            cascade.append(event)
+        return cascade
+
+    def _take_staged(self, parent: DomainEvent) -> None:
+        for event in self._staged:
+            self._queue.append(self._derive(parent, event))
+        self._staged.clear()
+
+    def _derive(self, parent: DomainEvent, event: DomainEvent) -> DomainEvent:
+        """A stamped copy of ``event`` as the next child of ``parent``; its ``seq`` comes when it is dispatched."""
+        self._children += 1
+        event = event.__copy__()
+        force_setattr(event, "event_id", f"{parent.event_id}-{self._children}")
+        force_setattr(event, "causation_id", parent.event_id)
+        force_setattr(event, "correlation_id", parent.correlation_id)
+        force_setattr(event, "ts_ingress", self.clock._now)
+        if not event.ts:
+            force_setattr(event, "ts", self.clock._now)
+        return event
+
+    def next_id(self) -> str:
+        """The id that the next published event will get, should the running handler return (outside one: the next input)."""
+        if self._current is None:
+            return str(self.inputs + 1)
+        return f"{self._current.event_id}-{self._children + len(self._staged) + 1}"
+
+    def _stop_runaway(self, cascade: list[DomainEvent]) -> None:
+        """The cascade does not end: discard what waits, and halt with the chain of causes."""
+        self._queue.clear()
+        self._outbox.clear()
+        last = cascade[-1]
+        by_id = {event.event_id: event for event in cascade}
+        chain = [last]
+        while (cause := by_id.get(chain[-1].causation_id)) is not None and len(chain) < 5:
+            chain.append(cause)
+        told = " <- ".join(f"{event.event_id} {event.event_type}" for event in chain)
+        reason = f"one input caused more than {self._max_cascade} events; the last and its causes: {told}"
+        self.halted = True
+        self._queue.append(self._derive(last, TradingHalted(reason=reason)))
+
+    def _failed(self, plan: Plan, call: Callable[[Any], Any], event: DomainEvent, error: Exception) -> None:
+        super()._failed(plan, call, event, error)
+        component = next(s for s in plan.handlers if s.call is call).component
+        if component in CRITICAL_COMPONENTS and not self.halted:
+            self.halted = True
+            reason = f"{component} failed on {event.event_type} {event.event_id}: {type(error).__name__}: {error}"
+            self._staged.append(TradingHalted(reason=reason))
+
+    # -- timers -----------------------------------------------------------------------------------------------
+
+    def set_timer(self, due: int, name: str, owner: str = "") -> int:
+        """Have a ``timer.fired`` input with ``name`` and ``owner`` come at ``due`` (ns UTC, on the run's clock), before any other
+        input of that time. Returns the timer's id. One that is due already fires before the next input."""
+        self._timers_set += 1
+        timer_id = self._timers_set
+        if self._agenda is not None:
+            cause = self._current
+            fired = TimerFired(
+                timer_id=timer_id,
+                name=name,
+                owner=owner,
+                due=due,
+                ts=due,
+                ts_ingress=due,
+                source="timer",
+                causation_id=cause.event_id if cause else "",
+                correlation_id=cause.correlation_id if cause else "",
+            )
+            self._timers[timer_id] = self._agenda.at(due, lambda: self._fire(fired), RANK_TIMER)
+        return timer_id
+
+    def cancel_timer(self, timer_id: int) -> None:
+        """Forget a timer. Harmless where it has fired."""
+        number = self._timers.pop(timer_id, None)
+        if number is not None and self._agenda is not None:
+            self._agenda.cancel(number)
+
+    def _fire(self, fired: TimerFired) -> None:
+        self._timers.pop(fired.timer_id, None)
+        self.feed(fired)
+
+    # -- durability -------------------------------------------------------------------------------------------
+
+    def _position(self) -> int:
+        return self._tape.last_seq
+
+    async def _wait_durable(self, position: int) -> None:
+        if self._tape.durable_seq < position:
+            await self._tape.wait_durable_async(position)
+
+    async def _durable(self) -> None:
+        await self._wait_durable(self._tape.last_seq)

@@ -1,0 +1,79 @@
+"""Figures of a run: the equity over time, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+
+from tickdeck.application.bus import EventBus
+from tickdeck.domain.events import PositionClosedEvent
+from tickdeck.domain.values import Money
+
+__all__ = ["Performance", "PerformanceObserver"]
+
+_SAMPLES = 4_096
+_YEAR_NS = 365 * 86_400 * 1_000_000_000
+
+
+class Performance(msgspec.Struct, frozen=True, kw_only=True):
+    """``sharpe``: mean over standard deviation of the equity's returns from sample to sample, scaled to a year, no risk-free rate;
+    ``None`` for fewer than two returns or none that differ. ``max_drawdown``: largest fall from a peak, as a fraction of the
+    peak. ``trades``: positions closed. ``win_rate``: the part of them with a gain before fees; ``None`` without any."""
+
+    sharpe: float | None
+    max_drawdown: float
+    trades: int
+    win_rate: float | None
+
+
+class PerformanceObserver:
+    """Samples the equity on the run's clock: each second at first, ever more rarely as the run grows longer, so that some
+    thousands of samples cover any run. Looks on; publishes nothing."""
+
+    def __init__(self, bus: EventBus, equity: Callable[[], Money]) -> None:
+        self._equity = equity
+        self._interval = 1_000_000_000
+        self._peak = Decimal(0)
+        self._drawdown = 0.0
+        self._won = self._closed = 0
+        self.samples: list[tuple[int, Money]] = []
+        bus.subscribe(PositionClosedEvent, self._on_closed, priority=-100, component="report")
+
+    def observe(self, ts: int) -> int:
+        """Take a sample at ``ts``; returns the ns until the next."""
+        equity = self._equity()
+        if equity > self._peak:
+            self._peak = equity
+        elif self._peak:
+            self._drawdown = max(self._drawdown, float(1 - equity / self._peak))
+        self.samples.append((ts, equity))
+        if len(self.samples) >= _SAMPLES:
+            del self.samples[1::2]
+            self._interval *= 2
+        return self._interval
+
+    def _on_closed(self, closed: PositionClosedEvent) -> None:
+        self._closed += 1
+        self._won += closed.realized_pnl > 0
+
+    def performance(self) -> Performance:
+        return Performance(
+            sharpe=self._sharpe(),
+            max_drawdown=self._drawdown,
+            trades=self._closed,
+            win_rate=self._won / self._closed if self._closed else None,
+        )
+
+    def _sharpe(self) -> float | None:
+        equity = [float(value) for _, value in self.samples if value > 0]
+        returns = [after / before - 1 for before, after in zip(equity, equity[1:], strict=False)]
+        if len(returns) < 2:
+            return None
+        mean = math.fsum(returns) / len(returns)
+        deviation = math.sqrt(math.fsum((r - mean) ** 2 for r in returns) / (len(returns) - 1))
+        if not deviation:
+            return None
+        return mean / deviation * math.sqrt(_YEAR_NS / self._interval)

@@ -1,0 +1,187 @@
+"""The driver of a run on the virtual clock: recorded or simulated market data in, one input after the other.
+
+The order of things at an instant: timers, the simulated venue's arrivals and reports, then market data. Speed only paces it:
+the events of a run at speed 1 and at full speed are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+
+from tickdeck.application.agenda import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda
+from tickdeck.application.clock import WallClock
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import DomainEvent, RunStarted, RunStopped
+
+__all__ = ["Simulation"]
+
+_CHUNK = 16  # inputs between two looks at the wall clock, and of which one is timed
+_TURN = 2_048  # inputs between two turns of the event loop at full speed
+_SETTLE = 1_000_000_000  # ns after the last input in which the venue's last reports may still come
+
+
+class Simulation:
+    """Feeds the kernel until the market ends, ``until`` is reached, or somebody says stop.
+
+    ``market``: events in order of ``ts_ingress``. ``on_market`` is shown each before the kernel gets it: the paper venue's eyes.
+    ``record_market``: put the market events on the tape too (they come from no file). ``begin(ts)`` runs after ``run.started``.
+    ``duration``: ns of the run's clock, ``None`` to the end. ``observe(ts)`` is called at
+    the start, and again after as many ns of that clock as it returns.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        agenda: Agenda,
+        market: Iterator[DomainEvent],
+        *,
+        wall: WallClock,
+        started: RunStarted,
+        record_market: bool,
+        on_market: Callable[[DomainEvent], None],
+        begin: Callable[[int], None],
+        duration: int | None = None,
+        observe: Callable[[int], int] | None = None,
+    ) -> None:
+        self._kernel = kernel
+        self._agenda = agenda
+        self._market = market
+        self._wall = wall
+        self._started = started
+        self._record = record_market
+        self._on_market = on_market
+        self._begin = begin
+        self._duration = duration
+        self._observe = observe
+        self._until = NEVER
+        self._last = 0
+        self._next: DomainEvent | None = None  # seen by the pacing, not yet its time
+        self._anchor: tuple[int, int] | None = None  # wall and run time when pacing began
+        self.latencies_ns: list[int] = []
+        """How long a sample (one input in 16) took, from the kernel's taking it to the end of its cascade."""
+        self.completed = False
+
+    async def run(
+        self,
+        speed: float | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        progress: Callable[[int], None] = lambda ts: None,
+        pace_from: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Run to the end, or until ``stop()`` is true: then the run is left as it is, to be resumed.
+
+        ``speed``: how many times real time; ``None`` for as fast as it goes. Pacing begins when ``pace_from()`` turns true (a
+        resumed run first catches up with its tape). ``progress(ts)`` is called now and then with the run's time.
+        """
+        first = next(self._market, None)
+        start = first.ts_ingress if first is not None else 0
+        if self._duration is not None:
+            self._until = start + self._duration
+        self._kernel.feed(_at(self._started, start))
+        self._begin(start)
+        self._kernel.run_pending()
+        if self._observe is not None:
+            self._look(start)
+        self._last = start
+        if first is not None:
+            self._market = chain((first,), self._market)
+            more = True
+            while more and not stop():
+                if speed is None or not pace_from():
+                    more = self._turn()
+                    await self._wall.sleep(0)
+                else:
+                    more = await self._paced(speed, stop)
+                progress(self._last)
+            if more:
+                return  # stopped from outside
+        self._finish("end of market data" if self._last < self._until else "duration reached")
+
+    def _turn(self) -> bool:
+        """A stretch at full speed. False when there are no more events."""
+        return all(self._take(islice(self._market, _CHUNK)) == _CHUNK for _ in range(_TURN // _CHUNK))
+
+    def _take(self, events: Iterable[DomainEvent]) -> int:
+        """Feed market events, and what falls due before each. Returns how many, or -1 when ``until`` is reached."""
+        agenda, on_market, record, until = self._agenda, self._on_market, self._record, self._until
+        feed = self._kernel.feed
+        taken = 0
+        for event in events:
+            ts = event.ts_ingress
+            if ts >= agenda.next_due:
+                self._run_due(min(ts, until))
+            if ts >= until:
+                self._last = until
+                return -1
+            if taken:
+                on_market(event)
+                feed(event, record)
+            else:
+                began = self._wall.monotonic_ns()
+                on_market(event)
+                feed(event, record)
+                self.latencies_ns.append(self._wall.monotonic_ns() - began)
+            taken += 1
+            self._last = ts
+        return taken
+
+    async def _paced(self, speed: float, stop: Callable[[], bool]) -> bool:
+        """Feed market events at their own time, for about a tenth of a second. False when there are no more."""
+        wall, agenda = self._wall, self._agenda
+        if self._anchor is None:
+            self._anchor = (wall.monotonic_ns(), self._last)
+        wall_start, ts_start = self._anchor
+        until_turn = wall.monotonic_ns() + 100_000_000
+        while wall.monotonic_ns() < until_turn:
+            event = self._next
+            if event is None:
+                event = self._next = next(self._market, None)
+                if event is None:
+                    return False
+            due = min(event.ts_ingress, agenda.next_due, self._until)
+            wait = (due - ts_start) / speed - (wall.monotonic_ns() - wall_start)
+            if wait > 0:
+                await wall.sleep(min(wait / 1e9, 0.1))
+            if stop():
+                break
+            if wait > 100_000_000:
+                continue  # not there yet: look at the time, and at stop(), again
+            if agenda.next_due <= due < event.ts_ingress:
+                self._run_due(due)
+                self._last = due
+                continue
+            self._next = None
+            if self._take((event,)) < 1:
+                return False
+        return True
+
+    def _run_due(self, now: int) -> None:
+        """Everything due up to ``now``, in its order; inputs that come at one instant are taken by their lanes."""
+        agenda, kernel = self._agenda, self._kernel
+        while (entry := agenda.pop(now)) is not None:
+            due, action = entry
+            action()
+            if agenda.next_due > due:
+                kernel.run_pending()
+
+    def _look(self, now: int) -> None:
+        assert self._observe is not None
+        due = now + self._observe(now)
+        self._agenda.at(due, lambda: self._look(due), RANK_OBSERVER)
+
+    def _finish(self, reason: str) -> None:
+        """What the venue has still to say, then ``run.stopped``."""
+        deadline = self._last + _SETTLE
+        while (entry := self._agenda.pop(deadline, rank=RANK_VENUE)) is not None:
+            entry[1]()
+            self._kernel.run_pending()
+        self._kernel.feed(RunStopped(reason=reason, source="driver"))
+        self.completed = True
+
+
+def _at(event: RunStarted, ts: int) -> RunStarted:
+    return RunStarted(
+        strategies=event.strategies, symbols=event.symbols, seed=event.seed, ts=ts, ts_ingress=ts, source="driver"
+    )

@@ -1,0 +1,32 @@
+"""The first sample: follow the trend when a fast average crosses a slow one."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tickdeck.application.strategy import Strategy
+from tickdeck.domain.events import CandleEvent
+
+__all__ = ["EmaCross"]
+
+
+class EmaCross(Strategy):
+    """Long while the EMA over ``fast`` candles is above the one over ``slow``, flat otherwise; at market, ``quantity`` in base."""
+
+    fast: int = 12
+    slow: int = 26
+    quantity: Decimal = Decimal("0.01")
+
+    def required_signals(self) -> tuple[str, ...]:
+        return f"ema-{self.fast}", f"ema-{self.slow}"
+
+    def on_candle(self, candle: CandleEvent) -> None:
+        symbol = candle.symbol
+        fast, slow = self.signal(f"ema-{self.fast}", symbol), self.signal(f"ema-{self.slow}", symbol)
+        if fast is None or slow is None or self.open_orders(symbol):
+            return
+        held = self.position(symbol).quantity
+        if fast > slow and not held:
+            self.buy(symbol, self.quantity, reason=f"fast {fast:.4f} above slow {slow:.4f}")
+        elif fast < slow and held > 0:
+            self.sell(symbol, held, reason=f"fast {fast:.4f} below slow {slow:.4f}")

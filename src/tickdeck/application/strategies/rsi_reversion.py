@@ -1,0 +1,45 @@
+"""The second sample: buy what fell too fast, sell when it has come back, with limit orders."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tickdeck.application.strategy import Strategy
+from tickdeck.domain.events import CandleEvent
+
+__all__ = ["RsiReversion"]
+
+
+class RsiReversion(Strategy):
+    """Buys ``quantity`` (base) at the last close when the RSI over ``period`` candles is below ``low``, and sells it at the last close
+    when it is above ``high``. An order that is not filled within ``patience`` candles is cancelled."""
+
+    period: int = 14
+    low: float = 30.0
+    high: float = 70.0
+    quantity: Decimal = Decimal("0.01")
+    patience: int = 5
+
+    def required_signals(self) -> tuple[str, ...]:
+        return (f"rsi-{self.period}",)
+
+    def on_start(self) -> None:
+        self._waited: dict[str, int] = {}
+
+    def on_candle(self, candle: CandleEvent) -> None:
+        symbol = candle.symbol
+        working = self.open_orders(symbol)
+        if working:
+            self._waited[symbol] = waited = self._waited.get(symbol, 0) + 1
+            if waited == self.patience:
+                self.cancel(working[0], reason=f"not filled within {waited} candles")
+            return
+        self._waited[symbol] = 0
+        rsi = self.signal(f"rsi-{self.period}", symbol)
+        if rsi is None:
+            return
+        held = self.position(symbol).quantity
+        if rsi < self.low and not held:
+            self.buy(symbol, self.quantity, limit=candle.close, reason=f"rsi {rsi:.2f} below {self.low}")
+        elif rsi > self.high and held > 0:
+            self.sell(symbol, held, limit=candle.close, reason=f"rsi {rsi:.2f} above {self.high}")

@@ -1,0 +1,245 @@
+"""What users write: a strategy hears what happens and says what it wants done."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from decimal import Decimal
+from typing import Any, ClassVar, Protocol, get_type_hints
+
+import msgspec
+
+from tickdeck.application.clock import RunClock
+from tickdeck.domain.events import (
+    ActionIntent,
+    CandleEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    OrderEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    PositionEvent,
+    SignalSnapshotEvent,
+    TickEvent,
+    TimerFired,
+    TradeEvent,
+)
+from tickdeck.domain.values import Price, Quantity, Side, TimeInForce
+from tickdeck.errors import ConfigError
+
+__all__ = ["PositionView", "Strategy", "StrategyDesk"]
+
+
+class PositionView(msgspec.Struct, frozen=True):
+    """A position as a strategy sees it: ``quantity`` in base (negative: short), ``average_price`` and PnL in quote."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+
+
+class StrategyDesk(Protocol):
+    """What a running strategy is given to work with: by the strategy engine in a run, by a twin in tests."""
+
+    strategy_id: str
+    symbols: tuple[str, ...]
+    clock: RunClock
+    rng: random.Random
+
+    def decide(self, intents: tuple[ActionIntent, ...], reason: str) -> tuple[str, ...]: ...
+    def signal(self, name: str, symbol: str) -> float | None: ...
+    def position(self, symbol: str) -> PositionView: ...
+    def price(self, symbol: str) -> Price | None: ...
+    def open_orders(self, symbol: str | None) -> tuple[str, ...]: ...
+    def set_timer(self, name: str, delay: int) -> int: ...
+    def cancel_timer(self, timer_id: int) -> None: ...
+
+
+class Strategy:
+    """Subclass it, annotate your parameters with defaults, override the methods you need::
+
+        class EmaCross(Strategy):
+            fast: int = 12
+
+            def on_trade(self, trade: TradeEvent) -> None: ...
+
+    Methods are plain: no ``async``, no I/O, no wall clock, no global ``random``; time is ``self.clock.now()`` (ns UTC) and chance is
+    ``self.rng``, seeded by the run. All state belongs in ``self``. That is what lets a run be proven.
+    """
+
+    _parameters: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, **parameters: Any) -> None:
+        """Raises ``ConfigError`` for a parameter that the class does not have, or a value of the wrong type."""
+        hints = self._parameters
+        for name, value in parameters.items():
+            if name not in hints:
+                known = ", ".join(sorted(hints)) or "none"
+                raise ConfigError(f"strategy {type(self).__name__} has no parameter {name!r}; it has: {known}")
+            try:
+                setattr(self, name, msgspec.convert(value, hints[name], strict=False))
+            except msgspec.ValidationError as error:
+                raise ConfigError(f"strategy {type(self).__name__}: parameter {name}={value!r}: {error}") from None
+        self._desk: StrategyDesk | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in dir(Strategy):
+            if name.startswith("on_") and inspect.iscoroutinefunction(getattr(cls, name)):
+                raise ConfigError(f"strategy {cls.__name__}: {name} is async; a strategy's methods are plain functions")
+        hints = get_type_hints(cls)
+        cls._parameters = {
+            name: hint
+            for name, hint in hints.items()
+            if not name.startswith("_") and getattr(hint, "__origin__", None) is not ClassVar and hint is not ClassVar
+        }
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters and their values."""
+        return {name: getattr(self, name) for name in self._parameters if hasattr(self, name)}
+
+    def required_signals(self) -> tuple[str, ...]:
+        """Names of the signals that ``signal`` will be asked for, such as ``ema-12``; asked once, before the start."""
+        return ()
+
+    # -- what it hears ----------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """The run begins."""
+
+    def on_stop(self) -> None:
+        """The run has come to its end; orders are refused from here on."""
+
+    def on_trade(self, trade: TradeEvent) -> None:
+        """A public trade."""
+
+    def on_tick(self, tick: TickEvent) -> None:
+        """A new best bid and ask."""
+
+    def on_book(self, book: OrderBookEvent | OrderBookDeltaEvent) -> None:
+        """A snapshot or a delta of the order book."""
+
+    def on_candle(self, candle: CandleEvent) -> None:
+        """A candle closed."""
+
+    def on_signal(self, signal: SignalSnapshotEvent) -> None:
+        """The signals were computed anew."""
+
+    def on_order(self, order: OrderEvent) -> None:
+        """Anything about one of this strategy's orders, fills included."""
+
+    def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
+        """One of this strategy's orders was executed, wholly or in part."""
+
+    def on_position(self, position: PositionEvent) -> None:
+        """A position of the account changed."""
+
+    def on_timer(self, timer: TimerFired) -> None:
+        """A timer of this strategy came due."""
+
+    # -- what it says -----------------------------------------------------------------------------------------
+
+    def buy(
+        self,
+        symbol: str,
+        quantity: Quantity,
+        limit: Price | None = None,
+        stop_loss: Price | None = None,
+        take_profit: Price | None = None,
+        *,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+        reason: str = "",
+    ) -> str:
+        """Ask for a buy order: ``quantity`` in base, ``limit`` in quote (``None``: at market). Returns its order id.
+
+        ``stop_loss`` and ``take_profit`` are refused with a ``ConfigError`` in this version, rather than silently ignored.
+        """
+        return self._order(Side.BUY, symbol, quantity, limit, stop_loss, take_profit, time_in_force, reason)
+
+    def sell(
+        self,
+        symbol: str,
+        quantity: Quantity,
+        limit: Price | None = None,
+        stop_loss: Price | None = None,
+        take_profit: Price | None = None,
+        *,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+        reason: str = "",
+    ) -> str:
+        """Ask for a sell order; as ``buy``."""
+        return self._order(Side.SELL, symbol, quantity, limit, stop_loss, take_profit, time_in_force, reason)
+
+    def cancel(self, order_id: str, reason: str = "") -> None:
+        """Ask to cancel an order of this strategy."""
+        self.desk.decide((ActionIntent(action="cancel", symbol="", order_id=order_id),), reason)
+
+    def _order(
+        self,
+        side: Side,
+        symbol: str,
+        quantity: Quantity,
+        limit: Price | None,
+        stop_loss: Price | None,
+        take_profit: Price | None,
+        time_in_force: TimeInForce,
+        reason: str,
+    ) -> str:
+        if stop_loss is not None or take_profit is not None:
+            raise ConfigError(
+                "stop_loss and take_profit are not built yet; place the exit order yourself from on_fill or on_trade"
+            )
+        intent = ActionIntent(
+            action="order", symbol=symbol, side=side, quantity=quantity, limit=limit, time_in_force=time_in_force
+        )
+        return self.desk.decide((intent,), reason)[0]
+
+    # -- what it knows ----------------------------------------------------------------------------------------
+
+    @property
+    def desk(self) -> StrategyDesk:
+        if self._desk is None:
+            raise ConfigError(
+                f"strategy {type(self).__name__} is not running; a run gives it its market, clock and orders"
+            )
+        return self._desk
+
+    @property
+    def clock(self) -> RunClock:
+        """The run's clock: ``now()`` in ns UTC."""
+        return self.desk.clock
+
+    @property
+    def rng(self) -> random.Random:
+        """Chance, seeded by the run's seed and the strategy's id."""
+        return self.desk.rng
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of the run."""
+        return self.desk.symbols
+
+    def signal(self, name: str, symbol: str) -> float | None:
+        """The newest value of a signal named in ``required_signals``; ``None`` while it warms up."""
+        return self.desk.signal(name, symbol)
+
+    def position(self, symbol: str) -> PositionView:
+        """The account's position in a symbol; of quantity 0 where there is none."""
+        return self.desk.position(symbol)
+
+    def price(self, symbol: str) -> Price | None:
+        """The last trade's price, else the middle of the best bid and ask; ``None`` before either."""
+        return self.desk.price(symbol)
+
+    def open_orders(self, symbol: str | None = None) -> tuple[str, ...]:
+        """Ids of this strategy's orders that are not at their end, oldest first."""
+        return self.desk.open_orders(symbol)
+
+    def set_timer(self, name: str, delay: int) -> int:
+        """Have ``on_timer`` called with ``name`` in ``delay`` ns of the run's clock. Returns an id for ``cancel_timer``."""
+        return self.desk.set_timer(name, delay)
+
+    def cancel_timer(self, timer_id: int) -> None:
+        self.desk.cancel_timer(timer_id)

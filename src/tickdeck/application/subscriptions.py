@@ -1,0 +1,216 @@
+"""Who hears what: the table of subscriptions, and from it the plan of calls for each type of event."""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
+
+import msgspec
+
+from tickdeck.domain.events import DomainEvent, RawEvent
+from tickdeck.errors import ConfigError
+
+__all__ = ["Handler", "Plan", "Subscription", "SubscriptionStatistics", "Subscriptions", "Topic"]
+
+Topic: TypeAlias = type[DomainEvent] | str
+"""An event class (its subclasses too), or a dotted type with wildcards: ``order.filled``, ``order.*``, ``*``."""
+Handler: TypeAlias = Callable[[Any], Any]
+
+
+class SubscriptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """``calls`` made to the handler (for an edge: events handed to it), and the ``failures`` among them."""
+
+    name: str
+    component: str
+    calls: int
+    failures: int
+
+
+class Subscription:
+    """One handler's standing order for events. ``cancel()`` ends it; as a context manager it ends with the block.
+
+    Coming and going take effect with the next event that is dispatched: one that is being handled goes to those who
+    were subscribed when its turn came.
+    """
+
+    __slots__ = ("_calls", "_table", "call", "component", "edge", "failures", "name", "order", "priority", "topic")
+
+    def __init__(
+        self,
+        table: Subscriptions,
+        topic: Topic,
+        call: Handler,
+        *,
+        priority: int,
+        order: int,
+        name: str,
+        component: str,
+        edge: bool,
+    ) -> None:
+        self._table = table
+        self.topic = topic
+        self.call = call
+        self.priority = priority
+        self.order = order
+        self.name = name
+        self.component = component
+        self.edge = edge
+        self.failures = 0
+        self._calls = 0
+
+    def matches(self, event: DomainEvent) -> bool:
+        if isinstance(self.topic, str):
+            name = event.raw_type if isinstance(event, RawEvent) else event.event_type
+            return fnmatchcase(name, self.topic)
+        return isinstance(event, self.topic)
+
+    def cancel(self) -> None:
+        """Hear nothing more, from the next event on. Cancelling twice is harmless."""
+        self._table.remove(self)
+
+    @property
+    def active(self) -> bool:
+        return self._table.holds(self)
+
+    def statistics(self) -> SubscriptionStatistics:
+        self._table.fold_counts()
+        return SubscriptionStatistics(
+            name=self.name, component=self.component, calls=self._calls, failures=self.failures
+        )
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+
+class Plan:
+    """What to do with one type of event: the handlers to call in order, and the edges to hand it to.
+
+    ``count`` counts dispatches, so that a handler's calls need not be counted one by one on the hot path.
+    """
+
+    __slots__ = ("calls", "count", "edges", "handlers")
+
+    def __init__(self, handlers: tuple[Subscription, ...], edges: tuple[Subscription, ...]) -> None:
+        self.handlers = handlers
+        self.edges = edges
+        self.calls = tuple(s.call for s in handlers)
+        self.count = 0
+
+
+class Subscriptions:
+    """The table. Handlers run by priority (higher first), then in order of subscription."""
+
+    def __init__(self, shuffle: Callable[[list[Subscription]], None] | None = None) -> None:
+        self._all: dict[int, Subscription] = {}
+        self._created = 0
+        self._shuffle = shuffle
+        self.plans: dict[type[DomainEvent], Plan] = {}
+        self._raw_plans: dict[str, Plan] = {}
+        self.published: dict[str, int] = {}
+
+    def add(
+        self,
+        topic: Topic,
+        handler: Handler,
+        *,
+        where: Callable[[Any], bool] | None = None,
+        priority: int = 0,
+        name: str | None = None,
+        component: str = "",
+        weak: bool = False,
+        edge: bool = False,
+    ) -> Subscription:
+        if not callable(handler):
+            raise ConfigError(f"subscribe: {handler!r} is not callable; give a function or a method")
+        if not (isinstance(topic, str) and topic) and not (isinstance(topic, type) and issubclass(topic, DomainEvent)):
+            raise ConfigError(f"subscribe: {topic!r} is no topic; give an event class or a type such as 'order.*'")
+        name = name or getattr(handler, "__qualname__", None) or type(handler).__name__
+        self._created += 1
+        subscription = Subscription(
+            self, topic, handler, priority=priority, order=self._created, name=name, component=component, edge=edge
+        )
+        if weak:
+            subscription.call = _weakly(handler, subscription)
+        if where is not None:
+            subscription.call = _filtered(subscription.call, where)
+        self._all[subscription.order] = subscription
+        self._forget_plans()
+        return subscription
+
+    def remove(self, subscription: Subscription) -> None:
+        if self._all.pop(subscription.order, None) is not None:
+            self._forget_plans()
+
+    def holds(self, subscription: Subscription) -> bool:
+        return subscription.order in self._all
+
+    def find(self, handler: Handler) -> list[Subscription]:
+        return [s for s in self._all.values() if s.call == handler]
+
+    def plan_for(self, event: DomainEvent) -> Plan:
+        """The plan for ``event``, made on first need and kept until a subscription comes or goes."""
+        plan = self._raw_plans.get(event.raw_type) if isinstance(event, RawEvent) else self.plans.get(type(event))
+        if plan is None:
+            matching = [s for s in self._all.values() if s.matches(event)]
+            if self._shuffle is not None:
+                self._shuffle(matching)
+                matching.sort(key=lambda s: -s.priority)
+            else:
+                matching.sort(key=lambda s: (-s.priority, s.order))
+            plan = Plan(tuple(s for s in matching if not s.edge), tuple(s for s in matching if s.edge))
+            if isinstance(event, RawEvent):
+                self._raw_plans[event.raw_type] = plan
+            else:
+                self.plans[type(event)] = plan
+        return plan
+
+    def fold_counts(self) -> None:
+        """Move the plans' counts to the subscriptions and to ``published`` (events by type)."""
+        for cls, plan in self.plans.items():
+            self._fold(cls.event_type, plan)
+        for name, plan in self._raw_plans.items():
+            self._fold(name, plan)
+
+    def _fold(self, event_type: str, plan: Plan) -> None:
+        if not plan.count:
+            return
+        self.published[event_type] = self.published.get(event_type, 0) + plan.count
+        for subscription in plan.handlers + plan.edges:
+            subscription._calls += plan.count
+        plan.count = 0
+
+    def _forget_plans(self) -> None:
+        self.fold_counts()
+        self.plans.clear()
+        self._raw_plans.clear()
+
+    def statistics(self) -> tuple[SubscriptionStatistics, ...]:
+        return tuple(s.statistics() for s in self._all.values())
+
+
+def _filtered(call: Handler, where: Callable[[Any], bool]) -> Handler:
+    def filtered(event: DomainEvent) -> None:
+        if where(event):
+            call(event)
+
+    return filtered
+
+
+def _weakly(handler: Handler, subscription: Subscription) -> Handler:
+    def gone(_: object) -> None:
+        subscription.cancel()
+
+    reference = weakref.WeakMethod(handler, gone) if inspect.ismethod(handler) else weakref.ref(handler, gone)
+
+    def weakly(event: DomainEvent) -> None:
+        target = reference()
+        if target is not None:
+            target(event)
+
+    return weakly

@@ -1,0 +1,52 @@
+"""Why did this happen, and what came of it: the chain of causes of an event, and the tree of its effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import RunError
+
+__all__ = ["Effect", "Trace", "trace"]
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """An event and what it caused, in order of ``seq``."""
+
+    event: DomainEvent
+    effects: tuple[Effect, ...]
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """``causes`` from the direct cause back to the first input; ``effects`` of the event."""
+
+    event: DomainEvent
+    causes: tuple[DomainEvent, ...]
+    effects: tuple[Effect, ...]
+
+
+def trace(record: Callable[[], Iterable[DomainEvent]], event_id: str) -> Trace:
+    """The causes and effects of one event of a run; ``record()`` gives its whole record, and is called twice.
+
+    Causes reach across inputs: a fill leads back over the venue's report and the order to the tick. Raises ``RunError``
+    where there is no such event.
+    """
+    wanted = next((event for event in record() if event.event_id == event_id), None)
+    if wanted is None:
+        raise RunError(f"no event {event_id!r} in this run; `tickdeck events` lists them with their ids")
+    story = {event.event_id: event for event in record() if event.correlation_id == wanted.correlation_id}
+    children: dict[str, list[DomainEvent]] = {}
+    for event in story.values():
+        children.setdefault(event.causation_id, []).append(event)
+    causes = []
+    cause = story.get(wanted.causation_id)
+    while cause is not None:
+        causes.append(cause)
+        cause = story.get(cause.causation_id)
+
+    def effects(of: DomainEvent) -> tuple[Effect, ...]:
+        return tuple(Effect(event, effects(event)) for event in children.get(of.event_id, ()))
+
+    return Trace(wanted, tuple(causes), effects(wanted))

@@ -1,0 +1,52 @@
+"""Proof: the same code on the recorded inputs must give every recorded event again, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.record import Divergence, RecordCheck, RecordDiverged, next_of
+from tickdeck.domain.events import DomainEvent
+
+__all__ = ["Verdict", "verify"]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """``identical`` or not, with the first difference; ``inputs``, ``decisions``, ``orders`` and ``events`` that were executed until then."""
+
+    identical: bool
+    inputs: int
+    events: int
+    decisions: int
+    orders: int
+    divergence: Divergence | None = None
+
+
+def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent]) -> Verdict:
+    """Feed ``kernel`` (a fresh core without edges, whose tape is ``check``) the record's inputs in their order.
+
+    ``market`` gives the events of the input files, for the holes in the record. Raises ``RunError`` where they end too early.
+    """
+    divergence = None
+    try:
+        while (recorded := check.next) is not None:
+            if recorded.seq > kernel.seq + 1:
+                kernel.feed(next_of(market, kernel.seq + 1), record=False)
+            elif recorded.is_input:
+                kernel.feed(recorded)
+            else:  # derived, and what should have caused it did not
+                raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
+            check.expect_nothing_before(kernel.seq)
+    except RecordDiverged as diverged:
+        divergence = diverged.divergence
+    published = kernel.statistics().published
+    return Verdict(
+        identical=divergence is None,
+        inputs=kernel.inputs,
+        events=kernel.seq,
+        decisions=published.get("strategy.decision", 0),
+        orders=published.get("order.submitted", 0),
+        divergence=divergence,
+    )

@@ -1,0 +1,335 @@
+"""The one place where the parts are put together: a run, a resumed run, a proof."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import tickdeck
+from tickdeck.application.agenda import Agenda
+from tickdeck.application.clock import WallClock
+from tickdeck.application.engines.execution import ExecutionEngine
+from tickdeck.application.engines.market_data import MarketDataEngine
+from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.risk import RiskEngine
+from tickdeck.application.engines.signals import SignalEngine
+from tickdeck.application.engines.strategies import StrategyEngine, strategy_ids
+from tickdeck.application.gateway import VenueGateway
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.ports import Tape, TapeQuery
+from tickdeck.application.record import RecordCheck, merge_record
+from tickdeck.application.report import PerformanceObserver
+from tickdeck.application.simulation import Simulation
+from tickdeck.application.strategy import Strategy
+from tickdeck.application.verification import Verdict, verify
+from tickdeck.domain.account import Account
+from tickdeck.domain.events import DomainEvent, RunStarted
+from tickdeck.errors import ConfigError, RunError
+from tickdeck.infrastructure.clock import SystemClock
+from tickdeck.infrastructure.config import RunConfig, config_from_dict, duration_ns
+from tickdeck.infrastructure.exchanges import PaperVenue, simulated_market
+from tickdeck.infrastructure.readers import InputFile, detect_format, file_digest, merge, open_input, peek_symbols
+from tickdeck.infrastructure.runs import (
+    TAPE,
+    InputRecord,
+    Manifest,
+    StrategyRecord,
+    code_digest,
+    create_run,
+    here,
+    read_manifest,
+)
+from tickdeck.infrastructure.strategy_loader import load_strategy_class, source_digest, strategy_name
+from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader
+
+__all__ = ["Core", "Run", "open_record", "resume_run", "start_run", "verify_run"]
+
+_SIMULATION_START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z: a run's events must not depend on today
+
+
+class Core:
+    """The engines around one kernel: the same in a run, in a backtest and in a proof."""
+
+    def __init__(
+        self, config: RunConfig, manifest: Manifest, strategies: list[tuple[str, Strategy]], kernel: Kernel
+    ) -> None:
+        names = [name for _, strategy in strategies for name in strategy.required_signals()]
+        candles = any(
+            strategy.required_signals() or type(strategy).on_candle is not Strategy.on_candle
+            for _, strategy in strategies
+        )
+        self.kernel = kernel
+        self.market_data = MarketDataEngine(kernel, duration_ns(config.candles) if candles else None)
+        self.signals = SignalEngine(kernel, self.market_data, names)
+        account = Account(config.paper.account_id, config.instrument(manifest.symbols[0]).quote)
+        self.portfolio = PortfolioEngine(kernel, account, self.market_data, config.instrument)
+        self.execution = ExecutionEngine(kernel, manifest.nonce)
+        self.risk = RiskEngine(
+            kernel,
+            config.risk,
+            clock=kernel.clock.now,
+            market_data=self.market_data,
+            portfolio=self.portfolio,
+            execution=self.execution,
+            instrument=config.instrument,
+        )
+        self.strategies = StrategyEngine(
+            kernel,
+            market_data=self.market_data,
+            signals=self.signals,
+            execution=self.execution,
+            portfolio=self.portfolio,
+            symbols=manifest.symbols,
+            nonce=manifest.nonce,
+            seed=config.seed,
+        )
+        for strategy_id, strategy in strategies:
+            self.strategies.add(strategy_id, strategy)
+
+
+class Run:
+    """A run that is ready to go: ``await simulation.run(...)``, then ``close()``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        config: RunConfig,
+        strategies: list[tuple[str, Strategy]],
+        tape: Tape,
+        *,
+        caught_up: Callable[[], bool] = lambda: True,
+        wall: WallClock | None = None,
+    ) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.config = config
+        self.tape = tape
+        self.caught_up = caught_up
+        agenda = Agenda()
+        self.kernel = Kernel(tape=tape, agenda=agenda, max_cascade=config.max_cascade)
+        self.core = Core(config, manifest, strategies, self.kernel)
+        self.venue = PaperVenue(
+            config=config.paper,
+            instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
+            seed=config.seed,
+            schedule=agenda.at,
+            report=self.kernel.post,
+        )
+        VenueGateway(self.kernel, self.venue)
+        self.observer = PerformanceObserver(self.kernel, self.core.portfolio.equity)
+        self.simulation = Simulation(
+            self.kernel,
+            agenda,
+            market_of(config, manifest),
+            wall=wall or SystemClock(),
+            started=RunStarted(
+                strategies=tuple(strategy_id for strategy_id, _ in strategies),
+                symbols=manifest.symbols,
+                seed=config.seed,
+            ),
+            record_market=not manifest.inputs,
+            on_market=self.venue.on_market,
+            begin=self.venue.start,
+            duration=int(config.duration * 1_000_000_000) if config.duration is not None else None,
+            observe=self.observer.observe,
+        )
+
+    def close(self) -> None:
+        """Everything on disk, and the files let go."""
+        self.tape.close()
+
+
+def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = None) -> Run:
+    """A new run in a folder of its own under ``data_dir``. Raises ``ConfigError`` or ``InputError`` for what is wrong with it."""
+    strategies, records = _load_strategies(config)
+    inputs = tuple(_input_record(config, index) for index in range(len(config.tapes)))
+    symbols = config.symbols or _symbols_of(config) or ("BTCUSDT",)
+    python, machine = here()
+    code = code_digest()
+    settings = msgspec.to_builtins(config)
+    now = datetime.fromtimestamp(time.time(), UTC)
+    manifest = Manifest(
+        run_id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+        nonce=_nonce(settings, inputs, records, symbols, code),
+        created_at=now.isoformat(),
+        tickdeck=tickdeck.__version__,
+        code=code,
+        python=python,
+        machine=machine,
+        symbols=symbols,
+        config=settings,
+        inputs=inputs,
+        strategies=records,
+    )
+    folder = create_run(data_dir, manifest)
+    return Run(folder, manifest, config, strategies, SqliteTape(folder / TAPE), wall=wall)
+
+
+def _nonce(
+    settings: dict[str, Any],
+    inputs: tuple[InputRecord, ...],
+    strategies: tuple[StrategyRecord, ...],
+    symbols: tuple[str, ...],
+    code: str,
+) -> str:
+    """Made of all that determines the run's events, wherever its files lie, so that two equal runs are equal to the byte."""
+    what = {name: value for name, value in settings.items() if name not in ("tapes", "strategies")}
+    read = [(record.format, record.symbol, record.sha256) for record in inputs]
+    loaded = [(record.strategy_id, record.parameters, record.sha256) for record in strategies]
+    return hashlib.sha256(msgspec.json.encode([what, read, loaded, symbols, code], order="sorted")).hexdigest()[:16]
+
+
+def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
+    """The run in ``folder``, to be executed again from its start, compared with its tape as far as that goes, and continued.
+
+    Raises ``RunError`` where code or inputs are not those of the run any more.
+    """
+    manifest = read_manifest(folder)
+    config = config_from_dict(manifest.config)
+    strategies, changes = _strategies_as_recorded(config, manifest)
+    if changes:
+        raise RunError(f"{changes[0]}: bring back what the run was made with, or start a new run")
+    tape = SqliteTape(folder / TAPE)
+    check = RecordCheck(tape.read(), then=tape)
+    return Run(folder, manifest, config, strategies, check, caught_up=lambda: check.next is None, wall=wall)
+
+
+def verify_run(folder: Path) -> tuple[Verdict, list[str]]:
+    """Execute the run's core again on its recorded inputs and compare all that it derives.
+
+    Returns the verdict and, in words, what of the code is not as it was when the run was made. Raises ``RunError`` where
+    an input file is not.
+    """
+    manifest = read_manifest(folder)
+    config = config_from_dict(manifest.config)
+    strategies, changes = _strategies_as_recorded(config, manifest)
+    with SqliteTapeReader(folder / TAPE) as tape:
+        check = RecordCheck(tape.read())
+        kernel = Kernel(tape=check, max_cascade=config.max_cascade)
+        Core(config, manifest, strategies, kernel)
+        verdict = verify(kernel, check, market_of(config, manifest) if manifest.inputs else iter(()))
+    return verdict, changes
+
+
+def open_record(folder: Path) -> Iterator[DomainEvent]:
+    """Every event of the run in ``folder`` in order of ``seq``, those of its input files among them."""
+    manifest = read_manifest(folder)
+    _check_inputs(manifest)
+    config = config_from_dict(manifest.config)
+    with SqliteTapeReader(folder / TAPE) as tape:
+        yield from merge_record(tape.read(), market_of(config, manifest) if manifest.inputs else iter(()))
+
+
+def market_of(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
+    """The market data of a run: its input files as one stream, or the simulated market."""
+    if not manifest.inputs:
+        return simulated_market(
+            manifest.symbols, config.seed, _SIMULATION_START, feed_latency_ns=config.paper.feed_latency_ns
+        )
+    events: Iterator[DomainEvent] = merge(
+        [_open(config, index, record) for index, record in enumerate(manifest.inputs)]
+    )
+    if config.symbols:
+        wanted = config.symbols
+        return (event for event in events if getattr(event, "symbol", None) in wanted)
+    return events
+
+
+# -- inputs -----------------------------------------------------------------------------------------------------
+
+
+def _open(config: RunConfig, index: int, record: InputRecord) -> Iterator[Any]:
+    path = Path(record.path)
+    if record.format == "tickdeck":
+        return _market_on_tape(path)
+    file = InputFile(path, record.format, record.symbol, config.tapes[index].venue)
+    return open_input(file, feed_latency_ns=config.paper.feed_latency_ns)
+
+
+def _market_on_tape(path: Path) -> Iterator[DomainEvent]:
+    """The market data that was an input of another run, on its tape."""
+    with SqliteTapeReader(path) as tape:
+        for event in tape.read(TapeQuery(types=("market.*",))):
+            if event.is_market_data and event.is_input:
+                yield msgspec.structs.replace(event, event_id="", correlation_id="", causation_id="", seq=0)
+
+
+def _input_record(config: RunConfig, index: int) -> InputRecord:
+    tape = config.tapes[index]
+    path = Path(tape.path).resolve()
+    if path.is_dir() and (path / TAPE).is_file():
+        path = path / TAPE
+    if path.suffix == ".db":
+        with SqliteTapeReader(path):  # refuses what is no tape
+            return InputRecord(path=str(path), format="tickdeck", symbol=None, sha256=file_digest(path))
+    name = tape.format or detect_format(path)
+    return InputRecord(path=str(path), format=name, symbol=tape.symbol, sha256=file_digest(path))
+
+
+def _symbols_of(config: RunConfig) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for index in range(len(config.tapes)):
+        record = _input_record(config, index)
+        if record.format == "tickdeck":
+            for event in _market_on_tape(Path(record.path)):
+                found[getattr(event, "symbol", "")] = None
+        else:
+            tape = config.tapes[index]
+            for symbol in peek_symbols(InputFile(Path(record.path), record.format, tape.symbol, tape.venue)):
+                found[symbol] = None
+    return tuple(found)
+
+
+def _check_inputs(manifest: Manifest) -> None:
+    for record in manifest.inputs:
+        path = Path(record.path)
+        if not path.is_file():
+            raise RunError(f"the run's input {path} is gone; bring it back to that place")
+        if file_digest(path) != record.sha256:
+            raise RunError(f"the run's input {path} has changed since; bring back the file that the run read")
+
+
+# -- strategies -------------------------------------------------------------------------------------------------
+
+
+def _load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tuple[StrategyRecord, ...]]:
+    if not config.strategies:
+        raise ConfigError("there is no strategy; name one with --strategy")
+    ids = strategy_ids([strategy_name(wanted.spec) for wanted in config.strategies])
+    loaded: list[tuple[str, Strategy]] = []
+    records: list[StrategyRecord] = []
+    for strategy_id, wanted in zip(ids, config.strategies, strict=True):
+        cls = load_strategy_class(wanted.spec)
+        strategy = cls(**wanted.parameters)
+        loaded.append((strategy_id, strategy))
+        parameters = msgspec.to_builtins(strategy.parameters())
+        records.append(
+            StrategyRecord(strategy_id=strategy_id, spec=wanted.spec, parameters=parameters, sha256=source_digest(cls))
+        )
+    return loaded, tuple(records)
+
+
+def _strategies_as_recorded(config: RunConfig, manifest: Manifest) -> tuple[list[tuple[str, Strategy]], list[str]]:
+    """The run's strategies, and what of code and machine is not as it was then. Refuses changed input files."""
+    _check_inputs(manifest)
+    changes = []
+    python, machine = here()
+    if (manifest.python, manifest.machine) != (python, machine):
+        changes.append(
+            f"the run was made by Python {manifest.python} on {manifest.machine}, this is {python} on {machine}"
+        )
+    if manifest.code != code_digest():
+        changes.append(f"the run was made by other code of Tickdeck (version {manifest.tickdeck})")
+    strategies, records = _load_strategies(config)
+    for then, now in zip(manifest.strategies, records, strict=True):
+        if then.sha256 != now.sha256:
+            changes.append(f"the source of strategy {then.spec!r} has changed since the run")
+    return strategies, changes

@@ -1,0 +1,48 @@
+"""What risk says to a decision, and when trading as a whole stops."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tickdeck.domain.events.base import DomainEvent
+from tickdeck.domain.events.strategy import ActionIntent
+
+__all__ = ["RiskApprovedEvent", "RiskLimitBreachedEvent", "TradingHalted"]
+
+
+class RiskApprovedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """Risk lets one intent of a decision pass, its numbers put on the instrument's grid. Emitted by the risk engine."""
+
+    event_type: ClassVar[str] = "risk.approved"
+    strategy_id: str
+    account_id: str = "main"
+    intent: ActionIntent
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.strategy_id
+
+
+class RiskLimitBreachedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """Risk refuses one intent of a decision. Emitted by the risk engine.
+
+    ``limit`` names the limit, ``detail`` says in words what was asked for and what is allowed."""
+
+    event_type: ClassVar[str] = "risk.limit_breached"
+    strategy_id: str
+    account_id: str = "main"
+    limit: str
+    detail: str
+    intent: ActionIntent
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.strategy_id
+
+
+class TradingHalted(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """No new order leaves from here on. Emitted by the kernel after a fault in risk, execution or portfolio, or a
+    cascade that did not end, and by the risk engine at the daily loss limit."""
+
+    event_type: ClassVar[str] = "trading.halted"
+    reason: str

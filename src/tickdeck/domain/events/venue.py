@@ -1,0 +1,80 @@
+"""What a venue said to us, word for word: inputs, distinct from our own conclusions in ``orders``."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar
+
+from tickdeck.domain.events.base import DomainEvent, invalid
+from tickdeck.domain.values import Money, OrderStatus, Price, Quantity, Side
+
+__all__ = ["VenueBalanceReported", "VenueFillReported", "VenueOrderReported"]
+
+
+class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """The venue told the state of an order; or, with ``status`` ``unknown``, sending failed in doubt. An input of
+    gateways.
+
+    ``order_id`` is our client order id. ``filled`` in base, as the venue counts it."""
+
+    event_type: ClassVar[str] = "venue.order_reported"
+    order_id: str
+    symbol: str
+    account_id: str = "main"
+    status: OrderStatus
+    filled: Quantity = Decimal(0)
+    venue_order_id: str = ""
+    reason: str = ""
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.order_id
+
+
+class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """The venue executed a part of an order. An input of gateways.
+
+    ``quantity`` in base at ``price`` in quote; ``fee`` in ``fee_currency``; ``venue_trade_id`` is unique a symbol and
+    makes a repeated report harmless; ``liquidity`` is ``maker`` or ``taker``."""
+
+    event_type: ClassVar[str] = "venue.fill_reported"
+    order_id: str
+    symbol: str
+    account_id: str = "main"
+    side: Side
+    price: Price
+    quantity: Quantity
+    venue_trade_id: str
+    fee: Money = Decimal(0)
+    fee_currency: str = ""
+    liquidity: str = "taker"
+    venue_order_id: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.price <= 0:
+            raise invalid(self, "price", "above 0")
+        if self.quantity <= 0:
+            raise invalid(self, "quantity", "above 0")
+        if self.liquidity not in ("maker", "taker"):
+            raise invalid(self, "liquidity", "'maker' or 'taker'")
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.order_id
+
+
+class VenueBalanceReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """The venue told what an account holds of one currency: at the start, and when it changes. An input of gateways.
+
+    ``total`` and ``locked`` (of it, in open orders) in units of ``currency``."""
+
+    event_type: ClassVar[str] = "venue.balance_reported"
+    account_id: str = "main"
+    currency: str
+    total: Money
+    locked: Money = Decimal(0)
+
+    @property
+    def aggregate_id(self) -> str:
+        return f"{self.account_id}/{self.currency}"

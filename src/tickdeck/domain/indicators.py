@@ -1,0 +1,212 @@
+"""Indicators as small objects that are fed one observation at a time.
+
+All have one shape: ``update(...)`` takes the next observation and returns the new ``value``; ``value`` is ``None``
+until enough was seen. They are floats, since no money is settled by them. The cost of an update does not depend on
+the period (of ``BookImbalance``: on the depth only). A period that makes no sense raises ``ConfigError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from math import fsum
+
+from tickdeck.domain.values import ZERO, Level
+from tickdeck.errors import ConfigError
+
+__all__ = ["BookImbalance", "Ema", "Rsi", "Sma", "Vwap"]
+
+
+class Ema:
+    """Exponential moving average: ``ema += alpha * (x - ema)``, begun with the first observation.
+
+    ``Ema(period)`` has ``alpha = 2 / (period + 1)`` and a value from the ``period``-th observation on, when the first
+    one's weight is down to about 1/7.4. ``Ema(alpha=0.1)`` is given its smoothing and has a value from the first
+    observation.
+    """
+
+    __slots__ = ("_ema", "_missing", "alpha", "value")
+
+    def __init__(self, period: int | None = None, *, alpha: float | None = None) -> None:
+        if (period is None) == (alpha is None):
+            raise ConfigError("ema: give either a period or an alpha")
+        if period is not None:
+            alpha = 2.0 / (_at_least_one("ema", "period", period) + 1)
+        if alpha is None or not 0.0 < alpha <= 1.0:
+            raise ConfigError(f"ema: alpha is {alpha!r}; give a number above 0 and at most 1")
+        self.alpha: float = alpha
+        self.value: float | None = None
+        self._ema: float | None = None
+        self._missing: int = period or 1
+
+    def update(self, x: float) -> float | None:
+        ema = self._ema
+        self._ema = ema = x if ema is None else ema + self.alpha * (x - ema)
+        if self._missing > 1:
+            self._missing -= 1
+            return None
+        self.value = ema
+        return ema
+
+
+class _WindowSum:
+    """The sum of the last ``size`` numbers, or of all where ``size`` is ``None``.
+
+    The running sum of a window is taken afresh once every ``size`` numbers, so that rounding errors do not pile up;
+    ``fsum``, unlike ``sum``, gives the same digits on every Python.
+    """
+
+    __slots__ = ("_next", "_ring", "_size", "total")
+
+    def __init__(self, size: int | None) -> None:
+        self._size: int | None = size
+        self.total: float = 0.0
+        self._ring: list[float] = []
+        self._next: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._size is None or len(self._ring) == self._size
+
+    def push(self, x: float) -> float:
+        ring, size, at = self._ring, self._size, self._next
+        if size is None:
+            self.total += x
+            return self.total
+        if len(ring) < size:
+            ring.append(x)
+            self.total += x
+        else:
+            self.total += x - ring[at]
+            ring[at] = x
+        at += 1
+        if at == size:
+            at = 0
+            self.total = fsum(ring)
+        self._next = at
+        return self.total
+
+
+class Sma:
+    """Simple moving average: the mean of the last ``period`` observations; has a value once it has seen so many."""
+
+    __slots__ = ("_sum", "period", "value")
+
+    def __init__(self, period: int) -> None:
+        self.period: int = _at_least_one("sma", "period", period)
+        self.value: float | None = None
+        self._sum = _WindowSum(period)
+
+    def update(self, x: float) -> float | None:
+        total = self._sum.push(x)
+        if self._sum.is_full:
+            self.value = total / self.period
+        return self.value
+
+
+class Rsi:
+    """Relative strength index (J. W. Wilder, New Concepts in Technical Trading Systems, 1978), 0 to 100.
+
+    With G and L the averages of the rises and of the falls from one observation to the next::
+
+        rsi = 100 - 100 / (1 + G / L) = 100 * G / (G + L)
+
+    The first averages are plain means of the first ``period`` changes, so the first value comes with observation
+    ``period + 1``; from then on ``G = (G * (period - 1) + rise) / period``, and L alike. 50 where nothing moved.
+    """
+
+    __slots__ = ("_changes", "_fall", "_last", "_rise", "period", "value")
+
+    def __init__(self, period: int = 14) -> None:
+        self.period: int = _at_least_one("rsi", "period", period)
+        self.value: float | None = None
+        self._last: float | None = None
+        self._rise: float = 0.0  # the sum of rises while warming up, their average after
+        self._fall: float = 0.0
+        self._changes: int = 0
+
+    def update(self, x: float) -> float | None:
+        last, self._last = self._last, x
+        if last is None:
+            return None
+        change, n = x - last, self.period
+        rise, fall = (change, 0.0) if change > 0.0 else (0.0, -change)
+        if self._changes < n:
+            self._changes += 1
+            self._rise += rise
+            self._fall += fall
+            if self._changes < n:
+                return None
+            self._rise /= n
+            self._fall /= n
+        else:
+            self._rise = (self._rise * (n - 1) + rise) / n
+            self._fall = (self._fall * (n - 1) + fall) / n
+        both = self._rise + self._fall
+        # Divided first: the share is at most 1, so the value at most 100, whatever is rounded.
+        self.value = value = 100.0 * (self._rise / both) if both > 0.0 else 50.0
+        return value
+
+
+class Vwap:
+    """Volume-weighted average price: the sum of price x quantity over the sum of quantity.
+
+    ``Vwap(window)`` takes the last ``window`` trades and has a value once it has seen so many; ``Vwap()`` takes all
+    since the session began, which ``reset()`` does.
+    """
+
+    __slots__ = ("_money", "_quantity", "value", "window")
+
+    def __init__(self, window: int | None = None) -> None:
+        self.window: int | None = None if window is None else _at_least_one("vwap", "window", window)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: a new session."""
+        self.value: float | None = None
+        self._money = _WindowSum(self.window)
+        self._quantity = _WindowSum(self.window)
+
+    def update(self, price: float, quantity: float) -> float | None:
+        """A trade's ``price`` (quote) and ``quantity`` (base, above 0)."""
+        money = self._money.push(price * quantity)
+        total = self._quantity.push(quantity)
+        if self._money.is_full and total > 0.0:
+            self.value = money / total
+        return self.value
+
+
+class BookImbalance:
+    """Which side of the book is heavier near the best price, -1 (asks only) to 1 (bids only)::
+
+        (sum of bid quantities - sum of ask quantities) / (sum of both)      over the best ``depth`` levels a side
+
+    ``None`` where there are no quantities on either side.
+    """
+
+    __slots__ = ("depth", "value")
+
+    def __init__(self, depth: int = 5) -> None:
+        self.depth: int = _at_least_one("book imbalance", "depth", depth)
+        self.value: float | None = None
+
+    def update(self, bids: Sequence[Level], asks: Sequence[Level]) -> float | None:
+        """``bids`` from the highest price down, ``asks`` from the lowest up: (price, quantity) as decimals."""
+        bid = _quantity(bids[: self.depth])
+        ask = _quantity(asks[: self.depth])
+        both = bid + ask
+        self.value = value = float(bid - ask) / float(both) if both else None
+        return value
+
+
+def _quantity(levels: Sequence[Level]) -> Decimal:
+    total = ZERO
+    for _, quantity in levels:
+        total += quantity
+    return total
+
+
+def _at_least_one(indicator: str, name: str, value: int) -> int:
+    if type(value) is not int or value < 1:
+        raise ConfigError(f"{indicator}: {name} is {value!r}; give a whole number of at least 1")
+    return value

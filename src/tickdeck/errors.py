@@ -1,0 +1,81 @@
+"""Every error that Tickdeck raises on purpose.
+
+    TickdeckError
+    ├── ConfigError            the call or the configuration is wrong (exit code 2)
+    ├── EventError             an event is not well formed
+    │   ├── EventValidationError   a field has a value that it must not have
+    │   └── EventDecodeError       bytes are not the event that they claim to be
+    ├── InputError             an input file cannot be read as what it should be (exit code 2)
+    ├── TapeError              the tape cannot be opened, read or written (exit code 3)
+    │   └── TapeVersionError       it was written by a newer Tickdeck, or is no tape (exit code 2)
+    ├── RunError               a run cannot be found, resumed or verified (exit code 2)
+    └── CascadeError           one input caused more events than the bound allows
+
+The message of each says what happened, to what, and what to do. ``exit_code`` is what the command
+line ends with when the error reaches it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CascadeError",
+    "ConfigError",
+    "EventDecodeError",
+    "EventError",
+    "EventValidationError",
+    "InputError",
+    "RunError",
+    "TapeError",
+    "TapeVersionError",
+    "TickdeckError",
+]
+
+
+class TickdeckError(Exception):
+    """The root of the tree."""
+
+    exit_code = 3
+
+
+class ConfigError(TickdeckError):
+    """The call or the configuration is wrong: what, where, how to mend it."""
+
+    exit_code = 2
+
+
+class EventError(TickdeckError):
+    """An event is not well formed."""
+
+
+class EventValidationError(EventError, ValueError):
+    """A field of an event has a value that it must not have; names event, field and value."""
+
+
+class EventDecodeError(EventError):
+    """Bytes are not the event that they claim to be; names event, field and value."""
+
+
+class InputError(TickdeckError):
+    """An input file cannot be read as what it should be; names file and line."""
+
+    exit_code = 2
+
+
+class TapeError(TickdeckError):
+    """The tape cannot be opened, read or written."""
+
+
+class TapeVersionError(TapeError):
+    """The file is no tape, or one that a newer Tickdeck wrote."""
+
+    exit_code = 2
+
+
+class RunError(TickdeckError):
+    """A run cannot be found, resumed or verified."""
+
+    exit_code = 2
+
+
+class CascadeError(TickdeckError):
+    """One input caused more events than the kernel's bound allows."""

@@ -1,0 +1,109 @@
+"""The configuration of a run: a TOML file, options of the command line, or both."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tickdeck.domain.instrument import Instrument, instrument_for
+from tickdeck.domain.risk_limits import DEFAULT_LIMITS, RiskLimits
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.exchanges.paper_config import PaperConfig
+
+__all__ = ["RunConfig", "StrategyConfig", "TapeConfig", "config_from_dict", "duration_ns", "load_config"]
+
+
+class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``spec``: a built-in name, ``package.module:Class`` or ``path/to/file.py:Class``; ``parameters`` by name."""
+
+    spec: str
+    parameters: dict[str, Any] = {}
+
+
+class TapeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An input file; its ``format``, ``symbol`` and ``venue`` are found out where they are not given."""
+
+    path: str
+    format: str | None = None
+    symbol: str | None = None
+    venue: str | None = None
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that a run's events depend on, besides the code and the content of the input files.
+
+    - ``strategies``: what trades. ``symbols``: which symbols of the input files, or which the simulated market has;
+      empty: all that the files have, or BTCUSDT.
+    - ``tapes``: input files, in order; none: a simulated market made from ``seed``.
+    - ``exchange``: ``paper``, the one venue of this version. ``duration``: seconds of the run's clock, ``None``: to the end.
+    - ``candles``: the interval of candles made from trades (``250ms``, ``1s``, ``5m``, ``1h``).
+    - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol in place of the built-in ones.
+    - ``max_cascade``: how many events one input may cause before trading is halted.
+    """
+
+    strategies: tuple[StrategyConfig, ...] = (StrategyConfig(spec="ema-cross"),)
+    symbols: tuple[str, ...] = ()
+    tapes: tuple[TapeConfig, ...] = ()
+    exchange: str = "paper"
+    seed: int = 1
+    duration: Decimal | None = None
+    candles: str = "250ms"
+    risk: RiskLimits = DEFAULT_LIMITS
+    paper: PaperConfig = PaperConfig()
+    instruments: dict[str, Instrument] = {}
+    max_cascade: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.exchange != "paper":
+            raise ConfigError(f"exchange is {self.exchange!r}; this version has one venue, 'paper'")
+        if self.duration is not None and not (self.duration.is_finite() and self.duration > 0):
+            raise ConfigError(f"duration is {self.duration}; give seconds above 0, or leave it out to run to the end")
+        if self.max_cascade < 1:
+            raise ConfigError(f"max_cascade is {self.max_cascade}; give a whole number of at least 1")
+        duration_ns(self.candles)
+
+    def instrument(self, symbol: str) -> Instrument:
+        """The instrument of a symbol: the configured one, else the built-in one, else the finest steps and no minimum."""
+        return self.instruments.get(symbol) or instrument_for(symbol)
+
+
+_UNITS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000}
+
+
+def duration_ns(text: str) -> int:
+    """``250ms``, ``1s``, ``5m``, ``1h``, ``1d`` in nanoseconds."""
+    match = re.fullmatch(r"([1-9][0-9]*)(ms|s|m|h|d)", text)
+    if match is None:
+        raise ConfigError(f"{text!r} is no interval; give a whole number with a unit: 250ms, 1s, 5m, 1h, 1d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read a TOML file. Paths in it are relative to its folder. Raises ``ConfigError`` naming file and key."""
+    try:
+        data = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; name an existing file with --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    try:
+        config = config_from_dict(data)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    folder = path.resolve().parent
+    tapes = tuple(msgspec.structs.replace(tape, path=str(folder / tape.path)) for tape in config.tapes)
+    return msgspec.structs.replace(config, tapes=tapes)
+
+
+def config_from_dict(data: dict[str, Any]) -> RunConfig:
+    """From TOML's or a manifest's values. Raises ``ConfigError`` naming the key."""
+    try:
+        return msgspec.convert(data, RunConfig, strict=False)
+    except msgspec.ValidationError as error:
+        message = str(error).replace("Object contains unknown field", "there is no key").replace(" - at `$`", "")
+        raise ConfigError(message.replace("$.", "")) from None

@@ -1,0 +1,347 @@
+"""The paper venue: takes orders like a real one, and fills them against the public record of the market.
+
+Time. Everything happens on the axis of our own receive time, on which market data comes. An order sent at ``t`` meets
+the record as it stands at ``t + order_latency + feed_latency``: that is what the venue's book was when the order got
+there, since the feed takes ``feed_latency`` to reach us. Of what happens at ``x`` on that axis we are told at
+``x - feed_latency + ack_latency``. Orders and cancels arrive in the order sent, reports in the order of what they tell.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderCancelRequestedEvent,
+    OrderEvent,
+    OrderSubmittedEvent,
+    VenueBalanceReported,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.instrument import Instrument
+from tickdeck.domain.matching import Ended, Fill, Matcher, Outcome, WorkingOrder
+from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Side, TimeInForce
+from tickdeck.infrastructure.exchanges.paper_account import PaperAccount, fee_of
+from tickdeck.infrastructure.exchanges.paper_config import PaperConfig
+
+__all__ = ["PaperConfig", "PaperVenue"]
+
+_PROTECTION = Decimal("1.05")
+"""A market buy that has to wait for prices pays at most so many times the last known one; that much is locked."""
+
+
+class _Ticket:
+    """What the venue knows of an order that it once took or refused."""
+
+    __slots__ = ("currency", "order", "request", "status", "unit", "venue_order_id")
+
+    def __init__(self, request: OrderSubmittedEvent) -> None:
+        self.request = request
+        self.status = OrderStatus.REJECTED
+        self.order: WorkingOrder | None = None
+        self.venue_order_id = ""
+        self.currency = ""
+        self.unit: Money = ZERO  # locked, of `currency`, for each unit of base that remains
+
+    @property
+    def filled(self) -> Decimal:
+        return self.order.filled if self.order is not None else ZERO
+
+
+class PaperVenue:
+    """The exchange port's twin in our own process.
+
+    ``schedule(due_ns, action)`` runs ``action`` when the run's clock reaches ``due_ns``, those of one time in the order
+    scheduled. ``report(event)`` takes a venue report, and is called from scheduled actions only; the event's ``ts`` is
+    the venue's time, ``ts_ingress`` the time due, its cause the order or the cancel that it answers.
+
+    An order is reported accepted or rejected, then its fills, then expired or cancelled; the last fill of a filled
+    order needs no further word. An ``order_id`` that the venue has seen before changes nothing, nor does a cancel of an
+    order that does not work: the answer is the order's true state with a reason. Equal seeds and inputs give equal
+    reports.
+    """
+
+    name = "paper"
+    simulated = True
+
+    def __init__(
+        self,
+        *,
+        config: PaperConfig,
+        instruments: Mapping[str, Instrument],
+        seed: int,
+        schedule: Callable[[int, Callable[[], None]], object],
+        report: Callable[[DomainEvent], None],
+    ) -> None:
+        self._config = config
+        self._instruments = dict(instruments)
+        self._rng = random.Random(f"paper venue {seed}")
+        self._schedule = schedule
+        self._report = report
+        self._last_arrival = 0
+        self._last_due = 0
+        self._orders_taken = 0
+        self._trades = 0
+        self._tickets: dict[str, _Ticket] = {}
+        balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
+        balances |= dict.fromkeys((i.quote for i in self._instruments.values()), config.default_balance)
+        self.account = PaperAccount(balances | config.balances)
+        grace = config.feed_latency_ns + config.order_latency_ns + config.jitter_ns
+        self._matchers = {
+            symbol: Matcher(instrument, participation=config.participation, candle_grace_ns=grace)
+            for symbol, instrument in self._instruments.items()
+        }
+        # By type, then by symbol: one look-up each on the way of every market event.
+        self._handlers: dict[type[DomainEvent], dict[str, Callable[[Any], Sequence[Outcome]]]] = {}
+        for symbol, matcher in self._matchers.items():
+            for event_type, handler in matcher.handlers.items():
+                self._handlers.setdefault(event_type, {})[symbol] = handler
+
+    # -- the port -----------------------------------------------------------------------------------------------
+
+    def start(self, ts: int) -> None:
+        """Report the account's balances at ``ts``, by currency. Call it once, before anything else."""
+        for currency in self.account.currencies:
+            self._schedule(ts, partial(self._report, self._balance(currency, ts)))
+
+    def on_market(self, event: DomainEvent) -> None:
+        """Take one event of the record, in order of ``ts_ingress``.
+
+        Symbols without an instrument, and events that show no liquidity, are passed over.
+        """
+        try:
+            symbol = event.symbol  # type: ignore[attr-defined]
+            handler = self._handlers[type(event)][symbol]
+        except (AttributeError, KeyError):
+            return
+        outcomes = handler(event)
+        if outcomes:
+            self._settle(symbol, outcomes, event.ts_ingress)
+
+    def submit(self, order: OrderSubmittedEvent) -> None:
+        """Send an order; it arrives ``order_latency`` later."""
+        due = self._arrival(order)
+        self._schedule(due, partial(self._order_arrives, order, due))
+
+    def cancel(self, request: OrderCancelRequestedEvent) -> None:
+        """Send a cancel; it arrives ``order_latency`` later, never before its order."""
+        due = self._arrival(request)
+        self._schedule(due, partial(self._cancel_arrives, request, due))
+
+    def assumptions(self) -> tuple[str, ...]:
+        """What the fills of this venue rest on, in plain sentences."""
+        c = self._config
+        return (
+            f"Latencies: feed {_ms(c.feed_latency_ns)}, orders {_ms(c.order_latency_ns)}, "
+            f"reports {_ms(c.ack_latency_ns)}, each order and report up to {_ms(c.jitter_ns)} more.",
+            f"Fees: maker {_percent(c.maker_fee)}, taker {_percent(c.taker_fee)} of the notional, in quote currency.",
+            "Takers get what the recorded book (or best bid and ask) displays, level by level, and what we took is not "
+            "offered again until the record changes that level; the rest of a market order expires.",
+            "With trades alone takers wait for the next trades on their side, at their prices and within their "
+            "quantities; with candles alone for the next open, within "
+            f"{_percent(c.participation)} of the candle's volume.",
+            "A resting order queues behind all that is displayed at its price (behind an unknown quantity where the "
+            "record does not show it); trades advance it, cancels of others never do; a trade through its price fills "
+            "it at its limit.",
+            "All our orders share the quantity of one trade; they never trade with each other.",
+            "Our orders move no price, and nobody reacts to them.",
+            "A sell needs no holding; there is no margin and no liquidation."
+            if c.short_selling
+            else "A buy needs its cost and fee in quote currency, a sell what it sells; open orders lock both.",
+            "It never fails: no outage, no lost report, no rate limit, no price band of a real venue.",
+        )
+
+    # -- arrivals -----------------------------------------------------------------------------------------------
+
+    def _arrival(self, sent: OrderEvent) -> int:
+        config = self._config
+        due = sent.ts_ingress + config.order_latency_ns + config.feed_latency_ns + self._jitter()
+        self._last_arrival = max(due, self._last_arrival)
+        return self._last_arrival
+
+    def _order_arrives(self, request: OrderSubmittedEvent, now: int) -> None:
+        known = self._tickets.get(request.order_id)
+        if known is not None:
+            self._tell(request, known, now, f"order id {request.order_id} was used before: this order is ignored")
+            return
+        ticket = self._tickets[request.order_id] = _Ticket(request)
+        refusal = self._refusal(request, ticket, now)
+        if refusal is not None:
+            self._tell(request, ticket, now, refusal)
+            return
+        order = ticket.order
+        assert order is not None
+        self._orders_taken += 1
+        ticket.venue_order_id = str(self._orders_taken)
+        outcomes = self._matchers[request.symbol].submit(order)
+        if not (outcomes and isinstance(outcomes[0], Ended) and outcomes[0].status is OrderStatus.REJECTED):
+            ticket.status = OrderStatus.ACCEPTED
+            self._tell(request, ticket, now)
+        self.account.lock(order.order_id, ticket.currency, ticket.unit * order.quantity)
+        self._settle(request.symbol, outcomes, now)
+
+    def _cancel_arrives(self, request: OrderCancelRequestedEvent, now: int) -> None:
+        ticket = self._tickets.get(request.order_id)
+        if ticket is None:
+            reason = f"cancel refused: the venue has no order {request.order_id}"
+            self._send(
+                VenueOrderReported(
+                    order_id=request.order_id,
+                    symbol=request.symbol,
+                    account_id=request.account_id,
+                    status=OrderStatus.REJECTED,
+                    reason=reason,
+                    **self._envelope(request, now),
+                )
+            )
+        elif self._matchers[ticket.request.symbol].cancel(request.order_id) is None:
+            self._tell(request, ticket, now, f"cancel refused: the order is {ticket.status.value}")
+        else:
+            ticket.status = OrderStatus.CANCELLED
+            self.account.lock(request.order_id, ticket.currency, ZERO)
+            self._tell(request, ticket, now)
+
+    def _refusal(self, request: OrderSubmittedEvent, ticket: _Ticket, now: int) -> str | None:
+        """Why the venue does not take the order, in words; ``None`` where it does: ``ticket`` says what it locks."""
+        instrument = self._instruments.get(request.symbol)
+        if instrument is None:
+            return f"symbol {request.symbol} is not traded here"
+        if request.account_id != self._config.account_id:
+            return f"account {request.account_id} is not known here"
+        if request.limit is None and request.time_in_force is TimeInForce.POST_ONLY:
+            return "a market order cannot be post only"
+        matcher = self._matchers[request.symbol]
+        reference = request.limit if request.limit is not None else matcher.liquidity.reference(request.side)
+        if reference is None:
+            return f"no price of {request.symbol} is known yet"
+        violation = instrument.violation(request.order_type, request.quantity, reference)
+        if violation is not None:
+            return violation
+        ticket.order = WorkingOrder(
+            order_id=request.order_id,
+            side=request.side,
+            quantity=request.quantity,
+            arrival=now - self._config.feed_latency_ns,
+            limit=request.limit,
+            time_in_force=request.time_in_force,
+        )
+        if request.side is Side.SELL:
+            ticket.currency = instrument.base
+            ticket.unit = ZERO if self._config.short_selling else Decimal(1)
+        else:
+            ticket.currency = instrument.quote
+            ticket.unit = self._cost_of_unit(ticket.order, matcher, instrument, reference)
+        need, free = ticket.unit * request.quantity, self.account.free(ticket.currency)
+        if need > free:
+            return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
+        return None
+
+    def _cost_of_unit(self, order: WorkingOrder, matcher: Matcher, instrument: Instrument, reference: Price) -> Money:
+        """What one unit of base may cost at the worst price that this buy can get, its fee included, in quote."""
+        rate = 1 + max(self._config.maker_fee, self._config.taker_fee)
+        if order.limit is not None:
+            return order.limit * rate
+        if matcher.liquidity.displayed:
+            return (matcher.worst_price(order.side, order.quantity) or reference) * rate
+        # Nobody knows the prices that it will find. It may pay what is free, up to the protection.
+        affordable = self.account.free(instrument.quote) / (order.quantity * rate)
+        affordable -= affordable % instrument.tick_size
+        order.worst = max(min(reference * _PROTECTION, affordable), reference)
+        return order.worst * rate
+
+    # -- outcomes -----------------------------------------------------------------------------------------------
+
+    def _settle(self, symbol: str, outcomes: Sequence[Outcome], now: int) -> None:
+        for outcome in outcomes:
+            ticket = self._tickets[outcome.order.order_id]
+            if isinstance(outcome, Fill):
+                self._settle_fill(symbol, ticket, outcome, now)
+            else:
+                ticket.status = outcome.status
+                self.account.lock(outcome.order.order_id, ticket.currency, ZERO)
+                self._tell(ticket.request, ticket, now, outcome.reason)
+
+    def _settle_fill(self, symbol: str, ticket: _Ticket, fill: Fill, now: int) -> None:
+        instrument, order = self._instruments[symbol], fill.order
+        rate = self._config.maker_fee if fill.liquidity == "maker" else self._config.taker_fee
+        fee = fee_of(fill.price * fill.quantity, rate)
+        self.account.lock(order.order_id, ticket.currency, ticket.unit * order.remaining)
+        fee = self.account.settle(order.side, instrument.base, instrument.quote, fill.price, fill.quantity, fee)
+        ticket.status = OrderStatus.PARTIALLY_FILLED if order.remaining else OrderStatus.FILLED
+        self._trades += 1
+        request = ticket.request
+        self._send(
+            VenueFillReported(
+                order_id=order.order_id,
+                symbol=symbol,
+                account_id=request.account_id,
+                side=order.side,
+                price=fill.price,
+                quantity=fill.quantity,
+                venue_trade_id=str(self._trades),
+                fee=fee,
+                fee_currency=instrument.quote,
+                liquidity=fill.liquidity,
+                venue_order_id=ticket.venue_order_id,
+                **self._envelope(request, now),
+            )
+        )
+
+    # -- reports ------------------------------------------------------------------------------------------------
+
+    def _tell(self, cause: OrderEvent, ticket: _Ticket, now: int, reason: str = "") -> None:
+        """Report the order's state as of now; ``cause`` is what it answers."""
+        self._send(
+            VenueOrderReported(
+                order_id=ticket.request.order_id,
+                symbol=ticket.request.symbol,
+                account_id=ticket.request.account_id,
+                status=ticket.status,
+                filled=ticket.filled,
+                venue_order_id=ticket.venue_order_id,
+                reason=reason,
+                **self._envelope(cause, now),
+            )
+        )
+
+    def _balance(self, currency: str, ts: int) -> VenueBalanceReported:
+        return VenueBalanceReported(
+            account_id=self._config.account_id,
+            currency=currency,
+            total=self.account.total(currency),
+            locked=self.account.locked(currency),
+            ts=ts,
+            ts_ingress=ts,
+            source=self.name,
+        )
+
+    def _envelope(self, cause: OrderEvent, now: int) -> dict[str, Any]:
+        """The envelope of a report, each due no earlier than the one before."""
+        happened = now - self._config.feed_latency_ns
+        self._last_due = max(happened + self._config.ack_latency_ns + self._jitter(), self._last_due)
+        return {
+            "ts": happened,
+            "ts_ingress": self._last_due,
+            "source": self.name,
+            "causation_id": cause.event_id,
+            "correlation_id": cause.correlation_id or cause.event_id,
+        }
+
+    def _send(self, event: DomainEvent) -> None:
+        self._schedule(event.ts_ingress, partial(self._report, event))
+
+    def _jitter(self) -> int:
+        return self._rng.randrange(self._config.jitter_ns + 1)
+
+
+def _ms(ns: int) -> str:
+    return f"{ns / 1_000_000:g} ms"
+
+
+def _percent(share: Decimal) -> str:
+    return f"{(share * 100).normalize():f} %"

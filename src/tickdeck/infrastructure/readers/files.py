@@ -1,0 +1,140 @@
+"""What all readers share: opening plain and gzip files, peeking, and errors that name file and line."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, TextIO, cast
+
+import msgspec
+
+from tickdeck.errors import InputError
+
+__all__ = [
+    "DEFAULT_FEED_LATENCY_NS",
+    "FAULTS",
+    "PEEK_LINES",
+    "fault",
+    "file_digest",
+    "open_binary",
+    "open_text",
+    "peek_lines",
+    "require_symbol",
+    "to_ns",
+]
+
+DEFAULT_FEED_LATENCY_NS = 10_000_000
+"""How long data takes to reach us (ns), for files that hold no receive time."""
+
+PEEK_LINES = 2_000
+"""How far into a file ``peek_symbols`` looks."""
+
+_GZIP = b"\x1f\x8b"
+_ZIP = b"PK\x03\x04"
+_BUFFER = 1 << 18
+_MAX_TEXT = 160
+
+FAULTS = (ValueError, LookupError, ArithmeticError, msgspec.MsgspecError, OSError, EOFError, zlib.error)
+"""What a line that is not as it should be, or a file that cannot be read on, raises within a reader."""
+
+
+@contextmanager
+def open_binary(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, unpacked where its first bytes say gzip (its name does not matter).
+
+    Raises ``InputError`` where the file is absent, unreadable, empty or a zip archive.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}; give the path of a file that can be read") from None
+    with file:
+        head = file.peek(4)[:4]
+        if not head:
+            raise InputError(f"{path}: the file is empty; give one with market data in it")
+        if head == _ZIP:
+            raise InputError(f"{path}: a zip archive; unpack it and give the file that it holds")
+        if not head.startswith(_GZIP):
+            yield file
+            return
+        # GzipFile reads lines in Python; a BufferedReader around it does so in C.
+        with gzip.GzipFile(fileobj=file) as unpacked, io.BufferedReader(cast(io.RawIOBase, unpacked), _BUFFER) as lines:
+            yield lines
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    """The file's text (UTF-8, with or without a byte order mark). Bytes that are no text become U+FFFD, which no number
+    or name contains, so that the reader meets them on their line. Raises as ``open_binary`` does."""
+    with open_binary(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
+        try:
+            yield text
+        finally:
+            text.detach()  # the file is closed where it was opened
+
+
+def peek_lines(path: Path, count: int) -> list[str]:
+    """The first ``count`` lines without their ends, fewer where the file is shorter or damaged further on.
+
+    Raises ``InputError`` where not even one can be read.
+    """
+    lines: list[str] = []
+    with open_text(path) as text:
+        try:
+            lines.extend(line.rstrip("\r\n") for line in islice(text, count))
+        except FAULTS as error:
+            if not lines:
+                raise fault(path, 0, error) from None
+    if not lines:
+        raise InputError(f"{path}: the file is empty; give one with market data in it")
+    return lines
+
+
+def fault(path: Path, line: int, error: Exception, wanted: str = "") -> InputError:
+    """The ``InputError`` for what went wrong at ``line`` (from 1); of a file that cannot be read on: after ``line``.
+
+    ``wanted`` says what the line should have been.
+    """
+    if isinstance(error, (EOFError, zlib.error, OSError)):
+        what = "the file is cut short" if isinstance(error, EOFError) else f"the file is damaged ({error})"
+        where = f"{path}, after line {line}" if line else f"{path}"
+        return InputError(f"{where}: {what}; fetch or pack it again")
+    text = str(error)
+    if len(text) > _MAX_TEXT:  # it may quote a whole line
+        text = f"{text[:_MAX_TEXT]}..."
+    wanted = f" ({wanted})" if wanted else ""
+    return InputError(f"{path}, line {line}: {text}{wanted}; mend the line or take it out")
+
+
+def require_symbol(path: Path, symbol: str | None) -> str:
+    """``symbol``, for a format whose lines do not name one. Raises ``InputError`` where it is not given."""
+    if symbol:
+        return symbol
+    raise InputError(f"{path}: neither its lines nor its name say which symbol it holds; give the symbol")
+
+
+def to_ns(time: int) -> int:
+    """A time since the epoch in s, ms, us or ns, as ns: the unit is told by its size (right from 1974 to 5138)."""
+    if time < 100_000_000_000:
+        return time * 1_000_000_000
+    if time < 100_000_000_000_000:
+        return time * 1_000_000
+    if time < 100_000_000_000_000_000:
+        return time * 1_000
+    return time
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the file's bytes as they lie on disk (gzip not unpacked), in hex. Raises ``InputError``."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}; give the path of a file that can be read") from None

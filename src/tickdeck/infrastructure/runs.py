@@ -1,0 +1,153 @@
+"""Runs on disk: a folder each, with the manifest (synced before anything else) and the tape."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tickdeck.errors import RunError
+
+__all__ = [
+    "CODE_VERSION",
+    "InputRecord",
+    "Manifest",
+    "StrategyRecord",
+    "code_digest",
+    "create_run",
+    "find_run",
+    "list_runs",
+    "read_manifest",
+]
+
+MANIFEST = "manifest.json"
+TAPE = "tape.db"
+CODE_VERSION = 1
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An input file as the run read it: absolute ``path``, ``format``, ``symbol`` (where it had to be told) and SHA-256."""
+
+    path: str
+    format: str
+    symbol: str | None
+    sha256: str
+
+
+class StrategyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy as the run loaded it: its id, its spec and parameters, and the SHA-256 of its source file."""
+
+    strategy_id: str
+    spec: str
+    parameters: dict[str, Any]
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a run depends on. ``nonce`` makes ids unique outside of the run; ``config`` is the whole configuration, without secrets.
+
+    ``created_at`` is wall time (ISO 8601, UTC), for people; nothing in the run depends on it."""
+
+    format: int = 1
+    run_id: str
+    nonce: str
+    created_at: str
+    tickdeck: str
+    code: str
+    python: str
+    machine: str
+    symbols: tuple[str, ...]
+    config: dict[str, Any]
+    inputs: tuple[InputRecord, ...] = ()
+    strategies: tuple[StrategyRecord, ...] = ()
+
+
+def here() -> tuple[str, str]:
+    """Python's minor version and the machine's architecture: the scope within which a proof holds."""
+    return ".".join(platform.python_version_tuple()[:2]), platform.machine()
+
+
+def code_digest() -> str:
+    """SHA-256 over the sources of this Tickdeck's domain, application and exchanges: what a run's events depend on."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for folder in ("domain", "application", "infrastructure/exchanges", "infrastructure/readers"):
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def create_run(data_dir: Path, manifest: Manifest) -> Path:
+    """Make the run's folder with its manifest, both synced. Raises ``RunError`` where that cannot be done."""
+    folder = data_dir / manifest.run_id
+    try:
+        folder.mkdir(parents=True)
+        temporary = folder / (MANIFEST + ".part")
+        with temporary.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / MANIFEST)
+        for place in (folder, data_dir):
+            _sync_folder(place)
+    except OSError as error:
+        raise RunError(f"cannot make the run's folder {folder}: {error.strerror}; choose another with --data") from None
+    return folder
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises ``RunError`` where the folder holds no manifest that this version understands."""
+    path = folder / MANIFEST
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{folder} is not a run: {path.name}: {error.strerror}") from None
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise RunError(f"{path}: {error}; the manifest was changed or is not one") from None
+    if manifest.format > Manifest.__struct_defaults__[0]:
+        raise RunError(f"{path}: format {manifest.format} is newer than this Tickdeck; update it to read this run")
+    return manifest
+
+
+def list_runs(data_dir: Path) -> list[Path]:
+    """The folders of all runs under ``data_dir``, oldest first; what is no run is passed over."""
+    dated: list[tuple[str, str, Path]] = []
+    if data_dir.is_dir():
+        for folder in data_dir.iterdir():
+            with contextlib.suppress(RunError):
+                manifest = read_manifest(folder)
+                dated.append((manifest.created_at, manifest.run_id, folder))
+    return [folder for _, _, folder in sorted(dated)]
+
+
+def find_run(data_dir: Path, run: str) -> Path:
+    """The folder of ``run``: an id under ``data_dir``, a path to a folder, or ``last``."""
+    if run == "last":
+        runs = list_runs(data_dir)
+        if not runs:
+            raise RunError(
+                f"there is no run under {data_dir} yet; start one with `tickdeck run`, or name the folder with --data"
+            )
+        return runs[-1]
+    for folder in (data_dir / run if _RUN_ID.fullmatch(run) else None, Path(run)):
+        if folder is not None and (folder / MANIFEST).is_file():
+            return folder
+    raise RunError(f"there is no run {run!r} under {data_dir}; `tickdeck runs` lists them")

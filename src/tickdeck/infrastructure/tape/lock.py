@@ -1,0 +1,45 @@
+"""One writer a tape: a lock that the operating system lets go of when its process ends, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from tickdeck.errors import TapeError
+
+__all__ = ["WriterLock"]
+
+
+class WriterLock:
+    """Held from creation until ``release``. The file next to the tape stays; it says who holds or last held the lock.
+
+    Raises ``TapeError`` where another writer, in this process or another, holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        lock = path.with_name(path.name + ".lock")
+        try:
+            self._fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise TapeError(
+                f"{path}: cannot open the tape for writing: {error.strerror} ({lock.name}); mend the folder"
+            ) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+        except BlockingIOError:
+            holder = os.pread(self._fd, 32, 0).decode(errors="replace").strip()
+            os.close(self._fd)
+            raise TapeError(
+                f"{path}: process {holder or '(unknown)'} is writing this tape; stop it first, or read the tape instead"
+            ) from None
+        except OSError as error:
+            os.close(self._fd)
+            raise TapeError(f"{path}: cannot lock the tape: {error.strerror}; put the data on a local disk") from error
+
+    def release(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self._fd)

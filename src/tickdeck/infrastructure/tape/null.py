@@ -1,0 +1,61 @@
+"""The tape that keeps nothing: for benchmarks of the kernel alone, and for ``verify``, which compares as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from tickdeck.application.ports import TapeQuery, TapeStatistics
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import TapeError
+
+__all__ = ["NullTape"]
+
+
+class NullTape:
+    """Counts what it is given and forgets it; everything counts as durable at once. For one thread."""
+
+    keeps_events: ClassVar[bool] = False
+    """``read`` gives back nothing, and nothing outlives the process."""
+
+    def __init__(self) -> None:
+        self._last_seq = 0
+        self._appended = 0
+        self._cascades = 0
+        self._closed = False
+
+    @property
+    def last_seq(self) -> int:
+        return self._last_seq
+
+    @property
+    def durable_seq(self) -> int:
+        return self._last_seq
+
+    def append(self, cascade: Sequence[DomainEvent]) -> None:
+        if self._closed:
+            raise TapeError("null tape: closed, it takes no more events")
+        last = self._last_seq
+        for event in cascade:
+            if event.seq <= last:
+                raise TapeError(f"null tape: seq {event.seq} after seq {last}; seq must increase")
+            last = event.seq
+        if cascade:
+            self._last_seq = last
+            self._appended += len(cascade)
+            self._cascades += 1
+
+    def wait_durable(self, seq: int) -> None:
+        pass
+
+    async def wait_durable_async(self, seq: int) -> None:
+        pass
+
+    def read(self, query: TapeQuery | None = None) -> Iterator[DomainEvent]:
+        return iter(())
+
+    def statistics(self) -> TapeStatistics:
+        return TapeStatistics(appended=self._appended, durable=self._appended, commits=self._cascades, waiting=0)
+
+    def close(self) -> None:
+        self._closed = True

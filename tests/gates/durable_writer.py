@@ -1,0 +1,82 @@
+"""A writer for the durability gate, run as a process of its own that is traced, killed and starved of disk.
+
+``python durable_writer.py TAPE CASCADES [SYNCHRONOUS]`` appends cascades and prints ``ACK <seq>`` for each seq that the
+tape acknowledged as durable, one ``write`` each. What it appends follows from the position alone (``cascade``), so
+that whoever opens the tape knows what must be there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent
+from tickdeck.errors import TapeError
+from tickdeck.infrastructure.tape import SqliteTape, schema
+
+
+def cascade(number: int, first_seq: int) -> list[DomainEvent]:
+    """The ``number``-th cascade (from 0), of 1 to 5 events, now and then longer than a page of the file."""
+    size = number * 7 % 5 + 1
+    padding = "x" * (5_000 if number % 11 == 5 else number * 37 % 200)
+    return [
+        OrderAcceptedEvent(
+            order_id=f"o{number % 7}",
+            symbol="BTCUSDT",
+            venue_order_id=padding,
+            event_id=f"{number + 1}-{k + 1}" if k else f"{number + 1}",
+            correlation_id=f"{number + 1}",
+            seq=first_seq + k,
+            ts=first_seq + k,
+            ts_ingress=first_seq,
+        )
+        for k in range(size)
+    ]
+
+
+def cascades(count: int) -> list[list[DomainEvent]]:
+    """The first so many cascades, with seq from 1."""
+    found: list[list[DomainEvent]] = []
+    seq = 1
+    for number in range(count):
+        found.append(cascade(number, seq))
+        seq += len(found[-1])
+    return found
+
+
+def acknowledge(seq: int) -> None:
+    os.write(1, b"ACK %d\n" % seq)
+
+
+def write(path: Path, count: int) -> None:
+    """Append what is missing of ``cascades(count)``; half of it, then close the tape, open it again and go on."""
+    todo = cascades(count)
+    for part in (todo[: count // 2], todo[count // 2 :]):
+        with SqliteTape(path) as tape:
+            if tape.durable_seq:
+                acknowledge(tape.durable_seq)
+            for number, events in enumerate(part):
+                seq = events[-1].seq
+                if seq <= tape.last_seq:
+                    continue
+                tape.append(events)
+                if number % 3 == 0:
+                    tape.wait_durable(seq)
+                elif number % 3 == 1:
+                    asyncio.run(tape.wait_durable_async(seq))
+                else:
+                    continue  # goes with the next one's group
+                acknowledge(seq)
+            last = tape.last_seq
+        acknowledge(last)
+
+
+if __name__ == "__main__":
+    schema.CHECKPOINT_PAGES = 40  # several checkpoints within a short run
+    schema.SYNCHRONOUS = sys.argv[3] if len(sys.argv) > 3 else "FULL"
+    try:
+        write(Path(sys.argv[1]), int(sys.argv[2]))
+    except TapeError as error:
+        sys.exit(f"TapeError: {error}")
