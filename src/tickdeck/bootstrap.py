@@ -148,7 +148,9 @@ class Run:
 
 
 def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = None) -> Run:
-    """A new run in a folder of its own under ``data_dir``. Raises ``ConfigError`` or ``InputError`` for what is wrong with it."""
+    """A new run in a folder of its own under ``data_dir``. Raises ``ConfigError`` or ``InputError`` for what is
+    wrong with it.
+    """
     strategies, records = _load_strategies(config)
     inputs = tuple(_input_record(config, index) for index in range(len(config.tapes)))
     symbols = config.symbols or _symbols_of(config) or ("BTCUSDT",)
@@ -180,7 +182,9 @@ def _nonce(
     symbols: tuple[str, ...],
     code: str,
 ) -> str:
-    """Made of all that determines the run's events, wherever its files lie, so that two equal runs are equal to the byte."""
+    """Made of all that determines the run's events, wherever its files lie, so that two equal runs are equal to the
+    byte.
+    """
     what = {name: value for name, value in settings.items() if name not in ("tapes", "strategies")}
     read = [(record.format, record.symbol, record.sha256) for record in inputs]
     loaded = [(record.strategy_id, record.parameters, record.sha256) for record in strategies]
@@ -188,7 +192,8 @@ def _nonce(
 
 
 def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
-    """The run in ``folder``, to be executed again from its start, compared with its tape as far as that goes, and continued.
+    """The run in ``folder``, to be executed again from its start, compared with its tape as far as that goes, and
+    continued.
 
     Raises ``RunError`` where code or inputs are not those of the run any more.
     """
@@ -205,8 +210,8 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
 def verify_run(folder: Path) -> tuple[Verdict, list[str]]:
     """Execute the run's core again on its recorded inputs and compare all that it derives.
 
-    Returns the verdict and, in words, what of the code is not as it was when the run was made. Raises ``RunError`` where
-    an input file is not.
+    Returns the verdict and, in words, what of the code is not as it was when the run was made. Raises ``RunError``
+    where an input file is not.
     """
     manifest = read_manifest(folder)
     config = config_from_dict(manifest.config)

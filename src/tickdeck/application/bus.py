@@ -1,4 +1,5 @@
-"""The event bus: publish an event, and every handler that asked for it is called, in one order, apart from each other's faults.
+"""The event bus: publish an event, and every handler that asked for it is called, in one order, apart from each
+other's faults.
 
 This is the bus by itself, without stamps and tape; a run's ``Kernel`` is this bus with both.
 """
@@ -48,7 +49,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt:
-    """What ``publish`` returns. ``await receipt``: the event was dispatched; ``await receipt.durable()``: it is on disk.
+    """What ``publish`` returns. ``await receipt``: the event was dispatched; ``await receipt.durable()``: it is on
+    disk.
 
     A cascade runs to its end before any coroutine gets a turn, so whoever can await finds the event dispatched.
     """
@@ -69,12 +71,13 @@ class Receipt:
 
 
 class EventBus:
-    """Publish and subscribe, in step: an event and all that it causes (first in, first out) are done before ``publish`` returns.
+    """Publish and subscribe, in step: an event and all that it causes (first in, first out) are done before
+    ``publish`` returns.
 
-    Handlers run by priority, then in order of subscription. A handler that raises harms neither the others nor the publisher:
-    what it had published is discarded, and a ``system.handler_failed`` is published in its stead. An ``async`` handler is an
-    edge: it has a bounded mailbox of its own and gets events when the cascade is over. Not thread-safe: publish from the
-    thread that owns the bus.
+    Handlers run by priority, then in order of subscription. A handler that raises harms neither the others nor the
+    publisher: what it had published is discarded, and a ``system.handler_failed`` is published in its stead. An
+    ``async`` handler is an edge: it has a bounded mailbox of its own and gets events when the cascade is over. Not
+    thread-safe: publish from the thread that owns the bus.
     """
 
     def __init__(self, *, shuffle: Callable[[list[Subscription]], None] | None = None) -> None:
@@ -108,9 +111,10 @@ class EventBus:
     ) -> Subscription:
         """Call ``handler(event)`` for every event of ``topic``: a class, a dotted type, or a wildcard.
 
-        ``where`` narrows it; a higher ``priority`` goes first; ``component`` is whose handler it is (a fault in ``risk``,
-        ``execution`` or ``portfolio`` halts trading); ``weak`` holds the handler weakly. ``edge``: call it after the cascade,
-        outside the core; always so for an ``async`` handler, whose mailbox holds ``mailbox`` events at most.
+        ``where`` narrows it; a higher ``priority`` goes first; ``component`` is whose handler it is (a fault in
+        ``risk``, ``execution`` or ``portfolio`` halts trading); ``weak`` holds the handler weakly. ``edge``: call it
+        after the cascade, outside the core; always so for an ``async`` handler, whose mailbox holds ``mailbox``
+        events at most.
         """
         if not inspect.iscoroutinefunction(handler):
             return self._table.add(
@@ -171,7 +175,8 @@ class EventBus:
         if self._busy or self._batch is not None:
             yield  # inside a handler or another batch publishing queues anyway
             return
-        self._batch = held = []
+        held: list[DomainEvent] = []
+        self._batch = held
         try:
             yield
         finally:
@@ -187,7 +192,7 @@ class EventBus:
         for call in plan.calls:
             try:
                 call(event)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (isolation is the bus's promise; it is told, not lost)
                 self._failed(plan, call, event, error)
             if staged:
                 self._take_staged(event)
@@ -206,7 +211,7 @@ class EventBus:
             for subscription in plan.edges:
                 try:
                     subscription.call(event)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 (as above)
                     self._edge_failed(subscription, event, error)
 
     # -- faults -----------------------------------------------------------------------------------------------

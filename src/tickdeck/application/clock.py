@@ -8,7 +8,9 @@ __all__ = ["RunClock", "WallClock"]
 
 
 class RunClock:
-    """The time of the input that is being handled, ns since the epoch, UTC: constant within a cascade, never backwards."""
+    """The time of the input that is being handled, ns since the epoch, UTC: constant within a cascade, never
+    backwards.
+    """
 
     __slots__ = ("_now",)
 

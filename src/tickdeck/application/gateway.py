@@ -1,4 +1,6 @@
-"""The gateway: the edge through which orders leave for a venue, only when they are durable and trading is not halted."""
+"""The gateway: the edge through which orders leave for a venue, only when they are durable and trading is not
+halted.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,10 @@ __all__ = ["VenueGateway"]
 class VenueGateway:
     """Carries ``order.submitted`` and ``order.cancel_requested`` to the venue, after the cascade that made them.
 
-    To a venue outside this process an order goes when it is durable (the mailbox of an async handler sees to that). A simulated
-    venue dies with the process, so there is no effect to guard, and it gets the order at once. Where the venue's call raises,
-    nobody knows whether it has the order: that is reported as ``unknown``, and the order is never sent again.
+    To a venue outside this process an order goes when it is durable (the mailbox of an async handler sees to that).
+    A simulated venue dies with the process, so there is no effect to guard, and it gets the order at once. Where the
+    venue's call raises, nobody knows whether it has the order: that is reported as ``unknown``, and the order is
+    never sent again.
     """
 
     component = "gateway"
@@ -38,7 +41,7 @@ class VenueGateway:
             return
         try:
             self._venue.submit(order)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever it was, the order is in doubt)
             self._report(order, OrderStatus.UNKNOWN, f"sending failed: {type(error).__name__}")
 
     def send_cancel(self, request: OrderCancelRequestedEvent) -> None:

@@ -1,4 +1,6 @@
-"""Names that leave the run: made of the run's nonce and an event's id, so that the same decision always has the same name."""
+"""Names that leave the run: made of the run's nonce and an event's id, so that the same decision always has the same
+name.
+"""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ def lane_of(event: DomainEvent) -> int:
 class Ingress:
     """The waiting inputs. ``put`` may be called from any thread; ``take`` by the kernel's alone.
 
-    An input never overtakes an earlier one of the same source, whatever their lanes: it waits in the lane of its type, or
-    in the (slower) lane in which an input of its source still waits.
+    An input never overtakes an earlier one of the same source, whatever their lanes: it waits in the lane of its
+    type, or in the (slower) lane in which an input of its source still waits.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """The kernel: the one place where events get their order, their names and their causes.
 
-It is an event bus that takes one input at a time, runs the whole cascade that the input causes, stamps every event, and gives
-the cascade to the tape as one piece. Then, and only then, the edges see it.
+It is an event bus that takes one input at a time, runs the whole cascade that the input causes, stamps every event,
+and gives the cascade to the tape as one piece. Then, and only then, the edges see it.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def stamp_input(event: DomainEvent, number: int, seq: int, now: int) -> DomainEv
 class Kernel(EventBus):
     """One input, its whole cascade, then the next.
 
-    ``tape`` takes each cascade. ``agenda`` gets the timers; with ``None`` timers are only counted, since the record will
-    fire them (``verify``). ``max_cascade`` bounds how many events one input may cause: beyond it trading is halted.
-    ``shuffle`` orders handlers of equal priority, for tests.
+    ``tape`` takes each cascade. ``agenda`` gets the timers; with ``None`` timers are only counted, since the record
+    will fire them (``verify``). ``max_cascade`` bounds how many events one input may cause: beyond it trading is
+    halted. ``shuffle`` orders handlers of equal priority, for tests.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Kernel(EventBus):
     def feed(self, event: DomainEvent, record: bool = True) -> None:
         """Take one input and run its whole cascade.
 
-        Its ``ts_ingress`` moves the clock; one that is 0 or in the past gets the clock's time. ``record=False`` leaves the
-        input itself off the tape (its seq stays a hole), because a file that the manifest names holds it.
+        Its ``ts_ingress`` moves the clock; one that is 0 or in the past gets the clock's time. ``record=False``
+        leaves the input itself off the tape (its seq stays a hole), because a file that the manifest names holds it.
         """
         if self._busy:
             raise RuntimeError("feed() inside a handler: a handler publishes, it does not take inputs")
@@ -103,7 +103,9 @@ class Kernel(EventBus):
             self._release()
 
     def publish(self, event: DomainEvent) -> Receipt:
-        """Inside a handler: queue a derived event. Outside: take an input, caused by what the running edge was given."""
+        """Inside a handler: queue a derived event. Outside: take an input, caused by what the running edge was
+        given.
+        """
         if self._busy:
             self._staged.append(event)
         elif self._batch is not None:
@@ -132,7 +134,9 @@ class Kernel(EventBus):
     # -- the cascade ------------------------------------------------------------------------------------------
 
     def _run_cascade(self, root: DomainEvent, record: bool) -> list[DomainEvent]:
-        """Dispatch what the root caused, and what that caused. Returns the part of the cascade that goes on the tape."""
+        """Dispatch what the root caused, and what that caused. Returns the part of the cascade that goes on the
+        tape.
+        """
         queue = self._queue
         cascade = [root] if record else []
         limit = self._max_cascade
@@ -167,7 +171,9 @@ class Kernel(EventBus):
         return event
 
     def next_id(self) -> str:
-        """The id that the next published event will get, should the running handler return (outside one: the next input)."""
+        """The id that the next published event will get, should the running handler return (outside one: the next
+        input).
+        """
         if self._current is None:
             return str(self.inputs + 1)
         return f"{self._current.event_id}-{self._children + len(self._staged) + 1}"
@@ -197,8 +203,9 @@ class Kernel(EventBus):
     # -- timers -----------------------------------------------------------------------------------------------
 
     def set_timer(self, due: int, name: str, owner: str = "") -> int:
-        """Have a ``timer.fired`` input with ``name`` and ``owner`` come at ``due`` (ns UTC, on the run's clock), before any other
-        input of that time. Returns the timer's id. One that is due already fires before the next input."""
+        """Have a ``timer.fired`` input with ``name`` and ``owner`` come at ``due`` (ns UTC, on the run's clock),
+        before any other input of that time. Returns the timer's id. One that is due already fires before the next
+        input."""
         self._timers_set += 1
         timer_id = self._timers_set
         if self._agenda is not None:

@@ -24,8 +24,8 @@ class MailboxFull(TickdeckError):
 class Mailbox:
     """Events on their way to one async handler, which gets them one at a time, in order.
 
-    An event is released to the handler when all that the tape held as it was put here is durable: that one rule makes the
-    mailbox an outbox. Without a running event loop the events wait until there is one.
+    An event is released to the handler when all that the tape held as it was put here is durable: that one rule
+    makes the mailbox an outbox. Without a running event loop the events wait until there is one.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Mailbox:
             try:
                 await self._wait_durable(position)
                 await self._handler(event)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (told by the bus as a failed handler)
                 self.failed(event, error)
             finally:
                 self._waiting.popleft()

@@ -1,4 +1,6 @@
-"""A run's record, read back: the tape and its input files as one sequence, and a check of a new execution against it."""
+"""A run's record, read back: the tape and its input files as one sequence, and a check of a new execution against
+it.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,9 @@ class RecordCheck:
         self._seq = cascade[-1].seq
 
     def expect_nothing_before(self, seq: int) -> None:
-        """Raise ``RecordDiverged`` where the record has an event at or before ``seq`` that the execution did not give."""
+        """Raise ``RecordDiverged`` where the record has an event at or before ``seq`` that the execution did not
+        give.
+        """
         if self._next is not None and self._next.seq <= seq:
             raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
 

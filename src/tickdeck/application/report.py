@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
 
@@ -19,9 +20,10 @@ _YEAR_NS = 365 * 86_400 * 1_000_000_000
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
-    """``sharpe``: mean over standard deviation of the equity's returns from sample to sample, scaled to a year, no risk-free rate;
-    ``None`` for fewer than two returns or none that differ. ``max_drawdown``: largest fall from a peak, as a fraction of the
-    peak. ``trades``: positions closed. ``win_rate``: the part of them with a gain before fees; ``None`` without any."""
+    """``sharpe``: mean over standard deviation of the equity's returns from sample to sample, scaled to a year, no
+    risk-free rate; ``None`` for fewer than two returns or none that differ. ``max_drawdown``: largest fall from a
+    peak, as a fraction of the peak. ``trades``: positions closed. ``win_rate``: the part of them with a gain before
+    fees; ``None`` without any."""
 
     sharpe: float | None
     max_drawdown: float
@@ -30,8 +32,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PerformanceObserver:
-    """Samples the equity on the run's clock: each second at first, ever more rarely as the run grows longer, so that some
-    thousands of samples cover any run. Looks on; publishes nothing."""
+    """Samples the equity on the run's clock: each second at first, ever more rarely as the run grows longer, so that
+    some thousands of samples cover any run. Looks on; publishes nothing."""
 
     def __init__(self, bus: EventBus, equity: Callable[[], Money]) -> None:
         self._equity = equity
@@ -69,7 +71,7 @@ class PerformanceObserver:
 
     def _sharpe(self) -> float | None:
         equity = [float(value) for _, value in self.samples if value > 0]
-        returns = [after / before - 1 for before, after in zip(equity, equity[1:], strict=False)]
+        returns = [after / before - 1 for before, after in pairwise(equity)]
         if len(returns) < 2:
             return None
         mean = math.fsum(returns) / len(returns)

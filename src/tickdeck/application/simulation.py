@@ -1,7 +1,7 @@
 """The driver of a run on the virtual clock: recorded or simulated market data in, one input after the other.
 
-The order of things at an instant: timers, the simulated venue's arrivals and reports, then market data. Speed only paces it:
-the events of a run at speed 1 and at full speed are the same.
+The order of things at an instant: timers, the simulated venue's arrivals and reports, then market data. Speed only
+paces it: the events of a run at speed 1 and at full speed are the same.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _SETTLE = 1_000_000_000  # ns after the last input in which the venue's last rep
 class Simulation:
     """Feeds the kernel until the market ends, ``until`` is reached, or somebody says stop.
 
-    ``market``: events in order of ``ts_ingress``. ``on_market`` is shown each before the kernel gets it: the paper venue's eyes.
-    ``record_market``: put the market events on the tape too (they come from no file). ``begin(ts)`` runs after ``run.started``.
-    ``duration``: ns of the run's clock, ``None`` to the end. ``observe(ts)`` is called at
+    ``market``: events in order of ``ts_ingress``. ``on_market`` is shown each before the kernel gets it: the paper
+    venue's eyes. ``record_market``: put the market events on the tape too (they come from no file). ``begin(ts)``
+    runs after ``run.started``. ``duration``: ns of the run's clock, ``None`` to the end. ``observe(ts)`` is called at
     the start, and again after as many ns of that clock as it returns.
     """
 
@@ -72,8 +72,9 @@ class Simulation:
     ) -> None:
         """Run to the end, or until ``stop()`` is true: then the run is left as it is, to be resumed.
 
-        ``speed``: how many times real time; ``None`` for as fast as it goes. Pacing begins when ``pace_from()`` turns true (a
-        resumed run first catches up with its tape). ``progress(ts)`` is called now and then with the run's time.
+        ``speed``: how many times real time; ``None`` for as fast as it goes. Pacing begins when ``pace_from()``
+        turns true (a resumed run first catches up with its tape). ``progress(ts)`` is called now and then with the
+        run's time.
         """
         first = next(self._market, None)
         start = first.ts_ingress if first is not None else 0

@@ -65,8 +65,9 @@ class Strategy:
 
             def on_trade(self, trade: TradeEvent) -> None: ...
 
-    Methods are plain: no ``async``, no I/O, no wall clock, no global ``random``; time is ``self.clock.now()`` (ns UTC) and chance is
-    ``self.rng``, seeded by the run. All state belongs in ``self``. That is what lets a run be proven.
+    Methods are plain: no ``async``, no I/O, no wall clock, no global ``random``; time is ``self.clock.now()`` (ns
+    UTC) and chance is ``self.rng``, seeded by the run. All state belongs in ``self``. That is what lets a run be
+    proven.
     """
 
     _parameters: ClassVar[dict[str, Any]] = {}
@@ -154,7 +155,8 @@ class Strategy:
     ) -> str:
         """Ask for a buy order: ``quantity`` in base, ``limit`` in quote (``None``: at market). Returns its order id.
 
-        ``stop_loss`` and ``take_profit`` are refused with a ``ConfigError`` in this version, rather than silently ignored.
+        ``stop_loss`` and ``take_profit`` are refused with a ``ConfigError`` in this version, rather than silently
+        ignored.
         """
         return self._order(Side.BUY, symbol, quantity, limit, stop_loss, take_profit, time_in_force, reason)
 
@@ -238,7 +240,9 @@ class Strategy:
         return self.desk.open_orders(symbol)
 
     def set_timer(self, name: str, delay: int) -> int:
-        """Have ``on_timer`` called with ``name`` in ``delay`` ns of the run's clock. Returns an id for ``cancel_timer``."""
+        """Have ``on_timer`` called with ``name`` in ``delay`` ns of the run's clock. Returns an id for
+        ``cancel_timer``.
+        """
         return self.desk.set_timer(name, delay)
 
     def cancel_timer(self, timer_id: int) -> None:

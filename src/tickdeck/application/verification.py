@@ -14,7 +14,9 @@ __all__ = ["Verdict", "verify"]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """``identical`` or not, with the first difference; ``inputs``, ``decisions``, ``orders`` and ``events`` that were executed until then."""
+    """``identical`` or not, with the first difference; ``inputs``, ``decisions``, ``orders`` and ``events`` that
+    were executed until then.
+    """
 
     identical: bool
     inputs: int
@@ -27,7 +29,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent]) -> Verdict:
     """Feed ``kernel`` (a fresh core without edges, whose tape is ``check``) the record's inputs in their order.
 
-    ``market`` gives the events of the input files, for the holes in the record. Raises ``RunError`` where they end too early.
+    ``market`` gives the events of the input files, for the holes in the record. Raises ``RunError`` where they end
+    too early.
     """
     divergence = None
     try:

@@ -40,9 +40,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``strategies``: what trades. ``symbols``: which symbols of the input files, or which the simulated market has;
       empty: all that the files have, or BTCUSDT.
     - ``tapes``: input files, in order; none: a simulated market made from ``seed``.
-    - ``exchange``: ``paper``, the one venue of this version. ``duration``: seconds of the run's clock, ``None``: to the end.
+    - ``exchange``: ``paper``, the one venue of this version. ``duration``: seconds of the run's clock, ``None``: to
+      the end.
     - ``candles``: the interval of candles made from trades (``250ms``, ``1s``, ``5m``, ``1h``).
-    - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol in place of the built-in ones.
+    - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol in place of the
+      built-in ones.
     - ``max_cascade``: how many events one input may cause before trading is halted.
     """
 
@@ -68,7 +70,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         duration_ns(self.candles)
 
     def instrument(self, symbol: str) -> Instrument:
-        """The instrument of a symbol: the configured one, else the built-in one, else the finest steps and no minimum."""
+        """The instrument of a symbol: the configured one, else the built-in one, else the finest steps and no
+        minimum.
+        """
         return self.instruments.get(symbol) or instrument_for(symbol)
 
 

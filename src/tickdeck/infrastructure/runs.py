@@ -33,7 +33,9 @@ _RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An input file as the run read it: absolute ``path``, ``format``, ``symbol`` (where it had to be told) and SHA-256."""
+    """An input file as the run read it: absolute ``path``, ``format``, ``symbol`` (where it had to be told) and
+    SHA-256.
+    """
 
     path: str
     format: str
@@ -51,7 +53,8 @@ class StrategyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a run depends on. ``nonce`` makes ids unique outside of the run; ``config`` is the whole configuration, without secrets.
+    """All that a run depends on. ``nonce`` makes ids unique outside of the run; ``config`` is the whole
+    configuration, without secrets.
 
     ``created_at`` is wall time (ISO 8601, UTC), for people; nothing in the run depends on it."""
 

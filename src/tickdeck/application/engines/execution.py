@@ -28,8 +28,9 @@ __all__ = ["ExecutionEngine"]
 class ExecutionEngine:
     """Keeps every order of the run, under its client order id.
 
-    An id that was used is never submitted again. A report about an order that is not ours is counted in ``strangers`` and
-    changes nothing. A report that cannot be true of its order raises, which halts trading: our books are wrong then.
+    An id that was used is never submitted again. A report about an order that is not ours is counted in
+    ``strangers`` and changes nothing. A report that cannot be true of its order raises, which halts trading: our
+    books are wrong then.
     """
 
     component = "execution"
@@ -95,10 +96,7 @@ class ExecutionEngine:
         if order is None:
             self.strangers += 1
             return
-        if isinstance(report, VenueFillReported):
-            conclusions = order.apply_fill(report)
-        else:
-            conclusions = order.apply_report(report)
+        conclusions = order.apply_fill(report) if isinstance(report, VenueFillReported) else order.apply_report(report)
         if not order.is_open:
             self._open.pop(order.order_id, None)
         self._bus.publish_all(conclusions)

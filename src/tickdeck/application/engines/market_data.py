@@ -25,8 +25,8 @@ __all__ = ["Market", "MarketDataEngine"]
 class Market:
     """One symbol as we see it. Read-only for everyone but the engine.
 
-    ``last_price`` of the last trade or candle (quote), ``tick`` the newest best bid and ask as reported, ``book`` the local
-    order book (look at ``book.usable`` first).
+    ``last_price`` of the last trade or candle (quote), ``tick`` the newest best bid and ask as reported, ``book``
+    the local order book (look at ``book.usable`` first).
     """
 
     __slots__ = ("book", "candles", "last_price", "next_trade_id", "symbol", "tick")
@@ -41,7 +41,9 @@ class Market:
 
     @property
     def price(self) -> Price | None:
-        """The price to value and to judge by: the last trade's, else the middle of the best bid and ask, else ``None``."""
+        """The price to value and to judge by: the last trade's, else the middle of the best bid and ask, else
+        ``None``.
+        """
         if self.last_price is not None:
             return self.last_price
         bid, ask = self.best_bid, self.best_ask

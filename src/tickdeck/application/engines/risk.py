@@ -30,7 +30,8 @@ __all__ = ["RiskEngine"]
 class RiskEngine:
     """Puts each intent on the instrument's grid, judges it by the limits, and lets it pass or refuses it in words.
 
-    Cancels always pass. At the daily loss limit trading halts; while it is halted, and after the run's end, no order passes.
+    Cancels always pass. At the daily loss limit trading halts; while it is halted, and after the run's end, no order
+    passes.
     """
 
     component = "risk"

@@ -30,7 +30,8 @@ class _SymbolSignals:
             match = _NAME.fullmatch(name)
             if match is None:
                 raise ConfigError(
-                    f"signal {name!r} is not known; there are ema-N, sma-N, rsi-N (N candles), vwap-N (N trades), imbalance-N (N levels)"
+                    f"signal {name!r} is not known; there are ema-N, sma-N, rsi-N (N candles), vwap-N (N trades), "
+                    "imbalance-N (N levels)"
                 )
             kind, n = match[1], int(match[2])
             if kind == "vwap":
@@ -55,8 +56,8 @@ class _SymbolSignals:
 class SignalEngine:
     """Keeps the named signals of every symbol, and publishes a snapshot of them at each closed candle.
 
-    ``ema-N``, ``sma-N`` and ``rsi-N`` go by the closes of candles, ``vwap-N`` by trades, ``imbalance-N`` by the local book; the engine
-    hears only what its signals need.
+    ``ema-N``, ``sma-N`` and ``rsi-N`` go by the closes of candles, ``vwap-N`` by trades, ``imbalance-N`` by the
+    local book; the engine hears only what its signals need.
     """
 
     component = "signals"
@@ -87,7 +88,9 @@ class SignalEngine:
         return found
 
     def value(self, name: str, symbol: str) -> float | None:
-        """A signal's newest value; ``None`` while it warms up. Raises ``ConfigError`` for one that nobody asked for at the start."""
+        """A signal's newest value; ``None`` while it warms up. Raises ``ConfigError`` for one that nobody asked for
+        at the start.
+        """
         if name not in self._names:
             raise ConfigError(f"signal {name!r} was not asked for; name it in the strategy's required_signals()")
         return self._of(symbol).value(name)

@@ -58,7 +58,9 @@ _OWN_ORDERS: tuple[tuple[type[DomainEvent], str], ...] = (
 
 
 class StrategyEngine:
-    """Runs strategies. A strategy that raises is paused: it hears nothing more, and its open orders stay as they are."""
+    """Runs strategies. A strategy that raises is paused: it hears nothing more, and its open orders stay as they
+    are.
+    """
 
     component = "strategy"
     hears = (RunStarted, RunStopped, HandlerFailed, TimerFired, *(e for e, _ in _MARKET), *(e for e, _ in _OWN_ORDERS))

@@ -5,4 +5,6 @@ from __future__ import annotations
 __all__ = ["PRIORITY"]
 
 PRIORITY = {"market_data": 100, "signals": 90, "risk": 80, "execution": 70, "portfolio": 60, "strategy": 0}
-"""Those who know go before those who ask: a strategy that hears a trade finds market, signals and positions up to date."""
+"""Those who know go before those who ask: a strategy that hears a trade finds market, signals and positions up to
+date.
+"""

@@ -11,7 +11,9 @@ __all__ = ["EmaCross"]
 
 
 class EmaCross(Strategy):
-    """Long while the EMA over ``fast`` candles is above the one over ``slow``, flat otherwise; at market, ``quantity`` in base."""
+    """Long while the EMA over ``fast`` candles is above the one over ``slow``, flat otherwise; at market,
+    ``quantity`` in base.
+    """
 
     fast: int = 12
     slow: int = 26

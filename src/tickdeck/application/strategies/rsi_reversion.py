@@ -11,8 +11,9 @@ __all__ = ["RsiReversion"]
 
 
 class RsiReversion(Strategy):
-    """Buys ``quantity`` (base) at the last close when the RSI over ``period`` candles is below ``low``, and sells it at the last close
-    when it is above ``high``. An order that is not filled within ``patience`` candles is cancelled."""
+    """Buys ``quantity`` (base) at the last close when the RSI over ``period`` candles is below ``low``, and sells it
+    at the last close when it is above ``high``. An order that is not filled within ``patience`` candles is
+    cancelled."""
 
     period: int = 14
     low: float = 30.0

@@ -11,7 +11,18 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, ClassVar, NoReturn, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    NoReturn,
+    Self,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -115,6 +126,10 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ts_ingress: int = 0
     source: str = ""
     metadata: dict[str, str] = NO_METADATA
+
+    if TYPE_CHECKING:  # msgspec has it, its stubs do not
+
+        def __copy__(self) -> Self: ...
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -313,8 +328,8 @@ def iter_event_classes() -> Iterator[type[DomainEvent]]:
 
 
 encode_payload = _encoder.encode
-"""``encode_payload(event) -> bytes``: the event's fields as one JSON object. Equal events give equal bytes: defaults are
-written out, since leaving them out goes by identity (msgspec) and would depend on where a string came from."""
+"""``encode_payload(event) -> bytes``: the event's fields as one JSON object. Equal events give equal bytes: defaults
+are written out, since leaving them out goes by identity (msgspec) and would depend on where a string came from."""
 encode_payload_of = _encoder.encode
 
 
