@@ -1,6 +1,6 @@
 # Two commands are enough on a fresh clone: `make run` and `make test`. Needed: Python 3.11 or later with venv.
 #   make run ARGS="--for 10 --json"       options of `tickdeck run`
-#   make test PYTEST_ARGS="tests/domain"  options of pytest; -m '' takes the slow tests along
+#   make test PYTEST_ARGS="-m ''"         options of pytest; these take the slow tests along
 #   make bench ARGS="bus" PEERS=1         options of `tickdeck bench`, beside other libraries
 # uv, where it is present, makes the venv and installs; otherwise venv and pip do. PYTHON=... names the Python to use.
 

@@ -201,6 +201,14 @@ def test_a_snapshot_taken_exactly_at_the_end_of_a_linked_delta_joins_the_next() 
     assert book.usable
 
 
+def test_a_repeated_linked_delta_does_not_disturb_those_that_wait() -> None:
+    book = OrderBook("BTCUSDT")
+    for first, last, previous in ((100, 150, 90), (170, 200, 150), (170, 200, 150)):
+        book.apply_delta(delta(first, last, previous=previous))
+
+    assert book.apply_snapshot(snapshot(120, BIDS, ASKS)) == Resynced(200)
+
+
 def test_a_linked_delta_with_another_predecessor_is_a_gap() -> None:
     book = usable_book(last=150)
     assert book.apply_delta(delta(160, 200, previous=140)) is None  # the snapshot lies in its middle

@@ -61,7 +61,7 @@ every_type = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.event_t
 positive = st.integers(1, 10**14).map(lambda n: Decimal(n).scaleb(-8))
 whole = st.integers(0, 2**62)
 text = st.text(max_size=8)
-few = settings(max_examples=max(10, settings().max_examples // 4))  # there are many types
+few = settings(max_examples=max(5, settings().max_examples // 8))  # there are many types
 
 
 def values_of(hint: Any) -> st.SearchStrategy[Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from tickdeck.domain.events import MarketEvent
 from tickdeck.errors import InputError
-from tickdeck.infrastructure.readers import InputFile, file_digest, open_input, peek_symbols
+from tickdeck.infrastructure.readers import InputFile, detect_format, file_digest, open_input, peek_symbols
 from tickdeck.infrastructure.readers.binance_csv import read_binance_trades
 from tickdeck.infrastructure.readers.candle_csv import read_candles
 
@@ -72,6 +72,7 @@ def test_a_bad_line_of_a_capture_is_named(tmp_path: Path, text: str, wanted: str
         ("2,NaN,3,6,1723161255342,True,True", "market.trade: price is Decimal('NaN')"),
         ("2,2,-3,6,1723161255342,True,True", "market.trade: quantity is Decimal('-3')"),
         ("2.5,2,3,6,1723161255342,True,True", "invalid literal for int()"),
+        ("2," + "x" * 5000 + ",3,6,1723161255342,True,True", "the price is 'xxxxx"),
         ("2,\ufffd,3,6,1723161255342,True,True", "the price is '\ufffd', which is no number"),
     ],
 )
@@ -79,7 +80,10 @@ def test_a_bad_row_of_trades_is_named(tmp_path: Path, row: str, wanted: str) -> 
     path = tmp_path / "BTCUSDT.csv"
     path.write_text(ROW + row + "\n" + ROW)
 
-    assert message(path).startswith(f", line 2: {wanted}")
+    told = message(path)
+
+    assert told.startswith(f", line 2: {wanted}")
+    assert len(told) < 300
 
 
 @pytest.mark.parametrize(
@@ -129,6 +133,17 @@ def test_a_capture_cut_short_gives_its_events_and_then_says_so(tmp_path: Path) -
 
     assert 1000 < len(read) < 5000
     assert f"after line {len(read)}:" in str(caught.value)
+
+
+def test_a_file_cut_short_among_its_first_lines_is_still_recognised(tmp_path: Path) -> None:
+    lines = [TRADE.replace('"E":1', f'"E":{3 ** (8000 + n)}') for n in range(200)]
+    packed = gzip.compress("".join(lines).encode())
+    path = tmp_path / "capture.gz"
+    path.write_bytes(packed[: len(packed) * 3 // 4])
+
+    assert detect_format(path) == "binance-raw"
+    assert peek_symbols(InputFile(path)) == ["BTCUSDT"]
+    assert "the file is cut short" in message(path)
 
 
 @pytest.mark.parametrize("position", [12, 200])

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,15 @@ def index(data: Path) -> dict[str, dict[str, Any]]:
     return {entry["file"]: entry for entry in files}
 
 
-def read(data: Path, name: str, **options: str) -> list[MarketEvent]:
-    return list(open_input(InputFile(data / name, **options)))
+@lru_cache(maxsize=2)
+def read(path: Path) -> list[MarketEvent]:
+    """All events of a capture; kept, since several tests look at the same two."""
+    return list(open_input(InputFile(path)))
+
+
+def read_flat(data: Path, symbol: str, venue: str | None = None) -> list[TradeEvent]:
+    events = open_input(InputFile(data / FLAT, symbol=symbol, venue=venue))
+    return [event for event in events if isinstance(event, TradeEvent)]
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -118,7 +126,7 @@ def test_a_capture_gives_an_event_for_each_line(data: Path, index: dict[str, dic
 
 @pytest.mark.parametrize("name", [BTC, ETH, pytest.param(FUTURES_BTC, marks=pytest.mark.slow), FUTURES_ETH])
 def test_the_book_of_a_capture_has_no_gap_and_equals_a_plain_reconstruction(data: Path, name: str) -> None:
-    book, told, crossed = build_book(read(data, name), "any")
+    book, told, crossed = build_book(read(data / name), "any")
 
     last, sides = plain_book(data / name)
     assert [type(change) for change in told] == [Resynced]
@@ -130,14 +138,13 @@ def test_the_book_of_a_capture_has_no_gap_and_equals_a_plain_reconstruction(data
 
 
 def test_a_capture_without_a_snapshot_never_gives_a_usable_book(data: Path) -> None:
-    book, told, _ = build_book(read(data, BTC_NEXT_DAY), "BTCUSDT")
+    book, told, _ = build_book(read(data / BTC_NEXT_DAY), "BTCUSDT")
 
     assert (book.usable, told, book.best_bid()) == (False, [], None)
 
 
 def test_two_captures_played_in_order_continue_without_a_gap(data: Path) -> None:
-    files = [open_input(InputFile(data / name)) for name in (BTC, BTC_NEXT_DAY)]
-    events = list(merge(files))
+    events = list(merge([read(data / BTC), read(data / BTC_NEXT_DAY)]))
 
     book, told, crossed = build_book(events, "BTCUSDT")
 
@@ -149,14 +156,12 @@ def test_two_captures_played_in_order_continue_without_a_gap(data: Path) -> None
 
 
 def test_two_symbols_merge_in_order_of_receive_time(data: Path) -> None:
-    single = {name: read(data, name) for name in (BTC, ETH)}
-
-    merged = list(merge([open_input(InputFile(data / name)) for name in (BTC, ETH)]))
+    merged = list(merge([read(data / BTC), read(data / ETH)]))
 
     assert len(merged) == 41249 + 33618
     assert all(one.ts_ingress <= other.ts_ingress for one, other in pairwise(merged))
     for name, symbol in ((BTC, "BTCUSDT"), (ETH, "ETHUSDT")):
-        assert [event for event in merged if event.symbol == symbol] == single[name]
+        assert [event for event in merged if event.symbol == symbol] == read(data / name)
 
 
 def without(lines: list[bytes], cut: range) -> Iterator[bytes]:
@@ -165,13 +170,9 @@ def without(lines: list[bytes], cut: range) -> Iterator[bytes]:
 
 def test_lines_cut_out_give_a_gap_and_a_later_snapshot_ends_it(data: Path, tmp_path: Path) -> None:
     lines = lines_of(data / BTC)
-    whole, _, _ = build_book(read(data, BTC), "BTCUSDT")
-    middle = OrderBook("BTCUSDT")  # the state from which the second snapshot is written, between two later lines
-    for event in read(data, BTC)[:30_000]:
-        if isinstance(event, OrderBookEvent):
-            middle.apply_snapshot(event)
-        elif isinstance(event, OrderBookDeltaEvent):
-            middle.apply_delta(event)
+    whole, _, _ = build_book(read(data / BTC), "BTCUSDT")
+    # The second snapshot is the book as it was at line 30,000; it arrives 400 lines later.
+    middle, _, _ = build_book(read(data / BTC)[:30_000], "BTCUSDT")
     body = {
         "lastUpdateId": middle.last_update_id,
         "bids": [[str(price), str(quantity)] for price, quantity in middle.bids()],
@@ -210,7 +211,7 @@ def test_the_flat_trades_hold_four_streams(data: Path, index: dict[str, dict[str
     for stream, count in index[FLAT]["verified"]["per_stream"].items():
         venue, symbol = stream.split("/")
 
-        trades = [e for e in read(data, FLAT, venue=venue, symbol=symbol) if isinstance(e, TradeEvent)]
+        trades = read_flat(data, symbol, venue)
 
         assert len(trades) == count
         assert {(trade.source, trade.symbol) for trade in trades} == {(venue, symbol)}
@@ -219,9 +220,9 @@ def test_the_flat_trades_hold_four_streams(data: Path, index: dict[str, dict[str
 
 
 def test_the_flat_trades_are_those_of_the_captures(data: Path) -> None:
-    captured = [e for name in (BTC, BTC_NEXT_DAY) for e in read(data, name) if isinstance(e, TradeEvent)]
+    captured = [e for name in (BTC, BTC_NEXT_DAY) for e in read(data / name) if isinstance(e, TradeEvent)]
 
-    flat = [e for e in read(data, FLAT, symbol="BTCUSDT") if isinstance(e, TradeEvent)]
+    flat = read_flat(data, "BTCUSDT")
 
     def facts(trade: TradeEvent) -> tuple[object, ...]:
         return trade.ts_ingress, trade.ts, trade.trade_id, trade.price, trade.quantity, trade.side

@@ -15,7 +15,7 @@ __all__ = ["Instrument", "instrument_for"]
 _QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD", "EUR", "BTC", "ETH", "BNB")
 
 
-class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A symbol with the steps and bounds that its venue enforces.
 
     ``tick_size`` is the step of prices (quote), ``lot_size`` the step of quantities (base), ``min_quantity`` and

@@ -317,7 +317,9 @@ class Matcher:
     # -- bookkeeping --------------------------------------------------------------------------------------------
 
     def _lots(self, quantity: Quantity) -> Quantity:
-        return quantity - quantity % self._lot
+        """``quantity`` cut down to the lot size; one that needs no cut keeps its digits."""
+        rest = quantity % self._lot
+        return quantity - rest if rest else quantity
 
     def _fill(
         self, order: WorkingOrder, price: Price, quantity: Quantity, liquidity: str, out: list[Outcome]

@@ -22,7 +22,7 @@ _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
 
 
-class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
+class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an account may do; a limit that is ``None`` does not limit.
 
     - ``max_order_notional`` (quote): price x quantity of one order.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,37 @@ def load_config(path: Path) -> RunConfig:
 
 def config_from_dict(data: dict[str, Any]) -> RunConfig:
     """From TOML's or a manifest's values. Raises ``ConfigError`` naming the key."""
+    if isinstance(data.get("risk"), dict):
+        # A limit that is left out keeps its default: naming one limit must not switch off the others.
+        limits = {name: None if value == "none" else value for name, value in data["risk"].items()}
+        data = {**data, "risk": {**msgspec.to_builtins(DEFAULT_LIMITS), **limits}}
     try:
         return msgspec.convert(data, RunConfig, strict=False)
     except msgspec.ValidationError as error:
-        message = str(error).replace("Object contains unknown field", "there is no key").replace(" - at `$`", "")
-        raise ConfigError(message.replace("$.", "")) from None
+        raise ConfigError(_in_words(error, data)) from None
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
+_AT = re.compile(r"(?P<what>.*) - at `\$\.?(?P<path>[^`]*)`")
+
+
+def _in_words(error: msgspec.ValidationError, data: dict[str, Any]) -> str:
+    """msgspec's message with the key, its value, and the nearest key that there is."""
+    unknown = _UNKNOWN.fullmatch(str(error))
+    if unknown is not None:
+        place = f" in {unknown['place']}" if unknown["place"] else ""
+        structs = (RunConfig, StrategyConfig, TapeConfig, RiskLimits, PaperConfig, Instrument)
+        keys = {name: None for struct in structs for name in struct.__struct_fields__}
+        near = get_close_matches(unknown["key"], keys, 1)
+        return f"there is no key {unknown['key']!r}{place}" + (f"; did you mean {near[0]!r}?" if near else "")
+    at = _AT.fullmatch(str(error))
+    if at is None:
+        return str(error)
+    value: Any = data
+    for step in re.findall(r"[^.\[\]]+", at["path"]):
+        if isinstance(value, (list, tuple)) and step.isdigit():
+            value = value[int(step)]
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    shown = str(value) if isinstance(value, Decimal) else repr(value)
+    return f"{at['path']} is {shown}: {at['what'][0].lower()}{at['what'][1:]}"

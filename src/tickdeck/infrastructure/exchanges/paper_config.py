@@ -18,7 +18,7 @@ def _start_balances() -> dict[str, Money]:
     return {"USDT": Decimal(100_000)}
 
 
-class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
+class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The paper venue's account, fees and distances.
 
     - ``balances``: what the account starts with, by currency. A currency in which an instrument is quoted and that is

@@ -48,6 +48,8 @@ FAULTS = (ValueError, LookupError, ArithmeticError, msgspec.MsgspecError, OSErro
 def open_binary(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, unpacked where its first bytes say gzip (its name does not matter).
 
+    Of a gzip file that is cut short, the last 256 KiB before the cut may be out of reach.
+
     Raises ``InputError`` where the file is absent, unreadable, empty or a zip archive.
     """
     try:

@@ -188,13 +188,12 @@ class SqliteTape:
         self._thread.join()
         with self._commit_lock:
             self._commit_waiting()
+            if self._reader is not None:
+                self._reader.close()
             # The log's content moves to the main file. Where a reader is in the way it stays in the log, as durable.
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
-        with self._lock:
-            if self._reader is not None:
-                self._reader.close()
         self._writer_lock.release()
         if self._durable < self._appended:
             raise TapeError(self._failure)

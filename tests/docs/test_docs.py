@@ -1,0 +1,83 @@
+"""The documentation cannot drift from the code: snippets run, and everything that can be named is named."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import tickdeck
+from tickdeck.domain.events import event_class, iter_event_classes
+from tickdeck.infrastructure.config import load_config
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+SNIPPETS = [(page, code) for page in PAGES for code in blocks(page, "python")]
+
+
+@pytest.mark.parametrize(("page", "code"), SNIPPETS, ids=[f"{p.name}-{i}" for i, (p, _) in enumerate(SNIPPETS)])
+def test_snippets_of_the_documentation_run(page: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    snippet = ModuleType("snippet")  # classes look their annotations up in their module
+    monkeypatch.setitem(sys.modules, "snippet", snippet)
+
+    exec(compile(code, str(page), "exec"), snippet.__dict__)
+
+
+def test_the_readme_shows_a_strategy_and_the_bus() -> None:
+    assert len(blocks(ROOT / "README.md", "python")) >= 2
+
+
+def test_every_event_type_is_in_the_catalogue_of_the_documentation() -> None:
+    page = (ROOT / "docs" / "events.md").read_text("utf-8")
+    ours = [c for c in iter_event_classes() if c.__module__.startswith("tickdeck.domain.events.")]
+
+    missing = [c.event_type for c in ours if f"| `{c.event_type}` | `{c.__name__}` |" not in page]
+
+    assert ours
+    assert missing == []
+
+
+def test_the_catalogue_of_the_documentation_names_no_event_type_that_is_gone() -> None:
+    page = (ROOT / "docs" / "events.md").read_text("utf-8")
+
+    named = re.findall(r"^\| `([a-z_.]+)` \| `(\w+)` \|", page, re.MULTILINE)
+
+    assert [name for name, cls in named if getattr(event_class(name), "__name__", None) != cls] == []
+
+
+def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:
+    (toml,) = blocks(ROOT / "docs" / "configuration.md", "toml")
+    file = tmp_path / "run.toml"
+    file.write_text(toml)
+
+    config = load_config(file)
+
+    assert config.symbols == ("BTCUSDT",)
+    assert str(config.risk.price_band) == "0.05"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)} -> {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+
+    assert broken == []
+
+
+def test_the_public_names_are_pinned() -> None:
+    assert tickdeck.__all__ == sorted(tickdeck.__all__)
+    assert [name for name in tickdeck.__all__ if not hasattr(tickdeck, name)] == []
+    for name in ("EventBus", "Strategy", "DomainEvent", "TradeEvent", "TickdeckError", "Kernel"):
+        assert name in tickdeck.__all__
