@@ -256,7 +256,7 @@ def test_book_with_a_gap_offers_nothing_until_it_is_resynced() -> None:
 
 
 def test_offered_quantities_are_cut_down_to_the_lot_size() -> None:
-    assert told(matcher(tick(99, 1, 101, "0.25")).submit(order(BUY, 1)))[0] == ("a", "101", "0.2", "taker")
+    assert told(matcher(tick(99, 1, 101, "0.25")).submit(order(BUY, 1)))[0] == ("a", "101", "0.20", "taker")
 
 
 # -- time in force ------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -19,6 +20,7 @@ from typing import (
     Self,
     TypeAlias,
     TypeVar,
+    Union,
     get_args,
     get_origin,
     get_type_hints,
@@ -136,9 +138,12 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         _register(cls)
 
     def __post_init__(self) -> None:
-        money, containers = _shape(type(self))
+        money, scalars, containers = _shape(type(self))
         for name in money:
             check_money(self, name)
+        for name, kinds in scalars:
+            if not isinstance(getattr(self, name), kinds):
+                raise invalid(self, name, " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds))
         for name in containers:
             value = getattr(self, name)
             if type(value) is dict:
@@ -244,20 +249,29 @@ def check_money(event: DomainEvent, field: str) -> None:
         raise invalid(event, field, "a finite decimal")
 
 
-_Shape: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
+_Shape: TypeAlias = tuple[tuple[str, ...], tuple[tuple[str, tuple[type, ...]], ...], tuple[str, ...]]
 _shapes: dict[type, _Shape] = {}
 
 
 def _shape(cls: type[DomainEvent]) -> _Shape:
-    """Names of the fields that are money, and of those that are mappings or tuples."""
+    """The fields that are money; those of plain classes, with these; the mappings and tuples."""
     found = _shapes.get(cls)
     if found is None:
         hints = get_type_hints(cls)
         fields = cls.__struct_fields__
         money = tuple(f for f in fields if hints[f] is Decimal or Decimal in get_args(hints[f]))
         containers = tuple(f for f in fields if (get_origin(hints[f]) or hints[f]) in (dict, tuple))
-        found = _shapes[cls] = money, containers
+        scalars = tuple((f, kinds) for f in fields if (kinds := _plain_classes(hints[f])) and Decimal not in kinds)
+        found = _shapes[cls] = money, scalars, containers
     return found
+
+
+def _plain_classes(hint: Any) -> tuple[type, ...]:
+    """``(int, str)`` for ``int | str``; nothing for what is not made of plain classes alone. An int may be a float."""
+    kinds = get_args(hint) if get_origin(hint) in (UnionType, Union) else (hint,)
+    if not all(isinstance(kind, type) and get_origin(kind) is None and kind is not object for kind in kinds):
+        return ()
+    return (*kinds, int) if float in kinds else tuple(kinds)
 
 
 def _holds_money(hint: Any) -> bool:

@@ -50,6 +50,8 @@ class TradeEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
             raise invalid(self, "price", "a finite decimal.Decimal above 0 (a float is not exact)")
         if type(quantity) is not Decimal or not quantity.is_finite() or quantity <= 0:
             raise invalid(self, "quantity", "a finite decimal.Decimal above 0 (a float is not exact)")
+        if type(self.side) is not Side or type(self.symbol) is not str:
+            super().__post_init__()  # says what is wrong
         if self.metadata is not NO_METADATA:
             self._freeze_metadata()
 
@@ -68,10 +70,23 @@ class TickEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
     update_id: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("bid_price", "bid_quantity", "ask_price", "ask_quantity"):
-            value = getattr(self, name)
-            if type(value) is not Decimal or not value.is_finite() or value < 0:
-                raise invalid(self, name, "a finite decimal.Decimal, not negative (a float is not exact)")
+        bid, bid_quantity, ask, ask_quantity = self.bid_price, self.bid_quantity, self.ask_price, self.ask_quantity
+        if not (  # written out: this is the most frequent event of all
+            type(bid) is type(bid_quantity) is type(ask) is type(ask_quantity) is Decimal
+            and type(self.symbol) is str
+            and bid.is_finite()
+            and bid_quantity.is_finite()
+            and ask.is_finite()
+            and ask_quantity.is_finite()
+            and bid >= 0
+            and bid_quantity >= 0
+            and ask >= 0
+            and ask_quantity >= 0
+        ):
+            super().__post_init__()  # says what is wrong
+            for name in ("bid_price", "bid_quantity", "ask_price", "ask_quantity"):
+                if getattr(self, name) < 0:
+                    raise invalid(self, name, "not negative")
         if self.metadata is not NO_METADATA:
             self._freeze_metadata()
 

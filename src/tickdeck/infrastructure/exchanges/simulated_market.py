@@ -171,10 +171,10 @@ class _Market:
         elapsed = (self._ts - self._moved_at) / _SECOND
         self._moved_at = self._ts
         if self._ts >= self._regime_ends:
-            self._regime_ends = self._ts + int(rng.uniform(1.0, 4.5) * _SECOND)
+            self._regime_ends = self._ts + int(rng.uniform(1.5, 5.0) * _SECOND)
             point = self._anchor * _BASIS_POINT
             up = self._drift > 0.0
-            if rng.random() < 0.8:
+            if rng.random() < 0.9:
                 up = not up
             self._drift = rng.uniform(0.8, 2.4) * point * (1 if up else -1)
             self._volatility = rng.choice((0.1, 0.2, 0.5)) * point
