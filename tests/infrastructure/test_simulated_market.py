@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_a_symbols_prices_do_not_depend_on_the_other_symbols() -> None:
 def test_receive_time_is_the_feed_latency_later_and_strictly_increases() -> None:
     events = first(4_000)
     times = [e.ts_ingress for e in events]
-    assert all(a < b for a, b in zip(times, times[1:], strict=False))
+    assert all(a < b for a, b in pairwise(times))
     assert times[0] == START + 10_000_000
     assert all(0 <= e.ts_ingress - e.ts - 10_000_000 < 10 for e in events)
     assert next(simulated_market(["BTCUSDT"], 1, START, 5)).ts_ingress == START + 5

@@ -15,35 +15,34 @@ RANK_TIMER, RANK_VENUE, RANK_OBSERVER = range(3)
 class Agenda:
     """A heap of actions by (due, rank, order of creation). ``next_due`` is ``NEVER`` while it is empty."""
 
-    __slots__ = ("_cancelled", "_created", "_heap", "next_due")
+    __slots__ = ("_actions", "_created", "_heap", "next_due")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
-        self._cancelled: set[int] = set()
+        self._heap: list[tuple[int, int, int]] = []  # due, rank, number
+        self._actions: dict[int, Callable[[], None]] = {}  # by number; one that is not here was cancelled
         self._created = 0
         self.next_due: int = NEVER
 
     def at(self, due: int, action: Callable[[], None], rank: int = RANK_VENUE) -> int:
         """Run ``action()`` when the clock reaches ``due`` (ns UTC). Returns a number to cancel it by."""
         self._created += 1
-        heapq.heappush(self._heap, (due, rank, self._created, action))
+        self._actions[self._created] = action
+        heapq.heappush(self._heap, (due, rank, self._created))
         if due < self.next_due:
             self.next_due = due
         return self._created
 
     def cancel(self, number: int) -> None:
         """Forget an action that has not run. Harmless where it has."""
-        if any(entry[2] == number for entry in self._heap):
-            self._cancelled.add(number)
+        self._actions.pop(number, None)
 
     def pop(self, now: int, *, rank: int | None = None) -> tuple[int, Callable[[], None]] | None:
         """The next action due at or before ``now`` with its time, or ``None``. With ``rank`` entries of other ranks are
         passed over and lost: for the end of a run, when only the venue still has something to say."""
         while self._heap and self._heap[0][0] <= now:
-            due, own, number, action = heapq.heappop(self._heap)
+            due, own, number = heapq.heappop(self._heap)
             self.next_due = self._heap[0][0] if self._heap else NEVER
-            if number in self._cancelled:
-                self._cancelled.discard(number)
-            elif rank is None or own == rank:
+            action = self._actions.pop(number, None)
+            if action is not None and rank in (None, own):
                 return due, action
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,10 +19,13 @@ import msgspec
 from tickdeck.application.mailbox import Mailbox, MailboxFull
 from tickdeck.application.subscriptions import Handler, Plan, Subscription, Subscriptions, SubscriptionStatistics, Topic
 from tickdeck.domain.events import DomainEvent, HandlerFailed, RawEvent
+from tickdeck.errors import TickdeckError
 
-__all__ = ["BusStatistics", "DeadLetter", "EventBus", "Receipt"]
+__all__ = ["BusStatistics", "DeadLetter", "EventBus", "Receipt", "told"]
 
 log = logging.getLogger("tickdeck.bus")
+
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 
 
 class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,8 +90,9 @@ class EventBus:
         self._busy = False
         self._staged: list[DomainEvent] = []  # published by the handler that is running
         self._queue: deque[DomainEvent] = deque()  # published by handlers that returned
-        self._outbox: list[tuple[Plan, DomainEvent]] = []  # for the edges, when the cascade is over
-        self._mailboxes: dict[int, Mailbox] = {}
+        self._outbox: deque[tuple[Plan, DomainEvent]] = deque()  # for the edges, when the cascade is over
+        self._releasing = False
+        self._mailboxes: dict[Mailbox, None] = {}  # those with work, in order of getting it
         self._receipt = Receipt()
         self._failures = 0
         self._dropped = 0
@@ -116,22 +121,24 @@ class EventBus:
         after the cascade, outside the core; always so for an ``async`` handler, whose mailbox holds ``mailbox``
         events at most.
         """
-        if not inspect.iscoroutinefunction(handler):
+        if not _is_async(handler):
             return self._table.add(
                 topic, handler, where=where, priority=priority, name=name, component=component, weak=weak, edge=edge
             )
-        box = Mailbox(handler, capacity=mailbox, position=self._position, wait_durable=self._wait_durable)
+        box = Mailbox(capacity=mailbox, position=self._position, wait_durable=self._wait_durable, busy=self._mailboxes)
         subscription = self._table.add(
             topic,
-            box.put,
+            handler,
             where=where,
             priority=priority,
-            name=name or handler.__qualname__,
+            name=name,
             component=component,
+            weak=weak,
             edge=True,
+            deliver=box.put,
         )
+        box.handler = subscription.handler
         box.failed = lambda event, error: self._edge_failed(subscription, event, error)
-        self._mailboxes[subscription.order] = box
         return subscription
 
     def unsubscribe(self, target: Subscription | Handler) -> None:
@@ -157,6 +164,9 @@ class EventBus:
                 queue = self._queue
                 while queue:
                     self._dispatch(queue.popleft())
+            except BaseException:
+                self._abandon()
+                raise
             finally:
                 self._busy = False
             if self._outbox:
@@ -171,7 +181,10 @@ class EventBus:
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Hold what is published in the block and deliver it together at its end; on an exception it is discarded."""
+        """Hold what is published in the block and deliver it together at its end; on an exception it is discarded.
+
+        Do not await in the block: what others publish meanwhile would wait, or be discarded, with it.
+        """
         if self._busy or self._batch is not None:
             yield  # inside a handler or another batch publishing queues anyway
             return
@@ -193,7 +206,7 @@ class EventBus:
             try:
                 call(event)
             except Exception as error:  # noqa: BLE001 (isolation is the bus's promise; it is told, not lost)
-                self._failed(plan, call, event, error)
+                self._failed(plan.owner(call), event, error)
             if staged:
                 self._take_staged(event)
         if plan.edges:
@@ -204,22 +217,34 @@ class EventBus:
         self._queue.extend(self._staged)
         self._staged.clear()
 
+    def _abandon(self) -> None:
+        """The cascade cannot end: forget what is left of it, so that it does not join the next."""
+        self._staged.clear()
+        self._queue.clear()
+        self._outbox.clear()
+
     def _release(self) -> None:
-        """The cascade is over: hand its events to the edges."""
-        outbox, self._outbox = self._outbox, []
-        for plan, event in outbox:
-            for subscription in plan.edges:
-                try:
-                    subscription.call(event)
-                except Exception as error:  # noqa: BLE001 (as above)
-                    self._edge_failed(subscription, event, error)
+        """The cascade is over: hand its events to the edges. What an edge publishes comes to the edges after them."""
+        if self._releasing:
+            return
+        self._releasing = True
+        outbox = self._outbox
+        try:
+            while outbox:
+                plan, event = outbox.popleft()
+                for subscription in plan.edges:
+                    try:
+                        subscription.call(event)
+                    except Exception as error:  # noqa: BLE001 (as above)
+                        self._edge_failed(subscription, event, error)
+        finally:
+            self._releasing = False
 
     # -- faults -----------------------------------------------------------------------------------------------
 
-    def _failed(self, plan: Plan, call: Handler, event: DomainEvent, error: Exception) -> None:
+    def _failed(self, subscription: Subscription, event: DomainEvent, error: Exception) -> None:
         """A handler raised: discard what it published, and tell."""
         self._staged.clear()
-        subscription = next(s for s in plan.handlers if s.call is call)
         failure = self._failure(subscription, event, error)
         if failure is not None:
             self._staged.append(failure)
@@ -239,14 +264,15 @@ class EventBus:
             self._dropped += 1
         if isinstance(event, HandlerFailed):
             self._dead.append(
-                DeadLetter(event=event, handler=subscription.name, error=f"{type(error).__name__}: {error}")
+                DeadLetter(event=event, handler=subscription.name, error=f"{type(error).__name__}: {told(error)}")
             )
             return None
         return HandlerFailed(
             handler=subscription.name,
             component=subscription.component,
             error=type(error).__name__,
-            message=str(error),
+            # An edge's error may hold a secret, such as the URL that it called; our own errors hold none.
+            message="" if subscription.edge and not isinstance(error, TickdeckError) else told(error),
             failed_event_id=event.event_id,
             failed_event_type=event_type,
             causation_id=event.event_id,
@@ -268,13 +294,12 @@ class EventBus:
 
     async def drain(self) -> None:
         """Return when every mailbox is empty and its handler idle."""
-        for box in list(self._mailboxes.values()):
-            await box.drain()
+        while self._mailboxes:
+            await next(iter(self._mailboxes)).drain()
 
     async def aclose(self) -> None:
-        """Finish what waits in the mailboxes, then end their tasks."""
-        for box in list(self._mailboxes.values()):
-            await box.aclose()
+        """Finish what waits in the mailboxes, so that no task is left. Raises ``TapeError`` where the tape failed."""
+        await self.drain()
 
     # -- looking ----------------------------------------------------------------------------------------------
 
@@ -294,3 +319,16 @@ class EventBus:
         events: list[DomainEvent] = []
         with self.subscribe(topic, events.append, name="collect"):
             yield events
+
+
+def told(error: Exception) -> str:
+    """The text of an error, the same in every run: without the addresses of objects, and fit to be encoded."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 (an error that cannot tell itself must not hide that there was one)
+        return ""
+    return _ADDRESS.sub("0x...", text).encode("utf-8", "replace").decode()
+
+
+def _is_async(handler: Handler) -> bool:
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TradingVenue
-from tickdeck.domain.events import OrderCancelRequestedEvent, OrderSubmittedEvent, VenueOrderReported
+from tickdeck.domain.events import OrderCancelRequestedEvent, OrderSubmittedEvent, TradingHalted, VenueOrderReported
 from tickdeck.domain.values import OrderStatus
 
 __all__ = ["VenueGateway"]
@@ -22,12 +22,14 @@ class VenueGateway:
     """
 
     component = "gateway"
-    hears = (OrderSubmittedEvent, OrderCancelRequestedEvent)
+    hears = (OrderSubmittedEvent, OrderCancelRequestedEvent, TradingHalted)
     publishes = (VenueOrderReported,)
 
     def __init__(self, kernel: Kernel, venue: TradingVenue) -> None:
         self._kernel = kernel
         self._venue = venue
+        self._halted = False
+        kernel.subscribe(TradingHalted, self.on_halted, component=self.component)
         if venue.simulated:
             kernel.subscribe(OrderSubmittedEvent, self.send, component=self.component, edge=True)
             kernel.subscribe(OrderCancelRequestedEvent, self.send_cancel, component=self.component, edge=True)
@@ -35,8 +37,12 @@ class VenueGateway:
             kernel.subscribe(OrderSubmittedEvent, self._send_durable, component=self.component)
             kernel.subscribe(OrderCancelRequestedEvent, self._send_cancel_durable, component=self.component)
 
+    def on_halted(self, _: TradingHalted) -> None:
+        """In step with the core: orders that wait to be durable are not sent any more. Cancels still are."""
+        self._halted = True
+
     def send(self, order: OrderSubmittedEvent) -> None:
-        if self._kernel.halted:
+        if self._halted:
             self._report(order, OrderStatus.REJECTED, "never sent: trading is halted")
             return
         try:

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from msgspec.structs import force_setattr
 
 from tickdeck.application.agenda import RANK_TIMER, Agenda
-from tickdeck.application.bus import EventBus, Receipt
+from tickdeck.application.bus import EventBus, Receipt, told
 from tickdeck.application.clock import RunClock
 from tickdeck.application.ingress import Ingress
 from tickdeck.application.mailbox import HANDLED
 from tickdeck.application.ports import Tape
-from tickdeck.application.subscriptions import Plan, Subscription
+from tickdeck.application.subscriptions import Subscription
 from tickdeck.domain.events import DomainEvent, TimerFired, TradingHalted
+from tickdeck.errors import ConfigError, TickdeckError
 
-__all__ = ["CRITICAL_COMPONENTS", "Kernel", "stamp_input"]
+__all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
 
 CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
 """Whose faults halt trading: after one of them nobody knows what we hold or may do."""
+_LONGEST_ID = 1_000  # an id grows with each cause: of a chain of 500 it is a thousand characters long
+STRATEGY = "strategy:"
+"""Before a strategy's id, its component: a fault in it ends that strategy's subscriptions."""
 
 
 def stamp_input(event: DomainEvent, number: int, seq: int, now: int) -> DomainEvent:
@@ -73,6 +76,8 @@ class Kernel(EventBus):
         self.seq = 0
         self.inputs = 0
         self.halted = False
+        """The kernel had to halt trading: a fault in a critical component, or a cascade without end."""
+        self._ended_by = ""  # what broke a cascade off; from then on nothing more is taken
 
     # -- inputs -----------------------------------------------------------------------------------------------
 
@@ -81,9 +86,12 @@ class Kernel(EventBus):
 
         Its ``ts_ingress`` moves the clock; one that is 0 or in the past gets the clock's time. ``record=False``
         leaves the input itself off the tape (its seq stays a hole), because a file that the manifest names holds it.
+
+        Raises what the tape raises. The cascade is on the tape then wholly or not at all, and no edge has seen it; but
+        the engines have, so nothing can be taken after it: every further call raises ``TickdeckError``.
         """
-        if self._busy:
-            raise RuntimeError("feed() inside a handler: a handler publishes, it does not take inputs")
+        if self._busy or self._ended_by:
+            raise self._refusal()
         self._busy = True
         self.inputs += 1
         self.seq += 1
@@ -96,6 +104,12 @@ class Kernel(EventBus):
             self._dispatch(event)
             if record or self._queue:
                 self._tape.append(self._run_cascade(event, record))
+        except BaseException as error:
+            self._abandon()
+            self._ended_by = (
+                f"input {event.event_id} ({type(event).event_type}) ended in {type(error).__name__}: {error}"
+            )
+            raise
         finally:
             self._current = None
             self._busy = False
@@ -123,13 +137,25 @@ class Kernel(EventBus):
         """Let an input wait at the ingress, in its lane; ``run_pending`` takes it."""
         self.ingress.put(event)
 
+    def run_next(self) -> bool:
+        """Take one input of those that wait at the ingress, from the most urgent lane. False where none waits."""
+        event = self.ingress.take()
+        if event is None:
+            return False
+        self.feed(event)
+        return True
+
     def run_pending(self) -> int:
         """Take what waits at the ingress, the most urgent lane first, until nothing does. Returns how many."""
         taken = 0
-        while (event := self.ingress.take()) is not None:
-            self.feed(event)
+        while self.run_next():
             taken += 1
         return taken
+
+    def _refusal(self) -> Exception:
+        if self._busy:
+            return RuntimeError("feed() inside a handler: a handler publishes, it does not take inputs")
+        return TickdeckError(f"the kernel takes no more inputs, since {self._ended_by}; resume the run from its tape")
 
     # -- the cascade ------------------------------------------------------------------------------------------
 
@@ -139,12 +165,13 @@ class Kernel(EventBus):
         """
         queue = self._queue
         cascade = [root] if record else []
-        limit = self._max_cascade
+        limit, longest = self._max_cascade, _LONGEST_ID
         while queue:
-            if len(cascade) >= limit:
-                self._stop_runaway(cascade)
-                limit += 1_000  # room for what the halt itself causes
             event = queue.popleft()
+            if len(cascade) >= limit or len(event.event_id) > longest:
+                self._stop_runaway(cascade, halt=longest == _LONGEST_ID)
+                limit, longest = limit + 1_000, longest * 2  # room for what the halt itself causes
+                continue
             self.seq += 1
             force_setattr(event, "seq", self.seq)
             self._current = event
@@ -178,27 +205,34 @@ class Kernel(EventBus):
             return str(self.inputs + 1)
         return f"{self._current.event_id}-{self._children + len(self._staged) + 1}"
 
-    def _stop_runaway(self, cascade: list[DomainEvent]) -> None:
-        """The cascade does not end: discard what waits, and halt with the chain of causes."""
+    def _stop_runaway(self, cascade: list[DomainEvent], halt: bool) -> None:
+        """The cascade does not end: discard what waits, and halt with the chain of causes. What the halt itself causes
+        without end is discarded in silence."""
         self._queue.clear()
         self._outbox.clear()
+        if not halt:
+            return
         last = cascade[-1]
         by_id = {event.event_id: event for event in cascade}
         chain = [last]
         while (cause := by_id.get(chain[-1].causation_id)) is not None and len(chain) < 5:
             chain.append(cause)
-        told = " <- ".join(f"{event.event_id} {event.event_type}" for event in chain)
-        reason = f"one input caused more than {self._max_cascade} events; the last and its causes: {told}"
+        shown = " <- ".join(f"{event.event_type} {event.event_id[-40:]}" for event in chain)
+        what = f"more than {self._max_cascade} events" if len(cascade) >= self._max_cascade else "a chain without end"
+        reason = f"one input caused {what}; the last and its causes: {shown}"
         self.halted = True
         self._queue.append(self._derive(last, TradingHalted(reason=reason)))
 
-    def _failed(self, plan: Plan, call: Callable[[Any], Any], event: DomainEvent, error: Exception) -> None:
-        super()._failed(plan, call, event, error)
-        component = next(s for s in plan.handlers if s.call is call).component
-        if component in CRITICAL_COMPONENTS and not self.halted:
-            self.halted = True
-            reason = f"{component} failed on {event.event_type} {event.event_id}: {type(error).__name__}: {error}"
-            self._staged.append(TradingHalted(reason=reason))
+    def _failed(self, subscription: Subscription, event: DomainEvent, error: Exception) -> None:
+        super()._failed(subscription, event, error)
+        component = subscription.component
+        if component in CRITICAL_COMPONENTS:
+            if not self.halted:
+                self.halted = True
+                what = f"{component} failed on {event.event_type} {event.event_id}"
+                self._staged.append(TradingHalted(reason=f"{what}: {type(error).__name__}: {told(error)}"))
+        elif component.startswith(STRATEGY):
+            self._table.remove_component(component)  # at once: it must not decide on the rest of this cascade
 
     # -- timers -----------------------------------------------------------------------------------------------
 
@@ -206,6 +240,8 @@ class Kernel(EventBus):
         """Have a ``timer.fired`` input with ``name`` and ``owner`` come at ``due`` (ns UTC, on the run's clock),
         before any other input of that time. Returns the timer's id. One that is due already fires before the next
         input."""
+        if type(due) is not int:
+            raise ConfigError(f"timer {name!r}: due is {due!r}; give whole nanoseconds, as an int")
         self._timers_set += 1
         timer_id = self._timers_set
         if self._agenda is not None:

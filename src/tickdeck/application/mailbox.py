@@ -25,30 +25,37 @@ class Mailbox:
     """Events on their way to one async handler, which gets them one at a time, in order.
 
     An event is released to the handler when all that the tape held as it was put here is durable: that one rule
-    makes the mailbox an outbox. Without a running event loop the events wait until there is one.
+    makes the mailbox an outbox. Where the tape fails, nothing more is released, and ``drain`` raises what it raised.
+    Without a running event loop the events wait until there is one.
+
+    ``busy`` is where a mailbox enters itself while it has work.
     """
 
     def __init__(
         self,
-        handler: Callable[[Any], Awaitable[Any]],
         *,
         capacity: int,
         position: Callable[[], int],
         wait_durable: Callable[[int], Awaitable[None]],
+        busy: dict[Mailbox, None],
     ) -> None:
-        self._handler = handler
         self._capacity = capacity
         self._position = position
         self._wait_durable = wait_durable
         self._waiting: deque[tuple[DomainEvent, int]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._busy = busy
+        self.handler: Callable[[], Callable[[Any], Awaitable[Any]] | None] = lambda: None
+        """Gives the async handler; ``None`` where it was held weakly and is gone."""
         self.failed: Callable[[DomainEvent, Exception], None] = lambda event, error: None
+        """Is told of each event on which the handler raised."""
 
     def put(self, event: DomainEvent) -> None:
         """Raises ``MailboxFull`` where ``capacity`` events wait already."""
         if len(self._waiting) >= self._capacity:
             raise MailboxFull(f"the mailbox holds {self._capacity} events already; the handler is too slow or stuck")
         self._waiting.append((event, self._position()))
+        self._busy[self] = None
         self._wake()
 
     def _wake(self) -> None:
@@ -63,14 +70,18 @@ class Mailbox:
     async def _work(self) -> None:
         while self._waiting:
             event, position = self._waiting[0]
+            await self._wait_durable(position)
             HANDLED.set(event)
+            handler = self.handler()
             try:
-                await self._wait_durable(position)
-                await self._handler(event)
+                if handler is not None:
+                    await handler(event)
             except Exception as error:  # noqa: BLE001 (told by the bus as a failed handler)
                 self.failed(event, error)
             finally:
                 self._waiting.popleft()
+                if not self._waiting:
+                    self._busy.pop(self, None)
 
     async def drain(self) -> None:
         """Return when nothing waits and the handler is idle."""
@@ -78,7 +89,3 @@ class Mailbox:
             self._wake()
             assert self._task is not None
             await asyncio.shield(self._task)
-
-    async def aclose(self) -> None:
-        """Drain, so that no task is left behind."""
-        await self.drain()

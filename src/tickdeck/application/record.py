@@ -10,7 +10,7 @@ import msgspec
 
 from tickdeck.application.kernel import stamp_input
 from tickdeck.application.ports import Tape, TapeQuery, TapeStatistics
-from tickdeck.domain.events import DomainEvent, encode_payload
+from tickdeck.domain.events import DomainEvent, RunStopped, encode_payload
 from tickdeck.errors import RunError, TickdeckError
 
 __all__ = ["Divergence", "RecordCheck", "RecordDiverged", "merge_record"]
@@ -39,7 +39,9 @@ def next_of(market: Iterator[DomainEvent], seq: int) -> DomainEvent:
     """The next event of the input files, which has the place ``seq``."""
     event = next(market, None)
     if event is None:
-        raise RunError(f"the input files end before the tape does, at seq {seq}; are they the files that the run read?")
+        raise RunError(
+            f"there is no event with seq {seq}, neither on the tape nor left in the input files; one of them was cut"
+        )
     return event
 
 
@@ -68,7 +70,9 @@ def _told(event: DomainEvent | None) -> str:
 class RecordCheck:
     """A ``Tape`` that compares what it is given with a record, byte for byte, and beyond its end hands on to ``then``.
 
-    With ``then=None`` (a proof) there is nothing beyond. Raises ``RecordDiverged`` at the first difference.
+    With ``then=None`` (a proof) there is nothing beyond. Raises ``RecordDiverged`` at the first difference, which a
+    record that ends within a cascade is too: a tape holds all of one or nothing. One that is continued must be through
+    by ``run.stopped``.
     """
 
     def __init__(self, recorded: Iterator[DomainEvent], then: Tape | None = None) -> None:
@@ -85,8 +89,10 @@ class RecordCheck:
     def append(self, cascade: Sequence[DomainEvent]) -> None:
         for position, event in enumerate(cascade):
             if self._next is None:
+                if position:
+                    raise RecordDiverged(Divergence(seq=event.seq, recorded=None, executed=event))
                 if self._then is not None:
-                    self._then.append(cascade[position:])
+                    self._then.append(cascade)
                 return
             if self._next.seq < event.seq:
                 raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
@@ -95,6 +101,8 @@ class RecordCheck:
                 raise RecordDiverged(Divergence(seq=event.seq, recorded=recorded, executed=event))
             self._next = next(self._recorded, None)
         self._seq = cascade[-1].seq
+        if self._then is not None and isinstance(cascade[0], RunStopped) and self._next is not None:
+            raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
 
     def expect_nothing_before(self, seq: int) -> None:
         """Raise ``RecordDiverged`` where the record has an event at or before ``seq`` that the execution did not

@@ -41,6 +41,7 @@ class PerformanceObserver:
         self._peak = Decimal(0)
         self._drawdown = 0.0
         self._won = self._closed = 0
+        self._realized: dict[str, Money] = {}  # by position, up to its last close
         self.samples: list[tuple[int, Money]] = []
         bus.subscribe(PositionClosedEvent, self._on_closed, priority=-100, component="report")
 
@@ -52,14 +53,17 @@ class PerformanceObserver:
         elif self._peak:
             self._drawdown = max(self._drawdown, float(1 - equity / self._peak))
         self.samples.append((ts, equity))
-        if len(self.samples) >= _SAMPLES:
-            del self.samples[1::2]
+        if len(self.samples) > _SAMPLES:
+            del self.samples[1::2]  # of an odd number: the first and the last stay, at equal distances
             self._interval *= 2
         return self._interval
 
     def _on_closed(self, closed: PositionClosedEvent) -> None:
         self._closed += 1
-        self._won += closed.realized_pnl > 0
+        # The last part alone does not tell: a position may have been brought down in several steps before.
+        before = self._realized.get(closed.aggregate_id, Decimal(0))
+        self._won += closed.total_realized_pnl > before
+        self._realized[closed.aggregate_id] = closed.total_realized_pnl
 
     def performance(self) -> Performance:
         return Performance(

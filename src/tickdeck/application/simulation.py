@@ -6,6 +6,7 @@ paces it: the events of a run at speed 1 and at full speed are the same.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 
@@ -18,6 +19,7 @@ __all__ = ["Simulation"]
 
 _CHUNK = 16  # inputs between two looks at the wall clock, and of which one is timed
 _TURN = 2_048  # inputs between two turns of the event loop at full speed
+_TIMED = 65_536  # of the inputs timed, so many are remembered: the newest
 _SETTLE = 1_000_000_000  # ns after the last input in which the venue's last reports may still come
 
 
@@ -58,8 +60,9 @@ class Simulation:
         self._last = 0
         self._next: DomainEvent | None = None  # seen by the pacing, not yet its time
         self._anchor: tuple[int, int] | None = None  # wall and run time when pacing began
-        self.latencies_ns: list[int] = []
-        """How long a sample (one input in 16) took, from the kernel's taking it to the end of its cascade."""
+        self.latencies_ns: deque[int] = deque(maxlen=_TIMED)
+        """How long a sample (one input in 16; when paced, each) took, from the kernel's taking it to the end of its
+        cascade."""
         self.completed = False
 
     async def run(
@@ -84,7 +87,7 @@ class Simulation:
         self._begin(start)
         self._kernel.run_pending()
         if self._observe is not None:
-            self._look(start)
+            self._agenda.at(start, lambda: self._look(start), RANK_OBSERVER)
         self._last = start
         if first is not None:
             self._market = chain((first,), self._market)
@@ -92,9 +95,9 @@ class Simulation:
             while more and not stop():
                 if speed is None or not pace_from():
                     more = self._turn()
-                    await self._wall.sleep(0)
                 else:
                     more = await self._paced(speed, stop)
+                await self._wall.sleep(0)
                 progress(self._last)
             if more:
                 return  # stopped from outside
@@ -151,7 +154,7 @@ class Simulation:
                 continue  # not there yet: look at the time, and at stop(), again
             if agenda.next_due <= due < event.ts_ingress:
                 self._run_due(due)
-                self._last = due
+                self._last = max(self._last, due)
                 continue
             self._next = None
             if self._take((event,)) < 1:
@@ -161,11 +164,15 @@ class Simulation:
     def _run_due(self, now: int) -> None:
         """Everything due up to ``now``, in its order; inputs that come at one instant are taken by their lanes."""
         agenda, kernel = self._agenda, self._kernel
-        while (entry := agenda.pop(now)) is not None:
-            due, action = entry
-            action()
-            if agenda.next_due > due:
-                kernel.run_pending()
+        instant = 0
+        while True:
+            if agenda.next_due > instant and kernel.run_next():
+                continue  # one at a time: a timer that it set for this very instant goes before the next
+            entry = agenda.pop(now)
+            if entry is None:
+                return
+            instant = max(instant, entry[0])
+            entry[1]()
 
     def _look(self, now: int) -> None:
         assert self._observe is not None

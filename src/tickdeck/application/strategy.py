@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import random
+from copy import deepcopy
 from decimal import Decimal
-from typing import Any, ClassVar, Protocol, get_type_hints
+from typing import Any, ClassVar, Protocol, get_origin, get_type_hints
 
 import msgspec
 
@@ -71,35 +72,43 @@ class Strategy:
     """
 
     _parameters: ClassVar[dict[str, Any]] = {}
+    _desk: StrategyDesk | None = None
 
     def __init__(self, **parameters: Any) -> None:
         """Raises ``ConfigError`` for a parameter that the class does not have, or a value of the wrong type."""
         hints = self._parameters
+        for name in hints:
+            setattr(self, name, deepcopy(getattr(type(self), name)))  # a list must not be shared by two runs
         for name, value in parameters.items():
             if name not in hints:
                 known = ", ".join(sorted(hints)) or "none"
                 raise ConfigError(f"strategy {type(self).__name__} has no parameter {name!r}; it has: {known}")
             try:
-                setattr(self, name, msgspec.convert(value, hints[name], strict=False))
-            except msgspec.ValidationError as error:
+                setattr(self, name, _converted(value, hints[name]))
+            except (TypeError, ValueError) as error:
                 raise ConfigError(f"strategy {type(self).__name__}: parameter {name}={value!r}: {error}") from None
-        self._desk: StrategyDesk | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in dir(Strategy):
-            if name.startswith("on_") and inspect.iscoroutinefunction(getattr(cls, name)):
+            method = getattr(cls, name)
+            if name.startswith("on_") and (inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)):
                 raise ConfigError(f"strategy {cls.__name__}: {name} is async; a strategy's methods are plain functions")
-        hints = get_type_hints(cls)
+        try:
+            hints = get_type_hints(cls)
+        except NameError as error:
+            raise ConfigError(
+                f"strategy {cls.__name__}: {error}; import what its parameters are annotated with"
+            ) from None
         cls._parameters = {
             name: hint
             for name, hint in hints.items()
-            if not name.startswith("_") and getattr(hint, "__origin__", None) is not ClassVar and hint is not ClassVar
+            if not name.startswith("_") and hasattr(cls, name) and ClassVar not in (hint, get_origin(hint))
         }
 
     def parameters(self) -> dict[str, Any]:
         """The parameters and their values."""
-        return {name: getattr(self, name) for name in self._parameters if hasattr(self, name)}
+        return {name: getattr(self, name) for name in self._parameters}
 
     def required_signals(self) -> tuple[str, ...]:
         """Names of the signals that ``signal`` will be asked for, such as ``ema-12``; asked once, before the start."""
@@ -176,7 +185,8 @@ class Strategy:
 
     def cancel(self, order_id: str, reason: str = "") -> None:
         """Ask to cancel an order of this strategy."""
-        self.desk.decide((ActionIntent(action="cancel", symbol="", order_id=order_id),), reason)
+        intent = ActionIntent(action="cancel", symbol="", order_id=_text("order_id", order_id))
+        self.desk.decide((intent,), _text("reason", reason))
 
     def _order(
         self,
@@ -193,10 +203,17 @@ class Strategy:
             raise ConfigError(
                 "stop_loss and take_profit are not built yet; place the exit order yourself from on_fill or on_trade"
             )
+        if quantity is None:
+            raise ConfigError("quantity is None; give a decimal.Decimal above 0")
         intent = ActionIntent(
-            action="order", symbol=symbol, side=side, quantity=quantity, limit=limit, time_in_force=time_in_force
+            action="order",
+            symbol=_text("symbol", symbol),
+            side=side,
+            quantity=quantity,
+            limit=limit,
+            time_in_force=TimeInForce(time_in_force),
         )
-        return self.desk.decide((intent,), reason)[0]
+        return self.desk.decide((intent,), _text("reason", reason))[0]
 
     # -- what it knows ----------------------------------------------------------------------------------------
 
@@ -243,7 +260,22 @@ class Strategy:
         """Have ``on_timer`` called with ``name`` in ``delay`` ns of the run's clock. Returns an id for
         ``cancel_timer``.
         """
-        return self.desk.set_timer(name, delay)
+        return self.desk.set_timer(_text("name", name), delay)
 
     def cancel_timer(self, timer_id: int) -> None:
         self.desk.cancel_timer(timer_id)
+
+
+def _text(name: str, value: object) -> str:
+    """What a strategy gives us goes on the tape, and must be of the type that is read back."""
+    if type(value) is not str:
+        raise ConfigError(f"{name} is {value!r}; give text")
+    return value
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    """A parameter's value as its annotation wants it; text, as from a command line, is read. Raises ``ValueError``."""
+    converted = msgspec.convert(value, hint, strict=False)
+    if isinstance(converted, Decimal) and (isinstance(value, float) or not converted.is_finite()):
+        raise ValueError("give a finite decimal, as text or as a Decimal (a float is not exact)")
+    return converted

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import weakref
+from collections import deque
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -21,7 +23,8 @@ Handler: TypeAlias = Callable[[Any], Any]
 
 
 class SubscriptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """``calls`` made to the handler (for an edge: events handed to it), and the ``failures`` among them."""
+    """``calls`` made to the handler (for an edge: events handed to it), and the ``failures`` among them. What ``where``
+    kept away is in neither."""
 
     name: str
     component: str
@@ -36,13 +39,25 @@ class Subscription:
     were subscribed when its turn came.
     """
 
-    __slots__ = ("_calls", "_table", "call", "component", "edge", "failures", "name", "order", "priority", "topic")
+    __slots__ = (
+        "_calls",
+        "_table",
+        "call",
+        "component",
+        "edge",
+        "failures",
+        "handler",
+        "name",
+        "order",
+        "priority",
+        "topic",
+    )
 
     def __init__(
         self,
         table: Subscriptions,
         topic: Topic,
-        call: Handler,
+        handler: Callable[[], Handler | None],
         *,
         priority: int,
         order: int,
@@ -52,7 +67,10 @@ class Subscription:
     ) -> None:
         self._table = table
         self.topic = topic
-        self.call = call
+        self.handler = handler
+        """Gives what was subscribed; ``None`` where that was held weakly and is gone."""
+        self.call: Handler = _nothing
+        """What the bus calls in the handler's stead."""
         self.priority = priority
         self.order = order
         self.name = name
@@ -99,8 +117,12 @@ class Plan:
     def __init__(self, handlers: tuple[Subscription, ...], edges: tuple[Subscription, ...]) -> None:
         self.handlers = handlers
         self.edges = edges
-        self.calls = tuple(s.call for s in handlers)
+        self.calls = _distinct(handlers)
         self.count = 0
+
+    def owner(self, call: Handler) -> Subscription:
+        """Whose ``call`` this is."""
+        return next(s for s, own in zip(self.handlers, self.calls, strict=True) if own is call)
 
 
 class Subscriptions:
@@ -113,6 +135,7 @@ class Subscriptions:
         self.plans: dict[type[DomainEvent], Plan] = {}
         self._raw_plans: dict[str, Plan] = {}
         self.published: dict[str, int] = {}
+        self._gone: deque[int] = deque()  # subscriptions whose weakly held handler died since the last look
 
     def add(
         self,
@@ -125,38 +148,70 @@ class Subscriptions:
         component: str = "",
         weak: bool = False,
         edge: bool = False,
+        deliver: Handler | None = None,
     ) -> Subscription:
+        """Enter ``handler`` for ``topic``; ``deliver`` is called in its stead, where it is not to be called in step."""
+        self._let_go()
         if not callable(handler):
             raise ConfigError(f"subscribe: {handler!r} is not callable; give a function or a method")
         if not (isinstance(topic, str) and topic) and not (isinstance(topic, type) and issubclass(topic, DomainEvent)):
             raise ConfigError(f"subscribe: {topic!r} is no topic; give an event class or a type such as 'order.*'")
-        name = name or getattr(handler, "__qualname__", None) or type(handler).__name__
-        self._created += 1
+        self._created = order = self._created + 1
         subscription = Subscription(
-            self, topic, handler, priority=priority, order=self._created, name=name, component=component, edge=edge
+            self,
+            topic,
+            self._weakly(handler, order) if weak else lambda: handler,
+            priority=priority,
+            order=order,
+            name=name or getattr(handler, "__qualname__", None) or type(handler).__name__,
+            component=component,
+            edge=edge,
         )
-        if weak:
-            subscription.call = _weakly(handler, subscription)
+        subscription.call = deliver or (_late_bound(subscription) if weak else handler)
         if where is not None:
-            subscription.call = _filtered(subscription.call, where)
+            subscription.call = _filtered(subscription, where)
         self._all[subscription.order] = subscription
         self._forget_plans()
         return subscription
+
+    def _weakly(self, handler: Handler, order: int) -> Callable[[], Handler | None]:
+        """A reference that reports its handler's end. It may end at any moment, in the middle of a dispatch too, so the
+        table is not touched then: the number waits for the next look."""
+        gone = self._gone.append
+        refer = weakref.WeakMethod if inspect.ismethod(handler) else weakref.ref
+        try:
+            return refer(handler, lambda _: gone(order))
+        except TypeError:
+            raise ConfigError(
+                f"subscribe: {handler!r} cannot be held weakly; give a function or a method of an object of yours"
+            ) from None
+
+    def _let_go(self) -> None:
+        while self._gone:
+            if self._all.pop(self._gone.popleft(), None) is not None:
+                self._forget_plans()
+
+    def remove_component(self, component: str) -> None:
+        """End all subscriptions of a component."""
+        for subscription in [s for s in self._all.values() if s.component == component]:
+            self.remove(subscription)
 
     def remove(self, subscription: Subscription) -> None:
         if self._all.pop(subscription.order, None) is not None:
             self._forget_plans()
 
     def holds(self, subscription: Subscription) -> bool:
+        self._let_go()
         return subscription.order in self._all
 
     def find(self, handler: Handler) -> list[Subscription]:
-        return [s for s in self._all.values() if s.call == handler]
+        return [s for s in self._all.values() if s.handler() == handler]
 
     def plan_for(self, event: DomainEvent) -> Plan:
         """The plan for ``event``, made on first need and kept until a subscription comes or goes."""
         plan = self._raw_plans.get(event.raw_type) if isinstance(event, RawEvent) else self.plans.get(type(event))
         if plan is None:
+            self._let_go()
             matching = [s for s in self._all.values() if s.matches(event)]
             if self._shuffle is not None:
                 self._shuffle(matching)
@@ -191,26 +246,42 @@ class Subscriptions:
         self._raw_plans.clear()
 
     def statistics(self) -> tuple[SubscriptionStatistics, ...]:
+        self._let_go()
+        self.fold_counts()
         return tuple(s.statistics() for s in self._all.values())
 
 
-def _filtered(call: Handler, where: Callable[[Any], bool]) -> Handler:
+def _nothing(event: DomainEvent) -> None:
+    """What a subscription calls before it is told what to."""
+
+
+def _distinct(handlers: tuple[Subscription, ...]) -> tuple[Handler, ...]:
+    """What to call for each: never one object twice, so that a failed call tells whose it was."""
+    calls: dict[int, Handler] = {}
+    for subscription in handlers:
+        call = subscription.call if id(subscription.call) not in calls else partial(subscription.call)
+        calls[id(call)] = call
+    return tuple(calls.values())
+
+
+def _filtered(subscription: Subscription, where: Callable[[Any], bool]) -> Handler:
+    call = subscription.call
+
     def filtered(event: DomainEvent) -> None:
         if where(event):
             call(event)
+        else:
+            subscription._calls -= 1  # the plan has counted it
 
     return filtered
 
 
-def _weakly(handler: Handler, subscription: Subscription) -> Handler:
-    def gone(_: object) -> None:
-        subscription.cancel()
+def _late_bound(subscription: Subscription) -> Handler:
+    handler = subscription.handler
 
-    reference = weakref.WeakMethod(handler, gone) if inspect.ismethod(handler) else weakref.ref(handler, gone)
-
-    def weakly(event: DomainEvent) -> None:
-        target = reference()
+    def late_bound(event: DomainEvent) -> None:
+        target = handler()
         if target is not None:
             target(event)
 
-    return weakly
+    return late_bound

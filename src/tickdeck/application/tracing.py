@@ -37,16 +37,21 @@ def trace(record: Callable[[], Iterable[DomainEvent]], event_id: str) -> Trace:
     if wanted is None:
         raise RunError(f"no event {event_id!r} in this run; `tickdeck events` lists them with their ids")
     story = {event.event_id: event for event in record() if event.correlation_id == wanted.correlation_id}
-    children: dict[str, list[DomainEvent]] = {}
-    for event in story.values():
-        children.setdefault(event.causation_id, []).append(event)
     causes = []
     cause = story.get(wanted.causation_id)
     while cause is not None:
         causes.append(cause)
         cause = story.get(cause.causation_id)
+    return Trace(wanted, tuple(causes), _effects(wanted, story))
 
-    def effects(of: DomainEvent) -> tuple[Effect, ...]:
-        return tuple(Effect(event, effects(event)) for event in children.get(of.event_id, ()))
 
-    return Trace(wanted, tuple(causes), effects(wanted))
+def _effects(wanted: DomainEvent, story: dict[str, DomainEvent]) -> tuple[Effect, ...]:
+    """From the story's end backwards, as effects come after their causes; a story may be thousands of steps deep (a
+    timer that sets itself anew), too deep for recursion."""
+    made: dict[str, list[Effect]] = {}
+    for event in reversed(story.values()):
+        effects = tuple(reversed(made.pop(event.event_id, ())))
+        if event is wanted or event.event_id == wanted.event_id:
+            return effects
+        made.setdefault(event.causation_id, []).append(Effect(event, effects))
+    return ()

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tickdeck.application.agenda import Agenda
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.record import Divergence, RecordCheck, RecordDiverged, next_of
-from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.events import DomainEvent, TimerFired
 
 __all__ = ["Verdict", "verify"]
 
@@ -26,17 +27,23 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     divergence: Divergence | None = None
 
 
-def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent]) -> Verdict:
+def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], timers: Agenda) -> Verdict:
     """Feed ``kernel`` (a fresh core without edges, whose tape is ``check``) the record's inputs in their order.
 
-    ``market`` gives the events of the input files, for the holes in the record. Raises ``RunError`` where they end
-    too early.
+    ``market`` gives the events of the input files, for the holes in the record. ``timers`` is the kernel's agenda: the
+    record says when a timer fires, but what fires is the timer that the execution has set, since a strategy that read
+    the wall clock for it would not be caught otherwise. Raises ``RunError`` where the files end too early.
     """
     divergence = None
     try:
         while (recorded := check.next) is not None:
             if recorded.seq > kernel.seq + 1:
                 kernel.feed(next_of(market, kernel.seq + 1), record=False)
+            elif isinstance(recorded, TimerFired):
+                entry = timers.pop(recorded.due)
+                if entry is None:
+                    raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
+                entry[1]()
             elif recorded.is_input:
                 kernel.feed(recorded)
             else:  # derived, and what should have caused it did not

@@ -16,7 +16,7 @@ from tickdeck.domain.risk_limits import DEFAULT_LIMITS, RiskLimits
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.exchanges.paper_config import PaperConfig
 
-__all__ = ["RunConfig", "StrategyConfig", "TapeConfig", "config_from_dict", "duration_ns", "load_config"]
+__all__ = ["RunConfig", "StrategyConfig", "TapeConfig", "config_from_dict", "duration_ns", "load_config", "rooted"]
 
 
 class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,9 +100,23 @@ def load_config(path: Path) -> RunConfig:
         config = config_from_dict(data)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    folder = path.resolve().parent
+    return rooted(config, path.resolve().parent)
+
+
+def rooted(config: RunConfig, folder: Path) -> RunConfig:
+    """``config`` with the paths of its input files and strategies, where they are relative, taken from ``folder``, so
+    that the run can be resumed and verified from anywhere.
+    """
     tapes = tuple(msgspec.structs.replace(tape, path=str(folder / tape.path)) for tape in config.tapes)
-    return msgspec.structs.replace(config, tapes=tapes)
+    strategies = tuple(
+        msgspec.structs.replace(strategy, spec=_rooted_spec(strategy.spec, folder)) for strategy in config.strategies
+    )
+    return msgspec.structs.replace(config, tapes=tapes, strategies=strategies)
+
+
+def _rooted_spec(spec: str, folder: Path) -> str:
+    place, colon, name = spec.rpartition(":")
+    return f"{folder / place}:{name}" if colon and place.endswith(".py") else spec
 
 
 def config_from_dict(data: dict[str, Any]) -> RunConfig:

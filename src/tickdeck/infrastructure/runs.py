@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ __all__ = [
     "StrategyRecord",
     "code_digest",
     "create_run",
+    "discard_run",
     "find_run",
     "list_runs",
     "read_manifest",
+    "run_folders",
 ]
 
 MANIFEST = "manifest.json"
@@ -130,14 +133,30 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def discard_run(folder: Path) -> None:
+    """Take away the folder of a run that never began."""
+    shutil.rmtree(folder)
+
+
+def run_folders(data_dir: Path) -> list[Path]:
+    """The folders under ``data_dir`` that hold a manifest, readable or not, by name. Raises ``RunError`` where
+    ``data_dir`` cannot be looked into.
+    """
+    try:
+        return sorted(folder for folder in data_dir.iterdir() if (folder / MANIFEST).is_file())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"cannot look into {data_dir}: {error.strerror}; name another folder with --data") from None
+
+
 def list_runs(data_dir: Path) -> list[Path]:
-    """The folders of all runs under ``data_dir``, oldest first; what is no run is passed over."""
+    """The folders of all runs under ``data_dir``, oldest first; one with a damaged manifest is passed over."""
     dated: list[tuple[str, str, Path]] = []
-    if data_dir.is_dir():
-        for folder in data_dir.iterdir():
-            with contextlib.suppress(RunError):
-                manifest = read_manifest(folder)
-                dated.append((manifest.created_at, manifest.run_id, folder))
+    for folder in run_folders(data_dir):
+        with contextlib.suppress(RunError):
+            manifest = read_manifest(folder)
+            dated.append((manifest.created_at, manifest.run_id, folder))
     return [folder for _, _, folder in sorted(dated)]
 
 

@@ -97,7 +97,9 @@ class ExecutionEngine:
             self.strangers += 1
             return
         conclusions = order.apply_fill(report) if isinstance(report, VenueFillReported) else order.apply_report(report)
-        if not order.is_open:
+        if order.is_open:
+            self._open[order.order_id] = order  # also again: a fill revokes a rejection
+        else:
             self._open.pop(order.order_id, None)
         self._bus.publish_all(conclusions)
 

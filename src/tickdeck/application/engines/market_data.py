@@ -144,4 +144,5 @@ class MarketDataEngine:
             self._bus.publish(BookResynced(symbol=symbol, last_update_id=outcome.last_update_id))
 
     def on_candle(self, candle: CandleEvent) -> None:
-        self.market(candle.symbol).last_price = candle.close
+        if candle.is_input:  # one of our own is older news than the trade that closed it
+            self.market(candle.symbol).last_price = candle.close

@@ -20,6 +20,7 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
 )
 from tickdeck.domain.instrument import Instrument
+from tickdeck.domain.position import EXACT
 from tickdeck.domain.values import Money
 
 __all__ = ["PortfolioEngine"]
@@ -58,6 +59,10 @@ class PortfolioEngine:
     def equity(self) -> Money:
         """Cash and positions at the market's prices, in quote."""
         return self.account.equity(self._market_data.prices())
+
+    def pnl(self) -> Money:
+        """What trading made of what was paid in: realised and unrealised, after fees, in quote."""
+        return EXACT.subtract(self.equity(), self.account.deposits())
 
     def unrealized_pnl(self) -> Money:
         return self.account.unrealized_pnl(self._market_data.prices())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from decimal import DecimalException
 
 import msgspec
 
@@ -23,6 +25,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.instrument import Instrument
 from tickdeck.domain.risk_limits import Breach, DailyLoss, OrderRate, RiskLimits, check_order
+from tickdeck.domain.values import Quantity, Side
 
 __all__ = ["RiskEngine"]
 
@@ -35,7 +38,7 @@ class RiskEngine:
     """
 
     component = "risk"
-    hears = (StrategyDecisionEvent, PositionEvent, TradingHalted, CommandReceived, RunStopped)
+    hears = (StrategyDecisionEvent, RiskApprovedEvent, PositionEvent, TradingHalted, CommandReceived, RunStopped)
     publishes = (RiskApprovedEvent, RiskLimitBreachedEvent, TradingHalted)
 
     def __init__(
@@ -59,6 +62,8 @@ class RiskEngine:
         self._rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
         self._daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
         self._closed_because = ""
+        self._passing: deque[ActionIntent] = deque()  # approved, on their way to execution
+        bus.subscribe(RiskApprovedEvent, self.on_passed, priority=PRIORITY["execution"] - 1, component=self.component)
         for event_type, handler in (
             (StrategyDecisionEvent, self.on_decision),
             (PositionEvent, self.on_position),
@@ -71,12 +76,11 @@ class RiskEngine:
     def on_decision(self, decision: StrategyDecisionEvent) -> None:
         self._watch_daily_loss()
         for intent in decision.intents:
+            breach = None
             if intent.action == "order":
-                intent = self._on_grid(intent)
-                breach = self._judge(intent)
-            else:
-                breach = None
+                intent, breach = self._review(intent)
             if breach is None:
+                self._passing.append(intent)
                 self._bus.publish(
                     RiskApprovedEvent(strategy_id=decision.strategy_id, account_id=decision.account_id, intent=intent)
                 )
@@ -91,6 +95,20 @@ class RiskEngine:
                     )
                 )
 
+    def on_passed(self, _: RiskApprovedEvent) -> None:
+        """Execution has it now, and counts it among the open orders."""
+        if self._passing:
+            self._passing.popleft()
+
+    def _review(self, intent: ActionIntent) -> tuple[ActionIntent, Breach | None]:
+        """The intent on the instrument's grid, and the limit that it breaches."""
+        try:
+            intent = self._on_grid(intent)
+            return intent, self._judge(intent)
+        except DecimalException:  # a number with more digits than can be reckoned with: the strategy's fault, not ours
+            size = f"quantity {intent.quantity}, limit {intent.limit}"
+            return intent, Breach("instrument", f"{size}: these are no numbers that could be traded")
+
     def _on_grid(self, intent: ActionIntent) -> ActionIntent:
         instrument = self._instrument(intent.symbol)
         quantity = instrument.quantise_quantity(intent.quantity)
@@ -101,6 +119,8 @@ class RiskEngine:
         assert intent.side is not None  # the event's own check
         if self._closed_because:
             return Breach("trading_halted", self._closed_because)
+        if intent.limit is not None and intent.limit <= 0:
+            return Breach("instrument", "the limit is 0 when put on the tick size")
         breach = check_order(
             self._limits,
             self._instrument(intent.symbol),
@@ -109,11 +129,16 @@ class RiskEngine:
             limit=intent.limit,
             reference=self._market_data.market(intent.symbol).price,
             position=self._portfolio.account.position(intent.symbol).quantity,
-            working=self._execution.working(intent.symbol, intent.side),
+            working=self._working(intent.symbol, intent.side),
         )
         if breach is None and self._rate is not None:
             breach = self._rate.take(self._clock())
         return breach
+
+    def _working(self, symbol: str, side: Side) -> Quantity:
+        """Of open orders and of those that a decision before this one has got through but are no orders yet (base)."""
+        passing = (i.quantity for i in self._passing if i.symbol == symbol and i.side is side)
+        return sum(passing, self._execution.working(symbol, side))
 
     def on_position(self, _: PositionEvent) -> None:
         self._watch_daily_loss()
@@ -121,7 +146,7 @@ class RiskEngine:
     def _watch_daily_loss(self) -> None:
         if self._daily_loss is None or self._closed_because:
             return
-        breach = self._daily_loss.update(self._clock(), self._portfolio.equity())
+        breach = self._daily_loss.update(self._clock(), self._portfolio.pnl())
         if breach is not None:
             self._halt(f"{breach.limit}: {breach.detail}")
 
@@ -130,6 +155,8 @@ class RiskEngine:
             self._halt(command.reason or "asked for by a command")
 
     def _halt(self, reason: str) -> None:
+        if self._closed_because:
+            return
         self._closed_because = reason
         self._bus.publish(TradingHalted(reason=reason))
 

@@ -109,7 +109,6 @@ class SignalEngine:
             vwap.update(float(trade.price), float(trade.quantity))
 
     def on_book(self, event: OrderBookEvent | OrderBookDeltaEvent) -> None:
-        book = self._market_data.market(event.symbol).book
-        if book.usable:
-            for imbalance in self._of(event.symbol).book.values():
-                imbalance.update(book.bids(imbalance.depth), book.asks(imbalance.depth))
+        book = self._market_data.market(event.symbol).book  # an unusable one is empty: then there is no value
+        for imbalance in self._of(event.symbol).book.values():
+            imbalance.update(book.bids(imbalance.depth), book.asks(imbalance.depth))

@@ -14,9 +14,8 @@ from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
-from tickdeck.application.kernel import Kernel
+from tickdeck.application.kernel import STRATEGY, Kernel
 from tickdeck.application.strategy import PositionView, Strategy
-from tickdeck.application.subscriptions import Subscription
 from tickdeck.domain.events import (
     ActionIntent,
     CandleEvent,
@@ -58,9 +57,8 @@ _OWN_ORDERS: tuple[tuple[type[DomainEvent], str], ...] = (
 
 
 class StrategyEngine:
-    """Runs strategies. A strategy that raises is paused: it hears nothing more, and its open orders stay as they
-    are.
-    """
+    """Runs strategies. A strategy that raises is paused: it hears nothing more (the kernel sees to that at once), and
+    its open orders stay as they are."""
 
     component = "strategy"
     hears = (RunStarted, RunStopped, HandlerFailed, TimerFired, *(e for e, _ in _MARKET), *(e for e, _ in _OWN_ORDERS))
@@ -88,7 +86,6 @@ class StrategyEngine:
         self.seed = seed
         self.strategies: dict[str, Strategy] = {}
         self.paused: list[str] = []
-        self._subscriptions: dict[str, list[Subscription]] = {}
         kernel.subscribe(
             HandlerFailed, self.on_handler_failed, priority=PRIORITY[self.component], component=self.component
         )
@@ -99,45 +96,36 @@ class StrategyEngine:
             raise ConfigError(f"two strategies are called {strategy_id!r}; name one of them otherwise")
         self.strategies[strategy_id] = strategy
         strategy._desk = _Desk(self, self._kernel, strategy_id)
-        self._subscriptions[strategy_id] = subscriptions = []
 
         def hear(
-            topic: type[DomainEvent], handler: Callable[[Any], None], where: Callable[[Any], bool] | None = None
+            topic: type[DomainEvent],
+            method: str,
+            *,
+            where: Callable[[Any], bool] | None = None,
+            handler: Callable[[Any], None] | None = None,
         ) -> None:
-            subscriptions.append(
+            if getattr(type(strategy), method) is not getattr(Strategy, method):
                 self._kernel.subscribe(
                     topic,
-                    handler,
+                    handler or getattr(strategy, method),
                     where=where,
                     priority=PRIORITY[self.component],
-                    name=f"{strategy_id}.{getattr(handler, '__name__', topic.__name__)}",
-                    component=f"strategy:{strategy_id}",
+                    name=f"{strategy_id}.{method}",
+                    component=f"{STRATEGY}{strategy_id}",
                 )
-            )
 
         for topic, method in _MARKET:
-            if _overrides(strategy, method):
-                hear(topic, getattr(strategy, method))
+            hear(topic, method)
         for topic, method in _OWN_ORDERS:
-            if _overrides(strategy, method):
-                hear(topic, getattr(strategy, method), lambda event: event.strategy_id == strategy_id)
-        if _overrides(strategy, "on_timer"):
-            hear(TimerFired, strategy.on_timer, lambda event: event.owner == strategy_id)
-        if _overrides(strategy, "on_start"):
-            hear(RunStarted, lambda _: strategy.on_start())
-        if _overrides(strategy, "on_stop"):
-            hear(RunStopped, lambda _: strategy.on_stop())
+            hear(topic, method, where=lambda event: event.strategy_id == strategy_id)
+        hear(TimerFired, "on_timer", where=lambda event: event.owner == strategy_id)
+        hear(RunStarted, "on_start", handler=lambda _: strategy.on_start())
+        hear(RunStopped, "on_stop", handler=lambda _: strategy.on_stop())
 
     def on_handler_failed(self, failed: HandlerFailed) -> None:
-        strategy_id = failed.component.removeprefix("strategy:")
+        strategy_id = failed.component.removeprefix(STRATEGY)
         if failed.component != strategy_id and strategy_id in self.strategies and strategy_id not in self.paused:
             self.paused.append(strategy_id)
-            for subscription in self._subscriptions[strategy_id]:
-                subscription.cancel()
-
-
-def _overrides(strategy: Strategy, method: str) -> bool:
-    return getattr(type(strategy), method) is not getattr(Strategy, method)
 
 
 class _Desk:
@@ -156,7 +144,7 @@ class _Desk:
         decision_id = self._kernel.next_id()
         named = tuple(
             intent
-            if intent.order_id
+            if intent.order_id or intent.action != "order"
             else msgspec.structs.replace(intent, order_id=client_order_id(self._engine.nonce, decision_id, k))
             for k, intent in enumerate(intents)
         )

@@ -65,7 +65,7 @@ class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class VenueBalanceReported(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The venue told what an account holds of one currency: at the start, and when it changes. An input of gateways.
+    """The venue told what an account holds of one currency. An input of gateways; the paper venue reports at the start.
 
     ``total`` and ``locked`` (of it, in open orders) in units of ``currency``."""
 

@@ -25,7 +25,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.instrument import Instrument
 from tickdeck.domain.matching import Ended, Fill, Matcher, Outcome, WorkingOrder
-from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Side, TimeInForce
+from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Side, TimeInForce
 from tickdeck.infrastructure.exchanges.paper_account import PaperAccount, fee_of
 from tickdeck.infrastructure.exchanges.paper_config import PaperConfig
 
@@ -38,19 +38,17 @@ _PROTECTION = Decimal("1.05")
 class _Ticket:
     """What the venue knows of an order that it once took or refused."""
 
-    __slots__ = ("currency", "order", "request", "status", "unit", "venue_order_id")
+    __slots__ = ("currency", "filled", "order", "request", "status", "unit", "venue_order_id", "worst")
 
     def __init__(self, request: OrderSubmittedEvent) -> None:
         self.request = request
         self.status = OrderStatus.REJECTED
         self.order: WorkingOrder | None = None
         self.venue_order_id = ""
+        self.filled: Quantity = ZERO
         self.currency = ""
         self.unit: Money = ZERO  # locked, of `currency`, for each unit of base that remains
-
-    @property
-    def filled(self) -> Decimal:
-        return self.order.filled if self.order is not None else ZERO
+        self.worst: Price = ZERO  # of a buy: what a unit may cost without its fee
 
 
 class PaperVenue:
@@ -79,6 +77,7 @@ class PaperVenue:
         report: Callable[[DomainEvent], None],
     ) -> None:
         self._config = config
+        self._with_fee = 1 + max(config.maker_fee, config.taker_fee)
         self._instruments = dict(instruments)
         self._rng = random.Random(f"paper venue {seed}")
         self._schedule = schedule
@@ -199,9 +198,10 @@ class PaperVenue:
                     **self._envelope(request, now),
                 )
             )
-        elif self._matchers[ticket.request.symbol].cancel(request.order_id) is None:
+        elif ticket.status.is_final:
             self._tell(request, ticket, now, f"cancel refused: the order is {ticket.status.value}")
         else:
+            self._matchers[ticket.request.symbol].cancel(request.order_id)
             ticket.status = OrderStatus.CANCELLED
             self.account.lock(request.order_id, ticket.currency, ZERO)
             self._tell(request, ticket, now)
@@ -235,24 +235,24 @@ class PaperVenue:
             ticket.unit = ZERO if self._config.short_selling else Decimal(1)
         else:
             ticket.currency = instrument.quote
-            ticket.unit = self._cost_of_unit(ticket.order, matcher, instrument, reference)
+            ticket.worst = self._worst_price(ticket.order, matcher, instrument, reference)
+            ticket.unit = ticket.worst * self._with_fee
         need, free = ticket.unit * request.quantity, self.account.free(ticket.currency)
         if need > free:
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
         return None
 
-    def _cost_of_unit(self, order: WorkingOrder, matcher: Matcher, instrument: Instrument, reference: Price) -> Money:
-        """What one unit of base may cost at the worst price that this buy can get, its fee included, in quote."""
-        rate = 1 + max(self._config.maker_fee, self._config.taker_fee)
+    def _worst_price(self, order: WorkingOrder, matcher: Matcher, instrument: Instrument, reference: Price) -> Price:
+        """The highest price (quote) that this buy can come to pay."""
         if order.limit is not None:
-            return order.limit * rate
+            return order.limit
         if matcher.liquidity.displayed:
-            return (matcher.worst_price(order.side, order.quantity) or reference) * rate
+            return matcher.worst_price(order.side, order.quantity) or reference
         # Nobody knows the prices that it will find. It may pay what is free, up to the protection.
-        affordable = self.account.free(instrument.quote) / (order.quantity * rate)
+        affordable = self.account.free(instrument.quote) / (order.quantity * self._with_fee)
         affordable -= affordable % instrument.tick_size
         order.worst = max(min(reference * _PROTECTION, affordable), reference)
-        return order.worst * rate
+        return order.worst
 
     # -- outcomes -----------------------------------------------------------------------------------------------
 
@@ -270,9 +270,15 @@ class PaperVenue:
         instrument, order = self._instruments[symbol], fill.order
         rate = self._config.maker_fee if fill.liquidity == "maker" else self._config.taker_fee
         fee = fee_of(fill.price * fill.quantity, rate)
-        self.account.lock(order.order_id, ticket.currency, ticket.unit * order.remaining)
-        fee = self.account.settle(order.side, instrument.base, instrument.quote, fill.price, fill.quantity, fee)
-        ticket.status = OrderStatus.PARTIALLY_FILLED if order.remaining else OrderStatus.FILLED
+        ticket.filled += fill.quantity
+        remaining = order.quantity - ticket.filled
+        self.account.lock(order.order_id, ticket.currency, ZERO)
+        fee = self.account.settle(
+            instrument, order.side, fill.price, fill.quantity, fee, reserve=ticket.worst * remaining
+        )
+        lock = min(ticket.unit * remaining, self.account.free(ticket.currency))
+        self.account.lock(order.order_id, ticket.currency, lock)
+        ticket.status = OrderStatus.PARTIALLY_FILLED if remaining else OrderStatus.FILLED
         self._trades += 1
         request = ticket.request
         self._send(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
 
+from tickdeck.domain.instrument import Instrument
 from tickdeck.domain.position import EXACT
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
@@ -52,15 +53,20 @@ class PaperAccount:
             self._locks[order_id] = (currency, amount)
             self._locked[currency] = self.locked(currency) + amount
 
-    def settle(self, side: Side, base: str, quote: str, price: Price, quantity: Quantity, fee: Money) -> Money:
+    def settle(
+        self, instrument: Instrument, side: Side, price: Price, quantity: Quantity, fee: Money, reserve: Money
+    ) -> Money:
         """Book a fill and its fee (in quote); returns the fee that was charged.
 
-        Fees are rounded fill by fill and locks are not, so that an order which spends the whole balance in many fills
-        may come out a rounding step short: then the fee is what is free.
+        Fees are rounded fill by fill and locks are not, so an order that spends the whole balance in many fills may
+        come out some rounding steps short. Those are waived: a fee leaves ``reserve`` (quote) free, which the rest of
+        the order costs without fees.
         """
+        base, quote = instrument.base, instrument.quote
         with localcontext(EXACT):
             self._totals[base] = self.total(base) + side.sign * quantity
             self._totals[quote] = self.total(quote) - side.sign * price * quantity
-            fee = min(fee, max(self.free(quote), ZERO))
+            spare = (self.free(quote) - reserve).quantize(_FEE_STEP, ROUND_DOWN)
+            fee = min(fee, max(spare, ZERO))
             self._totals[quote] -= fee
         return fee

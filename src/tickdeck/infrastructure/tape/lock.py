@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tickdeck.errors import TapeError
 
-__all__ = ["WriterLock"]
+__all__ = ["WriterLock", "writer_of"]
 
 
 class WriterLock:
@@ -19,7 +19,7 @@ class WriterLock:
     """
 
     def __init__(self, path: Path) -> None:
-        lock = path.with_name(path.name + ".lock")
+        lock = _lock_of(path)
         try:
             self._fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
@@ -43,3 +43,24 @@ class WriterLock:
     def release(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self._fd)
+
+
+def writer_of(path: Path) -> int | None:
+    """Id of the process that is writing the tape in ``path``, ``None`` where nobody is."""
+    try:
+        with _lock_of(path).open("rb") as lock:
+            process = int(lock.read(32))
+            with contextlib.suppress(PermissionError):  # it lives, and is another user's
+                os.kill(process, 0)
+            # A number alone says little, it may be given anew: the lock has the last word.
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return process
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")

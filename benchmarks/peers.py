@@ -1,0 +1,267 @@
+"""The other libraries, measured by `tickdeck bench` where they are installed (`make bench PEERS=1`).
+
+Each function sets its library up and returns a session: one call is one repetition, and gives `{"value": per second}`.
+They do what `tickdeck.interfaces.bench.bus` and its neighbours do, as each library's documentation says it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+
+from tickdeck.interfaces.bench.bus import make_handlers
+from tickdeck.interfaces.bench.samples import prints, ticks
+from tickdeck.interfaces.bench.session import Session, rate, timed
+
+
+def _publications(handlers: int, count: int, publish: Callable[[Any], object]) -> Session:
+    """Deliveries per second of `count` publications of the sample ticks."""
+    events = list(ticks(min(count, 1_000)))
+    rounds = max(count // len(events), 1)
+
+    def work() -> None:
+        for _ in range(rounds):
+            for event in events:
+                publish(event)
+
+    return lambda: {"value": rate(rounds * len(events) * handlers, work)}
+
+
+def nautilus_bus(*, handlers: int, count: int) -> Session:
+    from nautilus_trader.common.component import MessageBus, TestClock
+    from nautilus_trader.model.identifiers import TraderId
+
+    bus = MessageBus(TraderId("BENCH-001"), TestClock())
+    topic = "data.quotes.BINANCE.BTCUSDT"
+    for handler in make_handlers(handlers):
+        bus.subscribe(topic, handler)
+    return _publications(handlers, count, partial(bus.publish, topic))
+
+
+def pyee_bus(*, handlers: int, count: int) -> Session:
+    from pyee import EventEmitter
+
+    emitter = EventEmitter()
+    for handler in make_handlers(handlers):
+        emitter.on("tick", handler)
+    return _publications(handlers, count, partial(emitter.emit, "tick"))
+
+
+def blinker_bus(*, handlers: int, count: int) -> Session:
+    from blinker import Signal
+
+    signal = Signal()
+    kept = make_handlers(handlers)  # the signal's references are weak
+    for handler in kept:
+        signal.connect(handler)
+    session = _publications(handlers, count, signal.send)
+
+    def repetition() -> dict[str, float]:
+        assert len(kept) == len(signal.receivers)
+        return session()
+
+    return repetition
+
+
+def vnpy_bus(*, handlers: int, count: int) -> Session:
+    """From the first `put` until the engine's thread has handled the last."""
+    from vnpy_evo.event import Event, EventEngine
+
+    engine = EventEngine()
+    done = threading.Event()
+    left = [0]
+
+    def last(event: object) -> None:
+        left[0] -= 1
+        if not left[0]:
+            done.set()
+
+    for handler in [*make_handlers(handlers - 1), last]:
+        engine.register("tick", handler)
+    for thread in (engine._thread, engine._timer):
+        thread.daemon = True  # it need not be stopped
+    engine.start()
+    events = list(ticks(min(count, 1_000)))
+    rounds = max(count // len(events), 1)
+
+    def work() -> None:
+        left[0] = rounds * len(events)
+        done.clear()
+        put = engine.put
+        for _ in range(rounds):
+            for event in events:
+                put(Event("tick", event))
+        done.wait()
+
+    return lambda: {"value": rate(rounds * len(events) * handlers, work)}
+
+
+def bubus_bus(*, handlers: int, count: int) -> Session:
+    """Its `stop()` may hang; a process that ends needs none."""
+    from bubus import BaseEvent, EventBus
+
+    class TickSeen(BaseEvent):
+        price: Decimal
+
+    async def publish_all() -> float:
+        bus = EventBus()
+        for number, handler in enumerate(make_handlers(handlers)):
+            handler.__name__ = f"handler_{number}"  # it tells them apart by name
+            bus.on(TickSeen, handler)
+        with timed() as seconds:
+            for _ in range(count):
+                await bus.dispatch(TickSeen(price=Decimal("60000.01")))
+        return count * handlers / seconds()
+
+    loop = asyncio.new_event_loop()
+    return lambda: {"value": loop.run_until_complete(publish_all())}
+
+
+def eventsourcing_read(*, count: int, folder: str) -> Session:
+    """Events of one aggregate, read back from SQLite; the transcoder is msgspec's, which is faster than its own."""
+    from eventsourcing.persistence import EventStore, Mapper, StoredEvent
+    from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteDatastore
+
+    class TradeSeen(msgspec.Struct, frozen=True):
+        originator_id: UUID
+        originator_version: int
+        timestamp: datetime
+        symbol: str
+        price: Decimal
+        quantity: Decimal
+        side: str
+        trade_id: int
+
+    encode, decode = msgspec.json.encode, msgspec.json.Decoder(TradeSeen).decode
+
+    class MsgspecMapper(Mapper):
+        """As in the library's example of msgspec events."""
+
+        def __init__(self) -> None:
+            super().__init__(transcoder=None)
+
+        def to_stored_event(self, domain_event: TradeSeen) -> StoredEvent:
+            return StoredEvent(
+                originator_id=domain_event.originator_id,
+                originator_version=domain_event.originator_version,
+                topic="trade",
+                state=encode(domain_event),
+            )
+
+        def to_domain_event(self, stored_event: StoredEvent) -> TradeSeen:
+            return decode(stored_event.state)
+
+    recorder = SQLiteAggregateRecorder(SQLiteDatastore(str(Path(folder) / "events.db")))
+    recorder.create_table()
+    store = EventStore(mapper=MsgspecMapper(), recorder=recorder)
+    aggregate, now = uuid4(), datetime(2024, 1, 1)
+    store.put(
+        [
+            TradeSeen(
+                aggregate,
+                p.number,
+                now,
+                "BTCUSDT",
+                Decimal(p.price).scaleb(-2),
+                Decimal(p.quantity).scaleb(-5),
+                "buy",
+                p.number,
+            )
+            for p in prints(count)
+        ]
+    )
+
+    def read() -> None:
+        assert sum(1 for _ in store.get(aggregate)) == count
+
+    return lambda: {"value": rate(count, read)}
+
+
+def nautilus_backtest(*, count: int) -> Session:
+    """The backtest of `tickdeck.interfaces.bench.strategy`, trade by trade the same."""
+    from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
+    from nautilus_trader.config import LoggingConfig
+    from nautilus_trader.model.currencies import BTC, USDT
+    from nautilus_trader.model.data import TradeTick
+    from nautilus_trader.model.enums import AccountType, AggressorSide, OmsType, OrderSide
+    from nautilus_trader.model.identifiers import TradeId, Venue
+    from nautilus_trader.model.objects import Money, Price, Quantity
+    from nautilus_trader.test_kit.providers import TestInstrumentProvider
+    from nautilus_trader.trading.strategy import Strategy
+
+    instrument = TestInstrumentProvider.btcusdt_binance()  # fees of 0.1 %, prices of 2 and quantities of 6 digits
+
+    class TickEmaCross(Strategy):
+        def on_start(self) -> None:
+            self.seen = self.fills = 0
+            self.fast = self.slow = 0.0
+            self.above: bool | None = None
+            self.subscribe_trade_ticks(instrument.id)
+
+        def on_trade_tick(self, tick: TradeTick) -> None:
+            price = tick.price.as_double()
+            if not self.seen:
+                self.fast = self.slow = price
+            self.seen += 1
+            self.fast += 0.10 * (price - self.fast)
+            self.slow += 0.01 * (price - self.slow)
+            if self.seen % 50 == 0:
+                above = self.fast > self.slow
+                if self.above is not None and above is not self.above:
+                    self.turn(above)
+                self.above = above
+
+        def turn(self, above: bool) -> None:
+            if above or self.portfolio.is_net_long(instrument.id):
+                order = self.order_factory.market(
+                    instrument_id=instrument.id,
+                    order_side=OrderSide.BUY if above else OrderSide.SELL,
+                    quantity=instrument.make_qty(0.01),
+                )
+                self.submit_order(order)
+
+        def on_order_filled(self, event: object) -> None:
+            self.fills += 1
+
+    data = [
+        TradeTick(
+            instrument.id,
+            Price(p.price / 100, 2),
+            Quantity(p.quantity / 100_000, 6),
+            AggressorSide.SELLER if p.buyer_is_maker else AggressorSide.BUYER,
+            TradeId(str(p.number)),
+            p.time * 1_000_000,
+            p.time * 1_000_000,
+        )
+        for p in prints(count)
+    ]
+
+    def session() -> dict[str, float]:
+        engine = BacktestEngine(config=BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True)))
+        engine.add_venue(
+            venue=Venue("BINANCE"),
+            oms_type=OmsType.NETTING,
+            account_type=AccountType.CASH,
+            starting_balances=[Money(100_000, USDT), Money(0, BTC)],
+            trade_execution=True,
+        )
+        engine.add_instrument(instrument)
+        engine.add_data(data)
+        strategy = TickEmaCross()
+        engine.add_strategy(strategy)
+        with timed() as seconds:
+            engine.run()
+        figures = {"value": count / seconds(), "orders": len(engine.cache.orders()), "fills": strategy.fills}
+        engine.dispose()
+        return figures
+
+    return session

@@ -1,0 +1,57 @@
+"""A whole backtest, with the parts that a user's run has: strategy, risk, execution, paper venue, portfolio, tape."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from tickdeck.bootstrap import Run, start_run
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
+from tickdeck.infrastructure.readers import InputFile, open_input
+from tickdeck.interfaces.bench.samples import SYMBOL, write_trades_csv
+from tickdeck.interfaces.bench.session import Figures, Session, timed
+
+__all__ = ["backtest"]
+
+_STRATEGY = "tickdeck.interfaces.bench.strategy:TickEmaCross"
+
+
+def backtest(*, count: int, folder: str, preloaded: bool) -> Session:
+    """Trades per second through a run. ``orders`` and ``fills`` say that it did trade.
+
+    ``preloaded``: the trades are in memory as events before the clock starts, and it stops when the tape is closed.
+    Otherwise the time includes all, from the hashing of the file on.
+    """
+    path = Path(folder) / f"{SYMBOL}-trades.csv"
+    write_trades_csv(path, count)
+    config = RunConfig(
+        strategies=(StrategyConfig(spec=_STRATEGY),), tapes=(TapeConfig(path=str(path), format="binance-trades"),)
+    )
+    runs = Path(folder) / "runs"
+    events = list(open_input(InputFile(path, "binance-trades", SYMBOL))) if preloaded else []
+
+    def finish(run: Run) -> None:
+        asyncio.run(run.simulation.run())
+        run.close()
+
+    def session() -> Figures:
+        if preloaded:
+            run = start_run(config, runs)
+            run.simulation._market = iter(events)
+            with timed() as seconds:
+                finish(run)
+        else:
+            with timed() as seconds:
+                run = start_run(config, runs)
+                finish(run)
+        published = run.kernel.statistics().published
+        shutil.rmtree(runs)
+        assert published["market.trade"] == count
+        return {
+            "value": count / seconds(),
+            "orders": published.get("order.submitted", 0),
+            "fills": published.get("venue.fill_reported", 0),
+        }
+
+    return session

@@ -1,0 +1,100 @@
+"""The bus by itself, and the kernel around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tickdeck.application.bus import EventBus
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import SignalSnapshotEvent, TickEvent, TradeEvent
+from tickdeck.infrastructure.tape import NullTape
+from tickdeck.interfaces.bench.samples import SYMBOL, ticks, trades
+from tickdeck.interfaces.bench.session import Figures, Session, rate
+
+__all__ = ["bus", "kernel", "make_handlers"]
+
+
+def make_handlers(count: int) -> list[Callable[[Any], None]]:
+    """Handlers that do nothing, each a function of its own."""
+
+    def make() -> Callable[[Any], None]:
+        def handler(event: object) -> None:
+            pass
+
+        return handler
+
+    return [make() for _ in range(count)]
+
+
+def bus(*, handlers: int, count: int) -> Session:
+    """Deliveries per second of ``count`` publications to ``handlers`` plain handlers; the ceiling is a dict of lists."""
+    events = list(ticks(min(count, 1_000)))
+    rounds = count // len(events)
+    calls = make_handlers(handlers)
+    subject = EventBus()
+    for call in calls:
+        subject.subscribe(TickEvent, call)
+    table: dict[type, list[Callable[[Any], None]]] = {TickEvent: calls}
+
+    def tickdeck() -> None:
+        publish = subject.publish
+        for _ in range(rounds):
+            for event in events:
+                publish(event)
+
+    def bare() -> None:
+        for _ in range(rounds):
+            for event in events:
+                for call in table[type(event)]:
+                    call(event)
+
+    deliveries = rounds * len(events) * handlers
+
+    def session() -> Figures:
+        before = subject.statistics().handlers[0].calls
+        figures = {"value": rate(deliveries, tickdeck), "ceiling": rate(deliveries, bare)}
+        assert subject.statistics().handlers[0].calls - before == rounds * len(events)
+        return figures
+
+    return session
+
+
+def kernel(*, count: int) -> Session:
+    """Events per second, half of them inputs (trades) and half derived (a signal for each), on a null tape.
+
+    The ceiling is the same work without a kernel: the input's copy, the handler, the derived event and its copy.
+    """
+    inputs = list(trades(min(count // 2, 1_000)))
+    rounds = count // 2 // len(inputs)
+    events = rounds * len(inputs) * 2
+    values = {"ema": 1.5}
+
+    def session() -> Figures:
+        subject = Kernel(tape=NullTape())
+        publish = subject.publish
+
+        def on_trade(trade: TradeEvent) -> None:
+            publish(SignalSnapshotEvent(symbol=SYMBOL, values=values))
+
+        subject.subscribe(TradeEvent, on_trade)
+        subject.subscribe(SignalSnapshotEvent, make_handlers(1)[0])
+
+        def tickdeck() -> None:
+            feed = subject.feed
+            for _ in range(rounds):
+                for event in inputs:
+                    feed(event)
+
+        def bare() -> None:
+            handler = make_handlers(1)[0]
+            for _ in range(rounds):
+                for event in inputs:
+                    handler(event.__copy__())
+                    handler(SignalSnapshotEvent(symbol=SYMBOL, values=values).__copy__())
+
+        figures = {"value": rate(events, tickdeck), "ceiling": rate(events, bare)}
+        assert subject.seq == events
+        return figures
+
+    return session

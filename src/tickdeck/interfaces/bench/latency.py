@@ -1,0 +1,209 @@
+"""How long an input takes from the instant at which it is due until its cascade is done and given to the tape.
+
+The load is open: inputs are due at a fixed rate whatever the system does, and a delay counts for all inputs that
+come due meanwhile (no coordinated omission).
+"""
+
+from __future__ import annotations
+
+import gc
+import select
+import sys
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from itertools import chain, cycle
+from pathlib import Path
+
+from tickdeck.application.ingress import Ingress
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import DomainEvent, TickEvent, VenueFillReported
+from tickdeck.domain.values import Side
+from tickdeck.infrastructure.tape import SqliteTape
+from tickdeck.interfaces.bench.bus import make_handlers
+from tickdeck.interfaces.bench.samples import SYMBOL, ticks
+from tickdeck.interfaces.bench.session import Figures, Session
+
+__all__ = ["burst_latency", "steady_latency"]
+
+_SECOND = 1_000_000_000
+_CHUNK = 16
+"""Inputs handled between two looks at what has come in."""
+_URGENT_PER_SECOND = 1_000
+_LEAD_IN = 20_000_000  # ns from the start of the driver to the first input
+
+
+class Latencies:
+    """Counts by whole microseconds, up to a second; memory does not grow with the number of inputs."""
+
+    def __init__(self) -> None:
+        self.largest = 0
+        self.count = 0
+        self._counts = array("q", bytes(8 * 1_000_001))
+
+    def add(self, ns: int) -> None:
+        self.count += 1
+        if ns > self.largest:
+            self.largest = ns
+        us = ns // 1_000
+        self._counts[us if us < 1_000_000 else 1_000_000] += 1
+
+    def quantile_ms(self, part: float) -> float:
+        """The upper bound of the microsecond below which ``part`` of the latencies are; the largest, beyond a second."""
+        wanted, seen = part * self.count, 0
+        for us, number in enumerate(self._counts):
+            seen += number
+            if seen >= wanted:
+                break
+        return min((us + 1) / 1_000, self.largest / 1e6) if us < 1_000_000 else self.largest / 1e6
+
+    def figures(self, prefix: str = "") -> Figures:
+        return {
+            f"{prefix}p50_ms": self.quantile_ms(0.5),
+            f"{prefix}p99_ms": self.quantile_ms(0.99),
+            f"{prefix}max_ms": self.largest / 1e6,
+        }
+
+
+def drive(
+    arrivals: Iterator[tuple[int, DomainEvent]], ingress: Ingress, handle: Callable[[DomainEvent], object]
+) -> tuple[Latencies, Latencies]:
+    """Put each event in at its time (ns from now on) and have what is most urgent handled. Returns the latencies of
+    market data and of the others.
+
+    While nothing is due the driver asks the system for nothing, as an event loop does: that gives the tape's thread a turn.
+    """
+    clock, put, take, wait = time.perf_counter_ns, ingress.put, ingress.take, select.select
+    market, urgent = Latencies(), Latencies()
+    market_due: deque[int] = deque()  # of what waits, in its order
+    urgent_due: deque[int] = deque()
+    start = clock() + _LEAD_IN
+    following = next(arrivals, None)
+    while following is not None or market_due or urgent_due:
+        now = clock() - start
+        while following is not None and following[0] <= now:
+            due, event = following
+            (market_due if event.is_market_data else urgent_due).append(due)
+            put(event)
+            following = next(arrivals, None)
+        for _ in range(_CHUNK):
+            taken = take()
+            if taken is None:
+                wait((), (), (), 0)
+                break
+            handle(taken)
+            done = clock() - start
+            if taken.is_market_data:
+                market.add(done - market_due.popleft())
+            else:
+                urgent.add(done - urgent_due.popleft())
+    return market, urgent
+
+
+def _at_rate(start: int, end: int, rate: int, events: Iterable[DomainEvent]) -> Iterator[tuple[int, DomainEvent]]:
+    return zip(range(start, end, _SECOND // rate), cycle(events), strict=False)
+
+
+def _fills(count: int) -> list[DomainEvent]:
+    return [
+        VenueFillReported(
+            order_id=f"td{number:026d}",
+            symbol=SYMBOL,
+            account_id="main",
+            side=Side.BUY,
+            price=Decimal("60000.01"),
+            quantity=Decimal("0.01"),
+            venue_trade_id=str(number),
+            fee=Decimal("0.6"),
+            fee_currency="USDT",
+            liquidity="taker",
+            source="venue",
+        )
+        for number in range(count)
+    ]
+
+
+class _Recorded:
+    """A kernel that records every input on a tape, with a handler for each kind of input."""
+
+    def __init__(self, folder: str) -> None:
+        self._path = Path(folder) / "tape.db"
+        self.tape = SqliteTape(self._path)
+        self.kernel = Kernel(tape=self.tape)
+        for topic in (TickEvent, VenueFillReported):
+            self.kernel.subscribe(topic, make_handlers(1)[0])
+
+    def drive(self, arrivals: Iterator[tuple[int, DomainEvent]]) -> tuple[Latencies, Latencies]:
+        return drive(arrivals, self.kernel.ingress, self.kernel.feed)
+
+    def close(self) -> None:
+        """Checks that all was recorded, and removes the tape."""
+        self.tape.close()
+        assert self.tape.durable_seq == self.kernel.seq
+        self._path.unlink()
+
+
+def _settle(switch_interval: float | None, freeze: bool) -> None:
+    """What a process may choose about its interpreter: how often threads change, and what the collector looks at."""
+    if switch_interval is not None:
+        sys.setswitchinterval(switch_interval)
+    if freeze:
+        gc.collect()
+        gc.freeze()
+
+
+def steady_latency(
+    *, rate: int, seconds: float, folder: str, switch_interval: float | None = None, freeze: bool = False
+) -> Session:
+    """Milliseconds (p99) at ``rate`` inputs a second; the ceiling is the driver alone, which shows what the machine adds."""
+    events = list(ticks(1_000))
+    _settle(switch_interval, freeze)
+
+    def session() -> Figures:
+        bare, _ = drive(
+            _at_rate(0, int(max(seconds / 10, 0.1) * _SECOND), rate, events), Ingress(), make_handlers(1)[0]
+        )
+        recorded = _Recorded(folder)
+        market, _ = recorded.drive(_at_rate(0, int(seconds * _SECOND), rate, events))
+        recorded.close()
+        return {"value": market.quantile_ms(0.99), "ceiling": bare.quantile_ms(0.99), **market.figures()}
+
+    return session
+
+
+def burst_latency(
+    *, rate: int, seconds: float, folder: str, switch_interval: float | None = None, freeze: bool = False
+) -> Session:
+    """Milliseconds (p99) of fills, the most urgent inputs, while ten times ``rate`` inputs a second come in for
+    ``seconds``. ``market_*`` are the latencies of market data, before, in and after the burst."""
+    events = list(ticks(1_000))
+    _settle(switch_interval, freeze)
+    start, end = int(seconds * _SECOND), 2 * int(seconds * _SECOND)
+    urgent = _fills(int(seconds * _URGENT_PER_SECOND))
+
+    def arrivals() -> Iterator[tuple[int, DomainEvent]]:
+        """Merged before the clock starts."""
+        market = chain(
+            _at_rate(0, start, rate, events),
+            _at_rate(start, end, 10 * rate, events),
+            _at_rate(end, end + start, rate, events),
+        )
+        spacing = (end - start) // len(urgent)
+        fills = zip(range(start, end, spacing), urgent, strict=False)
+        return iter(sorted(chain(market, fills), key=lambda arrival: arrival[0]))
+
+    def session() -> Figures:
+        bare, bare_urgent = drive(arrivals(), Ingress(), make_handlers(1)[0])
+        recorded = _Recorded(folder)
+        market, fills = recorded.drive(arrivals())
+        recorded.close()
+        return {
+            "value": fills.quantile_ms(0.99),
+            "ceiling": bare_urgent.quantile_ms(0.99),
+            **fills.figures(),
+            **market.figures("market_"),
+        }
+
+    return session

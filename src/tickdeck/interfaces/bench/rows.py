@@ -1,0 +1,340 @@
+"""The table of what is measured: the goal of each row, and what is in its figures."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tickdeck.errors import ConfigError
+
+__all__ = ["ROWS", "Goal", "Part", "Row", "select_rows"]
+
+_HERE = "tickdeck.interfaces.bench"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker process runs: ``module:function`` (of a peer: the function alone), with parameters.
+
+    ``quick``: the parameters that differ for small sizes. ``needs_folder``: it is given a ``folder`` of its own.
+    ``timeout``: seconds that a repetition may take. ``module``: what a peer needs to be installed. ``in_it``: what a peer
+    does for its figure.
+    """
+
+    target: str
+    parameters: dict[str, Any] = {}
+    quick: dict[str, Any] = {}
+    needs_folder: bool = False
+    timeout: float = 120.0
+    module: str = ""
+    in_it: str = ""
+
+    def is_installed(self) -> bool:
+        return importlib.util.find_spec(self.module) is not None
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    """A bound for ``value``, ``ratio``, one of the row's other figures, or (by the peer's name) how many times as good."""
+
+    text: str
+    of: str = "value"
+    at_least: float | None = None
+    below: float | None = None
+
+    def is_met(self, known: Mapping[str, float | None]) -> bool | None:
+        """``None`` where the figure is not known."""
+        figure = known.get(self.of)
+        if figure is None:
+            return None
+        return (self.at_least is None or figure >= self.at_least) and (self.below is None or figure < self.below)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the table. The first ``warm_up`` repetitions do not count."""
+
+    name: str
+    what: str
+    unit: str
+    part: Part
+    in_it: str
+    ceiling_is: str = ""
+    peers: dict[str, Part] = {}
+    goals: tuple[Goal, ...] = ()
+    more_is_better: bool = True
+    runs: int = 5
+    quick_runs: int = 1
+    warm_up: int = 0
+
+
+def _bus_peers(handlers: int) -> dict[str, Part]:
+    def peer(name: str, module: str, in_it: str, count: int = 200_000, **more: Any) -> Part:
+        return Part(
+            target=name,
+            parameters={"handlers": handlers, "count": count // handlers},
+            quick={"count": max(count // 200, 20)},
+            module=module,
+            in_it=in_it,
+            **more,
+        )
+
+    return {
+        "nautilus_trader": peer(
+            "nautilus_bus",
+            "nautilus_trader",
+            "MessageBus.publish (Cython): topics with wildcards, priorities, counters; a handler's fault reaches the publisher; no ids, no tape",
+        ),
+        "pyee": peer(
+            "pyee_bus", "pyee", "EventEmitter.emit: a lock; a handler's fault reaches the publisher; no ids, no tape"
+        ),
+        "blinker": peer(
+            "blinker_bus",
+            "blinker",
+            "Signal.send: by sender, weak references; a handler's fault reaches the sender; no ids, no tape",
+        ),
+        "vnpy": peer(
+            "vnpy_bus",
+            "vnpy_evo",
+            "EventEngine.put: a queue and a thread of its own; one fault ends that thread; no ids, no tape",
+        ),
+        "bubus": peer(
+            "bubus_bus",
+            "bubus",
+            "dispatch and await: pydantic events with ids and parents, results and history kept, asyncio; no tape",
+            count=1_000,
+            timeout=60.0,
+        ),
+    }
+
+
+def _tape(function: str, count: int, quick: int) -> Part:
+    return Part(
+        target=f"{_HERE}.tape:{function}", parameters={"count": count}, quick={"count": quick}, needs_folder=True
+    )
+
+
+def _latency(function: str, rate: int, seconds: float, quick: float) -> Part:
+    return Part(
+        target=f"{_HERE}.latency:{function}",
+        parameters={"rate": rate, "seconds": seconds},
+        quick={"seconds": quick},
+        needs_folder=True,
+        timeout=300.0,
+    )
+
+
+def _backtest(*, preloaded: bool) -> Part:
+    return Part(
+        target=f"{_HERE}.backtest:backtest",
+        parameters={"count": 300_000, "preloaded": preloaded},
+        quick={"count": 5_000},
+        needs_folder=True,
+    )
+
+
+_BUS = (
+    "EventBus.publish: handlers by type, class and wildcard, priorities, isolation of faults, counters; no ids, no tape"
+)
+_BARE_DISPATCH = "a dict from type to a list of handlers, and a loop over them"
+_RECORDED = (
+    "ingress with lanes, kernel (ids, causes, clock, cascade), one handler, JSON, and the tape's thread in the same process; "
+    "from the instant due until the cascade is handed to the tape, and all of it durable at the end"
+)
+_DRIVER = "the driver alone, with the ingress but without kernel and tape: what the machine adds"
+_BACKTEST = (
+    "a run's every part: market data engine with trade id check, strategy, risk limits, execution, paper venue with latencies "
+    "and fees, portfolio, equity samples, ids and causes, all but the trades on a durable tape"
+)
+
+ROWS = (
+    Row(
+        name="bus-1",
+        what="bus, publish to 1 sync handler",
+        unit="events/s",
+        part=Part(target=f"{_HERE}.bus:bus", parameters={"handlers": 1, "count": 500_000}, quick={"count": 5_000}),
+        in_it=_BUS,
+        ceiling_is=_BARE_DISPATCH,
+        peers=_bus_peers(1),
+        goals=(
+            Goal(text="at least 2.1 M/s", at_least=2.1e6),
+            Goal(text="at least 3 x nautilus_trader", of="nautilus_trader", at_least=3.0),
+        ),
+        warm_up=1,
+    ),
+    Row(
+        name="bus-10",
+        what="bus, publish to 10 sync handlers",
+        unit="deliveries/s",
+        part=Part(target=f"{_HERE}.bus:bus", parameters={"handlers": 10, "count": 100_000}, quick={"count": 1_000}),
+        in_it=_BUS,
+        ceiling_is=_BARE_DISPATCH,
+        peers=_bus_peers(10),
+        goals=(Goal(text="at least 10 M/s", at_least=10e6),),
+        warm_up=1,
+    ),
+    Row(
+        name="kernel",
+        what="the whole kernel, null tape",
+        unit="events/s",
+        part=Part(target=f"{_HERE}.bus:kernel", parameters={"count": 200_000}, quick={"count": 2_000}),
+        in_it="Kernel.feed of a trade whose handler publishes a signal: both stamped with ids, causes, times; cascade, null tape; "
+        "the making of the signal is in it",
+        ceiling_is="the copy of the trade, the handler, the making of the signal and its copy, and nothing else",
+        goals=(Goal(text="at least 0.7 M/s", at_least=0.7e6),),
+        warm_up=1,
+    ),
+    Row(
+        name="tape-append",
+        what="tape: durable append, four indexes, group commit",
+        unit="events/s",
+        part=_tape("tape_append", 200_000, 2_000),
+        in_it="SqliteTape.append of stamped trades and orders one cascade at a time (JSON, stream versions, order of seq), "
+        "until all is durable",
+        ceiling_is="executemany of the same rows made ready before, in transactions of the same size, same pragmas and disk",
+        goals=(Goal(text="at least 0.6 of bare", of="ratio", at_least=0.6),),
+    ),
+    Row(
+        name="tape-one",
+        what="tape: one event, durable",
+        unit="events/s",
+        part=_tape("tape_one", 2_000, 100),
+        in_it="append and wait_durable of one cascade after the other",
+        ceiling_is="BEGIN, INSERT of the ready row, COMMIT with synchronous=FULL, same disk",
+        goals=(Goal(text="at least 0.6 of bare", of="ratio", at_least=0.6),),
+    ),
+    Row(
+        name="tape-read",
+        what="tape: read back as typed events",
+        unit="events/s",
+        part=_tape("tape_read", 200_000, 2_000),
+        in_it="SqliteTapeReader.read in short transactions: events with all checks of their fields",
+        ceiling_is="one SELECT and msgspec's decoder of the same classes, with the same checks",
+        peers={
+            "eventsourcing": Part(
+                target="eventsourcing_read",
+                parameters={"count": 20_000},
+                quick={"count": 1_000},
+                needs_folder=True,
+                module="eventsourcing",
+                in_it="EventStore.get of one aggregate from SQLite, with a msgspec transcoder; checks by msgspec alone",
+            )
+        },
+        goals=(Goal(text="at least 0.7 M/s", at_least=0.7e6),),
+        warm_up=1,
+    ),
+    Row(
+        name="latency-10k",
+        what="latency, recorded, steady 10 k/s (p99)",
+        unit="ms",
+        part=_latency("steady_latency", 10_000, 60.0, 0.2),
+        in_it=_RECORDED,
+        ceiling_is=_DRIVER,
+        goals=(Goal(text="p99 below 0.2 ms", below=0.2),),
+        more_is_better=False,
+        runs=1,
+    ),
+    Row(
+        name="latency-100k",
+        what="latency, recorded, steady 100 k/s (p99)",
+        unit="ms",
+        part=_latency("steady_latency", 100_000, 60.0, 0.1),
+        in_it=_RECORDED,
+        ceiling_is=_DRIVER,
+        goals=(Goal(text="p99 below 1 ms", below=1.0),),
+        more_is_better=False,
+        runs=1,
+    ),
+    Row(
+        name="latency-burst",
+        what="latency, recorded, of fills (P0) in a burst from 10 k/s to 100 k/s (p99)",
+        unit="ms",
+        part=_latency("burst_latency", 10_000, 1.0, 0.1),
+        in_it=_RECORDED,
+        ceiling_is=_DRIVER,
+        goals=(Goal(text="p99 below 1 ms", below=1.0),),
+        more_is_better=False,
+    ),
+    Row(
+        name="latency-overload",
+        what="the same from 100 k/s to 1 M/s, which is more than the kernel takes (p99)",
+        unit="ms",
+        part=_latency("burst_latency", 100_000, 1.0, 0.02),
+        in_it=_RECORDED,
+        ceiling_is=_DRIVER,
+        more_is_better=False,
+        runs=3,
+    ),
+    Row(
+        name="backtest",
+        what="backtest, EMA cross, trades preloaded",
+        unit="ticks/s",
+        part=_backtest(preloaded=True),
+        in_it=_BACKTEST,
+        peers={
+            "nautilus_trader": Part(
+                target="nautilus_backtest",
+                parameters={"count": 300_000},
+                quick={"count": 5_000},
+                module="nautilus_trader",
+                in_it="BacktestEngine.run with the same trades and the same strategy in Python: risk engine, fees, portfolio; "
+                "logging off, no latencies, nothing recorded",
+            )
+        },
+        goals=(
+            Goal(text="at least 450 k/s", at_least=450e3),
+            Goal(text="at least 4 x nautilus_trader", of="nautilus_trader", at_least=4.0),
+        ),
+        warm_up=1,
+    ),
+    Row(
+        name="backtest-file",
+        what="backtest, EMA cross, trades from a CSV file",
+        unit="ticks/s",
+        part=_backtest(preloaded=False),
+        in_it=f"{_BACKTEST}; and the file: its hash, its reading and decoding",
+        goals=(Goal(text="at least 250 k/s", at_least=250e3),),
+        warm_up=1,
+    ),
+    Row(
+        name="memory",
+        what="growth of memory over 10 M events through bus and tape",
+        unit="MB",
+        part=Part(
+            target=f"{_HERE}.memory:memory",
+            parameters={"count": 10_000_000},
+            quick={"count": 20_000},
+            needs_folder=True,
+            timeout=1_800.0,
+        ),
+        in_it="Kernel.feed of trades to one handler and a tape on disk, after a tenth as many to warm up",
+        goals=(Goal(text="below 10 MB", below=10.0),),
+        more_is_better=False,
+        runs=1,
+    ),
+    Row(
+        name="help",
+        what="tickdeck --help",
+        unit="s",
+        part=Part(target=f"{_HERE}.startup:help_text"),
+        in_it="a fresh process, from start to exit",
+        ceiling_is="python -c pass",
+        goals=(Goal(text="below 0.25 s", below=0.25),),
+        more_is_better=False,
+        runs=11,
+        warm_up=1,
+    ),
+)
+
+
+def select_rows(name: str | None) -> list[Row]:
+    """The row of that name, or the rows whose names begin with it (``bus``: ``bus-1`` and ``bus-10``); all for ``None``.
+
+    Raises ``ConfigError`` where there is none.
+    """
+    found = [row for row in ROWS if name is None or row.name == name] or [
+        row for row in ROWS if row.name.startswith(f"{name}-")
+    ]
+    if not found:
+        raise ConfigError(f"bench: there is no {name!r}; there are {', '.join(row.name for row in ROWS)}")
+    return found

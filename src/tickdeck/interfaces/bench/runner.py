@@ -1,0 +1,203 @@
+"""From a row of the table to its figures: worker processes take turns, so that what disturbs the machine disturbs all."""
+
+from __future__ import annotations
+
+import os
+import select
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+import tickdeck
+from tickdeck.errors import TickdeckError
+from tickdeck.interfaces.bench.rows import Part, Row
+from tickdeck.interfaces.bench.session import Figures
+
+__all__ = ["GoalResult", "Result", "Worker", "WorkerFailed", "run_row"]
+
+
+class WorkerFailed(TickdeckError):
+    """A measurement raised, or did not answer in time."""
+
+
+class GoalResult(msgspec.Struct, frozen=True):
+    """``met`` is ``None`` where it cannot be told, because the peer that it names was not measured."""
+
+    goal: str
+    met: bool | None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One row's figures: medians over ``runs`` repetitions, ratios as medians of the repetitions' own ratios.
+
+    ``ratio``: how near ``value`` comes to ``ceiling``; 1 is as good, less is worse. ``peers``: their values;
+    ``peer_ratios``: how many times as good as each Tickdeck is. ``figures``: what else was measured. ``in_it``: what each
+    does for its figure. ``goal_met``: all ``goals`` are; ``None``: those are that can be told.
+    """
+
+    name: str
+    what: str
+    value: float
+    unit: str
+    ceiling: float | None
+    ratio: float | None
+    peers: dict[str, float]
+    peer_ratios: dict[str, float]
+    goal: str
+    goal_met: bool | None
+    goals: tuple[GoalResult, ...]
+    figures: dict[str, float]
+    in_it: dict[str, str]
+    notes: tuple[str, ...]
+    runs: int
+    quick: bool
+
+
+class Worker:
+    """A measurement in a process of its own; a context manager, that ends it however it stands."""
+
+    def __init__(self, part: Part, parameters: dict[str, Any]) -> None:
+        self._timeout = part.timeout
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 closed in __exit__
+        source = str(Path(tickdeck.__file__).resolve().parents[1])
+        path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
+        command = [sys.executable, "-m", "tickdeck.interfaces.bench.worker", part.target]
+        command.append(msgspec.json.encode(parameters).decode())
+        self._process = subprocess.Popen(  # noqa: S603 our own
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+
+    def answer(self) -> Figures:
+        """What the worker says next: nothing when it is set up, then figures. Raises ``WorkerFailed``."""
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + self._timeout
+        line = b""
+        while not line.endswith(b"\n"):
+            ready, _, _ = select.select([self._process.stdout], [], [], max(deadline - time.monotonic(), 0))
+            if not ready:
+                raise WorkerFailed(f"gave no answer within {self._timeout:g} s")
+            piece = os.read(self._process.stdout.fileno(), 65_536)
+            if not piece:
+                raise WorkerFailed(f"ended: {self._last_words()}")
+            line += piece
+        return msgspec.json.decode(line, type=Figures)
+
+    def repeat(self) -> Figures:
+        """One repetition. Raises ``WorkerFailed``."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+        return self.answer()
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f"exit code {code}" + (f", {lines[-1]}" if lines else "")
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=0 if kind is not None else 10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+
+def run_row(row: Row, data: Path, *, quick: bool = False, peers: Path | None = None) -> Result:
+    """Measure a row. ``data``: where it may make a folder for tapes, gone at the end. ``peers``: the file that measures
+    peers, if there is one. Raises ``WorkerFailed`` where Tickdeck's own part fails; a peer that fails is left out with a note.
+    """
+    notes: list[str] = []
+    runs = row.quick_runs if quick else row.runs
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=data))
+
+        def start(part: Part, name: str) -> Worker:
+            parameters = part.parameters | (part.quick if quick else {})
+            if part.needs_folder:
+                place = Path(folder) / name
+                place.mkdir()
+                parameters["folder"] = str(place)
+            worker = stack.enter_context(Worker(part, parameters))
+            worker.answer()  # set up, before anybody measures
+            return worker
+
+        workers = {"tickdeck": start(row.part, "tickdeck")}
+        for name, part in row.peers.items():
+            if peers is None or not part.is_installed():
+                notes.append(f"{name} is not installed")
+                continue
+            try:
+                workers[name] = start(msgspec.structs.replace(part, target=f"{peers}:{part.target}"), name)
+            except WorkerFailed as error:
+                notes.append(f"{name} {error}")
+        taken: dict[str, list[Figures]] = {name: [] for name in workers}
+        for repetition in range(runs + row.warm_up):
+            for name in list(workers):
+                try:
+                    figures = workers[name].repeat()
+                except WorkerFailed as error:
+                    if name == "tickdeck":
+                        raise
+                    notes.append(f"{name} {error}")
+                    del workers[name], taken[name]
+                    continue
+                if repetition >= row.warm_up:
+                    taken[name].append(figures)
+    return _result(row, taken, notes, runs, quick=quick)
+
+
+def _result(row: Row, taken: dict[str, list[Figures]], notes: list[str], runs: int, *, quick: bool) -> Result:
+    own = taken.pop("tickdeck")
+    medians = {key: statistics.median(figures[key] for figures in own) for key in own[0]}
+    value, ceiling = medians.pop("value"), medians.pop("ceiling", None)
+    better = 1 if row.more_is_better else -1
+    peer_ratios = {
+        name: statistics.median((o["value"] / p["value"]) ** better for o, p in zip(own, theirs, strict=True))
+        for name, theirs in taken.items()
+    }
+    ratio = statistics.median((o["value"] / o["ceiling"]) ** better for o in own) if ceiling is not None else None
+    known: dict[str, float | None] = {"value": value, "ratio": ratio, **medians, **peer_ratios}
+    goals = tuple(GoalResult(goal.text, goal.is_met(known)) for goal in row.goals)
+    met = [goal.met for goal in goals]
+    return Result(
+        name=row.name,
+        what=row.what,
+        value=value,
+        unit=row.unit,
+        ceiling=ceiling,
+        ratio=ratio,
+        peers={name: statistics.median(figures["value"] for figures in theirs) for name, theirs in taken.items()},
+        peer_ratios=peer_ratios,
+        goal="; ".join(goal.text for goal in row.goals),
+        goal_met=False if False in met else None if None in met or not met else True,
+        goals=goals,
+        figures=medians,
+        in_it={"tickdeck": row.in_it, **({"ceiling": row.ceiling_is} if ceiling is not None else {})}
+        | {name: row.peers[name].in_it for name in taken},
+        notes=tuple(notes),
+        runs=runs,
+        quick=quick,
+    )

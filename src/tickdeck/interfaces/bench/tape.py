@@ -1,0 +1,199 @@
+"""The tape: appending in groups, one event at a time, and reading back."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, TradeEvent, event_class
+from tickdeck.domain.values import Side
+from tickdeck.infrastructure.tape import NullTape, SqliteTape, SqliteTapeReader
+from tickdeck.infrastructure.tape.encoding import RowEncoder, StreamVersions
+from tickdeck.infrastructure.tape.schema import COLUMNS, open_for_reading, open_for_writing
+from tickdeck.interfaces.bench.samples import SYMBOL, trades
+from tickdeck.interfaces.bench.session import Figures, Session, rate
+
+__all__ = ["tape_append", "tape_one", "tape_read"]
+
+_ORDER_EVERY = 10
+_INSERT = f"INSERT INTO events VALUES ({', '.join('?' * COLUMNS)})"  # noqa: S608 a number of question marks
+
+
+class _Collector(NullTape):
+    """Keeps the cascades that a kernel makes, so that they can be appended to one tape after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cascades: list[Sequence[DomainEvent]] = []
+
+    def append(self, cascade: Sequence[DomainEvent]) -> None:
+        self.cascades.append(cascade)
+
+
+def cascades(count: int) -> list[Sequence[DomainEvent]]:
+    """``count`` stamped events: trades, every tenth of which leads to an order, which has a stream and a correlation."""
+    tape = _Collector()
+    kernel = Kernel(tape=tape)
+
+    def on_trade(trade: TradeEvent) -> None:
+        if kernel.inputs % _ORDER_EVERY == 0:
+            kernel.publish(
+                OrderSubmittedEvent(
+                    order_id=f"td{kernel.inputs:026d}",
+                    symbol=SYMBOL,
+                    account_id="main",
+                    strategy_id="bench",
+                    side=Side.BUY,
+                    quantity=trade.quantity,
+                )
+            )
+
+    kernel.subscribe(TradeEvent, on_trade)
+    for trade in trades(count):
+        if kernel.seq >= count:
+            break
+        kernel.feed(trade)
+    return tape.cascades
+
+
+def ready_rows(made: list[Sequence[DomainEvent]]) -> tuple[list[tuple[int, str, int]], list[tuple[Any, ...]]]:
+    """The types and rows that a tape would hold of these cascades."""
+    with sqlite3.connect(":memory:") as memory:
+        memory.execute("CREATE TABLE types (id, name, version)")
+        encoder = RowEncoder(memory, StreamVersions(None))
+        values: list[Any] = []
+        for cascade in made:
+            values += encoder.encode(cascade, 0)
+    memory.close()
+    return encoder.new_types, [tuple(values[at : at + COLUMNS]) for at in range(0, len(values), COLUMNS)]
+
+
+class _Folders:
+    """A fresh folder for each repetition; the one before it is removed, so that the disk does not fill."""
+
+    def __init__(self, parent: str) -> None:
+        self._parent = Path(parent)
+        self._numbers = itertools.count()
+        self._last: Path | None = None
+
+    def fresh(self) -> Path:
+        if self._last is not None:
+            shutil.rmtree(self._last)
+        self._last = self._parent / f"tape-{next(self._numbers)}"
+        self._last.mkdir()
+        return self._last
+
+
+def _bare_tape(path: Path, types: list[tuple[int, str, int]]) -> sqlite3.Connection:
+    connection = open_for_writing(path)
+    connection.executemany("INSERT INTO types VALUES (?, ?, ?)", types)
+    return connection
+
+
+def tape_append(*, count: int, folder: str) -> Session:
+    """Durable events per second; ``group`` is the mean size of the groups that were committed.
+
+    The ceiling: rows that were made ready before, by ``executemany``, in transactions of the same size.
+    """
+    folders = _Folders(folder)
+    made = cascades(count)
+    types, rows = ready_rows(made)
+
+    def session() -> Figures:
+        place = folders.fresh()
+        tape = SqliteTape(place / "tape.db")
+
+        def append() -> None:
+            for cascade in made:
+                tape.append(cascade)
+            tape.wait_durable(made[-1][-1].seq)
+
+        value = rate(len(rows), append)
+        group = -(-len(rows) // tape.statistics().commits)
+        tape.close()
+        connection = _bare_tape(place / "bare.db", types)
+
+        def bare() -> None:
+            for at in range(0, len(rows), group):
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(_INSERT, rows[at : at + group])
+                connection.execute("COMMIT")
+
+        ceiling = rate(len(rows), bare)
+        connection.close()
+        return {"value": value, "ceiling": ceiling, "group": group}
+
+    return session
+
+
+def tape_one(*, count: int, folder: str) -> Session:
+    """Events per second where each is waited for, until it is durable; the ceiling is a bare commit of its ready row."""
+    folders = _Folders(folder)
+    made = cascades(count)
+    types, rows = ready_rows(made)
+
+    def session() -> Figures:
+        place = folders.fresh()
+        tape = SqliteTape(place / "tape.db")
+
+        def append() -> None:
+            for cascade in made:
+                tape.append(cascade)
+                tape.wait_durable(cascade[-1].seq)
+
+        value = rate(len(made), append)
+        tape.close()
+        connection = _bare_tape(place / "bare.db", types)
+
+        def bare() -> None:
+            for row in rows[: len(made)]:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(_INSERT, row)
+                connection.execute("COMMIT")
+
+        ceiling = rate(len(made), bare)
+        connection.close()
+        return {"value": value, "ceiling": ceiling}
+
+    return session
+
+
+def tape_read(*, count: int, folder: str) -> Session:
+    """Typed events per second; the ceiling is one SELECT and msgspec's decoders."""
+    path = Path(folder) / "tape.db"
+    made = cascades(count)
+    with SqliteTape(path) as tape:
+        for cascade in made:
+            tape.append(cascade)
+    total = sum(map(len, made))
+
+    def read() -> int:
+        with SqliteTapeReader(path) as reader:
+            return sum(1 for _ in reader.read())
+
+    def bare() -> int:
+        connection = open_for_reading(path)
+        decoders: dict[int, Callable[[bytes], Any]] = {}
+        for type_id, name in connection.execute("SELECT id, name FROM types"):
+            cls = event_class(name.decode())
+            assert cls is not None
+            decoders[type_id] = msgspec.json.Decoder(cls).decode
+        found = 0
+        for type_id, payload in connection.execute("SELECT type_id, payload FROM events ORDER BY seq"):
+            decoders[type_id](payload)
+            found += 1
+        connection.close()
+        return found
+
+    def session() -> Figures:
+        assert read() == bare() == total
+        return {"value": rate(total, read), "ceiling": rate(total, bare)}
+
+    return session

@@ -1,0 +1,130 @@
+"""``tickdeck events``."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from tickdeck.interfaces.cli.exits import DONE
+from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument, time_value
+from tickdeck.interfaces.cli.output import cut, event_fields, note, print_lines
+from tickdeck.interfaces.cli.times import clock_time, day
+
+if TYPE_CHECKING:
+    from tickdeck.domain.events import DomainEvent
+
+__all__ = ["events"]
+
+_POLL_S = 0.2
+
+
+@click.command()
+@run_argument
+@click.option(
+    "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. May be repeated."
+)
+@click.option("--symbol", metavar="S", help="Only events of this symbol.")
+@click.option(
+    "--from", "first_ts", type=time_value, metavar="T", help="From this time on: ISO 8601 or ns, on the run's clock."
+)
+@click.option("--to", "last_ts", type=time_value, metavar="T", help="Up to this time, inclusive.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first so many.")
+@click.option("--follow", is_flag=True, help="Go on with what a running run adds, until it ends or Ctrl-C.")
+@data_option
+@json_option("One JSON object an event")
+def events(
+    run: str,
+    types: tuple[str, ...],
+    symbol: str | None,
+    first_ts: int | None,
+    last_ts: int | None,
+    limit: int | None,
+    follow: bool,
+    data: Path,
+    as_json: bool,
+) -> int:
+    """List the events of RUN in their order, those of its input files among them.
+
+    Times are those at which the run took an event (ts_ingress). On a terminal lines are cut to its width. RUN is a
+    run's id, a path to its folder, or `last`.
+
+    \b
+    Examples:
+      tickdeck events last --type 'order.*'
+      tickdeck events last --type market.trade --from 2024-08-08T23:55:00Z --limit 100 --json
+      tickdeck events last --type strategy.decision --follow
+    """
+    from tickdeck.application.ports import TapeQuery
+    from tickdeck.bootstrap import open_record
+    from tickdeck.infrastructure.runs import TAPE
+
+    folder = recorded_run(data, run)
+    query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts, limit=limit)
+    more = _poll(folder / TAPE) if follow else lambda: False
+    listed = _Counted(open_record(folder, query, more=more))
+    lines: Iterable[str | bytes]
+    if as_json:
+        lines = (msgspec.json.encode(event_fields(event)) for event in listed)
+    else:
+        lines = _for_people(listed, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    print_lines(lines, at_once=follow)
+    if not listed.count:
+        _say_what_is_unknown(types)
+    return DONE
+
+
+def _poll(tape: Path) -> Callable[[], bool]:
+    """Waits while the run goes on; says whether it was going on before the wait."""
+    from tickdeck.infrastructure.tape.lock import writer_of
+
+    def more() -> bool:
+        running = writer_of(tape) is not None
+        if running:
+            time.sleep(_POLL_S)
+        return running
+
+    return more
+
+
+class _Counted:
+    """Events, and how many of them went by."""
+
+    def __init__(self, events: Iterator[DomainEvent]) -> None:
+        self._events = events
+        self.count = 0
+
+    def __iter__(self) -> Iterator[DomainEvent]:
+        for event in self._events:
+            self.count += 1
+            yield event
+
+
+def _for_people(listed: Iterable[DomainEvent], width: int | None) -> Iterator[str]:
+    """A line an event, under a line for each day; cut to ``width`` columns."""
+    from tickdeck.application.selection import type_name
+    from tickdeck.interfaces.cli.telling import told
+
+    today = ""
+    for event in listed:
+        if day(event.ts_ingress) != today:
+            today = day(event.ts_ingress)
+            yield f"-- {today} UTC"
+        head = f"{clock_time(event.ts_ingress)} {event.seq:>7} {event.event_id:<12} {type_name(event):<18}"
+        yield cut(f"{head} {told(event)}".rstrip(), width)
+
+
+def _say_what_is_unknown(patterns: Iterable[str]) -> None:
+    """Nothing was listed: perhaps because a type was misspelt."""
+    from tickdeck.domain.events import event_types
+
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in event_types()):
+            note(f"there is no event type {pattern!r}; there are {', '.join(event_types())}")

@@ -1,0 +1,76 @@
+"""How a command ends: the exit codes, and errors in one line.
+
+0: done. 1: the answer is no. 2: the call or the configuration is wrong. 3: a fault while running. 130 (143): stopped by
+Ctrl-C (by SIGTERM).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from tickdeck.errors import TickdeckError
+
+__all__ = ["DONE", "FAULT", "NO", "WRONG_CALL", "details_wanted", "exit_code", "mute_stdout", "origin", "wants_details"]
+
+DONE, NO, WRONG_CALL, FAULT = range(4)
+_INTERRUPTED = 130
+
+
+def wants_details(words: Sequence[str]) -> bool:
+    """Tracebacks were asked for, by ``--debug`` anywhere in the call or by ``TICKDECK_DEBUG``."""
+    return "--debug" in words or os.environ.get("TICKDECK_DEBUG", "0") not in ("", "0")
+
+
+def details_wanted() -> bool:
+    """The same, from within a command."""
+    return bool(click.get_current_context().find_root().obj)
+
+
+def exit_code(call: Callable[[], object], *, details: bool) -> int:
+    """Make the call; what it returns is the exit code (``None``: done). Errors are told on stderr in one line, with
+    their traceback before it where ``details`` are wanted."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without the characters shows others
+    try:
+        code = call()
+        return code if isinstance(code, int) else DONE
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 the last line of defence: people get a line, not a traceback
+        if details:
+            traceback.print_exc()
+        message, code = _told(error, details)
+        click.echo("tickdeck: error: " + " ".join(message.split()), err=True)
+        return code
+
+
+def _told(error: Exception, details: bool) -> tuple[str, int]:
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx is not None else "tickdeck"
+        return f"{error.format_message().rstrip('.')}; `{command} --help` tells more", WRONG_CALL
+    if isinstance(error, click.ClickException):
+        return error.format_message(), WRONG_CALL
+    if isinstance(error, TickdeckError):
+        return str(error), error.exit_code
+    more = "" if details else "; the same with --debug shows more"
+    return f"{type(error).__name__}: {error} ({origin(error)}){more}", FAULT
+
+
+def origin(error: BaseException) -> str:
+    """Where an exception was raised: file and line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "nowhere"
+
+
+def mute_stdout() -> None:
+    """Have nothing more written to stdout, not even what still waits in its buffer."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

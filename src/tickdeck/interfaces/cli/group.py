@@ -1,0 +1,81 @@
+"""``tickdeck``: the commands by name, each loaded when it is asked for, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+import tickdeck
+from tickdeck.interfaces.cli.exits import exit_code, mute_stdout, wants_details
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "run": ("tickdeck.interfaces.cli.run:run", "Trade: market data in, orders and a portfolio out, all on a tape."),
+    "backtest": ("tickdeck.interfaces.cli.backtest:backtest", "Run on recorded data at full speed, with a report."),
+    "verify": ("tickdeck.interfaces.cli.verify:verify", "Prove a run: the same code must decide the same again."),
+    "events": ("tickdeck.interfaces.cli.events:events", "List a run's events."),
+    "trace": ("tickdeck.interfaces.cli.trace:trace", "Show what led to an event, and what it led to."),
+    "book": ("tickdeck.interfaces.cli.book:book", "Show the order book at an instant of a run."),
+    "runs": ("tickdeck.interfaces.cli.runs:runs", "List the runs."),
+    "bench": ("tickdeck.interfaces.bench.command:bench_command", "Measure how fast it is on this machine."),
+}
+"""Where each command is (``module:attribute``), and what ``tickdeck --help`` says of it."""
+
+
+class CommandLine(click.Group):
+    """Loads commands late, and ends the process by the rules of ``exits``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read the output has seen enough, as in `tickdeck events last | head`
+            mute_stdout()
+            return 0
+        return result
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> NoReturn:
+        """Run a command and end the process with its exit code."""
+        words = list(sys.argv[1:] if args is None else args)
+        details = wants_details(words)
+        words = [word for word in words if word != "--debug"]  # so that it may stand anywhere
+        options |= {"standalone_mode": False, "obj": details}
+        command_main = super().main
+        sys.exit(exit_code(lambda: command_main(words, *rest, **options), details=details))
+
+
+@click.group(cls=CommandLine, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(tickdeck.__version__, prog_name="tickdeck", message="%(prog)s %(version)s")
+@click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show where an error comes from (also TICKDECK_DEBUG=1)."
+)
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """The event backbone of a trading system: everything that happens is one event, in one order, on one tape.
+
+    \b
+    Examples:
+      tickdeck run --for 20
+      tickdeck verify last
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

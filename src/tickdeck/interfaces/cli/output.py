@@ -1,0 +1,57 @@
+"""What commands print: JSON for scripts, lines and tables for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tickdeck.domain.events import DomainEvent
+
+__all__ = ["console", "cut", "event_fields", "note", "print_json", "print_lines"]
+
+_HEAD = ("seq", "event_id", "event_type", "ts", "aggregate_id", "correlation_id", "causation_id")
+
+
+def event_fields(event: DomainEvent) -> dict[str, Any]:
+    """An event as commands print it: the promised keys first, then the rest of the envelope, then its own fields."""
+    fields: dict[str, Any] = event.to_dict()
+    return {name: fields[name] for name in _HEAD} | fields
+
+
+def print_json(value: object) -> None:
+    """One JSON document in one line on stdout."""
+    click.echo(msgspec.json.encode(value))
+
+
+def print_lines(lines: Iterable[str | bytes], *, at_once: bool = False) -> None:
+    """Lines on stdout, many in one write; ``at_once``: each as soon as it is there."""
+    out = sys.stdout.buffer
+    for line in lines:
+        out.write((line.encode(errors="replace") if isinstance(line, str) else line) + b"\n")
+        if at_once:
+            out.flush()
+    out.flush()
+
+
+def note(text: str) -> None:
+    """A line for people on stderr."""
+    click.echo(f"tickdeck: {text}", err=True)
+
+
+def console() -> Console:
+    """Stdout for tables: styled on a terminal, plain text elsewhere; a pipe or a file is 100 columns wide."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 100, highlight=False, emoji=False, markup=False)
+
+
+def cut(line: str, width: int | None) -> str:
+    """``line``, cut to ``width`` columns with an ellipsis where it is longer."""
+    return line if width is None or len(line) <= width else line[: max(width - 1, 0)] + "…"

@@ -1,0 +1,86 @@
+"""From the options of ``run`` and ``backtest`` to the configuration of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from tickdeck.application.engines.strategies import strategy_ids
+from tickdeck.errors import ConfigError, InputError
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, load_config, rooted
+from tickdeck.infrastructure.readers import InputFile, peek_symbols
+from tickdeck.infrastructure.strategy_loader import strategy_name
+
+__all__ = ["build_config"]
+
+
+def build_config(
+    *,
+    config: Path | None = None,
+    tape: tuple[str, ...] = (),
+    exchange: str | None = None,
+    strategy: tuple[str, ...] = (),
+    param: tuple[str, ...] = (),
+    symbol: tuple[str, ...] = (),
+    seed: int | None = None,
+    duration: Decimal | None = None,
+    candles: str | None = None,
+) -> RunConfig:
+    """The configuration file's settings, or the defaults, with each option that was given in their place.
+
+    Relative paths among the options are taken from the current folder. Raises ``ConfigError`` for what is wrong.
+    """
+    settings = load_config(config) if config is not None else RunConfig()
+    changes: dict[str, Any] = {
+        "tapes": tuple(TapeConfig(path=path) for path in tape),
+        "exchange": exchange,
+        "strategies": tuple(StrategyConfig(spec=spec) for spec in strategy),
+        "symbols": tuple(dict.fromkeys(symbol)),
+        "seed": seed,
+        "duration": duration,
+        "candles": candles,
+    }
+    settings = replace(settings, **{name: value for name, value in changes.items() if value not in (None, ())})
+    settings = rooted(settings, Path.cwd())
+    return replace(
+        settings,
+        tapes=tuple(_with_symbol(file, settings.symbols) for file in settings.tapes),
+        strategies=_with_parameters(settings.strategies, param),
+    )
+
+
+def _with_symbol(file: TapeConfig, symbols: tuple[str, ...]) -> TapeConfig:
+    """A file that does not say which symbol it holds is taken to hold the one that was asked for."""
+    if file.symbol is not None or len(symbols) != 1 or not Path(file.path).is_file() or file.path.endswith(".db"):
+        return file
+    try:
+        peek_symbols(InputFile(Path(file.path), file.format, None, file.venue))
+    except InputError:
+        return replace(file, symbol=symbols[0])
+    return file
+
+
+def _with_parameters(strategies: tuple[StrategyConfig, ...], words: Iterable[str]) -> tuple[StrategyConfig, ...]:
+    """Each ``name=value`` goes to the one strategy, each ``strategy_id.name=value`` to the strategy that it names."""
+    ids = strategy_ids([strategy_name(wanted.spec) for wanted in strategies])
+    parameters = {strategy_id: dict(wanted.parameters) for strategy_id, wanted in zip(ids, strategies, strict=True)}
+    for word in words:
+        name, equals, value = word.partition("=")
+        owner, dot, short = name.rpartition(".")
+        if not equals or not (short if dot else name):
+            raise ConfigError(f"--param {word!r}: give it as name=value")
+        if not dot and len(ids) > 1:
+            raise ConfigError(f"--param {word!r}: there are several strategies; say whose, as in {ids[0]}.{word}")
+        owner = owner if dot else ids[0]
+        if owner not in parameters:
+            raise ConfigError(
+                f"--param {word!r}: there is no strategy {owner!r} in this run; there is {', '.join(ids)}"
+            )
+        parameters[owner][short] = value
+    return tuple(
+        replace(wanted, parameters=parameters[strategy_id]) for strategy_id, wanted in zip(ids, strategies, strict=True)
+    )

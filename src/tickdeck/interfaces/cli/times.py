@@ -1,0 +1,61 @@
+"""Times as people write and read them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+__all__ = ["clock_time", "day", "iso_time", "parse_time", "span"]
+
+_SECOND = 1_000_000_000
+_FRACTION = re.compile(r"(?<=:\d\d)[.,](\d{1,9})(?!\d)")
+
+
+def parse_time(text: str) -> int:
+    """``text`` in ns since the epoch, UTC: an integer of ns, or ISO 8601 (to the ns; without a zone it is UTC).
+
+    Raises ``ValueError`` in words for people.
+    """
+    if re.fullmatch(r"[0-9]+", text):
+        return int(text)
+    fraction = _FRACTION.search(text)
+    try:
+        moment = datetime.fromisoformat(_FRACTION.sub("", text))
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no time; give ISO 8601, such as 2024-08-08T12:00:05.25Z, or nanoseconds since 1970"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    ns = int(fraction[1].ljust(9, "0")) if fraction else since.microseconds * 1_000
+    return (since.days * 86_400 + since.seconds) * _SECOND + ns
+
+
+def iso_time(ts: int) -> str:
+    """``2024-08-08T12:00:05.250000000Z``: what ``parse_time`` reads back to the same ns."""
+    seconds, ns = divmod(ts, _SECOND)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
+
+
+def day(ts: int) -> str:
+    """``2024-08-08``, UTC."""
+    return iso_time(ts)[:10]
+
+
+def clock_time(ts: int) -> str:
+    """``12:00:05.250``, UTC, cut to milliseconds."""
+    return iso_time(ts)[11:23]
+
+
+def span(ns: int) -> str:
+    """A length of time for people: ``4 min 4 s``."""
+    seconds = ns // _SECOND
+    if seconds < 60:
+        return f"{ns / _SECOND:.1f} s"
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    told = [f"{value} {unit}" for value, unit in parts if value]
+    return " ".join(told[:2])

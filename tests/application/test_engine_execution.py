@@ -1,0 +1,182 @@
+"""The execution engine: approved intents become orders, the venue's reports conclusions."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from application_kit import BTC, START, Core
+
+from tickdeck.application.identity import client_order_id
+from tickdeck.domain.events import (
+    ActionIntent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    OrderSubmittedEvent,
+    RiskApprovedEvent,
+    TradingHalted,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.values import OrderStatus, Side
+
+
+def approved(quantity: str = "1", *, side: Side = Side.BUY, order_id: str = "a", strategy: str = "s") -> RiskApprovedEvent:
+    intent = ActionIntent(action="order", symbol=BTC, side=side, quantity=D(quantity), order_id=order_id)
+    return RiskApprovedEvent(strategy_id=strategy, intent=intent, ts_ingress=START)
+
+
+def cancel(order_id: str, strategy: str = "s") -> RiskApprovedEvent:
+    return RiskApprovedEvent(
+        strategy_id=strategy, intent=ActionIntent(action="cancel", symbol="", order_id=order_id), ts_ingress=START
+    )
+
+
+def submitted(core: Core) -> OrderSubmittedEvent:
+    return core.orders[-1]
+
+
+def test_an_approved_intent_becomes_an_order_that_leaves_for_the_venue() -> None:
+    core = Core().feed(approved("2"))
+
+    order = submitted(core)
+    assert (order.order_id, order.symbol, order.side, order.quantity, order.limit) == ("a", BTC, Side.BUY, 2, None)
+    assert order.strategy_id == "s"
+    assert core.execution.open_orders("s") == ("a",)
+    assert core.execution.open_orders("s", "ETHUSDT") == ()
+    assert core.execution.open_orders("other") == ()
+
+
+def test_an_intent_without_an_order_id_gets_one_from_the_event_that_approved_it() -> None:
+    core = Core().feed(approved(order_id=""))
+    assert submitted(core).order_id == client_order_id("nonce", "1")
+
+
+def test_an_id_is_never_submitted_twice() -> None:
+    core = Core().feed(approved(), approved())
+    assert len(core.orders) == 1
+
+
+def test_an_order_lives_through_acceptance_and_partial_fills_to_its_end() -> None:
+    core = Core().feed(approved("3"))
+    order = submitted(core)
+
+    core.report(order, OrderStatus.ACCEPTED)
+    core.fill(order, "100", "1", fee="0.5")
+    assert core.execution.working(BTC, Side.BUY) == 2
+    core.fill(order, "130", "2")
+
+    conclusions = [t for t in core.types() if t.startswith("order.")]
+    assert conclusions == ["order.submitted", "order.accepted", "order.partially_filled", "order.filled"]
+    (part,) = [e for e in core.tape.events if isinstance(e, OrderPartiallyFilledEvent)]
+    (last,) = [e for e in core.tape.events if isinstance(e, OrderFilledEvent)]
+    assert (part.filled, part.remaining, part.fee) == (1, 2, D("0.5"))
+    assert (last.filled, last.remaining, last.average_price) == (3, 0, 120)
+    assert core.execution.open_orders("s") == ()
+    assert core.execution.working(BTC, Side.BUY) == 0
+
+
+def test_a_repeated_fill_counts_once() -> None:
+    core = Core().feed(approved("3"))
+    fill = VenueFillReported(
+        order_id="a", symbol=BTC, side=Side.BUY, price=D(1), quantity=D(1), venue_trade_id="t", ts_ingress=START
+    )
+    core.feed(fill, fill)
+
+    assert core.types().count("order.partially_filled") == 1
+    assert core.execution.orders["a"].filled == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "conclusion"),
+    [
+        (OrderStatus.REJECTED, "order.rejected"),
+        (OrderStatus.CANCELLED, "order.cancelled"),
+        (OrderStatus.EXPIRED, "order.expired"),
+    ],
+)
+def test_the_venues_word_ends_an_order(status: OrderStatus, conclusion: str) -> None:
+    core = Core().feed(approved())
+    core.report(submitted(core), status, "because")
+
+    assert core.tape.events[-1].event_type == conclusion
+    assert core.tape.events[-1].payload["reason"] == "because"
+    assert core.execution.open_orders("s") == ()
+
+
+def test_an_unknown_order_stays_open_until_the_venue_tells() -> None:
+    core = Core().feed(approved())
+    core.report(submitted(core), OrderStatus.UNKNOWN, "timed out")
+    assert core.types()[-1] == "order.unknown"
+    assert core.execution.open_orders("s") == ("a",)
+
+    core.report(submitted(core), OrderStatus.ACCEPTED)
+
+    assert core.types()[-1] == "order.accepted"
+
+
+def test_a_fill_that_revokes_a_rejection_makes_the_order_open_again() -> None:
+    core = Core().feed(approved("3"))
+    core.report(submitted(core), OrderStatus.REJECTED)
+    assert core.execution.open_orders("s") == ()
+
+    core.fill(submitted(core), "100", "1")
+
+    assert core.execution.open_orders("s") == ("a",)
+    assert core.execution.working(BTC, Side.BUY) == 2
+
+
+def test_a_report_about_a_strangers_order_is_counted_and_changes_nothing() -> None:
+    core = Core().feed(
+        VenueOrderReported(order_id="x", symbol=BTC, status=OrderStatus.FILLED),
+        VenueFillReported(order_id="x", symbol=BTC, side=Side.BUY, price=D(1), quantity=D(1), venue_trade_id="t"),
+    )
+
+    assert core.execution.strangers == 2
+    assert core.types() == ["venue.order_reported", "venue.fill_reported"]
+
+
+def test_only_its_own_open_orders_can_be_cancelled_by_a_strategy() -> None:
+    core = Core().feed(approved())
+    core.feed(cancel("a", "thief"), cancel("never made"))
+    assert core.venue.cancelled == []
+
+    core.feed(cancel("a"))
+    assert [c.order_id for c in core.venue.cancelled] == ["a"]
+
+    core.report(submitted(core), OrderStatus.CANCELLED).feed(cancel("a"))
+    assert len(core.venue.cancelled) == 1
+
+
+@pytest.mark.parametrize(
+    ("side", "quantity", "trade_id"), [(Side.BUY, "2", "t"), (Side.SELL, "1", "t"), (Side.BUY, "1", "")]
+)
+def test_a_fill_that_cannot_be_true_halts_trading(side: Side, quantity: str, trade_id: str) -> None:
+    core = Core().feed(approved("1"))
+    core.feed(
+        VenueFillReported(
+            order_id="a",
+            symbol=BTC,
+            side=side,
+            price=D(1),
+            quantity=D(quantity),
+            venue_trade_id=trade_id,
+            ts_ingress=START,
+        )
+    )
+
+    (halt,) = [e for e in core.tape.events if isinstance(e, TradingHalted)]
+    assert halt.reason.startswith("execution failed on venue.fill_reported 2: OrderEvidenceError: order a")
+    assert core.kernel.halted
+    assert core.execution.orders["a"].filled == 0
+    core.feed(approved(order_id="b"))
+    assert len(core.orders) == 1  # the gateway lets nothing out any more
+    assert core.execution.orders["b"].status is OrderStatus.REJECTED
+
+
+def test_working_quantities_are_by_symbol_and_side() -> None:
+    core = Core().feed(approved("1"), approved("2", order_id="b"), approved("4", order_id="c", side=Side.SELL))
+
+    assert core.execution.working(BTC, Side.BUY) == 3
+    assert core.execution.working(BTC, Side.SELL) == 4
+    assert core.execution.working("ETHUSDT", Side.BUY) == 0

@@ -1,0 +1,32 @@
+"""Every run that a test of the gates makes is proven when the test is over."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # the gates' helpers, which their processes import too
+
+
+@pytest.fixture
+def meant_to_differ() -> set[Path]:
+    """The folders of runs that the test has spoilt on purpose: put in what need not be identical."""
+    return set()
+
+
+@pytest.fixture(autouse=True)
+def _every_run_is_proven(request: pytest.FixtureRequest) -> Iterator[None]:
+    """``verify`` is identical for every run that the test leaves under its ``tmp_path``, whoever made it."""
+    if "tmp_path" not in request.fixturenames:
+        yield
+        return
+    tmp_path: Path = request.getfixturevalue("tmp_path")
+    spoilt: set[Path] = request.getfixturevalue("meant_to_differ")
+    yield
+    if next(tmp_path.rglob("manifest.json"), None) is not None:
+        from gate_runs import prove_all  # which most tests of this folder do not need
+
+        prove_all(tmp_path, spoilt)

@@ -1,0 +1,128 @@
+"""Strategies for the gates: some that use all that a strategy may, and some that do what none may."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from decimal import Decimal
+
+from tickdeck import Strategy
+from tickdeck.domain.events import CandleEvent, TimerFired, TradeEvent
+
+_MS = 1_000_000
+
+
+class Busy(Strategy):
+    """Timers set and cancelled, limit and market orders, cancels, chance of its own, state of its own."""
+
+    quantity: Decimal = Decimal("0.002")
+
+    def on_start(self) -> None:
+        self._turns = 0
+        self.set_timer("turn", 400 * _MS)
+
+    def on_timer(self, timer: TimerFired) -> None:
+        self._turns += 1
+        for symbol in self.symbols:
+            self._trade(symbol, self.price(symbol))
+        self.cancel_timer(self.set_timer("never", 50 * _MS))
+        self.set_timer("turn", self.rng.randrange(100, 700) * _MS)
+
+    def _trade(self, symbol: str, price: Decimal | None) -> None:
+        for order_id in self.open_orders(symbol):
+            self.cancel(order_id, reason="stale")
+        if price is None:
+            return
+        reason = f"turn {self._turns}"
+        held = self.position(symbol).quantity
+        if held > 5 * self.quantity:
+            self.sell(symbol, held, reason=reason)
+        elif held and self.rng.random() < 0.4:
+            self.sell(symbol, self.quantity, limit=price * Decimal("1.0001"), reason=reason)
+        else:
+            self.buy(symbol, self.quantity, limit=price * Decimal("1.0002") if self._turns % 2 else None, reason=reason)
+
+
+class Faulty(Strategy):
+    """Buys at each tenth trade, and raises at the 50th, after it has asked for an order."""
+
+    def on_start(self) -> None:
+        self._trades = 0
+
+    def on_trade(self, trade: TradeEvent) -> None:
+        self._trades += 1
+        if self._trades % 10 == 0:
+            self.buy(trade.symbol, Decimal("0.001"), reason=f"trade {self._trades}")
+        if self._trades == 50:
+            raise ValueError(f"cannot stand trade {self._trades}")
+
+
+class Restless(Strategy):
+    """Buys and sells at market with each candle, and pays fees for it."""
+
+    def on_candle(self, candle: CandleEvent) -> None:
+        held = self.position(candle.symbol).quantity
+        if held:
+            self.sell(candle.symbol, held)
+        else:
+            self.buy(candle.symbol, Decimal("0.01"))
+
+
+class Parting(Strategy):
+    """Still asks for an order when the run is over."""
+
+    def on_stop(self) -> None:
+        for symbol in self.symbols:
+            self.sell(symbol, Decimal("0.001"), reason="too late")
+
+
+class Impure(Strategy):
+    """Asks for an order at each 20th trade, for a reason that comes from where a strategy must not look."""
+
+    def on_start(self) -> None:
+        self._trades = 0
+
+    def on_trade(self, trade: TradeEvent) -> None:
+        self._trades += 1
+        if self._trades % 20 == 0:
+            self.buy(trade.symbol, Decimal("0.001"), reason=str(self.look()))
+
+    def look(self) -> object:
+        raise NotImplementedError
+
+
+class ReadsRandom(Impure):
+    def look(self) -> object:
+        return random.random()
+
+
+class ReadsWallClock(Impure):
+    def look(self) -> object:
+        return time.time_ns()
+
+
+class ReadsEnvironment(Impure):
+    def look(self) -> object:
+        return os.environ.get("TICKDECK_GATE_MOOD", "")
+
+
+class ReadsSetOrder(Impure):
+    def look(self) -> object:
+        return ",".join({f"word-{n}" for n in range(20)})
+
+
+class ReadsAddresses(Impure):
+    def look(self) -> object:
+        things = [object() for _ in range(30)]
+        return ",".join(str(number) for number, _ in sorted(enumerate(things), key=lambda thing: id(thing[1])))
+
+
+class RandomTimer(Strategy):
+    """Decides nothing by chance but when to wake up."""
+
+    def on_start(self) -> None:
+        self.set_timer("wake", random.randrange(100, 900) * _MS)
+
+    def on_timer(self, timer: TimerFired) -> None:
+        self.buy(self.symbols[0], Decimal("0.001"))

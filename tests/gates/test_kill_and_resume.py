@@ -1,0 +1,457 @@
+"""Gate: a run that is killed at any instant, any number of times, and resumed ends as the run that was left alone.
+
+Real processes (``gate_driver.py``), really killed: by SIGKILL from outside at instants that chance and the scheduler
+choose, and by their own hand at exact points. At each kill, what was acknowledged as durable is on the tape, the tape
+is a beginning of that of the run left alone, and it is proven.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import random
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from gate_runs import (
+    STRATEGIES,
+    Driven,
+    config,
+    dump,
+    finish,
+    first_seq,
+    looking_up_often,
+    play,
+    play_until,
+    prove,
+    resume,
+    rows,
+    state,
+    tamper,
+    tape_of,
+)
+
+from tickdeck import bootstrap
+from tickdeck.application.record import RecordDiverged
+from tickdeck.bootstrap import resume_run
+from tickdeck.errors import RunError, TapeError, TickdeckError
+from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.runs import MANIFEST, find_run, list_runs
+
+CAPTURE = "binance-spot-BTCUSDT-20240808.raw.gz"
+SIMULATED = config("Busy", "ema-cross", "Faulty", symbols=("BTCUSDT", "ETHUSDT"), seconds=12)
+
+
+def recorded(shared: Path, seconds: int = 20) -> RunConfig:
+    return config("Busy", "ema-cross", tapes=(shared / "market-data" / CAPTURE,), seconds=seconds)
+
+
+class LeftAlone(NamedTuple):
+    """The run that nobody killed: its settings as a driver takes them, its tape and its state at the end."""
+
+    settings: Any
+    rows: dict[str, list[Any]]
+    dump: list[str]
+    state: dict[str, Any]
+
+
+def left_alone(wanted: RunConfig, data: Path) -> LeftAlone:
+    run = play(wanted, data / "left-alone")
+    prove(run.folder)
+    assert first_seq(run.folder, "order.filled")
+    return LeftAlone(msgspec.to_builtins(wanted), rows(run.folder), dump(run.folder), state(run))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> LeftAlone:
+    """``SIMULATED``, left alone."""
+    return left_alone(SIMULATED, tmp_path_factory.mktemp("data"))
+
+
+def check_beginning(driven: Driven, alone: LeftAlone) -> int:
+    """What must hold for the tape of a process that was killed. Returns its last ``seq``."""
+    if not driven.said("RUN") or not tape_of(driven.folder).exists():
+        assert driven.durable == 0
+        return 0
+    found = {"types": [], "events": [], **rows(driven.folder)}
+    last_seq = found["events"][-1][0] if found["events"] else 0
+    assert driven.durable <= last_seq, "an acknowledged event is lost"
+    for table, whole in alone.rows.items():
+        assert found[table] == whole[: len(found[table])]
+    if last_seq:
+        prove(driven.folder)
+    return last_seq
+
+
+def check_end(driven: Driven, alone: LeftAlone) -> None:
+    """What must hold for the process that was let go to the end."""
+    assert driven.answer() == alone.state
+    assert rows(driven.folder) == alone.rows
+    assert dump(driven.folder) == alone.dump
+
+
+def kill_again_and_again(data: Path, alone: LeftAlone, rng: random.Random, kills: int) -> list[int]:
+    """A run that is killed and resumed so many times, and let go at last. Returns the tape's last seq at each kill.
+
+    Most kills come when the process tells that it has come a bit further than the last one, some while it still goes
+    again through what it did before, and some by the clock, perhaps before it has begun. A run that was faster than
+    its killer is checked, and another one begun.
+    """
+    end = alone.rows["events"][-1][0]
+    found: list[int] = []
+    place, on_tape = ("run", data), 0
+    for _ in range(4 * kills):
+        if len(found) == kills:
+            break
+        with Driven(*place, config=alone.settings) as driven:
+            chance = rng.random()
+            if chance < 0.7:
+                killed = driven.kill_at(on_tape + rng.randrange(1, end // kills))
+            elif chance < 0.85:
+                killed = driven.kill_at(rng.randrange(on_tape + 1))
+            else:
+                killed = driven.kill_in(rng.uniform(0.1, 0.3))
+            if killed:
+                on_tape = max(check_beginning(driven, alone), on_tape)
+                found.append(on_tape)
+                place = ("resume", driven.folder) if driven.said("RUN") else place
+            else:
+                check_end(driven, alone)
+                place, on_tape = ("run", data), 0
+    assert len(found) == kills, f"the runs were too fast for their killer: {found}"
+    with Driven(*place, config=alone.settings) as driven:
+        check_end(driven, alone)
+    return found
+
+
+# -- killed at random instants ------------------------------------------------------------------------------------
+
+
+def test_a_run_killed_at_random_instants_ends_as_if_left_alone(tmp_path: Path, alone: LeftAlone) -> None:
+    found = kill_again_and_again(tmp_path, alone, random.Random(11), 4)
+    assert len(set(found)) >= 2, f"it got no further between the kills: {found}"
+
+
+def test_a_run_on_a_capture_killed_at_random_instants_ends_as_if_left_alone(shared: Path, tmp_path: Path) -> None:
+    found = kill_again_and_again(tmp_path, left_alone(recorded(shared), tmp_path), random.Random(5), 3)
+    assert len(set(found)) >= 2, f"it got no further between the kills: {found}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("market", ["simulated", "recorded"])
+def test_a_run_killed_ten_times_ends_as_if_left_alone(
+    request: pytest.FixtureRequest, tmp_path: Path, market: str, seed: int
+) -> None:
+    wanted = SIMULATED if market == "simulated" else recorded(request.getfixturevalue("shared"))
+    found = kill_again_and_again(tmp_path, left_alone(wanted, tmp_path), random.Random(seed), 10)
+    assert len(set(found)) >= 3, f"it got no further between the kills: {found}"
+
+
+# -- killed at exact points ----------------------------------------------------------------------------------------
+
+
+def die(data: Path, folder: Path | None, alone: LeftAlone, point: str) -> Driven:
+    """A process that starts a run, or resumes it, and dies at a point."""
+    start = ("resume", folder) if folder is not None else ("run", data)
+    with Driven(*start, config=alone.settings, die=point) as driven:
+        assert driven.end() == -9, f"{point} was not reached: {driven.errors}"
+        return driven
+
+
+def test_a_kill_before_the_manifest_is_in_place_leaves_no_run(tmp_path: Path, alone: LeftAlone) -> None:
+    data = tmp_path / "data"
+
+    die(data, None, alone, "part")
+
+    (folder,) = data.iterdir()
+    assert [path.name for path in folder.iterdir()] == [f"{MANIFEST}.part"]
+    assert list_runs(data) == []
+    for name in ("last", folder.name, str(folder)):
+        with pytest.raises(RunError, match=r"there is no run"):
+            find_run(data, name)
+    with pytest.raises(RunError, match="is not a run"):
+        resume_run(folder)
+
+
+def test_a_run_killed_at_every_kind_of_point_in_turn_ends_as_if_left_alone(tmp_path: Path, alone: LeftAlone) -> None:
+    data = tmp_path / "data"
+
+    die(data, None, alone, "manifest")
+    (folder,) = list_runs(data)
+    assert not tape_of(folder).exists()
+
+    sizes = []
+    for point in (
+        "begin",  # the tables are about to be made
+        "commit",  # they are, and not committed
+        "append:1",
+        "insert:2",
+        "commit:3",  # the first is that of the tables, or of an open tape's version
+        "committed:4",
+        "append:700",
+        "checkpoint",
+        "checkpointed",
+    ):
+        driven = die(data, folder, alone, point)
+        if not driven.said("RUN"):
+            driven.lines.append(f"RUN {folder}")
+        sizes.append(check_beginning(driven, alone))
+
+    assert sizes == sorted(sizes)
+    assert sizes[0] == sizes[1] == 0
+    assert sizes[-1] == len(alone.rows["events"])
+    with Driven("resume", folder) as driven:
+        check_end(driven, alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["append:{}", "commit:{}", "committed:{}", "insert:{}"])
+@pytest.mark.parametrize("market", ["simulated", "recorded"])
+def test_a_run_killed_again_and_again_at_one_kind_of_point_ends_as_if_left_alone(
+    request: pytest.FixtureRequest, tmp_path: Path, market: str, point: str
+) -> None:
+    wanted = SIMULATED if market == "simulated" else recorded(request.getfixturevalue("shared"))
+    alone = left_alone(wanted, tmp_path)
+    data = tmp_path / "data"
+    rng = random.Random(point)
+    driven = die(data, None, alone, point.format(rng.randrange(2, 5)))
+    for _ in range(7):
+        check_beginning(driven, alone)
+        driven = die(data, driven.folder, alone, point.format(rng.randrange(2, 5)))
+    with Driven("resume", driven.folder) as last:
+        check_end(last, alone)
+
+
+# -- what a resumed run needs -------------------------------------------------------------------------------------
+
+
+def tape_bytes(folder: Path) -> str:
+    return hashlib.sha256(tape_of(folder).read_bytes()).hexdigest()
+
+
+def refused(folder: Path, error: type[TickdeckError], reason: str) -> None:
+    """Resuming is refused in one line, and leaves the tape as it is: every row, every byte of the file."""
+    before, file_before = rows(folder), tape_bytes(folder)
+    with pytest.raises(error, match=reason) as refusal:
+        resume(folder)
+    assert "\n" not in str(refusal.value)
+    assert rows(folder) == before
+    assert tape_bytes(folder) == file_before
+
+
+def test_a_run_that_was_stopped_and_resumed_ends_as_if_left_alone(tmp_path: Path, alone: LeftAlone) -> None:
+    folder = play_until(SIMULATED, tmp_path, 2_500)
+    assert len(rows(folder)["events"]) < len(alone.rows["events"])
+    resumed = resume(folder)
+    assert state(resumed) == alone.state
+    assert rows(folder) == alone.rows
+
+
+def test_resuming_a_completed_run_changes_no_byte(tmp_path: Path) -> None:
+    run = play(config("Busy", seconds=5), tmp_path)
+    before = tape_bytes(run.folder)
+    for _ in range(2):
+        again = resume(run.folder)
+        assert again.caught_up()
+        assert state(again) == state(run)
+        assert tape_bytes(run.folder) == before
+
+
+def test_a_run_that_is_being_resumed_cannot_be_resumed_by_another_process(tmp_path: Path, alone: LeftAlone) -> None:
+    folder = play_until(SIMULATED, tmp_path, 1_000)
+    with Driven("resume", folder, hold=True) as holder:
+        holder.read(1)
+        assert holder.folder == folder
+        with pytest.raises(TapeError, match=r"process \d+ is writing this tape; stop it first") as refusal:
+            resume_run(folder)
+        assert "\n" not in str(refusal.value)
+        with Driven("resume", folder) as other:
+            assert other.end() == 1
+            assert other.errors.startswith("TapeError: ")
+            assert other.errors.count("\n") == 1
+        check_end(holder, alone)
+
+
+def test_the_lock_of_a_killed_process_is_gone_with_it(tmp_path: Path) -> None:
+    folder = play_until(SIMULATED, tmp_path, 1_000)
+    with Driven("resume", folder, hold=True) as holder:
+        holder.read(1)
+        assert holder.kill()
+    assert resume(folder).simulation.completed
+
+
+def own_strategy(tmp_path: Path) -> Path:
+    source = tmp_path / "own.py"
+    source.write_text(STRATEGIES.read_text())
+    return source
+
+
+def test_resuming_with_another_source_of_the_strategy_is_refused(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    source = own_strategy(tmp_path)
+    folder = play_until(config(f"{source}:Busy"), tmp_path, 500)
+    meant_to_differ.add(folder)
+    source.write_text(source.read_text() + "# better now\n")
+    refused(folder, RunError, r"the source of strategy '.*own.py:Busy' has changed since the run: bring back")
+
+
+def test_resuming_without_the_strategy_is_refused(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    source = own_strategy(tmp_path)
+    folder = play_until(config(f"{source}:Busy"), tmp_path, 500)
+    meant_to_differ.add(folder)
+    source.unlink()
+    refused(folder, TickdeckError, "there is no file .*own.py")
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "reason"),
+    [
+        ("code_digest", "other", "made by other code of Tickdeck"),
+        ("here", ("2.7", "vax"), r"made by Python 3\.\d+ on .*, this is 2\.7 on vax"),
+    ],
+)
+def test_resuming_with_other_code_or_on_another_machine_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, value: object, reason: str
+) -> None:
+    folder = play_until(config("Busy"), tmp_path, 500)
+    monkeypatch.setattr(bootstrap, what, lambda: value)
+    refused(folder, RunError, f"{reason}.*: bring back what the run was made with, or start a new run")
+
+
+@pytest.mark.parametrize("harm", ["changed", "gone"])
+def test_resuming_with_another_input_is_refused(
+    shared: Path, tmp_path: Path, meant_to_differ: set[Path], harm: str
+) -> None:
+    file = tmp_path / "BTCUSDT.raw.gz"
+    with gzip.open(shared / "market-data" / CAPTURE, "rb") as whole, gzip.open(file, "wb") as part:
+        part.writelines(islice(whole, 6_000))
+    folder = play_until(config("Busy", tapes=(file,)), tmp_path, 500)
+    meant_to_differ.add(folder)
+    if harm == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes() + b"\0")
+    refused(folder, RunError, f"input {file} {'is gone' if harm == 'gone' else 'has changed since'}; bring")
+
+
+def test_a_manifest_that_is_torn_is_refused(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    folder = play_until(config("Busy"), tmp_path, 500)
+    meant_to_differ.add(folder)
+    manifest = folder / MANIFEST
+    manifest.write_bytes(manifest.read_bytes()[:-40])
+    refused(folder, RunError, "the manifest was changed or is not one")
+
+
+# -- it compares as far as the tape goes, and only then appends ----------------------------------------------------
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, meant_to_differ: set[Path]) -> Path:
+    """A run that may be resumed, for the test to spoil."""
+    folder = play_until(SIMULATED, tmp_path, 2_500)
+    meant_to_differ.add(folder)
+    return folder
+
+
+def spoil(folder: Path, event_type: str, field: bytes) -> int:
+    seq = first_seq(folder, event_type)
+    payload = next(row[-1] for row in rows(folder)["events"] if row[0] == seq)
+    at = payload.index(b'"%b":"' % field) + len(field) + 4
+    changed = payload[:at] + (b"8" if payload[at : at + 1] != b"8" else b"9") + payload[at + 1 :]
+    tamper(folder, "UPDATE events SET payload = ? WHERE seq = ?", changed.decode(), seq)
+    return seq
+
+
+@pytest.mark.parametrize(
+    ("event_type", "field"),
+    [("order.submitted", b"quantity"), ("market.trade", b"quantity"), ("venue.fill_reported", b"fee")],
+)
+def test_resuming_a_tape_with_a_changed_event_is_refused(stopped: Path, event_type: str, field: bytes) -> None:
+    """Inputs too, since the simulated market and venue are executed again."""
+    seq = spoil(stopped, event_type, field)
+    refused(stopped, RecordDiverged, f"at seq {seq} the tape has {event_type}")
+
+
+@pytest.mark.parametrize("event_type", ["order.submitted", "market.trade"])
+def test_resuming_a_tape_without_one_of_its_events_is_refused(stopped: Path, event_type: str) -> None:
+    seq = first_seq(stopped, event_type)
+    tamper(stopped, "DELETE FROM events WHERE seq = ?", seq)
+    refused(stopped, RecordDiverged, f"at seq {seq} the tape has nothing, the execution gave {event_type}")
+
+
+def test_resuming_a_tape_that_ends_within_a_cascade_is_refused(stopped: Path) -> None:
+    cascade = next(
+        seq for seq, following in zip(derived(stopped), derived(stopped)[1:], strict=False) if following == seq + 1
+    )
+    cut(stopped, cascade)
+    refused(stopped, RecordDiverged, f"at seq {cascade + 1} the tape has nothing")
+
+
+def test_a_tape_that_ends_between_cascades_is_resumed(tmp_path: Path, alone: LeftAlone) -> None:
+    folder = play_until(SIMULATED, tmp_path, 2_500)
+    cut(folder, first_seq(folder, "timer.fired", after=500) - 1)
+    resume(folder)
+    assert rows(folder) == alone.rows
+
+
+def derived(folder: Path) -> list[int]:
+    return [row[0] for row in rows(folder)["events"] if b"-" in row[-1].split(b'"', 4)[3]]
+
+
+def cut(folder: Path, last_seq: int) -> None:
+    events = rows(folder)["events"]
+    beyond = sum(row[0] > last_seq for row in events)
+    tamper(folder, "DELETE FROM events WHERE seq > ?", last_seq, count=beyond)
+
+
+def test_resuming_a_tape_that_goes_on_after_the_end_of_the_run_is_refused(
+    tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
+    run = play(config("Busy", seconds=3), tmp_path)
+    meant_to_differ.add(run.folder)
+    tamper(
+        run.folder,
+        "INSERT INTO events SELECT seq + 1, type_id, ts, symbol, stream, stream_version, correlation_id,"
+        " replace(payload, ?, ?) FROM events WHERE seq = ?",
+        f'"seq":{run.kernel.seq},',
+        f'"seq":{run.kernel.seq + 1},',
+        run.kernel.seq,
+    )
+    refused(run.folder, RecordDiverged, f"at seq {run.kernel.seq + 1} the tape has run.stopped")
+
+
+def test_resuming_a_damaged_tape_is_refused_and_lets_go_of_it(stopped: Path) -> None:
+    seq = first_seq(stopped, "run.started")
+    tamper(stopped, "UPDATE events SET payload = '{' WHERE seq = ?", seq)
+    for _ in range(2):
+        refused(stopped, TapeError, f"event seq {seq} is damaged")
+
+
+def test_resuming_a_run_whose_strategy_reads_chance_is_refused(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    folder = play_until(config("ReadsRandom"), tmp_path, 1_000)
+    meant_to_differ.add(folder)
+    seq = first_seq(folder, "strategy.decision")
+    refused(folder, RecordDiverged, f"at seq {seq} the tape has strategy.decision (.*), the execution gave")
+
+
+def test_a_resumed_run_that_is_stopped_before_it_has_caught_up_is_as_it_was(tmp_path: Path, alone: LeftAlone) -> None:
+    folder = play_until(SIMULATED, tmp_path, 2_500)
+    before = tape_bytes(folder)
+    run = resume_run(folder)
+    with looking_up_often():
+        finish(run, stop=lambda: run.kernel.inputs >= 1_000)
+    assert not run.caught_up()
+    assert tape_bytes(folder) == before
+    resume(folder)
+    assert rows(folder) == alone.rows
+
+
+def test_the_simulated_market_never_ends_so_that_a_run_without_a_duration_can_be_resumed(tmp_path: Path) -> None:
+    wanted = msgspec.structs.replace(config("ema-cross"), duration=None)
+    folder = play_until(wanted, tmp_path, 1_000)
+    again = resume_run(folder)
+    finish(again, stop=lambda: again.kernel.inputs >= 5_000)
+    assert rows(folder)["events"][-1][0] == again.kernel.seq

@@ -1,0 +1,575 @@
+"""Gate: ``verify`` executes the strategies again and is identical for every run; whatever is not reproduced is caught.
+
+The fixture in ``conftest.py`` proves each run that the tests of this folder make, so that a test which only makes a run
+is a test of the proof.
+"""
+
+from __future__ import annotations
+
+import gzip
+import random
+import re
+import sys
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from gate_runs import (
+    STRATEGIES,
+    causes,
+    config,
+    finish,
+    first_seq,
+    play,
+    play_until,
+    prove,
+    prove_all,
+    rows,
+    tamper,
+    tape_of,
+    verify_elsewhere,
+)
+
+from tickdeck.application.verification import Verdict
+from tickdeck.bootstrap import Run, start_run, verify_run
+from tickdeck.domain.events import CommandReceived, DomainEvent
+from tickdeck.domain.risk_limits import RiskLimits
+from tickdeck.errors import RunError, TapeError
+from tickdeck.infrastructure.tape import SqliteTapeReader
+
+CAPTURES = ("binance-spot-BTCUSDT-20240808.raw.gz", "binance-spot-ETHUSDT-20240808.raw.gz")
+
+
+def types_of(run: Run) -> dict[str, int]:
+    return run.kernel.statistics().published
+
+
+def verdict_of(folder: Path) -> Verdict:
+    return verify_run(folder)[0]
+
+
+def recorded(folder: Path, seq: int) -> DomainEvent:
+    with SqliteTapeReader(tape_of(folder)) as tape:
+        return next(event for event in tape.read() if event.seq == seq)
+
+
+def head_of_capture(shared: Path, tmp_path: Path, lines: int = 3_000) -> Path:
+    """A small file to read, of which a test may do what it likes."""
+    short = tmp_path / "BTCUSDT.raw.gz"
+    with gzip.open(shared / "market-data" / CAPTURES[0], "rb") as whole, gzip.open(short, "wb") as file:
+        file.writelines(islice(whole, lines))
+    return short
+
+
+# -- identical: the fixture proves each of these ------------------------------------------------------------------
+
+
+def test_a_run_on_the_simulated_market_with_several_strategies_and_timers_is_proven(tmp_path: Path) -> None:
+    run = play(config("Busy", "ema-cross", "rsi-reversion", symbols=("BTCUSDT", "ETHUSDT")), tmp_path)
+    counts = types_of(run)
+    for event_type in ("timer.fired", "order.filled", "order.cancelled", "position.closed", "strategy.decision"):
+        assert counts.get(event_type), f"no {event_type}: {counts}"
+    verdict = verdict_of(run.folder)
+    assert verdict.identical
+    assert verdict.events == run.kernel.seq
+    assert (verdict.decisions, verdict.orders) == (counts["strategy.decision"], counts["order.submitted"])
+
+
+def test_a_run_on_two_captures_played_together_is_proven(shared: Path, tmp_path: Path) -> None:
+    captures = tuple(shared / "market-data" / name for name in CAPTURES)
+    run = play(config("Busy", "ema-cross", tapes=captures, seconds=40), tmp_path)
+    assert run.manifest.symbols == ("BTCUSDT", "ETHUSDT")
+    assert types_of(run)["order.filled"] > 5
+
+
+@pytest.mark.parametrize("strategy", ["ema-cross", "rsi-reversion"])
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("candles-1m-BTCUSDT-20241001-20241104.csv.gz", 40_000), ("trades-merged-20240808.csv.gz", 60)],
+)
+def test_a_run_on_candles_or_trades_from_a_file_is_proven(
+    shared: Path, tmp_path: Path, name: str, seconds: int, strategy: str
+) -> None:
+    run = play(config(strategy, tapes=(shared / "market-data" / name,), seconds=seconds), tmp_path)
+    assert types_of(run)["order.submitted"]
+
+
+def test_a_run_on_another_runs_tape_is_proven(tmp_path: Path) -> None:
+    first = play(config("ema-cross"), tmp_path)
+    second = play(config("Busy", tapes=(first.folder,)), tmp_path)
+    assert types_of(second)["market.tick"] == types_of(first)["market.tick"]
+    assert types_of(second)["order.filled"]
+
+
+def test_a_run_whose_strategy_raises_is_proven_with_the_pause_of_that_strategy(tmp_path: Path) -> None:
+    run = play(config("Faulty", "ema-cross", seconds=10), tmp_path)
+    assert run.core.strategies.paused == ["Faulty"]
+    assert types_of(run)["system.handler_failed"] == 1
+    asked = [order for order in run.core.execution.orders.values() if order.strategy_id == "Faulty"]
+    assert len(asked) == 4  # the fifth was discarded with the failure
+
+
+def test_a_run_that_the_daily_loss_halted_is_proven(tmp_path: Path) -> None:
+    run = play(config("Restless", risk=RiskLimits(max_daily_loss=Decimal(5))), tmp_path)
+    assert types_of(run)["trading.halted"] == 1
+    assert types_of(run)["risk.limit_breached"]
+
+
+def test_a_run_that_an_endless_cascade_halted_is_proven(tmp_path: Path) -> None:
+    run = play(config("Restless", max_cascade=4), tmp_path)
+    assert run.kernel.halted
+    assert "one input caused more than 4 events" in str(recorded(run.folder, first_seq(run.folder, "trading.halted")))
+
+
+def test_a_run_that_a_command_halted_is_proven(tmp_path: Path) -> None:
+    run = start_run(config("Restless"), tmp_path)
+
+    def stop() -> bool:
+        if run.kernel.inputs > 1_000 and not run.core.risk._closed_because:
+            run.kernel.feed(CommandReceived(command="halt", reason="enough"))
+        return False
+
+    finish(run, stop=stop)
+    assert types_of(run)["trading.halted"] == 1
+
+
+def test_a_run_in_which_a_strategy_speaks_at_the_end_is_proven(tmp_path: Path) -> None:
+    run = play(config("Parting", seconds=2), tmp_path)
+    assert types_of(run)["risk.limit_breached"] == 1
+
+
+@pytest.mark.parametrize("inputs", [1, 2_500])
+def test_an_interrupted_run_is_proven_as_far_as_it_came(tmp_path: Path, inputs: int) -> None:
+    folder = play_until(config("Busy", seconds=60), tmp_path, inputs)
+    verdict = verdict_of(folder)
+    assert verdict.identical
+    with SqliteTapeReader(tape_of(folder)) as tape:
+        assert verdict.events == tape.last_seq >= inputs
+
+
+def test_a_run_is_proven_while_it_is_still_being_written(tmp_path: Path) -> None:
+    run = start_run(config("Busy"), tmp_path)
+    checked = []
+
+    def stop() -> bool:
+        run.tape.wait_durable(run.tape.last_seq)
+        checked.append(verdict_of(run.folder))
+        return len(checked) == 3
+
+    finish(run, stop=stop)
+    assert all(verdict.identical for verdict in checked)
+    assert checked[0].events < checked[-1].events
+
+
+def test_a_run_is_proven_by_another_process_with_another_hash_seed(tmp_path: Path) -> None:
+    run = play(config("Busy", "Faulty"), tmp_path)
+    assert verify_elsewhere(run.folder, hash_seed="7") == {"identical": True}
+
+
+# -- it executes; it does not read decisions back ----------------------------------------------------------------
+
+
+def test_a_strategy_that_was_changed_after_the_run_diverges_at_its_first_other_decision(
+    tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
+    source = tmp_path / "own.py"
+    source.write_text(STRATEGIES.read_text())
+    folder = play(config(f"{source}:Restless", seconds=5), tmp_path).folder
+    meant_to_differ.add(folder)
+    source.write_text(STRATEGIES.read_text().replace('Decimal("0.01")', 'Decimal("0.02")'))
+
+    verdict, changes = verify_run(folder)
+
+    assert changes == [f"the source of strategy '{source}:Restless' has changed since the run"]
+    assert not verdict.identical
+    assert verdict.divergence is not None
+    assert verdict.divergence.seq == first_seq(folder, "strategy.decision")
+    was, now = verdict.divergence.recorded, verdict.divergence.executed
+    assert was is not None
+    assert now is not None
+    assert was.event_type == now.event_type == "strategy.decision"
+    assert was.event_id == now.event_id
+    assert [str(event.intents[0].quantity) for event in (was, now)] == ["0.01", "0.02"]  # type: ignore[attr-defined]
+
+
+def test_a_strategy_that_decides_nothing_any_more_is_caught_by_what_is_missing(
+    tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
+    source = tmp_path / "own.py"
+    source.write_text(STRATEGIES.read_text())
+    folder = play(config(f"{source}:Restless", seconds=5), tmp_path).folder
+    meant_to_differ.add(folder)
+    source.write_text(STRATEGIES.read_text().replace("def on_candle", "def not_on_candle"))
+
+    divergence = verdict_of(folder).divergence
+
+    assert divergence is not None
+    assert divergence.seq == first_seq(folder, "market.candle")  # nobody needs candles now, so that they miss first
+    assert divergence.executed is None
+
+
+# -- caught: what a strategy must not read ------------------------------------------------------------------------
+
+
+def check_caught(folder: Path, answer: dict[str, object]) -> None:
+    """The first difference is the first decision, and its causes lead back to the trade that it was taken on."""
+    assert answer["identical"] is False
+    assert answer["seq"] == first_seq(folder, "strategy.decision")
+    was, now = answer["recorded"], answer["executed"]
+    assert isinstance(was, dict)
+    assert isinstance(now, dict)
+    assert was["event_type"] == now["event_type"] == "strategy.decision"
+    assert was["reason"] != now["reason"]
+    chain = answer["causes"]
+    assert isinstance(chain, list)
+    assert [cause["event_type"] for cause in chain] == ["market.trade"]
+    assert was["causation_id"] == chain[0]["event_id"]
+    assert chain[0]["causation_id"] == ""
+    assert chain[0]["price"]
+
+
+@pytest.mark.parametrize("impure", ["ReadsRandom", "ReadsWallClock"])
+@pytest.mark.parametrize("market", ["simulated", "recorded"])
+def test_a_strategy_that_reads_chance_or_the_wall_clock_is_caught(
+    request: pytest.FixtureRequest, tmp_path: Path, meant_to_differ: set[Path], impure: str, market: str
+) -> None:
+    tapes = (head_of_capture(request.getfixturevalue("shared"), tmp_path),) if market == "recorded" else ()
+    folder = play(config(impure, tapes=tapes, seconds=5), tmp_path).folder
+    meant_to_differ.add(folder)
+    check_caught(folder, verify_elsewhere(folder))
+
+
+def test_a_strategy_that_reads_the_environment_is_caught(
+    tmp_path: Path, meant_to_differ: set[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TICKDECK_GATE_MOOD", "good")
+    folder = play(config("ReadsEnvironment", seconds=5), tmp_path).folder
+    meant_to_differ.add(folder)
+    assert verdict_of(folder).identical  # as long as nobody touches it
+    check_caught(folder, verify_elsewhere(folder, TICKDECK_GATE_MOOD="bad"))
+
+
+def test_a_strategy_that_reads_the_order_of_a_set_is_caught_under_another_hash_seed(
+    tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
+    folder = play(config("ReadsSetOrder", seconds=5), tmp_path).folder
+    meant_to_differ.add(folder)
+    assert verdict_of(folder).identical  # in a process with the same seed
+    answers = [verify_elsewhere(folder, hash_seed=seed) for seed in ("1", "2")]
+    check_caught(folder, next(answer for answer in answers if not answer["identical"]))
+
+
+def test_a_strategy_that_sorts_by_address_is_caught(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    folder = play(config("ReadsAddresses", seconds=5), tmp_path).folder
+    meant_to_differ.add(folder)
+    rng = random.Random(1)
+    ballast = [object() for _ in range(20_000)]
+    rng.shuffle(ballast)
+    del ballast[::2]  # the free places are in no order now, as in another process
+
+    divergence = verdict_of(folder).divergence
+
+    assert divergence is not None
+    assert divergence.seq == first_seq(folder, "strategy.decision")
+    assert ballast
+
+
+def test_a_strategy_that_keeps_something_in_its_module_over_runs_is_caught(
+    tmp_path: Path, meant_to_differ: set[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keeps_a_global.py").write_text(
+        "from decimal import Decimal\n"
+        "from tickdeck import Strategy\n"
+        "_trades = 0\n"
+        "class Counts(Strategy):\n"
+        "    def on_trade(self, trade):\n"
+        "        global _trades\n"
+        "        _trades += 1\n"
+        "        if _trades % 20 == 0:\n"
+        "            self.buy(trade.symbol, Decimal('0.001'), reason=f'trade {_trades}')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    wanted = config("keeps_a_global:Counts", seconds=5)
+
+    try:
+        first, second = (play(wanted, tmp_path / name).folder for name in ("first", "second"))
+    finally:
+        sys.modules.pop("keeps_a_global", None)
+
+    meant_to_differ.update((first, second))
+    assert verify_elsewhere(first, modules=str(tmp_path))["identical"]  # began with a fresh module, as the proof did
+    caught = verify_elsewhere(second, modules=str(tmp_path))
+    assert not caught["identical"]
+    assert caught["causes"][-1]["event_type"] == "market.trade"
+
+
+def test_a_global_of_a_strategy_file_is_fresh_in_every_run(tmp_path: Path) -> None:
+    source = tmp_path / "own.py"
+    source.write_text(
+        "from decimal import Decimal\n"
+        "from tickdeck import Strategy\n"
+        "seen = []\n"
+        "class Counts(Strategy):\n"
+        "    def on_trade(self, trade):\n"
+        "        seen.append(trade)\n"
+        "        if len(seen) % 20 == 0:\n"
+        "            self.buy(trade.symbol, Decimal('0.001'), reason=f'trade {len(seen)}')\n"
+    )
+    first, second = (play(config(f"{source}:Counts", seconds=5), tmp_path / name) for name in ("first", "second"))
+    assert rows(first.folder) == rows(second.folder)
+    assert types_of(second)["strategy.decision"]
+
+
+def test_a_strategy_that_sets_a_timer_by_chance_is_caught_though_it_decides_the_same(
+    tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
+    folder = play(config("RandomTimer", seconds=2), tmp_path).folder
+    meant_to_differ.add(folder)
+
+    divergence = verdict_of(folder).divergence
+
+    assert divergence is not None
+    assert divergence.seq == first_seq(folder, "timer.fired")
+    assert [cause.event_type for cause in causes(folder, divergence)] == ["run.started"]
+
+
+def test_what_fails_the_suite_names_the_run_the_difference_and_its_causes(
+    tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
+    good = play(config("ema-cross", seconds=2), tmp_path).folder
+    bad = play(config("ReadsRandom", seconds=2), tmp_path).folder
+    meant_to_differ.add(bad)
+
+    assert prove_all(tmp_path, {bad}) == 1
+    prove(good)
+    with pytest.raises(AssertionError) as failure:
+        prove_all(tmp_path)
+
+    seq = first_seq(bad, "strategy.decision")
+    lines = str(failure.value).splitlines()
+    assert lines[0].startswith(f"{bad}: not identical at seq {seq}")
+    assert [line.split()[0] for line in lines[1:]] == ["recorded", "executed", "because"]
+    assert "TradeEvent" in lines[-1]
+
+
+# -- caught: what was done to the tape or to the files ------------------------------------------------------------
+
+
+@pytest.fixture
+def spoilt(tmp_path: Path, meant_to_differ: set[Path]) -> Path:
+    """A run that is fine, for the test to spoil."""
+    folder = play(config("Busy", "ema-cross", seconds=8), tmp_path).folder
+    assert verdict_of(folder).identical
+    meant_to_differ.add(folder)
+    return folder
+
+
+DERIVED = {
+    "market.candle": "volume",
+    "strategy.decision": "quantity",
+    "risk.approved": "quantity",
+    "order.submitted": "quantity",
+    "order.filled": "fee",
+    "position.opened": "average_price",
+}
+
+
+def with_other_digit(payload: str, field: str) -> str:
+    """The payload with another first digit of a field's value."""
+    at = payload.index(f'"{field}":') + len(field) + 3
+    at += payload[at] == '"'
+    return payload[:at] + ("8" if payload[at] != "8" else "9") + payload[at + 1 :]
+
+
+def put_payload(folder: Path, seq: int, payload: str) -> None:
+    tamper(folder, "UPDATE events SET payload = ? WHERE seq = ?", payload, seq)
+
+
+@pytest.mark.parametrize(("event_type", "field"), DERIVED.items())
+def test_a_changed_digit_of_a_derived_event_is_caught_at_its_place(spoilt: Path, event_type: str, field: str) -> None:
+    seq = first_seq(spoilt, event_type)
+    untouched = recorded(spoilt, seq)
+    put_payload(spoilt, seq, with_other_digit(raw_payload(spoilt, seq), field))
+
+    divergence = verdict_of(spoilt).divergence
+
+    assert divergence is not None
+    assert divergence.seq == seq
+    assert divergence.recorded is not None
+    assert divergence.recorded != untouched
+    assert divergence.executed == untouched
+
+
+def raw_payload(folder: Path, seq: int) -> str:
+    row = next(row for row in rows(folder)["events"] if row[0] == seq)
+    return row[-1].decode()
+
+
+def where_wrong(folder: Path) -> int | None:
+    """The ``seq`` at which the proof fails, or at which it finds the tape damaged; ``None`` where it is content."""
+    try:
+        divergence = verdict_of(folder).divergence
+    except (TapeError, RunError) as error:
+        return int(re.findall(r"seq ([0-9]+)", str(error))[0])
+    return divergence.seq if divergence is not None else None
+
+
+def test_any_changed_digit_of_any_derived_event_is_caught(spoilt: Path) -> None:
+    rng = random.Random(3)
+    derived = [row for row in rows(spoilt)["events"] if b'"event_id":"' in row[-1] and b"-" in row[-1][:30]]
+    assert len(derived) > 100
+    for _ in range(40):
+        row = rng.choice(derived)
+        seq, payload = row[0], row[-1].decode()
+        at = rng.choice([i for i, c in enumerate(payload) if c.isdigit()])
+        changed = payload[:at] + str((int(payload[at]) + rng.randrange(1, 10)) % 10) + payload[at + 1 :]
+        put_payload(spoilt, seq, changed)
+        place = where_wrong(spoilt)
+        assert place is not None, f"{payload} -> {changed}"
+        if f'"seq":{seq},' in changed:  # otherwise it stands at another place now
+            assert place == seq
+        put_payload(spoilt, seq, payload)
+    assert verdict_of(spoilt).identical
+
+
+@pytest.mark.parametrize("event_type", DERIVED)
+def test_a_removed_derived_event_is_caught_at_its_place(spoilt: Path, event_type: str) -> None:
+    seq = first_seq(spoilt, event_type)
+    tamper(spoilt, "DELETE FROM events WHERE seq = ?", seq)
+
+    divergence = verdict_of(spoilt).divergence
+
+    assert divergence is not None
+    assert divergence.seq == seq
+    assert divergence.recorded is None
+    assert divergence.executed is not None
+    assert divergence.executed.event_type == event_type
+
+
+def test_a_removed_end_of_the_last_cascade_is_caught(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    run = play(config("Parting", seconds=2), tmp_path)
+    meant_to_differ.add(run.folder)
+    tamper(run.folder, "DELETE FROM events WHERE seq = ?", run.kernel.seq)
+
+    divergence = verdict_of(run.folder).divergence
+
+    assert divergence is not None
+    assert (divergence.seq, divergence.recorded) == (run.kernel.seq, None)
+
+
+def test_a_removed_derived_event_is_caught_where_the_market_is_in_a_file(
+    shared: Path, tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
+    folder = play(config("ema-cross", tapes=(head_of_capture(shared, tmp_path),), seconds=20), tmp_path).folder
+    meant_to_differ.add(folder)
+    seq = first_seq(folder, "market.candle")
+    tamper(folder, "DELETE FROM events WHERE seq = ?", seq)
+
+    divergence = verdict_of(folder).divergence
+
+    assert divergence is not None
+    assert (divergence.seq, divergence.recorded) == (seq, None)
+
+
+def add_event(folder: Path, seq: int, like: int, event_id: str) -> None:
+    """A copy of the event at ``like``, with another place and name."""
+    payload = raw_payload(folder, like)
+    old_id = recorded(folder, like).event_id
+    payload = payload.replace(f'"event_id":"{old_id}"', f'"event_id":"{event_id}"', 1)
+    payload = payload.replace(f'"seq":{like},', f'"seq":{seq},', 1)
+    tamper(
+        folder,
+        "INSERT INTO events SELECT ?, type_id, ts, symbol, NULL, NULL, correlation_id, ? FROM events WHERE seq = ?",
+        seq,
+        payload,
+        like,
+    )
+
+
+def test_a_derived_event_added_at_the_end_is_caught_at_its_place(spoilt: Path) -> None:
+    with SqliteTapeReader(tape_of(spoilt)) as tape:
+        end = tape.last_seq
+    add_event(spoilt, end + 1, first_seq(spoilt, "order.filled"), f"{recorded(spoilt, end).event_id}-1")
+
+    divergence = verdict_of(spoilt).divergence
+
+    assert divergence is not None
+    assert divergence.seq == end + 1
+    assert divergence.recorded is not None
+    assert divergence.recorded.event_type == "order.filled"
+    assert divergence.executed is None
+
+
+def test_a_derived_event_added_in_a_hole_of_the_tape_is_caught_at_its_place(
+    shared: Path, tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
+    folder = play(config("ema-cross", tapes=(head_of_capture(shared, tmp_path),), seconds=20), tmp_path).folder
+    meant_to_differ.add(folder)
+    like = first_seq(folder, "market.candle")
+    hole = like - 2  # where an event of the file is
+    assert hole not in [row[0] for row in rows(folder)["events"]]
+    add_event(folder, hole, like, "7-1")
+
+    divergence = verdict_of(folder).divergence
+
+    assert divergence is not None
+    assert divergence.seq == hole
+    assert divergence.executed is None
+
+
+def test_a_changed_input_is_caught_where_its_effects_begin(spoilt: Path) -> None:
+    seq = first_seq(spoilt, "venue.fill_reported")
+    effect = first_seq(spoilt, "order.filled", after=seq)
+    put_payload(spoilt, seq, with_other_digit(raw_payload(spoilt, seq), "fee"))
+
+    divergence = verdict_of(spoilt).divergence
+
+    assert divergence is not None
+    assert divergence.seq == effect
+    assert causes(spoilt, divergence)[0].event_type == "venue.fill_reported"
+    assert causes(spoilt, divergence)[-1].is_input
+
+
+@pytest.mark.parametrize("field", ["event_id", "seq", "ts_ingress"])
+def test_a_changed_stamp_of_an_input_is_caught(spoilt: Path, field: str) -> None:
+    seq = first_seq(spoilt, "market.trade", after=200)
+    put_payload(spoilt, seq, with_other_digit(raw_payload(spoilt, seq), field))
+    place = where_wrong(spoilt)
+    assert place is not None
+    assert field != "event_id" or place == seq
+
+
+def test_a_removed_input_of_a_run_without_files_is_refused_with_its_place(spoilt: Path) -> None:
+    seq = first_seq(spoilt, "market.tick", after=200)
+    tamper(spoilt, "DELETE FROM events WHERE seq = ?", seq)
+    with pytest.raises(RunError, match=f"no event with seq {seq}, neither on the tape nor left in the input files"):
+        verify_run(spoilt)
+
+
+@pytest.mark.parametrize("harm", ["changed", "gone"])
+def test_an_input_file_that_is_not_as_it_was_is_refused(
+    shared: Path, tmp_path: Path, meant_to_differ: set[Path], harm: str
+) -> None:
+    file = head_of_capture(shared, tmp_path)
+    folder = play(config("ema-cross", tapes=(file,), seconds=2), tmp_path).folder
+    meant_to_differ.add(folder)
+    if harm == "gone":
+        file.unlink()
+    else:
+        with file.open("r+b") as stream:
+            stream.seek(-5, 2)
+            stream.write(b"\0")
+    with pytest.raises(RunError, match=f"input {file} {'is gone' if harm == 'gone' else 'has changed since'}; bring"):
+        verify_run(folder)
+
+
+def test_a_tape_that_changed_after_it_was_another_runs_input_is_refused(
+    tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
+    first = play(config("ema-cross", seconds=4), tmp_path).folder
+    second = play(config("ema-cross", seconds=4, tapes=(first,)), tmp_path).folder
+    meant_to_differ.update((first, second))
+    tamper(first, "DELETE FROM events WHERE seq = ?", first_seq(first, "market.trade"))
+    with pytest.raises(RunError, match="has changed since"):
+        verify_run(second)

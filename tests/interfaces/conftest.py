@@ -1,0 +1,111 @@
+"""Calling the command line: in this process, or in one of its own; and runs that many tests only read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tickdeck.interfaces.cli import main
+
+CAPTURE = "market-data/binance-spot-BTCUSDT-20240808.raw.gz"
+
+Call = Callable[..., Result]
+Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def call(*words: object) -> Result:
+    """``tickdeck WORDS`` in this process."""
+    return CliRunner().invoke(main, [str(word) for word in words], prog_name="tickdeck")
+
+
+@pytest.fixture
+def tickdeck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """``tickdeck("run", "--json")`` in an empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TICKDECK_DEBUG", raising=False)
+    return call
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Spawn:
+    """The same in a real process, whose text is captured; ends after a minute at the latest."""
+
+    def run(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tickdeck", *map(str, words)],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONWARNINGS": "error"},
+            text=True,
+            timeout=60,
+            check=False,
+            **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with one run of 20 seconds of two simulated symbols; only to be read."""
+    data = tmp_path_factory.mktemp("simulated")
+    words = (
+        "run",
+        "--for",
+        20,
+        "--speed",
+        "max",
+        "--symbol",
+        "BTCUSDT",
+        "--symbol",
+        "ETHUSDT",
+        "--data",
+        data,
+        "--json",
+    )
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    (data / "figures.json").write_text(result.stdout)
+    return data
+
+
+@pytest.fixture(scope="session")
+def captured(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
+    """A data folder with one run on a recorded session of BTCUSDT; only to be read. Its figures are in figures.json."""
+    data = tmp_path_factory.mktemp("captured")
+    result = call(
+        "run", "--tape", shared / CAPTURE, "--speed", "max", "--strategy", "ema-cross", "--data", data, "--json"
+    )
+    assert result.exit_code == 0, result.output
+    (data / "figures.json").write_text(result.stdout)
+    return data
+
+
+@pytest.fixture
+def lines() -> Callable[[Result], list[dict[str, Any]]]:
+    """The JSON objects on a result's stdout, one a line."""
+    return lambda result: [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def capture(shared: Path) -> Path:
+    """A recorded session of BTCUSDT: six minutes, with trades, best prices, the book's deltas and one snapshot."""
+    return shared / CAPTURE
+
+
+@pytest.fixture
+def trades(tmp_path: Path) -> Path:
+    """A small file of 200 trades, a tenth of a second apart, whose name says the symbol."""
+    path = tmp_path / "BTCUSDT-trades.csv"
+    rows = (
+        f"{n},{60_000 + n % 17 * 3}.5,0.01,600.0,{1_723_161_600_000 + n * 100},{n % 2 == 0},True" for n in range(1, 201)
+    )
+    path.write_text("\n".join(rows) + "\n")
+    return path

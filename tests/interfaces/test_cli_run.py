@@ -1,0 +1,506 @@
+"""``tickdeck run`` and ``backtest``: options, figures, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+# fmt: off
+PROMISED = {
+    "run", "events", "inputs", "signals", "decisions", "orders", "fills", "rejected", "unknown", "dropped", "position",
+    "cash", "pnl", "fees", "wall_s", "events_per_s", "latency_us", "tape",
+}
+# fmt: on
+REPORTED = {"ticks_per_s", "sharpe", "max_drawdown", "trades", "win_rate"}
+
+BUY_ONCE = """
+from decimal import Decimal
+from tickdeck import Strategy
+
+class BuyOnce(Strategy):
+    quantity: Decimal = Decimal("0.001")
+
+    def on_start(self):
+        self.done = False
+
+    def on_trade(self, trade):
+        if not self.done:
+            self.done = True
+            self.buy(trade.symbol, self.quantity)
+"""
+
+
+@pytest.fixture
+def buy_once(tmp_path: Path) -> str:
+    (tmp_path / "mine.py").write_text(BUY_ONCE)
+    return "mine.py:BuyOnce"
+
+
+def manifest_of(figures: dict) -> dict:
+    return json.loads(Path(figures["tape"]).with_name("manifest.json").read_text())
+
+
+def test_a_run_prints_one_json_object_with_the_promised_keys(tickdeck):
+    result = tickdeck("run", "--for", 5, "--speed", "max", "--json")
+
+    figures = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert result.stdout.count("\n") == 1
+    assert result.stderr == ""
+    assert set(figures) >= PROMISED
+    assert set(figures["latency_us"]) == {"p50", "p99", "max"}
+    assert figures["status"] == "completed"
+    assert figures["halted"] is None
+    assert Path(figures["tape"]) == Path.cwd() / "tickdeck-data" / figures["run"] / "tape.db"
+
+
+def test_money_and_positions_are_strings_of_exact_decimals(tickdeck, buy_once):
+    result = tickdeck("run", "--for", 3, "--speed", "max", "--strategy", buy_once, "--json")
+
+    figures = json.loads(result.stdout)
+    assert figures["position"] == {"BTCUSDT": "0.001"}
+    for name in ("cash", "equity", "pnl", "fees"):
+        assert re.fullmatch(r"-?\d+(\.\d*[1-9])?", figures[name]), name
+    assert Decimal(figures["pnl"]) == Decimal(figures["equity"]) - 100_000
+    assert Decimal(figures["fees"]) > 0
+    assert Decimal(figures["cash"]) < 100_000
+
+
+def test_a_backtest_adds_the_report_and_is_at_full_speed(tickdeck, trades):
+    result = tickdeck("backtest", "--tape", trades, "--json")
+
+    figures = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert set(figures) >= PROMISED | REPORTED
+    assert figures["ticks"] == 200
+    assert figures["wall_s"] < 19  # what the file's trades span
+
+
+def test_a_backtest_without_recorded_data_is_a_wrong_call(tickdeck):
+    result = tickdeck("backtest")
+
+    assert result.exit_code == 2
+    assert "--tape" in result.stderr
+    assert not Path("tickdeck-data").exists()
+
+
+def test_for_people_the_summary_shows_figures_assumptions_the_tape_and_what_to_type_next(tickdeck):
+    result = tickdeck("run", "--for", 5, "--speed", "max")
+
+    assert result.exit_code == 0
+    assert "completed: duration reached" in result.stdout
+    assert "100,000.00" in result.stdout
+    assert "What the fills rest on:" in result.stdout
+    assert "Latencies: feed 10 ms" in result.stdout
+    assert "/tape.db" in result.stdout
+    assert "next  tickdeck verify last\n" in result.stdout
+    assert "\x1b" not in result.output
+
+
+def test_the_next_command_names_a_data_folder_of_ones_own(tickdeck):
+    result = tickdeck("run", "--for", 1, "--speed", "max", "--data", "elsewhere")
+
+    assert "next  tickdeck verify last --data elsewhere\n" in result.stdout
+
+
+def test_a_backtest_shows_people_its_report(tickdeck, trades):
+    result = tickdeck("backtest", "--tape", trades)
+
+    assert "closed trades" in result.stdout
+    assert "max drawdown" in result.stdout
+
+
+def test_options_override_the_configuration_file(tickdeck):
+    Path("run.toml").write_text(
+        'seed = 7\nduration = 2\nsymbols = ["ETHUSDT"]\n[[strategies]]\nspec = "rsi-reversion"\n'
+    )
+
+    result = tickdeck("run", "--config", "run.toml", "--seed", 9, "--speed", "max", "--strategy", "ema-cross", "--json")
+
+    config = manifest_of(json.loads(result.stdout))["config"]
+    assert (config["seed"], config["symbols"], config["duration"]) == (9, ["ETHUSDT"], "2")
+    assert [strategy["spec"] for strategy in config["strategies"]] == ["ema-cross"]
+
+
+def test_paths_in_a_configuration_file_are_taken_from_its_folder(tickdeck, buy_once, trades):
+    folder = Path("conf")
+    folder.mkdir()
+    Path("mine.py").rename(folder / "mine.py")
+    trades.rename(folder / trades.name)
+    (folder / "run.toml").write_text(
+        f'[[tapes]]\npath = "{trades.name}"\n'
+        '[[strategies]]\nspec = "mine.py:BuyOnce"\nparameters = {quantity = "0.002"}\n'
+    )
+
+    result = tickdeck("backtest", "--config", "conf/run.toml", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["fills"] == 1
+    spec = manifest_of(json.loads(result.stdout))["config"]["strategies"][0]["spec"]
+    assert spec == f"{Path.cwd() / 'conf' / 'mine.py'}:BuyOnce"
+
+
+def test_a_parameter_goes_to_the_only_strategy(tickdeck, buy_once):
+    result = tickdeck(
+        "run", "--for", 3, "--speed", "max", "--strategy", buy_once, "--param", "quantity=0.005", "--json"
+    )
+
+    assert json.loads(result.stdout)["position"] == {"BTCUSDT": "0.005"}
+
+
+def test_with_several_strategies_a_parameter_names_its_own(tickdeck, buy_once):
+    strategies = ("--strategy", buy_once, "--strategy", buy_once)
+
+    result = tickdeck("run", "--for", 3, "--speed", "max", *strategies, "--param", "BuyOnce-2.quantity=0.005", "--json")
+
+    assert json.loads(result.stdout)["position"] == {"BTCUSDT": "0.006"}
+
+
+@pytest.mark.parametrize(
+    ("param", "told"),
+    [
+        ("quantity", "name=value"),
+        ("=5", "name=value"),
+        ("nobody.quantity=1", "no strategy 'nobody'"),
+        ("speed=1", "no parameter 'speed'"),
+        ("quantity=much", "quantity='much'"),
+    ],
+)
+def test_a_wrong_parameter_is_told_in_one_line(tickdeck, buy_once, param, told):
+    result = tickdeck("run", "--strategy", buy_once, "--param", param)
+
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_with_several_strategies_a_parameter_without_an_owner_is_refused(tickdeck):
+    result = tickdeck("run", "--strategy", "ema-cross", "--strategy", "rsi-reversion", "--param", "fast=3")
+
+    assert result.exit_code == 2
+    assert "ema-cross.fast=3" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "--tape", "absent.csv"], "absent.csv"),
+        (["run", "--config", "absent.toml"], "absent.toml"),
+        (["run", "--strategy", "nonsense"], "'nonsense'"),
+        (["run", "--strategy", "absent.py:Mine"], "absent.py"),
+        (["run", "--strategy", "no.such.module:Mine"], "no.such.module"),
+        (["run", "--exchange", "binance"], "'paper'"),
+        (["run", "--candles", "fortnight"], "fortnight"),
+        (["run", "--speed", "fast"], "'fast' is no speed"),
+        (["run", "--speed", "0"], "'0' is no speed"),
+        (["run", "--speed", "inf"], "'inf' is no speed"),
+        (["run", "--for", "0"], "seconds above 0"),
+        (["run", "--for", "soon"], "seconds above 0"),
+        (["run", "--seed", "x"], "--seed"),
+        (["run", "--resume", "nothing"], "'nothing'"),
+        (["run", "--resume", "last"], "there is no run"),
+        (["run", "--resume", "last", "--for", "5", "--tape", "x"], "leave out --"),
+        (["run", "--param", "fast=0", "--speed", "max"], "ema-0"),
+        (["nonsense"], "nonsense"),
+        (["run", "--nonsense"], "--nonsense"),
+    ],
+)
+def test_a_wrong_call_is_told_in_one_line_and_leaves_no_run(tickdeck, words, told):
+    result = tickdeck(*words)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("tickdeck: error: ")
+    assert result.stderr.count("\n") == 1
+    assert told in result.stderr
+    assert tickdeck("runs", "--json").stdout == ""
+
+
+def test_a_data_folder_that_cannot_be_written_is_a_wrong_call(tickdeck):
+    Path("file").write_text("")
+
+    result = tickdeck("run", "--for", 1, "--data", "file/below")
+
+    assert result.exit_code == 2
+    assert "--data" in result.stderr
+
+
+def test_one_symbol_names_what_a_nameless_file_holds(tickdeck, trades):
+    nameless = trades.rename(trades.with_name("market.csv"))
+
+    refused = tickdeck("backtest", "--tape", nameless)
+    result = tickdeck("backtest", "--tape", nameless, "--symbol", "SOLUSDT", "--json")
+
+    assert refused.exit_code == 2
+    assert "symbol" in refused.stderr
+    assert json.loads(result.stdout)["position"] == {"SOLUSDT": "0"}
+    assert json.loads(result.stdout)["ticks"] == 200
+
+
+def test_a_symbol_that_the_files_do_not_have_is_noted(tickdeck, trades):
+    result = tickdeck("backtest", "--tape", trades, "--symbol", "ETHUSDT", "--json")
+
+    assert json.loads(result.stdout)["ticks"] == 0
+    assert "no market data of ETHUSDT" in result.stderr
+
+
+def test_the_tape_of_a_run_is_market_data_for_another(tickdeck):
+    first = json.loads(tickdeck("run", "--for", 3, "--speed", "max", "--json").stdout)
+
+    result = tickdeck("backtest", "--tape", Path(first["tape"]).parent, "--json")
+
+    again = json.loads(result.stdout)
+    assert again["ticks"] == first["ticks"]
+    assert tickdeck("verify", "last").exit_code == 0
+
+
+def test_the_tape_of_a_run_from_files_is_refused_as_market_data_since_it_holds_none(tickdeck, trades):
+    first = json.loads(tickdeck("backtest", "--tape", trades, "--json").stdout)
+
+    result = tickdeck("backtest", "--tape", first["tape"])
+
+    assert result.exit_code == 2
+    assert str(trades) in result.stderr
+
+
+# -- ends -------------------------------------------------------------------------------------------------------------
+
+SIGNALLED = """
+import signal
+from pathlib import Path
+from tickdeck import Strategy
+
+class Signalled(Strategy):
+    flag: str = ""
+    number: int = 2
+
+    def on_trade(self, trade):
+        if trade.trade_id == 100 and Path(self.flag).exists():
+            Path(self.flag).unlink()
+            signal.raise_signal(self.number)
+"""
+
+
+@pytest.fixture
+def signalled(tmp_path: Path) -> tuple[object, ...]:
+    """Words for a run that gets a signal at its hundredth trade, the first time that it gets there."""
+    (tmp_path / "signalled.py").write_text(SIGNALLED)
+    (tmp_path / "flag").write_text("")
+    strategies = ("--strategy", "ema-cross", "--strategy", "signalled.py:Signalled")
+    return ("run", *strategies, "--param", f"Signalled.flag={tmp_path / 'flag'}", "--for", 45, "--json")
+
+
+def test_ctrl_c_stops_in_order_and_the_run_can_be_resumed_to_the_same_end(tickdeck, signalled):
+    stopped = tickdeck(*signalled, "--speed", "max")
+    figures = json.loads(stopped.stdout)
+    resumed = tickdeck("run", "--resume", "last", "--speed", "max", "--json")
+    alone = tickdeck(*signalled, "--speed", "max", "--data", "alone")
+
+    assert stopped.exit_code == 130
+    assert figures["status"] == "interrupted"
+    assert 0 < figures["events"] < json.loads(resumed.stdout)["events"]
+    assert resumed.exit_code == alone.exit_code == 0
+    same = ("events", "orders", "fills", "position", "cash", "pnl", "fees")
+    assert [json.loads(resumed.stdout)[k] for k in same] == [json.loads(alone.stdout)[k] for k in same]
+    assert tickdeck("verify", "last").exit_code == 0
+
+
+def test_sigterm_stops_in_order_too(tickdeck, signalled):
+    result = tickdeck(*signalled, "--speed", "max", "--param", "Signalled.number=15")
+
+    assert result.exit_code == 143
+    assert json.loads(result.stdout)["status"] == "interrupted"
+
+
+def test_ctrl_c_stops_a_run_in_real_time(tickdeck, signalled):
+    result = tickdeck(*signalled, "--speed", "500")
+
+    assert result.exit_code == 130
+
+
+def test_a_stopped_run_tells_people_how_to_continue_it(tickdeck, signalled):
+    words = [word for word in signalled if word != "--json"]
+
+    result = tickdeck(*words, "--speed", "max")
+
+    assert "interrupted" in result.stdout
+    assert "next  tickdeck run --resume last\n" in result.stdout
+
+
+def test_a_run_resumes_from_another_folder(tickdeck, signalled, tmp_path, monkeypatch):
+    tickdeck(*signalled, "--speed", "max")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+
+    result = tickdeck("run", "--resume", "last", "--speed", "max", "--data", "../tickdeck-data", "--json")
+
+    assert result.exit_code == 0, result.stderr
+
+
+def test_a_run_with_another_strategy_source_is_not_resumed(tickdeck, signalled, tmp_path):
+    tickdeck(*signalled, "--speed", "max")
+    (tmp_path / "signalled.py").write_text(SIGNALLED + "\n# changed\n")
+
+    result = tickdeck("run", "--resume", "last")
+
+    assert result.exit_code == 2
+    assert "has changed" in result.stderr
+
+
+def test_a_run_that_does_not_repeat_itself_is_not_resumed(tickdeck, tmp_path):
+    (tmp_path / "flag").write_text("")
+    (tmp_path / "fickle.py").write_text(
+        SIGNALLED.replace("Path(self.flag).unlink()", "Path(self.flag).unlink(); self.buy('BTCUSDT', 1)")
+        .replace("signal.raise_signal(self.number)", "raise SystemExit")
+        .replace("Signalled", "Fickle")
+        .replace("if trade", "if trade.trade_id == 101: signal.raise_signal(2)\n        if trade")
+        .replace("raise SystemExit", "pass")
+    )
+    words = ("run", "--strategy", "fickle.py:Fickle", "--param", f"flag={tmp_path / 'flag'}", "--for", 60)
+    tickdeck(*words, "--speed", "max")
+
+    result = tickdeck("run", "--resume", "last", "--speed", "max")
+
+    assert result.exit_code == 2
+    assert "does not repeat what it recorded" in result.stderr
+    assert "tickdeck verify" in result.stderr
+
+
+def test_a_strategy_that_raises_is_told_in_a_line_and_ends_the_run_with_3(tickdeck):
+    Path("broken.py").write_text(
+        "from tickdeck import Strategy\n"
+        "class Broken(Strategy):\n"
+        "    def on_trade(self, trade):\n"
+        "        raise KeyError('gone')\n"
+    )
+
+    result = tickdeck("run", "--for", 3, "--speed", "max", "--strategy", "broken.py:Broken", "--json")
+
+    figures = json.loads(result.stdout)
+    assert result.exit_code == 3
+    assert figures["status"] == "completed"
+    assert (figures["failures"], figures["paused"]) == (1, ["Broken"])
+    assert "KeyError: 'gone' (broken.py, line 4)" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_with_debug_the_traceback_of_a_strategy_is_shown(tickdeck):
+    Path("broken.py").write_text(
+        "from tickdeck import Strategy\nclass Broken(Strategy):\n    def on_trade(self, trade):\n        1 / 0\n"
+    )
+
+    result = tickdeck("run", "--for", 3, "--speed", "max", "--strategy", "broken.py:Broken", "--json", "--debug")
+
+    assert "Traceback (most recent call last)" in result.stderr
+    assert "broken.py" in result.stderr
+
+
+def test_people_see_which_strategy_was_paused(tickdeck):
+    Path("broken.py").write_text(
+        "from tickdeck import Strategy\nclass Broken(Strategy):\n    def on_trade(self, trade):\n        1 / 0\n"
+    )
+
+    result = tickdeck("run", "--for", 3, "--speed", "max", "--strategy", "broken.py:Broken")
+
+    assert "paused after a fault: Broken" in result.stdout
+
+
+def test_the_daily_loss_limit_halts_trading_and_is_no_fault(tickdeck, buy_once):
+    Path("run.toml").write_text('[risk]\nmax_daily_loss = "0.01"\n')
+
+    result = tickdeck("run", "--config", "run.toml", "--strategy", buy_once, "--for", 5, "--speed", "max", "--json")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["halted"].startswith("max_daily_loss")
+
+
+def test_a_halt_is_shown_to_people(tickdeck, buy_once):
+    Path("run.toml").write_text('[risk]\nmax_daily_loss = "0.01"\n')
+
+    result = tickdeck("run", "--config", "run.toml", "--strategy", buy_once, "--for", 5, "--speed", "max")
+
+    assert "trading was halted: max_daily_loss" in result.stdout
+
+
+def test_a_halt_by_a_fault_ends_with_3(tickdeck):
+    Path("endless.py").write_text(
+        "from tickdeck import Strategy\n"
+        "from decimal import Decimal\n"
+        "class Endless(Strategy):\n"
+        "    def on_trade(self, trade):\n"
+        "        self.buy(trade.symbol, Decimal('1000000000'))\n"
+        "    def on_start(self):\n"
+        "        [self.buy('BTCUSDT', Decimal(1)) for _ in range(30)]\n"
+    )
+    Path("run.toml").write_text("max_cascade = 20\n")
+
+    result = tickdeck(
+        "run", "--config", "run.toml", "--strategy", "endless.py:Endless", "--for", 2, "--speed", "max", "--json"
+    )
+
+    assert result.exit_code == 3
+    assert "more than 20 events" in json.loads(result.stdout)["halted"]
+
+
+def test_an_unexpected_fault_is_one_line_with_exit_code_3(tickdeck, monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise LookupError("the moon\nis gone")
+
+    monkeypatch.setattr("tickdeck.bootstrap.start_run", broken)
+
+    result = tickdeck("run", "--for", 1)
+
+    assert result.exit_code == 3
+    assert re.fullmatch(
+        r"tickdeck: error: LookupError: the moon is gone \(test_cli_run\.py, line \d+\); "
+        r"the same with --debug shows more\n",
+        result.stderr,
+    )
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_debug_shows_where_an_error_comes_from(tickdeck, monkeypatch, how):
+    if how == "environment":
+        monkeypatch.setenv("TICKDECK_DEBUG", "1")
+
+    result = tickdeck("run", "--strategy", "nonsense", *(["--debug"] if how == "option" else []))
+
+    assert result.exit_code == 2
+    assert "Traceback (most recent call last)" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("tickdeck: error: strategy 'nonsense'")
+
+
+def test_a_keyboard_interrupt_outside_of_a_run_ends_with_130(tickdeck, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tickdeck.bootstrap.start_run", interrupted)
+
+    assert tickdeck("run").exit_code == 130
+
+
+def test_a_run_that_another_process_is_writing_is_not_resumed(tickdeck, tmp_path):
+    from tickdeck.bootstrap import start_run
+    from tickdeck.infrastructure.config import RunConfig
+
+    run = start_run(RunConfig(), tmp_path / "tickdeck-data")
+    try:
+        result = tickdeck("run", "--resume", "last")
+    finally:
+        run.close()
+
+    assert result.exit_code == 2
+    assert f"is running, in process {os.getpid()}" in result.stderr
+
+
+def test_without_uvloop_asyncios_own_loop_does(tickdeck, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    assert tickdeck("run", "--for", 1, "--speed", "max", "--json").exit_code == 0

@@ -1,0 +1,200 @@
+"""Times, and events in a few words."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.application.tracing import Effect
+from tickdeck.bootstrap import start_run
+from tickdeck.domain.events import (
+    ActionIntent,
+    BalanceEvent,
+    CandleEvent,
+    OrderBookDeltaEvent,
+    RawEvent,
+    RiskLimitBreachedEvent,
+    RunStarted,
+    SignalSnapshotEvent,
+    StrategyDecisionEvent,
+    TickEvent,
+    TradeEvent,
+    TradingHalted,
+    VenueFillReported,
+)
+from tickdeck.domain.values import Side
+from tickdeck.infrastructure.config import config_from_dict
+from tickdeck.interfaces.cli.event_tree import chain, effect_lines
+from tickdeck.interfaces.cli.output import cut
+from tickdeck.interfaces.cli.progress import Progress
+from tickdeck.interfaces.cli.telling import told
+from tickdeck.interfaces.cli.times import clock_time, day, iso_time, parse_time, span
+
+NOON = 1_723_118_400_000_000_000  # 2024-08-08T12:00:00Z
+
+
+@given(st.integers(0, 4_000_000_000_000_000_000))
+def test_a_time_that_is_shown_is_read_back_to_the_nanosecond(ts):
+    assert parse_time(iso_time(ts)) == parse_time(str(ts)) == ts
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [
+        ("2024-08-08T12:00:00Z", 0),
+        ("2024-08-08T12:00:00", 0),
+        ("2024-08-08 12:00:00.5", 500_000_000),
+        ("2024-08-08T12:00:00,000000001+00:00", 1),
+        ("2024-08-08T14:00:00.25+02:00", 250_000_000),
+        ("2024-08-08T12:00", 0),
+        ("20240808T120000.25", 250_000_000),
+        ("2024-08-08", -12 * 3_600_000_000_000),
+    ],
+)
+def test_iso_8601_is_read_with_zone_and_fraction(text, offset):
+    assert parse_time(text) == NOON + offset
+
+
+@pytest.mark.parametrize("text", ["", "noon", "2024-13-01", "-5", "1.5", "2024-08-08T12:00:00.5 oClock"])
+def test_what_is_no_time_is_refused_in_words(text):
+    with pytest.raises(ValueError, match="is no time; give ISO 8601"):
+        parse_time(text)
+
+
+def test_days_and_times_of_day_are_utc():
+    assert (day(NOON), clock_time(NOON + 1_999_999)) == ("2024-08-08", "12:00:00.001")
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "0.0 s"),
+        (1_500_000_000, "1.5 s"),
+        (244_000_000_000, "4 min 4 s"),
+        (3_600_000_000_000, "1 h"),
+        (90_061_000_000_000, "1 d 1 h"),
+    ],
+)
+def test_lengths_of_time_are_told_in_two_units(ns, text):
+    assert span(ns) == text
+
+
+INTENT = ActionIntent(action="order", symbol="BTCUSDT", side=Side.BUY, quantity=Decimal("0.0100"), order_id="a")
+CANCEL = ActionIntent(action="cancel", symbol="", order_id="abc")
+D = Decimal
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (
+            TradeEvent(symbol="BTCUSDT", price=D("61700.00"), quantity=D("0.0100"), side=Side.SELL),
+            "BTCUSDT sell 0.01 @ 61700",
+        ),
+        (
+            TickEvent(symbol="B", bid_price=D(1), bid_quantity=D(2), ask_price=D(3), ask_quantity=D("1E-8")),
+            "B 2 @ 1 / 0.00000001 @ 3",
+        ),
+        (OrderBookDeltaEvent(symbol="B", first_update_id=1, last_update_id=5), "B to 5: 0 bids, 0 asks"),
+        (
+            CandleEvent(
+                symbol="B", interval=1, open_ts=0, close_ts=1, open=D(2), high=D(3), low=D(1), close=D(2), volume=D(9)
+            ),
+            "B o 2 h 3 l 1 c 2 v 9",
+        ),
+        (SignalSnapshotEvent(symbol="B", values={"ema-3": 1.23456789}), "B values=ema-3:1.23457"),
+        (
+            StrategyDecisionEvent(strategy_id="s", intents=(INTENT, CANCEL), reason="so"),
+            "s BTCUSDT buy 0.01 at market, cancel abc: so",
+        ),
+        (
+            RiskLimitBreachedEvent(strategy_id="s", limit="l", detail="too much", intent=INTENT),
+            "s BTCUSDT buy 0.01 at market: too much",
+        ),
+        (
+            VenueFillReported(
+                order_id="a", symbol="B", side=Side.BUY, price=D(2), quantity=D(1), venue_trade_id="1", fee_currency="U"
+            ),
+            "B buy 1 @ 2 fee 0 U taker",
+        ),
+        (BalanceEvent(currency="USDT", total=D("5.50"), change=D(-1)), "USDT 5.5 (-1)"),
+        (TradingHalted(reason="enough"), "enough"),
+        (RunStarted(strategies=("a", "b"), symbols=("B",), seed=1), "strategies=a,b symbols=B seed=1"),
+        (RawEvent(raw_type="news.published", raw={"headline": "Moon", "symbol": "B"}), "B headline=Moon"),
+    ],
+)
+def test_events_are_told_by_the_fields_that_tell(event, words):
+    assert told(event) == words
+
+
+def test_a_line_that_is_too_long_is_cut_with_an_ellipsis():
+    assert (cut("abcdef", 4), cut("abcd", 4), cut("abcdef", None)) == ("abc…", "abcd", "abcdef")
+
+
+def halted(number: int) -> TradingHalted:
+    return TradingHalted(reason="x", event_id=str(number), ts_ingress=NOON)
+
+
+def test_a_long_chain_shows_its_ends_and_counts_what_is_between():
+    lines = chain([halted(number) for number in range(100)])
+
+    assert lines[0] == "12:00:00.000  0 trading.halted x"
+    assert lines[4].endswith("└ … 84 more between")
+    assert lines[-1].endswith("└ 99 trading.halted x")
+    assert len(lines) == 17
+    assert [line.index("trading") for line in lines if "trading" in line] == sorted(
+        line.index("trading") for line in lines if "trading" in line
+    )
+
+
+def test_effects_are_drawn_as_a_tree_in_order():
+    tree = (Effect(halted(1), (Effect(halted(2), ()),)), Effect(halted(3), ()))
+
+    whole = [line[14:] for line in effect_lines(tree, depth=5, below=1)]
+    shallow = [line[14:] for line in effect_lines(tree, depth=1, below=0)]
+
+    assert whole == ["  ├ 1 trading.halted x", "  │ └ 2 trading.halted x", "  └ 3 trading.halted x"]
+    assert shallow == ["├ 1 trading.halted x", "│ … and so on; --depth shows more", "└ 3 trading.halted x"]
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"), [(70, ["BTCUSDT - pos 0", "  +2  "]), (140, ["BTCUSDT", "SOLUSDT - pos 0  pnl"])]
+)
+def test_the_progress_line_fits_the_terminal(tmp_path, monkeypatch, columns, shown):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    run = start_run(config_from_dict({"symbols": ["BTCUSDT", "ETHUSDT", "SOLUSDT"]}), tmp_path)
+    terminal = Terminal()
+    progress = Progress(run, terminal)
+
+    progress(NOON)
+    progress(NOON)  # too soon for another
+    progress.close()
+    run.close()
+
+    line = terminal.getvalue()
+    assert line.count("\r\x1b[2K") == 2
+    assert line.endswith("\r\x1b[2K")
+    assert "2024-08-08 12:00:00" in line
+    assert all(part in line for part in shown)
+    assert len(line) - 2 * len("\r\x1b[2K") < columns
+
+
+def test_without_a_terminal_there_is_no_progress_line(tmp_path):
+    run = start_run(config_from_dict({}), tmp_path)
+    stream = StringIO()
+    progress = Progress(run, stream)
+
+    progress(NOON)
+    progress.close()
+    run.close()
+
+    assert stream.getvalue() == ""
