@@ -61,7 +61,13 @@ class Pong(DomainEvent, frozen=True, kw_only=True):
 
 
 def trade(
-    price: str, quantity: str = "1", *, ts: int = START, symbol: str = BTC, trade_id: int | str = 0, source: str = "feed"
+    price: str,
+    quantity: str = "1",
+    *,
+    ts: int = START,
+    symbol: str = BTC,
+    trade_id: int | str = 0,
+    source: str = "feed",
 ) -> TradeEvent:
     return TradeEvent(
         symbol=symbol,

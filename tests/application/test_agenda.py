@@ -112,4 +112,5 @@ def test_an_agenda_is_a_sorted_list(steps: list[tuple[str, int, int | None]]) ->
             if got is not None and wanted is not None:
                 got[1]()
                 assert ran[-1] == wanted[2]
-        assert agenda.next_due <= min((entry[0] for entry in model), default=NEVER)
+        assert agenda.next_due == min((entry[0] for entry in model), default=NEVER)
+        assert agenda.next == (model[0][:2] if model else (NEVER, RANK_TIMER))

@@ -335,7 +335,7 @@ def test_a_handler_that_publishes_into_a_failed_tape_ends_in_an_error_that_drain
 
         kernel.subscribe(Ping, edge)
         kernel.publish(Ping(n=1))
-        with pytest.raises(TickdeckError, match="takes no more inputs.*TapeError: the disk is full"):
+        with pytest.raises(TickdeckError, match=r"takes no more inputs.*TapeError: the disk is full"):
             await kernel.drain()
         await kernel.drain()  # nothing waits any more
 

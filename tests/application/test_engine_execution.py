@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
-
 import pytest
-from application_kit import BTC, START, Core
+from application_kit import BTC, START, Core, D
 
 from tickdeck.application.identity import client_order_id
 from tickdeck.domain.events import (
@@ -21,7 +19,9 @@ from tickdeck.domain.events import (
 from tickdeck.domain.values import OrderStatus, Side
 
 
-def approved(quantity: str = "1", *, side: Side = Side.BUY, order_id: str = "a", strategy: str = "s") -> RiskApprovedEvent:
+def approved(
+    quantity: str = "1", *, side: Side = Side.BUY, order_id: str = "a", strategy: str = "s"
+) -> RiskApprovedEvent:
     intent = ActionIntent(action="order", symbol=BTC, side=side, quantity=D(quantity), order_id=order_id)
     return RiskApprovedEvent(strategy_id=strategy, intent=intent, ts_ingress=START)
 

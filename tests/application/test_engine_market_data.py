@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
-
-from application_kit import BTC, SECOND, START, Core, tick, trade
+from application_kit import BTC, SECOND, START, Core, D, tick, trade
 
 from tickdeck.domain.events import (
     BookResynced,

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
-
-from application_kit import BTC, START, Core
+from application_kit import BTC, START, Core, D
 
 from tickdeck.domain.events import ActionIntent, BalanceEvent, PositionEvent, RiskApprovedEvent, VenueBalanceReported
 from tickdeck.domain.values import Side
 
 
 def order(core: Core, side: Side, quantity: str) -> Core:
-    intent = ActionIntent(
-        action="order", symbol=BTC, side=side, quantity=D(quantity), order_id=f"o{len(core.orders)}"
-    )
+    intent = ActionIntent(action="order", symbol=BTC, side=side, quantity=D(quantity), order_id=f"o{len(core.orders)}")
     return core.feed(RiskApprovedEvent(strategy_id="s", intent=intent, ts_ingress=START))
 
 
 def test_a_round_trip_is_accounted_for_exactly() -> None:
     core = Core().start("1000")
-    order(core, Side.BUY, "2").fill(core.orders[-1], "100", "1", fee="0.1").fill(core.orders[-1], "110", "1", fee="0.11")
+    order(core, Side.BUY, "2").fill(core.orders[-1], "100", "1", fee="0.1").fill(
+        core.orders[-1], "110", "1", fee="0.11"
+    )
     core.trades("120")
 
     assert core.portfolio.account.cash == D("789.79")
@@ -49,7 +47,9 @@ def test_a_fill_leads_to_position_and_balances_in_its_own_cascade() -> None:
 
 def test_a_venues_balance_is_taken_over_and_the_same_one_again_is_silent() -> None:
     core = Core().start("1000")
-    core.feed(VenueBalanceReported(currency="USDT", total=D(1500)), VenueBalanceReported(currency="USDT", total=D(1500)))
+    core.feed(
+        VenueBalanceReported(currency="USDT", total=D(1500)), VenueBalanceReported(currency="USDT", total=D(1500))
+    )
 
     assert [e.total for e in core.tape.events if isinstance(e, BalanceEvent)] == [1000, 1500]
     assert core.portfolio.account.deposits() == 1500

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal as D
 
 import pytest
-from application_kit import BTC, SECOND, START, Core, trade
+from application_kit import BTC, SECOND, START, Core, D, trade
 
 from tickdeck.application.strategy import Strategy
 from tickdeck.domain.events import (

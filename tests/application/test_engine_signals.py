@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
-
 import pytest
-from application_kit import BTC, SECOND, START, Core, trade
+from application_kit import BTC, SECOND, START, Core, D, trade
 
 from tickdeck.domain.events import OrderBookDeltaEvent, OrderBookEvent, SignalSnapshotEvent
 from tickdeck.errors import ConfigError

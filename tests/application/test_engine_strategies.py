@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal as D
 from typing import Any
 
 import pytest
-from application_kit import BTC, MS, SECOND, START, Core, MemoryTape, tick, trade
+from application_kit import BTC, MS, SECOND, START, Core, D, MemoryTape, tick, trade
 
 from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.application.strategy import PositionView, Strategy
@@ -159,7 +158,10 @@ def test_buy_and_sell_become_orders_with_all_that_was_said() -> None:
     assert second.time_in_force is TimeInForce.POST_ONLY
     assert {o.strategy_id for o in core.orders} == {"diary"}
     decisions = [e for e in core.tape.events if isinstance(e, StrategyDecisionEvent)]
-    assert [(d.reason, d.source, d.strategy_id) for d in decisions] == [("cheap", "diary", "diary"), ("", "diary", "diary")]
+    assert [(d.reason, d.source, d.strategy_id) for d in decisions] == [
+        ("cheap", "diary", "diary"),
+        ("", "diary", "diary"),
+    ]
 
 
 def test_buy_returns_the_id_that_the_order_then_has() -> None:
@@ -212,12 +214,12 @@ def test_a_quantity_that_is_none_pauses_the_strategy_with_a_clear_error(quantity
     ("mistake", "message"),
     [
         (lambda s: s.buy(None, D(1)), "symbol is None; give text"),
-        (lambda s: s.buy(BTC, D(1), reason=7), "reason is 7; give text"),
+        (lambda s: s.buy(BTC, D(1), reason=7), "reason is 7; it must be str"),
         (lambda s: s.buy(BTC, D(1), time_in_force="never"), "'never' is not a valid TimeInForce"),
         (lambda s: s.buy(BTC, D(1), limit="100"), "limit is '100'"),
         (lambda s: s.cancel(7), "order_id is 7; give text"),
         (lambda s: s.cancel(""), "cancel intents with an order_id"),
-        (lambda s: s.set_timer(7, SECOND), "name is 7; give text"),
+        (lambda s: s.set_timer(7, SECOND), "name is 7; it must be str"),
     ],
 )
 def test_a_strategys_mistake_pauses_it_and_never_gets_as_far_as_risk(

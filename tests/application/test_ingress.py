@@ -76,7 +76,14 @@ def test_a_candle_of_a_file_is_market_data() -> None:
 
 def test_the_urgent_lane_goes_first_and_a_lane_in_its_own_order() -> None:
     ingress = Ingress()
-    metric, market, order, late, first, second = Ping(source="m"), trade("1"), report("v"), trade("2"), fill("a"), fill("b")
+    metric, market, order, late, first, second = (
+        Ping(source="m"),
+        trade("1"),
+        report("v"),
+        trade("2"),
+        fill("a"),
+        fill("b"),
+    )
     for event in (metric, market, order, late, first, second):
         ingress.put(event)
 

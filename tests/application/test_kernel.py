@@ -275,7 +275,7 @@ def test_without_an_agenda_timers_are_only_counted() -> None:
 @pytest.mark.parametrize("due", [1e9, "soon", None, True])
 def test_a_timer_wants_whole_nanoseconds(due: object) -> None:
     kernel, _ = kernel_with(agenda=Agenda())
-    with pytest.raises(ConfigError, match="timer 'x': due is .*; give whole nanoseconds"):
+    with pytest.raises(ConfigError, match=r"timer 'x': due is .*; give whole nanoseconds"):
         kernel.set_timer(due, "x")  # type: ignore[arg-type]
 
 
@@ -419,7 +419,7 @@ def test_after_a_tape_error_nothing_reaches_the_edges_and_nothing_more_is_taken(
     for take in (kernel.feed, kernel.publish):
         with pytest.raises(
             TickdeckError,
-            match=r"takes no more inputs, since input 2 \(test.ping\) ended in TapeError: the disk is full; resume the run",
+            match=r"no more inputs, since input 2 \(test.ping\) ended in TapeError: the disk is full; resume the run",
         ):
             take(ping())
     assert outside == []

@@ -73,7 +73,9 @@ def test_after_the_tapes_end_the_files_are_not_read_on() -> None:
 
 def test_files_that_end_before_the_tape_are_refused() -> None:
     tape, _ = a_run()
-    with pytest.raises(RunError, match="there is no event with seq 13, neither on the tape nor left in the input files"):
+    with pytest.raises(
+        RunError, match="there is no event with seq 12, neither on the tape nor left in the input files"
+    ):
         list(merge_record(iter(tape.events), market(6)))
 
 
@@ -153,7 +155,7 @@ def test_what_the_execution_left_out_is_found_where_the_numbers_have_passed_it()
     check = RecordCheck(iter(tape[1:]))
 
     check.expect_nothing_before(5)
-    with pytest.raises(RecordDiverged, match="at seq 6 the tape has test.ping 5-1, the execution gave nothing"):
+    with pytest.raises(RecordDiverged, match=r"at seq 6 the tape has test.ping 5-1, the execution gave nothing"):
         check.expect_nothing_before(6)
 
 
@@ -179,7 +181,7 @@ def test_a_continued_record_hands_on_what_lies_beyond_its_end() -> None:
 def test_a_continued_record_must_be_through_by_the_runs_end() -> None:
     tape = a_run()[0]
     later = Pong(event_id="99", seq=99)
-    with pytest.raises(RecordDiverged, match="at seq 99 the tape has test.pong 99, the execution gave nothing"):
+    with pytest.raises(RecordDiverged, match=r"at seq 99 the tape has test.pong 99, the execution gave nothing"):
         replayed(RecordCheck(iter([*tape.events, later]), then=tape))
 
 

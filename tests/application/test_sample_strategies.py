@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
-
-from application_kit import BTC, SECOND, START, Core
+from application_kit import BTC, SECOND, START, Core, D
 
 from tickdeck.application.strategies import BUILT_IN, EmaCross, RsiReversion
 from tickdeck.domain.events import CandleEvent, OrderSubmittedEvent, StrategyDecisionEvent
@@ -41,7 +39,7 @@ def reasons(core: Core) -> list[str]:
 
 
 def test_the_built_in_names_are_those_of_the_command_line() -> None:
-    assert BUILT_IN == {"ema-cross": EmaCross, "rsi-reversion": RsiReversion}
+    assert sorted(BUILT_IN.items()) == [("ema-cross", EmaCross), ("rsi-reversion", RsiReversion)]
 
 
 # -- ema-cross --------------------------------------------------------------------------------------------------

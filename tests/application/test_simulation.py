@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from functools import partial
 
 import pytest
@@ -12,8 +13,15 @@ from application_kit import BTC, MS, SECOND, START, MemoryTape, Ping, trade
 from tickdeck.application.agenda import Agenda
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.simulation import Simulation
-from tickdeck.domain.events import DomainEvent, RunStarted, TimerFired, TradeEvent, VenueFillReported, VenueOrderReported
-from tickdeck.domain.values import OrderStatus
+from tickdeck.domain.events import (
+    DomainEvent,
+    RunStarted,
+    TimerFired,
+    TradeEvent,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.errors import TapeError
 
 
@@ -46,7 +54,7 @@ class Rig:
         record: bool = True,
         duration: int | None = None,
         observe: Callable[[int], int] | None = None,
-        begin: Callable[[int], None] = lambda ts: None,
+        begin: Callable[[Rig, int], None] = lambda rig, ts: None,
     ) -> None:
         self.log: list[str] = []
         self.tape = MemoryTape()
@@ -62,7 +70,7 @@ class Rig:
             started=RunStarted(strategies=("s",), symbols=(BTC,), seed=3),
             record_market=record,
             on_market=lambda e: self.log.append("venue sees"),
-            begin=begin,
+            begin=lambda ts: begin(self, ts),
             duration=duration,
             observe=observe,
         )
@@ -143,7 +151,9 @@ def test_a_timer_set_by_a_report_for_the_same_instant_comes_before_the_next_repo
     rig = Rig(market(0, 5))
     rig.kernel.subscribe("run.started", lambda e: [rig.report_at(START + 5, name) for name in "ab"] and None)
     rig.kernel.subscribe(
-        VenueOrderReported, lambda e: rig.kernel.set_timer(rig.kernel.clock.now(), "now"), where=lambda e: e.order_id == "a"
+        VenueOrderReported,
+        lambda e: rig.kernel.set_timer(rig.kernel.clock.now(), "now"),
+        where=lambda e: e.order_id == "a",
     )
     rig.run()
 
@@ -151,13 +161,11 @@ def test_a_timer_set_by_a_report_for_the_same_instant_comes_before_the_next_repo
 
 
 def test_reports_of_one_instant_are_taken_by_their_lanes() -> None:
-    from decimal import Decimal
-
     rig = Rig(market(0, 5))
     fill = VenueFillReported(
         order_id="o",
         symbol=BTC,
-        side="buy",  # type: ignore[arg-type]
+        side=Side.BUY,
         price=Decimal(1),
         quantity=Decimal(1),
         venue_trade_id="t",
@@ -175,8 +183,26 @@ def test_reports_of_one_instant_are_taken_by_their_lanes() -> None:
     assert rig.log[3:5] == ["venue.fill_reported", "report a"]
 
 
+def test_a_cancelled_timer_lets_nothing_pass_that_is_later_than_what_waits() -> None:
+    rig = Rig(market(0, 9))
+
+    def schedule(_: DomainEvent) -> None:
+        rig.report_at(START + 5, "first")
+        rig.report_at(START + 8, "second")
+        rig.kernel.set_timer(START + 5, "cancels")
+
+    rig.kernel.subscribe("run.started", schedule)
+    cancelled = rig.kernel.set_timer(START + 6, "cancelled")
+    rig.kernel.subscribe(TimerFired, lambda e: rig.kernel.cancel_timer(cancelled))
+    rig.run()
+
+    assert rig.log[3:6] == ["timer cancels", "report first", "report second"]
+    times = [e.ts_ingress - START for e in rig.tape.events if isinstance(e, VenueOrderReported)]
+    assert times == [5, 8]
+
+
 def test_the_venue_is_begun_after_the_start_and_its_first_reports_come_before_the_market() -> None:
-    rig = Rig(market(0), begin=lambda ts: (rig.log.append(f"begin {ts - START}"), rig.report_at(ts))[1])
+    rig = Rig(market(0), begin=lambda rig, ts: (rig.log.append(f"begin {ts - START}"), rig.report_at(ts))[1])
     rig.run()
 
     assert rig.log == ["run.started", "begin 0", "report o", "venue sees", "trade 1", "run.stopped"]
@@ -189,7 +215,7 @@ def test_market_data_of_files_is_left_off_the_tape() -> None:
 
 
 def test_an_empty_market_is_a_run_that_starts_settles_and_stops() -> None:
-    rig = Rig([], begin=lambda ts: rig.report_at(ts)).run()
+    rig = Rig([], begin=Rig.report_at).run()
 
     assert rig.log == ["run.started", "report o", "run.stopped"]
     assert rig.simulation.completed
@@ -200,9 +226,7 @@ def test_an_empty_market_is_a_run_that_starts_settles_and_stops() -> None:
 
 def test_a_duration_ends_the_run_before_the_first_input_at_its_end() -> None:
     rig = Rig(market(0, 5, 10, 15), duration=10)
-    rig.kernel.subscribe(
-        "run.started", lambda e: [rig.kernel.set_timer(START + d, str(d)) for d in (10, 11)] and None
-    )
+    rig.kernel.subscribe("run.started", lambda e: [rig.kernel.set_timer(START + d, str(d)) for d in (10, 11)] and None)
     rig.run()
 
     assert rig.log[1:] == ["venue sees", "trade 1", "venue sees", "trade 2", "timer 10", "run.stopped"]
@@ -261,7 +285,7 @@ def test_an_observer_looks_at_the_start_and_then_as_often_as_it_asks_after_all_e
         looks.append((ts - START, len(rig.log)))
         return 10
 
-    rig = Rig(market(0, 10, 10, 35), observe=observe, begin=lambda ts: rig.report_at(ts))
+    rig = Rig(market(0, 10, 10, 35), observe=observe, begin=Rig.report_at)
     rig.run()
 
     assert [ts for ts, _ in looks] == [0, 10, 20, 30]

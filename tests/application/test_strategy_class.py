@@ -94,7 +94,9 @@ def test_a_default_that_can_be_changed_is_not_shared() -> None:
 
 
 def test_async_methods_are_refused_when_the_class_is_made() -> None:
-    with pytest.raises(ConfigError, match="strategy Async: on_trade is async; a strategy's methods are plain functions"):
+    with pytest.raises(
+        ConfigError, match="strategy Async: on_trade is async; a strategy's methods are plain functions"
+    ):
 
         class Async(Strategy):
             async def on_trade(self, trade: object) -> None:  # type: ignore[override]

@@ -12,6 +12,7 @@ import pytest
 import tickdeck
 from tickdeck.domain.events import event_class, iter_event_classes
 from tickdeck.infrastructure.config import load_config
+from tickdeck.interfaces.cli.group import COMMANDS
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -81,3 +82,10 @@ def test_the_public_names_are_pinned() -> None:
     assert [name for name in tickdeck.__all__ if not hasattr(tickdeck, name)] == []
     for name in ("EventBus", "Strategy", "DomainEvent", "TradeEvent", "TickdeckError", "Kernel"):
         assert name in tickdeck.__all__
+
+
+def test_every_command_is_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+
+    assert COMMANDS
+    assert [name for name in COMMANDS if f"`tickdeck {name}`" not in page] == []

@@ -25,7 +25,7 @@ from tickdeck import bootstrap
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import TickdeckError
 from tickdeck.infrastructure.config import config_from_dict
-from tickdeck.infrastructure.tape import SqliteTape
+from tickdeck.infrastructure.tape import SqliteTape, sqlite
 
 POINTS = (
     "part",  # the manifest is written, but not in its place
@@ -99,6 +99,7 @@ def arm(fate: Fate) -> None:
                 fate.reached("checkpointed")
             return cursor
 
+    sqlite._ROWS = 2  # more statements a transaction, between which to die
     Path.replace = replacing  # type: ignore[method-assign]
     bootstrap.create_run = creating
     SqliteTape.append = appending  # type: ignore[method-assign]

@@ -118,11 +118,11 @@ class ReadsAddresses(Impure):
         return ",".join(str(number) for number, _ in sorted(enumerate(things), key=lambda thing: id(thing[1])))
 
 
-class RandomTimer(Strategy):
-    """Decides nothing by chance but when to wake up."""
+class TimerFromEnvironment(Strategy):
+    """Decides nothing by its environment but when to wake up (ms)."""
 
     def on_start(self) -> None:
-        self.set_timer("wake", random.randrange(100, 900) * _MS)
+        self.set_timer("wake", int(os.environ.get("TICKDECK_GATE_DELAY", "300")) * _MS)
 
     def on_timer(self, timer: TimerFired) -> None:
         self.buy(self.symbols[0], Decimal("0.001"))

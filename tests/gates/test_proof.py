@@ -321,11 +321,14 @@ def test_a_global_of_a_strategy_file_is_fresh_in_every_run(tmp_path: Path) -> No
     assert types_of(second)["strategy.decision"]
 
 
-def test_a_strategy_that_sets_a_timer_by_chance_is_caught_though_it_decides_the_same(
-    tmp_path: Path, meant_to_differ: set[Path]
+@pytest.mark.parametrize("delay", ["200", "400"])
+def test_a_strategy_that_takes_the_time_of_a_timer_from_elsewhere_is_caught_though_it_decides_the_same(
+    tmp_path: Path, meant_to_differ: set[Path], monkeypatch: pytest.MonkeyPatch, delay: str
 ) -> None:
-    folder = play(config("RandomTimer", seconds=2), tmp_path).folder
+    folder = play(config("TimerFromEnvironment", seconds=2), tmp_path).folder
     meant_to_differ.add(folder)
+    assert verdict_of(folder).identical
+    monkeypatch.setenv("TICKDECK_GATE_DELAY", delay)
 
     divergence = verdict_of(folder).divergence
 

@@ -114,3 +114,21 @@ def test_a_capture_with_lines_cut_out_has_a_gap_and_then_no_usable_book(tickdeck
     assert book.exit_code == 1
     assert "a gap at 2024-08-08T23:54:" in book.stderr
     assert tickdeck("verify", "last").exit_code == 0
+
+
+def test_two_captures_play_together(tickdeck, capture):
+    ether = capture.with_name(capture.name.replace("BTCUSDT", "ETHUSDT"))
+
+    result = tickdeck("backtest", "--tape", capture, "--tape", ether, "--for", 60, "--json")
+
+    figures = json.loads(result.stdout)
+    counted = Counter(
+        event.symbol
+        for event in open_record(find_run(Path("tickdeck-data"), "last"))
+        if event.is_market_data and event.is_input
+    )
+    assert result.exit_code == 0
+    assert sorted(figures["position"]) == sorted(counted) == ["BTCUSDT", "ETHUSDT"]
+    assert counted.total() == figures["ticks"]
+    assert min(counted.values()) > 1_000
+    assert tickdeck("verify", "last").exit_code == 0

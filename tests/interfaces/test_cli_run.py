@@ -318,7 +318,7 @@ def test_sigterm_stops_in_order_too(tickdeck, signalled):
 
 
 def test_ctrl_c_stops_a_run_in_real_time(tickdeck, signalled):
-    result = tickdeck(*signalled, "--speed", "500")
+    result = tickdeck(*signalled, "--speed", "50", "--for", 600)
 
     assert result.exit_code == 130
 

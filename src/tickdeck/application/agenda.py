@@ -18,10 +18,15 @@ class Agenda:
     __slots__ = ("_actions", "_created", "_heap", "next_due")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, int]] = []  # due, rank, number
+        self._heap: list[tuple[int, int, int]] = []  # due, rank, number; the first is never a cancelled one
         self._actions: dict[int, Callable[[], None]] = {}  # by number; one that is not here was cancelled
         self._created = 0
         self.next_due: int = NEVER
+
+    @property
+    def next(self) -> tuple[int, int]:
+        """(due, rank) of the next action."""
+        return self._heap[0][:2] if self._heap else (NEVER, RANK_TIMER)
 
     def at(self, due: int, action: Callable[[], None], rank: int = RANK_VENUE) -> int:
         """Run ``action()`` when the clock reaches ``due`` (ns UTC). Returns a number to cancel it by."""
@@ -34,15 +39,22 @@ class Agenda:
 
     def cancel(self, number: int) -> None:
         """Forget an action that has not run. Harmless where it has."""
-        self._actions.pop(number, None)
+        if self._actions.pop(number, None) is not None:
+            self._prune()
 
     def pop(self, now: int, *, rank: int | None = None) -> tuple[int, Callable[[], None]] | None:
         """The next action due at or before ``now`` with its time, or ``None``. With ``rank`` entries of other ranks are
         passed over and lost: for the end of a run, when only the venue still has something to say."""
-        while self._heap and self._heap[0][0] <= now:
+        while self.next_due <= now:
             due, own, number = heapq.heappop(self._heap)
-            self.next_due = self._heap[0][0] if self._heap else NEVER
-            action = self._actions.pop(number, None)
-            if action is not None and rank in (None, own):
+            action = self._actions.pop(number)
+            self._prune()
+            if rank in (None, own):
                 return due, action
         return None
+
+    def _prune(self) -> None:
+        heap = self._heap
+        while heap and heap[0][2] not in self._actions:
+            heapq.heappop(heap)
+        self.next_due = heap[0][0] if heap else NEVER

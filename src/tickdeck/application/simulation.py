@@ -166,7 +166,7 @@ class Simulation:
         agenda, kernel = self._agenda, self._kernel
         instant = 0
         while True:
-            if agenda.next_due > instant and kernel.run_next():
+            if agenda.next > (instant, RANK_VENUE) and kernel.run_next():
                 continue  # one at a time: a timer that it set for this very instant goes before the next
             entry = agenda.pop(now)
             if entry is None:

@@ -186,7 +186,7 @@ class Strategy:
     def cancel(self, order_id: str, reason: str = "") -> None:
         """Ask to cancel an order of this strategy."""
         intent = ActionIntent(action="cancel", symbol="", order_id=_text("order_id", order_id))
-        self.desk.decide((intent,), _text("reason", reason))
+        self.desk.decide((intent,), reason)
 
     def _order(
         self,
@@ -213,7 +213,7 @@ class Strategy:
             limit=limit,
             time_in_force=TimeInForce(time_in_force),
         )
-        return self.desk.decide((intent,), _text("reason", reason))[0]
+        return self.desk.decide((intent,), reason)[0]
 
     # -- what it knows ----------------------------------------------------------------------------------------
 
@@ -260,14 +260,14 @@ class Strategy:
         """Have ``on_timer`` called with ``name`` in ``delay`` ns of the run's clock. Returns an id for
         ``cancel_timer``.
         """
-        return self.desk.set_timer(_text("name", name), delay)
+        return self.desk.set_timer(name, delay)
 
     def cancel_timer(self, timer_id: int) -> None:
         self.desk.cancel_timer(timer_id)
 
 
 def _text(name: str, value: object) -> str:
-    """What a strategy gives us goes on the tape, and must be of the type that is read back."""
+    """A field of an intent: it goes on the tape, and must be of the type that is read back."""
     if type(value) is not str:
         raise ConfigError(f"{name} is {value!r}; give text")
     return value

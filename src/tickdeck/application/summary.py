@@ -24,7 +24,8 @@ _NOT_MARKET_DATA = ("run.", "venue.", "timer.", "command.")
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
     """Microseconds from the kernel's taking an input to the end of its cascade, over the inputs that were timed (one in
-    16); ``None`` where none was."""
+    16 at full speed); ``None`` where none was.
+    """
 
     p50: float | None = None
     p99: float | None = None

@@ -1,0 +1,82 @@
+"""The smallest replay log: the last so many events, in memory."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice, takewhile
+
+from tickdeck.application.bus import EventBus
+from tickdeck.application.streaming.replay_log import EventTest, ReplayGap, check_count, event_test
+from tickdeck.application.subscriptions import Subscription, Topic
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import ConfigError
+
+__all__ = ["RingBuffer"]
+
+_BEFORE_ALL_OTHERS = sys.maxsize
+
+
+class RingBuffer:
+    """A ``ReplayLog`` of the last ``capacity`` events that were appended; each further one forgets the oldest.
+
+    ``append`` takes constant time. Events of a bus without a kernel have no ``seq``: ``last`` gives them as well,
+    ``since`` refuses. For one thread. Raises ``ConfigError`` where ``capacity`` is not above 0.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        if type(capacity) is not int or capacity < 1:
+            raise ConfigError(f"ring buffer: capacity is {capacity!r}; give a whole number above 0")
+        self._events: deque[DomainEvent] = deque(maxlen=capacity)
+        self._forgotten_seq = 0
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @property
+    def in_step(self) -> bool:
+        """True where it hears events by ``follow``."""
+        return True
+
+    @property
+    def forgotten_seq(self) -> int:
+        return self._forgotten_seq
+
+    def follow(self, bus: EventBus, topic: Topic = "*") -> Subscription:
+        """Append every event of ``topic`` from now on, before any other handler hears it: so whoever subscribes inside
+        a handler finds the event that is being handled in the log, and none is lost between replay and live."""
+        return bus.subscribe(topic, self.append, priority=_BEFORE_ALL_OTHERS, name="replay-log")
+
+    def append(self, event: DomainEvent) -> None:
+        """Take an event. Raises ``ConfigError`` where its ``seq`` does not increase: events of one run only."""
+        events = self._events
+        if events:
+            if event.seq <= events[-1].seq and (event.seq or events[-1].seq):
+                raise ConfigError(
+                    f"ring buffer: seq {event.seq} after seq {events[-1].seq}; keep one ring buffer for each run"
+                )
+            if len(events) == events.maxlen:
+                self._forgotten_seq = events[0].seq
+        events.append(event)
+
+    def last(self, count: int, *, types: tuple[str, ...] = (), where: EventTest | None = None) -> list[DomainEvent]:
+        """See ``ReplayLog.last``."""
+        check_count("count", count)
+        found = list(islice(filter(event_test(types, where), reversed(self._events)), count))
+        found.reverse()
+        return found
+
+    def since(self, seq: int, *, types: tuple[str, ...] = (), where: EventTest | None = None) -> Iterator[DomainEvent]:
+        """See ``ReplayLog.since``. Takes time for what it gives, not for what the buffer holds."""
+        check_count("seq", seq)
+        if self._events and not self._events[-1].seq:
+            raise ConfigError("ring buffer: its events have no seq, as no kernel stamped them; use last()")
+        if seq < self._forgotten_seq:
+            raise ReplayGap(
+                f"the ring buffer has forgotten events after seq {seq}, up to seq {self._forgotten_seq}; "
+                f"begin anew from the present state, or give it more than {self._events.maxlen} places"
+            )
+        found = list(takewhile(lambda event: event.seq > seq, reversed(self._events)))
+        found.reverse()
+        return filter(event_test(types, where), found)

@@ -1,0 +1,50 @@
+"""An event loop whose time passes only when there is nothing else to do: tests wait for hours in no time, to the ns."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class _Selector(selectors.SelectSelector):
+    """Lets the loop's time pass instead of waiting."""
+
+    loop: VirtualLoop
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        assert timeout is not None, "nothing will ever happen: the test would wait for ever"
+        self.loop.now_ns += round(timeout * 1e9)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.now_ns = 0
+        selector = _Selector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.now_ns / 1e9
+
+
+class VirtualWall:
+    """``application.clock.WallClock`` on the time of the running ``VirtualLoop``."""
+
+    def monotonic_ns(self) -> int:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        return loop.now_ns
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns, with its waits in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(work)

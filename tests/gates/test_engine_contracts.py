@@ -1,0 +1,207 @@
+"""Each engine hears and publishes what it declares, no more and no less: held by an eventful run under observation."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "application"))
+
+from application_kit import BTC, MS, SECOND, START, Core, D, ScriptedVenue, tick, trade
+
+from tickdeck.application.engines.execution import ExecutionEngine
+from tickdeck.application.engines.market_data import MarketDataEngine
+from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.risk import RiskEngine
+from tickdeck.application.engines.signals import SignalEngine
+from tickdeck.application.engines.strategies import StrategyEngine
+from tickdeck.application.gateway import VenueGateway
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.strategy import Strategy
+from tickdeck.domain.events import (
+    CommandReceived,
+    DomainEvent,
+    HandlerFailed,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    TradeEvent,
+    TradingHalted,
+    iter_event_classes,
+)
+from tickdeck.domain.risk_limits import RiskLimits
+from tickdeck.domain.values import OrderStatus
+
+ENGINES: tuple[Any, ...] = (
+    MarketDataEngine,
+    SignalEngine,
+    RiskEngine,
+    ExecutionEngine,
+    PortfolioEngine,
+    StrategyEngine,
+    VenueGateway,
+)
+
+
+ANSWERS = [OrderStatus.ACCEPTED, OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED]
+
+
+class Busy(Strategy):
+    """Trades in both directions, cancels, overdoes it, and in the end fails; overrides everything."""
+
+    def required_signals(self) -> tuple[str, ...]:
+        return "ema-2", "vwap-2", "imbalance-2"
+
+    def on_trade(self, trade: TradeEvent) -> None:
+        if trade.price == 13:
+            raise ValueError("thirteen")
+        open_orders = self.open_orders(BTC)
+        if len(open_orders) > 2:
+            self.cancel(open_orders[0])
+        elif self.rng.random() < 0.7:
+            (self.buy if self.rng.random() < 0.5 else self.sell)(BTC, D(self.rng.randint(1, 9)))
+        self.set_timer("again", 3 * MS)
+
+    def on_start(self) -> None: ...
+    def on_stop(self) -> None: ...
+    def on_tick(self, tick: Any) -> None: ...
+    def on_book(self, book: Any) -> None: ...
+    def on_candle(self, candle: Any) -> None: ...
+    def on_signal(self, signal: Any) -> None: ...
+    def on_order(self, order: Any) -> None: ...
+    def on_fill(self, fill: Any) -> None: ...
+    def on_position(self, position: Any) -> None: ...
+    def on_timer(self, timer: Any) -> None: ...
+
+
+class Calm(Strategy):
+    """Lives to the end."""
+
+    def on_stop(self) -> None: ...
+
+
+class Watched:
+    """What was subscribed by which component, dispatched to it, and published by it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.topics: dict[str, list[type[DomainEvent]]] = {}
+        self.heard: dict[str, set[type[DomainEvent]]] = {}
+        self.published: dict[str, set[type[DomainEvent]]] = {}
+        subscribe, publish, feed = Kernel.subscribe, Kernel.publish, Kernel.feed
+
+        def watched_subscribe(kernel: Kernel, topic: Any, handler: Any, **options: Any) -> Any:
+            component = options.get("component", "").partition(":")[0]
+            self.topics.setdefault(component, []).append(topic)
+            subscription = subscribe(kernel, topic, handler, **options)
+            inner = subscription.call
+
+            def call(event: DomainEvent) -> Any:
+                self.heard.setdefault(component, set()).add(type(event))
+                return inner(event)
+
+            subscription.call = call
+            return subscription
+
+        def watched_publish(kernel: Kernel, event: DomainEvent) -> Any:
+            self._note(event, sys._getframe(1))
+            return publish(kernel, event)
+
+        def watched_feed(kernel: Kernel, event: DomainEvent, record: bool = True) -> None:
+            self._note(event, sys._getframe(1))
+            feed(kernel, event, record)
+
+        monkeypatch.setattr(Kernel, "subscribe", watched_subscribe)
+        monkeypatch.setattr(Kernel, "publish", watched_publish)
+        monkeypatch.setattr(Kernel, "feed", watched_feed)
+
+    def _note(self, event: DomainEvent, frame: FrameType | None) -> None:
+        """Whose method is on the stack: that engine's, or nobody's."""
+        while frame is not None:
+            owner = frame.f_locals.get("self")
+            if type(owner) in ENGINES:
+                self.published.setdefault(owner.component, set()).add(type(event))
+                return
+            if type(owner).__name__ == "_Desk":
+                self.published.setdefault("strategy", set()).add(type(event))
+                return
+            frame = frame.f_back
+
+
+def book(last: int) -> OrderBookEvent:
+    return OrderBookEvent(symbol=BTC, last_update_id=last, bids=((D(9), D(1)),), asks=((D(11), D(1)),))
+
+
+def delta(first: int) -> OrderBookDeltaEvent:
+    return OrderBookDeltaEvent(symbol=BTC, first_update_id=first, last_update_id=first)
+
+
+def eventful_run() -> Core:
+    """Something of everything: gaps, refusals, every end of an order, doubt, a fault, halts."""
+    rng = random.Random(5)
+    venue = ScriptedVenue()
+    limits = RiskLimits(max_position_notional=D(300))
+    core = Core({"busy": Busy(), "calm": Calm()}, candles=10 * MS, limits=limits, venue=venue).start()
+    core.feed(tick("9", "11"), book(1), delta(2), delta(9), book(9))
+    for n in range(300):
+        core.feed(trade(str(14 + n % 5), ts=START + SECOND + n * 4 * MS, trade_id=n + n // 100 + 1))
+        venue.error = ConnectionError() if n % 20 == 7 else None
+        for order in list(venue.submitted):
+            state = core.execution.orders[order.order_id]
+            if state.is_open and rng.random() < 0.4:
+                if rng.random() < 0.4:
+                    core.fill(order, "15", rng.choice(["1", str(state.remaining)]))
+                else:
+                    core.report(order, rng.choice(ANSWERS))
+    core.feed(trade("13", ts=core.now))
+    core.feed(CommandReceived(command="halt"))
+    return core.stop()
+
+
+@pytest.fixture(scope="module")
+def watched() -> Watched:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        watched = Watched(monkeypatch)
+        core = eventful_run()
+    assert core.strategies.paused == ["busy"]
+    assert not core.kernel.halted
+    return watched
+
+
+def concrete(declared: tuple[type[DomainEvent], ...]) -> set[type[DomainEvent]]:
+    """The declared types, a family as all its members."""
+    return {cls for cls in iter_event_classes() if issubclass(cls, declared) and cls.__module__.startswith("tickdeck.")}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_subscribes_to_what_it_declares_to_hear(engine: Any, watched: Watched) -> None:
+    assert set(watched.topics[engine.component]) == set(engine.hears)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_heard_all_that_it_declares_in_an_eventful_run(engine: Any, watched: Watched) -> None:
+    assert watched.heard[engine.component] == concrete(engine.hears)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_published_all_that_it_declares_and_nothing_else(engine: Any, watched: Watched) -> None:
+    assert watched.published[engine.component] == set(engine.publishes)
+
+
+def test_every_event_that_no_input_brings_is_published_by_exactly_one_engine_or_the_kernel() -> None:
+    publishers: dict[type[DomainEvent], list[str]] = {}
+    for engine in ENGINES:
+        for event_type in engine.publishes:
+            publishers.setdefault(event_type, []).append(engine.component)
+
+    shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
+    assert shared == {}
+    inputs = ("market.", "venue.", "timer.", "command.", "run.")
+    derived = {
+        c for c in iter_event_classes() if c.__module__.startswith("tickdeck.") and not c.event_type.startswith(inputs)
+    }
+    assert derived - publishers.keys() == {HandlerFailed}
+    assert TradingHalted in RiskEngine.publishes  # the kernel emits it too
