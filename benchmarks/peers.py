@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -163,7 +163,7 @@ def eventsourcing_read(*, count: int, folder: str) -> Session:
     recorder = SQLiteAggregateRecorder(SQLiteDatastore(str(Path(folder) / "events.db")))
     recorder.create_table()
     store = EventStore(mapper=MsgspecMapper(), recorder=recorder)
-    aggregate, now = uuid4(), datetime(2024, 1, 1)
+    aggregate, now = uuid4(), datetime(2024, 1, 1, tzinfo=UTC)
     store.put(
         [
             TradeSeen(

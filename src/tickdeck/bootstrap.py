@@ -36,7 +36,7 @@ from tickdeck.domain.account import Account
 from tickdeck.domain.events import DomainEvent, RunStarted
 from tickdeck.errors import ConfigError, InputError, RunError
 from tickdeck.infrastructure.clock import SystemClock
-from tickdeck.infrastructure.config import RunConfig, config_from_dict, duration_ns
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, config_from_dict, duration_ns
 from tickdeck.infrastructure.exchanges import PaperVenue, simulated_market
 from tickdeck.infrastructure.readers import InputFile, detect_format, file_digest, merge, open_input, peek_symbols
 from tickdeck.infrastructure.runs import (
@@ -174,9 +174,10 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
     """A new run in a folder of its own under ``data_dir``. Raises ``ConfigError`` or ``InputError`` for what is
     wrong with it.
     """
+    config = msgspec.structs.replace(config, strategies=tuple(map(_by_absolute_path, config.strategies)))
     strategies, records = _load_strategies(config)
-    inputs = tuple(_input_record(config, index) for index in range(len(config.tapes)))
-    symbols = config.symbols or _symbols_of(config) or ("BTCUSDT",)
+    inputs = tuple(map(_input_record, config.tapes))
+    symbols = config.symbols or _symbols_of(config, inputs) or ("BTCUSDT",)
     python, machine = here()
     code = code_digest()
     settings = msgspec.to_builtins(config)
@@ -324,17 +325,27 @@ def _market_on_tape(path: Path) -> Iterator[DomainEvent]:
                 yield msgspec.structs.replace(event, event_id="", correlation_id="", causation_id="", seq=0)
 
 
-def _input_record(config: RunConfig, index: int) -> InputRecord:
-    tape = config.tapes[index]
+def _input_record(tape: TapeConfig) -> InputRecord:
     path = Path(tape.path).resolve()
     if path.is_dir() and (path / TAPE).is_file():
         path = path / TAPE
     if path.suffix == ".db":
         _refuse_without_market_data(path)
-        with SqliteTapeReader(path):  # refuses what is no tape
-            return InputRecord(path=str(path), format="tickdeck", symbol=None, sha256=file_digest(path))
+        return InputRecord(path=str(path), format="tickdeck", symbol=None, sha256=_digest(path, "tickdeck"))
     name = tape.format or detect_format(path)
-    return InputRecord(path=str(path), format=name, symbol=tape.symbol, sha256=file_digest(path))
+    return InputRecord(path=str(path), format=name, symbol=tape.symbol, sha256=_digest(path, name))
+
+
+def _digest(path: Path, name: str) -> str:
+    """SHA-256 of an input's content. That of a tape is its market data: the bytes of its file depend on what of it is
+    still in the log.
+    """
+    if name != "tickdeck":
+        return file_digest(path)
+    digest = hashlib.sha256()
+    for event in _market_on_tape(path):
+        digest.update(event.to_json())
+    return digest.hexdigest()
 
 
 def _refuse_without_market_data(tape: Path) -> None:
@@ -346,15 +357,13 @@ def _refuse_without_market_data(tape: Path) -> None:
             raise InputError(f"{tape}: its market data is not on it but in the files that its run read; give {files}")
 
 
-def _symbols_of(config: RunConfig) -> tuple[str, ...]:
+def _symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for index in range(len(config.tapes)):
-        record = _input_record(config, index)
+    for tape, record in zip(config.tapes, inputs, strict=True):
         if record.format == "tickdeck":
             for event in _market_on_tape(Path(record.path)):
                 found[getattr(event, "symbol", "")] = None
         else:
-            tape = config.tapes[index]
             for symbol in peek_symbols(InputFile(Path(record.path), record.format, tape.symbol, tape.venue)):
                 found[symbol] = None
     return tuple(found)
@@ -365,11 +374,19 @@ def _check_inputs(manifest: Manifest) -> None:
         path = Path(record.path)
         if not path.is_file():
             raise RunError(f"the run's input {path} is gone; bring it back to that place")
-        if file_digest(path) != record.sha256:
+        if _digest(path, record.format) != record.sha256:
             raise RunError(f"the run's input {path} has changed since; bring back the file that the run read")
 
 
 # -- strategies -------------------------------------------------------------------------------------------------
+
+
+def _by_absolute_path(wanted: StrategyConfig) -> StrategyConfig:
+    """A strategy's file is found again when the run is verified or resumed from another folder."""
+    place, _, name = wanted.spec.rpartition(":")
+    if not place.endswith(".py"):
+        return wanted
+    return msgspec.structs.replace(wanted, spec=f"{Path(place).absolute()}:{name}")
 
 
 def _load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tuple[StrategyRecord, ...]]:

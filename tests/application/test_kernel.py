@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 
@@ -282,7 +283,7 @@ def test_a_timer_wants_whole_nanoseconds(due: object) -> None:
 # -- bounds -----------------------------------------------------------------------------------------------------
 
 
-def test_a_cascade_without_end_halts_trading_with_its_causes_shown_and_drops_what_waited_for_the_edges() -> None:
+def test_a_cascade_without_end_halts_trading_with_its_causes_shown_and_the_edges_learn_of_it() -> None:
     kernel, tape = kernel_with(max_cascade=50)
     outside: list[str] = []
     kernel.subscribe("test.*", lambda e: kernel.publish(Pong()))
@@ -297,7 +298,7 @@ def test_a_cascade_without_end_halts_trading_with_its_causes_shown_and_drops_wha
     assert halt.reason.count(" <- ") == 4
     assert halt.causation_id == tape.events[-2].event_id
     assert kernel.halted
-    assert outside == ["trading.halted"]
+    assert outside == [e.event_type for e in tape.events]
 
 
 def test_a_cascade_that_goes_on_after_the_halt_is_ended_in_silence() -> None:
@@ -424,6 +425,23 @@ def test_after_a_tape_error_nothing_reaches_the_edges_and_nothing_more_is_taken(
             take(ping())
     assert outside == []
     assert len(tape.events) == 1
+
+
+def test_a_cascade_that_is_not_on_the_tape_reaches_no_edge_even_if_the_one_that_caused_it_hides_the_error() -> None:
+    kernel, tape = kernel_with()
+    outside: list[str] = []
+
+    def answer(_: Ping) -> None:
+        tape.error = TapeError("the disk is full")
+        with contextlib.suppress(TapeError):
+            kernel.publish(Pong())
+
+    kernel.subscribe(Ping, answer, edge=True)
+    kernel.subscribe(Pong, lambda e: outside.append(e.event_id), edge=True)
+    kernel.feed(ping())
+
+    assert outside == []
+    assert [e.event_id for e in tape.events] == ["1"]
 
 
 def test_an_interrupt_in_the_middle_of_a_cascade_ends_the_kernel() -> None:

@@ -300,6 +300,7 @@ def test_a_seek_within_a_gap_moves_only_the_clock() -> None:
 def test_a_seek_before_the_beginning_goes_to_the_beginning() -> None:
     assert seen(play(pings(0, 10), (5, seek(-1_000)))) == [(0, 1), (5, 1), (15, 2)]
     assert seen(play(pings(0, 10), (5, seek(-1_000)), from_=at(-2))) == [(2, 1), (7, 1), (17, 2)]
+    assert seen(play(pings(0, 10, 20), (9, seek(-1_000)), from_=at(5))) == [(5, 2), (14, 2), (24, 3)]
 
 
 def test_a_seek_beyond_the_end_ends_the_replay() -> None:
@@ -413,6 +414,18 @@ def test_the_position_of_a_late_replay_is_that_of_the_event_that_is_late() -> No
     assert positions == [at(0), at(1), at(2), at(3)]
 
 
+def test_the_position_stays_behind_an_event_that_a_blocked_loop_holds_back() -> None:
+    replayer = player(pings(0, 10, 20))
+
+    def block(replayer: Replayer) -> None:
+        asyncio.get_running_loop().now_ns += 30 * SECOND  # type: ignore[attr-defined]
+        assert replayer.position == at(10)
+        replayer.pause()
+        replayer.resume()
+
+    assert seen(play(replayer, (5, block))) == [(0, 1), (35, 2), (45, 3)]
+
+
 # -- what is played -------------------------------------------------------------------------------------------------
 
 
@@ -478,12 +491,17 @@ def test_a_transform_that_raises_ends_the_replay_with_what_it_raised() -> None:
 
 
 class Record:
-    """A record that counts the passes that are open."""
+    """A record that counts the passes that are open, and holds on to them: they must be closed, not forgotten."""
 
     def __init__(self, events: Sequence[DomainEvent], error: Exception | None = None) -> None:
         self.events, self.error, self.open = events, error, 0
+        self._passes: list[Iterator[DomainEvent]] = []
 
     def __call__(self) -> Iterator[DomainEvent]:
+        self._passes.append(self._pass())
+        return self._passes[-1]
+
+    def _pass(self) -> Iterator[DomainEvent]:
         self.open += 1
         try:
             yield from self.events
@@ -569,6 +587,8 @@ def test_the_next_replay_ends_the_one_before() -> None:
 
         before = asyncio.create_task(listen())
         await asyncio.sleep(12)
+        replayer.pause()
+        await asyncio.sleep(1)
         after = [event.seq async for event in replayer.replay(from_=at(20))]
         return await before, after
 

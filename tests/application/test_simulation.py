@@ -402,6 +402,7 @@ def test_speed_changes_nothing_on_the_tape(speed: float) -> None:
 def test_progress_never_goes_back_for_a_timer_of_the_past() -> None:
     rig = Rig(market(*range(0, 1_000 * MS, 50 * MS)))
     rig.kernel.subscribe(TradeEvent, lambda e: rig.kernel.set_timer(START - SECOND, "past"))
+    rig.kernel.subscribe(TimerFired, lambda e: setattr(rig.wall, "now", rig.wall.now + 100 * MS))
     told: list[int] = []
     rig.run(1.0, progress=told.append)
 

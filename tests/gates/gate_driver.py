@@ -1,9 +1,9 @@
-"""A run as a process of its own, to be killed: ``python gate_driver.py run|resume|verify PLACE OPTIONS``.
+"""A run as a process of its own, to be killed: ``python gate_driver.py run|resume PLACE OPTIONS``.
 
 ``PLACE`` is the data folder (``run``) or the run's. ``OPTIONS`` is JSON: ``config`` of a new run, ``die`` (a point and
 how often it must be reached: ``append:3``) where the process sends itself SIGKILL, ``hold`` to wait for the end of
 stdin before it goes on. Prints lines, one ``write`` each: ``RUN folder``, ``AT seq`` now and then, ``DURABLE seq`` when
-the tape has acknowledged it, ``END`` with the state at the end, or with the verdict.
+the tape has acknowledged it, ``END`` with the state at the end.
 """
 
 from __future__ import annotations
@@ -125,23 +125,7 @@ def execute(run: bootstrap.Run) -> None:
     say("END", msgspec.json.encode(gate_runs.state(run)).decode())
 
 
-def verify(folder: Path) -> None:
-    verdict, _ = bootstrap.verify_run(folder)
-    divergence = verdict.divergence
-    answer: dict[str, Any] = {"identical": verdict.identical}
-    if divergence is not None:
-        answer["seq"] = divergence.seq
-        for name in ("recorded", "executed"):
-            event = getattr(divergence, name)
-            answer[name] = event and event.to_dict()
-        answer["causes"] = [cause.to_dict() for cause in gate_runs.causes(folder, divergence)]
-    say("END", msgspec.json.encode(answer).decode())
-
-
 def main(action: str, place: Path, options: dict[str, Any]) -> None:
-    if action == "verify":
-        verify(place)
-        return
     arm(Fate(options.get("die", "")))
     if action == "run":
         run = bootstrap.start_run(config_from_dict(options["config"]), place)

@@ -179,27 +179,24 @@ def prove_all(data: Path, meant_to_differ: Collection[Path] = ()) -> int:
 # -- processes --------------------------------------------------------------------------------------------------
 
 
+def environment_of(**settings: str) -> dict[str, str]:
+    """Of a process that is not measured by coverage: a kill while it writes its figures would leave a file that
+    nobody can read.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    return {**inherited, **settings}
+
+
 class Driven:
     """A run in a process of its own (``gate_driver.py``). ``lines`` is what it printed."""
 
-    def __init__(
-        self,
-        action: str,
-        place: Path,
-        *,
-        hash_seed: str = "random",
-        environment: dict[str, str] | None = None,
-        **options: Any,
-    ) -> None:
-        # Not measured by coverage: a kill while it writes its figures would leave a file that it cannot read.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-        environment = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": SOURCE, **(environment or {})}
+    def __init__(self, action: str, place: Path, *, hash_seed: str = "random", **options: Any) -> None:
         self._process = subprocess.Popen(
             [sys.executable, DRIVER, action, place, msgspec.json.encode(options).decode()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**inherited, **environment},
+            env=environment_of(PYTHONHASHSEED=hash_seed, PYTHONPATH=SOURCE),
         )
         self.lines: list[str] = []
         self.errors = ""
@@ -276,8 +273,18 @@ class Driven:
 
 def verify_elsewhere(
     folder: Path, *, hash_seed: str = "random", modules: str = "", **environment: str
-) -> dict[str, Any]:
-    """The verdict of a fresh process: ``identical``, ``seq``, ``recorded``, ``executed`` and ``causes``."""
-    environment["PYTHONPATH"] = os.pathsep.join([SOURCE, modules])
-    with Driven("verify", folder, hash_seed=hash_seed, environment=environment) as driven:
-        return driven.answer()
+) -> dict[str, Any] | None:
+    """The first difference that a fresh process finds, ``None`` where all is identical: ``seq``, ``recorded``,
+    ``executed`` and ``causes``, as `tickdeck verify --json` prints them.
+    """
+    told = subprocess.run(
+        [sys.executable, "-m", "tickdeck", "verify", folder, "--json"],
+        env=environment_of(PYTHONHASHSEED=hash_seed, PYTHONPATH=os.pathsep.join([SOURCE, modules]), **environment),
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert told.returncode in (0, 1), told.stderr.decode()
+    answer = json.loads(told.stdout)
+    assert answer["identical"] is (told.returncode == 0) is (answer["first_divergence"] is None)
+    return answer["first_divergence"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import random
+import shutil
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -243,12 +244,30 @@ def refused(folder: Path, error: type[TickdeckError], reason: str) -> None:
     assert tape_bytes(folder) == file_before
 
 
-def test_a_run_that_was_stopped_and_resumed_ends_as_if_left_alone(tmp_path: Path, alone: LeftAlone) -> None:
-    folder = play_until(SIMULATED, tmp_path, 2_500)
-    assert len(rows(folder)["events"]) < len(alone.rows["events"])
-    resumed = resume(folder)
-    assert state(resumed) == alone.state
-    assert rows(folder) == alone.rows
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = play_until(SIMULATED, tmp_path_factory.mktemp("data"), 1_200)
+    prove(folder)
+    return folder
+
+
+@pytest.fixture
+def stopped(stopped_once: Path, tmp_path: Path) -> Path:
+    """A copy of a run that was stopped and may be resumed."""
+    return Path(shutil.copytree(stopped_once, tmp_path / stopped_once.name))
+
+
+@pytest.fixture
+def spoilt(stopped: Path, meant_to_differ: set[Path]) -> Path:
+    """The same, for the test to spoil."""
+    meant_to_differ.add(stopped)
+    return stopped
+
+
+def test_a_run_that_was_stopped_and_resumed_ends_as_if_left_alone(stopped: Path, alone: LeftAlone) -> None:
+    assert len(rows(stopped)["events"]) < len(alone.rows["events"])
+    assert state(resume(stopped)) == alone.state
+    assert rows(stopped) == alone.rows
 
 
 def test_resuming_a_completed_run_changes_no_byte(tmp_path: Path) -> None:
@@ -261,27 +280,25 @@ def test_resuming_a_completed_run_changes_no_byte(tmp_path: Path) -> None:
         assert tape_bytes(run.folder) == before
 
 
-def test_a_run_that_is_being_resumed_cannot_be_resumed_by_another_process(tmp_path: Path, alone: LeftAlone) -> None:
-    folder = play_until(SIMULATED, tmp_path, 1_000)
-    with Driven("resume", folder, hold=True) as holder:
+def test_a_run_that_is_being_resumed_cannot_be_resumed_by_another_process(stopped: Path, alone: LeftAlone) -> None:
+    with Driven("resume", stopped, hold=True) as holder:
         holder.read(1)
-        assert holder.folder == folder
+        assert holder.folder == stopped
         with pytest.raises(TapeError, match=r"process \d+ is writing this tape; stop it first") as refusal:
-            resume_run(folder)
+            resume_run(stopped)
         assert "\n" not in str(refusal.value)
-        with Driven("resume", folder) as other:
+        with Driven("resume", stopped) as other:
             assert other.end() == 1
             assert other.errors.startswith("TapeError: ")
             assert other.errors.count("\n") == 1
         check_end(holder, alone)
 
 
-def test_the_lock_of_a_killed_process_is_gone_with_it(tmp_path: Path) -> None:
-    folder = play_until(SIMULATED, tmp_path, 1_000)
-    with Driven("resume", folder, hold=True) as holder:
+def test_the_lock_of_a_killed_process_is_gone_with_it(stopped: Path) -> None:
+    with Driven("resume", stopped, hold=True) as holder:
         holder.read(1)
         assert holder.kill()
-    assert resume(folder).simulation.completed
+    assert resume(stopped).simulation.completed
 
 
 def own_strategy(tmp_path: Path) -> Path:
@@ -314,11 +331,10 @@ def test_resuming_without_the_strategy_is_refused(tmp_path: Path, meant_to_diffe
     ],
 )
 def test_resuming_with_other_code_or_on_another_machine_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, value: object, reason: str
+    stopped: Path, monkeypatch: pytest.MonkeyPatch, what: str, value: object, reason: str
 ) -> None:
-    folder = play_until(config("Busy"), tmp_path, 500)
     monkeypatch.setattr(bootstrap, what, lambda: value)
-    refused(folder, RunError, f"{reason}.*: bring back what the run was made with, or start a new run")
+    refused(stopped, RunError, f"{reason}.*: bring back what the run was made with, or start a new run")
 
 
 @pytest.mark.parametrize("harm", ["changed", "gone"])
@@ -337,23 +353,39 @@ def test_resuming_with_another_input_is_refused(
     refused(folder, RunError, f"input {file} {'is gone' if harm == 'gone' else 'has changed since'}; bring")
 
 
-def test_a_manifest_that_is_torn_is_refused(tmp_path: Path, meant_to_differ: set[Path]) -> None:
-    folder = play_until(config("Busy"), tmp_path, 500)
-    meant_to_differ.add(folder)
-    manifest = folder / MANIFEST
+def test_a_manifest_that_is_torn_is_refused(spoilt: Path) -> None:
+    manifest = spoilt / MANIFEST
     manifest.write_bytes(manifest.read_bytes()[:-40])
-    refused(folder, RunError, "the manifest was changed or is not one")
+    refused(spoilt, RunError, "the manifest was changed or is not one")
+
+
+def test_what_of_a_tape_is_still_in_its_log_makes_no_difference_to_a_run_that_reads_it(
+    tmp_path: Path, alone: LeftAlone
+) -> None:
+    with Driven("run", tmp_path / "data", config=alone.settings, die="checkpoint") as driven:
+        driven.end()
+        killed = driven.folder
+    reads_it = play(config("ema-cross", tapes=(killed,), seconds=10), tmp_path)
+    file_before = tape_bytes(killed)
+
+    resume(killed)  # there is nothing left to do but to move the log to the file
+
+    assert tape_bytes(killed) != file_before
+    prove(reads_it.folder)
+    assert first_seq(reads_it.folder, "order.submitted")
+
+
+def test_a_run_can_be_resumed_from_another_folder_than_that_which_its_strategy_was_named_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_strategy(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    folder = play_until(config("own.py:Busy", seconds=4), tmp_path / "data", 300)
+    monkeypatch.chdir(folder)
+    assert resume(folder).simulation.completed
 
 
 # -- it compares as far as the tape goes, and only then appends ----------------------------------------------------
-
-
-@pytest.fixture
-def stopped(tmp_path: Path, meant_to_differ: set[Path]) -> Path:
-    """A run that may be resumed, for the test to spoil."""
-    folder = play_until(SIMULATED, tmp_path, 2_500)
-    meant_to_differ.add(folder)
-    return folder
 
 
 def spoil(folder: Path, event_type: str, field: bytes) -> int:
@@ -369,32 +401,31 @@ def spoil(folder: Path, event_type: str, field: bytes) -> int:
     ("event_type", "field"),
     [("order.submitted", b"quantity"), ("market.trade", b"quantity"), ("venue.fill_reported", b"fee")],
 )
-def test_resuming_a_tape_with_a_changed_event_is_refused(stopped: Path, event_type: str, field: bytes) -> None:
+def test_resuming_a_tape_with_a_changed_event_is_refused(spoilt: Path, event_type: str, field: bytes) -> None:
     """Inputs too, since the simulated market and venue are executed again."""
-    seq = spoil(stopped, event_type, field)
-    refused(stopped, RecordDiverged, f"at seq {seq} the tape has {event_type}")
+    seq = spoil(spoilt, event_type, field)
+    refused(spoilt, RecordDiverged, f"at seq {seq} the tape has {event_type}")
 
 
 @pytest.mark.parametrize("event_type", ["order.submitted", "market.trade"])
-def test_resuming_a_tape_without_one_of_its_events_is_refused(stopped: Path, event_type: str) -> None:
-    seq = first_seq(stopped, event_type)
-    tamper(stopped, "DELETE FROM events WHERE seq = ?", seq)
-    refused(stopped, RecordDiverged, f"at seq {seq} the tape has nothing, the execution gave {event_type}")
+def test_resuming_a_tape_without_one_of_its_events_is_refused(spoilt: Path, event_type: str) -> None:
+    seq = first_seq(spoilt, event_type)
+    tamper(spoilt, "DELETE FROM events WHERE seq = ?", seq)
+    refused(spoilt, RecordDiverged, f"at seq {seq} the tape has nothing, the execution gave {event_type}")
 
 
-def test_resuming_a_tape_that_ends_within_a_cascade_is_refused(stopped: Path) -> None:
+def test_resuming_a_tape_that_ends_within_a_cascade_is_refused(spoilt: Path) -> None:
     cascade = next(
-        seq for seq, following in zip(derived(stopped), derived(stopped)[1:], strict=False) if following == seq + 1
+        seq for seq, following in zip(derived(spoilt), derived(spoilt)[1:], strict=False) if following == seq + 1
     )
-    cut(stopped, cascade)
-    refused(stopped, RecordDiverged, f"at seq {cascade + 1} the tape has nothing")
+    cut(spoilt, cascade)
+    refused(spoilt, RecordDiverged, f"at seq {cascade + 1} the tape has nothing")
 
 
-def test_a_tape_that_ends_between_cascades_is_resumed(tmp_path: Path, alone: LeftAlone) -> None:
-    folder = play_until(SIMULATED, tmp_path, 2_500)
-    cut(folder, first_seq(folder, "timer.fired", after=500) - 1)
-    resume(folder)
-    assert rows(folder) == alone.rows
+def test_a_tape_that_ends_between_cascades_is_resumed(stopped: Path, alone: LeftAlone) -> None:
+    cut(stopped, first_seq(stopped, "timer.fired", after=500) - 1)
+    resume(stopped)
+    assert rows(stopped) == alone.rows
 
 
 def derived(folder: Path) -> list[int]:
@@ -423,11 +454,11 @@ def test_resuming_a_tape_that_goes_on_after_the_end_of_the_run_is_refused(
     refused(run.folder, RecordDiverged, f"at seq {run.kernel.seq + 1} the tape has run.stopped")
 
 
-def test_resuming_a_damaged_tape_is_refused_and_lets_go_of_it(stopped: Path) -> None:
-    seq = first_seq(stopped, "run.started")
-    tamper(stopped, "UPDATE events SET payload = '{' WHERE seq = ?", seq)
+def test_resuming_a_damaged_tape_is_refused_and_lets_go_of_it(spoilt: Path) -> None:
+    seq = first_seq(spoilt, "run.started")
+    tamper(spoilt, "UPDATE events SET payload = '{' WHERE seq = ?", seq)
     for _ in range(2):
-        refused(stopped, TapeError, f"event seq {seq} is damaged")
+        refused(spoilt, TapeError, f"event seq {seq} is damaged")
 
 
 def test_resuming_a_run_whose_strategy_reads_chance_is_refused(tmp_path: Path, meant_to_differ: set[Path]) -> None:
@@ -437,16 +468,15 @@ def test_resuming_a_run_whose_strategy_reads_chance_is_refused(tmp_path: Path, m
     refused(folder, RecordDiverged, f"at seq {seq} the tape has strategy.decision (.*), the execution gave")
 
 
-def test_a_resumed_run_that_is_stopped_before_it_has_caught_up_is_as_it_was(tmp_path: Path, alone: LeftAlone) -> None:
-    folder = play_until(SIMULATED, tmp_path, 2_500)
-    before = tape_bytes(folder)
-    run = resume_run(folder)
+def test_a_resumed_run_that_is_stopped_before_it_has_caught_up_is_as_it_was(stopped: Path, alone: LeftAlone) -> None:
+    before = tape_bytes(stopped)
+    run = resume_run(stopped)
     with looking_up_often():
-        finish(run, stop=lambda: run.kernel.inputs >= 1_000)
+        finish(run, stop=lambda: run.kernel.inputs >= 500)
     assert not run.caught_up()
-    assert tape_bytes(folder) == before
-    resume(folder)
-    assert rows(folder) == alone.rows
+    assert tape_bytes(stopped) == before
+    resume(stopped)
+    assert rows(stopped) == alone.rows
 
 
 def test_the_simulated_market_never_ends_so_that_a_run_without_a_duration_can_be_resumed(tmp_path: Path) -> None:

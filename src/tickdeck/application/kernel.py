@@ -207,9 +207,9 @@ class Kernel(EventBus):
 
     def _stop_runaway(self, cascade: list[DomainEvent], halt: bool) -> None:
         """The cascade does not end: discard what waits, and halt with the chain of causes. What the halt itself causes
-        without end is discarded in silence."""
+        without end is discarded in silence. The edges still get what was dispatched: the gateway, which heard of the
+        halt, ends the orders among it as never sent."""
         self._queue.clear()
-        self._outbox.clear()
         if not halt:
             return
         last = cascade[-1]

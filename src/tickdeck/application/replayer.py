@@ -162,8 +162,7 @@ class Replayer:
         """Let time pass again, from where it stood."""
         if self._paused:
             self._paused = False
-            if not self._cued:
-                self._clock.start(self._at)
+            self._clock.start(self._at)
             self._wake()
 
     def seek(self, ts: int) -> None:
@@ -182,8 +181,7 @@ class Replayer:
         times = _times(speed)
         self._at = self._where()
         self._clock.speed = times
-        if not self._cued:
-            self._clock.start(self._at)
+        self._clock.start(self._at)
         self._wake()
 
     @property

@@ -28,7 +28,7 @@ def make_handlers(count: int) -> list[Callable[[Any], None]]:
 
 
 def bus(*, handlers: int, count: int) -> Session:
-    """Deliveries per second of ``count`` publications to ``handlers`` plain handlers; the ceiling is a dict of lists."""
+    """Deliveries per second of ``count`` publications to ``handlers`` plain handlers; ceiling: a dict of lists."""
     events = list(ticks(min(count, 1_000)))
     rounds = count // len(events)
     calls = make_handlers(handlers)
@@ -61,24 +61,21 @@ def bus(*, handlers: int, count: int) -> Session:
 
 
 def kernel(*, count: int) -> Session:
-    """Events per second, half of them inputs (trades) and half derived (a signal for each), on a null tape.
+    """Events per second on a null tape, half of them inputs (trades), half derived (a signal each, made before).
 
-    The ceiling is the same work without a kernel: the input's copy, the handler, the derived event and its copy.
+    The ceiling is the copies and the handlers without a kernel.
     """
     inputs = list(trades(min(count // 2, 1_000)))
+    signal = SignalSnapshotEvent(symbol=SYMBOL, values={"ema-12": 1.5})
     rounds = count // 2 // len(inputs)
     events = rounds * len(inputs) * 2
-    values = {"ema": 1.5}
+    handler = make_handlers(1)[0]
 
     def session() -> Figures:
         subject = Kernel(tape=NullTape())
         publish = subject.publish
-
-        def on_trade(trade: TradeEvent) -> None:
-            publish(SignalSnapshotEvent(symbol=SYMBOL, values=values))
-
-        subject.subscribe(TradeEvent, on_trade)
-        subject.subscribe(SignalSnapshotEvent, make_handlers(1)[0])
+        subject.subscribe(TradeEvent, lambda _: publish(signal))
+        subject.subscribe(SignalSnapshotEvent, handler)
 
         def tickdeck() -> None:
             feed = subject.feed
@@ -87,11 +84,10 @@ def kernel(*, count: int) -> Session:
                     feed(event)
 
         def bare() -> None:
-            handler = make_handlers(1)[0]
             for _ in range(rounds):
                 for event in inputs:
                     handler(event.__copy__())
-                    handler(SignalSnapshotEvent(symbol=SYMBOL, values=values).__copy__())
+                    handler(signal.__copy__())
 
         figures = {"value": rate(events, tickdeck), "ceiling": rate(events, bare)}
         assert subject.seq == events

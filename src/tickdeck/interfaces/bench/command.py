@@ -84,7 +84,7 @@ def _print_table(results: Iterable[Result]) -> None:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    for size, unit in ((1e6, " M"), (1e4, " k")):
+    for size, unit in ((1e6, " M"), (1e3, " k")):
         if abs(value) >= size:
-            return f"{value / size * (10 if unit == ' k' else 1):.3g}{unit}"
+            return f"{value / size:.3g}{unit}"
     return f"{value:.3g}"

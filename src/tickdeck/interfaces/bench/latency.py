@@ -6,9 +6,7 @@ come due meanwhile (no coordinated omission).
 
 from __future__ import annotations
 
-import gc
 import select
-import sys
 import time
 from array import array
 from collections import deque
@@ -51,13 +49,13 @@ class Latencies:
         self._counts[us if us < 1_000_000 else 1_000_000] += 1
 
     def quantile_ms(self, part: float) -> float:
-        """The upper bound of the microsecond below which ``part`` of the latencies are; the largest, beyond a second."""
+        """The microsecond (its end) within which ``part`` of the latencies are; beyond a second the largest."""
         wanted, seen = part * self.count, 0
-        for us, number in enumerate(self._counts):
+        for us, number in enumerate(self._counts[:-1]):
             seen += number
             if seen >= wanted:
-                break
-        return min((us + 1) / 1_000, self.largest / 1e6) if us < 1_000_000 else self.largest / 1e6
+                return min((us + 1) / 1_000, self.largest / 1e6)
+        return self.largest / 1e6
 
     def figures(self, prefix: str = "") -> Figures:
         return {
@@ -73,7 +71,7 @@ def drive(
     """Put each event in at its time (ns from now on) and have what is most urgent handled. Returns the latencies of
     market data and of the others.
 
-    While nothing is due the driver asks the system for nothing, as an event loop does: that gives the tape's thread a turn.
+    While nothing is due the driver asks the system for nothing, as an event loop does: the tape's thread gets a turn.
     """
     clock, put, take, wait = time.perf_counter_ns, ingress.put, ingress.take, select.select
     market, urgent = Latencies(), Latencies()
@@ -145,21 +143,9 @@ class _Recorded:
         self._path.unlink()
 
 
-def _settle(switch_interval: float | None, freeze: bool) -> None:
-    """What a process may choose about its interpreter: how often threads change, and what the collector looks at."""
-    if switch_interval is not None:
-        sys.setswitchinterval(switch_interval)
-    if freeze:
-        gc.collect()
-        gc.freeze()
-
-
-def steady_latency(
-    *, rate: int, seconds: float, folder: str, switch_interval: float | None = None, freeze: bool = False
-) -> Session:
-    """Milliseconds (p99) at ``rate`` inputs a second; the ceiling is the driver alone, which shows what the machine adds."""
+def steady_latency(*, rate: int, seconds: float, folder: str) -> Session:
+    """Milliseconds (p99) at ``rate`` inputs a second; the ceiling is the driver alone: what the machine adds."""
     events = list(ticks(1_000))
-    _settle(switch_interval, freeze)
 
     def session() -> Figures:
         bare, _ = drive(
@@ -173,13 +159,10 @@ def steady_latency(
     return session
 
 
-def burst_latency(
-    *, rate: int, seconds: float, folder: str, switch_interval: float | None = None, freeze: bool = False
-) -> Session:
+def burst_latency(*, rate: int, seconds: float, folder: str) -> Session:
     """Milliseconds (p99) of fills, the most urgent inputs, while ten times ``rate`` inputs a second come in for
     ``seconds``. ``market_*`` are the latencies of market data, before, in and after the burst."""
     events = list(ticks(1_000))
-    _settle(switch_interval, freeze)
     start, end = int(seconds * _SECOND), 2 * int(seconds * _SECOND)
     urgent = _fills(int(seconds * _URGENT_PER_SECOND))
 
@@ -195,7 +178,7 @@ def burst_latency(
         return iter(sorted(chain(market, fills), key=lambda arrival: arrival[0]))
 
     def session() -> Figures:
-        bare, bare_urgent = drive(arrivals(), Ingress(), make_handlers(1)[0])
+        _, bare_urgent = drive(arrivals(), Ingress(), make_handlers(1)[0])
         recorded = _Recorded(folder)
         market, fills = recorded.drive(arrivals())
         recorded.close()

@@ -53,14 +53,13 @@ def memory(*, count: int, folder: str) -> Session:
                 feed(count // 100)
                 largest = max(largest, resident())
             tape.wait_durable(kernel.seq)
-        size = path.stat().st_size
-        events = kernel.seq
         tape.close()
+        size = path.stat().st_size
         path.unlink()
         return {
             "value": (largest - before) / _MB,
             "events_per_s": count // 100 * 100 / seconds(),
-            "tape_bytes_per_event": size / events,
+            "tape_bytes_per_event": size / kernel.seq,
         }
 
     return session

@@ -19,8 +19,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker process runs: ``module:function`` (of a peer: the function alone), with parameters.
 
     ``quick``: the parameters that differ for small sizes. ``needs_folder``: it is given a ``folder`` of its own.
-    ``timeout``: seconds that a repetition may take. ``module``: what a peer needs to be installed. ``in_it``: what a peer
-    does for its figure.
+    ``timeout``: seconds that a repetition may take. ``module``: what has to be installed for
+    a peer. ``in_it``: what a peer does for its figure.
     """
 
     target: str
@@ -36,7 +36,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
-    """A bound for ``value``, ``ratio``, one of the row's other figures, or (by the peer's name) how many times as good."""
+    """A bound for ``value``, ``ratio``, another figure of the row, or (by the peer's name) how many times as good."""
 
     text: str
     of: str = "value"
@@ -83,7 +83,8 @@ def _bus_peers(handlers: int) -> dict[str, Part]:
         "nautilus_trader": peer(
             "nautilus_bus",
             "nautilus_trader",
-            "MessageBus.publish (Cython): topics with wildcards, priorities, counters; a handler's fault reaches the publisher; no ids, no tape",
+            "MessageBus.publish (Cython): topics with wildcards, priorities, counters; "
+            "a handler's fault reaches the publisher; no ids, no tape",
         ),
         "pyee": peer(
             "pyee_bus", "pyee", "EventEmitter.emit: a lock; a handler's fault reaches the publisher; no ids, no tape"
@@ -138,13 +139,13 @@ _BUS = (
 )
 _BARE_DISPATCH = "a dict from type to a list of handlers, and a loop over them"
 _RECORDED = (
-    "ingress with lanes, kernel (ids, causes, clock, cascade), one handler, JSON, and the tape's thread in the same process; "
+    "ingress with lanes, kernel (ids, causes, clock, cascade), one handler, JSON, the tape's thread in the same process; "
     "from the instant due until the cascade is handed to the tape, and all of it durable at the end"
 )
 _DRIVER = "the driver alone, with the ingress but without kernel and tape: what the machine adds"
 _BACKTEST = (
-    "a run's every part: market data engine with trade id check, strategy, risk limits, execution, paper venue with latencies "
-    "and fees, portfolio, equity samples, ids and causes, all but the trades on a durable tape"
+    "a run's every part: market data engine with trade id check, strategy, risk limits, execution, paper venue with "
+    "latencies and fees, portfolio, equity samples, ids and causes, all but the trades on a durable tape"
 )
 
 ROWS = (
@@ -178,9 +179,9 @@ ROWS = (
         what="the whole kernel, null tape",
         unit="events/s",
         part=Part(target=f"{_HERE}.bus:kernel", parameters={"count": 200_000}, quick={"count": 2_000}),
-        in_it="Kernel.feed of a trade whose handler publishes a signal: both stamped with ids, causes, times; cascade, null tape; "
-        "the making of the signal is in it",
-        ceiling_is="the copy of the trade, the handler, the making of the signal and its copy, and nothing else",
+        in_it="Kernel.feed of a trade whose handler publishes a signal made before: both copied and stamped with "
+        "ids, causes and times, the cascade, faults, counters; null tape",
+        ceiling_is="a copy of each event and a call of its handler",
         goals=(Goal(text="at least 0.7 M/s", at_least=0.7e6),),
         warm_up=1,
     ),
@@ -189,9 +190,9 @@ ROWS = (
         what="tape: durable append, four indexes, group commit",
         unit="events/s",
         part=_tape("tape_append", 200_000, 2_000),
-        in_it="SqliteTape.append of stamped trades and orders one cascade at a time (JSON, stream versions, order of seq), "
-        "until all is durable",
-        ceiling_is="executemany of the same rows made ready before, in transactions of the same size, same pragmas and disk",
+        in_it="SqliteTape.append of stamped trades and orders one cascade at a time (JSON, stream versions, order of "
+        "seq), until all is durable",
+        ceiling_is="executemany of the same rows made ready before, in transactions of the same size; same pragmas",
         goals=(Goal(text="at least 0.6 of bare", of="ratio", at_least=0.6),),
     ),
     Row(
@@ -277,7 +278,7 @@ ROWS = (
                 parameters={"count": 300_000},
                 quick={"count": 5_000},
                 module="nautilus_trader",
-                in_it="BacktestEngine.run with the same trades and the same strategy in Python: risk engine, fees, portfolio; "
+                in_it="BacktestEngine.run with the same trades and strategy (in Python): risk engine, fees, portfolio; "
                 "logging off, no latencies, nothing recorded",
             )
         },
@@ -328,7 +329,7 @@ ROWS = (
 
 
 def select_rows(name: str | None) -> list[Row]:
-    """The row of that name, or the rows whose names begin with it (``bus``: ``bus-1`` and ``bus-10``); all for ``None``.
+    """The row of that name, or those whose names begin with it (``bus``: ``bus-1`` and ``bus-10``); ``None``: all.
 
     Raises ``ConfigError`` where there is none.
     """

@@ -1,4 +1,4 @@
-"""From a row of the table to its figures: worker processes take turns, so that what disturbs the machine disturbs all."""
+"""From a row of the table to its figures: worker processes take turns, so that a disturbance meets all."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One row's figures: medians over ``runs`` repetitions, ratios as medians of the repetitions' own ratios.
 
     ``ratio``: how near ``value`` comes to ``ceiling``; 1 is as good, less is worse. ``peers``: their values;
-    ``peer_ratios``: how many times as good as each Tickdeck is. ``figures``: what else was measured. ``in_it``: what each
-    does for its figure. ``goal_met``: all ``goals`` are; ``None``: those are that can be told.
+    ``peer_ratios``: how many times as good as each Tickdeck is. ``figures``: what else was measured. ``in_it``: what
+    each does for its figure. ``goal_met``: all ``goals`` are; ``None``: those are that can be told.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Worker:
 
 def run_row(row: Row, data: Path, *, quick: bool = False, peers: Path | None = None) -> Result:
     """Measure a row. ``data``: where it may make a folder for tapes, gone at the end. ``peers``: the file that measures
-    peers, if there is one. Raises ``WorkerFailed`` where Tickdeck's own part fails; a peer that fails is left out with a note.
+    peers, if there is one. A peer that fails is left out with a note; raises ``WorkerFailed`` where our own part does.
     """
     notes: list[str] = []
     runs = row.quick_runs if quick else row.runs

@@ -19,7 +19,7 @@ START_MS = 1_704_067_200_000
 
 
 class Print(NamedTuple):
-    """A trade in whole numbers: ``price`` in cents, ``quantity`` in units of 0.00001, ``time`` in ms since the epoch."""
+    """A trade in whole numbers: ``price`` in cents, ``quantity`` in units of 0.00001, ``time`` in ms UTC."""
 
     number: int
     price: int

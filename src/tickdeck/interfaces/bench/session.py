@@ -10,7 +10,7 @@ from typing import TypeAlias
 __all__ = ["Figures", "Session", "rate", "timed"]
 
 Figures: TypeAlias = dict[str, float]
-"""What one repetition gives: ``value`` (Tickdeck's figure, or a peer's), ``ceiling`` where it has one, others by name."""
+"""What one repetition gives: ``value`` (Tickdeck's figure, or a peer's), ``ceiling`` where there is one, others."""
 Session: TypeAlias = Callable[[], Figures]
 """One repetition, to be called again and again."""
 

@@ -13,7 +13,7 @@ _HELP = "import sys; sys.argv = ['tickdeck', '--help']; from tickdeck.interfaces
 
 
 def help_text() -> Session:
-    """Seconds of ``tickdeck --help``, as its console script runs it; the ceiling is an interpreter that does nothing."""
+    """Seconds of ``tickdeck --help``, as its console script runs it; ceiling: an interpreter that does nothing."""
 
     def seconds(code: str) -> float:
         with timed() as taken:

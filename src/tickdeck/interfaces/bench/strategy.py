@@ -11,7 +11,7 @@ __all__ = ["TickEmaCross"]
 
 
 class TickEmaCross(Strategy):
-    """Two smoothed trade prices (10 % and 1 %), compared at every 50th trade: long while the fast one is above, else flat."""
+    """Two smoothed trade prices (10 % and 1 %), compared at every 50th trade: long while the fast one is above."""
 
     quantity: Decimal = Decimal("0.01")
     every: int = 50

@@ -38,7 +38,7 @@ class _Collector(NullTape):
 
 
 def cascades(count: int) -> list[Sequence[DomainEvent]]:
-    """``count`` stamped events: trades, every tenth of which leads to an order, which has a stream and a correlation."""
+    """``count`` stamped events: trades, every tenth of which leads to an order, with a stream and a correlation."""
     tape = _Collector()
     kernel = Kernel(tape=tape)
 
@@ -134,7 +134,7 @@ def tape_append(*, count: int, folder: str) -> Session:
 
 
 def tape_one(*, count: int, folder: str) -> Session:
-    """Events per second where each is waited for, until it is durable; the ceiling is a bare commit of its ready row."""
+    """Events per second, each waited for until it is durable; the ceiling is a bare commit of its ready row."""
     folders = _Folders(folder)
     made = cascades(count)
     types, rows = ready_rows(made)
