@@ -24,7 +24,7 @@ ETH = "ETHUSDT"
 
 
 class FakeClock:
-    """A wall clock that moves by what is slept, and at once."""
+    """A wall clock that moves by what is slept, as soon as all others had a turn."""
 
     def __init__(self) -> None:
         self.now = 1_000
@@ -34,10 +34,10 @@ class FakeClock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
+        await turns(3 if seconds else 1)
         if seconds:
             self.slept.append(seconds)
             self.now += round(seconds * 1e9)
-        await asyncio.sleep(0)
 
 
 def trades(count: int, symbol: str = BTC, step: int = SECOND) -> list[TradeEvent]:
@@ -57,10 +57,17 @@ async def numbers(stream: MarketStream[TradeEvent]) -> list[int | str]:
     return [event.trade_id async for event in stream]
 
 
+async def collect(stream: MarketStream[Any], into: list[Any]) -> None:
+    """What came before an error is in ``into`` too."""
+    async for event in stream:
+        into.append(event)  # noqa: PERF401
+
+
 def run(main: Callable[[], Awaitable[None]]) -> None:
     async def timed() -> None:
         async with asyncio.timeout(10):  # a test that would hang fails instead
             await main()
+        await turns(3)
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         assert left == [], "a task is left"
 
@@ -118,19 +125,15 @@ def test_recorded_files_are_merged_by_receive_time(tmp_path: Path) -> None:
         rows = [f"{n},10.0,1,10,{START // MS + n},True,True" for n in range(first, 6, 2)]
         (tmp_path / f"{symbol}-trades.csv").write_text("\n".join(rows))
 
+    files = [InputFile(path) for path in sorted(tmp_path.iterdir())]
+
     async def main() -> None:
         clock = FakeClock()
-        files = [InputFile(path) for path in sorted(tmp_path.iterdir())]
+        heard: list[TradeEvent] = []
         async with MarketFeed.recorded(files, speed=1.0, wall=clock) as feed:
-            heard: list[int | str] = []
+            await asyncio.gather(*(collect(feed.subscribe_trades(symbol), heard) for symbol in (BTC, ETH)))
 
-            async def hear(symbol: str) -> None:
-                async for event in feed.subscribe_trades(symbol):
-                    heard.append(event.trade_id)
-
-            await asyncio.gather(hear(BTC), hear(ETH))
-
-        assert heard == [0, 1, 2, 3, 4, 5]
+        assert [event.trade_id for event in heard] == [0, 1, 2, 3, 4, 5]
         assert sum(clock.slept) == pytest.approx(0.005)
 
     run(main)
@@ -252,6 +255,18 @@ def test_a_slow_subscriber_slows_the_feed_under_block_alone(policy: OverflowPoli
     run(main)
 
 
+@pytest.mark.parametrize("policy", [DropOldest(), Halt()], ids=lambda policy: policy.name)
+def test_a_feed_at_full_speed_gives_its_subscribers_a_turn_so_that_who_keeps_up_loses_nothing(
+    policy: OverflowPolicy,
+) -> None:
+    async def main() -> None:
+        stream = feed_of(trades(1_000)).subscribe_trades(BTC, capacity=100, overflow=policy)
+
+        assert await numbers(stream) == list(range(1_000))
+
+    run(main)
+
+
 def test_a_subscriber_under_halt_that_is_slow_is_told_and_the_others_go_on() -> None:
     async def main() -> None:
         feed = feed_of(trades(10))
@@ -296,15 +311,12 @@ def test_a_feed_that_fails_tells_each_subscriber_after_what_came_before() -> Non
         streams: list[MarketStream[Any]] = [feed.subscribe_trades(BTC), feed.subscribe_ticks(BTC)]
         heard: list[MarketEvent] = []
 
-        async def hear(stream: MarketStream[Any]) -> None:
-            with pytest.raises(InputError, match="tape.csv:3"):
-                async for event in stream:
-                    heard.append(event)
+        ends = await asyncio.gather(*(collect(stream, heard) for stream in streams), return_exceptions=True)
 
-        await asyncio.gather(*map(hear, streams))
+        assert [str(end) for end in ends] == ["tape.csv:3: no price"] * 2
 
         assert len(heard) == 3
-        with pytest.raises(InputError, match="tape.csv:3"):
+        with pytest.raises(InputError, match=r"tape\.csv:3"):
             await anext(feed.subscribe_trades(BTC))
 
     run(main)
@@ -316,12 +328,11 @@ def test_a_recorded_line_that_is_wrong_reaches_the_subscriber_and_the_file_is_le
     path.write_text("\n".join([row.format(1, "10.0"), row.format(2, "10.0"), row.format(3, "x")]))
 
     async def main() -> None:
-        heard: list[int | str] = []
+        heard: list[TradeEvent] = []
         feed = MarketFeed.recorded([InputFile(path)])
         with pytest.raises(InputError, match=r"BTCUSDT-trades\.csv"):
-            async for event in feed.subscribe_trades(BTC):
-                heard.append(event.trade_id)
-        assert heard == [1, 2]
+            await collect(feed.subscribe_trades(BTC), heard)
+        assert [event.trade_id for event in heard] == [1, 2]
 
     run(main)
 
@@ -344,9 +355,13 @@ async def _cancelled(stream: MarketStream[TradeEvent]) -> None:
 
 
 async def _raising(stream: MarketStream[TradeEvent]) -> None:
-    with pytest.raises(ValueError, match="enough"), stream:
-        async for event in stream:
-            raise ValueError(f"enough of {event.symbol}")
+    async def hear() -> None:
+        with stream:
+            async for event in stream:
+                raise ValueError(f"enough of {event.symbol}")
+
+    with pytest.raises(ValueError, match="enough"):
+        await hear()
 
 
 async def _closing(stream: MarketStream[TradeEvent]) -> None:
@@ -419,7 +434,7 @@ def test_a_closed_feed_ends_every_stream_and_lets_go_of_its_source() -> None:
             assert (await anext(stream)).trade_id == 0
         await feed.aclose()
 
-        assert await numbers(stream) == [1, 2]
+        assert await numbers(stream) == [1]
         assert await numbers(feed.subscribe_trades(BTC)) == []
         assert closed == ["source"]
 

@@ -177,7 +177,6 @@ def test_a_lossy_queue_never_waits_and_counts_what_it_lost() -> None:
         assert [str(event.price) async for event in conflating] == ["4"]
         assert dropping.statistics().dropped == {"market.trade": 2}
         assert conflating.statistics().conflated == {"market.trade": 3}
-        assert await asyncio.gather(dropping.get(), return_exceptions=True) != []
 
     run(main)
 
@@ -201,13 +200,10 @@ def test_halt_ends_the_queue_with_an_error_for_both_sides_after_what_waits() -> 
         await queue.put(Ping(n=1))
         with pytest.raises(BufferHalted):
             await queue.put(Ping(n=2))
-        heard: list[int] = []
 
+        assert await anext(queue) == Ping(n=1)
         with pytest.raises(BufferHalted):
-            async for event in queue:
-                heard.append(event.n)
-
-        assert heard == [1]
+            await anext(queue)
         with pytest.raises(QueueClosed):
             await queue.put(Ping(n=3))
         assert queue.statistics().halted
@@ -410,10 +406,13 @@ def test_a_consumer_that_raises_ends_its_own_loop_and_another_goes_on_where_it_s
             queue.put_nowait(n)
         queue.close()
 
-        with pytest.raises(ValueError, match="1"):
+        async def hear() -> None:
             async for n in queue:
                 if n == 1:
                     raise ValueError(n)
+
+        with pytest.raises(ValueError, match="1"):
+            await hear()
 
         assert [n async for n in queue] == [2, 3]
 

@@ -43,6 +43,8 @@ def test_only_what_matches_the_topic_and_the_condition_is_replayed() -> None:
     late("type", "test.pong")
     late("wildcard", "test.ping*")
     late("unknown", RawEvent)
+    late("none", RawEvent, lambda event: event.raw_type == "x")
+    late("some", RawEvent, lambda event: event.raw_type == "news.published")
     late("all", DomainEvent)
     bus.publish(Ping(n=3))
 
@@ -52,9 +54,11 @@ def test_only_what_matches_the_topic_and_the_condition_is_replayed() -> None:
         "type": [2],
         "wildcard": [3, 4, 3],
         "unknown": [],
+        "none": [],
+        "some": [],
         "all": [4, 3],
     }
-    assert [len(heard["unknown"]), len(heard["all"])] == [1, 3]
+    assert [len(heard[name]) for name in ("unknown", "some", "all")] == [1, 1, 3]
 
 
 def test_what_the_handler_publishes_during_the_replay_comes_after_it() -> None:

@@ -188,6 +188,15 @@ def test_the_end_of_a_long_log_is_found_among_many_that_do_not_match(backend: Ba
     assert [e.seq for e in found] == ([1] if backend.capacity is None else [])
 
 
+def test_no_event_is_missed_where_the_search_from_the_end_goes_on(backend: Backend) -> None:
+    orders = [make("order", seq) for seq in range(1, 991)]
+    backend.append([*orders, *trades(*range(991, 1_001))])
+
+    found = backend.log.last(300, types=("order.*",))
+
+    assert found == (orders[-300:] if backend.capacity is None else [])
+
+
 # -- behind a bus ---------------------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from gate_processes import LeftAlone
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # the gates' helpers, which their processes import too
 
@@ -30,3 +34,12 @@ def _every_run_is_proven(request: pytest.FixtureRequest) -> Iterator[None]:
         from gate_runs import prove_all  # which most tests of this folder do not need
 
         prove_all(tmp_path, spoilt)
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> LeftAlone:
+    """The run ``SIMULATED``, which nobody killed."""
+    from gate_processes import left_alone
+    from gate_runs import SIMULATED
+
+    return left_alone(SIMULATED, tmp_path_factory.mktemp("data"))

@@ -1,37 +1,33 @@
-"""What the gates do with runs: make them, read their tapes to the last byte, prove them, tamper with them, and start
-them as processes that can be killed.
-"""
+"""What the gates do with runs: make them, read their tapes to the last byte, tamper with them, prove them."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
+import gzip
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-import tickdeck
 from tickdeck.application import simulation
 from tickdeck.application.clock import WallClock
 from tickdeck.application.record import Divergence
 from tickdeck.application.tracing import trace
+from tickdeck.application.verification import Verdict
 from tickdeck.bootstrap import Run, open_record, resume_run, start_run, verify_run
 from tickdeck.domain.events import DomainEvent
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
 from tickdeck.infrastructure.runs import MANIFEST, TAPE
+from tickdeck.infrastructure.tape import SqliteTapeReader
 
 HERE = Path(__file__).resolve().parent
-DRIVER = HERE / "gate_driver.py"
 STRATEGIES = HERE / "gate_strategies.py"
-SOURCE = str(Path(tickdeck.__file__).parents[1])
+CAPTURES = ("binance-spot-BTCUSDT-20240808.raw.gz", "binance-spot-ETHUSDT-20240808.raw.gz")
 
 
 def config(*strategies: str, seconds: int = 20, tapes: tuple[Path, ...] = (), **settings: Any) -> RunConfig:
@@ -43,6 +39,18 @@ def config(*strategies: str, seconds: int = 20, tapes: tuple[Path, ...] = (), **
         duration=Decimal(seconds),
         **settings,
     )
+
+
+def head_of_capture(shared: Path, tmp_path: Path, lines: int = 3_000) -> Path:
+    """A small file to read, of which a test may do what it likes."""
+    short = tmp_path / "BTCUSDT.raw"
+    with gzip.open(shared / "market-data" / CAPTURES[0], "rb") as whole, short.open("wb") as file:
+        file.writelines(islice(whole, lines))
+    return short
+
+
+SIMULATED = config("Busy", "ema-cross", "Faulty", symbols=("BTCUSDT", "ETHUSDT"), seconds=12)
+"""A run with much going on, of some thousand events."""
 
 
 # -- in this process --------------------------------------------------------------------------------------------
@@ -108,9 +116,22 @@ def tape_of(folder: Path) -> Path:
     return folder / TAPE
 
 
+def look_at(folder: Path) -> closing[sqlite3.Connection]:
+    """A tape to be read alone: another connection would tidy up its log, which is a resumed run's to do."""
+    return closing(sqlite3.connect(f"{tape_of(folder).as_uri()}?mode=ro", uri=True))
+
+
+def has_tables(folder: Path) -> bool:
+    """The tape was begun, and its writer was not killed before it held anything."""
+    if not tape_of(folder).exists():
+        return False
+    with look_at(folder) as connection:
+        return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+
 def rows(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all tables of a tape in their order, text as bytes."""
-    with closing(sqlite3.connect(tape_of(folder))) as connection:
+    with look_at(folder) as connection:
         connection.text_factory = bytes
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
         return {
@@ -121,20 +142,21 @@ def rows(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 def dump(folder: Path) -> list[str]:
     """A tape as SQL: its schema and all that is in it."""
-    with closing(sqlite3.connect(tape_of(folder))) as connection:
+    with look_at(folder) as connection:
         return list(connection.iterdump())
 
 
 def tamper(folder: Path, statement: str, *parameters: object, count: int = 1) -> None:
     """Change so many rows of a tape behind Tickdeck's back."""
     with closing(sqlite3.connect(tape_of(folder))) as connection, connection:
+        connection.execute("PRAGMA synchronous = OFF")
         changed = connection.execute(statement, parameters).rowcount
     assert changed == count, f"{changed} rows were changed"
 
 
 def first_seq(folder: Path, event_type: str, after: int = 0) -> int:
     """The place of the first event of a type on a tape."""
-    with closing(sqlite3.connect(tape_of(folder))) as connection:
+    with look_at(folder) as connection:
         seq: int | None = connection.execute(
             "SELECT min(seq) FROM events_readable WHERE event_type = ? AND seq > ?", (event_type, after)
         ).fetchone()[0]
@@ -142,7 +164,32 @@ def first_seq(folder: Path, event_type: str, after: int = 0) -> int:
     return seq
 
 
+def event_at(folder: Path, seq: int) -> DomainEvent:
+    with SqliteTapeReader(tape_of(folder)) as tape:
+        return next(event for event in tape.read() if event.seq == seq)
+
+
+def raw_payload(folder: Path, seq: int) -> str:
+    row = next(row for row in rows(folder)["events"] if row[0] == seq)
+    return row[-1].decode()
+
+
+def with_other_digit(payload: str, field: str) -> str:
+    """The payload with another first digit of a field's value."""
+    at = payload.index(f'"{field}":') + len(field) + 3
+    at += payload[at] == '"'
+    return payload[:at] + ("8" if payload[at] != "8" else "9") + payload[at + 1 :]
+
+
+def put_payload(folder: Path, seq: int, payload: str) -> None:
+    tamper(folder, "UPDATE events SET payload = ? WHERE seq = ?", payload, seq)
+
+
 # -- proof ------------------------------------------------------------------------------------------------------
+
+
+def verdict_of(folder: Path) -> Verdict:
+    return verify_run(folder)[0]
 
 
 def causes(folder: Path, divergence: Divergence) -> list[DomainEvent]:
@@ -170,121 +217,7 @@ def prove(folder: Path) -> None:
 def prove_all(data: Path, meant_to_differ: Collection[Path] = ()) -> int:
     """Prove every run under a folder but for those named, and those that never got a tape. Returns how many."""
     folders = [manifest.parent for manifest in data.rglob(MANIFEST)]
-    wanted = [folder for folder in sorted(folders) if folder not in meant_to_differ and tape_of(folder).exists()]
+    wanted = [folder for folder in sorted(folders) if folder not in meant_to_differ and has_tables(folder)]
     for folder in wanted:
         prove(folder)
     return len(wanted)
-
-
-# -- processes --------------------------------------------------------------------------------------------------
-
-
-def environment_of(**settings: str) -> dict[str, str]:
-    """Of a process that is not measured by coverage: a kill while it writes its figures would leave a file that
-    nobody can read.
-    """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    return {**inherited, **settings}
-
-
-class Driven:
-    """A run in a process of its own (``gate_driver.py``). ``lines`` is what it printed."""
-
-    def __init__(self, action: str, place: Path, *, hash_seed: str = "random", **options: Any) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, DRIVER, action, place, msgspec.json.encode(options).decode()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment_of(PYTHONHASHSEED=hash_seed, PYTHONPATH=SOURCE),
-        )
-        self.lines: list[str] = []
-        self.errors = ""
-
-    def __enter__(self) -> Driven:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self.end()
-
-    def read(self, count: int) -> None:
-        """Wait until it has printed so many lines more, or has ended."""
-        assert self._process.stdout is not None
-        for _ in range(count):
-            line = self._process.stdout.readline()
-            if not line.endswith(b"\n"):
-                return
-            self.lines.append(line.decode().rstrip("\n"))
-
-    def kill_at(self, seq: int) -> bool:
-        """SIGKILL it as soon as it tells that it has come to ``seq``. Returns whether that met it alive."""
-        while not self.lines or self._came_to(self.lines[-1]) < seq:
-            before = len(self.lines)
-            self.read(1)
-            if len(self.lines) == before:
-                break
-        return self.kill()
-
-    def _came_to(self, line: str) -> int:
-        word, _, what = line.partition(" ")
-        return int(what) if word in ("AT", "DURABLE") else 0
-
-    def kill_in(self, seconds: float) -> bool:
-        """SIGKILL it after some time, unless it has ended before."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return self.kill()
-        return self.end() == -9
-
-    def kill(self) -> bool:
-        """SIGKILL it. Returns whether that met it alive."""
-        self._process.kill()
-        return self.end() == -9
-
-    def end(self) -> int:
-        """Wait for its end, where it was not waited for yet. Returns its exit status, -9 for SIGKILL."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            out, errors = self._process.communicate(timeout=120)
-            text = out.decode()
-            self.lines += text[: text.rfind("\n") + 1].splitlines()  # a line that the kill cut off says nothing
-            self.errors += errors.decode()
-        return self._process.returncode
-
-    def said(self, word: str) -> list[str]:
-        """What stood behind ``word`` on the lines that began with it."""
-        return [rest for first, _, rest in (line.partition(" ") for line in self.lines) if first == word]
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.said("RUN")[0])
-
-    @property
-    def durable(self) -> int:
-        """The last ``seq`` that it was told is on disk."""
-        return max(map(int, self.said("DURABLE")), default=0)
-
-    def answer(self) -> Any:
-        """What it printed at its end, which must be a good one."""
-        assert self.end() == 0, self.errors
-        return json.loads(self.said("END")[0])
-
-
-def verify_elsewhere(
-    folder: Path, *, hash_seed: str = "random", modules: str = "", **environment: str
-) -> dict[str, Any] | None:
-    """The first difference that a fresh process finds, ``None`` where all is identical: ``seq``, ``recorded``,
-    ``executed`` and ``causes``, as `tickdeck verify --json` prints them.
-    """
-    told = subprocess.run(
-        [sys.executable, "-m", "tickdeck", "verify", folder, "--json"],
-        env=environment_of(PYTHONHASHSEED=hash_seed, PYTHONPATH=os.pathsep.join([SOURCE, modules]), **environment),
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    assert told.returncode in (0, 1), told.stderr.decode()
-    answer = json.loads(told.stdout)
-    assert answer["identical"] is (told.returncode == 0) is (answer["first_divergence"] is None)
-    return answer["first_divergence"]

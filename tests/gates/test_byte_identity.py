@@ -16,7 +16,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from gate_runs import Driven, config, dump, finish, first_seq, play, play_until, rows, state
+from gate_processes import Driven
+from gate_runs import CAPTURES, config, dump, finish, first_seq, play, play_until, rows, state
 
 from tickdeck import bootstrap
 from tickdeck.application.kernel import Kernel
@@ -24,7 +25,6 @@ from tickdeck.infrastructure.config import RunConfig
 
 HASH_SEEDS = ("0", "1", "4242")
 SIMULATED = config("Busy", "ema-cross", "Faulty", "rsi-reversion", symbols=("BTCUSDT", "ETHUSDT"))
-CAPTURES = ("binance-spot-BTCUSDT-20240808.raw.gz", "binance-spot-ETHUSDT-20240808.raw.gz")
 
 
 class FastClock:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from tickdeck.application.clock import WallClock
 from tickdeck.application.overflow import Block, OverflowPolicy, check_lossy
-from tickdeck.application.streaming.queue import BoundedAsyncQueue, QueueClosed, QueueStatistics
+from tickdeck.application.streaming.queue import BoundedAsyncQueue, QueueStatistics
 from tickdeck.domain.events import MarketEvent, OrderBookDeltaEvent, OrderBookEvent, TickEvent, TradeEvent
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.clock import SystemClock
@@ -46,8 +46,7 @@ class MarketStream(Generic[E]):
         return self
 
     async def __anext__(self) -> E:
-        if not self._queue.closed:
-            self._feed._wake()
+        self._feed._wake()
         return await anext(self._queue)
 
     def close(self) -> None:
@@ -219,9 +218,7 @@ class MarketFeed:
         for queue in tuple(self._hearers.get((type(event), event.symbol), ())):
             try:
                 await queue.put(event)
-            except QueueClosed:
-                continue  # the subscriber left while the feed waited
-            except Exception as error:  # noqa: BLE001 (its own policy's, so it is told to it and to nobody else)
+            except Exception as error:  # noqa: BLE001 (it left while the feed waited, or its own policy failed)
                 self._forget(queue, error)
 
     def _forget(self, queue: BoundedAsyncQueue[Any], error: Exception | None = None) -> None:

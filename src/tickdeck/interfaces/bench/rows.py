@@ -139,7 +139,7 @@ _BUS = (
 )
 _BARE_DISPATCH = "a dict from type to a list of handlers, and a loop over them"
 _RECORDED = (
-    "ingress with lanes, kernel (ids, causes, clock, cascade), one handler, JSON, the tape's thread in the same process; "
+    "ingress with lanes, kernel (ids, causes, clock, cascade), one handler, JSON, the tape's thread beside it; "
     "from the instant due until the cascade is handed to the tape, and all of it durable at the end"
 )
 _DRIVER = "the driver alone, with the ingress but without kernel and tape: what the machine adds"

@@ -87,6 +87,7 @@ class Worker:
         while not line.endswith(b"\n"):
             ready, _, _ = select.select([self._process.stdout], [], [], max(deadline - time.monotonic(), 0))
             if not ready:
+                self._process.kill()
                 raise WorkerFailed(f"gave no answer within {self._timeout:g} s")
             piece = os.read(self._process.stdout.fileno(), 65_536)
             if not piece:

@@ -187,7 +187,7 @@ class Deck:
         counts.append((now, statistics.played))
         while counts[0][0] < now - _RATE_S and len(counts) > 2:
             counts.popleft()
-        (then, before), elapsed = counts[0], now - counts[0][0]
+        then, before = counts[0]
         return DeckState(
             start=self._start,
             end=self._end,
@@ -195,7 +195,7 @@ class Deck:
             speed=replayer.speed,
             paused=replayer.paused,
             played=statistics.played,
-            per_s=(statistics.played - before) / elapsed if elapsed > 0 else 0.0,
+            per_s=(statistics.played - before) / (now - then) if now > then else 0.0,
             late_ns=statistics.lag_ns,
             small=self._small,
             large=self._large,

@@ -101,17 +101,18 @@ def _status(state: DeckState, width: int, ascii_only: bool) -> str:
     if state.late_ns >= _SECOND and not state.paused:
         rest += f"   {state.late_ns / _SECOND:.1f} s late"
     up_down, left_right = ("up/down", "left/right") if ascii_only else ("↑↓", "←→")
-    keys = [
-        f"space {'plays' if state.paused else 'pauses'}",
-        f"{up_down} speed",
-        f"{left_right} {_told(state.small)}",
-        "? keys",
-        "q quits",
-    ]
+    keys = {
+        "space": f"space {'plays' if state.paused else 'pauses'}",
+        "speed": f"{up_down} speed",
+        "seek": f"{left_right} {_told(state.small)}",
+        "help": "? keys",
+        "quit": "q quits",
+    }
     room = width - len(head) - len(rest)
-    while keys and len("  ".join(keys)) + 2 > room:
-        keys.pop(0)
-    hint = "  ".join(keys)
+    for least in ("quit", "seek", "speed", "space", "help"):
+        if len("  ".join(keys.values())) + 2 > room:
+            del keys[least]
+    hint = "  ".join(keys.values())
     if room < 0:
         return _BOLD + cut(head + rest, width) + _PLAIN
     return f"{_BOLD}{head}{_PLAIN}{rest}{_DIM}{hint.rjust(room)}{_PLAIN}"

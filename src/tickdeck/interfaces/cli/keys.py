@@ -59,7 +59,10 @@ class Cbreak:
     @staticmethod
     def possible(fd: int) -> bool:
         """``fd`` is a terminal, and we are in its foreground: from the background its keys are not ours."""
-        return os.isatty(fd) and os.tcgetpgrp(fd) == os.getpgrp()
+        try:
+            return os.isatty(fd) and os.tcgetpgrp(fd) == os.getpgrp()
+        except OSError:  # a terminal, but not the one that controls us: it knows no foreground
+            return True
 
     def enter(self) -> None:
         self._before = termios.tcgetattr(self._fd)

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,8 +83,13 @@ def replay(
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
+
+        def stop(number: signal.Signals) -> None:
+            stopped_by.append(number)
+            task.cancel()
+
         for number in _SIGNALS:
-            loop.add_signal_handler(number, lambda number=number: (stopped_by.append(number), task.cancel()))
+            loop.add_signal_handler(number, stop, number)
         async with aclosing(events):
             if deck_possible():
                 start, end = _bounds(folder, first_ts, last_ts)
@@ -93,11 +98,8 @@ def replay(
                 await _print(events, replayer, lines)
 
     began = time.perf_counter()
-    with asyncio.Runner(loop_factory=_precise_loop) as runner:
-        try:
-            runner.run(work())
-        except asyncio.CancelledError:
-            pass  # by a signal, or by the key that quits
+    with asyncio.Runner(loop_factory=_precise_loop) as runner, suppress(asyncio.CancelledError):
+        runner.run(work())  # a signal cancels it, or the key that quits
     _tell(replayer, time.perf_counter() - began, folder)
     return 128 + stopped_by[0] if stopped_by else DONE
 
@@ -171,7 +173,7 @@ class _Told:
         if day(event.ts_ingress) != self._day or seeks != self._seeks:
             self._day, self._seeks = day(event.ts_ingress), seeks
             lines.append(f"-- {self._day} UTC")
-        head = f"{clock_time(event.ts_ingress)} {event.seq:>7} {event.event_id:<12} {type_name(event):<18}"
+        head = f"{clock_time(event.ts_ingress)} {event.event_id:<8} {type_name(event):<17}"
         return [*lines, cut(f"{head} {told(event)}".rstrip(), width)]
 
 
@@ -184,15 +186,15 @@ def _tell(replayer: Replayer, wall_s: float, folder: Path) -> None:
     text = f"played {played:,} events in {wall_s:,.2f} s"
     late = sorted(replayer.lags_ns)
     if late:
-        text += f"; late: p50 {_ms(late, 0.5)} ms, p99 {_ms(late, 0.99)} ms, at most {_ms(late, 1)} ms"
+        text += f"; ms late: p50 {_ms(late, 0.5)}, p99 {_ms(late, 0.99)}, max {_ms(late, 1)}"
     note(text)
 
 
 def _ms(sorted_ns: Sequence[int], part: float) -> str:
-    return f"{sorted_ns[min(int(len(sorted_ns) * part), len(sorted_ns) - 1)] / 1e6:,.3f}"
+    return f"{sorted_ns[min(int(len(sorted_ns) * part), len(sorted_ns) - 1)] / 1e6:,.2f}"
 
 
 def _precise_loop() -> asyncio.AbstractEventLoop:
-    """A loop whose timers are good to a tenth of a millisecond: ``select`` waits to the microsecond, ``epoll``, and uvloop
-    too, in whole milliseconds."""
+    """A loop whose timers are good to a tenth of a millisecond: ``select`` waits to the microsecond, where ``epoll``
+    and uvloop know whole milliseconds only."""
     return asyncio.SelectorEventLoop(selectors.SelectSelector())

@@ -1,0 +1,171 @@
+"""Runs as processes that can be killed, and what must hold for their tapes when they were."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from gate_runs import HERE, dump, first_seq, play, prove, rows, state, tape_of
+
+import tickdeck
+from tickdeck.infrastructure.config import RunConfig
+
+DRIVER = HERE / "gate_driver.py"
+SOURCE = str(Path(tickdeck.__file__).parents[1])
+
+
+def environment_of(**settings: str) -> dict[str, str]:
+    """Of a process that is not measured by coverage: a kill while it writes its figures would leave a file that
+    nobody can read.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    return {**inherited, **settings}
+
+
+class Driven:
+    """A run in a process of its own (``gate_driver.py``). ``lines`` is what it printed."""
+
+    def __init__(self, action: str, place: Path, *, hash_seed: str = "random", **options: Any) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, DRIVER, action, place, msgspec.json.encode(options).decode()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment_of(PYTHONHASHSEED=hash_seed, PYTHONPATH=SOURCE),
+        )
+        self.lines: list[str] = []
+        self.errors = ""
+
+    def __enter__(self) -> Driven:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self.end()
+
+    def read(self, count: int) -> None:
+        """Wait until it has printed so many lines more, or has ended."""
+        assert self._process.stdout is not None
+        for _ in range(count):
+            line = self._process.stdout.readline()
+            if not line.endswith(b"\n"):
+                return
+            self.lines.append(line.decode().rstrip("\n"))
+
+    def kill_at(self, seq: int) -> bool:
+        """SIGKILL it as soon as it tells that it has come to ``seq``. Returns whether that met it alive."""
+        while not self.lines or self._came_to(self.lines[-1]) < seq:
+            before = len(self.lines)
+            self.read(1)
+            if len(self.lines) == before:
+                break
+        return self.kill()
+
+    def _came_to(self, line: str) -> int:
+        word, _, what = line.partition(" ")
+        return int(what) if word in ("AT", "DURABLE") else 0
+
+    def kill_in(self, seconds: float) -> bool:
+        """SIGKILL it after some time, unless it has ended before."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+        return self.end() == -9
+
+    def kill(self) -> bool:
+        """SIGKILL it. Returns whether that met it alive."""
+        self._process.kill()
+        return self.end() == -9
+
+    def end(self) -> int:
+        """Wait for its end, where it was not waited for yet. Returns its exit status, -9 for SIGKILL."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            out, errors = self._process.communicate(timeout=120)
+            text = out.decode()
+            self.lines += text[: text.rfind("\n") + 1].splitlines()  # a line that the kill cut off says nothing
+            self.errors += errors.decode()
+        return self._process.returncode
+
+    def said(self, word: str) -> list[str]:
+        """What stood behind ``word`` on the lines that began with it."""
+        return [rest for first, _, rest in (line.partition(" ") for line in self.lines) if first == word]
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.said("RUN")[0])
+
+    @property
+    def durable(self) -> int:
+        """The last ``seq`` that it was told is on disk."""
+        return max(map(int, self.said("DURABLE")), default=0)
+
+    def answer(self) -> Any:
+        """What it printed at its end, which must be a good one."""
+        assert self.end() == 0, self.errors
+        return json.loads(self.said("END")[0])
+
+
+def verify_elsewhere(
+    folder: Path, *, hash_seed: str = "random", modules: str = "", **environment: str
+) -> dict[str, Any] | None:
+    """The first difference that a fresh process finds, ``None`` where all is identical: ``seq``, ``recorded``,
+    ``executed`` and ``causes``, as `tickdeck verify --json` prints them.
+    """
+    told = subprocess.run(
+        [sys.executable, "-m", "tickdeck", "verify", folder, "--json"],
+        env=environment_of(PYTHONHASHSEED=hash_seed, PYTHONPATH=os.pathsep.join([SOURCE, modules]), **environment),
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert told.returncode in (0, 1), told.stderr.decode()
+    answer = json.loads(told.stdout)
+    assert answer["identical"] is (told.returncode == 0) is (answer["first_divergence"] is None)
+    return answer["first_divergence"]
+
+
+# -- killed, and left alone ---------------------------------------------------------------------------------------
+
+
+class LeftAlone(NamedTuple):
+    """The run that nobody killed: its settings as a driver takes them, its tape and its state at the end."""
+
+    settings: Any
+    rows: dict[str, list[Any]]
+    dump: list[str]
+    state: dict[str, Any]
+
+
+def left_alone(wanted: RunConfig, data: Path) -> LeftAlone:
+    run = play(wanted, data / "left-alone")
+    prove(run.folder)
+    assert first_seq(run.folder, "order.filled")
+    return LeftAlone(msgspec.to_builtins(wanted), rows(run.folder), dump(run.folder), state(run))
+
+
+def check_beginning(driven: Driven, alone: LeftAlone) -> int:
+    """What must hold for the tape of a process that was killed. Returns its last ``seq``."""
+    if not driven.said("RUN") or not tape_of(driven.folder).exists():
+        assert driven.durable == 0
+        return 0
+    found = {"types": [], "events": [], **rows(driven.folder)}
+    last_seq = found["events"][-1][0] if found["events"] else 0
+    assert driven.durable <= last_seq, "an acknowledged event is lost"
+    for table, whole in alone.rows.items():
+        assert found[table] == whole[: len(found[table])]
+    if last_seq:
+        prove(driven.folder)
+    return last_seq
+
+
+def check_end(driven: Driven, alone: LeftAlone) -> None:
+    """What must hold for the process that was let go to the end."""
+    assert driven.answer() == alone.state
+    assert rows(driven.folder) == alone.rows
+    assert dump(driven.folder) == alone.dump
