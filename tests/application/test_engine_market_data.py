@@ -129,6 +129,13 @@ def test_a_one_sided_book_has_no_price() -> None:
     assert core.market_data.prices() == {}
 
 
+def test_a_tick_without_bids_has_no_price() -> None:
+    market = Core().feed(tick("0", "101")).market_data.market(BTC)
+
+    assert (market.best_bid, market.best_ask) == (None, (101, 1))
+    assert market.price is None
+
+
 def test_prices_are_of_the_symbols_that_have_one() -> None:
     core = Core().feed(trade("5", symbol="ETHUSDT"), trade("7"))
     core.market_data.market("XRPUSDT")

@@ -359,6 +359,24 @@ def test_a_strategy_that_raised_hears_nothing_more_of_the_cascade_in_which_it_di
     assert core.types()[-3:] == ["market.candle", "system.handler_failed", "signal.snapshot"]
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_strategy_that_raised_on_a_fill_does_not_decide_on_that_fill_any_more(reverse: bool) -> None:
+    class TwoMinds(Diary):
+        def on_order(self, order: DomainEvent) -> None:
+            if order.event_type == "order.filled":
+                (buy_one if reverse else boom)(self)
+
+        def on_fill(self, fill: Any) -> None:
+            (boom if reverse else buy_one)(self)
+
+    core = Core({"mad": TwoMinds({1: buy_one})}, shuffle=list.reverse if reverse else None).start().trades("100")
+    before = len(core.of("strategy.decision"))
+    core.fill(core.orders[0], "100")
+
+    assert core.strategies.paused == ["mad"]
+    assert len(core.of("strategy.decision")) == before
+
+
 def test_the_open_orders_of_a_paused_strategy_stay_and_are_still_accounted_for() -> None:
     core = Core({"bad": Diary({1: buy_one, 2: boom})}).start().trades("100", "101")
     core.fill(core.orders[0], "100")

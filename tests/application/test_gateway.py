@@ -130,7 +130,11 @@ def test_a_cancel_that_cannot_be_sent_is_a_failure_told_without_its_text(simulat
         return tape.events
 
     events = asyncio.run(run())
-    assert [e.event_type for e in events] == ["order.cancel_requested", "system.handler_failed"]
+    assert [e.event_type for e in events] == [
+        "order.cancel_requested",
+        "system.handler_failed",
+        "system.event_dead_lettered",
+    ]
     assert events[1].payload["error"] == "ConnectionError"
     assert events[1].payload["component"] == "gateway"
     assert not any(b"SECRET" in event.to_json() for event in events)

@@ -205,3 +205,20 @@ def test_a_cancelled_timer_that_the_record_fires_is_a_divergence() -> None:
     verdict = proof(events, Canceller(cancels=True))
     assert verdict.divergence is not None
     assert isinstance(verdict.divergence.recorded, TimerFired)
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_a_timer_that_only_the_execution_sets_is_caught(files: bool) -> None:
+    class Sleeper(Strategy):
+        wakes: bool = False
+
+        def on_start(self) -> None:
+            if self.wakes:
+                self.set_timer("x", 15 * MS)
+
+    events = record(Sleeper(), files=files).events
+    market = prices() if files else iter(())
+    verdict = proof(events, Sleeper(wakes=True), market)
+
+    assert verdict.divergence is not None
+    assert isinstance(verdict.divergence.executed, TimerFired)

@@ -254,6 +254,14 @@ def test_levels_that_are_no_levels_are_refused(cls: type[DomainEvent], side: str
         cls(**fields)
 
 
+@pytest.mark.parametrize("cls", [OrderBookEvent, OrderBookDeltaEvent])
+@pytest.mark.parametrize(("field", "wrong"), [("symbol", 5), ("last_update_id", "7"), ("ts", 1.5), ("ts_ingress", 1.5)])
+def test_a_book_checks_its_plain_fields_too(cls: type[DomainEvent], field: str, wrong: object) -> None:
+    fields = msgspec.structs.asdict(sample(cls)) | {field: wrong}
+    with pytest.raises(EventValidationError, match=rf"^{cls.event_type}: {field} is "):
+        cls(**fields)
+
+
 @pytest.mark.parametrize("field", ["quantity", "limit"])
 @pytest.mark.parametrize("wrong", [1.5, 1, "1.5", Decimal("NaN")], ids=repr)
 def test_an_intent_takes_only_finite_decimals(field: str, wrong: object) -> None:

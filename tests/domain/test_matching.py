@@ -305,6 +305,12 @@ def test_print_at_our_price_drains_the_queue_ahead_then_fills_us() -> None:
     assert told(m.on_trade(trade(99, 9, SELL))) == []
 
 
+def test_a_queue_off_the_lot_size_leaves_us_whole_lots() -> None:
+    m = matcher(book([(99, "0.25")], [(101, 1)]))
+    m.submit(order(BUY, 1, limit=99))
+    assert told(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "0.70", "maker")]
+
+
 def test_cancels_in_the_book_never_advance_us() -> None:
     m = matcher(BOOK)
     m.submit(order(BUY, 1, limit=99))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from itertools import permutations
 
 import pytest
@@ -58,6 +58,17 @@ def apply(order: Order, message: VenueOrderReported | VenueFillReported) -> list
 
 def state(order: Order) -> tuple:
     return order.status, order.filled, order.notional, order.venue_filled, order.missing
+
+
+def test_fills_are_added_up_exactly_whatever_the_threads_decimal_context() -> None:
+    order = new_order("1")
+
+    with localcontext(prec=3):
+        order.apply_fill(fill("t1", "0.12345", "61700.01"))
+        order.apply_fill(fill("t2", "0.87655", "61700.02"))
+
+    assert order.status is S.FILLED
+    assert order.notional == Decimal("0.12345") * Decimal("61700.01") + Decimal("0.87655") * Decimal("61700.02")
 
 
 # -- the plain story ------------------------------------------------------------------------------------------------

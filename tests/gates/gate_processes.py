@@ -57,18 +57,16 @@ class Driven:
                 return
             self.lines.append(line.decode().rstrip("\n"))
 
-    def kill_at(self, seq: int) -> bool:
-        """SIGKILL it as soon as it tells that it has come to ``seq``. Returns whether that met it alive."""
-        while not self.lines or self._came_to(self.lines[-1]) < seq:
+    def kill_at(self, seq: int, durable: int = 0) -> bool:
+        """SIGKILL it as soon as it tells that it has come to ``seq``, and has ``durable`` on disk. Returns whether that
+        met it alive.
+        """
+        while self.came_to < seq or self.durable < durable:
             before = len(self.lines)
             self.read(1)
             if len(self.lines) == before:
                 break
         return self.kill()
-
-    def _came_to(self, line: str) -> int:
-        word, _, what = line.partition(" ")
-        return int(what) if word in ("AT", "DURABLE") else 0
 
     def kill_in(self, seconds: float) -> bool:
         """SIGKILL it after some time, unless it has ended before."""
@@ -99,6 +97,11 @@ class Driven:
     @property
     def folder(self) -> Path:
         return Path(self.said("RUN")[0])
+
+    @property
+    def came_to(self) -> int:
+        """The last ``seq`` that it told of."""
+        return max(map(int, self.said("AT") + self.said("DURABLE")), default=0)
 
     @property
     def durable(self) -> int:

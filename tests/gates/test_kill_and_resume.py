@@ -32,9 +32,9 @@ def recorded(shared: Path, seconds: int = 20) -> RunConfig:
 def kill_again_and_again(data: Path, alone: LeftAlone, rng: random.Random, kills: int) -> list[int]:
     """A run that is killed and resumed so many times, and let go at last. Returns the tape's last seq at each kill.
 
-    Most kills come when the process tells that it has come a bit further than the last one, some while it still goes
-    again through what it did before, and some by the clock, perhaps before it has begun. A run that was faster than
-    its killer is checked, and another one begun.
+    Most kills come when the process tells that it and its tape have come further than the last one, some while it
+    still goes again through what it did before, and some by the clock, perhaps before it has begun. A run that was
+    faster than its killer is checked, and another one begun.
     """
     end = alone.rows["events"][-1][0]
     found: list[int] = []
@@ -45,7 +45,7 @@ def kill_again_and_again(data: Path, alone: LeftAlone, rng: random.Random, kills
         with Driven(*place, config=alone.settings) as driven:
             chance = rng.random()
             if chance < 0.7:
-                killed = driven.kill_at(on_tape + rng.randrange(1, end // kills))
+                killed = driven.kill_at(on_tape + rng.randrange(1, end // kills), durable=on_tape + 1)
             elif chance < 0.85:
                 killed = driven.kill_at(rng.randrange(on_tape + 1))
             else:

@@ -31,6 +31,7 @@ SAMPLES = [
     ("trades", FLAT_HEADER),
     ("candles", "timestamp,open,high,low,close,volume\n"),
     ("candles", "timestamp,open,high,low,close,volume,trades\n1,2,3,4,5,6,7\n"),
+    ("tardis-trades", "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import json
@@ -29,9 +30,7 @@ from tickdeck.interfaces.cli.keys import Cbreak, KeyParser
 COMMAND = [sys.executable, "-m", "tickdeck", "replay", "last"]
 SECOND = 1_000_000_000
 START = 1_704_067_200 * SECOND
-STATISTICS = re.compile(
-    r"tickdeck: played [\d,]+ events in [\d,.]+ s; ms late: p50 [\d.]+, p99 [\d.]+, max [\d.]+\n"
-)
+STATISTICS = re.compile(r"tickdeck: played [\d,]+ events in [\d,.]+ s; ms late: p50 [\d.]+, p99 [\d.]+, max [\d.]+\n")
 
 
 def times(listed: list[dict[str, Any]]) -> list[float]:
@@ -107,7 +106,9 @@ def test_where_nothing_matches_it_says_so(tickdeck, simulated):
 
     assert played.exit_code == 0
     assert played.stdout == ""
-    assert re.fullmatch(r"tickdeck: run \S+ has no such event; `tickdeck events \S+` lists what it has\n", played.stderr)
+    assert re.fullmatch(
+        r"tickdeck: run \S+ has no such event; `tickdeck events \S+` lists what it has\n", played.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,7 @@ class Terminal:
         self.resize(columns, rows)
         self.before = termios.tcgetattr(self.slave)
         self.seen = ""
+        self.decode = codecs.getincrementaldecoder("utf-8")().decode
         self.process = subprocess.Popen(
             [sys.executable, "-c", LAUNCH, *COMMAND[1:], "--data", str(data), *words],
             stdin=self.slave,
@@ -204,7 +206,7 @@ class Terminal:
         """Take what was written. False where there is nothing (and, with ``wait``, nothing comes)."""
         if not select.select([self.master], [], [], PATIENCE_S if wait else 0)[0]:
             return False
-        self.seen += os.read(self.master, 65_536).decode(errors="replace")
+        self.seen += self.decode(os.read(self.master, 65_536))
         return True
 
     def expect(self, pattern: str) -> str:
@@ -368,7 +370,7 @@ def test_an_error_gives_the_terminal_back(terminal, simulated, tmp_path):
     deck = terminal("--speed", "0.1", data=data)
     deck.expect("playing")
 
-    deck.press(*["]"] * 10)
+    deck.press(*["up"] * 10)
 
     assert deck.end() == 3
     assert "tickdeck: error: " in deck.seen

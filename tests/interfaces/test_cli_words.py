@@ -65,6 +65,11 @@ def test_what_is_no_time_is_refused_in_words(text):
         parse_time(text)
 
 
+def test_more_nanoseconds_than_a_calendar_has_are_refused_in_words():
+    with pytest.raises(ValueError, match="is no time: nanoseconds since 1970 have at most 19 digits"):
+        parse_time("9" * 20)
+
+
 def test_days_and_times_of_day_are_utc():
     assert (day(NOON), clock_time(NOON + 1_999_999)) == ("2024-08-08", "12:00:00.001")
 

@@ -6,22 +6,39 @@ This is the bus by itself, without stamps and tape; a run's ``Kernel`` is this b
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import re
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from tickdeck.application.mailbox import Mailbox, MailboxFull
+from tickdeck.application.clock import WallClock
+from tickdeck.application.dead_letters import RESEND, DeadLetter, DeadLetters
+from tickdeck.application.ingress import Ingress
+from tickdeck.application.mailbox import Mailbox
+from tickdeck.application.overflow import (
+    Block,
+    BufferFull,
+    OverflowPolicy,
+    Throttle,
+    Throttler,
+    check_lossy,
+)
+from tickdeck.application.receipt import Receipt
+from tickdeck.application.retry import Retry
+from tickdeck.application.selection import type_name
 from tickdeck.application.subscriptions import Handler, Plan, Subscription, Subscriptions, SubscriptionStatistics, Topic
-from tickdeck.domain.events import DomainEvent, HandlerFailed, RawEvent
-from tickdeck.errors import TickdeckError
+from tickdeck.domain.events import CommandReceived, DomainEvent, EventDeadLettered, HandlerFailed
+from tickdeck.errors import ConfigError, TickdeckError
 
-__all__ = ["BusStatistics", "DeadLetter", "EventBus", "Receipt", "told"]
+__all__ = ["BusStatistics", "EventBus", "told"]
+
+H = TypeVar("H", bound=Handler)
 
 log = logging.getLogger("tickdeck.bus")
 
@@ -29,49 +46,27 @@ _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 
 
 class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """``published``: events dispatched, by type. ``handlers``: each subscription's calls and failures. ``failures`` and
-    ``dead_letters``: handlers that raised, and those of them whose failure could not even be told. ``dropped``: events
-    that a full mailbox refused."""
+    """What a bus did since it was made.
+
+    - ``published``: events dispatched, by type. ``handlers``: each subscription's calls, failures and, on a bus that
+      measures, latencies.
+    - ``failures``: handlers that raised (an edge's retries count once). ``dead_letters``: events that could not be
+      delivered and wait to be sent again.
+    - ``dropped``: events that were lost by a policy or found no room, by type. ``waiting``: at the ingress.
+      ``discarded``: published while the bus was disabled.
+    """
 
     published: dict[str, int]
     handlers: tuple[SubscriptionStatistics, ...]
     failures: int
     dead_letters: int
-    dropped: int
+    dropped: dict[str, int]
+    waiting: int
+    discarded: int
 
     @property
     def total(self) -> int:
         return sum(self.published.values())
-
-
-class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that a handler could not take, with the handler's name and what it raised."""
-
-    event: DomainEvent
-    handler: str
-    error: str
-
-
-class Receipt:
-    """What ``publish`` returns. ``await receipt``: the event was dispatched; ``await receipt.durable()``: it is on
-    disk.
-
-    A cascade runs to its end before any coroutine gets a turn, so whoever can await finds the event dispatched.
-    """
-
-    __slots__ = ("_durable",)
-
-    def __init__(self, durable: Callable[[], Any] | None = None) -> None:
-        self._durable = durable
-
-    def __await__(self) -> Generator[None, None, None]:
-        return
-        yield
-
-    async def durable(self) -> None:
-        """Wait until the event, and all published before now, is on disk. At once where the bus has no tape."""
-        if self._durable is not None:
-            await self._durable()
 
 
 class EventBus:
@@ -80,13 +75,30 @@ class EventBus:
 
     Handlers run by priority, then in order of subscription. A handler that raises harms neither the others nor the
     publisher: what it had published is discarded, and a ``system.handler_failed`` is published in its stead. An
-    ``async`` handler is an edge: it has a bounded mailbox of its own and gets events when the cascade is over. Not
-    thread-safe: publish from the thread that owns the bus.
+    ``async`` handler is an edge: it has a bounded mailbox of its own and gets events when the cascade is over.
+
+    All belongs to the thread that owns the bus; other threads use ``publish_threadsafe``. ``clock`` paces the
+    retries of edges, and with ``measure`` times every call of a handler. ``shuffle`` orders handlers of equal
+    priority, for tests.
     """
 
-    def __init__(self, *, shuffle: Callable[[list[Subscription]], None] | None = None) -> None:
-        self._table = Subscriptions(shuffle)
+    _overflow: OverflowPolicy = Block()
+    """What mailboxes do that were told nothing else: refuse until there is room."""
+
+    def __init__(
+        self,
+        *,
+        clock: WallClock | None = None,
+        measure: bool = False,
+        shuffle: Callable[[list[Subscription]], None] | None = None,
+    ) -> None:
+        if measure and clock is None:
+            raise ConfigError("a bus that measures needs a clock: EventBus(clock=..., measure=True)")
+        self._table = Subscriptions(shuffle, clock.monotonic_ns if measure and clock else None)
         self._plans = self._table.plans
+        self._sleep = clock.sleep if clock is not None else asyncio.sleep
+        self.ingress = Ingress()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._busy = False
         self._staged: list[DomainEvent] = []  # published by the handler that is running
         self._queue: deque[DomainEvent] = deque()  # published by handlers that returned
@@ -95,9 +107,12 @@ class EventBus:
         self._mailboxes: dict[Mailbox, None] = {}  # those with work, in order of getting it
         self._receipt = Receipt()
         self._failures = 0
-        self._dropped = 0
-        self._batch: list[DomainEvent] | None = None
-        self._dead: list[DeadLetter] = []
+        self._refused: Counter[str] = Counter()
+        self._boxes: list[Mailbox] = []
+        self._throttlers: list[Throttler] = []
+        self._gate: _Gate | None = None  # where what is published from outside goes instead: a batch, a pause, nowhere
+        self._discard = _Discard()
+        self._dead = DeadLetters()
 
     # -- subscribing ------------------------------------------------------------------------------------------
 
@@ -112,34 +127,82 @@ class EventBus:
         component: str = "",
         weak: bool = False,
         edge: bool = False,
+        overflow: OverflowPolicy | Throttle | None = None,
+        retry: Retry | None = None,
         mailbox: int = 10_000,
+        refused: Callable[[DomainEvent], None] | None = None,
     ) -> Subscription:
         """Call ``handler(event)`` for every event of ``topic``: a class, a dotted type, or a wildcard.
 
         ``where`` narrows it; a higher ``priority`` goes first; ``component`` is whose handler it is (a fault in
         ``risk``, ``execution`` or ``portfolio`` halts trading); ``weak`` holds the handler weakly. ``edge``: call it
-        after the cascade, outside the core; always so for an ``async`` handler, whose mailbox holds ``mailbox``
-        events at most.
+        after the cascade, outside the core.
+
+        An ``async`` handler is always an edge. Its mailbox holds ``mailbox`` events; ``overflow`` says what becomes of
+        more: by default they are refused and counted until there is room again, and ``refused(event)`` gets each; with
+        ``Halt()`` (the default in a run) nothing more is taken, and trading halts; ``DropOldest()`` and
+        ``Conflate(key)`` are for market data. ``retry`` tries it again before the
+        event becomes a dead letter. ``Throttle(interval, key)`` goes with any handler and is by the events' own time.
+
+        Raises ``ConfigError`` where a lossy policy meets anything but market data, or an option the kind of handler.
         """
-        if not _is_async(handler):
-            return self._table.add(
-                topic, handler, where=where, priority=priority, name=name, component=component, weak=weak, edge=edge
+        if overflow is not None:
+            check_lossy(overflow, topic)
+        throttle = overflow if isinstance(overflow, Throttle) else None
+        if throttle is not None:
+            where = self._throttled(throttle, where)
+        is_async = _is_async(handler)
+        if isinstance(overflow, Block):
+            raise ConfigError("overflow: Block is for sockets; a handler that could block the bus would stop it")
+        if not is_async and (retry is not None or (overflow is not None and throttle is None)):
+            raise ConfigError(
+                f"subscribe: {handler!r} is called in step, so nothing waits and nothing is tried again; "
+                "make it async, or use Throttle"
             )
-        box = Mailbox(capacity=mailbox, position=self._position, wait_durable=self._wait_durable, busy=self._mailboxes)
-        subscription = self._table.add(
-            topic,
-            handler,
-            where=where,
-            priority=priority,
-            name=name,
-            component=component,
-            weak=weak,
-            edge=True,
-            deliver=box.put,
+        options: dict[str, Any] = {
+            "where": where, "priority": priority, "name": name, "component": component, "weak": weak,
+        }  # fmt: skip
+        if not is_async:
+            return self._table.add(topic, handler, edge=edge, **options)
+        box = Mailbox(
+            capacity=mailbox,
+            overflow=overflow if overflow is not None and throttle is None else self._overflow,
+            retry=retry,
+            sleep=self._sleep,
+            position=self._position,
+            wait_durable=self._wait_durable,
+            busy=self._mailboxes,
         )
+        subscription = self._table.add(topic, handler, edge=True, deliver=box.put, **options)
         box.handler = subscription.handler
-        box.failed = lambda event, error: self._edge_failed(subscription, event, error)
+        box.failed = lambda event, error, attempts: self._edge_failed(subscription, event, error, attempts)
+        subscription.mailbox = box
+        if refused is not None:
+            box.refused = refused
+        self._boxes.append(box)
+        subscription.ended = lambda: self._boxes.remove(box)
         return subscription
+
+    subscribe_async = subscribe
+    """The same: what is ``async`` is an edge, by whichever name it came."""
+
+    def on(self, topic: Topic, **options: Any) -> Callable[[H], H]:
+        """``subscribe`` as a decorator: ``@bus.on("order.*", priority=1)``. Leaves the function as it is."""
+
+        def enter(handler: H) -> H:
+            self.subscribe(topic, handler, **options)
+            return handler
+
+        return enter
+
+    def _throttled(self, throttle: Throttle, where: Callable[[Any], bool] | None) -> Callable[[Any], bool]:
+        throttler = Throttler(throttle)
+        self._throttlers.append(throttler)
+
+        def admitted(event: DomainEvent) -> bool:
+            return (where is None or where(event)) and throttler.admit(event, event.ts_ingress or event.ts)
+
+        return admitted
 
     def unsubscribe(self, target: Subscription | Handler) -> None:
         """End a subscription, or all those of a handler."""
@@ -155,8 +218,8 @@ class EventBus:
         """Outside a handler: run the event's whole cascade. Inside one: queue it behind what is already queued."""
         if self._busy:
             self._staged.append(event)
-        elif self._batch is not None:
-            self._batch.append(event)
+        elif self._gate is not None:
+            self._gate.append(event)
         else:
             self._busy = True
             try:
@@ -179,22 +242,96 @@ class EventBus:
             self.publish(event)
         return self._receipt
 
+    def publish_threadsafe(self, event: DomainEvent) -> None:
+        """From any thread: let the event wait at the ingress. It is taken in the thread of the loop that was given to
+        ``bind``, or else by the owner's next ``run_pending``."""
+        self.ingress.put(event)
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self.run_pending)
+
+    def bind(self) -> None:
+        """Call it in the owner's event loop, so that ``publish_threadsafe`` can wake it."""
+        self._loop = asyncio.get_running_loop()
+
+    def post(self, event: DomainEvent) -> None:
+        """Let an input wait at the ingress, in its lane; ``run_pending`` takes it."""
+        self.ingress.put(event)
+
+    def run_next(self) -> bool:
+        """Take one input of those that wait at the ingress, from the most urgent lane. False where none waits."""
+        event = self.ingress.take()
+        if event is None:
+            return False
+        self._take_input(event)
+        return True
+
+    def run_pending(self) -> int:
+        """Take what waits at the ingress, the most urgent lane first, until nothing does. Returns how many."""
+        taken = 0
+        while self.run_next():
+            taken += 1
+        return taken
+
+    def _take_input(self, event: DomainEvent) -> None:
+        self.publish(event)
+
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Hold what is published in the block and deliver it together at its end; on an exception it is discarded.
 
         Do not await in the block: what others publish meanwhile would wait, or be discarded, with it.
         """
-        if self._busy or self._batch is not None:
-            yield  # inside a handler or another batch publishing queues anyway
+        if self._busy or self._gate is not None:
+            yield  # inside a handler, a pause or another batch publishing waits anyway
             return
         held: list[DomainEvent] = []
-        self._batch = held
+        self._gate = held
         try:
             yield
         finally:
-            self._batch = None
+            self._gate = None
         self.publish_all(held)
+
+    def pause(self) -> None:
+        """Hold what is published from outside until ``resume``; a running cascade goes on to its end."""
+        if self._gate is None:
+            self._gate = deque()
+
+    def resume(self) -> None:
+        """Deliver what was held, in order, and go on."""
+        held, self._gate = self._gate, None
+        if isinstance(held, deque):
+            self.publish_all(held)
+        else:
+            self._gate = held  # a batch, or the bus is disabled: there was no pause
+
+    @property
+    def paused(self) -> bool:
+        return isinstance(self._gate, deque)
+
+    @property
+    def enabled(self) -> bool:
+        """While false, what is published from outside is discarded, and counted."""
+        return self._gate is not self._discard
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        if value and not self.enabled:
+            self._gate = None
+        elif not value:
+            self.resume()
+            self._gate = self._discard
+
+    @property
+    def dispatched(self) -> int:
+        """How many events were dispatched, all in all. May be asked from another thread."""
+        return self._table.total()
+
+    @property
+    def busy(self) -> bool:
+        """A cascade is running: the caller is inside a handler."""
+        return self._busy
 
     def _dispatch(self, event: DomainEvent) -> None:
         plan = self._plans.get(type(event))
@@ -236,7 +373,7 @@ class EventBus:
                     try:
                         subscription.call(event)
                     except Exception as error:  # noqa: BLE001 (as above)
-                        self._edge_failed(subscription, event, error)
+                        self._edge_failed(subscription, event, error, 1)
         finally:
             self._releasing = False
 
@@ -249,39 +386,85 @@ class EventBus:
         if failure is not None:
             self._staged.append(failure)
 
-    def _edge_failed(self, subscription: Subscription, event: DomainEvent, error: Exception) -> None:
+    def _edge_failed(self, subscription: Subscription, event: DomainEvent, error: Exception, attempts: int) -> None:
+        """An edge could not take an event: tell, and keep it as a dead letter."""
+        if isinstance(error, BufferFull):
+            self._refused[type_name(event)] += 1
+            box = subscription.mailbox
+            if box is not None:
+                if box.running_over:
+                    return
+                box.running_over = True
         failure = self._failure(subscription, event, error)
-        if failure is not None:
-            self.publish(failure)
+        if failure is None:
+            return
+        self.publish(failure)
+        if not isinstance(error, BufferFull) and not isinstance(event, EventDeadLettered):
+            letter = DeadLetter(
+                event=event, handler=subscription.name, error=_error_text(subscription, error), attempts=attempts
+            )
+            self._dead.add(letter)
+            self.publish(
+                EventDeadLettered(
+                    dead_event_id=event.event_id,
+                    handler=letter.handler,
+                    error=letter.error,
+                    attempts=attempts,
+                    payload_json=event.to_json().decode(),
+                    causation_id=event.event_id,
+                    correlation_id=event.correlation_id,
+                )
+            )
 
     def _failure(self, subscription: Subscription, event: DomainEvent, error: Exception) -> HandlerFailed | None:
         """Count and log a fault; the event that tells it, or ``None`` where even that event's handler failed."""
         subscription.failures += 1
         self._failures += 1
-        event_type = event.raw_type if isinstance(event, RawEvent) else event.event_type
-        log.error("%s failed on %s %s", subscription.name, event_type, event.event_id, exc_info=error)
-        if isinstance(error, MailboxFull):
-            self._dropped += 1
+        # What an edge raised is logged without its text, which may hold a secret.
+        inner = not subscription.edge or isinstance(error, TickdeckError)
+        shown = "" if inner else f" with {type(error).__name__} at {_place(error)}"
+        log.error(
+            "%s failed on %s %s%s",
+            subscription.name, type_name(event), event.event_id, shown, exc_info=error if inner else None,
+        )  # fmt: skip
         if isinstance(event, HandlerFailed):
-            self._dead.append(
-                DeadLetter(event=event, handler=subscription.name, error=f"{type(error).__name__}: {told(error)}")
-            )
+            self._dead.add(DeadLetter(event=event, handler=subscription.name, error=_error_text(subscription, error)))
             return None
         return HandlerFailed(
             handler=subscription.name,
             component=subscription.component,
             error=type(error).__name__,
-            # An edge's error may hold a secret, such as the URL that it called; our own errors hold none.
-            message="" if subscription.edge and not isinstance(error, TickdeckError) else told(error),
+            message=_message(subscription, error),
             failed_event_id=event.event_id,
-            failed_event_type=event_type,
+            failed_event_type=type_name(event),
             causation_id=event.event_id,
             correlation_id=event.correlation_id,
         )
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """Events whose handler failed and whose failure could not be told either, oldest first."""
-        return tuple(self._dead)
+        """Events that a handler could not take and that were not sent again, oldest first."""
+        return self._dead.all()
+
+    def restore_dead_letters(self, letters: Iterable[DeadLetter]) -> None:
+        """Take over the letters that an earlier process left: see ``dead_letters_on``."""
+        for letter in letters:
+            self._dead.add(letter)
+
+    def resend(self, letter: DeadLetter) -> None:
+        """Hand a dead letter to its handler again, as a command that is itself published (and recorded).
+
+        Raises ``ConfigError`` where nobody of that name is subscribed any more; the letter is kept then.
+        """
+        subscription = self._table.named(letter.handler)
+        if subscription is None:
+            raise ConfigError(f"no subscription is called {letter.handler!r}; subscribe it again, then resend")
+        self._dead.remove(letter.event.event_id, letter.handler)
+        arguments = {"event_id": letter.event.event_id, "handler": letter.handler}
+        self.publish(CommandReceived(command=RESEND, arguments=arguments, reason="dead letter"))
+        try:
+            subscription.call(letter.event)
+        except Exception as error:  # noqa: BLE001 (as in _dispatch)
+            self._edge_failed(subscription, letter.event, error, 1)
 
     # -- edges ------------------------------------------------------------------------------------------------
 
@@ -305,12 +488,20 @@ class EventBus:
 
     def statistics(self) -> BusStatistics:
         handlers = self._table.statistics()
+        dropped = Counter(self._refused)
+        for box in self._boxes:
+            boxed = box.statistics()
+            dropped += Counter(boxed.dropped) + Counter(boxed.conflated)
+        for throttler in self._throttlers:
+            dropped += Counter(throttler.statistics().suppressed)
         return BusStatistics(
             published=dict(sorted(self._table.published.items())),
             handlers=handlers,
             failures=self._failures,
             dead_letters=len(self._dead),
-            dropped=self._dropped,
+            dropped=dict(sorted(dropped.items())),
+            waiting=len(self.ingress),
+            discarded=self._discard.count,
         )
 
     @contextmanager
@@ -319,6 +510,38 @@ class EventBus:
         events: list[DomainEvent] = []
         with self.subscribe(topic, events.append, name="collect"):
             yield events
+
+
+class _Gate(Protocol):
+    def append(self, event: DomainEvent, /) -> None: ...
+
+
+class _Discard:
+    """Where events go while a bus is disabled."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def append(self, event: DomainEvent, /) -> None:
+        self.count += 1
+
+
+def _message(subscription: Subscription, error: Exception) -> str:
+    """An error's text. An edge's may hold a secret, such as the URL that it called; our own errors hold none."""
+    return "" if subscription.edge and not isinstance(error, TickdeckError) else told(error)
+
+
+def _error_text(subscription: Subscription, error: Exception) -> str:
+    message = _message(subscription, error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _place(error: Exception) -> str:
+    """File and line where it was raised."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}" if traceback is not None else "?"
 
 
 def told(error: Exception) -> str:

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from msgspec.structs import force_setattr
 
 from tickdeck.application.agenda import RANK_TIMER, Agenda
-from tickdeck.application.bus import EventBus, Receipt, told
-from tickdeck.application.clock import RunClock
-from tickdeck.application.ingress import Ingress
+from tickdeck.application.bus import EventBus, told
+from tickdeck.application.clock import RunClock, WallClock
 from tickdeck.application.mailbox import HANDLED
+from tickdeck.application.overflow import BufferHalted, Halt
 from tickdeck.application.ports import Tape
+from tickdeck.application.receipt import Receipt
 from tickdeck.application.subscriptions import Subscription
 from tickdeck.domain.events import DomainEvent, TimerFired, TradingHalted
 from tickdeck.errors import ConfigError, TickdeckError
@@ -50,8 +51,11 @@ class Kernel(EventBus):
 
     ``tape`` takes each cascade. ``agenda`` gets the timers; with ``None`` timers are only counted, since the record
     will fire them (``verify``). ``max_cascade`` bounds how many events one input may cause: beyond it trading is
-    halted. ``shuffle`` orders handlers of equal priority, for tests.
+    halted. ``wall_now()`` (ns UTC) gives published inputs their ``ts_ingress``, where a run is not on the virtual
+    clock. ``clock``, ``measure`` and ``shuffle`` are the bus's.
     """
+
+    _overflow = Halt()
 
     def __init__(
         self,
@@ -59,9 +63,13 @@ class Kernel(EventBus):
         tape: Tape,
         agenda: Agenda | None = None,
         max_cascade: int = 10_000,
+        wall_now: Callable[[], int] | None = None,
+        clock: WallClock | None = None,
+        measure: bool = False,
         shuffle: Callable[[list[Subscription]], None] | None = None,
     ) -> None:
-        super().__init__(shuffle=shuffle)
+        super().__init__(clock=clock, measure=measure, shuffle=shuffle)
+        self._wall_now = wall_now
         self._receipt = Receipt(self._durable)
         self._tape = tape
         self._agenda = agenda
@@ -72,7 +80,6 @@ class Kernel(EventBus):
         self._timers_set = 0
         self._timers: dict[int, int] = {}  # timer id -> number on the agenda
         self.clock = RunClock()
-        self.ingress = Ingress()
         self.seq = 0
         self.inputs = 0
         self.halted = False
@@ -122,35 +129,30 @@ class Kernel(EventBus):
         """
         if self._busy:
             self._staged.append(event)
-        elif self._batch is not None:
-            self._batch.append(event)
+        elif self._gate is not None:
+            self._gate.append(event)
         else:
             handled = HANDLED.get()
             if handled is not None and not event.causation_id:
                 event = event.__copy__()
                 force_setattr(event, "causation_id", handled.event_id)
                 force_setattr(event, "correlation_id", handled.correlation_id)
-            self.feed(event)
+            self._take_input(event)
         return self._receipt
 
-    def post(self, event: DomainEvent) -> None:
-        """Let an input wait at the ingress, in its lane; ``run_pending`` takes it."""
-        self.ingress.put(event)
-
-    def run_next(self) -> bool:
-        """Take one input of those that wait at the ingress, from the most urgent lane. False where none waits."""
-        event = self.ingress.take()
-        if event is None:
-            return False
+    def _take_input(self, event: DomainEvent) -> None:
+        if self._wall_now is not None and not event.ts_ingress:
+            event = event.__copy__()
+            force_setattr(event, "ts_ingress", self._wall_now())
         self.feed(event)
-        return True
 
-    def run_pending(self) -> int:
-        """Take what waits at the ingress, the most urgent lane first, until nothing does. Returns how many."""
-        taken = 0
-        while self.run_next():
-            taken += 1
-        return taken
+    def continue_from(self, last: DomainEvent) -> None:
+        """Number on behind ``last``, the last event of a tape that this kernel goes on with, and not earlier than
+        it.
+        """
+        self.seq = last.seq
+        self.inputs = int(last.event_id.split("-", 1)[0])
+        self.clock._now = last.ts_ingress
 
     def _refusal(self) -> Exception:
         if self._busy:
@@ -233,6 +235,12 @@ class Kernel(EventBus):
                 self._staged.append(TradingHalted(reason=f"{what}: {type(error).__name__}: {told(error)}"))
         elif component.startswith(STRATEGY):
             self._table.remove_component(component)  # at once: it must not decide on the rest of this cascade
+
+    def _edge_failed(self, subscription: Subscription, event: DomainEvent, error: Exception, attempts: int) -> None:
+        super()._edge_failed(subscription, event, error, attempts)
+        if isinstance(error, BufferHalted) and not self.halted:
+            self.halted = True
+            self.publish(TradingHalted(reason=f"{subscription.name} fell behind by a whole mailbox: {told(error)}"))
 
     # -- timers -----------------------------------------------------------------------------------------------
 

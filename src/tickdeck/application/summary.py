@@ -13,7 +13,6 @@ from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import RunStarted, RunStopped, TradingHalted
-from tickdeck.domain.position import EXACT
 from tickdeck.domain.values import Money, OrderStatus, Quantity
 
 __all__ = ["Latency", "RunObserver", "Summary", "plain", "summarise"]
@@ -131,7 +130,6 @@ def summarise(
     published = statistics.published
     started, stopped, halted = observer.started, observer.stopped, observer.halted
     account = portfolio.account
-    equity = portfolio.equity()
     ticks = _ticks(kernel.inputs, published)
     return Summary(
         run=run,
@@ -152,14 +150,14 @@ def summarise(
         rejected=published.get("order.rejected", 0),
         refused=published.get("risk.limit_breached", 0),
         unknown=sum(order.status is OrderStatus.UNKNOWN for order in execution.orders.values()),
-        dropped=statistics.dropped,
+        dropped=sum(statistics.dropped.values()),
         failures=max(statistics.failures, int(kernel.halted)),  # a cascade without end is no handler's failure
         paused=tuple(paused),
         position={symbol: account.position(symbol).quantity for symbol in symbols},
         currency=account.quote,
         cash=account.cash,
-        equity=equity,
-        pnl=EXACT.subtract(equity, account.deposits()),
+        equity=portfolio.equity(),
+        pnl=portfolio.pnl(),
         fees=account.fees(),
         wall_s=round(wall_s, 6),
         events_per_s=round(kernel.seq / wall_s, 1) if wall_s > 0 else 0.0,

@@ -309,10 +309,9 @@ class Matcher:
         for order in at_price:
             if order.ahead is None:
                 continue
-            passed = left - order.ahead
+            reached = self._lots(max(left - order.ahead - taken, ZERO))
             order.ahead = max(order.ahead - left, ZERO)
-            if passed > taken:
-                taken += self._fill(order, price, min(order.remaining, passed - taken), "maker", out)
+            taken += self._fill(order, price, min(order.remaining, reached), "maker", out)
 
     # -- bookkeeping --------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from tickdeck.domain.events import (
     VenueFillReported,
     VenueOrderReported,
 )
+from tickdeck.domain.position import EXACT
 from tickdeck.domain.values import ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
 from tickdeck.errors import TickdeckError
 
@@ -152,7 +153,7 @@ class Order:
         self._check_fill(fill)
         if fill.venue_trade_id in self._trade_ids:
             return []
-        filled = self.filled + fill.quantity
+        filled = EXACT.add(self.filled, fill.quantity)
         if filled > self.quantity:
             raise OrderEvidenceError(
                 f"order {self.order_id}: fill {fill.venue_trade_id} of {fill.quantity} makes {filled} filled of "
@@ -160,7 +161,7 @@ class Order:
             )
         self._trade_ids.add(fill.venue_trade_id)
         self.filled = filled
-        self.notional += fill.price * fill.quantity
+        self.notional = EXACT.fma(fill.price, fill.quantity, self.notional)
         self.venue_order_id = self.venue_order_id or fill.venue_order_id
         if filled == self.quantity:
             self.status = OrderStatus.FILLED

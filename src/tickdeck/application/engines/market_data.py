@@ -51,15 +51,16 @@ class Market:
 
     @property
     def best_bid(self) -> Level | None:
-        """(price, quantity) from the newest tick, else from a usable book."""
+        """(price, quantity) from the newest tick, else from a usable book; ``None`` where nobody bids."""
         if self.tick is not None:
-            return self.tick.bid_price, self.tick.bid_quantity
+            return (self.tick.bid_price, self.tick.bid_quantity) if self.tick.bid_price else None
         return self.book.best_bid() if self.book.usable else None
 
     @property
     def best_ask(self) -> Level | None:
+        """The same of the other side."""
         if self.tick is not None:
-            return self.tick.ask_price, self.tick.ask_quantity
+            return (self.tick.ask_price, self.tick.ask_quantity) if self.tick.ask_price else None
         return self.book.best_ask() if self.book.usable else None
 
 

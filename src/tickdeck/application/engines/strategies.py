@@ -104,11 +104,15 @@ class StrategyEngine:
             where: Callable[[Any], bool] | None = None,
             handler: Callable[[Any], None] | None = None,
         ) -> None:
+            def still_wanted(event: DomainEvent) -> bool:
+                # One event may come to two methods, as a fill does: not to the second where the first has raised.
+                return where is not None and where(event) and subscription.active
+
             if getattr(type(strategy), method) is not getattr(Strategy, method):
-                self._kernel.subscribe(
+                subscription = self._kernel.subscribe(
                     topic,
                     handler or getattr(strategy, method),
-                    where=where,
+                    where=where and still_wanted,
                     priority=PRIORITY[self.component],
                     name=f"{strategy_id}.{method}",
                     component=f"{STRATEGY}{strategy_id}",

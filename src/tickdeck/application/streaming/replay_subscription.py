@@ -56,7 +56,7 @@ def subscribe_with_replay(
         mailbox=mailbox + len(past),
     )
     try:
-        if bus._busy:
+        if bus.busy:
             _check_inside_a_handler(log, subscription)
         with bus.batch():
             for event in past:

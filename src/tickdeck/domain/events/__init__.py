@@ -1,9 +1,9 @@
 """The catalogue of events, grouped in files by subject; ``base`` says what all of them share."""
 
+from tickdeck.domain.events.backtest import BacktestCompleted, BacktestFailed, BacktestProgressed, BacktestStarted
 from tickdeck.domain.events.base import (
     DomainEvent,
     RawEvent,
-    decode_event,
     decode_payload,
     encode_payload,
     event_class,
@@ -12,18 +12,25 @@ from tickdeck.domain.events.base import (
     event_types,
     iter_event_classes,
 )
+from tickdeck.domain.events.feed import FeedConnected, FeedDisconnected, FeedStale
 from tickdeck.domain.events.market import (
     BookResynced,
     CandleEvent,
     GapDetected,
+    GapFilled,
     MarketEvent,
+    MarketSnapshotEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
     TickEvent,
     TradeEvent,
 )
+from tickdeck.domain.events.notification import NotificationAlert
 from tickdeck.domain.events.orders import (
     OrderAcceptedEvent,
+    OrderAmendedEvent,
+    OrderAmendRejectedEvent,
+    OrderAmendRequestedEvent,
     OrderCancelledEvent,
     OrderCancelRequestedEvent,
     OrderEvent,
@@ -41,29 +48,58 @@ from tickdeck.domain.events.portfolio import (
     PositionOpenedEvent,
     PositionUpdatedEvent,
 )
-from tickdeck.domain.events.risk import RiskApprovedEvent, RiskLimitBreachedEvent, TradingHalted
-from tickdeck.domain.events.strategy import ActionIntent, SignalSnapshotEvent, StrategyDecisionEvent
+from tickdeck.domain.events.risk import RiskApprovedEvent, RiskLimitBreachedEvent, TradingHalted, TradingResumed
+from tickdeck.domain.events.state import StateLeg, StateUpdated
+from tickdeck.domain.events.strategy import (
+    ActionIntent,
+    SignalSnapshotEvent,
+    StrategyActivated,
+    StrategyCreated,
+    StrategyDecisionEvent,
+    StrategyDeleted,
+    StrategyEvent,
+    StrategyPaused,
+    StrategyUpdated,
+)
 from tickdeck.domain.events.system import (
     CommandReceived,
+    EventDeadLettered,
     HandlerFailed,
     RunResumed,
     RunStarted,
     RunStopped,
+    SystemError,
+    SystemHeartbeat,
+    SystemWarning,
     TimerFired,
 )
 from tickdeck.domain.events.venue import VenueBalanceReported, VenueFillReported, VenueOrderReported
 
 __all__ = [
     "ActionIntent",
+    "BacktestCompleted",
+    "BacktestFailed",
+    "BacktestProgressed",
+    "BacktestStarted",
     "BalanceEvent",
     "BookResynced",
     "CandleEvent",
     "CommandReceived",
     "DomainEvent",
+    "EventDeadLettered",
+    "FeedConnected",
+    "FeedDisconnected",
+    "FeedStale",
     "GapDetected",
+    "GapFilled",
     "HandlerFailed",
     "MarketEvent",
+    "MarketSnapshotEvent",
+    "NotificationAlert",
     "OrderAcceptedEvent",
+    "OrderAmendRejectedEvent",
+    "OrderAmendRequestedEvent",
+    "OrderAmendedEvent",
     "OrderBookDeltaEvent",
     "OrderBookEvent",
     "OrderCancelRequestedEvent",
@@ -86,15 +122,26 @@ __all__ = [
     "RunStarted",
     "RunStopped",
     "SignalSnapshotEvent",
+    "StateLeg",
+    "StateUpdated",
+    "StrategyActivated",
+    "StrategyCreated",
     "StrategyDecisionEvent",
+    "StrategyDeleted",
+    "StrategyEvent",
+    "StrategyPaused",
+    "StrategyUpdated",
+    "SystemError",
+    "SystemHeartbeat",
+    "SystemWarning",
     "TickEvent",
     "TimerFired",
     "TradeEvent",
     "TradingHalted",
+    "TradingResumed",
     "VenueBalanceReported",
     "VenueFillReported",
     "VenueOrderReported",
-    "decode_event",
     "decode_payload",
     "encode_payload",
     "event_class",

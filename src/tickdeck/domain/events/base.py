@@ -35,7 +35,6 @@ __all__ = [
     "DomainEvent",
     "FrozenDict",
     "RawEvent",
-    "decode_event",
     "decode_payload",
     "encode_payload",
     "event_class",
@@ -226,7 +225,7 @@ class RawEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
         return out
 
     def to_json(self) -> bytes:
-        return encode_payload_of({"event_type": self.raw_type, "version": self.raw_version, **self.raw})
+        return encode_payload({"event_type": self.raw_type, "version": self.raw_version, **self.raw})
 
 
 # -- checks ---------------------------------------------------------------------------------------------------
@@ -344,7 +343,6 @@ def iter_event_classes() -> Iterator[type[DomainEvent]]:
 encode_payload = _encoder.encode
 """``encode_payload(event) -> bytes``: the event's fields as one JSON object. Equal events give equal bytes: defaults
 are written out, since leaving them out goes by identity (msgspec) and would depend on where a string came from."""
-encode_payload_of = _encoder.encode
 
 
 def decode_payload(event_type: str, data: bytes | str, version: int = 1) -> DomainEvent:
@@ -379,9 +377,6 @@ def event_from_json(data: bytes | str) -> DomainEvent:
     if cls is not None:
         _refuse_floats(cls, data)
     return decode_payload(head.event_type, data, head.version)
-
-
-decode_event = event_from_json
 
 
 def event_from_dict(data: Mapping[str, Any]) -> DomainEvent:

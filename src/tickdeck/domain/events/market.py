@@ -12,7 +12,9 @@ __all__ = [
     "BookResynced",
     "CandleEvent",
     "GapDetected",
+    "GapFilled",
     "MarketEvent",
+    "MarketSnapshotEvent",
     "OrderBookDeltaEvent",
     "OrderBookEvent",
     "TickEvent",
@@ -123,6 +125,12 @@ class OrderBookEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
     asks: tuple[Level, ...]
 
     def __post_init__(self) -> None:
+        if not (
+            type(self.symbol) is str
+            and type(self.last_update_id) is int
+            and type(self.ts) is type(self.ts_ingress) is int
+        ):
+            super().__post_init__()  # says what is wrong
         _check_levels(self, "bids")
         _check_levels(self, "asks")
         self._freeze_metadata()
@@ -143,6 +151,12 @@ class OrderBookDeltaEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
     asks: tuple[Level, ...] = ()
 
     def __post_init__(self) -> None:
+        if not (
+            type(self.symbol) is str
+            and type(self.first_update_id) is type(self.last_update_id) is type(self.previous_update_id) is int
+            and type(self.ts) is type(self.ts_ingress) is int
+        ):
+            super().__post_init__()  # says what is wrong
         if self.last_update_id < self.first_update_id:
             raise invalid(self, "last_update_id", f"at least first_update_id ({self.first_update_id})")
         _check_levels(self, "bids")
@@ -195,9 +209,51 @@ class GapDetected(MarketEvent, frozen=True, kw_only=True, gc=False):
     received: int
 
 
+class GapFilled(MarketEvent, frozen=True, kw_only=True, gc=False):
+    """A hole in the record is closed. Emitted by the market data engine.
+
+    ``what``, ``expected`` and ``received`` are those of its ``GapDetected``. ``how``: ``late``, the missing trades came
+    after all; ``snapshot``, a new book took the place of the missing deltas (``BookResynced`` says where it stands).
+    """
+
+    event_type: ClassVar[str] = "market.gap_filled"
+    is_market_data: ClassVar[bool] = False
+    what: str
+    expected: int
+    received: int
+    how: str
+
+
 class BookResynced(MarketEvent, frozen=True, kw_only=True, gc=False):
     """The local book is usable (again). Emitted by the market data engine when a snapshot joins the deltas."""
 
     event_type: ClassVar[str] = "market.book_resynced"
     is_market_data: ClassVar[bool] = False
     last_update_id: int
+
+
+class MarketSnapshotEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
+    """A symbol at an instant: its book, its last trade, and what was traded since the snapshot before.
+
+    Emitted by the market data engine at the first market data of each interval of the run's clock, where ``snapshots``
+    is configured. ``bids`` and ``asks`` are the best levels (price in quote, quantity in base), none where the book
+    cannot be trusted. ``last_price`` in quote and ``last_quantity`` in base are ``None`` before the first trade.
+    Since ``since`` (ns UTC, our receive time): ``volume`` in base, ``trades``, and ``vwap`` in quote (``None``
+    without trades).
+    """
+
+    event_type: ClassVar[str] = "market.snapshot"
+    is_market_data: ClassVar[bool] = False
+    bids: tuple[Level, ...] = ()
+    asks: tuple[Level, ...] = ()
+    last_price: Price | None = None
+    last_quantity: Quantity | None = None
+    since: int
+    volume: Quantity = Decimal(0)
+    trades: int = 0
+    vwap: Price | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_levels(self, "bids")
+        _check_levels(self, "asks")

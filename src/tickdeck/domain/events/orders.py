@@ -10,6 +10,9 @@ from tickdeck.domain.values import Money, OrderType, Price, Quantity, Side, Time
 
 __all__ = [
     "OrderAcceptedEvent",
+    "OrderAmendRejectedEvent",
+    "OrderAmendRequestedEvent",
+    "OrderAmendedEvent",
     "OrderCancelRequestedEvent",
     "OrderCancelledEvent",
     "OrderEvent",
@@ -111,6 +114,47 @@ class OrderFilledEvent(_Fill, frozen=True, kw_only=True, gc=False):
     event_type: ClassVar[str] = "order.filled"
 
 
+class OrderAmendRequestedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
+    """We ask the venue to change an order. Emitted by the execution engine; the venue gateway acts on it.
+
+    The order should then be one for ``quantity`` (base, with what is filled already) at ``limit`` (quote). ``revision``
+    counts the requests of the order, from 1; the venue's answer names it."""
+
+    event_type: ClassVar[str] = "order.amend_requested"
+    revision: int
+    quantity: Quantity
+    limit: Price
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("revision", "quantity", "limit"):
+            if getattr(self, name) <= 0:
+                raise invalid(self, name, "above 0")
+
+
+class OrderAmendedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
+    """The venue changed the order. Emitted by the execution engine from a venue's report.
+
+    From here on it is one for ``quantity`` (base) at ``limit`` (quote), of which ``filled`` was executed so far and
+    ``remaining`` was not (base; 0 where the fills that complete the amended order came before this word: no
+    ``order.filled`` follows then)."""
+
+    event_type: ClassVar[str] = "order.amended"
+    revision: int
+    quantity: Quantity
+    limit: Price
+    filled: Quantity = Decimal(0)
+    remaining: Quantity
+
+
+class OrderAmendRejectedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
+    """The venue did not change the order, which is as it was before. Emitted by the execution engine from a report."""
+
+    event_type: ClassVar[str] = "order.amend_rejected"
+    revision: int
+    reason: str = ""
+
+
 class OrderCancelRequestedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
     """We ask the venue to cancel. Emitted by the execution engine; the venue gateway acts on it."""
 
@@ -126,7 +170,8 @@ class OrderCancelledEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderRejectedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """The venue refused the order. Emitted by the execution engine, only on the venue's own word."""
+    """The venue refused the order, or the gateway never sent it. Emitted by the execution engine, only on a report
+    that says so."""
 
     event_type: ClassVar[str] = "order.rejected"
     reason: str = ""

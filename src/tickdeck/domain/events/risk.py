@@ -7,7 +7,7 @@ from typing import ClassVar
 from tickdeck.domain.events.base import DomainEvent
 from tickdeck.domain.events.strategy import ActionIntent
 
-__all__ = ["RiskApprovedEvent", "RiskLimitBreachedEvent", "TradingHalted"]
+__all__ = ["RiskApprovedEvent", "RiskLimitBreachedEvent", "TradingHalted", "TradingResumed"]
 
 
 class RiskApprovedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -42,7 +42,17 @@ class RiskLimitBreachedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 class TradingHalted(DomainEvent, frozen=True, kw_only=True, gc=False):
     """No new order leaves from here on. Emitted by the kernel after a fault in risk, execution or portfolio, or a
-    cascade that did not end, and by the risk engine at the daily loss limit."""
+    cascade that did not end, and by the risk engine at the daily loss limit and on a command.
+
+    ``resumable``: a command may let trading go on, since nothing is at fault."""
 
     event_type: ClassVar[str] = "trading.halted"
     reason: str
+    resumable: bool = False
+
+
+class TradingResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """Orders may leave again. Emitted by the risk engine on a command, after a halt that was no fault's."""
+
+    event_type: ClassVar[str] = "trading.resumed"
+    reason: str = ""

@@ -12,7 +12,17 @@ from tickdeck.domain.events.base import DomainEvent, invalid
 from tickdeck.domain.values import OrderType, Price, Quantity, Side, TimeInForce
 from tickdeck.errors import EventValidationError
 
-__all__ = ["ActionIntent", "SignalSnapshotEvent", "StrategyDecisionEvent"]
+__all__ = [
+    "ActionIntent",
+    "SignalSnapshotEvent",
+    "StrategyActivated",
+    "StrategyCreated",
+    "StrategyDecisionEvent",
+    "StrategyDeleted",
+    "StrategyEvent",
+    "StrategyPaused",
+    "StrategyUpdated",
+]
 
 
 class SignalSnapshotEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -39,8 +49,9 @@ class SignalSnapshotEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that a strategy wants done, before risk has seen it.
 
-    ``action`` is ``order`` (then ``side``, ``symbol``, ``quantity`` in base, and for a limit order ``limit`` in quote)
-    or ``cancel`` (then ``order_id``).
+    ``action`` is ``order`` (then ``side``, ``symbol``, ``quantity`` in base, and for a limit order ``limit`` in quote),
+    ``cancel`` (then ``order_id``) or ``amend`` (then ``order_id`` and what the order should have instead: ``quantity``
+    in all, with what is filled already, or 0 to leave it; ``limit``, or ``None`` to leave it).
     """
 
     action: str
@@ -64,7 +75,7 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A strategy decided to act. Emitted by the strategy's own calls (``buy``, ``sell``, ``cancel``)."""
+    """A strategy decided to act. Emitted by the strategy's own calls (``buy``, ``sell``, ``amend``, ``cancel``)."""
 
     event_type: ClassVar[str] = "strategy.decision"
     strategy_id: str
@@ -79,8 +90,16 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
                 if not intent.order_id:
                     raise invalid(self, "intents", "cancel intents with an order_id")
                 continue
+            if intent.action == "amend":
+                if not intent.order_id:
+                    raise invalid(self, "intents", "amend intents with an order_id")
+                if intent.quantity < 0 or (intent.limit is not None and intent.limit <= 0):
+                    raise invalid(self, "intents", "amend intents with a quantity and a limit above 0")
+                if not intent.quantity and intent.limit is None:
+                    raise invalid(self, "intents", "amend intents with a quantity, a limit or both")
+                continue
             if intent.action != "order" or intent.side is None:
-                raise invalid(self, "intents", "order intents with a side, or cancel intents")
+                raise invalid(self, "intents", "order intents with a side, amend intents or cancel intents")
             for value in (intent.quantity, intent.limit):
                 if value is not None and (type(value) is not Decimal or not value.is_finite() or value <= 0):
                     raise invalid(self, "intents", f"orders of finite decimals above 0, and {value!r} is not")
@@ -88,3 +107,64 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     @property
     def aggregate_id(self) -> str:
         return self.strategy_id
+
+
+class StrategyEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """Base of what happens to one strategy of the run. Emitted by the strategy engine."""
+
+    strategy_id: str
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.strategy_id
+
+    @property
+    def stream(self) -> str:
+        return f"strategy/{self.strategy_id}"
+
+
+class StrategyCreated(StrategyEvent, frozen=True, kw_only=True, gc=False):
+    """A strategy is part of the run. Emitted by the strategy engine at the start.
+
+    ``strategy_type`` is its class, ``created_by`` whose wish it is (``configuration``), ``parameters`` all of them as
+    text."""
+
+    event_type: ClassVar[str] = "strategy.created"
+    strategy_type: str
+    created_by: str
+    parameters: dict[str, str] = {}
+
+
+class StrategyUpdated(StrategyEvent, frozen=True, kw_only=True, gc=False):
+    """A strategy's parameters were changed. Emitted by the strategy engine on a command.
+
+    ``parameters`` are those that were given, with their new values as text."""
+
+    event_type: ClassVar[str] = "strategy.updated"
+    parameters: dict[str, str] = {}
+    reason: str = ""
+
+
+class StrategyActivated(StrategyEvent, frozen=True, kw_only=True, gc=False):
+    """A strategy hears from here on. Emitted by the strategy engine at the start, and on a command after a pause."""
+
+    event_type: ClassVar[str] = "strategy.activated"
+    reason: str = ""
+
+
+class StrategyPaused(StrategyEvent, frozen=True, kw_only=True, gc=False):
+    """A strategy hears nothing from here on, and keeps its state and its orders. Emitted by the strategy engine after a
+    fault of the strategy or on a command.
+    """
+
+    event_type: ClassVar[str] = "strategy.paused"
+    reason: str = ""
+
+
+class StrategyDeleted(StrategyEvent, frozen=True, kw_only=True, gc=False):
+    """A strategy is no part of the run any more; its open orders are being cancelled. Emitted by the strategy engine on
+    a command.
+    """
+
+    event_type: ClassVar[str] = "strategy.deleted"
+    reason: str = ""

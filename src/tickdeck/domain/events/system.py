@@ -6,7 +6,18 @@ from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent
 
-__all__ = ["CommandReceived", "HandlerFailed", "RunResumed", "RunStarted", "RunStopped", "TimerFired"]
+__all__ = [
+    "CommandReceived",
+    "EventDeadLettered",
+    "HandlerFailed",
+    "RunResumed",
+    "RunStarted",
+    "RunStopped",
+    "SystemError",
+    "SystemHeartbeat",
+    "SystemWarning",
+    "TimerFired",
+]
 
 
 class RunStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -76,3 +87,61 @@ class HandlerFailed(DomainEvent, frozen=True, kw_only=True, gc=False):
     @property
     def aggregate_id(self) -> str:
         return self.component
+
+
+class EventDeadLettered(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """An edge could not take an event, in all its attempts; the event waits to be sent again. Emitted by the bus.
+
+    ``dead_event_id`` and ``payload_json`` (self-contained, as ``to_json`` gives it) are the event, ``handler`` is
+    who could not take it, ``error`` what it raised last, after ``attempts`` calls."""
+
+    event_type: ClassVar[str] = "system.event_dead_lettered"
+    dead_event_id: str
+    handler: str
+    error: str
+    attempts: int = 1
+    payload_json: str
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.handler
+
+
+class SystemError(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """The run cannot go on. An input of the run's driver, where the market data that it reads is broken.
+
+    ``component`` had it; ``error`` is its class, ``message`` says it in words."""
+
+    event_type: ClassVar[str] = "system.error"
+    component: str
+    error: str
+    message: str = ""
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.component
+
+
+class SystemWarning(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """Something that was asked for is not done, and the run goes on. Emitted by the engine that was asked.
+
+    ``component`` is that engine, ``message`` says in words what and why."""
+
+    event_type: ClassVar[str] = "system.warning"
+    component: str
+    message: str
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.component
+
+
+class SystemHeartbeat(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """The core is alive. Emitted by the heartbeat engine, in fixed steps of the run's clock.
+
+    ``number`` counts from 1; ``inputs`` and ``events`` are the run's so far, this one not among them."""
+
+    event_type: ClassVar[str] = "system.heartbeat"
+    number: int
+    inputs: int
+    events: int

@@ -12,10 +12,14 @@ __all__ = ["VenueBalanceReported", "VenueFillReported", "VenueOrderReported"]
 
 
 class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The venue told the state of an order; or, with ``status`` ``unknown``, sending failed in doubt. An input of
-    gateways.
+    """The venue told the state of an order; or, from the gateway itself, ``unknown``: sending failed in doubt, and
+    ``rejected``: it was never sent, since trading is halted. An input of gateways.
 
-    ``order_id`` is our client order id. ``filled`` in base, as the venue counts it."""
+    ``order_id`` is our client order id. ``filled`` in base, as the venue counts it.
+
+    The answer to an amend has its ``revision``; ``quantity`` (base) and ``limit`` (quote) are the order's from then on,
+    or ``None`` where the amend was refused, with the ``reason``. With ``status`` ``unknown`` it speaks of the amend
+    alone."""
 
     event_type: ClassVar[str] = "venue.order_reported"
     order_id: str
@@ -25,6 +29,9 @@ class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     filled: Quantity = Decimal(0)
     venue_order_id: str = ""
     reason: str = ""
+    revision: int = 0
+    quantity: Quantity | None = None
+    limit: Price | None = None
 
     @property
     def aggregate_id(self) -> str:

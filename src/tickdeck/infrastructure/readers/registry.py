@@ -21,13 +21,14 @@ from tickdeck.infrastructure.readers.binance_raw import binance_raw_symbols, rea
 from tickdeck.infrastructure.readers.candle_csv import CANDLE_COLUMNS, read_candles
 from tickdeck.infrastructure.readers.columns import AGGRESSOR
 from tickdeck.infrastructure.readers.files import DEFAULT_FEED_LATENCY_NS, peek_lines, require_symbol
+from tickdeck.infrastructure.readers.tardis_csv import TARDIS_HEADER, read_tardis_trades, tardis_symbols
 from tickdeck.infrastructure.readers.trades_csv import TRADES_HEADER, read_trades_csv, trades_csv_symbols
 
 __all__ = ["FORMATS", "InputFile", "detect_format", "open_input", "peek_symbols"]
 
-FORMATS = ("binance-raw", "binance-trades", "binance-aggtrades", "trades", "candles")
+FORMATS = ("binance-raw", "binance-trades", "binance-aggtrades", "trades", "candles", "tardis-trades")
 """Names of the formats: raw Binance captures, Binance's public trades and aggTrades CSV, Tickdeck's flat trades CSV of
-several venues, candle CSV. Each plain or gzip."""
+several venues, candle CSV, trades CSV of tardis.dev. Each plain or gzip."""
 
 _CAPTURE_LINE = re.compile(r"\d{16,20} [{\[]")
 
@@ -37,7 +38,7 @@ class InputFile(msgspec.Struct, frozen=True):
 
     ``format``: one of ``FORMATS``; found by looking into the file where it is ``None``. ``symbol``: of a format that
     names its symbols the only one to read (``None``: all); of the others the symbol that the file holds (``None``: as
-    the file's name says). ``venue``: of ``trades`` the venue to read (``None``: the first one in it).
+XX
     """
 
     path: Path
@@ -62,6 +63,8 @@ def open_input(
         return read_binance_raw(path, symbol=file.symbol, skipped=skipped)
     if name == "trades":
         return read_trades_csv(path, symbol=file.symbol, venue=file.venue, skipped=skipped)
+    if name == "tardis-trades":
+        return read_tardis_trades(path, symbol=file.symbol, venue=file.venue, skipped=skipped)
     symbol = require_symbol(path, file.symbol or _symbol_in_name(path))
     if name == "binance-trades":
         return read_binance_trades(path, symbol=symbol, feed_latency_ns=feed_latency_ns)
@@ -78,6 +81,8 @@ def detect_format(path: Path) -> str:
         return "binance-raw"
     if first == TRADES_HEADER:
         return "trades"
+    if first == TARDIS_HEADER:
+        return "tardis-trades"
     if set(CANDLE_COLUMNS) <= {name.strip().lower() for name in first.split(",")}:
         return "candles"
     row = (first if first[:1].isdigit() else lines[-1] if lines else "").split(",")
@@ -100,6 +105,8 @@ def peek_symbols(file: InputFile) -> list[str]:
         return binance_raw_symbols(file.path)
     if name == "trades":
         return trades_csv_symbols(file.path, file.venue)
+    if name == "tardis-trades":
+        return tardis_symbols(file.path, file.venue)
     return [require_symbol(file.path, _symbol_in_name(file.path))]
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "trace": ("tickdeck.interfaces.cli.trace:trace", "Show what led to an event, and what it led to."),
     "book": ("tickdeck.interfaces.cli.book:book", "Show the order book at an instant of a run."),
     "runs": ("tickdeck.interfaces.cli.runs:runs", "List the runs."),
+    "import": ("tickdeck.interfaces.cli.import_:import_", "Make a tape of market data in other people's formats."),
     "bench": ("tickdeck.interfaces.bench.command:bench_command", "Measure how fast it is on this machine."),
 }
 """Where each command is (``module:attribute``), and what ``tickdeck --help`` says of it."""

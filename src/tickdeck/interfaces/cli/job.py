@@ -48,8 +48,10 @@ def drive(run: Run, speed: float | None, *, details: bool) -> Outcome:
         try:
             await run.simulation.run(speed, stop=lambda: bool(stopped_by), progress=progress, pace_from=run.caught_up)
         finally:
-            run.close()  # in here, where a second Ctrl-C cannot disturb it
-            progress.close()
+            try:
+                run.close()  # in here, where a second Ctrl-C cannot disturb it
+            finally:
+                progress.close()
 
     try:
         with (

@@ -46,7 +46,7 @@ class Progress:
         """Time, as many of the symbols as there is room for, PnL, events and their rate."""
         run = self._run
         portfolio = run.core.portfolio
-        pnl = portfolio.equity() - portfolio.account.deposits()
+        pnl = portfolio.pnl()
         events = run.kernel.seq
         rate = events / wall_s if wall_s > 0 else 0.0
         head = f"{day(ts)} {clock_time(ts)[:8]}"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 __all__ = ["clock_time", "day", "iso_time", "parse_time", "span"]
 
 _SECOND = 1_000_000_000
+_DIGITS = 19  # of nanoseconds since 1970, until the year 2286
 _FRACTION = re.compile(r"(?<=:\d\d)[.,](\d{1,9})(?!\d)")
 
 
@@ -17,6 +18,8 @@ def parse_time(text: str) -> int:
     Raises ``ValueError`` in words for people.
     """
     if re.fullmatch(r"[0-9]+", text):
+        if len(text) > _DIGITS:
+            raise ValueError(f"{text!r} is no time: nanoseconds since 1970 have at most {_DIGITS} digits")
         return int(text)
     fraction = _FRACTION.search(text)
     try:

@@ -1,0 +1,67 @@
+"""The course of a backtest, as its driver tells it."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from tickdeck.domain.events.base import DomainEvent, invalid
+from tickdeck.domain.values import Money
+
+__all__ = ["BacktestCompleted", "BacktestFailed", "BacktestProgressed", "BacktestStarted"]
+
+
+class BacktestStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """A backtest begins. An input of the run's driver, before the first market data.
+
+    ``first_ts`` (ns UTC) is the receive time of that."""
+
+    event_type: ClassVar[str] = "backtest.started"
+    strategies: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+    first_ts: int = 0
+
+
+class BacktestProgressed(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """So much market data was taken. An input of the run's driver, each time after a fixed number of inputs.
+
+    ``inputs`` counts market data alone; ``reached_ts`` (ns UTC) is the receive time of the last."""
+
+    event_type: ClassVar[str] = "backtest.progressed"
+    inputs: int
+    reached_ts: int
+
+
+class BacktestCompleted(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """A backtest came to its end, with its figures. An input of the run's driver, before ``run.stopped``.
+
+    ``equity``, ``pnl`` (after fees) and ``fees`` in the account's quote currency. ``max_drawdown`` is a fraction of
+    the peak; ``trades`` are positions closed, ``win_rate`` (before fees) and ``sharpe`` (a year, no risk-free rate) are
+    ``None`` where there is nothing to make them of."""
+
+    event_type: ClassVar[str] = "backtest.completed"
+    inputs: int
+    equity: Money
+    pnl: Money
+    fees: Money
+    max_drawdown: float
+    trades: int
+    win_rate: float | None = None
+    sharpe: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("max_drawdown", "win_rate", "sharpe"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise invalid(self, name, "a finite number")
+
+
+class BacktestFailed(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """A backtest says nothing about its strategies: its input is broken, or a fault of the core halted trading.
+
+    An input of the run's driver. ``inputs`` counts the market data that was taken."""
+
+    event_type: ClassVar[str] = "backtest.failed"
+    inputs: int
+    reason: str

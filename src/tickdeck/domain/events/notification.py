@@ -1,0 +1,28 @@
+"""What people should be told."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tickdeck.domain.events.base import DomainEvent, invalid
+
+__all__ = ["SEVERITIES", "NotificationAlert"]
+
+SEVERITIES = ("info", "warning", "critical")
+
+
+class NotificationAlert(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """Somebody should know. Emitted by a strategy's ``notify``, and by the risk engine when trading halts.
+
+    ``text`` for people; ``severity`` is ``info``, ``warning`` or ``critical``; ``recipients`` are names that an edge
+    knows how to reach, none for whoever is in charge."""
+
+    event_type: ClassVar[str] = "notification.alert"
+    text: str
+    severity: str = "info"
+    recipients: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.severity not in SEVERITIES:
+            raise invalid(self, "severity", " or ".join(map(repr, SEVERITIES)))

@@ -1,0 +1,120 @@
+"""``tickdeck import``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from tickdeck.interfaces.cli.exits import DONE
+from tickdeck.interfaces.cli.options import json_option
+from tickdeck.interfaces.cli.output import note, print_json
+from tickdeck.interfaces.cli.times import clock_time, day, span
+
+if TYPE_CHECKING:
+    from tickdeck.infrastructure.importing import Imported
+
+__all__ = ["RowCount", "format_name", "import_"]
+
+_ALIASES = {
+    "raw": "binance-raw",
+    "binance": "binance-trades",
+    "aggtrades": "binance-aggtrades",
+    "flat-trades": "trades",
+    "candle": "candles",
+    "tardis": "tardis-trades",
+}
+
+
+@click.command("import")
+@click.argument("format_", metavar="FORMAT")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--symbol", metavar="S", help="The symbol that FILE holds, or the only one to take from it.")
+@click.option("--venue", metavar="V", help="Of a file with several venues the one to take; by default the first.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="TAPE", help="The tape to make: X.db.")
+@click.option(
+    "--feed-latency",
+    default="10ms",
+    show_default=True,
+    metavar="T",
+    help="How long the data took to reach us, where FILE has no receive time.",
+)
+@json_option("What was imported as one JSON object")
+def import_(
+    format_: str, file: Path, symbol: str | None, venue: str | None, out: Path, feed_latency: str, as_json: bool
+) -> int:
+    """Make a tape of market data in other people's formats, for `tickdeck run --tape` and `backtest --tape`.
+
+    FORMAT is binance-raw, binance-trades, binance-aggtrades, trades, candles, tardis-trades, or auto: told from the
+    file's first lines. FILE is plain or gzip. Nothing is overwritten.
+
+    \b
+    Examples:
+      tickdeck import binance-trades BTCUSDT-trades-2024-08-08.csv --symbol BTCUSDT --out btc.db
+      tickdeck import tardis binance_trades_2024-08-08_BTCUSDT.csv.gz --out btc.db
+      tickdeck backtest --tape btc.db --strategy ema-cross
+    """
+    from tickdeck.infrastructure.config import duration_ns
+    from tickdeck.infrastructure.importing import import_file
+    from tickdeck.infrastructure.readers import InputFile, detect_format
+
+    name = format_name(format_) or detect_format(file)
+    count = RowCount(sys.stderr)
+    try:
+        done = import_file(
+            InputFile(file, name, symbol, venue), out, feed_latency_ns=duration_ns(feed_latency), progress=count
+        )
+    finally:
+        count.close()
+    if as_json:
+        print_json(done)
+    else:
+        _print(done)
+    for kind, number in done.skipped.items():
+        note(f"passed over {number:,} x {kind}")
+    return DONE
+
+
+def format_name(word: str) -> str | None:
+    """The format that a word of the command line means, ``None`` for ``auto``. Raises ``click.BadParameter``."""
+    from tickdeck.infrastructure.readers import FORMATS
+
+    name = word.lower().replace("_", "-")
+    if name == "auto":
+        return None
+    name = _ALIASES.get(name, name)
+    if name not in FORMATS:
+        raise click.BadParameter(f"{word!r} is no format; there are {', '.join(FORMATS)}, and auto")
+    return name
+
+
+class RowCount:
+    """Counts on one line of a terminal, a few times a second; where ``stream`` is none, nothing is shown."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._shown = stream.isatty()
+        self._next = 0.0
+
+    def __call__(self, rows: int) -> None:
+        if self._shown and not rows % 1_024 and time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.25
+            self._stream.write(f"\r\x1b[2K{rows:,} rows")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()
+
+
+def _print(done: Imported) -> None:
+    symbols = ", ".join(f"{symbol} {count:,}" for symbol, count in done.symbols.items())
+    first = f"{day(done.first_ts)} {clock_time(done.first_ts)}"
+    click.echo(f"{done.rows:,} events ({symbols}) from {first} UTC on, {span(done.last_ts - done.first_ts)}")
+    click.echo(f"tape  {done.out}")
+    click.echo(f"next  tickdeck backtest --tape {done.out}")
