@@ -4,7 +4,6 @@
 
 SECONDS of wall time a speed (default 1, or to the run's end). Without a folder it records a short run first.
 """
-# ruff: noqa: T201, TID251
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@
 
 Without a folder it records a short run first.
 """
-# ruff: noqa: T201
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 python examples/sample_run.py DATA_FOLDER
 """
-# ruff: noqa: T201
 
 from __future__ import annotations
 

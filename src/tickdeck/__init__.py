@@ -73,7 +73,7 @@ from tickdeck.domain.events import (
     StrategyEvent,
     StrategyPaused,
     StrategyUpdated,
-    SystemError,
+    SystemError,  # noqa: A004 (the catalogue's name)
     SystemHeartbeat,
     SystemWarning,
     TickEvent,

@@ -16,6 +16,7 @@ import msgspec
 import tickdeck
 from tickdeck.application.agenda import Agenda
 from tickdeck.application.clock import WallClock
+from tickdeck.application.dead_letters import dead_letters_on
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
@@ -55,8 +56,9 @@ from tickdeck.infrastructure.strategy_loader import load_strategy_class, source_
 from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.reader import EVERYTHING
 
-__all__ = ["Core", "Run", "open_record", "resume_run", "start_run", "verify_run"]
+__all__ = ["Core", "Run", "close_bus", "open_bus", "open_record", "resume_run", "start_run", "verify_run"]
 
+_LINGER_MS = 100.0  # nobody waits for a virtual run's commits: fewer of them leave the kernel's thread more of the time
 _SIMULATION_START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z: a run's events must not depend on today
 
 
@@ -196,7 +198,7 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
         strategies=records,
     )
     folder = create_run(data_dir, manifest)
-    tape = SqliteTape(folder / TAPE)
+    tape = SqliteTape(folder / TAPE, linger_ms=_LINGER_MS)
     try:
         return Run(folder, manifest, config, strategies, tape, wall=wall)
     except BaseException:  # a signal that does not exist, say: it never was a run
@@ -232,7 +234,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
     strategies, changes = _strategies_as_recorded(config, manifest)
     if changes:
         raise RunError(f"{changes[0]}: bring back what the run was made with, or start a new run")
-    tape = SqliteTape(folder / TAPE)
+    tape = SqliteTape(folder / TAPE, linger_ms=_LINGER_MS)
     try:
         check = RecordCheck(tape.read(), then=tape)
         return Run(folder, manifest, config, strategies, check, caught_up=lambda: check.next is None, wall=wall)
@@ -257,6 +259,28 @@ def verify_run(folder: Path) -> tuple[Verdict, list[str]]:
         Core(config, manifest, strategies, kernel)
         verdict = verify(kernel, check, market_of(config, manifest) if manifest.inputs else iter(()), timers)
     return verdict, changes
+
+
+def open_bus(path: Path) -> Kernel:
+    """A bus of its own with a tape in the file ``path``, made where there is none: events are stamped with ids, causes and
+    the wall clock's time, and recorded before edges see them. It goes on behind the tape's last event, with the dead
+    letters that were left. ``close_bus`` ends it.
+    """
+    tape = SqliteTape(path)
+    kernel = Kernel(tape=tape, wall_now=time.time_ns, clock=SystemClock())
+    last = next(tape.read(TapeQuery(first_seq=tape.last_seq)), None) if tape.last_seq else None
+    if last is not None:
+        kernel.continue_from(last)
+        kernel.restore_dead_letters(
+            dead_letters_on(tape.read(TapeQuery(types=("system.event_dead_lettered", "command.*"))))
+        )
+    return kernel
+
+
+async def close_bus(bus: Kernel) -> None:
+    """Let the edges finish what waits for them, then put everything on disk and let the file go."""
+    await bus.aclose()
+    bus.close_tape()
 
 
 def open_record(

@@ -304,10 +304,11 @@ def test_events_scroll_above_the_deck_cut_to_the_terminal(terminal):
 
 
 def test_at_full_speed_up_stays_and_down_is_a_hundred(terminal):
-    deck = terminal("--speed", "100", "--from", str(START + 19 * SECOND))
-    deck.press(" ")  # it waits in the terminal until there is a deck
-    deck.expect("paused, 100x")
+    deck = terminal("--speed", "0.1")
+    deck.expect("playing")
 
+    deck.press(" ", *["up"] * 8)
+    deck.expect("paused, 100x")
     deck.press("up", "up")
     deck.expect("paused, full speed")
     deck.press("down")

@@ -166,7 +166,7 @@ class EventBus:
             return self._table.add(topic, handler, edge=edge, **options)
         box = Mailbox(
             capacity=mailbox,
-            overflow=overflow if overflow is not None and throttle is None else self._overflow,
+            overflow=self._overflow if overflow is None or isinstance(overflow, Throttle) else overflow,
             retry=retry,
             sleep=self._sleep,
             position=self._position,

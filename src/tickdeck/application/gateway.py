@@ -6,23 +6,38 @@ from __future__ import annotations
 
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TradingVenue
-from tickdeck.domain.events import OrderCancelRequestedEvent, OrderSubmittedEvent, TradingHalted, VenueOrderReported
+from tickdeck.domain.events import (
+    OrderAmendRequestedEvent,
+    OrderCancelRequestedEvent,
+    OrderSubmittedEvent,
+    TradingHalted,
+    TradingResumed,
+    VenueOrderReported,
+)
 from tickdeck.domain.values import OrderStatus
 
 __all__ = ["VenueGateway"]
 
 
 class VenueGateway:
-    """Carries ``order.submitted`` and ``order.cancel_requested`` to the venue, after the cascade that made them.
+    """Carries ``order.submitted``, ``order.amend_requested`` and ``order.cancel_requested`` to the venue, after the
+    cascade that made them.
 
     To a venue outside this process an order goes when it is durable (the mailbox of an async handler sees to that).
     A simulated venue dies with the process, so there is no effect to guard, and it gets the order at once. Where the
     venue's call raises, nobody knows whether it has the order: that is reported as ``unknown``, and the order is
-    never sent again.
+    never sent again. An amend whose sending raises stays without an answer, and the order counts at the larger of both
+    quantities from then on.
     """
 
     component = "gateway"
-    hears = (OrderSubmittedEvent, OrderCancelRequestedEvent, TradingHalted)
+    hears = (
+        OrderSubmittedEvent,
+        OrderAmendRequestedEvent,
+        OrderCancelRequestedEvent,
+        TradingHalted,
+        TradingResumed,
+    )
     publishes = (VenueOrderReported,)
 
     def __init__(self, kernel: Kernel, venue: TradingVenue) -> None:
@@ -30,16 +45,22 @@ class VenueGateway:
         self._venue = venue
         self._halted = False
         kernel.subscribe(TradingHalted, self.on_halted, component=self.component)
+        kernel.subscribe(TradingResumed, self.on_resumed, component=self.component)
         if venue.simulated:
             kernel.subscribe(OrderSubmittedEvent, self.send, component=self.component, edge=True)
+            kernel.subscribe(OrderAmendRequestedEvent, self.send_amend, component=self.component, edge=True)
             kernel.subscribe(OrderCancelRequestedEvent, self.send_cancel, component=self.component, edge=True)
         else:
             kernel.subscribe(OrderSubmittedEvent, self._send_durable, component=self.component)
+            kernel.subscribe(OrderAmendRequestedEvent, self._send_amend_durable, component=self.component)
             kernel.subscribe(OrderCancelRequestedEvent, self._send_cancel_durable, component=self.component)
 
     def on_halted(self, _: TradingHalted) -> None:
-        """In step with the core: orders that wait to be durable are not sent any more. Cancels still are."""
+        """In step with the core: orders and amends that wait to be durable are not sent any more. Cancels still are."""
         self._halted = True
+
+    def on_resumed(self, _: TradingResumed) -> None:
+        self._halted = False
 
     def send(self, order: OrderSubmittedEvent) -> None:
         if self._halted:
@@ -50,16 +71,32 @@ class VenueGateway:
         except Exception as error:  # noqa: BLE001 (whatever it was, the order is in doubt)
             self._report(order, OrderStatus.UNKNOWN, f"sending failed: {type(error).__name__}")
 
+    def send_amend(self, request: OrderAmendRequestedEvent) -> None:
+        if self._halted:
+            self._report(request, OrderStatus.UNKNOWN, "never sent: trading is halted", revision=request.revision)
+            return
+        self._venue.amend(request)
+
     def send_cancel(self, request: OrderCancelRequestedEvent) -> None:
         self._venue.cancel(request)
 
     async def _send_durable(self, order: OrderSubmittedEvent) -> None:
         self.send(order)
 
+    async def _send_amend_durable(self, request: OrderAmendRequestedEvent) -> None:
+        self.send_amend(request)
+
     async def _send_cancel_durable(self, request: OrderCancelRequestedEvent) -> None:
         self.send_cancel(request)
 
-    def _report(self, order: OrderSubmittedEvent, status: OrderStatus, reason: str) -> None:
+    def _report(
+        self,
+        order: OrderSubmittedEvent | OrderAmendRequestedEvent,
+        status: OrderStatus,
+        reason: str,
+        *,
+        revision: int = 0,
+    ) -> None:
         self._kernel.feed(
             VenueOrderReported(
                 order_id=order.order_id,
@@ -67,6 +104,7 @@ class VenueGateway:
                 account_id=order.account_id,
                 status=status,
                 reason=reason,
+                revision=revision,
                 source=self._venue.name,
                 causation_id=order.event_id,
                 correlation_id=order.correlation_id,

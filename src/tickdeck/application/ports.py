@@ -11,7 +11,12 @@ from typing import Protocol
 
 import msgspec
 
-from tickdeck.domain.events import DomainEvent, OrderCancelRequestedEvent, OrderSubmittedEvent
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderAmendRequestedEvent,
+    OrderCancelRequestedEvent,
+    OrderSubmittedEvent,
+)
 
 __all__ = ["Tape", "TapeQuery", "TapeStatistics", "TradingVenue"]
 
@@ -94,6 +99,9 @@ class TradingVenue(Protocol):
 
     def submit(self, order: OrderSubmittedEvent) -> None:
         """Send an order under its ``order_id``."""
+
+    def amend(self, request: OrderAmendRequestedEvent) -> None:
+        """Ask to change an order. The answer, either way, names the request's ``revision``."""
 
     def cancel(self, request: OrderCancelRequestedEvent) -> None:
         """Ask to cancel an order."""

@@ -13,6 +13,10 @@ the order of arrival:
   fill after it revokes it.
 - ``unknown`` replaces ``submitted`` alone and never a state that the venue told. Any word from the venue ends it.
 - Final states are left only by fills, as above; of two contradicting final reports the first counts.
+- Amends are numbered by us. ``quantity`` and ``limit`` are those of the highest revision that the venue confirmed. A
+  fill beyond ``quantity`` is true where an amend that was asked for and not answered yet allows it. Should an amend or
+  such a fill show that an order which looked filled was not, it is open again, or as the venue ended it; should a
+  confirmed amend leave nothing to fill, the order is filled without a further fill.
 """
 
 from __future__ import annotations
@@ -21,6 +25,9 @@ from typing import Any
 
 from tickdeck.domain.events import (
     OrderAcceptedEvent,
+    OrderAmendedEvent,
+    OrderAmendRejectedEvent,
+    OrderAmendRequestedEvent,
     OrderCancelledEvent,
     OrderEvent,
     OrderExpiredEvent,
@@ -54,9 +61,13 @@ class Order:
 
     ``filled`` is the sum of the fills seen, ``notional`` the sum of their price x quantity; ``venue_filled`` is the
     most that a report of the venue ever counted. ``reason`` is the venue's for the last change that had one.
+    ``revision`` is that of the newest amend that the venue confirmed, 0 before any.
     """
 
     __slots__ = (
+        "_answered",
+        "_ended",
+        "_requested",
         "_trade_ids",
         "account_id",
         "filled",
@@ -65,6 +76,7 @@ class Order:
         "order_id",
         "quantity",
         "reason",
+        "revision",
         "side",
         "status",
         "strategy_id",
@@ -89,7 +101,11 @@ class Order:
         self.venue_filled: Quantity = ZERO
         self.venue_order_id: str = ""
         self.reason: str = ""
+        self.revision: int = 0
         self._trade_ids: set[str] = set()
+        self._requested: list[Quantity] = []  # by revision, the first is 1
+        self._answered: set[int] = set()
+        self._ended: VenueOrderReported | None = None  # the venue's first word that it is cancelled or expired
 
     # -- what is asked of it ---------------------------------------------------------------------------------------
 
@@ -100,7 +116,12 @@ class Order:
     @property
     def remaining(self) -> Quantity:
         """What was ordered and not filled (base); of an ended order, what will not be."""
-        return self.quantity - self.filled
+        return max(EXACT.subtract(self.quantity, self.filled), ZERO)
+
+    @property
+    def exposure(self) -> Quantity:
+        """What may still be filled at most (base): ``remaining``, were the amends that wait for an answer confirmed."""
+        return max(EXACT.subtract(self._most, self.filled), ZERO)
 
     @property
     def average_price(self) -> Price | None:
@@ -119,19 +140,40 @@ class Order:
 
     # -- what happens to it ----------------------------------------------------------------------------------------
 
-    def apply_report(self, report: VenueOrderReported) -> list[OrderEvent]:
-        """Take in what the venue said about the order's state; returns the conclusions to publish, often none.
+    def request_amend(self, quantity: Quantity, limit: Price) -> OrderAmendRequestedEvent:
+        """Ask for ``quantity`` in all (base) at ``limit`` (quote) instead; returns the request to publish.
 
-        Raises ``OrderEvidenceError`` where the report is of another order, or counts more than was ordered.
+        Nothing else changes before the venue's answer.
+        """
+        self._requested.append(quantity)
+        revision = len(self._requested)
+        return OrderAmendRequestedEvent(**self._head(0), revision=revision, quantity=quantity, limit=limit)
+
+    def apply_report(self, report: VenueOrderReported) -> list[OrderEvent]:
+        """Take in what the venue said about the order's state, or about an amend; returns the conclusions to publish,
+        often none.
+
+        Raises ``OrderEvidenceError`` where the report is of another order, counts more than was ordered, or answers an
+        amend that was not asked for or cannot be.
         """
         self._check_addressee(report)
-        if report.filled > self.quantity:
+        if report.revision:
+            self._check_answer(report)
+        events = [] if report.revision and report.status is OrderStatus.UNKNOWN else self._take_state(report)
+        if report.revision and report.revision not in self._answered:
+            events += self._take_answer(report)
+        return events
+
+    def _take_state(self, report: VenueOrderReported) -> list[OrderEvent]:
+        if report.filled > self._most:
             raise OrderEvidenceError(
                 f"order {self.order_id}: the venue counts {report.filled} filled of {self.quantity} ordered; "
                 "compare the order with the venue's before trading on"
             )
         self.venue_filled = max(self.venue_filled, report.filled)
         self.venue_order_id = self.venue_order_id or report.venue_order_id
+        if report.status in _ENDED_BY_VENUE:
+            self._ended = self._ended or report
         if self.status.is_final:
             return []
         match report.status:
@@ -154,7 +196,7 @@ class Order:
         if fill.venue_trade_id in self._trade_ids:
             return []
         filled = EXACT.add(self.filled, fill.quantity)
-        if filled > self.quantity:
+        if filled > self._most:
             raise OrderEvidenceError(
                 f"order {self.order_id}: fill {fill.venue_trade_id} of {fill.quantity} makes {filled} filled of "
                 f"{self.quantity} ordered; compare the order with the venue's before trading on"
@@ -163,10 +205,7 @@ class Order:
         self.filled = filled
         self.notional = EXACT.fma(fill.price, fill.quantity, self.notional)
         self.venue_order_id = self.venue_order_id or fill.venue_order_id
-        if filled == self.quantity:
-            self.status = OrderStatus.FILLED
-        elif self.status not in _ENDED_BY_VENUE:
-            self.status = OrderStatus.PARTIALLY_FILLED
+        ended = self._settle()
         conclusion = OrderFilledEvent if self.status is OrderStatus.FILLED else OrderPartiallyFilledEvent
         return [
             conclusion(
@@ -181,7 +220,8 @@ class Order:
                 fee_currency=fill.fee_currency,
                 liquidity=fill.liquidity,
                 venue_trade_id=fill.venue_trade_id,
-            )
+            ),
+            *ended,
         ]
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -205,6 +245,49 @@ class Order:
         filled = max(self.filled, self.venue_filled)
         return [conclusion(**self._head(report.ts), filled=filled, reason=report.reason)]
 
+    def _settle(self) -> list[OrderEvent]:
+        """The status of an order that has fills; what the venue had said of its end where it looked filled till now."""
+        looked_filled = self.status is OrderStatus.FILLED
+        if self.filled == self.quantity:
+            self.status = OrderStatus.FILLED
+        elif self._ended is None:
+            self.status = OrderStatus.PARTIALLY_FILLED
+        elif looked_filled:
+            return self._end(self._ended)
+        return []
+
+    def _take_answer(self, report: VenueOrderReported) -> list[OrderEvent]:
+        """The first answer to an amend."""
+        self._answered.add(report.revision)
+        quantity, limit = report.quantity, report.limit
+        if quantity is None or limit is None:
+            return [OrderAmendRejectedEvent(**self._head(report.ts), revision=report.revision, reason=report.reason)]
+        if report.revision < self.revision:
+            return []  # a later one has taken its place
+        self.revision, self.quantity, self.limit = report.revision, quantity, limit
+        ended = self._settle() if self.filled else []
+        return [
+            OrderAmendedEvent(
+                **self._head(report.ts),
+                revision=report.revision,
+                quantity=quantity,
+                limit=limit,
+                filled=self.filled,
+                remaining=self.remaining,
+            ),
+            *ended,
+        ]
+
+    @property
+    def _most(self) -> Quantity:
+        """The largest quantity that the order may have at the venue (base)."""
+        return self._ceiling(self.quantity, self.revision, self._answered)
+
+    def _ceiling(self, quantity: Quantity, revision: int, answered: set[int]) -> Quantity:
+        """The same, were ``revision`` the newest confirmed amend, with ``quantity``, and these answered."""
+        waiting = (q for n, q in enumerate(self._requested, 1) if n > revision and n not in answered)
+        return max([quantity, *waiting])
+
     def _acknowledge(self, report: VenueOrderReported) -> list[OrderEvent]:
         if self.status not in _IN_DOUBT:
             return []
@@ -226,6 +309,25 @@ class Order:
             raise OrderEvidenceError(
                 f"order {self.order_id} on {self.symbol}: "
                 f"was given a report of order {report.order_id} on {report.symbol}"
+            )
+
+    def _check_answer(self, report: VenueOrderReported) -> None:
+        revision, asked = report.revision, len(self._requested)
+        if not 0 < revision <= asked or (report.quantity is None) is not (report.limit is None):
+            raise OrderEvidenceError(
+                f"order {self.order_id}: the venue answers amend {revision} with {report.quantity} at {report.limit}, "
+                f"and {asked} were asked for; compare the order with the venue's before trading on"
+            )
+        if revision in self._answered or revision < self.revision:
+            return
+        if report.quantity is None:
+            most = self._ceiling(self.quantity, self.revision, self._answered | {revision})
+        else:
+            most = self._ceiling(report.quantity, revision, self._answered)
+        if self.filled > most:
+            raise OrderEvidenceError(
+                f"order {self.order_id}: the answer to amend {revision} leaves {most}, and {self.filled} is filled; "
+                "compare the order with the venue's before trading on"
             )
 
     def _check_fill(self, fill: VenueFillReported) -> None:

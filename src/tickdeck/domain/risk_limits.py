@@ -176,3 +176,7 @@ class DailyLoss:
         if loss < self.limit:
             return None
         return Breach("max_daily_loss", f"equity fell by {loss} since the start of the day; at most {self.limit}")
+
+    def restart(self, equity: Money) -> None:
+        """Count the rest of the day from ``equity`` (quote), since somebody let trading go on in spite of the loss."""
+        self.start_equity = self._last = equity

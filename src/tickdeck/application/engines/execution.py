@@ -7,6 +7,9 @@ from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.domain.events import (
     OrderAcceptedEvent,
+    OrderAmendedEvent,
+    OrderAmendRejectedEvent,
+    OrderAmendRequestedEvent,
     OrderCancelledEvent,
     OrderCancelRequestedEvent,
     OrderExpiredEvent,
@@ -37,8 +40,11 @@ class ExecutionEngine:
     hears = (RiskApprovedEvent, VenueOrderReported, VenueFillReported)
     publishes = (
         OrderSubmittedEvent,
+        OrderAmendRequestedEvent,
         OrderCancelRequestedEvent,
         OrderAcceptedEvent,
+        OrderAmendedEvent,
+        OrderAmendRejectedEvent,
         OrderPartiallyFilledEvent,
         OrderFilledEvent,
         OrderCancelledEvent,
@@ -73,6 +79,11 @@ class ExecutionEngine:
                         strategy_id=order.strategy_id,
                     )
                 )
+            return
+        if intent.action == "amend":
+            order = self.orders.get(intent.order_id)
+            if order is not None and order.is_open and intent.limit is not None:  # risk has filled the intent in
+                self._bus.publish(order.request_amend(intent.quantity, intent.limit))
             return
         assert intent.side is not None  # the event's own check
         order_id = intent.order_id or client_order_id(self._nonce, approved.event_id)
@@ -112,5 +123,5 @@ class ExecutionEngine:
         )
 
     def working(self, symbol: str, side: Side) -> Quantity:
-        """What is still to be filled of the open orders of one side of a symbol (base)."""
-        return sum((o.remaining for o in self._open.values() if o.symbol == symbol and o.side is side), ZERO)
+        """What may still be filled at most of the open orders of one side of a symbol (base)."""
+        return sum((o.exposure for o in self._open.values() if o.symbol == symbol and o.side is side), ZERO)

@@ -16,14 +16,18 @@ from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.domain.events import (
     ActionIntent,
     CommandReceived,
+    NotificationAlert,
     PositionEvent,
     RiskApprovedEvent,
     RiskLimitBreachedEvent,
     RunStopped,
     StrategyDecisionEvent,
+    SystemWarning,
     TradingHalted,
+    TradingResumed,
 )
 from tickdeck.domain.instrument import Instrument
+from tickdeck.domain.order import Order
 from tickdeck.domain.risk_limits import Breach, DailyLoss, OrderRate, RiskLimits, check_order
 from tickdeck.domain.values import Quantity, Side
 
@@ -33,13 +37,21 @@ __all__ = ["RiskEngine"]
 class RiskEngine:
     """Puts each intent on the instrument's grid, judges it by the limits, and lets it pass or refuses it in words.
 
-    Cancels always pass. At the daily loss limit trading halts; while it is halted, and after the run's end, no order
-    passes.
+    An amend is judged as the order that it would make. Cancels always pass. At the daily loss limit and on the command
+    ``halt`` trading halts; while it is halted, and after the run's end, no order and no amend passes. The command
+    ``resume`` ends such a halt, and the day's loss counts anew from there; a halt by a fault stays.
     """
 
     component = "risk"
     hears = (StrategyDecisionEvent, RiskApprovedEvent, PositionEvent, TradingHalted, CommandReceived, RunStopped)
-    publishes = (RiskApprovedEvent, RiskLimitBreachedEvent, TradingHalted)
+    publishes = (
+        RiskApprovedEvent,
+        RiskLimitBreachedEvent,
+        TradingHalted,
+        TradingResumed,
+        NotificationAlert,
+        SystemWarning,
+    )
 
     def __init__(
         self,
@@ -62,6 +74,7 @@ class RiskEngine:
         self._rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
         self._daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
         self._closed_because = ""
+        self._resumable = False
         self._passing: deque[ActionIntent] = deque()  # approved, on their way to execution
         bus.subscribe(RiskApprovedEvent, self.on_passed, priority=PRIORITY["execution"] - 1, component=self.component)
         for event_type, handler in (
@@ -79,6 +92,8 @@ class RiskEngine:
             breach = None
             if intent.action == "order":
                 intent, breach = self._review(intent)
+            elif intent.action == "amend":
+                intent, breach = self._review_amend(decision.strategy_id, intent)
             if breach is None:
                 self._passing.append(intent)
                 self._bus.publish(
@@ -100,14 +115,38 @@ class RiskEngine:
         if self._passing:
             self._passing.popleft()
 
-    def _review(self, intent: ActionIntent) -> tuple[ActionIntent, Breach | None]:
+    def _review(
+        self, intent: ActionIntent, instead_of: Order | None = None
+    ) -> tuple[ActionIntent, Breach | None]:
         """The intent on the instrument's grid, and the limit that it breaches."""
         try:
             intent = self._on_grid(intent)
-            return intent, self._judge(intent)
+            return intent, self._judge(intent, instead_of)
         except DecimalException:  # a number with more digits than can be reckoned with: the strategy's fault, not ours
             size = f"quantity {intent.quantity}, limit {intent.limit}"
             return intent, Breach("instrument", f"{size}: these are no numbers that could be traded")
+
+    def _review_amend(self, strategy_id: str, intent: ActionIntent) -> tuple[ActionIntent, Breach | None]:
+        """The intent with all that the order would be, on the instrument's grid, and what speaks against it."""
+        order = self._execution.orders.get(intent.order_id)
+        if order is None or order.strategy_id != strategy_id:
+            return intent, Breach("order", f"there is no order {intent.order_id} of this strategy at a venue")
+        intent = msgspec.structs.replace(
+            intent,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=intent.quantity or order.quantity,
+            limit=order.limit if intent.limit is None else intent.limit,
+            time_in_force=order.time_in_force,
+        )
+        if not order.is_open:
+            return intent, Breach("order", f"order {order.order_id} is {order.status.value}")
+        if order.limit is None:
+            return intent, Breach("order", f"order {order.order_id} is a market order")
+        intent, breach = self._review(intent, instead_of=order)
+        if breach is None and intent.quantity <= order.filled:
+            breach = Breach("order", f"{order.filled} of order {order.order_id} is filled already; cancel the rest")
+        return intent, breach
 
     def _on_grid(self, intent: ActionIntent) -> ActionIntent:
         instrument = self._instrument(intent.symbol)
@@ -115,12 +154,15 @@ class RiskEngine:
         limit = instrument.quantise_price(intent.limit) if intent.limit is not None else None
         return msgspec.structs.replace(intent, quantity=quantity, limit=limit)
 
-    def _judge(self, intent: ActionIntent) -> Breach | None:
+    def _judge(self, intent: ActionIntent, instead_of: Order | None) -> Breach | None:
         assert intent.side is not None  # the event's own check
         if self._closed_because:
             return Breach("trading_halted", self._closed_because)
         if intent.limit is not None and intent.limit <= 0:
             return Breach("instrument", "the limit is 0 when put on the tick size")
+        working = self._working(intent.symbol, intent.side)
+        if instead_of is not None:  # it would not be there any more, and what is filled of it is in the position
+            working = working - instead_of.exposure - instead_of.filled
         breach = check_order(
             self._limits,
             self._instrument(intent.symbol),
@@ -129,7 +171,7 @@ class RiskEngine:
             limit=intent.limit,
             reference=self._market_data.market(intent.symbol).price,
             position=self._portfolio.account.position(intent.symbol).quantity,
-            working=self._working(intent.symbol, intent.side),
+            working=working,
         )
         if breach is None and self._rate is not None:
             breach = self._rate.take(self._clock())
@@ -153,15 +195,30 @@ class RiskEngine:
     def on_command(self, command: CommandReceived) -> None:
         if command.command == "halt":
             self._halt(command.reason or "asked for by a command")
+        elif command.command == "resume":
+            self._resume(command.reason or "asked for by a command")
 
     def _halt(self, reason: str) -> None:
         if self._closed_because:
             return
-        self._closed_because = reason
-        self._bus.publish(TradingHalted(reason=reason))
+        self._closed_because, self._resumable = reason, True
+        self._bus.publish(TradingHalted(reason=reason, resumable=True))
+
+    def _resume(self, reason: str) -> None:
+        if not self._resumable:
+            why = f"it stays halted: {self._closed_because}" if self._closed_because else "it is not halted"
+            self._bus.publish(SystemWarning(component=self.component, message=f"trading is not resumed, {why}"))
+            return
+        self._closed_because, self._resumable = "", False
+        if self._daily_loss is not None:
+            self._daily_loss.restart(self._portfolio.pnl())
+        self._bus.publish(TradingResumed(reason=reason))
 
     def on_halted(self, halted: TradingHalted) -> None:
-        self._closed_because = self._closed_because or halted.reason
+        if not halted.resumable or not self._closed_because:
+            self._closed_because, self._resumable = halted.reason, halted.resumable
+        self._bus.publish(NotificationAlert(text=f"trading is halted: {halted.reason}", severity="critical"))
 
     def on_stopped(self, _: RunStopped) -> None:
         self._closed_because = self._closed_because or "the run has come to its end"
+        self._resumable = False

@@ -68,7 +68,7 @@ from tickdeck.domain.events.system import (
     RunResumed,
     RunStarted,
     RunStopped,
-    SystemError,
+    SystemError,  # noqa: A004 (the catalogue's name)
     SystemHeartbeat,
     SystemWarning,
     TimerFired,

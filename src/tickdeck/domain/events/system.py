@@ -107,7 +107,7 @@ class EventDeadLettered(DomainEvent, frozen=True, kw_only=True, gc=False):
         return self.handler
 
 
-class SystemError(DomainEvent, frozen=True, kw_only=True, gc=False):
+class SystemError(DomainEvent, frozen=True, kw_only=True, gc=False):  # noqa: A001 (the catalogue's name)
     """The run cannot go on. An input of the run's driver, where the market data that it reads is broken.
 
     ``component`` had it; ``error`` is its class, ``message`` says it in words."""

@@ -2,100 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
+from enum import Enum
 from typing import Any, TypeAlias, get_args, get_type_hints
 
 import msgspec
 
-from tickdeck.domain.events import DomainEvent, RawEvent, event_class
+from tickdeck.application.selection import type_name
+from tickdeck.domain.events import DomainEvent, RawEvent
 
-__all__ = ["BOOLEAN", "FLOAT", "INTEGER", "TEXT", "Cell", "Columns", "cell"]
+__all__ = ["BOOLEAN", "FLOAT", "INTEGER", "TEXT", "Cell", "Columns"]
 
 Cell: TypeAlias = int | float | bool | str | None
 
 INTEGER, FLOAT, BOOLEAN, TEXT = "integer", "float", "boolean", "text"
 
 _KINDS: dict[object, str] = {int: INTEGER, float: FLOAT, bool: BOOLEAN}
-_HEAD: tuple[tuple[str, str], ...] = (
-    ("seq", INTEGER),
-    ("event_id", TEXT),
-    ("event_type", TEXT),
-    ("version", INTEGER),
-    ("ts", INTEGER),
-    ("ts_ingress", INTEGER),
-    ("aggregate_id", TEXT),
-    ("correlation_id", TEXT),
-    ("causation_id", TEXT),
-    ("source", TEXT),
-    ("metadata", TEXT),
-)
+_HEAD: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "seq": (INTEGER, lambda event: event.seq),
+    "event_id": (TEXT, lambda event: event.event_id),
+    "event_type": (TEXT, type_name),
+    "version": (INTEGER, lambda event: event.raw_version if isinstance(event, RawEvent) else event.version),
+    "ts": (INTEGER, lambda event: event.ts),
+    "ts_ingress": (INTEGER, lambda event: event.ts_ingress),
+    "aggregate_id": (TEXT, lambda event: event.aggregate_id),
+    "correlation_id": (TEXT, lambda event: event.correlation_id),
+    "causation_id": (TEXT, lambda event: event.causation_id),
+    "source": (TEXT, lambda event: event.source),
+    "metadata": (TEXT, lambda event: event.metadata or None),
+}
+"""What every event has: the columns' kinds, and where their values are."""
 
 
 class Columns:
-    """The columns of a table of events: what all events have, then the own fields of each type in its order. Fields of
-    one name in several types share a column; it holds text where their kinds differ.
+    """The columns of a table of events: what all events have, then the own fields of each type that was added.
+
+    Fields of one name in several types share a column; where their kinds differ, it holds text.
     """
 
     def __init__(self) -> None:
-        self.kinds: dict[str, str] = dict(_HEAD)
+        self.kinds = {name: kind for name, (kind, _) in _HEAD.items()}
         """The columns in their order, by name: ``INTEGER``, ``FLOAT``, ``BOOLEAN`` or ``TEXT``."""
-        self._seen: set[str] = set()
+        self._own: dict[type[DomainEvent], tuple[str, ...]] = {}
 
     def add(self, event: DomainEvent) -> None:
         """See to it that the event has its columns."""
+        cls = type(event)
         if isinstance(event, RawEvent):
             for name in event.payload:
-                self._put(name, TEXT)  # of a type that this process does not know any value may be anything
-        elif event.event_type not in self._seen:
-            self._seen.add(event.event_type)
-            cls = event_class(event.event_type) or type(event)
+                self._put(name, TEXT)  # in a type that this process does not know a value may be anything
+        elif cls not in self._own:
             hints = get_type_hints(cls)
-            for name in cls.__struct_fields__:
-                if name not in DomainEvent.__struct_fields__:
-                    self._put(name, _kind(hints[name]))
+            self._own[cls] = tuple(name for name in cls.__struct_fields__ if name not in DomainEvent.__struct_fields__)
+            for name in self._own[cls]:
+                self._put(name, _kind(hints[name]))
 
     def _put(self, name: str, kind: str) -> None:
         if self.kinds.setdefault(name, kind) != kind:
             self.kinds[name] = TEXT
 
-    def readers(self) -> list[Callable[[Mapping[str, Any]], Cell]]:
-        """For each column, in order, what takes its cell from an event's ``to_dict()``."""
-        return [_reader(name, kind) for name, kind in self.kinds.items()]
+    def row(self, event: DomainEvent) -> list[Cell]:
+        """The cells of an event that was added, in the columns' order; ``None`` where its type has no such field.
+
+        Text is as it is. A decimal is its digits without an exponent, other values in a text column are JSON.
+        """
+        values: dict[str, Any] = {name: read(event) for name, (_, read) in _HEAD.items()}
+        if isinstance(event, RawEvent):
+            values = event.payload | values
+        else:
+            for name in self._own[type(event)]:
+                values[name] = getattr(event, name)
+        return [
+            value if (value := values.get(name)) is None or kind != TEXT else _text(value)
+            for name, kind in self.kinds.items()
+        ]
 
 
-def rows(events: Iterable[DomainEvent], columns: Columns) -> Iterable[list[Cell]]:
-    """The cells of each event, one a column; ``None`` where its type has no such field."""
-    readers = columns.readers()
-    for event in events:
-        fields = event.to_dict()
-        yield [read(fields) for read in readers]
-
-
-def _reader(name: str, kind: str) -> Callable[[Mapping[str, Any]], Cell]:
-    if kind == TEXT:
-        return lambda fields: _text(cell(fields.get(name)))
-    return lambda fields: fields.get(name)
-
-
-def cell(value: Any) -> Cell:
-    """A JSON-ready value as it stands in a cell: mappings and lists as JSON, empty ones of both as nothing."""
-    if isinstance(value, dict | list | tuple):
-        return msgspec.json.encode(value).decode() if value else None
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return str(value.value) if isinstance(value, Enum) else value
     if isinstance(value, Decimal):
-        return str(value)
-    return value  # type: ignore[no-any-return]
-
-
-def _text(value: Cell) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
+        return f"{value:f}"
     return msgspec.json.encode(value).decode()
 
 
 def _kind(hint: Any) -> str:
-    """``INTEGER`` for ``int`` and ``int | None``, and so on; ``TEXT`` for decimals, which must stay exact, and the
-    rest.
-    """
+    """``INTEGER`` for ``int`` and ``int | None``, and so on; ``TEXT`` for the rest, decimals too: they stay exact."""
     kinds = {_KINDS.get(arm, TEXT) for arm in get_args(hint) or (hint,) if arm is not type(None)}
     return kinds.pop() if len(kinds) == 1 else TEXT

@@ -21,8 +21,13 @@ COMMANDS = {
     "events": ("tickdeck.interfaces.cli.events:events", "List a run's events."),
     "trace": ("tickdeck.interfaces.cli.trace:trace", "Show what led to an event, and what it led to."),
     "book": ("tickdeck.interfaces.cli.book:book", "Show the order book at an instant of a run."),
+    "replay": ("tickdeck.interfaces.cli.replay:replay", "Play a run's events in their own time; keys work it."),
     "runs": ("tickdeck.interfaces.cli.runs:runs", "List the runs."),
     "import": ("tickdeck.interfaces.cli.import_:import_", "Make a tape of market data in other people's formats."),
+    "export": ("tickdeck.interfaces.cli.export:export", "Write a run's events as CSV, Parquet or JSON Lines."),
+    "doctor": ("tickdeck.interfaces.cli.doctor:doctor", "Check the machine, the disk and the configuration."),
+    "new": ("tickdeck.interfaces.cli.new:new", "Make a strategy project to start from."),
+    "bundle": ("tickdeck.interfaces.cli.bundle:bundle", "Pack a run into one file that proves it anywhere."),
     "bench": ("tickdeck.interfaces.bench.command:bench_command", "Measure how fast it is on this machine."),
 }
 """Where each command is (``module:attribute``), and what ``tickdeck --help`` says of it."""

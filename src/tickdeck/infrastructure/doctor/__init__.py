@@ -1,0 +1,7 @@
+"""Looking at a machine, a configuration and venues for what would stand in the way of a run."""
+
+from tickdeck.infrastructure.doctor.findings import Finding
+from tickdeck.infrastructure.doctor.machine import machine_findings
+from tickdeck.infrastructure.doctor.settings import settings_findings
+
+__all__ = ["Finding", "machine_findings", "settings_findings"]

@@ -1,0 +1,133 @@
+"""Writing events to a new file, in one of the formats."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeAlias, cast
+
+import msgspec
+
+from tickdeck.application.selection import type_name
+from tickdeck.domain.events import DomainEvent
+from tickdeck.infrastructure.exporting.columns import Columns
+from tickdeck.infrastructure.exporting.parquet import write_parquet
+from tickdeck.infrastructure.fresh_file import fresh_file
+
+__all__ = ["EXPORT_FORMATS", "Exported", "export_events"]
+
+Events: TypeAlias = Callable[[], Iterator[DomainEvent]]
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export came to: ``rows`` (events), ``ts_ingress`` of the first and the last (ns UTC, ``None`` without
+    any), the file, its format, and events by type.
+    """
+
+    rows: int
+    first_ts: int | None
+    last_ts: int | None
+    out: str
+    format: str
+    types: dict[str, int]
+
+
+def export_events(
+    events: Events, format_: str, out: Path, *, progress: Callable[[int], None] = lambda rows: None
+) -> Exported:
+    """Write the events that ``events()`` gives to a new file ``out``; for a table they are asked for twice, since its
+    columns must be known first. ``format_`` is one of ``EXPORT_FORMATS``.
+
+    A text format is packed where the name of ``out`` ends in ``.gz``. ``progress(rows)`` is called after each event.
+
+    Raises ``ConfigError`` where ``out`` exists or cannot be made, or a package is missing; then, and where ``events``
+    raises, no file is left.
+    """
+    count = _Count(events, progress)
+    with fresh_file(out) as place:
+        EXPORT_FORMATS[format_](count, place)
+    return Exported(
+        rows=count.rows,
+        first_ts=count.first_ts,
+        last_ts=count.last_ts,
+        out=str(out),
+        format=format_,
+        types=dict(sorted(count.types.items())),
+    )
+
+
+class _Count:
+    """Events, and what was seen of them when they were asked for last. Asked again, it gives those that there were:
+    a run may go on meanwhile.
+    """
+
+    def __init__(self, events: Events, progress: Callable[[int], None]) -> None:
+        self._events = events
+        self._progress = progress
+        self.rows = 0
+        self.first_ts: int | None = None
+        self.last_ts: int | None = None
+        self.types: Counter[str] = Counter()
+
+    def columns(self) -> Columns:
+        """Of a table of all the events."""
+        columns = Columns()
+        for event in self:
+            columns.add(event)
+        return columns
+
+    def __iter__(self) -> Iterator[DomainEvent]:
+        before = self.rows or None
+        self.rows, self.types = 0, Counter()
+        for event in self._events():
+            if self.rows == before:
+                return
+            if not self.rows:
+                self.first_ts = event.ts_ingress
+            self.rows += 1
+            self.last_ts = event.ts_ingress
+            self.types[type_name(event)] += 1
+            self._progress(self.rows)
+            yield event
+
+
+@contextmanager
+def _packed(place: Path) -> Iterator[IO[bytes]]:
+    """The file, to be written; through gzip (without a time, so that equal events give equal files) for ``.gz``."""
+    with place.open("wb") as file:
+        if place.suffix != ".gz":
+            yield file
+            return
+        with gzip.GzipFile("", "wb", 6, file, 0) as packed:
+            yield cast(IO[bytes], packed)
+
+
+def _write_jsonl(events: _Count, place: Path) -> None:
+    with _packed(place) as file:
+        for event in events:
+            file.write(event.to_json() + b"\n")
+
+
+def _write_csv(events: _Count, place: Path) -> None:
+    columns = events.columns()
+    with _packed(place) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(columns.kinds)
+        table.writerows(columns.row(event) for event in events)
+
+
+def _write_parquet(events: _Count, place: Path) -> None:
+    write_parquet(events.columns, events, place)
+
+
+EXPORT_FORMATS: dict[str, Callable[[_Count, Path], None]] = {
+    "csv": _write_csv,
+    "parquet": _write_parquet,
+    "jsonl": _write_jsonl,
+}
+"""What writes each format."""

@@ -1,0 +1,119 @@
+"""``tickdeck doctor``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from tickdeck.interfaces.cli.exits import DONE, NO
+from tickdeck.interfaces.cli.options import data_option, json_option
+from tickdeck.interfaces.cli.output import console, print_lines
+
+if TYPE_CHECKING:
+    from tickdeck.infrastructure.config import RunConfig
+    from tickdeck.infrastructure.doctor import Finding
+
+__all__ = ["doctor"]
+
+
+@click.command()
+@click.option(
+    "--config", type=click.Path(path_type=Path), metavar="F", help="The settings to check; by default the embedded ones."
+)
+@data_option
+@json_option("One JSON object a check")
+def doctor(config: Path | None, data: Path, as_json: bool) -> int:
+    """Check the machine, the disk under DIR, and a configuration with its strategies and input files.
+
+    Ends with 1 where something is not ok; each such line says how to mend it. Nothing is asked of a network. In JSON,
+    ok is null for what this version cannot check.
+
+    \b
+    Examples:
+      tickdeck doctor
+      tickdeck doctor --config run.toml --data /var/lib/tickdeck --json
+    """
+    from tickdeck.infrastructure.doctor import machine_findings
+
+    found: list[Finding] = []
+
+    def looked() -> Iterator[Finding]:
+        for findings in (machine_findings(data), _configuration(config), _venues()):
+            for finding in findings:
+                found.append(finding)
+                yield finding
+
+    if as_json:
+        print_lines((msgspec.json.encode(finding) for finding in looked()), at_once=True)
+    else:
+        _print(looked())
+    return NO if any(finding.ok is False for finding in found) else DONE
+
+
+def _configuration(path: Path | None) -> Iterator[Finding]:
+    """The file, its strategies, its inputs; where all are well, a run that is made of them and does not begin."""
+    from tickdeck.errors import TickdeckError
+    from tickdeck.infrastructure.doctor import Finding, settings_findings
+    from tickdeck.interfaces.cli.run_config import build_config
+
+    try:
+        config = build_config(config=path)
+    except TickdeckError as error:
+        yield Finding("configuration", False, str(error))
+        return
+    yield Finding("configuration", True, f"{path} loads" if path is not None else "none given: the embedded defaults")
+    fine = True
+    for finding in settings_findings(config):
+        fine = fine and finding.ok is not False
+        yield finding
+    if fine:
+        yield _rehearsal(config)
+
+
+def _rehearsal(config: RunConfig) -> Finding:
+    """Put a run together in a folder that is thrown away: input files are hashed, engines and strategies are made."""
+    from tickdeck.bootstrap import start_run
+    from tickdeck.errors import TickdeckError
+    from tickdeck.infrastructure.doctor import Finding
+
+    with tempfile.TemporaryDirectory(prefix="tickdeck-doctor-") as folder:
+        try:
+            run = start_run(config, Path(folder))
+        except TickdeckError as error:
+            return Finding("run", False, str(error))
+        run.close()
+    strategies = ", ".join(record.strategy_id for record in run.manifest.strategies)
+    return Finding("run", True, f"can begin: {strategies} on {', '.join(run.manifest.symbols)}")
+
+
+def _venues() -> Iterator[Finding]:
+    from tickdeck.infrastructure.doctor import Finding
+
+    yield Finding("venue paper", True, "simulated in this process; no order leaves it")
+    for check in ("other venues", "venues' clocks", "key permissions", "brokers"):
+        yield Finding(check, None, "not in this version")
+
+
+def _print(findings: Iterator[Finding]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2), pad_edge=False, show_header=False)
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    wrong = 0
+    for finding in findings:
+        wrong += finding.ok is False
+        mark = {True: Text("ok", "green"), False: Text("NO", "bold red"), None: Text("-", "dim")}[finding.ok]
+        table.add_row(mark, finding.check, Text(finding.detail, "bold" if finding.ok is False else ""))
+    out = console()
+    out.print(table)
+    if wrong:
+        out.print(f"\n{wrong} to be mended", style="bold red")
+    else:
+        out.print("\nready to run", style="bold green")
