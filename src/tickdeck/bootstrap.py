@@ -18,6 +18,8 @@ from tickdeck.application.agenda import Agenda
 from tickdeck.application.clock import WallClock
 from tickdeck.application.dead_letters import dead_letters_on
 from tickdeck.application.engines.execution import ExecutionEngine
+from tickdeck.application.engines.feed_monitor import FeedMonitor
+from tickdeck.application.engines.heartbeat import HeartbeatEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.risk import RiskEngine
@@ -27,7 +29,8 @@ from tickdeck.application.gateway import VenueGateway
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import Tape, TapeQuery
 from tickdeck.application.record import RecordCheck, merge_record
-from tickdeck.application.report import PerformanceObserver
+from tickdeck.application.record_quality import RecordQuality
+from tickdeck.application.report import PerformanceObserver, backtest_figures
 from tickdeck.application.selection import select, takes_market_data
 from tickdeck.application.simulation import Simulation
 from tickdeck.application.strategy import Strategy
@@ -35,13 +38,12 @@ from tickdeck.application.summary import RunObserver, Summary, summarise
 from tickdeck.application.verification import Verdict, verify
 from tickdeck.domain.account import Account
 from tickdeck.domain.events import DomainEvent, RunStarted
-from tickdeck.errors import ConfigError, InputError, RunError
+from tickdeck.errors import ConfigError, RunError
 from tickdeck.infrastructure.clock import SystemClock
-from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, config_from_dict, duration_ns
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig, config_from_dict, duration_ns
 from tickdeck.infrastructure.exchanges import PaperVenue, simulated_market
-from tickdeck.infrastructure.readers import InputFile, detect_format, file_digest, merge, open_input, peek_symbols
+from tickdeck.infrastructure.inputs import check_inputs, input_records, open_inputs, symbols_of
 from tickdeck.infrastructure.runs import (
-    MANIFEST,
     TAPE,
     InputRecord,
     Manifest,
@@ -74,7 +76,16 @@ class Core:
             for _, strategy in strategies
         )
         self.kernel = kernel
-        self.market_data = MarketDataEngine(kernel, duration_ns(config.candles) if candles else None)
+        self.market_data = MarketDataEngine(
+            kernel,
+            duration_ns(config.candles) if candles else None,
+            snapshot_interval=duration_ns(config.snapshots) if config.snapshots else None,
+            snapshot_depth=config.snapshot_depth,
+        )
+        if config.stale_after:
+            FeedMonitor(kernel, duration_ns(config.stale_after))
+        if config.heartbeat:
+            HeartbeatEngine(kernel, duration_ns(config.heartbeat))
         self.signals = SignalEngine(kernel, self.market_data, names)
         account = Account(config.paper.account_id, config.instrument(manifest.symbols[0]).quote)
         self.portfolio = PortfolioEngine(kernel, account, self.market_data, config.instrument)
@@ -134,6 +145,7 @@ class Run:
         VenueGateway(self.kernel, self.venue)
         self.observer = PerformanceObserver(self.kernel, self.core.portfolio.equity)
         self._ends = RunObserver(self.kernel)
+        self._quality = RecordQuality(self.kernel, self.core.market_data)
         self.simulation = Simulation(
             self.kernel,
             agenda,
@@ -147,8 +159,12 @@ class Run:
             record_market=not manifest.inputs,
             on_market=self.venue.on_market,
             begin=self.venue.start,
+            feed="files" if manifest.inputs else "simulation",
             duration=int(config.duration * 1_000_000_000) if config.duration is not None else None,
             observe=self.observer.observe,
+            figures=(lambda inputs: backtest_figures(inputs, self.core.portfolio, self.observer))
+            if config.backtest
+            else None,
         )
 
     def close(self) -> None:
@@ -165,6 +181,7 @@ class Run:
             portfolio=core.portfolio,
             execution=core.execution,
             observer=self._ends,
+            quality=self._quality,
             symbols=self.manifest.symbols,
             paused=core.strategies.paused,
             latencies_ns=self.simulation.latencies_ns,
@@ -172,14 +189,16 @@ class Run:
         )
 
 
-def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = None) -> Run:
+def start_run(
+    config: RunConfig, data_dir: Path, *, wall: WallClock | None = None, whatif_of: str | None = None
+) -> Run:
     """A new run in a folder of its own under ``data_dir``. Raises ``ConfigError`` or ``InputError`` for what is
-    wrong with it.
+    wrong with it. ``whatif_of`` is for the manifest.
     """
     config = msgspec.structs.replace(config, strategies=tuple(map(_by_absolute_path, config.strategies)))
     strategies, records = _load_strategies(config)
-    inputs = tuple(map(_input_record, config.tapes))
-    symbols = config.symbols or _symbols_of(config, inputs) or ("BTCUSDT",)
+    inputs = input_records(config.tapes)
+    symbols = symbols_of(config, inputs) or ("BTCUSDT",)
     python, machine = here()
     code = code_digest()
     settings = msgspec.to_builtins(config)
@@ -196,6 +215,7 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
         config=settings,
         inputs=inputs,
         strategies=records,
+        whatif_of=whatif_of,
     )
     folder = create_run(data_dir, manifest)
     tape = SqliteTape(folder / TAPE, linger_ms=_LINGER_MS)
@@ -218,7 +238,8 @@ def _nonce(
     byte.
     """
     what = {name: value for name, value in settings.items() if name not in ("tapes", "strategies")}
-    read = [(record.format, record.symbol, record.sha256) for record in inputs]
+    venues = [tape["venue"] for tape in settings["tapes"]]
+    read = [(record.format, record.symbol, venue, record.sha256) for record, venue in zip(inputs, venues, strict=True)]
     loaded = [(record.strategy_id, record.parameters, record.sha256) for record in strategies]
     return hashlib.sha256(msgspec.json.encode([what, read, loaded, symbols, code], order="sorted")).hexdigest()[:16]
 
@@ -262,9 +283,9 @@ def verify_run(folder: Path) -> tuple[Verdict, list[str]]:
 
 
 def open_bus(path: Path) -> Kernel:
-    """A bus of its own with a tape in the file ``path``, made where there is none: events are stamped with ids, causes and
-    the wall clock's time, and recorded before edges see them. It goes on behind the tape's last event, with the dead
-    letters that were left. ``close_bus`` ends it.
+    """A bus of its own with a tape in the file ``path``, made where there is none: events are stamped with ids,
+    causes and the wall clock's time, and recorded before edges see them. It goes on behind the tape's last event,
+    with the dead letters that were left. ``close_bus`` ends it.
     """
     tape = SqliteTape(path)
     kernel = Kernel(tape=tape, wall_now=time.time_ns, clock=SystemClock())
@@ -297,7 +318,7 @@ def open_record(
         if not manifest.inputs or not takes_market_data(query.types):
             yield from islice(_followed(tape, query, more), query.limit)
             return
-        _check_inputs(manifest)
+        check_inputs(manifest)
         market = market_of(config_from_dict(manifest.config), manifest)
         yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
 
@@ -321,85 +342,7 @@ def market_of(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
             feed_latency_ns=config.paper.feed_latency_ns,
             instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
         )
-    events: Iterator[DomainEvent] = merge(
-        [_open(config, index, record) for index, record in enumerate(manifest.inputs)]
-    )
-    if config.symbols:
-        wanted = config.symbols
-        return (event for event in events if getattr(event, "symbol", None) in wanted)
-    return events
-
-
-# -- inputs -----------------------------------------------------------------------------------------------------
-
-
-def _open(config: RunConfig, index: int, record: InputRecord) -> Iterator[Any]:
-    path = Path(record.path)
-    if record.format == "tickdeck":
-        return _market_on_tape(path)
-    file = InputFile(path, record.format, record.symbol, config.tapes[index].venue)
-    return open_input(file, feed_latency_ns=config.paper.feed_latency_ns)
-
-
-def _market_on_tape(path: Path) -> Iterator[DomainEvent]:
-    """The market data that was an input of another run, on its tape."""
-    with SqliteTapeReader(path) as tape:
-        for event in tape.read(TapeQuery(types=("market.*",))):
-            if event.is_market_data and event.is_input:
-                yield msgspec.structs.replace(event, event_id="", correlation_id="", causation_id="", seq=0)
-
-
-def _input_record(tape: TapeConfig) -> InputRecord:
-    path = Path(tape.path).resolve()
-    if path.is_dir() and (path / TAPE).is_file():
-        path = path / TAPE
-    if path.suffix == ".db":
-        _refuse_without_market_data(path)
-        return InputRecord(path=str(path), format="tickdeck", symbol=None, sha256=_digest(path, "tickdeck"))
-    name = tape.format or detect_format(path)
-    return InputRecord(path=str(path), format=name, symbol=tape.symbol, sha256=_digest(path, name))
-
-
-def _digest(path: Path, name: str) -> str:
-    """SHA-256 of an input's content. That of a tape is its market data: the bytes of its file depend on what of it is
-    still in the log.
-    """
-    if name != "tickdeck":
-        return file_digest(path)
-    digest = hashlib.sha256()
-    for event in _market_on_tape(path):
-        digest.update(event.to_json())
-    return digest.hexdigest()
-
-
-def _refuse_without_market_data(tape: Path) -> None:
-    """The tape of a run from files does not hold their market data: its reader would find a market without life."""
-    if (tape.parent / MANIFEST).is_file():
-        inputs = read_manifest(tape.parent).inputs
-        if inputs:
-            files = ", ".join(record.path for record in inputs)
-            raise InputError(f"{tape}: its market data is not on it but in the files that its run read; give {files}")
-
-
-def _symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for tape, record in zip(config.tapes, inputs, strict=True):
-        if record.format == "tickdeck":
-            for event in _market_on_tape(Path(record.path)):
-                found[getattr(event, "symbol", "")] = None
-        else:
-            for symbol in peek_symbols(InputFile(Path(record.path), record.format, tape.symbol, tape.venue)):
-                found[symbol] = None
-    return tuple(found)
-
-
-def _check_inputs(manifest: Manifest) -> None:
-    for record in manifest.inputs:
-        path = Path(record.path)
-        if not path.is_file():
-            raise RunError(f"the run's input {path} is gone; bring it back to that place")
-        if _digest(path, record.format) != record.sha256:
-            raise RunError(f"the run's input {path} has changed since; bring back the file that the run read")
+    return open_inputs(config, manifest.inputs)
 
 
 # -- strategies -------------------------------------------------------------------------------------------------
@@ -432,7 +375,7 @@ def _load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tup
 
 def _strategies_as_recorded(config: RunConfig, manifest: Manifest) -> tuple[list[tuple[str, Strategy]], list[str]]:
     """The run's strategies, and what of code and machine is not as it was then. Refuses changed input files."""
-    _check_inputs(manifest)
+    check_inputs(manifest)
     changes = []
     python, machine = here()
     if (manifest.python, manifest.machine) != (python, machine):

@@ -8,8 +8,7 @@
     ├── InputError             an input file cannot be read as what it should be (exit code 2)
     ├── TapeError              the tape cannot be opened, read or written (exit code 3)
     │   └── TapeVersionError       it was written by a newer Tickdeck, or is no tape (exit code 2)
-    ├── RunError               a run cannot be found, resumed or verified (exit code 2)
-    └── CascadeError           one input caused more events than the bound allows
+    └── RunError               a run cannot be found, resumed or verified (exit code 2)
 
 The message of each says what happened, to what, and what to do. ``exit_code`` is what the command
 line ends with when the error reaches it.
@@ -17,8 +16,9 @@ line ends with when the error reaches it.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 __all__ = [
-    "CascadeError",
     "ConfigError",
     "EventDecodeError",
     "EventError",
@@ -28,6 +28,7 @@ __all__ = [
     "TapeError",
     "TapeVersionError",
     "TickdeckError",
+    "shown",
 ]
 
 
@@ -77,5 +78,6 @@ class RunError(TickdeckError):
     exit_code = 2
 
 
-class CascadeError(TickdeckError):
-    """One input caused more events than the kernel's bound allows."""
+def shown(value: object) -> str:
+    """A value as messages show it: a decimal by its digits, all else as Python writes it."""
+    return str(value) if isinstance(value, Decimal) else repr(value)

@@ -10,6 +10,8 @@ from typing import ClassVar
 
 from tickdeck.application.agenda import Agenda
 from tickdeck.application.engines.execution import ExecutionEngine
+from tickdeck.application.engines.feed_monitor import FeedMonitor
+from tickdeck.application.engines.heartbeat import HeartbeatEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.risk import RiskEngine
@@ -23,6 +25,7 @@ from tickdeck.application.subscriptions import Subscription
 from tickdeck.domain.account import Account
 from tickdeck.domain.events import (
     DomainEvent,
+    OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
     OrderSubmittedEvent,
     RunStarted,
@@ -161,11 +164,17 @@ class ScriptedVenue:
     def __init__(self, *, simulated: bool = True) -> None:
         self.simulated = simulated
         self.submitted: list[OrderSubmittedEvent] = []
+        self.amended: list[OrderAmendRequestedEvent] = []
         self.cancelled: list[OrderCancelRequestedEvent] = []
         self.error: Exception | None = None
 
     def submit(self, order: OrderSubmittedEvent) -> None:
         self.submitted.append(order)
+        if self.error is not None:
+            raise self.error
+
+    def amend(self, request: OrderAmendRequestedEvent) -> None:
+        self.amended.append(request)
         if self.error is not None:
             raise self.error
 
@@ -199,14 +208,19 @@ class Core:
         venue: ScriptedVenue | None = None,
         max_cascade: int = 10_000,
         shuffle: Callable[[list[Subscription]], None] | None = None,
+        monitors: int | None = None,
     ) -> None:
+        """``monitors`` (ns): snapshots and heartbeats so far apart, and so much silence is too much."""
         strategies = strategies or {}
         names = [*signals, *(name for s in strategies.values() for name in s.required_signals())]
         self.tape = tape or MemoryTape()
         self.venue = venue or ScriptedVenue()
         self.agenda = Agenda()
         self.kernel = kernel = Kernel(tape=self.tape, agenda=self.agenda, max_cascade=max_cascade, shuffle=shuffle)
-        self.market_data = MarketDataEngine(kernel, candles)
+        self.market_data = MarketDataEngine(kernel, candles, snapshot_interval=monitors)
+        if monitors is not None:
+            FeedMonitor(kernel, monitors)
+            HeartbeatEngine(kernel, monitors)
         self.signals = SignalEngine(kernel, self.market_data, names)
         self.portfolio = PortfolioEngine(kernel, Account(), self.market_data, instrument)
         self.execution = ExecutionEngine(kernel, "nonce")

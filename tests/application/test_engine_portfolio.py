@@ -40,7 +40,7 @@ def test_a_fill_leads_to_position_and_balances_in_its_own_cascade() -> None:
     order(core, Side.BUY, "1").fill(core.orders[-1], "100")
 
     types = core.types(before)
-    assert types[-4:] == ["order.filled", "position.opened", "balance.updated", "balance.updated"]
+    assert types[-5:] == ["order.filled", "position.opened", "balance.updated", "balance.updated", "state.updated"]
     balances = [(e.currency, e.total, e.change) for e in core.tape.events if isinstance(e, BalanceEvent)]
     assert balances == [("USDT", 1000, 1000), ("BTC", 1, 1), ("USDT", 900, -100)]
 

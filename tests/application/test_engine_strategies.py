@@ -356,7 +356,7 @@ def test_a_strategy_that_raised_hears_nothing_more_of_the_cascade_in_which_it_di
     core = Core({"bad": bad}, candles=SECOND, signals=("sma-1",)).start().trades("100", "101")
 
     assert bad.heard == ["start", "trade 100", "trade 101"]  # not the candle that this trade closed
-    assert core.types()[-3:] == ["market.candle", "system.handler_failed", "signal.snapshot"]
+    assert core.types()[-3:] == ["system.handler_failed", "signal.snapshot", "strategy.paused"]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -381,7 +381,7 @@ def test_the_open_orders_of_a_paused_strategy_stay_and_are_still_accounted_for()
     core = Core({"bad": Diary({1: buy_one, 2: boom})}).start().trades("100", "101")
     core.fill(core.orders[0], "100")
 
-    assert core.types()[-3:] == ["position.opened", "balance.updated", "balance.updated"]
+    assert core.types()[-4:] == ["position.opened", "balance.updated", "balance.updated", "state.updated"]
     assert core.portfolio.view(BTC).quantity == 1
 
 

@@ -16,10 +16,11 @@ from tickdeck.domain.events import PositionClosedEvent, PositionUpdatedEvent
 class Curve:
     """An equity that follows a script, and the observer of it."""
 
-    def __init__(self, *equity: str) -> None:
+    def __init__(self, *equity: str, interval: int = 30 * 3_600 * SECOND) -> None:
         self.bus = EventBus()
         self._equity = iter(equity)
         self.observer = PerformanceObserver(self.bus, lambda: D(next(self._equity)))
+        self.observer._interval = interval
         self.ts = 0
         for _ in equity:
             self.ts += self.observer.observe(self.ts)
@@ -54,12 +55,19 @@ def test_the_sharpe_ratio_is_the_mean_over_the_deviation_of_the_returns_scaled_t
     deviation = math.sqrt(sum((r - mean) ** 2 for r in returns) / 2)
     sharpe = Curve("100", "110", "104.5", "125.4").observer.performance().sharpe
 
-    assert sharpe == pytest.approx(mean / deviation * math.sqrt(365 * 86_400))
+    assert sharpe == pytest.approx(mean / deviation * math.sqrt(365 * 24 / 30))
 
 
 @pytest.mark.parametrize("equity", [(), ("100",), ("100", "110"), ("100", "100", "100")])
 def test_too_few_returns_or_none_that_differ_have_no_ratio(equity: tuple[str, ...]) -> None:
     assert Curve(*equity).observer.performance().sharpe is None
+
+
+def test_a_run_of_less_than_a_day_has_no_ratio() -> None:
+    returns = ("100", "110", "104.5", "125.4")
+
+    assert Curve(*returns, interval=7 * 3_600 * SECOND).observer.performance().sharpe is None
+    assert Curve(*returns, interval=9 * 3_600 * SECOND).observer.performance().sharpe is not None
 
 
 def test_samples_before_the_money_came_do_not_count() -> None:

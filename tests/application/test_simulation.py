@@ -14,7 +14,10 @@ from tickdeck.application.agenda import Agenda
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.simulation import Simulation
 from tickdeck.domain.events import (
+    BacktestCompleted,
     DomainEvent,
+    FeedConnected,
+    FeedDisconnected,
     RunStarted,
     TimerFired,
     TradeEvent,
@@ -55,13 +58,17 @@ class Rig:
         duration: int | None = None,
         observe: Callable[[int], int] | None = None,
         begin: Callable[[Rig, int], None] = lambda rig, ts: None,
+        figures: Callable[[int], BacktestCompleted] | None = None,
     ) -> None:
         self.log: list[str] = []
         self.tape = MemoryTape()
         self.agenda = Agenda()
         self.kernel = Kernel(tape=self.tape, agenda=self.agenda)
         self.wall = FakeWall()
-        self.kernel.subscribe("*", lambda e: self.log.append(_name(e)), priority=-1)
+        quiet = (FeedConnected, FeedDisconnected)  # they are in every run
+        self.kernel.subscribe(
+            "*", lambda e: self.log.append(_name(e)), priority=-1, where=lambda e: not isinstance(e, quiet)
+        )
         self.simulation = Simulation(
             self.kernel,
             self.agenda,
@@ -71,8 +78,10 @@ class Rig:
             record_market=record,
             on_market=lambda e: self.log.append("venue sees"),
             begin=lambda ts: begin(self, ts),
+            feed="test",
             duration=duration,
             observe=observe,
+            figures=figures,
         )
 
     def run(self, speed: float | None = None, **options: Callable[..., object]) -> Rig:
@@ -211,7 +220,12 @@ def test_the_venue_is_begun_after_the_start_and_its_first_reports_come_before_th
 def test_market_data_of_files_is_left_off_the_tape() -> None:
     rig = Rig(market(0, 1, 2), record=False).run()
 
-    assert [(e.seq, e.event_type) for e in rig.tape.events] == [(1, "run.started"), (5, "run.stopped")]
+    assert [(e.seq, e.event_type) for e in rig.tape.events] == [
+        (1, "run.started"),
+        (2, "feed.connected"),
+        (6, "feed.disconnected"),
+        (7, "run.stopped"),
+    ]
 
 
 def test_an_empty_market_is_a_run_that_starts_settles_and_stops() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from types import ModuleType
 import pytest
 
 import tickdeck
-from tickdeck.domain.events import event_class, iter_event_classes
+from tickdeck.application.catalogue import catalogue
+from tickdeck.domain.events import event_class
 from tickdeck.infrastructure.config import load_config
 from tickdeck.interfaces.cli.group import COMMANDS
 
@@ -37,14 +39,33 @@ def test_the_readme_shows_a_strategy_and_the_bus() -> None:
     assert len(blocks(ROOT / "README.md", "python")) >= 2
 
 
-def test_every_event_type_is_in_the_catalogue_of_the_documentation() -> None:
+def test_every_event_type_is_in_the_catalogue_of_the_documentation_with_its_line() -> None:
     page = (ROOT / "docs" / "events.md").read_text("utf-8")
-    ours = [c for c in iter_event_classes() if c.__module__.startswith("tickdeck.domain.events.")]
+    rows = {e.event_type: (e.event_class, e.line.replace("``", "`"), e.group) for e in catalogue()}
+    rows = {name: row for name, row in rows.items() if event_class(name).__module__.startswith("tickdeck.domain.")}
 
-    missing = [c.event_type for c in ours if f"| `{c.event_type}` | `{c.__name__}` |" not in page]
+    missing = [f"| `{name}` | `{cls}` | {line} |" for name, (cls, line, _) in rows.items()]
+    missing = [row for row in missing if row not in page]
 
-    assert ours
+    assert rows
     assert missing == []
+    assert [group for _, _, group in rows.values() if f"\n## {group}\n" not in page] == []
+
+
+def test_every_event_type_says_in_its_line_where_it_comes_from() -> None:
+    ours = [e for e in catalogue() if event_class(e.event_type).__module__.startswith("tickdeck.domain.")]
+    assert [e.event_type for e in ours if "Emitted by " not in e.line and "An input of " not in e.line] == []
+
+
+def test_the_wiring_diagram_is_made_from_the_engines() -> None:
+    sys.path.insert(0, str(ROOT / "tools"))
+    wiring = importlib.import_module("wiring")
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+
+    assert wiring.in_page(page) == page, "run `python tools/wiring.py --write`"
+    assert 'strategy -->|"strategy.decision"| risk' in page
+    with pytest.raises(ValueError, match="no wiring diagram"):
+        wiring.in_page("nothing here")
 
 
 def test_the_catalogue_of_the_documentation_names_no_event_type_that_is_gone() -> None:

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "application"))
 from application_kit import BTC, MS, SECOND, START, Core, D, ScriptedVenue, tick, trade
 
 from tickdeck.application.engines.execution import ExecutionEngine
+from tickdeck.application.engines.feed_monitor import FeedMonitor
+from tickdeck.application.engines.heartbeat import HeartbeatEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.risk import RiskEngine
@@ -26,11 +28,20 @@ from tickdeck.application.strategy import Strategy
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
+    EventDeadLettered,
+    FeedConnected,
+    FeedDisconnected,
     HandlerFailed,
+    NotificationAlert,
+    OrderAmendRequestedEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
+    StateUpdated,
+    SystemError,  # noqa: A004 (the catalogue's name)
+    SystemWarning,
     TradeEvent,
     TradingHalted,
+    VenueOrderReported,
     iter_event_classes,
 )
 from tickdeck.domain.risk_limits import RiskLimits
@@ -38,6 +49,8 @@ from tickdeck.domain.values import OrderStatus
 
 ENGINES: tuple[Any, ...] = (
     MarketDataEngine,
+    FeedMonitor,
+    HeartbeatEngine,
     SignalEngine,
     RiskEngine,
     ExecutionEngine,
@@ -51,7 +64,9 @@ ANSWERS = [OrderStatus.ACCEPTED, OrderStatus.CANCELLED, OrderStatus.REJECTED, Or
 
 
 class Busy(Strategy):
-    """Trades in both directions, cancels, overdoes it, and in the end fails; overrides everything."""
+    """Trades in both directions, amends, cancels, overdoes it, and in the end fails; overrides everything."""
+
+    most: int = 2
 
     def required_signals(self) -> tuple[str, ...]:
         return "ema-2", "vwap-2", "imbalance-2"
@@ -60,13 +75,18 @@ class Busy(Strategy):
         if trade.price == 13:
             raise ValueError("thirteen")
         open_orders = self.open_orders(BTC)
-        if len(open_orders) > 2:
+        if len(open_orders) > self.most:
             self.cancel(open_orders[0])
+        elif open_orders and self.rng.random() < 0.3:
+            self.amend(open_orders[0], limit=D(15))
         elif self.rng.random() < 0.7:
-            (self.buy if self.rng.random() < 0.5 else self.sell)(BTC, D(self.rng.randint(1, 9)))
+            (self.buy if self.rng.random() < 0.5 else self.sell)(BTC, D(self.rng.randint(2, 9)), D(15))
         self.set_timer("again", 3 * MS)
+        self.update_state({"open": len(open_orders)})
+        self.notify("still here")
 
     def on_start(self) -> None: ...
+    def on_activated(self) -> None: ...
     def on_stop(self) -> None: ...
     def on_tick(self, tick: Any) -> None: ...
     def on_book(self, book: Any) -> None: ...
@@ -79,7 +99,9 @@ class Busy(Strategy):
 
 
 class Calm(Strategy):
-    """Lives to the end."""
+    """Does nothing, and is steered by commands."""
+
+    few: int = 0
 
     def on_stop(self) -> None: ...
 
@@ -144,7 +166,8 @@ def eventful_run() -> Core:
     rng = random.Random(5)
     venue = ScriptedVenue()
     limits = RiskLimits(max_position_notional=D(300))
-    core = Core({"busy": Busy(), "calm": Calm()}, candles=10 * MS, limits=limits, venue=venue).start()
+    core = Core({"busy": Busy(), "calm": Calm()}, candles=10 * MS, limits=limits, venue=venue, monitors=20 * MS).start()
+    core.feed(FeedConnected(feed="files", symbols=(BTC,)))
     core.feed(tick("9", "11"), book(1), delta(2), delta(9), book(9))
     for n in range(300):
         core.feed(trade(str(14 + n % 5), ts=START + SECOND + n * 4 * MS, trade_id=n + n // 100 + 1))
@@ -156,9 +179,34 @@ def eventful_run() -> Core:
                     core.fill(order, "15", rng.choice(["1", str(state.remaining)]))
                 else:
                     core.report(order, rng.choice(ANSWERS))
-    core.feed(trade("13", ts=core.now))
-    core.feed(CommandReceived(command="halt"))
+        for request in venue.amended:
+            answer_amend(core, request, granted=rng.random() < 0.5)
+        venue.amended.clear()
+    core.feed(trade("14", ts=core.now + SECOND), trade("13", ts=core.now + SECOND))
+    for command in ("update", "activate", "pause", "activate", "pause", "delete", "delete"):
+        arguments = {"strategy_id": "calm"} | ({"few": "1"} if command == "update" else {})
+        core.feed(CommandReceived(command=f"strategy-{command}", arguments=arguments))
+    for command in ("halt", "resume", "resume"):
+        core.feed(CommandReceived(command=command))
+    core.feed(FeedDisconnected(feed="files", symbols=(BTC,)))
     return core.stop()
+
+
+def answer_amend(core: Core, request: OrderAmendRequestedEvent, *, granted: bool) -> None:
+    state = core.execution.orders[request.order_id]
+    granted = granted and state.is_open and request.quantity > state.filled
+    core.feed(
+        VenueOrderReported(
+            order_id=request.order_id,
+            symbol=request.symbol,
+            status=OrderStatus.ACCEPTED,
+            revision=request.revision,
+            quantity=request.quantity if granted else None,
+            limit=request.limit if granted else None,
+            reason="" if granted else "amend refused",
+            source="scripted",
+        )
+    )
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +215,7 @@ def watched() -> Watched:
         watched = Watched(monkeypatch)
         core = eventful_run()
     assert core.strategies.paused == ["busy"]
+    assert "calm" not in core.strategies.strategies
     assert not core.kernel.halted
     return watched
 
@@ -198,10 +247,14 @@ def test_every_event_that_no_input_brings_is_published_by_exactly_one_engine_or_
             publishers.setdefault(event_type, []).append(engine.component)
 
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
-    assert shared == {}
-    inputs = ("market.", "venue.", "timer.", "command.", "run.")
+    assert shared == {  # who has something to say, says it
+        SystemWarning: ["risk", "strategy"],
+        NotificationAlert: ["risk", "strategy"],
+        StateUpdated: ["portfolio", "strategy"],
+    }
+    inputs = ("market.", "venue.", "timer.", "command.", "run.", "backtest.", "feed.connected", "feed.disconnected")
     derived = {
         c for c in iter_event_classes() if c.__module__.startswith("tickdeck.") and not c.event_type.startswith(inputs)
     }
-    assert derived - publishers.keys() == {HandlerFailed}
+    assert derived - publishers.keys() == {HandlerFailed, EventDeadLettered, SystemError}
     assert TradingHalted in RiskEngine.publishes  # the kernel emits it too

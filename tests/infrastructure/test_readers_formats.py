@@ -179,10 +179,10 @@ def test_a_snapshot_in_a_capture_of_several_symbols_needs_to_be_told_its_symbol(
         list(open_input(InputFile(write(capture(SPOT_TRADE, ether, SNAPSHOT)))))
 
 
-def test_receive_times_that_go_back_keep_the_files_order(write: Write) -> None:
-    path = write(f"2000000000000000000 {SPOT_TRADE}\n1000000000000000000 {SPOT_TICKER}\n")
+def test_receive_times_that_go_back_a_little_keep_the_files_order(write: Write) -> None:
+    path = write(f"2000000001000000000 {SPOT_TRADE}\n2000000000000000000 {SPOT_TICKER}\n")
 
-    assert [event.ts_ingress for event in open_input(InputFile(path))] == [2 * 10**18, 10**18]
+    assert [event.ts_ingress for event in open_input(InputFile(path))] == [2 * 10**18 + 10**9, 2 * 10**18]
 
 
 # -- Binance's public CSV ----------------------------------------------------------------------------------------------

@@ -113,7 +113,8 @@ def test_a_capture_gives_an_event_for_each_line(data: Path, index: dict[str, dic
     assert skipped == {}
     assert {event.symbol for event in events} == {facts["symbol"]}
     assert all(one.ts_ingress <= other.ts_ingress for one, other in pairwise(events))
-    assert all(event.ts and event.source == "binance" for event in events)
+    venue = "binance-usdm" if "-usdm-" in name else "binance"
+    assert all(event.ts and event.source == venue for event in events)
 
     trades = [event for event in events if isinstance(event, TradeEvent)]
     ids = [trade.trade_id for trade in trades]

@@ -100,6 +100,7 @@ class EventBus:
         self.ingress = Ingress()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy = False
+        self._ended_by = ""  # what broke a kernel's cascade off; from then on nothing more is taken
         self._staged: list[DomainEvent] = []  # published by the handler that is running
         self._queue: deque[DomainEvent] = deque()  # published by handlers that returned
         self._outbox: deque[tuple[Plan, DomainEvent]] = deque()  # for the edges, when the cascade is over
@@ -372,7 +373,9 @@ class EventBus:
                 for subscription in plan.edges:
                     try:
                         subscription.call(event)
-                    except Exception as error:  # noqa: BLE001 (as above)
+                    except Exception as error:
+                        if self._ended_by:  # what the edge published broke the kernel off: nobody can be told
+                            raise
                         self._edge_failed(subscription, event, error, 1)
         finally:
             self._releasing = False

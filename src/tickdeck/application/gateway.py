@@ -4,11 +4,15 @@ halted.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TradingVenue
 from tickdeck.domain.events import (
+    DomainEvent,
     OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
+    OrderEvent,
     OrderSubmittedEvent,
     TradingHalted,
     TradingResumed,
@@ -46,14 +50,10 @@ class VenueGateway:
         self._halted = False
         kernel.subscribe(TradingHalted, self.on_halted, component=self.component)
         kernel.subscribe(TradingResumed, self.on_resumed, component=self.component)
-        if venue.simulated:
-            kernel.subscribe(OrderSubmittedEvent, self.send, component=self.component, edge=True)
-            kernel.subscribe(OrderAmendRequestedEvent, self.send_amend, component=self.component, edge=True)
-            kernel.subscribe(OrderCancelRequestedEvent, self.send_cancel, component=self.component, edge=True)
-        else:
-            kernel.subscribe(OrderSubmittedEvent, self._send_durable, component=self.component)
-            kernel.subscribe(OrderAmendRequestedEvent, self._send_amend_durable, component=self.component)
-            kernel.subscribe(OrderCancelRequestedEvent, self._send_cancel_durable, component=self.component)
+        # One subscription for all of them: a cancel must not overtake its order.
+        deliver: Any = {"edge": True} if venue.simulated else {"refused": self.never_sent}
+        handler = self.take if venue.simulated else self._take_durable
+        kernel.subscribe(OrderEvent, handler, where=_leaves, component=self.component, **deliver)
 
     def on_halted(self, _: TradingHalted) -> None:
         """In step with the core: orders and amends that wait to be durable are not sent any more. Cancels still are."""
@@ -61,6 +61,24 @@ class VenueGateway:
 
     def on_resumed(self, _: TradingResumed) -> None:
         self._halted = False
+
+    def take(self, request: OrderEvent) -> None:
+        """Send an order, an amend or a cancel, in the order in which they were decided."""
+        if isinstance(request, OrderSubmittedEvent):
+            self.send(request)
+        elif isinstance(request, OrderAmendRequestedEvent):
+            self.send_amend(request)
+        elif isinstance(request, OrderCancelRequestedEvent):
+            self.send_cancel(request)
+
+    async def _take_durable(self, request: OrderEvent) -> None:
+        self.take(request)
+
+    def never_sent(self, request: DomainEvent) -> None:
+        """There is no room for it among those that wait to be durable. Trading halts, and the order ends here."""
+        self._halted = True
+        if isinstance(request, OrderSubmittedEvent):
+            self._report(request, OrderStatus.REJECTED, "never sent: too many orders wait to be durable")
 
     def send(self, order: OrderSubmittedEvent) -> None:
         if self._halted:
@@ -79,15 +97,6 @@ class VenueGateway:
 
     def send_cancel(self, request: OrderCancelRequestedEvent) -> None:
         self._venue.cancel(request)
-
-    async def _send_durable(self, order: OrderSubmittedEvent) -> None:
-        self.send(order)
-
-    async def _send_amend_durable(self, request: OrderAmendRequestedEvent) -> None:
-        self.send_amend(request)
-
-    async def _send_cancel_durable(self, request: OrderCancelRequestedEvent) -> None:
-        self.send_cancel(request)
 
     def _report(
         self,
@@ -110,3 +119,7 @@ class VenueGateway:
                 correlation_id=order.correlation_id,
             )
         )
+
+
+def _leaves(event: OrderEvent) -> bool:
+    return isinstance(event, OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent)

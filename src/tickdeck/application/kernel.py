@@ -84,7 +84,11 @@ class Kernel(EventBus):
         self.inputs = 0
         self.halted = False
         """The kernel had to halt trading: a fault in a critical component, or a cascade without end."""
-        self._ended_by = ""  # what broke a cascade off; from then on nothing more is taken
+
+    @property
+    def current(self) -> DomainEvent | None:
+        """The event that is being handled; ``None`` between two inputs."""
+        return self._current
 
     # -- inputs -----------------------------------------------------------------------------------------------
 

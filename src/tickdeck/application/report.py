@@ -10,20 +10,22 @@ from itertools import pairwise
 import msgspec
 
 from tickdeck.application.bus import EventBus
-from tickdeck.domain.events import PositionClosedEvent
+from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.domain.events import BacktestCompleted, PositionClosedEvent
 from tickdeck.domain.values import Money
 
-__all__ = ["Performance", "PerformanceObserver"]
+__all__ = ["Performance", "PerformanceObserver", "backtest_figures"]
 
 _SAMPLES = 4_096
-_YEAR_NS = 365 * 86_400 * 1_000_000_000
+_DAY_NS = 86_400 * 1_000_000_000
+_YEAR_NS = 365 * _DAY_NS
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
     """``sharpe``: mean over standard deviation of the equity's returns from sample to sample, scaled to a year, no
-    risk-free rate; ``None`` for fewer than two returns or none that differ. ``max_drawdown``: largest fall from a
-    peak, as a fraction of the peak. ``trades``: positions closed. ``win_rate``: the part of them with a gain before
-    fees; ``None`` without any."""
+    risk-free rate; ``None`` for a run of less than a day, for fewer than two returns or none that differ.
+    ``max_drawdown``: largest fall from a peak, as a fraction of the peak. ``trades``: positions closed. ``win_rate``:
+    the part of them with a gain before fees; ``None`` without any."""
 
     sharpe: float | None
     max_drawdown: float
@@ -74,6 +76,8 @@ class PerformanceObserver:
         )
 
     def _sharpe(self) -> float | None:
+        if not self.samples or self.samples[-1][0] - self.samples[0][0] < _DAY_NS:
+            return None  # scaled from minutes to a year it would be a number without a meaning
         equity = [float(value) for _, value in self.samples if value > 0]
         returns = [after / before - 1 for before, after in pairwise(equity)]
         if len(returns) < 2:
@@ -83,3 +87,18 @@ class PerformanceObserver:
         if not deviation:
             return None
         return mean / deviation * math.sqrt(_YEAR_NS / self._interval)
+
+
+def backtest_figures(inputs: int, portfolio: PortfolioEngine, observer: PerformanceObserver) -> BacktestCompleted:
+    """What a backtest came to after ``inputs`` of market data, for its record."""
+    performance = observer.performance()
+    return BacktestCompleted(
+        inputs=inputs,
+        equity=portfolio.equity(),
+        pnl=portfolio.pnl(),
+        fees=portfolio.account.fees(),
+        max_drawdown=performance.max_drawdown,
+        trades=performance.trades,
+        win_rate=performance.win_rate,
+        sharpe=performance.sharpe,
+    )

@@ -10,16 +10,31 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 
+from msgspec.structs import force_setattr
+
 from tickdeck.application.agenda import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda
 from tickdeck.application.clock import WallClock
 from tickdeck.application.kernel import Kernel
-from tickdeck.domain.events import DomainEvent, RunStarted, RunStopped
+from tickdeck.domain.events import (
+    BacktestCompleted,
+    BacktestFailed,
+    BacktestProgressed,
+    BacktestStarted,
+    DomainEvent,
+    FeedConnected,
+    FeedDisconnected,
+    RunStarted,
+    RunStopped,
+    SystemError,  # noqa: A004 (the catalogue's name)
+)
+from tickdeck.errors import InputError
 
 __all__ = ["Simulation"]
 
 _CHUNK = 16  # inputs between two looks at the wall clock, and of which one is timed
 _TURN = 2_048  # inputs between two turns of the event loop at full speed
 _TIMED = 65_536  # of the inputs timed, so many are remembered: the newest
+_PROGRESS = 65_536  # market data between two looks at a backtest's progress; a multiple of the chunk
 _SETTLE = 1_000_000_000  # ns after the last input in which the venue's last reports may still come
 
 
@@ -28,8 +43,9 @@ class Simulation:
 
     ``market``: events in order of ``ts_ingress``. ``on_market`` is shown each before the kernel gets it: the paper
     venue's eyes. ``record_market``: put the market events on the tape too (they come from no file). ``begin(ts)``
-    runs after ``run.started``. ``duration``: ns of the run's clock, ``None`` to the end. ``observe(ts)`` is called at
-    the start, and again after as many ns of that clock as it returns.
+    runs after ``run.started``. ``feed`` names the stream of market data. ``duration``: ns of the run's clock, ``None``
+    to the end. ``observe(ts)`` is called at the start, and again after as many ns of that clock as it returns.
+    ``figures(inputs)``, where given, makes the run a backtest: its course is told, and at the end what this returns.
     """
 
     def __init__(
@@ -43,8 +59,10 @@ class Simulation:
         record_market: bool,
         on_market: Callable[[DomainEvent], None],
         begin: Callable[[int], None],
+        feed: str,
         duration: int | None = None,
         observe: Callable[[int], int] | None = None,
+        figures: Callable[[int], BacktestCompleted] | None = None,
     ) -> None:
         self._kernel = kernel
         self._agenda = agenda
@@ -54,8 +72,12 @@ class Simulation:
         self._record = record_market
         self._on_market = on_market
         self._begin = begin
+        self._feed = feed
         self._duration = duration
         self._observe = observe
+        self._figures = figures
+        self._taken = 0  # market data
+        self._next_progress = _PROGRESS
         self._until = NEVER
         self._last = 0
         self._next: DomainEvent | None = None  # seen by the pacing, not yet its time
@@ -78,6 +100,8 @@ class Simulation:
         ``speed``: how many times real time; ``None`` for as fast as it goes. Pacing begins when ``pace_from()``
         turns true (a resumed run first catches up with its tape). ``progress(ts)`` is called now and then with the
         run's time.
+
+        Raises ``InputError`` where the market data turns out broken; ``system.error`` tells it on the tape then.
         """
         first = next(self._market, None)
         start = first.ts_ingress if first is not None else 0
@@ -86,6 +110,10 @@ class Simulation:
         self._kernel.feed(_at(self._started, start))
         self._begin(start)
         self._kernel.run_pending()
+        symbols = self._started.symbols
+        if self._figures is not None:
+            self._tell(BacktestStarted(strategies=self._started.strategies, symbols=symbols, first_ts=start))
+        self._tell(FeedConnected(feed=self._feed, symbols=symbols))
         if self._observe is not None:
             self._agenda.at(start, lambda: self._look(start), RANK_OBSERVER)
         self._last = start
@@ -93,10 +121,14 @@ class Simulation:
             self._market = chain((first,), self._market)
             more = True
             while more and not stop():
-                if speed is None or not pace_from():
-                    more = self._turn()
-                else:
-                    more = await self._paced(speed, stop)
+                try:
+                    if speed is None or not pace_from():
+                        more = self._turn()
+                    else:
+                        more = await self._paced(speed, stop)
+                except InputError as error:
+                    self._fail(error)
+                    raise
                 await self._wall.sleep(0)
                 progress(self._last)
             if more:
@@ -112,23 +144,30 @@ class Simulation:
         agenda, on_market, record, until = self._agenda, self._on_market, self._record, self._until
         feed = self._kernel.feed
         taken = 0
-        for event in events:
-            ts = event.ts_ingress
-            if ts >= agenda.next_due:
-                self._run_due(min(ts, until))
-            if ts >= until:
-                self._last = until
-                return -1
-            if taken:
-                on_market(event)
-                feed(event, record)
-            else:
-                began = self._wall.monotonic_ns()
-                on_market(event)
-                feed(event, record)
-                self.latencies_ns.append(self._wall.monotonic_ns() - began)
-            taken += 1
-            self._last = ts
+        try:
+            for event in events:
+                ts = event.ts_ingress
+                if ts >= agenda.next_due:
+                    self._run_due(min(ts, until))
+                if ts >= until:
+                    self._last = until
+                    return -1
+                if taken:
+                    on_market(event)
+                    feed(event, record)
+                else:
+                    began = self._wall.monotonic_ns()
+                    on_market(event)
+                    feed(event, record)
+                    self.latencies_ns.append(self._wall.monotonic_ns() - began)
+                taken += 1
+                self._last = ts
+        finally:
+            self._taken += taken
+        if self._figures is not None and self._taken >= self._next_progress:
+            # After the very input that completes the step, at any speed: no chunk goes past one.
+            self._next_progress += _PROGRESS
+            self._tell(BacktestProgressed(inputs=self._taken, reached_ts=self._last))
         return taken
 
     async def _paced(self, speed: float, stop: Callable[[], bool]) -> bool:
@@ -181,12 +220,32 @@ class Simulation:
 
     def _finish(self, reason: str) -> None:
         """What the venue has still to say, then ``run.stopped``."""
+        self._tell(FeedDisconnected(feed=self._feed, symbols=self._started.symbols, reason=reason))
         deadline = self._last + _SETTLE
         while (entry := self._agenda.pop(deadline, rank=RANK_VENUE)) is not None:
             entry[1]()
             self._kernel.run_pending()
+        if self._figures is not None:
+            if self._kernel.halted:
+                self._tell(BacktestFailed(inputs=self._taken, reason="a fault of the core halted trading"))
+            else:
+                self._tell(self._figures(self._taken))
         self._kernel.feed(RunStopped(reason=reason, source="driver"))
         self.completed = True
+
+    def _fail(self, error: InputError) -> None:
+        """The market data is broken, which it is again whenever the run is executed: so that may be on the tape."""
+        reason = f"{type(error).__name__}: {error}"
+        self._tell(SystemError(component="driver", error=type(error).__name__, message=str(error)))
+        self._tell(FeedDisconnected(feed=self._feed, symbols=self._started.symbols, reason=reason))
+        if self._figures is not None:
+            self._tell(BacktestFailed(inputs=self._taken, reason=reason))
+
+    def _tell(self, event: DomainEvent) -> None:
+        """Feed an event of the driver's own, at the time of the last input."""
+        event = event.__copy__()
+        force_setattr(event, "source", "driver")
+        self._kernel.feed(event)
 
 
 def _at(event: RunStarted, ts: int) -> RunStarted:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 import random
+from collections.abc import Mapping
 from copy import deepcopy
 from decimal import Decimal
-from typing import Any, ClassVar, Protocol, get_origin, get_type_hints
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_origin, get_type_hints
 
 import msgspec
 
 from tickdeck.application.clock import RunClock
+from tickdeck.application.log import bound_logger
+from tickdeck.application.wording import in_words
 from tickdeck.domain.events import (
     ActionIntent,
     CandleEvent,
@@ -21,12 +25,13 @@ from tickdeck.domain.events import (
     OrderPartiallyFilledEvent,
     PositionEvent,
     SignalSnapshotEvent,
+    StateLeg,
     TickEvent,
     TimerFired,
     TradeEvent,
 )
-from tickdeck.domain.values import Price, Quantity, Side, TimeInForce
-from tickdeck.errors import ConfigError
+from tickdeck.domain.values import ZERO, Level, Price, Quantity, Side, TimeInForce
+from tickdeck.errors import ConfigError, shown
 
 __all__ = ["PositionView", "Strategy", "StrategyDesk"]
 
@@ -53,9 +58,12 @@ class StrategyDesk(Protocol):
     def signal(self, name: str, symbol: str) -> float | None: ...
     def position(self, symbol: str) -> PositionView: ...
     def price(self, symbol: str) -> Price | None: ...
+    def best(self, symbol: str) -> tuple[Level | None, Level | None]: ...
     def open_orders(self, symbol: str | None) -> tuple[str, ...]: ...
     def set_timer(self, name: str, delay: int) -> int: ...
     def cancel_timer(self, timer_id: int) -> None: ...
+    def update_state(self, values: dict[str, str], legs: tuple[StateLeg, ...]) -> None: ...
+    def notify(self, text: str, severity: str, recipients: tuple[str, ...]) -> None: ...
 
 
 class Strategy:
@@ -76,17 +84,9 @@ class Strategy:
 
     def __init__(self, **parameters: Any) -> None:
         """Raises ``ConfigError`` for a parameter that the class does not have, or a value of the wrong type."""
-        hints = self._parameters
-        for name in hints:
+        for name in self._parameters:
             setattr(self, name, deepcopy(getattr(type(self), name)))  # a list must not be shared by two runs
-        for name, value in parameters.items():
-            if name not in hints:
-                known = ", ".join(sorted(hints)) or "none"
-                raise ConfigError(f"strategy {type(self).__name__} has no parameter {name!r}; it has: {known}")
-            try:
-                setattr(self, name, _converted(value, hints[name]))
-            except (TypeError, ValueError) as error:
-                raise ConfigError(f"strategy {type(self).__name__}: parameter {name}={value!r}: {error}") from None
+        self.set_parameters(parameters)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -110,6 +110,40 @@ class Strategy:
         """The parameters and their values."""
         return {name: getattr(self, name) for name in self._parameters}
 
+    def set_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Change some parameters, all of those given or none.
+
+        Raises ``ConfigError`` for one that the class does not have, a value of the wrong type, and for what
+        ``check_parameters`` refuses.
+        """
+        hints = self._parameters
+        values: dict[str, Any] = {}
+        for name, value in parameters.items():
+            if name not in hints:
+                known = ", ".join(sorted(hints)) or "none"
+                raise ConfigError(f"strategy {type(self).__name__} has no parameter {name!r}; it has: {known}")
+            try:
+                values[name] = _converted(value, hints[name])
+            except (TypeError, ValueError) as error:
+                wanted = in_words(str(error))
+                raise ConfigError(
+                    f"strategy {type(self).__name__}: parameter {name}={shown(value)}: {wanted}"
+                ) from None
+        before = {name: getattr(self, name) for name in values}
+        for name, value in values.items():
+            setattr(self, name, value)
+        try:
+            self.check_parameters()
+        except ConfigError as error:
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise ConfigError(f"strategy {type(self).__name__}: {error}") from None
+
+    def check_parameters(self) -> None:
+        """Raise ``ConfigError`` where the parameters' values make no sense: called when they are set, at first and
+        later.
+        """
+
     def required_signals(self) -> tuple[str, ...]:
         """Names of the signals that ``signal`` will be asked for, such as ``ema-12``; asked once, before the start."""
         return ()
@@ -118,6 +152,11 @@ class Strategy:
 
     def on_start(self) -> None:
         """The run begins."""
+
+    def on_activated(self) -> None:
+        """It hears from here on: after ``on_start``, and after each pause. What happened in a pause, it has missed, its
+        timers too.
+        """
 
     def on_stop(self) -> None:
         """The run has come to its end; orders are refused from here on."""
@@ -183,10 +222,42 @@ class Strategy:
         """Ask for a sell order; as ``buy``."""
         return self._order(Side.SELL, symbol, quantity, limit, stop_loss, take_profit, time_in_force, reason)
 
+    def amend(
+        self, order_id: str, quantity: Quantity | None = None, limit: Price | None = None, reason: str = ""
+    ) -> None:
+        """Ask to change a limit order of this strategy to ``quantity`` in all (base, with what is filled of it already)
+        and ``limit`` (quote); what is left out stays.
+
+        ``order.amended`` or ``order.amend_rejected`` tells what came of it. As at most venues a new limit or a larger
+        quantity puts the order at the back of the queue at its price; less at the same limit leaves it where it is.
+        """
+        for name, value in (("quantity", quantity), ("limit", limit)):
+            if value is not None:
+                _check_amount(name, value)
+        if quantity is None and limit is None:
+            raise ConfigError("amend: there is nothing to change; give a quantity, a limit or both")
+        quantity = ZERO if quantity is None else quantity
+        intent = ActionIntent(
+            action="amend", symbol="", order_id=_text("order_id", order_id), quantity=quantity, limit=limit
+        )
+        self.desk.decide((intent,), reason)
+
     def cancel(self, order_id: str, reason: str = "") -> None:
         """Ask to cancel an order of this strategy."""
         intent = ActionIntent(action="cancel", symbol="", order_id=_text("order_id", order_id))
         self.desk.decide((intent,), reason)
+
+    def update_state(self, values: Mapping[str, Any], legs: tuple[StateLeg, ...] = ()) -> None:
+        """Publish ``state.updated``: what this strategy is in, for whoever watches. ``values`` are text, numbers or
+        booleans by name, ``legs`` the parts by symbol.
+        """
+        self.desk.update_state({_text("name", name): _plain(name, value) for name, value in values.items()}, legs)
+
+    def notify(self, text: str, severity: str = "info", recipients: tuple[str, ...] = ()) -> None:
+        """Publish ``notification.alert``: ``severity`` is ``info``, ``warning`` or ``critical``, ``recipients`` are
+        names that the run's edges know.
+        """
+        self.desk.notify(_text("text", text), severity, tuple(recipients))
 
     def _order(
         self,
@@ -203,8 +274,9 @@ class Strategy:
             raise ConfigError(
                 "stop_loss and take_profit are not built yet; place the exit order yourself from on_fill or on_trade"
             )
-        if quantity is None:
-            raise ConfigError("quantity is None; give a decimal.Decimal above 0")
+        _check_amount("quantity", quantity)
+        if limit is not None:
+            _check_amount("limit", limit)
         intent = ActionIntent(
             action="order",
             symbol=_text("symbol", symbol),
@@ -224,6 +296,13 @@ class Strategy:
                 f"strategy {type(self).__name__} is not running; a run gives it its market, clock and orders"
             )
         return self._desk
+
+    @cached_property
+    def log(self) -> BoundLogger:
+        """A logger with fields: ``self.log.info("crossed", symbol=trade.symbol)``. Its lines carry this strategy's id
+        and the event that is being handled. They are no part of the run's record, and not proven.
+        """
+        return bound_logger("tickdeck.strategy", strategy=self.desk.strategy_id)
 
     @property
     def clock(self) -> RunClock:
@@ -252,6 +331,16 @@ class Strategy:
         """The last trade's price, else the middle of the best bid and ask; ``None`` before either."""
         return self.desk.price(symbol)
 
+    def best_bid(self, symbol: str) -> Level | None:
+        """The best bid as (price in quote, quantity in base), from the newest tick, else from the book; ``None`` where
+        there is none.
+        """
+        return self.desk.best(symbol)[0]
+
+    def best_ask(self, symbol: str) -> Level | None:
+        """The best ask; as ``best_bid``."""
+        return self.desk.best(symbol)[1]
+
     def open_orders(self, symbol: str | None = None) -> tuple[str, ...]:
         """Ids of this strategy's orders that are not at their end, oldest first."""
         return self.desk.open_orders(symbol)
@@ -269,8 +358,23 @@ class Strategy:
 def _text(name: str, value: object) -> str:
     """A field of an intent: it goes on the tape, and must be of the type that is read back."""
     if type(value) is not str:
-        raise ConfigError(f"{name} is {value!r}; give text")
+        raise ConfigError(f"{name} is {shown(value)}; give text")
     return value
+
+
+def _check_amount(name: str, value: object) -> None:
+    """A quantity or a limit must be a number that an order can have."""
+    if type(value) is not Decimal or not value.is_finite() or value <= 0:
+        raise ConfigError(f"{name} is {shown(value)}; give a decimal.Decimal above 0")
+
+
+def _plain(name: str, value: object) -> str:
+    """A value as text that is the same in every run: an object of another kind might tell its address."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if type(value) not in (str, int, float, bool):
+        raise ConfigError(f"{name} is {value!r}; give text, a number or a boolean")
+    return str(value)
 
 
 def _converted(value: Any, hint: Any) -> Any:

@@ -12,12 +12,16 @@ from tickdeck.application.bus import EventBus
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.kernel import Kernel
-from tickdeck.domain.events import RunStarted, RunStopped, TradingHalted
+from tickdeck.application.record_quality import BookState, RecordQuality
+from tickdeck.domain.events import RunStarted, RunStopped, TradingHalted, TradingResumed
 from tickdeck.domain.values import Money, OrderStatus, Quantity
 
 __all__ = ["Latency", "RunObserver", "Summary", "plain", "summarise"]
 
-_NOT_MARKET_DATA = ("run.", "venue.", "timer.", "command.")
+_NOT_MARKET_DATA = (
+    *("run.", "venue.", "timer.", "command.", "backtest."),
+    *("feed.connected", "feed.disconnected", "system.error"),
+)
 """Types of inputs that are no market data begin with one of these."""
 
 
@@ -40,6 +44,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     - ``fills`` counts partial ones too. ``rejected`` orders were refused by the venue, ``refused`` intents by risk.
       ``unknown`` orders are in doubt at the end. ``dropped`` events were lost by a full mailbox.
     - ``pnl`` is the equity less what was paid in, so after fees.
+    - ``gaps``: holes in the market data, by symbol. ``books``: the order books at the end, of the symbols that had any.
     - ``failures`` of handlers, and the strategies that were ``paused`` for one.
     - ``first_ts`` and ``last_ts`` on the run's clock, ns UTC. ``wall_s`` is real time; the two rates are by it.
     """
@@ -63,6 +68,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     unknown: int
     dropped: int
+    gaps: dict[str, int]
+    books: dict[str, BookState]
     failures: int
     paused: tuple[str, ...]
     position: dict[str, Quantity]
@@ -99,15 +106,17 @@ class RunObserver:
         self.started: RunStarted | None = None
         self.stopped: RunStopped | None = None
         self.halted: TradingHalted | None = None
-        """The first halt: what follows from it may halt again."""
-        for event_type in (RunStarted, RunStopped, TradingHalted):
+        """The first halt: what follows from it may halt again; ``None`` once trading was resumed."""
+        for event_type in (RunStarted, RunStopped, TradingHalted, TradingResumed):
             bus.subscribe(event_type, self._on_event, priority=-100, component="report")
 
-    def _on_event(self, event: RunStarted | RunStopped | TradingHalted) -> None:
+    def _on_event(self, event: RunStarted | RunStopped | TradingHalted | TradingResumed) -> None:
         if isinstance(event, RunStarted):
             self.started = event
         elif isinstance(event, RunStopped):
             self.stopped = event
+        elif isinstance(event, TradingResumed):
+            self.halted = None
         elif self.halted is None:
             self.halted = event
 
@@ -120,6 +129,7 @@ def summarise(
     portfolio: PortfolioEngine,
     execution: ExecutionEngine,
     observer: RunObserver,
+    quality: RecordQuality,
     symbols: tuple[str, ...],
     paused: Sequence[str],
     latencies_ns: Sequence[int],
@@ -151,6 +161,8 @@ def summarise(
         refused=published.get("risk.limit_breached", 0),
         unknown=sum(order.status is OrderStatus.UNKNOWN for order in execution.orders.values()),
         dropped=sum(statistics.dropped.values()),
+        gaps=dict(quality.gaps),
+        books=quality.books(kernel.clock.now()),
         failures=max(statistics.failures, int(kernel.halted)),  # a cascade without end is no handler's failure
         paused=tuple(paused),
         position={symbol: account.position(symbol).quantity for symbol in symbols},

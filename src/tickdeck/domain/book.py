@@ -64,6 +64,11 @@ class OrderBook:
         self._at_snapshot = False
         """Nothing was applied since the last snapshot."""
 
+    @property
+    def seen(self) -> bool:
+        """There was a snapshot, or an update that waits for one."""
+        return self.usable or bool(self.last_update_id or self._waiting)
+
     def apply_snapshot(self, snapshot: OrderBookEvent) -> Resynced | None:
         """Start from ``snapshot`` and apply the deltas that waited for it.
 

@@ -7,7 +7,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 import msgspec
 
 from tickdeck.domain.values import Money, OrderType, Price, Quantity
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, shown
 
 __all__ = ["Instrument", "instrument_for"]
 
@@ -35,7 +35,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for name in ("tick_size", "lot_size", "min_quantity", "max_quantity", "min_notional"):
             value = getattr(self, name)
             if type(value) is not Decimal or not value.is_finite() or value < 0:
-                raise ConfigError(f"instrument {self.symbol}: {name} is {value!r}; give a decimal that is not negative")
+                raise ConfigError(
+                    f"instrument {self.symbol}: {name} is {shown(value)}; give a decimal that is not negative"
+                )
         if not self.tick_size or not self.lot_size:
             raise ConfigError(f"instrument {self.symbol}: tick_size and lot_size must be greater than 0")
 

@@ -10,6 +10,8 @@ offer at that time:
 - *Resting*: behind the quantity displayed at the price on arrival, or behind an unknown one. Only prints advance us:
   one at our price drains the queue ahead, then fills us; one through our price fills us at our limit. Cancels of
   others never advance us. With candles alone we fill where the price went through the limit.
+- An amend to another price or a larger quantity goes to the back of the queue, as a new order would, and may take. Less
+  at the same price keeps its place.
 - All our orders share one print's quantity by price, then time. They never trade with each other.
 
 No I/O, no latency, no scheduling, no money: a venue around it decides when an order arrives and who can pay.
@@ -145,6 +147,30 @@ class Matcher:
             return []
         self._rest(order)
         return []
+
+    def takes(self, side: Side, limit: Price) -> bool:
+        """An order of ``side`` with ``limit`` would trade at once, as far as the record shows."""
+        offers = self.liquidity.offers(side, limit)
+        if offers is not None:
+            return next(offers, None) is not None
+        shown = self.liquidity.shown_offer(side)
+        return shown is not None and (limit >= shown if side is _BUY else limit <= shown)
+
+    def amend(self, order_id: str, quantity: Quantity, limit: Price, arrival: int) -> list[Outcome]:
+        """Make the order one for ``quantity`` in all (base, above what is filled) at ``limit`` (quote) from ``arrival``
+        (ns) on; returns what that led to.
+
+        The caller sees to it that the order works, is a ``gtc`` or ``post_only`` limit order, and that a ``post_only``
+        one would not take.
+        """
+        order = self._orders[order_id]
+        keeps_place = limit == order.limit and quantity <= order.quantity
+        if keeps_place:
+            order.quantity = quantity
+            return []
+        self._remove(order)
+        order.quantity, order.limit, order.worst, order.arrival, order.ahead = quantity, limit, limit, arrival, None
+        return self.submit(order)
 
     def cancel(self, order_id: str) -> WorkingOrder | None:
         """Take the order out; ``None`` where no such order works."""

@@ -14,7 +14,7 @@ import msgspec
 
 from tickdeck.domain.instrument import Instrument
 from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, shown
 
 __all__ = ["DEFAULT_LIMITS", "Breach", "DailyLoss", "OrderRate", "RiskLimits", "check_order"]
 
@@ -45,11 +45,13 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for name in ("max_order_notional", "max_position_notional", "max_daily_loss", "price_band"):
             value = getattr(self, name)
             if value is not None and (type(value) is not Decimal or not value.is_finite() or value <= 0):
-                raise ConfigError(f"risk limits: {name} is {value!r}; give a decimal above 0, or none for no limit")
+                raise ConfigError(
+                    f"risk limits: {name} is {shown(value)}; give a decimal above 0, or none for no limit"
+                )
         rate = self.max_orders_per_second
         if rate is not None and (type(rate) is not int or rate < 1):
             raise ConfigError(
-                f"risk limits: max_orders_per_second is {rate!r}; "
+                f"risk limits: max_orders_per_second is {shown(rate)}; "
                 "give a whole number of at least 1, or none for no limit"
             )
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
+from tickdeck.application.wording import in_words
 from tickdeck.domain.instrument import Instrument, instrument_for
 from tickdeck.domain.risk_limits import DEFAULT_LIMITS, RiskLimits
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, shown
 from tickdeck.infrastructure.exchanges.paper_config import PaperConfig
 
 __all__ = ["RunConfig", "StrategyConfig", "TapeConfig", "config_from_dict", "duration_ns", "load_config", "rooted"]
@@ -44,6 +45,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``exchange``: ``paper``, the one venue of this version. ``duration``: seconds of the run's clock, ``None``: to
       the end.
     - ``candles``: the interval of candles made from trades (``250ms``, ``1s``, ``5m``, ``1h``).
+    - ``snapshots``: how far apart market snapshots are, of ``snapshot_depth`` levels a side; ``stale_after``: after
+      what silence of a symbol its feed is called stale; ``heartbeat``: how far apart heartbeats are. Intervals like
+      ``candles``, of the run's clock; ``None`` switches each off.
+    - ``backtest``: the course of the run and its figures are told as events.
     - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol in place of the
       built-in ones.
     - ``max_cascade``: how many events one input may cause before trading is halted.
@@ -56,6 +61,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     seed: int = 1
     duration: Decimal | None = None
     candles: str = "250ms"
+    snapshots: str | None = None
+    snapshot_depth: int = 10
+    stale_after: str | None = None
+    heartbeat: str | None = None
+    backtest: bool = False
     risk: RiskLimits = DEFAULT_LIMITS
     paper: PaperConfig = PaperConfig()
     instruments: dict[str, Instrument] = {}
@@ -68,7 +78,17 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError(f"duration is {self.duration}; give seconds above 0, or leave it out to run to the end")
         if self.max_cascade < 1:
             raise ConfigError(f"max_cascade is {self.max_cascade}; give a whole number of at least 1")
-        duration_ns(self.candles)
+        if self.snapshot_depth < 1:
+            raise ConfigError(f"snapshot_depth is {self.snapshot_depth}; give a whole number of at least 1")
+        for interval in (self.candles, self.snapshots, self.stale_after, self.heartbeat):
+            if interval is not None:
+                duration_ns(interval)
+        for symbol in (*self.symbols, *(tape.symbol for tape in self.tapes if tape.symbol is not None)):
+            if not symbol or any(map(str.isspace, symbol)):
+                raise ConfigError(f"{symbol!r} is no symbol; give one such as BTCUSDT, without blanks")
+        for symbol, instrument in self.instruments.items():
+            if instrument.symbol != symbol:
+                raise ConfigError(f"instruments.{symbol}: its symbol is {instrument.symbol}; the two must be the same")
 
     def instrument(self, symbol: str) -> Instrument:
         """The instrument of a symbol: the configured one, else the built-in one, else the finest steps and no
@@ -153,5 +173,5 @@ def _in_words(error: msgspec.ValidationError, data: dict[str, Any]) -> str:
             value = value[int(step)]
         else:
             value = value.get(step) if isinstance(value, dict) else None
-    shown = str(value) if isinstance(value, Decimal) else repr(value)
-    return f"{at['path']} is {shown}: {at['what'][0].lower()}{at['what'][1:]}"
+    what = in_words(at["what"])
+    return f"{at['path']} is {shown(value)}: {what[0].lower()}{what[1:]}"

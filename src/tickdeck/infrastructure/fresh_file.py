@@ -1,4 +1,4 @@
-"""Making a file that was not there before: whole, or not at all."""
+"""Making a file or folder that was not there before: whole, or not at all."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ __all__ = ["fresh_file"]
 
 
 @contextmanager
-def fresh_file(path: Path) -> Iterator[Path]:
-    """Gives a path in a folder of its own next to ``path``, to be written there. It becomes ``path`` when the block
-    ends well; otherwise nothing is left behind.
+def fresh_file(path: Path, *, mend: str = "name another place with --out") -> Iterator[Path]:
+    """Gives a path in a folder of its own next to ``path``, for a file or a folder to be made there. It becomes
+    ``path`` when the block ends well; otherwise nothing is left behind. ``mend`` says what to do where it cannot be
+    had.
 
     Raises ``ConfigError`` where ``path`` exists or its folder cannot be written, ``TickdeckError`` where writing fails.
     """
-    _refuse_existing(path)
+    _refuse_existing(path, mend)
     try:
         workshop = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be made: {error.strerror}; name another place with --out") from None
+        raise ConfigError(f"{path}: cannot be made: {error.strerror}; {mend}") from None
     try:
         yield workshop / path.name
-        _refuse_existing(path)
+        _refuse_existing(path, mend)
         (workshop / path.name).rename(path)
     except OSError as error:
-        raise TickdeckError(f"{path}: cannot be written: {error.strerror or error}; look at the disk's space") from error
+        raise TickdeckError(
+            f"{path}: cannot be written: {error.strerror or error}; look at the disk's space"
+        ) from error
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
 
 
-def _refuse_existing(path: Path) -> None:
+def _refuse_existing(path: Path, mend: str) -> None:
     if path.exists() or path.is_symlink():
-        raise ConfigError(f"{path}: exists already, and nothing is overwritten; name another file with --out")
+        raise ConfigError(f"{path}: exists already, and nothing is overwritten; {mend}")

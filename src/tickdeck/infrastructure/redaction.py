@@ -1,47 +1,66 @@
-"""Keeping secrets out of what leaves the machine: they are known by the name of their key."""
+"""Keeping secrets out of what is written down: by the names that they go under."""
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 __all__ = ["REDACTED", "is_secret", "redacted"]
 
 REDACTED = "[redacted]"
-
-_SECRET = re.compile(
-    r"(^|_)(token|auth|authorization|credentials?|pwd|pin|mnemonic)(_|$)|secret|passw|passphrase|apikey"
-    r"|(api|access|private|signing)_?key"
+_NAMES = (
+    "api_?key",
+    "access_?key",
+    "private_?key",
+    "listen_?key",
+    "secret",
+    "pass_?word",
+    "passwd",
+    "pass_?phrase",
+    "token",
+    "signature",
+    "authori[sz]ation",
+    "credential",
+    "cookie",
 )
+_WORD = "(?:" + "|".join(name.replace("_?", "[-_ ]?") for name in _NAMES) + ")"
+_KEY = re.compile(_WORD + r"|^[-_ ]*(?:sign|pwd)[-_ ]*$", re.IGNORECASE)
+# The name, what may stand between it and the value (`=`, `": "`, `%3D`), then the value: quoted, or up to what ends it.
+_IN_TEXT = re.compile(
+    r"(?P<name>[\w-]*" + _WORD + r"[\w-]*|\b(?:sign|pwd)\b)"
+    r"(?P<between>\\?[\"']?\s*(?:=>?|:|%3D)\s*)"
+    r"(?P<value>(?:Bearer|Basic)\s+[^\s\"',;]+|b?\\?\"(?:[^\"\\]|\\.)*\"?|b?\\?'(?:[^'\\]|\\.)*'?|[^\s&\"',;}\])]+)",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_IN_URL = re.compile(r"(://[^\s/@:]*:)[^\s/@]+@")
+_PLAIN = (bool, int, float, Decimal)
 
 
-def is_secret(key: str) -> bool:
-    """Whether a key of this name holds a secret: ``api_key``, ``clientSecret``, ``PASSWORD``, ``access-token``. Not
-    ``tokens`` or ``max_drawdown``.
+def is_secret(name: str) -> bool:
+    """What goes under this name is not to be written down."""
+    return _KEY.search(name) is not None
+
+
+def redacted(value: Any, name: str = "") -> Any:
+    """``value`` without its secrets: what stands under a secret's name, at any depth, and in texts what follows one
+    (``secret=...``, ``"apiKey": "..."``, ``Authorization: Bearer ...``, the password in a URL).
+
+    Gives JSON-ready values, with ``str()`` of what JSON does not know. A secret under no name is not found.
     """
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).replace("-", "_").replace(".", "_").lower()
-    return _SECRET.search(snake) is not None
-
-
-def redacted(value: Any, path: str = "") -> tuple[Any, list[str]]:
-    """A copy of JSON-ready ``value`` without what is under a key that holds a secret, and the paths of what was taken
-    out, such as ``strategies[0].parameters.api_key``. Text becomes ``REDACTED``; other values go with their key, since
-    a text would be of the wrong type. What is empty is no secret.
-    """
-    taken: list[str] = []
+    if name and is_secret(name):
+        return REDACTED
+    if value is None or isinstance(value, (bool, int, float)) and type(value) in _PLAIN:
+        return value
     if isinstance(value, dict):
-        kept: dict[str, Any] = {}
-        for key, inner in value.items():
-            place = f"{path}.{key}" if path else str(key)
-            if is_secret(str(key)) and inner not in ("", None, [], {}):
-                taken.append(place)
-                if isinstance(inner, str):
-                    kept[key] = REDACTED
-            else:
-                kept[key], more = redacted(inner, place)
-                taken += more
-        return kept, taken
-    if isinstance(value, list | tuple):
-        items = [redacted(inner, f"{path}[{index}]") for index, inner in enumerate(value)]
-        return [item for item, _ in items], [place for _, more in items for place in more]
-    return value, taken
+        return {_text(str(key)): redacted(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [redacted(inner) for inner in value]
+    return _text(value.decode(errors="replace") if isinstance(value, (bytes, bytearray)) else str(value))
+
+
+def _text(text: str) -> str:
+    text = _IN_TEXT.sub(lambda found: f"{found['name']}{found['between']}{REDACTED}", text)
+    text = _BEARER.sub(rf"\1 {REDACTED}", text)
+    return _IN_URL.sub(rf"\1{REDACTED}@", text)

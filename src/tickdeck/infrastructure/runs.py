@@ -16,7 +16,6 @@ import msgspec
 from tickdeck.errors import RunError
 
 __all__ = [
-    "CODE_VERSION",
     "InputRecord",
     "Manifest",
     "StrategyRecord",
@@ -31,7 +30,6 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 TAPE = "tape.db"
-CODE_VERSION = 1
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -59,7 +57,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All that a run depends on. ``nonce`` makes ids unique outside of the run; ``config`` is the whole
     configuration, without secrets.
 
-    ``created_at`` is wall time (ISO 8601, UTC), for people; nothing in the run depends on it."""
+    ``created_at`` is wall time (ISO 8601, UTC), for people; nothing in the run depends on it. ``whatif_of``: the id of
+    the run whose session this one ran again with other settings, where it is a what-if."""
 
     format: int = 1
     run_id: str
@@ -73,6 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any]
     inputs: tuple[InputRecord, ...] = ()
     strategies: tuple[StrategyRecord, ...] = ()
+    whatif_of: str | None = None
 
 
 def here() -> tuple[str, str]:
@@ -81,19 +81,23 @@ def here() -> tuple[str, str]:
 
 
 def code_digest() -> str:
-    """SHA-256 over the sources of this Tickdeck's domain, application and exchanges: what a run's events depend on."""
+    """SHA-256 over the sources of this Tickdeck on which a run's events depend: domain, application, exchanges,
+    readers, and what puts them together."""
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
+    sources = [root / "bootstrap.py", root / "infrastructure" / "config.py", root / "infrastructure" / "inputs.py"]
     for folder in ("domain", "application", "infrastructure/exchanges", "infrastructure/readers"):
-        for path in sorted((root / folder).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode())
-            digest.update(path.read_bytes())
+        sources += sorted((root / folder).rglob("*.py"))
+    for path in sources:
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def create_run(data_dir: Path, manifest: Manifest) -> Path:
     """Make the run's folder with its manifest, both synced. Raises ``RunError`` where that cannot be done."""
     folder = data_dir / manifest.run_id
+    existed = next((parent for parent in folder.absolute().parents if parent.is_dir()), folder.absolute())
     try:
         folder.mkdir(parents=True)
         temporary = folder / (MANIFEST + ".part")
@@ -102,8 +106,10 @@ def create_run(data_dir: Path, manifest: Manifest) -> Path:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(folder / MANIFEST)
-        for place in (folder, data_dir):
+        place = folder.absolute()
+        while place != existed.parent:  # each folder that was made has its name in the one above it
             _sync_folder(place)
+            place = place.parent
     except OSError as error:
         raise RunError(f"cannot make the run's folder {folder}: {error.strerror}; choose another with --data") from None
     return folder

@@ -12,11 +12,16 @@ from tickdeck.domain.events import (
     BookResynced,
     CandleEvent,
     GapDetected,
+    GapFilled,
+    MarketEvent,
+    MarketSnapshotEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
     TickEvent,
     TradeEvent,
 )
+from tickdeck.domain.snapshots import SnapshotWindow
+from tickdeck.domain.trade_gaps import TradeGaps
 from tickdeck.domain.values import Level, Price
 
 __all__ = ["Market", "MarketDataEngine"]
@@ -29,14 +34,17 @@ class Market:
     the local order book (look at ``book.usable`` first).
     """
 
-    __slots__ = ("book", "candles", "last_price", "next_trade_id", "symbol", "tick")
+    __slots__ = ("book", "book_gap", "candle_end", "candles", "gaps", "last_price", "next_trade_id", "symbol", "tick")
 
     def __init__(self, symbol: str, candle_interval: int | None) -> None:
         self.symbol = symbol
         self.last_price: Price | None = None
         self.tick: TickEvent | None = None
         self.book = OrderBook(symbol)
+        self.book_gap: Gap | None = None
         self.next_trade_id: int | None = None
+        self.gaps = TradeGaps()
+        self.candle_end = 0  # of the last one from a file, ns UTC
         self.candles = CandleBuilder(symbol, candle_interval) if candle_interval else None
 
     @property
@@ -65,18 +73,30 @@ class Market:
 
 
 class MarketDataEngine:
-    """Keeps a ``Market`` for each symbol; checks the sequence of book updates and trades; makes candles from trades.
+    """Keeps a ``Market`` for each symbol; checks the sequence of book updates, trades and recorded
+    candles; makes candles from trades.
 
-    ``candle_interval`` in ns, ``None`` for no candles.
+    ``candle_interval`` in ns, ``None`` for no candles. ``snapshot_interval`` in ns: how far apart snapshots are, each
+    with the first market data of its interval, ``None`` for none; of books they show ``snapshot_depth`` levels a side.
     """
 
     component = "market_data"
     hears = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
-    publishes = (GapDetected, BookResynced, CandleEvent)
+    publishes = (GapDetected, GapFilled, BookResynced, CandleEvent, MarketSnapshotEvent)
 
-    def __init__(self, bus: EventBus, candle_interval: int | None = None) -> None:
+    def __init__(
+        self,
+        bus: EventBus,
+        candle_interval: int | None = None,
+        *,
+        snapshot_interval: int | None = None,
+        snapshot_depth: int = 10,
+    ) -> None:
         self._bus = bus
         self._candle_interval = candle_interval
+        self._snapshot_interval = snapshot_interval
+        self._snapshot_depth = snapshot_depth
+        self._windows: dict[str, SnapshotWindow] = {}
         self.markets: dict[str, Market] = {}
         for event_type, handler in (
             (TradeEvent, self.on_trade),
@@ -86,6 +106,12 @@ class MarketDataEngine:
             (CandleEvent, self.on_candle),
         ):
             bus.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)
+        if snapshot_interval is not None:
+            for event_type in (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent):
+                # After the handlers above, so that a snapshot holds the event with which it is due.
+                bus.subscribe(
+                    event_type, self.watch_window, priority=PRIORITY[self.component] - 1, component=self.component
+                )
 
     def market(self, symbol: str) -> Market:
         """The market of a symbol, empty where nothing was heard of it yet."""
@@ -119,9 +145,21 @@ class MarketDataEngine:
             market.next_trade_id = None
             return
         if expected is not None and trade_id < expected:
+            filled = market.gaps.arrive(trade_id)
+            if filled is not None:
+                self._bus.publish(
+                    GapFilled(
+                        symbol=trade.symbol,
+                        what="trades",
+                        expected=filled.expected,
+                        received=filled.received,
+                        how="late",
+                    )
+                )
             return
         market.next_trade_id = trade_id + 1
         if expected is not None:
+            market.gaps.open(expected, trade_id)
             self._bus.publish(GapDetected(symbol=trade.symbol, what="trades", expected=expected, received=trade_id))
 
     def on_tick(self, tick: TickEvent) -> None:
@@ -138,12 +176,61 @@ class MarketDataEngine:
 
     def _tell(self, symbol: str, outcome: Gap | Resynced | None) -> None:
         if isinstance(outcome, Gap):
+            self.market(symbol).book_gap = outcome
             self._bus.publish(
                 GapDetected(symbol=symbol, what="book", expected=outcome.expected, received=outcome.received)
             )
         elif isinstance(outcome, Resynced):
             self._bus.publish(BookResynced(symbol=symbol, last_update_id=outcome.last_update_id))
+            market = self.market(symbol)
+            gap, market.book_gap = market.book_gap, None
+            if gap is not None:
+                self._bus.publish(
+                    GapFilled(symbol=symbol, what="book", expected=gap.expected, received=gap.received, how="snapshot")
+                )
 
     def on_candle(self, candle: CandleEvent) -> None:
-        if candle.is_input:  # one of our own is older news than the trade that closed it
-            self.market(candle.symbol).last_price = candle.close
+        if not candle.is_input:
+            return  # one of our own is older news than the trade that closed it
+        market = self.market(candle.symbol)
+        market.last_price = candle.close
+        if 0 < market.candle_end < candle.open_ts:
+            expected = market.candle_end
+            self._bus.publish(
+                GapDetected(symbol=candle.symbol, what="candles", expected=expected, received=candle.open_ts)
+            )
+        market.candle_end = candle.close_ts
+
+    def watch_window(self, event: MarketEvent) -> None:
+        """Count a trade, and publish a snapshot where one is due."""
+        if not event.is_input:
+            return  # a candle of our own making
+        now = event.ts_ingress
+        window = self._windows.get(event.symbol)
+        if window is None:
+            assert self._snapshot_interval is not None  # it subscribed this
+            window = self._windows[event.symbol] = SnapshotWindow(self._snapshot_interval, now)
+        if isinstance(event, TradeEvent):
+            window.add(event)
+        if now >= window.due:
+            self._bus.publish(self._snapshot(self.market(event.symbol), window))
+            window.start(now)
+
+    def _snapshot(self, market: Market, window: SnapshotWindow) -> MarketSnapshotEvent:
+        if market.book.usable:
+            bids = tuple(market.book.bids(self._snapshot_depth))
+            asks = tuple(market.book.asks(self._snapshot_depth))
+        else:
+            bid, ask = market.best_bid, market.best_ask
+            bids, asks = (bid,) if bid else (), (ask,) if ask else ()
+        return MarketSnapshotEvent(
+            symbol=market.symbol,
+            bids=bids,
+            asks=asks,
+            last_price=market.last_price,
+            last_quantity=window.last.quantity if window.last is not None else None,
+            since=window.since,
+            volume=window.volume,
+            trades=window.trades,
+            vwap=window.vwap,
+        )

@@ -17,6 +17,8 @@ from tickdeck.domain.events import (
     PositionClosedEvent,
     PositionOpenedEvent,
     PositionUpdatedEvent,
+    StateLeg,
+    StateUpdated,
     VenueBalanceReported,
 )
 from tickdeck.domain.instrument import Instrument
@@ -31,7 +33,7 @@ class PortfolioEngine:
 
     component = "portfolio"
     hears = (VenueBalanceReported, OrderPartiallyFilledEvent, OrderFilledEvent)
-    publishes = (PositionOpenedEvent, PositionUpdatedEvent, PositionClosedEvent, BalanceEvent)
+    publishes = (PositionOpenedEvent, PositionUpdatedEvent, PositionClosedEvent, BalanceEvent, StateUpdated)
 
     def __init__(
         self, bus: EventBus, account: Account, market_data: MarketDataEngine, instrument: Callable[[str], Instrument]
@@ -52,9 +54,30 @@ class PortfolioEngine:
 
     def on_fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
         self._bus.publish_all(self.account.apply_fill(fill, self._instrument(fill.symbol)))
+        self._bus.publish(self._state())
 
     def on_balance(self, report: VenueBalanceReported) -> None:
         self._bus.publish_all(self.account.set_balance(report))
+
+    def _state(self) -> StateUpdated:
+        account = self.account
+        figures = {
+            "cash": account.cash,
+            "equity": self.equity(),
+            "realized_pnl": account.realized_pnl(),
+            "unrealized_pnl": self.unrealized_pnl(),
+            "fees": account.fees(),
+        }
+        return StateUpdated(
+            owner=account.account_id,
+            kind="portfolio",
+            values={name: format(value, "f") for name, value in figures.items()},
+            legs=tuple(
+                StateLeg(symbol=position.symbol, quantity=position.quantity, average_price=position.average_price)
+                for position in account.positions.values()
+                if position.quantity
+            ),
+        )
 
     def equity(self) -> Money:
         """Cash and positions at the market's prices, in quote."""

@@ -37,7 +37,8 @@ __all__ = ["RiskEngine"]
 class RiskEngine:
     """Puts each intent on the instrument's grid, judges it by the limits, and lets it pass or refuses it in words.
 
-    An amend is judged as the order that it would make. Cancels always pass. At the daily loss limit and on the command
+    An amend is judged as the order that it would make. A cancel passes where its order is the strategy's and still open
+    or on its way, whatever the limits. At the daily loss limit and on the command
     ``halt`` trading halts; while it is halted, and after the run's end, no order and no amend passes. The command
     ``resume`` ends such a halt, and the day's loss counts anew from there; a halt by a fault stays.
     """
@@ -94,6 +95,8 @@ class RiskEngine:
                 intent, breach = self._review(intent)
             elif intent.action == "amend":
                 intent, breach = self._review_amend(decision.strategy_id, intent)
+            else:
+                breach = self._judge_cancel(decision.strategy_id, intent.order_id)
             if breach is None:
                 self._passing.append(intent)
                 self._bus.publish(
@@ -115,9 +118,7 @@ class RiskEngine:
         if self._passing:
             self._passing.popleft()
 
-    def _review(
-        self, intent: ActionIntent, instead_of: Order | None = None
-    ) -> tuple[ActionIntent, Breach | None]:
+    def _review(self, intent: ActionIntent, instead_of: Order | None = None) -> tuple[ActionIntent, Breach | None]:
         """The intent on the instrument's grid, and the limit that it breaches."""
         try:
             intent = self._on_grid(intent)
@@ -143,10 +144,15 @@ class RiskEngine:
             return intent, Breach("order", f"order {order.order_id} is {order.status.value}")
         if order.limit is None:
             return intent, Breach("order", f"order {order.order_id} is a market order")
-        intent, breach = self._review(intent, instead_of=order)
-        if breach is None and intent.quantity <= order.filled:
-            breach = Breach("order", f"{order.filled} of order {order.order_id} is filled already; cancel the rest")
-        return intent, breach
+        return self._review(intent, instead_of=order)
+
+    def _judge_cancel(self, strategy_id: str, order_id: str) -> Breach | None:
+        order = self._execution.orders.get(order_id)
+        if order is not None and order.strategy_id == strategy_id:
+            return None if order.is_open else Breach("unknown_order", f"order {order_id} is {order.status.value}")
+        if any(passing.action == "order" and passing.order_id == order_id for passing in self._passing):
+            return None
+        return Breach("unknown_order", f"there is no order {order_id} of this strategy")
 
     def _on_grid(self, intent: ActionIntent) -> ActionIntent:
         instrument = self._instrument(intent.symbol)
@@ -160,6 +166,9 @@ class RiskEngine:
             return Breach("trading_halted", self._closed_because)
         if intent.limit is not None and intent.limit <= 0:
             return Breach("instrument", "the limit is 0 when put on the tick size")
+        if instead_of is not None and intent.quantity <= instead_of.filled:
+            filled = f"{instead_of.filled} of order {instead_of.order_id} is filled already"
+            return Breach("order", f"{filled}, so it cannot become one of {intent.quantity}; cancel the rest")
         working = self._working(intent.symbol, intent.side)
         if instead_of is not None:  # it would not be there any more, and what is filled of it is in the position
             working = working - instead_of.exposure - instead_of.filled

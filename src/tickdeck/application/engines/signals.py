@@ -91,9 +91,14 @@ class SignalEngine:
         """A signal's newest value; ``None`` while it warms up. Raises ``ConfigError`` for one that nobody asked for
         at the start.
         """
-        if name not in self._names:
-            raise ConfigError(f"signal {name!r} was not asked for; name it in the strategy's required_signals()")
+        self.check((name,))
         return self._of(symbol).value(name)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise ``ConfigError`` for a signal that nobody asked for at the start: it is not computed."""
+        for name in names:
+            if name not in self._names:
+                raise ConfigError(f"signal {name!r} was not asked for; name it in the strategy's required_signals()")
 
     def on_candle(self, candle: CandleEvent) -> None:
         signals = self._of(candle.symbol)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tickdeck.application.bus import told
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
@@ -16,11 +17,14 @@ from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import STRATEGY, Kernel
 from tickdeck.application.strategy import PositionView, Strategy
+from tickdeck.application.subscriptions import Subscription
 from tickdeck.domain.events import (
     ActionIntent,
     CandleEvent,
+    CommandReceived,
     DomainEvent,
     HandlerFailed,
+    NotificationAlert,
     OrderBookDeltaEvent,
     OrderBookEvent,
     OrderEvent,
@@ -30,12 +34,20 @@ from tickdeck.domain.events import (
     RunStarted,
     RunStopped,
     SignalSnapshotEvent,
+    StateLeg,
+    StateUpdated,
+    StrategyActivated,
+    StrategyCreated,
     StrategyDecisionEvent,
+    StrategyDeleted,
+    StrategyPaused,
+    StrategyUpdated,
+    SystemWarning,
     TickEvent,
     TimerFired,
     TradeEvent,
 )
-from tickdeck.domain.values import Price
+from tickdeck.domain.values import Level, Price
 from tickdeck.errors import ConfigError
 
 __all__ = ["StrategyEngine"]
@@ -58,11 +70,35 @@ _OWN_ORDERS: tuple[tuple[type[DomainEvent], str], ...] = (
 
 class StrategyEngine:
     """Runs strategies. A strategy that raises is paused: it hears nothing more (the kernel sees to that at once), and
-    its open orders stay as they are."""
+    its open orders stay as they are.
+
+    Commands, with the strategy's id as the argument ``strategy_id``: ``strategy-pause``; ``strategy-activate``, after a
+    fault too; ``strategy-update`` with parameters as further arguments; ``strategy-delete``, which cancels its open
+    orders. One that cannot be carried out changes nothing and gives a ``system.warning``.
+    """
 
     component = "strategy"
-    hears = (RunStarted, RunStopped, HandlerFailed, TimerFired, *(e for e, _ in _MARKET), *(e for e, _ in _OWN_ORDERS))
-    publishes = (StrategyDecisionEvent,)
+    hears = (
+        RunStarted,
+        RunStopped,
+        CommandReceived,
+        HandlerFailed,
+        StrategyActivated,
+        TimerFired,
+        *(e for e, _ in _MARKET),
+        *(e for e, _ in _OWN_ORDERS),
+    )
+    publishes = (
+        StrategyDecisionEvent,
+        StrategyCreated,
+        StrategyUpdated,
+        StrategyActivated,
+        StrategyPaused,
+        StrategyDeleted,
+        StateUpdated,
+        NotificationAlert,
+        SystemWarning,
+    )
 
     def __init__(
         self,
@@ -86,9 +122,20 @@ class StrategyEngine:
         self.seed = seed
         self.strategies: dict[str, Strategy] = {}
         self.paused: list[str] = []
-        kernel.subscribe(
-            HandlerFailed, self.on_handler_failed, priority=PRIORITY[self.component], component=self.component
-        )
+        self._heard_by: dict[str, list[Subscription]] = {}
+        self._commands: dict[str, Callable[[str, CommandReceived], None]] = {
+            "strategy-pause": self._pause,
+            "strategy-activate": self._activate,
+            "strategy-update": self._update,
+            "strategy-delete": self._delete,
+        }
+        for event_type, handler in (
+            (RunStarted, self.on_started),
+            (CommandReceived, self.on_command),
+            (HandlerFailed, self.on_handler_failed),
+        ):
+            # Before the strategies, whose life this is about.
+            kernel.subscribe(event_type, handler, priority=PRIORITY[self.component] + 1, component=self.component)
 
     def add(self, strategy_id: str, strategy: Strategy) -> None:
         """Run ``strategy`` under an id of its own. Raises ``ConfigError`` where the id is taken."""
@@ -96,6 +143,12 @@ class StrategyEngine:
             raise ConfigError(f"two strategies are called {strategy_id!r}; name one of them otherwise")
         self.strategies[strategy_id] = strategy
         strategy._desk = _Desk(self, self._kernel, strategy_id)
+        self._listen(strategy_id)
+
+    def _listen(self, strategy_id: str) -> None:
+        """Let a strategy hear what its class overrides."""
+        strategy = self.strategies[strategy_id]
+        self._heard_by[strategy_id] = subscriptions = []
 
         def hear(
             topic: type[DomainEvent],
@@ -117,6 +170,7 @@ class StrategyEngine:
                     name=f"{strategy_id}.{method}",
                     component=f"{STRATEGY}{strategy_id}",
                 )
+                subscriptions.append(subscription)
 
         for topic, method in _MARKET:
             hear(topic, method)
@@ -124,12 +178,94 @@ class StrategyEngine:
             hear(topic, method, where=lambda event: event.strategy_id == strategy_id)
         hear(TimerFired, "on_timer", where=lambda event: event.owner == strategy_id)
         hear(RunStarted, "on_start", handler=lambda _: strategy.on_start())
+        hear(
+            StrategyActivated,
+            "on_activated",
+            where=lambda event: event.strategy_id == strategy_id,
+            handler=lambda _: strategy.on_activated(),
+        )
         hear(RunStopped, "on_stop", handler=lambda _: strategy.on_stop())
 
     def on_handler_failed(self, failed: HandlerFailed) -> None:
         strategy_id = failed.component.removeprefix(STRATEGY)
         if failed.component != strategy_id and strategy_id in self.strategies and strategy_id not in self.paused:
             self.paused.append(strategy_id)
+            reason = f"{failed.handler} failed on {failed.failed_event_type} {failed.failed_event_id}: {failed.error}"
+            self._kernel.publish(StrategyPaused(strategy_id=strategy_id, reason=reason))
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def on_started(self, _: RunStarted) -> None:
+        for strategy_id, strategy in self.strategies.items():
+            self._kernel.publish(
+                StrategyCreated(
+                    strategy_id=strategy_id,
+                    strategy_type=type(strategy).__name__,
+                    created_by="configuration",
+                    parameters=_as_text(strategy.parameters()),
+                )
+            )
+            self._kernel.publish(StrategyActivated(strategy_id=strategy_id, reason="the run begins"))
+
+    def on_command(self, command: CommandReceived) -> None:
+        carry_out = self._commands.get(command.command)
+        if carry_out is None:
+            return
+        strategy_id = command.arguments.get("strategy_id", "")
+        if strategy_id in self.strategies:
+            carry_out(strategy_id, command)
+        else:
+            there_is = ", ".join(self.strategies) or "none"
+            self._warn(command, f"there is no strategy {strategy_id!r} in this run; there is: {there_is}")
+
+    def _pause(self, strategy_id: str, command: CommandReceived) -> None:
+        if strategy_id in self.paused:
+            self._warn(command, f"strategy {strategy_id!r} is paused already")
+            return
+        self.paused.append(strategy_id)
+        self._mute(strategy_id)
+        self._kernel.publish(StrategyPaused(strategy_id=strategy_id, reason=_reason(command)))
+
+    def _activate(self, strategy_id: str, command: CommandReceived) -> None:
+        if strategy_id not in self.paused:
+            self._warn(command, f"strategy {strategy_id!r} is not paused")
+            return
+        self.paused.remove(strategy_id)
+        self._listen(strategy_id)
+        self._kernel.publish(StrategyActivated(strategy_id=strategy_id, reason=_reason(command)))
+
+    def _update(self, strategy_id: str, command: CommandReceived) -> None:
+        strategy = self.strategies[strategy_id]
+        wanted = {name: value for name, value in command.arguments.items() if name != "strategy_id"}
+        before = strategy.parameters()
+        try:
+            strategy.set_parameters(wanted)
+            self.signals.check(strategy.required_signals())  # what it asks for is only computed from the start on
+        except Exception as error:  # noqa: BLE001 (the strategy's own code is asked; it may raise anything)
+            for name, value in before.items():
+                setattr(strategy, name, value)
+            self._warn(command, f"{type(error).__name__}: {told(error)}")
+            return
+        values = _as_text({name: getattr(strategy, name) for name in wanted})
+        self._kernel.publish(StrategyUpdated(strategy_id=strategy_id, parameters=values, reason=_reason(command)))
+
+    def _delete(self, strategy_id: str, command: CommandReceived) -> None:
+        desk = self.strategies.pop(strategy_id).desk
+        self._mute(strategy_id)
+        if strategy_id in self.paused:
+            self.paused.remove(strategy_id)
+        cancels = (ActionIntent(action="cancel", symbol="", order_id=order_id) for order_id in desk.open_orders(None))
+        intents = tuple(cancels)
+        if intents:
+            desk.decide(intents, "the strategy is deleted")
+        self._kernel.publish(StrategyDeleted(strategy_id=strategy_id, reason=_reason(command)))
+
+    def _mute(self, strategy_id: str) -> None:
+        for subscription in self._heard_by.pop(strategy_id, ()):
+            subscription.cancel()
+
+    def _warn(self, command: CommandReceived, why: str) -> None:
+        self._kernel.publish(SystemWarning(component=self.component, message=f"{command.command}: {why}"))
 
 
 class _Desk:
@@ -173,6 +309,10 @@ class _Desk:
     def price(self, symbol: str) -> Price | None:
         return self._engine.market_data.market(symbol).price
 
+    def best(self, symbol: str) -> tuple[Level | None, Level | None]:
+        market = self._engine.market_data.market(symbol)
+        return market.best_bid, market.best_ask
+
     def open_orders(self, symbol: str | None) -> tuple[str, ...]:
         return self._engine.execution.open_orders(self.strategy_id, symbol)
 
@@ -181,6 +321,26 @@ class _Desk:
 
     def cancel_timer(self, timer_id: int) -> None:
         self._kernel.cancel_timer(timer_id)
+
+    def update_state(self, values: dict[str, str], legs: tuple[StateLeg, ...]) -> None:
+        self._kernel.publish(
+            StateUpdated(owner=self.strategy_id, kind="strategy", values=values, legs=legs, source=self.strategy_id)
+        )
+
+    def notify(self, text: str, severity: str, recipients: tuple[str, ...]) -> None:
+        self._kernel.publish(
+            NotificationAlert(text=text, severity=severity, recipients=recipients, source=self.strategy_id)
+        )
+
+
+def _reason(command: CommandReceived) -> str:
+    return command.reason or "asked for by a command"
+
+
+def _as_text(parameters: dict[str, Any]) -> dict[str, str]:
+    """Values as a command could give them again: text as it is, anything else as JSON."""
+    plain = {name: msgspec.to_builtins(value) for name, value in parameters.items()}
+    return {name: v if isinstance(v, str) else msgspec.json.encode(v).decode() for name, v in plain.items()}
 
 
 def strategy_ids(names: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from tickdeck.application.strategy import Strategy
 from tickdeck.domain.events import CandleEvent
+from tickdeck.errors import ConfigError
 
 __all__ = ["EmaCross"]
 
@@ -18,6 +19,12 @@ class EmaCross(Strategy):
     fast: int = 12
     slow: int = 26
     quantity: Decimal = Decimal("0.01")
+
+    def check_parameters(self) -> None:
+        if not 0 < self.fast < self.slow:
+            raise ConfigError(f"fast is {self.fast} and slow is {self.slow}; fast must be above 0 and below slow")
+        if self.quantity <= 0:
+            raise ConfigError(f"quantity is {self.quantity}; give an amount above 0")
 
     def required_signals(self) -> tuple[str, ...]:
         return f"ema-{self.fast}", f"ema-{self.slow}"

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from tickdeck.application.strategy import Strategy
 from tickdeck.domain.events import CandleEvent
+from tickdeck.errors import ConfigError
 
 __all__ = ["RsiReversion"]
 
@@ -20,6 +21,13 @@ class RsiReversion(Strategy):
     high: float = 70.0
     quantity: Decimal = Decimal("0.01")
     patience: int = 5
+
+    def check_parameters(self) -> None:
+        for name in ("period", "quantity", "patience"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give a number above 0")
+        if not 0 <= self.low < self.high <= 100:
+            raise ConfigError(f"low is {self.low} and high is {self.high}; give low below high, both from 0 to 100")
 
     def required_signals(self) -> tuple[str, ...]:
         return (f"rsi-{self.period}",)

@@ -58,9 +58,10 @@ class BacktestCompleted(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class BacktestFailed(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A backtest says nothing about its strategies: its input is broken, or a fault of the core halted trading.
+    """A backtest says nothing about its strategies: its input is broken, or a fault halted trading. An input of the
+    run's driver.
 
-    An input of the run's driver. ``inputs`` counts the market data that was taken."""
+    ``inputs`` counts the market data that was taken."""
 
     event_type: ClassVar[str] = "backtest.failed"
     inputs: int

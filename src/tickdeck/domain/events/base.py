@@ -29,7 +29,7 @@ from typing import (
 import msgspec
 from msgspec.structs import force_setattr
 
-from tickdeck.errors import EventDecodeError, EventValidationError
+from tickdeck.errors import EventDecodeError, EventValidationError, shown
 
 __all__ = [
     "DomainEvent",
@@ -231,7 +231,7 @@ class RawEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 def invalid(event: DomainEvent, field: str, wanted: str) -> EventValidationError:
     """The error for a field with a wrong value: names event, field and value."""
     name = type(event).event_type or type(event).__name__
-    return EventValidationError(f"{name}: {field} is {getattr(event, field)!r}; it must be {wanted}")
+    return EventValidationError(f"{name}: {field} is {shown(getattr(event, field))}; it must be {wanted}")
 
 
 def check_money(event: DomainEvent, field: str) -> None:

@@ -198,8 +198,8 @@ class CandleEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
 class GapDetected(MarketEvent, frozen=True, kw_only=True, gc=False):
     """The record has a hole. Emitted by the market data engine.
 
-    ``stream`` of the hole is ``what``: ``book`` (the local book is unusable until ``BookResynced``) or ``trades``.
-    ``expected`` and ``received`` are update ids or trade ids.
+    ``what`` is missing: updates of the ``book`` (the local book is unusable until ``BookResynced``), ``trades``, or
+    ``candles`` of a candle file. ``expected`` and ``received`` are update ids, trade ids, or open times (ns UTC).
     """
 
     event_type: ClassVar[str] = "market.gap_detected"
@@ -233,10 +233,10 @@ class BookResynced(MarketEvent, frozen=True, kw_only=True, gc=False):
 
 
 class MarketSnapshotEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
-    """A symbol at an instant: its book, its last trade, and what was traded since the snapshot before.
+    """A symbol at an instant: its book, its last trade, and what was traded since the snapshot before. Emitted by the
+    market data engine at the first market data of each interval, where snapshots are configured.
 
-    Emitted by the market data engine at the first market data of each interval of the run's clock, where ``snapshots``
-    is configured. ``bids`` and ``asks`` are the best levels (price in quote, quantity in base), none where the book
+    ``bids`` and ``asks`` are the best levels (price in quote, quantity in base), none where the book
     cannot be trusted. ``last_price`` in quote and ``last_quantity`` in base are ``None`` before the first trade.
     Since ``since`` (ns UTC, our receive time): ``volume`` in base, ``trades``, and ``vwap`` in quote (``None``
     without trades).

@@ -109,7 +109,8 @@ class OrderPartiallyFilledEvent(_Fill, frozen=True, kw_only=True, gc=False):
 
 
 class OrderFilledEvent(_Fill, frozen=True, kw_only=True, gc=False):
-    """The last part of the order was executed. Emitted by the execution engine, once an order."""
+    """The last part of the order was executed. Emitted by the execution engine, once an order (and once more where
+    an amend, whose word came late, had left something to fill)."""
 
     event_type: ClassVar[str] = "order.filled"
 
@@ -178,9 +179,10 @@ class OrderRejectedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderExpiredEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """The venue ended the order by its time in force, or a market order found nothing more to take.
+    """The venue ended the order by its time in force, or a market order found nothing more to take. Emitted by the
+    execution engine.
 
-    Emitted by the execution engine. ``filled`` in base, before the end."""
+    ``filled`` in base, before the end."""
 
     event_type: ClassVar[str] = "order.expired"
     filled: Quantity = Decimal(0)

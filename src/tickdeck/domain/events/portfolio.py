@@ -35,19 +35,20 @@ class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class PositionOpenedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
-    """From flat to long or short, or through flat to the other side."""
+    """From flat to long or short, or through flat to the other side. Emitted by the portfolio engine after a fill."""
 
     event_type: ClassVar[str] = "position.opened"
 
 
 class PositionUpdatedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
-    """Larger or smaller, on the same side."""
+    """Larger or smaller, on the same side. Emitted by the portfolio engine after a fill."""
 
     event_type: ClassVar[str] = "position.updated"
 
 
 class PositionClosedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
-    """Flat again; ``quantity`` is 0, ``average_price`` that of what was closed."""
+    """Flat again; ``quantity`` is 0, ``average_price`` that of what was closed. Emitted by the portfolio engine after a
+    fill."""
 
     event_type: ClassVar[str] = "position.closed"
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.errors import TickdeckError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
 from tickdeck.infrastructure.doctor.findings import Finding
-from tickdeck.infrastructure.readers import InputFile, detect_format, open_input, peek_symbols
+from tickdeck.infrastructure.inputs import input_records, open_inputs, symbols_of
 from tickdeck.infrastructure.redaction import REDACTED, is_secret
 from tickdeck.infrastructure.strategy_loader import load_strategy_class, strategy_name
 
@@ -40,19 +42,15 @@ def _strategy(strategy_id: str, wanted: StrategyConfig) -> Finding:
 
 
 def _input(tape: TapeConfig, config: RunConfig) -> Finding:
-    """Of a file of another format its first event; a tape of Tickdeck's own is opened when the whole is tried."""
-    path = Path(tape.path)
-    check = f"input {path.name}"
-    if path.is_dir() or (path.is_file() and path.suffix == ".db"):
-        return Finding(check, True, f"{path} is there: a tape of Tickdeck")
+    """An input by itself: it is hashed, and its first event decoded."""
+    check = f"input {Path(tape.path).name}"
+    alone = replace(config, tapes=(tape,), symbols=())
     try:
-        name = tape.format or detect_format(path)
-        symbols = peek_symbols(InputFile(path, name, tape.symbol, tape.venue))
-        next(open_input(InputFile(path, name, tape.symbol, tape.venue)), None)
+        records = input_records(alone.tapes)
+        symbols = symbols_of(alone, records)
+        first = next(open_inputs(alone, records), None)
     except TickdeckError as error:
         return Finding(check, False, str(error))
-    wanted = [symbol for symbol in config.symbols if symbol not in symbols]
-    if wanted and len(wanted) == len(config.symbols):
-        found = f"{path} ({name}) has {', '.join(symbols)} and not {', '.join(wanted)}"
-        return Finding(check, False, f"{found}; mend the key symbols")
-    return Finding(check, True, f"{path}: {name} of {', '.join(symbols)}")
+    if first is None:
+        return Finding(check, False, f"{tape.path}: no market data in it; name another file")
+    return Finding(check, True, f"{tape.path}: {records[0].format} of {', '.join(symbols)}")

@@ -16,6 +16,7 @@ from typing import Any
 
 from tickdeck.domain.events import (
     DomainEvent,
+    OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
     OrderEvent,
     OrderSubmittedEvent,
@@ -27,7 +28,7 @@ from tickdeck.domain.instrument import Instrument
 from tickdeck.domain.matching import Ended, Fill, Matcher, Outcome, WorkingOrder
 from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Side, TimeInForce
 from tickdeck.infrastructure.exchanges.paper_account import PaperAccount, fee_of
-from tickdeck.infrastructure.exchanges.paper_config import PaperConfig
+from tickdeck.infrastructure.exchanges.paper_config import PaperConfig, assumptions_of
 
 __all__ = ["PaperConfig", "PaperVenue"]
 
@@ -59,9 +60,9 @@ class PaperVenue:
     the venue's time, ``ts_ingress`` the time due, its cause the order or the cancel that it answers.
 
     An order is reported accepted or rejected, then its fills, then expired or cancelled; the last fill of a filled
-    order needs no further word. An ``order_id`` that the venue has seen before changes nothing, nor does a cancel of an
-    order that does not work: the answer is the order's true state with a reason. Equal seeds and inputs give equal
-    reports.
+    order needs no further word. An ``order_id`` that the venue has seen before changes nothing, nor does a cancel or an
+    amend of an order that does not work: the answer is the order's true state with a reason. Equal seeds and inputs
+    give equal reports.
     """
 
     name = "paper"
@@ -127,6 +128,11 @@ class PaperVenue:
         due = self._arrival(order)
         self._schedule(due, partial(self._order_arrives, order, due))
 
+    def amend(self, request: OrderAmendRequestedEvent) -> None:
+        """Send an amend; it arrives ``order_latency`` later, never before its order."""
+        due = self._arrival(request)
+        self._schedule(due, partial(self._amend_arrives, request, due))
+
     def cancel(self, request: OrderCancelRequestedEvent) -> None:
         """Send a cancel; it arrives ``order_latency`` later, never before its order."""
         due = self._arrival(request)
@@ -134,26 +140,7 @@ class PaperVenue:
 
     def assumptions(self) -> tuple[str, ...]:
         """What the fills of this venue rest on, in plain sentences."""
-        c = self._config
-        return (
-            f"Latencies: feed {_ms(c.feed_latency_ns)}, orders {_ms(c.order_latency_ns)}, "
-            f"reports {_ms(c.ack_latency_ns)}, each order and report up to {_ms(c.jitter_ns)} more.",
-            f"Fees: maker {_percent(c.maker_fee)}, taker {_percent(c.taker_fee)} of the notional, in quote currency.",
-            "Takers get what the recorded book (or best bid and ask) displays, level by level, and what we took is not "
-            "offered again until the record changes that level; the rest of a market order expires.",
-            "With trades alone takers wait for the next trades on their side, at their prices and within their "
-            "quantities; with candles alone for the next open, within "
-            f"{_percent(c.participation)} of the candle's volume.",
-            "A resting order queues behind all that is displayed at its price (behind an unknown quantity where the "
-            "record does not show it); trades advance it, cancels of others never do; a trade through its price fills "
-            "it at its limit.",
-            "All our orders share the quantity of one trade; they never trade with each other.",
-            "Our orders move no price, and nobody reacts to them.",
-            "A sell needs no holding; there is no margin and no liquidation."
-            if c.short_selling
-            else "A buy needs its cost and fee in quote currency, a sell what it sells; open orders lock both.",
-            "It never fails: no outage, no lost report, no rate limit, no price band of a real venue.",
-        )
+        return assumptions_of(self._config)
 
     # -- arrivals -----------------------------------------------------------------------------------------------
 
@@ -183,6 +170,66 @@ class PaperVenue:
             self._tell(request, ticket, now)
         self.account.lock(order.order_id, ticket.currency, ticket.unit * order.quantity)
         self._settle(request.symbol, outcomes, now)
+
+    def _amend_arrives(self, request: OrderAmendRequestedEvent, now: int) -> None:
+        ticket = self._tickets.get(request.order_id)
+        refusal = self._amend_refusal(request, ticket)
+        if ticket is None or refusal is not None:
+            self._answer_amend(request, ticket, now, f"amend refused: {refusal}")
+            return
+        order = ticket.order
+        assert order is not None
+        if order.side is Side.BUY:
+            ticket.worst = request.limit
+            ticket.unit = request.limit * self._with_fee
+        outcomes = self._matchers[ticket.request.symbol].amend(
+            request.order_id, request.quantity, request.limit, now - self._config.feed_latency_ns
+        )
+        self._answer_amend(request, ticket, now)
+        self.account.lock(request.order_id, ticket.currency, ticket.unit * (request.quantity - ticket.filled))
+        self._settle(ticket.request.symbol, outcomes, now)
+
+    def _amend_refusal(self, request: OrderAmendRequestedEvent, ticket: _Ticket | None) -> str | None:
+        """Why the venue leaves the order as it is, in words; ``None`` where it does not."""
+        if ticket is None or ticket.order is None:
+            return f"the venue has no order {request.order_id}"
+        if ticket.status.is_final:
+            return f"the order is {ticket.status.value}"
+        order, symbol = ticket.order, ticket.request.symbol
+        if order.limit is None or order.time_in_force not in (TimeInForce.GTC, TimeInForce.POST_ONLY):
+            return "only limit orders that may rest can be amended"
+        if request.quantity <= ticket.filled:
+            return f"{ticket.filled} is filled already"
+        violation = self._instruments[symbol].violation(ticket.request.order_type, request.quantity, request.limit)
+        if violation is not None:
+            return violation
+        if order.time_in_force is TimeInForce.POST_ONLY and self._matchers[symbol].takes(order.side, request.limit):
+            return f"post only: {request.limit} would take"
+        unit = request.limit * self._with_fee if order.side is Side.BUY else ticket.unit
+        need = unit * (request.quantity - ticket.filled)
+        free = self.account.free(ticket.currency) + self.account.locked_by(request.order_id)
+        if need > free:
+            return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
+        return None
+
+    def _answer_amend(
+        self, request: OrderAmendRequestedEvent, ticket: _Ticket | None, now: int, refusal: str = ""
+    ) -> None:
+        self._send(
+            VenueOrderReported(
+                order_id=request.order_id,
+                symbol=request.symbol,
+                account_id=request.account_id,
+                status=ticket.status if ticket is not None else OrderStatus.UNKNOWN,
+                filled=ticket.filled if ticket is not None else ZERO,
+                venue_order_id=ticket.venue_order_id if ticket is not None else "",
+                reason=refusal,
+                revision=request.revision,
+                quantity=None if refusal else request.quantity,
+                limit=None if refusal else request.limit,
+                **self._envelope(request, now),
+            )
+        )
 
     def _cancel_arrives(self, request: OrderCancelRequestedEvent, now: int) -> None:
         ticket = self._tickets.get(request.order_id)
@@ -343,11 +390,3 @@ class PaperVenue:
 
     def _jitter(self) -> int:
         return self._rng.randrange(self._config.jitter_ns + 1)
-
-
-def _ms(ns: int) -> str:
-    return f"{ns / 1_000_000:g} ms"
-
-
-def _percent(share: Decimal) -> str:
-    return f"{(share * 100).normalize():f} %"

@@ -44,6 +44,10 @@ class PaperAccount:
     def free(self, currency: str) -> Money:
         return self.total(currency) - self.locked(currency)
 
+    def locked_by(self, order_id: str) -> Money:
+        """What an order locks, of the currency that it locks."""
+        return self._locks[order_id][1] if order_id in self._locks else ZERO
+
     def lock(self, order_id: str, currency: str, amount: Money) -> None:
         """Let ``order_id`` lock ``amount`` of ``currency``, instead of what it locked before; 0 lets go of it."""
         before = self._locks.pop(order_id, None)

@@ -7,9 +7,9 @@ from decimal import Decimal
 import msgspec
 
 from tickdeck.domain.values import Money
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, shown
 
-__all__ = ["PaperConfig"]
+__all__ = ["PaperConfig", "assumptions_of"]
 
 _MS = 1_000_000
 
@@ -61,7 +61,7 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("feed_latency_ns", "order_latency_ns", "ack_latency_ns", "jitter_ns"):
             value = getattr(self, name)
             if type(value) is not int or value < 0:
-                raise ConfigError(f"paper venue: {name} is {value!r}; give nanoseconds as an integer, 0 or more")
+                raise ConfigError(f"paper venue: {name} is {shown(value)}; give nanoseconds as an integer, 0 or more")
         if self.ack_latency_ns < self.feed_latency_ns:
             raise ConfigError(
                 f"paper venue: ack_latency_ns is {self.ack_latency_ns}, less than feed_latency_ns "
@@ -71,4 +71,37 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def _check_decimal(name: str, value: object) -> None:
     if type(value) is not Decimal or not value.is_finite() or value < 0:
-        raise ConfigError(f"paper venue: {name} is {value!r}; give a decimal that is not negative")
+        raise ConfigError(f"paper venue: {name} is {shown(value)}; give a decimal that is not negative")
+
+
+def assumptions_of(c: PaperConfig) -> tuple[str, ...]:
+    """What the fills of a venue of this kind rest on, in plain sentences."""
+    return (
+        f"Latencies: feed {_ms(c.feed_latency_ns)}, orders {_ms(c.order_latency_ns)}, "
+        f"reports {_ms(c.ack_latency_ns)}, each order and report up to {_ms(c.jitter_ns)} more.",
+        f"Fees: maker {_percent(c.maker_fee)}, taker {_percent(c.taker_fee)} of the notional, in quote currency.",
+        "Takers get what the recorded book (or best bid and ask) displays, level by level, and what we took is not "
+        "offered again until the record changes that level; the rest of a market order expires.",
+        "With trades alone takers wait for the next trades on their side, at their prices and within their "
+        "quantities; with candles alone for the next open, within "
+        f"{_percent(c.participation)} of the candle's volume.",
+        "A resting order queues behind all that is displayed at its price (behind an unknown quantity where the "
+        "record does not show it); trades advance it, cancels of others never do; a trade through its price fills "
+        "it at its limit.",
+        "An amend to another price or a larger quantity goes to the back of the queue, and may take; less at the "
+        "same price keeps its place.",
+        "All our orders share the quantity of one trade; they never trade with each other.",
+        "Our orders move no price, and nobody reacts to them.",
+        "A sell needs no holding; there is no margin and no liquidation."
+        if c.short_selling
+        else "A buy needs its cost and fee in quote currency, a sell what it sells; open orders lock both.",
+        "It never fails: no outage, no lost report, no rate limit, no price band of a real venue.",
+    )
+
+
+def _ms(ns: int) -> str:
+    return f"{ns / 1_000_000:g} ms"
+
+
+def _percent(share: Decimal) -> str:
+    return f"{(share * 100).normalize():f} %"

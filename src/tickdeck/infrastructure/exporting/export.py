@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeAlias, cast
@@ -15,13 +15,15 @@ import msgspec
 
 from tickdeck.application.selection import type_name
 from tickdeck.domain.events import DomainEvent
-from tickdeck.infrastructure.exporting.columns import Columns
+from tickdeck.infrastructure.exporting.columns import Cell, Columns
 from tickdeck.infrastructure.exporting.parquet import write_parquet
 from tickdeck.infrastructure.fresh_file import fresh_file
 
 __all__ = ["EXPORT_FORMATS", "Exported", "export_events"]
 
 Events: TypeAlias = Callable[[], Iterator[DomainEvent]]
+
+_TO_BE_QUOTED = re.compile(r'[",\r\n]').search
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,9 +118,20 @@ def _write_jsonl(events: _Count, place: Path) -> None:
 def _write_csv(events: _Count, place: Path) -> None:
     columns = events.columns()
     with _packed(place) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(columns.kinds)
-        table.writerows(columns.row(event) for event in events)
+        text.write(_line(columns.kinds))
+        text.writelines(_line(columns.row(event)) for event in events)
+
+
+def _line(cells: Iterable[Cell]) -> str:
+    """A line of CSV. Not by the standard library's writer: it leaves a lone carriage return bare, which ends a line."""
+    return ",".join(map(_csv_cell, cells)) + "\n"
+
+
+def _csv_cell(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    text = str(cell).lower() if isinstance(cell, bool) else str(cell)
+    return '"' + text.replace('"', '""') + '"' if _TO_BE_QUOTED(text) else text
 
 
 def _write_parquet(events: _Count, place: Path) -> None:

@@ -31,7 +31,9 @@ def write_parquet(columns: Callable[[], Columns], events: Iterable[DomainEvent],
     rows = (found.row(event) for event in events)
     with pq.ParquetWriter(place, schema, compression="zstd") as writer:
         for group in _groups(rows):
-            cells = [pa.array(column, field.type) for column, field in zip(zip(*group, strict=True), schema, strict=True)]
+            cells = [
+                pa.array(column, field.type) for column, field in zip(zip(*group, strict=True), schema, strict=True)
+            ]
             writer.write_table(pa.Table.from_arrays(cells, schema=schema))
 
 

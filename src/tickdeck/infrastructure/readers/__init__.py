@@ -2,7 +2,14 @@
 
 from tickdeck.infrastructure.readers.files import DEFAULT_FEED_LATENCY_NS, file_digest
 from tickdeck.infrastructure.readers.merge import merge
-from tickdeck.infrastructure.readers.registry import FORMATS, InputFile, detect_format, open_input, peek_symbols
+from tickdeck.infrastructure.readers.registry import (
+    FORMATS,
+    InputFile,
+    detect_format,
+    open_input,
+    peek_symbols,
+    peek_venues,
+)
 
 __all__ = [
     "DEFAULT_FEED_LATENCY_NS",
@@ -13,4 +20,5 @@ __all__ = [
     "merge",
     "open_input",
     "peek_symbols",
+    "peek_venues",
 ]

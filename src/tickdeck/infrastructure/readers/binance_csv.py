@@ -15,11 +15,18 @@ from typing import NamedTuple
 
 from tickdeck.domain.events import TradeEvent
 from tickdeck.infrastructure.readers.columns import AGGRESSOR, no_rows, row_fault, width_fault
-from tickdeck.infrastructure.readers.files import DEFAULT_FEED_LATENCY_NS, FAULTS, open_text, require_symbol
+from tickdeck.infrastructure.readers.files import (
+    DEFAULT_FEED_LATENCY_NS,
+    FAULTS,
+    check_step_back,
+    open_text,
+    peek_lines,
+    require_symbol,
+)
 
-__all__ = ["AGG_TRADES", "TRADES", "read_binance_agg_trades", "read_binance_trades"]
+__all__ = ["AGG_TRADES", "TRADES", "binance_csv_venue", "read_binance_agg_trades", "read_binance_trades"]
 
-SOURCE = "binance"
+SPOT, FUTURES = "binance", "binance-usdm"
 
 
 class Layout(NamedTuple):
@@ -53,9 +60,18 @@ def read_binance_agg_trades(
     return _read(path, require_symbol(path, symbol), AGG_TRADES, feed_latency_ns)
 
 
+def binance_csv_venue(path: Path, layout: Layout) -> str:
+    """``binance``, or ``binance-usdm`` where the rows are as wide as those of futures (COIN-M's are so too)."""
+    return _venue(len(peek_lines(path, 1)[0].split(",")), layout)
+
+
+def _venue(width: int, layout: Layout) -> str:
+    return FUTURES if width == layout.widths[1] else SPOT
+
+
 def _read(path: Path, symbol: str, layout: Layout, latency: int) -> Iterator[TradeEvent]:
     time_at, maker_at, widths = layout
-    number, width = 0, 0
+    number, width, latest, venue = 0, 0, 0, SPOT
     fields: list[str] = []
     with open_text(path) as lines:
         try:
@@ -67,9 +83,14 @@ def _read(path: Path, symbol: str, layout: Layout, latency: int) -> Iterator[Tra
                     if width or len(fields) not in widths:
                         raise width_fault(path, number, len(fields), width or widths[0])
                     width = len(fields)
+                    venue = _venue(width, layout)
                 time = int(fields[time_at])
                 # Below 10^14 these are ms: as us they would lie before 1974.
                 ts = time * 1_000_000 if time < 100_000_000_000_000 else time * 1_000
+                if ts >= latest:
+                    latest = ts
+                else:
+                    check_step_back(path, number, ts, latest)
                 yield TradeEvent(
                     symbol=symbol,
                     price=Decimal(fields[1]),
@@ -78,7 +99,7 @@ def _read(path: Path, symbol: str, layout: Layout, latency: int) -> Iterator[Tra
                     trade_id=int(fields[0]),
                     ts=ts,
                     ts_ingress=ts + latency,
-                    source=SOURCE,
+                    source=venue,
                 )
         except FAULTS as error:
             numbers = {"the id": 0, "the price": 1, "the quantity": 2, "the time": time_at}

@@ -7,6 +7,7 @@ documentation ("WebSocket Streams"; for futures "Websocket Market Streams").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -17,11 +18,11 @@ import msgspec
 from tickdeck.domain.events import MarketEvent, OrderBookDeltaEvent, OrderBookEvent, TickEvent, TradeEvent
 from tickdeck.domain.values import Level, Side
 from tickdeck.errors import InputError
-from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, fault, open_binary, peek_lines
+from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, fault, open_binary, peek_lines
 
-__all__ = ["binance_raw_symbols", "read_binance_raw"]
+__all__ = ["binance_raw_symbols", "binance_raw_venue", "read_binance_raw"]
 
-SOURCE = "binance"
+SPOT, USD_M = "binance", "binance-usdm"
 
 _WRAPPED = b'{"stream":"'
 _WANTED = "a line is a receive time in ns, a space, and one message of the venue as JSON"
@@ -38,28 +39,34 @@ def read_binance_raw(
 
     ``ts_ingress`` is the line's receive time. ``ts`` is the venue's: of a trade its trade time, of the rest the
     transaction time or else the event time; the receive time where the venue tells none (best prices and snapshots on
-    spot). Venue clocks may be ahead of ours.
+    spot). Venue clocks may be ahead of ours. ``source`` is ``binance`` or, of USD-M futures, ``binance-usdm``.
 
     With ``symbol`` only that symbol's events. A snapshot is of ``symbol``, or of the one symbol that the streams name.
     Messages without an event here (other streams, answers to subscriptions) are counted in ``skipped`` by their kind.
 
-    Raises ``InputError`` at the first line that is not as described, and at the end where there was no event at all.
+    Raises ``InputError`` at the first line that is not as described or was received long before the one above it, and
+    at the end where there was no event at all.
     """
     skips: dict[str, int] = {} if skipped is None else skipped
     snapshot_symbol = symbol or _only_symbol(path)
+    venue = binance_raw_venue(path)
     decoders: dict[bytes, Decode] = {}
-    number, events, line = 0, 0, b""
+    number, events, latest, line = 0, 0, 0, b""
     with open_binary(path) as lines:
         try:
             for line in lines:
                 number += 1
                 stamp, _, message = line.partition(b" ")
                 received = int(stamp)
+                if received >= latest:
+                    latest = received
+                else:
+                    check_step_back(path, number, received, latest)
                 if message.startswith(_WRAPPED):
                     stream = message[11 : message.index(b'"', 11)]
                     decode = decoders.get(stream)
                     if decode is None:
-                        decode = decoders[stream] = _stream_decoder(stream.decode(), symbol, skips)
+                        decode = decoders[stream] = _stream_decoder(stream.decode(), venue, symbol, skips)
                     event = decode(message, received)
                 else:
                     if snapshot_symbol is None and b'"lastUpdateId"' in message:
@@ -67,13 +74,13 @@ def read_binance_raw(
                             f"{path}, line {number}: a snapshot does not say its symbol, and the streams name none or"
                             " several; give the symbol"
                         )
-                    event = _bare(message, received, snapshot_symbol or "", skips)
+                    event = _bare(message, received, venue, snapshot_symbol or "", skips)
                 if event is not None:
                     events += 1
                     yield event
         except FAULTS as error:
             if type(error) is ValueError:  # from int or index, whose own words help nobody
-                error = ValueError(f"it reads {line[:40]!r}")
+                error = ValueError(f"it reads {line[:40].decode(errors='replace')!r}")
             raise fault(path, number, error, _WANTED) from None
     if not events:
         which = f" of {symbol}" if symbol else ""
@@ -90,6 +97,16 @@ def binance_raw_symbols(path: Path) -> list[str]:
         if wrapped and at and name.isalnum():
             found[name.upper()] = None
     return list(found)
+
+
+def binance_raw_venue(path: Path) -> str:
+    """``binance-usdm`` where a message of the first ``PEEK_LINES`` lines has a field that futures alone have: the
+    predecessor of a depth diff, the kind of a trade, the time of best prices or of a snapshot."""
+    futures = any(_FUTURES.search(line) for line in peek_lines(path, PEEK_LINES))
+    return USD_M if futures else SPOT
+
+
+_FUTURES = re.compile(r'"pu":\d|"e":"trade".*"X":"|"e":"bookTicker"|\d \{"lastUpdateId":\d+,"E":')
 
 
 def _only_symbol(path: Path) -> str | None:
@@ -168,23 +185,23 @@ def _count(skipped: dict[str, int], kind: str) -> None:
     skipped[kind] = skipped.get(kind, 0) + 1
 
 
-def _stream_decoder(stream: str, wanted: str | None, skipped: dict[str, int]) -> Decode:
+def _stream_decoder(stream: str, venue: str, wanted: str | None, skipped: dict[str, int]) -> Decode:
     """What turns the messages of ``stream`` (``btcusdt@depth@100ms``) into events."""
     name, _, kind = stream.partition("@")
     symbol = name.upper()
     if wanted is not None and symbol != wanted:
         return lambda message, received: None
     if kind == "trade":
-        return _trades(symbol, skipped)
+        return _trades(symbol, venue, skipped)
     if kind == "bookTicker" and not name.startswith("!"):
-        return _tickers(symbol)
+        return _tickers(symbol, venue)
     if kind in ("depth", "depth@100ms", "depth@250ms", "depth@500ms", "depth@0ms"):
-        return _deltas(symbol)
+        return _deltas(symbol, venue)
     label = kind or stream
     return lambda message, received: _count(skipped, label)
 
 
-def _trades(symbol: str, skipped: dict[str, int]) -> Decode:
+def _trades(symbol: str, venue: str, skipped: dict[str, int]) -> Decode:
     def event(message: bytes, received: int) -> TradeEvent | None:
         trade = _decode_trade(message).data
         if trade.kind != "MARKET":  # futures: an insurance fund's or a settlement's entry, no trade between two orders
@@ -198,7 +215,7 @@ def _trades(symbol: str, skipped: dict[str, int]) -> Decode:
             trade_id=trade.trade_id,
             ts=trade.trade_time * _MS,
             ts_ingress=received,
-            source=SOURCE,
+            source=venue,
         )
 
     return event
@@ -207,7 +224,7 @@ def _trades(symbol: str, skipped: dict[str, int]) -> Decode:
 _BUY, _SELL = Side.BUY, Side.SELL  # looking a member up costs more than the rest of the line
 
 
-def _tickers(symbol: str) -> Decode:
+def _tickers(symbol: str, venue: str) -> Decode:
     def event(message: bytes, received: int) -> TickEvent:
         ticker = _decode_ticker(message).data
         return TickEvent(
@@ -219,13 +236,13 @@ def _tickers(symbol: str) -> Decode:
             update_id=ticker.update_id,
             ts=ticker.transaction_time * _MS or received,
             ts_ingress=received,
-            source=SOURCE,
+            source=venue,
         )
 
     return event
 
 
-def _deltas(symbol: str) -> Decode:
+def _deltas(symbol: str, venue: str) -> Decode:
     def event(message: bytes, received: int) -> OrderBookDeltaEvent:
         depth = _decode_depth(message).data
         return OrderBookDeltaEvent(
@@ -237,13 +254,13 @@ def _deltas(symbol: str) -> Decode:
             asks=depth.asks,
             ts=(depth.transaction_time or depth.event_time) * _MS,
             ts_ingress=received,
-            source=SOURCE,
+            source=venue,
         )
 
     return event
 
 
-def _bare(message: bytes, received: int, symbol: str, skipped: dict[str, int]) -> OrderBookEvent | None:
+def _bare(message: bytes, received: int, venue: str, symbol: str, skipped: dict[str, int]) -> OrderBookEvent | None:
     """The event of a message that is not wrapped: a snapshot, or nothing that we read."""
     unwrapped = _decode_unwrapped(message)
     if unwrapped.last_update_id is None:
@@ -257,5 +274,5 @@ def _bare(message: bytes, received: int, symbol: str, skipped: dict[str, int]) -
         asks=snapshot.asks,
         ts=snapshot.transaction_time * _MS or received,
         ts_ingress=received,
-        source=SOURCE,
+        source=venue,
     )

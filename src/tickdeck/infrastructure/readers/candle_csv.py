@@ -6,12 +6,12 @@ the epoch. No row names its symbol.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from tickdeck.domain.events import CandleEvent
 from tickdeck.errors import EventValidationError, InputError
@@ -100,7 +100,7 @@ class _Row(NamedTuple):
     volume: Decimal
 
 
-def _rows(path: Path, lines: TextIO) -> Iterator[_Row]:
+def _rows(path: Path, lines: Iterable[str]) -> Iterator[_Row]:
     number, width, time_at = 0, 0, 0
     fields: list[str] = []
     numbers: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What all readers share: opening plain and gzip files, peeking, and errors that name file and line."""
+"""What all readers share: opening files (plain, gzip, Parquet), peeking, and errors that name file and line."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import BinaryIO, cast
 
 import msgspec
 
 from tickdeck.errors import InputError
+from tickdeck.infrastructure.readers.parquet import is_parquet, parquet_lines
 
 __all__ = [
     "DEFAULT_FEED_LATENCY_NS",
     "FAULTS",
     "PEEK_LINES",
+    "check_step_back",
     "fault",
     "file_digest",
     "open_binary",
@@ -34,6 +36,9 @@ DEFAULT_FEED_LATENCY_NS = 10_000_000
 
 PEEK_LINES = 2_000
 """How far into a file ``peek_symbols`` looks."""
+
+_STEP_BACK_NS = 1_000_000_000
+"""So far a time may go back from line to line: threads that write one file may change places, an hour may not."""
 
 _GZIP = b"\x1f\x8b"
 _ZIP = b"PK\x03\x04"
@@ -71,9 +76,13 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """The file's text (UTF-8, with or without a byte order mark). Bytes that are no text become U+FFFD, which no number
-    or name contains, so that the reader meets them on their line. Raises as ``open_binary`` does."""
+def open_text(path: Path) -> Iterator[Iterable[str]]:
+    """The file's lines of text (UTF-8, with or without a byte order mark), of a Parquet file those of the CSV file that
+    it stands for. Bytes that are no text become U+FFFD, which no number or name contains, so that the reader meets them
+    on their line. Raises as ``open_binary`` does."""
+    if is_parquet(path):
+        yield parquet_lines(path)
+        return
     with open_binary(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
         try:
@@ -113,6 +122,15 @@ def fault(path: Path, line: int, error: Exception, wanted: str = "") -> InputErr
         text = f"{text[:_MAX_TEXT]}..."
     wanted = f" ({wanted})" if wanted else ""
     return InputError(f"{path}, line {line}: {text}{wanted}; mend the line or take it out")
+
+
+def check_step_back(path: Path, line: int, time: int, latest: int) -> None:
+    """Raise ``InputError`` where ``time`` (ns) is so far before ``latest``, the newest above it, that the lines are not
+    in the order in which they were written; a small step back is kept as it is."""
+    if latest - time > _STEP_BACK_NS:
+        raise InputError(
+            f"{path}, line {line}: the time goes back by {(latest - time) / 1e9:,.3f} s; sort the file by time"
+        )
 
 
 def require_symbol(path: Path, symbol: str | None) -> str:

@@ -14,17 +14,23 @@ from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.binance_csv import (
     AGG_TRADES,
     TRADES,
+    binance_csv_venue,
     read_binance_agg_trades,
     read_binance_trades,
 )
-from tickdeck.infrastructure.readers.binance_raw import binance_raw_symbols, read_binance_raw
+from tickdeck.infrastructure.readers.binance_raw import binance_raw_symbols, binance_raw_venue, read_binance_raw
 from tickdeck.infrastructure.readers.candle_csv import CANDLE_COLUMNS, read_candles
 from tickdeck.infrastructure.readers.columns import AGGRESSOR
 from tickdeck.infrastructure.readers.files import DEFAULT_FEED_LATENCY_NS, peek_lines, require_symbol
-from tickdeck.infrastructure.readers.tardis_csv import TARDIS_HEADER, read_tardis_trades, tardis_symbols
-from tickdeck.infrastructure.readers.trades_csv import TRADES_HEADER, read_trades_csv, trades_csv_symbols
+from tickdeck.infrastructure.readers.tardis_csv import TARDIS_HEADER, read_tardis_trades, tardis_symbols, tardis_venues
+from tickdeck.infrastructure.readers.trades_csv import (
+    TRADES_HEADER,
+    read_trades_csv,
+    trades_csv_symbols,
+    trades_csv_venues,
+)
 
-__all__ = ["FORMATS", "InputFile", "detect_format", "open_input", "peek_symbols"]
+__all__ = ["FORMATS", "InputFile", "detect_format", "open_input", "peek_symbols", "peek_venues"]
 
 FORMATS = ("binance-raw", "binance-trades", "binance-aggtrades", "trades", "candles", "tardis-trades")
 """Names of the formats: raw Binance captures, Binance's public trades and aggTrades CSV, Tickdeck's flat trades CSV of
@@ -38,7 +44,7 @@ class InputFile(msgspec.Struct, frozen=True):
 
     ``format``: one of ``FORMATS``; found by looking into the file where it is ``None``. ``symbol``: of a format that
     names its symbols the only one to read (``None``: all); of the others the symbol that the file holds (``None``: as
-XX
+    its name says). ``venue``: of a file of several venues the one to read (``None``: that of its first row).
     """
 
     path: Path
@@ -108,6 +114,22 @@ def peek_symbols(file: InputFile) -> list[str]:
     if name == "tardis-trades":
         return tardis_symbols(file.path, file.venue)
     return [require_symbol(file.path, _symbol_in_name(file.path))]
+
+
+def peek_venues(file: InputFile) -> list[str]:
+    """The venues that the first lines of ``file`` are of, the one that is read by default first; none where its format
+    does not tell (candles). Raises ``InputError`` as ``open_input`` does.
+    """
+    name = _format(file)
+    if name == "binance-raw":
+        return [binance_raw_venue(file.path)]
+    if name == "trades":
+        return trades_csv_venues(file.path)
+    if name == "tardis-trades":
+        return tardis_venues(file.path)
+    if name == "candles":
+        return []
+    return [binance_csv_venue(file.path, TRADES if name == "binance-trades" else AGG_TRADES)]
 
 
 def _format(file: InputFile) -> str:

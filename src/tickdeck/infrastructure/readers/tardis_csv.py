@@ -16,9 +16,9 @@ from tickdeck.domain.events import TradeEvent
 from tickdeck.domain.values import Side
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.columns import row_fault, width_fault
-from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, fault, open_text, peek_lines
+from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, fault, open_text, peek_lines
 
-__all__ = ["TARDIS_HEADER", "read_tardis_trades", "tardis_symbols"]
+__all__ = ["TARDIS_HEADER", "read_tardis_trades", "tardis_symbols", "tardis_venues"]
 
 TARDIS_HEADER = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
 
@@ -38,10 +38,10 @@ def read_tardis_trades(
     ``local_timestamp``, ``source`` the exchange. A ``trade_id`` is an int where the id is a plain number, and 0 where
     there is none.
 
-    Raises ``InputError`` at the first row that is not as described, and where there is no row of that exchange and
-    symbol.
+    Raises ``InputError`` at the first row that is not as described or arrived long before the one above it, and where
+    there is no row of that exchange and symbol.
     """
-    number, rows = 0, 0
+    number, rows, latest = 0, 0, 0
     others: dict[str, int] = {} if skipped is None else skipped
     fields: list[str] = []
     with open_text(path) as lines:
@@ -71,6 +71,11 @@ def read_tardis_trades(
                         raise ValueError(f"side is {aggressor!r}; it must be buy, sell or unknown")
                     _count(others, "side unknown")
                     continue
+                ts_ingress = int(received) * 1_000
+                if ts_ingress >= latest:
+                    latest = ts_ingress
+                else:
+                    check_step_back(path, number, ts_ingress, latest)
                 yield TradeEvent(
                     symbol=row_symbol,
                     price=Decimal(price),
@@ -78,7 +83,7 @@ def read_tardis_trades(
                     side=side,
                     trade_id=_id(trade_id),
                     ts=int(time) * 1_000,
-                    ts_ingress=int(received) * 1_000,
+                    ts_ingress=ts_ingress,
                     source=exchange,
                 )
         except FAULTS as error:
@@ -94,6 +99,11 @@ def tardis_symbols(path: Path, venue: str | None = None) -> list[str]:
     streams = _streams(path)
     chosen = venue or (streams[0][0] if streams else "")
     return [symbol for of, symbol in streams if of == chosen]
+
+
+def tardis_venues(path: Path) -> list[str]:
+    """The exchanges in the first ``PEEK_LINES`` lines, as they appear."""
+    return list(dict.fromkeys(venue for venue, _ in _streams(path)))
 
 
 def _streams(path: Path) -> list[tuple[str, str]]:

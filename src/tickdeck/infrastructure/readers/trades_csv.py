@@ -12,9 +12,9 @@ from pathlib import Path
 from tickdeck.domain.events import TradeEvent
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.columns import AGGRESSOR, row_fault, width_fault
-from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, fault, open_text, peek_lines
+from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, fault, open_text, peek_lines
 
-__all__ = ["TRADES_HEADER", "read_trades_csv", "trades_csv_symbols"]
+__all__ = ["TRADES_HEADER", "read_trades_csv", "trades_csv_symbols", "trades_csv_venues"]
 
 TRADES_HEADER = "local_ts_ns,venue,symbol,trade_id,price,qty,buyer_is_maker,trade_ts_ms,event_ts_ms"
 
@@ -30,9 +30,10 @@ def read_trades_csv(
     One venue, since spot and futures share symbols: ``venue``, or else that of the first row. Rows of other venues are
     counted in ``skipped``. ``ts`` is the trade's time, ``ts_ingress`` is ``local_ts_ns``, ``source`` the venue.
 
-    Raises ``InputError`` at the first row that is not as described, and where there is no row of that venue and symbol.
+    Raises ``InputError`` at the first row that is not as described or was received long before the one above it, and
+    where there is no row of that venue and symbol.
     """
-    number, events = 0, 0
+    number, events, latest = 0, 0, 0
     others: dict[str, int] = {} if skipped is None else skipped
     fields: list[str] = []
     with open_text(path) as lines:
@@ -57,6 +58,11 @@ def read_trades_csv(
                 if symbol is not None and row_symbol != symbol:
                     continue
                 events += 1
+                ts_ingress = int(received)
+                if ts_ingress >= latest:
+                    latest = ts_ingress
+                else:
+                    check_step_back(path, number, ts_ingress, latest)
                 yield TradeEvent(
                     symbol=row_symbol,
                     price=Decimal(price),
@@ -64,7 +70,7 @@ def read_trades_csv(
                     side=AGGRESSOR[buyer_is_maker],
                     trade_id=int(trade_id),
                     ts=int(time) * 1_000_000,
-                    ts_ingress=int(received),
+                    ts_ingress=ts_ingress,
                     source=row_venue,
                 )
         except FAULTS as error:
@@ -80,6 +86,11 @@ def trades_csv_symbols(path: Path, venue: str | None = None) -> list[str]:
     streams = _streams(path)
     chosen = venue or (streams[0][0] if streams else "")
     return [symbol for of, symbol in streams if of == chosen]
+
+
+def trades_csv_venues(path: Path) -> list[str]:
+    """The venues in the first ``PEEK_LINES`` lines, as they appear."""
+    return list(dict.fromkeys(venue for venue, _ in _streams(path)))
 
 
 def _streams(path: Path) -> list[tuple[str, str]]:

@@ -19,8 +19,8 @@ __all__ = ["backtest"]
 def backtest(speed: float, **options: Any) -> int:
     """Run on recorded market data as fast as it goes, and report how the strategies did.
 
-    Sharpe is by the equity's returns from sample to sample, scaled to a year, without a risk-free rate: of a session of
-    minutes it says little. Drawdown is a fraction of the peak. The win rate is before fees.
+    Sharpe is by the equity's returns from sample to sample, scaled to a year, without a risk-free rate; there is none
+    of a session of less than a day. Drawdown is a fraction of the peak. The win rate is before fees.
 
     \b
     Examples:

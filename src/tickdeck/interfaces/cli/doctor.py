@@ -23,7 +23,10 @@ __all__ = ["doctor"]
 
 @click.command()
 @click.option(
-    "--config", type=click.Path(path_type=Path), metavar="F", help="The settings to check; by default the embedded ones."
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="The settings; by default the embedded ones.",
 )
 @data_option
 @json_option("One JSON object a check")

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from tickdeck.interfaces.cli.exits import DONE
-from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument, time_value
+from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, time_value
 from tickdeck.interfaces.cli.output import cut, event_fields, note, print_lines
 from tickdeck.interfaces.cli.times import clock_time, day
 
@@ -27,7 +27,8 @@ _POLL_S = 0.2
 
 
 @click.command()
-@run_argument
+@click.argument("run", metavar="RUN", required=False)
+@click.option("--catalogue", "types_only", is_flag=True, help="Instead of a run's events, list all types of events.")
 @click.option(
     "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. May be repeated."
 )
@@ -41,7 +42,8 @@ _POLL_S = 0.2
 @data_option
 @json_option("One JSON object an event")
 def events(
-    run: str,
+    run: str | None,
+    types_only: bool,
     types: tuple[str, ...],
     symbol: str | None,
     first_ts: int | None,
@@ -61,7 +63,12 @@ def events(
       tickdeck events last --type 'order.*'
       tickdeck events last --type market.trade --from 2024-08-08T23:55:00Z --limit 100 --json
       tickdeck events last --type strategy.decision --follow
+      tickdeck events --catalogue --type 'order.*'
     """
+    if types_only:
+        return _list_types(types, as_json)
+    if run is None:
+        raise click.UsageError("name a run, such as `last`, or ask for the types of events with --catalogue")
     from tickdeck.application.ports import TapeQuery
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.runs import TAPE
@@ -78,6 +85,29 @@ def events(
     print_lines(lines, at_once=follow)
     if not listed.count:
         _say_what_is_unknown(types)
+    return DONE
+
+
+def _list_types(patterns: tuple[str, ...], as_json: bool) -> int:
+    """A line a type; for people under a line a group."""
+    from tickdeck.application.catalogue import catalogue
+
+    def lines() -> Iterator[str | bytes]:
+        group = ""
+        for entry in wanted:
+            if as_json:
+                yield msgspec.json.encode(entry)
+                continue
+            if entry.group != group:
+                group = entry.group
+                yield f"-- {group}"
+            yield cut(f"{entry.event_type:<26} {entry.event_class:<26} {entry.line}", width)
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    wanted = [e for e in catalogue() if not patterns or any(fnmatchcase(e.event_type, p) for p in patterns)]
+    print_lines(lines())
+    if not wanted:
+        _say_what_is_unknown(patterns)
     return DONE
 
 

@@ -24,6 +24,9 @@ COMMANDS = {
     "replay": ("tickdeck.interfaces.cli.replay:replay", "Play a run's events in their own time; keys work it."),
     "runs": ("tickdeck.interfaces.cli.runs:runs", "List the runs."),
     "import": ("tickdeck.interfaces.cli.import_:import_", "Make a tape of market data in other people's formats."),
+    "report": ("tickdeck.interfaces.cli.report:report", "Write a run's report: a page to mail, and a picture."),
+    "whatif": ("tickdeck.interfaces.cli.whatif:whatif", "Run other settings over a recorded session, and compare."),
+    "dead-letters": ("tickdeck.interfaces.cli.dead_letters:dead_letters", "List the events that nobody could take."),
     "export": ("tickdeck.interfaces.cli.export:export", "Write a run's events as CSV, Parquet or JSON Lines."),
     "doctor": ("tickdeck.interfaces.cli.doctor:doctor", "Check the machine, the disk and the configuration."),
     "new": ("tickdeck.interfaces.cli.new:new", "Make a strategy project to start from."),
@@ -52,12 +55,10 @@ class CommandLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
+            return super().invoke(ctx)
         except BrokenPipeError:  # whoever read the output has seen enough, as in `tickdeck events last | head`
             mute_stdout()
             return 0
-        return result
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> NoReturn:
         """Run a command and end the process with its exit code."""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tickdeck.application.record import RecordDiverged
-from tickdeck.errors import RunError
+from tickdeck.errors import InputError, RunError
+from tickdeck.infrastructure.run_overview import overview
+from tickdeck.infrastructure.runs import discard_run
 from tickdeck.interfaces.cli.faults import FaultLines, fault_lines
 from tickdeck.interfaces.cli.progress import Progress
 
@@ -64,8 +66,21 @@ def drive(run: Run, speed: float | None, *, details: bool) -> Outcome:
         raise RunError(
             f"run {run_id} does not repeat what it recorded: {error}; `tickdeck verify {run_id}` shows why"
         ) from error
+    except InputError as error:
+        raise InputError(f"{error}{_after_broken_input(run)}") from error
     summary = run.summary(time.perf_counter() - began)
-    return Outcome(summary, stopped_by[0] if stopped_by and summary.status != "completed" else None)
+    if not stopped_by or summary.status == "completed":
+        return Outcome(summary, None)
+    by = "Ctrl-C" if stopped_by[0] is signal.SIGINT else stopped_by[0].name
+    return Outcome(msgspec.structs.replace(summary, reason=f"stopped by {by}"), stopped_by[0])
+
+
+def _after_broken_input(run: Run) -> str:
+    """What follows for the run; one that never began is taken away."""
+    if not overview(run.folder).events:
+        discard_run(run.folder)
+        return ""
+    return f"; then start a new run: {run.manifest.run_id} ends there, since no run is resumed on inputs that changed"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from tickdeck.domain.events import DomainEvent
 
-__all__ = ["console", "cut", "event_fields", "note", "print_json", "print_lines"]
+__all__ = ["console", "cut", "event_fields", "note", "print_json", "print_lines", "program"]
 
 _HEAD = ("seq", "event_id", "event_type", "ts", "aggregate_id", "correlation_id", "causation_id")
 
@@ -49,7 +51,23 @@ def console() -> Console:
     """Stdout for tables: styled on a terminal, plain text elsewhere; a pipe or a file is 100 columns wide."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 100, highlight=False, emoji=False, markup=False)
+    class Pipe(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # handled where that of every command is; rich's own way would end with 1
+
+    return Pipe(width=None if sys.stdout.isatty() else 100, highlight=False, emoji=False, markup=False)
+
+
+def program() -> str:
+    """What to type to have this program again: ``tickdeck`` where it is on the path, else as it was called."""
+    called = sys.argv[0]
+    name = Path(called).name
+    if name == "__main__.py":
+        return f"{sys.orig_argv[0]} -m tickdeck"
+    found = shutil.which("tickdeck")
+    if name != "tickdeck" or (found is not None and Path(found).resolve() == Path(called).resolve()):
+        return "tickdeck"
+    return called
 
 
 def cut(line: str, width: int | None) -> str:

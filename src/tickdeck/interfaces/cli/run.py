@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from tickdeck.errors import RunError
+from tickdeck.errors import RunError, TapeError
 from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted
 from tickdeck.interfaces.cli.options import data_option, json_option
 from tickdeck.interfaces.cli.output import note, print_json
+from tickdeck.interfaces.cli.times import span
 
 if TYPE_CHECKING:
+    from tickdeck.application.report import Performance
+    from tickdeck.application.summary import Summary
     from tickdeck.bootstrap import Run
 
 __all__ = ["execute", "run", "run_options", "speed_value"]
@@ -68,11 +72,15 @@ _OPTIONS = (
         "--param",
         multiple=True,
         metavar="NAME=VALUE",
-        help="A parameter of the strategy; with several strategies ID.NAME=VALUE.",
+        help="A parameter of the strategy; with several ID.NAME=VALUE: ema-cross.fast=5, Mine-2.size=1.",
     ),
     click.option(
-        "--symbol", multiple=True, metavar="S", help="Only this symbol; of the simulated market, which to have."
+        "--symbol",
+        multiple=True,
+        metavar="S",
+        help="Only this symbol; of the simulated market, which to have; of a file that names none, what it holds.",
     ),
+    click.option("--venue", metavar="NAME", help="Of files with several venues the one to read; by default the first."),
     click.option(
         "--seed", type=int, metavar="N", help="Where chance begins: the simulated market, latencies, strategies."
     ),
@@ -126,37 +134,68 @@ def execute(
     """Start or resume a run, drive it, print what it came to. Returns the exit code."""
     from tickdeck.interfaces.cli.job import drive  # this and the like are heavy, and `--help` needs none of them
 
-    job = _resumed(data, resume, options) if resume is not None else _started(data, options, needs_tape=report)
-    if sys.stderr.isatty():
+    with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is no figure
+        job = _resumed(data, resume, options) if resume is not None else _started(data, options, needs_tape=report)
         note(_told(job, speed))
-    outcome = drive(job, None if speed == float("inf") else speed, details=details_wanted())
+        outcome = drive(job, None if speed == float("inf") else speed, details=details_wanted())
     summary = outcome.summary
-    performance = job.observer.performance() if report else None
+    if not sys.stderr.isatty():
+        note(
+            f"run {summary.run} {summary.status}: {summary.reason}; {summary.events:,} events in {summary.wall_s:.1f} s"
+        )
+    for text in _doubts(summary):
+        note(text)
+    with contextlib.suppress(BrokenPipeError):  # who reads the figures has seen enough: the run went well all the same
+        _print(job, summary, job.observer.performance() if report else None, as_json, data, resume is not None)
+        sys.stdout.flush()
+    if summary.failed:
+        return FAULT
+    return DONE if outcome.stopped_by is None else 128 + outcome.stopped_by
+
+
+def _doubts(summary: Summary) -> Iterator[str]:
+    """What is to be known of the market data before the figures are trusted."""
+    if not summary.ticks:
+        yield f"there was no market data of {', '.join(summary.symbols)}"
+    for symbol, holes in summary.gaps.items():
+        what = "a hole" if holes == 1 else f"{holes:,} holes"
+        yield f"{symbol}: {what} in the market data; `tickdeck events last --type market.gap_detected` tells where"
+    for symbol, book in summary.books.items():
+        if book.since is None:
+            yield f"{symbol}: no usable order book in the whole run: no snapshot joined its updates"
+        elif book.unusable_ns:
+            now = "is usable again" if book.usable else "still is not usable at the end"
+            yield f"{symbol}: the order book was not usable for {span(book.unusable_ns)} of the run, and {now}"
+
+
+def _print(
+    job: Run, summary: Summary, performance: Performance | None, as_json: bool, data: Path, resumed: bool
+) -> None:
     if as_json:
         print_json(summary.to_dict() | (msgspec.to_builtins(performance) if performance is not None else {}))
-    else:
-        from tickdeck.interfaces.cli.summary_table import print_summary
+        return
+    from tickdeck.interfaces.cli.summary_table import print_summary
 
-        print_summary(summary, performance, job.venue.assumptions(), data=data, resumed=resume is not None)
-    if not summary.ticks:
-        note(f"there was no market data of {', '.join(summary.symbols)} in the input files; look at --symbol")
-    if outcome.stopped_by is not None:
-        return 128 + outcome.stopped_by
-    return FAULT if summary.failed else DONE
+    print_summary(summary, performance, job.venue.assumptions(), data=data, resumed=resumed)
 
 
 def _started(data: Path, options: dict[str, Any], *, needs_tape: bool) -> Run:
     from tickdeck.bootstrap import start_run
+    from tickdeck.infrastructure.inputs import passed_over
     from tickdeck.interfaces.cli.run_config import build_config
 
-    config = build_config(**options)
+    config = build_config(**options, backtest=needs_tape)
     if needs_tape and not config.tapes:
         raise click.UsageError("there is nothing to test on; name recorded market data with --tape")
-    return start_run(config, data)
+    run = start_run(config, data)
+    for text in passed_over(run.config, run.manifest.inputs):
+        note(text)
+    return run
 
 
 def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Run:
     from tickdeck.bootstrap import resume_run
+    from tickdeck.infrastructure.run_overview import overview
     from tickdeck.infrastructure.runs import TAPE, find_run
     from tickdeck.infrastructure.tape.lock import writer_of
 
@@ -164,10 +203,15 @@ def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Run:
     if given:
         raise click.UsageError(f"--resume takes the run as it was; leave out --{', --'.join(given)}")
     folder = find_run(data, run_name)
-    writer = writer_of(folder / TAPE)
-    if writer is not None:
-        raise RunError(f"run {folder.name} is running, in process {writer}; stop that one first")
-    return resume_run(folder)
+    if overview(folder).status == "completed":
+        note(f"run {folder.name} is complete already: it is executed again, for its figures, and nothing is added")
+    try:
+        return resume_run(folder)
+    except TapeError:
+        writer = writer_of(folder / TAPE)
+        if writer is None:
+            raise
+        raise RunError(f"run {folder.name} is running, in process {writer}; stop that one first") from None
 
 
 def _told(job: Run, speed: float) -> str:

@@ -15,7 +15,7 @@ from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
 from tickdeck.infrastructure.readers import InputFile, peek_symbols
 from tickdeck.infrastructure.strategy_loader import strategy_name
 
-__all__ = ["build_config"]
+__all__ = ["build_config", "with_parameters"]
 
 
 def build_config(
@@ -26,9 +26,11 @@ def build_config(
     strategy: tuple[str, ...] = (),
     param: tuple[str, ...] = (),
     symbol: tuple[str, ...] = (),
+    venue: str | None = None,
     seed: int | None = None,
     duration: Decimal | None = None,
     candles: str | None = None,
+    backtest: bool = False,
 ) -> RunConfig:
     """The configuration file's settings, or the defaults, with each option that was given in their place.
 
@@ -43,13 +45,18 @@ def build_config(
         "seed": seed,
         "duration": duration,
         "candles": candles,
+        "backtest": backtest or None,
     }
     settings = replace(settings, **{name: value for name, value in changes.items() if value not in (None, ())})
     settings = rooted(settings, Path.cwd())
+    if venue is not None:
+        if not settings.tapes:
+            raise ConfigError("--venue chooses among the venues of a file; name the file with --tape")
+        settings = replace(settings, tapes=tuple(replace(file, venue=venue) for file in settings.tapes))
     return replace(
         settings,
         tapes=tuple(_with_symbol(file, settings.symbols) for file in settings.tapes),
-        strategies=_with_parameters(settings.strategies, param),
+        strategies=with_parameters(settings.strategies, param),
     )
 
 
@@ -64,7 +71,7 @@ def _with_symbol(file: TapeConfig, symbols: tuple[str, ...]) -> TapeConfig:
     return file
 
 
-def _with_parameters(strategies: tuple[StrategyConfig, ...], words: Iterable[str]) -> tuple[StrategyConfig, ...]:
+def with_parameters(strategies: tuple[StrategyConfig, ...], words: Iterable[str]) -> tuple[StrategyConfig, ...]:
     """Each ``name=value`` goes to the one strategy, each ``strategy_id.name=value`` to the strategy that it names."""
     ids = strategy_ids([strategy_name(wanted.spec) for wanted in strategies])
     parameters = {strategy_id: dict(wanted.parameters) for strategy_id, wanted in zip(ids, strategies, strict=True)}

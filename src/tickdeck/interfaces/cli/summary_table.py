@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickdeck.application.summary import Summary, plain
-from tickdeck.interfaces.cli.output import console
+from tickdeck.interfaces.cli.output import console, program
 from tickdeck.interfaces.cli.times import clock_time, day, span
 
 if TYPE_CHECKING:
@@ -26,21 +26,23 @@ _Rows = list[tuple[str, str]]
 def print_summary(
     summary: Summary, performance: Performance | None, assumptions: Sequence[str], *, data: Path, resumed: bool
 ) -> None:
-    """Print the figures, what the fills rest on, where the tape is, and what to do next."""
+    """Print what the fills rest on, the figures, where the tape is, and what to do next: what matters most comes last,
+    and is there without scrolling on a terminal of 80 columns and 24 lines."""
     out = console()
-    out.print(_headline(summary))
-    columns = Table.grid(padding=(0, 4))
-    columns.add_row(_column("trading", _trading(summary)), _column(f"account in {summary.currency}", _account(summary)))
-    columns.add_row("", "")
-    report = _column("strategies", _report(performance)) if performance is not None else ""
-    columns.add_row(_column("machine", _machine(summary)), report)
-    out.print(Padding(columns, (1, 2)))
-    out.print("What the fills rest on:", style="bold")
+    out.print("What the fills rest on:", style="dim")
     for sentence in assumptions:
         line = Table.grid(padding=(0, 1))
-        line.add_row(" -", Text(sentence))
+        line.add_row(" -", Text(sentence), style="dim")
         out.print(line)
     out.print()
+    out.print(_headline(summary))
+    columns = Table.grid(padding=(0, 4))
+    account = _column(f"account in {summary.currency}", _account(summary))
+    columns.add_row(_column("trading", _trading(summary)), account)
+    out.print(Padding(columns, (1, 2)))
+    if performance is not None:
+        out.print(Text.assemble(("closed ", "bold"), _report(performance)), soft_wrap=True)
+    out.print(Text.assemble(("speed ", "bold"), _machine(summary)), soft_wrap=True)
     out.print(Text.assemble(("tape  ", "bold"), _near(summary.tape)), soft_wrap=True)
     out.print(Text.assemble(("next  ", "bold"), _next(summary, data, resumed)), soft_wrap=True)
 
@@ -84,7 +86,7 @@ def _account(summary: Summary) -> _Rows:
     amounts = {
         "equity": summary.equity,
         "cash": summary.cash,
-        "pnl, fees paid": summary.pnl,
+        "pnl (after fees)": summary.pnl,
         "fees": summary.fees,
     }
     decimals = max(2, *(_decimals(amount) for amount in amounts.values()))
@@ -93,35 +95,27 @@ def _account(summary: Summary) -> _Rows:
     return rows
 
 
-def _machine(summary: Summary) -> _Rows:
+def _machine(summary: Summary) -> str:
+    """In one line: how much there was to do, and how fast it went."""
     latency = summary.latency_us
-    return [
-        ("events", f"{summary.events:,}"),
-        ("inputs", f"{summary.inputs:,}"),
-        ("dropped", f"{summary.dropped:,}"),
-        ("seconds", f"{summary.wall_s:,.2f}"),
-        ("events/s", f"{summary.events_per_s:,.0f}"),
-        ("µs an input, p50", _optional(latency.p50)),
-        ("µs an input, p99", _optional(latency.p99)),
-    ]
+    told = f"{summary.events:,} events from {summary.inputs:,} inputs in {summary.wall_s:,.2f} s"
+    if summary.dropped:
+        told += f", {summary.dropped:,} dropped"
+    if latency.p50 is not None and latency.p99 is not None:
+        told += f"; {latency.p50:,.1f} µs an input, p99 {latency.p99:,.1f}"
+    return told
 
 
-def _report(performance: Performance) -> _Rows:
-    return [
-        ("closed trades", f"{performance.trades:,}"),
-        ("win rate", "-" if performance.win_rate is None else f"{performance.win_rate:.1%}"),
-        ("max drawdown", f"{performance.max_drawdown:.4%}"),
-        ("sharpe, a year", "-" if performance.sharpe is None else f"{performance.sharpe:,.2f}"),
-    ]
+def _report(performance: Performance) -> str:
+    trades = "1 trade" if performance.trades == 1 else f"{performance.trades:,} trades"
+    won = "-" if performance.win_rate is None else f"{performance.win_rate:.1%}"
+    sharpe = "-" if performance.sharpe is None else f"{performance.sharpe:,.2f} a year"
+    return f"{trades}, win rate {won}, max drawdown {performance.max_drawdown:.4%}, sharpe {sharpe}"
 
 
 def _decimals(amount: Decimal) -> int:
     """How many count, up to the eighth: people need no more."""
     return len(plain(round(amount, 8)).partition(".")[2])
-
-
-def _optional(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f}"
 
 
 def _near(tape: str) -> str:
@@ -132,7 +126,8 @@ def _near(tape: str) -> str:
 
 def _next(summary: Summary, data: Path, resumed: bool) -> str:
     run = summary.run if resumed else "last"
+    called = program()
     where = "" if data == Path("tickdeck-data") else f" --data {data}"
     if summary.status != "completed":
-        return f"tickdeck run --resume {run}{where}"
-    return f"tickdeck verify {run}{where}"
+        return f"{called} run --resume {run}{where}"
+    return f"{called} verify {run}{where}"

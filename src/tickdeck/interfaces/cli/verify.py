@@ -31,21 +31,34 @@ def verify(run: str, data: Path, as_json: bool) -> int:
     """Run the strategies of RUN again on what it recorded, and compare every event that they lead to, byte for byte.
 
     Ends with 0 where all is identical and with 1 where something is not: then the first difference is shown, with its
-    chain of causes. RUN is a run's id, a path to its folder, or `last`.
+    chain of causes. RUN is a run's id, a path to its folder, `last`, or a file that `tickdeck bundle` made: its
+    strategies' code is run, so take bundles only from people whom you trust.
 
     \b
     Examples:
       tickdeck verify last
       tickdeck verify 20240808-120000-3f2a --json
+      tickdeck verify strange.zip
     """
+    bundle = Path(run)
+    if bundle.suffix != ".zip" or bundle.is_dir():
+        return _verify(recorded_run(data, run), (), as_json)
+    from tickdeck.infrastructure.bundles import unpacked
+
+    with unpacked(bundle) as found:
+        return _verify(recorded_run(data, str(found.folder)), found.notes, as_json)
+
+
+def _verify(folder: Path, noted: Sequence[str], as_json: bool) -> int:
+    """Prove the run in ``folder``, and tell. ``noted``: what is to be known of it besides."""
     from tickdeck.bootstrap import verify_run
     from tickdeck.interfaces.cli.faults import FaultLines, fault_lines
 
-    folder = recorded_run(data, run)
     # What failed in the run fails again, and was told then.
     quiet = logging.NullHandler()
     with fault_lines(FaultLines(sys.stderr, details=True) if details_wanted() else quiet):
-        verdict, notes = verify_run(folder)
+        verdict, changes = verify_run(folder)
+    notes = [*noted, *changes]
     causes = _causes(folder, verdict.divergence) if verdict.divergence is not None else []
     if as_json:
         print_json(_json(folder.name, verdict, causes, notes))

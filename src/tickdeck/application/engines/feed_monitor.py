@@ -1,0 +1,98 @@
+"""The feed monitor: says when nothing is heard of a symbol any more."""
+
+from __future__ import annotations
+
+from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import (
+    CandleEvent,
+    FeedConnected,
+    FeedDisconnected,
+    FeedStale,
+    MarketEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    TickEvent,
+    TimerFired,
+    TradeEvent,
+)
+
+__all__ = ["FeedMonitor"]
+
+_OWNER = "engine/feed_monitor"  # of its timers; no strategy has a name like that
+
+
+class FeedMonitor:
+    """Watches the symbols of a feed from its beginning to its end, by a timer for each.
+
+    ``stale_after`` (ns): a silence of so long is told, once. A timer is set for when the silence would be too long,
+    and set again when it comes too early, so an event costs no more than taking down its time.
+    """
+
+    component = "feed_monitor"
+    hears = (
+        FeedConnected,
+        FeedDisconnected,
+        TimerFired,
+        TradeEvent,
+        TickEvent,
+        OrderBookEvent,
+        OrderBookDeltaEvent,
+        CandleEvent,
+    )
+    publishes = (FeedStale,)
+
+    def __init__(self, kernel: Kernel, stale_after: int) -> None:
+        self._kernel = kernel
+        self._stale_after = stale_after
+        self._heard: dict[str, int] = {}  # symbol -> our time of its last market data
+        self._timers: dict[str, int] = {}
+        for event_type, handler in (
+            (FeedConnected, self.on_connected),
+            (FeedDisconnected, self.on_disconnected),
+            (TradeEvent, self.on_market),
+            (TickEvent, self.on_market),
+            (OrderBookEvent, self.on_market),
+            (OrderBookDeltaEvent, self.on_market),
+            (CandleEvent, self.on_market),
+        ):
+            kernel.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)
+        kernel.subscribe(
+            TimerFired,
+            self.on_timer,
+            where=lambda timer: timer.owner == _OWNER,
+            priority=PRIORITY[self.component],
+            component=self.component,
+        )
+
+    def on_connected(self, feed: FeedConnected) -> None:
+        self.on_disconnected(feed)  # one that comes again begins anew
+        for symbol in feed.symbols:
+            self._heard[symbol] = feed.ts_ingress
+            self._watch(symbol)
+
+    def on_disconnected(self, feed: FeedConnected | FeedDisconnected) -> None:
+        for symbol in feed.symbols:
+            timer = self._timers.pop(symbol, None)
+            if timer is not None:
+                self._kernel.cancel_timer(timer)
+
+    def on_market(self, event: MarketEvent) -> None:
+        if event.is_input:  # a candle may be of our own making
+            symbol = event.symbol
+            self._heard[symbol] = event.ts_ingress
+            if symbol not in self._timers:
+                self._watch(symbol)
+
+    def on_timer(self, timer: TimerFired) -> None:
+        symbol = timer.name
+        since = self._heard[symbol]
+        if self._kernel.clock.now() - since < self._stale_after:
+            self._watch(symbol)
+        else:
+            del self._timers[symbol]  # set again when the symbol is heard of again
+            self._kernel.publish(FeedStale(symbol=symbol, since=since, limit=self._stale_after))
+
+    def _watch(self, symbol: str) -> None:
+        due = self._heard[symbol] + self._stale_after
+        self._timers[symbol] = self._kernel.set_timer(due, symbol, _OWNER)

@@ -1,0 +1,106 @@
+"""The third sample: quote both sides around the middle of the book, and live on the spread."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from tickdeck.application.strategy import Strategy
+from tickdeck.domain.events import OrderAmendedEvent, OrderBookDeltaEvent, OrderBookEvent, OrderEvent, TickEvent
+from tickdeck.domain.values import ZERO, Price, Quantity, Side, TimeInForce
+from tickdeck.errors import ConfigError
+
+__all__ = ["MarketMaker"]
+
+_MS = 1_000_000
+_BUY, _SELL = Side.BUY, Side.SELL
+
+
+class MarketMaker(Strategy):
+    """Keeps a ``post_only`` bid and ask of ``size`` (base) each, ``half_spread`` ticks of ``tick`` (quote) from the
+    middle between the best bid and ask.
+
+    What is held shifts both quotes by ``skew`` ticks for each ``size`` of it: down when long, so that the ask is hit
+    sooner. Inventory stays between ``min_inventory`` and ``max_inventory`` (base); a side that would leave them is not
+    quoted.
+
+    A resting quote has a place in the queue, and trades bring it forward; an amend to another price throws that away.
+    So a quote stays until the price that it should have is ``threshold`` ticks from the one that it has. ``pause_ms``
+    (of the run's clock) go by between two things that are asked for on one side, whether they were granted or not.
+    """
+
+    tick: Decimal = Decimal("0.01")
+    half_spread: int = 1
+    size: Decimal = Decimal("0.01")
+    min_inventory: Decimal = Decimal(0)
+    max_inventory: Decimal = Decimal("0.05")
+    skew: Decimal = Decimal(1)
+    threshold: int = 5
+    pause_ms: int = 500
+
+    def check_parameters(self) -> None:
+        for name in ("tick", "size"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give an amount above 0")
+        for name in ("half_spread", "skew", "threshold", "pause_ms"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give a number that is not negative")
+        if self.min_inventory >= self.max_inventory:
+            raise ConfigError(
+                f"min_inventory is {self.min_inventory} and max_inventory is {self.max_inventory}; the first must be "
+                "the smaller"
+            )
+
+    def on_start(self) -> None:
+        self._quotes: dict[tuple[str, Side], _Quote] = {}
+
+    def on_tick(self, tick: TickEvent) -> None:
+        self._requote(tick.symbol)
+
+    def on_book(self, book: OrderBookEvent | OrderBookDeltaEvent) -> None:
+        self._requote(book.symbol)
+
+    def on_order(self, order: OrderEvent) -> None:
+        if isinstance(order, OrderAmendedEvent):
+            for quote in self._quotes.values():
+                if quote.order_id == order.order_id:
+                    quote.price = order.limit
+
+    def _requote(self, symbol: str) -> None:
+        bid, ask = self.best_bid(symbol), self.best_ask(symbol)
+        if bid is None or ask is None:
+            return
+        held = self.position(symbol).quantity
+        middle = (bid[0] + ask[0]) / 2 - self.skew * self.tick * held / self.size
+        distance = self.half_spread * self.tick
+        # Never at the other side's best price or beyond: there it would take, and a post-only order is refused.
+        self._quote(symbol, _BUY, min(middle - distance, ask[0] - self.tick), self.max_inventory - held)
+        self._quote(symbol, _SELL, max(middle + distance, bid[0] + self.tick), held - self.min_inventory)
+
+    def _quote(self, symbol: str, side: Side, price: Price, room: Quantity) -> None:
+        """Let the quote of one side stand near ``price``; ``room`` (base) is how much it may still trade."""
+        price = self.tick * (price / self.tick).to_integral_value(ROUND_FLOOR if side is _BUY else ROUND_CEILING)
+        now = self.clock.now()
+        quote = self._quotes.get((symbol, side))
+        if quote is not None and now - quote.asked < self.pause_ms * _MS:
+            return
+        if quote is not None and quote.order_id in self.open_orders(symbol):
+            if abs(price - quote.price) >= self.threshold * self.tick:
+                self.amend(quote.order_id, limit=price, reason=f"the market moved from {quote.price}")
+                quote.asked = now
+        elif room >= self.size and price > ZERO:
+            place = self.buy if side is _BUY else self.sell
+            order_id = place(symbol, self.size, price, time_in_force=TimeInForce.POST_ONLY, reason="quote")
+            self._quotes[symbol, side] = _Quote(order_id, price, now)
+
+
+class _Quote:
+    """One side's order, its price (quote) as far as the venue has confirmed it, and when (ns) something was last asked
+    for.
+    """
+
+    __slots__ = ("asked", "order_id", "price")
+
+    def __init__(self, order_id: str, price: Price, asked: int) -> None:
+        self.order_id = order_id
+        self.price = price
+        self.asked = asked

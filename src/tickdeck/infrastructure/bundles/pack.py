@@ -1,0 +1,197 @@
+"""Making a bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+
+import msgspec
+
+import tickdeck
+from tickdeck.application.strategies import BUILT_IN
+from tickdeck.errors import RunError
+from tickdeck.infrastructure.bundles.layout import CONTENTS, RUN, Contents, InputFile, Member, safe_name, with_places
+from tickdeck.infrastructure.fresh_file import fresh_file
+from tickdeck.infrastructure.redaction import redacted
+from tickdeck.infrastructure.run_overview import overview
+from tickdeck.infrastructure.runs import MANIFEST, InputRecord, Manifest, StrategyRecord, read_manifest
+from tickdeck.infrastructure.strategy_loader import load_strategy_class
+
+__all__ = ["Bundled", "pack"]
+
+_OF_A_RUN = ("tape.db", "tape.db-wal", "tape/**/*", "*.log", "*.log.*", "logs/**/*")
+"""Files of a run's folder that belong into a bundle, besides the manifest. Named one by one: what else is there, such
+as a socket or a lock, is of this machine."""
+_NOT = (".lock", "-shm")
+_CHUNK = 1 << 20
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
+_PACKED = (".gz", ".zst", ".parquet", ".zip")
+
+
+class Bundled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bundle came to: the ``run``, the file ``out`` and its size, how many files are in it, how large the input
+    files among them are unpacked, what was redacted, and what whoever verifies should know.
+    """
+
+    run: str
+    out: str
+    bytes: int
+    files: int
+    input_bytes: int
+    redacted: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def pack(folder: Path, out: Path, *, inputs: bool = True) -> Bundled:
+    """Write the run in ``folder`` to a new file ``out``; equal runs give equal files, to the byte.
+
+    ``inputs=False`` leaves the input files out: whoever verifies must have them.
+
+    Raises ``RunError`` where the run is still being written, or a file that belongs into the bundle is gone or not what
+    the run read; ``ConfigError`` where ``out`` exists or cannot be made.
+    """
+    manifest = read_manifest(folder)
+    if overview(folder).status == "running":
+        raise RunError(f"run {manifest.run_id} is running; stop it first, or bundle it when it has ended")
+    with fresh_file(out) as place:
+        with _Archive(place) as archive:
+            for path in _files_of(folder):
+                archive.add(f"{RUN}/{path.relative_to(folder).as_posix()}", path)
+            before = archive.bytes
+            files = [_input(archive, index, record, inputs) for index, record in enumerate(manifest.inputs)]
+            input_bytes = archive.bytes - before
+            notes: list[str] = []
+            specs = [_strategy(archive, index, record, notes) for index, record in enumerate(manifest.strategies)]
+            taken = archive.add_manifest(with_places(manifest, [file.name or str(file.path) for file in files], specs))
+            if taken:
+                once = dict.fromkeys(place.removeprefix("config.") for place in taken)
+                notes.append(f"taken out of the configuration, as secrets: {', '.join(once)}")
+            archive.add_contents(
+                Contents(
+                    run=manifest.run_id,
+                    tickdeck=tickdeck.__version__,
+                    files=tuple(archive.members),
+                    inputs=tuple(files),
+                    redacted=tuple(taken),
+                    notes=tuple(notes),
+                )
+            )
+        size = place.stat().st_size
+    return Bundled(
+        run=manifest.run_id,
+        out=str(out),
+        bytes=size,
+        files=len(archive.members),
+        input_bytes=input_bytes,
+        redacted=tuple(taken),
+        notes=tuple(notes),
+    )
+
+
+def _files_of(folder: Path) -> Iterator[Path]:
+    found = {path for pattern in _OF_A_RUN for path in folder.glob(pattern)}
+    for path in sorted(found):
+        if path.is_file() and not path.is_symlink() and not path.name.endswith(_NOT) and path.stat().st_size:
+            yield path
+
+
+def _input(archive: _Archive, index: int, record: InputRecord, wanted: bool) -> InputFile:
+    path = Path(record.path)
+    if not wanted:
+        return InputFile(name=None, path=record.path, sha256=record.sha256)
+    if not path.exists():
+        raise RunError(
+            f"the run's input {path} is gone; bring it back to that place, or bundle the run with --without-inputs"
+        )
+    name = f"inputs/{index}/{safe_name(path.name)}"
+    if path.is_dir():
+        for part in sorted(path.rglob("*")):
+            if part.is_file() and not part.name.endswith(_NOT):
+                archive.add(f"{name}/{part.relative_to(path).as_posix()}", part)
+    else:
+        digest = archive.add(name, path)
+        if record.format != "tickdeck" and digest != record.sha256:
+            raise RunError(
+                f"the run's input {path} has changed since; bring back the file that the run read, "
+                "or bundle the run with --without-inputs"
+            )
+        log = path.with_name(path.name + "-wal")  # of a tape whose writer was killed
+        if log.is_file() and log.stat().st_size:
+            archive.add(f"{name}-wal", log)
+    return InputFile(name=name, path=None, sha256=record.sha256)
+
+
+def _strategy(archive: _Archive, index: int, record: StrategyRecord, notes: list[str]) -> str:
+    """Put the strategy's source into the archive. Returns its spec there."""
+    place, _, name = record.spec.rpartition(":")
+    if record.spec in BUILT_IN or place.partition(".")[0] == "tickdeck":
+        return record.spec
+    if place.endswith(".py"):
+        source: str | None = place
+    else:
+        source = inspect.getsourcefile(load_strategy_class(record.spec))
+    if source is None or not Path(source).is_file():
+        raise RunError(f"the source of strategy {record.spec!r} is gone; bring it back to its place")
+    member = f"strategies/{index}/{safe_name(Path(source).name)}"
+    if archive.add(member, Path(source)) != record.sha256:
+        notes.append(f"the source of strategy {record.strategy_id} had changed since the run when it was bundled")
+    return f"{member}:{name}"
+
+
+class _Archive:
+    """A zip file that is the same for the same content: no times, no owners, files in the order in which they come."""
+
+    def __init__(self, path: Path) -> None:
+        self._zip = ZipFile(path, "w")
+        self.members: list[Member] = []
+        self.bytes = 0
+
+    def __enter__(self) -> _Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+    def add(self, name: str, path: Path) -> str:
+        """Put a file in; returns its SHA-256."""
+        try:
+            file: BinaryIO = path.open("rb")
+        except OSError as error:
+            raise RunError(f"{path}: {error.strerror}; it belongs into the bundle, so let it be read") from None
+        with file:
+            digest = hashlib.sha256()
+            size = 0
+            packed = name.endswith(_PACKED)
+            with self._zip.open(_entry(name, path.stat().st_size, packed), "w") as member:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    member.write(chunk)
+        self.members.append(Member(name=name, bytes=size, sha256=digest.hexdigest()))
+        self.bytes += size
+        return digest.hexdigest()
+
+    def add_manifest(self, manifest: Manifest) -> list[str]:
+        """Put the manifest in without what is secret; returns what that was."""
+        fields, taken = redacted(msgspec.to_builtins(manifest))
+        data = msgspec.json.format(msgspec.json.encode(fields), indent=2)
+        self._zip.writestr(_entry(f"{RUN}/{MANIFEST}", len(data)), data)
+        self.members.append(Member(name=f"{RUN}/{MANIFEST}", bytes=len(data), sha256=hashlib.sha256(data).hexdigest()))
+        return taken
+
+    def add_contents(self, contents: Contents) -> None:
+        data = msgspec.json.format(msgspec.json.encode(contents), indent=2)
+        self._zip.writestr(_entry(CONTENTS, len(data)), data)
+
+
+def _entry(name: str, size: int, packed: bool = False) -> ZipInfo:
+    entry = ZipInfo(name, _EPOCH)
+    entry.create_system = 3  # Unix, whatever it is made on
+    entry.external_attr = 0o644 << 16
+    entry.compress_type = ZIP_STORED if packed else ZIP_DEFLATED
+    entry.file_size = size  # tells zipfile whether it takes 64-bit sizes
+    return entry

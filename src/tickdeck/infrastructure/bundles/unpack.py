@@ -1,0 +1,158 @@
+"""Opening a bundle that anybody may have made: nothing of it is trusted before it is checked, and nothing is written
+outside of a temporary folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile, ZipFile
+
+import msgspec
+
+from tickdeck.errors import RunError
+from tickdeck.infrastructure.bundles.layout import (
+    CONTENTS,
+    FORMAT,
+    RUN,
+    Contents,
+    InputFile,
+    Member,
+    is_safe,
+    with_places,
+)
+from tickdeck.infrastructure.runs import MANIFEST, Manifest, read_manifest
+
+__all__ = ["Unpacked", "unpacked"]
+
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
+_CHUNK = 1 << 20
+_MOST_CONTENTS = 16 << 20  # bytes of bundle.json
+_DAMAGE = (BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
+"""What zipfile raises for an archive that is damaged, encrypted or packed in a way that it does not know."""
+
+
+class Unpacked(NamedTuple):
+    """The folder of a run that was in a bundle, and what its maker noted."""
+
+    folder: Path
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def unpacked(bundle: Path) -> Iterator[Unpacked]:
+    """The run in ``bundle`` in a temporary folder, which is gone after the block. Its manifest names the unpacked
+    input files and strategies; inputs that the bundle was made without are taken from where the run read them, or from
+    beside the bundle.
+
+    Raises ``RunError`` where the file is no bundle, is damaged, was changed, or would write elsewhere, and where an
+    input that it was made without is not to be found.
+    """
+    with tempfile.TemporaryDirectory(prefix="tickdeck-bundle-") as name:
+        root = Path(name) / "bundle"
+        contents = _extract(bundle, root)
+        folder = Path(name) / "runs" / contents.run
+        folder.parent.mkdir()
+        (root / RUN).rename(folder)
+        places = [_place(bundle, root, file) for file in contents.inputs]
+        manifest = read_manifest(folder)
+        if len(places) != len(manifest.inputs):
+            raise _not_ours(bundle, f"{CONTENTS} and {MANIFEST} name different inputs")
+        (folder / MANIFEST).write_bytes(msgspec.json.encode(_here(bundle, manifest, root, places)))
+        yield Unpacked(folder, contents.notes)
+
+
+def _extract(bundle: Path, root: Path) -> Contents:
+    try:
+        with ZipFile(bundle) as archive:
+            contents = _contents(bundle, archive)
+            needed, free = sum(member.bytes for member in contents.files), shutil.disk_usage(root.parent).free
+            if needed > free:
+                raise RunError(
+                    f"{bundle}: needs {needed:,} bytes unpacked, {root.parent} has {free:,}; make room there"
+                )
+            for member in contents.files:
+                _write(bundle, archive, member, root / member.name)
+    except FileNotFoundError:
+        raise RunError(f"{bundle}: there is no such file; give the path of a bundle") from None
+    except _DAMAGE as error:
+        raise RunError(f"{bundle}: not a bundle, or damaged: {error}; copy or make it again") from None
+    return contents
+
+
+def _contents(bundle: Path, archive: ZipFile) -> Contents:
+    """What the archive says that it holds, which must be what it holds."""
+    names = [entry.filename for entry in archive.infolist()]
+    if CONTENTS not in names:
+        raise _not_ours(bundle, f"it has no {CONTENTS}")
+    if archive.getinfo(CONTENTS).file_size > _MOST_CONTENTS:
+        raise _not_ours(bundle, f"its {CONTENTS} is too large")
+    try:
+        contents = msgspec.json.decode(archive.read(CONTENTS), type=Contents)
+    except msgspec.MsgspecError as error:
+        raise _not_ours(bundle, f"its {CONTENTS} is damaged: {error}") from None
+    if contents.format > FORMAT:
+        raise RunError(f"{bundle}: format {contents.format} is newer than this Tickdeck; update it to read this bundle")
+    if not _RUN_ID.fullmatch(contents.run):
+        raise _not_ours(bundle, f"{contents.run!r} is no run's id")
+    for name in (*names, *(file.name for file in contents.inputs if file.name)):
+        if name != CONTENTS and not is_safe(name):
+            raise _not_ours(bundle, f"the name {name!r} would lead out of it")
+    told = [member.name for member in contents.files]
+    if sorted([*told, CONTENTS]) != sorted(names) or f"{RUN}/{MANIFEST}" not in told:
+        raise _not_ours(bundle, f"its files are not those that {CONTENTS} names")
+    return contents
+
+
+def _write(bundle: Path, archive: ZipFile, member: Member, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    left = member.bytes
+    with archive.open(member.name) as packed, path.open("xb") as file:
+        while chunk := packed.read(min(_CHUNK, left + 1)):
+            left -= len(chunk)
+            if left < 0:
+                break
+            digest.update(chunk)
+            file.write(chunk)
+    if left or digest.hexdigest() != member.sha256:
+        raise RunError(f"{bundle}: {member.name} is not as it was when the bundle was made; copy or make it again")
+
+
+def _place(bundle: Path, root: Path, file: InputFile) -> str:
+    """Where an input is now."""
+    if file.name is not None:
+        return str(root / file.name)
+    path = Path(str(file.path))
+    for place in (path, bundle.resolve().parent / path.name):
+        if place.exists():
+            return str(place)
+    raise RunError(
+        f"{bundle}: made without its inputs, and {path} is not here; put {path.name} (SHA-256 {file.sha256}) beside it"
+    )
+
+
+def _here(bundle: Path, manifest: Manifest, root: Path, inputs: list[str]) -> Manifest:
+    """The manifest with places in ``root`` in place of those in the archive."""
+    specs = []
+    for record in manifest.strategies:
+        place, _, name = record.spec.rpartition(":")
+        inside = place.startswith("strategies/") and place.endswith(".py")
+        if place.endswith(".py") and not (inside and is_safe(place)):
+            raise _not_ours(bundle, f"strategy {record.spec!r} would lead out of it")
+        specs.append(f"{root / place}:{name}" if inside else record.spec)
+    try:
+        return with_places(manifest, inputs, specs)
+    except (ValueError, TypeError) as error:
+        raise _not_ours(bundle, f"its {MANIFEST} does not hold together: {error}") from None
+
+
+def _not_ours(bundle: Path, why: str) -> RunError:
+    return RunError(f"{bundle}: not a bundle that Tickdeck made: {why}; ask for another copy")

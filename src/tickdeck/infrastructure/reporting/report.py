@@ -1,0 +1,97 @@
+"""Writing a run's report: ``report.html`` and ``report.png``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import ConfigError, TickdeckError
+from tickdeck.infrastructure.config import config_from_dict
+from tickdeck.infrastructure.exchanges import PaperVenue
+from tickdeck.infrastructure.reporting.charts import chart_png
+from tickdeck.infrastructure.reporting.page import headline, page
+from tickdeck.infrastructure.reporting.session import Session, collect
+from tickdeck.infrastructure.runs import Manifest
+
+__all__ = ["HTML", "INSTALL", "PNG", "Written", "missing_extra", "run_session", "write_report"]
+
+HTML, PNG = "report.html", "report.png"
+INSTALL = "pip install 'tickdeck[report]'"
+"""What installs all that a report needs."""
+_NEEDED = ("jinja2", "matplotlib")
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a report is (absolute paths), and the session that it tells of."""
+
+    html: str
+    png: str
+    session: Session
+
+
+def missing_extra() -> tuple[str, ...]:
+    """The packages of the extra ``report`` that are not installed."""
+    return tuple(name for name in _NEEDED if find_spec(name) is None)
+
+
+def run_session(manifest: Manifest, record: Iterable[DomainEvent]) -> Session:
+    """The session of a run: its whole ``record`` in order of ``seq``, taken with the run's settings."""
+    config = config_from_dict(manifest.config)
+    return collect(
+        record,
+        symbols=manifest.symbols,
+        account_id=config.paper.account_id,
+        instrument=config.instrument,
+        duration=int(config.duration * 1_000_000_000) if config.duration is not None else None,
+    )
+
+
+def write_report(manifest: Manifest, record: Iterable[DomainEvent], out: Path) -> Written:
+    """Make both files in the folder ``out``, which is made where it is missing; an older report there is replaced.
+
+    Raises ``ConfigError`` where the extra ``report`` is not installed, or ``out`` cannot be written.
+    """
+    missing = missing_extra()
+    if missing:
+        raise ConfigError(f"the report needs {' and '.join(missing)}; `{INSTALL}` installs what it needs")
+    session = run_session(manifest, record)
+    chart = chart_png(session, f"{headline(manifest)}, run {manifest.run_id}")
+    html = page(session, manifest, _assumptions(manifest), chart)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _replace(out / PNG, chart)
+        _replace(out / HTML, html.encode())
+    except OSError as error:
+        raise ConfigError(f"{out}: the report cannot be written: {error.strerror}; name another folder") from None
+    return Written(html=str((out / HTML).resolve()), png=str((out / PNG).resolve()), session=session)
+
+
+def _assumptions(manifest: Manifest) -> tuple[str, ...]:
+    config = config_from_dict(manifest.config)
+    venue = PaperVenue(
+        config=config.paper, instruments={}, seed=config.seed, schedule=_never_called, report=_never_called
+    )
+    return venue.assumptions()
+
+
+def _never_called(*_: object) -> int:
+    raise TickdeckError("this venue only tells of itself")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """All or nothing: a reader never sees half a file."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

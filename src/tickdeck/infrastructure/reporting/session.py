@@ -1,0 +1,295 @@
+"""What a run did, from its record alone: the figures and series of which the report is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from itertools import accumulate
+from typing import Any, TypeAlias
+
+import msgspec
+
+from tickdeck.application.bus import EventBus
+from tickdeck.application.engines.market_data import MarketDataEngine
+from tickdeck.application.report import Performance, PerformanceObserver
+from tickdeck.application.selection import type_name
+from tickdeck.domain.account import Account
+from tickdeck.domain.events import (
+    CandleEvent,
+    DomainEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    PositionClosedEvent,
+    RunStopped,
+    TickEvent,
+    TradeEvent,
+    TradingHalted,
+    VenueBalanceReported,
+)
+from tickdeck.domain.instrument import Instrument
+from tickdeck.domain.position import EXACT
+from tickdeck.domain.values import Money, Price, Quantity, Side
+from tickdeck.infrastructure.reporting.round_trips import RoundTrip, RoundTrips
+
+__all__ = ["Fill", "Sample", "Session", "collect"]
+
+_FillEvent: TypeAlias = OrderPartiallyFilledEvent | OrderFilledEvent
+_INTERVAL_NS = 100_000_000
+_SAMPLES = 4_096
+_DURATION_REACHED = "duration reached"  # as the driver of a run says it
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """One fill: when we heard of it (ns UTC), ``quantity`` in base, ``price`` in quote, ``fee`` in ``fee_currency``."""
+
+    ts: int
+    symbol: str
+    side: Side
+    quantity: Quantity
+    price: Price
+    fee: Money
+    fee_currency: str
+    liquidity: str
+    strategy_id: str
+
+
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """The account's equity (quote) and the price of each of the session's symbols (``None``: not known yet) at ``ts``,
+    ns UTC.
+    """
+
+    ts: int
+    equity: Money
+    prices: tuple[Price | None, ...]
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's figures and series. Amounts are exact and in ``currency``; times are ns UTC on the run's clock.
+
+    - ``first_ts``, ``last_ts``: the first and last event. ``completed``: the record has its ``run.stopped``, whose
+      ``reason`` is then given. ``halted``: why trading stopped first, ``None`` where it did not.
+    - ``counts``: events by type. ``deposits``, ``cash``, ``equity``, ``pnl``, ``fees``, ``positions``: at the end.
+    - ``samples``: at equal distances from the start on, and one at the end. ``fills``: in order. ``trades``: by their
+      entry. ``performance`` as ``tickdeck backtest`` computes it.
+    """
+
+    symbols: tuple[str, ...]
+    currency: str
+    first_ts: int
+    last_ts: int
+    completed: bool
+    reason: str
+    halted: str | None
+    counts: dict[str, int]
+    inputs: int
+    deposits: Money
+    cash: Money
+    equity: Money
+    pnl: Money
+    fees: Money
+    positions: dict[str, Quantity]
+    samples: tuple[Sample, ...]
+    fills: tuple[Fill, ...]
+    trades: tuple[RoundTrip, ...]
+    performance: Performance
+
+    @property
+    def events(self) -> int:
+        return sum(self.counts.values())
+
+    def drawdowns(self) -> list[float]:
+        """The fall from the peak so far at each sample, as a fraction of that peak, 0 or less."""
+        equity = [float(sample.equity) for sample in self.samples]
+        peaks = accumulate(equity, max)
+        return [value / peak - 1 if peak > 0 else 0.0 for value, peak in zip(equity, peaks, strict=True)]
+
+
+def collect(
+    record: Iterable[DomainEvent],
+    *,
+    symbols: tuple[str, ...],
+    account_id: str,
+    instrument: Callable[[str], Instrument],
+    duration: int | None = None,
+) -> Session:
+    """The session that ``record`` tells of: every event of a run in order of ``seq``, those of its input files among
+    them. Pure: the same record gives the same session.
+
+    Prices, fills and balances go through the same code as in the run, so the figures are the run's to the last digit.
+    ``duration`` is the run's, in ns, where it had one.
+    """
+    account = Account(account_id, instrument(symbols[0]).quote)
+    collector = _Collector(symbols, account, instrument, duration)
+    for event in record:
+        collector.take(event)
+    return collector.session()
+
+
+class _Looks:
+    """The run's own looks at the equity, repeated: in the run they came with the next market data, so those behind the
+    last of it, when only the venue still reported, never happened.
+    """
+
+    def __init__(self, bus: EventBus) -> None:
+        self.observer = PerformanceObserver(bus, lambda: self._equity)
+        self.due = 0
+        self._equity = Decimal(0)
+        self._waiting: list[tuple[int, Money]] = []
+
+    def wait(self, ts: int, equity: Money) -> None:
+        """Until ``ts``, from the one before on, the equity is this."""
+        self._waiting.append((ts, equity))
+
+    def happen(self, until: int | None = None) -> None:
+        """Take the looks that wait; up to ``until``."""
+        for ts, self._equity in self._waiting:
+            while self.due <= (ts if until is None else min(ts, until)):
+                self.due += self.observer.observe(self.due)
+        self._waiting.clear()
+
+
+class _Collector:
+    def __init__(
+        self,
+        symbols: tuple[str, ...],
+        account: Account,
+        instrument: Callable[[str], Instrument],
+        duration: int | None,
+    ) -> None:
+        self._symbols = symbols
+        self._duration = duration
+        self._account = account
+        self._instrument = instrument
+        bus = EventBus()
+        self._market = MarketDataEngine(bus)
+        self._looks = _Looks(bus)
+        self._handlers: dict[type[DomainEvent], Callable[[Any], Any]] = {
+            TradeEvent: self._market.on_trade,
+            TickEvent: self._market.on_tick,
+            OrderBookEvent: self._market.on_book,
+            OrderBookDeltaEvent: self._market.on_delta,
+            CandleEvent: self._market.on_candle,
+            OrderPartiallyFilledEvent: self._on_fill,
+            OrderFilledEvent: self._on_fill,
+            VenueBalanceReported: account.set_balance,
+            PositionClosedEvent: bus.publish,
+            TradingHalted: self._on_halted,
+            RunStopped: self._on_stopped,
+        }
+        self._counts: dict[str, int] = {}
+        self._inputs = 0
+        self._first_ts = self._last_ts = 0
+        self._interval = _INTERVAL_NS
+        self._next_sample = 0
+        self._samples: list[Sample] = []
+        self._fills: list[Fill] = []
+        self._trips: dict[str, RoundTrips] = {}
+        self._halted: str | None = None
+        self._stopped: RunStopped | None = None
+
+    def take(self, event: DomainEvent) -> None:
+        ts = event.ts_ingress
+        if not self._counts:
+            self._first_ts = self._next_sample = self._looks.due = ts
+        if event.is_input:
+            self._inputs += 1
+            # As in the run: what is due at an instant comes before the market data of that instant, behind all else.
+            now = ts if event.is_market_data else ts - 1
+            if self._looks.due <= now:
+                self._looks.wait(now, self._equity())
+            if event.is_market_data:
+                self._looks.happen()
+            if self._next_sample <= now:
+                self._sample(now)
+        self._last_ts = ts
+        name = type_name(event)
+        self._counts[name] = self._counts.get(name, 0) + 1
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def _sample(self, now: int) -> None:
+        """At the last of the instants that are due: in between nothing has changed."""
+        due = now - (now - self._first_ts) % self._interval
+        self._samples.append(self._look(due))
+        if len(self._samples) > _SAMPLES:
+            self._interval *= 2
+            step = self._interval
+            self._samples = [sample for sample in self._samples if (sample.ts - self._first_ts) % step == 0]
+        self._next_sample = due + self._interval - (due - self._first_ts) % self._interval
+
+    def _look(self, ts: int) -> Sample:
+        prices = self._market.prices()
+        return Sample(ts, self._account.equity(prices), tuple(prices.get(symbol) for symbol in self._symbols))
+
+    def _equity(self) -> Money:
+        return self._account.equity(self._market.prices())
+
+    def _on_fill(self, fill: _FillEvent) -> None:
+        instrument = self._instrument(fill.symbol)
+        self._account.apply_fill(fill, instrument)
+        self._fills.append(
+            Fill(
+                ts=fill.ts_ingress,
+                symbol=fill.symbol,
+                side=fill.side,
+                quantity=fill.quantity,
+                price=fill.price,
+                fee=fill.fee,
+                fee_currency=fill.fee_currency or instrument.quote,
+                liquidity=fill.liquidity,
+                strategy_id=fill.strategy_id,
+            )
+        )
+        trips = self._trips.setdefault(fill.symbol, RoundTrips(fill.symbol))
+        signed = EXACT.multiply(fill.quantity, Decimal(fill.side.sign))
+        fee = fill.fee
+        if fill.fee_currency == instrument.base:  # it comes off what the fill brought
+            signed = EXACT.subtract(signed, fee)
+            fee = EXACT.multiply(fee, fill.price)
+        elif fill.fee_currency not in ("", instrument.quote):
+            fee = Decimal(0)  # a third currency is counted for itself
+        trips.take(fill.ts_ingress, signed, fill.price, fee)
+
+    def _on_halted(self, halted: TradingHalted) -> None:
+        if self._halted is None:
+            self._halted = halted.reason
+
+    def _on_stopped(self, stopped: RunStopped) -> None:
+        self._stopped = stopped
+        if self._duration is not None and stopped.reason == _DURATION_REACHED:
+            until = self._first_ts + self._duration
+            self._looks.wait(until, self._equity())
+            self._looks.happen(until)
+
+    def session(self) -> Session:
+        account, prices = self._account, self._market.prices()
+        if not self._samples or self._samples[-1].ts < self._last_ts:
+            self._samples.append(self._look(self._last_ts))
+        equity = account.equity(prices)
+        trades = [trade for trips in self._trips.values() for trade in trips.closed]
+        still_open = (trips.open(prices.get(symbol)) for symbol, trips in self._trips.items())
+        trades += [trade for trade in still_open if trade is not None]
+        return Session(
+            symbols=self._symbols,
+            currency=account.quote,
+            first_ts=self._first_ts,
+            last_ts=self._last_ts,
+            completed=self._stopped is not None,
+            reason=self._stopped.reason if self._stopped is not None else "",
+            halted=self._halted,
+            counts=self._counts,
+            inputs=self._inputs,
+            deposits=account.deposits(),
+            cash=account.cash,
+            equity=equity,
+            pnl=EXACT.subtract(equity, account.deposits()),
+            fees=account.fees(),
+            positions={symbol: account.position(symbol).quantity for symbol in self._symbols},
+            samples=tuple(self._samples),
+            fills=tuple(self._fills),
+            trades=tuple(sorted(trades, key=lambda trade: (trade.entry_ts, trade.symbol))),
+            performance=self._looks.observer.performance(),
+        )

@@ -1,0 +1,45 @@
+"""Figures and times as the report writes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from tickdeck.application.summary import plain
+
+__all__ = ["amount", "clock", "day", "fraction", "span"]
+
+_SECOND = 1_000_000_000
+
+
+def amount(value: Decimal, *, sign: bool = False) -> str:
+    """With thousands separators and at least two decimals, at most four."""
+    decimals = min(max(len(plain(round(value, 4)).partition(".")[2]), 2), 4)
+    return f"{value:{'+' if sign else ''},.{decimals}f}"
+
+
+def fraction(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def day(ts: int) -> str:
+    """``2024-08-08``, UTC."""
+    return f"{datetime.fromtimestamp(ts // _SECOND, UTC):%Y-%m-%d}"
+
+
+def clock(ts: int) -> str:
+    """``12:00:05.250``, UTC, cut to milliseconds."""
+    seconds, rest = divmod(ts, _SECOND)
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}.{rest // 1_000_000:03d}"
+
+
+def span(ns: int) -> str:
+    """``5 min 46 s``: the two largest units, or seconds with a decimal below a minute."""
+    seconds = ns // _SECOND
+    if seconds < 60:
+        return f"{ns / _SECOND:.1f} s"
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    return " ".join([f"{value} {unit}" for value, unit in parts if value][:2])

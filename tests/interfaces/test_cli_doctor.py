@@ -1,0 +1,333 @@
+"""``tickdeck doctor``: what it looks at, and what it says of what is wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import sys
+import time
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tickdeck.errors import TapeError
+from tickdeck.infrastructure.doctor import machine
+
+Findings = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def looked(tickdeck) -> Callable[..., tuple[int, Findings]]:
+    """Exit code and findings by their check of ``tickdeck doctor WORDS --json``."""
+
+    def doctor(*words: object) -> tuple[int, Findings]:
+        result = tickdeck("doctor", *words, "--json")
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        assert all(list(line) == ["check", "ok", "detail"] for line in lines)
+        return result.exit_code, {line["check"]: line for line in lines}
+
+    return doctor
+
+
+def not_ok(findings: Findings) -> list[str]:
+    return [check for check, finding in findings.items() if finding["ok"] is False]
+
+
+def test_a_fit_machine_with_the_defaults_is_ready(looked):
+    code, findings = looked()
+
+    assert (code, not_ok(findings)) == (0, [])
+    assert {"python", "sqlite", "tape", "disk sync", "disk space", "clock", "cores", "open files"} <= findings.keys()
+    assert findings["run"]["detail"] == "can begin: ema-cross on BTCUSDT"
+
+
+def test_nothing_is_left_behind(looked):
+    looked("--data", "data")
+
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_what_this_version_does_not_have_is_not_called_ok(looked):
+    _, findings = looked()
+
+    for check in ("other venues", "venues' clocks", "key permissions", "brokers"):
+        assert findings[check]["ok"] is None
+        assert findings[check]["detail"] == "not in this version"
+
+
+def test_people_see_a_table_and_the_verdict(tickdeck):
+    result = tickdeck("doctor")
+
+    assert result.exit_code == 0
+    assert "ok    python" in result.stdout
+    assert "-     brokers" in result.stdout
+    assert result.stdout.endswith("ready to run\n")
+
+
+def test_people_see_how_many_things_are_wrong(tickdeck):
+    result = tickdeck("doctor", "--config", "absent.toml")
+
+    assert result.exit_code == 1
+    assert "NO    configuration" in result.stdout
+    assert result.stdout.endswith("1 to be mended\n")
+
+
+# -- the machine ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", ["taken/data", "taken"])
+def test_a_data_folder_that_cannot_be_written_is_told(looked, data):
+    Path("taken").write_text("a file")
+
+    code, findings = looked("--data", data)
+
+    assert (code, not_ok(findings)) == (1, ["data folder"])
+    assert "name another with --data" in findings["data folder"]["detail"]
+    assert "tape" not in findings
+
+
+def test_a_data_folder_that_is_there_already_is_used(looked):
+    Path("data").mkdir()
+
+    assert looked("--data", "data")[1]["data folder"]["detail"] == "data can be written"
+
+
+def _broken_tape(*_: object) -> None:
+    raise TapeError("tape: this file system cannot hold a write-ahead log; put the data on a local disk")
+
+
+class _BlindReader:
+    """Sees nothing of what another process wrote."""
+
+    def __init__(self, path: Path) -> None:
+        pass
+
+    def __enter__(self) -> _BlindReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self) -> list[object]:
+        return []
+
+
+def _ticking(step: float) -> Callable[[], float]:
+    """A clock that goes on by ``step`` each time somebody looks."""
+    now = [0.0]
+
+    def look() -> float:
+        now[0] += step
+        return now[0]
+
+    return look
+
+
+def _failing_sync(path: Path) -> None:
+    raise TapeError(f"{path}: cannot sync it: Input/output error")
+
+
+Usage = namedtuple("Usage", "total used free")
+
+WRONG = {
+    "python": (sys, "version_info", (3, 10, 2), "install Python 3.11 or later"),
+    "sqlite": (sqlite3, "sqlite_version_info", (3, 7, 17), "use a Python that comes with 3.8.0 or later"),
+    "tape": (machine, "SqliteTape", _broken_tape, "put the data on a local disk"),
+    "disk space": (shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 1 << 20), "make room"),
+    "disk sync": (machine, "sync", _failing_sync, "cannot sync it"),
+    "open files": (resource, "getrlimit", lambda which: (64, 4_096), "`ulimit -n 1024` raises it"),
+}
+
+
+@pytest.mark.parametrize(("check", "wrong"), WRONG.items(), ids=WRONG)
+def test_what_is_wrong_with_the_machine_is_told_with_how_to_mend_it(monkeypatch, tmp_path, check, wrong):
+    place, name, value, mend = wrong
+    monkeypatch.setattr(place, name, value)
+
+    findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
+
+    assert [name for name, finding in findings.items() if finding.ok is False] == [check]
+    assert mend in findings[check].detail
+
+
+def test_a_tape_that_others_cannot_read_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "SqliteTapeReader", _BlindReader)
+
+    findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
+
+    assert findings["tape"].ok is False
+    assert "a second process does not see what is durable" in findings["tape"].detail
+
+
+@pytest.mark.parametrize(
+    ("step", "ok", "told"),
+    [
+        (0.2, False, "each order waits so long"),
+        (0.000_001, True, "which does not outlive a power cut"),
+        (0.001, True, ""),
+    ],
+)
+def test_the_time_that_a_sync_takes_is_judged(monkeypatch, tmp_path, step, ok, told):
+    monkeypatch.setattr(time, "perf_counter", _ticking(step))
+
+    findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
+
+    assert findings["disk sync"].ok is ok
+    assert told in findings["disk sync"].detail
+
+
+def test_files_from_another_time_are_told(monkeypatch, tmp_path):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 3_600)
+
+    findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
+
+    assert findings["disk clock"].ok is False
+    assert "set both clocks by NTP" in findings["disk clock"].detail
+
+
+def test_a_clock_that_was_never_set_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(time, "time", lambda: 86_400.0)
+
+    findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
+
+    assert findings["clock"].ok is False
+    assert findings["clock"].detail.startswith("1970-01-02 00:00:00 UTC")
+
+
+def test_a_clock_that_is_stepped_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(time, "time", _ticking(1_000_000_000))
+    monkeypatch.setattr(machine, "_data_folder", lambda data: iter(()))
+
+    findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
+
+    assert findings["monotonic clock"].ok is False
+    assert "let NTP slew it" in findings["monotonic clock"].detail
+
+
+def test_one_core_is_enough(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+
+    findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
+
+    assert findings["cores"].ok is True
+    assert findings["cores"].detail.startswith("1 to be used; ")
+
+
+def test_packages_that_need_not_be_there_are_named_where_they_are_not(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+    findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
+
+    assert findings["event loop"].ok is True
+    assert "asyncio's own" in findings["event loop"].detail
+    assert findings["extra report"].ok is None
+    assert "jinja2, matplotlib not installed; `pip install 'tickdeck[report]'`" in findings["extra report"].detail
+
+
+# -- the configuration ------------------------------------------------------------------------------------------------
+
+
+def settings(text: str) -> Path:
+    path = Path("run.toml")
+    path.write_text(text)
+    return path
+
+
+def test_a_sound_configuration_is_ready(looked, trades):
+    file = settings(
+        '[[strategies]]\nspec = "ema-cross"\nparameters = { fast = 3 }\n'
+        f'[[tapes]]\npath = "{trades.name}"\n[risk]\nmax_order_notional = 10\n'
+    )
+
+    code, findings = looked("--config", file)
+
+    assert code == 0
+    assert findings["configuration"]["detail"] == "run.toml loads"
+    assert "fast=3, slow=26" in findings["strategy ema-cross"]["detail"]
+    assert findings[f"input {trades.name}"]["detail"].endswith(": binance-trades of BTCUSDT")
+    assert findings["run"]["detail"] == "can begin: ema-cross on BTCUSDT"
+
+
+def test_a_tape_of_ones_own_is_an_input_too(looked, tickdeck, trades):
+    tickdeck("import", "binance-trades", trades, "--out", "btc.db")
+
+    code, findings = looked("--config", settings('[[tapes]]\npath = "btc.db"\n'))
+
+    assert code == 0
+    assert findings["input btc.db"]["detail"].endswith(": tickdeck of BTCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("text", "check", "told"),
+    [
+        ("sed = 1", "configuration", "there is no key 'sed'; did you mean 'seed'?"),
+        ("seed = ", "configuration", "run.toml: not TOML"),
+        ('[[strategies]]\nspec = "ema-kross"', "strategy ", "strategy 'ema-kross' is not known"),
+        ('[[strategies]]\nspec = "gone.py:Mine"', "strategy Mine", "there is no file"),
+        (
+            '[[strategies]]\nspec = "ema-cross"\nparameters = { fsat = 1 }',
+            "strategy ema-cross",
+            "strategy EmaCross has no parameter 'fsat'; it has: fast, quantity, slow",
+        ),
+        (
+            '[[strategies]]\nspec = "ema-cross"\nparameters = { fast = "soon" }',
+            "strategy ema-cross",
+            "parameter fast='soon'",
+        ),
+        ('[[tapes]]\npath = "gone.csv"', "input gone.csv", "No such file or directory"),
+        ('[[tapes]]\npath = "run.toml"', "input run.toml", "of no known format"),
+        (
+            '[[tapes]]\npath = "BTCUSDT-trades.csv"\nsymbol = "BTCUSDT"\nformat = "trades"',
+            "input BTCUSDT-trades.csv",
+            "",
+        ),
+        (
+            'symbols = ["ETHUSDT", "XRPUSDT"]\n[[tapes]]\npath = "BTCUSDT-trades.csv"',
+            "run",
+            "no market data of ETHUSDT",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_configuration_is_told_where_it_is(looked, trades, text, check, told):
+    code, findings = looked("--config", settings(text + "\n"))
+
+    assert (code, not_ok(findings)) == (1, [check])
+    assert told in findings[check]["detail"]
+
+
+def test_everything_that_is_wrong_is_told_at_once(looked):
+    file = settings(
+        '[[strategies]]\nspec = "gone.py:One"\n[[strategies]]\nspec = "gone.py:Two"\n[[tapes]]\npath = "x"\n'
+    )
+
+    assert not_ok(looked("--config", file)[1]) == ["strategy One", "strategy Two", "input x"]
+
+
+def test_a_signal_that_does_not_exist_is_found_by_the_rehearsal(looked):
+    Path("mine.py").write_text(
+        "from tickdeck import Strategy\n"
+        "class Mine(Strategy):\n"
+        "    def required_signals(self):\n"
+        "        return ('moon-3',)\n"
+    )
+
+    code, findings = looked("--config", settings('[[strategies]]\nspec = "mine.py:Mine"\n'))
+
+    assert (code, not_ok(findings)) == (1, ["run"])
+    assert "moon-3" in findings["run"]["detail"]
+
+
+def test_secrets_are_not_shown(looked):
+    Path("mine.py").write_text("from tickdeck import Strategy\nclass Mine(Strategy):\n    api_key: str = ''\n")
+
+    file = settings('[[strategies]]\nspec = "mine.py:Mine"\nparameters = { api_key = "hunter2" }\n')
+
+    assert looked("--config", file)[1]["strategy Mine"]["detail"].endswith("mine.py:Mine: api_key=[redacted]")

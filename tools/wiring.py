@@ -1,0 +1,108 @@
+"""The wiring diagram of docs/design.md, made from what the engines declare to hear and to publish.
+
+    python tools/wiring.py            print it
+    python tools/wiring.py --write    put it in the page
+
+An arrow says which events of one engine the other hears; a family (``order.*``) stands for its members where the other
+hears all of them. Exit code 0: done; 2: the call is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from tickdeck.application.engines.execution import ExecutionEngine
+from tickdeck.application.engines.feed_monitor import FeedMonitor
+from tickdeck.application.engines.heartbeat import HeartbeatEngine
+from tickdeck.application.engines.market_data import MarketDataEngine
+from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.risk import RiskEngine
+from tickdeck.application.engines.signals import SignalEngine
+from tickdeck.application.engines.strategies import StrategyEngine
+from tickdeck.application.gateway import VenueGateway
+from tickdeck.domain.events import DomainEvent, iter_event_classes
+
+__all__ = ["ENGINES", "diagram", "in_page"]
+
+ENGINES: tuple[Any, ...] = (
+    MarketDataEngine,
+    FeedMonitor,
+    SignalEngine,
+    StrategyEngine,
+    RiskEngine,
+    ExecutionEngine,
+    VenueGateway,
+    PortfolioEngine,
+    HeartbeatEngine,
+)
+SOURCES = {
+    "market": ("market.trade", "market.tick", "market.book", "market.book_delta", "market.candle"),
+    "driver": ("run.started", "run.stopped", "feed.connected", "feed.disconnected", "timer.fired"),
+    "commands": ("command.received",),
+    "venue": ("venue.order_reported", "venue.fill_reported", "venue.balance_reported"),
+    "kernel": ("system.handler_failed", "trading.halted"),
+}
+"""What comes from outside the engines."""
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "design.md"
+_BLOCK = re.compile(r"(?<=<!-- wiring: made by tools/wiring.py -->\n)```mermaid\n.*?^```\n", re.DOTALL | re.MULTILINE)
+
+
+def diagram() -> str:
+    """A Mermaid flowchart: sources, engines, and an arrow for each pair that shares events."""
+    lines = ["flowchart LR"]
+    lines += [f"  {name}([{name}])" for name in SOURCES]
+    lines += [f"  {engine.component}[{engine.component.replace('_', ' ')}]" for engine in ENGINES]
+    lines.append("  gateway -->|sends| venue")
+    publishers = [(name, set(types)) for name, types in SOURCES.items()]
+    publishers += [(engine.component, {cls.event_type for cls in engine.publishes}) for engine in ENGINES]
+    for name, published in publishers:
+        for engine in ENGINES:
+            heard = _heard(engine)
+            shared = published & heard
+            if shared and not (name == engine.component or (name == "gateway" and engine is ExecutionEngine)):
+                lines.append(f'  {name} -->|"{_told(shared)}"| {engine.component}')
+    return "\n".join(lines) + "\n"
+
+
+def _heard(engine: Any) -> set[str]:
+    return {cls.event_type for cls in _ours() if issubclass(cls, engine.hears)}
+
+
+def _ours() -> list[type[DomainEvent]]:
+    return [cls for cls in iter_event_classes() if cls.__module__.startswith("tickdeck.")]
+
+
+def _told(types: set[str]) -> str:
+    """``order.accepted, cancelled``: members of one family share its name."""
+    families: dict[str, list[str]] = {}
+    for name in sorted(types):
+        family, _, member = name.partition(".")
+        families.setdefault(family, []).append(member)
+    return "; ".join(
+        f"{family}.*" if len(members) > 3 else f"{family}.{', '.join(members)}" for family, members in families.items()
+    )
+
+
+def in_page(page: str) -> str:
+    """The page with the diagram of now in the place of the one in it. Raises ``ValueError`` where there is none."""
+    if _BLOCK.search(page) is None:
+        raise ValueError("there is no wiring diagram in the page: mark its place with the comment that names this tool")
+    return _BLOCK.sub(lambda _: f"```mermaid\n{diagram()}```\n", page)
+
+
+def main(words: list[str]) -> int:
+    if words == ["--write"]:
+        PAGE.write_text(in_page(PAGE.read_text("utf-8")), "utf-8")
+    elif not words:
+        print(diagram(), end="")
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
