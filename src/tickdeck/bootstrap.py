@@ -54,7 +54,8 @@ from tickdeck.infrastructure.runs import (
     here,
     read_manifest,
 )
-from tickdeck.infrastructure.strategy_loader import load_strategy_class, source_digest, strategy_name
+from tickdeck.infrastructure.strategy_loader import load_strategy_class, strategy_name
+from tickdeck.infrastructure.strategy_source import source_digest
 from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.reader import EVERYTHING
 

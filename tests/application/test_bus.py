@@ -502,3 +502,8 @@ def test_statistics_count_events_by_type_and_calls_by_handler() -> None:
     handlers = [(s.name, s.component, s.calls, s.failures) for s in statistics.handlers]
     assert handlers == [("quiet", "a", 2, 0), ("loud", "", 6, 6), ("late", "", 1, 0)]
     assert statistics == bus.statistics()
+
+
+def test_what_is_no_event_is_refused_in_words() -> None:
+    with pytest.raises(ConfigError, match="publish: 'x' is no event; give an object of a subclass of DomainEvent"):
+        EventBus().publish("x")  # type: ignore[arg-type]

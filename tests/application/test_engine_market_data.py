@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from application_kit import BTC, SECOND, START, Core, D, tick, trade
+from typing import Any
+
+from application_kit import BTC, MS, SECOND, START, Core, D, tick, trade
 
 from tickdeck.domain.events import (
     BookResynced,
     CandleEvent,
     DomainEvent,
     GapDetected,
+    GapFilled,
+    MarketSnapshotEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
+    TradeEvent,
 )
 from tickdeck.domain.values import Level
 
@@ -189,3 +194,90 @@ def test_whoever_hears_a_trade_finds_the_market_up_to_date() -> None:
     core.trades("100", "101")
 
     assert seen == [(100, 100), (101, 101)]
+
+
+# -- holes that are filled --------------------------------------------------------------------------------------
+
+
+def filled(core: Core) -> list[tuple[str, int, int, str]]:
+    return [(e.what, e.expected, e.received, e.how) for e in core.tape.events if isinstance(e, GapFilled)]
+
+
+def test_trades_that_come_late_fill_their_hole_when_the_last_of_them_is_there() -> None:
+    core = Core().feed(*(trade("1", trade_id=n) for n in (1, 5, 3, 6, 2, 2)))
+    assert (gaps(core), filled(core)) == ([("trades", 2, 5)], [])
+
+    core.feed(trade("1", trade_id=4))
+    assert filled(core) == [("trades", 2, 5, "late")]
+    assert core.market_data.market(BTC).next_trade_id == 7
+
+
+def test_a_snapshot_fills_the_hole_in_a_book_and_the_first_one_fills_none() -> None:
+    core = Core().feed(snapshot(10), delta(20, 21))
+    assert filled(core) == []
+    core.feed(snapshot(20))
+
+    assert filled(core) == [("book", 11, 20, "snapshot")]
+    assert derived(core)[-2:] == ["market.book_resynced", "market.gap_filled"]
+    core.feed(snapshot(30))
+    assert len(filled(core)) == 1
+
+
+# -- snapshots --------------------------------------------------------------------------------------------------
+
+
+def snapshots(core: Core) -> list[MarketSnapshotEvent]:
+    return [e for e in core.tape.events if isinstance(e, MarketSnapshotEvent)]
+
+
+def at(ms: int, price: str = "10", quantity: str = "1", **fields: Any) -> TradeEvent:
+    return trade(price, quantity, ts=START + ms * MS, **fields)
+
+
+def test_a_snapshot_comes_with_the_first_market_data_of_each_interval_and_holds_it() -> None:
+    core = Core(monitors=100 * MS).feed(at(10, "10", "1"), at(99, "20", "3"), at(100, "40", "4"), at(150), at(450, "8"))
+
+    first, second = snapshots(core)
+    assert (first.ts_ingress - START, first.since - START) == (100 * MS, 10 * MS)
+    assert (first.last_price, first.last_quantity, first.trades, first.volume) == (40, 4, 3, 8)
+    assert first.vwap == (10 + 60 + 160) / D(8)
+    assert (second.ts_ingress - START, second.since - START) == (450 * MS, 100 * MS)
+    assert (second.last_price, second.trades, second.volume, second.vwap) == (8, 2, 2, 9)
+
+
+def test_a_snapshot_shows_the_best_levels_of_a_usable_book_and_none_of_one_that_is_not() -> None:
+    levels = tuple((D(90 - n), D(1)) for n in range(20))
+    core = Core(monitors=100 * MS).feed(snapshot(10, bids=levels), at(100), delta(20, 21), at(200))
+
+    usable, broken = snapshots(core)
+    assert usable.bids == levels[:10]
+    assert usable.asks == ((D(101), D(1)),)
+    assert (broken.bids, broken.asks) == ((), ())
+
+
+def test_a_snapshot_without_a_book_shows_the_newest_tick_and_what_was_never_seen_is_none() -> None:
+    core = Core(monitors=100 * MS).feed(tick("9", "11"), tick("9", "12", ts=START + 100 * MS))
+
+    (only,) = snapshots(core)
+    assert (only.bids, only.asks) == (((D(9), D(1)),), ((D(12), D(1)),))
+    assert (only.last_price, only.last_quantity, only.vwap, only.trades) == (None, None, None, 0)
+
+
+def test_each_symbol_has_its_own_snapshots_and_candles_of_our_own_make_none() -> None:
+    core = Core(candles=10 * MS, monitors=100 * MS)
+    core.feed(at(10), at(20, symbol="ETHUSDT"), at(110, symbol="ETHUSDT"))
+    assert [s.symbol for s in snapshots(core)] == ["ETHUSDT"]
+
+
+def test_without_an_interval_the_engine_hears_nothing_twice() -> None:
+    assert len(Core().kernel.statistics().handlers) < len(Core(monitors=SECOND).kernel.statistics().handlers)
+    assert snapshots(Core().feed(at(10), at(10_000))) == []
+
+
+def test_a_hole_between_recorded_candles_is_a_gap_of_open_times() -> None:
+    core = Core().start()
+
+    for minute in (0, 1, 4, 5):
+        core.feed(candle("100", open_ts=START + minute * SECOND))
+
+    assert gaps(core) == [("candles", START + 2 * SECOND, START + 4 * SECOND)]

@@ -275,3 +275,104 @@ def test_each_intent_of_a_decision_is_judged_by_itself() -> None:
 
     assert [o.order_id for o in core.orders] == ["6", "4"]
     assert breaches(core) == ["max_position_notional"]
+
+
+# -- halts that end -----------------------------------------------------------------------------------------------
+
+
+def command(core: Core, name: str, reason: str = "") -> Core:
+    return core.feed(CommandReceived(command=name, reason=reason))
+
+
+def test_trading_goes_on_after_a_halt_by_a_command_was_resumed() -> None:
+    core, puppet = core_of(RiskLimits())
+    command(core, "halt", "lunch")
+    do(core, puppet, buy("1"))
+    assert breaches(core) == ["trading_halted"]
+
+    command(core, "resume", "back again")
+    do(core, puppet, buy("1"))
+
+    assert len(core.orders) == 1
+    assert [e.payload["reason"] for e in core.of("trading.resumed")] == ["back again"]
+    (halted,) = core.of("trading.halted")
+    assert halted.payload == {"reason": "lunch", "resumable": True}
+
+
+def test_after_a_resumed_daily_loss_the_loss_counts_anew() -> None:
+    core, puppet = core_of(RiskLimits(max_daily_loss=D(100)), buy("10"))
+    core.fill(core.orders[0], "100")
+    core.trades("89")
+    do(core, puppet, sell("1"), price="89")
+    assert len(core.of("trading.halted")) == 1
+
+    command(core, "resume")
+    do(core, puppet, sell("1"), price="80")  # 90 more are lost
+    assert len(core.orders) == 2
+    do(core, puppet, sell("1"), price="78")
+    assert len(core.of("trading.halted")) == 2
+
+
+def test_a_halt_by_a_fault_stays() -> None:
+    core, puppet = core_of(RiskLimits())
+    command(core, "halt")
+    core.feed(TradingHalted(reason="risk failed"))
+    command(core, "resume")
+    do(core, puppet, buy("1"))
+
+    assert core.of("trading.resumed") == []
+    assert [e.payload["message"] for e in core.of("system.warning")] == [
+        "trading is not resumed, it stays halted: risk failed"
+    ]
+    assert breaches(core) == ["trading_halted"]
+
+
+def test_there_is_nothing_to_resume_while_trading_goes_on_or_when_the_run_is_over() -> None:
+    core, _ = core_of(RiskLimits())
+    command(core, "resume")
+    command(command(core, "halt").stop(), "resume")
+
+    messages = [e.payload["message"] for e in core.of("system.warning")]
+    assert messages[0] == "trading is not resumed, it is not halted"
+    assert "stays halted" in messages[1]
+
+
+def test_each_halt_gives_one_alert_whoever_halted() -> None:
+    core, _ = core_of(RiskLimits())
+    command(command(core, "halt", "lunch"), "halt", "still lunch")
+    core.feed(TradingHalted(reason="execution failed"))
+
+    alerts = [(e.payload["text"], e.payload["severity"]) for e in core.of("notification.alert")]
+    assert alerts == [
+        ("trading is halted: lunch", "critical"),
+        ("trading is halted: execution failed", "critical"),
+    ]
+
+
+# -- cancels ------------------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_of_an_order_that_does_not_exist_is_refused_in_words() -> None:
+    core, _ = core_of(RiskLimits(), lambda s: s.cancel("nonsense"))
+
+    (breach,) = (e for e in core.tape.events if isinstance(e, RiskLimitBreachedEvent))
+    assert breach.limit == "unknown_order"
+    assert breach.detail == "there is no order nonsense of this strategy"
+
+
+def test_a_cancel_of_an_order_at_its_end_is_refused_with_its_state() -> None:
+    core, puppet = core_of(RiskLimits(), buy("1"))
+    order = core.venue.submitted[0]
+    core.report(order, OrderStatus.CANCELLED)
+
+    do(core, puppet, lambda s: s.cancel(order.order_id))
+
+    assert breaches(core) == ["unknown_order"]
+    assert core.venue.cancelled == []
+
+
+def test_an_order_can_be_cancelled_in_the_call_that_asked_for_it() -> None:
+    core, _ = core_of(RiskLimits(), lambda s: s.cancel(s.buy(BTC, D(1), limit=D(99))))
+
+    assert breaches(core) == []
+    assert [c.order_id for c in core.venue.cancelled] == [core.venue.submitted[0].order_id]

@@ -11,12 +11,12 @@ LEVEL = ((Decimal(1), Decimal(2)),)
 
 
 def snapshot(last: int, ts: int, symbol: str = "B") -> OrderBookEvent:
-    return OrderBookEvent(symbol=symbol, last_update_id=last, bids=LEVEL, asks=(), ts=ts)
+    return OrderBookEvent(symbol=symbol, last_update_id=last, bids=LEVEL, asks=(), ts=ts - 1, ts_ingress=ts)
 
 
 def delta(first: int, last: int, ts: int, symbol: str = "B") -> OrderBookDeltaEvent:
     return OrderBookDeltaEvent(
-        symbol=symbol, first_update_id=first, last_update_id=last, asks=((Decimal(3), Decimal(4)),), ts=ts
+        symbol=symbol, first_update_id=first, last_update_id=last, asks=((Decimal(3), Decimal(4)),), ts=ts - 1, ts_ingress=ts
     )
 
 

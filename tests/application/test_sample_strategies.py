@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from application_kit import BTC, SECOND, START, Core, D
+from application_kit import BTC, MS, SECOND, START, Core, D, tick
 
-from tickdeck.application.strategies import BUILT_IN, EmaCross, RsiReversion
-from tickdeck.domain.events import CandleEvent, OrderSubmittedEvent, StrategyDecisionEvent
-from tickdeck.domain.values import OrderStatus, Side
+from tickdeck.application.strategies import BUILT_IN, EmaCross, MarketMaker, RsiReversion
+from tickdeck.domain.events import CandleEvent, OrderBookEvent, OrderSubmittedEvent, StrategyDecisionEvent
+from tickdeck.domain.values import OrderStatus, Side, TimeInForce
 
 
 def candles(core: Core, *closes: str) -> list[OrderSubmittedEvent]:
@@ -39,7 +39,11 @@ def reasons(core: Core) -> list[str]:
 
 
 def test_the_built_in_names_are_those_of_the_command_line() -> None:
-    assert sorted(BUILT_IN.items()) == [("ema-cross", EmaCross), ("rsi-reversion", RsiReversion)]
+    assert sorted(BUILT_IN.items()) == [
+        ("ema-cross", EmaCross),
+        ("market-maker", MarketMaker),
+        ("rsi-reversion", RsiReversion),
+    ]
 
 
 # -- ema-cross --------------------------------------------------------------------------------------------------
@@ -126,3 +130,96 @@ def test_rsi_reversion_takes_its_thresholds_as_parameters() -> None:
     core = rsi_reversion(low=60, high=65)
     (order,) = candles(core, "100", "101", "100")
     assert order.side is Side.BUY
+
+
+# -- market-maker -----------------------------------------------------------------------------------------------
+
+
+def market_maker(**parameters: object) -> Core:
+    settings = {"tick": "0.5", "half_spread": 2, "size": "0.1", "max_inventory": "0.2", "min_inventory": "-0.2"}
+    return Core({"mm": MarketMaker(**(settings | parameters))}).start()
+
+
+def quotes(core: Core) -> list[tuple[str, str]]:
+    return [(order.side.value, str(order.limit)) for order in core.orders]
+
+
+def ticks(core: Core, bid: str, ask: str, after: int = SECOND) -> Core:
+    return core.feed(tick(bid, ask, ts=core.now + after))
+
+
+def accepted(core: Core) -> Core:
+    for order in core.orders:
+        core.report(order, OrderStatus.ACCEPTED)
+    return core
+
+
+def test_the_market_maker_quotes_both_sides_of_the_middle_without_taking() -> None:
+    core = ticks(market_maker(), "99", "101")
+
+    assert quotes(core) == [("buy", "99.00"), ("sell", "101.00")]
+    assert {order.time_in_force for order in core.orders} == {TimeInForce.POST_ONLY}
+    assert {order.quantity for order in core.orders} == {D("0.100")}
+
+
+def test_its_quotes_stay_away_from_the_other_sides_best_price() -> None:
+    assert quotes(ticks(market_maker(half_spread=0, skew=100), "99", "101")) == [("buy", "100.00"), ("sell", "100.00")]
+    core = ticks(market_maker(half_spread=0), "100", "100.5")
+    assert quotes(core) == [("buy", "100.00"), ("sell", "100.50")]
+
+
+def test_it_lets_its_quotes_stand_until_the_market_has_moved_by_the_threshold() -> None:
+    core = accepted(ticks(market_maker(threshold=3), "99", "101"))
+
+    ticks(core, "100", "102")
+    assert core.venue.amended == []
+    ticks(core, "100.5", "102.5")
+    assert [(r.order_id, str(r.limit)) for r in core.venue.amended] == [
+        (core.orders[0].order_id, "100.50"),
+        (core.orders[1].order_id, "102.50"),
+    ]
+    assert len(core.orders) == 2
+
+
+def test_it_asks_for_nothing_more_on_a_side_before_its_pause_is_over() -> None:
+    core = accepted(ticks(market_maker(threshold=1, pause_ms=500), "99", "101"))
+    ticks(core, "105", "107", after=499 * MS)
+    assert core.venue.amended == []
+    ticks(core, "105", "107", after=2 * MS)
+    assert len(core.venue.amended) == 2
+
+
+def test_a_refused_amend_is_asked_for_again_after_the_pause() -> None:
+    core = accepted(ticks(market_maker(threshold=1), "99", "101"))
+    ticks(ticks(core, "105", "107"), "105", "107")
+    assert [r.revision for r in core.venue.amended] == [1, 1, 2, 2]
+
+
+def test_what_it_holds_shifts_both_quotes_and_a_full_side_is_not_quoted() -> None:
+    core = accepted(ticks(market_maker(skew=2), "99", "101"))
+    core.fill(core.orders[0], "99")
+    ticks(core, "99", "101")
+    assert quotes(core)[2:] == [("buy", "98.00")]  # two ticks lower, as it holds one size
+    core.report(core.orders[2], OrderStatus.ACCEPTED).fill(core.orders[2], "98")
+
+    ticks(core, "99", "101")
+    assert len(core.orders) == 3
+    assert core.portfolio.view(BTC).quantity == D("0.2")
+
+
+def test_a_quote_that_risk_or_the_venue_refused_is_placed_again_after_the_pause() -> None:
+    core = ticks(market_maker(), "99", "101")
+    core.report(core.orders[0], OrderStatus.REJECTED, "post only: 99 would take")
+    ticks(core, "99", "101", after=100 * MS)
+    assert len(core.orders) == 2
+    ticks(core, "99", "101")
+    assert quotes(core)[2:] == [("buy", "99.00")]
+
+
+def test_it_waits_for_both_sides_of_the_market_and_takes_a_book_as_well_as_ticks() -> None:
+    core = market_maker().trades("100")
+    assert core.orders == []
+    core.feed(
+        OrderBookEvent(symbol=BTC, last_update_id=1, bids=((D(99), D(1)),), asks=((D(101), D(1)),), ts_ingress=core.now)
+    )
+    assert len(core.orders) == 2

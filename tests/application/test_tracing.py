@@ -42,7 +42,12 @@ def test_a_fill_leads_back_over_the_venues_report_and_the_order_to_the_trade(rec
         "market.candle",
         "market.trade",
     ]
-    assert [e.event.event_type for e in found.effects] == ["position.opened", "balance.updated", "balance.updated", "state.updated"]
+    assert [e.event.event_type for e in found.effects] == [
+        "position.opened",
+        "balance.updated",
+        "balance.updated",
+        "state.updated",
+    ]
 
 
 def test_effects_reach_across_inputs_in_the_order_in_which_they_came(record: list[DomainEvent]) -> None:

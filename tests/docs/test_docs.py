@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from click.testing import CliRunner
 
 import tickdeck
 from tickdeck.application.catalogue import catalogue
 from tickdeck.domain.events import event_class
 from tickdeck.infrastructure.config import load_config
+from tickdeck.infrastructure.exchanges.paper_config import PaperConfig, assumptions_of
+from tickdeck.interfaces.cli import main
 from tickdeck.interfaces.cli.group import COMMANDS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,6 +78,42 @@ def test_the_catalogue_of_the_documentation_names_no_event_type_that_is_gone() -
     named = re.findall(r"^\| `([a-z_.]+)` \| `(\w+)` \|", page, re.MULTILINE)
 
     assert [name for name, cls in named if getattr(event_class(name), "__name__", None) != cls] == []
+
+
+def test_the_fields_in_the_documentation_are_those_of_the_events() -> None:
+    event_docs = importlib.import_module("event_docs")
+    page = (ROOT / "docs" / "events.md").read_text("utf-8")
+
+    assert event_docs.in_page(page) == page, "run `python tools/event_docs.py --write`"
+    assert "| `price` | decimal, as text | must be given |" in page
+    with pytest.raises(ValueError, match="there is no line"):
+        event_docs.in_page("nothing here")
+
+
+def test_the_page_of_the_paper_venue_has_its_assumptions() -> None:
+    page = (ROOT / "docs" / "paper-venue.md").read_text("utf-8")
+
+    assert [sentence for sentence in assumptions_of(PaperConfig()) if f"- {sentence}\n" not in page] == []
+
+
+def test_the_ladder_of_the_strategies_page_takes_its_profit(shared: Path, tmp_path: Path) -> None:
+    (ladder,) = (code for code in blocks(ROOT / "docs" / "strategies.md", "python") if "class Ladder" in code)
+    (tmp_path / "ladder.py").write_text(ladder)
+    capture = shared / "market-data" / "binance-spot-BTCUSDT-20240808.raw.gz"
+
+    result = CliRunner().invoke(
+        main,
+        [
+            *("backtest", "--tape", str(capture), "--data", str(tmp_path / "data"), "--json"),
+            *("--strategy", f"{tmp_path}/ladder.py:Ladder"),
+        ],
+        prog_name="tickdeck",
+    )
+
+    figures = json.loads(result.stdout)
+    assert (result.exit_code, figures["refused"]) == (0, 0)
+    assert figures["trades"] > 0
+    assert figures["win_rate"] == 1
 
 
 def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tickdeck.domain.events import (
     StateLeg,
     StateUpdated,
     StrategyDecisionEvent,
+    StrategyEvent,
     TickEvent,
     TimerFired,
     TradeEvent,
@@ -41,7 +42,7 @@ from tickdeck.domain.events import (
     iter_event_classes,
 )
 from tickdeck.domain.values import OrderType, Side
-from tickdeck.errors import EventDecodeError, EventValidationError
+from tickdeck.errors import EventDecodeError, EventValidationError, shown
 
 
 class GazetteEvent(DomainEvent, frozen=True, kw_only=True):
@@ -145,7 +146,14 @@ def money_fields(cls: type[DomainEvent]) -> list[str]:
 
 def sample(cls: type[DomainEvent]) -> DomainEvent:
     """One instance, always the same."""
-    known: dict[Any, Any] = {Decimal: Decimal("1.50"), int: 7, float: 0.5, str: "x", ActionIntent: ORDER, Side: Side.BUY}
+    known: dict[Any, Any] = {
+        Decimal: Decimal("1.50"),
+        int: 7,
+        float: 0.5,
+        str: "x",
+        ActionIntent: ORDER,
+        Side: Side.BUY,
+    }
     hints = get_type_hints(cls)
     fields: dict[str, Any] = {}
     for field in msgspec.structs.fields(cls):
@@ -250,7 +258,7 @@ def test_only_a_finite_decimal_is_money(cls: type[DomainEvent], field: str, wron
     with pytest.raises(EventValidationError) as refused:
         cls(**fields)
     message = str(refused.value)
-    assert message.startswith(f"{cls.event_type}: {field} is {wrong!r}; it must be ")
+    assert message.startswith(f"{cls.event_type}: {field} is {shown(wrong)}; it must be ")
     assert "\n" not in message
 
 
@@ -324,7 +332,7 @@ def test_a_value_out_of_bounds_is_refused_by_event_field_and_value(
     fields = msgspec.structs.asdict(sample(cls)) | {field: wrong}
     with pytest.raises(EventValidationError) as refused:
         cls(**fields)
-    assert str(refused.value).startswith(f"{cls.event_type}: {field} is {wrong!r}; it must be ")
+    assert str(refused.value).startswith(f"{cls.event_type}: {field} is {shown(wrong)}; it must be ")
 
 
 def test_the_order_type_follows_from_the_limit() -> None:
@@ -554,12 +562,18 @@ def test_the_stamped_id_tells_an_input_from_what_it_led_to() -> None:
     assert not TimerFired(timer_id=1, name="t", due=5, event_id="17-2-1").is_input
 
 
+def _account(event: DomainEvent) -> str:
+    account: str = getattr(event, "account_id")  # noqa: B009 -- the static type does not know it
+    return account
+
+
 @every_type
-def test_streams_belong_to_an_account(cls: type[DomainEvent]) -> None:
+def test_streams_belong_to_an_account_or_to_a_strategy(cls: type[DomainEvent]) -> None:
     event = sample(cls)
     if event.stream is None:
         assert not cls.event_type.startswith(("order.", "position.", "balance."))
     else:
-        account = getattr(event, "account_id")  # noqa: B009 -- the static type does not know it
-        assert f"/{account}/" in event.stream
+        # What a strategy is in is its own, and a portfolio is its account's.
+        owner = event.aggregate_id if isinstance(event, StrategyEvent | StateUpdated) else f"{_account(event)}/"
+        assert f"/{owner}" in event.stream
         assert not event.is_market_data

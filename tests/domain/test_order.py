@@ -57,7 +57,8 @@ def apply(order: Order, message: VenueOrderReported | VenueFillReported) -> list
 
 
 def state(order: Order) -> tuple:
-    return order.status, order.filled, order.notional, order.venue_filled, order.missing
+    amended = order.quantity, order.limit, order.revision
+    return order.status, order.filled, order.notional, order.venue_filled, order.missing, order.exposure, *amended
 
 
 def test_fills_are_added_up_exactly_whatever_the_threads_decimal_context() -> None:
@@ -330,7 +331,8 @@ def test_every_order_of_arrival_ends_in_the_same_state(history: list) -> None:
 
 
 class DisorderedReports(RuleBasedStateMachine):
-    """A venue makes a true history of an order; a bad line delivers it in any order, some of it many times."""
+    """A venue makes a true history of an order and of our amends; a bad line delivers it in any order, some of it many
+    times. Amends reach the venue in the order in which they were asked for, at any time after."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -340,6 +342,9 @@ class DisorderedReports(RuleBasedStateMachine):
         self.delivered: list[VenueOrderReported | VenueFillReported] = []
         self.venue_status = S.SUBMITTED
         self.venue_filled = 0
+        self.venue_quantity = 10
+        self.asked: list[int] = []  # quantities, by revision
+        self.answered_by_venue = 0
         self.fill_events = 0
         self.seen_filled = Decimal(0)
         self.seen_final: OrderStatus | None = None
@@ -374,13 +379,13 @@ class DisorderedReports(RuleBasedStateMachine):
     @precondition(lambda self: self.venue_is_open and self.venue_status is S.ACCEPTED)
     @rule(quantity=st.integers(1, 10), price=st.integers(90, 110), tells_state=st.booleans())
     def venue_fills(self, quantity: int, price: int, tells_state: bool) -> None:
-        quantity = min(quantity, 10 - self.venue_filled)
+        quantity = min(quantity, self.venue_quantity - self.venue_filled)
         self.venue_filled += quantity
-        if self.venue_filled == 10:
+        if self.venue_filled == self.venue_quantity:
             self.venue_status = S.FILLED
         self.happens(fill(f"t{len(self.history)}", str(quantity), str(price)))
         if tells_state:
-            status = S.FILLED if self.venue_filled == 10 else S.PARTIALLY_FILLED
+            status = S.FILLED if self.venue_status is S.FILLED else S.PARTIALLY_FILLED
             self.happens(report(status, str(self.venue_filled)))
 
     @precondition(lambda self: self.venue_is_open and self.venue_status is S.ACCEPTED)
@@ -389,6 +394,24 @@ class DisorderedReports(RuleBasedStateMachine):
         self.venue_status = status
         self.happens(report(status, str(self.venue_filled)))
 
+    @precondition(lambda self: self.order.is_open and len(self.asked) < 5)
+    @rule(quantity=st.integers(1, 20))
+    def we_ask_for_an_amend(self, quantity: int) -> None:
+        request = self.order.request_amend(Decimal(quantity), Decimal(100 + len(self.asked)))
+        self.asked.append(quantity)
+        assert request.revision == len(self.asked)
+
+    @precondition(lambda self: self.venue_status is not S.SUBMITTED and self.answered_by_venue < len(self.asked))
+    @rule()
+    def venue_answers_an_amend(self) -> None:
+        self.answered_by_venue += 1
+        revision, quantity = self.answered_by_venue, self.asked[self.answered_by_venue - 1]
+        answer: dict[str, object] = {"revision": revision, "reason": "refused"}
+        if self.venue_is_open and quantity > self.venue_filled:
+            self.venue_quantity = quantity
+            answer |= {"quantity": Decimal(quantity), "limit": Decimal(99 + revision), "reason": ""}
+        self.happens(report(self.venue_status, str(self.venue_filled), **answer))
+
     # what reaches us
 
     def deliver(self, message: VenueOrderReported | VenueFillReported) -> None:
@@ -396,7 +419,8 @@ class DisorderedReports(RuleBasedStateMachine):
         events = apply(self.order, message)
         self.delivered.append(message)
         self.fill_events += sum(isinstance(e, OrderPartiallyFilledEvent | OrderFilledEvent) for e in events)
-        assert len(events) <= 1
+        answers_amend = isinstance(message, VenueOrderReported) and message.revision
+        assert len(events) <= (3 if answers_amend else 2)
         assert not (repeat and events), "a repeat led to a conclusion"
 
     @precondition(lambda self: self.waiting)
@@ -410,16 +434,19 @@ class DisorderedReports(RuleBasedStateMachine):
         self.deliver(data.draw(st.sampled_from(self.delivered)))
 
     @invariant()
-    def filled_never_decreases_nor_exceeds_the_quantity(self) -> None:
-        assert self.seen_filled <= self.order.filled <= self.order.quantity
+    def filled_never_decreases_nor_exceeds_what_was_asked_for(self) -> None:
+        assert self.seen_filled <= self.order.filled <= max([10, *self.asked])
+        assert self.order.remaining <= self.order.exposure
+        assert self.order.filled + self.order.exposure >= self.venue_filled
         assert (self.order.status is S.FILLED) == (self.order.filled == self.order.quantity)
         self.seen_filled = self.order.filled
 
     @invariant()
     def final_states_are_left_by_fills_alone(self) -> None:
         if self.seen_final is not None and self.order.status is not self.seen_final:
-            assert isinstance(self.delivered[-1], VenueFillReported)
-            assert self.order.status is S.FILLED
+            last = self.delivered[-1]
+            assert isinstance(last, VenueFillReported) or last.revision
+            assert self.asked or self.order.status is S.FILLED
         self.seen_final = self.order.status if self.order.status.is_final else None
 
     @invariant()
@@ -433,10 +460,14 @@ class DisorderedReports(RuleBasedStateMachine):
             self.deliver(message)
 
         in_order = new_order("10")
+        for revision, quantity in enumerate(self.asked):
+            in_order.request_amend(Decimal(quantity), Decimal(100 + revision))
         for message in self.history:
             apply(in_order, message)
         assert state(self.order) == state(in_order)
         assert self.order.filled == self.venue_filled
+        assert self.order.quantity == self.venue_quantity
+        assert (self.order.status is S.FILLED) == (self.venue_status is S.FILLED)
         assert self.fill_events == sum(isinstance(m, VenueFillReported) for m in self.history)
         if self.venue_status.is_final:
             assert self.order.status is self.venue_status

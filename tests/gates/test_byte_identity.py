@@ -167,7 +167,7 @@ def test_shuffling_shows_where_two_strategies_act_on_one_event(
 ) -> None:
     """Otherwise the test above would prove nothing."""
     tapes = []
-    for seed in range(4):
+    for seed in range(8):
         monkeypatch.setattr(bootstrap, "Kernel", functools.partial(Kernel, shuffle=random.Random(seed).shuffle))
         folder = play(config("Busy", "Restless", "Restless", seconds=4), tmp_path).folder
         meant_to_differ.add(folder)

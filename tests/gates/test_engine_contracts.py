@@ -166,7 +166,9 @@ def eventful_run() -> Core:
     rng = random.Random(5)
     venue = ScriptedVenue()
     limits = RiskLimits(max_position_notional=D(300))
-    core = Core({"busy": Busy(), "calm": Calm()}, candles=10 * MS, limits=limits, venue=venue, monitors=20 * MS).start()
+    core = Core(
+        {"busy": Busy(), "calm": Calm(), "last": Calm()}, candles=10 * MS, limits=limits, venue=venue, monitors=20 * MS
+    ).start()
     core.feed(FeedConnected(feed="files", symbols=(BTC,)))
     core.feed(tick("9", "11"), book(1), delta(2), delta(9), book(9))
     for n in range(300):

@@ -19,6 +19,7 @@ import pytest
 
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.doctor import machine
+from tickdeck.infrastructure.tape import SqliteTape
 
 Findings = dict[str, dict[str, Any]]
 
@@ -265,12 +266,22 @@ def test_a_tape_of_ones_own_is_an_input_too(looked, tickdeck, trades):
     assert findings["input btc.db"]["detail"].endswith(": tickdeck of BTCUSDT")
 
 
+def test_a_tape_without_market_data_is_told(looked):
+    with SqliteTape(Path("empty.db")):
+        pass
+
+    code, findings = looked("--config", settings('[[tapes]]\npath = "empty.db"\n'))
+
+    assert (code, not_ok(findings)) == (1, ["input empty.db"])
+    assert "no market data in it" in findings["input empty.db"]["detail"]
+
+
 @pytest.mark.parametrize(
     ("text", "check", "told"),
     [
         ("sed = 1", "configuration", "there is no key 'sed'; did you mean 'seed'?"),
         ("seed = ", "configuration", "run.toml: not TOML"),
-        ('[[strategies]]\nspec = "ema-kross"', "strategy ", "strategy 'ema-kross' is not known"),
+        ('[[strategies]]\nspec = "ema-kross"', "strategy ema-kross", "is not known"),
         ('[[strategies]]\nspec = "gone.py:Mine"', "strategy Mine", "there is no file"),
         (
             '[[strategies]]\nspec = "ema-cross"\nparameters = { fsat = 1 }',
@@ -292,7 +303,7 @@ def test_a_tape_of_ones_own_is_an_input_too(looked, tickdeck, trades):
         (
             'symbols = ["ETHUSDT", "XRPUSDT"]\n[[tapes]]\npath = "BTCUSDT-trades.csv"',
             "run",
-            "no market data of ETHUSDT",
+            "no input file has market data of ETHUSDT",
         ),
     ],
 )

@@ -35,7 +35,32 @@ def test_a_pipe_gets_json_alone_and_no_control_characters(spawn):
     done = spawn("run", "--for", 2, "--speed", "max", "--json")
 
     assert json.loads(done.stdout)["status"] == "completed"
-    assert done.stderr == ""
+    assert all(line.startswith("tickdeck: run ") for line in done.stderr.splitlines())
+    assert "\x1b" not in done.stderr
+
+
+def test_a_full_disk_under_the_output_is_one_line(spawn, simulated):
+    with Path("/dev/full").open("w") as full:
+        done = spawn("events", "last", "--data", simulated, stdout=full)
+
+    assert done.returncode == 3
+    assert done.stderr == "tickdeck: error: cannot write the output: No space left on device; look at where it goes\n"
+
+
+def test_a_closed_output_is_one_line(tmp_path, simulated):
+    words = f'exec "{sys.executable}" -m tickdeck verify last --data "{simulated}" >&-'
+    done = subprocess.run(["sh", "-c", words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 3
+    assert done.stderr == "tickdeck: error: stdout is closed; give the output a place to go, such as >/dev/null\n"
+
+
+def test_a_run_whose_reader_has_seen_enough_went_well(tmp_path):
+    words = f'set -o pipefail; "{sys.executable}" -m tickdeck run --for 2 --speed max | head -1 >/dev/null'
+    done = subprocess.run(["bash", "-c", words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0
+    assert "Error" not in done.stderr
 
 
 def test_a_summary_in_a_pipe_has_no_control_characters(spawn):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tickdeck.bootstrap import open_record, start_run
-from tickdeck.domain.events import DomainEvent, RunStarted, RunStopped
+from tickdeck.domain.events import DomainEvent, RunStarted, RunStopped, event_types
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import find_run
 from tickdeck.infrastructure.tape import SqliteTape
@@ -32,6 +32,42 @@ def test_events_lists_all_of_them_in_order_with_the_promised_keys_first(tickdeck
     assert [event["seq"] for event in listed] == list(range(1, len(record) + 1))
     assert [list(event)[: len(HEAD)] for event in listed] == [HEAD] * len(listed)
     assert {k: listed[6][k] for k in record[6].payload} == record[6].payload
+
+
+def test_the_catalogue_lists_every_type_with_its_class_group_and_line(tickdeck, lines):
+    listed = lines(tickdeck("events", "--catalogue", "--json"))
+
+    assert [list(entry) for entry in listed] == [["type", "class", "group", "line"]] * len(listed)
+    entries = {entry["type"]: entry for entry in listed}
+    assert set(entries) == set(event_types())
+    assert entries["order.amended"]["class"] == "OrderAmendedEvent"
+    assert entries["order.amended"]["group"] == "orders"
+    assert "Emitted by" in entries["order.amended"]["line"]
+
+
+def test_the_catalogue_is_a_line_a_type_under_a_line_a_group_for_people(tickdeck):
+    result = tickdeck("events", "--catalogue", "--type", "trading.*", "--type", "feed.stale")
+
+    heads = [line.split()[:2] for line in result.stdout.splitlines()]
+    assert heads == [
+        ["--", "feed"],
+        ["feed.stale", "FeedStale"],
+        ["--", "risk"],
+        ["trading.halted", "TradingHalted"],
+        ["trading.resumed", "TradingResumed"],
+    ]
+
+
+def test_a_part_of_the_catalogue_that_is_empty_is_told(tickdeck):
+    result = tickdeck("events", "--catalogue", "--type", "oder.*")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "there is no event type 'oder.*'" in result.stderr
+
+
+def test_events_without_a_run_is_refused_with_what_to_give(tickdeck):
+    result = tickdeck("events")
+    assert result.exit_code == 2
+    assert "name a run, such as `last`" in result.stderr
 
 
 def test_events_are_chosen_by_wildcards_of_several_types(tickdeck, simulated, record, lines):
@@ -87,7 +123,22 @@ def test_a_misspelt_type_is_told(tickdeck, simulated):
 
 
 def test_a_type_that_exists_but_did_not_happen_is_no_mistake(tickdeck, simulated):
-    assert tickdeck("events", "last", "--type", "trading.halted", "--data", simulated).output == ""
+    result = tickdeck("events", "last", "--type", "trading.halted", "--data", simulated)
+
+    assert (result.exit_code, result.output) == (0, "tickdeck: no event matches\n")
+
+
+def test_a_symbol_that_the_run_does_not_have_is_told(tickdeck, simulated):
+    result = tickdeck("events", "last", "--symbol", "NOPE", "--data", simulated)
+
+    assert "the run has no symbol 'NOPE'; it has BTCUSDT, ETHUSDT" in result.stderr
+
+
+def test_the_nearest_type_is_named(tickdeck, simulated):
+    assert (
+        "did you mean 'order.filled'?" in tickdeck("events", "last", "--type", "order.fild", "--data", simulated).stderr
+    )
+    assert "try " in tickdeck("events", "last", "--type", "xyz", "--data", simulated).stderr
 
 
 @pytest.mark.parametrize("option", ["--from", "--to"])
@@ -124,8 +175,8 @@ def test_follow_waits_for_what_a_running_run_adds(tickdeck, tmp_path, monkeypatc
 
     listed = lines(tickdeck("events", "last", "--follow", "--json"))
 
-    assert [event["ts"] for event in listed] == [1, 2, 3]
-    assert waits == [1, 2]
+    assert [event["ts"] for event in listed] == [1, 1, 1, 2, 2, 2, 3]  # each start tells of a strategy's life
+    assert waits == [3, 6]
 
 
 # -- trace ------------------------------------------------------------------------------------------------------------
@@ -149,6 +200,7 @@ def test_trace_gives_the_causes_and_the_tree_of_effects(tickdeck, simulated, rec
         "position.opened",
         "balance.updated",
         "balance.updated",
+        "state.updated",
     ]
 
 
@@ -176,8 +228,9 @@ def test_people_see_the_chain_and_the_tree(tickdeck, simulated, record):
         for line, kind in zip(shown, ["market.trade", "market.candle", "strategy.decision"], strict=False)
     ]
     assert at == sorted(at)
-    assert f"└ {fill.event_id} order.filled" in shown[-4]
-    assert "├ " in shown[-3]
+    (marked,) = (line for line in shown if " >" in line[:14])
+    assert f"└ {fill.event_id} order.filled" in marked
+    assert "├ " in shown[shown.index(marked) + 1]
     assert "└ " in shown[-1]
 
 
@@ -496,6 +549,6 @@ def test_a_tape_that_is_not_closed_is_read_all_the_same(tickdeck, tmp_path, line
     run.kernel.feed(RunStarted(ts=1, ts_ingress=1))
     run.tape.wait_durable(run.tape.last_seq)
     try:
-        assert len(lines(tickdeck("events", "last", "--json"))) == 1
+        assert len(lines(tickdeck("events", "last", "--json"))) == run.kernel.seq
     finally:
         run.close()

@@ -111,10 +111,10 @@ D = Decimal
             ),
             "B o 2 h 3 l 1 c 2 v 9",
         ),
-        (SignalSnapshotEvent(symbol="B", values={"ema-3": 1.23456789}), "B values=ema-3:1.23457"),
+        (SignalSnapshotEvent(symbol="B", values={"ema-3": 1.23456789}), "B ema-3 1.23457"),
         (
             StrategyDecisionEvent(strategy_id="s", intents=(INTENT, CANCEL), reason="so"),
-            "s BTCUSDT buy 0.01 at market, cancel abc: so",
+            "s BTCUSDT buy 0.01 at market, cancel #abc: so",
         ),
         (
             RiskLimitBreachedEvent(strategy_id="s", limit="l", detail="too much", intent=INTENT),
@@ -124,7 +124,7 @@ D = Decimal
             VenueFillReported(
                 order_id="a", symbol="B", side=Side.BUY, price=D(2), quantity=D(1), venue_trade_id="1", fee_currency="U"
             ),
-            "B buy 1 @ 2 fee 0 U taker",
+            "#a B buy 1 @ 2 fee 0 U taker",
         ),
         (BalanceEvent(currency="USDT", total=D("5.50"), change=D(-1)), "USDT 5.5 (-1)"),
         (TradingHalted(reason="enough"), "enough"),

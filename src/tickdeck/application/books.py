@@ -13,9 +13,9 @@ __all__ = ["BookAt", "rebuild_book"]
 
 
 class BookAt(msgspec.Struct, frozen=True):
-    """``book`` after ``updates`` snapshots and deltas, the last with the source's time ``ts`` (ns UTC; 0: none).
+    """``book`` after ``updates`` snapshots and deltas, the last taken at ``ts`` of the run's clock (ns UTC; 0: none).
 
-    Where the book is not usable, ``broken_at`` is the source's time of the delta that broke it; ``None`` where no
+    Where the book is not usable, ``broken_at`` is when the delta came that broke it; ``None`` where no
     snapshot ever made it usable.
     """
 
@@ -35,9 +35,9 @@ def rebuild_book(record: Iterable[DomainEvent], symbol: str) -> BookAt:
             book.apply_snapshot(event)
         elif isinstance(event, OrderBookDeltaEvent) and event.symbol == symbol:
             if isinstance(book.apply_delta(event), Gap):
-                broken_at = event.ts
+                broken_at = event.ts_ingress
         else:
             continue
-        ts = event.ts
+        ts = event.ts_ingress
         updates += 1
     return BookAt(book, ts, updates, None if book.usable else broken_at)

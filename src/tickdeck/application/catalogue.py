@@ -13,9 +13,7 @@ __all__ = ["CatalogueEntry", "catalogue"]
 _OURS = "tickdeck.domain.events."
 
 
-class CatalogueEntry(
-    msgspec.Struct, frozen=True, kw_only=True, rename={"event_type": "type", "event_class": "class"}
-):
+class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, rename={"event_type": "type", "event_class": "class"}):
     """``event_type`` is the dotted type, ``event_class`` its class, ``group`` the subject (of a type of a user's own:
     its module), ``line`` the first paragraph of the class's documentation.
     """

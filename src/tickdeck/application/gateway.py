@@ -35,13 +35,7 @@ class VenueGateway:
     """
 
     component = "gateway"
-    hears = (
-        OrderSubmittedEvent,
-        OrderAmendRequestedEvent,
-        OrderCancelRequestedEvent,
-        TradingHalted,
-        TradingResumed,
-    )
+    hears = (OrderEvent, TradingHalted, TradingResumed)
     publishes = (VenueOrderReported,)
 
     def __init__(self, kernel: Kernel, venue: TradingVenue) -> None:
@@ -79,6 +73,9 @@ class VenueGateway:
         self._halted = True
         if isinstance(request, OrderSubmittedEvent):
             self._report(request, OrderStatus.REJECTED, "never sent: too many orders wait to be durable")
+        elif isinstance(request, OrderAmendRequestedEvent):
+            reason = "never sent: too many orders wait to be durable"
+            self._report(request, OrderStatus.UNKNOWN, reason, revision=request.revision)
 
     def send(self, order: OrderSubmittedEvent) -> None:
         if self._halted:

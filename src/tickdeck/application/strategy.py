@@ -33,6 +33,9 @@ from tickdeck.domain.events import (
 from tickdeck.domain.values import ZERO, Level, Price, Quantity, Side, TimeInForce
 from tickdeck.errors import ConfigError, shown
 
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
 __all__ = ["PositionView", "Strategy", "StrategyDesk"]
 
 

@@ -243,6 +243,8 @@ class Subscriptions:
 
     def plan_for(self, event: DomainEvent) -> Plan:
         """The plan for ``event``, made on first need and kept until a subscription comes or goes."""
+        if not isinstance(event, DomainEvent):  # asked here, where each type comes by but once
+            raise ConfigError(f"publish: {event!r} is no event; give an object of a subclass of DomainEvent")
         plan = self._raw_plans.get(event.raw_type) if isinstance(event, RawEvent) else self.plans.get(type(event))
         if plan is None:
             self._let_go()

@@ -82,7 +82,8 @@ def log_to(
         log.setLevel(level_before)
         for target in handlers:
             log.removeHandler(target)
-            target.close()
+            with contextlib.suppress(OSError):  # a full disk refuses once more what it refused before
+                target.close()
 
 
 class _Stream(logging.StreamHandler[TextIO]):
@@ -152,7 +153,7 @@ class _Lines(logging.Formatter):
     def _tie(self, logger: object, method: str, fields: _Fields) -> _Fields:
         event = HANDLED.get() or self._current()
         if event is not None:
-            fields |= {"event_id": event.event_id, "correlation_id": event.correlation_id, "seq": event.seq}
+            fields.update(event_id=event.event_id, correlation_id=event.correlation_id, seq=event.seq)
         return fields
 
     def _fault(self, logger: object, method: str, fields: _Fields) -> _Fields:
@@ -161,7 +162,9 @@ class _Lines(logging.Formatter):
         fields.pop("stack_info", None)
         if error is not None:
             place = self._place(error)
-            fields["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}" + (f" ({place})" if place else "")
+            fields["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}" + (
+                f" ({place})" if place else ""
+            )
             if self._tracebacks:
                 out = io.StringIO()
                 traceback.print_exception(error, file=out)
@@ -171,7 +174,8 @@ class _Lines(logging.Formatter):
 
 def _redact(logger: object, method: str, fields: _Fields) -> _Fields:
     kept = {name: value for name, value in fields.items() if name.startswith("_")}  # structlog's own, taken off later
-    return redacted({name: value for name, value in fields.items() if name not in kept}) | kept
+    clean: dict[str, Any] = redacted({name: value for name, value in fields.items() if name not in kept})
+    return clean | kept
 
 
 def _as_json(logger: object, method: str, fields: _Fields) -> str:

@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Any
+
+from tickdeck.application.secret_names import REDACTED, SECRET_WORD, is_secret
 
 __all__ = ["REDACTED", "is_secret", "redacted"]
 
-REDACTED = "[redacted]"
-_NAMES = (
-    "api_?key",
-    "access_?key",
-    "private_?key",
-    "listen_?key",
-    "secret",
-    "pass_?word",
-    "passwd",
-    "pass_?phrase",
-    "token",
-    "signature",
-    "authori[sz]ation",
-    "credential",
-    "cookie",
-)
-_WORD = "(?:" + "|".join(name.replace("_?", "[-_ ]?") for name in _NAMES) + ")"
-_KEY = re.compile(_WORD + r"|^[-_ ]*(?:sign|pwd)[-_ ]*$", re.IGNORECASE)
 # The name, what may stand between it and the value (`=`, `": "`, `%3D`), then the value: quoted, or up to what ends it.
 _IN_TEXT = re.compile(
-    r"(?P<name>[\w-]*" + _WORD + r"[\w-]*|\b(?:sign|pwd)\b)"
+    r"(?P<name>[\w-]*" + SECRET_WORD + r"[\w-]*|\b(?:sign|pwd)\b)"
     r"(?P<between>\\?[\"']?\s*(?:=>?|:|%3D)\s*)"
     r"(?P<value>(?:Bearer|Basic)\s+[^\s\"',;]+|b?\\?\"(?:[^\"\\]|\\.)*\"?|b?\\?'(?:[^'\\]|\\.)*'?|[^\s&\"',;}\])]+)",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _IN_URL = re.compile(r"(://[^\s/@:]*:)[^\s/@]+@")
-_PLAIN = (bool, int, float, Decimal)
-
-
-def is_secret(name: str) -> bool:
-    """What goes under this name is not to be written down."""
-    return _KEY.search(name) is not None
+_PLAIN = (bool, int, float)
 
 
 def redacted(value: Any, name: str = "") -> Any:
@@ -51,7 +29,7 @@ def redacted(value: Any, name: str = "") -> Any:
     """
     if name and is_secret(name):
         return REDACTED
-    if value is None or isinstance(value, (bool, int, float)) and type(value) in _PLAIN:
+    if value is None or type(value) in _PLAIN:
         return value
     if isinstance(value, dict):
         return {_text(str(key)): redacted(inner, str(key)) for key, inner in value.items()}

@@ -1,12 +1,14 @@
-"""From ``--strategy SPEC`` to a strategy class, and the digest of its source."""
+"""From ``--strategy SPEC`` to a strategy class."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +16,7 @@ from tickdeck.application.strategies import BUILT_IN
 from tickdeck.application.strategy import Strategy
 from tickdeck.errors import ConfigError, TickdeckError
 
-__all__ = ["load_strategy_class", "source_digest", "strategy_name"]
+__all__ = ["load_strategy_class", "strategy_name"]
 
 _HOW = "give a built-in name, 'package.module:Class' or 'path/to/file.py:Class'"
 
@@ -22,7 +24,8 @@ _HOW = "give a built-in name, 'package.module:Class' or 'path/to/file.py:Class'"
 def load_strategy_class(spec: str) -> type[Strategy]:
     """The class that ``spec`` names: a built-in name, ``package.module:Class``, or ``path/to/file.py:Class``.
 
-    A file is run anew at each call, so its module globals start fresh. Raises ``ConfigError`` in one line for whatever
+    A file is run anew at each call, and so are modules of its folder that it imports (at its top: the folder is on the
+    path only while it loads): their globals start fresh. Raises ``ConfigError`` in one line for whatever
     is wrong with the spec or the code behind it.
     """
     if spec in BUILT_IN:
@@ -55,12 +58,36 @@ def _load_file(path: Path, spec: str) -> ModuleType:
     module = importlib.util.module_from_spec(found)
     sys.modules[module_name] = module
     try:
-        found.loader.exec_module(module)
+        with _importable(path.resolve().parent):
+            found.loader.exec_module(module)
     except TickdeckError:
         raise
     except Exception as error:
         raise ConfigError(f"strategy {spec!r}: {path} does not load: {_where(error, path)}") from error
     return module
+
+
+_siblings: set[str] = set()
+"""Names of modules that strategies' files imported from their own folders."""
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let modules of ``folder`` be imported, anew even where another load had them."""
+    for name in _siblings:
+        sys.modules.pop(name, None)
+    _siblings.clear()
+    importlib.invalidate_caches()
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            file = getattr(sys.modules[name], "__file__", None) or ""
+            if Path(file).parent == folder or (folder / name.partition(".")[0] / "__init__.py").is_file():
+                _siblings.add(name)
 
 
 def _import(name: str, spec: str) -> ModuleType:
@@ -75,24 +102,15 @@ def _import(name: str, spec: str) -> ModuleType:
 
 
 def _where(error: Exception, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} (line {error.lineno})"
     line = None
     traceback = error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == str(path):
             line = traceback.tb_lineno
         traceback = traceback.tb_next
-    if isinstance(error, SyntaxError):
-        line = error.lineno
     return f"{type(error).__name__}: {error}" + (f" (line {line})" if line else "")
-
-
-def source_digest(cls: type[Strategy]) -> str:
-    """SHA-256 of the file that defines the class: a run is resumed and verified with the same code only."""
-    try:
-        source = inspect.getsourcefile(cls)
-    except TypeError:
-        source = None
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source and Path(source).is_file() else ""
 
 
 def strategy_name(spec: str) -> str:

@@ -49,6 +49,8 @@ class MarketMaker(Strategy):
                 f"min_inventory is {self.min_inventory} and max_inventory is {self.max_inventory}; the first must be "
                 "the smaller"
             )
+        if self.size > self.max_inventory - self.min_inventory:
+            raise ConfigError(f"size is {self.size}; give no more than lies between min_inventory and max_inventory")
 
     def on_start(self) -> None:
         self._quotes: dict[tuple[str, Side], _Quote] = {}

@@ -265,15 +265,19 @@ def _shape(cls: type[DomainEvent]) -> _Shape:
     money = tuple(f for f in fields if hints[f] is Decimal or Decimal in get_args(hints[f]))
     containers = tuple(f for f in fields if (get_origin(hints[f]) or hints[f]) in (dict, tuple))
     scalars = tuple((f, kinds) for f in fields if (kinds := _plain_classes(hints[f])) and Decimal not in kinds)
-    found = _shapes[cls] = _Shape(money, scalars, containers, _predicate(money, dict(scalars)))
+    optional = tuple(f for f in money if NoneType in get_args(hints[f]))
+    found = _shapes[cls] = _Shape(money, scalars, containers, _predicate(money, optional, dict(scalars)))
     return found
 
 
-def _predicate(money: tuple[str, ...], scalars: dict[str, tuple[type, ...]]) -> Callable[[DomainEvent], bool]:
+def _predicate(
+    money: tuple[str, ...], optional: tuple[str, ...], scalars: dict[str, tuple[type, ...]]
+) -> Callable[[DomainEvent], bool]:
     """The checks as one expression, compiled once a class as dataclasses do it: a loop over the fields would be the
-    greater part of what it costs to create an event. ``None`` for money is left to the loop.
+    greater part of what it costs to create an event.
     """
-    conditions = [f"type(e.{f}) is Decimal and e.{f}.is_finite()" for f in money]
+    conditions = [f"type(e.{f}) is Decimal and e.{f}.is_finite()" for f in money if f not in optional]
+    conditions += [f"(e.{f} is None or (type(e.{f}) is Decimal and e.{f}.is_finite()))" for f in optional]
     conditions += [f"isinstance(e.{f}, kinds_{f})" for f in scalars]
     names: dict[str, Any] = {"Decimal": Decimal, **{f"kinds_{f}": kinds for f, kinds in scalars.items()}}
     holds: Callable[[DomainEvent], bool] = eval(f"lambda e: {' and '.join(conditions)}", names)  # noqa: S307 (field names)

@@ -1,5 +1,6 @@
 """What a bundle looks like: a zip file with ``bundle.json``, the run's folder as ``run/``, its input files as
-``inputs/N/NAME`` and the sources of its strategies as ``strategies/N/NAME``.
+``inputs/N/NAME`` and the sources of its strategies as ``strategies/N/NAME``, those of packages as
+``strategies/modules/PACKAGE/NAME``.
 
 The manifest in ``run/`` names inputs and strategies by their places in the bundle.
 """
@@ -14,11 +15,23 @@ from msgspec.structs import replace
 
 from tickdeck.infrastructure.runs import Manifest
 
-__all__ = ["CONTENTS", "FORMAT", "RUN", "Contents", "InputFile", "Member", "is_safe", "safe_name", "with_places"]
+__all__ = [
+    "CONTENTS",
+    "FORMAT",
+    "MODULES",
+    "RUN",
+    "Contents",
+    "InputFile",
+    "Member",
+    "is_safe",
+    "safe_name",
+    "with_places",
+]
 
 FORMAT = 1
 CONTENTS = "bundle.json"
 RUN = "run"
+MODULES = "strategies/modules"
 _FOLDERS = (RUN, "inputs", "strategies")
 _ODD = re.compile(r"[\\:\x00-\x1f\x7f]")
 

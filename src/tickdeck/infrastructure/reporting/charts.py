@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from tickdeck.domain.values import Side
@@ -18,6 +18,7 @@ _INK, _FAINT, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
 _EQUITY, _DRAWDOWN, _PRICE, _BUY, _SELL = "#1d4ed8", "#b91c1c", "#52606d", "#15803d", "#c2410c"
 _WIDTH, _DPI = 11.0, 150
 _MOST_SYMBOLS = 12
+_DAY_NS = 86_400_000_000_000
 _ABOVE: dict[str, Any] = {
     "loc": "lower right",
     "bbox_to_anchor": (1, 1),
@@ -54,15 +55,17 @@ _STYLE: dict[str, Any] = {
 def chart_png(session: Session, title: str) -> bytes:
     """The picture as a PNG, the same bytes for the same session. Of more than 12 symbols the first 12 are drawn."""
     import matplotlib as mpl
+    from matplotlib import dates as untyped_dates
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
+    dates: Any = untyped_dates
+    style: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"} | _STYLE
     symbols = session.symbols[:_MOST_SYMBOLS]
     heights = [2.4, 1.2, *(2.6 for _ in symbols)]
-    with mpl.rc_context({**mpl.rcParamsDefault, **_STYLE}):
+    with mpl.rc_context(style):  # whatever the caller's own settings are
         figure = Figure(figsize=(_WIDTH, sum(heights) + 0.9), dpi=_DPI, layout="constrained", facecolor="white")
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold")
         axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
         times = [_time(sample.ts) for sample in session.samples]
@@ -70,9 +73,9 @@ def chart_png(session: Session, title: str) -> bytes:
         _drawdown(axes[1], session, times)
         for index, symbol in enumerate(symbols):
             _price(axes[index + 2], session, times, index, symbol)
-        locator = AutoDateLocator(minticks=4, maxticks=9, tz=UTC)
+        locator = dates.AutoDateLocator(minticks=4, maxticks=9, tz=UTC)
         axes[-1].xaxis.set_major_locator(locator)
-        axes[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
+        axes[-1].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=UTC))
         if len(times) > 1:
             axes[-1].set_xlim(times[0], times[-1])
         axes[-1].set_xlabel("time, UTC")
@@ -81,11 +84,12 @@ def chart_png(session: Session, title: str) -> bytes:
     return out.getvalue()
 
 
-def _time(ts: int) -> datetime:
-    return datetime.fromtimestamp(ts / 1e9, UTC)
+def _time(ts: int) -> float:
+    """Days since 1970, as matplotlib counts time."""
+    return ts / _DAY_NS
 
 
-def _equity(axes: Axes, session: Session, times: list[datetime]) -> None:
+def _equity(axes: Axes, session: Session, times: list[float]) -> None:
     equity = [float(sample.equity) for sample in session.samples]
     axes.plot(times, equity, color=_EQUITY, drawstyle="steps-post")
     paid_in = float(session.deposits)
@@ -95,7 +99,7 @@ def _equity(axes: Axes, session: Session, times: list[datetime]) -> None:
     _plain_numbers(axes)
 
 
-def _drawdown(axes: Axes, session: Session, times: list[datetime]) -> None:
+def _drawdown(axes: Axes, session: Session, times: list[float]) -> None:
     drawdown = [100 * fall for fall in session.drawdowns()]
     axes.fill_between(times, drawdown, 0, step="post", color=_DRAWDOWN, alpha=0.18, linewidth=0)
     axes.plot(times, drawdown, color=_DRAWDOWN, linewidth=1, drawstyle="steps-post")
@@ -105,11 +109,9 @@ def _drawdown(axes: Axes, session: Session, times: list[datetime]) -> None:
         axes.set_ylim(-1, 0)
 
 
-def _price(axes: Axes, session: Session, times: list[datetime], index: int, symbol: str) -> None:
+def _price(axes: Axes, session: Session, times: list[float], index: int, symbol: str) -> None:
     prices = [sample.prices[index] for sample in session.samples]
-    axes.plot(
-        times, [float("nan") if price is None else float(price) for price in prices], color=_PRICE, linewidth=0.9
-    )
+    axes.plot(times, [float("nan") if price is None else float(price) for price in prices], color=_PRICE, linewidth=0.9)
     axes.set_title(f"{symbol}, price and fills")
     for side, marker, colour in ((Side.BUY, "^", _BUY), (Side.SELL, "v", _SELL)):
         fills = [fill for fill in session.fills if fill.symbol == symbol and fill.side is side]

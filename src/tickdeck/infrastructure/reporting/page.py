@@ -13,6 +13,7 @@ import msgspec
 from tickdeck.application.summary import plain
 from tickdeck.domain.position import EXACT
 from tickdeck.domain.values import Side
+from tickdeck.infrastructure.redaction import REDACTED, is_secret, redacted
 from tickdeck.infrastructure.reporting.round_trips import RoundTrip
 from tickdeck.infrastructure.reporting.session import Session
 from tickdeck.infrastructure.reporting.words import amount, clock, day, fraction, span
@@ -22,7 +23,6 @@ __all__ = ["headline", "page"]
 
 _TEMPLATE = Path(__file__).with_name("template.html.j2")
 _TRADES_SHOWN = 2_000
-_SECRET = ("key", "secret", "password", "token")
 
 
 def headline(manifest: Manifest) -> str:
@@ -56,7 +56,9 @@ def page(session: Session, manifest: Manifest, assumptions: Sequence[str], chart
             {
                 "id": record.strategy_id,
                 "spec": Path(record.spec).name if "/" in record.spec else record.spec,
-                "parameters": ", ".join(f"{name} = {value}" for name, value in record.parameters.items())
+                "parameters": ", ".join(
+                    f"{name} = {redacted(value, name)}" for name, value in record.parameters.items()
+                )
                 or "no parameters",
                 "sha256": record.sha256,
             }
@@ -121,7 +123,7 @@ def _trades(trades: Iterable[RoundTrip]) -> list[dict[str, str]]:
     quantities: dict[str, int] = {}
     for trade in trades:
         for price in (trade.entry_price, trade.exit_price):
-            prices[trade.symbol] = max(prices.get(trade.symbol, 0), _decimals(price, 6))
+            prices[trade.symbol] = max(prices.get(trade.symbol, 0), _decimals(price, 4 if trade.entry_price > 1 else 8))
         quantities[trade.symbol] = max(quantities.get(trade.symbol, 0), _decimals(trade.quantity, 8))
     widest = max((_decimals(value, 8) for trade in trades for value in (trade.fees, trade.pnl)), default=2)
     money = max(2, min(widest, 4))
@@ -181,8 +183,8 @@ def _settings(config: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, s
     for name, value in config.items():
         if not prefix and name in ("tapes", "strategies"):
             continue  # they have tables of their own
-        if any(word in name.lower() for word in _SECRET):
-            yield prefix + name, "[redacted]"
+        if is_secret(name):
+            yield prefix + name, REDACTED
         elif isinstance(value, dict) and value:
             yield from _settings(value, f"{prefix}{name}.")
         else:

@@ -99,6 +99,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     def events(self) -> int:
         return sum(self.counts.values())
 
+    @property
+    def max_drawdown(self) -> float:
+        """The largest fall from a peak among the samples, as a fraction of the peak."""
+        return -min(self.drawdowns())
+
     def drawdowns(self) -> list[float]:
         """The fall from the peak so far at each sample, as a fraction of that peak, 0 or less."""
         equity = [float(sample.equity) for sample in self.samples]
@@ -144,7 +149,8 @@ class _Looks:
 
     def happen(self, until: int | None = None) -> None:
         """Take the looks that wait; up to ``until``."""
-        for ts, self._equity in self._waiting:
+        for ts, equity in self._waiting:
+            self._equity = equity
             while self.due <= (ts if until is None else min(ts, until)):
                 self.due += self.observer.observe(self.due)
         self._waiting.clear()
@@ -266,8 +272,9 @@ class _Collector:
 
     def session(self) -> Session:
         account, prices = self._account, self._market.prices()
-        if not self._samples or self._samples[-1].ts < self._last_ts:
-            self._samples.append(self._look(self._last_ts))
+        if self._samples and self._samples[-1].ts == self._last_ts:
+            self._samples.pop()  # it does not know the last event yet
+        self._samples.append(self._look(self._last_ts))
         equity = account.equity(prices)
         trades = [trade for trips in self._trips.values() for trade in trips.closed]
         still_open = (trips.open(prices.get(symbol)) for symbol, trips in self._trips.items())

@@ -5,16 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tickdeck.application.summary import plain
-
 __all__ = ["amount", "clock", "day", "fraction", "span"]
 
 _SECOND = 1_000_000_000
 
 
 def amount(value: Decimal, *, sign: bool = False) -> str:
-    """With thousands separators and at least two decimals, at most four."""
-    decimals = min(max(len(plain(round(value, 4)).partition(".")[2]), 2), 4)
+    """With thousands separators and two decimals, or four where two do not say it all."""
+    decimals = 2 if value == round(value, 2) else 4
     return f"{value:{'+' if sign else ''},.{decimals}f}"
 
 

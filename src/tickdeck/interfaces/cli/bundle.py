@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +30,7 @@ def bundle(run: str, out: Path | None, without_inputs: bool, data: Path, as_json
     its strategies.
 
     What looks like a secret in the configuration by its key (api_key, secret, password, token, ...) is left out.
-    Secrets within a source file are not found. Nothing is overwritten; equal runs give equal files.
+    Secrets within a source file are not found. Nothing is overwritten.
 
     \b
     Examples:
@@ -39,7 +41,9 @@ def bundle(run: str, out: Path | None, without_inputs: bool, data: Path, as_json
     from tickdeck.infrastructure.bundles import pack
 
     folder = recorded_run(data, run)
-    done = pack(folder, out if out is not None else Path(f"{folder.resolve().name}.zip"), inputs=not without_inputs)
+    place = out if out is not None else Path(f"{folder.resolve().name}.zip")
+    with contextlib.redirect_stdout(sys.stderr):  # what strategies print as they load
+        done = pack(folder, place, inputs=not without_inputs)
     if as_json:
         print_json(done)
     else:
@@ -52,7 +56,7 @@ def bundle(run: str, out: Path | None, without_inputs: bool, data: Path, as_json
 def _print(done: Bundled) -> None:
     click.echo(f"run {done.run}: {done.files} files, {_size(done.bytes)} packed")
     if done.input_bytes:
-        click.echo(f"  {_size(done.input_bytes)} of it are input files; --without-inputs leaves them out")
+        click.echo(f"  with {_size(done.input_bytes)} of input files (unpacked); --without-inputs leaves them out")
     click.echo(f"file  {done.out}")
     click.echo(f"next  tickdeck verify {done.out}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,18 +45,12 @@ def doctor(config: Path | None, data: Path, as_json: bool) -> int:
     """
     from tickdeck.infrastructure.doctor import machine_findings
 
-    found: list[Finding] = []
-
-    def looked() -> Iterator[Finding]:
-        for findings in (machine_findings(data), _configuration(config), _venues()):
-            for finding in findings:
-                found.append(finding)
-                yield finding
-
+    with contextlib.redirect_stdout(sys.stderr):  # what strategies print as they load is no finding
+        found = [*machine_findings(data), *_configuration(config), *_venues()]
     if as_json:
-        print_lines((msgspec.json.encode(finding) for finding in looked()), at_once=True)
+        print_lines(msgspec.json.encode(finding) for finding in found)
     else:
-        _print(looked())
+        _print(found)
     return NO if any(finding.ok is False for finding in found) else DONE
 
 
@@ -102,7 +98,7 @@ def _venues() -> Iterator[Finding]:
         yield Finding(check, None, "not in this version")
 
 
-def _print(findings: Iterator[Finding]) -> None:
+def _print(findings: list[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 

@@ -20,8 +20,18 @@ _OLDEST, _NEWEST = 4, 12
 _NO_TIME = " " * 12
 
 
-def chain(events: Sequence[DomainEvent]) -> list[str]:
-    """A line an event, each a step further in than its cause, which stands above it."""
+def chain(events: Sequence[DomainEvent], *, marked: bool = False) -> list[str]:
+    """A line an event, each a step further in than its cause, which stands above it; the last one ``marked``."""
+    lines = _chain(events)
+    return [*lines[:-1], _mark(lines[-1])] if marked else lines
+
+
+def _mark(line: str) -> str:
+    """Between the time and the rest."""
+    return f"{line[: len(_NO_TIME)]} >{line[len(_NO_TIME) + 2 :]}"
+
+
+def _chain(events: Sequence[DomainEvent]) -> list[str]:
     between = len(events) - _OLDEST - _NEWEST
     if between <= 1:
         return [_line(event, depth) for depth, event in enumerate(events)]

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["events"]
 
 _POLL_S = 0.2
+_WIDE = 110  # columns
 
 
 @click.command()
@@ -84,7 +86,8 @@ def events(
         lines = _for_people(listed, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
     print_lines(lines, at_once=follow)
     if not listed.count:
-        _say_what_is_unknown(types)
+        for text in _why_nothing(folder, types, symbol):
+            note(text)
     return DONE
 
 
@@ -107,7 +110,8 @@ def _list_types(patterns: tuple[str, ...], as_json: bool) -> int:
     wanted = [e for e in catalogue() if not patterns or any(fnmatchcase(e.event_type, p) for p in patterns)]
     print_lines(lines())
     if not wanted:
-        _say_what_is_unknown(patterns)
+        for text in _unknown_types(patterns):
+            note(text)
     return DONE
 
 
@@ -147,14 +151,30 @@ def _for_people(listed: Iterable[DomainEvent], width: int | None) -> Iterator[st
         if day(event.ts_ingress) != today:
             today = day(event.ts_ingress)
             yield f"-- {today} UTC"
-        head = f"{clock_time(event.ts_ingress)} {event.seq:>7} {event.event_id:<12} {type_name(event):<18}"
+        time, event_id, event_type = clock_time(event.ts_ingress), event.event_id, type_name(event)
+        if width is not None and width < _WIDE:  # what it is about matters more than its number and straight columns
+            head = f"{time} {event_id:<11} {event_type:<15}"
+        else:
+            head = f"{time} {event.seq:>7} {event_id:<14} {event_type:<22}"
         yield cut(f"{head} {told(event)}".rstrip(), width)
 
 
-def _say_what_is_unknown(patterns: Iterable[str]) -> None:
-    """Nothing was listed: perhaps because a type was misspelt."""
+def _why_nothing(folder: Path, patterns: Iterable[str], symbol: str | None) -> Iterator[str]:
+    """Nothing was listed: perhaps because a type or a symbol was misspelt."""
+    from tickdeck.infrastructure.runs import read_manifest
+
+    yield "no event matches"
+    yield from _unknown_types(patterns)
+    symbols = read_manifest(folder).symbols
+    if symbol is not None and symbol not in symbols:
+        yield f"the run has no symbol {symbol!r}; it has {', '.join(symbols)}"
+
+
+def _unknown_types(patterns: Iterable[str]) -> Iterator[str]:
     from tickdeck.domain.events import event_types
 
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in event_types()):
-            note(f"there is no event type {pattern!r}; there are {', '.join(event_types())}")
+            near = get_close_matches(pattern, event_types(), 1)
+            groups = ", ".join(sorted({f"{name.partition('.')[0]}.*" for name in event_types()}))
+            yield f"there is no event type {pattern!r}; " + (f"did you mean {near[0]!r}?" if near else f"try {groups}")

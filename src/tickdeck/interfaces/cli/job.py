@@ -7,20 +7,23 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
+from tickdeck.application.log import bound_logger
 from tickdeck.application.record import RecordDiverged
-from tickdeck.errors import InputError, RunError
+from tickdeck.errors import ConfigError, InputError, RunError
+from tickdeck.infrastructure.logs import log_to
 from tickdeck.infrastructure.run_overview import overview
 from tickdeck.infrastructure.runs import discard_run
-from tickdeck.interfaces.cli.faults import FaultLines, fault_lines
-from tickdeck.interfaces.cli.progress import Progress
+from tickdeck.interfaces.cli.exits import origin
+from tickdeck.interfaces.cli.progress import CLEAR, Progress
 
 if TYPE_CHECKING:
     from tickdeck.application.summary import Summary
     from tickdeck.bootstrap import Run
+    from tickdeck.interfaces.cli.live_view import LiveView
 
 __all__ = ["Outcome", "drive"]
 
@@ -34,14 +37,17 @@ class Outcome(msgspec.Struct, frozen=True):
     stopped_by: signal.Signals | None
 
 
-def drive(run: Run, speed: float | None, *, details: bool) -> Outcome:
+def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, log_level: str = "warning") -> Outcome:
     """Run to the end, or to the first SIGINT or SIGTERM: then stop between two inputs, so that the run can be resumed.
 
-    Everything is on disk and the tape closed when this returns or raises. ``speed`` as in ``Simulation.run``.
+    Everything is on disk and the tape closed when this returns or raises. ``speed`` as in ``Simulation.run``. ``live``:
+    the live view where the terminal has room for it, else a line. The log goes to stderr from ``log_level`` on, with
+    tracebacks where ``details`` are wanted, and to the run's folder.
     """
     began = time.perf_counter()
     stopped_by: list[signal.Signals] = []
-    progress = Progress(run, sys.stderr)
+    progress, stream, before = _progress(run, live)
+    log = bound_logger("tickdeck.run")
 
     async def work() -> None:
         loop = asyncio.get_running_loop()
@@ -57,10 +63,25 @@ def drive(run: Run, speed: float | None, *, details: bool) -> Outcome:
 
     try:
         with (
-            fault_lines(FaultLines(sys.stderr, details=details)),
+            log_to(
+                stream,
+                level=log_level,
+                folder=run.folder,
+                run=run.manifest.run_id,
+                current=lambda: run.kernel.current,
+                place=origin,
+                details=details,
+                before=before,
+            ),
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
+            strategies = [record.strategy_id for record in run.manifest.strategies]
+            log.info("run begins", strategies=strategies, symbols=run.manifest.symbols)
             runner.run(work())
+            log.info("run ends", events=run.kernel.seq, inputs=run.kernel.inputs, completed=run.simulation.completed)
+    except ConfigError:  # there is no place for the log
+        run.close()
+        raise
     except RecordDiverged as error:
         run_id = run.manifest.run_id
         raise RunError(
@@ -81,6 +102,17 @@ def _after_broken_input(run: Run) -> str:
         discard_run(run.folder)
         return ""
     return f"; then start a new run: {run.manifest.run_id} ends there, since no run is resumed on inputs that changed"
+
+
+def _progress(run: Run, live: bool) -> tuple[Progress | LiveView, TextIO, str]:
+    """What shows people how the run is going, where log lines go meanwhile, and what each of them begins with."""
+    if live:
+        from tickdeck.interfaces.cli.live_view import LiveView, can_show
+
+        if can_show(sys.stderr):
+            view = LiveView(run, sys.stderr)
+            return view, view.stream, ""
+    return Progress(run, sys.stderr), sys.stderr, CLEAR
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

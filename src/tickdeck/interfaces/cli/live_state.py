@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tickdeck.domain.events import HandlerFailed, RiskLimitBreachedEvent, StrategyDecisionEvent, TradingHalted
+from tickdeck.domain.events import (
+    HandlerFailed,
+    RiskLimitBreachedEvent,
+    StrategyDecisionEvent,
+    TradingHalted,
+    TradingResumed,
+)
 from tickdeck.domain.values import Money, Price, Quantity
 from tickdeck.interfaces.cli.telling import told
 
@@ -88,6 +94,7 @@ class LiveWatch:
         self._decisions: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
         self._faults: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
         self._decided = self._failed = 0
+        self._halted = False
         self._began = time.monotonic()
         self._before = (self._began, 0, 0)  # wall, the run's clock, events: at the look before
         for event_type, hear in (
@@ -95,6 +102,7 @@ class LiveWatch:
             (HandlerFailed, self._on_fault),
             (RiskLimitBreachedEvent, self._on_fault),
             (TradingHalted, self._on_fault),
+            (TradingResumed, self._on_resumed),
         ):
             run.kernel.subscribe(event_type, hear, priority=-200, component="report")
 
@@ -108,9 +116,13 @@ class LiveWatch:
             text = f"{fault.handler} raised {fault.error}: {fault.message}"
         elif isinstance(fault, TradingHalted):
             text = f"trading is halted: {fault.reason}"
+            self._halted = True
         else:
             text = f"risk refused {told(fault)}"
         self._faults.append((fault.ts_ingress, text))
+
+    def _on_resumed(self, resumed: DomainEvent) -> None:
+        self._halted = False
 
     def state(self, ts: int) -> LiveState:
         """The run as it stands at ``ts`` of its clock; changes nothing of it."""
@@ -145,7 +157,7 @@ class LiveWatch:
             p99_us=p99,
             lanes=run.kernel.ingress.depths(),
             tape_waiting=run.tape.statistics().waiting,
-            halted=run.kernel.halted or core.risk.halted,
+            halted=self._halted,
         )
 
     def _symbol(self, symbol: str) -> LiveSymbol:

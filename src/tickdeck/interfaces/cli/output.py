@@ -61,8 +61,8 @@ def console() -> Console:
 def program() -> str:
     """What to type to have this program again: ``tickdeck`` where it is on the path, else as it was called."""
     called = sys.argv[0]
-    name = Path(called).name
-    if name == "__main__.py":
+    folder, name = Path(called).parts[-2:] if "/" in called else ("", called)
+    if (folder, name) == ("tickdeck", "__main__.py"):
         return f"{sys.orig_argv[0]} -m tickdeck"
     found = shutil.which("tickdeck")
     if name != "tickdeck" or (found is not None and Path(found).resolve() == Path(called).resolve()):

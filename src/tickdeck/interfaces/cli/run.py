@@ -89,6 +89,15 @@ _OPTIONS = (
     ),
     click.option("--candles", metavar="T", help="The candles' interval: 250ms, 1s, 5m, 1h."),
     click.option("--resume", metavar="RUN", help="Continue a run that was stopped or killed."),
+    click.option("--plain", is_flag=True, help="On a terminal one line of progress instead of the live view."),
+    click.option(
+        "--log-level",
+        type=click.Choice(("debug", "info", "warning", "error")),
+        default="warning",
+        show_default=True,
+        help="What of the log goes to stderr; log.jsonl in the run's folder has all from info on.",
+    ),
+    click.option("--report/--no-report", "page", default=None, help="Write report.html and report.png, or do not."),
     data_option,
     json_option("The figures as one JSON object"),
 )
@@ -128,6 +137,9 @@ def execute(
     data: Path,
     resume: str | None,
     as_json: bool,
+    plain: bool = False,
+    log_level: str = "warning",
+    page: bool | None = None,
     report: bool = False,
     **options: Any,
 ) -> int:
@@ -137,7 +149,13 @@ def execute(
     with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is no figure
         job = _resumed(data, resume, options) if resume is not None else _started(data, options, needs_tape=report)
         note(_told(job, speed))
-        outcome = drive(job, None if speed == float("inf") else speed, details=details_wanted())
+        outcome = drive(
+            job,
+            None if speed == float("inf") else speed,
+            details=details_wanted(),
+            live=not plain and not as_json,
+            log_level=log_level,
+        )
     summary = outcome.summary
     if not sys.stderr.isatty():
         note(
@@ -148,6 +166,10 @@ def execute(
     with contextlib.suppress(BrokenPipeError):  # who reads the figures has seen enough: the run went well all the same
         _print(job, summary, job.observer.performance() if report else None, as_json, data, resume is not None)
         sys.stdout.flush()
+    if page or (page is None and report and not as_json and outcome.stopped_by is None):
+        from tickdeck.interfaces.cli.report import report_if_possible
+
+        report_if_possible(job.folder)
     if summary.failed:
         return FAULT
     return DONE if outcome.stopped_by is None else 128 + outcome.stopped_by

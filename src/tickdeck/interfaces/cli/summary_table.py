@@ -42,6 +42,7 @@ def print_summary(
     out.print(Padding(columns, (1, 2)))
     if performance is not None:
         out.print(Text.assemble(("closed ", "bold"), _report(performance)), soft_wrap=True)
+    out.print(Text.assemble(("data  ", "bold"), _data(summary)), soft_wrap=True)
     out.print(Text.assemble(("speed ", "bold"), _machine(summary)), soft_wrap=True)
     out.print(Text.assemble(("tape  ", "bold"), _near(summary.tape)), soft_wrap=True)
     out.print(Text.assemble(("next  ", "bold"), _next(summary, data, resumed)), soft_wrap=True)
@@ -93,6 +94,16 @@ def _account(summary: Summary) -> _Rows:
     rows = [(name, f"{amount:,.{decimals}f}") for name, amount in amounts.items()]
     rows += [(f"position {symbol}", plain(quantity)) for symbol, quantity in summary.position.items()]
     return rows
+
+
+def _data(summary: Summary) -> str:
+    """In one line: holes in the market data, and which order books can be used since when."""
+    holes = ", ".join(f"{symbol} {count:,}" for symbol, count in summary.gaps.items())
+    told = [f"gaps: {holes or 'none'}"]
+    for symbol, book in summary.books.items():
+        since = "ever" if book.since is None else f"since {clock_time(book.since)[:8]}"
+        told.append(f"book of {symbol} {'usable' if book.usable else 'not usable'} {since}")
+    return "; ".join(told)
 
 
 def _machine(summary: Summary) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 from tickdeck.application.selection import type_name
 from tickdeck.application.summary import plain
-from tickdeck.domain.events import ActionIntent, DomainEvent, RawEvent
+from tickdeck.domain.events import ActionIntent, DomainEvent, OrderEvent, RawEvent
 
 __all__ = ["told"]
 
-_UNTOLD = frozenset({"account_id", "order_id", "venue_order_id", "venue_trade_id", "average_price", "fee_currency"})
+_UNTOLD = frozenset({"account_id", "venue_order_id", "venue_trade_id", "average_price", "fee_currency"})
 
 
 def told(event: DomainEvent) -> str:
@@ -29,13 +29,16 @@ def _fields(event: DomainEvent) -> str:
     if isinstance(event, RawEvent):
         values = event.payload
     else:
-        own = type(event).__struct_fields__
-        values = {name: getattr(event, name) for name in own if name not in DomainEvent.__struct_fields__}
+        hidden = {"strategy_id"} if isinstance(event, OrderEvent) else set()  # its order.submitted tells whose it is
+        hidden.update(DomainEvent.__struct_fields__)
+        values = {name: getattr(event, name) for name in type(event).__struct_fields__ if name not in hidden}
     for name, value in values.items():
-        if name in _UNTOLD or value in ("", None, (), {}):
+        if name in _UNTOLD or value in ("", None, (), {}) or (value == 0 and value is not False):
             continue
         if name == "symbol":
             parts.insert(0, str(value))
+        elif name == "order_id":
+            parts.append(_short(str(value)))
         elif name in ("reason", "detail"):
             parts.append(str(value))
         else:
@@ -57,9 +60,17 @@ def _value(value: object) -> str:
     return str(value)
 
 
+def _short(order_id: str) -> str:
+    """The end of an order's id, enough for people to tell the orders of a run apart."""
+    return f"#{order_id[-6:]}"
+
+
 def _intent(intent: ActionIntent) -> str:
     if intent.action == "cancel":
-        return f"cancel {intent.order_id}"
+        return f"cancel {_short(intent.order_id)}"
+    if intent.action == "amend":
+        quantity = f" to {plain(intent.quantity)}" if intent.quantity else ""
+        return f"amend {_short(intent.order_id)}{quantity}" + (f" {_limit(intent.limit)}" if intent.limit else "")
     return f"{intent.symbol} {intent.side} {plain(intent.quantity)} {_limit(intent.limit)}"
 
 
@@ -72,7 +83,7 @@ def _deal(event: Any) -> str:
 
 
 def _fill(event: Any) -> str:
-    return f"{_deal(event)} fee {plain(event.fee)} {event.fee_currency} {event.liquidity}"
+    return f"{_short(event.order_id)} {_deal(event)} fee {plain(event.fee)} {event.fee_currency} {event.liquidity}"
 
 
 def _tick(event: Any) -> str:
@@ -98,7 +109,12 @@ def _decision(event: Any) -> str:
 
 
 def _submitted(event: Any) -> str:
-    return f"{event.symbol} {event.side} {plain(event.quantity)} {_limit(event.limit)} {event.time_in_force}"
+    order = f"{event.symbol} {event.side} {plain(event.quantity)} {_limit(event.limit)} {event.time_in_force}"
+    return f"{_short(event.order_id)} {order}"
+
+
+def _signals(event: Any) -> str:
+    return " ".join((event.symbol, *(f"{name} {value:.6g}" for name, value in event.values.items())))
 
 
 def _position(event: Any) -> str:
@@ -112,6 +128,7 @@ _TELLERS: dict[str, Callable[[Any], str]] = {
     "market.book": _levels,
     "market.book_delta": _levels,
     "market.candle": _candle,
+    "signal.snapshot": _signals,
     "strategy.decision": _decision,
     "risk.approved": lambda event: f"{event.strategy_id} {_intent(event.intent)}",
     "risk.limit_breached": lambda event: f"{event.strategy_id} {_intent(event.intent)}: {event.detail}",

@@ -85,7 +85,7 @@ def _print(found: Trace, depth: int) -> None:
     out = console()
     # On a terminal a line that is too long is cut; in a file or a pipe nothing is lost.
     fit: dict[str, Any] = {"no_wrap": True, "overflow": "ellipsis"} if sys.stdout.isatty() else {"soft_wrap": True}
-    *causes, event = chain([*reversed(found.causes), found.event])
+    *causes, event = chain([*reversed(found.causes), found.event], marked=True)
     for line in causes:
         out.print(Text(line), **fit)
     out.print(Text(event, style="bold"), **fit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -56,7 +57,8 @@ def _verify(folder: Path, noted: Sequence[str], as_json: bool) -> int:
 
     # What failed in the run fails again, and was told then.
     quiet = logging.NullHandler()
-    with fault_lines(FaultLines(sys.stderr, details=True) if details_wanted() else quiet):
+    told = FaultLines(sys.stderr, details=True) if details_wanted() else quiet
+    with fault_lines(told), contextlib.redirect_stdout(sys.stderr):  # what strategies print is no part of the verdict
         verdict, changes = verify_run(folder)
     notes = [*noted, *changes]
     causes = _causes(folder, verdict.divergence) if verdict.divergence is not None else []

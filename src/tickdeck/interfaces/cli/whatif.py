@@ -196,9 +196,8 @@ def _figures(session: Session) -> dict[str, Any]:
         "trades": performance.trades,
         "pnl": plain(session.pnl),
         "fees": plain(session.fees),
-        "max_drawdown": performance.max_drawdown,
+        "max_drawdown": session.max_drawdown,
         "win_rate": performance.win_rate,
-        "sharpe": performance.sharpe,
     }
 
 
@@ -223,8 +222,10 @@ def _print(
         for difference in comparison.differences[:_SHOWN]:
             for line in decision_lines(difference, causes):
                 out.print(Text(line), soft_wrap=True)
-        more = left + right - sum(
-            (found.original is not None) + (found.other is not None) for found in comparison.differences[:_SHOWN]
+        more = (
+            left
+            + right
+            - sum((found.original is not None) + (found.other is not None) for found in comparison.differences[:_SHOWN])
         )
         if more > 0:
             out.print(Text(f"  and {more:,} more; --json shows the first {_KEPT}"))

@@ -48,9 +48,7 @@ def _parameters(record: StrategyRecord) -> str:
     return ", ".join(f"{name} {value}" for name, value in record.parameters.items()) or "no parameters"
 
 
-def decision_lines(
-    difference: Difference, causes: Sequence[Mapping[str, Sequence[DomainEvent]]]
-) -> Iterator[str]:
+def decision_lines(difference: Difference, causes: Sequence[Mapping[str, Sequence[DomainEvent]]]) -> Iterator[str]:
     """What each side decided at that time, each over the chain of its causes."""
     yield f"  {day(difference.ts)} {clock_time(difference.ts)} UTC"
     sides = (("run    ", difference.original), ("what-if", difference.other))
@@ -79,8 +77,8 @@ def figures_table(original: Session, other: Session) -> Table:
     _add_count(table, "trades closed", one.trades, two.trades)
     _add_money(table, f"pnl after fees, {original.currency}", original.pnl, other.pnl)
     _add_money(table, f"fees, {original.currency}", original.fees, other.fees)
-    fall = _change(f"{two.max_drawdown - one.max_drawdown:+.4%}")
-    table.add_row("largest drawdown", f"{one.max_drawdown:.4%}", f"{two.max_drawdown:.4%}", fall)
+    fall = _change(f"{other.max_drawdown - original.max_drawdown:+.4%}")
+    table.add_row("largest drawdown", f"{original.max_drawdown:.4%}", f"{other.max_drawdown:.4%}", fall)
     table.add_row("win rate, before fees", fraction(one.win_rate), fraction(two.win_rate), "")
     return table
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,16 +13,26 @@ import msgspec
 import tickdeck
 from tickdeck.application.strategies import BUILT_IN
 from tickdeck.errors import RunError
-from tickdeck.infrastructure.bundles.layout import CONTENTS, RUN, Contents, InputFile, Member, safe_name, with_places
+from tickdeck.infrastructure.bundles.layout import (
+    CONTENTS,
+    MODULES,
+    RUN,
+    Contents,
+    InputFile,
+    Member,
+    safe_name,
+    with_places,
+)
+from tickdeck.infrastructure.bundles.secrets import without_secrets
 from tickdeck.infrastructure.fresh_file import fresh_file
-from tickdeck.infrastructure.redaction import redacted
 from tickdeck.infrastructure.run_overview import overview
 from tickdeck.infrastructure.runs import MANIFEST, InputRecord, Manifest, StrategyRecord, read_manifest
 from tickdeck.infrastructure.strategy_loader import load_strategy_class
+from tickdeck.infrastructure.strategy_source import source_digest, source_files
 
 __all__ = ["Bundled", "pack"]
 
-_OF_A_RUN = ("tape.db", "tape.db-wal", "tape/**/*", "*.log", "*.log.*", "logs/**/*")
+_OF_A_RUN = ("tape.db", "tape.db-wal", "tape/**/*", "log.jsonl")
 """Files of a run's folder that belong into a bundle, besides the manifest. Named one by one: what else is there, such
 as a socket or a lock, is of this machine."""
 _NOT = (".lock", "-shm")
@@ -47,7 +56,7 @@ class Bundled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pack(folder: Path, out: Path, *, inputs: bool = True) -> Bundled:
-    """Write the run in ``folder`` to a new file ``out``; equal runs give equal files, to the byte.
+    """Write the run in ``folder`` to a new file ``out``: each time the same, to the byte.
 
     ``inputs=False`` leaves the input files out: whoever verifies must have them.
 
@@ -126,20 +135,23 @@ def _input(archive: _Archive, index: int, record: InputRecord, wanted: bool) -> 
 
 
 def _strategy(archive: _Archive, index: int, record: StrategyRecord, notes: list[str]) -> str:
-    """Put the strategy's source into the archive. Returns its spec there."""
-    place, _, name = record.spec.rpartition(":")
-    if record.spec in BUILT_IN or place.partition(".")[0] == "tickdeck":
+    """Put the strategy's source into the archive, with the modules of its own that it imports. Returns its spec there:
+    that of a file, or, of a module within a package, the spec that it has.
+    """
+    if record.spec in BUILT_IN:
         return record.spec
-    if place.endswith(".py"):
-        source: str | None = place
-    else:
-        source = inspect.getsourcefile(load_strategy_class(record.spec))
-    if source is None or not Path(source).is_file():
+    cls = load_strategy_class(record.spec)
+    files = source_files(cls)
+    if not files:
         raise RunError(f"the source of strategy {record.spec!r} is gone; bring it back to its place")
-    member = f"strategies/{index}/{safe_name(Path(source).name)}"
-    if archive.add(member, Path(source)) != record.sha256:
+    if source_digest(cls) != record.sha256:
         notes.append(f"the source of strategy {record.strategy_id} had changed since the run when it was bundled")
-    return f"{member}:{name}"
+    depth = cls.__module__.count(".")
+    root, folder = files[0].parents[depth], MODULES if depth else f"strategies/{index}"
+    around = (parent / "__init__.py" for parent in files[0].parents[:depth])
+    for file in dict.fromkeys((*files, *(init for init in around if init.is_file()))):
+        archive.add(f"{folder}/{file.relative_to(root).as_posix()}", file)
+    return record.spec if depth else f"{folder}/{files[0].name}:{record.spec.rpartition(':')[2]}"
 
 
 class _Archive:
@@ -157,7 +169,10 @@ class _Archive:
         self._zip.close()
 
     def add(self, name: str, path: Path) -> str:
-        """Put a file in; returns its SHA-256."""
+        """Put a file in, once under a name; returns its SHA-256."""
+        for member in self.members:
+            if member.name == name:
+                return member.sha256
         try:
             file: BinaryIO = path.open("rb")
         except OSError as error:
@@ -166,18 +181,18 @@ class _Archive:
             digest = hashlib.sha256()
             size = 0
             packed = name.endswith(_PACKED)
-            with self._zip.open(_entry(name, path.stat().st_size, packed), "w") as member:
+            with self._zip.open(_entry(name, path.stat().st_size, packed), "w") as entry:
                 while chunk := file.read(_CHUNK):
                     digest.update(chunk)
                     size += len(chunk)
-                    member.write(chunk)
+                    entry.write(chunk)
         self.members.append(Member(name=name, bytes=size, sha256=digest.hexdigest()))
         self.bytes += size
         return digest.hexdigest()
 
     def add_manifest(self, manifest: Manifest) -> list[str]:
         """Put the manifest in without what is secret; returns what that was."""
-        fields, taken = redacted(msgspec.to_builtins(manifest))
+        fields, taken = without_secrets(msgspec.to_builtins(manifest))
         data = msgspec.json.format(msgspec.json.encode(fields), indent=2)
         self._zip.writestr(_entry(f"{RUN}/{MANIFEST}", len(data)), data)
         self.members.append(Member(name=f"{RUN}/{MANIFEST}", bytes=len(data), sha256=hashlib.sha256(data).hexdigest()))

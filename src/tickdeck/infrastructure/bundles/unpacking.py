@@ -5,8 +5,10 @@ outside of a temporary folder.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import re
 import shutil
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from tickdeck.errors import RunError
 from tickdeck.infrastructure.bundles.layout import (
     CONTENTS,
     FORMAT,
+    MODULES,
     RUN,
     Contents,
     InputFile,
@@ -66,7 +69,24 @@ def unpacked(bundle: Path) -> Iterator[Unpacked]:
         if len(places) != len(manifest.inputs):
             raise _not_ours(bundle, f"{CONTENTS} and {MANIFEST} name different inputs")
         (folder / MANIFEST).write_bytes(msgspec.json.encode(_here(bundle, manifest, root, places)))
-        yield Unpacked(folder, contents.notes)
+        with _importable(root / MODULES):
+            yield Unpacked(folder, contents.notes)
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let the packages in ``folder`` be imported, in place of what has their names."""
+    names = {path.stem for path in folder.iterdir()} if folder.is_dir() else set()
+    set_aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in names}
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in [name for name in sys.modules if name.partition(".")[0] in names]:
+            del sys.modules[name]
+        sys.modules.update(set_aside)
 
 
 def _extract(bundle: Path, root: Path) -> Contents:

@@ -1,0 +1,33 @@
+"""Taking secrets out of a manifest, so that the run can still be executed with what is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tickdeck.infrastructure.redaction import REDACTED, is_secret
+
+__all__ = ["without_secrets"]
+
+
+def without_secrets(value: Any, path: str = "") -> tuple[Any, list[str]]:
+    """A copy of JSON-ready ``value`` without what is under a key that holds a secret, and the paths of what was taken
+    out, such as ``strategies[0].parameters.api_key``. Text becomes ``REDACTED``; other values go with their key, since
+    a text would be of the wrong type. What is empty or zero is no secret.
+    """
+    taken: list[str] = []
+    if isinstance(value, dict):
+        kept: dict[str, Any] = {}
+        for key, inner in value.items():
+            place = f"{path}.{key}" if path else str(key)
+            if is_secret(str(key)) and inner:
+                taken.append(place)
+                if isinstance(inner, str):
+                    kept[key] = REDACTED
+            else:
+                kept[key], more = without_secrets(inner, place)
+                taken += more
+        return kept, taken
+    if isinstance(value, list | tuple):
+        items = [without_secrets(inner, f"{path}[{index}]") for index, inner in enumerate(value)]
+        return [item for item, _ in items], [place for _, more in items for place in more]
+    return value, taken

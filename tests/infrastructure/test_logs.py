@@ -1,0 +1,179 @@
+"""The log: JSON for machines, words for people, tied to events, without secrets, never in the way."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from tickdeck.application.log import bound_logger
+from tickdeck.application.mailbox import HANDLED
+from tickdeck.domain.events import TimerFired
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.logs import LOG, log_to
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+EVENT = TimerFired(timer_id=1, name="t", due=1, event_id="7-1", correlation_id="7", seq=12)
+
+
+def lines(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_each_line_elsewhere_than_on_a_terminal_is_one_json_object_with_run_event_and_fields():
+    out = io.StringIO()
+
+    with log_to(out, level="info", run="r1", current=lambda: EVENT):
+        bound_logger("tickdeck.strategy", strategy="mine").info("crossed", symbol="BTCUSDT", fast=1.5)
+
+    [line] = lines(out.getvalue())
+    assert line.pop("ts").endswith("Z")
+    assert line == {
+        "level": "info",
+        "logger": "tickdeck.strategy",
+        "message": "crossed",
+        "run": "r1",
+        "strategy": "mine",
+        "symbol": "BTCUSDT",
+        "fast": 1.5,
+        "event_id": "7-1",
+        "correlation_id": "7",
+        "seq": 12,
+    }
+
+
+def test_a_line_of_an_edge_is_tied_to_the_event_that_the_edge_was_given():
+    out = io.StringIO()
+    token = HANDLED.set(EVENT)
+    try:
+        with log_to(out):
+            logging.getLogger("tickdeck.bus").warning("slow")
+    finally:
+        HANDLED.reset(token)
+
+    assert lines(out.getvalue())[0]["event_id"] == "7-1"
+
+
+def test_the_file_has_what_the_terminal_leaves_out_and_goes_on_where_it_ended(tmp_path: Path):
+    for text in ("first", "second"):
+        out = io.StringIO()
+        with log_to(out, folder=tmp_path):
+            bound_logger("tickdeck.run").info(text)
+            bound_logger("tickdeck.run").debug("too small")
+        assert out.getvalue() == ""
+
+    assert [line["message"] for line in lines((tmp_path / LOG).read_text())] == ["first", "second"]
+
+
+def test_a_fault_is_one_line_for_people_and_whole_in_the_file(tmp_path: Path):
+    out = Terminal()
+
+    with log_to(out, folder=tmp_path, place=lambda error: "mine.py, line 3", before="<"):
+        try:
+            raise KeyError("gone")
+        except KeyError:
+            logging.getLogger("tickdeck.bus").exception("%s failed\x1b[2J", "mine.on_trade")
+
+    assert out.getvalue().startswith("<")
+    assert out.getvalue().count("\n") == 1
+    assert "mine.on_trade failed\\x1b[2J: KeyError: 'gone' (mine.py, line 3)" in out.getvalue()
+    [line] = lines((tmp_path / LOG).read_text())
+    assert line["error"] == "KeyError: 'gone' (mine.py, line 3)"
+    assert line["traceback"].startswith("Traceback (most recent call last)")
+
+
+def test_people_who_want_details_get_the_traceback():
+    out = Terminal()
+
+    with log_to(out, details=True):
+        try:
+            raise ValueError("no")
+        except ValueError:
+            logging.getLogger("tickdeck").exception("failed")
+
+    assert "Traceback (most recent call last)" in out.getvalue()
+
+
+def test_secrets_are_taken_from_messages_fields_and_faults(tmp_path: Path):
+    out = io.StringIO()
+
+    with log_to(out, folder=tmp_path):
+        try:
+            raise ValueError("bad request: signature=SECRET1")
+        except ValueError:
+            bound_logger("tickdeck.strategy").exception("apiKey=%s", "SECRET2", headers={"token": "SECRET3"})
+
+    written = out.getvalue() + (tmp_path / LOG).read_text()
+    assert "SECRET" not in written
+    assert written.count("[redacted]") >= 6
+
+
+def test_a_field_may_have_any_name():
+    out = io.StringIO()
+
+    with log_to(out):
+        bound_logger("tickdeck.strategy").warning("hello", name="n", args=1, msg="m", message="mine", ts=2, level="x")
+
+    [line] = lines(out.getvalue())
+    assert (line["message"], line["message_"], line["ts_"], line["level_"]) == ("hello", "mine", 2, "x")
+    assert (line["name"], line["args"], line["msg"]) == ("n", 1, "m")
+
+
+def test_what_cannot_be_written_is_lost_and_nobody_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError("disk full")
+
+    class Unshowable:
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    with log_to(Broken(), folder=tmp_path):
+        bound_logger("tickdeck.run").warning("lost")
+        bound_logger("tickdeck.run").warning("unshowable", what=Unshowable())
+        bound_logger("tickdeck.run").warning("after")
+
+    assert capsys.readouterr() == ("", "")
+    assert [line["message"] for line in lines((tmp_path / LOG).read_text())] == ["lost", "after"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not on this machine: there is no /dev/full")
+def test_a_full_disk_does_not_stop_the_run(tmp_path: Path):
+    (tmp_path / LOG).symlink_to("/dev/full")
+
+    with log_to(io.StringIO(), folder=tmp_path):
+        bound_logger("tickdeck.run").warning("lost")
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path):
+    with (
+        pytest.raises(ConfigError, match=r"log\.jsonl cannot be written"),
+        log_to(io.StringIO(), folder=tmp_path / "no"),
+    ):
+        pass
+
+
+def test_logging_is_as_it_was_afterwards():
+    log = logging.getLogger("tickdeck")
+    before = (log.level, list(log.handlers))
+
+    with log_to(io.StringIO(), level="debug"):
+        assert log.level == logging.DEBUG
+
+    assert (log.level, list(log.handlers)) == before
+
+
+def test_without_a_run_a_plain_handler_gets_the_message_and_the_fields(caplog: pytest.LogCaptureFixture):
+    bound_logger("tickdeck.strategy", strategy="mine").warning("crossed %d times", 3, symbol="BTCUSDT")
+
+    [record] = caplog.records
+    assert record.getMessage() == "crossed 3 times"
+    assert record.fields == {"strategy": "mine", "symbol": "BTCUSDT"}

@@ -1,0 +1,324 @@
+"""The report: trades from fills, the session from a record, and the page."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.domain.account import Account
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderFilledEvent,
+    RunStarted,
+    RunStopped,
+    TradeEvent,
+    TradingHalted,
+    VenueBalanceReported,
+)
+from tickdeck.domain.instrument import Instrument
+from tickdeck.domain.position import EXACT
+from tickdeck.domain.values import Side
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.reporting import collect, missing_extra, write_report
+from tickdeck.infrastructure.reporting.round_trips import RoundTrips
+from tickdeck.infrastructure.runs import InputRecord, Manifest, StrategyRecord
+
+D = Decimal
+SECOND = 1_000_000_000
+START = 1_723_161_600 * SECOND
+BTC = Instrument(symbol="BTCUSDT", base="BTC", quote="USDT")
+ETH = Instrument(symbol="ETHUSDT", base="ETH", quote="USDT")
+INSTRUMENTS = {"BTCUSDT": BTC, "ETHUSDT": ETH}
+
+
+class Tape:
+    """Events as a record holds them: numbered, in time."""
+
+    def __init__(self) -> None:
+        self.events: list[DomainEvent] = []
+
+    def add(self, kind: type, second: float, cause: str = "", **fields) -> None:
+        number = len(self.events) + 1
+        ts = START + int(second * SECOND)
+        event_id = f"{number}-1" if cause else str(number)
+        self.events.append(
+            kind(seq=number, event_id=event_id, correlation_id="1", causation_id=cause, ts=ts, ts_ingress=ts, **fields)
+        )
+
+    def trade(self, second: float, price: str, symbol: str = "BTCUSDT") -> None:
+        self.add(TradeEvent, second, symbol=symbol, price=D(price), quantity=D(1), side=Side.BUY, trade_id=0)
+
+    def fill(self, second: float, side: Side, quantity: str, price: str, symbol: str = "BTCUSDT", **fee) -> None:
+        self.add(
+            OrderFilledEvent,
+            second,
+            cause="1",
+            order_id=f"o{len(self.events)}",
+            symbol=symbol,
+            strategy_id="mine",
+            side=side,
+            price=D(price),
+            quantity=D(quantity),
+            filled=D(quantity),
+            remaining=D(0),
+            average_price=D(price),
+            **fee,
+        )
+
+
+def begun() -> Tape:
+    tape = Tape()
+    tape.add(RunStarted, 0, symbols=("BTCUSDT",), strategies=("mine",))
+    tape.add(VenueBalanceReported, 0, account_id="main", currency="USDT", total=D(1000))
+    tape.trade(0, "100")
+    return tape
+
+
+def session_of(tape: Tape, *symbols: str):
+    return collect(
+        tape.events, symbols=symbols or ("BTCUSDT",), account_id="main", instrument=lambda symbol: INSTRUMENTS[symbol]
+    )
+
+
+def manifest(**changes) -> Manifest:
+    fields = {
+        "run_id": "20240809-000000-abcdef",
+        "nonce": "n",
+        "created_at": "2024-08-09T00:00:00+00:00",
+        "tickdeck": "0.1.0",
+        "code": "c" * 64,
+        "python": "3.11",
+        "machine": "x",
+        "symbols": ("BTCUSDT",),
+        "config": {"seed": 1, "paper": {"maker_fee": "0.001"}},
+        "inputs": (
+            InputRecord(path="/somewhere/secret-folder/btc.csv", format="trades", symbol=None, sha256="f" * 64),
+        ),
+        "strategies": (
+            StrategyRecord(
+                strategy_id="mine", spec="/home/me/<b>mine.py:Mine", parameters={"n": "<i>"}, sha256="e" * 64
+            ),
+        ),
+    }
+    return Manifest(**(fields | changes))
+
+
+# -- trades -----------------------------------------------------------------------------------------------------
+
+
+def test_a_trade_goes_from_flat_to_flat_with_average_prices_and_pnl_after_fees():
+    trips = RoundTrips("BTCUSDT")
+
+    trips.take(1, D(1), D(100), D("0.1"))
+    trips.take(2, D(1), D(110), D("0.1"))
+    trips.take(3, D("-0.5"), D(120), D("0.1"))
+    trips.take(4, D("-1.5"), D(130), D("0.1"))
+
+    [trade] = trips.closed
+    assert (trade.side, trade.entry_ts, trade.exit_ts, trade.quantity) == (Side.BUY, 1, 4, D(2))
+    assert (trade.entry_price, trade.exit_price) == (D(105), D("127.5"))
+    assert (trade.fees, trade.pnl) == (D("0.4"), D("44.6"))
+    assert trips.open(D(1)) is None
+
+
+def test_a_fill_through_flat_ends_a_trade_and_begins_the_next_and_its_fee_is_shared():
+    trips = RoundTrips("BTCUSDT")
+
+    trips.take(1, D(1), D(100), D(0))
+    trips.take(2, D(-3), D(90), D("0.3"))
+
+    [first] = trips.closed
+    second = trips.open(D(80))
+    assert second is not None
+    assert (first.pnl, first.fees) == (D("-10.1"), D("0.1"))
+    assert (second.side, second.quantity, second.entry_ts, second.exit_ts) == (Side.SELL, D(2), 2, None)
+    assert (second.fees, second.pnl) == (D("0.2"), D("19.8"))
+
+
+amounts = st.decimals("0.001", "5", places=3)
+prices = st.decimals("1", "200", places=2)
+fills = st.lists(
+    st.tuples(st.sampled_from(list(Side)), amounts, prices, st.sampled_from(["", "USDT", "BTC"])), max_size=30
+)
+
+
+@given(fills)
+def test_the_trades_make_up_the_whole_pnl(made):
+    tape = begun()
+    account = Account("main", "USDT")
+    for second, (side, quantity, price, currency) in enumerate(made, 1):
+        fee = quantity * D("0.001") if currency == "BTC" else D("0.07")
+        tape.fill(second, side, str(quantity), str(price), fee=fee, fee_currency=currency)
+        account.apply_fill(tape.events[-1], BTC)
+    tape.trade(len(made) + 1, "123.45")
+
+    session = session_of(tape)
+
+    made_of = D(0)
+    for trade in session.trades:
+        made_of = EXACT.add(made_of, trade.pnl)
+    assert abs(made_of - session.pnl) < D("1E-12")
+    assert session.pnl == account.equity({"BTCUSDT": D("123.45")})
+    assert session.fees == account.fees()
+
+
+# -- the session ------------------------------------------------------------------------------------------------
+
+
+def test_a_session_without_fills_stays_at_what_was_paid_in():
+    tape = begun()
+    tape.trade(5, "90")
+    tape.add(RunStopped, 5, reason="end of market data")
+
+    session = session_of(tape)
+
+    assert (session.completed, session.reason, session.halted) == (True, "end of market data", None)
+    assert (session.trades, session.fills, session.pnl, session.equity) == ((), (), 0, 1000)
+    assert session.performance.trades == 0
+    assert set(session.drawdowns()) == {0.0}
+
+
+def test_equity_follows_the_price_and_drawdown_the_peak():
+    tape = begun()
+    tape.fill(0.5, Side.BUY, "2", "100")
+    tape.trade(1, "150")
+    tape.trade(2, "150")
+    tape.trade(2.5, "100")
+
+    session = session_of(tape)
+
+    assert [sample.equity for sample in session.samples] == [1000, 1000, 1100, 1000]
+    assert [sample.prices[0] for sample in session.samples] == [None, D(100), D(150), D(100)]
+    assert session.drawdowns() == [0, 0, 0, pytest.approx(1000 / 1100 - 1)]
+    assert session.positions == {"BTCUSDT": D(2)}
+    assert not session.completed
+
+
+def test_several_symbols_have_their_own_prices_and_trades():
+    tape = begun()
+    tape.trade(1, "10", symbol="ETHUSDT")
+    tape.fill(2, Side.BUY, "1", "100")
+    tape.fill(2, Side.BUY, "1", "10", symbol="ETHUSDT")
+    tape.trade(3, "12", symbol="ETHUSDT")
+    tape.add(TradingHalted, 3, cause="1", reason="daily loss")
+
+    session = session_of(tape, "BTCUSDT", "ETHUSDT")
+
+    assert session.samples[-1].prices == (D(100), D(12))
+    assert {trade.symbol: trade.pnl for trade in session.trades} == {"BTCUSDT": 0, "ETHUSDT": 2}
+    assert session.halted == "daily loss"
+
+
+def test_a_long_session_has_no_more_samples_than_a_chart_can_show():
+    tape = begun()
+    for hour in range(1, 9_000):
+        tape.trade(hour * 3600, "100")
+
+    session = session_of(tape)
+
+    assert 1_000 < len(session.samples) <= 4_097
+    assert [sample.ts for sample in session.samples] == sorted({sample.ts for sample in session.samples})
+
+
+# -- the page ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def traded() -> Tape:
+    tape = begun()
+    tape.fill(1, Side.BUY, "1", "100", fee=D("0.1"))
+    tape.trade(2, "110")
+    tape.fill(3, Side.SELL, "1", "110", fee=D("0.1"))
+    tape.add(RunStopped, 4, reason="end of market data")
+    return tape
+
+
+def test_the_report_is_one_page_that_loads_nothing_and_a_picture(traded, tmp_path: Path):
+    written = write_report(manifest(), traded.events, tmp_path / "new" / "folder")
+
+    page = Path(written.html).read_text()
+    assert Path(written.png).read_bytes().startswith(b"\x89PNG")
+    assert re.findall(r"https?://|src=\"(?!data:)|href=|@import|url\(", page) == []
+    assert "+9.80" in page
+    assert "2024-08-09 00:00:01.000" in page
+    assert "f" * 64 in page
+    assert "maker 0.1 %" in page
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["report.html", "report.png"]
+
+
+def test_the_report_is_the_same_bytes_whenever_it_is_made(traded, tmp_path: Path):
+    one = write_report(manifest(), traded.events, tmp_path / "one")
+    two = write_report(manifest(), traded.events, tmp_path / "two")
+    again = write_report(manifest(), traded.events, tmp_path / "two")
+
+    assert Path(one.html).read_bytes() == Path(two.html).read_bytes() == Path(again.html).read_bytes()
+    assert Path(one.png).read_bytes() == Path(two.png).read_bytes()
+
+
+def test_the_page_shows_names_as_text_and_neither_folders_nor_secrets(traded, tmp_path: Path):
+    settings = {"seed": 1, "venue": {"api_key": "S3CRET"}}
+    page = Path(write_report(manifest(config={"seed": 1}), traded.events, tmp_path).html).read_text()
+
+    from tickdeck.infrastructure.reporting.page import page as render
+
+    rendered = render(session_of(traded), manifest(config=settings), (), b"")
+    assert "<b>mine" not in page
+    assert "&lt;i&gt;" in page
+    assert "/home/me" not in page
+    assert "secret-folder" not in page
+    assert "S3CRET" not in rendered
+
+
+def test_a_run_without_fills_and_with_a_halt_says_so(tmp_path: Path):
+    tape = begun()
+    tape.add(TradingHalted, 3, cause="1", reason="daily loss")
+
+    page = Path(write_report(manifest(inputs=()), tape.events, tmp_path).html).read_text()
+
+    assert "no order was filled" in page
+    assert "Trading was halted: daily loss" in page
+    assert "not completed" in page
+    assert "simulated market, made from the seed 1" in page
+
+
+def test_more_symbols_than_have_room_are_not_drawn(tmp_path: Path):
+    symbols = tuple(f"S{n}USDT" for n in range(14))
+    tape = begun()
+
+    written = write_report(manifest(symbols=symbols), tape.events, tmp_path)
+
+    assert Path(written.png).stat().st_size > 10_000
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(traded, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match="name another folder"):
+        write_report(manifest(), traded.events, tmp_path / "file")
+
+
+def test_what_is_not_installed_is_named_with_what_installs_it(traded, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("tickdeck.infrastructure.reporting.report.find_spec", lambda name: None)
+
+    assert missing_extra() == ("jinja2", "matplotlib")
+    with pytest.raises(ConfigError, match=r"pip install 'tickdeck\[report\]'"):
+        write_report(manifest(), traded.events, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_neither_package_is_loaded_before_a_report_is_made():
+    code = (
+        "import sys, tickdeck.infrastructure.reporting\n"
+        "print([name for name in ('jinja2', 'matplotlib') if name in sys.modules])"
+    )
+
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert shown == "[]\n"

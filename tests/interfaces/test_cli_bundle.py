@@ -1,0 +1,669 @@
+"""``tickdeck bundle`` and ``tickdeck verify FILE.zip``: a run proven elsewhere, with its originals gone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.bootstrap import Run, start_run
+from tickdeck.infrastructure.bundles.layout import is_safe, safe_name
+from tickdeck.infrastructure.bundles.secrets import without_secrets
+from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.redaction import REDACTED
+from tickdeck.infrastructure.runs import find_run
+
+MINE = """
+from decimal import Decimal
+from tickdeck import CandleEvent, Strategy
+
+
+class Mine(Strategy):
+    api_key: str = ""
+    password: int = 0
+    token: list[str] = []
+    window: int = 7
+
+    def on_start(self) -> None:
+        self.candles = 0
+
+    def on_candle(self, candle: CandleEvent) -> None:
+        self.candles += 1
+        if self.candles % self.window == 0:
+            side = self.sell if self.position(candle.symbol).quantity > 0 else self.buy
+            side(candle.symbol, Decimal("0.01"))
+"""
+
+
+@pytest.fixture
+def source() -> Path:
+    """A strategy in a folder of its own below the current one."""
+    folder = Path("code")
+    folder.mkdir()
+    (folder / "mine.py").write_text(MINE)
+    return folder / "mine.py"
+
+
+@pytest.fixture
+def recorded(tickdeck, source, trades) -> Path:
+    """A run on a file, of a strategy from a file; its folder."""
+    result = tickdeck("backtest", "--tape", trades, "--strategy", f"{source}:Mine", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["fills"] > 0
+    return find_run(Path("tickdeck-data"), "last")
+
+
+def all_gone() -> None:
+    """Nothing but zip files stays in the current folder: what a bundle needs is in it."""
+    for path in Path.cwd().iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix != ".zip":
+            path.unlink()
+
+
+def contents(bundle: str = "b.zip") -> dict[str, bytes]:
+    with zipfile.ZipFile(bundle) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def rewrite(change: Callable[[dict[str, bytes], dict[str, Any]], None], bundle: str = "b.zip", **options: Any) -> None:
+    """Make the bundle anew with other files, or another ``bundle.json``."""
+    files = contents(bundle)
+    told = json.loads(files.pop("bundle.json"))
+    change(files, told)
+    with zipfile.ZipFile(bundle, "w", **options) as archive:
+        for name, data in (files | {"bundle.json": json.dumps(told).encode()}).items():
+            archive.writestr(name, data)
+
+
+def refused(result) -> str:
+    """The one line that a wrong call ends with."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+# -- there and back ---------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_proves_the_run_when_the_originals_are_gone(tickdeck, recorded, tmp_path, monkeypatch):
+    assert tickdeck("bundle", "last", "--out", "b.zip").exit_code == 0
+    original = json.loads(tickdeck("verify", "last", "--json").stdout)
+    all_gone()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    result = tickdeck("verify", "../b.zip", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout) == original
+    assert original["identical"] is True
+    assert original["decisions"] > 0
+
+
+def test_a_bundle_of_a_captured_session_is_proven_in_another_process(tickdeck, spawn, captured):
+    tickdeck("bundle", "last", "--data", captured, "--out", "b.zip")
+
+    result = spawn("verify", "b.zip", "--json")
+
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["identical"] is True
+
+
+def test_a_run_of_a_simulated_market_needs_no_inputs(tickdeck, simulated):
+    told = json.loads(tickdeck("bundle", "last", "--data", simulated, "--out", "b.zip", "--json").stdout)
+
+    assert told["input_bytes"] == 0
+    assert tickdeck("verify", "b.zip").exit_code == 0
+
+
+def test_a_run_on_a_tape_takes_the_tape_along(tickdeck, trades):
+    tickdeck("import", "binance-trades", trades, "--out", "btc.db")
+    tickdeck("backtest", "--tape", "btc.db", "--strategy", "ema-cross")
+    tickdeck("bundle", "last", "--out", "b.zip")
+    all_gone()
+
+    assert "inputs/0/btc.db" in contents()
+    assert tickdeck("verify", "b.zip").exit_code == 0
+
+
+def test_several_inputs_of_one_name_are_kept_apart(tickdeck, trades):
+    Path("other").mkdir()
+    other = Path("other") / trades.name
+    other.write_text(trades.read_text().replace("60000.5", "60001.5"))
+    words = ("--tape", trades, "--tape", other, "--strategy", "ema-cross")
+    assert tickdeck("backtest", *words).exit_code == 0
+    tickdeck("bundle", "last", "--out", "b.zip")
+    all_gone()
+
+    assert tickdeck("verify", "b.zip").exit_code == 0
+
+
+def test_a_strategy_of_a_module_takes_its_source_along(tickdeck, tmp_path, monkeypatch):
+    (tmp_path / "bundled_module.py").write_text(MINE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    tickdeck("run", "--for", 5, "--speed", "max", "--strategy", "bundled_module:Mine")
+    tickdeck("bundle", "last", "--out", "b.zip")
+    all_gone()
+
+    result = tickdeck("verify", "b.zip", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["decisions"] > 0
+    assert contents()["strategies/0/bundled_module.py"] == MINE.encode()
+
+
+def test_a_strategys_own_modules_are_taken_along(tickdeck, trades):
+    Path("code").mkdir()
+    Path("code/sizes.py").write_text('from decimal import Decimal\n\nSIZE = Decimal("0.01")\n')
+    Path("code/mine.py").write_text("from sizes import SIZE\n" + MINE.replace('Decimal("0.01")', "SIZE"))
+    tickdeck("backtest", "--tape", trades, "--strategy", "code/mine.py:Mine")
+    tickdeck("bundle", "last", "--out", "b.zip")
+    all_gone()
+
+    result = tickdeck("verify", "b.zip", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["decisions"] > 0
+    assert json.loads(result.stdout)["notes"] == []
+
+
+def test_strategies_of_a_package_are_proven_without_the_package(tickdeck, spawn, trades):
+    Path("desk/parts").mkdir(parents=True)
+    Path("desk/__init__.py").write_text("")
+    Path("desk/parts/__init__.py").write_text("")
+    Path("desk/parts/sizes.py").write_text('from decimal import Decimal\n\nSIZE = Decimal("0.01")\n')
+    for name in ("One", "Two"):
+        text = MINE.replace('Decimal("0.01")', "SIZE").replace("class Mine", f"class {name}")
+        Path(f"desk/{name.lower()}.py").write_text("from desk.parts.sizes import SIZE\n" + text)
+    words = ("--strategy", "desk.one:One", "--strategy", "desk.two:Two")
+    assert spawn("backtest", "--tape", trades, *words).returncode == 0
+    bundled = spawn("bundle", "last", "--out", "b.zip")
+    all_gone()
+
+    result = spawn("verify", "b.zip", "--json")
+
+    assert bundled.returncode == 0, bundled.stderr
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["decisions"] > 0
+    assert json.loads(result.stdout)["notes"] == []
+
+
+def killed(data: Path, run: Run) -> Path:
+    """A copy of the run's folder as a writer that is killed now would leave it, in ``data``; the run is closed."""
+    run.kernel.feed(run.simulation._started)
+    run.tape.wait_durable(run.kernel.seq)
+    data.mkdir()
+    shutil.copytree(run.folder, data / run.folder.name, ignore=shutil.ignore_patterns("*.lock", "*-shm"))
+    run.close()
+    return data / run.folder.name
+
+
+def test_a_killed_run_is_bundled_with_what_was_only_in_the_log(tickdeck, tmp_path):
+    folder = killed(tmp_path / "data", start_run(RunConfig(), tmp_path / "running"))
+    assert (folder / "tape.db-wal").stat().st_size > 0
+
+    tickdeck("bundle", folder, "--out", "b.zip")
+
+    all_gone()
+    result = tickdeck("verify", "b.zip", "--json")
+    assert "run/tape.db-wal" in contents()
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["events"] > 0
+
+
+def test_an_input_tape_of_a_killed_writer_is_bundled_with_its_log(tickdeck, recorded, tmp_path):
+    tape = killed(tmp_path / "data", start_run(RunConfig(), tmp_path / "running")) / "tape.db"
+    read_from(recorded, tape)
+
+    tickdeck("bundle", "last", "--out", "b.zip")
+
+    assert {"inputs/0/tape.db", "inputs/0/tape.db-wal"} <= contents().keys()
+
+
+def test_an_input_that_is_a_folder_is_bundled_whole(tickdeck, recorded, tmp_path):
+    folder = tmp_path / "session" / "tape"
+    (folder / "index").mkdir(parents=True)
+    for name in ("0001.jsonl", "index/times", "tape.lock"):
+        (folder / name).write_text(name)
+    read_from(recorded, folder)
+
+    tickdeck("bundle", "last", "--out", "b.zip")
+
+    assert {name for name in contents() if name.startswith("inputs/")} == {
+        "inputs/0/tape/0001.jsonl",
+        "inputs/0/tape/index/times",
+    }
+
+
+def read_from(run: Path, tape: Path) -> None:
+    """Have the run's manifest say that its input was a tape of Tickdeck's own."""
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["inputs"][0].update(path=str(tape), format="tickdeck")
+    (run / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_log_that_a_killed_writer_left_is_taken_along(tickdeck, recorded):
+    log = recorded / "tape.db-wal"
+    log.write_bytes(b"what a killed writer left")
+
+    tickdeck("bundle", "last", "--out", "b.zip")
+
+    assert contents()["run/tape.db-wal"] == b"what a killed writer left"
+
+
+def test_logs_and_tapes_of_several_files_are_taken_along_and_nothing_else(tickdeck, recorded):
+    for name in ("log.jsonl", "tape/0001.jsonl"):
+        (recorded / name).parent.mkdir(exist_ok=True)
+        (recorded / name).write_text(name)
+    for name in ("control.sock", "key.pem", "tape/tape.lock", "tape.db-shm"):
+        (recorded / name).write_text(name)
+
+    tickdeck("bundle", "last", "--out", "b.zip")
+
+    assert {name for name in contents() if name.startswith("run/")} == {
+        "run/manifest.json",
+        "run/tape.db",
+        "run/log.jsonl",
+        "run/tape/0001.jsonl",
+    }
+
+
+def test_the_same_run_gives_the_same_file(tickdeck, recorded):
+    for name in ("b.zip", "again.zip"):
+        tickdeck("bundle", "last", "--out", name)
+
+    assert Path("b.zip").read_bytes() == Path("again.zip").read_bytes()
+
+
+def test_no_path_of_this_machine_is_in_a_bundle(tickdeck, recorded, tmp_path):
+    tickdeck("bundle", "last", "--out", "b.zip")
+
+    files = contents()
+    for name in ("bundle.json", "run/manifest.json"):
+        assert str(tmp_path).encode() not in files[name]
+
+
+def test_by_default_the_file_is_named_after_the_run(tickdeck, recorded):
+    result = tickdeck("bundle", "last")
+
+    assert Path(f"{recorded.name}.zip").is_file()
+    assert f"next  tickdeck verify {recorded.name}.zip" in result.stdout
+    assert "of input files (unpacked); --without-inputs leaves them out" in result.stdout
+
+
+def test_what_a_strategy_prints_stays_off_stdout(tickdeck, source, trades):
+    source.write_text(f"print('hello')\n{MINE}")
+    tickdeck("backtest", "--tape", trades, "--strategy", f"{source}:Mine")
+
+    bundled = tickdeck("bundle", "last", "--out", "b.zip", "--json")
+    verified = tickdeck("verify", "b.zip", "--json")
+    looked = tickdeck("doctor", "--config", settings(source), "--json")
+
+    assert json.loads(bundled.stdout)["out"] == "b.zip"
+    assert json.loads(verified.stdout)["identical"] is True
+    assert all(json.loads(line) for line in looked.stdout.splitlines())
+    assert "hello" in bundled.stderr
+
+
+def settings(source: Path) -> Path:
+    Path("run.toml").write_text(f'[[strategies]]\nspec = "{source}:Mine"\n')
+    return Path("run.toml")
+
+
+def test_the_figures_are_told_as_json(tickdeck, recorded, trades):
+    told = json.loads(tickdeck("bundle", "last", "--out", "b.zip", "--json").stdout)
+
+    assert (told["run"], told["out"], told["files"]) == (recorded.name, "b.zip", len(contents()) - 1)
+    assert told["bytes"] == Path("b.zip").stat().st_size
+    assert told["input_bytes"] == trades.stat().st_size
+
+
+def test_a_divergence_is_shown_with_its_causes_from_the_bundle_alone(tickdeck, recorded):
+    tickdeck("bundle", "last", "--out", "b.zip")
+    changed = MINE.replace('"0.01"', '"0.02"')
+
+    def change(files: dict[str, bytes], told: dict[str, Any]) -> None:
+        import hashlib
+
+        files["strategies/0/mine.py"] = changed.encode()
+        for member in told["files"]:
+            if member["name"] == "strategies/0/mine.py":
+                member["bytes"] = len(changed)
+                member["sha256"] = hashlib.sha256(changed.encode()).hexdigest()
+
+    rewrite(change)
+    all_gone()
+
+    result = tickdeck("verify", "b.zip", "--json")
+
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert told["first_divergence"]["recorded"]["event_type"] == "strategy.decision"
+    assert told["first_divergence"]["causes"]
+    assert any("source of strategy" in note for note in told["notes"])
+
+
+# -- without the inputs -----------------------------------------------------------------------------------------------
+
+
+def test_without_inputs_those_of_this_machine_are_read(tickdeck, recorded):
+    result = tickdeck("bundle", "last", "--out", "b.zip", "--without-inputs", "--json")
+
+    assert json.loads(result.stdout)["input_bytes"] == 0
+    assert not any(name.startswith("inputs/") for name in contents())
+    assert tickdeck("verify", "b.zip").exit_code == 0
+
+
+def test_inputs_that_were_left_out_are_found_beside_the_bundle(tickdeck, recorded, trades, tmp_path):
+    tickdeck("bundle", "last", "--out", "b.zip", "--without-inputs")
+    text = trades.read_text()
+    all_gone()
+
+    told = refused(tickdeck("verify", "b.zip"))
+    assert "made without its inputs" in told
+    assert f"put {trades.name} (SHA-256 " in told
+
+    (tmp_path / "there").mkdir()
+    shutil.move("b.zip", "there/b.zip")
+    (tmp_path / "there" / trades.name).write_text(text)
+    assert tickdeck("verify", "there/b.zip").exit_code == 0
+
+    (tmp_path / "there" / trades.name).write_text(text + text.splitlines()[-1] + "\n")
+    assert "has changed since" in refused(tickdeck("verify", "there/b.zip"))
+
+
+# -- secrets ----------------------------------------------------------------------------------------------------------
+
+
+def test_secrets_are_taken_out_and_told_and_the_run_is_still_proven(tickdeck, source, trades):
+    Path("run.toml").write_text(
+        f'[[strategies]]\nspec = "{source}:Mine"\n'
+        'parameters = { api_key = "hunter2", password = 1234567, token = ["s3cr3t"], window = 5 }\n'
+    )
+    assert tickdeck("backtest", "--config", "run.toml", "--tape", trades).exit_code == 0
+
+    result = tickdeck("bundle", "last", "--out", "b.zip", "--json")
+
+    everything = b"".join(contents().values()) + Path("b.zip").read_bytes()
+    manifest = json.loads(contents()["run/manifest.json"])
+    told = json.loads(result.stdout)
+    assert not any(secret in everything for secret in (b"hunter2", b"1234567", b"s3cr3t"))
+    assert manifest["config"]["strategies"][0]["parameters"] == {"api_key": REDACTED, "window": 5}
+    assert "config.strategies[0].parameters.password" in told["redacted"]
+    assert "strategies[0].parameters.api_key" in result.stderr
+    verified = json.loads(tickdeck("verify", "b.zip", "--json").stdout)
+    assert verified["identical"] is True
+    assert verified["notes"] == told["notes"]
+    assert "taken out of the configuration, as secrets" in verified["notes"][0]
+
+
+def test_what_is_empty_or_zero_is_no_secret():
+    settings = {"api_key": "", "pass_phrase": 0, "password": None, "nested": [{"token": "x", "plain": 1}]}
+
+    assert without_secrets(settings) == (
+        {"api_key": "", "pass_phrase": 0, "password": None, "nested": [{"token": REDACTED, "plain": 1}]},
+        ["nested[0].token"],
+    )
+
+
+# -- what cannot be bundled -------------------------------------------------------------------------------------------
+
+
+def test_an_existing_file_is_not_overwritten(tickdeck, recorded):
+    Path("b.zip").write_text("mine")
+
+    assert "b.zip: exists already" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
+    assert Path("b.zip").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_told(tickdeck, recorded):
+    assert "no/b.zip: cannot be made: No such file" in refused(tickdeck("bundle", "last", "--out", "no/b.zip"))
+
+
+def test_a_run_that_is_being_written_is_not_bundled(tickdeck, tmp_path):
+    run = start_run(RunConfig(), tmp_path / "tickdeck-data")
+    try:
+        run.kernel.feed(run.simulation._started)
+        run.tape.wait_durable(1)
+        told = refused(tickdeck("bundle", "last", "--out", "b.zip"))
+    finally:
+        run.close()
+
+    assert "is running; stop it first" in told
+    assert not Path("b.zip").exists()
+
+
+def test_an_input_that_is_gone_or_changed_is_told(tickdeck, recorded, trades):
+    text = trades.read_text()
+    trades.write_text(text + "\n")
+    assert "has changed since" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
+    trades.unlink()
+    assert "is gone; bring it back to that place, or bundle the run with --without-inputs" in refused(
+        tickdeck("bundle", "last", "--out", "b.zip")
+    )
+    assert not list(Path.cwd().glob("*.zip"))
+    assert tickdeck("bundle", "last", "--out", "b.zip", "--without-inputs").exit_code == 0
+
+
+def test_a_source_that_is_gone_is_told_and_one_that_changed_is_noted(tickdeck, recorded, source):
+    source.write_text(MINE + "\n# later\n")
+    result = tickdeck("bundle", "last", "--out", "b.zip")
+    assert "the source of strategy Mine had changed since the run" in result.stderr
+
+    source.unlink()
+    assert "there is no file" in refused(tickdeck("bundle", "last", "--out", "c.zip"))
+
+
+def test_a_strategy_without_a_source_is_told(tickdeck, recorded, monkeypatch):
+    monkeypatch.setattr("tickdeck.infrastructure.bundles.packing.source_files", lambda cls: [])
+
+    assert "is gone; bring it back to its place" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
+
+
+def test_a_file_that_cannot_be_read_is_told(tickdeck, recorded, monkeypatch):
+    opened = Path.open
+
+    def denied(path: Path, *words: Any, **options: Any) -> Any:
+        if path.name == "mine.py" and words == ("rb",):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *words, **options)
+
+    monkeypatch.setattr(Path, "open", denied)
+
+    told = refused(tickdeck("bundle", "last", "--out", "b.zip"))
+
+    assert "mine.py: Permission denied; it belongs into the bundle" in told
+
+
+# -- what is no bundle ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bundle(tickdeck, recorded) -> Path:
+    tickdeck("bundle", "last", "--out", "b.zip")
+    return Path("b.zip")
+
+
+def test_a_file_that_is_not_there_is_told(tickdeck):
+    assert "gone.zip: there is no such file" in refused(tickdeck("verify", "gone.zip"))
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04 and so on", b"words"])
+def test_a_file_that_is_no_archive_is_told(tickdeck, data):
+    Path("b.zip").write_bytes(data)
+
+    assert "b.zip: not a bundle, or damaged" in refused(tickdeck("verify", "b.zip"))
+
+
+def test_an_archive_of_something_else_is_told(tickdeck):
+    with zipfile.ZipFile("b.zip", "w") as archive:
+        archive.writestr("holiday.txt", "sun")
+
+    assert "not a bundle that Tickdeck made: it has no bundle.json" in refused(tickdeck("verify", "b.zip"))
+
+
+def test_a_bundle_cut_short_anywhere_is_told(tickdeck, bundle):
+    whole = bundle.read_bytes()
+    for left in range(0, len(whole) - 1, len(whole) // 9):
+        bundle.write_bytes(whole[:left])
+
+        assert "b.zip: " in refused(tickdeck("verify", "b.zip"))
+
+
+def test_a_flipped_byte_anywhere_is_told_or_harmless(tickdeck, bundle):
+    """Harmless is what neither a name nor the content depends on, such as a date."""
+    whole = bundle.read_bytes()
+    told = 0
+    for place in range(10, len(whole), len(whole) // 40):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x55
+        bundle.write_bytes(damaged)
+        result = tickdeck("verify", "b.zip")
+        if result.exit_code:
+            assert "b.zip: " in refused(result)
+            told += 1
+    assert told > 30
+
+
+NASTY = ["../evil.py", "/evil.py", "run/../../evil.py", "run\\..\\evil.py", "C:evil.py", "run//evil", "evil.py", "run/"]
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_a_name_that_leads_out_is_refused_and_nothing_is_written(tickdeck, bundle, tmp_path, name):
+    def change(files: dict[str, bytes], told: dict[str, Any]) -> None:
+        files[name] = b"evil"
+        told["files"].append({"name": name, "bytes": 4, "sha256": "?"})
+
+    rewrite(change)
+
+    assert "would lead out of it" in refused(tickdeck("verify", "b.zip"))
+    assert not list(tmp_path.rglob("*evil*"))
+
+
+@pytest.mark.parametrize("run", ["../../evil", "a/b", "", ".", "run id"])
+def test_a_run_id_that_leads_out_is_refused(tickdeck, bundle, run):
+    rewrite(lambda files, told: told.update(run=run))
+
+    assert f"{run!r} is no run's id" in refused(tickdeck("verify", "b.zip"))
+
+
+@pytest.mark.parametrize("spec", ["/etc/evil.py:X", "../evil.py:X", "strategies/../../evil.py:X"])
+def test_a_strategy_that_leads_out_is_refused(tickdeck, bundle, spec):
+    rewrite(_manifest(lambda manifest: manifest["strategies"][0].update(spec=spec)))
+
+    assert "would lead out of it" in refused(tickdeck("verify", "b.zip"))
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/passwd"])
+def test_an_input_that_leads_out_is_refused(tickdeck, bundle, name):
+    rewrite(lambda files, told: told["inputs"][0].update(name=name))
+
+    assert "would lead out of it" in refused(tickdeck("verify", "b.zip"))
+
+
+def _manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, bytes], dict[str, Any]], None]:
+    """Change the manifest in the bundle, and have the bundle say so."""
+
+    def changed(files: dict[str, bytes], told: dict[str, Any]) -> None:
+        import hashlib
+
+        manifest = json.loads(files["run/manifest.json"])
+        change(manifest)
+        data = files["run/manifest.json"] = json.dumps(manifest).encode()
+        for member in told["files"]:
+            if member["name"] == "run/manifest.json":
+                member.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+    return changed
+
+
+def test_inputs_that_the_manifest_does_not_have_are_refused(tickdeck, bundle):
+    rewrite(_manifest(lambda manifest: manifest.update(inputs=[])))
+
+    assert "name different inputs" in refused(tickdeck("verify", "b.zip"))
+
+
+def test_a_manifest_at_odds_with_itself_is_refused(tickdeck, bundle):
+    rewrite(_manifest(lambda manifest: manifest["config"].update(tapes=[])))
+
+    assert "its manifest.json does not hold together" in refused(tickdeck("verify", "b.zip"))
+
+
+def test_files_that_are_more_or_fewer_than_told_are_refused(tickdeck, bundle):
+    whole = bundle.read_bytes()
+    for change in (
+        lambda files, told: files.update({"run/more": b""}),
+        lambda files, told: files.pop("run/tape.db"),
+        lambda files, told: told["files"].clear(),
+    ):
+        bundle.write_bytes(whole)
+        rewrite(change)
+
+        assert "its files are not those that bundle.json names" in refused(tickdeck("verify", "b.zip"))
+
+
+def test_one_name_twice_is_refused(tickdeck, bundle):
+    with warnings.catch_warnings(), zipfile.ZipFile("b.zip", "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("run/tape.db", b"another")
+
+    assert "its files are not those that bundle.json names" in refused(tickdeck("verify", "b.zip"))
+
+
+def test_content_other_than_told_is_refused(tickdeck, bundle):
+    whole = bundle.read_bytes()
+    for data in (b"", b"x" * 10_000_000):
+        bundle.write_bytes(whole)
+        rewrite(lambda files, told, data=data: files.update({"run/tape.db": data}), compression=zipfile.ZIP_DEFLATED)
+
+        assert "run/tape.db is not as it was when the bundle was made" in refused(tickdeck("verify", "b.zip"))
+
+
+def test_more_than_the_disk_can_hold_is_refused(tickdeck, bundle):
+    rewrite(lambda files, told: told["files"][0].update(bytes=1 << 60))
+
+    assert "make room there" in refused(tickdeck("verify", "b.zip"))
+
+
+def test_a_newer_format_is_told(tickdeck, bundle):
+    rewrite(lambda files, told: told.update(format=2))
+
+    assert "format 2 is newer than this Tickdeck" in refused(tickdeck("verify", "b.zip"))
+
+
+def test_a_damaged_table_of_contents_is_told(tickdeck, bundle):
+    rewrite(lambda files, told: told.update(files="none"))
+
+    assert "its bundle.json is damaged" in refused(tickdeck("verify", "b.zip"))
+
+
+def test_a_table_of_contents_without_end_is_refused(tickdeck, bundle):
+    rewrite(lambda files, told: told.update(notes=["x" * (17 << 20)]), compression=zipfile.ZIP_DEFLATED)
+
+    assert "its bundle.json is too large" in refused(tickdeck("verify", "b.zip"))
+
+
+parts = st.sampled_from(["..", ".", "", "run", "inputs", "strategies", "a", "b.py", "\\", "C:", "\0"])
+
+
+@given(st.lists(parts, min_size=1, max_size=5).map("/".join))
+def test_a_safe_name_stays_within_the_folder(name):
+    if is_safe(name):
+        root = Path("/root/of/it")
+        assert (root / name).resolve().is_relative_to(root / name.split("/")[0])
+
+
+@given(st.text(min_size=1).filter(lambda name: "/" not in name and name not in (".", "..")))
+def test_any_file_name_can_be_made_safe(name):
+    assert is_safe(f"inputs/0/{safe_name(name)}")
