@@ -190,9 +190,7 @@ class Run:
         )
 
 
-def start_run(
-    config: RunConfig, data_dir: Path, *, wall: WallClock | None = None, whatif_of: str | None = None
-) -> Run:
+def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = None, whatif_of: str | None = None) -> Run:
     """A new run in a folder of its own under ``data_dir``. Raises ``ConfigError`` or ``InputError`` for what is
     wrong with it. ``whatif_of`` is for the manifest.
     """

@@ -9,18 +9,20 @@ from application_kit import BTC, MS, Core, D, MemoryTape, ScriptedVenue
 
 from tickdeck.application.strategy import Strategy
 from tickdeck.domain.events import (
+    ActionIntent,
     CommandReceived,
     OrderAmendedEvent,
     OrderAmendRejectedEvent,
     OrderAmendRequestedEvent,
     OrderSubmittedEvent,
     RiskLimitBreachedEvent,
+    StrategyDecisionEvent,
     TradeEvent,
     VenueOrderReported,
 )
 from tickdeck.domain.risk_limits import RiskLimits
 from tickdeck.domain.values import OrderStatus
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, EventValidationError
 
 
 class Amender(Strategy):
@@ -261,6 +263,16 @@ def test_an_amend_that_waits_to_be_durable_when_trading_halts_is_not_sent() -> N
     assert (order.exposure, order.is_open) == (2, True)
 
 
+def test_an_amend_for_which_there_is_no_room_is_told_as_never_sent() -> None:
+    core, amender = core_with()
+    amend(core, amender, limit=D(99))
+
+    core.gateway.never_sent(core.venue.amended[0])
+
+    (rejected,) = (e for e in core.tape.events if isinstance(e, OrderAmendRejectedEvent))
+    assert rejected.reason == "never sent: too many orders wait to be durable"
+
+
 def test_an_amend_whose_sending_fails_stays_without_an_answer_and_counts_at_the_larger_quantity() -> None:
     core, amender = core_with()
     core.venue.error = ConnectionError()
@@ -280,3 +292,18 @@ def test_orders_leave_again_after_trading_was_resumed() -> None:
 
     assert len(core.venue.amended) == 1
     assert [type(o) for o in core.orders] == [OrderSubmittedEvent] * 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "amend intents with an order_id"),
+        ({"order_id": "o"}, "amend intents with a quantity, a limit or both"),
+        ({"order_id": "o", "quantity": D(-1)}, "amend intents with a quantity and a limit above 0"),
+        ({"order_id": "o", "limit": D(0)}, "amend intents with a quantity and a limit above 0"),
+    ],
+)
+def test_a_decision_to_amend_says_which_order_and_what_of_it(fields: dict[str, object], says: str) -> None:
+    intent = ActionIntent(action="amend", symbol="", **fields)  # type: ignore[arg-type]
+    with pytest.raises(EventValidationError, match=says):
+        StrategyDecisionEvent(strategy_id="s", intents=(intent,))

@@ -16,7 +16,12 @@ def snapshot(last: int, ts: int, symbol: str = "B") -> OrderBookEvent:
 
 def delta(first: int, last: int, ts: int, symbol: str = "B") -> OrderBookDeltaEvent:
     return OrderBookDeltaEvent(
-        symbol=symbol, first_update_id=first, last_update_id=last, asks=((Decimal(3), Decimal(4)),), ts=ts - 1, ts_ingress=ts
+        symbol=symbol,
+        first_update_id=first,
+        last_update_id=last,
+        asks=((Decimal(3), Decimal(4)),),
+        ts=ts - 1,
+        ts_ingress=ts,
     )
 
 

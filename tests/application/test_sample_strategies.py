@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from application_kit import BTC, MS, SECOND, START, Core, D, tick
 
 from tickdeck.application.strategies import BUILT_IN, EmaCross, MarketMaker, RsiReversion
 from tickdeck.domain.events import CandleEvent, OrderBookEvent, OrderSubmittedEvent, StrategyDecisionEvent
 from tickdeck.domain.values import OrderStatus, Side, TimeInForce
+from tickdeck.errors import ConfigError
 
 
 def candles(core: Core, *closes: str) -> list[OrderSubmittedEvent]:
@@ -223,3 +225,18 @@ def test_it_waits_for_both_sides_of_the_market_and_takes_a_book_as_well_as_ticks
         OrderBookEvent(symbol=BTC, last_update_id=1, bids=((D(99), D(1)),), asks=((D(101), D(1)),), ts_ingress=core.now)
     )
     assert len(core.orders) == 2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"tick": 0}, "tick is 0"),
+        ({"size": "-1"}, "size is -1"),
+        ({"threshold": -1}, "threshold is -1"),
+        ({"min_inventory": "0.3"}, "the first must be the smaller"),
+        ({"size": "0.5"}, "size is 0.5; give no more than lies between"),
+    ],
+)
+def test_a_market_maker_that_could_not_quote_is_refused(parameters: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        market_maker(**parameters)
