@@ -5,7 +5,8 @@ Everything that happens is one immutable event, in one order, on one tape: recor
 """
 
 from tickdeck.application.ambient import get_event_bus, publish_domain_event, subscribe_to_event
-from tickdeck.application.bus import BusStatistics, EventBus
+from tickdeck.application.bus import EventBus
+from tickdeck.application.bus_statistics import BusStatistics
 from tickdeck.application.dead_letters import DeadLetter, dead_letters_on
 from tickdeck.application.event_filter import EventFilter
 from tickdeck.application.kernel import Kernel

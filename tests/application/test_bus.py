@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 from application_kit import LoudPing, Ping, Pong
 
-from tickdeck.application.bus import EventBus, told
+from tickdeck.application.bus import EventBus
+from tickdeck.application.faults import told
 from tickdeck.domain.events import DomainEvent, HandlerFailed, RawEvent
 from tickdeck.errors import ConfigError
 

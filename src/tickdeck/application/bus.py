@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-import msgspec
-
+from tickdeck.application.bus_statistics import BusStatistics
 from tickdeck.application.clock import WallClock
 from tickdeck.application.dead_letters import RESEND, DeadLetter, DeadLetters
+from tickdeck.application.faults import error_text, message_of, place_of
 from tickdeck.application.ingress import Ingress
 from tickdeck.application.mailbox import Mailbox
 from tickdeck.application.overflow import (
@@ -32,41 +31,15 @@ from tickdeck.application.overflow import (
 from tickdeck.application.receipt import Receipt
 from tickdeck.application.retry import Retry
 from tickdeck.application.selection import type_name
-from tickdeck.application.subscriptions import Handler, Plan, Subscription, Subscriptions, SubscriptionStatistics, Topic
+from tickdeck.application.subscriptions import Handler, Plan, Subscription, Subscriptions, Topic
 from tickdeck.domain.events import CommandReceived, DomainEvent, EventDeadLettered, HandlerFailed
 from tickdeck.errors import ConfigError, TickdeckError
 
-__all__ = ["BusStatistics", "EventBus", "told"]
+__all__ = ["EventBus"]
 
 H = TypeVar("H", bound=Handler)
 
 log = logging.getLogger("tickdeck.bus")
-
-_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
-
-
-class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bus did since it was made.
-
-    - ``published``: events dispatched, by type. ``handlers``: each subscription's calls, failures and, on a bus that
-      measures, latencies.
-    - ``failures``: handlers that raised (an edge's retries count once). ``dead_letters``: events that could not be
-      delivered and wait to be sent again.
-    - ``dropped``: events that were lost by a policy or found no room, by type. ``waiting``: at the ingress.
-      ``discarded``: published while the bus was disabled.
-    """
-
-    published: dict[str, int]
-    handlers: tuple[SubscriptionStatistics, ...]
-    failures: int
-    dead_letters: int
-    dropped: dict[str, int]
-    waiting: int
-    discarded: int
-
-    @property
-    def total(self) -> int:
-        return sum(self.published.values())
 
 
 class EventBus:
@@ -404,7 +377,7 @@ class EventBus:
         self.publish(failure)
         if not isinstance(error, BufferFull) and not isinstance(event, EventDeadLettered):
             letter = DeadLetter(
-                event=event, handler=subscription.name, error=_error_text(subscription, error), attempts=attempts
+                event=event, handler=subscription.name, error=error_text(subscription, error), attempts=attempts
             )
             self._dead.add(letter)
             self.publish(
@@ -425,19 +398,19 @@ class EventBus:
         self._failures += 1
         # What an edge raised is logged without its text, which may hold a secret.
         inner = not subscription.edge or isinstance(error, TickdeckError)
-        shown = "" if inner else f" with {type(error).__name__} at {_place(error)}"
+        shown = "" if inner else f" with {type(error).__name__} at {place_of(error)}"
         log.error(
             "%s failed on %s %s%s",
             subscription.name, type_name(event), event.event_id, shown, exc_info=error if inner else None,
         )  # fmt: skip
         if isinstance(event, HandlerFailed):
-            self._dead.add(DeadLetter(event=event, handler=subscription.name, error=_error_text(subscription, error)))
+            self._dead.add(DeadLetter(event=event, handler=subscription.name, error=error_text(subscription, error)))
             return None
         return HandlerFailed(
             handler=subscription.name,
             component=subscription.component,
             error=type(error).__name__,
-            message=_message(subscription, error),
+            message=message_of(subscription, error),
             failed_event_id=event.event_id,
             failed_event_type=type_name(event),
             causation_id=event.event_id,
@@ -527,33 +500,6 @@ class _Discard:
 
     def append(self, event: DomainEvent, /) -> None:
         self.count += 1
-
-
-def _message(subscription: Subscription, error: Exception) -> str:
-    """An error's text. An edge's may hold a secret, such as the URL that it called; our own errors hold none."""
-    return "" if subscription.edge and not isinstance(error, TickdeckError) else told(error)
-
-
-def _error_text(subscription: Subscription, error: Exception) -> str:
-    message = _message(subscription, error)
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
-
-
-def _place(error: Exception) -> str:
-    """File and line where it was raised."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}" if traceback is not None else "?"
-
-
-def told(error: Exception) -> str:
-    """The text of an error, the same in every run: without the addresses of objects, and fit to be encoded."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 (an error that cannot tell itself must not hide that there was one)
-        return ""
-    return _ADDRESS.sub("0x...", text).encode("utf-8", "replace").decode()
 
 
 def _is_async(handler: Handler) -> bool:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from msgspec.structs import force_setattr
 
 from tickdeck.application.agenda import RANK_TIMER, Agenda
-from tickdeck.application.bus import EventBus, told
+from tickdeck.application.bus import EventBus
 from tickdeck.application.clock import RunClock, WallClock
+from tickdeck.application.faults import told
 from tickdeck.application.mailbox import HANDLED
 from tickdeck.application.overflow import BufferHalted, Halt
 from tickdeck.application.ports import Tape

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from tickdeck.application.bus import told
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.application.faults import told
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import STRATEGY, Kernel
 from tickdeck.application.secret_names import REDACTED, is_secret
