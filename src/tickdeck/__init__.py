@@ -11,7 +11,7 @@ from tickdeck.application.dead_letters import DeadLetter, dead_letters_on
 from tickdeck.application.event_filter import EventFilter
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.overflow import Block, Conflate, DropOldest, Halt, Throttle
-from tickdeck.application.ports import Tape, TapeQuery, TradingVenue
+from tickdeck.application.ports import Snapshot, Tape, TapeQuery, TapeReader, TradingVenue
 from tickdeck.application.receipt import Receipt
 from tickdeck.application.recording_bus import RecordingBus
 from tickdeck.application.retry import Retry
@@ -90,10 +90,12 @@ from tickdeck.domain.events import (
     event_from_json,
     event_types,
     iter_event_classes,
+    upcast,
 )
 from tickdeck.domain.instrument import Instrument
 from tickdeck.domain.values import OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
 from tickdeck.errors import (
+    ConcurrencyError,
     ConfigError,
     EventDecodeError,
     EventError,
@@ -119,6 +121,7 @@ __all__ = [
     "BusStatistics",
     "CandleEvent",
     "CommandReceived",
+    "ConcurrencyError",
     "ConfigError",
     "Conflate",
     "DeadLetter",
@@ -180,6 +183,7 @@ __all__ = [
     "RunStopped",
     "Side",
     "SignalSnapshotEvent",
+    "Snapshot",
     "StateLeg",
     "StateUpdated",
     "Strategy",
@@ -197,6 +201,7 @@ __all__ = [
     "Tape",
     "TapeError",
     "TapeQuery",
+    "TapeReader",
     "TapeVersionError",
     "Throttle",
     "TickEvent",
@@ -219,4 +224,5 @@ __all__ = [
     "iter_event_classes",
     "publish_domain_event",
     "subscribe_to_event",
+    "upcast",
 ]

@@ -44,7 +44,6 @@ from tickdeck.infrastructure.config import RunConfig, StrategyConfig, config_fro
 from tickdeck.infrastructure.exchanges import PaperVenue, simulated_market
 from tickdeck.infrastructure.inputs import check_inputs, input_records, open_inputs, symbols_of
 from tickdeck.infrastructure.runs import (
-    TAPE,
     InputRecord,
     Manifest,
     StrategyRecord,
@@ -56,7 +55,7 @@ from tickdeck.infrastructure.runs import (
 )
 from tickdeck.infrastructure.strategy_loader import load_strategy_class, strategy_name
 from tickdeck.infrastructure.strategy_source import source_digest
-from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader
+from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, open_tape, tape_path
 from tickdeck.infrastructure.tape.reader import EVERYTHING
 
 __all__ = ["Core", "Run", "close_bus", "open_bus", "open_record", "resume_run", "start_run", "verify_run"]
@@ -177,7 +176,7 @@ class Run:
         core = self.core
         return summarise(
             run=self.manifest.run_id,
-            tape=str(self.folder.resolve() / TAPE),
+            tape=str(tape_path(self.folder.resolve())),
             kernel=self.kernel,
             portfolio=core.portfolio,
             execution=core.execution,
@@ -217,7 +216,7 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
         whatif_of=whatif_of,
     )
     folder = create_run(data_dir, manifest)
-    tape = SqliteTape(folder / TAPE, linger_ms=_LINGER_MS)
+    tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=_LINGER_MS)
     try:
         return Run(folder, manifest, config, strategies, tape, wall=wall)
     except BaseException:  # a signal that does not exist, say: it never was a run
@@ -236,7 +235,7 @@ def _nonce(
     """Made of all that determines the run's events, wherever its files lie, so that two equal runs are equal to the
     byte.
     """
-    what = {name: value for name, value in settings.items() if name not in ("tapes", "strategies")}
+    what = {name: value for name, value in settings.items() if name not in ("tapes", "strategies", "tape_format")}
     venues = [tape["venue"] for tape in settings["tapes"]]
     read = [(record.format, record.symbol, venue, record.sha256) for record, venue in zip(inputs, venues, strict=True)]
     loaded = [(record.strategy_id, record.parameters, record.sha256) for record in strategies]
@@ -254,7 +253,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
     strategies, changes = _strategies_as_recorded(config, manifest)
     if changes:
         raise RunError(f"{changes[0]}: bring back what the run was made with, or start a new run")
-    tape = SqliteTape(folder / TAPE, linger_ms=_LINGER_MS)
+    tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=_LINGER_MS)
     try:
         check = RecordCheck(tape.read(), then=tape)
         return Run(folder, manifest, config, strategies, check, caught_up=lambda: check.next is None, wall=wall)
@@ -272,7 +271,7 @@ def verify_run(folder: Path) -> tuple[Verdict, list[str]]:
     manifest = read_manifest(folder)
     config = config_from_dict(manifest.config)
     strategies, changes = _strategies_as_recorded(config, manifest)
-    with SqliteTapeReader(folder / TAPE) as tape:
+    with open_reader(tape_path(folder)) as tape:
         check = RecordCheck(tape.read())
         timers = Agenda()
         kernel = Kernel(tape=check, agenda=timers, max_cascade=config.max_cascade)
@@ -282,11 +281,11 @@ def verify_run(folder: Path) -> tuple[Verdict, list[str]]:
 
 
 def open_bus(path: Path) -> Kernel:
-    """A bus of its own with a tape in the file ``path``, made where there is none: events are stamped with ids,
+    """A bus of its own with a tape in ``path``, made (on SQLite) where there is none: events are stamped with ids,
     causes and the wall clock's time, and recorded before edges see them. It goes on behind the tape's last event,
     with the dead letters that were left. ``close_bus`` ends it.
     """
-    tape = SqliteTape(path)
+    tape = open_tape(path)
     kernel = Kernel(tape=tape, wall_now=time.time_ns, clock=SystemClock())
     last = next(tape.read(TapeQuery(first_seq=tape.last_seq)), None) if tape.last_seq else None
     if last is not None:
@@ -313,7 +312,7 @@ def open_record(
     ``more()`` is called before each look at the tape: it waits a while, and says whether the run was going on before.
     """
     manifest = read_manifest(folder)
-    with SqliteTapeReader(folder / TAPE) as tape:
+    with open_reader(tape_path(folder)) as tape:
         if not manifest.inputs or not takes_market_data(query.types):
             yield from islice(_followed(tape, query, more), query.limit)
             return
@@ -322,7 +321,7 @@ def open_record(
         yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
 
 
-def _followed(tape: SqliteTapeReader, query: TapeQuery, more: Callable[[], bool]) -> Iterator[DomainEvent]:
+def _followed(tape: AnyReader, query: TapeQuery, more: Callable[[], bool]) -> Iterator[DomainEvent]:
     seq, going = query.first_seq - 1, True
     while going:
         going = more()

@@ -7,6 +7,7 @@
     │   └── EventDecodeError       bytes are not the event that they claim to be
     ├── InputError             an input file cannot be read as what it should be (exit code 2)
     ├── TapeError              the tape cannot be opened, read or written (exit code 3)
+    │   ├── ConcurrencyError       a stream has moved on since it was read; nothing was written
     │   └── TapeVersionError       it was written by a newer Tickdeck, or is no tape (exit code 2)
     └── RunError               a run cannot be found, resumed or verified (exit code 2)
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 __all__ = [
+    "ConcurrencyError",
     "ConfigError",
     "EventDecodeError",
     "EventError",
@@ -64,6 +66,10 @@ class InputError(TickdeckError):
 
 class TapeError(TickdeckError):
     """The tape cannot be opened, read or written."""
+
+
+class ConcurrencyError(TapeError):
+    """A stream is not at the version that the caller expected. Nothing was written, and the tape goes on."""
 
 
 class TapeVersionError(TapeError):

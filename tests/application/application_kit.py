@@ -120,7 +120,7 @@ class MemoryTape:
     def durable_seq(self) -> int:
         return self.last_seq if self.synced else self._durable
 
-    def append(self, cascade: Sequence[DomainEvent]) -> None:
+    def append(self, cascade: Sequence[DomainEvent], expected_version: int | None = None) -> None:
         if self.error is not None:
             raise self.error
         assert cascade, "an empty cascade"

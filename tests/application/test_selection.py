@@ -25,7 +25,7 @@ def made(number: int) -> DomainEvent:
     elif number % 7 == 0:
         event = RunStarted()
     elif number % 11 == 0:
-        event = RawEvent(raw_type="news.published", raw={"symbol": symbol})
+        event = RawEvent(raw_type="gossip.heard", raw={"symbol": symbol})
     else:
         event = TradeEvent(symbol=symbol, price=Decimal(1), quantity=Decimal(1), side=Side.BUY)
     stamps = {"seq": number, "event_id": str(number), "correlation_id": str(number), "ts_ingress": 100 + number // 3}
@@ -53,7 +53,7 @@ queries = st.builds(
     first_ts=st.none() | st.integers(98, 130),
     last_ts=st.none() | st.integers(98, 130),
     types=st.lists(
-        st.sampled_from(["order.*", "market.trade", "*", "news.*", "run.started", "nothing"]), max_size=2
+        st.sampled_from(["order.*", "market.trade", "*", "gossip.*", "run.started", "nothing"]), max_size=2
     ).map(tuple),
     symbol=st.none() | st.sampled_from(["BTCUSDT", "ETHUSDT", "SOLUSDT"]),
     correlation_id=st.none() | st.sampled_from(["5", "8", "999"]),

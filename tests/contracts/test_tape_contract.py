@@ -12,12 +12,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from tickdeck.application.ports import Tape, TapeQuery
+from tickdeck.application.ports import Snapshot, Tape, TapeQuery
 from tickdeck.domain.events import (
     CandleEvent,
     CommandReceived,
@@ -30,8 +31,8 @@ from tickdeck.domain.events import (
     TradeEvent,
 )
 from tickdeck.domain.values import Side
-from tickdeck.errors import TapeError
-from tickdeck.infrastructure.tape import NullTape, SqliteTape
+from tickdeck.errors import ConcurrencyError, TapeError
+from tickdeck.infrastructure.tape import JsonlTape, NullTape, SqliteTape
 
 SECOND = 1_000_000_000
 
@@ -47,6 +48,8 @@ class Backend:
 
 BACKENDS = [
     Backend("sqlite", lambda folder: SqliteTape(folder / "tape.sqlite"), SqliteTape.keeps_events),
+    Backend("jsonl", lambda folder: JsonlTape(folder / "tape"), JsonlTape.keeps_events),
+    Backend("jsonl-short", lambda folder: JsonlTape(folder / "tape", segment_bytes=2_000), JsonlTape.keeps_events),
     Backend("null", lambda folder: NullTape(), NullTape.keeps_events),
 ]
 
@@ -130,6 +133,8 @@ def trades(count: int, first_seq: int = 1) -> list[list[DomainEvent]]:
 
 def select(events: list[DomainEvent], query: TapeQuery) -> list[DomainEvent]:
     """What a tape that holds ``events`` must answer."""
+    if query.from_id is not None:
+        events = events[[event.event_id for event in events].index(query.from_id) + 1 :]
     found = [
         event
         for event in events
@@ -262,7 +267,7 @@ def test_events_are_read_back_as_they_were_in_order(tape: Tape, backend: Backend
 
 def test_an_event_of_an_unknown_type_is_kept_raw(tape: Tape, backend: Backend) -> None:
     stranger = RawEvent(
-        raw_type="news.published",
+        raw_type="news_of_the_contract.published",
         raw_version=3,
         raw={"event_id": "1", "seq": 1, "symbol": "BTCUSDT", "headline": "é"},
         event_id="1",
@@ -271,7 +276,7 @@ def test_an_event_of_an_unknown_type_is_kept_raw(tape: Tape, backend: Backend) -
     tape.append([stranger])
     tape.wait_durable(1)
 
-    found = list(tape.read(TapeQuery(types=("news.*",), symbol="BTCUSDT")))
+    found = list(tape.read(TapeQuery(types=("news_of_*",), symbol="BTCUSDT")))
 
     assert found == ([stranger] if backend.keeps_events else [])
 
@@ -322,6 +327,137 @@ def test_bounds_beyond_64_bits_do_not_restrict(tape: Tape, backend: Backend) -> 
     assert len(found) == backend.keeps_events
 
 
+def test_reading_goes_on_after_an_event_id(tape: Tape, backend: Backend) -> None:
+    for number, seq in ((2, 1), (5, 4), (7, 8)):
+        tape.append(make_cascade("trade", ("candle", "order"), "BTCUSDT", number=number, seq=seq, ts=seq))
+    tape.wait_durable(10)
+    if not backend.keeps_events:
+        return
+
+    assert [event.event_id for event in tape.read(TapeQuery(from_id="5"))] == ["5-1", "5-2", "7", "7-1", "7-2"]
+    assert [event.event_id for event in tape.read(TapeQuery(from_id="5-2", limit=1))] == ["7"]
+    assert [event.event_id for event in tape.read(TapeQuery(from_id="2", types=("order.*",)))] == ["2-2", "5-2", "7-2"]
+    assert list(tape.read(TapeQuery(from_id="7-2"))) == []
+
+
+@pytest.mark.parametrize("ids", [("b", "a", "c"), ("9", "3", "5"), ("", "x-1", "7")], ids=str)
+def test_ids_that_no_kernel_gave_are_found_too(tape: Tape, backend: Backend, ids: tuple[str, ...]) -> None:
+    for seq, event_id in enumerate(ids, start=1):
+        tape.append([make("trade", "BTCUSDT", seq=seq, event_id=event_id)])
+    tape.wait_durable(3)
+    if not backend.keeps_events:
+        return
+
+    for seq, event_id in enumerate(ids, start=1):
+        assert [event.seq for event in tape.read(TapeQuery(from_id=event_id))] == list(range(seq + 1, 4))
+
+
+@pytest.mark.parametrize("missing", ["3", "1-9", "none", "9" * 30, 'with "quotes"'])
+def test_reading_from_an_id_that_is_not_there_is_one_clear_line(tape: Tape, backend: Backend, missing: str) -> None:
+    tape.append(make_cascade("trade", ("order",), "BTCUSDT", number=1, seq=1, ts=1))
+    tape.wait_durable(2)
+    if not backend.keeps_events:
+        return
+
+    with pytest.raises(TapeError, match="there is no event") as caught:
+        list(tape.read(TapeQuery(from_id=missing)))
+    assert repr(missing) in str(caught.value)
+
+
+# -- streams and snapshots --------------------------------------------------------------------------------------------
+
+ORDER = "order/main/o-BTCUSDT"
+
+
+def orders(*seqs: int) -> list[DomainEvent]:
+    return [make("order", "BTCUSDT", seq=seq, event_id=str(seq)) for seq in seqs]
+
+
+def test_an_append_at_the_expected_version_is_taken_and_any_other_refused(tape: Tape, backend: Backend) -> None:
+    tape.append(orders(1, 2), expected_version=0)
+
+    for wrong in (1, 3, 17):
+        with pytest.raises(ConcurrencyError, match=rf"version {2 if backend.keeps_events else 0}, not the expected"):
+            tape.append(orders(3), expected_version=wrong)
+    tape.append(orders(3), expected_version=2 if backend.keeps_events else 0)
+
+    tape.wait_durable(3)
+    assert tape.last_seq == 3
+    assert [event.seq for event in tape.read(TapeQuery(stream=ORDER))] == ([1, 2, 3] if backend.keeps_events else [])
+    assert tape.stream_version(ORDER) == (3 if backend.keeps_events else 0)
+
+
+def test_versions_are_expected_of_one_stream_alone(tape: Tape, backend: Backend) -> None:
+    mixed = [*orders(1), make("order", "ETHUSDT", seq=2)]
+    without = [make("trade", "BTCUSDT", seq=1)]
+    if not backend.keeps_events:
+        return
+
+    for events in (mixed, without, [*orders(1), make("trade", "BTCUSDT", seq=2)]):
+        with pytest.raises(TapeError, match="events of one stream"):
+            tape.append(events, expected_version=0)
+
+    assert tape.last_seq == 0
+
+
+def test_versions_of_streams_are_known_after_reopening(backend: Backend, tmp_path: Path) -> None:
+    for seqs in ((1, 2), (3,)):
+        tape = backend.open(tmp_path)
+        tape.append(orders(*seqs))
+        tape.close()
+
+    again = backend.open(tmp_path)
+
+    assert again.stream_version(ORDER) == (3 if backend.keeps_events else 0)
+    assert again.stream_version("order/main/none") == 0
+    again.close()
+
+
+def test_the_snapshot_that_was_saved_last_is_kept_and_makes_its_events_durable(
+    backend: Backend, tmp_path: Path
+) -> None:
+    tape = backend.open(tmp_path)
+    if not backend.keeps_events:
+        tape.save_snapshot(ORDER, 0, b"forgotten")
+        assert tape.load_snapshot(ORDER) is None
+        tape.close()
+        return
+    tape.append(orders(1, 2, 3))
+    assert tape.load_snapshot(ORDER) is None
+
+    tape.save_snapshot(ORDER, 2, b"first \x00\xff")
+    assert tape.durable_seq == 3
+    assert tape.load_snapshot(ORDER) == Snapshot(2, b"first \x00\xff")
+    tape.save_snapshot(ORDER, 3, b"second")
+    tape.save_snapshot("position/main/é 'x'", 0, b"")
+    tape.close()
+
+    again = backend.open(tmp_path)
+    assert again.load_snapshot(ORDER) == Snapshot(3, b"second")
+    assert again.load_snapshot("position/main/é 'x'") == Snapshot(0, b"")
+    again.close()
+
+
+def test_a_snapshot_of_events_that_are_not_there_is_refused(tape: Tape, backend: Backend) -> None:
+    if not backend.keeps_events:
+        return
+    tape.append(orders(1))
+
+    for version in (2, -1):
+        with pytest.raises(ConcurrencyError, match=rf"at version {version}, but the stream has 1 events"):
+            tape.save_snapshot(ORDER, version, b"")
+
+    assert tape.load_snapshot(ORDER) is None
+
+
+def test_a_closed_tape_keeps_no_snapshot(backend: Backend, tmp_path: Path) -> None:
+    tape = backend.open(tmp_path)
+    tape.close()
+    if backend.keeps_events:
+        with pytest.raises(TapeError, match="closed"):
+            tape.save_snapshot(ORDER, 0, b"")
+
+
 # -- any order of calls, against a list ------------------------------------------------------------------------------
 
 TYPES = ("*", "market.*", "market.trade", "order.*", "*.opened", "signal.snapshot", "timer.fired", "no.such")
@@ -345,6 +481,9 @@ SIMPLE_QUERIES = st.one_of(
 )
 
 
+STREAMS = ("order/main/o-BTCUSDT", "order/main/o-ETHUSDT", "position/main/ETHUSDT")
+
+
 class TapeMachine(RuleBasedStateMachine):
     """Cascades as a kernel makes them go to a tape and to a list; whatever is asked, both must answer the same."""
 
@@ -356,6 +495,7 @@ class TapeMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.tape = self.backend.open(self.folder)
         self.cascades: list[list[DomainEvent]] = []
+        self.snapshots: dict[str, Snapshot] = {}
         self.since_opening = 0
         self.number = 0
         self.seq = 0
@@ -422,6 +562,42 @@ class TapeMachine(RuleBasedStateMachine):
         self.tape.wait_durable(self.tape.last_seq)
         assert list(self.tape.read(query)) == select(self.events, query)
 
+    @rule(data=st.data(), query=QUERIES | SIMPLE_QUERIES | st.just(TapeQuery()))
+    def read_after_an_id(self, data: st.DataObject, query: TapeQuery) -> None:
+        if self.events:
+            event = data.draw(st.sampled_from(self.events))
+            self.read(msgspec.structs.replace(query, from_id=event.event_id))
+
+    @rule(symbol=st.sampled_from(SYMBOLS), count=st.integers(1, 3), off=st.sampled_from([0, 0, 1, -1]))
+    def append_to_a_stream_at_a_version(self, symbol: str, count: int, off: int) -> None:
+        version = self.version(f"order/main/o-{symbol}")
+        events = make_cascade("timer", ("order",) * count, symbol, number=self.number + 1, seq=self.seq + 1, ts=self.ts)
+        if version + off < 0:
+            return
+        if off:
+            with pytest.raises(ConcurrencyError):
+                self.tape.append(events[1:], expected_version=version + off)
+            return
+        self.tape.append(events[1:], expected_version=version)
+        self.number, self.seq = self.number + 1, events[-1].seq
+        self.cascades.append(events[1:])
+        self.since_opening += count
+
+    @rule(stream=st.sampled_from(STREAMS), back=st.integers(0, 2), state=st.binary(max_size=20))
+    def save_a_snapshot(self, stream: str, back: int, state: bytes) -> None:
+        version = max(0, self.version(stream) - back)
+        self.tape.save_snapshot(stream, version, state)
+        assert self.tape.durable_seq == self.tape.last_seq
+        if self.backend.keeps_events:
+            self.snapshots[stream] = Snapshot(version, state)
+
+    @rule(stream=st.sampled_from(STREAMS))
+    def load_a_snapshot(self, stream: str) -> None:
+        assert self.tape.load_snapshot(stream) == self.snapshots.get(stream)
+
+    def version(self, stream: str) -> int:
+        return sum(event.stream == stream for event in self.events)
+
     @rule()
     def read_without_waiting(self) -> None:
         durable = self.tape.durable_seq
@@ -447,6 +623,11 @@ class TapeMachine(RuleBasedStateMachine):
             self.cascades.clear()
 
     @invariant()
+    def versions_of_streams_are_counts(self) -> None:
+        for stream in STREAMS:
+            assert self.tape.stream_version(stream) == self.version(stream)
+
+    @invariant()
     def positions_and_counts_are_those_of_the_list(self) -> None:
         statistics = self.tape.statistics()
         last = self.cascades[-1][-1].seq if self.cascades else 0
@@ -461,10 +642,9 @@ class TapeMachine(RuleBasedStateMachine):
 
 
 def machine(backend: Backend) -> type:
-    found = type(f"TapeMachine_{backend.name}", (TapeMachine,), {"backend": backend}).TestCase
+    found = type(f"TapeMachine_{backend.name.replace('-', '_')}", (TapeMachine,), {"backend": backend}).TestCase
     found.settings = settings(stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
     return found
 
 
-TestSqliteTape = machine(BACKENDS[0])
-TestNullTape = machine(BACKENDS[1])
+TestSqliteTape, TestJsonlTape, TestJsonlTapeOfShortSegments, TestNullTape = map(machine, BACKENDS)

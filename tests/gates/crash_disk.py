@@ -3,8 +3,8 @@
 ``parse`` turns the output of ``strace -f -y -xx`` into steps in the order in which they took effect; a ``Disk`` takes
 these one by one, and ``write_out`` makes the folder as a power cut at that instant could leave it. What was not synced
 may be lost, kept, or kept in part, sector by sector, in any order. A file's name is on the disk when its folder
-was synced (or, by luck, earlier). Memory maps of ``-shm`` files are not seen, and their content is made up: SQLite
-promises to do without.
+was synced (or, by luck, earlier); a folder within the folder is like a file of names. Memory maps of ``-shm`` files are
+not seen, and their content is made up: SQLite promises to do without.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Literal
 
 CALLS = (
     "openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,sync_file_range,ftruncate,truncate,"
-    "fallocate,unlink,unlinkat,rename,renameat,renameat2,link,linkat,copy_file_range,sendfile"
+    "fallocate,mkdir,mkdirat,rmdir,unlink,unlinkat,rename,renameat,renameat2,link,linkat,copy_file_range,sendfile"
 )
 STRACE = ["strace", "-f", "-y", "-xx", "-s", "1000000", "-e", f"trace={CALLS}", "-e", "signal=none"]
 SECTOR = 512
@@ -27,7 +27,8 @@ Luck = Literal["lost", "kept", "random"]
 
 @dataclass(frozen=True)
 class Step:
-    """One effect. ``call`` is ``open``, ``write``, ``truncate``, ``unlink``, ``sync started``, ``synced`` or ``ack``.
+    """One effect. ``call`` is ``open``, ``mkdir``, ``write``, ``truncate``, ``rename``, ``unlink``, ``sync started``,
+    ``synced``, or what the writer acknowledged: ``ack`` an event, ``snap`` a snapshot.
 
     Of a write that takes time the beginning counts, of a sync the end, of an acknowledgement the beginning: each at the
     moment that makes it harder for the writer to keep its word.
@@ -37,9 +38,9 @@ class Step:
     path: str = ""
     offset: int = 0
     data: bytes = b""
-    """What is written; of a sync the call's name, since SQLite may be built for either."""
+    """What is written; of a sync the call's name, since SQLite may be built for either; of a renaming the old path."""
     number: int = 0
-    """Of a truncation the new size, of a sync the thread, of an acknowledgement its seq."""
+    """Of a truncation the new size, of a sync the thread, of an acknowledgement its seq or the snapshot's version."""
 
 
 _LINE = re.compile(r"(?P<pid>\d+) +(?P<rest>.*)")
@@ -98,8 +99,8 @@ def _begin(text: str, pid: str, here: str) -> Iterator[Step]:
     if name == "write" and arguments.startswith("1<"):
         data = _STRING.search(arguments)
         assert data is not None
-        for word in re.findall(rb"ACK (\d+)\n", _unhex(data["hex"])):
-            yield Step("ack", number=int(word))
+        for call, word in re.findall(rb"(ACK|SNAP) (\d+)\n", _unhex(data["hex"])):
+            yield Step(call.decode().lower(), number=int(word))
     elif name in ("fsync", "fdatasync") and _inside(path, here):
         yield Step("sync started", path, number=int(pid))
     elif name == "pwrite64" and _inside(path, here):
@@ -116,6 +117,10 @@ def _begin(text: str, pid: str, here: str) -> Iterator[Step]:
         path = _unhex(string["hex"]).decode()
         if _inside(path, here):
             yield Step("unlink", path)
+    elif name in ("rename", "mkdir"):
+        path, *new = (_unhex(string).decode() for string in _PATHS.findall(arguments))
+        if _inside(path, here):
+            yield Step("rename", new[0], data=path.encode()) if new else Step("mkdir", path)
     elif name not in ("openat", "open", "creat", "fsync", "fdatasync", "pwrite64", "ftruncate"):
         strings = [_unhex(string).decode(errors="replace") for string in _PATHS.findall(arguments)]
         if _inside(path, here) or (name.startswith(("rename", "link", "truncate")) and here in "".join(strings)):
@@ -135,12 +140,19 @@ def _end(text: str, pid: str, here: str) -> Iterator[Step]:
         path = _file(result)
         if _inside(path, here) and "O_CREAT" in text:
             yield Step("open", path)
+            if "O_TRUNC" in text:
+                yield Step("truncate", path)
 
 
 @dataclass(eq=False)
 class _Inode:
+    is_folder: bool = False
     synced: bytearray = field(default_factory=bytearray)
     pending: list[Step] = field(default_factory=list)
+
+
+_Change = dict[str, _Inode | None]
+"""Names that change at once."""
 
 
 class Disk:
@@ -150,34 +162,41 @@ class Disk:
         self._folder = str(folder)
         self._names: dict[str, _Inode] = {}
         self._synced_names: dict[str, _Inode] = {}
-        self._pending_names: list[tuple[str, _Inode | None]] = []
+        self._pending_names: list[_Change] = []
         self._syncs: dict[int, int] = {}  # thread -> how much its sync covers
 
     def apply(self, step: Step) -> None:
-        if step.call == "open":
+        if step.call in ("open", "mkdir"):
             if step.path not in self._names:
-                self._link(step.path, _Inode())
+                self._link({step.path: _Inode(is_folder=step.call == "mkdir")})
         elif step.call in ("write", "truncate"):
             self._names[step.path].pending.append(step)
+        elif step.call == "rename":
+            self._link({step.data.decode(): None, step.path: self._names[step.data.decode()]})
         elif step.call == "unlink":
-            self._link(step.path, None)
+            self._link({step.path: None})
         elif step.call == "sync started":
-            covered = self._pending_names if step.path == self._folder else self._names[step.path].pending
-            self._syncs[step.number] = len(covered)
+            folder = self._is_folder(step.path)
+            self._syncs[step.number] = len(self._pending_names if folder else self._names[step.path].pending)
         elif step.call == "synced":
             count = self._syncs.pop(step.number)
-            if step.path == self._folder:
-                _apply_names(self._synced_names, self._pending_names[:count])
-                del self._pending_names[:count]
+            if self._is_folder(step.path):
+                covered = [change for change in self._pending_names[:count] if _folder_of(change) == step.path]
+                _apply_names(self._synced_names, covered)
+                rest = [change for change in self._pending_names[:count] if _folder_of(change) != step.path]
+                self._pending_names[:count] = rest
             else:
                 inode = self._names[step.path]
                 for done in inode.pending[:count]:
                     _apply_content(inode.synced, done, None)
                 del inode.pending[:count]
 
-    def _link(self, path: str, inode: _Inode | None) -> None:
-        _apply_names(self._names, [(path, inode)])
-        self._pending_names.append((path, inode))
+    def _is_folder(self, path: str) -> bool:
+        return path == self._folder or (path in self._names and self._names[path].is_folder)
+
+    def _link(self, change: _Change) -> None:
+        _apply_names(self._names, [change])
+        self._pending_names.append(change)
 
     def unsynced(self, ignore: tuple[str, ...]) -> list[str]:
         """What would be lost without luck: paths with unsynced content or an unsynced name, but for these endings."""
@@ -191,22 +210,34 @@ class Disk:
         pending = self._pending_names
         count = {"lost": 0, "kept": len(pending), "random": rng.randint(0, len(pending))}[luck]
         _apply_names(names, pending[:count])
-        for path, inode in names.items():
+        for path, inode in sorted(names.items()):
+            place = folder / Path(path).relative_to(self._folder)
+            if not place.parent.is_dir():
+                continue  # its folder's own name is not on the disk
+            if inode.is_folder:
+                place.mkdir()
+                continue
             content = bytearray(inode.synced)
             if path.endswith("-shm"):
                 content = bytearray(rng.randbytes(len(content)))
             elif luck != "lost":
                 for step in inode.pending:
                     _apply_content(content, step, None if luck == "kept" else rng)
-            (folder / Path(path).name).write_bytes(content)
+            place.write_bytes(content)
 
 
-def _apply_names(names: dict[str, _Inode], changes: Iterable[tuple[str, _Inode | None]]) -> None:
-    for path, inode in changes:
-        if inode is None:
-            names.pop(path, None)
-        else:
-            names[path] = inode
+def _folder_of(change: _Change) -> str:
+    (folder,) = {str(Path(path).parent) for path in change}
+    return folder
+
+
+def _apply_names(names: dict[str, _Inode], changes: Iterable[_Change]) -> None:
+    for change in changes:
+        for path, inode in change.items():
+            if inode is None:
+                names.pop(path, None)
+            else:
+                names[path] = inode
 
 
 def _apply_content(content: bytearray, step: Step, rng: random.Random | None) -> None:

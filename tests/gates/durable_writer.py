@@ -1,8 +1,9 @@
 """A writer for the durability gate, run as a process of its own that is traced, killed and starved of disk.
 
-``python durable_writer.py TAPE CASCADES [SYNCHRONOUS]`` appends cascades and prints ``ACK <seq>`` for each seq that the
-tape acknowledged as durable, one ``write`` each. What it appends follows from the position alone (``cascade``), so
-that whoever opens the tape knows what must be there.
+``python durable_writer.py TAPE CASCADES [unsynced]`` appends cascades and prints ``ACK <seq>`` for each seq that the
+tape acknowledged as durable, and ``SNAP <version>`` for each snapshot of ``STREAM``, one ``write`` each. What it
+appends follows from the position alone (``cascade``), so that whoever opens the tape knows what must be there. The tape
+is in JSON Lines where TAPE is a folder, else on SQLite.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from pathlib import Path
 
 from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent
 from tickdeck.errors import TapeError
-from tickdeck.infrastructure.tape import SqliteTape, schema
+from tickdeck.infrastructure.tape import JsonlTape, SqliteTape, jsonl, schema
+
+STREAM = "order/main/o0"
+SEGMENT = 20_000
+"""Several segments within a short run."""
 
 
 def cascade(number: int, first_seq: int) -> list[DomainEvent]:
@@ -50,11 +55,20 @@ def acknowledge(seq: int) -> None:
     os.write(1, b"ACK %d\n" % seq)
 
 
+def open_tape(path: Path) -> SqliteTape | JsonlTape:
+    return JsonlTape(path, segment_bytes=SEGMENT) if path.is_dir() else SqliteTape(path)
+
+
+def state(version: int) -> bytes:
+    """What a snapshot at a version holds: more than a sector."""
+    return b"%d;" % version * 300
+
+
 def write(path: Path, count: int) -> None:
     """Append what is missing of ``cascades(count)``; half of it, then close the tape, open it again and go on."""
     todo = cascades(count)
     for part in (todo[: count // 2], todo[count // 2 :]):
-        with SqliteTape(path) as tape:
+        with open_tape(path) as tape:
             if tape.durable_seq:
                 acknowledge(tape.durable_seq)
             for number, events in enumerate(part):
@@ -69,13 +83,19 @@ def write(path: Path, count: int) -> None:
                 else:
                     continue  # goes with the next one's group
                 acknowledge(seq)
+                if number % 10 == 0:
+                    version = tape.stream_version(STREAM)
+                    tape.save_snapshot(STREAM, version, state(version))
+                    os.write(1, b"SNAP %d\n" % version)
             last = tape.last_seq
         acknowledge(last)
 
 
 if __name__ == "__main__":
     schema.CHECKPOINT_PAGES = 40  # several checkpoints within a short run
-    schema.SYNCHRONOUS = sys.argv[3] if len(sys.argv) > 3 else "FULL"
+    if "unsynced" in sys.argv[3:]:
+        schema.SYNCHRONOUS = "OFF"
+        jsonl.sync_content = lambda fd: None
     try:
         write(Path(sys.argv[1]), int(sys.argv[2]))
     except TapeError as error:

@@ -72,8 +72,8 @@ def arm(fate: Fate) -> None:
         fate.reached("manifest")
         return folder
 
-    def appending(self: SqliteTape, cascade: Sequence[DomainEvent]) -> None:
-        append(self, cascade)
+    def appending(self: SqliteTape, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+        append(self, events, expected_version)
         fate.reached("append")
 
     class Connection(sqlite3.Connection):

@@ -157,7 +157,7 @@ def check_beginning(driven: Driven, alone: LeftAlone) -> int:
     if not driven.said("RUN") or not tape_of(driven.folder).exists():
         assert driven.durable == 0
         return 0
-    found = {"types": [], "events": [], **rows(driven.folder)}
+    found = {"types": [], "events": [], "snapshots": [], **rows(driven.folder)}
     last_seq = found["events"][-1][0] if found["events"] else 0
     assert driven.durable <= last_seq, "an acknowledged event is lost"
     for table, whole in alone.rows.items():

@@ -1,13 +1,11 @@
-"""The writer of the tape on SQLite: groups of commits, versions of streams, and writes that fail."""
+"""The writer of the tape on SQLite: versions of streams, and writes that fail. See also ``test_tape_groups``."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,11 @@ from typing import Any
 import pytest
 
 from tickdeck.application.ports import TapeQuery
-from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RunStopped, TradeEvent
+from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, TradeEvent
 from tickdeck.domain.values import Side
 from tickdeck.errors import TapeError
-from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader, encoding, reader, schema, sqlite
+from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader, encoding, reader, schema
 from tickdeck.infrastructure.tape.encoding import StreamVersions
-from tickdeck.infrastructure.tape.sync import sync
 
 NEVER = 1e9
 """A linger in ms that no test lives to see: only those who wait commit."""
@@ -51,206 +48,6 @@ def query(path: Path, sql: str, *parameters: object) -> list[Any]:
 def seqs(path: Path, wanted: TapeQuery = reader.EVERYTHING) -> list[int]:
     with SqliteTapeReader(path) as opened:
         return [event.seq for event in opened.read(wanted)]
-
-
-# -- groups ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_waiter_itself_commits_all_that_waits_in_one_group(path: Path) -> None:
-    with SqliteTape(path, linger_ms=NEVER) as tape:
-        for seq in range(1, 101):
-            tape.append([trade(seq)])
-
-        tape.wait_durable(1)
-
-        assert tape.durable_seq == 100
-        assert tape.statistics().commits == 1
-
-
-def test_events_become_durable_after_the_linger_though_nobody_waits(path: Path) -> None:
-    with SqliteTape(path, linger_ms=1) as tape:
-        tape.append([trade(1)])
-
-        with tape._room:
-            assert tape._room.wait_for(lambda: tape.durable_seq == 1, timeout=30)
-
-
-def test_a_full_group_is_committed_without_lingering(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_GROUP", 10)
-    with SqliteTape(path, linger_ms=NEVER) as tape:
-        for seq in range(1, 11):
-            tape.append([trade(seq)])
-
-        with tape._room:
-            assert tape._room.wait_for(lambda: tape.durable_seq == 10, timeout=30)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 63, 64, 65, 127, 128, 200])
-def test_groups_of_any_size_are_stored_whole(path: Path, count: int) -> None:
-    with SqliteTape(path, linger_ms=NEVER) as tape:
-        tape.append([trade(seq) for seq in range(1, count + 1)])
-
-    assert seqs(path) == list(range(1, count + 1))
-
-
-def test_append_waits_for_room_and_drops_nothing(path: Path) -> None:
-    with SqliteTape(path, linger_ms=NEVER, max_waiting=10) as tape:
-        for seq in range(1, 501):
-            tape.append([trade(seq)])
-            assert tape.statistics().waiting <= 10
-
-    assert seqs(path) == list(range(1, 501))
-
-
-class _Stalled:
-    """A tape whose disk stalls until the block ends, and a thread that appends until it finds no room."""
-
-    def __init__(self, tape: SqliteTape) -> None:
-        self.tape = tape
-        self.blocked = threading.Event()
-        self.outcome: list[str] = []
-        wait = tape._room.wait
-
-        def tell_and_wait(timeout: float | None = None) -> bool:
-            self.blocked.set()
-            return wait(timeout)
-
-        tape._room.wait = tell_and_wait  # type: ignore[method-assign]
-        self.thread = threading.Thread(target=self._append)
-
-    def _append(self) -> None:
-        try:
-            for seq in range(1, 4):
-                self.tape.append([trade(seq)])
-            self.outcome.append("appended")
-        except TapeError as error:
-            self.outcome.append(str(error))
-
-    @contextmanager
-    def until_blocked(self) -> Iterator[None]:
-        with self.tape._commit_lock:
-            self.thread.start()
-            assert self.blocked.wait(30)
-            assert self.outcome == []
-            yield
-        self.thread.join(30)
-
-
-def test_append_blocks_while_the_disk_stalls(path: Path) -> None:
-    with SqliteTape(path, max_waiting=2) as tape:
-        stalled = _Stalled(tape)
-
-        with stalled.until_blocked():
-            assert tape.last_seq == 2
-
-        assert stalled.outcome == ["appended"]
-        assert tape.last_seq == 3
-
-
-def test_append_that_waits_for_room_hears_of_a_failed_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tape = SqliteTape(path, max_waiting=2)
-    stalled = _Stalled(tape)
-    monkeypatch.setattr(tape, "_write", _raise(sqlite3.OperationalError("the disk is gone")))
-
-    with stalled.until_blocked():
-        pass
-
-    assert len(stalled.outcome) == 1
-    assert "the disk is gone" in stalled.outcome[0]
-    with pytest.raises(TapeError, match="the disk is gone"):
-        tape.close()
-
-
-def test_append_that_waits_for_room_hears_of_closing(path: Path) -> None:
-    tape = SqliteTape(path, max_waiting=2)
-    stalled = _Stalled(tape)
-    closer = threading.Thread(target=tape.close)
-
-    with stalled.until_blocked():
-        closer.start()
-        stalled.thread.join(30)
-        assert len(stalled.outcome) == 1
-        assert "closed" in stalled.outcome[0]
-    closer.join(30)
-
-    assert seqs(path) == [1, 2]
-
-
-def test_threads_that_append_and_wait_at_once_are_all_served(path: Path) -> None:
-    with SqliteTape(path) as tape:
-        lock = threading.Lock()
-        durable: list[bool] = []
-
-        def work() -> None:
-            for _ in range(50):
-                with lock:
-                    seq = tape.last_seq + 1
-                    tape.append([trade(seq)])
-                tape.wait_durable(seq)
-                durable.append(tape.durable_seq >= seq)
-
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-
-        assert durable == [True] * 200
-    assert seqs(path) == list(range(1, 201))
-
-
-def test_a_coroutine_that_gave_up_waiting_disturbs_nobody(path: Path) -> None:
-    async def wait(tape: SqliteTape) -> None:
-        tape.append([trade(1)])
-        with tape._commit_lock:
-            impatient = asyncio.ensure_future(tape.wait_durable_async(1))
-            patient = asyncio.ensure_future(tape.wait_durable_async(1))
-            await asyncio.wait([impatient, patient], timeout=0)
-            impatient.cancel()
-            await asyncio.wait([impatient], timeout=30)
-        await patient
-        assert impatient.cancelled()
-
-    with SqliteTape(path) as tape:
-        asyncio.run(wait(tape))
-        assert tape.durable_seq == 1
-
-
-def test_a_loop_that_ended_before_its_event_was_durable_disturbs_nobody(path: Path) -> None:
-    async def give_up(tape: SqliteTape) -> None:
-        await asyncio.wait([asyncio.ensure_future(tape.wait_durable_async(1))], timeout=0)
-
-    with SqliteTape(path) as tape:
-        tape.append([trade(1)])
-        with tape._commit_lock:
-            asyncio.run(give_up(tape))
-
-        tape.wait_durable(1)
-        assert tape.durable_seq == 1
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_commit_that_ctrl_c_interrupts_is_made_up_for(path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
-    with SqliteTape(path, linger_ms=NEVER) as tape:
-        tape.append([order(1), order(2)])
-        commit = tape._write
-
-        def interrupted(types: list[tuple[int, str, int]], values: list[Any]) -> None:
-            if when == "after":
-                commit(types, values)
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(tape, "_write", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            tape.wait_durable(2)
-        assert tape.durable_seq == 0
-        monkeypatch.undo()
-        tape.append([trade(3)])
-
-        tape.wait_durable(3)
-
-        assert tape.statistics().waiting == 0
-    assert seqs(path) == [1, 2, 3]
 
 
 # -- streams ---------------------------------------------------------------------------------------------------------
@@ -303,47 +100,7 @@ def test_a_stream_with_events_that_are_not_durable_is_never_forgotten() -> None:
     assert [versions.last(stream) for stream in "abc"] == [7, 1, 1]
 
 
-def test_a_cascade_that_is_refused_does_not_count_in_its_streams(path: Path) -> None:
-    with SqliteTape(path) as tape:
-        with pytest.raises(TapeError):
-            tape.append([order(1), order(1)])
-        tape.append([order(1), order(2)])
-
-    assert [version for _, version in stream_versions(path)] == [1, 2]
-
-
-class NoType(DomainEvent, frozen=True, kw_only=True):
-    """An abstract base: it has no event_type."""
-
-
-@pytest.mark.parametrize(
-    ("event", "message"),
-    [
-        (trade(1 << 63), "64 bits"),
-        (trade(1, ts_ingress=1 << 63), "64 bits"),
-        (NoType(seq=1), "no event_type"),
-        (RunStopped(seq=1, reason="\ud800"), r"event seq 1 \(run.stopped\) cannot be encoded"),
-    ],
-)
-def test_an_event_that_cannot_be_stored_is_refused_and_the_tape_goes_on(
-    path: Path, event: DomainEvent, message: str
-) -> None:
-    with SqliteTape(path) as tape:
-        with pytest.raises(TapeError, match=message):
-            tape.append([event])
-        tape.append([trade(1)])
-
-    assert seqs(path) == [1]
-
-
 # -- failed writes ---------------------------------------------------------------------------------------------------
-
-
-def _raise(error: BaseException) -> Callable[..., None]:
-    def raiser(*_: object) -> None:
-        raise error
-
-    return raiser
 
 
 @pytest.fixture
@@ -389,19 +146,6 @@ def test_when_the_disk_is_full_what_was_acknowledged_is_kept_and_everyone_hears_
         assert again.durable_seq == durable
 
 
-def test_a_coroutine_hears_of_a_failed_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tape = SqliteTape(path, linger_ms=NEVER)
-    monkeypatch.setattr(tape, "_write", _raise(sqlite3.OperationalError("the disk is gone")))
-    tape.append([trade(1)])
-
-    with pytest.raises(TapeError, match="the disk is gone"):
-        asyncio.run(tape.wait_durable_async(1))
-
-    assert tape.statistics().waiting == 1
-    with pytest.raises(TapeError, match="the disk is gone"):
-        tape.close()
-
-
 def test_a_cascade_whose_write_fails_halfway_leaves_nothing(path: Path) -> None:
     tape = SqliteTape(path, linger_ms=NEVER)
     tape.append([trade(1)])
@@ -417,8 +161,3 @@ def test_a_cascade_whose_write_fails_halfway_leaves_nothing(path: Path) -> None:
     assert [event.seq for event in tape.read()] == [1]
     with pytest.raises(TapeError, match="no 70"):
         tape.close()
-
-
-def test_a_file_that_cannot_be_synced_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(TapeError, match="cannot sync it: No such file"):
-        sync(tmp_path / "none")

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
@@ -19,7 +20,7 @@ from tickdeck.application.ports import TapeQuery
 from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RunStopped, TradeEvent
 from tickdeck.domain.values import Side
 from tickdeck.errors import TapeError, TapeVersionError
-from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader, reader, schema
+from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader, reader, schema, sqlite
 from tickdeck.infrastructure.tape.lock import writer_of
 
 NEVER = 1e9
@@ -217,27 +218,84 @@ def test_a_newer_tape_is_refused(path: Path) -> None:
     query(path, "PRAGMA user_version = 99")
 
     for opener in (SqliteTape, SqliteTapeReader):
-        with pytest.raises(TapeVersionError, match=r"version 99.*knows up to 1; install a newer Tickdeck"):
+        with pytest.raises(TapeVersionError, match=r"version 99.*knows up to 2; install a newer Tickdeck"):
             opener(path)
 
 
-def test_an_older_tape_is_migrated_by_its_writer_and_keeps_its_events(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_older_tape_is_read_as_it_is_and_migrated_by_its_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(path, 3)
-    monkeypatch.setattr(schema, "MIGRATIONS", (schema.DDL, ("CREATE TABLE notes (text)",), ("DROP TABLE notes",)))
+    newest = (*schema.MIGRATIONS, ("CREATE TABLE notes (text)",), ("DROP TABLE notes",))
+    monkeypatch.setattr(schema, "MIGRATIONS", newest)
 
-    with pytest.raises(TapeVersionError, match="version 1, this Tickdeck reads 3; open it for writing"):
-        SqliteTapeReader(path)
+    assert seqs(path) == [1, 2, 3]
     write(path, 1)
 
     assert seqs(path) == [1, 2, 3, 4]
-    assert query(path, "PRAGMA user_version") == [(3,)]
+    assert query(path, "PRAGMA user_version") == [(len(newest),)]
+
+
+VERSION_1 = """
+CREATE TABLE types (id INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, UNIQUE (name, version));
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    type_id INTEGER NOT NULL REFERENCES types (id),
+    ts INTEGER NOT NULL,
+    symbol TEXT,
+    stream TEXT,
+    stream_version INTEGER,
+    correlation_id TEXT,
+    payload TEXT NOT NULL
+);
+CREATE INDEX events_by_time ON events (ts);
+CREATE INDEX events_by_type ON events (type_id);
+CREATE UNIQUE INDEX events_by_stream ON events (stream, stream_version) WHERE stream IS NOT NULL;
+CREATE INDEX events_by_correlation ON events (correlation_id) WHERE correlation_id IS NOT NULL;
+CREATE VIEW events_readable AS
+    SELECT e.seq, t.name AS event_type, t.version,
+        strftime('%Y-%m-%d %H:%M:%S', e.ts / 1000000000, 'unixepoch') || printf('.%09d', e.ts % 1000000000) AS time,
+        e.symbol, e.stream, e.stream_version,
+        coalesce(e.correlation_id, json_extract(e.payload, '$.correlation_id')) AS correlation_id, e.payload
+    FROM events e JOIN types t ON t.id = e.type_id;
+INSERT INTO types VALUES (1, 'market.trade', 1), (2, 'order.accepted', 1);
+INSERT INTO events VALUES
+    (1, 1, 1, 'BTCUSDT', NULL, NULL, NULL, '{"event_id":"1","correlation_id":"1","causation_id":"","seq":1,"ts":0,'
+        || '"ts_ingress":1,"source":"","metadata":{},"symbol":"BTCUSDT","price":"1","quantity":"1","side":"buy"}'),
+    (2, 2, 2, 'BTCUSDT', 'order/main/a', 1, '2', '{"event_id":"2-1","correlation_id":"2","causation_id":"","seq":2,'
+        || '"ts":0,"ts_ingress":2,"source":"","metadata":{},"order_id":"a","symbol":"BTCUSDT"}');
+PRAGMA application_id = 1416192875;
+PRAGMA user_version = 1;
+PRAGMA journal_mode = WAL;
+"""
+"""A tape as the first version left it."""
+
+
+def test_a_tape_of_the_first_version_is_read_as_it_is_and_migrated_with_all_that_it_has(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+    rows = query(path, "SELECT * FROM events")
+
+    with SqliteTapeReader(path) as opened:
+        before = list(opened.read())
+        assert opened.load_snapshot("order/main/a") is None
+        assert opened.stream_version("order/main/a") == 1
+    assert before == [trade(1), order(2)]
+    assert query(path, "PRAGMA user_version") == [(1,)]
+
+    with SqliteTape(path) as tape:
+        tape.append([order(3)], expected_version=1)
+        tape.save_snapshot("order/main/a", 2, b"state")
+
+    assert query(path, "PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
+    assert query(path, "SELECT * FROM events")[:2] == rows
+    with SqliteTapeReader(path) as opened:
+        assert list(opened.read()) == [*before, order(3)]
+        assert opened.load_snapshot("order/main/a") == (2, b"state")
 
 
 def test_a_migration_that_fails_leaves_the_older_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(path, 3)
-    monkeypatch.setattr(schema, "MIGRATIONS", (schema.DDL, ("CREATE TABLE notes (text)", "SELECT no_such_function()")))
+    failing = ("CREATE TABLE notes (text)", "SELECT no_such_function()")
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, failing))
 
     with pytest.raises(TapeError, match="no_such_function"):
         SqliteTape(path)
@@ -312,6 +370,65 @@ def test_a_reader_that_pauses_does_not_keep_the_log_from_being_reused(
 
         assert schema.wal_path(path).stat().st_size < 100 * 4_120
         assert len(list(paused)) == 1_099
+
+
+def test_readers_that_follow_closely_do_not_let_the_log_grow_without_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 150_000
+    monkeypatch.setattr(schema, "CHECKPOINT_PAGES", 10)
+    monkeypatch.setattr(sqlite, "_LOG_BYTES", limit)
+    done = threading.Event()
+
+    def follow() -> None:  # again and again, so that there is nearly always one in a transaction
+        with SqliteTapeReader(path) as opened:
+            while not done.is_set():
+                assert sum(1 for _ in opened.read(TapeQuery(first_seq=opened.last_seq - 500))) >= 500
+
+    longest = 0
+    with SqliteTape(path, linger_ms=NEVER) as tape:
+        tape.append([trade(seq) for seq in range(1, 1_001)])
+        tape.wait_durable(1_000)
+        followers = [threading.Thread(target=follow) for _ in range(4)]
+        for follower in followers:
+            follower.start()
+        for first in range(1_001, 5_001, 40):
+            tape.append([trade(seq) for seq in range(first, first + 40)])
+            tape.wait_durable(first)
+            longest = max(longest, schema.wal_path(path).stat().st_size)
+        done.set()
+        for follower in followers:
+            follower.join(60)
+
+    assert longest < 4 * limit
+    assert seqs(path) == list(range(1, 5_001))
+
+
+def test_a_reader_that_stays_in_a_transaction_holds_the_writer_up_for_a_moment_only(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "CHECKPOINT_PAGES", 10)
+    monkeypatch.setattr(sqlite, "_LOG_BYTES", 100_000)
+    monkeypatch.setattr(schema, "PATIENCE_MS", 1)
+    shortened: list[int] = []
+    shorten = schema.shorten_log
+    monkeypatch.setattr(
+        sqlite, "shorten_log", lambda connection: (shortened.append(tape.last_seq), shorten(connection))
+    )
+    with SqliteTape(path, linger_ms=NEVER) as tape, closing(sqlite3.connect(path, isolation_level=None)) as stays:
+        tape.append([trade(1)])
+        tape.wait_durable(1)
+        stays.execute("BEGIN")
+        stays.execute("SELECT max(seq) FROM events").fetchone()
+        for seq in range(2, 102):
+            tape.append([trade(seq)])
+            tape.wait_durable(seq)
+
+        # Not with each commit, but each time that the log has grown by as much.
+        assert 2 < len(shortened) < 20
+        stays.execute("COMMIT")
+
+    assert seqs(path) == list(range(1, 102))
 
 
 @pytest.mark.parametrize(
@@ -450,20 +567,3 @@ def test_a_damaged_event_on_the_way_to_a_storys_beginning_is_named(path: Path) -
 
     with pytest.raises(TapeError, match="event seq 2 is damaged"):
         seqs(path, TapeQuery(correlation_id="2"))
-
-
-def test_an_event_of_another_version_of_its_type_is_decoded_by_its_version(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(path, 1)
-    query(path, "UPDATE types SET version = 7")
-    asked: list[int] = []
-
-    def decode(name: str, payload: bytes, version: int) -> DomainEvent:
-        asked.append(version)
-        return trade(1)
-
-    monkeypatch.setattr(reader, "decode_payload", decode)
-
-    assert seqs(path) == [1]
-    assert asked == [7]

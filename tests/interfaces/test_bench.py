@@ -23,6 +23,8 @@ TINY = {
     "tape-append": {"count": 50},
     "tape-one": {"count": 5},
     "tape-read": {"count": 50},
+    "tape-jsonl-append": {"count": 50},
+    "tape-jsonl-read": {"count": 50},
     "latency-10k": {"seconds": 0.01},
     "latency-100k": {"seconds": 0.001},
     "latency-burst": {"seconds": 0.01},

@@ -1,13 +1,13 @@
 """The doors through which the application touches the world: small Protocols, each with more than one implementation.
 
-``Tape``: SQLite on disk (``infrastructure.tape.sqlite``) and a null tape that keeps nothing. ``TradingVenue``: the
-paper venue, and the twin that tests use.
+``Tape`` and ``TapeReader``: SQLite (``infrastructure.tape.sqlite``) and JSON Lines (``infrastructure.tape.jsonl``) on
+disk; also a null tape that keeps nothing. ``TradingVenue``: the paper venue, and the twin that tests use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol, Self
 
 import msgspec
 
@@ -18,19 +18,21 @@ from tickdeck.domain.events import (
     OrderSubmittedEvent,
 )
 
-__all__ = ["Tape", "TapeQuery", "TapeStatistics", "TradingVenue"]
+__all__ = ["EVERYTHING", "Snapshot", "Tape", "TapeQuery", "TapeReader", "TapeStatistics", "TradingVenue"]
 
 
 class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which events to read; every bound is inclusive, and a field left alone does not restrict.
 
-    ``first_seq``/``last_seq``: positions. ``first_ts``/``last_ts``: ``ts_ingress``, ns UTC. ``types``: dotted types or
-    wildcards (``order.*``, ``*``); an event of any of them matches. ``symbol``: of events that have one.
-    ``correlation_id``: one story. ``stream``: one aggregate. ``limit``: the first so many.
+    ``first_seq``/``last_seq``: positions. ``from_id``: only what follows the event with this id, for whoever has
+    handled that one; reading raises ``TapeError`` where there is none. ``first_ts``/``last_ts``: ``ts_ingress``, ns
+    UTC. ``types``: dotted types or wildcards (``order.*``, ``*``); an event of any of them matches. ``symbol``: of
+    events that have one. ``correlation_id``: one story. ``stream``: one aggregate. ``limit``: the first so many.
     """
 
     first_seq: int = 0
     last_seq: int | None = None
+    from_id: str | None = None
     first_ts: int | None = None
     last_ts: int | None = None
     types: tuple[str, ...] = ()
@@ -40,14 +42,25 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
 
 
+EVERYTHING = TapeQuery()
+
+
 class TapeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """``appended`` and ``durable`` are counts of events since opening; ``commits`` of groups; ``waiting`` of events
-    not yet durable."""
+    not yet durable. ``repaired``: bytes that opening cut off, since a killed writer had not finished writing them."""
 
     appended: int
     durable: int
     commits: int
     waiting: int
+    repaired: int = 0
+
+
+class Snapshot(NamedTuple):
+    """What the first ``version`` events of a stream led to, as its owner encoded it."""
+
+    version: int
+    state: bytes
 
 
 class Tape(Protocol):
@@ -66,8 +79,12 @@ class Tape(Protocol):
     def durable_seq(self) -> int:
         """Every event up to this ``seq`` is on disk, synced."""
 
-    def append(self, cascade: Sequence[DomainEvent]) -> None:
-        """Take a cascade. Raises ``TapeError`` where an earlier write failed, or ``seq`` does not increase."""
+    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+        """Take a cascade. Raises ``TapeError`` where an earlier write failed, or ``seq`` does not increase.
+
+        ``expected_version``: how many events the stream of these events must have before them, 0 for a new one; all
+        must belong to one stream. Raises ``ConcurrencyError`` where it has more or fewer, and then takes nothing.
+        """
 
     def wait_durable(self, seq: int) -> None:
         """Block until ``durable_seq >= seq``; raises ``TapeError`` where the write failed."""
@@ -78,11 +95,48 @@ class Tape(Protocol):
     def read(self, query: TapeQuery = ...) -> Iterator[DomainEvent]:
         """Durable events in order of ``seq``. Types that this process does not know come as ``RawEvent``."""
 
+    def stream_version(self, stream: str) -> int:
+        """How many events the stream has, those that are not durable yet among them; 0 where there is none."""
+
+    def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
+        """Keep what the stream's first ``version`` events led to, in place of what was kept before.
+
+        Returns when it is on disk, and all events appended before too. Raises ``ConcurrencyError`` where the stream
+        has fewer events, ``TapeError`` where the write fails.
+        """
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        """The stream's snapshot that was saved last, ``None`` where none was."""
+
     def statistics(self) -> TapeStatistics:
         """Counts since opening."""
 
     def close(self) -> None:
         """Make everything durable and let go of the files. Closing twice is harmless."""
+
+
+class TapeReader(Protocol):
+    """A tape opened for reading, also while another process writes it. For one thread at a time."""
+
+    @property
+    def last_seq(self) -> int:
+        """``seq`` of the last event that is on the tape now, 0 when it is empty."""
+
+    def read(self, query: TapeQuery = ...) -> Iterator[DomainEvent]:
+        """As ``Tape.read``. What is appended meanwhile is read too, until the end of the tape is met."""
+
+    def stream_version(self, stream: str) -> int:
+        """How many events the stream has, 0 where there is none."""
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        """As ``Tape.load_snapshot``."""
+
+    def close(self) -> None:
+        """Let go of the files. Closing twice is harmless."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 class TradingVenue(Protocol):

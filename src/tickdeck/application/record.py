@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from tickdeck.application.kernel import stamp_input
-from tickdeck.application.ports import Tape, TapeQuery, TapeStatistics
+from tickdeck.application.ports import EVERYTHING, Snapshot, Tape, TapeQuery, TapeStatistics
 from tickdeck.domain.events import DomainEvent, RunStopped, encode_payload
 from tickdeck.errors import RunError, TickdeckError
 
@@ -86,13 +86,13 @@ class RecordCheck:
         """The record's next event that was not compared yet; ``None`` at its end."""
         return self._next
 
-    def append(self, cascade: Sequence[DomainEvent]) -> None:
-        for position, event in enumerate(cascade):
+    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+        for position, event in enumerate(events):
             if self._next is None:
                 if position:
                     raise RecordDiverged(Divergence(seq=event.seq, recorded=None, executed=event))
                 if self._then is not None:
-                    self._then.append(cascade)
+                    self._then.append(events, expected_version)
                 return
             if self._next.seq < event.seq:
                 raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
@@ -100,8 +100,8 @@ class RecordCheck:
                 recorded = self._next if self._next.seq == event.seq else None
                 raise RecordDiverged(Divergence(seq=event.seq, recorded=recorded, executed=event))
             self._next = next(self._recorded, None)
-        self._seq = cascade[-1].seq
-        if self._then is not None and isinstance(cascade[0], RunStopped) and self._next is not None:
+        self._seq = events[-1].seq
+        if self._then is not None and isinstance(events[0], RunStopped) and self._next is not None:
             raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
 
     def expect_nothing_before(self, seq: int) -> None:
@@ -129,8 +129,18 @@ class RecordCheck:
         if self._then is not None:
             await self._then.wait_durable_async(seq)
 
-    def read(self, query: TapeQuery = TapeQuery()) -> Iterator[DomainEvent]:  # noqa: B008 (frozen)
+    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
         return self._then.read(query) if self._then is not None else iter(())
+
+    def stream_version(self, stream: str) -> int:
+        return self._then.stream_version(stream) if self._then is not None else 0
+
+    def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
+        if self._then is not None:
+            self._then.save_snapshot(stream, version, state)
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        return self._then.load_snapshot(stream) if self._then is not None else None
 
     def statistics(self) -> TapeStatistics:
         if self._then is not None:

@@ -8,8 +8,9 @@ from itertools import islice
 
 from tickdeck.application.ports import TapeQuery
 from tickdeck.domain.events import DomainEvent, RawEvent, iter_event_classes
+from tickdeck.errors import RunError
 
-__all__ = ["select", "takes_market_data", "type_name"]
+__all__ = ["after_id", "select", "takes_market_data", "type_name"]
 
 
 def type_name(event: DomainEvent) -> str:
@@ -31,6 +32,8 @@ def select(record: Iterator[DomainEvent], query: TapeQuery) -> Iterator[DomainEv
 
 
 def _matching(record: Iterator[DomainEvent], query: TapeQuery) -> Iterator[DomainEvent]:
+    if query.from_id is not None:
+        record = after_id(record, query.from_id)
     for event in record:
         if query.last_seq is not None and event.seq > query.last_seq:
             return
@@ -45,6 +48,15 @@ def _matching(record: Iterator[DomainEvent], query: TapeQuery) -> Iterator[Domai
             and (not query.types or any(fnmatchcase(type_name(event), pattern) for pattern in query.types))
         ):
             yield event
+
+
+def after_id(record: Iterator[DomainEvent], event_id: str) -> Iterator[DomainEvent]:
+    """What follows the event with this id. Raises ``RunError`` where there is none."""
+    for event in record:
+        if event.event_id == event_id:
+            yield from record
+            return
+    raise RunError(f"there is no event {event_id!r} in the record; `tickdeck events` lists the ids")
 
 
 def _symbol(event: DomainEvent) -> object:

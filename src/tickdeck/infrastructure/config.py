@@ -52,6 +52,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol in place of the
       built-in ones.
     - ``max_cascade``: how many events one input may cause before trading is halted.
+    - ``tape_format``: what the tape is written as, ``sqlite`` or ``jsonl``. No event depends on it.
     """
 
     strategies: tuple[StrategyConfig, ...] = (StrategyConfig(spec="ema-cross"),)
@@ -70,8 +71,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     paper: PaperConfig = PaperConfig()
     instruments: dict[str, Instrument] = {}
     max_cascade: int = 10_000
+    tape_format: str = "sqlite"
 
     def __post_init__(self) -> None:
+        if self.tape_format not in ("sqlite", "jsonl"):
+            raise ConfigError(f"tape_format is {self.tape_format!r}; give 'sqlite' or 'jsonl'")
         if self.exchange != "paper":
             raise ConfigError(f"exchange is {self.exchange!r}; this version has one venue, 'paper'")
         if self.duration is not None and not (self.duration.is_finite() and self.duration > 0):

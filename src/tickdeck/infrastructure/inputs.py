@@ -22,8 +22,9 @@ from tickdeck.infrastructure.readers import (
     peek_symbols,
     peek_venues,
 )
-from tickdeck.infrastructure.runs import MANIFEST, TAPE, InputRecord, Manifest, read_manifest
-from tickdeck.infrastructure.tape import SqliteTapeReader
+from tickdeck.infrastructure.runs import MANIFEST, InputRecord, Manifest, read_manifest
+from tickdeck.infrastructure.tape.opening import open_reader, tape_path
+from tickdeck.infrastructure.tape.segments import is_jsonl_tape
 
 __all__ = ["check_inputs", "input_records", "open_inputs", "passed_over", "symbols_of"]
 
@@ -115,9 +116,9 @@ def _record(tape: TapeConfig) -> InputRecord:
             "save the data in a file"
         )
     path = given.resolve()
-    if path.is_dir() and (path / TAPE).is_file():
-        path = path / TAPE
-    if path.suffix == ".db":
+    if path.is_dir() and tape_path(path).exists():
+        path = tape_path(path)
+    if path.suffix == ".db" or is_jsonl_tape(path):
         _refuse_without_market_data(path)
         return InputRecord(path=str(path), format=_ON_TAPE, symbol=None, sha256=_digest(path, _ON_TAPE))
     name = tape.format or detect_format(path)
@@ -178,7 +179,7 @@ def _open(config: RunConfig, tape: TapeConfig, record: InputRecord) -> Iterator[
 
 def _market_on_tape(path: Path) -> Iterator[MarketEvent]:
     """The market data that was an input of another run, on its tape."""
-    with SqliteTapeReader(path) as tape:
+    with open_reader(path) as tape:
         for event in tape.read(TapeQuery(types=("market.*",))):
             if event.is_market_data and event.is_input and isinstance(event, MarketEvent):
                 yield msgspec.structs.replace(event, event_id="", correlation_id="", causation_id="", seq=0)

@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from tickdeck.application.ports import TapeQuery
-from tickdeck.infrastructure.runs import TAPE, read_manifest
-from tickdeck.infrastructure.tape import SqliteTapeReader
+from tickdeck.infrastructure.runs import read_manifest
 from tickdeck.infrastructure.tape.lock import writer_of
+from tickdeck.infrastructure.tape.opening import open_reader, tape_path
+from tickdeck.infrastructure.tape.segments import is_jsonl_tape
 
 __all__ = ["RunOverview", "overview"]
 
@@ -33,11 +34,11 @@ class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
 def overview(folder: Path) -> RunOverview:
     """Raises ``RunError`` where the manifest, ``TapeError`` where the tape cannot be read."""
     manifest = read_manifest(folder)
-    path = folder / TAPE
+    path = tape_path(folder)
     inputs = events = 0
     status = "empty"
-    if path.is_file() and path.stat().st_size:
-        with SqliteTapeReader(path) as tape:
+    if is_jsonl_tape(path) or (path.is_file() and path.stat().st_size):
+        with open_reader(path) as tape:
             events = tape.last_seq
             for last in tape.read(TapeQuery(first_seq=events)):
                 inputs = int(last.event_id.partition("-")[0])  # a derived event's id begins with its input's number

@@ -73,6 +73,7 @@ from tickdeck.domain.events.system import (
     SystemWarning,
     TimerFired,
 )
+from tickdeck.domain.events.upcast import upcast
 from tickdeck.domain.events.venue import VenueBalanceReported, VenueFillReported, VenueOrderReported
 
 __all__ = [
@@ -149,4 +150,5 @@ __all__ = [
     "event_from_json",
     "event_types",
     "iter_event_classes",
+    "upcast",
 ]

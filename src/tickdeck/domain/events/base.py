@@ -29,6 +29,7 @@ from typing import (
 import msgspec
 from msgspec.structs import force_setattr
 
+from tickdeck.domain.events.upcast import upcasted
 from tickdeck.errors import EventDecodeError, EventValidationError, shown
 
 __all__ = [
@@ -377,15 +378,18 @@ def decode_payload(event_type: str, data: bytes | str, version: int = 1) -> Doma
     """The inverse of ``encode_payload``. An unknown type gives a ``RawEvent``.
 
     For bytes that Tickdeck wrote: what comes from elsewhere goes through ``event_from_json``, which looks for floats.
-    Raises ``EventDecodeError`` naming event, field and value.
+    An older version of the type is brought to the newest by the functions that ``upcast`` registered. Raises
+    ``EventDecodeError`` naming event, field and value, or a version that cannot be read.
     """
+    cls = _registry.get(event_type)
+    if cls is None:
+        return _raw_event(event_type, data, version)
     decoder = _decoders.get(event_type)
     if decoder is None:
-        cls = _registry.get(event_type)
-        if cls is None:
-            return _raw_event(event_type, data, version)
         decoder = _decoders[event_type] = msgspec.json.Decoder(cls)
     try:
+        if version != cls.version:
+            data = _encoder.encode(upcasted(event_type, _raw_decoder.decode(data), version, cls.version))
         event: DomainEvent = decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise _decode_error(event_type, data, error) from None

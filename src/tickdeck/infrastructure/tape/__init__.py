@@ -1,7 +1,9 @@
-"""The tape: SQLite on disk for one writer and any number of readers, and a null twin that keeps nothing."""
+"""The tape: SQLite or JSON Lines on disk, for one writer and any number of readers; a null twin keeps nothing."""
 
+from tickdeck.infrastructure.tape.jsonl import JsonlTape
+from tickdeck.infrastructure.tape.jsonl_reader import JsonlTapeReader
 from tickdeck.infrastructure.tape.null import NullTape
 from tickdeck.infrastructure.tape.reader import SqliteTapeReader
 from tickdeck.infrastructure.tape.sqlite import SqliteTape
 
-__all__ = ["NullTape", "SqliteTape", "SqliteTapeReader"]
+__all__ = ["JsonlTape", "JsonlTapeReader", "NullTape", "SqliteTape", "SqliteTapeReader"]

@@ -1,26 +1,30 @@
-"""From events to rows of the tape: types get numbers, streams get versions, the event becomes JSON."""
+"""From events to what a tape stores: the order of ``seq``, versions of streams, the event as JSON.
+
+What is the same for both tapes is here; ``_stored`` of each makes of it a row or a line.
+"""
 
 from __future__ import annotations
 
-import sqlite3
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from tickdeck.domain.events import DomainEvent, RawEvent, encode_payload
-from tickdeck.errors import TapeError
+from tickdeck.errors import ConcurrencyError, TapeError
+from tickdeck.infrastructure.tape.records import Head, Record, decode_head
 
-__all__ = ["RowEncoder", "StreamVersions"]
-
-_Kind: TypeAlias = tuple[int, Callable[[Any], bytes], Callable[[Any], Any] | None, bool, bool]
-"""Of a class of events: type id, encoder, getter of the symbol, may have a stream, is market data."""
+__all__ = ["EventEncoder", "Kind", "StreamVersions"]
 
 _INT64 = 1 << 63
+_MIN_TS = -_INT64
 _ENVELOPE = DomainEvent.__struct_fields__
 _KEPT_STREAMS = 16_384
+
+S = TypeVar("S")
 
 
 class StreamVersions:
@@ -58,65 +62,90 @@ class StreamVersions:
             self._look_up = look_up
 
 
-class RowEncoder:
-    """Numbers types and turns cascades into rows. ``new_types`` are those that the tape does not have yet: the writer
-    takes them with the rows that need them."""
+class Kind(NamedTuple, Generic[S]):
+    """What is the same for all events of a class. ``stored``: what the tape itself knows of the type."""
 
-    def __init__(self, connection: sqlite3.Connection, versions: StreamVersions) -> None:
+    stored: S
+    encode: Callable[[Any], bytes]
+    has_stream: bool
+    symbol_of: Callable[[Any], Any] | None
+    is_market_data: bool
+
+
+class EventEncoder(ABC, Generic[S]):
+    """Turns cascades into what a tape stores, a few values an event, and counts the versions of streams."""
+
+    def __init__(self, versions: StreamVersions) -> None:
         self.versions = versions
-        self.new_types: list[tuple[int, str, int]] = []
-        self._type_ids = {
-            (name, version): type_id
-            for type_id, name, version in connection.execute("SELECT id, name, version FROM types")
-        }
-        self._kinds: dict[type[DomainEvent], _Kind] = {}
+        self._kinds: dict[type[DomainEvent], Kind[S]] = {}
 
-    def encode(self, cascade: Sequence[DomainEvent], last_seq: int) -> list[Any]:
-        """The rows' values one after the other, ``COLUMNS`` an event, in the order of the table's columns.
+    def encode(self, events: Sequence[DomainEvent], last_seq: int, expected_version: int | None = None) -> list[Any]:
+        """The stored values of one event after the other.
 
-        Raises ``TapeError`` where an event cannot be stored; then nothing of the cascade counts.
+        Raises ``TapeError`` where an event cannot be stored, ``ConcurrencyError`` where the stream is not at
+        ``expected_version``; then nothing of the cascade counts.
         """
+        if expected_version is not None:
+            self._check_version(events, expected_version)
         values: list[Any] = []
-        grown: dict[str, tuple[int, int]] = {}
-        kinds = self._kinds
-        for event in cascade:
-            seq = event.seq
-            if seq <= last_seq:
-                raise TapeError(f"tape: seq {seq} after seq {last_seq}; seq must increase, and the kernel stamps it")
+        grown: dict[str, tuple[int, int]] | None = None
+        kinds, stored = self._kinds, self._stored
+        for event in events:
+            seq, ts = event.seq, event.ts_ingress
+            if not (last_seq < seq < _INT64 and _MIN_TS <= ts < _INT64):
+                raise _misplaced(seq, last_seq, ts)
             last_seq = seq
-            ts = event.ts_ingress
-            if not (seq < _INT64 and -_INT64 <= ts < _INT64):
-                raise TapeError(f"tape: event seq {seq}: seq and ts_ingress ({ts}) must fit in 64 bits")
-            type_id, encode, symbol_of, has_stream, is_market_data = kinds.get(type(event)) or self._kind(event)
+            kind = kinds.get(type(event)) or self._kind(event)
             try:
-                payload = encode(event).decode()
+                payload = kind[1](event)
             except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
                 raise TapeError(f"tape: event seq {seq} ({event.event_type}) cannot be encoded: {error}") from error
-            stream = event.stream if has_stream else None
-            version = None
-            if stream is not None:
-                version = (grown[stream][0] if stream in grown else self.versions.last(stream)) + 1
-                grown[stream] = (version, seq)
-            correlation: str | None = event.correlation_id
-            if not correlation or (is_market_data and correlation == event.event_id):
-                correlation = None
-            values += (
-                seq,
-                type_id,
-                ts,
-                symbol_of(event) if symbol_of is not None else None,
-                stream,
-                version,
-                correlation,
-                payload,
-            )
-        for stream, (version, seq) in grown.items():
-            self.versions.put(stream, version, seq)
+            stream = version = None
+            if kind[2]:
+                stream = event.stream
+                if stream is not None:
+                    grown = {} if grown is None else grown
+                    version = (grown[stream][0] if stream in grown else self.versions.last(stream)) + 1
+                    grown[stream] = (version, seq)
+            values += stored(event, kind, payload, stream, version)
+        if grown is not None:
+            for stream, (version, seq) in grown.items():
+                self.versions.put(stream, version, seq)
         return values
 
-    def _kind(self, event: DomainEvent) -> _Kind:
+    def encode_records(self, records: Sequence[Record], last_seq: int) -> tuple[list[Any], int]:
+        """The same for events as another tape stored them, and the last ``seq``; versions of streams stay as they are
+        there. Raises ``TapeError`` where one cannot be stored."""
+        values: list[Any] = []
+        for record in records:
+            try:
+                head = decode_head(record.payload)
+            except msgspec.MsgspecError as error:
+                raise TapeError(f"tape: {record.where}: no event: {error}") from None
+            if not (last_seq < head.seq < _INT64 and _MIN_TS <= head.ts_ingress < _INT64):
+                raise _misplaced(head.seq, last_seq, head.ts_ingress)
+            last_seq = head.seq
+            values += self._stored_record(record, head)
+            if record.stream is not None and record.stream_version is not None:
+                self.versions.put(record.stream, record.stream_version, last_seq)
+        return values, last_seq
+
+    def _check_version(self, events: Sequence[DomainEvent], expected: int) -> None:
+        streams = {event.stream for event in events}
+        if len(streams) != 1 or None in streams:
+            raise TapeError("tape: expected_version is for events of one stream; append others apart from them")
+        (stream,) = streams
+        assert stream is not None
+        version = self.versions.last(stream)
+        if version != expected:
+            raise ConcurrencyError(
+                f"tape: stream {stream!r} has version {version}, not the expected {expected}; nothing was written: "
+                "read the stream again and decide anew"
+            )
+
+    def _kind(self, event: DomainEvent) -> Kind[S]:
         if isinstance(event, RawEvent):  # not kept: each may be of another type
-            return self._type_id(event.raw_type, event.raw_version), _encode_raw, _raw_symbol, False, False
+            return Kind(self._type(event.raw_type, event.raw_version), _encode_raw, False, _raw_symbol, False)
         cls = type(event)
         if not cls.event_type:
             raise TapeError(f"tape: {cls.__name__} has no event_type; only concrete events are stored")
@@ -124,29 +153,41 @@ class RowEncoder:
         for field in msgspec.structs.fields(cls):
             if field.name == "symbol" and field.type in (str, str | None):
                 symbol_of = attrgetter("symbol")
-        has_stream = cls.stream is not DomainEvent.stream
-        type_id = self._type_id(cls.event_type, cls.version)
-        kind = self._kinds[cls] = (type_id, encode_payload, symbol_of, has_stream, cls.is_market_data)
+        kind = self._kinds[cls] = Kind(
+            self._type(cls.event_type, cls.version),
+            encode_payload,
+            cls.stream is not DomainEvent.stream,
+            symbol_of,
+            cls.is_market_data,
+        )
         return kind
 
-    def _type_id(self, name: str, version: int) -> int:
-        type_id = self._type_ids.get((name, version))
-        if type_id is None:
-            type_id = self._type_ids[name, version] = len(self._type_ids) + 1
-            self.new_types.append((type_id, name, version))
-        return type_id
+    @abstractmethod
+    def _type(self, name: str, version: int) -> S:
+        """What the tape stores of a type in each of its events."""
+
+    @abstractmethod
+    def _stored(
+        self, event: DomainEvent, kind: Kind[S], payload: bytes, stream: str | None, version: int | None
+    ) -> tuple[Any, ...]:
+        """What the tape stores of an event: as many values for each."""
+
+    @abstractmethod
+    def _stored_record(self, record: Record, head: Head) -> tuple[Any, ...]:
+        """The same of an event that another tape stored."""
+
+
+def _misplaced(seq: int, last_seq: int, ts: int) -> TapeError:
+    if seq <= last_seq:
+        return TapeError(f"tape: seq {seq} after seq {last_seq}; seq must increase, and the kernel stamps it")
+    return TapeError(f"tape: event seq {seq}: seq and ts_ingress ({ts}) must fit in 64 bits")
 
 
 def _encode_raw(event: RawEvent) -> bytes:
     """What the event's own process would have written, with the envelope that it has now."""
-    fields = dict(event.raw)
-    for name in _ENVELOPE:
-        value = getattr(event, name)
-        if value:
-            fields[name] = value
-        else:
-            fields.pop(name, None)
-    return msgspec.json.encode(fields)
+    envelope = {name: value for name in _ENVELOPE if (value := getattr(event, name))}
+    own = {name: value for name, value in event.raw.items() if name not in _ENVELOPE}
+    return msgspec.json.encode({**envelope, **own})
 
 
 def _raw_symbol(event: RawEvent) -> str | None:

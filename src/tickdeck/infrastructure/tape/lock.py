@@ -13,7 +13,8 @@ __all__ = ["WriterLock", "writer_of"]
 
 
 class WriterLock:
-    """Held from creation until ``release``. The file next to the tape stays; it says who holds or last held the lock.
+    """Held from creation until ``release``. Its file, next to the tape or in the tape's folder, stays; it says who
+    holds or last held the lock.
 
     Raises ``TapeError`` where another writer, in this process or another, holds it.
     """
@@ -63,4 +64,4 @@ def writer_of(path: Path) -> int | None:
 
 
 def _lock_of(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
+    return path / "writer.lock" if path.is_dir() else path.with_name(path.name + ".lock")

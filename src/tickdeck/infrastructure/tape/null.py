@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from tickdeck.application.ports import TapeQuery, TapeStatistics
+from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery, TapeStatistics
 from tickdeck.domain.events import DomainEvent
-from tickdeck.errors import TapeError
+from tickdeck.errors import ConcurrencyError, TapeError
 
 __all__ = ["NullTape"]
 
 
 class NullTape:
-    """Counts what it is given and forgets it; everything counts as durable at once. For one thread."""
+    """Counts what it is given and forgets it; everything counts as durable at once, and every stream is new. For one
+    thread."""
 
     keeps_events: ClassVar[bool] = False
     """``read`` gives back nothing, and nothing outlives the process."""
@@ -32,17 +33,19 @@ class NullTape:
     def durable_seq(self) -> int:
         return self._last_seq
 
-    def append(self, cascade: Sequence[DomainEvent]) -> None:
+    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
         if self._closed:
             raise TapeError("null tape: closed, it takes no more events")
+        if expected_version:
+            raise ConcurrencyError(f"null tape: every stream has version 0, not the expected {expected_version}")
         last = self._last_seq
-        for event in cascade:
+        for event in events:
             if event.seq <= last:
                 raise TapeError(f"null tape: seq {event.seq} after seq {last}; seq must increase")
             last = event.seq
-        if cascade:
+        if events:
             self._last_seq = last
-            self._appended += len(cascade)
+            self._appended += len(events)
             self._cascades += 1
 
     def wait_durable(self, seq: int) -> None:
@@ -51,8 +54,17 @@ class NullTape:
     async def wait_durable_async(self, seq: int) -> None:
         pass
 
-    def read(self, query: TapeQuery | None = None) -> Iterator[DomainEvent]:
+    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
         return iter(())
+
+    def stream_version(self, stream: str) -> int:
+        return 0
+
+    def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
+        pass
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        return None
 
     def statistics(self) -> TapeStatistics:
         return TapeStatistics(appended=self._appended, durable=self._appended, commits=self._cascades, waiting=0)

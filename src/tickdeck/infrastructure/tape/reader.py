@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from tickdeck.application.ports import TapeQuery
-from tickdeck.domain.events import DomainEvent, decode_payload, event_class
+from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
+from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import EventError, TapeError
-from tickdeck.infrastructure.tape.schema import open_for_reading, tape_error
+from tickdeck.infrastructure.tape.faults import tape_error
+from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
+from tickdeck.infrastructure.tape.schema import open_for_reading
 
 __all__ = ["EVERYTHING", "SqliteTapeReader"]
-
-EVERYTHING = TapeQuery()
 
 _CHUNK = 1_024
 """Events fetched in one transaction. A reader that holds one open keeps the writer's log from being reused."""
 _MERGED_TYPES = 64
 """Up to so many types are each read by index and merged; more than that, all events are looked at."""
+_DIGITS = 19
+"""A number of fewer digits fits in 64 bits."""
 _MIN, _MAX = -(1 << 63), (1 << 63) - 1
-
-
-class _Head(msgspec.Struct):
-    event_id: str = ""
-
-
-_decode_head = msgspec.json.Decoder(_Head).decode
 
 
 class _Type(NamedTuple):
@@ -42,14 +37,14 @@ class SqliteTapeReader:
     """A tape opened for reading, also while a writer writes it and after one was killed. Holds no lock between chunks.
 
     Use it from one thread at a time; a generator that ``read`` returned needs the reader open. Raises ``TapeError``
-    where there is no tape or it cannot be read, ``TapeVersionError`` where the file is no tape or of another version.
+    where there is no tape or it cannot be read, ``TapeVersionError`` where the file is no tape or of a newer version.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = open_for_reading(path)
         self._types: dict[int, _Type] = {}
-        self._decoders: dict[int, Callable[[bytes], DomainEvent]] = {}
+        self._decoders: dict[int, Decode] = {}
 
     @property
     def last_seq(self) -> int:
@@ -69,6 +64,8 @@ class SqliteTapeReader:
         process does not know come as ``RawEvent``. Raises ``TapeError`` naming ``seq`` where an event does not decode.
         """
         after = max(query.first_seq, 1) - 1
+        if query.from_id is not None:
+            after = max(after, self._seq_of(query.from_id))
         last = _MAX if query.last_seq is None else query.last_seq
         left = _MAX if query.limit is None else query.limit
         root = None
@@ -92,6 +89,48 @@ class SqliteTapeReader:
                 return
             after = rows[-1][0]
             left -= size
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        """The stream's snapshot that was saved last, ``None`` where none was."""
+        if not self._has_snapshots():
+            return None
+        row = self._row("SELECT version, state FROM snapshots WHERE stream = ?", stream)
+        return None if row is None else Snapshot(*row)
+
+    def records(self) -> Iterator[Record]:
+        """All that is stored of each event, in order of ``seq``; of one that is damaged the type may be empty."""
+        after, size = 0, _CHUNK
+        while size == _CHUNK:
+            rows = self.rows(
+                "SELECT seq, type_id, stream, stream_version, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+                after,
+                _CHUNK,
+            )
+            self._learn_types()
+            for seq, type_id, stream, version, payload in rows:
+                kind = self._types.get(type_id) or _Type("", 0)
+                name = None if stream is None else _text(stream)
+                data = payload if isinstance(payload, bytes) else str(payload).encode()
+                yield Record(kind.name, kind.version, name, version, data, f"seq {seq}")
+                after = seq
+            size = len(rows)
+
+    def snapshots(self) -> Iterator[tuple[str, Snapshot]]:
+        """All that were saved, by stream."""
+        if self._has_snapshots():
+            for stream, version, state in self.rows("SELECT stream, version, state FROM snapshots ORDER BY stream"):
+                yield _text(stream), Snapshot(version, state)
+
+    def _has_snapshots(self) -> bool:
+        version: int = self._one("PRAGMA user_version")
+        return version >= 2  # which added them
+
+    def rows(self, statement: str, *parameters: object) -> list[Any]:
+        """What any SELECT gives."""
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise tape_error(self._path, "read the tape", error) from error
 
     def close(self) -> None:
         """Let go of the file. Closing twice is harmless."""
@@ -126,9 +165,9 @@ class SqliteTapeReader:
         for type_id, name, version in self._connection.execute(
             "SELECT id, name, version FROM types WHERE id > ?", (known,)
         ).fetchall():
-            text = name.decode(errors="replace")
+            text = _text(name)
             self._types[type_id] = _Type(text, version)
-            self._decoders[type_id] = _decoder(text, version)
+            self._decoders[type_id] = decoder_of(text, version)
 
     def _select(self, query: TapeQuery, root: int | None) -> tuple[str, dict[str, Any]]:
         """The statement for a chunk. Each arm delivers in order of seq from one index, and SQLite merges them.
@@ -195,7 +234,7 @@ class SqliteTapeReader:
         The id of the n-th input is n and ids of derived events begin with their input's, so these numbers never
         decrease along the tape, and bisection finds the one.
         """
-        if not (correlation_id.isascii() and correlation_id.isdecimal() and len(correlation_id) < 19):
+        if not (correlation_id.isascii() and correlation_id.isdecimal() and len(correlation_id) < _DIGITS):
             return None
         wanted = int(correlation_id)
         low, high = wanted, self.last_seq  # the n-th input has at least the n-th place
@@ -214,12 +253,40 @@ class SqliteTapeReader:
                 high = middle - 1
         return None
 
+    def _seq_of(self, event_id: str) -> int:
+        """The place of the event with this id: found by the order of ids that kernels give, else among all."""
+        found: int | None
+        number = event_id.partition("-")[0]
+        if number.isascii() and number.isdecimal() and len(number) < _DIGITS:
+            first = self._first_of_input(int(number))
+            for row in self.rows("SELECT seq, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT 1000", first):
+                if self._event_id(row) == event_id:
+                    found = row[0]
+                    return found
+        found = self._one("SELECT min(seq) FROM events WHERE json_extract(payload, '$.event_id') = ?", event_id)
+        if found is None:
+            raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; look at the ids that it has")
+        return found
+
+    def _first_of_input(self, wanted: int) -> int:
+        """Where the first event of the ``wanted``-th input or a later one is, if ids are a kernel's; else anywhere."""
+        low, high = 1, self.last_seq + 1
+        while low < high:
+            middle = (low + high) // 2
+            row = self._row("SELECT seq, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT 1", middle)
+            number = self._event_id(row).partition("-")[0]
+            if number.isascii() and number.isdecimal() and len(number) < _DIGITS and int(number) < wanted:
+                low = row[0] + 1
+            else:
+                high = middle
+        return low
+
     def _if_own_story(self, seq: int) -> int | None:
         return None if self._one("SELECT correlation_id IS NOT NULL FROM events WHERE seq = ?", seq) else seq
 
     def _event_id(self, row: tuple[int, bytes]) -> str:
         try:
-            return _decode_head(row[1]).event_id
+            return decode_head(row[1]).event_id
         except (msgspec.MsgspecError, TypeError) as error:
             raise TapeError(f"{self._path}: event seq {row[0]} is damaged: {error}") from None
 
@@ -238,19 +305,12 @@ class SqliteTapeReader:
             return TapeError(
                 f"{self._path}: event seq {seq} is damaged: it has type {type_id}, which the tape does not name"
             )
-        reason: Exception = error
-        try:
-            decode_payload(kind.name, payload, kind.version)
-        except (EventError, TypeError) as better:  # it names the field
-            reason = better
+        reason = explain(kind.name, kind.version, payload, error)
         return TapeError(f"{self._path}: event seq {seq} is damaged: {reason}")
 
 
-def _decoder(name: str, version: int) -> Callable[[bytes], DomainEvent]:
-    cls = event_class(name)
-    if cls is None or cls.version != version:
-        return lambda payload: decode_payload(name, payload, version)
-    return msgspec.json.Decoder(cls).decode
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
 
 
 def _clamp(bound: int | None) -> int | None:

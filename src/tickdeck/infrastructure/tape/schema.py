@@ -3,7 +3,8 @@
 ``events`` holds a row an event: its place (``seq``), its type (``types`` names it), our receive time (``ts``, ns UTC),
 what is searched for, and the whole event as JSON (``payload``). ``stream_version`` counts the events of one stream from
 1. ``correlation_id`` is NULL where an event of market data begins its own story, that is for nearly all market data:
-its correlation is its own id, and an index entry for each would cost more than all the others together.
+its correlation is its own id, and an index entry for each would cost more than all the others together. ``snapshots``
+holds what was saved last for a stream.
 ``events_readable`` is the same with names and times, for people with an SQL tool.
 """
 
@@ -13,6 +14,7 @@ import sqlite3
 from pathlib import Path
 
 from tickdeck.errors import TapeError, TapeVersionError
+from tickdeck.infrastructure.tape.faults import tape_error
 
 __all__ = [
     "APPLICATION_ID",
@@ -23,7 +25,7 @@ __all__ = [
     "migrate",
     "open_for_reading",
     "open_for_writing",
-    "tape_error",
+    "shorten_log",
     "wal_path",
 ]
 
@@ -63,7 +65,10 @@ DDL = (
 )
 """The schema of version 1."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (DDL,)
+SNAPSHOTS = ("CREATE TABLE snapshots (stream TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL)",)
+"""Added by version 2."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (DDL, SNAPSHOTS)
 """The statements that lead from version n to n + 1, for each n from 0 (an empty file) on. Only ever added to."""
 
 SYNCHRONOUS = "FULL"
@@ -76,24 +81,8 @@ LOG_BYTES = 64 * 1024 * 1024
 CACHE_KIB = 16_384
 BUSY_S = 5.0
 """How long to wait for another process that writes to the file, such as an SQL tool, before giving up."""
-
-_HINTS = {
-    sqlite3.SQLITE_FULL: "the disk is full: make room, then resume",
-    sqlite3.SQLITE_IOERR: "the disk refused: look at its health and free space, then resume",
-    sqlite3.SQLITE_READONLY: "the file or its folder may not be written: mend its permissions",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged: restore it from a copy",
-    sqlite3.SQLITE_NOTADB: "the file is no tape, or damaged",
-    sqlite3.SQLITE_BUSY: "another process holds it: close the tool that writes to it",
-    sqlite3.SQLITE_CANTOPEN: "look at the folder's existence and permissions",
-}
-
-
-def tape_error(path: Path, doing: str, error: Exception) -> TapeError:
-    """What to tell people when SQLite refuses: which tape, what was being done, why, what to do."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the extended code's low byte is the primary one
-    kind = TapeVersionError if code == sqlite3.SQLITE_NOTADB else TapeError
-    hint = _HINTS.get(code)
-    return kind(f"{path}: cannot {doing}: {error}" + (f" ({hint})" if hint else ""))
+PATIENCE_MS = 50
+"""How long to wait for readers that keep the log from being begun anew: many times their short transactions."""
 
 
 def wal_path(path: Path) -> Path:
@@ -126,7 +115,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """A connection that never writes, for any process at any time, also while the tape is being written.
 
-    Raises ``TapeError`` where there is no tape, ``TapeVersionError`` where the file is none or of another version.
+    Tapes of older versions are read as they are. Raises ``TapeError`` where there is no tape, ``TapeVersionError``
+    where the file is none or of a newer version.
     """
     if not path.is_file():
         raise TapeError(f"{path}: there is no tape here; check the path")
@@ -177,10 +167,6 @@ def _check(connection: sqlite3.Connection, path: Path, *, may_be_empty: bool) ->
         raise TapeVersionError(
             f"{path}: the tape has version {version}, this Tickdeck knows up to {newest}; install a newer Tickdeck"
         )
-    if version < newest and not may_be_empty:
-        raise TapeVersionError(
-            f"{path}: the tape has version {version}, this Tickdeck reads {newest}; open it for writing to migrate it"
-        )
 
 
 def configure(connection: sqlite3.Connection) -> None:
@@ -197,6 +183,16 @@ def configure(connection: sqlite3.Connection) -> None:
         f"cache_size = -{CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def shorten_log(connection: sqlite3.Connection) -> None:
+    """Move the log's content to the main file and begin the log anew. Waits a moment for readers in a transaction;
+    those that begin meanwhile do not need the log. Where a reader stays, the log stays as it is."""
+    connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
 
 
 def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tickdeck.errors import TapeError
 
-__all__ = ["sync"]
+__all__ = ["replace_file", "sync", "sync_content", "write_at"]
 
 
 def sync(path: Path) -> None:
@@ -25,3 +25,34 @@ def sync(path: Path) -> None:
             os.close(fd)
     except OSError as error:
         raise TapeError(f"{path}: cannot sync it: {error.strerror}; look at its permissions and the disk") from error
+
+
+def sync_content(fd: int) -> None:
+    """Put an open file's bytes and its length on the disk, not its times. Raises ``OSError``."""
+    if sys.platform == "darwin":
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(fd)
+
+
+def write_at(fd: int, data: bytes | bytearray, offset: int) -> None:
+    """Write all of ``data``, which the system may take in parts. Raises ``OSError``."""
+    written = os.pwrite(fd, data, offset)
+    while written < len(data):
+        written += os.pwrite(fd, data[written:], offset + written)
+
+
+def replace_file(path: Path, data: bytes, *, durable: bool) -> None:
+    """Put ``data`` in the place of a file's content: whoever reads sees the one or the other, and so does a crash where
+    ``durable``. Raises ``OSError``."""
+    part = path.with_name(path.name + ".part")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        write_at(fd, data, 0)
+        if durable:
+            sync_content(fd)
+    finally:
+        os.close(fd)
+    part.replace(path)
+    if durable:
+        sync(path.parent)

@@ -228,6 +228,28 @@ ROWS = (
         warm_up=1,
     ),
     Row(
+        name="tape-jsonl-append",
+        what="tape in JSON Lines: durable append, group commit",
+        unit="events/s",
+        part=_tape("tape_jsonl_append", 200_000, 2_000),
+        in_it="JsonlTape.append of the same cascades as in tape-append (JSON, checksums, stream versions, order of "
+        "seq), until all is durable",
+        ceiling_is="the same lines made ready before, one write and one fdatasync for as many of them",
+        goals=(Goal(text="at least 0.4 M/s", at_least=0.4e6),),
+        runs=7,
+        warm_up=1,
+    ),
+    Row(
+        name="tape-jsonl-read",
+        what="tape in JSON Lines: read back as typed events",
+        unit="events/s",
+        part=_tape("tape_jsonl_read", 200_000, 2_000),
+        in_it="JsonlTapeReader.read: every checksum verified, events with all checks of their fields",
+        ceiling_is="msgspec's decoder of the same classes, with the same checks, on lines that are in memory",
+        goals=(Goal(text="at least 0.7 M/s", at_least=0.7e6),),
+        warm_up=1,
+    ),
+    Row(
         name="latency-10k",
         what="latency, recorded, steady 10 k/s (p99)",
         unit="ms",

@@ -14,13 +14,15 @@ import msgspec
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, TradeEvent, event_class
 from tickdeck.domain.values import Side
-from tickdeck.infrastructure.tape import NullTape, SqliteTape, SqliteTapeReader
-from tickdeck.infrastructure.tape.encoding import RowEncoder, StreamVersions
+from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, NullTape, SqliteTape, SqliteTapeReader
+from tickdeck.infrastructure.tape.encoding import StreamVersions
+from tickdeck.infrastructure.tape.rows import RowEncoder
 from tickdeck.infrastructure.tape.schema import COLUMNS, open_for_reading, open_for_writing
+from tickdeck.infrastructure.tape.sync import sync_content
 from tickdeck.interfaces.bench.samples import SYMBOL, trades
 from tickdeck.interfaces.bench.session import Figures, Session, rate
 
-__all__ = ["tape_append", "tape_one", "tape_read"]
+__all__ = ["tape_append", "tape_jsonl_append", "tape_jsonl_read", "tape_one", "tape_read"]
 
 _ORDER_EVERY = 10
 _INSERT = f"INSERT INTO events VALUES ({', '.join('?' * COLUMNS)})"  # noqa: S608 a number of question marks
@@ -33,8 +35,8 @@ class _Collector(NullTape):
         super().__init__()
         self.cascades: list[Sequence[DomainEvent]] = []
 
-    def append(self, cascade: Sequence[DomainEvent]) -> None:
-        self.cascades.append(cascade)
+    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+        self.cascades.append(events)
 
 
 def cascades(count: int) -> list[Sequence[DomainEvent]]:
@@ -191,6 +193,75 @@ def tape_read(*, count: int, folder: str) -> Session:
             found += 1
         connection.close()
         return found
+
+    def session() -> Figures:
+        assert read() == bare() == total
+        return {"value": rate(total, read), "ceiling": rate(total, bare)}
+
+    return session
+
+
+def _lines_of(tape: Path) -> list[bytes]:
+    """The event lines of a tape in JSON Lines."""
+    with JsonlTapeReader(tape) as reader:
+        return [line for _, group in reader.groups() for line in group.lines.splitlines(keepends=True)]
+
+
+def tape_jsonl_append(*, count: int, folder: str) -> Session:
+    """Durable events per second; ``group`` is the mean size of the groups that were committed.
+
+    The ceiling: the lines, ready before, joined to groups of the same size, each with one write and one fdatasync.
+    """
+    folders = _Folders(folder)
+    made = cascades(count)
+    total = sum(map(len, made))
+
+    def session() -> Figures:
+        place = folders.fresh()
+        tape = JsonlTape(place / "tape")
+
+        def append() -> None:
+            for cascade in made:
+                tape.append(cascade)
+            tape.wait_durable(made[-1][-1].seq)
+
+        value = rate(total, append)
+        group = -(-total // tape.statistics().commits)
+        tape.close()
+        lines = _lines_of(place / "tape")
+        with (place / "bare.jsonl").open("wb", buffering=0) as file:
+
+            def bare() -> None:
+                for at in range(0, len(lines), group):
+                    file.write(b"".join(lines[at : at + group]))
+                    sync_content(file.fileno())
+
+            ceiling = rate(total, bare)
+        return {"value": value, "ceiling": ceiling, "group": group}
+
+    return session
+
+
+def tape_jsonl_read(*, count: int, folder: str) -> Session:
+    """Typed events per second; the ceiling is msgspec's decoders on lines that are in memory."""
+    path = Path(folder) / "tape"
+    made = cascades(count)
+    with JsonlTape(path) as tape:
+        for cascade in made:
+            tape.append(cascade)
+    total = sum(map(len, made))
+    decode = {type(event): msgspec.json.Decoder(type(event)).decode for cascade in made for event in cascade}
+    events = [event for cascade in made for event in cascade]
+    ready = [(decode[type(event)], line) for event, line in zip(events, _lines_of(path), strict=True)]
+
+    def read() -> int:
+        with JsonlTapeReader(path) as reader:
+            return sum(1 for _ in reader.read())
+
+    def bare() -> int:
+        for decode_line, line in ready:
+            decode_line(line)
+        return len(ready)
 
     def session() -> Figures:
         assert read() == bare() == total

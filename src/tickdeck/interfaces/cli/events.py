@@ -73,11 +73,11 @@ def events(
         raise click.UsageError("name a run, such as `last`, or ask for the types of events with --catalogue")
     from tickdeck.application.ports import TapeQuery
     from tickdeck.bootstrap import open_record
-    from tickdeck.infrastructure.runs import TAPE
+    from tickdeck.infrastructure.tape.opening import tape_path
 
     folder = recorded_run(data, run)
     query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts, limit=limit)
-    more = _poll(folder / TAPE) if follow else lambda: False
+    more = _poll(tape_path(folder)) if follow else lambda: False
     listed = _Counted(open_record(folder, query, more=more))
     lines: Iterable[str | bytes]
     if as_json:

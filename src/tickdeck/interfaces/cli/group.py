@@ -28,6 +28,7 @@ COMMANDS = {
     "whatif": ("tickdeck.interfaces.cli.whatif:whatif", "Run other settings over a recorded session, and compare."),
     "dead-letters": ("tickdeck.interfaces.cli.dead_letters:dead_letters", "List the events that nobody could take."),
     "export": ("tickdeck.interfaces.cli.export:export", "Write a run's events as CSV, Parquet or JSON Lines."),
+    "tape": ("tickdeck.interfaces.cli.tape:tape", "Check, repair, convert or compact a tape."),
     "doctor": ("tickdeck.interfaces.cli.doctor:doctor", "Check the machine, the disk and the configuration."),
     "new": ("tickdeck.interfaces.cli.new:new", "Make a strategy project to start from."),
     "bundle": ("tickdeck.interfaces.cli.bundle:bundle", "Pack a run into one file that proves it anywhere."),

@@ -129,10 +129,9 @@ def _replayer(folder: Path, types: tuple[str, ...], symbols: tuple[str, ...]) ->
 def _bounds(folder: Path, first_ts: int | None, last_ts: int | None) -> tuple[int, int]:
     """The times (ns) at which the run in ``folder`` begins and ends, or the part of it that is asked for."""
     from tickdeck.application.ports import TapeQuery
-    from tickdeck.infrastructure.runs import TAPE
-    from tickdeck.infrastructure.tape import SqliteTapeReader
+    from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 
-    with SqliteTapeReader(folder / TAPE) as tape:
+    with open_reader(tape_path(folder)) as tape:
         (first,) = tape.read(TapeQuery(limit=1))
         (last,) = tape.read(TapeQuery(first_seq=tape.last_seq, limit=1))
     start = first.ts_ingress if first_ts is None else first_ts

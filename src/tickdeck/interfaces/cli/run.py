@@ -88,6 +88,9 @@ _OPTIONS = (
         "--for", "duration", type=_seconds, metavar="SECONDS", help="End after so many seconds of the run's own clock."
     ),
     click.option("--candles", metavar="T", help="The candles' interval: 250ms, 1s, 5m, 1h."),
+    click.option(
+        "--tape-format", metavar="F", help="What the run writes: a tape on sqlite (the default), or in jsonl."
+    ),
     click.option("--resume", metavar="RUN", help="Continue a run that was stopped or killed."),
     click.option("--plain", is_flag=True, help="On a terminal one line of progress instead of the live view."),
     click.option(
@@ -218,8 +221,9 @@ def _started(data: Path, options: dict[str, Any], *, needs_tape: bool) -> Run:
 def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Run:
     from tickdeck.bootstrap import resume_run
     from tickdeck.infrastructure.run_overview import overview
-    from tickdeck.infrastructure.runs import TAPE, find_run
+    from tickdeck.infrastructure.runs import find_run
     from tickdeck.infrastructure.tape.lock import writer_of
+    from tickdeck.infrastructure.tape.opening import tape_path
 
     given = ["for" if name == "duration" else name for name, value in options.items() if value not in (None, ())]
     if given:
@@ -230,7 +234,7 @@ def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Run:
     try:
         return resume_run(folder)
     except TapeError:
-        writer = writer_of(folder / TAPE)
+        writer = writer_of(tape_path(folder))
         if writer is None:
             raise
         raise RunError(f"run {folder.name} is running, in process {writer}; stop that one first") from None

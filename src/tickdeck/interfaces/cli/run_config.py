@@ -30,6 +30,7 @@ def build_config(
     seed: int | None = None,
     duration: Decimal | None = None,
     candles: str | None = None,
+    tape_format: str | None = None,
     backtest: bool = False,
 ) -> RunConfig:
     """The configuration file's settings, or the defaults, with each option that was given in their place.
@@ -45,6 +46,7 @@ def build_config(
         "seed": seed,
         "duration": duration,
         "candles": candles,
+        "tape_format": tape_format,
         "backtest": backtest or None,
     }
     settings = replace(settings, **{name: value for name, value in changes.items() if value not in (None, ())})

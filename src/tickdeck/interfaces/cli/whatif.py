@@ -86,15 +86,15 @@ def _other(folder: Path, manifest: Manifest, param: tuple[str, ...], strategy: t
     """The run's configuration over what it recorded, with what is to be different."""
     from tickdeck.infrastructure.config import StrategyConfig, TapeConfig, config_from_dict, rooted
     from tickdeck.infrastructure.inputs import check_inputs
-    from tickdeck.infrastructure.runs import TAPE
     from tickdeck.infrastructure.tape.lock import writer_of
+    from tickdeck.infrastructure.tape.opening import tape_path
     from tickdeck.interfaces.cli.run_config import with_parameters
 
     config = config_from_dict(manifest.config)
     if manifest.inputs:
         check_inputs(manifest)
     else:
-        writer = writer_of(folder / TAPE)
+        writer = writer_of(tape_path(folder))
         if writer is not None:
             raise RunError(f"run {manifest.run_id} is running, in process {writer}; stop it first")
         config = replace(config, tapes=(TapeConfig(path=str(folder.resolve())),), symbols=manifest.symbols)

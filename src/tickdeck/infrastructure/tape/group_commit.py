@@ -1,0 +1,324 @@
+"""What both tapes on disk share: cascades wait in memory and are committed in groups, each with one sync.
+
+Whoever waits for durability commits the group that waits (its own cascade and all that gathered before it), with no
+change of threads. Where nobody waits, a thread commits after ``linger_ms``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
+
+from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery, TapeStatistics
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import ConcurrencyError, TapeError
+from tickdeck.infrastructure.tape.encoding import EventEncoder
+from tickdeck.infrastructure.tape.faults import tape_error
+from tickdeck.infrastructure.tape.lock import WriterLock
+from tickdeck.infrastructure.tape.records import Record
+
+__all__ = ["GroupCommitTape"]
+
+_Waiter = tuple[int, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+
+
+class _Group(NamedTuple):
+    """What is committed together. ``appended``: events since opening, up to and with the group's last."""
+
+    values: list[Any]
+    last_seq: int
+    appended: int
+
+
+class GroupCommitTape(ABC):
+    """A tape that one process writes: all of the port, but for where the bytes go.
+
+    ``linger_ms``: how long events may wait for others before they are committed, where nobody asks for them sooner.
+    ``max_waiting``: ``append`` blocks while so many events are not durable yet; none is ever dropped.
+
+    ``append`` belongs to one thread, the kernel's; all else may be called from any. After a failed write (disk full,
+    I/O error) the tape takes nothing more: ``append`` and waiting raise ``TapeError``, and what was durable stays
+    readable.
+
+    A subclass opens its files, then calls ``_start``.
+    """
+
+    keeps_events: ClassVar[bool] = True
+    """What is durable is read back, also by later processes."""
+    group: ClassVar[int]
+    """So many waiting events are committed without lingering."""
+
+    _encoder: EventEncoder[Any]
+
+    def __init__(self, path: Path, lock: WriterLock, *, linger_ms: float, max_waiting: int) -> None:
+        self._path = path
+        self._writer_lock = lock
+        self._linger_s = linger_ms / 1000
+        self._max_waiting = max_waiting
+        self._last_seq = self._durable_seq = 0
+        self._appended = self._durable = self._commits = self._repaired = 0
+        self._values: list[Any] = []  # of events that wait
+        self._group: _Group | None = None  # what is being committed
+        self._failure = ""
+        self._closed = False
+        self._takes_events = True  # neither failed nor closed
+        self._urgent = False  # commit now, do not linger
+        self._idle = False  # the thread sleeps until there is work
+        self._waiters: list[_Waiter] = []
+        self._lock = threading.Lock()  # guards the fields above; held briefly
+        self._work = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._commit_lock = threading.Lock()  # guards the files; held while a group is committed
+        self._thread = threading.Thread(target=self._commit_when_due, name=f"tape {path.name}", daemon=True)
+
+    def _start(self, last_seq: int) -> None:
+        """``last_seq`` of what is on the disk: from here on the tape takes events."""
+        self._last_seq = self._durable_seq = last_seq
+        self._thread.start()
+
+    # -- the port -------------------------------------------------------------------------------------------------
+
+    @property
+    def last_seq(self) -> int:
+        return self._last_seq
+
+    @property
+    def durable_seq(self) -> int:
+        return self._durable_seq
+
+    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+        if not events:
+            return
+        with self._lock:
+            if not self._takes_events:
+                self._refuse()
+            if self._appended - self._durable >= self._max_waiting:
+                self._wait_for_room()
+            values = self._encoder.encode(events, self._last_seq, expected_version)
+            last_seq, count = events[-1].seq, len(events)
+            # No call in these three lines, hence no Ctrl-C between them.
+            self._values += values
+            self._last_seq = last_seq
+            self._appended += count
+            if self._appended - self._durable >= self.group:
+                if not self._urgent:
+                    self._hurry()
+            elif self._idle:
+                self._work.notify()
+
+    def append_records(self, records: Sequence[Record]) -> None:
+        """Take a cascade as another tape stored it, types that this process does not know among them. Raises as
+        ``append``.
+        """
+        with self._lock:
+            if not self._takes_events:
+                self._refuse()
+            self._wait_for_room()
+            values, last_seq = self._encoder.encode_records(records, self._last_seq)
+            self._values += values
+            self._last_seq = last_seq
+            self._appended += len(records)
+            self._hurry()
+
+    def wait_durable(self, seq: int) -> None:
+        seq = min(seq, self._last_seq)  # a hole after the last event has nothing to wait for
+        while self._durable_seq < seq:
+            with self._commit_lock:
+                if self._durable_seq < seq:
+                    self._commit_waiting()
+            if self._failure and self._durable_seq < seq:
+                raise TapeError(self._failure)
+
+    async def wait_durable_async(self, seq: int) -> None:
+        seq = min(seq, self._last_seq)
+        if self._durable_seq >= seq:
+            return
+        with self._lock:
+            if self._durable_seq >= seq:
+                return
+            if self._failure:
+                raise TapeError(self._failure)
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[None] = loop.create_future()
+            self._waiters.append((seq, loop, future))
+            self._hurry()
+        await future
+
+    @abstractmethod
+    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
+        """Durable events in order of ``seq``."""
+
+    def stream_version(self, stream: str) -> int:
+        with self._lock:
+            return self._encoder.versions.last(stream)
+
+    def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
+        with self._lock:
+            if not self._takes_events:
+                self._refuse()
+            known, last_seq = self._encoder.versions.last(stream), self._last_seq
+        if not 0 <= version <= known:
+            raise ConcurrencyError(
+                f"{self._path}: a snapshot of stream {stream!r} at version {version}, but the stream has {known} events"
+            )
+        self.wait_durable(last_seq)  # what the state was made of comes first
+        with self._commit_lock:
+            if not self._takes_events:
+                self._refuse()
+            try:
+                self._write_snapshot(stream, Snapshot(version, state))
+            except Exception as error:
+                raise tape_error(self._path, f"write a snapshot of {stream!r}", error) from error
+
+    @abstractmethod
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        """The stream's snapshot that was saved last, ``None`` where none was."""
+
+    def statistics(self) -> TapeStatistics:
+        with self._lock:
+            return TapeStatistics(
+                appended=self._appended,
+                durable=self._durable,
+                commits=self._commits,
+                waiting=self._appended - self._durable,
+                repaired=self._repaired,
+            )
+
+    def close(self) -> None:
+        """Make everything durable and let go of the files. Closing twice is harmless.
+
+        Raises ``TapeError`` where events were lost because a write failed; the files are let go of all the same.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._takes_events = False
+            self._work.notify()
+            self._room.notify_all()
+        self._thread.join()
+        with self._commit_lock:
+            self._commit_waiting()
+            self._let_go()
+        self._writer_lock.release()
+        if self._durable < self._appended:
+            raise TapeError(self._failure)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- what a subclass does; ``_commit_lock`` is held -------------------------------------------------------------
+
+    @abstractmethod
+    def _write(self, values: list[Any], last_seq: int) -> None:
+        """Put a group on the disk: it is synced when this returns, and gone when this raises."""
+
+    @abstractmethod
+    def _has_written(self, last_seq: int) -> bool:
+        """A ``_write`` that Ctrl-C interrupted had put its group on the disk."""
+
+    @abstractmethod
+    def _write_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+        """The same for a snapshot."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """Close the files."""
+
+    @abstractmethod
+    def _forget_streams(self, durable_seq: int) -> None:
+        """Let go of versions of streams that the disk can tell. Here ``_lock`` is held."""
+
+    # -- committing -----------------------------------------------------------------------------------------------
+
+    def _commit_when_due(self) -> None:
+        """The thread: sleep until events wait, let others join them for a while, commit."""
+        while True:
+            with self._lock:
+                while not (self._values or self._urgent or self._closed):
+                    self._idle = True
+                    self._work.wait()
+                    self._idle = False
+                if not (self._urgent or self._closed):
+                    self._work.wait_for(lambda: self._urgent or self._closed, self._linger_s)
+                if self._closed:
+                    return
+                self._urgent = False
+            with self._commit_lock:
+                self._commit_waiting()
+
+    def _hurry(self) -> None:
+        """Have the thread commit now. ``_lock`` is held."""
+        self._urgent = True
+        self._work.notify()
+
+    def _commit_waiting(self) -> None:
+        """Commit all that waits as one group. ``_commit_lock`` is held; a failure is kept for those who wait."""
+        with self._lock:
+            if self._failure or not (self._values or self._group):
+                return
+            group = self._group
+            interrupted = group is not None  # a Ctrl-C left it, perhaps after its commit
+            if group is None:
+                group = _Group(self._values, self._last_seq, self._appended)
+                self._group, self._values = group, []
+        failure = ""
+        try:
+            if not (interrupted and self._has_written(group.last_seq)):
+                self._write(group.values, group.last_seq)
+        except Exception as error:  # noqa: BLE001 whatever it was, the group is not on disk, and those who wait must hear of it
+            failure = str(tape_error(self._path, f"write the tape after seq {self._durable_seq}", error))
+        with self._lock:
+            if failure:
+                self._failure = failure
+                self._takes_events = False
+                woken, self._waiters = self._waiters, []
+            else:
+                self._durable_seq, self._durable = group.last_seq, group.appended
+                self._commits += 1
+                woken = [waiter for waiter in self._waiters if waiter[0] <= group.last_seq]
+                if woken:
+                    self._waiters = [waiter for waiter in self._waiters if waiter[0] > group.last_seq]
+                self._forget_streams(group.last_seq)
+            self._group = None
+            self._room.notify_all()
+        _wake(woken, failure)
+
+    def _wait_for_room(self) -> None:
+        """``_lock`` is held, but while this waits."""
+        while self._appended - self._durable >= self._max_waiting:
+            self._hurry()
+            self._room.wait()
+            if not self._takes_events:
+                self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise TapeError(self._failure or f"{self._path}: the tape is closed; open it again to append")
+
+
+def _wake(waiters: list[_Waiter], failure: str) -> None:
+    """Tell coroutines, each in its own event loop, how the write went."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for _, loop, future in waiters:
+        by_loop.setdefault(loop, []).append(future)
+    for loop, futures in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, futures, failure)
+
+
+def _settle(futures: list[asyncio.Future[None]], failure: str) -> None:
+    for future in futures:
+        if future.done():
+            continue  # cancelled
+        if failure:
+            future.set_exception(TapeError(failure))
+        else:
+            future.set_result(None)

@@ -1,0 +1,205 @@
+r"""The lines of a tape in JSON Lines: each is one JSON object in UTF-8 with the CRC-32 of itself.
+
+An event, its own fields after those that the tape knows it by (``stream`` and ``stream_version`` where it has them)::
+
+    {"crc":"8973e19e","event_type":"order.accepted","version":1,"stream":"order/main/a","stream_version":1,"event_id":...}
+
+After the events of a group its commit. ``so_far`` is the CRC-32 of the whole segment up to this line, so that a line
+that is gone or twice there is found too. It begins with a tab, which is nowhere else, so that it is found fast::
+
+    \t{"commit":{"events":2,"first_seq":1,"last_seq":2,"first_ts":5,"last_ts":5,"so_far":"3d0a9cb1"},"crc":"51a03fe0"}
+
+And a segment begins with its head. ``through`` is above ``number`` where others were merged into it::
+
+    {"segment":{"format":1,"number":2,"through":2,"after_seq":4711},"crc":"0b9d3fa2"}
+
+The checksum of an event stands for what follows it up to the end of the line, that of the others for what precedes it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from zlib import crc32
+
+import msgspec
+
+__all__ = [
+    "COMMIT_MARK",
+    "FORMAT",
+    "HEAD_AT",
+    "LINE_FIELDS",
+    "Commit",
+    "SegmentHead",
+    "commit_line",
+    "event_head",
+    "event_head_end",
+    "event_line",
+    "is_sound",
+    "parse_commit",
+    "parse_event_head",
+    "parse_head",
+    "seal",
+    "segment_line",
+    "split_event",
+    "stream_head",
+    "streams_in",
+    "unseal",
+]
+
+FORMAT = 1
+"""Of these lines. A reader refuses a higher number."""
+COMMIT_MARK = b"\t"
+"""How a commit begins. In JSON a tab within a string is written as ``\\t``, and between tokens we write none."""
+HEAD_AT = len(b'{"crc":"01234567",')
+"""Where the checked part of an event line begins."""
+
+LINE_FIELDS = frozenset({"crc", "stream", "stream_version", "event_type", "version"})
+"""What an event line has besides the event's own fields, which come after these."""
+
+_EVENT = re.compile(rb'\{"crc":"([0-9a-f]{8})",(.*\})', re.DOTALL)
+_SEALED = re.compile(rb'(\t?\{"(?:commit|segment|snapshot|index)":.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
+_COMMIT = re.compile(
+    rb'\t\{"commit":\{"events":(\d+),"first_seq":(\d+),"last_seq":(\d+),"first_ts":(-?\d+),"last_ts":(-?\d+),'
+    rb'"so_far":"([0-9a-f]{8})"\},"crc":"[0-9a-f]{8}"\}'
+)
+_STREAM = re.compile(rb'"stream":("(?:[^"\\]|\\.)*"),"stream_version":(\d+),')
+_STREAM_LINE = re.compile(
+    rb'^\{"crc":"[0-9a-f]{8}","event_type":"(?:[^"\\]|\\.)*","version":\d+,' + _STREAM.pattern, re.MULTILINE
+)
+_STREAM_MARK = b',"stream":"'
+
+
+class Commit(NamedTuple):
+    """What a commit says of its group; the times are the lowest and the highest ``ts_ingress`` in it."""
+
+    events: int
+    first_seq: int
+    last_seq: int
+    first_ts: int
+    last_ts: int
+    so_far: int
+
+
+class SegmentHead(msgspec.Struct, frozen=True):
+    """``after_seq``: ``seq`` of the last event before the segment, 0 in the first one."""
+
+    number: int
+    through: int
+    after_seq: int
+    format: int = FORMAT
+
+
+class _Line(msgspec.Struct):
+    segment: SegmentHead
+
+
+class _EventHead(msgspec.Struct):
+    event_type: str
+    version: int
+
+
+_decode_head = msgspec.json.Decoder(_Line).decode
+_decode_event_head = msgspec.json.Decoder(_EventHead).decode
+
+
+# -- writing ------------------------------------------------------------------------------------------------------
+
+
+def event_head(event_type: str, version: int) -> bytes:
+    """What event lines of a type have in common."""
+    return b'"event_type":%b,"version":%d,' % (msgspec.json.encode(event_type), version)
+
+
+def stream_head(stream: str, version: int) -> bytes:
+    """What comes after it in lines of events that have a stream."""
+    return b'"stream":%b,"stream_version":%d,' % (msgspec.json.encode(stream), version)
+
+
+def event_line(head: bytes, payload: bytes) -> bytes:
+    """A line with its end; ``payload`` is a JSON object that is not empty."""
+    body = head + payload[1:]
+    return b'{"crc":"%08x",%b\n' % (crc32(body), body)
+
+
+def seal(body: bytes) -> bytes:
+    """The line of a JSON object whose closing brace is left out: with its checksum, the brace and the line's end."""
+    return b'%b,"crc":"%08x"}\n' % (body, crc32(body))
+
+
+def commit_line(commit: Commit) -> bytes:
+    return seal(
+        b'\t{"commit":{"events":%d,"first_seq":%d,"last_seq":%d,"first_ts":%d,"last_ts":%d,"so_far":"%08x"}' % commit
+    )
+
+
+def segment_line(head: SegmentHead) -> bytes:
+    return seal(
+        b'{"segment":{"format":%d,"number":%d,"through":%d,"after_seq":%d}'
+        % (head.format, head.number, head.through, head.after_seq)
+    )
+
+
+# -- reading ------------------------------------------------------------------------------------------------------
+
+
+def unseal(line: bytes) -> bytes | None:
+    """What ``seal`` was given, or ``None`` where ``line`` (without its end) is not as it was written."""
+    match = _SEALED.fullmatch(line)
+    if match is None or crc32(match[1]) != int(match[2], 16):
+        return None
+    return match[1]
+
+
+def is_sound(line: bytes) -> bool:
+    """A line, without its end, is as it was written."""
+    match = _EVENT.fullmatch(line)
+    return crc32(match[2]) == int(match[1], 16) if match is not None else unseal(line) is not None
+
+
+def parse_commit(line: bytes) -> Commit | None:
+    """A commit line, without its end; ``None`` where it is not one or not as it was written."""
+    match = _COMMIT.fullmatch(line)
+    if match is None or unseal(line) is None:
+        return None
+    *numbers, so_far = match.groups()
+    return Commit._make([*map(int, numbers), int(so_far, 16)])
+
+
+def parse_head(line: bytes) -> SegmentHead | None:
+    """The first line of a segment, without its end; ``None`` where it is not one or not as it was written."""
+    if unseal(line) is None:
+        return None
+    try:
+        return _decode_head(line).segment
+    except msgspec.MsgspecError:
+        return None
+
+
+def split_event(line: bytes) -> tuple[str | None, int | None, bytes, bytes]:
+    """An event line that is sound, in parts: its stream and version, the head that its type gives, the payload."""
+    stream = version = None
+    end = at = event_head_end(line)
+    match = _STREAM.match(line, end)  # no payload begins so: its first field is one of the envelope
+    if match is not None:
+        stream, version, at = msgspec.json.decode(match[1], type=str), int(match[2]), match.end()
+    return stream, version, line[HEAD_AT:end], b"{" + line[at:]
+
+
+def event_head_end(line: bytes) -> int:
+    """Where in an event line the head ends that its type gives."""
+    # No string holds what is looked for: within one a quote has a backslash before it.
+    return line.index(b",", line.index(b'","version":', HEAD_AT) + 12) + 1
+
+
+def parse_event_head(head: bytes) -> tuple[str, int]:
+    """Type and version of what ``event_head`` gave. Raises ``msgspec.MsgspecError``."""
+    found = _decode_event_head(b"{%b}" % head[:-1])
+    return found.event_type, found.version
+
+
+def streams_in(lines: bytes) -> dict[str, int]:
+    """The last version of each stream in these event lines."""
+    if _STREAM_MARK not in lines:
+        return {}
+    return {msgspec.json.decode(stream, type=str): int(version) for stream, version in _STREAM_LINE.findall(lines)}

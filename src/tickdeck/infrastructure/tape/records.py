@@ -1,0 +1,58 @@
+"""What is stored of an event, without making an event of it: for copies and checks, which must not depend on what this
+process knows of its type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from tickdeck.domain.events import DomainEvent, decode_payload, event_class
+from tickdeck.errors import EventError
+
+__all__ = ["Decode", "Head", "Record", "decode_head", "decoder_of", "explain"]
+
+Decode: TypeAlias = Callable[[bytes], DomainEvent]
+
+
+class Record(NamedTuple):
+    """One stored event. ``where`` names its place on the tape for people."""
+
+    type: str
+    version: int
+    stream: str | None
+    stream_version: int | None
+    payload: bytes
+    where: str
+
+
+class Head(msgspec.Struct, gc=False):
+    """The part of a payload that tapes go by."""
+
+    event_id: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+    seq: int = 0
+    ts_ingress: int = 0
+    symbol: Any = None
+
+
+decode_head = msgspec.json.Decoder(Head).decode
+
+
+def decoder_of(name: str, version: int) -> Decode:
+    """Makes events of payloads of a type and version; what it raises may not name the field (``explain`` does)."""
+    cls = event_class(name)
+    if cls is None or cls.version != version:
+        return lambda payload: decode_payload(name, payload, version)
+    return msgspec.json.Decoder(cls).decode
+
+
+def explain(name: str, version: int, payload: bytes, error: Exception) -> Exception:
+    """Why a payload does not decode, in words that name the field where that can be told."""
+    try:
+        decode_payload(name, payload, version)
+    except (EventError, TypeError) as better:
+        return better
+    return error

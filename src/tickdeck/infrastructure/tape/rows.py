@@ -1,0 +1,57 @@
+"""From events to rows of the tape on SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from tickdeck.domain.events import DomainEvent, event_class
+from tickdeck.infrastructure.tape.encoding import EventEncoder, Kind, StreamVersions
+from tickdeck.infrastructure.tape.records import Head, Record
+
+__all__ = ["RowEncoder"]
+
+
+class RowEncoder(EventEncoder[int]):
+    """Gives ``COLUMNS`` values an event, in the order of the table's columns. Types get numbers; ``new_types`` are
+    those that the tape did not have when it was opened, with number, name and version."""
+
+    def __init__(self, connection: sqlite3.Connection, versions: StreamVersions) -> None:
+        super().__init__(versions)
+        self.new_types: list[tuple[int, str, int]] = []
+        self._type_ids = {
+            (name, version): type_id
+            for type_id, name, version in connection.execute("SELECT id, name, version FROM types")
+        }
+
+    def _type(self, name: str, version: int) -> int:
+        type_id = self._type_ids.get((name, version))
+        if type_id is None:
+            type_id = self._type_ids[name, version] = len(self._type_ids) + 1
+            self.new_types.append((type_id, name, version))
+        return type_id
+
+    def _stored(
+        self, event: DomainEvent, kind: Kind[int], payload: bytes, stream: str | None, version: int | None
+    ) -> tuple[Any, ...]:
+        correlation: str | None = event.correlation_id
+        if not correlation or (kind.is_market_data and correlation == event.event_id):
+            correlation = None
+        symbol = kind.symbol_of(event) if kind.symbol_of is not None else None
+        return event.seq, kind.stored, event.ts_ingress, symbol, stream, version, correlation, payload.decode()
+
+    def _stored_record(self, record: Record, head: Head) -> tuple[Any, ...]:
+        correlation: str | None = head.correlation_id
+        cls = event_class(record.type)
+        if not correlation or (cls is not None and cls.is_market_data and correlation == head.event_id):
+            correlation = None
+        return (
+            head.seq,
+            self._type(record.type, record.version),
+            head.ts_ingress,
+            head.symbol if isinstance(head.symbol, str) else None,
+            record.stream,
+            record.stream_version,
+            correlation,
+            record.payload.decode(),
+        )

@@ -1,0 +1,101 @@
+"""Events of older versions are brought up to date on reading, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import pytest
+
+from tickdeck.domain.events import DomainEvent, decode_payload, event_from_json, upcast
+from tickdeck.domain.events.upcast import _steps
+from tickdeck.errors import EventDecodeError, EventValidationError
+
+
+class Deal(DomainEvent, frozen=True, kw_only=True):
+    """Version 1 had a ``size`` as a number of cents, version 2 a ``price`` and no ``venue``."""
+
+    event_type: ClassVar[str] = "upcast_test.deal"
+    version: ClassVar[int] = 3
+    price: Decimal
+    venue: str
+
+
+def to_price(fields: dict[str, Any]) -> dict[str, Any]:
+    size = fields.pop("size")
+    return {**fields, "price": str(Decimal(size) / 100)}
+
+
+def with_venue(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "venue": "unknown"}
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    before = dict(_steps)
+    yield
+    _steps.clear()
+    _steps.update(before)
+
+
+@pytest.fixture
+def registered() -> None:
+    upcast("upcast_test.deal", 1, to_price)
+    upcast("upcast_test.deal", 2, with_venue)
+
+
+V1 = b'{"seq":4,"event_id":"2-1","size":6150}'
+V2 = b'{"seq":4,"event_id":"2-1","price":"61.50"}'
+V3 = b'{"seq":4,"event_id":"2-1","price":"61.50","venue":"paper"}'
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(("version", "payload", "venue"), [(1, V1, "unknown"), (2, V2, "unknown"), (3, V3, "paper")])
+def test_an_event_of_any_version_is_read_as_the_newest(version: int, payload: bytes, venue: str) -> None:
+    event = decode_payload("upcast_test.deal", payload, version)
+
+    assert event == Deal(seq=4, event_id="2-1", price=Decimal("61.5"), venue=venue)
+    assert event.version == 3
+
+
+@pytest.mark.usefixtures("registered")
+def test_json_with_a_version_of_its_own_is_brought_up_to_date() -> None:
+    event = event_from_json(b'{"event_type":"upcast_test.deal","version":1,' + V1[1:])
+
+    assert event == Deal(seq=4, event_id="2-1", price=Decimal("61.5"), venue="unknown")
+
+
+def test_an_older_version_without_a_way_up_is_one_clear_line() -> None:
+    upcast("upcast_test.deal", 1, to_price)
+
+    with pytest.raises(EventDecodeError, match=r"version 1 is older than the 3 .* no upcast leads on from 2"):
+        decode_payload("upcast_test.deal", V1, 1)
+
+
+def test_a_newer_version_is_one_clear_line() -> None:
+    with pytest.raises(EventDecodeError, match=r"version 4 is newer than the 3 that this process knows; update"):
+        decode_payload("upcast_test.deal", V3, 4)
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (b'{"seq":4}', r"the upcast from version 1 failed: KeyError: 'size'"),
+        (b'{"size":"x"}', r"the upcast from version 1 failed: InvalidOperation"),
+        (b'{"size"', "upcast_test.deal: "),
+        (b'{"size":6150,"seq":"x"}', "upcast_test.deal: seq is 'x'"),
+    ],
+)
+def test_what_an_upcast_cannot_read_is_one_clear_line(payload: bytes, message: str) -> None:
+    with pytest.raises(EventDecodeError, match=message):
+        decode_payload("upcast_test.deal", payload, 1)
+
+
+def test_two_functions_for_one_step_are_refused_and_one_that_is_loaded_again_is_not() -> None:
+    upcast("upcast_test.deal", 1, to_price)
+    upcast("upcast_test.deal", 1, to_price)
+
+    with pytest.raises(EventValidationError, match=r"the step from version 1 is taken by .*to_price"):
+        upcast("upcast_test.deal", 1, with_venue)
