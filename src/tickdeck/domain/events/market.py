@@ -21,6 +21,8 @@ __all__ = [
     "TradeEvent",
 ]
 
+_ZERO = Decimal(0)  # compared with twice as fast as with an int
+
 
 class MarketEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     """Base of the public market data of one symbol."""
@@ -48,9 +50,9 @@ class TradeEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         price, quantity = self.price, self.quantity
-        if type(price) is not Decimal or not price.is_finite() or price <= 0:
+        if type(price) is not Decimal or not price.is_finite() or price <= _ZERO:
             raise invalid(self, "price", "a finite decimal.Decimal above 0 (a float is not exact)")
-        if type(quantity) is not Decimal or not quantity.is_finite() or quantity <= 0:
+        if type(quantity) is not Decimal or not quantity.is_finite() or quantity <= _ZERO:
             raise invalid(self, "quantity", "a finite decimal.Decimal above 0 (a float is not exact)")
         if type(self.side) is not Side or type(self.symbol) is not str:
             super().__post_init__()  # says what is wrong
@@ -80,10 +82,10 @@ class TickEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
             and bid_quantity.is_finite()
             and ask.is_finite()
             and ask_quantity.is_finite()
-            and bid >= 0
-            and bid_quantity >= 0
-            and ask >= 0
-            and ask_quantity >= 0
+            and bid >= _ZERO
+            and bid_quantity >= _ZERO
+            and ask >= _ZERO
+            and ask_quantity >= _ZERO
         ):
             super().__post_init__()  # says what is wrong
             for name in ("bid_price", "bid_quantity", "ask_price", "ask_quantity"):
@@ -106,8 +108,8 @@ def _check_levels(event: DomainEvent, side: str) -> None:
             or type(quantity) is not Decimal
             or not price.is_finite()
             or not quantity.is_finite()
-            or price <= 0
-            or quantity < 0
+            or price <= _ZERO
+            or quantity < _ZERO
         ):
             wanted = f"levels of (price above 0, quantity not negative) as finite decimals; the level {level!r} is not"
             raise invalid(event, side, wanted)

@@ -39,7 +39,8 @@ class GroupCommitTape(ABC):
     """A tape that one process writes: all of the port, but for where the bytes go.
 
     ``linger_ms``: how long events may wait for others before they are committed, where nobody asks for them sooner.
-    ``max_waiting``: ``append`` blocks while so many events are not durable yet; none is ever dropped.
+    ``max_waiting``: ``append`` blocks while so many events are not durable yet; none is ever dropped. The default is
+    a third of a second of 100,000 a second, so that a stall of the disk (a checkpoint, say) is not the kernel's.
 
     ``append`` belongs to one thread, the kernel's; all else may be called from any. After a failed write (disk full,
     I/O error) the tape takes nothing more: ``append`` and waiting raise ``TapeError``, and what was durable stays

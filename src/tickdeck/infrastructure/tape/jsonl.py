@@ -96,7 +96,7 @@ class JsonlTape(GroupCommitTape):
     _encoder: LineEncoder
 
     def __init__(
-        self, path: Path, *, linger_ms: float = 5.0, max_waiting: int = 16_384, segment_bytes: int = 64 << 20
+        self, path: Path, *, linger_ms: float = 5.0, max_waiting: int = 32_768, segment_bytes: int = 64 << 20
     ) -> None:
         try:
             if not path.is_dir():
