@@ -485,7 +485,7 @@ def test_the_catalogue_holds_the_types_of_the_first_version() -> None:
     wanted += [f"position.{state}" for state in ("opened", "updated", "closed")]
     wanted += [f"venue.{what}_reported" for what in ("order", "fill", "balance")]
     wanted += ["balance.updated", "timer.fired", "command.received", "system.handler_failed"]
-    wanted += ["run.started", "run.resumed", "run.stopped"]
+    wanted += ["run.started", "run.stopped"]
     assert [name for name in wanted if name not in types] == []
 
 

@@ -125,7 +125,10 @@ def test_a_capture_gives_an_event_for_each_line(data: Path, index: dict[str, dic
     assert float(total) == pytest.approx(facts["verified"]["trade_qty_total"], abs=0.0001)  # stated to 4 places
 
 
-@pytest.mark.parametrize("name", [BTC, ETH, pytest.param(FUTURES_BTC, marks=pytest.mark.slow), FUTURES_ETH])
+@pytest.mark.parametrize(
+    "name",
+    [BTC, ETH, pytest.param(FUTURES_BTC, marks=pytest.mark.slow), pytest.param(FUTURES_ETH, marks=pytest.mark.slow)],
+)
 def test_the_book_of_a_capture_has_no_gap_and_equals_a_plain_reconstruction(data: Path, name: str) -> None:
     book, told, crossed = build_book(read(data / name), "any")
 

@@ -164,6 +164,7 @@ def test_a_goal_that_is_missed_shows_whatever_else_is_known(stand_ins: Path, tmp
     assert result.goal_met is False
 
 
+@pytest.mark.slow
 def test_peers_are_compared_and_those_that_fail_are_left_out_with_a_note(stand_ins: Path, tmp_path: Path) -> None:
     peers = {
         "good": Part(target="steady", parameters={"value": 2.0}, module="json", in_it="nothing either"),

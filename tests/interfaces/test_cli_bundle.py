@@ -178,6 +178,7 @@ def test_a_strategys_own_modules_are_taken_along(tickdeck, trades):
     assert json.loads(result.stdout)["notes"] == []
 
 
+@pytest.mark.slow
 def test_strategies_of_a_package_are_proven_without_the_package(tickdeck, spawn, trades):
     Path("desk/parts").mkdir(parents=True)
     Path("desk/__init__.py").write_text("")

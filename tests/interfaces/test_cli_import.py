@@ -66,6 +66,7 @@ def test_people_are_told_what_there_is_and_how_to_go_on(tickdeck, tardis):
     assert "tickdeck backtest --tape btc.db" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_backtest_over_the_tape_decides_as_one_over_the_file(tickdeck, capture):
     tickdeck("import", "binance-raw", capture, "--out", "btc.db")
 

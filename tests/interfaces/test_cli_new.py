@@ -56,6 +56,7 @@ def test_the_tests_of_the_project_pass(project):
     assert "3 passed" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_project_fail_when_the_strategy_is_broken(project):
     strategy = project / "strategy.py"
     strategy.write_text(strategy.read_text().replace("candle.close > max(highs)", "candle.close < min(highs)"))

@@ -65,7 +65,6 @@ from tickdeck.domain.events.system import (
     CommandReceived,
     EventDeadLettered,
     HandlerFailed,
-    RunResumed,
     RunStarted,
     RunStopped,
     SystemError,  # noqa: A004 (the catalogue's name)
@@ -119,7 +118,6 @@ __all__ = [
     "RawEvent",
     "RiskApprovedEvent",
     "RiskLimitBreachedEvent",
-    "RunResumed",
     "RunStarted",
     "RunStopped",
     "SignalSnapshotEvent",

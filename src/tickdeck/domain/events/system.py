@@ -10,7 +10,6 @@ __all__ = [
     "CommandReceived",
     "EventDeadLettered",
     "HandlerFailed",
-    "RunResumed",
     "RunStarted",
     "RunStopped",
     "SystemError",
@@ -27,13 +26,6 @@ class RunStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
     strategies: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
     seed: int = 0
-
-
-class RunResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A live run goes on after a stop or a crash. An input of the run's driver."""
-
-    event_type: ClassVar[str] = "run.resumed"
-    reason: str = ""
 
 
 class RunStopped(DomainEvent, frozen=True, kw_only=True, gc=False):
