@@ -508,3 +508,14 @@ def test_statistics_count_events_by_type_and_calls_by_handler() -> None:
 def test_what_is_no_event_is_refused_in_words() -> None:
     with pytest.raises(ConfigError, match="publish: 'x' is no event; give an object of a subclass of DomainEvent"):
         EventBus().publish("x")  # type: ignore[arg-type]
+
+
+def test_a_handler_that_publishes_what_is_no_event_fails_alone() -> None:
+    bus, heard = EventBus(), []
+    bus.subscribe(Ping, lambda e: bus.publish("x"))  # type: ignore[arg-type,return-value]
+    bus.subscribe(Ping, heard.append)
+
+    bus.publish(Ping())
+
+    assert len(heard) == 1
+    assert bus.statistics().failures == 1

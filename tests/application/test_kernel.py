@@ -489,3 +489,26 @@ def test_shuffling_handlers_of_equal_priority_does_not_change_what_a_run_leads_t
     plain = run(None)
     assert any(e.event_type == "position.opened" for e in plain)
     assert all(run(seed) == plain for seed in range(6))
+
+
+def test_what_is_no_event_is_refused_in_words_and_changes_nothing() -> None:
+    kernel, tape = kernel_with()
+
+    for take in (kernel.feed, kernel.publish):
+        with pytest.raises(ConfigError, match="'x' is no event"):
+            take("x")  # type: ignore[arg-type]
+    kernel.feed(ping())
+
+    assert stamps(tape.events) == [(1, "1", "", "1")]
+
+
+def test_a_handler_that_publishes_what_is_no_event_fails_alone() -> None:
+    kernel, tape = kernel_with()
+    heard: list[DomainEvent] = []
+    kernel.subscribe(Ping, lambda e: kernel.publish("x"))  # type: ignore[arg-type,return-value]
+    kernel.subscribe(Ping, heard.append)
+
+    kernel.feed(ping())
+
+    assert [type(e).__name__ for e in tape.events] == ["Ping", "HandlerFailed"]
+    assert len(heard) == 1

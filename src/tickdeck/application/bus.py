@@ -31,7 +31,7 @@ from tickdeck.application.overflow import (
 from tickdeck.application.receipt import Receipt
 from tickdeck.application.retry import Retry
 from tickdeck.application.selection import type_name
-from tickdeck.application.subscriptions import Handler, Plan, Subscription, Subscriptions, Topic
+from tickdeck.application.subscriptions import Handler, Plan, Subscription, Subscriptions, Topic, no_event
 from tickdeck.domain.events import CommandReceived, DomainEvent, EventDeadLettered, HandlerFailed
 from tickdeck.errors import ConfigError, TickdeckError
 
@@ -191,6 +191,8 @@ class EventBus:
     def publish(self, event: DomainEvent) -> Receipt:
         """Outside a handler: run the event's whole cascade. Inside one: queue it behind what is already queued."""
         if self._busy:
+            if not isinstance(event, DomainEvent):
+                raise no_event(event)
             self._staged.append(event)
         elif self._gate is not None:
             self._gate.append(event)

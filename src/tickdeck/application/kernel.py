@@ -19,7 +19,7 @@ from tickdeck.application.mailbox import HANDLED
 from tickdeck.application.overflow import BufferHalted, Halt
 from tickdeck.application.ports import Tape
 from tickdeck.application.receipt import Receipt
-from tickdeck.application.subscriptions import Subscription
+from tickdeck.application.subscriptions import Subscription, no_event
 from tickdeck.domain.events import DomainEvent, TimerFired, TradingHalted
 from tickdeck.errors import ConfigError, TickdeckError
 
@@ -104,13 +104,16 @@ class Kernel(EventBus):
         """
         if self._busy or self._ended_by:
             raise self._refusal()
+        try:
+            event = event.__copy__()
+        except AttributeError:
+            raise no_event(event) from None
         self._busy = True
         self.inputs = number = self.inputs + 1
         self.seq = seq = self.seq + 1
         clock = self.clock
         # As ``stamp_input``, written out: a call less for each tick of a backtest.
         event_id = str(number)
-        event = event.__copy__()
         force_setattr(event, "event_id", event_id)
         force_setattr(event, "seq", seq)
         if not event.correlation_id:
@@ -145,6 +148,8 @@ class Kernel(EventBus):
         given.
         """
         if self._busy:
+            if not isinstance(event, DomainEvent):
+                raise no_event(event)
             self._staged.append(event)
         elif self._gate is not None:
             self._gate.append(event)

@@ -19,7 +19,7 @@ from tickdeck.errors import ConfigError
 if TYPE_CHECKING:
     from tickdeck.application.mailbox import Mailbox
 
-__all__ = ["Handler", "Plan", "Subscription", "SubscriptionStatistics", "Subscriptions", "Topic"]
+__all__ = ["Handler", "Plan", "Subscription", "SubscriptionStatistics", "Subscriptions", "Topic", "no_event"]
 
 Topic: TypeAlias = type[DomainEvent] | str
 """An event class (its subclasses too), or a dotted type with wildcards: ``order.filled``, ``order.*``, ``*``."""
@@ -244,7 +244,7 @@ class Subscriptions:
     def plan_for(self, event: DomainEvent) -> Plan:
         """The plan for ``event``, made on first need and kept until a subscription comes or goes."""
         if not isinstance(event, DomainEvent):  # asked here, where each type comes by but once
-            raise ConfigError(f"publish: {event!r} is no event; give an object of a subclass of DomainEvent")
+            raise no_event(event)
         plan = self._raw_plans.get(event.raw_type) if isinstance(event, RawEvent) else self.plans.get(type(event))
         if plan is None:
             self._let_go()
@@ -290,6 +290,11 @@ class Subscriptions:
         self._let_go()
         self.fold_counts()
         return tuple(s.statistics() for s in self._all.values())
+
+
+def no_event(given: object) -> ConfigError:
+    """The error for something published that is not an event."""
+    return ConfigError(f"publish: {given!r} is no event; give an object of a subclass of DomainEvent")
 
 
 def _nothing(event: DomainEvent) -> None:
