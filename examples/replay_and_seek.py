@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sample_run import record
 
-from tickdeck.application.replayer import Replayer
+from tickdeck import Replayer
 from tickdeck.bootstrap import open_record
 from tickdeck.infrastructure.clock import SystemClock
 

@@ -17,8 +17,7 @@ from pathlib import Path
 import msgspec
 from sample_run import record
 
-from tickdeck import DomainEvent, EventBus, TradeEvent
-from tickdeck.application.replayer import Replayer
+from tickdeck import DomainEvent, EventBus, Replayer, TradeEvent
 from tickdeck.bootstrap import open_record
 from tickdeck.infrastructure.clock import SystemClock
 

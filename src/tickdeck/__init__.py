@@ -14,8 +14,12 @@ from tickdeck.application.overflow import Block, Conflate, DropOldest, Halt, Thr
 from tickdeck.application.ports import Snapshot, Tape, TapeQuery, TapeReader, TradingVenue
 from tickdeck.application.receipt import Receipt
 from tickdeck.application.recording_bus import RecordingBus
+from tickdeck.application.replayer import Replayer
 from tickdeck.application.retry import Retry
 from tickdeck.application.strategy import PositionView, Strategy
+from tickdeck.application.streaming.queue import BoundedAsyncQueue
+from tickdeck.application.streaming.replay_subscription import subscribe_with_replay
+from tickdeck.application.streaming.ring_buffer import RingBuffer
 from tickdeck.application.subscriptions import Subscription
 from tickdeck.domain.book import OrderBook
 from tickdeck.domain.events import (
@@ -117,6 +121,7 @@ __all__ = [
     "BalanceEvent",
     "Block",
     "BookResynced",
+    "BoundedAsyncQueue",
     "BusStatistics",
     "CandleEvent",
     "CommandReceived",
@@ -173,7 +178,9 @@ __all__ = [
     "RawEvent",
     "Receipt",
     "RecordingBus",
+    "Replayer",
     "Retry",
+    "RingBuffer",
     "RiskApprovedEvent",
     "RiskLimitBreachedEvent",
     "RunError",
@@ -222,5 +229,6 @@ __all__ = [
     "iter_event_classes",
     "publish_domain_event",
     "subscribe_to_event",
+    "subscribe_with_replay",
     "upcast",
 ]
