@@ -19,11 +19,30 @@ import msgspec
 import pytest
 
 from tickdeck.application.ports import TapeQuery
-from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RawEvent, TradeEvent, event_from_json
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderAcceptedEvent,
+    RawEvent,
+    TradeEvent,
+    encode_payload,
+    event_from_json,
+)
 from tickdeck.domain.values import Side
 from tickdeck.errors import TapeError, TapeVersionError
-from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, jsonl, jsonl_reader, lines, segment_index, segments
+from tickdeck.infrastructure.tape import (
+    JsonlTape,
+    JsonlTapeReader,
+    compacting,
+    jsonl,
+    jsonl_reader,
+    jsonl_snapshots,
+    lines,
+    segment_index,
+    segments,
+    sync,
+)
 from tickdeck.infrastructure.tape.lock import writer_of
+from tickdeck.infrastructure.tape.records import Record
 
 NEVER = 1e9
 """A linger in ms that no test lives to see: only those who wait commit."""
@@ -75,7 +94,7 @@ def test_every_line_is_a_json_object_with_its_checksum(path: Path) -> None:
     assert list(first)[:4] == ["crc", "event_type", "version", "event_id"]
     assert list(second)[:6] == ["crc", "event_type", "version", "stream", "stream_version", "event_id"]
     assert (second["stream"], second["stream_version"]) == ('order/main/a "quoted" é', 1)
-    counts = {"events": 2, "first_seq": 1, "last_seq": 2, "first_ts": 1, "last_ts": 2}
+    counts = {"events": 2, "first_seq": 1, "last_seq": 2, "first_ts": 1, "last_ts": 2, "offset": len(raw[0]) + 1}
     assert commit["commit"] == {**counts, "so_far": commit["commit"]["so_far"]}
     for line, checked in ((first, raw[1][18:]), (second, raw[2][18:]), (commit, raw[3][:-18]), (head, raw[0][:-18])):
         assert line["crc"] == f"{zlib.crc32(checked):08x}"
@@ -138,6 +157,18 @@ def test_a_sound_line_that_does_not_decode_is_named_by_its_place(path: Path) -> 
         assert [next(events).seq, next(events).seq] == [1, 2]
         with pytest.raises(TapeError, match=r"000001\.jsonl, line 6: the event does not decode: .*symbol"):
             next(events)
+
+
+@pytest.mark.parametrize("edited", [b'"correlation_id": "1"', b'"correlation_id":"\\u0031"'])
+def test_json_in_which_a_query_would_find_nothing_is_not_stored(path: Path, edited: bytes) -> None:
+    payload = encode_payload(trade(1)).replace(b'"correlation_id":"1"', edited)
+    assert edited in payload
+    with JsonlTape(path) as tape:
+        with pytest.raises(TapeError, match="here: its JSON was edited by hand"):
+            tape.append_records([Record("market.trade", 1, None, None, payload, "here")])
+        tape.append_records([Record("market.trade", 1, None, None, encode_payload(trade(1)), "here")])
+
+    assert seqs(path, correlation_id="1") == [1]
 
 
 # -- segments --------------------------------------------------------------------------------------------------------
@@ -233,6 +264,107 @@ def test_a_file_in_the_place_of_the_folder_is_one_clear_line(path: Path) -> None
 def test_a_folder_above_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(TapeError, match="cannot open the tape for writing: No such file or directory"):
         JsonlTape(tmp_path / "none" / "tape")
+
+
+def test_a_folder_with_other_files_is_not_made_a_tape(path: Path) -> None:
+    path.mkdir()
+    (path / "notes.txt").touch()
+
+    with pytest.raises(TapeError, match="the folder has other files and no tape"):
+        JsonlTape(path)
+
+    assert names(path) == ["notes.txt"]
+
+
+def test_the_writer_takes_away_no_file_that_is_not_the_tapes(path: Path) -> None:
+    write(path, 1)
+    ours = ["000001.jsonl.part", "000001.index.part"]
+    for name in [*ours, "film.part", "000001.jsonl.bak.part"]:
+        (path / name).touch()
+
+    write(path, 1)
+
+    assert [name for name in names(path) if name.endswith(".part")] == ["000001.jsonl.bak.part", "film.part"]
+
+
+def test_the_name_of_a_folder_that_another_process_made_is_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.mkdir()  # by a writer that was killed before it had synced the folder above
+    synced: list[Path] = []
+    monkeypatch.setattr(jsonl, "sync", synced.append)
+
+    JsonlTape(path).close()
+
+    assert synced[0] == path.parent
+
+
+def test_the_name_of_the_snapshots_folder_is_synced_though_it_is_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path, 1, order)
+    (path / "snapshots").mkdir()
+    synced: list[Path] = []
+    monkeypatch.setattr(jsonl_snapshots, "sync", synced.append)
+    with JsonlTape(path) as tape:
+        tape.save_snapshot("order/main/a", 1, b"state")
+
+    assert synced == [path]
+
+
+def test_a_snapshot_in_the_place_of_another_is_told(path: Path) -> None:
+    with JsonlTape(path) as tape:
+        tape.append([order(1, "a"), order(2, "b")])
+        tape.save_snapshot("order/main/a", 1, b"state of a")
+        (place,) = (path / "snapshots").iterdir()
+        content = place.read_bytes()
+        tape.save_snapshot("order/main/b", 1, b"state of b")
+        for found in (path / "snapshots").iterdir():
+            found.write_bytes(content)
+
+        with pytest.raises(TapeError, match="by its line this is the snapshot of 'order/main/a'"):
+            tape.load_snapshot("order/main/b")
+    with JsonlTapeReader(path) as opened, pytest.raises(TapeError, match="by its line this is the snapshot of"):
+        list(opened.snapshots())
+
+
+@pytest.mark.parametrize("look", ["is_dir", "iterdir"])
+def test_a_folder_that_may_not_be_looked_into_is_one_clear_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    write(path, 1)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, look, refuse)
+    with pytest.raises(TapeError, match="cannot read the tape: Permission denied"):
+        JsonlTapeReader(path)
+
+
+def test_a_file_that_could_not_be_put_in_place_leaves_nothing_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sync, "write_at", full)
+    with pytest.raises(OSError, match="No space left"):
+        sync.replace_file(tmp_path / "file", b"content", durable=True)
+
+    assert names(tmp_path) == []
+
+
+def test_a_compaction_that_found_no_room_leaves_the_tape_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(path, 20, segment_bytes=1_500)
+    before = names(path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compacting, "write_at", full)
+    with pytest.raises(TapeError, match="cannot compact the tape: No space left"):
+        compacting.compact_tape(path)
+
+    assert names(path) == before
 
 
 def test_a_second_writer_is_told_who_the_first_is(path: Path) -> None:
@@ -409,7 +541,7 @@ def test_a_torn_tail_is_passed_over_by_readers_cut_by_the_writer_and_told(
         assert again.statistics().repaired == 0
 
 
-@pytest.mark.parametrize("left", [b"", b'{"segment":{"for', bytes(600)], ids=["empty", "cut", "zeros"])
+@pytest.mark.parametrize("left", [b"", b'{"segment":{"for', bytes(100)], ids=["empty", "cut", "zeros"])
 def test_a_segment_whose_making_was_cut_off_is_made_again(path: Path, left: bytes) -> None:
     write(path, 20, segment_bytes=1_500)
     following = f"{len(list(path.glob('*.jsonl'))) + 1:06d}.jsonl"
@@ -491,6 +623,19 @@ def test_a_write_that_the_system_takes_in_parts_is_whole(path: Path, monkeypatch
     assert seqs(path) == [1, 2, 3]
 
 
+def test_no_group_ends_a_byte_from_the_edge_of_a_sector(path: Path) -> None:
+    with JsonlTape(path, linger_ms=NEVER) as tape:
+        for seq in range(1, 513):
+            tape.append([trade(seq, source="x" * (seq % 7))])
+            tape.wait_durable(seq)
+
+    with JsonlTapeReader(path) as opened:
+        places = {group.end % lines.SECTOR for _, group in opened.groups()}
+    assert len(places) > 200
+    assert places.isdisjoint({1, lines.SECTOR - 1})
+    assert b"\t {" in (path / "000001.jsonl").read_bytes()
+
+
 def test_a_commit_that_ctrl_c_interrupts_after_its_sync_is_not_written_twice(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -557,17 +702,98 @@ def test_events_that_are_written_and_not_synced_are_not_read_by_their_own_proces
         tape.append([trade(1)])
         tape.wait_durable(1)
         seen: list[int] = []
-        sync = jsonl.sync_content
+        sync_content = jsonl.sync_content
 
         def look_then_sync(fd: int) -> None:
             seen.extend(event.seq for event in tape.read())
-            sync(fd)
+            sync_content(fd)
 
         monkeypatch.setattr(jsonl, "sync_content", look_then_sync)
         tape.append([trade(2)])
         tape.wait_durable(2)
 
         assert seen == [1]
+
+
+def test_a_paused_reader_goes_on_with_what_a_new_writer_put_in_the_place_of_a_torn_tail(path: Path) -> None:
+    write(path, 2)
+    file = path / "000001.jsonl"
+    whole = file.read_bytes()
+    write(path, 1)
+    file.write_bytes(whole + file.read_bytes()[len(whole) : -30])
+    with JsonlTapeReader(path) as opened:
+        events = opened.read()
+        assert next(events).seq == 1
+
+        write(path, 3, order)
+
+        assert [event.seq for event in events] == [2, 3, 4, 5]
+
+
+def test_a_reader_that_pauses_in_the_last_segment_reads_on_after_rotation_and_compaction(path: Path) -> None:
+    write(path, 3)
+    with JsonlTapeReader(path) as opened:
+        events = opened.read()
+        assert next(events).seq == 1
+
+        write(path, 8, segment_bytes=500)
+        compacting.compact_tape(path)
+
+        assert [event.seq for event in events] == list(range(2, 12))
+
+
+def test_a_place_is_looked_for_again_where_its_segment_was_rewritten(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_index, "_SPAN", 500)
+    write(path, 20)
+    read_head = segments.read_head
+
+    def rewritten_before(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(jsonl_reader, "read_head", read_head)
+        compacting.compact_tape(path)  # merges groups, the segment's head stays as it was
+        return read_head(*arguments, **options)
+
+    monkeypatch.setattr(jsonl_reader, "read_head", rewritten_before)
+
+    assert seqs(path, first_seq=15) == [15, 16, 17, 18, 19, 20]
+
+
+def test_a_reader_that_lists_segments_while_they_are_merged_looks_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path, 20, order, segment_bytes=1_500)
+    read_head, current_index = segments.read_head, segment_index.current_index
+
+    def merged_before_read_head(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(segments, "read_head", read_head)
+        found = read_head(*arguments, **options)
+        compacting.compact_tape(path)
+        return found
+
+    def merged_before_index(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(jsonl_reader, "current_index", current_index)
+        compacting.compact_tape(path)
+        return current_index(*arguments, **options)
+
+    copy = path.with_name("copy")
+    shutil.copytree(path, copy)
+    for ask in (
+        lambda opened: opened.last_seq,
+        lambda opened: opened.stream_version("order/main/a"),
+        lambda opened: [event.seq for event in opened.read(TapeQuery(first_ts=20))][-1],
+        lambda opened: [event.seq for event in opened.read(TapeQuery(first_seq=20))][-1],
+    ):
+        for module, name, merged in (
+            (segments, "read_head", merged_before_read_head),
+            (jsonl_reader, "current_index", merged_before_index),
+        ):
+            shutil.rmtree(path)
+            shutil.copytree(copy, path)
+            with JsonlTapeReader(path) as opened:
+                monkeypatch.setattr(module, name, merged)
+                assert ask(opened) == 20
+            assert len(list(path.glob("*.jsonl"))) == 1
 
 
 def test_a_reader_beside_a_busy_writer_sees_whole_groups_in_order(path: Path) -> None:

@@ -173,11 +173,7 @@ def test_a_tail_that_is_cut_anywhere_in_the_last_group_is_cut_back(
     written: Written, scratch: Path, data: st.DataObject | None
 ) -> None:
     content = written.content[written.last]
-    size = (
-        data.draw(st.integers(written.last_group, len(content) - 2))  # all but its last byte is told as damage
-        if data is not None
-        else len(content) - 2
-    )
+    size = data.draw(st.integers(written.last_group, len(content) - 1)) if data is not None else len(content) - 1
     file = scratch / written.last
     try:
         file.write_bytes(content[:size])
@@ -242,6 +238,60 @@ def test_a_sector_of_zeros_before_the_last_group_is_damage(written: Written, scr
     assert isinstance(error, TapeDamaged)
     assert name in str(error)
     assert found == EVENTS[: len(found)]
+
+
+def groups_of_one(path: Path, count: int) -> bytes:
+    with JsonlTape(path, linger_ms=1e9) as tape:
+        for event in EVENTS[:count]:
+            tape.append([event])
+            tape.wait_durable(event.seq)
+    (path / "000001.index").unlink()
+    return (path / "000001.jsonl").read_bytes()
+
+
+def assert_not_cut(path: Path, content: bytes) -> None:
+    """Readers and writers tell the damage, and the file stays as it is."""
+    for use in (lambda: list(JsonlTapeReader(path).read()), lambda: JsonlTape(path)):
+        with pytest.raises(TapeDamaged):
+            use()
+    assert (path / "000001.jsonl").read_bytes() == content
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_first_sector_of_zeros_is_damage_where_a_group_follows_the_head(tmp_path: Path, count: int) -> None:
+    content = groups_of_one(tmp_path / "tape", count)
+    zeroed = bytes(min(SECTOR, len(content))) + content[SECTOR:]
+    (tmp_path / "tape" / "000001.jsonl").write_bytes(zeroed)
+
+    assert_not_cut(tmp_path / "tape", zeroed)
+
+
+def test_a_sector_of_zeros_over_the_commit_before_the_last_is_damage(tmp_path: Path) -> None:
+    content = groups_of_one(tmp_path / "tape", 3)
+    (segment,) = list_segments(tmp_path / "tape")
+    with segment.path.open("rb", buffering=0) as file:
+        _, second, third = read_groups(file, segment.path, segment.body, segment.crc, is_last=True)
+    commit = second.offset + len(second.lines)
+    assert SECTOR <= commit < second.end <= 2 * SECTOR < third.end
+    zeroed = content[:SECTOR] + bytes(SECTOR) + content[2 * SECTOR :]
+    assert b"\n" in zeroed[2 * SECTOR : third.end - 1] or third.offset < 2 * SECTOR
+    segment.path.write_bytes(zeroed)
+
+    assert_not_cut(tmp_path / "tape", zeroed)
+
+
+def test_a_writer_does_not_go_on_behind_damage_of_a_closed_tape_whose_index_fits(tmp_path: Path) -> None:
+    path = tmp_path / "tape"
+    with JsonlTape(path, linger_ms=1e9) as tape:
+        for event in EVENTS[:5]:
+            tape.append([event])
+            tape.wait_durable(event.seq)
+    content = bytearray((path / "000001.jsonl").read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / "000001.jsonl").write_bytes(content)
+    assert (path / "000001.index").exists()
+
+    assert_not_cut(path, bytes(content))
 
 
 def test_a_segment_that_is_cut_is_damage_where_another_follows(written: Written, scratch: Path) -> None:

@@ -7,7 +7,6 @@ and takes the place of the first of its parts at once, after which the others co
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +31,7 @@ from tickdeck.infrastructure.tape.segments import (
     read_head,
     remove_merged,
 )
-from tickdeck.infrastructure.tape.sync import sync, sync_content, write_at
+from tickdeck.infrastructure.tape.sync import replacing, sync, sync_content, write_at
 
 __all__ = ["CompactReport", "compact_tape"]
 
@@ -133,20 +132,15 @@ def _merge(folder: Path, parts: list[SegmentFile]) -> None:
     first, last = parts[0].head, parts[-1].head
     head = segment_line(SegmentHead(first.number, last.through, first.after_seq))
     place = parts[0].path
-    part = place.with_name(place.name + ".part")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
+    with replacing(place) as fd:
         write_at(fd, head, 0)
         end, crc = len(head), crc32(head)
         for lines, commit in _regrouped(parts):
             crc = crc32(lines, crc)
-            line = commit_line(commit._replace(so_far=crc))
+            line = commit_line(commit._replace(offset=end, so_far=crc), end + len(lines))
             write_at(fd, lines + line, end)
             end, crc = end + len(lines) + len(line), crc32(line, crc)
         sync_content(fd)
-    finally:
-        os.close(fd)
-    part.replace(place)
     sync(folder)
     merged = read_head(place, is_last=False)
     assert merged is not None
@@ -156,7 +150,7 @@ def _merge(folder: Path, parts: list[SegmentFile]) -> None:
 
 
 def _regrouped(parts: list[SegmentFile]) -> Iterator[tuple[bytes, Commit]]:
-    """The groups of all parts, several in one. ``so_far`` is not right yet."""
+    """The groups of all parts, several in one. ``offset`` and ``so_far`` are not right yet."""
     lines: list[bytes] = []
     joined: Commit | None = None
     size = 0
@@ -180,5 +174,6 @@ def _join(one: Commit, next_one: Commit) -> Commit:
         next_one.last_seq,
         min(one.first_ts, next_one.first_ts),
         max(one.last_ts, next_one.last_ts),
+        0,
         0,
     )

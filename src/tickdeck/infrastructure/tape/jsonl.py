@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from zlib import crc32
 
+import msgspec
+
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import TapeError
@@ -39,6 +41,7 @@ from tickdeck.infrastructure.tape.segments import (
     Group,
     SegmentFile,
     file_name,
+    is_jsonl_tape,
     list_segments,
     remove_merged,
     tail_size,
@@ -75,20 +78,30 @@ class LineEncoder(EventEncoder[bytes]):
         if record.stream is not None and record.stream_version is not None:
             stream = record.stream, record.stream_version
             line_head += stream_head(*stream)
-        if b"\n" in record.payload or b"\t" in record.payload or not record.payload.startswith(_ENVELOPE):
-            what = "its JSON was edited by hand; put it on one line without tabs, event_id or seq first"
+        if not record.payload.startswith(_ENVELOPE) or not _is_as_written(record.payload):
+            # Readers look for bytes such as "symbol":"BTCUSDT", and would pass over it.
+            what = "its JSON was edited by hand; put it on one line without spaces and escapes, event_id or seq first"
             raise TapeError(f"tape: {record.where}: {what}")
         return event_line(line_head, record.payload), head.ts_ingress, stream
 
 
+def _is_as_written(payload: bytes) -> bool:
+    try:
+        return msgspec.json.encode(msgspec.json.decode(payload)) == payload
+    except (msgspec.MsgspecError, OverflowError, ValueError):
+        return False
+
+
 class JsonlTape(GroupCommitTape):
-    """A tape in the folder ``path``, open for writing: created where there is none (the folder above must exist).
+    """A tape in the folder ``path``, open for writing: created where there is none (the folder above must exist) or an
+    empty one.
 
     ``segment_bytes``: a segment that has become so long is not written on. What it does besides and its other options
     are those of ``GroupCommitTape``. The versions of all streams are in memory. A torn tail, which a killed writer
     left, is cut off: told as a warning, and counted in ``statistics().repaired``.
 
-    Raises ``TapeError`` where the folder cannot be written, has a writer or is damaged before its last commit,
+    Raises ``TapeError`` where the folder cannot be written, has a writer, has other files and no tape, or is damaged in
+    its last segment (earlier ones are not looked at where their indexes are there; ``check_tape`` does),
     ``TapeVersionError`` where the tape is one of a newer version.
     """
 
@@ -101,7 +114,9 @@ class JsonlTape(GroupCommitTape):
         try:
             if not path.is_dir():
                 path.mkdir()
-                sync(path.parent)
+            elif not is_jsonl_tape(path) and any(found.name != "writer.lock" for found in path.iterdir()):
+                raise TapeError(f"{path}: the folder has other files and no tape; name one that is empty or not there")
+            sync(path.parent)  # always: who made the folder may have been stopped before it got here
         except OSError as error:
             raise tape_error(path, "open the tape for writing", error) from error
         lock = WriterLock(path)
@@ -143,7 +158,7 @@ class JsonlTape(GroupCommitTape):
         if segments:
             last = segments[-1]
             self._fd = os.open(last.path, os.O_RDWR)
-            self._index = load_index(last) or scan_segment(last, is_last=True)
+            self._index = scan_segment(last, is_last=True)  # all of it: nothing is written behind damage
             self._after_seq = last.head.after_seq
             self._cut_tail(last)
             # A writer that was killed between writing and syncing leaves a group in the page cache alone: what will
@@ -188,8 +203,9 @@ class JsonlTape(GroupCommitTape):
         group = bytearray().join(values[0::_VALUES])
         times = values[1::_VALUES]
         first_seq = decode_head(split_event(values[0][:-1])[3]).seq
-        commit = Commit(len(times), first_seq, last_seq, min(times), max(times), crc32(group, index.crc))
-        line = commit_line(commit)
+        so_far = crc32(group, index.crc)
+        commit = Commit(len(times), first_seq, last_seq, min(times), max(times), index.end, so_far)
+        line = commit_line(commit, index.end + len(group))
         group += line
         try:
             write_at(self._fd, group, index.end)

@@ -6,12 +6,13 @@ bytes for it and decodes only the lines that hold it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -28,10 +29,11 @@ from tickdeck.infrastructure.tape.lines import (
     split_event,
 )
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
-from tickdeck.infrastructure.tape.segment_index import SegmentIndex, load_index, scan_segment
+from tickdeck.infrastructure.tape.segment_index import SegmentIndex, current_index, is_boundary
 from tickdeck.infrastructure.tape.segments import (
     Group,
     SegmentFile,
+    TapeDamaged,
     file_name,
     highest_number,
     is_jsonl_tape,
@@ -43,6 +45,7 @@ from tickdeck.infrastructure.tape.segments import (
 __all__ = ["JsonlTapeReader", "records_of"]
 
 _MAX = (1 << 63) - 1
+_T = TypeVar("_T")
 
 
 class JsonlTapeReader:
@@ -55,7 +58,7 @@ class JsonlTapeReader:
     def __init__(self, path: Path, *, visible: Callable[[], int] = lambda: _MAX) -> None:
         self._path = path
         self._visible = visible
-        self._indexes: dict[tuple[int, int], SegmentIndex] = {}  # by the segment's number and inode
+        self._indexes: dict[int, SegmentIndex] = {}  # by the segment's number
         self._kinds: dict[bytes, tuple[str, Decode]] = {}  # type and decoder, by the head of their lines
         if not is_jsonl_tape(path):
             raise TapeError(f"{path}: there is no tape here; check the path")
@@ -64,19 +67,25 @@ class JsonlTapeReader:
     @property
     def last_seq(self) -> int:
         """``seq`` of the last event that is on the tape now, 0 when it is empty."""
-        segments = list_segments(self._path)
-        if not segments:
-            return 0
-        return self._index(segments[-1], is_last=True).last_seq or segments[-1].head.after_seq
+
+        def find(segments: list[SegmentFile]) -> int:
+            if not segments:
+                return 0
+            return self._index(segments[-1], segments).last_seq or segments[-1].head.after_seq
+
+        return self._look(find)
 
     def stream_version(self, stream: str) -> int:
         """How many events a stream has, 0 when it has none."""
-        segments = list_segments(self._path)
-        for segment in reversed(segments):
-            version = self._index(segment, is_last=segment is segments[-1]).streams.get(stream)
-            if version is not None:
-                return version
-        return 0
+
+        def find(segments: list[SegmentFile]) -> int:
+            for segment in reversed(segments):
+                version = self._index(segment, segments).streams.get(stream)
+                if version is not None:
+                    return version
+            return 0
+
+        return self._look(find)
 
     def load_snapshot(self, stream: str) -> Snapshot | None:
         """The stream's snapshot that was saved last, ``None`` where none was."""
@@ -133,6 +142,7 @@ class JsonlTapeReader:
     def _groups(self, after: int) -> Iterator[tuple[SegmentFile, Group]]:
         number, offset, crc = self._place_after(after)
         fresh = 0  # what is below was given before
+        placed = -1  # after which event a place was looked for last
         while True:
             was_last = highest_number(self._path) <= number
             try:
@@ -142,6 +152,10 @@ class JsonlTapeReader:
                 if not offset:
                     offset, crc = segment.body, segment.crc
                 with segment.path.open("rb", buffering=0) as file:
+                    if placed != after and not is_boundary(file, segment, offset, crc):  # rewritten meanwhile
+                        placed, fresh = after, after + 1
+                        number, offset, crc = self._place_after(after)
+                        continue
                     for group in read_groups(file, segment.path, offset, crc, is_last=was_last):
                         if group.commit.last_seq > self._visible():
                             return
@@ -149,6 +163,8 @@ class JsonlTapeReader:
                         if group.commit.last_seq > after:
                             yield segment, group if group.commit.first_seq >= fresh else _beyond(group, fresh)
                             after = group.commit.last_seq
+                    if was_last and not os.path.samestat(os.fstat(file.fileno()), segment.path.stat()):
+                        raise FileNotFoundError(segment.path)  # what was read is not the tape's any more
             except FileNotFoundError:
                 segments = list_segments(self._path)  # tells it where one is missing
                 if not segments or segments[-1].head.through < number:
@@ -166,31 +182,36 @@ class JsonlTapeReader:
         CRC-32 up to there."""
         if not seq:
             return 1, 0, 0
-        segments = list_segments(self._path)
-        for segment in reversed(segments):
-            if segment.head.after_seq <= seq:
-                index = self._index(segment, is_last=segment is segments[-1])
-                return segment.head.number, *index.place_after(seq)
-        return 1, 0, 0
 
-    def _index(self, segment: SegmentFile, *, is_last: bool) -> SegmentIndex:
+        def find(segments: list[SegmentFile]) -> tuple[int, int, int]:
+            for segment in reversed(segments):
+                if segment.head.after_seq <= seq:
+                    return segment.head.number, *self._index(segment, segments).place_after(seq)
+            return 1, 0, 0
+
+        return self._look(find)
+
+    def _look(self, find: Callable[[list[SegmentFile]], _T]) -> _T:
+        """What is found in the segments; once more where they were merged meanwhile."""
         try:
-            key = segment.head.number, segment.path.stat().st_ino
-            known = self._indexes.get(key) or load_index(segment)
-            if known is None or is_last:
-                known = scan_segment(segment, is_last=is_last, known=known)
+            try:
+                return find(list_segments(self._path))
+            except (FileNotFoundError, TapeDamaged):
+                return find(list_segments(self._path))
         except OSError as error:
             raise tape_error(self._path, "read the tape", error) from error
-        self._indexes[key] = known
-        return known
+
+    def _index(self, segment: SegmentFile, segments: list[SegmentFile]) -> SegmentIndex:
+        number = segment.head.number
+        index = current_index(segment, is_last=segment is segments[-1], known=self._indexes.pop(number, None))
+        self._indexes[number] = index
+        return index
 
     def _seqs_between(self, first_ts: int | None, last_ts: int | None) -> tuple[int, int]:
         """The first and last seq of where in the tape the times are, as the indexes tell; (1, 0) where they are not."""
-        segments = list_segments(self._path)
         spans = [
             span
-            for segment in segments
-            for span in self._index(segment, is_last=segment is segments[-1]).spans
+            for span in self._look(lambda segments: [s for one in segments for s in self._index(one, segments).spans])
             if (first_ts is None or span.last_ts >= first_ts) and (last_ts is None or span.first_ts <= last_ts)
         ]
         if not spans:

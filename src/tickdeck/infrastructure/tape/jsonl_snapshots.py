@@ -41,9 +41,8 @@ def _place(folder: Path, stream: str) -> Path:
 def save_snapshot(folder: Path, stream: str, snapshot: Snapshot) -> None:
     """Put it on the disk in place of the one before: a crash leaves the one or the other. Raises ``OSError``."""
     path = _place(folder, stream)
-    if not path.parent.exists():
-        path.parent.mkdir()
-        sync(folder)
+    path.parent.mkdir(exist_ok=True)
+    sync(folder)  # always: who made the folder may have been stopped before it got here
     line = seal(msgspec.json.encode({"snapshot": _Saved(stream, *snapshot)})[:-1])
     replace_file(path, line, durable=True)
 
@@ -73,7 +72,11 @@ def read_snapshots(folder: Path) -> Iterator[tuple[str, Snapshot]]:
 def _read(path: Path) -> _Saved:
     body = unseal(path.read_bytes()[:-1])
     try:
-        return _decode((body or b"") + b"}")["snapshot"]
+        saved = _decode((body or b"") + b"}")["snapshot"]
     except (msgspec.MsgspecError, KeyError):
         what = "the snapshot is not as it was written; take the file away, the events are all there"
         raise TapeError(f"{path}: {what}") from None
+    if path.name != _place(path.parent, saved.stream).name:
+        what = f"by its line this is the snapshot of {saved.stream!r}; take the file away, the events are all there"
+        raise TapeError(f"{path}: {what}")
+    return saved

@@ -4,10 +4,12 @@ An event, its own fields after those that the tape knows it by (``stream`` and `
 
     {"crc":"8973e19e","event_type":"order.accepted","version":1,"stream":"order/main/a","stream_version":1,"event_id":...}
 
-After the events of a group its commit. ``so_far`` is the CRC-32 of the whole segment up to this line, so that a line
-that is gone or twice there is found too. It begins with a tab, which is nowhere else, so that it is found fast::
+After the events of a group its commit. ``offset`` is where in the file the group begins: what is before it was synced.
+``so_far`` is the CRC-32 of the whole segment up to this line, so that a line that is gone or twice there is found too.
+It begins with a tab, which is nowhere else, so that it is found fast (and a space, where it would end a byte from the
+edge of a sector: a byte alone in its sector could be changed and look like a sector that a power cut lost)::
 
-    \t{"commit":{"events":2,"first_seq":1,"last_seq":2,"first_ts":5,"last_ts":5,"so_far":"3d0a9cb1"},"crc":"51a03fe0"}
+    \t{"commit":{"events":2,"first_seq":1,"last_seq":2,"first_ts":5,"last_ts":5,"offset":98,"so_far":"3d0a9cb1"},"crc":"51a03fe0"}
 
 And a segment begins with its head. ``through`` is above ``number`` where others were merged into it::
 
@@ -25,10 +27,13 @@ from zlib import crc32
 import msgspec
 
 __all__ = [
+    "COMMIT_LINE",
     "COMMIT_MARK",
     "FORMAT",
     "HEAD_AT",
+    "HEAD_LINE",
     "LINE_FIELDS",
+    "SECTOR",
     "Commit",
     "SegmentHead",
     "commit_line",
@@ -51,6 +56,12 @@ FORMAT = 1
 """Of these lines. A reader refuses a higher number."""
 COMMIT_MARK = b"\t"
 """How a commit begins. In JSON a tab within a string is written as ``\\t``, and between tokens we write none."""
+COMMIT_LINE = 512
+"""No commit line is longer."""
+HEAD_LINE = 160
+"""No head of a segment is longer, and none with a group after it is so short."""
+SECTOR = 512
+"""Bytes that a disk writes as a whole, or not at all."""
 HEAD_AT = len(b'{"crc":"01234567",')
 """Where the checked part of an event line begins."""
 
@@ -58,10 +69,10 @@ LINE_FIELDS = frozenset({"crc", "stream", "stream_version", "event_type", "versi
 """What an event line has besides the event's own fields, which come after these."""
 
 _EVENT = re.compile(rb'\{"crc":"([0-9a-f]{8})",(.*\})', re.DOTALL)
-_SEALED = re.compile(rb'(\t?\{"(?:commit|segment|snapshot|index)":.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
+_SEALED = re.compile(rb'((?:\t ?)?\{"(?:commit|segment|snapshot|index)":.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _COMMIT = re.compile(
-    rb'\t\{"commit":\{"events":(\d+),"first_seq":(\d+),"last_seq":(\d+),"first_ts":(-?\d+),"last_ts":(-?\d+),'
-    rb'"so_far":"([0-9a-f]{8})"\},"crc":"[0-9a-f]{8}"\}'
+    rb'\t ?\{"commit":\{"events":(\d+),"first_seq":(\d+),"last_seq":(\d+),"first_ts":(-?\d+),"last_ts":(-?\d+),'
+    rb'"offset":(\d+),"so_far":"([0-9a-f]{8})"\},"crc":"[0-9a-f]{8}"\}'
 )
 _STREAM = re.compile(rb'"stream":("(?:[^"\\]|\\.)*"),"stream_version":(\d+),')
 _STREAM_LINE = re.compile(
@@ -71,13 +82,15 @@ _STREAM_MARK = b',"stream":"'
 
 
 class Commit(NamedTuple):
-    """What a commit says of its group; the times are the lowest and the highest ``ts_ingress`` in it."""
+    """What a commit says of its group, which begins at byte ``offset`` of the file; the times are the lowest and the
+    highest ``ts_ingress`` in it."""
 
     events: int
     first_seq: int
     last_seq: int
     first_ts: int
     last_ts: int
+    offset: int
     so_far: int
 
 
@@ -127,10 +140,16 @@ def seal(body: bytes) -> bytes:
     return b'%b,"crc":"%08x"}\n' % (body, crc32(body))
 
 
-def commit_line(commit: Commit) -> bytes:
-    return seal(
-        b'\t{"commit":{"events":%d,"first_seq":%d,"last_seq":%d,"first_ts":%d,"last_ts":%d,"so_far":"%08x"}' % commit
+def commit_line(commit: Commit, at: int) -> bytes:
+    """``at``: where in the file the line begins."""
+    body = (
+        b'{"commit":{"events":%d,"first_seq":%d,"last_seq":%d,"first_ts":%d,"last_ts":%d,"offset":%d,"so_far":"%08x"}'
+        % commit
     )
+    line = seal(COMMIT_MARK + body)
+    if (at + len(line)) % SECTOR in (1, SECTOR - 1):
+        line = seal(COMMIT_MARK + b" " + body)
+    return line
 
 
 def segment_line(head: SegmentHead) -> bytes:

@@ -1,7 +1,8 @@
 """What is where in a segment: a sparse index, kept beside it when it is complete, and made anew where that is absent or
 does not fit.
 
-An index is never trusted for content, only for places: what is read there is verified against its checksums.
+A reader trusts an index for places alone: what is read there is verified against its checksums. For the version that a
+stream has it is trusted, as far as its own checksum goes; a writer makes that of the last segment anew.
 """
 
 from __future__ import annotations
@@ -9,21 +10,29 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
 from zlib import crc32
 
 import msgspec
 
-from tickdeck.infrastructure.tape.lines import COMMIT_MARK, parse_commit, seal, streams_in, unseal
+from tickdeck.infrastructure.tape.lines import COMMIT_LINE, COMMIT_MARK, parse_commit, seal, streams_in, unseal
 from tickdeck.infrastructure.tape.segments import Group, SegmentFile, read_groups
 from tickdeck.infrastructure.tape.sync import replace_file
 
-__all__ = ["SegmentIndex", "Span", "index_path", "load_index", "scan_segment", "store_index"]
+__all__ = [
+    "SegmentIndex",
+    "Span",
+    "current_index",
+    "index_path",
+    "is_boundary",
+    "load_index",
+    "scan_segment",
+    "store_index",
+]
 
 _SPAN = 256 << 10
 """Bytes of a segment that are looked through to find an event in it."""
-_COMMIT_LINE = 512
-"""No commit line is longer."""
 
 
 class Span(msgspec.Struct, array_like=True):
@@ -98,6 +107,18 @@ def scan_segment(segment: SegmentFile, *, is_last: bool, known: SegmentIndex | N
     return index
 
 
+def current_index(segment: SegmentFile, *, is_last: bool, known: SegmentIndex | None = None) -> SegmentIndex:
+    """The index of the segment as it is now: ``known`` or the one beside it, and what was appended since.
+
+    Raises as ``scan_segment``.
+    """
+    if known is None or not _is_of(segment, known):
+        known = load_index(segment)
+    if known is not None and known.end == segment.path.stat().st_size:
+        return known
+    return scan_segment(segment, is_last=is_last, known=known)
+
+
 # -- beside the segment -------------------------------------------------------------------------------------------
 
 
@@ -121,20 +142,24 @@ def load_index(segment: SegmentFile) -> SegmentIndex | None:
             index = _decode(body + b"}")["index"]
         except (msgspec.MsgspecError, KeyError):
             return None
-        if (index.number, index.through) == (segment.head.number, segment.head.through) and _fits(segment, index):
+        if _is_of(segment, index) and index.end == segment.path.stat().st_size:
             return index
     return None
 
 
-def _fits(segment: SegmentFile, index: SegmentIndex) -> bool:
-    """The segment ends with the commit that was the last one for the index."""
-    with segment.path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size != index.end:
-            return False
-        if not index.groups:
-            return size == segment.body and segment.crc == index.crc
-        file.seek(max(0, size - _COMMIT_LINE))
-        line = COMMIT_MARK + file.read().rpartition(COMMIT_MARK)[2]
-    commit = parse_commit(line[:-1])
-    return commit is not None and crc32(line, commit.so_far) == index.crc
+def _is_of(segment: SegmentFile, index: SegmentIndex) -> bool:
+    """The segment is, or begins with, what the index was made of."""
+    if (index.number, index.through) != (segment.head.number, segment.head.through):
+        return False
+    with segment.path.open("rb", buffering=0) as file:
+        return is_boundary(file, segment, index.end, index.crc)
+
+
+def is_boundary(file: FileIO, segment: SegmentFile, offset: int, crc: int) -> bool:
+    """In the segment's open file a group, or the head, ends at ``offset``, and ``crc`` is that of all before it."""
+    if offset <= segment.body:
+        return (offset, crc) == (segment.body, segment.crc)
+    start = max(0, offset - COMMIT_LINE)
+    line = COMMIT_MARK + os.pread(file.fileno(), offset - start, start).rpartition(COMMIT_MARK)[2]
+    commit = parse_commit(line[:-1]) if line.endswith(b"\n") else None
+    return commit is not None and crc32(line, commit.so_far) == crc

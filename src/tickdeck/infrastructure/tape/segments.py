@@ -17,8 +17,11 @@ from zlib import crc32
 from tickdeck.errors import TapeError, TapeVersionError
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.lines import (
+    COMMIT_LINE,
     COMMIT_MARK,
     FORMAT,
+    HEAD_LINE,
+    SECTOR,
     Commit,
     SegmentHead,
     is_sound,
@@ -43,10 +46,8 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"\d{6,}\.jsonl")
+_PART = re.compile(r"\d{6,}\.(jsonl|index)\.part")
 _CHUNK = 512 << 10
-_SECTOR = 512
-_COMMIT_LINE = 512
-"""No commit line is longer."""
 
 
 class Damage(NamedTuple):
@@ -99,8 +100,11 @@ def file_name(number: int) -> str:
 
 
 def is_jsonl_tape(path: Path) -> bool:
-    """A folder with segments."""
-    return path.is_dir() and any(_NAME.fullmatch(found.name) for found in path.iterdir())
+    """A folder with segments. Raises ``TapeError`` where it may not be looked into."""
+    try:
+        return path.is_dir() and any(_NAME.fullmatch(found.name) for found in path.iterdir())
+    except OSError as error:
+        raise tape_error(path, "read the tape", error) from error
 
 
 def highest_number(folder: Path) -> int:
@@ -117,9 +121,11 @@ def read_head(path: Path, *, is_last: bool) -> SegmentFile | None:
         line = file.readline()
         head = parse_head(line[:-1]) if line.endswith(b"\n") else None
         if head is None:
-            damage = find_damage(path, line + file.read(), 0)
-            if damage is None and not is_last:
-                damage = Damage(path, 1, 0, max(len(line) - 1, 0), "the segment's head is cut off")
+            rest = file.read()
+            damage = find_damage(path, line + rest, 0)
+            # The head is synced before a group follows it: a power cut can have taken it only where it is alone.
+            if damage is None and not (is_last and len(line) + len(rest) <= HEAD_LINE):
+                damage = Damage(path, 1, 0, max(len(line) - 1, 0), "the segment's head is not as it was written")
             if damage is not None:
                 raise TapeDamaged(damage)
             return None
@@ -136,28 +142,40 @@ def list_segments(folder: Path) -> list[SegmentFile]:
     Raises ``TapeError`` where one is missing or damaged, ``TapeVersionError`` where one has a newer format.
     """
     try:
-        names = sorted(found.name for found in folder.iterdir() if _NAME.fullmatch(found.name))
-        names.sort(key=lambda name: int(name.partition(".")[0]))
-        found: list[SegmentFile] = []
-        expected = 1
-        for name in names:
-            number = int(name.partition(".")[0])
-            if number < expected:
-                continue
-            if number > expected:
-                raise TapeError(
-                    f"{folder}: segment {file_name(expected)} is missing, though {name} is there; "
-                    "bring it back from a copy"
-                )
-            segment = read_head(folder / name, is_last=name == names[-1])
-            if segment is None:
-                break
-            if segment.head.number != number:
-                raise TapeError(f"{folder / name}: by its head this is segment {segment.head.number}; rename it back")
-            found.append(segment)
-            expected = segment.head.through + 1
+        while True:
+            names = _names(folder)
+            try:
+                return _read_heads(folder, names)
+            except FileNotFoundError:  # merged into another meanwhile
+                if _names(folder) == names:
+                    raise
     except OSError as error:
         raise tape_error(folder, "read the tape", error) from error
+
+
+def _names(folder: Path) -> list[str]:
+    names = [found.name for found in folder.iterdir() if _NAME.fullmatch(found.name)]
+    return sorted(names, key=lambda name: int(name.partition(".")[0]))
+
+
+def _read_heads(folder: Path, names: list[str]) -> list[SegmentFile]:
+    found: list[SegmentFile] = []
+    expected = 1
+    for name in names:
+        number = int(name.partition(".")[0])
+        if number < expected:
+            continue
+        if number > expected:
+            raise TapeError(
+                f"{folder}: segment {file_name(expected)} is missing, though {name} is there; bring it back from a copy"
+            )
+        segment = read_head(folder / name, is_last=name == names[-1])
+        if segment is None:
+            break
+        if segment.head.number != number:
+            raise TapeError(f"{folder / name}: by its head this is segment {segment.head.number}; rename it back")
+        found.append(segment)
+        expected = segment.head.through + 1
     return found
 
 
@@ -171,7 +189,18 @@ def read_groups(file: FileIO, path: Path, offset: int, crc: int, *, is_last: boo
     """
     file.seek(offset)
     buffer, filled, looked = bytearray(_CHUNK), 0, 0
-    while got := file.readinto(memoryview(buffer)[filled:]):
+    read_again = -1  # from where
+    while True:
+        got = file.readinto(memoryview(buffer)[filled:])
+        if not got:
+            if not filled:
+                return
+            if not is_last or read_again == offset:
+                break
+            # A writer may have cut a torn tail, of which a part was read before, and have put a group in its place.
+            read_again, filled, looked = offset, 0, 0
+            file.seek(offset)
+            continue
         filled += got
         at = 0
         while (start := buffer.find(COMMIT_MARK, max(at, looked), filled)) >= 0:
@@ -181,6 +210,10 @@ def read_groups(file: FileIO, path: Path, offset: int, crc: int, *, is_last: boo
             lines, line = bytes(memoryview(buffer)[at:start]), bytes(buffer[start:end])
             commit = parse_commit(line[:-1])
             if commit is None or crc32(lines, crc) != commit.so_far:
+                if is_last and read_again != offset + at:  # as above
+                    read_again, filled = offset + at, at
+                    file.seek(read_again)
+                    break
                 _refuse_if_damaged(path, bytes(buffer[at:filled]) + file.read(), offset + at, is_last)
                 return
             crc = crc32(line, commit.so_far)
@@ -188,12 +221,11 @@ def read_groups(file: FileIO, path: Path, offset: int, crc: int, *, is_last: boo
             at = end
         filled -= at
         offset += at
-        looked = max(0, filled - _COMMIT_LINE)
+        looked = max(0, filled - COMMIT_LINE)
         buffer[:filled] = buffer[at : at + filled]
         if filled == len(buffer):
             buffer.extend(bytes(filled))  # the group is longer
-    if filled:
-        _refuse_if_damaged(path, bytes(buffer[:filled]), offset, is_last)
+    _refuse_if_damaged(path, bytes(buffer[:filled]), offset, is_last)
 
 
 def _refuse_if_damaged(path: Path, tail: bytes, offset: int, is_last: bool) -> None:
@@ -208,17 +240,20 @@ def find_damage(path: Path, tail: bytes, offset: int) -> Damage | None:
     """What is wrong with the bytes that follow the last whole group before ``offset``; ``None`` where they are torn."""
     bad: int | None = None  # where the first line begins that is not sound
     committed: int | None = None  # where the first commit ends that is sound
+    was_committed_before = False
     at = 0
     *lines, rest = tail.split(b"\n")
     for line in lines:
         if not is_sound(line):
             bad = at if bad is None else bad
-        elif committed is None and parse_commit(line) is not None:
+        elif committed is None and (commit := parse_commit(line)) is not None:
             committed = at + len(line) + 1
+            # A group is begun when the one before is synced: one follows this one, or was before it.
+            was_committed_before = committed < len(tail) or commit.offset > offset
         at += len(line) + 1
-    if rest and parse_commit(rest[:-1]) is not None:  # all is there, but for what ends the last line
+    if rest and (commit := parse_commit(rest[:-1])) is not None:  # all is there, but for what ends the last line
         bad, committed = at if bad is None else bad, len(tail)
-    was_committed_before = committed is not None and committed < len(tail)
+        was_committed_before |= commit.offset > offset
     if not was_committed_before and (_sector_is_missing(tail, offset) or (rest and committed is None)):
         return None
     if bad is not None:
@@ -241,7 +276,7 @@ def _sector_is_missing(tail: bytes, offset: int) -> bool:
     """A part of ``tail`` that is a sector of the disk has nothing but zeros, which no line has."""
     at = 0
     while at < len(tail):
-        upto = min(len(tail), at + _SECTOR - (offset + at) % _SECTOR)
+        upto = min(len(tail), at + SECTOR - (offset + at) % SECTOR)
         if not tail[at:upto].strip(b"\0"):
             return True
         at = upto
@@ -260,7 +295,9 @@ def remove_merged(folder: Path, segments: list[SegmentFile]) -> list[Path]:
         file_name(number) for segment in segments for number in range(segment.head.number + 1, segment.head.through + 1)
     }
     indexes = {name.replace(".jsonl", ".index") for name in merged}
-    gone = [found for found in sorted(folder.iterdir()) if found.name in merged | indexes or found.suffix == ".part"]
+    gone = [
+        found for found in sorted(folder.iterdir()) if found.name in merged | indexes or _PART.fullmatch(found.name)
+    ]
     for path in gone:
         path.unlink()
     return gone

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tickdeck.errors import TapeError
 
-__all__ = ["replace_file", "sync", "sync_content", "write_at"]
+__all__ = ["replace_file", "replacing", "sync", "sync_content", "write_at"]
 
 
 def sync(path: Path) -> None:
@@ -42,17 +44,29 @@ def write_at(fd: int, data: bytes | bytearray, offset: int) -> None:
         written += os.pwrite(fd, data[written:], offset + written)
 
 
-def replace_file(path: Path, data: bytes, *, durable: bool) -> None:
-    """Put ``data`` in the place of a file's content: whoever reads sees the one or the other, and so does a crash where
-    ``durable``. Raises ``OSError``."""
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[int]:
+    """An open file that takes the place of ``path`` in the end, or is gone where that fails. Raises ``OSError``."""
     part = path.with_name(path.name + ".part")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # a disk that is full needs the room
+            part.unlink()
+        raise
+
+
+def replace_file(path: Path, data: bytes, *, durable: bool) -> None:
+    """Put ``data`` in the place of a file's content: whoever reads sees the one or the other, and so does a crash where
+    ``durable``. Raises ``OSError``."""
+    with replacing(path) as fd:
         write_at(fd, data, 0)
         if durable:
             sync_content(fd)
-    finally:
-        os.close(fd)
-    part.replace(path)
     if durable:
         sync(path.parent)

@@ -1,0 +1,183 @@
+"""What every ``TapeReader`` promises, also one that stays open while the tape is written, rotated and compacted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tickdeck.application.ports import Snapshot, Tape, TapeQuery, TapeReader
+from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent
+from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, SqliteTape, SqliteTapeReader
+from tickdeck.infrastructure.tape.compacting import compact_tape
+
+STREAM = "order/main/o1"
+"""Of the first three events; each three that follow have one too."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """``write`` and ``read`` open the tape at a path."""
+
+    name: str
+    write: Callable[[Path], Tape]
+    read: Callable[[Path], TapeReader]
+
+
+def jsonl(path: Path) -> JsonlTape:
+    return JsonlTape(path, linger_ms=1e9, segment_bytes=1_500)  # some four events
+
+
+FORMS = [
+    Form("sqlite", lambda path: SqliteTape(path, linger_ms=1e9), SqliteTapeReader),
+    Form("jsonl", jsonl, JsonlTapeReader),
+]
+
+
+@pytest.fixture(params=FORMS, ids=lambda form: form.name)
+def form(request: pytest.FixtureRequest) -> Form:
+    return request.param
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "tape"
+
+
+def make(seq: int) -> DomainEvent:
+    return OrderAcceptedEvent(
+        order_id=f"o{(seq + 2) // 3}", symbol="BTCUSDT", seq=seq, event_id=str(seq), ts_ingress=seq
+    )
+
+
+def append(tape: Tape, count: int) -> None:
+    """Events one after the other, each committed by itself; the ``n``-th has seq and time ``n``."""
+    for seq in range(tape.last_seq + 1, tape.last_seq + count + 1):
+        tape.append([make(seq)])
+        tape.wait_durable(seq)
+
+
+def write(form: Form, path: Path, count: int) -> None:
+    tape = form.write(path)
+    append(tape, count)
+    tape.close()
+
+
+def seqs(reader: TapeReader, **wanted: Any) -> list[int]:
+    return [event.seq for event in reader.read(TapeQuery(**wanted))]
+
+
+def assert_tells_all(reader: TapeReader, count: int) -> None:
+    """By every way to ask, the reader knows all of the events."""
+    assert reader.last_seq == count
+    assert reader.stream_version(STREAM) == min(count, 3)
+    assert seqs(reader) == list(range(1, count + 1))
+    assert seqs(reader, stream=STREAM) == list(range(1, min(count, 3) + 1))
+    for first in range(1, count + 1):
+        expected = list(range(first, count + 1))
+        assert seqs(reader, first_seq=first) == expected
+        assert seqs(reader, first_ts=first) == expected
+        assert seqs(reader, first_ts=first, last_ts=first) == [first]
+        assert seqs(reader, from_id=str(first)) == expected[1:]
+
+
+def test_a_reader_tells_what_is_on_the_tape(form: Form, path: Path) -> None:
+    write(form, path, 11)
+
+    with form.read(path) as reader:
+        assert_tells_all(reader, 11)
+        assert reader.stream_version("order/main/none") == 0
+        assert list(reader.read(TapeQuery(last_seq=1))) == [make(1)]
+
+
+def test_an_empty_tape_has_nothing(form: Form, path: Path) -> None:
+    write(form, path, 0)
+
+    with form.read(path) as reader:
+        assert (reader.last_seq, reader.stream_version(STREAM), seqs(reader)) == (0, 0, [])
+        assert reader.load_snapshot(STREAM) is None
+
+
+def test_a_reader_that_stays_open_knows_what_is_appended(form: Form, path: Path) -> None:
+    tape = form.write(path)
+    with form.read(path) as reader:
+        for count in range(1, 13):  # over several segments, looked at after each event
+            append(tape, 1)
+            assert_tells_all(reader, count)
+    tape.close()
+
+
+@pytest.mark.parametrize("known", [1, 2, 3])
+def test_a_reader_that_asked_once_before_segments_were_full_knows_all_after(form: Form, path: Path, known: int) -> None:
+    tape = form.write(path)
+    append(tape, known)
+    with form.read(path) as reader:
+        assert_tells_all(reader, known)
+        append(tape, 12)
+        assert_tells_all(reader, known + 12)
+    tape.close()
+
+
+def test_a_reader_that_stays_open_sees_the_snapshot_saved_last(form: Form, path: Path) -> None:
+    tape = form.write(path)
+    append(tape, 2)
+    with form.read(path) as reader:
+        for version in (1, 2):
+            tape.save_snapshot(STREAM, version, b"state %d" % version)
+            assert reader.load_snapshot(STREAM) == Snapshot(version, b"state %d" % version)
+    tape.close()
+
+
+def test_a_paused_reading_misses_and_repeats_nothing(form: Form, path: Path) -> None:
+    tape = form.write(path)
+    append(tape, 2)
+    with form.read(path) as reader:
+        events = reader.read()
+        found = [next(events).seq]
+        append(tape, 12)
+        found += [event.seq for event in events]
+        assert len(found) >= 2  # it may have met the end of the tape before
+        found += seqs(reader, first_seq=found[-1] + 1)
+    tape.close()
+
+    assert found == list(range(1, 15))
+
+
+def test_a_reader_that_stays_open_beside_compaction_knows_all(form: Form, path: Path) -> None:
+    write(form, path, 2)
+    with form.read(path) as reader:
+        count = 2
+        for _ in range(6):
+            write(form, path, 9)
+            count += 9
+            assert_tells_all(reader, count)
+            compact_tape(path, segment_bytes=4_000)
+            assert_tells_all(reader, count)
+
+
+@pytest.mark.parametrize("before", [0, 9], ids=["in the last segment", "in an earlier segment"])
+def test_a_paused_reading_goes_on_after_a_compaction(form: Form, path: Path, before: int) -> None:
+    write(form, path, 2 + before)
+    with form.read(path) as reader:
+        events = reader.read()
+        found = [next(events).seq]
+        write(form, path, 9)
+        compact_tape(path)
+        found += [event.seq for event in events]
+        found += seqs(reader, first_seq=found[-1] + 1)
+
+    assert found == list(range(1, before + 12))
+
+
+def test_a_reading_from_a_place_begins_there_after_groups_were_merged(form: Form, path: Path) -> None:
+    write(form, path, 2)
+    with form.read(path) as reader:
+        assert seqs(reader, first_seq=2) == [2]
+        events = reader.read(TapeQuery(first_seq=2))  # its place is looked for when it begins
+        compact_tape(path)
+        write(form, path, 3)
+
+        assert [event.seq for event in events] == [2, 3, 4, 5]
