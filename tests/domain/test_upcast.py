@@ -99,3 +99,44 @@ def test_two_functions_for_one_step_are_refused_and_one_that_is_loaded_again_is_
 
     with pytest.raises(EventValidationError, match=r"the step from version 1 is taken by .*to_price"):
         upcast("upcast_test.deal", 1, with_venue)
+
+
+def test_two_lambdas_for_one_step_are_refused() -> None:
+    upcast("upcast_test.deal", 2, lambda fields: {**fields, "venue": "one"})
+
+    with pytest.raises(EventValidationError, match="the step from version 2 is taken by"):
+        upcast("upcast_test.deal", 2, lambda fields: {**fields, "venue": "other"})
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (lambda fields: fields["price"].nothing, "the upcast from version 2 failed: AttributeError"),
+        (lambda fields: {**fields, "venue": object()}, "gave what JSON has not"),
+        (
+            lambda fields: {**fields, "venue": "x", "price": 1.1 * 3},
+            r"price is 3\.3000000000000003; it must",
+        ),
+    ],
+)
+def test_a_step_that_goes_wrong_is_one_clear_line(step: Any, message: str) -> None:
+    upcast("upcast_test.deal", 2, step)
+
+    with pytest.raises(EventDecodeError, match=message):
+        decode_payload("upcast_test.deal", V2, 2)
+
+
+def test_a_step_cannot_lose_the_envelope() -> None:
+    upcast("upcast_test.deal", 2, lambda fields: {"price": fields["price"], "venue": "paper"})
+
+    event = decode_payload("upcast_test.deal", V2, 2)
+
+    assert (event.seq, event.event_id) == (4, "2-1")
+
+
+def test_a_float_of_an_old_version_is_for_the_upcast_to_mend() -> None:
+    upcast("upcast_test.deal", 2, lambda fields: {**fields, "price": str(fields["price"]), "venue": "paper"})
+
+    event = event_from_json(b'{"event_type":"upcast_test.deal","version":2,"price":61.5}')
+
+    assert event == Deal(price=Decimal("61.5"), venue="paper")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -615,3 +617,61 @@ def test_where_there_is_no_tape_nothing_is_compacted(tmp_path: Path, make: Calla
     with pytest.raises(TapeError, match="there is no tape here"):
         repair_tape(path)
     assert not path.exists() or list(path.iterdir()) == []
+
+
+# -- damage of any kind ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_spoilt_sqlite_tape_never_gives_more_than_one_clear_line(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "tape.db"
+    with SqliteTape(path) as tape:
+        for number in range(1, 400):
+            tape.append(cascade(number))
+    data = bytearray(path.read_bytes())
+    rng = random.Random(seed)
+    at = rng.randrange(4_096, len(data) - 64)
+    data[at : at + 64] = (rng.randbytes(64), bytes(64), b"\xff" * 64)[seed % 3]
+    path.write_bytes(data)
+
+    for use in (
+        lambda: list(open_reader(path).read()),
+        lambda: check_tape(path),
+        lambda: repair_tape(path),
+        lambda: convert_tape(path, tmp_path / "copy", "jsonl"),
+    ):
+        with contextlib.suppress(TapeError):
+            use()
+
+
+def test_a_damaged_head_is_told_as_the_damage_and_repair_leaves_it(tmp_path: Path) -> None:
+    path = tmp_path / "tape"
+    with open_form(path, "jsonl") as tape:
+        for number in range(1, 60):
+            tape.append(cascade(number))
+            tape.wait_durable(tape.last_seq)
+        tape.save_snapshot(ORDER, 3, b"state")
+    segment = path / "000002.jsonl"
+    segment.write_bytes(segment.read_bytes().replace(b'"after_seq":', b'"after_seQ":', 1))
+
+    report, repaired = check_tape(path), repair_tape(path)
+
+    assert [problem.where.startswith(str(segment)) for problem in report.problems] == [True]
+    assert (report.ok, repaired.ok, len(repaired.problems)) == (False, False, 1)
+
+
+def test_absent_indexes_do_not_hide_damage(tmp_path: Path) -> None:
+    path = tmp_path / "tape"
+    with open_form(path, "jsonl", segment_bytes=1) as tape:
+        for number in range(1, 140):
+            tape.append(cascade(number))
+            tape.wait_durable(tape.last_seq)
+    for index in path.glob("*.index"):
+        index.unlink()
+    last = path / "000138.jsonl"
+    last.write_bytes(last.read_bytes().replace(b'"order_id":"a"', b'"order_id":"c"', 1))
+
+    tried = repair_tape(path, dry_run=True)
+
+    assert not tried.ok
+    assert [problem.where.startswith(str(last)) for problem in tried.problems] == [True]

@@ -69,6 +69,20 @@ def test_a_run_in_json_lines_is_read_proven_listed_resumed_and_run_on(tickdeck, 
     assert tickdeck("run", "--resume", "last", "--speed", "max", "--data", folder, "--json").exit_code == 0
 
 
+def test_a_run_on_a_tape_in_json_lines_is_proven_resumed_and_bundled(tickdeck, data: Path) -> None:
+    tape = tape_of(data / "jsonl", "jsonl")
+    ran = tickdeck("run", "--tape", tape, "--speed", "max", "--data", "new", "--json")
+    assert ran.exit_code == 0, ran.stderr
+
+    for command in (("verify", "last"), ("run", "--resume", "last"), ("events", "last"), ("bundle", "last")):
+        result = tickdeck(*command, "--data", "new", "--json")
+        assert result.exit_code == 0, (command, result.stderr)
+    bundle = json.loads(result.stdout)
+    proven = tickdeck("verify", bundle["out"], "--json")
+    assert proven.exit_code == 0, proven.stderr
+    assert json.loads(proven.stdout)["identical"] is True
+
+
 def test_the_form_may_stand_in_the_configuration(tickdeck) -> None:
     Path("run.toml").write_text('tape_format = "jsonl"\n')
 

@@ -389,11 +389,28 @@ def decode_payload(event_type: str, data: bytes | str, version: int = 1) -> Doma
         decoder = _decoders[event_type] = msgspec.json.Decoder(cls)
     try:
         if version != cls.version:
-            data = _encoder.encode(upcasted(event_type, _raw_decoder.decode(data), version, cls.version))
+            data = _upcast(cls, data, version)
         event: DomainEvent = decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise _decode_error(event_type, data, error) from None
+    except UnicodeDecodeError as error:
+        raise EventDecodeError(f"{event_type}: it is not in UTF-8: {error}") from None
     return event
+
+
+def _upcast(cls: type[DomainEvent], data: bytes | str, version: int) -> bytes:
+    """The payload of an older version as one of the newest. The envelope stays: it is not the step's to change."""
+    stored = _raw_decoder.decode(data)
+    fields = upcasted(cls.event_type, stored, version, cls.version)
+    fields |= {name: value for name, value in stored.items() if name in _ENVELOPE}
+    try:
+        newest = _encoder.encode(fields)
+    except (TypeError, ValueError) as error:
+        raise EventDecodeError(
+            f"{cls.event_type}: the upcast from version {version} gave what JSON has not: {error}"
+        ) from None
+    _refuse_floats(cls, newest)
+    return newest
 
 
 def event_from_json(data: bytes | str) -> DomainEvent:
@@ -406,7 +423,7 @@ def event_from_json(data: bytes | str) -> DomainEvent:
     except msgspec.MsgspecError as error:
         raise EventDecodeError(f"event: {error}; an event in JSON is an object with an 'event_type'") from None
     cls = _registry.get(head.event_type)
-    if cls is not None:
+    if cls is not None and cls.version == head.version:  # an older one is looked at when it was upcast
         _refuse_floats(cls, data)
     return decode_payload(head.event_type, data, head.version)
 
@@ -421,6 +438,8 @@ def _raw_event(event_type: str, data: bytes | str, version: int) -> RawEvent:
         raw = _raw_decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise _decode_error(event_type, data, error) from None
+    except UnicodeDecodeError as error:
+        raise EventDecodeError(f"{event_type}: it is not in UTF-8: {error}") from None
     raw.pop("event_type", None)
     raw.pop("version", None)
     envelope = {k: v for k, v in raw.items() if k in _ENVELOPE}

@@ -25,11 +25,15 @@ def upcast(event_type: str, from_version: int, function: Callable[[Fields], Fiel
     function is registered for the same step.
     """
     other = _steps.get((event_type, from_version))
-    if other is not None and (other.__module__, other.__qualname__) != (function.__module__, function.__qualname__):
+    if other is not None and _code(other) != _code(function):  # equal where a module is loaded again
         raise EventValidationError(
             f"{event_type}: the step from version {from_version} is taken by {other.__module__}.{other.__qualname__}"
         )
     _steps[event_type, from_version] = function
+
+
+def _code(function: Callable[[Fields], Fields]) -> object:
+    return getattr(function, "__code__", function)
 
 
 def upcasted(event_type: str, fields: Fields, version: int, wanted: int) -> Fields:
@@ -51,7 +55,7 @@ def upcasted(event_type: str, fields: Fields, version: int, wanted: int) -> Fiel
             )
         try:
             fields = function(fields)
-        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        except Exception as error:
             raise EventDecodeError(
                 f"{event_type}: the upcast from version {step} failed: {type(error).__name__}: {error}"
             ) from error

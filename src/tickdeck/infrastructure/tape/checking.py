@@ -15,7 +15,7 @@ from tickdeck.infrastructure.tape.jsonl_snapshots import read_snapshots
 from tickdeck.infrastructure.tape.lock import writer_of
 from tickdeck.infrastructure.tape.opening import form_of
 from tickdeck.infrastructure.tape.reader import SqliteTapeReader
-from tickdeck.infrastructure.tape.records import Record, decode_head
+from tickdeck.infrastructure.tape.records import Record
 from tickdeck.infrastructure.tape.segment_index import SegmentIndex, index_path, load_index
 from tickdeck.infrastructure.tape.segments import SegmentFile, is_jsonl_tape, list_segments, read_groups, tail_size
 
@@ -34,7 +34,8 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class CheckReport(msgspec.Struct, kw_only=True):
-    """``ok``: nothing was found. ``checked``: in words. ``problems``: the first hundred; ``found``: how many in all."""
+    """``ok``: nothing was found. ``checked``: in words. ``problems``: the first hundred that
+    can be mended and the first hundred that cannot; ``found``: how many in all."""
 
     tape: str
     form: str
@@ -52,7 +53,8 @@ class CheckReport(msgspec.Struct, kw_only=True):
     def add(self, where: str, what: str, *, repairable: bool = False) -> None:
         self.ok = False
         self.found += 1
-        if len(self.problems) < _MOST:
+        # Counted apart: absent indexes of a hundred segments must not hide what cannot be mended.
+        if sum(problem.repairable == repairable for problem in self.problems) < _MOST:
             self.problems.append(Problem(where, what, repairable))
 
 
@@ -80,7 +82,9 @@ def _check_jsonl(path: Path, report: CheckReport) -> None:
     except TapeVersionError:
         raise
     except TapeError as error:
-        report.add(*_where_and_what(error))
+        where, what = _where_and_what(error)
+        report.add(where, f"{what}; without it nothing else of the tape was looked at")
+        events.has_gap = True
         segments = []
     for segment in segments:
         indexes += _check_segment(segment, report, events, is_last=segment is segments[-1])
@@ -245,15 +249,14 @@ class _Events:
             if record.stream_version != version:
                 report.add(where, f"has version {record.stream_version} of stream {record.stream!r}, not {version}")
             self._versions[record.stream] = version
-        head = decode_head(record.payload)
-        for what in self._cascade.see(head.event_id, head.causation_id, halts=record.type == "trading.halted"):
+        for what in self._cascade.see(event.event_id, event.causation_id, halts=record.type == "trading.halted"):
             report.add(where, what)
 
     def finish(self) -> None:
         self._report.streams = len(self._versions)
 
     def check_snapshot(self, stream: str, version: int) -> None:
-        if version > self._versions.get(stream, 0):
+        if version > self._versions.get(stream, 0) and not self.has_gap:
             has = self._versions.get(stream, 0)
             self._report.add(f"snapshot of {stream!r}", f"is of version {version}, the stream has {has} events")
 

@@ -61,7 +61,11 @@ def _cascades(records: Iterable[Record]) -> Iterator[list[Record]]:
     cascade: list[Record] = []
     of = ""
     for record in records:
-        number = decode_head(record.payload).event_id.partition("-")[0]
+        try:
+            number = decode_head(record.payload).event_id.partition("-")[0]
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            what = f"{record.where} is damaged: {error}; see what else is with `tickdeck tape check`"
+            raise TapeError(what) from None
         if cascade and (number != of or not number.isdecimal()):
             yield cascade
             cascade = []

@@ -120,7 +120,7 @@ class EventEncoder(ABC, Generic[S]):
         for record in records:
             try:
                 head = decode_head(record.payload)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise TapeError(f"tape: {record.where}: no event: {error}") from None
             if not (last_seq < head.seq < _INT64 and _MIN_TS <= head.ts_ingress < _INT64):
                 raise _misplaced(head.seq, last_seq, head.ts_ingress)

@@ -82,7 +82,7 @@ class SqliteTapeReader:
             for seq, type_id, payload in rows:
                 try:
                     event = decoders[type_id](payload)
-                except (msgspec.MsgspecError, EventError, TypeError, KeyError) as error:
+                except (msgspec.MsgspecError, EventError, TypeError, KeyError, UnicodeDecodeError) as error:
                     raise self._undecodable(seq, type_id, payload, error) from None
                 yield event
             if len(rows) < size:
@@ -106,7 +106,10 @@ class SqliteTapeReader:
                 after,
                 _CHUNK,
             )
-            self._learn_types()
+            try:
+                self._learn_types()
+            except sqlite3.Error as error:
+                raise tape_error(self._path, "read the tape", error) from error
             for seq, type_id, stream, version, payload in rows:
                 kind = self._types.get(type_id) or _Type("", 0)
                 name = None if stream is None else _text(stream)
@@ -287,7 +290,7 @@ class SqliteTapeReader:
     def _event_id(self, row: tuple[int, bytes]) -> str:
         try:
             return decode_head(row[1]).event_id
-        except (msgspec.MsgspecError, TypeError) as error:
+        except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:
             raise TapeError(f"{self._path}: event seq {row[0]} is damaged: {error}") from None
 
     def _one(self, statement: str, *parameters: object) -> Any:

@@ -59,7 +59,9 @@ def repair_tape(path: Path, *, dry_run: bool = False) -> RepairReport:
 def _repair_jsonl(path: Path) -> None:
     lock = WriterLock(path)
     try:
-        segments = list_segments(path)
+        segments = []
+        with contextlib.suppress(TapeDamaged):  # likewise
+            segments = list_segments(path)
         for segment in segments:
             with contextlib.suppress(TapeDamaged):  # which is told by the check that follows
                 index = scan_segment(segment, is_last=segment is segments[-1])

@@ -27,7 +27,7 @@ class RowEncoder(EventEncoder[int]):
     def _type(self, name: str, version: int) -> int:
         type_id = self._type_ids.get((name, version))
         if type_id is None:
-            type_id = self._type_ids[name, version] = len(self._type_ids) + 1
+            type_id = self._type_ids[name, version] = max(self._type_ids.values(), default=0) + 1
             self.new_types.append((type_id, name, version))
         return type_id
 
