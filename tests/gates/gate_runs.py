@@ -22,7 +22,7 @@ from tickdeck.application.verification import Verdict
 from tickdeck.bootstrap import Run, open_record, resume_run, start_run, verify_run
 from tickdeck.domain.events import DomainEvent
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
-from tickdeck.infrastructure.runs import MANIFEST, TAPE
+from tickdeck.infrastructure.runs import MANIFEST
 from tickdeck.infrastructure.tape import SqliteTapeReader
 
 HERE = Path(__file__).resolve().parent
@@ -113,7 +113,7 @@ def state(run: Run) -> dict[str, Any]:
 
 
 def tape_of(folder: Path) -> Path:
-    return folder / TAPE
+    return folder / "tape.db"
 
 
 def look_at(folder: Path) -> closing[sqlite3.Connection]:

@@ -317,3 +317,19 @@ def test_an_event_that_cannot_be_stored_is_refused_and_the_tape_goes_on(
 def test_a_file_that_cannot_be_synced_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(TapeError, match="cannot sync it: No such file"):
         sync(tmp_path / "none")
+
+
+def test_a_close_that_ctrl_c_ended_can_be_finished_and_loses_nothing(
+    open_tape: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = open_tape(path, linger_ms=NEVER)
+    tape.append([trade(1)])
+    with monkeypatch.context() as patched:
+        patched.setattr(tape._thread, "join", _raise(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            tape.close()
+
+    tape.close()
+
+    assert seqs(path) == [1]
+    open_tape(path).close()  # it is let go of

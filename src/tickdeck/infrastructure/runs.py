@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import platform
 import re
 import shutil
@@ -14,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tickdeck.errors import RunError
+from tickdeck.infrastructure.tape.sync import replace_file, sync
 
 __all__ = [
     "InputRecord",
@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
-TAPE = "tape.db"
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -100,27 +99,14 @@ def create_run(data_dir: Path, manifest: Manifest) -> Path:
     existed = next((parent for parent in folder.absolute().parents if parent.is_dir()), folder.absolute())
     try:
         folder.mkdir(parents=True)
-        temporary = folder / (MANIFEST + ".part")
-        with temporary.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / MANIFEST)
-        place = folder.absolute()
+        replace_file(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2), durable=True)
+        place = folder.absolute().parent
         while place != existed.parent:  # each folder that was made has its name in the one above it
-            _sync_folder(place)
+            sync(place)
             place = place.parent
     except OSError as error:
         raise RunError(f"cannot make the run's folder {folder}: {error.strerror}; choose another with --data") from None
     return folder
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_manifest(folder: Path) -> Manifest:

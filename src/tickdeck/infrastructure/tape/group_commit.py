@@ -66,7 +66,8 @@ class GroupCommitTape(ABC):
         self._values: list[Any] = []  # of events that wait
         self._group: _Group | None = None  # what is being committed
         self._failure = ""
-        self._closed = False
+        self._closed = False  # takes no more
+        self._let_go_of = False  # the files are closed
         self._takes_events = True  # neither failed nor closed
         self._urgent = False  # commit now, do not linger
         self._idle = False  # the thread sleeps until there is work
@@ -196,16 +197,17 @@ class GroupCommitTape(ABC):
         Raises ``TapeError`` where events were lost because a write failed; the files are let go of all the same.
         """
         with self._lock:
-            if self._closed:
+            if self._let_go_of:
                 return
             self._closed = True
             self._takes_events = False
             self._work.notify()
             self._room.notify_all()
-        self._thread.join()
+        self._thread.join()  # should Ctrl-C end the waiting, the next close goes on from here
         with self._commit_lock:
             self._commit_waiting()
             self._let_go()
+        self._let_go_of = True
         self._writer_lock.release()
         if self._durable < self._appended:
             raise TapeError(self._failure)
@@ -234,8 +236,7 @@ class GroupCommitTape(ABC):
     def _let_go(self) -> None:
         """Close the files."""
 
-    @abstractmethod
-    def _forget_streams(self, durable_seq: int) -> None:
+    def _forget_streams(self, durable_seq: int) -> None:  # noqa: B027 not every tape's disk can tell
         """Let go of versions of streams that the disk can tell. Here ``_lock`` is held."""
 
     # -- committing -----------------------------------------------------------------------------------------------

@@ -254,9 +254,6 @@ class JsonlTape(GroupCommitTape):
             fd, self._fd = self._fd, -1  # never closed twice, whatever Ctrl-C interrupts
             os.close(fd)
 
-    def _forget_streams(self, durable_seq: int) -> None:
-        """All stay in memory: no index would find them again."""
-
 
 def _learn(versions: StreamVersions, index: SegmentIndex) -> None:
     for stream, version in index.streams.items():
