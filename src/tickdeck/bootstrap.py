@@ -280,12 +280,12 @@ def verify_run(folder: Path) -> tuple[Verdict, list[str]]:
     return verdict, changes
 
 
-def open_bus(path: Path) -> Kernel:
-    """A bus of its own with a tape in ``path``, made (on SQLite) where there is none: events are stamped with ids,
-    causes and the wall clock's time, and recorded before edges see them. It goes on behind the tape's last event,
-    with the dead letters that were left. ``close_bus`` ends it.
+def open_bus(path: Path | str, *, tape_format: str = "sqlite") -> Kernel:
+    """A bus of its own with a tape in ``path``, made where there is none, in ``tape_format`` (``sqlite`` or
+    ``jsonl``): events are stamped with ids, causes and the wall clock's time, and recorded before edges see them. It
+    goes on behind the tape's last event, with the dead letters that were left. ``close_bus`` ends it.
     """
-    tape = open_tape(path)
+    tape = open_tape(Path(path), tape_format)
     kernel = Kernel(tape=tape, wall_now=time.time_ns, clock=SystemClock())
     last = next(tape.read(TapeQuery(first_seq=tape.last_seq)), None) if tape.last_seq else None
     if last is not None:
@@ -303,7 +303,7 @@ async def close_bus(bus: Kernel) -> None:
 
 
 def open_record(
-    folder: Path, query: TapeQuery = EVERYTHING, *, more: Callable[[], bool] = lambda: False
+    folder: Path | str, query: TapeQuery = EVERYTHING, *, more: Callable[[], bool] = lambda: False
 ) -> Iterator[DomainEvent]:
     """The events of the run in ``folder`` that ``query`` asks for, in order of ``seq``, those of its input files among
     them.
@@ -311,6 +311,7 @@ def open_record(
     The input files are read only where ``query`` may mean their events. To follow a run that is being written,
     ``more()`` is called before each look at the tape: it waits a while, and says whether the run was going on before.
     """
+    folder = Path(folder)
     manifest = read_manifest(folder)
     with open_reader(tape_path(folder)) as tape:
         if not manifest.inputs or not takes_market_data(query.types):

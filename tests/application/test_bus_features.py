@@ -556,3 +556,32 @@ def test_halt_is_a_choice_on_a_plain_bus_too_and_lasts() -> None:
         return heard
 
     assert asyncio.run(run()) == [1]
+
+
+def test_a_throttle_goes_by_the_clock_of_the_bus_where_events_have_no_time() -> None:
+    class Clock:
+        now = 1_000
+
+        def monotonic_ns(self) -> int:
+            return self.now
+
+        async def sleep(self, seconds: float) -> None:
+            raise NotImplementedError
+
+    clock, heard = Clock(), list[DomainEvent]()
+    bus, without = EventBus(clock=clock), EventBus()
+    bus.subscribe(TradeEvent, heard.append, overflow=Throttle(100))
+    without.subscribe(TradeEvent, heard.append, overflow=Throttle(100))
+
+    for clock.now in (1_000, 1_050, 1_100):
+        bus.publish(trade(ts=0))
+    without.publish(trade(ts=0))
+
+    assert len(heard) == 2
+    assert without.statistics().failures == 1  # told, not lost in silence
+
+
+@pytest.mark.parametrize("field", ["symbols", "sources"])
+def test_one_name_in_the_place_of_a_tuple_is_refused_by_a_filter(field: str) -> None:
+    with pytest.raises(ConfigError, match=f"{field} is 'BTCUSDT', one name; give a tuple"):
+        EventFilter(**{field: "BTCUSDT"})

@@ -15,6 +15,7 @@ from tickdeck.application.ports import TapeQuery
 from tickdeck.application.selection import select, takes_market_data
 from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RawEvent, RunStarted, TradeEvent
 from tickdeck.domain.values import Side
+from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.tape import SqliteTape
 
 
@@ -89,3 +90,8 @@ def test_nothing_is_read_beyond_the_last_time():
         pytest.fail("it was read on")
 
     assert [event.seq for event in select(record(), TapeQuery(last_ts=101))] == [1, 2, 3, 4, 5]
+
+
+def test_one_type_in_the_place_of_a_tuple_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"types is 'order\.\*', one name; give a tuple of them"):
+        TapeQuery(types="order.*")  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -672,3 +673,16 @@ def test_takes_from_an_unchanged_level_never_exceed_it(
                 took[taker.side, o.price] = took.get((taker.side, o.price), D(0)) + o.quantity
     for (side, price), quantity in took.items():
         assert quantity <= shown[side][price]
+
+
+def test_a_book_that_has_not_changed_for_long_while_trades_went_on_is_not_believed() -> None:
+    seen = BOOK
+    late = msgspec.structs.replace(trade(120, 2, Side.BUY), ts_ingress=10_000_000_001)
+    in_time = msgspec.structs.replace(late, ts_ingress=10_000_000_000)
+
+    assert matcher(seen, in_time).liquidity.displayed
+    lost = matcher(seen, late).liquidity
+    assert not lost.displayed
+    assert lost.reference(Side.BUY) == 120
+    lost.on_tick(msgspec.structs.replace(tick(119, 1, 121, 1), ts_ingress=10_000_000_002))
+    assert lost.displayed

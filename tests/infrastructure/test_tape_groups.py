@@ -14,7 +14,7 @@ import pytest
 
 from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RunStopped, TradeEvent
 from tickdeck.domain.values import Side
-from tickdeck.errors import TapeError
+from tickdeck.errors import ConfigError, TapeError
 from tickdeck.infrastructure.tape import JsonlTape, SqliteTape
 from tickdeck.infrastructure.tape.opening import AnyTape, open_reader
 from tickdeck.infrastructure.tape.sync import sync
@@ -333,3 +333,11 @@ def test_a_close_that_ctrl_c_ended_can_be_finished_and_loses_nothing(
 
     assert seqs(path) == [1]
     open_tape(path).close()  # it is let go of
+
+
+def test_a_snapshot_of_anything_but_bytes_is_refused(open_tape: Open, path: Path) -> None:
+    with open_tape(str(path)) as tape:
+        tape.append([order(1)])
+        with pytest.raises(ConfigError, match="the state is str; encode it to bytes"):
+            tape.save_snapshot("order/main/a", 1, "state")  # type: ignore[arg-type]
+        assert tape.load_snapshot("order/main/a") is None

@@ -248,3 +248,11 @@ def test_each_command_has_an_example_in_its_help(tickdeck, command: str) -> None
 
     assert result.exit_code == 0
     assert f"tickdeck tape {command}" in result.stdout.partition("Examples:")[2]
+
+
+def test_without_a_command_the_group_shows_its_help(tickdeck) -> None:
+    result = tickdeck("tape")
+
+    assert result.exit_code == 0
+    assert "Commands:" in result.stdout
+    assert result.stderr == ""

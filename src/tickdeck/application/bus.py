@@ -69,6 +69,7 @@ class EventBus:
             raise ConfigError("a bus that measures needs a clock: EventBus(clock=..., measure=True)")
         self._table = Subscriptions(shuffle, clock.monotonic_ns if measure and clock else None)
         self._plans = self._table.plans
+        self._clock = clock
         self._sleep = clock.sleep if clock is not None else asyncio.sleep
         self.ingress = Ingress()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -116,7 +117,8 @@ class EventBus:
         more: by default they are refused and counted until there is room again, and ``refused(event)`` gets each; with
         ``Halt()`` (the default in a run) nothing more is taken, and trading halts; ``DropOldest()`` and
         ``Conflate(key)`` are for market data. ``retry`` tries it again before the
-        event becomes a dead letter. ``Throttle(interval, key)`` goes with any handler and is by the events' own time.
+        event becomes a dead letter. ``Throttle(interval, key)`` goes with any handler and is by the events' own
+        time, or by the bus's clock where an event has none.
 
         Raises ``ConfigError`` where a lossy policy meets anything but market data, or an option the kind of handler.
         """
@@ -174,7 +176,14 @@ class EventBus:
         self._throttlers.append(throttler)
 
         def admitted(event: DomainEvent) -> bool:
-            return (where is None or where(event)) and throttler.admit(event, event.ts_ingress or event.ts)
+            if where is not None and not where(event):
+                return False
+            ts = event.ts_ingress or event.ts
+            if not ts:  # a bus without a kernel stamps nothing
+                if self._clock is None:
+                    raise ConfigError("Throttle needs time: give events a ts, or the bus a clock: EventBus(clock=...)")
+                ts = self._clock.monotonic_ns()
+            return throttler.admit(event, ts)
 
         return admitted
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from tickdeck.application.selection import type_name
 from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import ConfigError
 
 __all__ = ["EventFilter"]
 
@@ -16,6 +17,7 @@ class EventFilter:
 
     ``types``: dotted types or wildcards, ``symbols``, ``sources``: an event must be of one of each that is given, and
     ``where`` must hold. Filters combine: ``a & b``, ``a | b``, ``~a``. One without any condition passes everything.
+    Raises ``ConfigError`` where one name stands in the place of a tuple of names.
     """
 
     __slots__ = ("_passes",)
@@ -27,6 +29,10 @@ class EventFilter:
         sources: tuple[str, ...] = (),
         where: Callable[[DomainEvent], bool] | None = None,
     ) -> None:
+        for name, given in (("symbols", symbols), ("sources", sources)):
+            if isinstance(given, str):
+                raise ConfigError(f"EventFilter: {name} is {given!r}, one name; give a tuple of them: ({given!r},)")
+
         def passes(event: DomainEvent) -> bool:
             if types and not any(fnmatchcase(type_name(event), wanted) for wanted in types):
                 return False

@@ -17,6 +17,7 @@ from tickdeck.domain.events import (
     OrderCancelRequestedEvent,
     OrderSubmittedEvent,
 )
+from tickdeck.errors import ConfigError
 
 __all__ = ["EVERYTHING", "Snapshot", "Tape", "TapeQuery", "TapeReader", "TapeStatistics", "TradingVenue"]
 
@@ -28,6 +29,7 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
     handled that one; reading raises ``TapeError`` where there is none. ``first_ts``/``last_ts``: ``ts_ingress``, ns
     UTC. ``types``: dotted types or wildcards (``order.*``, ``*``); an event of any of them matches. ``symbol``: of
     events that have one. ``correlation_id``: one story. ``stream``: one aggregate. ``limit``: the first so many.
+    Raises ``ConfigError`` where one type stands in the place of a tuple of types.
     """
 
     first_seq: int = 0
@@ -40,6 +42,10 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
     stream: str | None = None
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.types, str):
+            raise ConfigError(f"types is {self.types!r}, one name; give a tuple of them: ({self.types!r},)")
 
 
 EVERYTHING = TapeQuery()

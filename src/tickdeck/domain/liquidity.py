@@ -30,6 +30,11 @@ class Offer(NamedTuple):
     displayed: Quantity
 
 
+_LOST_AFTER = 10_000_000_000
+"""ns. Every trade changes the book: a record that prints trades so long after it last showed the book has lost it, as
+where one of two files ends."""
+
+
 class Liquidity:
     """The record of one symbol, fed in the order in which it was received.
 
@@ -44,6 +49,7 @@ class Liquidity:
         self.last_candle: CandleEvent | None = None
         self._tick: TickEvent | None = None
         self._displays = False  # a book or a tick was seen: prints may take from what is displayed
+        self._shown_at = 0  # when it last was
         # What was printed since the record last showed the book: first one by one, then summed up by price.
         self._hidden = False  # there is any
         self._prints: list[TradeEvent] = []
@@ -59,6 +65,11 @@ class Liquidity:
         else:
             self.last_sold = trade
         if self._displays:
+            if trade.ts_ingress - self._shown_at > _LOST_AFTER:
+                self._displays = False
+                self._tick = None
+                self._forget_prints()
+                return
             self._hidden = True
             self._prints.append(trade)
             if len(self._prints) > _MAX_UNFOLDED:
@@ -68,28 +79,30 @@ class Liquidity:
         """The best bid and ask of now."""
         self._tick = tick
         self._displays = True
+        self._shown_at = tick.ts_ingress
         if self._hidden and self._tick_counts(tick):
             self._forget_prints()
 
     def on_book(self, snapshot: OrderBookEvent) -> None:
         """A whole book, which counts from when it joins the deltas."""
         self.book.apply_snapshot(snapshot)
-        self._book_changed()
+        self._book_changed(snapshot.ts_ingress)
 
     def on_delta(self, delta: OrderBookDeltaEvent) -> None:
         """Changed levels. A hole in them makes the book unusable until a snapshot joins again."""
         self.book.apply_delta(delta)
-        self._book_changed()
+        self._book_changed(delta.ts_ingress)
 
     def on_candle(self, candle: CandleEvent) -> None:
         """A closed candle."""
         self.last_candle = candle
 
-    def _book_changed(self) -> None:
+    def _book_changed(self, ts: int) -> None:
         book, tick = self.book, self._tick
         if not book.usable:
             return
         self._displays = True
+        self._shown_at = ts
         if tick is None or tick.update_id <= book.last_update_id:  # 0, undated: then the later arrival is the fresher
             self._tick = None
             self._forget_prints()
@@ -119,7 +132,7 @@ class Liquidity:
         return self._tick is not None or self._book_counts()
 
     def _book_counts(self) -> bool:
-        return self.book.usable and not self.book.is_crossed()
+        return self._displays and self.book.usable and not self.book.is_crossed()
 
     def _tick_counts(self, tick: TickEvent) -> bool:
         """It is fresher than the book, or there is none."""

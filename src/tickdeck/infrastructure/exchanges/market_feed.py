@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from math import inf
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from tickdeck.application.clock import WallClock
@@ -102,18 +103,20 @@ class MarketFeed:
     @classmethod
     def recorded(
         cls,
-        files: Sequence[InputFile],
+        files: Sequence[InputFile | Path | str],
         *,
         feed_latency_ns: int = DEFAULT_FEED_LATENCY_NS,
         speed: float | None = None,
         wall: WallClock | None = None,
     ) -> MarketFeed:
-        """Files of any format that ``open_input`` knows, merged by receive time.
+        """Files of any format that ``open_input`` knows, merged by receive time. A path alone is a file whose format
+        is found by looking into it; ``InputFile`` says more.
 
         Raises ``InputError`` at once where a file cannot be opened; a line that is not as it should be ends the feed
         with it, for every subscriber.
         """
-        events = merge([open_input(file, feed_latency_ns=feed_latency_ns) for file in files])
+        inputs = [file if isinstance(file, InputFile) else InputFile(Path(file)) for file in files]
+        events = merge([open_input(file, feed_latency_ns=feed_latency_ns) for file in inputs])
         return cls(events, speed=speed, wall=wall)
 
     @classmethod

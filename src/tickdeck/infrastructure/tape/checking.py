@@ -183,7 +183,7 @@ def _check_sqlite(path: Path, report: CheckReport) -> None:
                 report.snapshots += 1
                 events.check_snapshot(stream, snapshot.version)
         except TapeError as error:
-            report.add(str(path), str(error))
+            report.add(*_where_and_what(error))
     report.checked = [
         f"the file's pages and indexes (SQLite's integrity check), {report.events:,} rows",
         "the columns of each row against its event",

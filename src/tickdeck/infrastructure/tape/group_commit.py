@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery, TapeStatistics
 from tickdeck.domain.events import DomainEvent
-from tickdeck.errors import ConcurrencyError, TapeError
+from tickdeck.errors import ConcurrencyError, ConfigError, TapeError
 from tickdeck.infrastructure.tape.encoding import EventEncoder
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.lock import WriterLock
@@ -160,6 +160,8 @@ class GroupCommitTape(ABC):
             return self._encoder.versions.last(stream)
 
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
+        if not isinstance(state, bytes):
+            raise ConfigError(f"save_snapshot: the state is {type(state).__name__}; encode it to bytes")
         with self._lock:
             if not self._takes_events:
                 self._refuse()

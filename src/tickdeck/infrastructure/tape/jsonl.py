@@ -109,8 +109,9 @@ class JsonlTape(GroupCommitTape):
     _encoder: LineEncoder
 
     def __init__(
-        self, path: Path, *, linger_ms: float = 5.0, max_waiting: int = 32_768, segment_bytes: int = 64 << 20
+        self, path: Path | str, *, linger_ms: float = 5.0, max_waiting: int = 32_768, segment_bytes: int = 64 << 20
     ) -> None:
+        path = Path(path)
         try:
             if not path.is_dir():
                 path.mkdir()

@@ -55,8 +55,8 @@ class JsonlTapeReader:
     there is no tape or it cannot be read, ``TapeVersionError`` where it is of a newer version.
     """
 
-    def __init__(self, path: Path, *, visible: Callable[[], int] = lambda: _MAX) -> None:
-        self._path = path
+    def __init__(self, path: Path | str, *, visible: Callable[[], int] = lambda: _MAX) -> None:
+        self._path = path = Path(path)
         self._visible = visible
         self._indexes: dict[int, SegmentIndex] = {}  # by the segment's number
         self._kinds: dict[bytes, tuple[str, Decode]] = {}  # type and decoder, by the head of their lines

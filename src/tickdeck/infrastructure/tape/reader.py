@@ -40,9 +40,9 @@ class SqliteTapeReader:
     where there is no tape or it cannot be read, ``TapeVersionError`` where the file is no tape or of a newer version.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection = open_for_reading(path)
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
+        self._connection = open_for_reading(self._path)
         self._types: dict[int, _Type] = {}
         self._decoders: dict[int, Decode] = {}
 

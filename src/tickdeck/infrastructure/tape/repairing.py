@@ -76,7 +76,8 @@ def _repair_jsonl(path: Path) -> None:
 
 
 def _repair_sqlite(path: Path) -> None:
-    with SqliteTapeReader(path) as reader:  # refuses what is no tape
+    faults: list[str] = []
+    with SqliteTapeReader(path) as reader, contextlib.suppress(TapeError):  # it is told by the check that follows
         faults = integrity_faults(reader)
     if any(map(is_index_fault, faults)):
         lock = WriterLock(path)

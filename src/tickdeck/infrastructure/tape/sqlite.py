@@ -47,7 +47,8 @@ class SqliteTape(GroupCommitTape):
     group: ClassVar[int] = 4_096
     _encoder: RowEncoder
 
-    def __init__(self, path: Path, *, linger_ms: float = 5.0, max_waiting: int = 32_768) -> None:
+    def __init__(self, path: Path | str, *, linger_ms: float = 5.0, max_waiting: int = 32_768) -> None:
+        path = Path(path)
         lock = WriterLock(path)
         super().__init__(path, lock, linger_ms=linger_ms, max_waiting=max_waiting)
         self._reader: SqliteTapeReader | None = None

@@ -48,7 +48,10 @@ def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> i
     else:
         print_lines(map(_line, letters))
         if not letters:
-            note("there are no dead letters: every handler took what it was given, or it was sent again")
+            note(
+                "there are no dead letters: every edge took what it was given, or it was sent again "
+                "(what failed in the core is in the events: --type system.handler_failed)"
+            )
     return DONE
 
 

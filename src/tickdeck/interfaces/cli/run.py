@@ -66,7 +66,7 @@ _OPTIONS = (
         "--strategy",
         multiple=True,
         metavar="SPEC",
-        help="ema-cross, rsi-reversion, package.module:Class or path/to/file.py:Class. May be repeated.",
+        help="ema-cross, rsi-reversion, market-maker, package.module:Class or path/to/file.py:Class. May be repeated.",
     ),
     click.option(
         "--param",

@@ -21,8 +21,9 @@ __all__ = ["tape"]
 _place_argument = click.argument("place", metavar="RUN|PATH")
 
 
-@click.group()
-def tape() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def tape(ctx: click.Context) -> None:
     """Check, repair, convert or compact a tape: that of a run, or one by its path (a .db file, a folder of JSON Lines).
 
     Each takes --json, and --help tells more of it.
@@ -32,6 +33,8 @@ def tape() -> None:
       tickdeck tape check last
       tickdeck tape convert last --to jsonl --out session
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def _find(data: Path, place: str) -> Path:
