@@ -29,7 +29,8 @@ class EventFilter:
         sources: tuple[str, ...] = (),
         where: Callable[[DomainEvent], bool] | None = None,
     ) -> None:
-        for name, given in (("symbols", symbols), ("sources", sources)):
+        named: tuple[tuple[str, object], ...] = (("symbols", symbols), ("sources", sources))
+        for name, given in named:
             if isinstance(given, str):
                 raise ConfigError(f"EventFilter: {name} is {given!r}, one name; give a tuple of them: ({given!r},)")
 

@@ -44,8 +44,9 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.types, str):
-            raise ConfigError(f"types is {self.types!r}, one name; give a tuple of them: ({self.types!r},)")
+        types: object = self.types
+        if isinstance(types, str):
+            raise ConfigError(f"types is {types!r}, one name; give a tuple of them: ({types!r},)")
 
 
 EVERYTHING = TapeQuery()
