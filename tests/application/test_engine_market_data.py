@@ -281,3 +281,12 @@ def test_a_hole_between_recorded_candles_is_a_gap_of_open_times() -> None:
         core.feed(candle("100", open_ts=START + minute * SECOND))
 
     assert gaps(core) == [("candles", START + 2 * SECOND, START + 4 * SECOND)]
+
+
+def test_trades_that_came_before_are_counted_and_late_ones_are_not() -> None:
+    core = Core()
+
+    for trade_id in (5, 6, 6, 5, 4, 9, 7, 7, 8):  # 7 and 8 come late, 7 twice
+        core.feed(trade("1", trade_id=trade_id))
+
+    assert core.market_data.market(BTC).repeated == 4

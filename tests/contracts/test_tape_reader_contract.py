@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tickdeck.application.ports import Snapshot, Tape, TapeQuery, TapeReader
 from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent
+from tickdeck.domain.events.upcast import _steps
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.compacting import compact_tape
+from tickdeck.infrastructure.tape.records import Record
 
 STREAM = "order/main/o1"
 """Of the first three events; each three that follow have one too."""
@@ -181,3 +183,28 @@ def test_a_reading_from_a_place_begins_there_after_groups_were_merged(form: Form
         write(form, path, 3)
 
         assert [event.seq for event in events] == [2, 3, 4, 5]
+
+
+class Renamed(DomainEvent, frozen=True, kw_only=True):
+    """Version 1 called its symbol a ticker."""
+
+    event_type: ClassVar[str] = "reader_contract.renamed"
+    version: ClassVar[int] = 2
+    symbol: str
+
+
+def test_queries_go_by_the_fields_as_stored_also_of_old_versions(
+    form: Form, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = ("reader_contract.renamed", 1)
+    monkeypatch.setitem(_steps, step, lambda fields: {"symbol": fields["ticker"]})
+    old = b'{"event_id":"%d","seq":%d,"ticker":"ABC","symbol":"XYZ"}'
+    tape = form.write(path)
+    assert isinstance(tape, SqliteTape | JsonlTape)
+    tape.append_records([Record(*step, None, None, old % (1, 1), "")])
+    tape.append([Renamed(event_id="2", seq=2, symbol="ABC")])
+    tape.close()
+
+    with form.read(path) as reader:
+        assert seqs(reader, symbol="ABC") == [2]
+        assert list(reader.read(TapeQuery(symbol="XYZ"))) == [Renamed(event_id="1", seq=1, symbol="ABC")]

@@ -112,6 +112,7 @@ def test_two_lambdas_for_one_step_are_refused() -> None:
     ("step", "message"),
     [
         (lambda fields: fields["price"].nothing, "the upcast from version 2 failed: AttributeError"),
+        (lambda fields: fields.update(venue="x"), "the upcast from version 2 gave None; return the fields"),
         (lambda fields: {**fields, "venue": object()}, "gave what JSON has not"),
         (
             lambda fields: {**fields, "venue": "x", "price": 1.1 * 3},
@@ -140,3 +141,12 @@ def test_a_float_of_an_old_version_is_for_the_upcast_to_mend() -> None:
     event = event_from_json(b'{"event_type":"upcast_test.deal","version":2,"price":61.5}')
 
     assert event == Deal(price=Decimal("61.5"), venue="paper")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.usefixtures("registered")
+def test_json_that_is_not_in_utf_8_is_one_clear_line(version: int) -> None:
+    data = b'{"event_type":"upcast_test.deal","version":%d,"price":"1","venue":"\xff"}' % version
+
+    with pytest.raises(EventDecodeError, match="it is not in UTF-8"):
+        event_from_json(data)

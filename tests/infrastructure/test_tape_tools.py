@@ -26,6 +26,7 @@ from tickdeck.infrastructure.tape.converting import convert_tape
 from tickdeck.infrastructure.tape.opening import AnyTape, open_reader
 from tickdeck.infrastructure.tape.records import Record
 from tickdeck.infrastructure.tape.repairing import repair_tape
+from tickdeck.infrastructure.tape.segment_index import load_index, store_index
 from tickdeck.infrastructure.tape.segments import list_segments
 
 ORDER = "order/main/a"
@@ -314,12 +315,12 @@ def content(path: Path) -> dict[str, bytes]:
 def test_repairing_a_sound_tape_does_nothing(tmp_path: Path, form: str) -> None:
     path = place(tmp_path, form)
     events = write(path, form)
-    before = content(path) if form == "jsonl" else {}
+    before = stored(path), content(path) if form == "jsonl" else {}
 
     report = repair_tape(path)
 
     assert (report.ok, report.done, report.problems) == (True, [], [])
-    assert (content(path) if form == "jsonl" else {}) == before
+    assert (stored(path), content(path) if form == "jsonl" else {}) == before
     with open_reader(path) as reader:
         assert list(reader.read()) == events
 
@@ -417,9 +418,8 @@ def test_a_tape_that_is_being_written_is_not_repaired(tmp_path: Path, form: str)
         tape.append(cascade(1))
         tape.wait_durable(12)
 
-        if form == "jsonl":
-            with pytest.raises(TapeError, match="is writing this tape; stop it first"):
-                repair_tape(path)
+        with pytest.raises(TapeError, match="is writing this tape; stop it first"):
+            repair_tape(path)
         with pytest.raises(TapeError, match="is writing this tape; stop it first"):
             compact_tape(path)
 
@@ -675,3 +675,38 @@ def test_absent_indexes_do_not_hide_damage(tmp_path: Path) -> None:
 
     assert not tried.ok
     assert [problem.where.startswith(str(last)) for problem in tried.problems] == [True]
+
+
+def test_an_index_with_another_version_of_a_stream_is_told_and_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "tape"
+    write(path, "jsonl")
+    segment = list_segments(path)[0]
+    index = load_index(segment)
+    assert index is not None
+    index.streams[ORDER] += 1
+    store_index(segment.path, index)
+
+    assert "the index does not fit" in said(check_tape(path))
+    assert repair_tape(path).ok
+    assert check_tape(path).ok
+
+
+@pytest.mark.parametrize("column", ["symbol", "correlation_id"])
+def test_a_row_without_what_queries_look_for_is_told(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "tape.db"
+    write(path, "sqlite")
+    sql(path, f"UPDATE events SET {column} = NULL WHERE seq = 12")
+
+    assert said(check_tape(path)) == "seq 12: the columns of its row are not those of the event"
+
+
+def test_a_new_type_gets_no_number_that_another_has(tmp_path: Path) -> None:
+    path = tmp_path / "tape.db"
+    SqliteTape(path).close()
+    sql(path, "INSERT INTO types VALUES (2, 'x.y', 1), (3, 'x.z', 1)")
+
+    with SqliteTape(path) as tape:
+        tape.append([event("1", 1, None)])
+
+    with SqliteTapeReader(path) as reader:
+        assert [record.type for record in reader.records()] == ["market.trade"]

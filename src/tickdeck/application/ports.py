@@ -29,6 +29,7 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
     handled that one; reading raises ``TapeError`` where there is none. ``first_ts``/``last_ts``: ``ts_ingress``, ns
     UTC. ``types``: dotted types or wildcards (``order.*``, ``*``); an event of any of them matches. ``symbol``: of
     events that have one. ``correlation_id``: one story. ``stream``: one aggregate. ``limit``: the first so many.
+    A tape goes by the fields as they were stored, also those of an old version that an upcast renames on reading.
     Raises ``ConfigError`` where one type stands in the place of a tuple of types.
     """
 

@@ -43,6 +43,10 @@ class RecordQuality:
         if symbol in self._broken:
             self._unusable[symbol] = self._unusable.get(symbol, 0) + now - self._broken.pop(symbol)
 
+    def repeated(self) -> dict[str, int]:
+        """How many trades were there before, of the symbols that had any."""
+        return {symbol: market.repeated for symbol, market in self._market_data.markets.items() if market.repeated}
+
     def books(self, now: int) -> dict[str, BookState]:
         """The books of all symbols of which there were snapshots or updates, at ``now`` (the run's clock, ns UTC)."""
         states = {}

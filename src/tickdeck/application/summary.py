@@ -44,7 +44,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     - ``fills`` counts partial ones too. ``rejected`` orders were refused by the venue, ``refused`` intents by risk.
       ``unknown`` orders are in doubt at the end. ``dropped`` events were lost by a full mailbox.
     - ``pnl`` is the equity less what was paid in, so after fees.
-    - ``gaps``: holes in the market data, by symbol. ``books``: the order books at the end, of the symbols that had any.
+    - ``gaps``: holes in the market data, by symbol; ``repeated``: trades that came again. ``books``: the order books at
+      the end, of the symbols that had any.
     - ``failures`` of handlers, and the strategies that were ``paused`` for one.
     - ``first_ts`` and ``last_ts`` on the run's clock, ns UTC. ``wall_s`` is real time; the two rates are by it.
     """
@@ -69,6 +70,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int
     dropped: int
     gaps: dict[str, int]
+    repeated: dict[str, int]
     books: dict[str, BookState]
     failures: int
     paused: tuple[str, ...]
@@ -162,6 +164,7 @@ def summarise(
         unknown=sum(order.status is OrderStatus.UNKNOWN for order in execution.orders.values()),
         dropped=sum(statistics.dropped.values()),
         gaps=dict(quality.gaps),
+        repeated=quality.repeated(),
         books=quality.books(kernel.clock.now()),
         failures=max(statistics.failures, int(kernel.halted)),  # a cascade without end is no handler's failure
         paused=tuple(paused),

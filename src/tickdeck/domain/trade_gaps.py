@@ -33,6 +33,10 @@ class TradeGaps:
         """Ids ``expected`` to ``received - 1`` are missing."""
         self._gaps.append((expected, received, [(expected, received - 1)]))
 
+    def is_missing(self, trade_id: int) -> bool:
+        """It is in one of the holes that are remembered, and did not come yet."""
+        return any(first <= trade_id <= last for _, _, pieces in self._gaps for first, last in pieces)
+
     def arrive(self, trade_id: int) -> FilledGap | None:
         """A trade came late; the hole that it was the last missing one of, ``None`` where it fills none. One that was
         not missing (a repeat, or older than what is remembered) changes nothing.

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tickdeck.errors import RunError
+from tickdeck.errors import RunError, TapeError
 from tickdeck.infrastructure.tape.sync import replace_file, sync
 
 __all__ = [
@@ -106,6 +106,8 @@ def create_run(data_dir: Path, manifest: Manifest) -> Path:
             place = place.parent
     except OSError as error:
         raise RunError(f"cannot make the run's folder {folder}: {error.strerror}; choose another with --data") from None
+    except TapeError as error:  # what syncing raises
+        raise RunError(f"cannot make the run's folder {folder}: {error}") from None
     return folder
 
 

@@ -31,10 +31,22 @@ class Market:
     """One symbol as we see it. Read-only for everyone but the engine.
 
     ``last_price`` of the last trade or candle (quote), ``tick`` the newest best bid and ask as reported, ``book``
-    the local order book (look at ``book.usable`` first).
+    the local order book (look at ``book.usable`` first). ``repeated``: trades whose id was there before or is older
+    than the first, as where two inputs hold the same session.
     """
 
-    __slots__ = ("book", "book_gap", "candle_end", "candles", "gaps", "last_price", "next_trade_id", "symbol", "tick")
+    __slots__ = (
+        "book",
+        "book_gap",
+        "candle_end",
+        "candles",
+        "gaps",
+        "last_price",
+        "next_trade_id",
+        "repeated",
+        "symbol",
+        "tick",
+    )
 
     def __init__(self, symbol: str, candle_interval: int | None) -> None:
         self.symbol = symbol
@@ -44,6 +56,7 @@ class Market:
         self.book_gap: Gap | None = None
         self.next_trade_id: int | None = None
         self.gaps = TradeGaps()
+        self.repeated = 0
         self.candle_end = 0  # of the last one from a file, ns UTC
         self.candles = CandleBuilder(symbol, candle_interval) if candle_interval else None
 
@@ -145,6 +158,9 @@ class MarketDataEngine:
             market.next_trade_id = None
             return
         if expected is not None and trade_id < expected:
+            if not market.gaps.is_missing(trade_id):
+                market.repeated += 1
+                return
             filled = market.gaps.arrive(trade_id)
             if filled is not None:
                 self._bus.publish(

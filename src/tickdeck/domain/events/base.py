@@ -420,11 +420,13 @@ def event_from_json(data: bytes | str) -> DomainEvent:
     """
     try:
         head = _head_decoder.decode(data)
+        cls = _registry.get(head.event_type)
+        if cls is not None and cls.version == head.version:  # an older one is looked at when it was upcast
+            _refuse_floats(cls, data)
     except msgspec.MsgspecError as error:
         raise EventDecodeError(f"event: {error}; an event in JSON is an object with an 'event_type'") from None
-    cls = _registry.get(head.event_type)
-    if cls is not None and cls.version == head.version:  # an older one is looked at when it was upcast
-        _refuse_floats(cls, data)
+    except UnicodeDecodeError as error:
+        raise EventDecodeError(f"event: it is not in UTF-8: {error}") from None
     return decode_payload(head.event_type, data, head.version)
 
 

@@ -59,4 +59,7 @@ def upcasted(event_type: str, fields: Fields, version: int, wanted: int) -> Fiel
             raise EventDecodeError(
                 f"{event_type}: the upcast from version {step} failed: {type(error).__name__}: {error}"
             ) from error
+        given: object = fields
+        if not isinstance(given, dict):
+            raise EventDecodeError(f"{event_type}: the upcast from version {step} gave {given!r}; return the fields")
     return fields

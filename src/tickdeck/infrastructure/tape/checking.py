@@ -12,6 +12,7 @@ from tickdeck.errors import EventError, TapeError, TapeVersionError
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.jsonl_reader import records_of
 from tickdeck.infrastructure.tape.jsonl_snapshots import read_snapshots
+from tickdeck.infrastructure.tape.lines import streams_in
 from tickdeck.infrastructure.tape.lock import writer_of
 from tickdeck.infrastructure.tape.opening import form_of
 from tickdeck.infrastructure.tape.reader import SqliteTapeReader
@@ -120,7 +121,7 @@ def _check_segment(segment: SegmentFile, report: CheckReport, events: _Events, *
                 for record in records_of(segment.path, group, line):
                     events.see(record)
                 line += group.commit.events + 1
-                index.add(group, ())
+                index.add(group, streams_in(group.lines).items())
                 report.groups += 1
     except TapeError as error:
         where, what = _where_and_what(error)
@@ -149,7 +150,7 @@ def _check_rest(segment: SegmentFile, index: SegmentIndex, report: CheckReport, 
             )
         return 0
     stored = load_index(segment)
-    if stored is not None and (stored.spans, stored.events) == (index.spans, index.events):
+    if stored == index:
         return 1
     if not is_last or (stored is not None and stored.end == index.end):
         what = "is absent" if not index_path(segment.path).exists() else "does not fit"
@@ -194,9 +195,12 @@ def _check_sqlite(path: Path, report: CheckReport) -> None:
 _DIFFERENT = """SELECT seq FROM events WHERE json_valid(payload) AND (
     json_extract(payload, '$.seq') IS NOT seq
     OR coalesce(json_extract(payload, '$.ts_ingress'), 0) IS NOT ts
-    OR (symbol IS NOT NULL AND json_extract(payload, '$.symbol') IS NOT symbol)
-    OR (correlation_id IS NOT NULL AND json_extract(payload, '$.correlation_id') IS NOT correlation_id)
+    OR (json_type(payload, '$.symbol') IS 'text' OR symbol IS NOT NULL)
+        AND json_extract(payload, '$.symbol') IS NOT symbol
+    OR coalesce(correlation_id, json_extract(payload, '$.event_id'), '')
+        IS NOT coalesce(nullif(json_extract(payload, '$.correlation_id'), ''), json_extract(payload, '$.event_id'), '')
 )"""
+"""``correlation_id`` is NULL where there is none and where market data begins its own story."""
 
 
 def integrity_faults(reader: SqliteTapeReader) -> list[str]:

@@ -36,7 +36,7 @@ class StreamVersions:
 
     def __init__(self, look_up: Callable[[str], int] | None, kept: int = _KEPT_STREAMS) -> None:
         self._look_up = look_up
-        """``None``: the tape is new, so that a stream not in memory has no event."""
+        """``None``: all streams are in memory, so that one which is not has no event."""
         self._kept = kept
         self._known: OrderedDict[str, tuple[int, int]] = OrderedDict()  # stream -> (version, seq of its last event)
 

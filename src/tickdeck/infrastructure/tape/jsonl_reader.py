@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
-from tickdeck.domain.events import DomainEvent, RawEvent, event_class
+from tickdeck.domain.events import DomainEvent, event_class
 from tickdeck.errors import EventError, TapeError
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.jsonl_snapshots import load_snapshot, read_snapshots
@@ -246,9 +246,9 @@ class JsonlTapeReader:
             lines = group.lines.split(b"\n")
             lines.pop()  # nothing follows the last line's end
             for line in lines:
-                if needles and not wanted.may_take(line):
-                    continue
                 try:
+                    if needles and not wanted.may_take(line):
+                        continue
                     if not line.startswith(head, HEAD_AT):
                         head, decode, other_head, other_decode = other_head, other_decode, head, decode
                         if not line.startswith(head, HEAD_AT):
@@ -299,15 +299,22 @@ class _Wanted:
             self.needles.append(b'"correlation_id":' + msgspec.json.encode(query.correlation_id))
         if query.symbol is not None:
             self.needles.append(msgspec.json.encode(query.symbol))
-        restricts = (query.first_ts, query.last_ts, query.correlation_id, query.symbol)
-        self.matches = None if restricts == (None,) * 4 else self._matches
+        self.matches = None if query.first_ts is None and query.last_ts is None else self._matches
 
     def may_take(self, line: bytes) -> bool:
-        """Whether it holds the needles, and is in the stream that is asked for: a needle may be among its fields."""
+        """Whether it holds the needles, and where they must be: a needle may be in any of its fields. What
+        counts is what is stored, which an upcast may change."""
         if any(needle not in line for needle in self.needles):
             return False
-        stream = self._query.stream
-        return stream is None or split_event(line)[0] == stream
+        query = self._query
+        if query.stream is not None and split_event(line)[0] != query.stream:
+            return False
+        if query.correlation_id is None and query.symbol is None:
+            return True
+        head = decode_head(line)
+        return (query.correlation_id is None or head.correlation_id == query.correlation_id) and (
+            query.symbol is None or head.symbol == query.symbol
+        )
 
     def takes(self, event_type: str) -> bool:
         taken = self._types.get(event_type)
@@ -319,16 +326,7 @@ class _Wanted:
 
     def _matches(self, event: DomainEvent) -> bool:
         query, ts = self._query, event.ts_ingress
-        return (
-            (query.first_ts is None or ts >= query.first_ts)
-            and (query.last_ts is None or ts <= query.last_ts)
-            and (query.correlation_id is None or event.correlation_id == query.correlation_id)
-            and (query.symbol is None or _symbol(event) == query.symbol)
-        )
-
-
-def _symbol(event: DomainEvent) -> object:
-    return event.raw.get("symbol") if isinstance(event, RawEvent) else getattr(event, "symbol", None)
+        return (query.first_ts is None or ts >= query.first_ts) and (query.last_ts is None or ts <= query.last_ts)
 
 
 def records_of(path: Path, group: Group, line_number: int = 0) -> Iterator[Record]:

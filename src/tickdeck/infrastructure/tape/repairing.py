@@ -60,10 +60,10 @@ def _repair_jsonl(path: Path) -> None:
     lock = WriterLock(path)
     try:
         segments = []
-        with contextlib.suppress(TapeDamaged):  # likewise
+        with contextlib.suppress(TapeDamaged):  # which is told by the check that follows
             segments = list_segments(path)
         for segment in segments:
-            with contextlib.suppress(TapeDamaged):  # which is told by the check that follows
+            with contextlib.suppress(TapeDamaged):
                 index = scan_segment(segment, is_last=segment is segments[-1])
                 if load_index(segment) != index:
                     store_index(segment.path, index)
@@ -76,17 +76,17 @@ def _repair_jsonl(path: Path) -> None:
 
 
 def _repair_sqlite(path: Path) -> None:
-    faults: list[str] = []
-    with SqliteTapeReader(path) as reader, contextlib.suppress(TapeError):  # it is told by the check that follows
-        faults = integrity_faults(reader)
-    if any(map(is_index_fault, faults)):
-        lock = WriterLock(path)
-        try:
+    lock = WriterLock(path)
+    try:
+        faults: list[str] = []
+        with SqliteTapeReader(path) as reader, contextlib.suppress(TapeError):  # it is told by the check that follows
+            faults = integrity_faults(reader)
+        if any(map(is_index_fault, faults)):
             with contextlib.closing(open_for_writing(path)) as connection:
                 connection.execute("REINDEX")
-        except sqlite3.Error as error:
-            raise tape_error(path, "repair the tape", error) from error
-        finally:
-            lock.release()
+    except sqlite3.Error as error:
+        raise tape_error(path, "repair the tape", error) from error
+    finally:
+        lock.release()
     with contextlib.suppress(TapeError):  # which is told by the check that follows
         SqliteTape(path).close()  # what a killed writer left in the log moves to the file

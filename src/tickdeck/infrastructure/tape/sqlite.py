@@ -96,7 +96,7 @@ class SqliteTape(GroupCommitTape):
         connection, types = self._connection, self._encoder.new_types
         known = len(types)  # more may be added while this goes on
         with self._transaction():
-            if known > self._stored_types:
+            if known > self._stored_types:  # stored already where Ctrl-C came between COMMIT and counting them
                 connection.executemany(
                     "INSERT OR IGNORE INTO types (id, name, version) VALUES (?, ?, ?)",
                     types[self._stored_types : known],

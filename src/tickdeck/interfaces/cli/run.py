@@ -185,6 +185,9 @@ def _doubts(summary: Summary) -> Iterator[str]:
     for symbol, holes in summary.gaps.items():
         what = "a hole" if holes == 1 else f"{holes:,} holes"
         yield f"{symbol}: {what} in the market data; `tickdeck events last --type market.gap_detected` tells where"
+    for symbol, count in summary.repeated.items():
+        what = "a trade was" if count == 1 else f"{count:,} trades were"
+        yield f"{symbol}: {what} in the market data before; do two inputs hold the same session?"
     for symbol, book in summary.books.items():
         if book.since is None:
             yield f"{symbol}: no usable order book in the whole run: no snapshot joined its updates"
