@@ -100,3 +100,11 @@ def test_a_run_without_dead_letters_has_an_empty_list(tickdeck, simulated):
 
 def test_help_says_what_resending_takes(tickdeck):
     assert "bus.resend" in tickdeck("dead-letters", "--help").stdout
+
+
+def test_the_letters_of_a_tape_are_listed_by_its_path(tickdeck, letters):
+    by_path = tickdeck("dead-letters", letters / "r1" / "tape.db", "--json")
+
+    assert by_path.exit_code == 0, by_path.stderr
+    assert by_path.stdout == tickdeck("dead-letters", "r1", "--data", letters, "--json").stdout
+    assert by_path.stdout.count("\n") == 1

@@ -9,8 +9,9 @@ import click
 
 from tickdeck.errors import RunError
 from tickdeck.interfaces.cli.exits import DONE
-from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument
+from tickdeck.interfaces.cli.options import data_option, json_option
 from tickdeck.interfaces.cli.output import event_fields, note, print_lines
+from tickdeck.interfaces.cli.tape import find_tape
 
 if TYPE_CHECKING:
     from tickdeck.application.dead_letters import DeadLetter
@@ -19,13 +20,14 @@ __all__ = ["dead_letters"]
 
 
 @click.command("dead-letters")
-@run_argument
+@click.argument("run", metavar="RUN|TAPE")
 @click.argument("event_id", required=False, metavar="[EVENT_ID]")
 @data_option
 @json_option("One JSON object a letter: `event_id`, `event_type`, `handler`, `error`, `attempts`, `event`,")
 def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> int:
     """List the events that a handler of RUN could not take in all its attempts, and that were not sent again since.
 
+    In the place of a run a tape may stand by its path, such as that of a bus of its own (a .db file, a folder).
     With EVENT_ID the letters of that event are shown whole. To send one again takes the process whose handler it is:
     there, `bus.dead_letters()` has the letters and `bus.resend(...)` sends them; this command only reads the record.
 
@@ -33,8 +35,9 @@ def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> i
     Examples:
       tickdeck dead-letters last
       tickdeck dead-letters last 1714-3 --json
+      tickdeck dead-letters house.db
     """
-    letters = _letters(recorded_run(data, run))
+    letters = _letters(find_tape(data, run))
     if event_id is not None:
         letters = [letter for letter in letters if letter.event.event_id == event_id]
         if not letters:
@@ -55,14 +58,15 @@ def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> i
     return DONE
 
 
-def _letters(folder: Path) -> list[DeadLetter]:
+def _letters(tape: Path) -> list[DeadLetter]:
     from tickdeck.application.dead_letters import dead_letters_on
     from tickdeck.application.ports import TapeQuery
-    from tickdeck.bootstrap import open_record
     from tickdeck.domain.events import CommandReceived, EventDeadLettered
+    from tickdeck.infrastructure.tape.opening import open_reader
 
     types = (EventDeadLettered.event_type, CommandReceived.event_type)
-    return list(dead_letters_on(open_record(folder, TapeQuery(types=types))))
+    with open_reader(tape) as reader:
+        return list(dead_letters_on(reader.read(TapeQuery(types=types))))
 
 
 def _fields(letter: DeadLetter) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tickdeck.interfaces.cli.output import note, print_json
 if TYPE_CHECKING:
     from tickdeck.infrastructure.tape.checking import Problem
 
-__all__ = ["tape"]
+__all__ = ["find_tape", "tape"]
 
 _place_argument = click.argument("place", metavar="RUN|PATH")
 
@@ -37,7 +37,7 @@ def tape(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-def _find(data: Path, place: str) -> Path:
+def find_tape(data: Path, place: str) -> Path:
     """The tape that is meant. Raises ``RunError`` where there is none."""
     from tickdeck.infrastructure.runs import find_run
     from tickdeck.infrastructure.tape.opening import tape_path
@@ -71,7 +71,7 @@ def check(place: str, data: Path, as_json: bool) -> int:
     """
     from tickdeck.infrastructure.tape.checking import check_tape
 
-    report = check_tape(_find(data, place))
+    report = check_tape(find_tape(data, place))
     if as_json:
         print_json(report)
     else:
@@ -103,7 +103,7 @@ def repair(place: str, dry_run: bool, data: Path, as_json: bool) -> int:
     """
     from tickdeck.infrastructure.tape.repairing import repair_tape
 
-    report = repair_tape(_find(data, place), dry_run=dry_run)
+    report = repair_tape(find_tape(data, place), dry_run=dry_run)
     if as_json:
         print_json(report)
     else:
@@ -142,7 +142,7 @@ def convert(place: str, form: str, out: Path, data: Path, as_json: bool) -> int:
     """
     from tickdeck.infrastructure.tape.converting import convert_tape
 
-    done = convert_tape(_find(data, place), out, form)
+    done = convert_tape(find_tape(data, place), out, form)
     if as_json:
         print_json(done)
     else:
@@ -168,7 +168,7 @@ def compact(place: str, data: Path, as_json: bool) -> int:
     """
     from tickdeck.infrastructure.tape.compacting import compact_tape
 
-    done = compact_tape(_find(data, place))
+    done = compact_tape(find_tape(data, place))
     if as_json:
         print_json(done)
     else:
