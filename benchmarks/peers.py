@@ -107,13 +107,13 @@ def vnpy_bus(*, handlers: int, count: int) -> Session:
 
 def bubus_bus(*, handlers: int, count: int) -> Session:
     """Its `stop()` may hang; a process that ends needs none."""
-    from bubus import BaseEvent, EventBus
+    from bubus import BaseEvent, InMemoryEventBus
 
     class TickSeen(BaseEvent):
         price: Decimal
 
     async def publish_all() -> float:
-        bus = EventBus()
+        bus = InMemoryEventBus()
         for number, handler in enumerate(make_handlers(handlers)):
             handler.__name__ = f"handler_{number}"  # it tells them apart by name
             bus.on(TickSeen, handler)

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from sample_run import record
 
-from tickdeck import DomainEvent, EventBus, Replayer, TradeEvent
+from tickdeck import DomainEvent, InMemoryEventBus, Replayer, TradeEvent
 from tickdeck.bootstrap import open_record
 from tickdeck.infrastructure.clock import SystemClock
 
@@ -30,7 +30,7 @@ def shock(event: DomainEvent) -> DomainEvent | None:
 
 
 async def replay(folder: Path) -> None:
-    bus = EventBus()
+    bus = InMemoryEventBus()
     seen: Counter[str] = Counter()
     prices: list[Decimal] = []
     bus.subscribe("*", lambda event: seen.update([event.event_type]))

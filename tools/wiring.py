@@ -14,15 +14,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tickdeck.application.engines.execution import ExecutionEngine
-from tickdeck.application.engines.feed_monitor import FeedMonitor
-from tickdeck.application.engines.heartbeat import HeartbeatEngine
-from tickdeck.application.engines.market_data import MarketDataEngine
-from tickdeck.application.engines.portfolio import PortfolioEngine
-from tickdeck.application.engines.risk import RiskEngine
-from tickdeck.application.engines.signals import SignalEngine
-from tickdeck.application.engines.strategies import StrategyEngine
-from tickdeck.application.gateway import VenueGateway
+from tickdeck.application.engines import (
+    ExecutionEngine,
+    FeedMonitor,
+    HeartbeatEngine,
+    MarketDataEngine,
+    PortfolioEngine,
+    RiskEngine,
+    SignalEngine,
+    StrategyEngine,
+    VenueGateway,
+)
 from tickdeck.domain.events import DomainEvent, iter_event_classes
 
 __all__ = ["ENGINES", "diagram", "in_page"]
@@ -63,7 +65,7 @@ def diagram() -> str:
             heard = _heard(engine)
             shared = published & heard
             if shared and not (name == engine.component or (name == "gateway" and engine is ExecutionEngine)):
-                lines.append(f'  {name} -->|"{_told(shared)}"| {engine.component}')
+                lines.append(f'  {name} -->|"{_describe(shared)}"| {engine.component}')
     return "\n".join(lines) + "\n"
 
 
@@ -75,7 +77,7 @@ def _ours() -> list[type[DomainEvent]]:
     return [cls for cls in iter_event_classes() if cls.__module__.startswith("tickdeck.")]
 
 
-def _told(types: set[str]) -> str:
+def _describe(types: set[str]) -> str:
     """``order.accepted, cancelled``: members of one family share its name."""
     families: dict[str, list[str]] = {}
     for name in sorted(types):

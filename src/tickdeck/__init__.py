@@ -1,27 +1,33 @@
 """Tickdeck: the event backbone of a trading system.
 
 Everything that happens is one immutable event, in one order, on one tape: recorded, replayed, and proven. Start with
-``EventBus`` for the bus alone, or subclass ``Strategy`` and run it with ``tickdeck run``.
+``InMemoryEventBus`` for the bus alone, or subclass ``Strategy`` and run it with ``tickdeck run``.
 """
 
-from tickdeck.application.ambient import get_event_bus, publish_domain_event, subscribe_to_event
-from tickdeck.application.bus import EventBus
-from tickdeck.application.bus_statistics import BusStatistics
-from tickdeck.application.dead_letters import DeadLetter, dead_letters_on
-from tickdeck.application.event_filter import EventFilter
+from tickdeck.application.bus import (
+    Block,
+    BusStatistics,
+    Conflate,
+    DeadLetter,
+    DropOldest,
+    EventFilter,
+    Halt,
+    InMemoryEventBus,
+    Receipt,
+    RecordingBus,
+    Retry,
+    Subscription,
+    Throttle,
+    dead_letters_on,
+    get_event_bus,
+    publish_domain_event,
+    subscribe_to_event,
+)
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.overflow import Block, Conflate, DropOldest, Halt, Throttle
 from tickdeck.application.ports import Snapshot, Tape, TapeQuery, TapeReader, TradingVenue
-from tickdeck.application.receipt import Receipt
-from tickdeck.application.recording_bus import RecordingBus
-from tickdeck.application.replayer import Replayer
-from tickdeck.application.retry import Retry
-from tickdeck.application.strategy import PositionView, Strategy
-from tickdeck.application.streaming.queue import BoundedAsyncQueue
-from tickdeck.application.streaming.replay_subscription import subscribe_with_replay
-from tickdeck.application.streaming.ring_buffer import RingBuffer
-from tickdeck.application.subscriptions import Subscription
-from tickdeck.domain.book import OrderBook
+from tickdeck.application.replay import Replayer
+from tickdeck.application.strategies import PositionView, Strategy
+from tickdeck.application.streaming import BoundedAsyncQueue, RingBuffer, subscribe_with_replay
 from tickdeck.domain.events import (
     ActionIntent,
     BacktestCompleted,
@@ -95,7 +101,7 @@ from tickdeck.domain.events import (
     iter_event_classes,
     upcast,
 )
-from tickdeck.domain.instrument import Instrument
+from tickdeck.domain.market import Instrument, OrderBook
 from tickdeck.domain.values import OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
 from tickdeck.errors import (
     ConcurrencyError,
@@ -131,7 +137,6 @@ __all__ = [
     "DeadLetter",
     "DomainEvent",
     "DropOldest",
-    "EventBus",
     "EventDeadLettered",
     "EventDecodeError",
     "EventError",
@@ -144,6 +149,7 @@ __all__ = [
     "GapFilled",
     "Halt",
     "HandlerFailed",
+    "InMemoryEventBus",
     "InputError",
     "Instrument",
     "Kernel",

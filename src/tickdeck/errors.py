@@ -30,7 +30,7 @@ __all__ = [
     "TapeError",
     "TapeVersionError",
     "TickdeckError",
-    "shown",
+    "format_value",
 ]
 
 
@@ -84,6 +84,6 @@ class RunError(TickdeckError):
     exit_code = 2
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """A value as messages show it: a decimal by its digits, all else as Python writes it."""
     return str(value) if isinstance(value, Decimal) else repr(value)

@@ -15,11 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.kernel import Kernel
+from tickdeck.application.streaming import RingBuffer, subscribe_with_replay
 from tickdeck.application.streaming.replay_log import ReplayGap, ReplayLog
-from tickdeck.application.streaming.replay_subscription import subscribe_with_replay
-from tickdeck.application.streaming.ring_buffer import RingBuffer
 from tickdeck.application.streaming.tape_replay_log import TapeReplayLog
 from tickdeck.domain.events import CommandReceived, DomainEvent, OrderAcceptedEvent, RawEvent, TradeEvent
 from tickdeck.domain.values import Side
@@ -340,7 +339,7 @@ TestTapeReplayLog = machine("tape")
 
 
 def test_a_ring_buffer_on_a_bus_without_a_kernel_gives_the_last_but_cannot_say_since_when() -> None:
-    bus, ring = EventBus(), RingBuffer(2)
+    bus, ring = InMemoryEventBus(), RingBuffer(2)
     ring.follow(bus, "command.*")
     bus.publish_all([CommandReceived(command=name) for name in "abc"])
 

@@ -13,8 +13,8 @@ from tickdeck.application.ports import Snapshot, Tape, TapeQuery, TapeReader
 from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent
 from tickdeck.domain.events.upcast import _steps
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, SqliteTape, SqliteTapeReader
-from tickdeck.infrastructure.tape.compacting import compact_tape
 from tickdeck.infrastructure.tape.records import Record
+from tickdeck.infrastructure.tape.tools import compact_tape
 
 STREAM = "order/main/o1"
 """Of the first three events; each three that follow have one too."""

@@ -16,7 +16,8 @@ import tickdeck
 from tickdeck.application.catalogue import catalogue
 from tickdeck.domain.events import event_class
 from tickdeck.infrastructure.config import load_config
-from tickdeck.infrastructure.exchanges.paper_config import PaperConfig, assumptions_of
+from tickdeck.infrastructure.exchanges.paper import PaperConfig
+from tickdeck.infrastructure.exchanges.paper.config import assumptions_of
 from tickdeck.interfaces.cli import main
 from tickdeck.interfaces.cli.group import COMMANDS
 
@@ -141,7 +142,7 @@ def test_links_between_pages_lead_somewhere() -> None:
 def test_the_public_names_are_pinned() -> None:
     assert tickdeck.__all__ == sorted(tickdeck.__all__)
     assert [name for name in tickdeck.__all__ if not hasattr(tickdeck, name)] == []
-    for name in ("EventBus", "Strategy", "DomainEvent", "TradeEvent", "TickdeckError", "Kernel"):
+    for name in ("InMemoryEventBus", "Strategy", "DomainEvent", "TradeEvent", "TickdeckError", "Kernel"):
         assert name in tickdeck.__all__
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tickdeck.infrastructure.tape.lines import is_sound
+from tickdeck.infrastructure.tape.jsonl.lines import is_sound
 from tickdeck.interfaces.cli import main
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tape.md").read_text("utf-8")

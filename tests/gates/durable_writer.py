@@ -15,7 +15,9 @@ from pathlib import Path
 
 from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent
 from tickdeck.errors import TapeError
-from tickdeck.infrastructure.tape import JsonlTape, SqliteTape, jsonl, schema
+from tickdeck.infrastructure.tape import JsonlTape, SqliteTape
+from tickdeck.infrastructure.tape.jsonl import tape as jsonl
+from tickdeck.infrastructure.tape.sqlite import schema
 
 STREAM = "order/main/o0"
 SEGMENT = 20_000

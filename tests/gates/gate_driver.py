@@ -25,7 +25,8 @@ from tickdeck import bootstrap
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import TickdeckError
 from tickdeck.infrastructure.config import config_from_dict
-from tickdeck.infrastructure.tape import SqliteTape, sqlite
+from tickdeck.infrastructure.tape import SqliteTape
+from tickdeck.infrastructure.tape.sqlite import tape as sqlite
 
 POINTS = (
     "part",  # the manifest is written, but not in its place
@@ -61,7 +62,7 @@ class Fate:
 
 def arm(fate: Fate) -> None:
     """Have the program tell its fate at each point."""
-    replace, create_run, append, connect = Path.replace, bootstrap.create_run, SqliteTape.append, sqlite3.connect
+    replace, create_run, append, connect = Path.replace, bootstrap.run.create_run, SqliteTape.append, sqlite3.connect
 
     def replacing(self: Path, target: Path) -> Path:
         fate.reached("part")
@@ -101,7 +102,7 @@ def arm(fate: Fate) -> None:
 
     sqlite._ROWS = 2  # more statements a transaction, between which to die
     Path.replace = replacing  # type: ignore[method-assign]
-    bootstrap.create_run = creating
+    bootstrap.run.create_run = creating
     SqliteTape.append = appending  # type: ignore[method-assign]
     sqlite3.connect = lambda *a, **k: connect(*a, **k, factory=Connection)  # type: ignore[assignment]
 

@@ -14,15 +14,13 @@ from typing import Any
 
 import msgspec
 
-from tickdeck.application import simulation
 from tickdeck.application.clock import WallClock
-from tickdeck.application.record import Divergence
-from tickdeck.application.tracing import trace
-from tickdeck.application.verification import Verdict
+from tickdeck.application.drivers import simulation
+from tickdeck.application.proof import Divergence, Verdict, trace
 from tickdeck.bootstrap import Run, open_record, resume_run, start_run, verify_run
 from tickdeck.domain.events import DomainEvent
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
-from tickdeck.infrastructure.runs import MANIFEST
+from tickdeck.infrastructure.runs.folder import MANIFEST
 from tickdeck.infrastructure.tape import SqliteTapeReader
 
 HERE = Path(__file__).resolve().parent

@@ -156,7 +156,7 @@ def test_the_order_of_equal_handlers_does_not_matter_with_one_strategy(
     straight = rows(play(wanted, tmp_path / "straight").folder)
     shuffled = functools.partial(Kernel, shuffle=random.Random(shuffle_seed).shuffle)
 
-    monkeypatch.setattr(bootstrap, "Kernel", shuffled)
+    monkeypatch.setattr(bootstrap.run, "Kernel", shuffled)
     found = rows(play(wanted, tmp_path / "shuffled").folder)
 
     assert found == straight
@@ -168,7 +168,7 @@ def test_shuffling_shows_where_two_strategies_act_on_one_event(
     """Otherwise the test above would prove nothing."""
     tapes = []
     for seed in range(8):
-        monkeypatch.setattr(bootstrap, "Kernel", functools.partial(Kernel, shuffle=random.Random(seed).shuffle))
+        monkeypatch.setattr(bootstrap.run, "Kernel", functools.partial(Kernel, shuffle=random.Random(seed).shuffle))
         folder = play(config("Busy", "Restless", "Restless", seconds=4), tmp_path).folder
         meant_to_differ.add(folder)
         tapes.append(events(folder))

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import random
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "application"))
-
 from application_kit import BTC, MS, SECOND, START, Core, D, ScriptedVenue, tick, trade
 
-from tickdeck.application.engines.execution import ExecutionEngine
-from tickdeck.application.engines.feed_monitor import FeedMonitor
-from tickdeck.application.engines.heartbeat import HeartbeatEngine
-from tickdeck.application.engines.market_data import MarketDataEngine
-from tickdeck.application.engines.portfolio import PortfolioEngine
-from tickdeck.application.engines.risk import RiskEngine
-from tickdeck.application.engines.signals import SignalEngine
-from tickdeck.application.engines.strategies import StrategyEngine
-from tickdeck.application.gateway import VenueGateway
+from tickdeck.application.engines import (
+    ExecutionEngine,
+    FeedMonitor,
+    HeartbeatEngine,
+    MarketDataEngine,
+    PortfolioEngine,
+    RiskEngine,
+    SignalEngine,
+    StrategyEngine,
+    VenueGateway,
+)
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.strategy import Strategy
+from tickdeck.application.strategies import Strategy
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
@@ -44,7 +42,7 @@ from tickdeck.domain.events import (
     VenueOrderReported,
     iter_event_classes,
 )
-from tickdeck.domain.risk_limits import RiskLimits
+from tickdeck.domain.risk import RiskLimits
 from tickdeck.domain.values import OrderStatus
 
 ENGINES: tuple[Any, ...] = (

@@ -22,7 +22,8 @@ from gate_runs import (
 from tickdeck.bootstrap import resume_run
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.config import RunConfig
-from tickdeck.infrastructure.runs import MANIFEST, find_run, list_runs
+from tickdeck.infrastructure.runs import find_run
+from tickdeck.infrastructure.runs.folder import MANIFEST, list_runs
 
 
 def recorded(shared: Path, seconds: int = 20) -> RunConfig:

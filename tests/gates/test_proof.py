@@ -34,7 +34,7 @@ from gate_runs import (
 
 from tickdeck.bootstrap import Run, start_run, verify_run
 from tickdeck.domain.events import CommandReceived
-from tickdeck.domain.risk_limits import RiskLimits
+from tickdeck.domain.risk import RiskLimits
 from tickdeck.infrastructure.tape import SqliteTapeReader
 
 

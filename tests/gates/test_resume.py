@@ -35,10 +35,10 @@ from gate_runs import (
 )
 
 from tickdeck import bootstrap
-from tickdeck.application.record import RecordDiverged
+from tickdeck.application.proof import RecordDiverged
 from tickdeck.bootstrap import resume_run
 from tickdeck.errors import RunError, TapeError, TickdeckError
-from tickdeck.infrastructure.runs import MANIFEST
+from tickdeck.infrastructure.runs.folder import MANIFEST
 
 
 def tape_bytes(folder: Path) -> str:
@@ -144,7 +144,7 @@ def test_resuming_without_the_strategy_is_refused(tmp_path: Path, meant_to_diffe
 def test_resuming_with_other_code_or_on_another_machine_is_refused(
     stopped: Path, monkeypatch: pytest.MonkeyPatch, what: str, value: object, reason: str
 ) -> None:
-    monkeypatch.setattr(bootstrap, what, lambda: value)
+    monkeypatch.setattr(bootstrap.strategies, what, lambda: value)
     refused(stopped, RunError, f"{reason}.*: bring back what the run was made with, or start a new run")
 
 

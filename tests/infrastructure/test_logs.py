@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tickdeck.application.bus import HANDLED
 from tickdeck.application.log import bound_logger
-from tickdeck.application.mailbox import HANDLED
 from tickdeck.domain.events import TimerFired
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.logs import LOG, log_to

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.domain.account import Account
+from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import (
     DomainEvent,
     OrderFilledEvent,
@@ -22,8 +22,8 @@ from tickdeck.domain.events import (
     TradingHalted,
     VenueBalanceReported,
 )
-from tickdeck.domain.instrument import Instrument
-from tickdeck.domain.position import EXACT
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import Side
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.reporting import collect, missing_extra, write_report

@@ -94,7 +94,7 @@ def test_market_data_that_is_not_on_the_tape_is_listed_from_the_file(tickdeck, c
 
 
 def test_what_is_on_the_tape_is_listed_without_opening_the_input_file(tickdeck, captured, lines, monkeypatch):
-    monkeypatch.setattr("tickdeck.bootstrap.market_of", lambda *_: pytest.fail("the input file was opened"))
+    monkeypatch.setattr("tickdeck.bootstrap.record.market_of", lambda *_: pytest.fail("the input file was opened"))
 
     listed = lines(tickdeck("events", "last", "--type", "order.*", "--data", captured, "--json"))
 

@@ -14,7 +14,7 @@ from tickdeck.bootstrap import open_record
 from tickdeck.infrastructure.readers import InputFile, open_input
 from tickdeck.infrastructure.runs import find_run
 from tickdeck.infrastructure.tape import SqliteTapeReader
-from tickdeck.interfaces.cli.import_ import RowCount
+from tickdeck.interfaces.cli.commands.import_ import RowCount
 
 TARDIS = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n" + "".join(
     f"binance,BTCUSDT,{1_723_161_600_000_000 + n * 100_000},{1_723_161_600_004_000 + n * 100_000},{n},"

@@ -171,7 +171,7 @@ def test_follow_waits_for_what_a_running_run_adds(tickdeck, tmp_path, monkeypatc
             run.kernel.feed(RunStopped(ts=3, ts_ingress=3))
             run.close()
 
-    monkeypatch.setattr("tickdeck.interfaces.cli.events.time.sleep", goes_on)
+    monkeypatch.setattr("tickdeck.interfaces.cli.commands.events.time.sleep", goes_on)
 
     listed = lines(tickdeck("events", "last", "--follow", "--json"))
 

@@ -24,8 +24,8 @@ from typing import Any
 
 import pytest
 
-from tickdeck.interfaces.cli.deck_view import DeckState, deck_lines, jumps, length
-from tickdeck.interfaces.cli.keys import Cbreak, KeyParser
+from tickdeck.interfaces.cli.deck.keys import Cbreak, KeyParser
+from tickdeck.interfaces.cli.deck.view import DeckState, deck_lines, jumps, length
 
 COMMAND = [sys.executable, "-m", "tickdeck", "replay", "last"]
 SECOND = 1_000_000_000

@@ -107,7 +107,7 @@ def test_a_writer_that_comes_in_between_is_told_as_any_other(tickdeck, tmp_path,
     from tickdeck.infrastructure.config import RunConfig
 
     run = start_run(RunConfig(), tmp_path / "tickdeck-data")
-    monkeypatch.setattr("tickdeck.infrastructure.run_overview.writer_of", lambda _: None)
+    monkeypatch.setattr("tickdeck.infrastructure.runs.run_overview.writer_of", lambda _: None)
     try:
         result = tickdeck("run", "--resume", "last")
     finally:

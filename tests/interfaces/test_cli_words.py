@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.application.tracing import Effect
+from tickdeck.application.proof import Effect
 from tickdeck.bootstrap import start_run
 from tickdeck.domain.events import (
     ActionIntent,
@@ -28,10 +28,10 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.values import Side
 from tickdeck.infrastructure.config import config_from_dict
-from tickdeck.interfaces.cli.event_tree import chain, effect_lines
+from tickdeck.interfaces.cli.describing import describe_event
+from tickdeck.interfaces.cli.live import Progress
 from tickdeck.interfaces.cli.output import cut
-from tickdeck.interfaces.cli.progress import Progress
-from tickdeck.interfaces.cli.telling import told
+from tickdeck.interfaces.cli.tables import chain, effect_lines
 from tickdeck.interfaces.cli.times import clock_time, day, iso_time, parse_time, span
 
 NOON = 1_723_118_400_000_000_000  # 2024-08-08T12:00:00Z
@@ -133,7 +133,7 @@ D = Decimal
     ],
 )
 def test_events_are_told_by_the_fields_that_tell(event, words):
-    assert told(event) == words
+    assert describe_event(event) == words
 
 
 def test_a_line_that_is_too_long_is_cut_with_an_ellipsis():

@@ -24,9 +24,9 @@ from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 from tickdeck.infrastructure.logs import LOG
 from tickdeck.interfaces.cli.job import drive
-from tickdeck.interfaces.cli.live_panel import live_lines
-from tickdeck.interfaces.cli.live_state import LiveOrder, LiveState, LiveSymbol, LiveWatch
-from tickdeck.interfaces.cli.live_view import can_show
+from tickdeck.interfaces.cli.live import can_show
+from tickdeck.interfaces.cli.live.panel import live_lines
+from tickdeck.interfaces.cli.live.state import LiveOrder, LiveState, LiveSymbol, LiveWatch
 
 D = Decimal
 NOON = 1_723_118_400_000_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tickdeck.domain.events import TradeEvent
-from tickdeck.domain.position import EXACT
+from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money, Price, Quantity
 
 __all__ = ["SnapshotWindow"]

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.wording import in_words
-from tickdeck.domain.instrument import Instrument, instrument_for
-from tickdeck.domain.risk_limits import DEFAULT_LIMITS, RiskLimits
-from tickdeck.errors import ConfigError, shown
-from tickdeck.infrastructure.exchanges.paper_config import PaperConfig
+from tickdeck.domain.market import Instrument, instrument_for
+from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
+from tickdeck.errors import ConfigError, format_value
+from tickdeck.infrastructure.exchanges.paper import PaperConfig
 
 __all__ = ["RunConfig", "StrategyConfig", "TapeConfig", "config_from_dict", "duration_ns", "load_config", "rooted"]
 
@@ -178,4 +178,4 @@ def _in_words(error: msgspec.ValidationError, data: dict[str, Any]) -> str:
         else:
             value = value.get(step) if isinstance(value, dict) else None
     what = in_words(at["what"])
-    return f"{at['path']} is {shown(value)}: {what[0].lower()}{what[1:]}"
+    return f"{at['path']} is {format_value(value)}: {what[0].lower()}{what[1:]}"

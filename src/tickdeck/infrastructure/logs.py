@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from tickdeck.application.mailbox import HANDLED
+from tickdeck.application.bus import HANDLED
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.redaction import redacted

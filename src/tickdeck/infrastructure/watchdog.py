@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import InMemoryEventBus
 
 __all__ = ["Watchdog"]
 
@@ -23,7 +23,7 @@ class Watchdog:
     Start it in the thread that owns the bus (``with Watchdog(bus):``). The default alarm logs an error.
     """
 
-    def __init__(self, bus: EventBus, *, limit: float = 1.0, alarm: Callable[[str], None] = log.error) -> None:
+    def __init__(self, bus: InMemoryEventBus, *, limit: float = 1.0, alarm: Callable[[str], None] = log.error) -> None:
         self._bus = bus
         self._limit = limit
         self._alarm = alarm

@@ -1,0 +1,26 @@
+"""The engines between an input and an order, from market data to the portfolio, and the gateway.
+
+One file an engine. Each declares the events that it hears and publishes.
+"""
+
+from tickdeck.application.engines.execution import ExecutionEngine
+from tickdeck.application.engines.feed_monitor import FeedMonitor
+from tickdeck.application.engines.gateway import VenueGateway
+from tickdeck.application.engines.heartbeat import HeartbeatEngine
+from tickdeck.application.engines.market_data import MarketDataEngine
+from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.risk import RiskEngine
+from tickdeck.application.engines.signals import SignalEngine
+from tickdeck.application.engines.strategies import StrategyEngine
+
+__all__ = [
+    "ExecutionEngine",
+    "FeedMonitor",
+    "HeartbeatEngine",
+    "MarketDataEngine",
+    "PortfolioEngine",
+    "RiskEngine",
+    "SignalEngine",
+    "StrategyEngine",
+    "VenueGateway",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.domain.events import (
@@ -22,7 +22,7 @@ from tickdeck.domain.events import (
     VenueFillReported,
     VenueOrderReported,
 )
-from tickdeck.domain.order import Order
+from tickdeck.domain.trading import Order
 from tickdeck.domain.values import ZERO, Quantity, Side
 
 __all__ = ["ExecutionEngine"]
@@ -53,7 +53,7 @@ class ExecutionEngine:
         OrderUnknownEvent,
     )
 
-    def __init__(self, bus: EventBus, nonce: str) -> None:
+    def __init__(self, bus: InMemoryEventBus, nonce: str) -> None:
         self._bus = bus
         self._nonce = nonce
         self.orders: dict[str, Order] = {}

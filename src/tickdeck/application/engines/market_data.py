@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.engines.wiring import PRIORITY
-from tickdeck.domain.book import Gap, OrderBook, Resynced
-from tickdeck.domain.candles import CandleBuilder
 from tickdeck.domain.events import (
     BookResynced,
     CandleEvent,
@@ -20,8 +18,8 @@ from tickdeck.domain.events import (
     TickEvent,
     TradeEvent,
 )
+from tickdeck.domain.market import CandleBuilder, Gap, OrderBook, Resynced, TradeGaps
 from tickdeck.domain.snapshots import SnapshotWindow
-from tickdeck.domain.trade_gaps import TradeGaps
 from tickdeck.domain.values import Level, Price
 
 __all__ = ["Market", "MarketDataEngine"]
@@ -99,7 +97,7 @@ class MarketDataEngine:
 
     def __init__(
         self,
-        bus: EventBus,
+        bus: InMemoryEventBus,
         candle_interval: int | None = None,
         *,
         snapshot_interval: int | None = None,
@@ -185,12 +183,12 @@ class MarketDataEngine:
         market.tick = tick
 
     def on_book(self, book: OrderBookEvent) -> None:
-        self._tell(book.symbol, self.market(book.symbol).book.apply_snapshot(book))
+        self._publish(book.symbol, self.market(book.symbol).book.apply_snapshot(book))
 
     def on_delta(self, delta: OrderBookDeltaEvent) -> None:
-        self._tell(delta.symbol, self.market(delta.symbol).book.apply_delta(delta))
+        self._publish(delta.symbol, self.market(delta.symbol).book.apply_delta(delta))
 
-    def _tell(self, symbol: str, outcome: Gap | Resynced | None) -> None:
+    def _publish(self, symbol: str, outcome: Gap | Resynced | None) -> None:
         if isinstance(outcome, Gap):
             self.market(symbol).book_gap = outcome
             self._bus.publish(

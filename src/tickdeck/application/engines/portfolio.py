@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
-from tickdeck.application.strategy import PositionView
-from tickdeck.domain.account import Account
+from tickdeck.application.strategies import PositionView
+from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import (
     BalanceEvent,
     OrderFilledEvent,
@@ -21,8 +21,8 @@ from tickdeck.domain.events import (
     StateUpdated,
     VenueBalanceReported,
 )
-from tickdeck.domain.instrument import Instrument
-from tickdeck.domain.position import EXACT
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import Money
 
 __all__ = ["PortfolioEngine"]
@@ -36,7 +36,11 @@ class PortfolioEngine:
     publishes = (PositionOpenedEvent, PositionUpdatedEvent, PositionClosedEvent, BalanceEvent, StateUpdated)
 
     def __init__(
-        self, bus: EventBus, account: Account, market_data: MarketDataEngine, instrument: Callable[[str], Instrument]
+        self,
+        bus: InMemoryEventBus,
+        account: Account,
+        market_data: MarketDataEngine,
+        instrument: Callable[[str], Instrument],
     ) -> None:
         self._bus = bus
         self._market_data = market_data

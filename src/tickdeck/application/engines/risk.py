@@ -8,7 +8,7 @@ from decimal import DecimalException
 
 import msgspec
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
@@ -26,9 +26,9 @@ from tickdeck.domain.events import (
     TradingHalted,
     TradingResumed,
 )
-from tickdeck.domain.instrument import Instrument
-from tickdeck.domain.order import Order
-from tickdeck.domain.risk_limits import Breach, DailyLoss, OrderRate, RiskLimits, check_order
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.risk import Breach, DailyLoss, OrderRate, RiskLimits, check_order
+from tickdeck.domain.trading import Order
 from tickdeck.domain.values import Quantity, Side
 
 __all__ = ["RiskEngine"]
@@ -56,7 +56,7 @@ class RiskEngine:
 
     def __init__(
         self,
-        bus: EventBus,
+        bus: InMemoryEventBus,
         limits: RiskLimits,
         *,
         clock: Callable[[], int],

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.domain.events import CandleEvent, OrderBookDeltaEvent, OrderBookEvent, SignalSnapshotEvent, TradeEvent
-from tickdeck.domain.indicators import BookImbalance, Ema, Rsi, Sma, Vwap
+from tickdeck.domain.market import BookImbalance, Ema, Rsi, Sma, Vwap
 from tickdeck.errors import ConfigError
 
 __all__ = ["SignalEngine"]
@@ -64,7 +64,7 @@ class SignalEngine:
     hears = (CandleEvent, TradeEvent, OrderBookEvent, OrderBookDeltaEvent)
     publishes = (SignalSnapshotEvent,)
 
-    def __init__(self, bus: EventBus, market_data: MarketDataEngine, names: Iterable[str] = ()) -> None:
+    def __init__(self, bus: InMemoryEventBus, market_data: MarketDataEngine, names: Iterable[str] = ()) -> None:
         self._bus = bus
         self._market_data = market_data
         self._names = tuple(dict.fromkeys(names))

@@ -8,17 +8,16 @@ from typing import Any
 
 import msgspec
 
+from tickdeck.application.bus import Subscription, describe_error
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.engines.wiring import PRIORITY
-from tickdeck.application.faults import told
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import STRATEGY, Kernel
 from tickdeck.application.secret_names import REDACTED, is_secret
-from tickdeck.application.strategy import PositionView, Strategy
-from tickdeck.application.subscriptions import Subscription
+from tickdeck.application.strategies import PositionView, Strategy
 from tickdeck.domain.events import (
     ActionIntent,
     CandleEvent,
@@ -245,7 +244,7 @@ class StrategyEngine:
         except Exception as error:  # noqa: BLE001 (the strategy's own code is asked; it may raise anything)
             for name, value in before.items():
                 setattr(strategy, name, value)
-            self._warn(command, f"{type(error).__name__}: {told(error)}")
+            self._warn(command, f"{type(error).__name__}: {describe_error(error)}")
             return
         values = _as_text({name: getattr(strategy, name) for name in wanted})
         self._kernel.publish(StrategyUpdated(strategy_id=strategy_id, parameters=values, reason=_reason(command)))

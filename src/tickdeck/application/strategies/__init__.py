@@ -1,11 +1,14 @@
-"""The sample strategies, by the names that ``--strategy`` takes."""
+"""The strategy that users subclass, and the ones that are built in, by the names that ``--strategy`` takes.
+
+One file a strategy. Nothing here knows the engines.
+"""
 
 from tickdeck.application.strategies.ema_cross import EmaCross
 from tickdeck.application.strategies.market_maker import MarketMaker
 from tickdeck.application.strategies.rsi_reversion import RsiReversion
-from tickdeck.application.strategy import Strategy
+from tickdeck.application.strategies.strategy import PositionView, Strategy
 
-__all__ = ["BUILT_IN", "EmaCross", "MarketMaker", "RsiReversion"]
+__all__ = ["BUILT_IN", "EmaCross", "MarketMaker", "PositionView", "RsiReversion", "Strategy"]
 
 BUILT_IN: dict[str, type[Strategy]] = {
     "ema-cross": EmaCross,

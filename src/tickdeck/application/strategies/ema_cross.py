@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tickdeck.application.strategy import Strategy
+from tickdeck.application.strategies.strategy import Strategy
 from tickdeck.domain.events import CandleEvent
 from tickdeck.errors import ConfigError
 

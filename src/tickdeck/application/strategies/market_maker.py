@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from tickdeck.application.strategy import Strategy
+from tickdeck.application.strategies.strategy import Strategy
 from tickdeck.domain.events import OrderAmendedEvent, OrderBookDeltaEvent, OrderBookEvent, OrderEvent, TickEvent
 from tickdeck.domain.values import ZERO, Price, Quantity, Side, TimeInForce
 from tickdeck.errors import ConfigError

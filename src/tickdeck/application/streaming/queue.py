@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from typing import Generic, TypeVar
 
+from tickdeck.application.bus import Block, BufferHalted, BufferStatistics, OverflowBuffer, OverflowPolicy
 from tickdeck.application.clock import WallClock
-from tickdeck.application.overflow import Block, BufferHalted, BufferStatistics, OverflowBuffer, OverflowPolicy
 from tickdeck.errors import TickdeckError
 
 __all__ = ["BoundedAsyncQueue", "QueueClosed", "QueueStatistics"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
-from tickdeck.application.selection import type_name
+from tickdeck.application.bus import type_name
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError, TickdeckError
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import Handler, InMemoryEventBus, Subscription, Topic
 from tickdeck.application.streaming.replay_log import EventTest, ReplayLog
-from tickdeck.application.subscriptions import Handler, Subscription, Topic
 from tickdeck.domain.events import DomainEvent, RawEvent, iter_event_classes
 from tickdeck.errors import ConfigError
 
@@ -12,7 +11,7 @@ __all__ = ["subscribe_with_replay"]
 
 
 def subscribe_with_replay(
-    bus: EventBus,
+    bus: InMemoryEventBus,
     log: ReplayLog,
     topic: Topic,
     handler: Handler,
@@ -32,7 +31,7 @@ def subscribe_with_replay(
     The events come in order, each once: the replay is over before this returns, and then come all that are dispatched
     from here on. What the handler publishes during the replay is dispatched after it. An ``async`` handler gets the
     past through its mailbox, which has room for it on top of ``mailbox`` events. The other arguments are those of
-    ``EventBus.subscribe``. The log must hear what the handler wants to hear: see ``RingBuffer.follow``.
+    ``InMemoryEventBus.subscribe``. The log must hear what the handler wants to hear: see ``RingBuffer.follow``.
 
     Inside a handler it takes a log that is ``in_step``, since the cascade that is running would else be missing, and a
     plain handler, since an ``async`` one must not see that cascade before it is on disk: ``ConfigError`` otherwise.

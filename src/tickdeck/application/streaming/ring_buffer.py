@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice, takewhile
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import InMemoryEventBus, Subscription, Topic
 from tickdeck.application.streaming.replay_log import EventTest, ReplayGap, check_count, event_test
-from tickdeck.application.subscriptions import Subscription, Topic
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 
@@ -43,7 +42,7 @@ class RingBuffer:
     def forgotten_seq(self) -> int:
         return self._forgotten_seq
 
-    def follow(self, bus: EventBus, topic: Topic = "*") -> Subscription:
+    def follow(self, bus: InMemoryEventBus, topic: Topic = "*") -> Subscription:
         """Append every event of ``topic`` from now on, before any other handler hears it: so whoever subscribes inside
         a handler finds the event that is being handled in the log, and none is lost between replay and live."""
         return bus.subscribe(topic, self.append, priority=_BEFORE_ALL_OTHERS, name="replay-log")

@@ -30,7 +30,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from tickdeck.domain.events.upcast import upcasted
-from tickdeck.errors import EventDecodeError, EventValidationError, shown
+from tickdeck.errors import EventDecodeError, EventValidationError, format_value
 
 __all__ = [
     "DomainEvent",
@@ -140,7 +140,7 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def __post_init__(self) -> None:
         shape = _shapes.get(type(self)) or _shape(type(self))
         if not shape.holds(self):
-            _complain(self, shape)
+            _raise_invalid(self, shape)
         for name in shape.containers:
             value = getattr(self, name)
             if type(value) is dict:
@@ -232,7 +232,7 @@ class RawEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 def invalid(event: DomainEvent, field: str, wanted: str) -> EventValidationError:
     """The error for a field with a wrong value: names event, field and value."""
     name = type(event).event_type or type(event).__name__
-    return EventValidationError(f"{name}: {field} is {shown(getattr(event, field))}; it must be {wanted}")
+    return EventValidationError(f"{name}: {field} is {format_value(getattr(event, field))}; it must be {wanted}")
 
 
 def check_money(event: DomainEvent, field: str) -> None:
@@ -285,7 +285,7 @@ def _predicate(
     return holds
 
 
-def _complain(event: DomainEvent, shape: _Shape) -> None:
+def _raise_invalid(event: DomainEvent, shape: _Shape) -> None:
     """Raise for the first field that is not as it must be."""
     for name in shape.money:
         check_money(event, name)

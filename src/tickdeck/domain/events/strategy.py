@@ -10,7 +10,7 @@ import msgspec
 
 from tickdeck.domain.events.base import DomainEvent, invalid
 from tickdeck.domain.values import OrderType, Price, Quantity, Side, TimeInForce
-from tickdeck.errors import EventValidationError, shown
+from tickdeck.errors import EventValidationError, format_value
 
 __all__ = [
     "ActionIntent",
@@ -67,7 +67,7 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             value = getattr(self, name)
             if value is not None and (type(value) is not Decimal or not value.is_finite()):
                 wanted = "it must be a finite decimal.Decimal (a float is not exact)"
-                raise EventValidationError(f"action intent: {name} is {shown(value)}; {wanted}")
+                raise EventValidationError(f"action intent: {name} is {format_value(value)}; {wanted}")
 
     @property
     def order_type(self) -> OrderType:
@@ -102,7 +102,9 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
                 raise invalid(self, "intents", "order intents with a side, amend intents or cancel intents")
             for value in (intent.quantity, intent.limit):
                 if value is not None and (type(value) is not Decimal or not value.is_finite() or value <= 0):
-                    raise invalid(self, "intents", f"orders of finite decimals above 0, and {shown(value)} is not")
+                    raise invalid(
+                        self, "intents", f"orders of finite decimals above 0, and {format_value(value)} is not"
+                    )
 
     @property
     def aggregate_id(self) -> str:

@@ -25,10 +25,9 @@ from tickdeck.infrastructure.bundles.layout import (
 )
 from tickdeck.infrastructure.bundles.secrets import without_secrets
 from tickdeck.infrastructure.fresh_file import fresh_file
-from tickdeck.infrastructure.run_overview import overview
-from tickdeck.infrastructure.runs import MANIFEST, InputRecord, Manifest, StrategyRecord, read_manifest
-from tickdeck.infrastructure.strategy_loader import load_strategy_class
-from tickdeck.infrastructure.strategy_source import source_digest, source_files
+from tickdeck.infrastructure.runs import InputRecord, Manifest, StrategyRecord, overview, read_manifest
+from tickdeck.infrastructure.runs.folder import MANIFEST
+from tickdeck.infrastructure.strategies import load_strategy_class, source_digest, source_files
 
 __all__ = ["Bundled", "pack"]
 

@@ -31,7 +31,8 @@ from tickdeck.infrastructure.bundles.layout import (
     is_safe,
     with_places,
 )
-from tickdeck.infrastructure.runs import MANIFEST, Manifest, read_manifest
+from tickdeck.infrastructure.runs import Manifest, read_manifest
+from tickdeck.infrastructure.runs.folder import MANIFEST
 
 __all__ = ["Unpacked", "unpacked"]
 

@@ -11,9 +11,9 @@ from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.errors import TickdeckError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
 from tickdeck.infrastructure.doctor.findings import Finding
-from tickdeck.infrastructure.inputs import input_records, open_inputs, symbols_of
 from tickdeck.infrastructure.redaction import REDACTED, is_secret
-from tickdeck.infrastructure.strategy_loader import load_strategy_class, strategy_name
+from tickdeck.infrastructure.runs import input_records, open_inputs, symbols_of
+from tickdeck.infrastructure.strategies import load_strategy_class, strategy_name
 
 __all__ = ["settings_findings"]
 

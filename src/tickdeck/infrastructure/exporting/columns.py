@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 
 import msgspec
 
-from tickdeck.application.selection import type_name
+from tickdeck.application.bus import type_name
 from tickdeck.domain.events import DomainEvent, RawEvent
 
 __all__ = ["BOOLEAN", "FLOAT", "INTEGER", "TEXT", "Cell", "Columns"]

@@ -13,7 +13,7 @@ from typing import IO, TypeAlias, cast
 
 import msgspec
 
-from tickdeck.application.selection import type_name
+from tickdeck.application.bus import type_name
 from tickdeck.domain.events import DomainEvent
 from tickdeck.infrastructure.exporting.columns import Cell, Columns
 from tickdeck.infrastructure.exporting.parquet import write_parquet

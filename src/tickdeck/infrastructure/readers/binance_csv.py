@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tickdeck.domain.events import TradeEvent
-from tickdeck.infrastructure.readers.columns import AGGRESSOR, no_rows, row_fault, width_fault
+from tickdeck.infrastructure.readers.columns import AGGRESSOR, file_without_rows, row_fault, width_fault
 from tickdeck.infrastructure.readers.files import (
     DEFAULT_FEED_LATENCY_NS,
     FAULTS,
@@ -105,4 +105,4 @@ def _read(path: Path, symbol: str, layout: Layout, latency: int) -> Iterator[Tra
             numbers = {"the id": 0, "the price": 1, "the quantity": 2, "the time": time_at}
             raise row_fault(path, number, fields, numbers, error) from None
     if not width:
-        raise no_rows(path)
+        raise file_without_rows(path)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tickdeck.domain.events import CandleEvent
 from tickdeck.errors import EventValidationError, InputError
-from tickdeck.infrastructure.readers.columns import no_rows, row_fault, width_fault
+from tickdeck.infrastructure.readers.columns import file_without_rows, row_fault, width_fault
 from tickdeck.infrastructure.readers.files import (
     DEFAULT_FEED_LATENCY_NS,
     FAULTS,
@@ -57,7 +57,7 @@ def _read(path: Path, symbol: str, interval: int | None, latency: int) -> Iterat
         rows = _rows(path, lines)
         first = list(islice(rows, 2))
         if not first:
-            raise no_rows(path)
+            raise file_without_rows(path)
         if interval is None:
             if len(first) < 2:
                 raise InputError(f"{path}: one row does not tell the candles' interval; give it, or two rows and more")

@@ -10,7 +10,7 @@ from tickdeck.domain.values import Side
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.files import fault
 
-__all__ = ["AGGRESSOR", "no_rows", "row_fault", "width_fault"]
+__all__ = ["AGGRESSOR", "file_without_rows", "row_fault", "width_fault"]
 
 AGGRESSOR = {
     "true": Side.SELL,
@@ -42,6 +42,6 @@ def width_fault(path: Path, line: int, found: int, wanted: int) -> InputError:
     return fault(path, line, ValueError(f"{found} columns where there should be {wanted}"))
 
 
-def no_rows(path: Path, what: str = "rows") -> InputError:
+def file_without_rows(path: Path, what: str = "rows") -> InputError:
     """The ``InputError`` for a file that ends without a row."""
     return InputError(f"{path}: no {what} in it; give a file with market data")

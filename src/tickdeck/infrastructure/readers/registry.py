@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tickdeck.domain.events import MarketEvent
-from tickdeck.domain.instrument import split_symbol
+from tickdeck.domain.market.instrument import split_symbol
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.binance_csv import (
     AGG_TRADES,

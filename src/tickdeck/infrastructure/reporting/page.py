@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from tickdeck.application.summary import plain
-from tickdeck.domain.position import EXACT
+from tickdeck.application.results import plain
+from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import Side
 from tickdeck.infrastructure.redaction import REDACTED, is_secret, redacted
 from tickdeck.infrastructure.reporting.round_trips import RoundTrip

@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 
 import msgspec
 
-from tickdeck.domain.position import EXACT
+from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
 __all__ = ["RoundTrip", "RoundTrips"]

@@ -9,11 +9,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tickdeck.application.bus import EventBus
-from tickdeck.application.engines.market_data import MarketDataEngine
-from tickdeck.application.report import Performance, PerformanceObserver
-from tickdeck.application.selection import type_name
-from tickdeck.domain.account import Account
+from tickdeck.application.bus import InMemoryEventBus, type_name
+from tickdeck.application.engines import MarketDataEngine
+from tickdeck.application.results import Performance, PerformanceObserver
+from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import (
     CandleEvent,
     DomainEvent,
@@ -28,8 +27,8 @@ from tickdeck.domain.events import (
     TradingHalted,
     VenueBalanceReported,
 )
-from tickdeck.domain.instrument import Instrument
-from tickdeck.domain.position import EXACT
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import Money, Price, Quantity, Side
 from tickdeck.infrastructure.reporting.round_trips import RoundTrip, RoundTrips
 
@@ -137,7 +136,7 @@ class _Looks:
     last of it, when only the venue still reported, never happened.
     """
 
-    def __init__(self, bus: EventBus) -> None:
+    def __init__(self, bus: InMemoryEventBus) -> None:
         self.observer = PerformanceObserver(bus, lambda: self._equity)
         self.due = 0
         self._equity = Decimal(0)
@@ -168,7 +167,7 @@ class _Collector:
         self._duration = duration
         self._account = account
         self._instrument = instrument
-        bus = EventBus()
+        bus = InMemoryEventBus()
         self._market = MarketDataEngine(bus)
         self._looks = _Looks(bus)
         self._handlers: dict[type[DomainEvent], Callable[[Any], Any]] = {

@@ -1,9 +1,7 @@
 """The tape: SQLite or JSON Lines on disk, for one writer and any number of readers; a null twin keeps nothing."""
 
-from tickdeck.infrastructure.tape.jsonl import JsonlTape
-from tickdeck.infrastructure.tape.jsonl_reader import JsonlTapeReader
+from tickdeck.infrastructure.tape.jsonl import JsonlTape, JsonlTapeReader
 from tickdeck.infrastructure.tape.null import NullTape
-from tickdeck.infrastructure.tape.reader import SqliteTapeReader
-from tickdeck.infrastructure.tape.sqlite import SqliteTape
+from tickdeck.infrastructure.tape.sqlite import SqliteTape, SqliteTapeReader
 
 __all__ = ["JsonlTape", "JsonlTapeReader", "NullTape", "SqliteTape", "SqliteTapeReader"]

@@ -208,7 +208,7 @@ class GroupCommitTape(ABC):
         self._thread.join()  # should Ctrl-C end the waiting, the next close goes on from here
         with self._commit_lock:
             self._commit_waiting()
-            self._let_go()
+            self._close_files()
         self._let_go_of = True
         self._writer_lock.release()
         if self._durable < self._appended:
@@ -235,7 +235,7 @@ class GroupCommitTape(ABC):
         """The same for a snapshot."""
 
     @abstractmethod
-    def _let_go(self) -> None:
+    def _close_files(self) -> None:
         """Close the files."""
 
     def _forget_streams(self, durable_seq: int) -> None:  # noqa: B027 not every tape's disk can tell

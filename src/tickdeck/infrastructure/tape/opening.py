@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
-from tickdeck.infrastructure.tape.jsonl import JsonlTape
-from tickdeck.infrastructure.tape.jsonl_reader import JsonlTapeReader
-from tickdeck.infrastructure.tape.reader import SqliteTapeReader
-from tickdeck.infrastructure.tape.sqlite import SqliteTape
+from tickdeck.infrastructure.tape.jsonl import JsonlTape, JsonlTapeReader
+from tickdeck.infrastructure.tape.sqlite import SqliteTape, SqliteTapeReader
 
 __all__ = ["IN_A_RUN", "AnyReader", "AnyTape", "form_of", "open_reader", "open_tape", "tape_path"]
 

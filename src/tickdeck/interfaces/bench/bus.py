@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import SignalSnapshotEvent, TickEvent, TradeEvent
 from tickdeck.infrastructure.tape import NullTape
@@ -32,7 +32,7 @@ def bus(*, handlers: int, count: int) -> Session:
     events = list(ticks(min(count, 1_000)))
     rounds = count // len(events)
     calls = make_handlers(handlers)
-    subject = EventBus()
+    subject = InMemoryEventBus()
     for call in calls:
         subject.subscribe(TickEvent, call)
     table: dict[type, list[Callable[[Any], None]]] = {TickEvent: calls}

@@ -15,7 +15,7 @@ from decimal import Decimal
 from itertools import chain, cycle
 from pathlib import Path
 
-from tickdeck.application.ingress import Ingress
+from tickdeck.application.bus import Ingress
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import DomainEvent, TickEvent, VenueFillReported
 from tickdeck.domain.values import Side

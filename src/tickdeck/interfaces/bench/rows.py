@@ -135,7 +135,8 @@ def _backtest(*, preloaded: bool) -> Part:
 
 
 _BUS = (
-    "EventBus.publish: handlers by type, class and wildcard, priorities, isolation of faults, counters; no ids, no tape"
+    "InMemoryEventBus.publish: handlers by type, class and wildcard, priorities, isolation of faults, counters; "
+    "no ids, no tape"
 )
 _BARE_DISPATCH = "a dict from type to a list of handlers, and a loop over them"
 _RECORDED = (

@@ -16,8 +16,7 @@ from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, TradeEvent,
 from tickdeck.domain.values import Side
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, NullTape, SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.encoding import StreamVersions
-from tickdeck.infrastructure.tape.rows import RowEncoder
-from tickdeck.infrastructure.tape.schema import COLUMNS, open_for_reading, open_for_writing
+from tickdeck.infrastructure.tape.sqlite import COLUMNS, RowEncoder, open_for_reading, open_for_writing
 from tickdeck.infrastructure.tape.sync import sync_content
 from tickdeck.interfaces.bench.samples import SYMBOL, trades
 from tickdeck.interfaces.bench.session import Figures, Session, rate

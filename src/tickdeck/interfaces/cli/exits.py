@@ -56,7 +56,7 @@ def exit_code(call: Callable[[], object], *, details: bool) -> int:
             traceback.print_exc()
         if _is_of_stdout(error):
             mute_stdout()
-        message, code = _told(error, details)
+        message, code = _describe(error, details)
         click.echo("tickdeck: error: " + " ".join(message.split()), err=True)
         return code
 
@@ -73,7 +73,7 @@ def _is_of_stdout(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in _NO_PLACE and error.filename is None
 
 
-def _told(error: Exception, details: bool) -> tuple[str, int]:
+def _describe(error: Exception, details: bool) -> tuple[str, int]:
     if _is_of_stdout(error):
         return f"cannot write the output: {os.strerror(cast(OSError, error).errno or 0)}; look at where it goes", FAULT
     if isinstance(error, click.UsageError):

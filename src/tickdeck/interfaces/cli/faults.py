@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from tickdeck.interfaces.cli.exits import origin
-from tickdeck.interfaces.cli.progress import CLEAR
+from tickdeck.interfaces.cli.live import CLEAR
 
 __all__ = ["FaultLines", "fault_lines"]
 

@@ -14,24 +14,49 @@ from tickdeck.interfaces.cli.exits import exit_code, mute_stdout, wants_details
 
 __all__ = ["COMMANDS", "main"]
 
+_COMMANDS = "tickdeck.interfaces.cli.commands"
 COMMANDS = {
-    "run": ("tickdeck.interfaces.cli.run:run", "Trade: market data in, orders and a portfolio out, all on a tape."),
-    "backtest": ("tickdeck.interfaces.cli.backtest:backtest", "Run on recorded data at full speed, with a report."),
-    "verify": ("tickdeck.interfaces.cli.verify:verify", "Prove a run: the same code must decide the same again."),
-    "events": ("tickdeck.interfaces.cli.events:events", "List a run's events."),
-    "trace": ("tickdeck.interfaces.cli.trace:trace", "Show what led to an event, and what it led to."),
-    "book": ("tickdeck.interfaces.cli.book:book", "Show the order book at an instant of a run."),
-    "replay": ("tickdeck.interfaces.cli.replay:replay", "Play a run's events in their own time; keys work it."),
-    "runs": ("tickdeck.interfaces.cli.runs:runs", "List the runs."),
-    "import": ("tickdeck.interfaces.cli.import_:import_", "Make a tape of market data in other people's formats."),
-    "report": ("tickdeck.interfaces.cli.report:report", "Write a run's report: a page to mail, and a picture."),
-    "whatif": ("tickdeck.interfaces.cli.whatif:whatif", "Run other settings over a recorded session, and compare."),
-    "dead-letters": ("tickdeck.interfaces.cli.dead_letters:dead_letters", "List the events that nobody could take."),
-    "export": ("tickdeck.interfaces.cli.export:export", "Write a run's events as CSV, Parquet or JSON Lines."),
-    "tape": ("tickdeck.interfaces.cli.tape:tape", "Check, repair, convert or compact a tape."),
-    "doctor": ("tickdeck.interfaces.cli.doctor:doctor", "Check the machine, the disk and the configuration."),
-    "new": ("tickdeck.interfaces.cli.new:new", "Make a strategy project to start from."),
-    "bundle": ("tickdeck.interfaces.cli.bundle:bundle", "Pack a run into one file that proves it anywhere."),
+    "run": (
+        "tickdeck.interfaces.cli.commands.run:run",
+        "Trade: market data in, orders and a portfolio out, all on a tape.",
+    ),
+    "backtest": (
+        "tickdeck.interfaces.cli.commands.backtest:backtest",
+        "Run on recorded data at full speed, with a report.",
+    ),
+    "verify": (
+        "tickdeck.interfaces.cli.commands.verify:verify",
+        "Prove a run: the same code must decide the same again.",
+    ),
+    "events": (f"{_COMMANDS}.events:events", "List a run's events."),
+    "trace": (f"{_COMMANDS}.trace:trace", "Show what led to an event, and what it led to."),
+    "book": (f"{_COMMANDS}.book:book", "Show the order book at an instant of a run."),
+    "replay": (
+        "tickdeck.interfaces.cli.commands.replay:replay",
+        "Play a run's events in their own time; keys work it.",
+    ),
+    "runs": (f"{_COMMANDS}.runs:runs", "List the runs."),
+    "import": (
+        "tickdeck.interfaces.cli.commands.import_:import_",
+        "Make a tape of market data in other people's formats.",
+    ),
+    "report": (
+        "tickdeck.interfaces.cli.commands.report:report",
+        "Write a run's report: a page to mail, and a picture.",
+    ),
+    "whatif": (
+        "tickdeck.interfaces.cli.commands.whatif:whatif",
+        "Run other settings over a recorded session, and compare.",
+    ),
+    "dead-letters": (
+        "tickdeck.interfaces.cli.commands.dead_letters:dead_letters",
+        "List the events that nobody could take.",
+    ),
+    "export": (f"{_COMMANDS}.export:export", "Write a run's events as CSV, Parquet or JSON Lines."),
+    "tape": (f"{_COMMANDS}.tape:tape", "Check, repair, convert or compact a tape."),
+    "doctor": (f"{_COMMANDS}.doctor:doctor", "Check the machine, the disk and the configuration."),
+    "new": (f"{_COMMANDS}.new:new", "Make a strategy project to start from."),
+    "bundle": (f"{_COMMANDS}.bundle:bundle", "Pack a run into one file that proves it anywhere."),
     "bench": ("tickdeck.interfaces.bench.command:bench_command", "Measure how fast it is on this machine."),
 }
 """Where each command is (``module:attribute``), and what ``tickdeck --help`` says of it."""

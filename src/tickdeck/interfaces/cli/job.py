@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, TextIO
 import msgspec
 
 from tickdeck.application.log import bound_logger
-from tickdeck.application.record import RecordDiverged
+from tickdeck.application.proof import RecordDiverged
 from tickdeck.errors import ConfigError, InputError, RunError
 from tickdeck.infrastructure.logs import log_to
-from tickdeck.infrastructure.run_overview import overview
-from tickdeck.infrastructure.runs import discard_run
+from tickdeck.infrastructure.runs import discard_run, overview
 from tickdeck.interfaces.cli.exits import origin
-from tickdeck.interfaces.cli.progress import CLEAR, Progress
+from tickdeck.interfaces.cli.live import CLEAR, Progress
 
 if TYPE_CHECKING:
-    from tickdeck.application.summary import Summary
+    from tickdeck.application.results import Summary
     from tickdeck.bootstrap import Run
-    from tickdeck.interfaces.cli.live_view import LiveView
+    from tickdeck.interfaces.cli.live import LiveView
 
 __all__ = ["Outcome", "drive"]
 
@@ -107,7 +106,7 @@ def _after_broken_input(run: Run) -> str:
 def _progress(run: Run, live: bool) -> tuple[Progress | LiveView, TextIO, str]:
     """What shows people how the run is going, where log lines go meanwhile, and what each of them begins with."""
     if live:
-        from tickdeck.interfaces.cli.live_view import LiveView, can_show
+        from tickdeck.interfaces.cli.live import LiveView, can_show
 
         if can_show(sys.stderr):
             view = LiveView(run, sys.stderr)

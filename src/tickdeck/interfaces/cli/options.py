@@ -44,8 +44,7 @@ def json_option(what: str) -> Callable[[F], F]:
 def recorded_run(data: Path, run: str) -> Path:
     """The folder of ``RUN``, where there is something on its tape. Raises ``RunError`` where there is not."""
     from tickdeck.errors import RunError
-    from tickdeck.infrastructure.run_overview import overview
-    from tickdeck.infrastructure.runs import find_run
+    from tickdeck.infrastructure.runs import find_run, overview
 
     folder = find_run(data, run)
     if not overview(folder).events:

@@ -13,7 +13,7 @@ from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.errors import ConfigError, InputError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, load_config, rooted
 from tickdeck.infrastructure.readers import InputFile, peek_symbols
-from tickdeck.infrastructure.strategy_loader import strategy_name
+from tickdeck.infrastructure.strategies import strategy_name
 
 __all__ = ["build_config", "with_parameters"]
 

@@ -1,0 +1,64 @@
+"""The event bus in one process: who hears what, in which order, and what becomes of faults.
+
+Subscriptions, mailboxes, overflow, retries and dead letters belong here; stamps and tapes do not.
+"""
+
+from tickdeck.application.bus.ambient import get_event_bus, publish_domain_event, subscribe_to_event
+from tickdeck.application.bus.dead_letters import DeadLetter, dead_letters_on
+from tickdeck.application.bus.event_filter import EventFilter
+from tickdeck.application.bus.faults import describe_error
+from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
+from tickdeck.application.bus.ingress import Ingress
+from tickdeck.application.bus.mailbox import HANDLED
+from tickdeck.application.bus.overflow import (
+    Block,
+    BufferHalted,
+    BufferStatistics,
+    Conflate,
+    DropOldest,
+    Halt,
+    OverflowBuffer,
+    OverflowPolicy,
+    Throttle,
+    check_lossy,
+)
+from tickdeck.application.bus.receipt import Receipt
+from tickdeck.application.bus.recording_bus import RecordingBus
+from tickdeck.application.bus.retry import Retry
+from tickdeck.application.bus.selection import select, takes_market_data, type_name
+from tickdeck.application.bus.statistics import BusStatistics
+from tickdeck.application.bus.subscriptions import Handler, Subscription, Topic, not_an_event
+
+__all__ = [
+    "HANDLED",
+    "Block",
+    "BufferHalted",
+    "BufferStatistics",
+    "BusStatistics",
+    "Conflate",
+    "DeadLetter",
+    "DropOldest",
+    "EventFilter",
+    "Halt",
+    "Handler",
+    "InMemoryEventBus",
+    "Ingress",
+    "OverflowBuffer",
+    "OverflowPolicy",
+    "Receipt",
+    "RecordingBus",
+    "Retry",
+    "Subscription",
+    "Throttle",
+    "Topic",
+    "check_lossy",
+    "dead_letters_on",
+    "describe_error",
+    "get_event_bus",
+    "not_an_event",
+    "publish_domain_event",
+    "select",
+    "subscribe_to_event",
+    "takes_market_data",
+    "type_name",
+]

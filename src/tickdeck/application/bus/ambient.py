@@ -1,0 +1,48 @@
+"""The bus of the code that is running: a run's, or a plain one where there is no run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
+from tickdeck.application.bus.receipt import Receipt
+from tickdeck.application.bus.subscriptions import Handler, Subscription, Topic
+from tickdeck.domain.events import DomainEvent
+
+__all__ = ["ambient_bus", "get_event_bus", "publish_domain_event", "subscribe_to_event"]
+
+_ambient: ContextVar[InMemoryEventBus | None] = ContextVar("tickdeck_bus", default=None)
+_plain: list[InMemoryEventBus] = []
+
+
+@contextmanager
+def ambient_bus(bus: InMemoryEventBus) -> Iterator[InMemoryEventBus]:
+    """Within the block, and in the tasks started in it, ``bus`` is what ``get_event_bus`` gives."""
+    token = _ambient.set(bus)
+    try:
+        yield bus
+    finally:
+        _ambient.reset(token)
+
+
+def get_event_bus() -> InMemoryEventBus:
+    """The bus of the ambient run; where there is none a plain one, the same for the whole process."""
+    bus = _ambient.get()
+    if bus is not None:
+        return bus
+    if not _plain:
+        _plain.append(InMemoryEventBus())
+    return _plain[0]
+
+
+def publish_domain_event(event: DomainEvent) -> Receipt:
+    """``publish`` on the ambient bus."""
+    return get_event_bus().publish(event)
+
+
+def subscribe_to_event(topic: Topic, handler: Handler, **options: Any) -> Subscription:
+    """``subscribe`` on the ambient bus, with its options."""
+    return get_event_bus().subscribe(topic, handler, **options)

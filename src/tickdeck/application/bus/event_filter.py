@@ -1,0 +1,58 @@
+"""Filters that can be kept, named and combined: ``where=orders & ~of_others``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from tickdeck.application.bus.selection import type_name
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import ConfigError
+
+__all__ = ["EventFilter"]
+
+
+class EventFilter:
+    """Says of each event whether it passes. For ``where=`` of ``subscribe``, or to be called.
+
+    ``types``: dotted types or wildcards, ``symbols``, ``sources``: an event must be of one of each that is given, and
+    ``where`` must hold. Filters combine: ``a & b``, ``a | b``, ``~a``. One without any condition passes everything.
+    Raises ``ConfigError`` where one name stands in the place of a tuple of names.
+    """
+
+    __slots__ = ("_passes",)
+
+    def __init__(
+        self,
+        *types: str,
+        symbols: tuple[str, ...] = (),
+        sources: tuple[str, ...] = (),
+        where: Callable[[DomainEvent], bool] | None = None,
+    ) -> None:
+        named: tuple[tuple[str, object], ...] = (("symbols", symbols), ("sources", sources))
+        for name, given in named:
+            if isinstance(given, str):
+                raise ConfigError(f"EventFilter: {name} is {given!r}, one name; give a tuple of them: ({given!r},)")
+
+        def passes(event: DomainEvent) -> bool:
+            if types and not any(fnmatchcase(type_name(event), wanted) for wanted in types):
+                return False
+            if symbols and getattr(event, "symbol", None) not in symbols:
+                return False
+            if sources and event.source not in sources:
+                return False
+            return where is None or bool(where(event))
+
+        self._passes: Callable[[DomainEvent], bool] = passes
+
+    def __call__(self, event: DomainEvent) -> bool:
+        return self._passes(event)
+
+    def __and__(self, other: EventFilter) -> EventFilter:
+        return EventFilter(where=lambda event: self(event) and other(event))
+
+    def __or__(self, other: EventFilter) -> EventFilter:
+        return EventFilter(where=lambda event: self(event) or other(event))
+
+    def __invert__(self) -> EventFilter:
+        return EventFilter(where=lambda event: not self(event))

@@ -1,0 +1,351 @@
+"""Who hears what: the table of subscriptions, and from it the plan of calls for each type of event."""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections import deque
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from tickdeck.application.latency import LatencyHistogram
+from tickdeck.domain.events import DomainEvent, RawEvent
+from tickdeck.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tickdeck.application.bus.mailbox import Mailbox
+
+__all__ = ["Handler", "Plan", "Subscription", "SubscriptionStatistics", "Subscriptions", "Topic", "not_an_event"]
+
+Topic: TypeAlias = type[DomainEvent] | str
+"""An event class (its subclasses too), or a dotted type with wildcards: ``order.filled``, ``order.*``, ``*``."""
+Handler: TypeAlias = Callable[[Any], Any]
+
+
+class SubscriptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """``calls`` made to the handler (for an edge: events handed to it), and the ``failures`` among them. What ``where``
+    kept away is in neither. How long a call took (of an edge: handing over), where the bus measures, in ns."""
+
+    name: str
+    component: str
+    calls: int
+    failures: int
+    p50_ns: int | None = None
+    p99_ns: int | None = None
+    max_ns: int | None = None
+
+
+class Subscription:
+    """One handler's standing order for events. ``cancel()`` ends it; as a context manager it ends with the block.
+
+    Coming and going take effect with the next event that is dispatched: one that is being handled goes to those who
+    were subscribed when its turn came.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_table",
+        "call",
+        "component",
+        "edge",
+        "ended",
+        "failures",
+        "handler",
+        "latency",
+        "mailbox",
+        "name",
+        "order",
+        "priority",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        table: Subscriptions,
+        topic: Topic,
+        handler: Callable[[], Handler | None],
+        *,
+        priority: int,
+        order: int,
+        name: str,
+        component: str,
+        edge: bool,
+    ) -> None:
+        self._table = table
+        self.topic = topic
+        self.handler = handler
+        """Gives what was subscribed; ``None`` where that was held weakly and is gone."""
+        self.call: Handler = _nothing
+        """What the bus calls in the handler's stead."""
+        self.priority = priority
+        self.order = order
+        self.name = name
+        self.component = component
+        self.edge = edge
+        self.failures = 0
+        self.mailbox: Mailbox | None = None
+        self.ended: Callable[[], None] = _nothing_more
+        """Called once, when the subscription ends."""
+        self.latency: LatencyHistogram | None = None
+        self._calls = 0
+
+    def matches(self, event: DomainEvent) -> bool:
+        if isinstance(self.topic, str):
+            name = event.raw_type if isinstance(event, RawEvent) else event.event_type
+            return fnmatchcase(name, self.topic)
+        return isinstance(event, self.topic)
+
+    def cancel(self) -> None:
+        """Hear nothing more, from the next event on. Cancelling twice is harmless."""
+        self._table.remove(self)
+
+    @property
+    def active(self) -> bool:
+        return self._table.holds(self)
+
+    def statistics(self) -> SubscriptionStatistics:
+        self._table.fold_counts()
+        latency = self.latency or LatencyHistogram()
+        return SubscriptionStatistics(
+            name=self.name,
+            component=self.component,
+            calls=self._calls,
+            failures=self.failures,
+            p50_ns=latency.quantile(0.5),
+            p99_ns=latency.quantile(0.99),
+            max_ns=latency.maximum if latency.count else None,
+        )
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+
+class Plan:
+    """What to do with one type of event: the handlers to call in order, and the edges to hand it to.
+
+    ``count`` counts dispatches, so that a handler's calls need not be counted one by one on the hot path.
+    """
+
+    __slots__ = ("calls", "count", "edges", "handlers")
+
+    def __init__(self, handlers: tuple[Subscription, ...], edges: tuple[Subscription, ...]) -> None:
+        self.handlers = handlers
+        self.edges = edges
+        self.calls = _distinct(handlers)
+        self.count = 0
+
+    def owner(self, call: Handler) -> Subscription:
+        """Whose ``call`` this is."""
+        return next(s for s, own in zip(self.handlers, self.calls, strict=True) if own is call)
+
+
+class Subscriptions:
+    """The table. Handlers run by priority (higher first), then in order of subscription."""
+
+    def __init__(
+        self,
+        shuffle: Callable[[list[Subscription]], None] | None = None,
+        measure: Callable[[], int] | None = None,
+    ) -> None:
+        self._measure = measure
+        self._all: dict[int, Subscription] = {}
+        self._created = 0
+        self._shuffle = shuffle
+        self.plans: dict[type[DomainEvent], Plan] = {}
+        self._raw_plans: dict[str, Plan] = {}
+        self.published: dict[str, int] = {}
+        self._gone: deque[int] = deque()  # subscriptions whose weakly held handler died since the last look
+
+    def add(
+        self,
+        topic: Topic,
+        handler: Handler,
+        *,
+        where: Callable[[Any], bool] | None = None,
+        priority: int = 0,
+        name: str | None = None,
+        component: str = "",
+        weak: bool = False,
+        edge: bool = False,
+        deliver: Handler | None = None,
+    ) -> Subscription:
+        """Enter ``handler`` for ``topic``; ``deliver`` is called in its stead, where it is not to be called in step."""
+        self._release_dead()
+        if not callable(handler):
+            raise ConfigError(f"subscribe: {handler!r} is not callable; give a function or a method")
+        if not (isinstance(topic, str) and topic) and not (isinstance(topic, type) and issubclass(topic, DomainEvent)):
+            raise ConfigError(f"subscribe: {topic!r} is no topic; give an event class or a type such as 'order.*'")
+        self._created = order = self._created + 1
+        subscription = Subscription(
+            self,
+            topic,
+            self._weakly(handler, order) if weak else lambda: handler,
+            priority=priority,
+            order=order,
+            name=name or getattr(handler, "__qualname__", None) or type(handler).__name__,
+            component=component,
+            edge=edge,
+        )
+        subscription.call = deliver or (_late_bound(subscription) if weak else handler)
+        if self._measure is not None:
+            subscription.call = _timed(subscription, self._measure)
+        if where is not None:
+            subscription.call = _filtered(subscription, where)
+        self._all[subscription.order] = subscription
+        self._forget_plans()
+        return subscription
+
+    def _weakly(self, handler: Handler, order: int) -> Callable[[], Handler | None]:
+        """A reference that reports its handler's end. It may end at any moment, in the middle of a dispatch too, so the
+        table is not touched then: the number waits for the next look."""
+        gone = self._gone.append
+        refer = weakref.WeakMethod if inspect.ismethod(handler) else weakref.ref
+        try:
+            return refer(handler, lambda _: gone(order))
+        except TypeError:
+            raise ConfigError(
+                f"subscribe: {handler!r} cannot be held weakly; give a function or a method of an object of yours"
+            ) from None
+
+    def _release_dead(self) -> None:
+        while self._gone:
+            subscription = self._all.get(self._gone.popleft())
+            if subscription is not None:
+                self.remove(subscription)
+
+    def remove_component(self, component: str) -> None:
+        """End all subscriptions of a component."""
+        for subscription in [s for s in self._all.values() if s.component == component]:
+            self.remove(subscription)
+
+    def remove(self, subscription: Subscription) -> None:
+        if self._all.pop(subscription.order, None) is not None:
+            self._forget_plans()
+            subscription.ended()
+
+    def named(self, name: str) -> Subscription | None:
+        """The oldest subscription of a name."""
+        return next((s for s in self._all.values() if s.name == name), None)
+
+    def holds(self, subscription: Subscription) -> bool:
+        self._release_dead()
+        return subscription.order in self._all
+
+    def find(self, handler: Handler) -> list[Subscription]:
+        return [s for s in self._all.values() if s.handler() == handler]
+
+    def plan_for(self, event: DomainEvent) -> Plan:
+        """The plan for ``event``, made on first need and kept until a subscription comes or goes."""
+        if not isinstance(event, DomainEvent):  # asked here, where each type comes by but once
+            raise not_an_event(event)
+        plan = self._raw_plans.get(event.raw_type) if isinstance(event, RawEvent) else self.plans.get(type(event))
+        if plan is None:
+            self._release_dead()
+            matching = [s for s in self._all.values() if s.matches(event)]
+            if self._shuffle is not None:
+                self._shuffle(matching)
+                matching.sort(key=lambda s: -s.priority)
+            else:
+                matching.sort(key=lambda s: (-s.priority, s.order))
+            plan = Plan(tuple(s for s in matching if not s.edge), tuple(s for s in matching if s.edge))
+            if isinstance(event, RawEvent):
+                self._raw_plans[event.raw_type] = plan
+            else:
+                self.plans[type(event)] = plan
+        return plan
+
+    def fold_counts(self) -> None:
+        """Move the plans' counts to the subscriptions and to ``published`` (events by type)."""
+        for cls, plan in self.plans.items():
+            self._fold(cls.event_type, plan)
+        for name, plan in self._raw_plans.items():
+            self._fold(name, plan)
+
+    def _fold(self, event_type: str, plan: Plan) -> None:
+        if not plan.count:
+            return
+        self.published[event_type] = self.published.get(event_type, 0) + plan.count
+        for subscription in plan.handlers + plan.edges:
+            subscription._calls += plan.count
+        plan.count = 0
+
+    def total(self) -> int:
+        """Events dispatched: those folded, and those that the plans still count."""
+        plans = [*self.plans.copy().values(), *self._raw_plans.copy().values()]
+        return sum(self.published.copy().values()) + sum(plan.count for plan in plans)
+
+    def _forget_plans(self) -> None:
+        self.fold_counts()
+        self.plans.clear()
+        self._raw_plans.clear()
+
+    def statistics(self) -> tuple[SubscriptionStatistics, ...]:
+        self._release_dead()
+        self.fold_counts()
+        return tuple(s.statistics() for s in self._all.values())
+
+
+def not_an_event(given: object) -> ConfigError:
+    """The error for something published that is not an event."""
+    return ConfigError(f"publish: {given!r} is no event; give an object of a subclass of DomainEvent")
+
+
+def _nothing(event: DomainEvent) -> None:
+    """What a subscription calls before it is told what to."""
+
+
+def _nothing_more() -> None:
+    """What follows the end of most subscriptions."""
+
+
+def _timed(subscription: Subscription, now: Callable[[], int]) -> Handler:
+    call = subscription.call
+    subscription.latency = latency = LatencyHistogram()
+
+    def timed(event: DomainEvent) -> None:
+        began = now()
+        try:
+            call(event)
+        finally:
+            latency.add(now() - began)
+
+    return timed
+
+
+def _distinct(handlers: tuple[Subscription, ...]) -> tuple[Handler, ...]:
+    """What to call for each: never one object twice, so that a failed call tells whose it was."""
+    calls: dict[int, Handler] = {}
+    for subscription in handlers:
+        call = subscription.call if id(subscription.call) not in calls else partial(subscription.call)
+        calls[id(call)] = call
+    return tuple(calls.values())
+
+
+def _filtered(subscription: Subscription, where: Callable[[Any], bool]) -> Handler:
+    call = subscription.call
+
+    def filtered(event: DomainEvent) -> None:
+        if where(event):
+            call(event)
+        else:
+            subscription._calls -= 1  # the plan has counted it
+
+    return filtered
+
+
+def _late_bound(subscription: Subscription) -> Handler:
+    handler = subscription.handler
+
+    def late_bound(event: DomainEvent) -> None:
+        target = handler()
+        if target is not None:
+            target(event)
+
+    return late_bound

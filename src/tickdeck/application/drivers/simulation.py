@@ -1,0 +1,253 @@
+"""The driver of a run on the virtual clock: recorded or simulated market data in, one input after the other.
+
+The order of things at an instant: timers, the simulated venue's arrivals and reports, then market data. Speed only
+paces it: the events of a run at speed 1 and at full speed are the same.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+
+from msgspec.structs import force_setattr
+
+from tickdeck.application.clock import WallClock
+from tickdeck.application.kernel import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda, Kernel
+from tickdeck.domain.events import (
+    BacktestCompleted,
+    BacktestFailed,
+    BacktestProgressed,
+    BacktestStarted,
+    DomainEvent,
+    FeedConnected,
+    FeedDisconnected,
+    RunStarted,
+    RunStopped,
+    SystemError,  # noqa: A004 (the catalogue's name)
+)
+from tickdeck.errors import InputError
+
+__all__ = ["Simulation"]
+
+_CHUNK = 16  # inputs between two looks at the wall clock, and of which one is timed
+_TURN = 2_048  # inputs between two turns of the event loop at full speed
+_TIMED = 65_536  # of the inputs timed, so many are remembered: the newest
+_PROGRESS = 65_536  # market data between two looks at a backtest's progress; a multiple of the chunk
+_SETTLE = 1_000_000_000  # ns after the last input in which the venue's last reports may still come
+
+
+class Simulation:
+    """Feeds the kernel until the market ends, ``until`` is reached, or somebody says stop.
+
+    ``market``: events in order of ``ts_ingress``. ``on_market`` is shown each before the kernel gets it: the paper
+    venue's eyes. ``record_market``: put the market events on the tape too (they come from no file). ``begin(ts)``
+    runs after ``run.started``. ``feed`` names the stream of market data. ``duration``: ns of the run's clock, ``None``
+    to the end. ``observe(ts)`` is called at the start, and again after as many ns of that clock as it returns.
+    ``figures(inputs)``, where given, makes the run a backtest: its course is told, and at the end what this returns.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        agenda: Agenda,
+        market: Iterator[DomainEvent],
+        *,
+        wall: WallClock,
+        started: RunStarted,
+        record_market: bool,
+        on_market: Callable[[DomainEvent], None],
+        begin: Callable[[int], None],
+        feed: str,
+        duration: int | None = None,
+        observe: Callable[[int], int] | None = None,
+        figures: Callable[[int], BacktestCompleted] | None = None,
+    ) -> None:
+        self._kernel = kernel
+        self._agenda = agenda
+        self._market = market
+        self._wall = wall
+        self._started = started
+        self._record = record_market
+        self._on_market = on_market
+        self._begin = begin
+        self._feed_name = feed
+        self._duration = duration
+        self._observe = observe
+        self._figures = figures
+        self._taken = 0  # market data
+        self._next_progress = _PROGRESS
+        self._until = NEVER
+        self._last = 0
+        self._next: DomainEvent | None = None  # seen by the pacing, not yet its time
+        self._anchor: tuple[int, int] | None = None  # wall and run time when pacing began
+        self.latencies_ns: deque[int] = deque(maxlen=_TIMED)
+        """How long a sample (one input in 16; when paced, each) took, from the kernel's taking it to the end of its
+        cascade."""
+        self.completed = False
+
+    async def run(
+        self,
+        speed: float | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        progress: Callable[[int], None] = lambda ts: None,
+        pace_from: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Run to the end, or until ``stop()`` is true: then the run is left as it is, to be resumed.
+
+        ``speed``: how many times real time; ``None`` for as fast as it goes. Pacing begins when ``pace_from()``
+        turns true (a resumed run first catches up with its tape). ``progress(ts)`` is called now and then with the
+        run's time.
+
+        Raises ``InputError`` where the market data turns out broken; ``system.error`` tells it on the tape then.
+        """
+        first = next(self._market, None)
+        start = first.ts_ingress if first is not None else 0
+        if self._duration is not None:
+            self._until = start + self._duration
+        self._kernel.feed(_at(self._started, start))
+        self._begin(start)
+        self._kernel.run_pending()
+        symbols = self._started.symbols
+        if self._figures is not None:
+            self._feed(BacktestStarted(strategies=self._started.strategies, symbols=symbols, first_ts=start))
+        self._feed(FeedConnected(feed=self._feed_name, symbols=symbols))
+        if self._observe is not None:
+            self._agenda.at(start, lambda: self._look(start), RANK_OBSERVER)
+        self._last = start
+        if first is not None:
+            self._market = chain((first,), self._market)
+            more = True
+            while more and not stop():
+                try:
+                    if speed is None or not pace_from():
+                        more = self._turn()
+                    else:
+                        more = await self._paced(speed, stop)
+                except InputError as error:
+                    self._fail(error)
+                    raise
+                await self._wall.sleep(0)
+                progress(self._last)
+            if more:
+                return  # stopped from outside
+        self._finish("end of market data" if self._last < self._until else "duration reached")
+
+    def _turn(self) -> bool:
+        """A stretch at full speed. False when there are no more events."""
+        return all(self._take(islice(self._market, _CHUNK)) == _CHUNK for _ in range(_TURN // _CHUNK))
+
+    def _take(self, events: Iterable[DomainEvent]) -> int:
+        """Feed market events, and what falls due before each. Returns how many, or -1 when ``until`` is reached."""
+        agenda, on_market, record, until = self._agenda, self._on_market, self._record, self._until
+        feed = self._kernel.feed
+        taken = 0
+        try:
+            for event in events:
+                ts = event.ts_ingress
+                if ts >= agenda.next_due:
+                    self._run_due(min(ts, until))
+                if ts >= until:
+                    self._last = until
+                    return -1
+                if taken:
+                    on_market(event)
+                    feed(event, record)
+                else:
+                    began = self._wall.monotonic_ns()
+                    on_market(event)
+                    feed(event, record)
+                    self.latencies_ns.append(self._wall.monotonic_ns() - began)
+                taken += 1
+                self._last = ts
+        finally:
+            self._taken += taken
+        if self._figures is not None and self._taken >= self._next_progress:
+            # After the very input that completes the step, at any speed: no chunk goes past one.
+            self._next_progress += _PROGRESS
+            self._feed(BacktestProgressed(inputs=self._taken, reached_ts=self._last))
+        return taken
+
+    async def _paced(self, speed: float, stop: Callable[[], bool]) -> bool:
+        """Feed market events at their own time, for about a tenth of a second. False when there are no more."""
+        wall, agenda = self._wall, self._agenda
+        if self._anchor is None:
+            self._anchor = (wall.monotonic_ns(), self._last)
+        wall_start, ts_start = self._anchor
+        until_turn = wall.monotonic_ns() + 100_000_000
+        while wall.monotonic_ns() < until_turn:
+            event = self._next
+            if event is None:
+                event = self._next = next(self._market, None)
+                if event is None:
+                    return False
+            due = min(event.ts_ingress, agenda.next_due, self._until)
+            wait = (due - ts_start) / speed - (wall.monotonic_ns() - wall_start)
+            if wait > 0:
+                await wall.sleep(min(wait / 1e9, 0.1))
+            if stop():
+                break
+            if wait > 100_000_000:
+                continue  # not there yet: look at the time, and at stop(), again
+            if agenda.next_due <= due < event.ts_ingress:
+                self._run_due(due)
+                self._last = max(self._last, due)
+                continue
+            self._next = None
+            if self._take((event,)) < 1:
+                return False
+        return True
+
+    def _run_due(self, now: int) -> None:
+        """Everything due up to ``now``, in its order; inputs that come at one instant are taken by their lanes."""
+        agenda, kernel = self._agenda, self._kernel
+        instant = 0
+        while True:
+            if agenda.next > (instant, RANK_VENUE) and kernel.run_next():
+                continue  # one at a time: a timer that it set for this very instant goes before the next
+            entry = agenda.pop(now)
+            if entry is None:
+                return
+            instant = max(instant, entry[0])
+            entry[1]()
+
+    def _look(self, now: int) -> None:
+        assert self._observe is not None
+        due = now + self._observe(now)
+        self._agenda.at(due, lambda: self._look(due), RANK_OBSERVER)
+
+    def _finish(self, reason: str) -> None:
+        """What the venue has still to say, then ``run.stopped``."""
+        self._feed(FeedDisconnected(feed=self._feed_name, symbols=self._started.symbols, reason=reason))
+        deadline = self._last + _SETTLE
+        while (entry := self._agenda.pop(deadline, rank=RANK_VENUE)) is not None:
+            entry[1]()
+            self._kernel.run_pending()
+        if self._figures is not None:
+            if self._kernel.halted:
+                self._feed(BacktestFailed(inputs=self._taken, reason="a fault of the core halted trading"))
+            else:
+                self._feed(self._figures(self._taken))
+        self._kernel.feed(RunStopped(reason=reason, source="driver"))
+        self.completed = True
+
+    def _fail(self, error: InputError) -> None:
+        """The market data is broken, which it is again whenever the run is executed: so that may be on the tape."""
+        reason = f"{type(error).__name__}: {error}"
+        self._feed(SystemError(component="driver", error=type(error).__name__, message=str(error)))
+        self._feed(FeedDisconnected(feed=self._feed_name, symbols=self._started.symbols, reason=reason))
+        if self._figures is not None:
+            self._feed(BacktestFailed(inputs=self._taken, reason=reason))
+
+    def _feed(self, event: DomainEvent) -> None:
+        """Feed an event of the driver's own, at the time of the last input."""
+        event = event.__copy__()
+        force_setattr(event, "source", "driver")
+        self._kernel.feed(event)
+
+
+def _at(event: RunStarted, ts: int) -> RunStarted:
+    return RunStarted(
+        strategies=event.strategies, symbols=event.symbols, seed=event.seed, ts=ts, ts_ingress=ts, source="driver"
+    )

@@ -1,0 +1,323 @@
+"""The kernel: the one place where events get their order, their names and their causes.
+
+It is an event bus that takes one input at a time, runs the whole cascade that the input causes, stamps every event,
+and gives the cascade to the tape as one piece. Then, and only then, the edges see it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from msgspec.structs import force_setattr
+
+from tickdeck.application.bus import (
+    HANDLED,
+    BufferHalted,
+    Halt,
+    InMemoryEventBus,
+    Receipt,
+    Subscription,
+    describe_error,
+    not_an_event,
+)
+from tickdeck.application.clock import RunClock, WallClock
+from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
+from tickdeck.application.ports import Tape
+from tickdeck.domain.events import DomainEvent, TimerFired, TradingHalted
+from tickdeck.errors import ConfigError, TickdeckError
+
+__all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
+
+CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
+"""Whose faults halt trading: after one of them nobody knows what we hold or may do."""
+_LONGEST_ID = 1_000  # an id grows with each cause: of a chain of 500 it is a thousand characters long
+STRATEGY = "strategy:"
+"""Before a strategy's id, its component: a fault in it ends that strategy's subscriptions."""
+
+
+def stamp_input(event: DomainEvent, number: int, seq: int, now: int) -> DomainEvent:
+    """A copy of ``event`` as input ``number`` of a run, at ``seq``, where the clock stood at ``now`` (ns) before it."""
+    event_id = str(number)
+    event = event.__copy__()
+    force_setattr(event, "event_id", event_id)
+    force_setattr(event, "seq", seq)
+    if not event.correlation_id:
+        force_setattr(event, "correlation_id", event_id)
+    if event.ts_ingress < now:
+        force_setattr(event, "ts_ingress", now)
+    if not event.ts:
+        force_setattr(event, "ts", event.ts_ingress)
+    return event
+
+
+class Kernel(InMemoryEventBus):
+    """One input, its whole cascade, then the next.
+
+    ``tape`` takes each cascade. ``agenda`` gets the timers; with ``None`` timers are only counted, since the record
+    will fire them (``verify``). ``max_cascade`` bounds how many events one input may cause: beyond it trading is
+    halted. ``wall_now()`` (ns UTC) gives published inputs their ``ts_ingress``, where a run is not on the virtual
+    clock. ``clock``, ``measure`` and ``shuffle`` are the bus's.
+    """
+
+    _overflow = Halt()
+
+    def __init__(
+        self,
+        *,
+        tape: Tape,
+        agenda: Agenda | None = None,
+        max_cascade: int = 10_000,
+        wall_now: Callable[[], int] | None = None,
+        clock: WallClock | None = None,
+        measure: bool = False,
+        shuffle: Callable[[list[Subscription]], None] | None = None,
+    ) -> None:
+        super().__init__(clock=clock, measure=measure, shuffle=shuffle)
+        self._wall_now = wall_now
+        self._receipt = Receipt(self._durable)
+        self._tape = tape
+        self._agenda = agenda
+        self._max_cascade = max_cascade
+        self._queue: deque[DomainEvent] = deque()
+        self._current: DomainEvent | None = None
+        self._children = 0  # of the current event
+        self._timers_set = 0
+        self._timers: dict[int, int] = {}  # timer id -> number on the agenda
+        self.clock = RunClock()
+        self.seq = 0
+        self.inputs = 0
+        self.halted = False
+        """The kernel had to halt trading: a fault in a critical component, or a cascade without end."""
+
+    @property
+    def current(self) -> DomainEvent | None:
+        """The event that is being handled; ``None`` between two inputs."""
+        return self._current
+
+    # -- inputs -----------------------------------------------------------------------------------------------
+
+    def feed(self, event: DomainEvent, record: bool = True) -> None:
+        """Take one input and run its whole cascade.
+
+        Its ``ts_ingress`` moves the clock; one that is 0 or in the past gets the clock's time. ``record=False``
+        leaves the input itself off the tape (its seq stays a hole), because a file that the manifest names holds it.
+
+        Raises what the tape raises. The cascade is on the tape then wholly or not at all, and no edge has seen it; but
+        the engines have, so nothing can be taken after it: every further call raises ``TickdeckError``.
+        """
+        if self._busy or self._ended_by:
+            raise self._refusal()
+        try:
+            event = event.__copy__()
+        except AttributeError:
+            raise not_an_event(event) from None
+        self._busy = True
+        self.inputs = number = self.inputs + 1
+        self.seq = seq = self.seq + 1
+        clock = self.clock
+        # As ``stamp_input``, written out: a call less for each tick of a backtest.
+        event_id = str(number)
+        force_setattr(event, "event_id", event_id)
+        force_setattr(event, "seq", seq)
+        if not event.correlation_id:
+            force_setattr(event, "correlation_id", event_id)
+        ts = event.ts_ingress
+        if ts < clock._now:
+            force_setattr(event, "ts_ingress", clock._now)
+        else:
+            clock._now = ts
+        if not event.ts:
+            force_setattr(event, "ts", clock._now)
+        try:
+            self._current = event
+            self._children = 0
+            self._dispatch(event)
+            if record or self._queue:
+                self._tape.append(self._run_cascade(event, record))
+        except BaseException as error:
+            self._abandon()
+            self._ended_by = (
+                f"input {event.event_id} ({type(event).event_type}) ended in {type(error).__name__}: {error}"
+            )
+            raise
+        finally:
+            self._current = None
+            self._busy = False
+        if self._outbox:
+            self._release()
+
+    def publish(self, event: DomainEvent) -> Receipt:
+        """Inside a handler: queue a derived event. Outside: take an input, caused by what the running edge was
+        given.
+        """
+        if self._busy:
+            if not isinstance(event, DomainEvent):
+                raise not_an_event(event)
+            self._staged.append(event)
+        elif self._gate is not None:
+            self._gate.append(event)
+        else:
+            handled = HANDLED.get()
+            if handled is not None and not event.causation_id:
+                event = event.__copy__()
+                force_setattr(event, "causation_id", handled.event_id)
+                force_setattr(event, "correlation_id", handled.correlation_id)
+            self._take_input(event)
+        return self._receipt
+
+    def _take_input(self, event: DomainEvent) -> None:
+        if self._wall_now is not None and not event.ts_ingress:
+            event = event.__copy__()
+            force_setattr(event, "ts_ingress", self._wall_now())
+        self.feed(event)
+
+    def continue_from(self, last: DomainEvent) -> None:
+        """Number on behind ``last``, the last event of a tape that this kernel goes on with, and not earlier than
+        it.
+        """
+        self.seq = last.seq
+        self.inputs = int(last.event_id.split("-", 1)[0])
+        self.clock._now = last.ts_ingress
+
+    def _refusal(self) -> Exception:
+        if self._busy:
+            return RuntimeError("feed() inside a handler: a handler publishes, it does not take inputs")
+        return TickdeckError(f"the kernel takes no more inputs, since {self._ended_by}; resume the run from its tape")
+
+    # -- the cascade ------------------------------------------------------------------------------------------
+
+    def _run_cascade(self, root: DomainEvent, record: bool) -> list[DomainEvent]:
+        """Dispatch what the root caused, and what that caused. Returns the part of the cascade that goes on the
+        tape.
+        """
+        queue = self._queue
+        cascade = [root] if record else []
+        limit, longest = self._max_cascade, _LONGEST_ID
+        while queue:
+            event = queue.popleft()
+            if len(cascade) >= limit or len(event.event_id) > longest:
+                self._stop_runaway(cascade, halt=longest == _LONGEST_ID)
+                limit, longest = limit + 1_000, longest * 2  # room for what the halt itself causes
+                continue
+            self.seq += 1
+            force_setattr(event, "seq", self.seq)
+            self._current = event
+            self._children = 0
+            self._dispatch(event)
+            cascade.append(event)
+        return cascade
+
+    def _take_staged(self, parent: DomainEvent) -> None:
+        for event in self._staged:
+            self._queue.append(self._derive(parent, event))
+        self._staged.clear()
+
+    def _derive(self, parent: DomainEvent, event: DomainEvent) -> DomainEvent:
+        """A stamped copy of ``event`` as the next child of ``parent``; its ``seq`` comes when it is dispatched."""
+        self._children += 1
+        event = event.__copy__()
+        force_setattr(event, "event_id", f"{parent.event_id}-{self._children}")
+        force_setattr(event, "causation_id", parent.event_id)
+        force_setattr(event, "correlation_id", parent.correlation_id)
+        force_setattr(event, "ts_ingress", self.clock._now)
+        if not event.ts:
+            force_setattr(event, "ts", self.clock._now)
+        return event
+
+    def next_id(self) -> str:
+        """The id that the next published event will get, should the running handler return (outside one: the next
+        input).
+        """
+        if self._current is None:
+            return str(self.inputs + 1)
+        return f"{self._current.event_id}-{self._children + len(self._staged) + 1}"
+
+    def _stop_runaway(self, cascade: list[DomainEvent], halt: bool) -> None:
+        """The cascade does not end: discard what waits, and halt with the chain of causes. What the halt itself causes
+        without end is discarded in silence. The edges still get what was dispatched: the gateway, which heard of the
+        halt, ends the orders among it as never sent."""
+        self._queue.clear()
+        if not halt:
+            return
+        last = cascade[-1]
+        by_id = {event.event_id: event for event in cascade}
+        chain = [last]
+        while (cause := by_id.get(chain[-1].causation_id)) is not None and len(chain) < 5:
+            chain.append(cause)
+        shown = " <- ".join(f"{event.event_type} {event.event_id[-40:]}" for event in chain)
+        what = f"more than {self._max_cascade} events" if len(cascade) >= self._max_cascade else "a chain without end"
+        reason = f"one input caused {what}; the last and its causes: {shown}"
+        self.halted = True
+        self._queue.append(self._derive(last, TradingHalted(reason=reason)))
+
+    def _failed(self, subscription: Subscription, event: DomainEvent, error: Exception) -> None:
+        super()._failed(subscription, event, error)
+        component = subscription.component
+        if component in CRITICAL_COMPONENTS:
+            if not self.halted:
+                self.halted = True
+                what = f"{component} failed on {event.event_type} {event.event_id}"
+                self._staged.append(TradingHalted(reason=f"{what}: {type(error).__name__}: {describe_error(error)}"))
+        elif component.startswith(STRATEGY):
+            self._table.remove_component(component)  # at once: it must not decide on the rest of this cascade
+
+    def _edge_failed(self, subscription: Subscription, event: DomainEvent, error: Exception, attempts: int) -> None:
+        super()._edge_failed(subscription, event, error, attempts)
+        if isinstance(error, BufferHalted) and not self.halted:
+            self.halted = True
+            self.publish(
+                TradingHalted(reason=f"{subscription.name} fell behind by a whole mailbox: {describe_error(error)}")
+            )
+
+    # -- timers -----------------------------------------------------------------------------------------------
+
+    def set_timer(self, due: int, name: str, owner: str = "") -> int:
+        """Have a ``timer.fired`` input with ``name`` and ``owner`` come at ``due`` (ns UTC, on the run's clock),
+        before any other input of that time. Returns the timer's id. One that is due already fires before the next
+        input."""
+        if type(due) is not int:
+            raise ConfigError(f"timer {name!r}: due is {due!r}; give whole nanoseconds, as an int")
+        self._timers_set += 1
+        timer_id = self._timers_set
+        if self._agenda is not None:
+            cause = self._current
+            fired = TimerFired(
+                timer_id=timer_id,
+                name=name,
+                owner=owner,
+                due=due,
+                ts=due,
+                ts_ingress=due,
+                source="timer",
+                causation_id=cause.event_id if cause else "",
+                correlation_id=cause.correlation_id if cause else "",
+            )
+            self._timers[timer_id] = self._agenda.at(due, lambda: self._fire(fired), RANK_TIMER)
+        return timer_id
+
+    def cancel_timer(self, timer_id: int) -> None:
+        """Forget a timer. Harmless where it has fired."""
+        number = self._timers.pop(timer_id, None)
+        if number is not None and self._agenda is not None:
+            self._agenda.cancel(number)
+
+    def _fire(self, fired: TimerFired) -> None:
+        self._timers.pop(fired.timer_id, None)
+        self.feed(fired)
+
+    # -- durability -------------------------------------------------------------------------------------------
+
+    def _position(self) -> int:
+        return self._tape.last_seq
+
+    async def _wait_durable(self, position: int) -> None:
+        if self._tape.durable_seq < position:
+            await self._tape.wait_durable_async(position)
+
+    def close_tape(self) -> None:
+        """Everything on disk; nothing more can be taken."""
+        self._tape.close()
+
+    async def _durable(self) -> None:
+        await self._wait_durable(self._tape.last_seq)

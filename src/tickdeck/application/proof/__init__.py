@@ -1,0 +1,27 @@
+"""What shows that a run can be trusted: its record compared, verified, traced and judged.
+
+Only what reads a record or executes it again belongs here.
+"""
+
+from tickdeck.application.proof.comparison import Comparison, Difference, compare_decisions
+from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, merge_record
+from tickdeck.application.proof.record_quality import BookState, RecordQuality
+from tickdeck.application.proof.tracing import Effect, Trace, trace
+from tickdeck.application.proof.verification import Verdict, verify
+
+__all__ = [
+    "BookState",
+    "Comparison",
+    "Difference",
+    "Divergence",
+    "Effect",
+    "RecordCheck",
+    "RecordDiverged",
+    "RecordQuality",
+    "Trace",
+    "Verdict",
+    "compare_decisions",
+    "merge_record",
+    "trace",
+    "verify",
+]

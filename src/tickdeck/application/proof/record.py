@@ -1,0 +1,152 @@
+"""A run's record, read back: the tape and its input files as one sequence, and a check of a new execution against
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from tickdeck.application.kernel import stamp_input
+from tickdeck.application.ports import EVERYTHING, Snapshot, Tape, TapeQuery, TapeStatistics
+from tickdeck.domain.events import DomainEvent, RunStopped, encode_payload
+from tickdeck.errors import RunError, TickdeckError
+
+__all__ = ["Divergence", "RecordCheck", "RecordDiverged", "merge_record"]
+
+
+def merge_record(recorded: Iterator[DomainEvent], market: Iterator[DomainEvent]) -> Iterator[DomainEvent]:
+    """Every event of a run in order of ``seq``: a hole in the tape's numbers is the next event of the input files.
+
+    Events of the files get the stamps that the kernel gave them. After the tape's last event the files are not read on.
+    Raises ``RunError`` where the files end before the tape does.
+    """
+    seq = number = now = 0
+    for event in recorded:
+        while seq + 1 < event.seq:
+            seq, number = seq + 1, number + 1
+            taken = stamp_input(next_of(market, seq), number, seq, now)
+            now = taken.ts_ingress
+            yield taken
+        seq, now = event.seq, event.ts_ingress
+        if event.is_input:
+            number += 1
+        yield event
+
+
+def next_of(market: Iterator[DomainEvent], seq: int) -> DomainEvent:
+    """The next event of the input files, which has the place ``seq``."""
+    event = next(market, None)
+    if event is None:
+        raise RunError(
+            f"there is no event with seq {seq}, neither on the tape nor left in the input files; one of them was cut"
+        )
+    return event
+
+
+class Divergence(msgspec.Struct, frozen=True, kw_only=True):
+    """The first difference: what the tape holds at ``seq``, and what the execution gave (``None``: nothing there)."""
+
+    seq: int
+    recorded: DomainEvent | None
+    executed: DomainEvent | None
+
+
+class RecordDiverged(TickdeckError):
+    """An execution does not do what the record says."""
+
+    def __init__(self, divergence: Divergence) -> None:
+        self.divergence = divergence
+        was = _describe(divergence.recorded)
+        now = _describe(divergence.executed)
+        super().__init__(f"at seq {divergence.seq} the tape has {was}, the execution gave {now}")
+
+
+def _describe(event: DomainEvent | None) -> str:
+    return f"{event.event_type} {event.event_id}" if event is not None else "nothing"
+
+
+class RecordCheck:
+    """A ``Tape`` that compares what it is given with a record, byte for byte, and beyond its end hands on to ``then``.
+
+    With ``then=None`` (a proof) there is nothing beyond. Raises ``RecordDiverged`` at the first difference, which a
+    record that ends within a cascade is too: a tape holds all of one or nothing. One that is continued must be through
+    by ``run.stopped``.
+    """
+
+    def __init__(self, recorded: Iterator[DomainEvent], then: Tape | None = None) -> None:
+        self._recorded = recorded
+        self._next = next(recorded, None)
+        self._then = then
+        self._seq = 0
+
+    @property
+    def next(self) -> DomainEvent | None:
+        """The record's next event that was not compared yet; ``None`` at its end."""
+        return self._next
+
+    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+        for position, event in enumerate(events):
+            if self._next is None:
+                if position:
+                    raise RecordDiverged(Divergence(seq=event.seq, recorded=None, executed=event))
+                if self._then is not None:
+                    self._then.append(events, expected_version)
+                return
+            if self._next.seq < event.seq:
+                raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
+            if encode_payload(event) != encode_payload(self._next) or event.event_type != self._next.event_type:
+                recorded = self._next if self._next.seq == event.seq else None
+                raise RecordDiverged(Divergence(seq=event.seq, recorded=recorded, executed=event))
+            self._next = next(self._recorded, None)
+        self._seq = events[-1].seq
+        if self._then is not None and isinstance(events[0], RunStopped) and self._next is not None:
+            raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
+
+    def expect_nothing_before(self, seq: int) -> None:
+        """Raise ``RecordDiverged`` where the record has an event at or before ``seq`` that the execution did not
+        give.
+        """
+        if self._next is not None and self._next.seq <= seq:
+            raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
+
+    # -- the rest of the port: durability is that of the tape beyond ------------------------------------------
+
+    @property
+    def last_seq(self) -> int:
+        return max(self._seq, self._then.last_seq if self._then is not None else 0)
+
+    @property
+    def durable_seq(self) -> int:
+        return self._then.durable_seq if self._then is not None else self._seq
+
+    def wait_durable(self, seq: int) -> None:
+        if self._then is not None:
+            self._then.wait_durable(seq)
+
+    async def wait_durable_async(self, seq: int) -> None:
+        if self._then is not None:
+            await self._then.wait_durable_async(seq)
+
+    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
+        return self._then.read(query) if self._then is not None else iter(())
+
+    def stream_version(self, stream: str) -> int:
+        return self._then.stream_version(stream) if self._then is not None else 0
+
+    def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
+        if self._then is not None:
+            self._then.save_snapshot(stream, version, state)
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        return self._then.load_snapshot(stream) if self._then is not None else None
+
+    def statistics(self) -> TapeStatistics:
+        if self._then is not None:
+            return self._then.statistics()
+        return TapeStatistics(appended=0, durable=0, commits=0, waiting=0)
+
+    def close(self) -> None:
+        if self._then is not None:
+            self._then.close()

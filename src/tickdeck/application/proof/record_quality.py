@@ -1,0 +1,61 @@
+"""How far the recorded market data can be trusted: holes in it, and the times without a usable order book."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.engines import MarketDataEngine
+from tickdeck.domain.events import BookResynced, GapDetected
+
+__all__ = ["BookState", "RecordQuality"]
+
+
+class BookState(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol's order book at the end: ``usable`` or not, and ``since`` when (the run's clock, ns UTC; ``None`` where
+    it never was). ``unusable_ns``: for how long it was not, after it had been."""
+
+    usable: bool
+    since: int | None
+    unusable_ns: int
+
+
+class RecordQuality:
+    """Counts holes by symbol and follows the order books. Looks on; publishes nothing."""
+
+    def __init__(self, bus: InMemoryEventBus, market_data: MarketDataEngine) -> None:
+        self._market_data = market_data
+        self._changed: dict[str, int] = {}  # when a book last became usable or stopped being so
+        self._broken: dict[str, int] = {}
+        self._unusable: dict[str, int] = {}
+        self.gaps: dict[str, int] = {}
+        bus.subscribe(GapDetected, self._on_gap, priority=-100, component="report")
+        bus.subscribe(BookResynced, self._on_resynced, priority=-100, component="report")
+
+    def _on_gap(self, gap: GapDetected) -> None:
+        self.gaps[gap.symbol] = self.gaps.get(gap.symbol, 0) + 1
+        if gap.what == "book":
+            self._changed[gap.symbol] = self._broken[gap.symbol] = gap.ts_ingress
+
+    def _on_resynced(self, resynced: BookResynced) -> None:
+        symbol, now = resynced.symbol, resynced.ts_ingress
+        self._changed[symbol] = now
+        if symbol in self._broken:
+            self._unusable[symbol] = self._unusable.get(symbol, 0) + now - self._broken.pop(symbol)
+
+    def repeated(self) -> dict[str, int]:
+        """How many trades were there before, of the symbols that had any."""
+        return {symbol: market.repeated for symbol, market in self._market_data.markets.items() if market.repeated}
+
+    def books(self, now: int) -> dict[str, BookState]:
+        """The books of all symbols of which there were snapshots or updates, at ``now`` (the run's clock, ns UTC)."""
+        states = {}
+        for symbol, market in self._market_data.markets.items():
+            if market.book.seen:
+                broken = now - self._broken[symbol] if symbol in self._broken else 0
+                states[symbol] = BookState(
+                    usable=market.book.usable,
+                    since=self._changed.get(symbol),
+                    unusable_ns=self._unusable.get(symbol, 0) + broken,
+                )
+        return states

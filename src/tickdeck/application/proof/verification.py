@@ -1,0 +1,74 @@
+"""Proof: the same code on the recorded inputs must give every recorded event again, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from tickdeck.application.kernel import Agenda, Kernel
+from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, next_of
+from tickdeck.domain.events import DomainEvent, TimerFired
+
+__all__ = ["Verdict", "verify"]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """``identical`` or not, with the first difference; ``inputs``, ``decisions``, ``orders`` and ``events`` that
+    were executed until then.
+    """
+
+    identical: bool
+    inputs: int
+    events: int
+    decisions: int
+    orders: int
+    divergence: Divergence | None = None
+
+
+def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], timers: Agenda) -> Verdict:
+    """Feed ``kernel`` (a fresh core without edges, whose tape is ``check``) the record's inputs in their order.
+
+    ``market`` gives the events of the input files, for the holes in the record. ``timers`` is the kernel's agenda: the
+    record says when a timer fires, but what fires is the timer that the execution has set, since a strategy that read
+    the wall clock for it would not be caught otherwise. Raises ``RunError`` where the files end too early.
+    """
+    divergence = None
+    try:
+        while (recorded := check.next) is not None:
+            if recorded.seq > kernel.seq + 1:
+                event = next_of(market, kernel.seq + 1)
+                _fire_unrecorded(timers, event.ts_ingress)
+                kernel.feed(event, record=False)
+            elif isinstance(recorded, TimerFired):
+                entry = timers.pop(recorded.due)
+                if entry is None:
+                    raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
+                entry[1]()
+            elif recorded.is_input:
+                if recorded.is_market_data:
+                    _fire_unrecorded(timers, recorded.ts_ingress)
+                kernel.feed(recorded)
+            else:  # derived, and what should have caused it did not
+                raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
+            check.expect_nothing_before(kernel.seq)
+    except RecordDiverged as diverged:
+        divergence = diverged.divergence
+    published = kernel.statistics().published
+    return Verdict(
+        identical=divergence is None,
+        inputs=kernel.inputs,
+        events=kernel.seq,
+        decisions=published.get("strategy.decision", 0),
+        orders=published.get("order.submitted", 0),
+        divergence=divergence,
+    )
+
+
+def _fire_unrecorded(timers: Agenda, now: int) -> None:
+    """In a run what is due fires before the market's next event. Where the record has none at this place, the
+    execution has set a timer that the run did not: firing it shows the difference, as the kernel's tape is the check.
+    """
+    entry = timers.pop(now)
+    if entry is not None:
+        entry[1]()

@@ -1,0 +1,17 @@
+"""What a run amounts to: its figures, and the figures of a backtest.
+
+Only what reads the engines after the fact belongs here; nothing here changes what a run does.
+"""
+
+from tickdeck.application.results.report import Performance, PerformanceObserver, backtest_figures
+from tickdeck.application.results.summary import RunObserver, Summary, plain, summarise
+
+__all__ = [
+    "Performance",
+    "PerformanceObserver",
+    "RunObserver",
+    "Summary",
+    "backtest_figures",
+    "plain",
+    "summarise",
+]

@@ -1,0 +1,203 @@
+"""What a run came to, in figures: the same for people, for scripts and for the benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.engines import ExecutionEngine, PortfolioEngine
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.proof import BookState, RecordQuality
+from tickdeck.domain.events import RunStarted, RunStopped, TradingHalted, TradingResumed
+from tickdeck.domain.values import Money, OrderStatus, Quantity
+
+__all__ = ["Latency", "RunObserver", "Summary", "plain", "summarise"]
+
+_NOT_MARKET_DATA = (
+    *("run.", "venue.", "timer.", "command.", "backtest."),
+    *("feed.connected", "feed.disconnected", "system.error"),
+)
+"""Types of inputs that are no market data begin with one of these."""
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """Microseconds from the kernel's taking an input to the end of its cascade, over the inputs that were timed (one in
+    16 at full speed); ``None`` where none was.
+    """
+
+    p50: float | None = None
+    p99: float | None = None
+    max: float | None = None
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's figures. Money is exact and in ``currency``, positions are in base by symbol.
+
+    - ``status``: ``completed``, or ``interrupted`` where it can be resumed; ``reason``: why it came to its end.
+      ``halted``: why trading stopped before that, ``None`` where it did not.
+    - ``events`` were dispatched, ``inputs`` of them came from outside, ``ticks`` of these were market data.
+    - ``fills`` counts partial ones too. ``rejected`` orders were refused by the venue, ``refused`` intents by risk.
+      ``unknown`` orders are in doubt at the end. ``dropped`` events were lost by a full mailbox.
+    - ``pnl`` is the equity less what was paid in, so after fees.
+    - ``gaps``: holes in the market data, by symbol; ``repeated``: trades that came again. ``books``: the order books at
+      the end, of the symbols that had any.
+    - ``failures`` of handlers, and the strategies that were ``paused`` for one.
+    - ``first_ts`` and ``last_ts`` on the run's clock, ns UTC. ``wall_s`` is real time; the two rates are by it.
+    """
+
+    run: str
+    status: str
+    reason: str
+    halted: str | None
+    strategies: tuple[str, ...]
+    symbols: tuple[str, ...]
+    first_ts: int
+    last_ts: int
+    events: int
+    inputs: int
+    ticks: int
+    signals: int
+    decisions: int
+    orders: int
+    fills: int
+    rejected: int
+    refused: int
+    unknown: int
+    dropped: int
+    gaps: dict[str, int]
+    repeated: dict[str, int]
+    books: dict[str, BookState]
+    failures: int
+    paused: tuple[str, ...]
+    position: dict[str, Quantity]
+    currency: str
+    cash: Money
+    equity: Money
+    pnl: Money
+    fees: Money
+    wall_s: float
+    events_per_s: float
+    ticks_per_s: float
+    latency_us: Latency
+    tape: str
+
+    @property
+    def failed(self) -> bool:
+        """A handler raised, or the kernel had to halt: a fault, as opposed to a limit that was reached."""
+        return self.failures > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values: money and quantities as strings without an exponent."""
+        out: dict[str, Any] = {}
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            out[name] = plain(value) if isinstance(value, Decimal) else msgspec.to_builtins(value)
+        out["position"] = {symbol: plain(quantity) for symbol, quantity in self.position.items()}
+        return out
+
+
+class RunObserver:
+    """Remembers how a run began and ended and why trading halted. Looks on; publishes nothing."""
+
+    def __init__(self, bus: InMemoryEventBus) -> None:
+        self.started: RunStarted | None = None
+        self.stopped: RunStopped | None = None
+        self.halted: TradingHalted | None = None
+        """The first halt: what follows from it may halt again; ``None`` once trading was resumed."""
+        for event_type in (RunStarted, RunStopped, TradingHalted, TradingResumed):
+            bus.subscribe(event_type, self._on_event, priority=-100, component="report")
+
+    def _on_event(self, event: RunStarted | RunStopped | TradingHalted | TradingResumed) -> None:
+        if isinstance(event, RunStarted):
+            self.started = event
+        elif isinstance(event, RunStopped):
+            self.stopped = event
+        elif isinstance(event, TradingResumed):
+            self.halted = None
+        elif self.halted is None:
+            self.halted = event
+
+
+def summarise(
+    *,
+    run: str,
+    tape: str,
+    kernel: Kernel,
+    portfolio: PortfolioEngine,
+    execution: ExecutionEngine,
+    observer: RunObserver,
+    quality: RecordQuality,
+    symbols: tuple[str, ...],
+    paused: Sequence[str],
+    latencies_ns: Sequence[int],
+    wall_s: float,
+) -> Summary:
+    """Collect the figures of a run as it stands; changes nothing. ``wall_s`` is how long it took, in seconds."""
+    statistics = kernel.statistics()
+    published = statistics.published
+    started, stopped, halted = observer.started, observer.stopped, observer.halted
+    account = portfolio.account
+    ticks = _ticks(kernel.inputs, published)
+    return Summary(
+        run=run,
+        status="completed" if stopped is not None else "interrupted",
+        reason=stopped.reason if stopped is not None else "stopped from outside",
+        halted=halted.reason if halted is not None else None,
+        strategies=started.strategies if started is not None else (),
+        symbols=symbols,
+        first_ts=started.ts_ingress if started is not None else 0,
+        last_ts=kernel.clock.now(),
+        events=kernel.seq,
+        inputs=kernel.inputs,
+        ticks=ticks,
+        signals=published.get("signal.snapshot", 0),
+        decisions=published.get("strategy.decision", 0),
+        orders=published.get("order.submitted", 0),
+        fills=published.get("order.filled", 0) + published.get("order.partially_filled", 0),
+        rejected=published.get("order.rejected", 0),
+        refused=published.get("risk.limit_breached", 0),
+        unknown=sum(order.status is OrderStatus.UNKNOWN for order in execution.orders.values()),
+        dropped=sum(statistics.dropped.values()),
+        gaps=dict(quality.gaps),
+        repeated=quality.repeated(),
+        books=quality.books(kernel.clock.now()),
+        failures=max(statistics.failures, int(kernel.halted)),  # a cascade without end is no handler's failure
+        paused=tuple(paused),
+        position={symbol: account.position(symbol).quantity for symbol in symbols},
+        currency=account.quote,
+        cash=account.cash,
+        equity=portfolio.equity(),
+        pnl=portfolio.pnl(),
+        fees=account.fees(),
+        wall_s=round(wall_s, 6),
+        events_per_s=round(kernel.seq / wall_s, 1) if wall_s > 0 else 0.0,
+        ticks_per_s=round(ticks / wall_s, 1) if wall_s > 0 else 0.0,
+        latency_us=_latency(latencies_ns),
+        tape=tape,
+    )
+
+
+def _ticks(inputs: int, published: Mapping[str, int]) -> int:
+    return inputs - sum(count for name, count in published.items() if name.startswith(_NOT_MARKET_DATA))
+
+
+def _latency(latencies_ns: Sequence[int]) -> Latency:
+    """By nearest rank."""
+    if not latencies_ns:
+        return Latency()
+    ordered = sorted(latencies_ns)
+    last = len(ordered) - 1
+    p50, p99, worst = (round(ordered[round(last * share)] / 1_000, 1) for share in (0.5, 0.99, 1.0))
+    return Latency(p50=p50, p99=p99, max=worst)
+
+
+def plain(number: Decimal) -> str:
+    """All digits of a number, with neither exponent nor zeros behind the last digit that counts."""
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

@@ -1,0 +1,72 @@
+"""The engines around one kernel."""
+
+from __future__ import annotations
+
+from tickdeck.application.engines import (
+    ExecutionEngine,
+    FeedMonitor,
+    HeartbeatEngine,
+    MarketDataEngine,
+    PortfolioEngine,
+    RiskEngine,
+    SignalEngine,
+    StrategyEngine,
+)
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.strategies import Strategy
+from tickdeck.domain.accounts import Account
+from tickdeck.infrastructure.config import RunConfig, duration_ns
+from tickdeck.infrastructure.runs import (
+    Manifest,
+)
+
+__all__ = ["Core"]
+
+
+class Core:
+    """The engines around one kernel: the same in a run, in a backtest and in a proof."""
+
+    def __init__(
+        self, config: RunConfig, manifest: Manifest, strategies: list[tuple[str, Strategy]], kernel: Kernel
+    ) -> None:
+        names = [name for _, strategy in strategies for name in strategy.required_signals()]
+        candles = any(
+            strategy.required_signals() or type(strategy).on_candle is not Strategy.on_candle
+            for _, strategy in strategies
+        )
+        self.kernel = kernel
+        self.market_data = MarketDataEngine(
+            kernel,
+            duration_ns(config.candles) if candles else None,
+            snapshot_interval=duration_ns(config.snapshots) if config.snapshots else None,
+            snapshot_depth=config.snapshot_depth,
+        )
+        if config.stale_after:
+            FeedMonitor(kernel, duration_ns(config.stale_after))
+        if config.heartbeat:
+            HeartbeatEngine(kernel, duration_ns(config.heartbeat))
+        self.signals = SignalEngine(kernel, self.market_data, names)
+        account = Account(config.paper.account_id, config.instrument(manifest.symbols[0]).quote)
+        self.portfolio = PortfolioEngine(kernel, account, self.market_data, config.instrument)
+        self.execution = ExecutionEngine(kernel, manifest.nonce)
+        self.risk = RiskEngine(
+            kernel,
+            config.risk,
+            clock=kernel.clock.now,
+            market_data=self.market_data,
+            portfolio=self.portfolio,
+            execution=self.execution,
+            instrument=config.instrument,
+        )
+        self.strategies = StrategyEngine(
+            kernel,
+            market_data=self.market_data,
+            signals=self.signals,
+            execution=self.execution,
+            portfolio=self.portfolio,
+            symbols=manifest.symbols,
+            nonce=manifest.nonce,
+            seed=config.seed,
+        )
+        for strategy_id, strategy in strategies:
+            self.strategies.add(strategy_id, strategy)

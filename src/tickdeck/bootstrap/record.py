@@ -1,0 +1,70 @@
+"""A run's record: the events of its tape, and those of its input files among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from tickdeck.application.bus import select, takes_market_data
+from tickdeck.application.ports import TapeQuery
+from tickdeck.application.proof import merge_record
+from tickdeck.domain.events import DomainEvent
+from tickdeck.infrastructure.config import RunConfig, config_from_dict
+from tickdeck.infrastructure.exchanges.simulated import simulated_market
+from tickdeck.infrastructure.runs import (
+    Manifest,
+    check_inputs,
+    open_inputs,
+    read_manifest,
+)
+from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, tape_path
+from tickdeck.infrastructure.tape.sqlite import EVERYTHING
+
+__all__ = ["market_of", "open_record"]
+
+_SIMULATION_START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z: a run's events must not depend on today
+
+
+def open_record(
+    folder: Path | str, query: TapeQuery = EVERYTHING, *, more: Callable[[], bool] = lambda: False
+) -> Iterator[DomainEvent]:
+    """The events of the run in ``folder`` that ``query`` asks for, in order of ``seq``, those of its input files among
+    them.
+
+    The input files are read only where ``query`` may mean their events. To follow a run that is being written,
+    ``more()`` is called before each look at the tape: it waits a while, and says whether the run was going on before.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    with open_reader(tape_path(folder)) as tape:
+        if not manifest.inputs or not takes_market_data(query.types):
+            yield from islice(_followed(tape, query, more), query.limit)
+            return
+        check_inputs(manifest)
+        market = market_of(config_from_dict(manifest.config), manifest)
+        yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
+
+
+def _followed(tape: AnyReader, query: TapeQuery, more: Callable[[], bool]) -> Iterator[DomainEvent]:
+    seq, going = query.first_seq - 1, True
+    while going:
+        going = more()
+        for event in tape.read(msgspec.structs.replace(query, first_seq=seq + 1)):
+            seq = event.seq
+            yield event
+
+
+def market_of(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
+    """The market data of a run: its input files as one stream, or the simulated market."""
+    if not manifest.inputs:
+        return simulated_market(
+            manifest.symbols,
+            config.seed,
+            _SIMULATION_START,
+            feed_latency_ns=config.paper.feed_latency_ns,
+            instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
+        )
+    return open_inputs(config, manifest.inputs)

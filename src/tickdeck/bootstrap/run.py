@@ -1,0 +1,199 @@
+"""A run: a new one, or one that is resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import tickdeck
+from tickdeck.application.clock import WallClock
+from tickdeck.application.drivers import Simulation
+from tickdeck.application.engines import (
+    VenueGateway,
+)
+from tickdeck.application.kernel import Agenda, Kernel
+from tickdeck.application.ports import Tape
+from tickdeck.application.proof import RecordCheck, RecordQuality
+from tickdeck.application.results import PerformanceObserver, RunObserver, Summary, backtest_figures, summarise
+from tickdeck.application.strategies import Strategy
+from tickdeck.bootstrap.core import Core
+from tickdeck.bootstrap.record import market_of
+from tickdeck.bootstrap.strategies import by_absolute_path, load_strategies, strategies_as_recorded
+from tickdeck.domain.events import RunStarted
+from tickdeck.errors import RunError
+from tickdeck.infrastructure.clock import SystemClock
+from tickdeck.infrastructure.config import RunConfig, config_from_dict
+from tickdeck.infrastructure.exchanges import PaperVenue
+from tickdeck.infrastructure.runs import (
+    InputRecord,
+    Manifest,
+    StrategyRecord,
+    code_digest,
+    create_run,
+    discard_run,
+    input_records,
+    read_manifest,
+    symbols_of,
+)
+from tickdeck.infrastructure.runs.folder import here
+from tickdeck.infrastructure.tape.opening import open_tape, tape_path
+
+__all__ = ["Run", "resume_run", "start_run"]
+
+_LINGER_MS = 100.0  # nobody waits for a virtual run's commits: fewer of them leave the kernel's thread more of the time
+
+
+class Run:
+    """A run that is ready to go: ``await simulation.run(...)``, then ``close()``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        config: RunConfig,
+        strategies: list[tuple[str, Strategy]],
+        tape: Tape,
+        *,
+        caught_up: Callable[[], bool] = lambda: True,
+        wall: WallClock | None = None,
+    ) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.config = config
+        self.tape = tape
+        self.caught_up = caught_up
+        agenda = Agenda()
+        self.kernel = Kernel(tape=tape, agenda=agenda, max_cascade=config.max_cascade)
+        self.core = Core(config, manifest, strategies, self.kernel)
+        self.venue = PaperVenue(
+            config=config.paper,
+            instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
+            seed=config.seed,
+            schedule=agenda.at,
+            report=self.kernel.post,
+        )
+        VenueGateway(self.kernel, self.venue)
+        self.observer = PerformanceObserver(self.kernel, self.core.portfolio.equity)
+        self._ends = RunObserver(self.kernel)
+        self._quality = RecordQuality(self.kernel, self.core.market_data)
+        self.simulation = Simulation(
+            self.kernel,
+            agenda,
+            market_of(config, manifest),
+            wall=wall or SystemClock(),
+            started=RunStarted(
+                strategies=tuple(strategy_id for strategy_id, _ in strategies),
+                symbols=manifest.symbols,
+                seed=config.seed,
+            ),
+            record_market=not manifest.inputs,
+            on_market=self.venue.on_market,
+            begin=self.venue.start,
+            feed="files" if manifest.inputs else "simulation",
+            duration=int(config.duration * 1_000_000_000) if config.duration is not None else None,
+            observe=self.observer.observe,
+            figures=(lambda inputs: backtest_figures(inputs, self.core.portfolio, self.observer))
+            if config.backtest
+            else None,
+        )
+
+    def close(self) -> None:
+        """Everything on disk, and the files let go."""
+        self.tape.close()
+
+    def summary(self, wall_s: float) -> Summary:
+        """The run's figures as it stands, after ``wall_s`` seconds of work; also after ``close``."""
+        core = self.core
+        return summarise(
+            run=self.manifest.run_id,
+            tape=str(tape_path(self.folder.resolve())),
+            kernel=self.kernel,
+            portfolio=core.portfolio,
+            execution=core.execution,
+            observer=self._ends,
+            quality=self._quality,
+            symbols=self.manifest.symbols,
+            paused=core.strategies.paused,
+            latencies_ns=self.simulation.latencies_ns,
+            wall_s=wall_s,
+        )
+
+
+def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = None, whatif_of: str | None = None) -> Run:
+    """A new run in a folder of its own under ``data_dir``. Raises ``ConfigError`` or ``InputError`` for what is
+    wrong with it. ``whatif_of`` is for the manifest.
+    """
+    config = msgspec.structs.replace(config, strategies=tuple(map(by_absolute_path, config.strategies)))
+    strategies, records = load_strategies(config)
+    inputs = input_records(config.tapes)
+    symbols = symbols_of(config, inputs) or ("BTCUSDT",)
+    python, machine = here()
+    code = code_digest()
+    settings = msgspec.to_builtins(config)
+    now = datetime.fromtimestamp(time.time(), UTC)
+    manifest = Manifest(
+        run_id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        nonce=_nonce(settings, inputs, records, symbols, code),
+        created_at=now.isoformat(),
+        tickdeck=tickdeck.__version__,
+        code=code,
+        python=python,
+        machine=machine,
+        symbols=symbols,
+        config=settings,
+        inputs=inputs,
+        strategies=records,
+        whatif_of=whatif_of,
+    )
+    folder = create_run(data_dir, manifest)
+    tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=_LINGER_MS)
+    try:
+        return Run(folder, manifest, config, strategies, tape, wall=wall)
+    except BaseException:  # a signal that does not exist, say: it never was a run
+        tape.close()
+        discard_run(folder)
+        raise
+
+
+def _nonce(
+    settings: dict[str, Any],
+    inputs: tuple[InputRecord, ...],
+    strategies: tuple[StrategyRecord, ...],
+    symbols: tuple[str, ...],
+    code: str,
+) -> str:
+    """Made of all that determines the run's events, wherever its files lie, so that two equal runs are equal to the
+    byte.
+    """
+    what = {name: value for name, value in settings.items() if name not in ("tapes", "strategies", "tape_format")}
+    venues = [tape["venue"] for tape in settings["tapes"]]
+    read = [(record.format, record.symbol, venue, record.sha256) for record, venue in zip(inputs, venues, strict=True)]
+    loaded = [(record.strategy_id, record.parameters, record.sha256) for record in strategies]
+    return hashlib.sha256(msgspec.json.encode([what, read, loaded, symbols, code], order="sorted")).hexdigest()[:16]
+
+
+def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
+    """The run in ``folder``, to be executed again from its start, compared with its tape as far as that goes, and
+    continued.
+
+    Raises ``RunError`` where code or inputs are not those of the run any more.
+    """
+    manifest = read_manifest(folder)
+    config = config_from_dict(manifest.config)
+    strategies, changes = strategies_as_recorded(config, manifest)
+    if changes:
+        raise RunError(f"{changes[0]}: bring back what the run was made with, or start a new run")
+    tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=_LINGER_MS)
+    try:
+        check = RecordCheck(tape.read(), then=tape)
+        return Run(folder, manifest, config, strategies, check, caught_up=lambda: check.next is None, wall=wall)
+    except BaseException:
+        tape.close()
+        raise

@@ -1,0 +1,65 @@
+"""A run's strategies, loaded from what its configuration or its manifest names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from tickdeck.application.engines.strategies import strategy_ids
+from tickdeck.application.strategies import Strategy
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig
+from tickdeck.infrastructure.runs import (
+    Manifest,
+    StrategyRecord,
+    check_inputs,
+    code_digest,
+)
+from tickdeck.infrastructure.runs.folder import here
+from tickdeck.infrastructure.strategies import load_strategy_class, source_digest, strategy_name
+
+__all__ = ["by_absolute_path", "load_strategies", "strategies_as_recorded"]
+
+
+def by_absolute_path(wanted: StrategyConfig) -> StrategyConfig:
+    """A strategy's file is found again when the run is verified or resumed from another folder."""
+    place, _, name = wanted.spec.rpartition(":")
+    if not place.endswith(".py"):
+        return wanted
+    return msgspec.structs.replace(wanted, spec=f"{Path(place).absolute()}:{name}")
+
+
+def load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tuple[StrategyRecord, ...]]:
+    if not config.strategies:
+        raise ConfigError("there is no strategy; name one with --strategy")
+    ids = strategy_ids([strategy_name(wanted.spec) for wanted in config.strategies])
+    loaded: list[tuple[str, Strategy]] = []
+    records: list[StrategyRecord] = []
+    for strategy_id, wanted in zip(ids, config.strategies, strict=True):
+        cls = load_strategy_class(wanted.spec)
+        strategy = cls(**wanted.parameters)
+        loaded.append((strategy_id, strategy))
+        parameters = msgspec.to_builtins(strategy.parameters())
+        records.append(
+            StrategyRecord(strategy_id=strategy_id, spec=wanted.spec, parameters=parameters, sha256=source_digest(cls))
+        )
+    return loaded, tuple(records)
+
+
+def strategies_as_recorded(config: RunConfig, manifest: Manifest) -> tuple[list[tuple[str, Strategy]], list[str]]:
+    """The run's strategies, and what of code and machine is not as it was then. Refuses changed input files."""
+    check_inputs(manifest)
+    changes = []
+    python, machine = here()
+    if (manifest.python, manifest.machine) != (python, machine):
+        changes.append(
+            f"the run was made by Python {manifest.python} on {manifest.machine}, this is {python} on {machine}"
+        )
+    if manifest.code != code_digest():
+        changes.append(f"the run was made by other code of Tickdeck (version {manifest.tickdeck})")
+    strategies, records = load_strategies(config)
+    for then, now in zip(manifest.strategies, records, strict=True):
+        if then.sha256 != now.sha256:
+            changes.append(f"the source of strategy {then.spec!r} has changed since the run")
+    return strategies, changes

@@ -1,0 +1,28 @@
+"""What a market is: instruments, books, candles, indicators, and how orders match against a record."""
+
+from tickdeck.domain.market.book import Gap, OrderBook, Resynced
+from tickdeck.domain.market.candles import CandleBuilder
+from tickdeck.domain.market.indicators import BookImbalance, Ema, Rsi, Sma, Vwap
+from tickdeck.domain.market.instrument import Instrument, instrument_for
+from tickdeck.domain.market.matching import Ended, Fill, Matcher, Outcome, WorkingOrder
+from tickdeck.domain.market.trade_gaps import TradeGaps
+
+__all__ = [
+    "BookImbalance",
+    "CandleBuilder",
+    "Ema",
+    "Ended",
+    "Fill",
+    "Gap",
+    "Instrument",
+    "Matcher",
+    "OrderBook",
+    "Outcome",
+    "Resynced",
+    "Rsi",
+    "Sma",
+    "TradeGaps",
+    "Vwap",
+    "WorkingOrder",
+    "instrument_for",
+]

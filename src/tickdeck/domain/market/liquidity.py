@@ -1,0 +1,244 @@
+"""What the public record of one symbol offers at this moment, and what we have taken of it already.
+
+Three kinds of record, from the best to the poorest: a displayed book (order book, best bid and ask, or both), trade
+prints alone, candles alone. ``offers`` answers for the first kind; of the other two only what follows can tell what
+was on offer, so it answers ``None`` and the matcher waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tickdeck.domain.events import CandleEvent, OrderBookDeltaEvent, OrderBookEvent, TickEvent, TradeEvent
+from tickdeck.domain.market.book import OrderBook
+from tickdeck.domain.values import ZERO, Level, Price, Quantity, Side
+
+__all__ = ["Liquidity", "Offer"]
+
+_BUY = Side.BUY
+_FIRST_DEPTH = 16  # levels read from the book at first; most orders need one or two
+_MAX_UNFOLDED = 1_024  # prints kept one by one before they are summed up by price
+_MAX_TAKEN = 256  # remembered levels before those are forgotten that the record shows no more
+
+
+class Offer(NamedTuple):
+    """One displayed level as a taker finds it: ``available`` of ``displayed`` (base) at ``price`` (quote)."""
+
+    price: Price
+    available: Quantity
+    displayed: Quantity
+
+
+_LOST_AFTER = 10_000_000_000
+"""ns. Every trade changes the book: a record that prints trades so long after it last showed the book has lost it, as
+where one of two files ends."""
+
+
+class Liquidity:
+    """The record of one symbol, fed in the order in which it was received.
+
+    ``taker`` in the methods is the side of an order that takes: a buy finds the asks, a sell the bids.
+    """
+
+    def __init__(self, symbol: str) -> None:
+        self.book = OrderBook(symbol)
+        self.last_bought: TradeEvent | None = None
+        """The last print with a buying aggressor: it shows what the ask offered."""
+        self.last_sold: TradeEvent | None = None
+        self.last_candle: CandleEvent | None = None
+        self._tick: TickEvent | None = None
+        self._displays = False  # a book or a tick was seen: prints may take from what is displayed
+        self._shown_at = 0  # when it last was
+        # What was printed since the record last showed the book: first one by one, then summed up by price.
+        self._hidden = False  # there is any
+        self._prints: list[TradeEvent] = []
+        self._printed: dict[tuple[Side, Price], Quantity] = {}
+        self._taken: dict[tuple[Side, Price], Level] = {}  # (displayed when we took, taken by us since)
+
+    # -- the record ---------------------------------------------------------------------------------------------
+
+    def on_trade(self, trade: TradeEvent) -> None:
+        """A public trade. Until the record shows the book again, what it took from the displayed levels is gone."""
+        if trade.side is _BUY:
+            self.last_bought = trade
+        else:
+            self.last_sold = trade
+        if self._displays:
+            if trade.ts_ingress - self._shown_at > _LOST_AFTER:
+                self._displays = False
+                self._tick = None
+                self._forget_prints()
+                return
+            self._hidden = True
+            self._prints.append(trade)
+            if len(self._prints) > _MAX_UNFOLDED:
+                self._fold()
+
+    def on_tick(self, tick: TickEvent) -> None:
+        """The best bid and ask of now."""
+        self._tick = tick
+        self._displays = True
+        self._shown_at = tick.ts_ingress
+        if self._hidden and self._tick_counts(tick):
+            self._forget_prints()
+
+    def on_book(self, snapshot: OrderBookEvent) -> None:
+        """A whole book, which counts from when it joins the deltas."""
+        self.book.apply_snapshot(snapshot)
+        self._book_changed(snapshot.ts_ingress)
+
+    def on_delta(self, delta: OrderBookDeltaEvent) -> None:
+        """Changed levels. A hole in them makes the book unusable until a snapshot joins again."""
+        self.book.apply_delta(delta)
+        self._book_changed(delta.ts_ingress)
+
+    def on_candle(self, candle: CandleEvent) -> None:
+        """A closed candle."""
+        self.last_candle = candle
+
+    def _book_changed(self, ts: int) -> None:
+        book, tick = self.book, self._tick
+        if not book.usable:
+            return
+        self._displays = True
+        self._shown_at = ts
+        if tick is None or tick.update_id <= book.last_update_id:  # 0, undated: then the later arrival is the fresher
+            self._tick = None
+            self._forget_prints()
+
+    def _forget_prints(self) -> None:
+        self._hidden = False
+        self._prints.clear()
+        if self._printed:
+            self._printed.clear()
+
+    def _fold(self) -> None:
+        for trade in self._prints:
+            key = (trade.side, trade.price)
+            self._printed[key] = self._printed.get(key, ZERO) + trade.quantity
+        self._prints.clear()
+
+    # -- questions ----------------------------------------------------------------------------------------------
+
+    @property
+    def only_candles(self) -> bool:
+        """Candles were seen, and nothing better."""
+        return self.last_candle is not None and not (self._displays or self.last_bought or self.last_sold)
+
+    @property
+    def displayed(self) -> bool:
+        """A book or a best bid and ask is known now."""
+        return self._tick is not None or self._book_counts()
+
+    def _book_counts(self) -> bool:
+        return self._displays and self.book.usable and not self.book.is_crossed()
+
+    def _tick_counts(self, tick: TickEvent) -> bool:
+        """It is fresher than the book, or there is none."""
+        return not tick.update_id or tick.update_id > self.book.last_update_id or not self._book_counts()
+
+    def reference(self, taker: Side) -> Price | None:
+        """The last price known at which a taker could trade: the displayed best, else the last print of an aggressor on
+        its side, else the last print, else the last close; ``None`` before any."""
+        best = next(self._levels(taker), None)
+        if best is not None:
+            return best[0]
+        own, other = self.last_bought, self.last_sold
+        if taker is not _BUY:
+            own, other = other, own
+        trade = own or other
+        if trade is not None:
+            return trade.price
+        return self.last_candle.close if self.last_candle is not None else None
+
+    def shown_offer(self, taker: Side) -> Price | None:
+        """Without a displayed book: the price that the last print of an aggressor on the taker's side shows as offered,
+        or the last close where there are only candles; ``None`` before any."""
+        trade = self.last_bought if taker is _BUY else self.last_sold
+        if trade is not None:
+            return trade.price
+        return self.last_candle.close if self.only_candles and self.last_candle is not None else None
+
+    def offers(self, taker: Side, limit: Price | None) -> Iterator[Offer] | None:
+        """The displayed levels that an order of ``taker`` with ``limit`` reaches, the best first, each with what is
+        left of it after our own takes and after prints that the display does not show yet.
+
+        ``None`` where nothing is displayed.
+        """
+        return self._offers(taker, limit) if self.displayed else None
+
+    def _offers(self, taker: Side, limit: Price | None) -> Iterator[Offer]:
+        buying = taker is _BUY
+        self._fold()
+        printed = [price for side, price in self._printed if side is taker]
+        furthest = (max if buying else min)(printed) if printed else None
+        for price, quantity in self._levels(taker):
+            if limit is not None and (price > limit if buying else price < limit):
+                return
+            available = quantity
+            if furthest is not None:
+                swept = price < furthest if buying else price > furthest
+                available = ZERO if swept else quantity - self._printed.get((taker, price), ZERO)
+            taken = self._taken.get((taker, price))
+            if taken is not None:
+                if taken[0] == quantity:
+                    available -= taken[1]
+                else:
+                    del self._taken[taker, price]  # the record changed the level: it is offered anew
+            yield Offer(price, max(available, ZERO), quantity)
+
+    def take(self, taker: Side, offer: Offer, quantity: Quantity) -> None:
+        """Remember that we took ``quantity`` of ``offer``, which the record cannot know."""
+        before = self._taken.get((taker, offer.price), (offer.displayed, ZERO))[1]
+        self._taken[taker, offer.price] = (offer.displayed, before + quantity)
+        if len(self._taken) > _MAX_TAKEN:
+            shown = {(side, level[0]) for side in Side for level in self._levels(side)}
+            self._taken = {key: taken for key, taken in self._taken.items() if key in shown}
+
+    def ahead_at(self, side: Side, price: Price) -> Quantity | None:
+        """The displayed quantity (base) that an order of ``side`` newly resting at ``price`` queues behind.
+
+        0 where it is better than the best, ``None`` where the record does not show it.
+        """
+        if not self.displayed:
+            return None
+        best = True
+        for shown, quantity in self._levels(side.opposite):
+            if shown == price:
+                return quantity
+            if price > shown if side is _BUY else price < shown:
+                return ZERO if best else None
+            best = False
+        return ZERO if best else None
+
+    def _levels(self, taker: Side) -> Iterator[Level]:
+        """The displayed levels of the side that ``taker`` takes from, the best first.
+
+        The book, corrected by a tick that is fresher: better levels are gone, the best has the tick's quantity. The
+        tick's level alone where there is no book.
+        """
+        buying = taker is _BUY
+        tick = self._tick
+        book = self._book_counts()
+        if tick is not None and self._tick_counts(tick):
+            price, quantity = (tick.ask_price, tick.ask_quantity) if buying else (tick.bid_price, tick.bid_quantity)
+            if not price or not quantity:
+                return  # nobody offers on this side
+            yield price, quantity
+            if book:
+                for level in self._book_levels(buying):
+                    if level[0] > price if buying else level[0] < price:
+                        yield level
+        elif book:
+            yield from self._book_levels(buying)
+
+    def _book_levels(self, buying: bool) -> Iterator[Level]:
+        side = self.book.asks if buying else self.book.bids
+        done, depth = 0, _FIRST_DEPTH
+        while True:
+            levels = side(depth)
+            yield from levels[done:]
+            if len(levels) < depth:
+                return
+            done, depth = depth, depth * 4

@@ -1,0 +1,387 @@
+"""Matching our orders against the public record of one symbol: what fills, at which price, how much.
+
+The record cannot react to us, so the rules fill less where in doubt, and never at a price that the record did not
+offer at that time:
+
+- *Taking from a displayed book*: level by level up to the limit. What we took is not offered again until the record
+  changes that level. What is left of a market or ``ioc`` order expires.
+- *Taking without one*: the order waits for the next prints whose aggressor is on its side, at their prices, within
+  their quantities; with candles alone for the next open, within a share of the candle's volume.
+- *Resting*: behind the quantity displayed at the price on arrival, or behind an unknown one. Only prints advance us:
+  one at our price drains the queue ahead, then fills us; one through our price fills us at our limit. Cancels of
+  others never advance us. With candles alone we fill where the price went through the limit.
+- An amend to another price or a larger quantity goes to the back of the queue, as a new order would, and may take. Less
+  at the same price keeps its place.
+- All our orders share one print's quantity by price, then time. They never trade with each other.
+
+No I/O, no latency, no scheduling, no money: a venue around it decides when an order arrives and who can pay.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from tickdeck.domain.events import (
+    CandleEvent,
+    MarketEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    TickEvent,
+    TradeEvent,
+)
+from tickdeck.domain.market.instrument import Instrument
+from tickdeck.domain.market.liquidity import Liquidity, Offer
+from tickdeck.domain.values import ZERO, OrderStatus, Price, Quantity, Side, TimeInForce
+
+__all__ = ["Ended", "Fill", "Matcher", "Outcome", "WorkingOrder"]
+
+_BUY = Side.BUY
+_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
+
+
+class WorkingOrder(msgspec.Struct, kw_only=True, eq=False):
+    """An order at the venue, which changes as it is worked.
+
+    ``quantity`` and ``filled`` in base; ``limit`` in quote, ``None`` for a market order; ``arrival`` is the venue's
+    time in ns UTC. ``worst`` (quote) is the last price that the order accepts: its limit, or what bounds a market order
+    that has to wait; ``None`` takes any. ``ahead`` (base) is what goes before a resting order at its price; ``None`` is
+    unknown.
+    """
+
+    order_id: str
+    side: Side
+    quantity: Quantity
+    arrival: int
+    limit: Price | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    worst: Price | None = None
+    filled: Quantity = ZERO
+    ahead: Quantity | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None:
+            self.worst = self.limit
+
+    @property
+    def remaining(self) -> Quantity:
+        return self.quantity - self.filled
+
+    def reaches(self, price: Price) -> bool:
+        """``price`` is not worse for this order than the worst that it accepts."""
+        worst = self.worst
+        return worst is None or (price <= worst if self.side is _BUY else price >= worst)
+
+
+class Fill(NamedTuple):
+    """``quantity`` (base) of ``order`` was executed at ``price`` (quote); ``order.filled`` counts it already."""
+
+    order: WorkingOrder
+    price: Price
+    quantity: Quantity
+    liquidity: str
+    """``maker`` or ``taker``."""
+
+
+class Ended(NamedTuple):
+    """``order`` is over before it was filled: ``status`` is ``expired`` or ``rejected``."""
+
+    order: WorkingOrder
+    status: OrderStatus
+    reason: str
+
+
+Outcome: TypeAlias = Fill | Ended
+
+_NOTHING: tuple[Outcome, ...] = ()
+
+
+class Matcher:
+    """One symbol's record and our orders in it; the module says by which rules.
+
+    Feed it the symbol's market data in the order received, by the ``on_*`` methods or by ``handlers[type(event)]``;
+    each returns what the event led to, in order. ``participation`` is the share of a candle's volume that our orders
+    may have together. ``candle_grace_ns``: a candle that opened so much before an order's arrival counts as after it.
+    """
+
+    def __init__(
+        self, instrument: Instrument, *, participation: Decimal = Decimal("0.1"), candle_grace_ns: int = 0
+    ) -> None:
+        self.liquidity = Liquidity(instrument.symbol)
+        self._lot = instrument.lot_size
+        self._participation = participation
+        self._candle_grace_ns = candle_grace_ns
+        self._orders: dict[str, WorkingOrder] = {}
+        self._waiting: list[WorkingOrder] = []  # takers that nothing was displayed for, by arrival
+        self._bids: list[WorkingOrder] = []  # resting, the best price first, then by arrival
+        self._asks: list[WorkingOrder] = []
+        self.handlers: dict[type[MarketEvent], Callable[[Any], Sequence[Outcome]]] = {
+            TradeEvent: self.on_trade,
+            TickEvent: self.on_tick,
+            OrderBookEvent: self.on_book,
+            OrderBookDeltaEvent: self.on_delta,
+            CandleEvent: self.on_candle,
+        }
+
+    # -- orders -------------------------------------------------------------------------------------------------
+
+    def submit(self, order: WorkingOrder) -> list[Outcome]:
+        """The order arrives now. What it takes at once, how it ended, if it did; it works on where neither says so.
+
+        The caller sees to it that ``order_id`` is new and that the instrument's filters hold.
+        """
+        offers = self.liquidity.offers(order.side, order.worst)
+        if offers is not None:
+            return self._take_displayed(order, offers)
+        if order.time_in_force is TimeInForce.POST_ONLY:
+            shown = self.liquidity.shown_offer(order.side)
+            if shown is not None and order.reaches(shown):
+                return [_would_take(order)]
+        elif order.limit is None or order.time_in_force in _AT_ONCE or self._may_take(order):
+            self._orders[order.order_id] = order
+            self._waiting.append(order)
+            return []
+        self._rest(order)
+        return []
+
+    def takes(self, side: Side, limit: Price) -> bool:
+        """An order of ``side`` with ``limit`` would trade at once, as far as the record shows."""
+        offers = self.liquidity.offers(side, limit)
+        if offers is not None:
+            return next(offers, None) is not None
+        shown = self.liquidity.shown_offer(side)
+        return shown is not None and (limit >= shown if side is _BUY else limit <= shown)
+
+    def amend(self, order_id: str, quantity: Quantity, limit: Price, arrival: int) -> list[Outcome]:
+        """Make the order one for ``quantity`` in all (base, above what is filled) at ``limit`` (quote) from ``arrival``
+        (ns) on; returns what that led to.
+
+        The caller sees to it that the order works, is a ``gtc`` or ``post_only`` limit order, and that a ``post_only``
+        one would not take.
+        """
+        order = self._orders[order_id]
+        keeps_place = limit == order.limit and quantity <= order.quantity
+        if keeps_place:
+            order.quantity = quantity
+            return []
+        self._remove(order)
+        order.quantity, order.limit, order.worst, order.arrival, order.ahead = quantity, limit, limit, arrival, None
+        return self.submit(order)
+
+    def cancel(self, order_id: str) -> WorkingOrder | None:
+        """Take the order out; ``None`` where no such order works."""
+        order = self._orders.get(order_id)
+        if order is not None:
+            self._remove(order)
+        return order
+
+    def worst_price(self, side: Side, quantity: Quantity) -> Price | None:
+        """The last price (quote) that a market order would pay now, as far as the displayed book goes; ``None`` where
+        nothing is offered."""
+        worst, left = None, quantity
+        for offer in self.liquidity.offers(side, None) or ():
+            if offer.available:
+                worst = offer.price
+                left -= offer.available
+                if left <= 0:
+                    break
+        return worst
+
+    # -- the record ---------------------------------------------------------------------------------------------
+
+    def on_trade(self, trade: TradeEvent) -> Sequence[Outcome]:
+        """A print fills who waits on its aggressor's side, then who rests on the other, within its quantity."""
+        self.liquidity.on_trade(trade)
+        if not self._orders:
+            return _NOTHING
+        out: list[Outcome] = []
+        left = self._lots(trade.quantity)
+        if self._waiting:
+            left = self._fill_waiting(trade.side, trade.price, left, out)
+        self._fill_resting(trade, left, out)
+        return out
+
+    def on_tick(self, tick: TickEvent) -> Sequence[Outcome]:
+        self.liquidity.on_tick(tick)
+        return self._display_changed() if self._waiting else _NOTHING
+
+    def on_book(self, snapshot: OrderBookEvent) -> Sequence[Outcome]:
+        self.liquidity.on_book(snapshot)
+        return self._display_changed() if self._waiting else _NOTHING
+
+    def on_delta(self, delta: OrderBookDeltaEvent) -> Sequence[Outcome]:
+        self.liquidity.on_delta(delta)
+        return self._display_changed() if self._waiting else _NOTHING
+
+    def on_candle(self, candle: CandleEvent) -> Sequence[Outcome]:
+        """Where there is nothing better than candles: the open fills who waits, a range through a limit who rests."""
+        self.liquidity.on_candle(candle)
+        if not self._orders or not self.liquidity.only_candles:
+            return _NOTHING
+        out: list[Outcome] = []
+        left = self._lots(candle.volume * self._participation)
+        latest = candle.open_ts + self._candle_grace_ns
+        left = self._fill_waiting(None, candle.open, left, out, latest)
+        for order in self._bids + self._asks:
+            limit = order.limit
+            assert limit is not None
+            through = candle.low < limit if order.side is _BUY else candle.high > limit
+            if through and left and order.arrival <= latest:
+                left -= self._fill(order, limit, min(order.remaining, left), "maker", out)
+        return out
+
+    # -- taking -------------------------------------------------------------------------------------------------
+
+    def _may_take(self, order: WorkingOrder) -> bool:
+        """A limit order that arrives where nothing is displayed reaches what was last offered, as far as is known."""
+        if self.liquidity.only_candles:
+            return True  # the next open tells
+        shown = self.liquidity.shown_offer(order.side)
+        return shown is not None and order.reaches(shown)
+
+    def _take_displayed(self, order: WorkingOrder, offers: Iterator[Offer]) -> list[Outcome]:
+        out: list[Outcome] = []
+        if order.time_in_force is TimeInForce.POST_ONLY and next(offers, None) is not None:
+            return [_would_take(order)]
+        taken: list[tuple[Offer, Quantity]] = []
+        left = order.remaining
+        for offer in offers:
+            quantity = self._lots(min(left, offer.available))
+            if quantity:
+                taken.append((offer, quantity))
+                left -= quantity
+                if not left:
+                    break
+        if left and order.time_in_force is TimeInForce.FOK:
+            return [_expired(order, f"fill or kill: {order.remaining - left} of {order.remaining} is offered")]
+        for offer, quantity in taken:
+            self.liquidity.take(order.side, offer, quantity)
+            self._fill(order, offer.price, quantity, "taker", out)
+        if left and order.limit is None:
+            out.append(_expired(order, "market order: nothing more is offered"))
+        elif left and order.time_in_force is TimeInForce.IOC:
+            out.append(_expired(order, "immediate or cancel: nothing more is offered at the limit"))
+        elif left:
+            self._rest(order)
+        return out
+
+    def _display_changed(self) -> Sequence[Outcome]:
+        """Those who wait take as on arrival, as soon as a book is displayed."""
+        out: list[Outcome] = []
+        if self.liquidity.displayed:
+            for order in self._waiting.copy():
+                self._remove(order)
+                offers = self.liquidity.offers(order.side, order.worst)
+                assert offers is not None
+                out += self._take_displayed(order, offers)
+        return out
+
+    def _fill_waiting(
+        self, side: Side | None, price: Price, left: Quantity, out: list[Outcome], latest: int | None = None
+    ) -> Quantity:
+        """Offer ``left`` at ``price`` to the takers that wait; returns what is left then.
+
+        To those of ``side``, and arrived by ``latest``, where these are given.
+        """
+        for order in self._waiting.copy():
+            if (side is not None and order.side is not side) or (latest is not None and order.arrival > latest):
+                continue
+            at_once = order.time_in_force in _AT_ONCE
+            if not order.reaches(price):
+                if order.limit is not None and not at_once:
+                    self._remove(order)
+                    self._rest(order)
+                    continue
+                self._end(order, f"the offer at {price} is beyond {order.worst}", out)
+                continue
+            if order.time_in_force is TimeInForce.FOK and left < order.remaining:
+                self._end(order, f"fill or kill: {left} of {order.remaining} is offered", out)
+                continue
+            left -= self._fill(order, price, min(order.remaining, left), "taker", out)
+            if at_once and order.remaining:
+                self._end(order, "immediate or cancel: nothing more is offered", out)
+        return left
+
+    # -- resting ------------------------------------------------------------------------------------------------
+
+    def _rest(self, order: WorkingOrder) -> None:
+        assert order.limit is not None
+        order.ahead = self.liquidity.ahead_at(order.side, order.limit)
+        self._orders[order.order_id] = order
+        if order.side is _BUY:
+            insort(self._bids, order, key=_highest_first)
+        else:
+            insort(self._asks, order, key=_lowest_first)
+
+    def _fill_resting(self, trade: TradeEvent, left: Quantity, out: list[Outcome]) -> None:
+        price = trade.price
+        through_bids = trade.side is not _BUY
+        at_price: list[WorkingOrder] = []
+        for order in (self._bids if through_bids else self._asks).copy():
+            limit = order.limit
+            assert limit is not None
+            if limit == price:
+                at_price.append(order)
+            elif limit > price if through_bids else limit < price:
+                order.ahead = ZERO  # the whole level was passed: nobody goes before us any more
+                left -= self._fill(order, limit, min(order.remaining, left), "maker", out)
+            else:
+                break
+        taken = ZERO  # by our orders before in the queue
+        for order in at_price:
+            if order.ahead is None:
+                continue
+            reached = self._lots(max(left - order.ahead - taken, ZERO))
+            order.ahead = max(order.ahead - left, ZERO)
+            taken += self._fill(order, price, min(order.remaining, reached), "maker", out)
+
+    # -- bookkeeping --------------------------------------------------------------------------------------------
+
+    def _lots(self, quantity: Quantity) -> Quantity:
+        """``quantity`` cut down to the lot size; one that needs no cut keeps its digits."""
+        rest = quantity % self._lot
+        return quantity - rest if rest else quantity
+
+    def _fill(
+        self, order: WorkingOrder, price: Price, quantity: Quantity, liquidity: str, out: list[Outcome]
+    ) -> Quantity:
+        """Execute ``quantity``, where it is not 0; returns it."""
+        if quantity:
+            order.filled += quantity
+            out.append(Fill(order, price, quantity, liquidity))
+            if not order.remaining:
+                self._remove(order)
+        return quantity
+
+    def _end(self, order: WorkingOrder, reason: str, out: list[Outcome]) -> None:
+        self._remove(order)
+        out.append(_expired(order, reason))
+
+    def _remove(self, order: WorkingOrder) -> None:
+        if self._orders.pop(order.order_id, None) is None:
+            return  # it never got to work
+        for orders in (self._waiting, self._bids, self._asks):
+            if order in orders:
+                orders.remove(order)
+
+
+def _highest_first(order: WorkingOrder) -> Decimal:
+    assert order.limit is not None
+    return -order.limit
+
+
+def _lowest_first(order: WorkingOrder) -> Decimal:
+    assert order.limit is not None
+    return order.limit
+
+
+def _expired(order: WorkingOrder, reason: str) -> Ended:
+    return Ended(order, OrderStatus.EXPIRED, reason)
+
+
+def _would_take(order: WorkingOrder) -> Ended:
+    return Ended(order, OrderStatus.REJECTED, f"post only: {order.limit} would take")

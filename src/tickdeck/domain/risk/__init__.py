@@ -1,0 +1,12 @@
+"""The limits that an intent has to pass."""
+
+from tickdeck.domain.risk.limits import DEFAULT_LIMITS, Breach, DailyLoss, OrderRate, RiskLimits, check_order
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Breach",
+    "DailyLoss",
+    "OrderRate",
+    "RiskLimits",
+    "check_order",
+]

@@ -1,0 +1,184 @@
+"""The limits that stand between a strategy's intent and an order, as values and pure checks.
+
+What passes is for ``check_order`` to say, order by order; ``OrderRate`` and ``DailyLoss`` remember what they need to.
+All of them answer ``None`` (let it pass) or a ``Breach`` that names the limit and says in words what was asked and
+allowed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import Decimal
+
+import msgspec
+
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side
+from tickdeck.errors import ConfigError, format_value
+
+__all__ = ["DEFAULT_LIMITS", "Breach", "DailyLoss", "OrderRate", "RiskLimits", "check_order"]
+
+_SECOND = 1_000_000_000
+_DAY = 86_400 * _SECOND
+
+
+class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an account may do; a limit that is ``None`` does not limit.
+
+    - ``max_order_notional`` (quote): price x quantity of one order.
+    - ``max_position_notional`` (quote): of one symbol's position, long or short, were all open orders of the same
+      side filled.
+    - ``max_orders_per_second``: in any window of a second, not in each second of the clock.
+    - ``max_daily_loss`` (quote): fall of the equity since the start of the day (UTC) at which trading halts.
+    - ``price_band``: how far a limit price may be from the last price, as a fraction of it (0.05 is 5 %).
+
+    Raises ``ConfigError`` where a limit is not above 0 or not of its type.
+    """
+
+    max_order_notional: Decimal | None = None
+    max_position_notional: Decimal | None = None
+    max_orders_per_second: int | None = None
+    max_daily_loss: Decimal | None = None
+    price_band: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_order_notional", "max_position_notional", "max_daily_loss", "price_band"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not Decimal or not value.is_finite() or value <= 0):
+                raise ConfigError(
+                    f"risk limits: {name} is {format_value(value)}; give a decimal above 0, or none for no limit"
+                )
+        rate = self.max_orders_per_second
+        if rate is not None and (type(rate) is not int or rate < 1):
+            raise ConfigError(
+                f"risk limits: max_orders_per_second is {format_value(rate)}; "
+                "give a whole number of at least 1, or none for no limit"
+            )
+
+
+DEFAULT_LIMITS = RiskLimits(
+    max_order_notional=Decimal(10_000),
+    max_position_notional=Decimal(50_000),
+    max_orders_per_second=10,
+    max_daily_loss=Decimal(5_000),
+    price_band=Decimal("0.05"),
+)
+"""For the embedded run, of 100,000 USDT and a bitcoin at some 60,000: an order is at most a tenth of the account
+(about 0.16 BTC), a position half of it, a day's loss a twentieth; ten orders a second are more than a sound strategy
+on candles sends; 5 % from the last price is well outside of what a bitcoin's book moves in seconds, and inside of a
+typing error."""
+
+
+class Breach(msgspec.Struct, frozen=True):
+    """``limit`` is the name of what was breached, ``detail`` says it in words."""
+
+    limit: str
+    detail: str
+
+
+def check_order(
+    limits: RiskLimits,
+    instrument: Instrument,
+    *,
+    side: Side,
+    quantity: Quantity,
+    limit: Price | None,
+    reference: Price | None,
+    position: Quantity,
+    working: Quantity = ZERO,
+) -> Breach | None:
+    """The first limit that an order would breach, ``None`` where it may go.
+
+    ``limit`` is its limit price (``None``: a market order) and ``reference`` the last price, both in quote;
+    ``position`` is the signed quantity held (base) and ``working`` what is still to be filled of the open orders of
+    the same ``side`` (base).
+
+    In turn: ``reference_price`` (nothing can be valued before a price was seen), ``instrument`` (the venue's
+    filters), ``price_band``, ``max_order_notional``, ``max_position_notional``. An amount equal to its limit passes.
+    A sale is valued at the higher of its limit and the last price, since it fills at its limit or better.
+
+    The position limit looks at the worst case, in which this order and all ``working`` ones are filled. It never
+    refuses an order that brings the position down (against it, and no larger than it), also where a move of the price
+    has carried it over the limit, unless the worst case is a larger position on the other side: orders in flight may
+    add up to one flip, not to more.
+    """
+    if reference is None:
+        return Breach("reference_price", f"no price of {instrument.symbol} was seen yet, so the order cannot be valued")
+    kind = OrderType.MARKET if limit is None else OrderType.LIMIT
+    price = reference if limit is None else limit
+    violation = instrument.violation(kind, quantity, price)
+    if violation is not None:
+        return Breach("instrument", violation)
+    band = limits.price_band
+    if band is not None and abs(price - reference) > band * reference:
+        return Breach("price_band", f"limit {price} is further than {band} of the last price {reference} from it")
+    worth = max(price, reference) if side is Side.SELL else price
+    most = limits.max_order_notional
+    if most is not None and worth * quantity > most:
+        return Breach("max_order_notional", f"{quantity} at {worth} is {worth * quantity}; at most {most}")
+    most = limits.max_position_notional
+    worst = position + side.sign * (quantity + working)
+    reduces = quantity <= abs(position) and abs(worst) <= abs(position)
+    if most is not None and not reduces and worth * abs(worst) > most:
+        return Breach(
+            "max_position_notional",
+            f"position {position} could become {worst} with the open orders, {worth * abs(worst)} at {worth}; "
+            f"at most {most}",
+        )
+    return None
+
+
+class OrderRate:
+    """At most ``max_per_second`` orders in any window of one second, on the run's clock (ns)."""
+
+    __slots__ = ("_sent", "max_per_second")
+
+    def __init__(self, max_per_second: int) -> None:
+        if max_per_second < 1:
+            raise ConfigError(f"order rate: max_per_second is {max_per_second}; give a whole number of at least 1")
+        self.max_per_second: int = max_per_second
+        # The last so many suffice: the next may go when the oldest of them is a second old.
+        self._sent: deque[int] = deque(maxlen=max_per_second)
+
+    def take(self, now: int) -> Breach | None:
+        """Count an order at ``now`` (ns, never decreasing) if it may go; a refused one is not counted. Ask last, when
+        all other checks have passed."""
+        sent = self._sent
+        if len(sent) == self.max_per_second and now - sent[0] < _SECOND:
+            return Breach(
+                "max_orders_per_second", f"{len(sent)} orders in the last second; at most {self.max_per_second}"
+            )
+        sent.append(now)
+        return None
+
+
+class DailyLoss:
+    """How far the equity fell since the start of the day, UTC.
+
+    A day starts with the last equity known before it, so what happens between two days' first and last updates is
+    never lost from sight; the first day of a run starts with the first equity given.
+    """
+
+    __slots__ = ("_day_end", "_last", "limit", "start_equity")
+
+    def __init__(self, limit: Money) -> None:
+        self.limit: Money = limit
+        self.start_equity: Money | None = None
+        self._last: Money | None = None
+        self._day_end: int = 0
+
+    def update(self, now: int, equity: Money) -> Breach | None:
+        """The equity (quote) at ``now`` (ns UTC, never decreasing). A breach from where the loss reaches the limit,
+        at every update while it does; whoever halts trading at the first keeps it halted."""
+        if now >= self._day_end or self.start_equity is None:
+            self._day_end = now - now % _DAY + _DAY
+            self.start_equity = equity if self._last is None else self._last
+        self._last = equity
+        loss = self.start_equity - equity
+        if loss < self.limit:
+            return None
+        return Breach("max_daily_loss", f"equity fell by {loss} since the start of the day; at most {self.limit}")
+
+    def restart(self, equity: Money) -> None:
+        """Count the rest of the day from ``equity`` (quote), since somebody let trading go on in spite of the loss."""
+        self.start_equity = self._last = equity

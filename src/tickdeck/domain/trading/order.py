@@ -1,0 +1,343 @@
+"""One order of ours and what we may conclude about it from the venue's reports.
+
+Reports come late, twice and out of order. The rules, each of which makes the end of the story the same whatever
+the order of arrival:
+
+- A fill is evidence and is never dropped: it counts once, by its ``venue_trade_id``, in every state, even after
+  ``cancelled``, ``expired`` or ``rejected``.
+- ``filled`` is concluded from fills alone. A report that says ``filled`` or ``partially_filled`` shows that the venue
+  has the order, no more: it carries no price. What it counts is kept, and ``missing`` tells what is still owed.
+- ``cancelled`` and ``expired`` end the order at once, even where fills are missing; those are applied when they come,
+  and the status stays, unless they complete the order: then it is ``filled``.
+- ``rejected`` says that nothing was or will be executed. After a fill it is contradicted by evidence and ignored; a
+  fill after it revokes it.
+- ``unknown`` replaces ``submitted`` alone and never a state that the venue told. Any word from the venue ends it.
+- Final states are left only by fills, as above; of two contradicting final reports the first counts.
+- Amends are numbered by us. ``quantity`` and ``limit`` are those of the highest revision that the venue confirmed. A
+  fill beyond ``quantity`` is true where an amend that was asked for and not answered yet allows it. Should an amend or
+  such a fill show that an order which looked filled was not, it is open again, or as the venue ended it; should a
+  confirmed amend leave nothing to fill, the order is filled without a further fill.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tickdeck.domain.events import (
+    OrderAcceptedEvent,
+    OrderAmendedEvent,
+    OrderAmendRejectedEvent,
+    OrderAmendRequestedEvent,
+    OrderCancelledEvent,
+    OrderEvent,
+    OrderExpiredEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    OrderRejectedEvent,
+    OrderSubmittedEvent,
+    OrderUnknownEvent,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.trading.position import EXACT
+from tickdeck.domain.values import ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
+from tickdeck.errors import TickdeckError
+
+__all__ = ["Order", "OrderEvidenceError"]
+
+_IN_DOUBT = (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
+_ENDED_BY_VENUE = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
+
+
+class OrderEvidenceError(TickdeckError, ValueError):
+    """A report cannot be true of the order that it names, so our books and the venue's differ.
+
+    The order is left as it was. Whoever gets it stops trading: nothing computed from such books can be relied on.
+    """
+
+
+class Order:
+    """The state of one order: quantities in base, prices and ``notional`` in quote.
+
+    ``filled`` is the sum of the fills seen, ``notional`` the sum of their price x quantity; ``venue_filled`` is the
+    most that a report of the venue ever counted. ``reason`` is the venue's for the last change that had one.
+    ``revision`` is that of the newest amend that the venue confirmed, 0 before any.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_ended",
+        "_requested",
+        "_trade_ids",
+        "account_id",
+        "filled",
+        "limit",
+        "notional",
+        "order_id",
+        "quantity",
+        "reason",
+        "revision",
+        "side",
+        "status",
+        "strategy_id",
+        "symbol",
+        "time_in_force",
+        "venue_filled",
+        "venue_order_id",
+    )
+
+    def __init__(self, submitted: OrderSubmittedEvent) -> None:
+        self.order_id: str = submitted.order_id
+        self.symbol: str = submitted.symbol
+        self.account_id: str = submitted.account_id
+        self.strategy_id: str = submitted.strategy_id
+        self.side: Side = submitted.side
+        self.quantity: Quantity = submitted.quantity
+        self.limit: Price | None = submitted.limit
+        self.time_in_force: TimeInForce = submitted.time_in_force
+        self.status: OrderStatus = OrderStatus.SUBMITTED
+        self.filled: Quantity = ZERO
+        self.notional: Money = ZERO
+        self.venue_filled: Quantity = ZERO
+        self.venue_order_id: str = ""
+        self.reason: str = ""
+        self.revision: int = 0
+        self._trade_ids: set[str] = set()
+        self._requested: list[Quantity] = []  # by revision, the first is 1
+        self._answered: set[int] = set()
+        self._ended: VenueOrderReported | None = None  # the venue's first word that it is cancelled or expired
+
+    # -- what is asked of it ---------------------------------------------------------------------------------------
+
+    @property
+    def order_type(self) -> OrderType:
+        return OrderType.MARKET if self.limit is None else OrderType.LIMIT
+
+    @property
+    def remaining(self) -> Quantity:
+        """What was ordered and not filled (base); of an ended order, what will not be."""
+        return max(EXACT.subtract(self.quantity, self.filled), ZERO)
+
+    @property
+    def exposure(self) -> Quantity:
+        """What may still be filled at most (base): ``remaining``, were the amends that wait for an answer confirmed."""
+        return max(EXACT.subtract(self._most, self.filled), ZERO)
+
+    @property
+    def average_price(self) -> Price | None:
+        """Over all fills, quote per base, to the decimal context's precision; ``None`` before the first."""
+        return self.notional / self.filled if self.filled else None
+
+    @property
+    def is_open(self) -> bool:
+        """The venue may still work it; an order in doubt counts as open."""
+        return not self.status.is_final
+
+    @property
+    def missing(self) -> Quantity:
+        """What the venue counted as filled and no fill has shown yet (base)."""
+        return max(self.venue_filled - self.filled, ZERO)
+
+    # -- what happens to it ----------------------------------------------------------------------------------------
+
+    def request_amend(self, quantity: Quantity, limit: Price) -> OrderAmendRequestedEvent:
+        """Ask for ``quantity`` in all (base) at ``limit`` (quote) instead; returns the request to publish.
+
+        Nothing else changes before the venue's answer.
+        """
+        self._requested.append(quantity)
+        revision = len(self._requested)
+        return OrderAmendRequestedEvent(**self._head(0), revision=revision, quantity=quantity, limit=limit)
+
+    def apply_report(self, report: VenueOrderReported) -> list[OrderEvent]:
+        """Take in what the venue said about the order's state, or about an amend; returns the conclusions to publish,
+        often none.
+
+        Raises ``OrderEvidenceError`` where the report is of another order, counts more than was ordered, or answers an
+        amend that was not asked for or cannot be.
+        """
+        self._check_addressee(report)
+        if report.revision:
+            self._check_answer(report)
+        events = [] if report.revision and report.status is OrderStatus.UNKNOWN else self._take_state(report)
+        if report.revision and report.revision not in self._answered:
+            events += self._take_answer(report)
+        return events
+
+    def _take_state(self, report: VenueOrderReported) -> list[OrderEvent]:
+        if report.filled > self._most:
+            raise OrderEvidenceError(
+                f"order {self.order_id}: the venue counts {report.filled} filled of {self.quantity} ordered; "
+                "compare the order with the venue's before trading on"
+            )
+        self.venue_filled = max(self.venue_filled, report.filled)
+        self.venue_order_id = self.venue_order_id or report.venue_order_id
+        if report.status in _ENDED_BY_VENUE:
+            self._ended = self._ended or report
+        if self.status.is_final:
+            return []
+        match report.status:
+            case OrderStatus.UNKNOWN:
+                return self._doubt(report)
+            case OrderStatus.REJECTED:
+                return self._reject(report)
+            case OrderStatus.CANCELLED | OrderStatus.EXPIRED:
+                return self._end(report)
+            case _:
+                return self._acknowledge(report)
+
+    def apply_fill(self, fill: VenueFillReported) -> list[OrderEvent]:
+        """Take in an execution; returns ``order.partially_filled`` or ``order.filled``, or nothing for a repeat.
+
+        Raises ``OrderEvidenceError`` where the fill is of another order or side, has no trade id, or would fill more
+        than was ordered.
+        """
+        self._check_fill(fill)
+        if fill.venue_trade_id in self._trade_ids:
+            return []
+        filled = EXACT.add(self.filled, fill.quantity)
+        if filled > self._most:
+            raise OrderEvidenceError(
+                f"order {self.order_id}: fill {fill.venue_trade_id} of {fill.quantity} makes {filled} filled of "
+                f"{self.quantity} ordered; compare the order with the venue's before trading on"
+            )
+        self._trade_ids.add(fill.venue_trade_id)
+        self.filled = filled
+        self.notional = EXACT.fma(fill.price, fill.quantity, self.notional)
+        self.venue_order_id = self.venue_order_id or fill.venue_order_id
+        ended = self._settle()
+        conclusion = OrderFilledEvent if self.status is OrderStatus.FILLED else OrderPartiallyFilledEvent
+        return [
+            conclusion(
+                **self._head(fill.ts),
+                side=self.side,
+                price=fill.price,
+                quantity=fill.quantity,
+                filled=filled,
+                remaining=self.remaining,
+                average_price=self.notional / filled,
+                fee=fill.fee,
+                fee_currency=fill.fee_currency,
+                liquidity=fill.liquidity,
+                venue_trade_id=fill.venue_trade_id,
+            ),
+            *ended,
+        ]
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _doubt(self, report: VenueOrderReported) -> list[OrderEvent]:
+        if self.status is not OrderStatus.SUBMITTED:
+            return []
+        self.status, self.reason = OrderStatus.UNKNOWN, report.reason
+        return [OrderUnknownEvent(**self._head(report.ts), reason=report.reason)]
+
+    def _reject(self, report: VenueOrderReported) -> list[OrderEvent]:
+        if self.filled:
+            return []
+        self.status, self.reason = OrderStatus.REJECTED, report.reason
+        return [OrderRejectedEvent(**self._head(report.ts), reason=report.reason)]
+
+    def _end(self, report: VenueOrderReported) -> list[OrderEvent]:
+        self.status, self.reason = report.status, report.reason
+        conclusion = OrderCancelledEvent if report.status is OrderStatus.CANCELLED else OrderExpiredEvent
+        # The larger count is the true one: either we have fills that the report left out, or some are on their way.
+        filled = max(self.filled, self.venue_filled)
+        return [conclusion(**self._head(report.ts), filled=filled, reason=report.reason)]
+
+    def _settle(self) -> list[OrderEvent]:
+        """The status of an order that has fills; what the venue had said of its end where it looked filled till now."""
+        looked_filled = self.status is OrderStatus.FILLED
+        if self.filled == self.quantity:
+            self.status = OrderStatus.FILLED
+        elif self._ended is None:
+            self.status = OrderStatus.PARTIALLY_FILLED
+        elif looked_filled:
+            return self._end(self._ended)
+        return []
+
+    def _take_answer(self, report: VenueOrderReported) -> list[OrderEvent]:
+        """The first answer to an amend."""
+        self._answered.add(report.revision)
+        quantity, limit = report.quantity, report.limit
+        if quantity is None or limit is None:
+            return [OrderAmendRejectedEvent(**self._head(report.ts), revision=report.revision, reason=report.reason)]
+        if report.revision < self.revision:
+            return []  # a later one has taken its place
+        self.revision, self.quantity, self.limit = report.revision, quantity, limit
+        ended = self._settle() if self.filled else []
+        return [
+            OrderAmendedEvent(
+                **self._head(report.ts),
+                revision=report.revision,
+                quantity=quantity,
+                limit=limit,
+                filled=self.filled,
+                remaining=self.remaining,
+            ),
+            *ended,
+        ]
+
+    @property
+    def _most(self) -> Quantity:
+        """The largest quantity that the order may have at the venue (base)."""
+        return self._ceiling(self.quantity, self.revision, self._answered)
+
+    def _ceiling(self, quantity: Quantity, revision: int, answered: set[int]) -> Quantity:
+        """The same, were ``revision`` the newest confirmed amend, with ``quantity``, and these answered."""
+        waiting = (q for n, q in enumerate(self._requested, 1) if n > revision and n not in answered)
+        return max([quantity, *waiting])
+
+    def _acknowledge(self, report: VenueOrderReported) -> list[OrderEvent]:
+        if self.status not in _IN_DOUBT:
+            return []
+        self.status = OrderStatus.ACCEPTED
+        return [OrderAcceptedEvent(**self._head(report.ts), venue_order_id=self.venue_order_id)]
+
+    def _head(self, ts: int) -> dict[str, Any]:
+        """The fields that all conclusions share; ``ts`` is the venue's time of what is concluded from."""
+        return {
+            "order_id": self.order_id,
+            "symbol": self.symbol,
+            "account_id": self.account_id,
+            "strategy_id": self.strategy_id,
+            "ts": ts,
+        }
+
+    def _check_addressee(self, report: VenueOrderReported | VenueFillReported) -> None:
+        if (report.order_id, report.symbol) != (self.order_id, self.symbol):
+            raise OrderEvidenceError(
+                f"order {self.order_id} on {self.symbol}: "
+                f"was given a report of order {report.order_id} on {report.symbol}"
+            )
+
+    def _check_answer(self, report: VenueOrderReported) -> None:
+        revision, asked = report.revision, len(self._requested)
+        if not 0 < revision <= asked or (report.quantity is None) is not (report.limit is None):
+            raise OrderEvidenceError(
+                f"order {self.order_id}: the venue answers amend {revision} with {report.quantity} at {report.limit}, "
+                f"and {asked} were asked for; compare the order with the venue's before trading on"
+            )
+        if revision in self._answered or revision < self.revision:
+            return
+        if report.quantity is None:
+            most = self._ceiling(self.quantity, self.revision, self._answered | {revision})
+        else:
+            most = self._ceiling(report.quantity, revision, self._answered)
+        if self.filled > most:
+            raise OrderEvidenceError(
+                f"order {self.order_id}: the answer to amend {revision} leaves {most}, and {self.filled} is filled; "
+                "compare the order with the venue's before trading on"
+            )
+
+    def _check_fill(self, fill: VenueFillReported) -> None:
+        self._check_addressee(fill)
+        if fill.side is not self.side:
+            raise OrderEvidenceError(
+                f"order {self.order_id}: is a {self.side}, and fill {fill.venue_trade_id} a {fill.side}"
+            )
+        if not fill.venue_trade_id:
+            # Two fills without an id would look like one and its repeat.
+            raise OrderEvidenceError(
+                f"order {self.order_id}: a fill without a venue_trade_id cannot be told from a repeat"
+            )

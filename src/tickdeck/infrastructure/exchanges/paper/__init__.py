@@ -1,0 +1,9 @@
+"""The paper venue: a simulated exchange in this process, on recorded or simulated market data."""
+
+from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
+from tickdeck.infrastructure.exchanges.paper.venue import PaperVenue
+
+__all__ = [
+    "PaperConfig",
+    "PaperVenue",
+]

@@ -1,0 +1,76 @@
+"""The venue's own books: what an account holds of each currency, and what open orders lock of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
+
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading import EXACT
+from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
+
+__all__ = ["PaperAccount", "fee_of"]
+
+_FEE_STEP = Decimal("0.00000001")
+
+
+def fee_of(notional: Money, rate: Decimal) -> Money:
+    """The fee on ``notional`` in the same currency, quantised to 8 decimals (half to even)."""
+    return (notional * rate).quantize(_FEE_STEP, ROUND_HALF_EVEN)
+
+
+class PaperAccount:
+    """Exact totals by currency, and locks by order. Amounts are in units of their currency.
+
+    A lock only reserves: it lowers what is free, not the total.
+    """
+
+    def __init__(self, balances: Mapping[str, Money]) -> None:
+        self._totals = dict(balances)
+        self._locked = dict.fromkeys(balances, ZERO)
+        self._locks: dict[str, tuple[str, Money]] = {}  # order id -> (currency, amount)
+
+    @property
+    def currencies(self) -> list[str]:
+        """All that were ever held, sorted."""
+        return sorted(self._totals)
+
+    def total(self, currency: str) -> Money:
+        return self._totals.get(currency, ZERO)
+
+    def locked(self, currency: str) -> Money:
+        return self._locked.get(currency, ZERO)
+
+    def free(self, currency: str) -> Money:
+        return self.total(currency) - self.locked(currency)
+
+    def locked_by(self, order_id: str) -> Money:
+        """What an order locks, of the currency that it locks."""
+        return self._locks[order_id][1] if order_id in self._locks else ZERO
+
+    def lock(self, order_id: str, currency: str, amount: Money) -> None:
+        """Let ``order_id`` lock ``amount`` of ``currency``, instead of what it locked before; 0 lets go of it."""
+        before = self._locks.pop(order_id, None)
+        if before is not None:
+            self._locked[before[0]] -= before[1]
+        if amount:
+            self._locks[order_id] = (currency, amount)
+            self._locked[currency] = self.locked(currency) + amount
+
+    def settle(
+        self, instrument: Instrument, side: Side, price: Price, quantity: Quantity, fee: Money, reserve: Money
+    ) -> Money:
+        """Book a fill and its fee (in quote); returns the fee that was charged.
+
+        Fees are rounded fill by fill and locks are not, so an order that spends the whole balance in many fills may
+        come out some rounding steps short. Those are waived: a fee leaves ``reserve`` (quote) free, which the rest of
+        the order costs without fees.
+        """
+        base, quote = instrument.base, instrument.quote
+        with localcontext(EXACT):
+            self._totals[base] = self.total(base) + side.sign * quantity
+            self._totals[quote] = self.total(quote) - side.sign * price * quantity
+            spare = (self.free(quote) - reserve).quantize(_FEE_STEP, ROUND_DOWN)
+            fee = min(fee, max(spare, ZERO))
+            self._totals[quote] -= fee
+        return fee

@@ -1,0 +1,109 @@
+"""What can be chosen about the paper venue."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from tickdeck.domain.values import Money
+from tickdeck.errors import ConfigError, format_value
+
+__all__ = ["PaperConfig", "assumptions_of"]
+
+_MS = 1_000_000
+
+
+def _start_balances() -> dict[str, Money]:
+    return {"USDT": Decimal(100_000)}
+
+
+class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The paper venue's account, fees and distances.
+
+    - ``balances``: what the account starts with, by currency. A currency in which an instrument is quoted and that is
+      not listed starts with ``default_balance``, any other with 0.
+    - ``maker_fee``, ``taker_fee``: of the notional, charged in quote currency.
+    - ``feed_latency_ns``: from an event at the venue to us. ``order_latency_ns``: from us to the venue.
+      ``ack_latency_ns``: from the venue back to us, at least the feed's, since a report cannot outrun the feed that it
+      is derived from. ``jitter_ns``: up to so much is added to order and ack latency, drawn evenly from the seed.
+    - ``short_selling``: a sell needs no holding; there is no margin and no liquidation.
+    - ``participation``: with candles alone, the share of a candle's volume that our orders may have together.
+
+    Raises ``ConfigError`` for a value out of its range.
+    """
+
+    account_id: str = "main"
+    balances: dict[str, Money] = msgspec.field(default_factory=_start_balances)
+    default_balance: Money = Decimal(100_000)
+    maker_fee: Decimal = Decimal("0.001")
+    taker_fee: Decimal = Decimal("0.001")
+    feed_latency_ns: int = 10 * _MS
+    order_latency_ns: int = 20 * _MS
+    ack_latency_ns: int = 20 * _MS
+    jitter_ns: int = 5 * _MS
+    short_selling: bool = False
+    participation: Decimal = Decimal("0.1")
+
+    def __post_init__(self) -> None:
+        if not self.account_id:
+            raise ConfigError("paper venue: account_id is empty; give it a name, such as 'main'")
+        for currency, amount in self.balances.items():
+            _check_decimal(f"balances[{currency!r}]", amount)
+        _check_decimal("default_balance", self.default_balance)
+        for name in ("maker_fee", "taker_fee", "participation"):
+            _check_decimal(name, getattr(self, name))
+        for name in ("maker_fee", "taker_fee"):
+            if getattr(self, name) >= 1:
+                raise ConfigError(f"paper venue: {name} is {getattr(self, name)}; give a share below 1, such as 0.001")
+        if not 0 < self.participation <= 1:
+            raise ConfigError(f"paper venue: participation is {self.participation}; give a share above 0, at most 1")
+        for name in ("feed_latency_ns", "order_latency_ns", "ack_latency_ns", "jitter_ns"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise ConfigError(
+                    f"paper venue: {name} is {format_value(value)}; give nanoseconds as an integer, 0 or more"
+                )
+        if self.ack_latency_ns < self.feed_latency_ns:
+            raise ConfigError(
+                f"paper venue: ack_latency_ns is {self.ack_latency_ns}, less than feed_latency_ns "
+                f"({self.feed_latency_ns}); a report cannot outrun the feed: raise the one or lower the other"
+            )
+
+
+def _check_decimal(name: str, value: object) -> None:
+    if type(value) is not Decimal or not value.is_finite() or value < 0:
+        raise ConfigError(f"paper venue: {name} is {format_value(value)}; give a decimal that is not negative")
+
+
+def assumptions_of(c: PaperConfig) -> tuple[str, ...]:
+    """What the fills of a venue of this kind rest on, in plain sentences."""
+    return (
+        f"Latencies: feed {_ms(c.feed_latency_ns)}, orders {_ms(c.order_latency_ns)}, "
+        f"reports {_ms(c.ack_latency_ns)}, each order and report up to {_ms(c.jitter_ns)} more.",
+        f"Fees: maker {_percent(c.maker_fee)}, taker {_percent(c.taker_fee)} of the notional, in quote currency.",
+        "Takers get what the recorded book (or best bid and ask) displays, level by level, and what we took is not "
+        "offered again until the record changes that level; the rest of a market order expires.",
+        "With trades alone takers wait for the next trades on their side, at their prices and within their "
+        "quantities; with candles alone for the next open, within "
+        f"{_percent(c.participation)} of the candle's volume.",
+        "A resting order queues behind all that is displayed at its price (behind an unknown quantity where the "
+        "record does not show it); trades advance it, cancels of others never do; a trade through its price fills "
+        "it at its limit.",
+        "An amend to another price or a larger quantity goes to the back of the queue, and may take; less at the "
+        "same price keeps its place.",
+        "All our orders share the quantity of one trade; they never trade with each other.",
+        "Our orders move no price, and nobody reacts to them.",
+        "A sell needs no holding; there is no margin and no liquidation."
+        if c.short_selling
+        else "A buy needs its cost and fee in quote currency, a sell what it sells; open orders lock both.",
+        "It never fails: no outage, no lost report, no rate limit, no price band of a real venue.",
+    )
+
+
+def _ms(ns: int) -> str:
+    return f"{ns / 1_000_000:g} ms"
+
+
+def _percent(share: Decimal) -> str:
+    return f"{(share * 100).normalize():f} %"

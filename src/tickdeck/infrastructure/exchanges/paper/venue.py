@@ -1,0 +1,391 @@
+"""The paper venue: takes orders like a real one, and fills them against the public record of the market.
+
+Time. Everything happens on the axis of our own receive time, on which market data comes. An order sent at ``t`` meets
+the record as it stands at ``t + order_latency + feed_latency``: that is what the venue's book was when the order got
+there, since the feed takes ``feed_latency`` to reach us. Of what happens at ``x`` on that axis we are told at
+``x - feed_latency + ack_latency``. Orders and cancels arrive in the order sent, reports in the order of what they tell.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderAmendRequestedEvent,
+    OrderCancelRequestedEvent,
+    OrderEvent,
+    OrderSubmittedEvent,
+    VenueBalanceReported,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.market import Ended, Fill, Instrument, Matcher, Outcome, WorkingOrder
+from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Side, TimeInForce
+from tickdeck.infrastructure.exchanges.paper.account import PaperAccount, fee_of
+from tickdeck.infrastructure.exchanges.paper.config import PaperConfig, assumptions_of
+
+__all__ = ["PaperConfig", "PaperVenue"]
+
+_PROTECTION = Decimal("1.05")
+"""A market buy that has to wait for prices pays at most so many times the last known one; that much is locked."""
+
+
+class _Ticket:
+    """What the venue knows of an order that it once took or refused."""
+
+    __slots__ = ("currency", "filled", "order", "request", "status", "unit", "venue_order_id", "worst")
+
+    def __init__(self, request: OrderSubmittedEvent) -> None:
+        self.request = request
+        self.status = OrderStatus.REJECTED
+        self.order: WorkingOrder | None = None
+        self.venue_order_id = ""
+        self.filled: Quantity = ZERO
+        self.currency = ""
+        self.unit: Money = ZERO  # locked, of `currency`, for each unit of base that remains
+        self.worst: Price = ZERO  # of a buy: what a unit may cost without its fee
+
+
+class PaperVenue:
+    """The exchange port's twin in our own process.
+
+    ``schedule(due_ns, action)`` runs ``action`` when the run's clock reaches ``due_ns``, those of one time in the order
+    scheduled. ``report(event)`` takes a venue report, and is called from scheduled actions only; the event's ``ts`` is
+    the venue's time, ``ts_ingress`` the time due, its cause the order or the cancel that it answers.
+
+    An order is reported accepted or rejected, then its fills, then expired or cancelled; the last fill of a filled
+    order needs no further word. An ``order_id`` that the venue has seen before changes nothing, nor does a cancel or an
+    amend of an order that does not work: the answer is the order's true state with a reason. Equal seeds and inputs
+    give equal reports.
+    """
+
+    name = "paper"
+    simulated = True
+
+    def __init__(
+        self,
+        *,
+        config: PaperConfig,
+        instruments: Mapping[str, Instrument],
+        seed: int,
+        schedule: Callable[[int, Callable[[], None]], object],
+        report: Callable[[DomainEvent], None],
+    ) -> None:
+        self._config = config
+        self._with_fee = 1 + max(config.maker_fee, config.taker_fee)
+        self._instruments = dict(instruments)
+        self._rng = random.Random(f"paper venue {seed}")
+        self._schedule = schedule
+        self._report = report
+        self._last_arrival = 0
+        self._last_due = 0
+        self._orders_taken = 0
+        self._trades = 0
+        self._tickets: dict[str, _Ticket] = {}
+        balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
+        balances |= dict.fromkeys((i.quote for i in self._instruments.values()), config.default_balance)
+        self.account = PaperAccount(balances | config.balances)
+        grace = config.feed_latency_ns + config.order_latency_ns + config.jitter_ns
+        self._matchers = {
+            symbol: Matcher(instrument, participation=config.participation, candle_grace_ns=grace)
+            for symbol, instrument in self._instruments.items()
+        }
+        # By type, then by symbol: one look-up each on the way of every market event.
+        self._handlers: dict[type[DomainEvent], dict[str, Callable[[Any], Sequence[Outcome]]]] = {}
+        for symbol, matcher in self._matchers.items():
+            for event_type, handler in matcher.handlers.items():
+                self._handlers.setdefault(event_type, {})[symbol] = handler
+
+    # -- the port -----------------------------------------------------------------------------------------------
+
+    def start(self, ts: int) -> None:
+        """Report the account's balances at ``ts``, by currency. Call it once, before anything else."""
+        for currency in self.account.currencies:
+            self._schedule(ts, partial(self._report, self._balance(currency, ts)))
+
+    def on_market(self, event: DomainEvent) -> None:
+        """Take one event of the record, in order of ``ts_ingress``.
+
+        Symbols without an instrument, and events that show no liquidity, are passed over.
+        """
+        try:
+            symbol = event.symbol  # type: ignore[attr-defined]
+            handler = self._handlers[type(event)][symbol]
+        except (AttributeError, KeyError):
+            return
+        outcomes = handler(event)
+        if outcomes:
+            self._settle(symbol, outcomes, event.ts_ingress)
+
+    def submit(self, order: OrderSubmittedEvent) -> None:
+        """Send an order; it arrives ``order_latency`` later."""
+        due = self._arrival(order)
+        self._schedule(due, partial(self._order_arrives, order, due))
+
+    def amend(self, request: OrderAmendRequestedEvent) -> None:
+        """Send an amend; it arrives ``order_latency`` later, never before its order."""
+        due = self._arrival(request)
+        self._schedule(due, partial(self._amend_arrives, request, due))
+
+    def cancel(self, request: OrderCancelRequestedEvent) -> None:
+        """Send a cancel; it arrives ``order_latency`` later, never before its order."""
+        due = self._arrival(request)
+        self._schedule(due, partial(self._cancel_arrives, request, due))
+
+    def assumptions(self) -> tuple[str, ...]:
+        """What the fills of this venue rest on, in plain sentences."""
+        return assumptions_of(self._config)
+
+    # -- arrivals -----------------------------------------------------------------------------------------------
+
+    def _arrival(self, sent: OrderEvent) -> int:
+        config = self._config
+        due = sent.ts_ingress + config.order_latency_ns + config.feed_latency_ns + self._jitter()
+        self._last_arrival = max(due, self._last_arrival)
+        return self._last_arrival
+
+    def _order_arrives(self, request: OrderSubmittedEvent, now: int) -> None:
+        known = self._tickets.get(request.order_id)
+        if known is not None:
+            self._report_order(request, known, now, f"order id {request.order_id} was used before; order ignored")
+            return
+        ticket = self._tickets[request.order_id] = _Ticket(request)
+        refusal = self._refusal(request, ticket, now)
+        if refusal is not None:
+            self._report_order(request, ticket, now, refusal)
+            return
+        order = ticket.order
+        assert order is not None
+        self._orders_taken += 1
+        ticket.venue_order_id = str(self._orders_taken)
+        outcomes = self._matchers[request.symbol].submit(order)
+        if not (outcomes and isinstance(outcomes[0], Ended) and outcomes[0].status is OrderStatus.REJECTED):
+            ticket.status = OrderStatus.ACCEPTED
+            self._report_order(request, ticket, now)
+        self.account.lock(order.order_id, ticket.currency, ticket.unit * order.quantity)
+        self._settle(request.symbol, outcomes, now)
+
+    def _amend_arrives(self, request: OrderAmendRequestedEvent, now: int) -> None:
+        ticket = self._tickets.get(request.order_id)
+        refusal = self._amend_refusal(request, ticket)
+        if ticket is None or refusal is not None:
+            self._answer_amend(request, ticket, now, f"amend refused: {refusal}")
+            return
+        order = ticket.order
+        assert order is not None
+        if order.side is Side.BUY:
+            ticket.worst = request.limit
+            ticket.unit = request.limit * self._with_fee
+        outcomes = self._matchers[ticket.request.symbol].amend(
+            request.order_id, request.quantity, request.limit, now - self._config.feed_latency_ns
+        )
+        self._answer_amend(request, ticket, now)
+        self.account.lock(request.order_id, ticket.currency, ticket.unit * (request.quantity - ticket.filled))
+        self._settle(ticket.request.symbol, outcomes, now)
+
+    def _amend_refusal(self, request: OrderAmendRequestedEvent, ticket: _Ticket | None) -> str | None:
+        """Why the venue leaves the order as it is, in words; ``None`` where it does not."""
+        if ticket is None or ticket.order is None:
+            return f"the venue has no order {request.order_id}"
+        if ticket.status.is_final:
+            return f"the order is {ticket.status.value}"
+        order, symbol = ticket.order, ticket.request.symbol
+        if order.limit is None or order.time_in_force not in (TimeInForce.GTC, TimeInForce.POST_ONLY):
+            return "only limit orders that may rest can be amended"
+        if request.quantity <= ticket.filled:
+            return f"{ticket.filled} is filled already"
+        violation = self._instruments[symbol].violation(ticket.request.order_type, request.quantity, request.limit)
+        if violation is not None:
+            return violation
+        if order.time_in_force is TimeInForce.POST_ONLY and self._matchers[symbol].takes(order.side, request.limit):
+            return f"post only: {request.limit} would take"
+        unit = request.limit * self._with_fee if order.side is Side.BUY else ticket.unit
+        need = unit * (request.quantity - ticket.filled)
+        free = self.account.free(ticket.currency) + self.account.locked_by(request.order_id)
+        if need > free:
+            return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
+        return None
+
+    def _answer_amend(
+        self, request: OrderAmendRequestedEvent, ticket: _Ticket | None, now: int, refusal: str = ""
+    ) -> None:
+        self._send(
+            VenueOrderReported(
+                order_id=request.order_id,
+                symbol=request.symbol,
+                account_id=request.account_id,
+                status=ticket.status if ticket is not None else OrderStatus.UNKNOWN,
+                filled=ticket.filled if ticket is not None else ZERO,
+                venue_order_id=ticket.venue_order_id if ticket is not None else "",
+                reason=refusal,
+                revision=request.revision,
+                quantity=None if refusal else request.quantity,
+                limit=None if refusal else request.limit,
+                **self._envelope(request, now),
+            )
+        )
+
+    def _cancel_arrives(self, request: OrderCancelRequestedEvent, now: int) -> None:
+        ticket = self._tickets.get(request.order_id)
+        if ticket is None:
+            reason = f"cancel refused: the venue has no order {request.order_id}"
+            self._send(
+                VenueOrderReported(
+                    order_id=request.order_id,
+                    symbol=request.symbol,
+                    account_id=request.account_id,
+                    status=OrderStatus.REJECTED,
+                    reason=reason,
+                    **self._envelope(request, now),
+                )
+            )
+        elif ticket.status.is_final:
+            self._report_order(request, ticket, now, f"cancel refused: the order is {ticket.status.value}")
+        else:
+            self._matchers[ticket.request.symbol].cancel(request.order_id)
+            ticket.status = OrderStatus.CANCELLED
+            self.account.lock(request.order_id, ticket.currency, ZERO)
+            self._report_order(request, ticket, now)
+
+    def _refusal(self, request: OrderSubmittedEvent, ticket: _Ticket, now: int) -> str | None:
+        """Why the venue does not take the order, in words; ``None`` where it does: ``ticket`` says what it locks."""
+        instrument = self._instruments.get(request.symbol)
+        if instrument is None:
+            return f"symbol {request.symbol} is not traded here"
+        if request.account_id != self._config.account_id:
+            return f"account {request.account_id} is not known here"
+        if request.limit is None and request.time_in_force is TimeInForce.POST_ONLY:
+            return "a market order cannot be post only"
+        matcher = self._matchers[request.symbol]
+        reference = request.limit if request.limit is not None else matcher.liquidity.reference(request.side)
+        if reference is None:
+            return f"no price of {request.symbol} is known yet"
+        violation = instrument.violation(request.order_type, request.quantity, reference)
+        if violation is not None:
+            return violation
+        ticket.order = WorkingOrder(
+            order_id=request.order_id,
+            side=request.side,
+            quantity=request.quantity,
+            arrival=now - self._config.feed_latency_ns,
+            limit=request.limit,
+            time_in_force=request.time_in_force,
+        )
+        if request.side is Side.SELL:
+            ticket.currency = instrument.base
+            ticket.unit = ZERO if self._config.short_selling else Decimal(1)
+        else:
+            ticket.currency = instrument.quote
+            ticket.worst = self._worst_price(ticket.order, matcher, instrument, reference)
+            ticket.unit = ticket.worst * self._with_fee
+        need, free = ticket.unit * request.quantity, self.account.free(ticket.currency)
+        if need > free:
+            return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
+        return None
+
+    def _worst_price(self, order: WorkingOrder, matcher: Matcher, instrument: Instrument, reference: Price) -> Price:
+        """The highest price (quote) that this buy can come to pay."""
+        if order.limit is not None:
+            return order.limit
+        if matcher.liquidity.displayed:
+            return matcher.worst_price(order.side, order.quantity) or reference
+        # Nobody knows the prices that it will find. It may pay what is free, up to the protection.
+        affordable = self.account.free(instrument.quote) / (order.quantity * self._with_fee)
+        affordable -= affordable % instrument.tick_size
+        order.worst = max(min(reference * _PROTECTION, affordable), reference)
+        return order.worst
+
+    # -- outcomes -----------------------------------------------------------------------------------------------
+
+    def _settle(self, symbol: str, outcomes: Sequence[Outcome], now: int) -> None:
+        for outcome in outcomes:
+            ticket = self._tickets[outcome.order.order_id]
+            if isinstance(outcome, Fill):
+                self._settle_fill(symbol, ticket, outcome, now)
+            else:
+                ticket.status = outcome.status
+                self.account.lock(outcome.order.order_id, ticket.currency, ZERO)
+                self._report_order(ticket.request, ticket, now, outcome.reason)
+
+    def _settle_fill(self, symbol: str, ticket: _Ticket, fill: Fill, now: int) -> None:
+        instrument, order = self._instruments[symbol], fill.order
+        rate = self._config.maker_fee if fill.liquidity == "maker" else self._config.taker_fee
+        fee = fee_of(fill.price * fill.quantity, rate)
+        ticket.filled += fill.quantity
+        remaining = order.quantity - ticket.filled
+        self.account.lock(order.order_id, ticket.currency, ZERO)
+        fee = self.account.settle(
+            instrument, order.side, fill.price, fill.quantity, fee, reserve=ticket.worst * remaining
+        )
+        lock = min(ticket.unit * remaining, self.account.free(ticket.currency))
+        self.account.lock(order.order_id, ticket.currency, lock)
+        ticket.status = OrderStatus.PARTIALLY_FILLED if remaining else OrderStatus.FILLED
+        self._trades += 1
+        request = ticket.request
+        self._send(
+            VenueFillReported(
+                order_id=order.order_id,
+                symbol=symbol,
+                account_id=request.account_id,
+                side=order.side,
+                price=fill.price,
+                quantity=fill.quantity,
+                venue_trade_id=str(self._trades),
+                fee=fee,
+                fee_currency=instrument.quote,
+                liquidity=fill.liquidity,
+                venue_order_id=ticket.venue_order_id,
+                **self._envelope(request, now),
+            )
+        )
+
+    # -- reports ------------------------------------------------------------------------------------------------
+
+    def _report_order(self, cause: OrderEvent, ticket: _Ticket, now: int, reason: str = "") -> None:
+        """Report the order's state as of now; ``cause`` is what it answers."""
+        self._send(
+            VenueOrderReported(
+                order_id=ticket.request.order_id,
+                symbol=ticket.request.symbol,
+                account_id=ticket.request.account_id,
+                status=ticket.status,
+                filled=ticket.filled,
+                venue_order_id=ticket.venue_order_id,
+                reason=reason,
+                **self._envelope(cause, now),
+            )
+        )
+
+    def _balance(self, currency: str, ts: int) -> VenueBalanceReported:
+        return VenueBalanceReported(
+            account_id=self._config.account_id,
+            currency=currency,
+            total=self.account.total(currency),
+            locked=self.account.locked(currency),
+            ts=ts,
+            ts_ingress=ts,
+            source=self.name,
+        )
+
+    def _envelope(self, cause: OrderEvent, now: int) -> dict[str, Any]:
+        """The envelope of a report, each due no earlier than the one before."""
+        happened = now - self._config.feed_latency_ns
+        self._last_due = max(happened + self._config.ack_latency_ns + self._jitter(), self._last_due)
+        return {
+            "ts": happened,
+            "ts_ingress": self._last_due,
+            "source": self.name,
+            "causation_id": cause.event_id,
+            "correlation_id": cause.correlation_id or cause.event_id,
+        }
+
+    def _send(self, event: DomainEvent) -> None:
+        self._schedule(event.ts_ingress, partial(self._report, event))
+
+    def _jitter(self) -> int:
+        return self._rng.randrange(self._config.jitter_ns + 1)

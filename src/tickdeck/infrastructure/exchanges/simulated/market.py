@@ -1,0 +1,308 @@
+"""A market made of a seed: enough life to run strategies with no data and no network.
+
+Each symbol has a fair price that trends for some seconds, turns, and is pulled back to where it began; makers quote
+around it, takers lean with the trend. The streams are those of a spot exchange: a snapshot of the book first, then
+every trade, a tick at every change of the best levels, and every 100 ms a delta of all levels that changed. They agree:
+update ids and trade ids count without holes, a trade prints at the best price last displayed, the book never crosses.
+
+It is made up: nothing about it says how a strategy would do on a real market.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from operator import attrgetter
+
+from msgspec.structs import replace
+
+from tickdeck.domain.events import MarketEvent, OrderBookDeltaEvent, OrderBookEvent, TickEvent, TradeEvent
+from tickdeck.domain.market import Instrument, instrument_for
+from tickdeck.domain.values import Level, Side
+from tickdeck.errors import ConfigError
+
+__all__ = ["simulated_market"]
+
+_SECOND = 1_000_000_000
+_DELTA_EVERY_NS = 100_000_000
+_ACTIONS_A_SECOND = 45.0
+_TRADE_SHARE = 0.75  # of the actions, so many have a taker
+_DEPTH = 20  # price steps from the best within which makers keep levels up
+_FORGOTTEN = 60  # steps from the best beyond which they take them away
+_WIDEST = 4  # steps between bid and ask, beyond which makers quote anew
+_LOWEST = 100.0  # steps from 0, below which the fair price does not fall
+_BASIS_POINT = 1e-4
+_SOURCE = "simulated"
+
+# Start price (quote) and usual quantity of a level (base), of the order of August 2024.
+_STARTS = {
+    "BTCUSDT": (61_000.0, 0.4),
+    "ETHUSDT": (2_600.0, 8.0),
+    "BNBUSDT": (510.0, 40.0),
+    "SOLUSDT": (155.0, 130.0),
+    "XRPETH": (0.00023, 30_000.0),
+}
+_LEVEL_NOTIONAL = 20_000.0  # of symbols that are not listed, in quote
+
+
+def simulated_market(
+    symbols: Sequence[str],
+    seed: int,
+    start_ts: int,
+    feed_latency_ns: int = 10_000_000,
+    *,
+    instruments: Mapping[str, Instrument] | None = None,
+) -> Iterator[MarketEvent]:
+    """The endless market data of ``symbols``, some 90 events a second of their clock for each.
+
+    ``start_ts`` is the exchange's time of the first event (ns UTC); ``ts_ingress`` is ``ts + feed_latency_ns``,
+    strictly increasing over all symbols. Prices and quantities are on the grid of ``instruments`` (the built-in ones
+    where a symbol is not in it). Equal arguments give equal events; a symbol's prices do not depend on the others.
+
+    Raises ``ConfigError`` where ``symbols`` is empty or names one twice.
+    """
+    if not symbols or len(frozenset(symbols)) < len(symbols):
+        raise ConfigError(f"simulated market: symbols are {list(symbols)}; name at least one, and each once")
+    known = instruments or {}
+    markets = [
+        _Market(known.get(symbol) or instrument_for(symbol), seed, start_ts, feed_latency_ns).events()
+        for symbol in symbols
+    ]
+    return _merge(markets)
+
+
+def _merge(markets: list[Iterator[MarketEvent]]) -> Iterator[MarketEvent]:
+    last = 0
+    for event in heapq.merge(*markets, key=attrgetter("ts")):
+        if event.ts_ingress <= last:  # two symbols at the same nanosecond
+            event = replace(event, ts_ingress=last + 1)
+        last = event.ts_ingress
+        yield event
+
+
+class _BookSide:
+    """Levels as integers: lots by price step. ``away`` leads from better to worse: -1 for bids, +1 for asks."""
+
+    __slots__ = ("away", "best", "changed", "levels")
+
+    def __init__(self, away: int, best: int, quantity: int) -> None:
+        self.away = away
+        self.best = best
+        self.levels = {best: quantity}
+        self.changed: dict[int, int] = {}  # since the last delta
+
+    def set(self, price: int, quantity: int) -> None:
+        """Put ``quantity`` at ``price``; 0 takes the level away, which must not be the only one."""
+        self.changed[price] = quantity
+        if quantity:
+            self.levels[price] = quantity
+            if (self.best - price) * self.away > 0:
+                self.best = price
+            return
+        del self.levels[price]
+        if price == self.best:
+            self.best = min(self.levels) if self.away > 0 else max(self.levels)
+
+    def top(self) -> tuple[int, int]:
+        return self.best, self.levels[self.best]
+
+
+class _Market:
+    """One symbol. Prices are counted in steps, quantities in lots, each a multiple of the instrument's own."""
+
+    def __init__(self, instrument: Instrument, seed: int, start_ts: int, feed_latency_ns: int) -> None:
+        self._symbol = symbol = instrument.symbol
+        self._rng = random.Random(f"simulated market {seed} {symbol}")
+        self._latency = feed_latency_ns
+        self._ts = self._moved_at = self._regime_ends = start_ts
+        price, level = _start_of(symbol)
+        # Some 1e5 to 1e6 steps in a price and 1e3 to 1e4 lots in a level, where the instrument's grid is that fine.
+        self._step, steps = _coarsened(instrument.tick_size, price, 1e6)
+        self._lot, self._level_lots = _coarsened(instrument.lot_size, level, 1e4)
+        self._fair = self._anchor = max(steps, 2.0 * _LOWEST)
+        self._drift = self._volatility = 0.0  # steps a second; steps a root second
+        self._update_id = 1_000
+        self._trade_id = 0
+        first = math.floor(self._fair)
+        self._bids = _BookSide(-1, first, self._quantity())
+        self._asks = _BookSide(+1, first + 1, self._quantity())
+        for side in (self._bids, self._asks):
+            self._fill_up(side)
+            side.changed.clear()
+        self._delta_id = self._update_id
+
+    def events(self) -> Iterator[MarketEvent]:
+        """The endless stream; ``ts`` strictly increases."""
+        rng = self._rng
+        yield self._snapshot()
+        self._pass_moment()
+        yield self._tick()
+        next_delta = self._ts - self._ts % _DELTA_EVERY_NS + _DELTA_EVERY_NS
+        while True:
+            ts = self._ts + 1 + int(rng.expovariate(_ACTIONS_A_SECOND) * _SECOND)
+            while ts >= next_delta:
+                self._ts = max(next_delta, self._ts + 1)
+                next_delta += _DELTA_EVERY_NS
+                yield self._delta()
+            self._ts = max(ts, self._ts + 1)
+            self._move()
+            before = (self._bids.top(), self._asks.top())
+            self._requote()
+            if before != (self._bids.top(), self._asks.top()):
+                yield self._tick()
+            if rng.random() < _TRADE_SHARE:
+                self._pass_moment()
+                yield self._trade()
+                self._pass_moment()
+                yield self._tick()
+
+    # -- what happens -------------------------------------------------------------------------------------------
+
+    def _pass_moment(self) -> None:
+        self._ts += 1 + self._rng.randrange(50_000)
+
+    def _move(self) -> None:
+        """Let the fair price go on to now; begin a new regime where the last one is over."""
+        rng = self._rng
+        elapsed = (self._ts - self._moved_at) / _SECOND
+        self._moved_at = self._ts
+        if self._ts >= self._regime_ends:
+            self._regime_ends = self._ts + int(rng.uniform(1.5, 5.0) * _SECOND)
+            point = self._anchor * _BASIS_POINT
+            up = self._drift > 0.0
+            if rng.random() < 0.9:
+                up = not up
+            self._drift = rng.uniform(0.8, 2.4) * point * (1 if up else -1)
+            self._volatility = rng.choice((0.1, 0.2, 0.5)) * point
+        pull = 0.01 * (self._anchor - self._fair)  # a hundredth of the distance a second
+        noise = self._volatility * math.sqrt(elapsed) * rng.gauss(0.0, 1.0)
+        self._fair = max(self._fair + (self._drift + pull) * elapsed + noise, _LOWEST)
+
+    def _requote(self) -> None:
+        """Makers follow the fair price: levels that it passed are taken away, and both sides quote next to it."""
+        rng = self._rng
+        bids, asks = self._bids, self._asks
+        if not bids.best <= self._fair <= asks.best or asks.best - bids.best > _WIDEST:
+            bid = math.floor(self._fair)
+            for side, quote in ((bids, bid), (asks, bid + rng.choice((1, 1, 1, 2, 3)))):
+                if quote not in side.levels:
+                    self._change(side, quote, self._quantity())
+                for price in [price for price in side.levels if (quote - price) * side.away > 0]:
+                    self._change(side, price, 0)
+                if len(side.levels) < 3:
+                    self._fill_up(side)
+        if rng.random() < 0.3:  # somebody behind the best changes their mind
+            side = bids if rng.random() < 0.5 else asks
+            self._change(side, side.best + side.away * rng.randrange(1, _DEPTH), self._quantity())
+
+    def _fill_up(self, side: _BookSide) -> None:
+        """Keep levels up near the best, the next one surely, and take those away that are far from it."""
+        rng = self._rng
+        for distance in range(1, _DEPTH):
+            price = side.best + side.away * distance
+            if price not in side.levels and (distance == 1 or rng.random() < 0.1):
+                self._change(side, price, self._quantity())
+        for price in [price for price in side.levels if (price - side.best) * side.away > _FORGOTTEN]:
+            self._change(side, price, 0)
+
+    def _change(self, side: _BookSide, price: int, quantity: int) -> None:
+        self._update_id += 1
+        side.set(price, quantity)
+
+    def _quantity(self) -> int:
+        return max(1, int(self._level_lots * self._rng.lognormvariate(0.0, 0.7)))
+
+    # -- what is told -------------------------------------------------------------------------------------------
+
+    def _trade(self) -> TradeEvent:
+        """A taker, leaning with the trend, takes at most the best level."""
+        rng = self._rng
+        buys = rng.random() < 0.5 + 0.3 * math.tanh(self._drift / (self._anchor * _BASIS_POINT))
+        side = self._asks if buys else self._bids
+        price, offered = side.top()
+        quantity = min(offered, max(1, int(self._level_lots * 0.06 * rng.lognormvariate(0.0, 1.3))))
+        if quantity == offered and len(side.levels) == 1:
+            self._fill_up(side)
+        self._change(side, price, offered - quantity)
+        self._trade_id += 1
+        return TradeEvent(
+            symbol=self._symbol,
+            price=self._step * price,
+            quantity=self._lot * quantity,
+            side=Side.BUY if buys else Side.SELL,
+            trade_id=self._trade_id,
+            ts=self._ts,
+            ts_ingress=self._ts + self._latency,
+            source=_SOURCE,
+        )
+
+    def _tick(self) -> TickEvent:
+        (bid, bid_lots), (ask, ask_lots) = self._bids.top(), self._asks.top()
+        return TickEvent(
+            symbol=self._symbol,
+            bid_price=self._step * bid,
+            bid_quantity=self._lot * bid_lots,
+            ask_price=self._step * ask,
+            ask_quantity=self._lot * ask_lots,
+            update_id=self._update_id,
+            ts=self._ts,
+            ts_ingress=self._ts + self._latency,
+            source=_SOURCE,
+        )
+
+    def _delta(self) -> OrderBookDeltaEvent:
+        for side in (self._bids, self._asks):
+            self._fill_up(side)
+        self._update_id += 1  # so that there is always one to tell of
+        first, self._delta_id = self._delta_id + 1, self._update_id
+        bids, asks = self._levels(self._bids, self._bids.changed), self._levels(self._asks, self._asks.changed)
+        self._bids.changed.clear()
+        self._asks.changed.clear()
+        return OrderBookDeltaEvent(
+            symbol=self._symbol,
+            first_update_id=first,
+            last_update_id=self._delta_id,
+            bids=bids,
+            asks=asks,
+            ts=self._ts,
+            ts_ingress=self._ts + self._latency,
+            source=_SOURCE,
+        )
+
+    def _snapshot(self) -> OrderBookEvent:
+        return OrderBookEvent(
+            symbol=self._symbol,
+            last_update_id=self._update_id,
+            bids=self._levels(self._bids, self._bids.levels),
+            asks=self._levels(self._asks, self._asks.levels),
+            ts=self._ts,
+            ts_ingress=self._ts + self._latency,
+            source=_SOURCE,
+        )
+
+    def _levels(self, side: _BookSide, levels: Mapping[int, int]) -> tuple[Level, ...]:
+        """As events have them, the best first."""
+        ordered = sorted(levels.items(), reverse=side.away < 0)
+        return tuple((self._step * price, self._lot * quantity) for price, quantity in ordered)
+
+
+def _start_of(symbol: str) -> tuple[float, float]:
+    """Start price (quote) and usual quantity of a level (base); of an unlisted symbol a price from 1 to 1000 that its
+    name leads to, the same in every process."""
+    listed = _STARTS.get(symbol)
+    if listed is not None:
+        return listed
+    price = round(10.0 ** (zlib.crc32(symbol.encode()) % 3_000 / 1_000.0), 2)
+    return price, _LEVEL_NOTIONAL / price
+
+
+def _coarsened(grid: Decimal, value: float, most: float) -> tuple[Decimal, float]:
+    """``grid`` times the power of ten that makes ``value`` fewer than ``most`` steps, and how many it makes."""
+    step = grid
+    while value / float(step) >= most:
+        step *= 10
+    return step, value / float(step)

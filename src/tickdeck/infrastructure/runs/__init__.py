@@ -1,0 +1,40 @@
+"""Runs on disk: the folder with its manifest, the input files, and the list of runs."""
+
+from tickdeck.infrastructure.runs.folder import (
+    InputRecord,
+    Manifest,
+    StrategyRecord,
+    code_digest,
+    create_run,
+    discard_run,
+    find_run,
+    read_manifest,
+    run_folders,
+)
+from tickdeck.infrastructure.runs.inputs import (
+    check_inputs,
+    input_records,
+    open_inputs,
+    passed_over,
+    symbols_of,
+)
+from tickdeck.infrastructure.runs.run_overview import RunOverview, overview
+
+__all__ = [
+    "InputRecord",
+    "Manifest",
+    "RunOverview",
+    "StrategyRecord",
+    "check_inputs",
+    "code_digest",
+    "create_run",
+    "discard_run",
+    "find_run",
+    "input_records",
+    "open_inputs",
+    "overview",
+    "passed_over",
+    "read_manifest",
+    "run_folders",
+    "symbols_of",
+]

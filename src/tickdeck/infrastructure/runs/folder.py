@@ -1,0 +1,170 @@
+"""Runs on disk: a folder each, with the manifest (synced before anything else) and the tape."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import tickdeck
+from tickdeck.errors import RunError, TapeError
+from tickdeck.infrastructure.tape.sync import replace_file, sync
+
+__all__ = [
+    "InputRecord",
+    "Manifest",
+    "StrategyRecord",
+    "code_digest",
+    "create_run",
+    "discard_run",
+    "find_run",
+    "list_runs",
+    "read_manifest",
+    "run_folders",
+]
+
+MANIFEST = "manifest.json"
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An input file as the run read it: absolute ``path``, ``format``, ``symbol`` (where it had to be told) and
+    SHA-256.
+    """
+
+    path: str
+    format: str
+    symbol: str | None
+    sha256: str
+
+
+class StrategyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy as the run loaded it: its id, its spec and parameters, and the SHA-256 of its source file."""
+
+    strategy_id: str
+    spec: str
+    parameters: dict[str, Any]
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a run depends on. ``nonce`` makes ids unique outside of the run; ``config`` is the whole
+    configuration, without secrets.
+
+    ``created_at`` is wall time (ISO 8601, UTC), for people; nothing in the run depends on it. ``whatif_of``: the id of
+    the run whose session this one ran again with other settings, where it is a what-if."""
+
+    format: int = 1
+    run_id: str
+    nonce: str
+    created_at: str
+    tickdeck: str
+    code: str
+    python: str
+    machine: str
+    symbols: tuple[str, ...]
+    config: dict[str, Any]
+    inputs: tuple[InputRecord, ...] = ()
+    strategies: tuple[StrategyRecord, ...] = ()
+    whatif_of: str | None = None
+
+
+def here() -> tuple[str, str]:
+    """Python's minor version and the machine's architecture: the scope within which a proof holds."""
+    return ".".join(platform.python_version_tuple()[:2]), platform.machine()
+
+
+def code_digest() -> str:
+    """SHA-256 over the sources of this Tickdeck on which a run's events depend: domain, application, exchanges,
+    readers, and what puts them together."""
+    root = Path(tickdeck.__file__).resolve().parent
+    digest = hashlib.sha256()
+    sources = [root / "infrastructure" / "config.py", root / "infrastructure" / "runs" / "inputs.py"]
+    for folder in ("bootstrap", "domain", "application", "infrastructure/exchanges", "infrastructure/readers"):
+        sources += sorted((root / folder).rglob("*.py"))
+    for path in sources:
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def create_run(data_dir: Path, manifest: Manifest) -> Path:
+    """Make the run's folder with its manifest, both synced. Raises ``RunError`` where that cannot be done."""
+    folder = data_dir / manifest.run_id
+    existed = next((parent for parent in folder.absolute().parents if parent.is_dir()), folder.absolute())
+    try:
+        folder.mkdir(parents=True)
+        replace_file(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2), durable=True)
+        place = folder.absolute().parent
+        while place != existed.parent:  # each folder that was made has its name in the one above it
+            sync(place)
+            place = place.parent
+    except OSError as error:
+        raise RunError(f"cannot make the run's folder {folder}: {error.strerror}; choose another with --data") from None
+    except TapeError as error:  # what syncing raises
+        raise RunError(f"cannot make the run's folder {folder}: {error}") from None
+    return folder
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises ``RunError`` where the folder holds no manifest that this version understands."""
+    path = folder / MANIFEST
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{folder} is not a run: {path.name}: {error.strerror}") from None
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise RunError(f"{path}: {error}; the manifest was changed or is not one") from None
+    if manifest.format > Manifest.__struct_defaults__[0]:
+        raise RunError(f"{path}: format {manifest.format} is newer than this Tickdeck; update it to read this run")
+    return manifest
+
+
+def discard_run(folder: Path) -> None:
+    """Take away the folder of a run that never began."""
+    shutil.rmtree(folder)
+
+
+def run_folders(data_dir: Path) -> list[Path]:
+    """The folders under ``data_dir`` that hold a manifest, readable or not, by name. Raises ``RunError`` where
+    ``data_dir`` cannot be looked into.
+    """
+    try:
+        return sorted(folder for folder in data_dir.iterdir() if (folder / MANIFEST).is_file())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"cannot look into {data_dir}: {error.strerror}; name another folder with --data") from None
+
+
+def list_runs(data_dir: Path) -> list[Path]:
+    """The folders of all runs under ``data_dir``, oldest first; one with a damaged manifest is passed over."""
+    dated: list[tuple[str, str, Path]] = []
+    for folder in run_folders(data_dir):
+        with contextlib.suppress(RunError):
+            manifest = read_manifest(folder)
+            dated.append((manifest.created_at, manifest.run_id, folder))
+    return [folder for _, _, folder in sorted(dated)]
+
+
+def find_run(data_dir: Path, run: str) -> Path:
+    """The folder of ``run``: an id under ``data_dir``, a path to a folder, or ``last``."""
+    if run == "last":
+        runs = list_runs(data_dir)
+        if not runs:
+            raise RunError(
+                f"there is no run under {data_dir} yet; start one with `tickdeck run`, or name the folder with --data"
+            )
+        return runs[-1]
+    for folder in (data_dir / run if _RUN_ID.fullmatch(run) else None, Path(run)):
+        if folder is not None and (folder / MANIFEST).is_file():
+            return folder
+    raise RunError(f"there is no run {run!r} under {data_dir}; `tickdeck runs` lists them")

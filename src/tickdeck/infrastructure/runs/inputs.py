@@ -1,0 +1,185 @@
+"""The inputs of a run: files of recorded market data and other runs' tapes, looked into before the run begins."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import msgspec
+
+from tickdeck.application.ports import TapeQuery
+from tickdeck.domain.events import MarketEvent
+from tickdeck.errors import InputError, RunError
+from tickdeck.infrastructure.config import RunConfig, TapeConfig
+from tickdeck.infrastructure.readers import (
+    InputFile,
+    detect_format,
+    file_digest,
+    merge,
+    open_input,
+    peek_symbols,
+    peek_venues,
+)
+from tickdeck.infrastructure.runs.folder import MANIFEST, InputRecord, Manifest, read_manifest
+from tickdeck.infrastructure.tape.jsonl import is_jsonl_tape
+from tickdeck.infrastructure.tape.opening import open_reader, tape_path
+
+__all__ = ["check_inputs", "input_records", "open_inputs", "passed_over", "symbols_of"]
+
+_ON_TAPE = "tickdeck"
+_SAME_VENUE = {"binance-spot": "binance", "binance-futures": "binance-usdm"}
+"""Venues that formats call by different names."""
+
+
+def input_records(tapes: tuple[TapeConfig, ...]) -> tuple[InputRecord, ...]:
+    """What a manifest says of each input. Raises ``InputError`` where one cannot be read or is given twice."""
+    records = tuple(map(_record, tapes))
+    for (one, this), (other, that) in combinations(zip(tapes, records, strict=True), 2):
+        apart = _differ(one.symbol, other.symbol) or _differ(one.venue, other.venue)
+        if this.sha256 == that.sha256 and not apart:
+            raise InputError(
+                f"{other.path} is the same data as {one.path}: every event would come twice; leave one out"
+            )
+    return records
+
+
+def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str, ...]:
+    """The symbols of a run on ``inputs``: those that are wanted, or else all that the inputs have.
+
+    Raises ``InputError`` where no input has one that is wanted, and where inputs hold one symbol of two venues.
+    """
+    had = [_look(tape, record) for tape, record in zip(config.tapes, inputs, strict=True)]
+    found = tuple(dict.fromkeys(symbol for symbols, _ in had for symbol in symbols))
+    for symbol in config.symbols:
+        if inputs and symbol not in found and not _appears_late(config, inputs, symbol):
+            raise InputError(f"no input file has market data of {symbol}; they have {', '.join(found) or 'none'}")
+    symbols = config.symbols or found
+    for symbol in symbols:
+        holders = [
+            (tape.path, _SAME_VENUE.get(venue, venue))
+            for tape, (of, venue) in zip(config.tapes, had, strict=True)
+            if symbol in of and venue is not None
+        ]
+        for (first, one), (second, other) in combinations(holders, 2):
+            if one != other:
+                raise InputError(
+                    f"{first} is {symbol} of {one}, {second} is {symbol} of {other}: two markets under one symbol, "
+                    "which --symbol does not tell apart; run them apart"
+                )
+    return symbols
+
+
+def open_inputs(config: RunConfig, inputs: tuple[InputRecord, ...]) -> Iterator[MarketEvent]:
+    """The market data of ``inputs`` as one stream, in the order in which it was received."""
+    events = merge([_open(config, tape, record) for tape, record in zip(config.tapes, inputs, strict=True)])
+    wanted = config.symbols
+    return (event for event in events if event.symbol in wanted) if wanted else events
+
+
+def passed_over(config: RunConfig, inputs: tuple[InputRecord, ...]) -> list[str]:
+    """In words, of which inputs only one of several venues is read."""
+    told = []
+    for tape, record in zip(config.tapes, inputs, strict=True):
+        venues = [] if record.format == _ON_TAPE else peek_venues(_file(tape, record))
+        read = tape.venue or (venues[0] if venues else "")
+        others = [venue for venue in venues if venue != read]
+        if others:
+            told.append(
+                f"of {Path(tape.path).name} only {read} is read, not {', '.join(others)}; --venue chooses another"
+            )
+    return told
+
+
+def check_inputs(manifest: Manifest) -> None:
+    """Raises ``RunError`` where an input of a run is not as the run read it."""
+    for record in manifest.inputs:
+        path = Path(record.path)
+        if not path.exists():  # a tape may be a folder
+            raise RunError(f"the run's input {path} is gone; bring it back to that place")
+        if _digest(path, record.format) != record.sha256:
+            raise RunError(
+                f"the run's input {path} has changed since; bring back the file that the run read, or start a new run"
+            )
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other
+
+
+def _record(tape: TapeConfig) -> InputRecord:
+    given = Path(tape.path)
+    if given.exists() and not given.is_file() and not given.is_dir():
+        raise InputError(
+            f"{given}: pipes are not supported, since a run's inputs are read again to resume and to prove it; "
+            "save the data in a file"
+        )
+    path = given.resolve()
+    if path.is_dir() and tape_path(path).exists():
+        path = tape_path(path)
+    if path.suffix == ".db" or is_jsonl_tape(path):
+        _refuse_without_market_data(path)
+        return InputRecord(path=str(path), format=_ON_TAPE, symbol=None, sha256=_digest(path, _ON_TAPE))
+    name = tape.format or detect_format(path)
+    return InputRecord(path=str(path), format=name, symbol=tape.symbol, sha256=_digest(path, name))
+
+
+def _digest(path: Path, name: str) -> str:
+    """SHA-256 of an input's content. That of a tape is its market data: the bytes of its file depend on what of it is
+    still in the log.
+    """
+    if name != _ON_TAPE:
+        return file_digest(path)
+    digest = hashlib.sha256()
+    for event in _market_on_tape(path):
+        digest.update(event.to_json())
+    return digest.hexdigest()
+
+
+def _refuse_without_market_data(tape: Path) -> None:
+    """The tape of a run from files does not hold their market data: its reader would find a market without life."""
+    if (tape.parent / MANIFEST).is_file():
+        inputs = read_manifest(tape.parent).inputs
+        if inputs:
+            files = ", ".join(record.path for record in inputs)
+            raise InputError(f"{tape}: its market data is not on it but in the files that its run read; give {files}")
+
+
+def _look(tape: TapeConfig, record: InputRecord) -> tuple[tuple[str, ...], str | None]:
+    """The symbols of an input, as far as can be seen without reading it, and its venue."""
+    if record.format == _ON_TAPE:
+        found: dict[str, None] = {}
+        venue = None
+        for event in _market_on_tape(Path(record.path)):
+            found[event.symbol] = None
+            venue = venue or event.source
+        return tuple(found), venue
+    file = _file(tape, record)
+    venues = peek_venues(file)
+    if tape.venue is not None and venues and tape.venue not in venues:
+        raise InputError(f"{tape.path}: there is no data of venue {tape.venue} in it; there is {', '.join(venues)}")
+    return tuple(peek_symbols(file)), tape.venue or (venues[0] if venues else None)
+
+
+def _appears_late(config: RunConfig, inputs: tuple[InputRecord, ...], symbol: str) -> bool:
+    """Whether an input that holds several symbols has ``symbol`` further on: this reads it."""
+    return any(event.symbol == symbol for event in open_inputs(msgspec.structs.replace(config, symbols=()), inputs))
+
+
+def _file(tape: TapeConfig, record: InputRecord) -> InputFile:
+    return InputFile(Path(record.path), record.format, record.symbol, tape.venue)
+
+
+def _open(config: RunConfig, tape: TapeConfig, record: InputRecord) -> Iterator[MarketEvent]:
+    if record.format == _ON_TAPE:
+        return _market_on_tape(Path(record.path))
+    return open_input(_file(tape, record), feed_latency_ns=config.paper.feed_latency_ns)
+
+
+def _market_on_tape(path: Path) -> Iterator[MarketEvent]:
+    """The market data that was an input of another run, on its tape."""
+    with open_reader(path) as tape:
+        for event in tape.read(TapeQuery(types=("market.*",))):
+            if event.is_market_data and event.is_input and isinstance(event, MarketEvent):
+                yield msgspec.structs.replace(event, event_id="", correlation_id="", causation_id="", seq=0)

@@ -1,0 +1,13 @@
+"""Strategies on disk: loading them, fingerprinting their source, and a project to start from."""
+
+from tickdeck.infrastructure.strategies.loader import load_strategy_class, strategy_name
+from tickdeck.infrastructure.strategies.source import source_digest, source_files
+from tickdeck.infrastructure.strategies.template import create_project
+
+__all__ = [
+    "create_project",
+    "load_strategy_class",
+    "source_digest",
+    "source_files",
+    "strategy_name",
+]

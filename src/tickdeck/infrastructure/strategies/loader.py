@@ -1,0 +1,117 @@
+"""From ``--strategy SPEC`` to a strategy class."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from tickdeck.application.strategies import BUILT_IN, Strategy
+from tickdeck.errors import ConfigError, TickdeckError
+
+__all__ = ["load_strategy_class", "strategy_name"]
+
+_HOW = "give a built-in name, 'package.module:Class' or 'path/to/file.py:Class'"
+
+
+def load_strategy_class(spec: str) -> type[Strategy]:
+    """The class that ``spec`` names: a built-in name, ``package.module:Class``, or ``path/to/file.py:Class``.
+
+    A file is run anew at each call, and so are modules of its folder that it imports (at its top: the folder is on the
+    path only while it loads): their globals start fresh. Raises ``ConfigError`` in one line for whatever
+    is wrong with the spec or the code behind it.
+    """
+    if spec in BUILT_IN:
+        return BUILT_IN[spec]
+    place, colon, name = spec.rpartition(":")
+    if not colon or not place or not name:
+        raise ConfigError(f"strategy {spec!r} is not known; built in are {', '.join(sorted(BUILT_IN))}; else {_HOW}")
+    module = _load_file(Path(place), spec) if place.endswith(".py") else _import(place, spec)
+    found = getattr(module, name, None)
+    if found is None:
+        there = [
+            n for n, v in vars(module).items() if inspect.isclass(v) and issubclass(v, Strategy) and v is not Strategy
+        ]
+        raise ConfigError(
+            f"strategy {spec!r}: {place} has no class {name!r}; it has: {', '.join(sorted(there)) or 'no strategies'}"
+        )
+    if not (inspect.isclass(found) and issubclass(found, Strategy)):
+        raise ConfigError(f"strategy {spec!r}: {name} is not a subclass of tickdeck.Strategy")
+    return found
+
+
+def _load_file(path: Path, spec: str) -> ModuleType:
+    if not path.is_file():
+        raise ConfigError(f"strategy {spec!r}: there is no file {path}")
+    # The name is made of the path, so that a class keeps its name over runs; it is not importable by it.
+    module_name = f"tickdeck_strategy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    found = importlib.util.spec_from_file_location(module_name, path)
+    if found is None or found.loader is None:
+        raise ConfigError(f"strategy {spec!r}: {path} is not a Python file")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[module_name] = module
+    try:
+        with _importable(path.resolve().parent):
+            found.loader.exec_module(module)
+    except TickdeckError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"strategy {spec!r}: {path} does not load: {_where(error, path)}") from error
+    return module
+
+
+_siblings: set[str] = set()
+"""Names of modules that strategies' files imported from their own folders."""
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let modules of ``folder`` be imported, anew even where another load had them."""
+    for name in _siblings:
+        sys.modules.pop(name, None)
+    _siblings.clear()
+    importlib.invalidate_caches()
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            file = getattr(sys.modules[name], "__file__", None) or ""
+            if Path(file).parent == folder or (folder / name.partition(".")[0] / "__init__.py").is_file():
+                _siblings.add(name)
+
+
+def _import(name: str, spec: str) -> ModuleType:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # `tickdeck` is a console script: the current folder is not on the path
+    try:
+        return importlib.import_module(name)
+    except TickdeckError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"strategy {spec!r}: module {name} does not load: {type(error).__name__}: {error}") from error
+
+
+def _where(error: Exception, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} (line {error.lineno})"
+    line = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == str(path):
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return f"{type(error).__name__}: {error}" + (f" (line {line})" if line else "")
+
+
+def strategy_name(spec: str) -> str:
+    """The strategy's id in a run: the built-in name, or the class's."""
+    return spec if spec in BUILT_IN else spec.rpartition(":")[2]

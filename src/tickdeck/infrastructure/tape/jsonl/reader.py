@@ -1,0 +1,360 @@
+"""Reading a tape in JSON Lines back as typed events, from any process, also while it is being written.
+
+A query by place or time begins where the segments' indexes say. One by stream, correlation or symbol looks through the
+bytes for it and decodes only the lines that hold it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path
+from typing import Self, TypeVar
+
+import msgspec
+
+from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
+from tickdeck.domain.events import DomainEvent, event_class
+from tickdeck.errors import EventError, TapeError
+from tickdeck.infrastructure.tape.faults import tape_error
+from tickdeck.infrastructure.tape.jsonl.lines import (
+    HEAD_AT,
+    LINE_FIELDS,
+    event_head_end,
+    parse_event_head,
+    split_event,
+)
+from tickdeck.infrastructure.tape.jsonl.segment_index import SegmentIndex, current_index, is_boundary
+from tickdeck.infrastructure.tape.jsonl.segments import (
+    Group,
+    SegmentFile,
+    TapeDamaged,
+    file_name,
+    highest_number,
+    is_jsonl_tape,
+    list_segments,
+    read_groups,
+    read_head,
+)
+from tickdeck.infrastructure.tape.jsonl.snapshots import load_snapshot, read_snapshots
+from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
+
+__all__ = ["JsonlTapeReader", "records_of"]
+
+_MAX = (1 << 63) - 1
+_T = TypeVar("_T")
+
+
+class JsonlTapeReader:
+    """A tape opened for reading, also while a writer writes it and after one was killed: a torn tail is passed over.
+
+    ``visible()``: no group beyond this ``seq`` is read. Use it from one thread at a time. Raises ``TapeError`` where
+    there is no tape or it cannot be read, ``TapeVersionError`` where it is of a newer version.
+    """
+
+    def __init__(self, path: Path | str, *, visible: Callable[[], int] = lambda: _MAX) -> None:
+        self._path = path = Path(path)
+        self._visible = visible
+        self._indexes: dict[int, SegmentIndex] = {}  # by the segment's number
+        self._kinds: dict[bytes, tuple[str, Decode]] = {}  # type and decoder, by the head of their lines
+        if not is_jsonl_tape(path):
+            raise TapeError(f"{path}: there is no tape here; check the path")
+        list_segments(path)
+
+    @property
+    def last_seq(self) -> int:
+        """``seq`` of the last event that is on the tape now, 0 when it is empty."""
+
+        def find(segments: list[SegmentFile]) -> int:
+            if not segments:
+                return 0
+            return self._index(segments[-1], segments).last_seq or segments[-1].head.after_seq
+
+        return self._look(find)
+
+    def stream_version(self, stream: str) -> int:
+        """How many events a stream has, 0 when it has none."""
+
+        def find(segments: list[SegmentFile]) -> int:
+            for segment in reversed(segments):
+                version = self._index(segment, segments).streams.get(stream)
+                if version is not None:
+                    return version
+            return 0
+
+        return self._look(find)
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        """The stream's snapshot that was saved last, ``None`` where none was."""
+        return load_snapshot(self._path, stream)
+
+    def snapshots(self) -> Iterator[tuple[str, Snapshot]]:
+        """All that were saved, by stream."""
+        return read_snapshots(self._path)
+
+    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
+        """The matching events in order of ``seq``, whole cascades as far as the query lets them be whole.
+
+        What is appended meanwhile is read too, up to the moment when the end of the tape is met. Types that this
+        process does not know come as ``RawEvent``. Raises ``TapeError`` with its place for what is damaged.
+        """
+        after = max(query.first_seq, 1) - 1
+        last = _MAX if query.last_seq is None else query.last_seq
+        if query.from_id is not None:
+            after = max(after, self._seq_of(query.from_id))
+        if query.first_ts is not None or query.last_ts is not None:
+            bounds = self._seqs_between(query.first_ts, query.last_ts)
+            after, last = max(after, bounds[0] - 1), min(last, bounds[1])
+        limit = 0 if after >= last else query.limit
+        events = self._read(_Wanted(query), after, last)
+        return events if limit is None else islice(events, max(0, min(limit, sys.maxsize)))
+
+    def records(self) -> Iterator[Record]:
+        """All that is stored of each event, in order of ``seq``."""
+        number, line = 0, 0
+        for segment, group in self.groups():
+            if segment.head.number != number:
+                number, line = segment.head.number, 2
+            yield from records_of(segment.path, group, line)
+            line += group.commit.events + 1
+
+    def groups(self, after: int = 0) -> Iterator[tuple[SegmentFile, Group]]:
+        """The groups that hold events above ``after``, each verified, with their segments."""
+        try:
+            yield from self._groups(after)
+        except OSError as error:
+            raise tape_error(self._path, "read the tape", error) from error
+
+    def close(self) -> None:
+        """There is nothing to let go of between readings."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- groups -----------------------------------------------------------------------------------------------------
+
+    def _groups(self, after: int) -> Iterator[tuple[SegmentFile, Group]]:
+        number, offset, crc = self._place_after(after)
+        fresh = 0  # what is below was given before
+        placed = -1  # after which event a place was looked for last
+        while True:
+            was_last = highest_number(self._path) <= number
+            try:
+                segment = read_head(self._path / file_name(number), is_last=was_last)
+                if segment is None:
+                    return
+                if not offset:
+                    offset, crc = segment.body, segment.crc
+                with segment.path.open("rb", buffering=0) as file:
+                    if placed != after and not is_boundary(file, segment, offset, crc):  # rewritten meanwhile
+                        placed, fresh = after, after + 1
+                        number, offset, crc = self._place_after(after)
+                        continue
+                    for group in read_groups(file, segment.path, offset, crc, is_last=was_last):
+                        if group.commit.last_seq > self._visible():
+                            return
+                        offset, crc = group.end, group.crc
+                        if group.commit.last_seq > after:
+                            yield segment, group if group.commit.first_seq >= fresh else _beyond(group, fresh)
+                            after = group.commit.last_seq
+                    if was_last and not os.path.samestat(os.fstat(file.fileno()), segment.path.stat()):
+                        raise FileNotFoundError(segment.path)  # what was read is not the tape's any more
+            except FileNotFoundError:
+                segments = list_segments(self._path)  # tells it where one is missing
+                if not segments or segments[-1].head.through < number:
+                    return
+                number, offset, crc = self._place_after(after)  # merged into another meanwhile
+                fresh = after + 1
+                continue
+            if not was_last:
+                number, offset = segment.head.through + 1, 0
+            elif highest_number(self._path) <= segment.head.through:
+                return
+
+    def _place_after(self, seq: int) -> tuple[int, int, int]:
+        """Where to read on for events above ``seq``: a segment's number, an offset in it (0: its beginning), and the
+        CRC-32 up to there."""
+        if not seq:
+            return 1, 0, 0
+
+        def find(segments: list[SegmentFile]) -> tuple[int, int, int]:
+            for segment in reversed(segments):
+                if segment.head.after_seq <= seq:
+                    return segment.head.number, *self._index(segment, segments).place_after(seq)
+            return 1, 0, 0
+
+        return self._look(find)
+
+    def _look(self, find: Callable[[list[SegmentFile]], _T]) -> _T:
+        """What is found in the segments; once more where they were merged meanwhile."""
+        try:
+            try:
+                return find(list_segments(self._path))
+            except (FileNotFoundError, TapeDamaged):
+                return find(list_segments(self._path))
+        except OSError as error:
+            raise tape_error(self._path, "read the tape", error) from error
+
+    def _index(self, segment: SegmentFile, segments: list[SegmentFile]) -> SegmentIndex:
+        number = segment.head.number
+        index = current_index(segment, is_last=segment is segments[-1], known=self._indexes.pop(number, None))
+        self._indexes[number] = index
+        return index
+
+    def _seqs_between(self, first_ts: int | None, last_ts: int | None) -> tuple[int, int]:
+        """The first and last seq of where in the tape the times are, as the indexes tell; (1, 0) where they are not."""
+        spans = [
+            span
+            for span in self._look(lambda segments: [s for one in segments for s in self._index(one, segments).spans])
+            if (first_ts is None or span.last_ts >= first_ts) and (last_ts is None or span.first_ts <= last_ts)
+        ]
+        if not spans:
+            return 1, 0
+        return spans[0].first_seq, _MAX if last_ts is None else spans[-1].last_seq
+
+    def _seq_of(self, event_id: str) -> int:
+        needle = b'"event_id":' + msgspec.json.encode(event_id)
+        for segment, group in self.groups():
+            if needle in group.lines:
+                for record in records_of(segment.path, group):
+                    if needle in record.payload:
+                        head = decode_head(record.payload)
+                        if head.event_id == event_id:
+                            return head.seq
+        raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; look at the ids that it has")
+
+    # -- events -----------------------------------------------------------------------------------------------------
+
+    def _read(self, wanted: _Wanted, after: int, last: int) -> Iterator[DomainEvent]:
+        needles, matches = wanted.needles, wanted.matches
+        # Of the type of the last line, and of another one before it: most lines are of one of these.
+        head = other_head = b"\0"
+        decode: Decode | None = None
+        other_decode: Decode | None = None
+        for segment, group in self.groups(after):
+            if group.commit.first_seq > last:
+                return
+            if any(needle not in group.lines for needle in needles):
+                continue
+            restricts = matches is not None or group.commit.first_seq <= after or group.commit.last_seq > last
+            lines = group.lines.split(b"\n")
+            lines.pop()  # nothing follows the last line's end
+            for line in lines:
+                try:
+                    if needles and not wanted.may_take(line):
+                        continue
+                    if not line.startswith(head, HEAD_AT):
+                        head, decode, other_head, other_decode = other_head, other_decode, head, decode
+                        if not line.startswith(head, HEAD_AT):
+                            head = line[HEAD_AT : event_head_end(line)]
+                            decode = self._decoder(head, wanted)
+                    if decode is None:
+                        continue
+                    event = decode(line)
+                except (msgspec.MsgspecError, EventError, TypeError, ValueError) as error:
+                    raise _undecodable(segment, group, line, error) from None
+                if restricts and (not after < event.seq <= last or (matches is not None and not matches(event))):
+                    continue
+                yield event
+
+    def _decoder(self, head: bytes, wanted: _Wanted) -> Decode | None:
+        """For the lines with this head; ``None`` where their type is not wanted."""
+        name, decode = self._kinds.get(head) or self._kind(head)
+        return decode if wanted.takes(name) else None
+
+    def _kind(self, head: bytes) -> tuple[str, Decode]:
+        name, version = parse_event_head(head)
+        kind = self._kinds[head] = name, _line_decoder(name, version)
+        return kind
+
+
+def _line_decoder(name: str, version: int) -> Decode:
+    """Makes events of whole lines: most classes pass over what a line has besides the event's own fields."""
+    cls = event_class(name)
+    if cls is not None and cls.version == version:
+        theirs = not LINE_FIELDS.isdisjoint(cls.__struct_fields__)
+        if not (theirs or cls.__struct_config__.forbid_unknown_fields):
+            return msgspec.json.Decoder(cls).decode
+    decode = decoder_of(name, version)
+    return lambda line: decode(split_event(line)[3])
+
+
+class _Wanted:
+    """What a query asks for, besides places. ``needles``: bytes that a line must hold. ``matches``: what an event must
+    fulfil besides, ``None`` where that is nothing."""
+
+    def __init__(self, query: TapeQuery) -> None:
+        self._query = query
+        self._types: dict[str, bool] = {}
+        self.needles: list[bytes] = []
+        if query.stream is not None:
+            self.needles.append(b',"stream":%b,"stream_version":' % msgspec.json.encode(query.stream))
+        if query.correlation_id is not None:
+            self.needles.append(b'"correlation_id":' + msgspec.json.encode(query.correlation_id))
+        if query.symbol is not None:
+            self.needles.append(msgspec.json.encode(query.symbol))
+        self.matches = None if query.first_ts is None and query.last_ts is None else self._matches
+
+    def may_take(self, line: bytes) -> bool:
+        """Whether it holds the needles, and where they must be: a needle may be in any of its fields. What
+        counts is what is stored, which an upcast may change."""
+        if any(needle not in line for needle in self.needles):
+            return False
+        query = self._query
+        if query.stream is not None and split_event(line)[0] != query.stream:
+            return False
+        if query.correlation_id is None and query.symbol is None:
+            return True
+        head = decode_head(line)
+        return (query.correlation_id is None or head.correlation_id == query.correlation_id) and (
+            query.symbol is None or head.symbol == query.symbol
+        )
+
+    def takes(self, event_type: str) -> bool:
+        taken = self._types.get(event_type)
+        if taken is None:
+            patterns = self._query.types
+            taken = not patterns or any(fnmatchcase(event_type, pattern) for pattern in patterns)
+            self._types[event_type] = taken
+        return taken
+
+    def _matches(self, event: DomainEvent) -> bool:
+        query, ts = self._query, event.ts_ingress
+        return (query.first_ts is None or ts >= query.first_ts) and (query.last_ts is None or ts <= query.last_ts)
+
+
+def records_of(path: Path, group: Group, line_number: int = 0) -> Iterator[Record]:
+    """What is stored of each event of a group whose first line has this number. Raises ``TapeError`` where a sound line
+    is no event."""
+    for number, line in enumerate(group.lines[:-1].split(b"\n"), start=line_number):
+        where = f"{path.name}, line {number}"
+        try:
+            stream, version, head, payload = split_event(line)
+            yield Record(*parse_event_head(head), stream, version, payload, where)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise TapeError(f"{path}, line {number}: no event: {error}") from None
+
+
+def _beyond(group: Group, first_seq: int) -> Group:
+    """The part of a group from ``first_seq`` on."""
+    lines = group.lines[:-1].split(b"\n")
+    kept = [line + b"\n" for line in lines if decode_head(split_event(line)[3]).seq >= first_seq]
+    return group._replace(lines=b"".join(kept))
+
+
+def _undecodable(segment: SegmentFile, group: Group, line: bytes, error: Exception) -> TapeError:
+    with segment.path.open("rb") as file:
+        number = file.read(group.offset).count(b"\n") + 1
+    number += group.lines[:-1].split(b"\n").index(line)
+    try:
+        _, _, head, payload = split_event(line)
+        reason = explain(*parse_event_head(head), payload, error)
+    except (msgspec.MsgspecError, ValueError) as worse:
+        reason = worse
+    return TapeError(f"{segment.path}, line {number}: the event does not decode: {reason}")

@@ -1,0 +1,266 @@
+"""The tape in JSON Lines: a folder of segments, to which groups of lines are appended, each with one sync.
+
+``lines`` says what the lines look like, ``segments`` what may be found after a crash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+from zlib import crc32
+
+import msgspec
+
+from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import TapeError
+from tickdeck.infrastructure.tape.encoding import EventEncoder, Kind, StreamVersions
+from tickdeck.infrastructure.tape.faults import tape_error
+from tickdeck.infrastructure.tape.group_commit import GroupCommitTape
+from tickdeck.infrastructure.tape.jsonl.lines import (
+    Commit,
+    SegmentHead,
+    commit_line,
+    event_head,
+    event_line,
+    segment_line,
+    split_event,
+    stream_head,
+)
+from tickdeck.infrastructure.tape.jsonl.reader import JsonlTapeReader
+from tickdeck.infrastructure.tape.jsonl.segment_index import (
+    SegmentIndex,
+    load_index,
+    scan_segment,
+    store_index,
+)
+from tickdeck.infrastructure.tape.jsonl.segments import (
+    Group,
+    SegmentFile,
+    file_name,
+    is_jsonl_tape,
+    list_segments,
+    remove_merged,
+    tail_size,
+)
+from tickdeck.infrastructure.tape.jsonl.snapshots import load_snapshot, save_snapshot
+from tickdeck.infrastructure.tape.lock import WriterLock
+from tickdeck.infrastructure.tape.records import Head, Record, decode_head
+from tickdeck.infrastructure.tape.sync import sync, sync_content, write_at
+
+__all__ = ["JsonlTape", "LineEncoder"]
+
+_log = logging.getLogger(__name__)
+
+_VALUES = 3
+"""Values an event, of those that wait: its line, time, and stream with the version (or ``None``)."""
+
+
+_ENVELOPE = tuple(b'{"%b":' % name.encode() for name in DomainEvent.__struct_fields__)
+"""How a payload begins, so that it cannot be taken for more of the line's head."""
+
+
+class LineEncoder(EventEncoder[bytes]):
+    """Makes the lines of events. Of a type the tape stores the head of its lines."""
+
+    def _type(self, name: str, version: int) -> bytes:
+        return event_head(name, version)
+
+    def _stored(
+        self, event: DomainEvent, kind: Kind[bytes], payload: bytes, stream: str | None, version: int | None
+    ) -> tuple[Any, ...]:
+        if stream is None or version is None:
+            return event_line(kind[0], payload), event.ts_ingress, None
+        return event_line(kind[0] + stream_head(stream, version), payload), event.ts_ingress, (stream, version)
+
+    def _stored_record(self, record: Record, head: Head) -> tuple[Any, ...]:
+        line_head, stream = self._type(record.type, record.version), None
+        if record.stream is not None and record.stream_version is not None:
+            stream = record.stream, record.stream_version
+            line_head += stream_head(*stream)
+        if not record.payload.startswith(_ENVELOPE) or not _is_as_written(record.payload):
+            # Readers look for bytes such as "symbol":"BTCUSDT", and would pass over it.
+            what = "its JSON was edited by hand; put it on one line without spaces and escapes, event_id or seq first"
+            raise TapeError(f"tape: {record.where}: {what}")
+        return event_line(line_head, record.payload), head.ts_ingress, stream
+
+
+def _is_as_written(payload: bytes) -> bool:
+    try:
+        return msgspec.json.encode(msgspec.json.decode(payload)) == payload
+    except (msgspec.MsgspecError, OverflowError, ValueError):
+        return False
+
+
+class JsonlTape(GroupCommitTape):
+    """A tape in the folder ``path``, open for writing: created where there is none (the folder above must exist) or an
+    empty one.
+
+    ``segment_bytes``: a segment that has become so long is not written on. What it does besides and its other options
+    are those of ``GroupCommitTape``. The versions of all streams are in memory. A torn tail, which a killed writer
+    left, is cut off: told as a warning, and counted in ``statistics().repaired``.
+
+    Raises ``TapeError`` where the folder cannot be written, has a writer, has other files and no tape, or is damaged in
+    its last segment (earlier ones are not looked at where their indexes are there; ``check_tape`` does),
+    ``TapeVersionError`` where the tape is one of a newer version.
+    """
+
+    group: ClassVar[int] = 1_024
+    _encoder: LineEncoder
+
+    def __init__(
+        self, path: Path | str, *, linger_ms: float = 5.0, max_waiting: int = 32_768, segment_bytes: int = 64 << 20
+    ) -> None:
+        path = Path(path)
+        try:
+            if not path.is_dir():
+                path.mkdir()
+            elif not is_jsonl_tape(path) and any(found.name != "writer.lock" for found in path.iterdir()):
+                raise TapeError(f"{path}: the folder has other files and no tape; name one that is empty or not there")
+            sync(path.parent)  # always: who made the folder may have been stopped before it got here
+        except OSError as error:
+            raise tape_error(path, "open the tape for writing", error) from error
+        lock = WriterLock(path)
+        super().__init__(path, lock, linger_ms=linger_ms, max_waiting=max_waiting)
+        self._segment_bytes = segment_bytes
+        self._fd = -1
+        try:
+            versions = StreamVersions(None, kept=sys.maxsize)
+            self._encoder = LineEncoder(versions)
+            self._open(versions)
+        except BaseException as error:
+            self._close_file()
+            lock.release()
+            if isinstance(error, OSError):
+                raise tape_error(path, "open the tape for writing", error) from error
+            raise
+        self._start(self._index.last_seq or self._after_seq)
+
+    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
+        return self.open_reader(self._path, visible=lambda: self._durable_seq).read(query)
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        return load_snapshot(self._path, stream)
+
+    open_reader = JsonlTapeReader
+    """Open a tape for reading alone."""
+
+    # -- opening ------------------------------------------------------------------------------------------------------
+
+    def _open(self, versions: StreamVersions) -> None:
+        segments = list_segments(self._path)
+        remove_merged(self._path, segments)
+        for segment in segments[:-1]:
+            index = load_index(segment)
+            if index is None:
+                index = scan_segment(segment, is_last=False)
+                store_index(segment.path, index)
+            _learn(versions, index)
+        if segments:
+            last = segments[-1]
+            self._fd = os.open(last.path, os.O_RDWR)
+            self._index = scan_segment(last, is_last=True)  # all of it: nothing is written behind damage
+            self._after_seq = last.head.after_seq
+            self._cut_tail(last)
+            # A writer that was killed between writing and syncing leaves a group in the page cache alone: what will
+            # be read must be as durable as it looks.
+            sync(last.path)
+            sync(self._path)
+            _learn(versions, self._index)
+        next_number = segments[-1].head.through + 1 if segments else 1
+        leftover = self._path / file_name(next_number)
+        if leftover.exists():  # its making was cut off, so that it holds no event
+            self._tell_cut(leftover, leftover.stat().st_size, 0)
+            leftover.unlink()
+            sync(self._path)
+        if not segments:
+            head = self._create(SegmentHead(1, 1, 0))
+            sync_content(self._fd)
+            sync(self._path)
+            self._index, self._after_seq = SegmentIndex(1, 1, len(head), crc32(head)), 0
+
+    def _cut_tail(self, last: SegmentFile) -> None:
+        size = tail_size(last.path, self._index.end)
+        if size:
+            self._tell_cut(last.path, size, self._index.end)
+            os.ftruncate(self._fd, self._index.end)
+
+    def _tell_cut(self, path: Path, size: int, end: int) -> None:
+        self._repaired += size
+        _log.warning(
+            "%s: cut off %d bytes after byte %d: a writer ended before it had committed them, nobody was told that "
+            "they are durable",
+            path,
+            size,
+            end,
+        )
+
+    # -- committing ---------------------------------------------------------------------------------------------------
+
+    def _write(self, values: list[Any], last_seq: int) -> None:
+        if self._index.end >= self._segment_bytes and self._index.groups:
+            self._rotate()
+        index = self._index
+        group = bytearray().join(values[0::_VALUES])
+        times = values[1::_VALUES]
+        first_seq = decode_head(split_event(values[0][:-1])[3]).seq
+        so_far = crc32(group, index.crc)
+        commit = Commit(len(times), first_seq, last_seq, min(times), max(times), index.end, so_far)
+        line = commit_line(commit, index.end + len(group))
+        group += line
+        try:
+            write_at(self._fd, group, index.end)
+            sync_content(self._fd)
+        except BaseException:
+            # What was not acknowledged is taken back as far as the disk lets us; the next writer cuts the rest.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, index.end)
+            raise
+        written = Group(index.end, b"", commit, index.end + len(group), crc32(line, commit.so_far))
+        index.add(written, filter(None, values[2::_VALUES]))
+
+    def _rotate(self) -> None:
+        """Begin the next segment. The one before is synced to its end."""
+        done, folder = self._index, self._path
+        with contextlib.suppress(OSError):  # it is made anew where it is missed
+            store_index(folder / file_name(done.number), done)
+        number = done.through + 1
+        self._close_file()
+        head = self._create(SegmentHead(number, number, done.last_seq))
+        sync_content(self._fd)
+        sync(folder)
+        self._index, self._after_seq = SegmentIndex(number, number, len(head), crc32(head)), done.last_seq
+
+    def _create(self, head: SegmentHead) -> bytes:
+        line = segment_line(head)
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+        self._fd = os.open(self._path / file_name(head.number), flags, 0o644)
+        write_at(self._fd, line, 0)
+        return line
+
+    def _has_written(self, last_seq: int) -> bool:
+        return self._index.last_seq == last_seq  # else the same bytes go to the same place again
+
+    def _write_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+        save_snapshot(self._path, stream, snapshot)
+
+    def _close_files(self) -> None:
+        if not self._failure:
+            with contextlib.suppress(OSError):  # it is made anew where it is missed
+                store_index(self._path / file_name(self._index.number), self._index)
+        self._close_file()
+
+    def _close_file(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1  # never closed twice, whatever Ctrl-C interrupts
+            os.close(fd)
+
+
+def _learn(versions: StreamVersions, index: SegmentIndex) -> None:
+    for stream, version in index.streams.items():
+        versions.put(stream, version, index.last_seq)

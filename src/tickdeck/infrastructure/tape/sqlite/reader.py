@@ -1,0 +1,321 @@
+"""Reading a tape back as typed events, from any process, in short transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import EventError, TapeError
+from tickdeck.infrastructure.tape.faults import tape_error
+from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
+from tickdeck.infrastructure.tape.sqlite.schema import open_for_reading
+
+__all__ = ["EVERYTHING", "SqliteTapeReader"]
+
+_CHUNK = 1_024
+"""Events fetched in one transaction. A reader that holds one open keeps the writer's log from being reused."""
+_MERGED_TYPES = 64
+"""Up to so many types are each read by index and merged; more than that, all events are looked at."""
+_DIGITS = 19
+"""A number of fewer digits fits in 64 bits."""
+_MIN, _MAX = -(1 << 63), (1 << 63) - 1
+
+
+class _Type(NamedTuple):
+    name: str
+    version: int
+
+
+class SqliteTapeReader:
+    """A tape opened for reading, also while a writer writes it and after one was killed. Holds no lock between chunks.
+
+    Use it from one thread at a time; a generator that ``read`` returned needs the reader open. Raises ``TapeError``
+    where there is no tape or it cannot be read, ``TapeVersionError`` where the file is no tape or of a newer version.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
+        self._connection = open_for_reading(self._path)
+        self._types: dict[int, _Type] = {}
+        self._decoders: dict[int, Decode] = {}
+
+    @property
+    def last_seq(self) -> int:
+        """``seq`` of the last event that is on the tape now, 0 when it is empty."""
+        seq: int | None = self._one("SELECT max(seq) FROM events")
+        return seq or 0
+
+    def stream_version(self, stream: str) -> int:
+        """How many events a stream has, 0 when it has none."""
+        version: int | None = self._one("SELECT max(stream_version) FROM events WHERE stream = ?", stream)
+        return version or 0
+
+    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
+        """The matching events in order of ``seq``, whole cascades as far as the query lets them be whole.
+
+        What is appended meanwhile is read too, up to the moment when the end of the tape is met. Types that this
+        process does not know come as ``RawEvent``. Raises ``TapeError`` naming ``seq`` where an event does not decode.
+        """
+        after = max(query.first_seq, 1) - 1
+        if query.from_id is not None:
+            after = max(after, self._seq_of(query.from_id))
+        last = _MAX if query.last_seq is None else query.last_seq
+        left = _MAX if query.limit is None else query.limit
+        root = None
+        if query.correlation_id is not None:
+            root = self._story_root(query.correlation_id)
+        elif query.stream is None and (query.first_ts is not None or query.last_ts is not None):
+            # Where in the tape the times are; the condition on ts stays, since a clock may have jumped.
+            bounds = self._seqs_between(query.first_ts, query.last_ts)
+            after, last = max(after, bounds[0] - 1), min(last, bounds[1])
+        decoders = self._decoders
+        while left > 0 and after < last:
+            size = min(_CHUNK, left)
+            rows = self._chunk(query, root, max(after, 0), min(last, _MAX), size)
+            for seq, type_id, payload in rows:
+                try:
+                    event = decoders[type_id](payload)
+                except (msgspec.MsgspecError, EventError, TypeError, KeyError, UnicodeDecodeError) as error:
+                    raise self._undecodable(seq, type_id, payload, error) from None
+                yield event
+            if len(rows) < size:
+                return
+            after = rows[-1][0]
+            left -= size
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        """The stream's snapshot that was saved last, ``None`` where none was."""
+        if not self._has_snapshots():
+            return None
+        row = self._row("SELECT version, state FROM snapshots WHERE stream = ?", stream)
+        return None if row is None else Snapshot(*row)
+
+    def records(self) -> Iterator[Record]:
+        """All that is stored of each event, in order of ``seq``; of one that is damaged the type may be empty."""
+        after, size = 0, _CHUNK
+        while size == _CHUNK:
+            rows = self.rows(
+                "SELECT seq, type_id, stream, stream_version, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+                after,
+                _CHUNK,
+            )
+            try:
+                self._learn_types()
+            except sqlite3.Error as error:
+                raise tape_error(self._path, "read the tape", error) from error
+            for seq, type_id, stream, version, payload in rows:
+                kind = self._types.get(type_id) or _Type("", 0)
+                name = None if stream is None else _text(stream)
+                data = payload if isinstance(payload, bytes) else str(payload).encode()
+                yield Record(kind.name, kind.version, name, version, data, f"seq {seq}")
+                after = seq
+            size = len(rows)
+
+    def snapshots(self) -> Iterator[tuple[str, Snapshot]]:
+        """All that were saved, by stream."""
+        if self._has_snapshots():
+            for stream, version, state in self.rows("SELECT stream, version, state FROM snapshots ORDER BY stream"):
+                yield _text(stream), Snapshot(version, state)
+
+    def _has_snapshots(self) -> bool:
+        version: int = self._one("PRAGMA user_version")
+        return version >= 2  # which added them
+
+    def rows(self, statement: str, *parameters: object) -> list[Any]:
+        """What any SELECT gives."""
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise tape_error(self._path, "read the tape", error) from error
+
+    def close(self) -> None:
+        """Let go of the file. Closing twice is harmless."""
+        self._connection.close()
+
+    def __enter__(self) -> SqliteTapeReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- one chunk --------------------------------------------------------------------------------------------------
+
+    def _chunk(
+        self, query: TapeQuery, root: int | None, after: int, last: int, size: int
+    ) -> list[tuple[int, int, bytes]]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN")  # types and events as of one instant
+            try:
+                self._learn_types()
+                statement, parameters = self._select(query, root)
+                parameters |= {"after": after, "last": last, "size": size}
+                return connection.execute(statement, parameters).fetchall()
+            finally:
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise tape_error(self._path, f"read the tape after seq {after}", error) from error
+
+    def _learn_types(self) -> None:
+        known = max(self._types, default=0)
+        for type_id, name, version in self._connection.execute(
+            "SELECT id, name, version FROM types WHERE id > ?", (known,)
+        ).fetchall():
+            text = _text(name)
+            self._types[type_id] = _Type(text, version)
+            self._decoders[type_id] = decoder_of(text, version)
+
+    def _select(self, query: TapeQuery, root: int | None) -> tuple[str, dict[str, Any]]:
+        """The statement for a chunk. Each arm delivers in order of seq from one index, and SQLite merges them.
+
+        The ``+`` keeps a condition from choosing an index of its own, which would sort all that matches for each chunk.
+        """
+        conditions = ["seq > :after", "seq <= :last"]
+        parameters: dict[str, Any] = {}
+        for condition, name, value in (
+            ("symbol = :symbol", "symbol", query.symbol),
+            ("+ts >= :first_ts", "first_ts", _clamp(query.first_ts)),
+            ("+ts <= :last_ts", "last_ts", _clamp(query.last_ts)),
+            ("+stream = :stream", "stream", query.stream),
+            ("", "correlation", query.correlation_id),
+        ):
+            if value is not None:
+                parameters[name] = value
+                if condition:
+                    conditions.append(condition)
+        arms = [""]
+        if query.correlation_id is not None:
+            arms = ["correlation_id = :correlation"]
+            if root is not None:
+                arms.append(f"seq = {root}")
+        elif query.stream is not None:
+            arms = ["stream = :stream"]
+        if query.types and "*" not in query.types:
+            ids = [i for i, t in self._types.items() if any(fnmatchcase(t.name, pattern) for pattern in query.types)]
+            if arms == [""] and 0 < len(ids) <= _MERGED_TYPES:
+                arms = [f"type_id = {i}" for i in ids]
+            else:
+                conditions.append(f"+type_id IN ({', '.join(map(str, ids))})")
+        common = " AND ".join(conditions)
+        union = " UNION ALL ".join(
+            f"SELECT seq, type_id, payload FROM events WHERE {arm + ' AND ' if arm else ''}{common}"  # noqa: S608 numbers only
+            for arm in arms
+        )
+        return f"{union} ORDER BY seq LIMIT :size", parameters
+
+    # -- where to look ----------------------------------------------------------------------------------------------
+
+    def _seqs_between(self, first_ts: int | None, last_ts: int | None) -> tuple[int, int]:
+        """The first and last seq with a time in the bounds; (1, 0) where there is none."""
+        first, last = _clamp(first_ts), _clamp(last_ts)
+        low = self._one(
+            "SELECT min(seq) FROM events INDEXED BY events_by_time WHERE ts BETWEEN ? AND ?",
+            _MIN if first is None else first,
+            _MAX if last is None else last,
+        )
+        if low is None:
+            return 1, 0
+        if last is None:
+            return low, _MAX
+        high = self._one(
+            "SELECT max(seq) FROM events INDEXED BY events_by_time WHERE ts BETWEEN ? AND ?",
+            _MIN if first is None else first,
+            last,
+        )
+        return low, high
+
+    def _story_root(self, correlation_id: str) -> int | None:
+        """``seq`` of the market data that begins a story, which has no entry in the index of correlations.
+
+        The id of the n-th input is n and ids of derived events begin with their input's, so these numbers never
+        decrease along the tape, and bisection finds the one.
+        """
+        if not (correlation_id.isascii() and correlation_id.isdecimal() and len(correlation_id) < _DIGITS):
+            return None
+        wanted = int(correlation_id)
+        low, high = wanted, self.last_seq  # the n-th input has at least the n-th place
+        while low <= high:
+            middle = (low + high) // 2
+            row = self._row("SELECT seq, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT 1", middle)
+            seq, event_id = row[0], self._event_id(row)
+            number = event_id.partition("-")[0]
+            if not (number.isascii() and number.isdecimal()):
+                return None  # not stamped by a kernel
+            if event_id == correlation_id:
+                return self._if_own_story(seq)
+            if int(number) < wanted:
+                low = seq + 1
+            else:
+                high = middle - 1
+        return None
+
+    def _seq_of(self, event_id: str) -> int:
+        """The place of the event with this id: found by the order of ids that kernels give, else among all."""
+        found: int | None
+        number = event_id.partition("-")[0]
+        if number.isascii() and number.isdecimal() and len(number) < _DIGITS:
+            first = self._first_of_input(int(number))
+            for row in self.rows("SELECT seq, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT 1000", first):
+                if self._event_id(row) == event_id:
+                    found = row[0]
+                    return found
+        found = self._one("SELECT min(seq) FROM events WHERE json_extract(payload, '$.event_id') = ?", event_id)
+        if found is None:
+            raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; look at the ids that it has")
+        return found
+
+    def _first_of_input(self, wanted: int) -> int:
+        """Where the first event of the ``wanted``-th input or a later one is, if ids are a kernel's; else anywhere."""
+        low, high = 1, self.last_seq + 1
+        while low < high:
+            middle = (low + high) // 2
+            row = self._row("SELECT seq, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT 1", middle)
+            number = self._event_id(row).partition("-")[0]
+            if number.isascii() and number.isdecimal() and len(number) < _DIGITS and int(number) < wanted:
+                low = row[0] + 1
+            else:
+                high = middle
+        return low
+
+    def _if_own_story(self, seq: int) -> int | None:
+        return None if self._one("SELECT correlation_id IS NOT NULL FROM events WHERE seq = ?", seq) else seq
+
+    def _event_id(self, row: tuple[int, bytes]) -> str:
+        try:
+            return decode_head(row[1]).event_id
+        except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:
+            raise TapeError(f"{self._path}: event seq {row[0]} is damaged: {error}") from None
+
+    def _one(self, statement: str, *parameters: object) -> Any:
+        return self._row(statement, *parameters)[0]
+
+    def _row(self, statement: str, *parameters: object) -> Any:
+        try:
+            return self._connection.execute(statement, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise tape_error(self._path, "read the tape", error) from error
+
+    def _undecodable(self, seq: int, type_id: int, payload: bytes, error: Exception) -> TapeError:
+        kind = self._types.get(type_id)
+        if kind is None:
+            return TapeError(
+                f"{self._path}: event seq {seq} is damaged: it has type {type_id}, which the tape does not name"
+            )
+        reason = explain(kind.name, kind.version, payload, error)
+        return TapeError(f"{self._path}: event seq {seq} is damaged: {reason}")
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+def _clamp(bound: int | None) -> int | None:
+    """SQLite's integers have 64 bits; no event is beyond them."""
+    return None if bound is None else min(max(bound, _MIN), _MAX)

@@ -1,0 +1,173 @@
+"""The tape on SQLite.
+
+Rows go in by statements of many rows, so that SQLite works in long pieces during which Python runs the kernel's thread:
+``executemany`` would change hands at each row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
+from tickdeck.domain.events import DomainEvent
+from tickdeck.infrastructure.tape.encoding import StreamVersions
+from tickdeck.infrastructure.tape.faults import tape_error
+from tickdeck.infrastructure.tape.group_commit import GroupCommitTape
+from tickdeck.infrastructure.tape.lock import WriterLock
+from tickdeck.infrastructure.tape.sqlite.reader import SqliteTapeReader
+from tickdeck.infrastructure.tape.sqlite.rows import RowEncoder
+from tickdeck.infrastructure.tape.sqlite.schema import COLUMNS, open_for_writing, shorten_log, wal_path
+from tickdeck.infrastructure.tape.sync import sync
+
+__all__ = ["SqliteTape"]
+
+_ROWS = 512
+"""Rows a statement. The tape's thread waits for its turn before each: with 64 rows it fell behind a kernel that takes
+100,000 events a second, and the more it did the less the kernel slept; more rows hold the kernel up for longer."""
+_INSERTS = {
+    rows: "INSERT INTO events VALUES " + ", ".join(["(" + ", ".join("?" * COLUMNS) + ")"] * rows)  # noqa: S608
+    for rows in (1 << power for power in range(_ROWS.bit_length()))
+}
+_LOG_BYTES = 64 << 20
+"""Readers that follow closely can keep the log from being begun anew: from this size on the writer waits for them a
+moment, and again each time that the log has grown by as much."""
+
+
+class SqliteTape(GroupCommitTape):
+    """A tape in the file ``path``, open for writing: created where there is none (its folder must exist).
+
+    What it does and its options are those of ``GroupCommitTape``. Raises ``TapeError`` where the file cannot be written
+    or has a writer, ``TapeVersionError`` where it is no tape or one of a newer version.
+    """
+
+    group: ClassVar[int] = 4_096
+    _encoder: RowEncoder
+
+    def __init__(self, path: Path | str, *, linger_ms: float = 5.0, max_waiting: int = 32_768) -> None:
+        path = Path(path)
+        lock = WriterLock(path)
+        super().__init__(path, lock, linger_ms=linger_ms, max_waiting=max_waiting)
+        self._reader: SqliteTapeReader | None = None
+        self._stored_types = 0  # of the encoder's new ones
+        self._log_limit = _LOG_BYTES
+        try:
+            if wal_path(path).exists():
+                # A writer that was killed between writing and syncing leaves a commit in the page cache alone: what
+                # will be read must be as durable as it looks.
+                sync(wal_path(path))
+            self._connection = open_for_writing(path)
+            try:
+                sync(path.parent)  # the name of a new file
+                self._rows = _rows_a_statement(self._connection)
+                last_seq = self._find_last_seq()
+                versions = StreamVersions(self._stored_version if last_seq else None)
+                self._encoder = RowEncoder(self._connection, versions)
+            except BaseException:
+                self._connection.close()
+                raise
+        except sqlite3.Error as error:
+            lock.release()
+            raise tape_error(path, "open the tape", error) from error
+        except BaseException:
+            lock.release()
+            raise
+        self._start(last_seq)
+
+    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
+        with SqliteTapeReader(self._path) as reader:
+            yield from reader.read(query)
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        with SqliteTapeReader(self._path) as reader:
+            return reader.load_snapshot(stream)
+
+    @staticmethod
+    def open_reader(path: Path) -> SqliteTapeReader:
+        """Open a tape for reading alone; see ``SqliteTapeReader``."""
+        return SqliteTapeReader(path)
+
+    # -- committing -----------------------------------------------------------------------------------------------
+
+    def _write(self, values: list[Any], last_seq: int) -> None:
+        connection, types = self._connection, self._encoder.new_types
+        known = len(types)  # more may be added while this goes on
+        with self._transaction():
+            if known > self._stored_types:  # stored already where Ctrl-C came between COMMIT and counting them
+                connection.executemany(
+                    "INSERT OR IGNORE INTO types (id, name, version) VALUES (?, ?, ?)",
+                    types[self._stored_types : known],
+                )
+            at, size, rows = 0, len(values), self._rows
+            while at < size:
+                while size - at < rows * COLUMNS:
+                    rows //= 2
+                upto = at + rows * COLUMNS
+                connection.execute(_INSERTS[rows], values[at:upto])
+                at = upto
+        self._stored_types = known
+        self._keep_the_log_short()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+            raise
+
+    def _keep_the_log_short(self) -> None:
+        try:
+            size = wal_path(self._path).stat().st_size
+        except OSError:
+            return  # whoever took it away, the next commit will tell
+        if size < _LOG_BYTES:
+            self._log_limit = _LOG_BYTES
+        elif size >= self._log_limit:
+            with contextlib.suppress(sqlite3.Error):  # the group is on the disk; what is wrong the next one will tell
+                shorten_log(self._connection)
+            self._log_limit = size + _LOG_BYTES
+
+    def _has_written(self, last_seq: int) -> bool:
+        return self._find_last_seq() == last_seq
+
+    def _write_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+        with self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (stream, *snapshot))
+
+    def _close_files(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        # The log's content moves to the main file. Where a reader is in the way it stays in the log, as durable.
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+    # -- looking up -----------------------------------------------------------------------------------------------
+
+    def _find_last_seq(self) -> int:
+        seq: int | None = self._connection.execute("SELECT max(seq) FROM events").fetchone()[0]
+        return seq or 0
+
+    def _forget_streams(self, durable_seq: int) -> None:
+        self._encoder.versions.forget(durable_seq, self._stored_version)
+
+    def _stored_version(self, stream: str) -> int:
+        """Version of a stream all of whose events are durable. ``_lock`` is held."""
+        if self._reader is None:
+            self._reader = SqliteTapeReader(self._path)
+        return self._reader.stream_version(stream)
+
+
+def _rows_a_statement(connection: sqlite3.Connection) -> int:
+    """``_ROWS``, or as many as an older SQLite has parameters for."""
+    parameters = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+    return max(rows for rows in _INSERTS if rows * COLUMNS <= parameters)

@@ -1,0 +1,14 @@
+"""What people do to a tape: check, repair, convert and compact it."""
+
+from tickdeck.infrastructure.tape.tools.checking import Problem, check_tape
+from tickdeck.infrastructure.tape.tools.compacting import compact_tape
+from tickdeck.infrastructure.tape.tools.converting import convert_tape
+from tickdeck.infrastructure.tape.tools.repairing import repair_tape
+
+__all__ = [
+    "Problem",
+    "check_tape",
+    "compact_tape",
+    "convert_tape",
+    "repair_tape",
+]

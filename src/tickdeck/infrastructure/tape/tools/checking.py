@@ -1,0 +1,311 @@
+"""Is a tape as it should be? Everything that can be told from the tape alone is looked at; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from tickdeck.domain.events import RawEvent, decode_payload
+from tickdeck.errors import EventError, TapeError, TapeVersionError
+from tickdeck.infrastructure.tape.faults import tape_error
+from tickdeck.infrastructure.tape.jsonl import (
+    SegmentFile,
+    SegmentIndex,
+    index_path,
+    is_jsonl_tape,
+    list_segments,
+    load_index,
+    read_groups,
+    read_snapshots,
+    records_of,
+    streams_in,
+    tail_size,
+)
+from tickdeck.infrastructure.tape.lock import writer_of
+from tickdeck.infrastructure.tape.opening import form_of
+from tickdeck.infrastructure.tape.records import Record
+from tickdeck.infrastructure.tape.sqlite import SqliteTapeReader
+
+__all__ = ["CheckReport", "Problem", "check_tape", "integrity_faults", "is_index_fault"]
+
+_MOST = 100
+"""Problems that are told; the rest are counted."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """``where``: a file, a line, bytes, a seq. ``repair`` mends it."""
+
+    where: str
+    what: str
+    repairable: bool = False
+
+
+class CheckReport(msgspec.Struct, kw_only=True):
+    """``ok``: nothing was found. ``checked``: in words. ``problems``: the first hundred that
+    can be mended and the first hundred that cannot; ``found``: how many in all."""
+
+    tape: str
+    form: str
+    ok: bool = True
+    events: int = 0
+    last_seq: int = 0
+    streams: int = 0
+    segments: int = 0
+    groups: int = 0
+    snapshots: int = 0
+    found: int = 0
+    checked: list[str] = []
+    problems: list[Problem] = []
+
+    def add(self, where: str, what: str, *, repairable: bool = False) -> None:
+        self.ok = False
+        self.found += 1
+        # Counted apart: absent indexes of a hundred segments must not hide what cannot be mended.
+        if sum(problem.repairable == repairable for problem in self.problems) < _MOST:
+            self.problems.append(Problem(where, what, repairable))
+
+
+def check_tape(path: Path) -> CheckReport:
+    """Look at all of it. Raises ``TapeError`` where there is no tape, ``TapeVersionError`` where it is of a newer
+    version. A tape that is being written is checked as far as it goes."""
+    report = CheckReport(tape=str(path), form=form_of(path))
+    if report.form == "jsonl":
+        _check_jsonl(path, report)
+    else:
+        _check_sqlite(path, report)
+    return report
+
+
+# -- JSON Lines -----------------------------------------------------------------------------------------------------
+
+
+def _check_jsonl(path: Path, report: CheckReport) -> None:
+    if not is_jsonl_tape(path):
+        raise TapeError(f"{path}: there is no tape here; check the path")
+    events = _Events(report)
+    indexes = 0
+    try:
+        segments = list_segments(path)
+    except TapeVersionError:
+        raise
+    except TapeError as error:
+        where, what = _where_and_what(error)
+        report.add(where, f"{what}; without it nothing else of the tape was looked at")
+        events.has_gap = True
+        segments = []
+    for segment in segments:
+        indexes += _check_segment(segment, report, events, is_last=segment is segments[-1])
+    if segments:
+        _check_torn_file(path, segments, report)
+    report.segments = len(segments)
+    events.finish()
+    try:
+        for stream, snapshot in read_snapshots(path):
+            report.snapshots += 1
+            events.check_snapshot(stream, snapshot.version)
+    except TapeError as error:
+        report.add(*_where_and_what(error))
+    report.checked = [
+        f"{report.events:,} event lines with their checksums, in {report.groups:,} committed groups with theirs",
+        f"{report.segments:,} segments in sequence, {indexes:,} of them with an index that fits",
+        *events.checked,
+    ]
+
+
+def _check_segment(segment: SegmentFile, report: CheckReport, events: _Events, *, is_last: bool) -> int:
+    """Returns 1 where the segment's index fits, else 0."""
+    if segment.head.after_seq != report.last_seq and not events.has_gap:
+        what = f"begins after seq {segment.head.after_seq}, what is before it ends at {report.last_seq}"
+        report.add(str(segment.path), what)
+    index, line = SegmentIndex.begin(segment), 2
+    try:
+        with segment.path.open("rb", buffering=0) as file:
+            for group in read_groups(file, segment.path, segment.body, segment.crc, is_last=is_last):
+                if group.lines.count(b"\n") != group.commit.events:
+                    report.add(f"{segment.path}, line {line}", "its group has not as many lines as were committed")
+                events.begin_group()
+                for record in records_of(segment.path, group, line):
+                    events.see(record)
+                line += group.commit.events + 1
+                index.add(group, streams_in(group.lines).items())
+                report.groups += 1
+    except TapeError as error:
+        where, what = _where_and_what(error)
+        report.add(where, f"{what}; what follows in this file was not looked at")
+        events.has_gap = True
+        return 0
+    except OSError as error:
+        raise tape_error(segment.path, "read the tape", error) from error
+    return _check_rest(segment, index, report, is_last=is_last)
+
+
+def _where_and_what(error: TapeError) -> tuple[str, str]:
+    where, _, what = str(error).partition(": ")
+    return where, what
+
+
+def _check_rest(segment: SegmentFile, index: SegmentIndex, report: CheckReport, *, is_last: bool) -> int:
+    """What is beside the groups: a torn tail, the index. Returns how many indexes fit."""
+    size = tail_size(segment.path, index.end)
+    if size and is_last:
+        if writer_of(segment.path.parent) is None:
+            report.add(
+                f"{segment.path}, byte {index.end}",
+                f"{size} bytes follow that a writer did not get to commit; nobody was told that they are durable",
+                repairable=True,
+            )
+        return 0
+    stored = load_index(segment)
+    if stored == index:
+        return 1
+    if not is_last or (stored is not None and stored.end == index.end):
+        what = "is absent" if not index_path(segment.path).exists() else "does not fit"
+        report.add(str(index_path(segment.path)), f"the index {what}", repairable=True)
+    return 0
+
+
+def _check_torn_file(path: Path, segments: list[SegmentFile], report: CheckReport) -> None:
+    """A last segment whose making was cut off, or files that a compaction did not get to take away."""
+    known = {segment.path.name for segment in segments}
+    for found in sorted(path.glob("*.jsonl")):
+        if found.name not in known and found.stem.isdigit() and writer_of(path) is None:
+            report.add(str(found), "a segment whose making or taking away was cut off", repairable=True)
+
+
+# -- SQLite -----------------------------------------------------------------------------------------------------------
+
+
+def _check_sqlite(path: Path, report: CheckReport) -> None:
+    events = _Events(report)
+    with SqliteTapeReader(path) as reader:
+        try:
+            for fault in integrity_faults(reader):
+                report.add(str(path), fault, repairable=is_index_fault(fault))
+            for record in reader.records():
+                events.see(record)
+            events.finish()
+            for (seq,) in reader.rows(_DIFFERENT):
+                report.add(f"seq {seq}", "the columns of its row are not those of the event")
+            for stream, snapshot in reader.snapshots():
+                report.snapshots += 1
+                events.check_snapshot(stream, snapshot.version)
+        except TapeError as error:
+            report.add(*_where_and_what(error))
+    report.checked = [
+        f"the file's pages and indexes (SQLite's integrity check), {report.events:,} rows",
+        "the columns of each row against its event",
+        *events.checked,
+    ]
+
+
+_DIFFERENT = """SELECT seq FROM events WHERE json_valid(payload) AND (
+    json_extract(payload, '$.seq') IS NOT seq
+    OR coalesce(json_extract(payload, '$.ts_ingress'), 0) IS NOT ts
+    OR (json_type(payload, '$.symbol') IS 'text' OR symbol IS NOT NULL)
+        AND json_extract(payload, '$.symbol') IS NOT symbol
+    OR coalesce(correlation_id, json_extract(payload, '$.event_id'), '')
+        IS NOT coalesce(nullif(json_extract(payload, '$.correlation_id'), ''), json_extract(payload, '$.event_id'), '')
+)"""
+"""``correlation_id`` is NULL where there is none and where market data begins its own story."""
+
+
+def integrity_faults(reader: SqliteTapeReader) -> list[str]:
+    """What SQLite finds wrong with the file. Raises ``TapeError`` where it cannot even look."""
+    faults = [fault.decode(errors="replace") for (fault,) in reader.rows("PRAGMA integrity_check")]
+    return [fault for fault in faults if fault != "ok"]
+
+
+def is_index_fault(fault: str) -> bool:
+    """Only an index is wrong, which can be made anew from the table."""
+    return " index " in fault and fault.startswith(("row ", "wrong # ", "non-unique "))
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+class _Events:
+    """What must hold for the events of any tape, one after the other."""
+
+    def __init__(self, report: CheckReport) -> None:
+        self._report = report
+        self._versions: dict[str, int] = {}
+        self.has_gap = False
+        """Something was not looked at, so that what is missing from streams tells nothing."""
+        self._cascade = _Cascade()
+
+    def begin_group(self) -> None:
+        self._cascade.may_not_go_on()
+
+    def see(self, record: Record) -> None:
+        report, where = self._report, record.where
+        report.events += 1
+        if not record.type:
+            report.add(where, "has a type that the tape does not name")
+            return
+        try:
+            event = decode_payload(record.type, record.payload, record.version)
+        except (EventError, TypeError) as error:
+            report.add(where, f"does not decode: {error}")
+            return
+        if event.seq <= report.last_seq:
+            report.add(where, f"has seq {event.seq}, after seq {report.last_seq}")
+        report.last_seq = event.seq
+        if not isinstance(event, RawEvent) and event.stream != record.stream:
+            report.add(where, f"is stored in stream {record.stream!r}, and belongs to {event.stream!r}")
+        if record.stream is not None:
+            version = self._versions.get(record.stream, 0) + 1
+            if self.has_gap and record.stream_version is not None:
+                version = max(version, record.stream_version)
+            if record.stream_version != version:
+                report.add(where, f"has version {record.stream_version} of stream {record.stream!r}, not {version}")
+            self._versions[record.stream] = version
+        for what in self._cascade.see(event.event_id, event.causation_id, halts=record.type == "trading.halted"):
+            report.add(where, what)
+
+    def finish(self) -> None:
+        self._report.streams = len(self._versions)
+
+    def check_snapshot(self, stream: str, version: int) -> None:
+        if version > self._versions.get(stream, 0) and not self.has_gap:
+            has = self._versions.get(stream, 0)
+            self._report.add(f"snapshot of {stream!r}", f"is of version {version}, the stream has {has} events")
+
+    @property
+    def checked(self) -> list[str]:
+        return [
+            "every event decodes, the order of seq",
+            "cascades are whole: no cause and no sibling is missing",
+            f"{self._report.streams:,} streams without a missing version, {self._report.snapshots:,} snapshots",
+        ]
+
+
+class _Cascade:
+    """By the ids that a kernel gives, what of a cascade must be there before an event. Other ids say nothing."""
+
+    def __init__(self) -> None:
+        self._input = ""
+        self._ids: set[str] = set()
+        self._complete = False
+
+    def may_not_go_on(self) -> None:
+        """A group ends here, and no cascade is in two."""
+        self._complete = True
+
+    def see(self, event_id: str, causation_id: str, *, halts: bool) -> Iterator[str]:
+        """``halts``: it may have been put in the place of siblings that were discarded."""
+        parent, dash, child = event_id.rpartition("-")
+        if not (event_id.isdecimal() or (dash and child.isdecimal() and causation_id == parent)):
+            return  # no kernel's
+        number = event_id.partition("-")[0]
+        if number != self._input:
+            self._input, self._ids = number, set()
+        elif self._complete:
+            yield f"{event_id} belongs to the cascade of the group before: a commit divides it"
+        self._complete = False
+        if "-" in parent and parent not in self._ids:
+            yield f"{event_id} is there, and its cause {parent} is not"
+        if dash and int(child) > 1 and not halts and f"{parent}-{int(child) - 1}" not in self._ids:
+            yield f"{event_id} is there, and {parent}-{int(child) - 1} before it is not"
+        self._ids.add(event_id)

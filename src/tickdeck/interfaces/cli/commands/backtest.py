@@ -1,0 +1,30 @@
+"""``tickdeck backtest``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tickdeck.interfaces.cli.commands.run import execute, run_options, speed_value
+
+__all__ = ["backtest"]
+
+
+@click.command()
+@run_options
+@click.option(
+    "--speed", type=speed_value, metavar="X|max", default="max", show_default=True, help="Times real time, or max."
+)
+def backtest(speed: float, **options: Any) -> int:
+    """Run on recorded market data as fast as it goes, and report how the strategies did.
+
+    Sharpe is by the equity's returns from sample to sample, scaled to a year, without a risk-free rate; there is none
+    of a session of less than a day. Drawdown is a fraction of the peak. The win rate is before fees.
+
+    \b
+    Examples:
+      tickdeck backtest --tape btcusdt.raw.gz --strategy ema-cross
+      tickdeck backtest --tape btc.csv.gz --tape eth.csv.gz --strategy mine.py:Pairs --json
+    """
+    return execute(speed, report=True, **options)

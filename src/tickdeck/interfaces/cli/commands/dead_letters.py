@@ -1,0 +1,102 @@
+"""``tickdeck dead-letters``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tickdeck.errors import RunError
+from tickdeck.interfaces.cli.commands.tape import find_tape
+from tickdeck.interfaces.cli.describing import describe_event
+from tickdeck.interfaces.cli.exits import DONE
+from tickdeck.interfaces.cli.options import data_option, json_option
+from tickdeck.interfaces.cli.output import event_fields, note, print_lines
+
+if TYPE_CHECKING:
+    from tickdeck.application.bus import DeadLetter
+
+__all__ = ["dead_letters"]
+
+
+@click.command("dead-letters")
+@click.argument("run", metavar="RUN|TAPE")
+@click.argument("event_id", required=False, metavar="[EVENT_ID]")
+@data_option
+@json_option("One JSON object a letter: `event_id`, `event_type`, `handler`, `error`, `attempts`, `event`,")
+def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> int:
+    """List the events that a handler of RUN could not take in all its attempts, and that were not sent again since.
+
+    In the place of a run a tape may stand by its path, such as that of a bus of its own (a .db file, a folder).
+    With EVENT_ID the letters of that event are shown whole. To send one again takes the process whose handler it is:
+    there, `bus.dead_letters()` has the letters and `bus.resend(...)` sends them; this command only reads the record.
+
+    \b
+    Examples:
+      tickdeck dead-letters last
+      tickdeck dead-letters last 1714-3 --json
+      tickdeck dead-letters house.db
+    """
+    letters = _letters(find_tape(data, run))
+    if event_id is not None:
+        letters = [letter for letter in letters if letter.event.event_id == event_id]
+        if not letters:
+            raise RunError(f"there is no dead letter of event {event_id!r} in this run; leave it out to list them")
+    if as_json:
+        import msgspec
+
+        print_lines(msgspec.json.encode(_fields(letter)) for letter in letters)
+    elif event_id is not None:
+        print_lines("\n\n".join(map(_whole, letters)).splitlines())
+    else:
+        print_lines(map(_line, letters))
+        if not letters:
+            note(
+                "there are no dead letters: every edge took what it was given, or it was sent again "
+                "(what failed in the core is in the events: --type system.handler_failed)"
+            )
+    return DONE
+
+
+def _letters(tape: Path) -> list[DeadLetter]:
+    from tickdeck.application.bus import dead_letters_on
+    from tickdeck.application.ports import TapeQuery
+    from tickdeck.domain.events import CommandReceived, EventDeadLettered
+    from tickdeck.infrastructure.tape.opening import open_reader
+
+    types = (EventDeadLettered.event_type, CommandReceived.event_type)
+    with open_reader(tape) as reader:
+        return list(dead_letters_on(reader.read(TapeQuery(types=types))))
+
+
+def _fields(letter: DeadLetter) -> dict[str, Any]:
+    fields = event_fields(letter.event)
+    return {
+        "event_id": letter.event.event_id,
+        "event_type": fields["event_type"],
+        "handler": letter.handler,
+        "error": letter.error,
+        "attempts": letter.attempts,
+        "event": fields,
+    }
+
+
+def _line(letter: DeadLetter) -> str:
+    from tickdeck.application.bus import type_name
+
+    event = letter.event
+    what = f"{type_name(event)} {describe_event(event)}".rstrip()
+    return f"{event.event_id:<12} {letter.handler}: {_error(letter)}: {what}"
+
+
+def _error(letter: DeadLetter) -> str:
+    times = "once" if letter.attempts == 1 else f"{letter.attempts} times"
+    return f"{' '.join(letter.error.split())} ({times})"
+
+
+def _whole(letter: DeadLetter) -> str:
+    import msgspec
+
+    event = msgspec.json.format(msgspec.json.encode(event_fields(letter.event)), indent=2).decode()
+    return f"handler  {letter.handler}\nerror    {_error(letter)}\nevent    {event}"

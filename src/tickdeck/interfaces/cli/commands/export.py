@@ -1,0 +1,99 @@
+"""``tickdeck export``."""
+
+from __future__ import annotations
+
+import sys
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tickdeck.interfaces.cli.commands.import_ import RowCount
+from tickdeck.interfaces.cli.exits import DONE
+from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument, time_value
+from tickdeck.interfaces.cli.output import note, print_json
+from tickdeck.interfaces.cli.times import clock_time, day, span
+
+if TYPE_CHECKING:
+    from tickdeck.infrastructure.exporting import Exported
+
+__all__ = ["export"]
+
+
+@click.command()
+@run_argument
+@click.option("--format", "format_", type=click.Choice(("csv", "parquet", "jsonl")), required=True, help="Of the file.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="F", help="The file to make.")
+@click.option(
+    "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. May be repeated."
+)
+@click.option("--symbol", metavar="S", help="Only events of this symbol.")
+@click.option(
+    "--from", "first_ts", type=time_value, metavar="T", help="From this time on: ISO 8601 or ns, on the run's clock."
+)
+@click.option("--to", "last_ts", type=time_value, metavar="T", help="Up to this time, inclusive.")
+@data_option
+@json_option("What was exported as one JSON object")
+def export(
+    run: str,
+    format_: str,
+    out: Path,
+    types: tuple[str, ...],
+    symbol: str | None,
+    first_ts: int | None,
+    last_ts: int | None,
+    data: Path,
+    as_json: bool,
+) -> int:
+    """Write the events of RUN to a file, those of its input files among them.
+
+    jsonl has one whole event a line; csv and parquet are one table, with a column for each field that the chosen types
+    have. csv and jsonl are packed where F ends in .gz. Nothing is overwritten.
+
+    \b
+    Examples:
+      tickdeck export last --format csv --type 'order.*filled' --out fills.csv
+      tickdeck export last --format parquet --type market.trade --symbol BTCUSDT --out trades.parquet
+      tickdeck export last --format jsonl --from 2024-08-08T23:55:00Z --out events.jsonl.gz
+    """
+    from tickdeck.application.ports import TapeQuery
+    from tickdeck.bootstrap import open_record
+    from tickdeck.infrastructure.exporting import export_events
+
+    folder = recorded_run(data, run)
+    query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts)
+    count = RowCount(sys.stderr)
+    try:
+        done = export_events(lambda: open_record(folder, query), format_, out, progress=count)
+    finally:
+        count.close()
+    if as_json:
+        print_json(done)
+    else:
+        _print(done)
+    if not done.rows:
+        _say_why(types)
+    return DONE
+
+
+def _print(done: Exported) -> None:
+    when = ""
+    if done.first_ts is not None and done.last_ts is not None:
+        when = f" from {day(done.first_ts)} {clock_time(done.first_ts)} UTC on, {span(done.last_ts - done.first_ts)}"
+    click.echo(f"{done.rows:,} events{when}")
+    for name, count in done.types.items():
+        click.echo(f"  {count:>9,} {name}")
+    click.echo(f"file  {done.out}")
+
+
+def _say_why(types: tuple[str, ...]) -> None:
+    """Nothing was exported: perhaps because a type was misspelt."""
+    from tickdeck.domain.events import event_types
+
+    note("no event is as asked for, so the file has none")
+    for pattern in types:
+        if not any(fnmatchcase(name, pattern) for name in event_types()):
+            near = get_close_matches(pattern, event_types(), 1)
+            note(f"there is no event type {pattern!r}" + (f"; did you mean {near[0]!r}?" if near else ""))

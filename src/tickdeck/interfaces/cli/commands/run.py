@@ -1,0 +1,249 @@
+"""``tickdeck run`` and what ``tickdeck backtest`` shares with it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+from tickdeck.errors import RunError, TapeError
+from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted
+from tickdeck.interfaces.cli.options import data_option, json_option
+from tickdeck.interfaces.cli.output import note, print_json
+from tickdeck.interfaces.cli.times import span
+
+if TYPE_CHECKING:
+    from tickdeck.application.results import Performance, Summary
+    from tickdeck.bootstrap import Run
+
+__all__ = ["execute", "run", "run_options", "speed_value"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def speed_value(text: str) -> float:
+    """The type of ``--speed``: how many times real time, above 0, or ``max``, which is infinity."""
+    if text == "max":
+        return float("inf")
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise click.BadParameter(f"{text!r} is no speed; give how many times real time (1, 10, 0.5), or max")
+    return speed
+
+
+def _seconds(text: str) -> Decimal:
+    try:
+        seconds = Decimal(text)
+    except InvalidOperation:
+        seconds = Decimal(0)
+    if not seconds.is_finite() or seconds <= 0:
+        raise click.BadParameter(f"{text!r} is no length of time; give seconds above 0")
+    return seconds
+
+
+_OPTIONS = (
+    click.option(
+        "--config", type=click.Path(path_type=Path), metavar="F", help="Settings in TOML; options go before it."
+    ),
+    click.option(
+        "--tape",
+        multiple=True,
+        metavar="F",
+        help="Recorded market data: a capture, a CSV file, or a run's folder. May be repeated.",
+    ),
+    click.option("--exchange", metavar="NAME", help="Where orders go: paper."),
+    click.option(
+        "--strategy",
+        multiple=True,
+        metavar="SPEC",
+        help="ema-cross, rsi-reversion, market-maker, package.module:Class or path/to/file.py:Class. May be repeated.",
+    ),
+    click.option(
+        "--param",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A parameter of the strategy; with several ID.NAME=VALUE: ema-cross.fast=5, Mine-2.size=1.",
+    ),
+    click.option(
+        "--symbol",
+        multiple=True,
+        metavar="S",
+        help="Only this symbol; of the simulated market, which to have; of a file that names none, what it holds.",
+    ),
+    click.option("--venue", metavar="NAME", help="Of files with several venues the one to read; by default the first."),
+    click.option(
+        "--seed", type=int, metavar="N", help="Where chance begins: the simulated market, latencies, strategies."
+    ),
+    click.option(
+        "--for", "duration", type=_seconds, metavar="SECONDS", help="End after so many seconds of the run's own clock."
+    ),
+    click.option("--candles", metavar="T", help="The candles' interval: 250ms, 1s, 5m, 1h."),
+    click.option(
+        "--tape-format", metavar="F", help="What the run writes: a tape on sqlite (the default), or in jsonl."
+    ),
+    click.option("--resume", metavar="RUN", help="Continue a run that was stopped or killed."),
+    click.option("--plain", is_flag=True, help="On a terminal one line of progress instead of the live view."),
+    click.option(
+        "--log-level",
+        type=click.Choice(("debug", "info", "warning", "error")),
+        default="warning",
+        show_default=True,
+        help="What of the log goes to stderr; log.jsonl in the run's folder has all from info on.",
+    ),
+    click.option("--report/--no-report", "page", default=None, help="Write report.html and report.png, or do not."),
+    data_option,
+    json_option("The figures as one JSON object"),
+)
+
+
+def run_options(command: F) -> F:
+    """The options that ``run`` and ``backtest`` have in common, besides the speed."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@run_options
+@click.option(
+    "--speed", type=speed_value, metavar="X|max", default="1", show_default=True, help="Times real time, or max."
+)
+def run(speed: float, **options: Any) -> int:
+    """Trade: market data in, decisions, orders, fills and a portfolio out, all on a tape.
+
+    Without options: the paper venue, a simulated market and the sample strategy, in real time, until Ctrl-C. A run that
+    was stopped or killed is continued with --resume.
+
+    \b
+    Examples:
+      tickdeck run --for 20
+      tickdeck run --tape btcusdt.raw.gz --speed max --strategy ema-cross
+      tickdeck run --strategy mine.py:Breakout --param window=50 --speed 10
+      tickdeck run --resume last --speed max
+    """
+    return execute(speed, **options)
+
+
+def execute(
+    speed: float,
+    *,
+    data: Path,
+    resume: str | None,
+    as_json: bool,
+    plain: bool = False,
+    log_level: str = "warning",
+    page: bool | None = None,
+    report: bool = False,
+    **options: Any,
+) -> int:
+    """Start or resume a run, drive it, print what it came to. Returns the exit code."""
+    from tickdeck.interfaces.cli.job import drive  # this and the like are heavy, and `--help` needs none of them
+
+    with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is no figure
+        job = _resumed(data, resume, options) if resume is not None else _started(data, options, needs_tape=report)
+        note(_describe(job, speed))
+        outcome = drive(
+            job,
+            None if speed == float("inf") else speed,
+            details=details_wanted(),
+            live=not plain and not as_json,
+            log_level=log_level,
+        )
+    summary = outcome.summary
+    if not sys.stderr.isatty():
+        note(
+            f"run {summary.run} {summary.status}: {summary.reason}; {summary.events:,} events in {summary.wall_s:.1f} s"
+        )
+    for text in _doubts(summary):
+        note(text)
+    with contextlib.suppress(BrokenPipeError):  # who reads the figures has seen enough: the run went well all the same
+        _print(job, summary, job.observer.performance() if report else None, as_json, data, resume is not None)
+        sys.stdout.flush()
+    if page or (page is None and report and not as_json and outcome.stopped_by is None):
+        from tickdeck.interfaces.cli.commands.report import report_if_possible
+
+        report_if_possible(job.folder)
+    if summary.failed:
+        return FAULT
+    return DONE if outcome.stopped_by is None else 128 + outcome.stopped_by
+
+
+def _doubts(summary: Summary) -> Iterator[str]:
+    """What is to be known of the market data before the figures are trusted."""
+    if not summary.ticks:
+        yield f"there was no market data of {', '.join(summary.symbols)}"
+    for symbol, holes in summary.gaps.items():
+        what = "a hole" if holes == 1 else f"{holes:,} holes"
+        yield f"{symbol}: {what} in the market data; `tickdeck events last --type market.gap_detected` tells where"
+    for symbol, count in summary.repeated.items():
+        what = "a trade was" if count == 1 else f"{count:,} trades were"
+        yield f"{symbol}: {what} in the market data before; do two inputs hold the same session?"
+    for symbol, book in summary.books.items():
+        if book.since is None:
+            yield f"{symbol}: no usable order book in the whole run: no snapshot joined its updates"
+        elif book.unusable_ns:
+            now = "is usable again" if book.usable else "still is not usable at the end"
+            yield f"{symbol}: the order book was not usable for {span(book.unusable_ns)} of the run, and {now}"
+
+
+def _print(
+    job: Run, summary: Summary, performance: Performance | None, as_json: bool, data: Path, resumed: bool
+) -> None:
+    if as_json:
+        print_json(summary.to_dict() | (msgspec.to_builtins(performance) if performance is not None else {}))
+        return
+    from tickdeck.interfaces.cli.tables import print_summary
+
+    print_summary(summary, performance, job.venue.assumptions(), data=data, resumed=resumed)
+
+
+def _started(data: Path, options: dict[str, Any], *, needs_tape: bool) -> Run:
+    from tickdeck.bootstrap import start_run
+    from tickdeck.infrastructure.runs import passed_over
+    from tickdeck.interfaces.cli.run_config import build_config
+
+    config = build_config(**options, backtest=needs_tape)
+    if needs_tape and not config.tapes:
+        raise click.UsageError("there is nothing to test on; name recorded market data with --tape")
+    run = start_run(config, data)
+    for text in passed_over(run.config, run.manifest.inputs):
+        note(text)
+    return run
+
+
+def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Run:
+    from tickdeck.bootstrap import resume_run
+    from tickdeck.infrastructure.runs import find_run, overview
+    from tickdeck.infrastructure.tape.lock import writer_of
+    from tickdeck.infrastructure.tape.opening import tape_path
+
+    given = ["for" if name == "duration" else name for name, value in options.items() if value not in (None, ())]
+    if given:
+        raise click.UsageError(f"--resume takes the run as it was; leave out --{', --'.join(given)}")
+    folder = find_run(data, run_name)
+    if overview(folder).status == "completed":
+        note(f"run {folder.name} is complete already: it is executed again, for its figures, and nothing is added")
+    try:
+        return resume_run(folder)
+    except TapeError:
+        writer = writer_of(tape_path(folder))
+        if writer is None:
+            raise
+        raise RunError(f"run {folder.name} is running, in process {writer}; stop that one first") from None
+
+
+def _describe(job: Run, speed: float) -> str:
+    manifest = job.manifest
+    names = ", ".join(record.strategy_id for record in manifest.strategies)
+    market = "recorded market data" if manifest.inputs else "a simulated market"
+    pace = "at full speed" if speed == float("inf") else "in real time" if speed == 1 else f"at {speed:g} x real time"
+    return f"run {manifest.run_id}: {names} on {', '.join(manifest.symbols)}, {market}, {pace}; Ctrl-C stops it"

@@ -1,0 +1,177 @@
+"""``tickdeck tape``: looking after a tape itself, whatever run it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tickdeck.errors import RunError
+from tickdeck.interfaces.cli.exits import DONE, NO
+from tickdeck.interfaces.cli.options import data_option, json_option
+from tickdeck.interfaces.cli.output import note, print_json
+
+if TYPE_CHECKING:
+    from tickdeck.infrastructure.tape.tools import Problem
+
+__all__ = ["find_tape", "tape"]
+
+_place_argument = click.argument("place", metavar="RUN|PATH")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def tape(ctx: click.Context) -> None:
+    """Check, repair, convert or compact a tape: that of a run, or one by its path (a .db file, a folder of JSON Lines).
+
+    Each takes --json, and --help tells more of it.
+
+    \b
+    Examples:
+      tickdeck tape check last
+      tickdeck tape convert last --to jsonl --out session
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def find_tape(data: Path, place: str) -> Path:
+    """The tape that is meant. Raises ``RunError`` where there is none."""
+    from tickdeck.infrastructure.runs import find_run
+    from tickdeck.infrastructure.tape.jsonl import is_jsonl_tape
+    from tickdeck.infrastructure.tape.opening import tape_path
+
+    path = Path(place)
+    if path.is_file() or is_jsonl_tape(path):
+        return path
+    found = tape_path(find_run(data, place))
+    if not found.exists():
+        raise RunError(
+            f"run {found.parent.name} has no tape yet; `tickdeck run --resume {found.parent.name}` begins it"
+        )
+    return found
+
+
+@tape.command()
+@_place_argument
+@data_option
+@json_option("What was checked and found as one JSON object")
+def check(place: str, data: Path, as_json: bool) -> int:
+    """Read all of a tape and say whether it is as it should be. Ends with 1 where it is not. Nothing is changed.
+
+    Checked are: checksums (of JSON Lines) or SQLite's own integrity check, that every event decodes, the order of seq,
+    that cascades are whole, the versions of streams, snapshots, indexes.
+
+    \b
+    Examples:
+      tickdeck tape check last
+      tickdeck tape check session.db --json
+    """
+    from tickdeck.infrastructure.tape.tools import check_tape
+
+    report = check_tape(find_tape(data, place))
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(f"{report.tape}: {'sound' if report.ok else 'not sound'}")
+        for line in report.checked:
+            click.echo(f"  checked: {line}")
+        _print_problems(report.problems)
+        if report.found > len(report.problems):
+            click.echo(f"  and {report.found - len(report.problems):,} more")
+        if any(problem.repairable for problem in report.problems):
+            note(f"`tickdeck tape repair {place}` mends what is marked")
+    return DONE if report.ok else NO
+
+
+@tape.command()
+@_place_argument
+@click.option("--dry-run", is_flag=True, help="Say what would be mended, and change nothing.")
+@data_option
+@json_option("What was mended and what is left as one JSON object")
+def repair(place: str, dry_run: bool, data: Path, as_json: bool) -> int:
+    """Cut off what a killed writer did not get to commit, and make indexes anew. What is committed is never touched.
+
+    Ends with 1 where something is left that only a copy mends.
+
+    \b
+    Examples:
+      tickdeck tape repair last --dry-run
+      tickdeck tape repair session
+    """
+    from tickdeck.infrastructure.tape.tools import repair_tape
+
+    report = repair_tape(find_tape(data, place), dry_run=dry_run)
+    if as_json:
+        print_json(report)
+    else:
+        for problem in report.done:
+            click.echo(f"{'would mend' if dry_run else 'mended'}: {problem.where}: {problem.what}")
+        if not report.done:
+            click.echo(f"{report.tape}: there is nothing to mend")
+        _print_problems(report.problems)
+        if report.problems:
+            note("what is left is damage to what was committed; restore the tape from a copy")
+    return DONE if report.ok else NO
+
+
+def _print_problems(problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        click.echo(f"  {'can be mended' if problem.repairable else 'wrong'}: {problem.where}: {problem.what}")
+
+
+@tape.command()
+@_place_argument
+@click.option("--to", "form", type=click.Choice(("sqlite", "jsonl")), required=True, help="The form of the copy.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="TAPE", help="The copy: X.db, or a new folder."
+)
+@data_option
+@json_option("What was copied as one JSON object")
+def convert(place: str, form: str, out: Path, data: Path, as_json: bool) -> int:
+    """Copy a tape to one in another form, with the same events to the byte, and compare the two.
+
+    The copy is there as a whole or not at all; nothing is overwritten.
+
+    \b
+    Examples:
+      tickdeck tape convert last --to jsonl --out session
+      tickdeck tape convert session --to sqlite --out session.db
+    """
+    from tickdeck.infrastructure.tape.tools import convert_tape
+
+    done = convert_tape(find_tape(data, place), out, form)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(
+            f"{done.out}: {done.events:,} events up to seq {done.last_seq} and {done.snapshots:,} snapshots, equal to "
+            f"those of {done.tape}"
+        )
+    return DONE
+
+
+@tape.command()
+@_place_argument
+@data_option
+@json_option("The sizes before and after as one JSON object")
+def compact(place: str, data: Path, as_json: bool) -> int:
+    """Make a tape smaller: SQLite gives back its free pages, short segments and commits of JSON Lines are merged.
+
+    The events stay as they are. Nobody may be writing the tape; others may read it.
+
+    \b
+    Examples:
+      tickdeck tape compact last
+    """
+    from tickdeck.infrastructure.tape.tools import compact_tape
+
+    done = compact_tape(find_tape(data, place))
+    if as_json:
+        print_json(done)
+    else:
+        segments = f", {done.segments_before} segments to {done.segments_after}" if done.segments_before else ""
+        click.echo(f"{done.tape}: {done.bytes_before:,} bytes to {done.bytes_after:,}{segments}")
+    return DONE

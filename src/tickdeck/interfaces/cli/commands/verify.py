@@ -1,0 +1,176 @@
+"""``tickdeck verify``."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tickdeck.interfaces.cli.exits import DONE, NO, details_wanted
+from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument
+from tickdeck.interfaces.cli.output import console, event_fields, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tickdeck.application.proof import Divergence, Verdict
+    from tickdeck.domain.events import DomainEvent
+
+__all__ = ["verify"]
+
+
+@click.command()
+@run_argument
+@data_option
+@json_option("The verdict as one JSON object")
+def verify(run: str, data: Path, as_json: bool) -> int:
+    """Run the strategies of RUN again on what it recorded, and compare every event that they lead to, byte for byte.
+
+    Ends with 0 where all is identical and with 1 where something is not: then the first difference is shown, with its
+    chain of causes. RUN is a run's id, a path to its folder, `last`, or a file that `tickdeck bundle` made: its
+    strategies' code is run, so take bundles only from people whom you trust.
+
+    \b
+    Examples:
+      tickdeck verify last
+      tickdeck verify 20240808-120000-3f2a --json
+      tickdeck verify strange.zip
+    """
+    bundle = Path(run)
+    if bundle.suffix != ".zip" or bundle.is_dir():
+        return _verify(recorded_run(data, run), (), as_json)
+    from tickdeck.infrastructure.bundles import unpacked
+
+    with unpacked(bundle) as found:
+        return _verify(recorded_run(data, str(found.folder)), found.notes, as_json)
+
+
+def _verify(folder: Path, noted: Sequence[str], as_json: bool) -> int:
+    """Prove the run in ``folder``, and tell. ``noted``: what is to be known of it besides."""
+    from tickdeck.bootstrap import verify_run
+    from tickdeck.interfaces.cli.faults import FaultLines, fault_lines
+
+    # What failed in the run fails again, and was told then.
+    quiet = logging.NullHandler()
+    told = FaultLines(sys.stderr, details=True) if details_wanted() else quiet
+    with (
+        fault_lines(told),
+        contextlib.redirect_stdout(sys.stderr),
+    ):  # what strategies print is no part of the verdict
+        verdict, changes = verify_run(folder)
+    notes = [*noted, *changes]
+    causes = _causes(folder, verdict.divergence) if verdict.divergence is not None else []
+    if as_json:
+        print_json(_json(folder.name, verdict, causes, notes))
+    else:
+        _print(folder.name, verdict, causes, notes)
+    return DONE if verdict.identical else NO
+
+
+def _causes(folder: Path, divergence: Divergence) -> list[DomainEvent]:
+    """What led to the difference, the direct cause first, as far as it is on the record."""
+    from tickdeck.application.proof import trace
+    from tickdeck.bootstrap import open_record
+    from tickdeck.errors import RunError
+
+    def around(event_id: str) -> list[DomainEvent]:
+        try:
+            found = trace(lambda: open_record(folder), event_id)
+        except RunError:
+            return []  # the record does not have it
+        return [found.event, *found.causes]
+
+    sides = (divergence.recorded, divergence.executed)
+    return next((around(event.causation_id) for event in sides if event is not None and event.causation_id), [])
+
+
+def _json(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Sequence[str]) -> dict[str, Any]:
+    divergence = verdict.divergence
+    first = None
+    if divergence is not None:
+        first = {
+            "seq": divergence.seq,
+            "recorded": event_fields(divergence.recorded) if divergence.recorded is not None else None,
+            "executed": event_fields(divergence.executed) if divergence.executed is not None else None,
+            "causes": [event_fields(cause) for cause in causes],
+        }
+    return {
+        "run": run,
+        "identical": verdict.identical,
+        "inputs": verdict.inputs,
+        "events": verdict.events,
+        "decisions": verdict.decisions,
+        "orders": verdict.orders,
+        "first_divergence": first,
+        "notes": list(notes),
+    }
+
+
+def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Sequence[str]) -> None:
+    from tickdeck.interfaces.cli.tables import chain
+
+    out = console()
+    counted = (
+        f"{verdict.inputs:,} inputs, {verdict.events:,} events, {verdict.decisions:,} decisions, "
+        f"{verdict.orders:,} orders"
+    )
+    if verdict.divergence is None:
+        out.print(f"run {run} is identical: {counted} executed again", style="bold green", soft_wrap=True)
+    else:
+        seq = verdict.divergence.seq
+        out.print(
+            f"run {run} is NOT identical: the first difference is at seq {seq:,}", style="bold red", soft_wrap=True
+        )
+        out.print(f"{counted} until then\n")
+        out.print(_side_by_side(verdict.divergence))
+        if causes:
+            out.print("\ncauses, from the first input on:", style="bold")
+            for line in chain(causes[::-1]):
+                out.print(line, no_wrap=True, overflow="ellipsis")
+    for text in notes:
+        out.print(f"note: {text}", soft_wrap=True)
+
+
+def _side_by_side(divergence: Divergence) -> Any:
+    """Of one event with two contents the fields that differ; of two different events what each is about."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    for title in ("", "on the tape", "executed again"):
+        table.add_column(title, overflow="fold")
+    recorded, executed = divergence.recorded, divergence.executed
+    if recorded is not None and executed is not None and recorded.event_id == executed.event_id:
+        sides = [dict(_leaves(event_fields(event))) for event in (recorded, executed)]
+        always: tuple[str, ...] = ("event_id", "event_type")
+    else:
+        sides = [_outline(recorded), _outline(executed)]
+        always = ()
+    for name in sides[0] | sides[1]:
+        values = [side.get(name, "") for side in sides]
+        if name in always or values[0] != values[1]:
+            table.add_row(name, *(Text(str(value)) for value in values))
+    return table
+
+
+def _outline(event: DomainEvent | None) -> dict[str, object]:
+    from tickdeck.application.bus import type_name
+    from tickdeck.interfaces.cli.describing import describe_event
+
+    if event is None:
+        return {"event_id": "nothing"}
+    return {"event_id": event.event_id, "event_type": type_name(event), "about": describe_event(event)}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, object]]:
+    """The innermost values by their path, such as ``intents.0.quantity``."""
+    if isinstance(value, dict | list | tuple):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in inner:
+            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value

@@ -1,0 +1,144 @@
+"""An event in a few words for people: what it is about and the figures that tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from tickdeck.application.bus import type_name
+from tickdeck.application.results import plain
+from tickdeck.domain.events import ActionIntent, DomainEvent, OrderEvent, RawEvent
+
+__all__ = ["describe_event"]
+
+_UNTOLD = frozenset({"account_id", "venue_order_id", "venue_trade_id", "average_price", "fee_currency"})
+
+
+def describe_event(event: DomainEvent) -> str:
+    """``BTCUSDT buy 0.01 @ 61700``: without time, ids and type."""
+    teller = _TELLERS.get(type_name(event))
+    if teller is not None and not isinstance(event, RawEvent):
+        return teller(event)
+    return _fields(event)
+
+
+def _fields(event: DomainEvent) -> str:
+    """For a type without words of its own: the fields that hold something, the symbol first."""
+    parts: list[str] = []
+    if isinstance(event, RawEvent):
+        values = event.payload
+    else:
+        hidden = {"strategy_id"} if isinstance(event, OrderEvent) else set()  # its order.submitted tells whose it is
+        hidden.update(DomainEvent.__struct_fields__)
+        values = {name: getattr(event, name) for name in type(event).__struct_fields__ if name not in hidden}
+    for name, value in values.items():
+        if name in _UNTOLD or value in ("", None, (), {}) or (value == 0 and value is not False):
+            continue
+        if name == "symbol":
+            parts.insert(0, str(value))
+        elif name == "order_id":
+            parts.append(_short(str(value)))
+        elif name in ("reason", "detail"):
+            parts.append(str(value))
+        else:
+            parts.append(f"{name}={_value(value)}")
+    return " ".join(parts)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, ActionIntent):
+        return _intent(value)
+    if isinstance(value, dict):
+        return ",".join(f"{name}:{_value(inner)}" for name, inner in value.items())
+    if isinstance(value, tuple | list):
+        return ",".join(_value(inner) for inner in value)
+    return str(value)
+
+
+def _short(order_id: str) -> str:
+    """The end of an order's id, enough for people to tell the orders of a run apart."""
+    return f"#{order_id[-6:]}"
+
+
+def _intent(intent: ActionIntent) -> str:
+    if intent.action == "cancel":
+        return f"cancel {_short(intent.order_id)}"
+    if intent.action == "amend":
+        quantity = f" to {plain(intent.quantity)}" if intent.quantity else ""
+        return f"amend {_short(intent.order_id)}{quantity}" + (f" {_limit(intent.limit)}" if intent.limit else "")
+    return f"{intent.symbol} {intent.side} {plain(intent.quantity)} {_limit(intent.limit)}"
+
+
+def _limit(limit: Decimal | None) -> str:
+    return "at market" if limit is None else f"@ {plain(limit)}"
+
+
+def _deal(event: Any) -> str:
+    return f"{event.symbol} {event.side} {plain(event.quantity)} @ {plain(event.price)}"
+
+
+def _fill(event: Any) -> str:
+    return f"{_short(event.order_id)} {_deal(event)} fee {plain(event.fee)} {event.fee_currency} {event.liquidity}"
+
+
+def _tick(event: Any) -> str:
+    bid, ask = (plain(event.bid_price), plain(event.bid_quantity)), (plain(event.ask_price), plain(event.ask_quantity))
+    return f"{event.symbol} {bid[1]} @ {bid[0]} / {ask[1]} @ {ask[0]}"
+
+
+def _levels(event: Any) -> str:
+    return f"{event.symbol} to {event.last_update_id}: {len(event.bids)} bids, {len(event.asks)} asks"
+
+
+def _candle(event: Any) -> str:
+    prices = " ".join(f"{letter} {plain(getattr(event, name))}" for letter, name in _CANDLE)
+    return f"{event.symbol} {prices} v {plain(event.volume)}"
+
+
+_CANDLE = (("o", "open"), ("h", "high"), ("l", "low"), ("c", "close"))
+
+
+def _decision(event: Any) -> str:
+    reason = f": {event.reason}" if event.reason else ""
+    return f"{event.strategy_id} {', '.join(map(_intent, event.intents))}{reason}"
+
+
+def _submitted(event: Any) -> str:
+    order = f"{event.symbol} {event.side} {plain(event.quantity)} {_limit(event.limit)} {event.time_in_force}"
+    return f"{_short(event.order_id)} {order}"
+
+
+def _signals(event: Any) -> str:
+    return " ".join((event.symbol, *(f"{name} {value:.6g}" for name, value in event.values.items())))
+
+
+def _position(event: Any) -> str:
+    realized = f" realized {plain(event.realized_pnl)}" if event.realized_pnl else ""
+    return f"{event.symbol} {plain(event.quantity)} @ {plain(event.average_price)}{realized}"
+
+
+_TELLERS: dict[str, Callable[[Any], str]] = {
+    "market.trade": _deal,
+    "market.tick": _tick,
+    "market.book": _levels,
+    "market.book_delta": _levels,
+    "market.candle": _candle,
+    "signal.snapshot": _signals,
+    "strategy.decision": _decision,
+    "risk.approved": lambda event: f"{event.strategy_id} {_intent(event.intent)}",
+    "risk.limit_breached": lambda event: f"{event.strategy_id} {_intent(event.intent)}: {event.detail}",
+    "order.submitted": _submitted,
+    "order.partially_filled": _fill,
+    "order.filled": _fill,
+    "venue.fill_reported": _fill,
+    "position.opened": _position,
+    "position.updated": _position,
+    "position.closed": _position,
+    "balance.updated": lambda event: f"{event.currency} {plain(event.total)} ({plain(event.change)})",
+    "trading.halted": lambda event: str(event.reason),
+}

@@ -1,0 +1,71 @@
+"""The line that shows people on a terminal how a run is going."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from tickdeck.application.results import plain
+from tickdeck.interfaces.cli.output import cut
+from tickdeck.interfaces.cli.times import clock_time, day
+
+if TYPE_CHECKING:
+    from tickdeck.bootstrap import Run
+
+__all__ = ["CLEAR", "Progress"]
+
+_INTERVAL_S = 0.25
+CLEAR = "\r\x1b[2K"
+"""Takes away what stands on a terminal's current line."""
+
+
+class Progress:
+    """Writes over one line on ``stream`` a few times a second; where that is no terminal, nothing at all."""
+
+    def __init__(self, run: Run, stream: TextIO) -> None:
+        self._run = run
+        self._stream = stream
+        self._shown = stream.isatty()
+        self._began = time.monotonic()
+        self._next = 0.0
+
+    def __call__(self, ts: int) -> None:
+        """Show the run as it stands at ``ts`` of its clock, if it is time for that."""
+        if not self._shown:
+            return
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _INTERVAL_S
+        width = shutil.get_terminal_size().columns - 1  # the cursor needs a place too
+        self._stream.write(CLEAR + cut(self._line(ts, now - self._began, width), width))
+        self._stream.flush()
+
+    def _line(self, ts: int, wall_s: float, width: int) -> str:
+        """Time, as many of the symbols as there is room for, PnL, events and their rate."""
+        run = self._run
+        portfolio = run.core.portfolio
+        pnl = portfolio.pnl()
+        events = run.kernel.seq
+        rate = events / wall_s if wall_s > 0 else 0.0
+        head = f"{day(ts)} {clock_time(ts)[:8]}"
+        tail = f"  pnl {pnl:+,.2f}  {events:,} events  {rate:,.0f}/s"
+        symbols = run.manifest.symbols
+        for position, symbol in enumerate(symbols):
+            part = f"  {symbol} {self._price(symbol)} pos {plain(portfolio.account.position(symbol).quantity)}"
+            if position and len(head) + len(part) + len(tail) > width - 4:
+                head += f"  +{len(symbols) - position}"
+                break
+            head += part
+        return head + tail
+
+    def _price(self, symbol: str) -> str:
+        price = self._run.core.market_data.market(symbol).price
+        return "-" if price is None else plain(price)
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            self._stream.write(CLEAR)
+            self._stream.flush()

@@ -1,0 +1,194 @@
+"""What the live view shows of a run at a moment."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from decimal import Decimal
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tickdeck.domain.events import (
+    HandlerFailed,
+    RiskLimitBreachedEvent,
+    StrategyDecisionEvent,
+    TradingHalted,
+    TradingResumed,
+)
+from tickdeck.domain.values import Money, Price, Quantity
+from tickdeck.interfaces.cli.describing import describe_event
+
+if TYPE_CHECKING:
+    from tickdeck.bootstrap import Run
+    from tickdeck.domain.events import DomainEvent
+    from tickdeck.domain.trading import Order
+
+__all__ = ["LiveOrder", "LiveState", "LiveSymbol", "LiveWatch"]
+
+_REMEMBERED = 8
+_LATENCIES = 2_048  # the newest so many are looked at
+
+
+class LiveSymbol(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices in quote, ``None`` where there is none yet; ``position`` in base; ``unrealized`` in quote, before fees."""
+
+    symbol: str
+    price: Price | None
+    bid: Price | None
+    ask: Price | None
+    position: Quantity
+    average: Price
+    unrealized: Money
+
+
+class LiveOrder(msgspec.Struct, frozen=True, kw_only=True):
+    side: str
+    symbol: str
+    quantity: Quantity
+    filled: Quantity
+    limit: Price | None
+    average: Price | None
+    status: str
+
+
+class LiveState(msgspec.Struct, frozen=True, kw_only=True):
+    """``ts``: the run's clock, ns UTC; ``speed``: how many times real time it went of late. Amounts in ``currency``.
+    ``events_per_s`` of late. ``p50_us``, ``p99_us``: an input with its cascade, ``None`` where none was timed.
+    ``lanes``: inputs that wait, by priority; ``tape_waiting``: events not yet on disk. ``decisions``, ``faults``: time
+    and words of the newest, the newest last.
+    """
+
+    run: str
+    strategies: tuple[str, ...]
+    ts: int
+    wall_s: float
+    speed: float
+    symbols: tuple[LiveSymbol, ...]
+    currency: str
+    equity: Money
+    pnl: Money
+    fees: Money
+    orders: int
+    orders_open: int
+    last_orders: tuple[LiveOrder, ...]
+    decisions: int
+    last_decisions: tuple[tuple[int, str], ...]
+    faults: int
+    last_faults: tuple[tuple[int, str], ...]
+    events: int
+    events_per_s: float
+    p50_us: float | None
+    p99_us: float | None
+    lanes: tuple[int, int, int, int]
+    tape_waiting: int
+    halted: bool
+
+
+class LiveWatch:
+    """Looks at a run: hears its decisions and faults as they come, and reads everything else when it is asked."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._decisions: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
+        self._faults: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
+        self._decided = self._failed = 0
+        self._halted = False
+        self._began = time.monotonic()
+        self._before = (self._began, 0, 0)  # wall, the run's clock, events: at the look before
+        for event_type, hear in (
+            (StrategyDecisionEvent, self._on_decision),
+            (HandlerFailed, self._on_fault),
+            (RiskLimitBreachedEvent, self._on_fault),
+            (TradingHalted, self._on_fault),
+            (TradingResumed, self._on_resumed),
+        ):
+            run.kernel.subscribe(event_type, hear, priority=-200, component="report")
+
+    def _on_decision(self, decision: DomainEvent) -> None:
+        self._decided += 1
+        self._decisions.append((decision.ts_ingress, describe_event(decision)))
+
+    def _on_fault(self, fault: DomainEvent) -> None:
+        self._failed += 1
+        if isinstance(fault, HandlerFailed):
+            text = f"{fault.handler} raised {fault.error}: {fault.message}"
+        elif isinstance(fault, TradingHalted):
+            text = f"trading is halted: {fault.reason}"
+            self._halted = True
+        else:
+            text = f"risk refused {describe_event(fault)}"
+        self._faults.append((fault.ts_ingress, text))
+
+    def _on_resumed(self, resumed: DomainEvent) -> None:
+        self._halted = False
+
+    def state(self, ts: int) -> LiveState:
+        """The run as it stands at ``ts`` of its clock; changes nothing of it."""
+        run, core = self._run, self._run.core
+        now, events = time.monotonic(), run.kernel.seq
+        wall, last_ts, last_events = self._before
+        self._before = (now, ts, events)
+        elapsed = max(now - wall, 1e-9)
+        strategies = tuple(core.strategies.strategies)
+        p50, p99 = self._latencies()
+        return LiveState(
+            run=run.manifest.run_id,
+            strategies=strategies,
+            ts=ts,
+            wall_s=now - self._began,
+            speed=(ts - last_ts) / 1e9 / elapsed if last_ts else 0.0,
+            symbols=tuple(map(self._symbol, run.manifest.symbols)),
+            currency=core.portfolio.account.quote,
+            equity=core.portfolio.equity(),
+            pnl=core.portfolio.pnl(),
+            fees=core.portfolio.account.fees(),
+            orders=len(core.execution.orders),
+            orders_open=sum(len(core.execution.open_orders(name)) for name in strategies),
+            last_orders=tuple(map(_order, islice(reversed(core.execution.orders.values()), _REMEMBERED))),
+            decisions=self._decided,
+            last_decisions=tuple(self._decisions),
+            faults=self._failed,
+            last_faults=tuple(self._faults),
+            events=events,
+            events_per_s=(events - last_events) / elapsed,
+            p50_us=p50,
+            p99_us=p99,
+            lanes=run.kernel.ingress.depths(),
+            tape_waiting=run.tape.statistics().waiting,
+            halted=self._halted,
+        )
+
+    def _symbol(self, symbol: str) -> LiveSymbol:
+        market = self._run.core.market_data.market(symbol)
+        position = self._run.core.portfolio.account.position(symbol)
+        price, bid, ask = market.price, market.best_bid, market.best_ask
+        return LiveSymbol(
+            symbol=symbol,
+            price=price,
+            bid=bid[0] if bid else None,
+            ask=ask[0] if ask else None,
+            position=position.quantity,
+            average=position.average_price,
+            unrealized=position.unrealized_pnl(price) if price is not None else Decimal(0),
+        )
+
+    def _latencies(self) -> tuple[float | None, float | None]:
+        newest = sorted(islice(reversed(self._run.simulation.latencies_ns), _LATENCIES))
+        if not newest:
+            return None, None
+        last = len(newest) - 1
+        return newest[round(last * 0.5)] / 1_000, newest[round(last * 0.99)] / 1_000
+
+
+def _order(order: Order) -> LiveOrder:
+    return LiveOrder(
+        side=str(order.side),
+        symbol=order.symbol,
+        quantity=order.quantity,
+        filled=order.filled,
+        limit=order.limit,
+        average=order.average_price,
+        status=str(order.status),
+    )

@@ -1,0 +1,144 @@
+"""A run's figures as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tickdeck.application.results import Summary, plain
+from tickdeck.interfaces.cli.output import console, program
+from tickdeck.interfaces.cli.times import clock_time, day, span
+
+if TYPE_CHECKING:
+    from tickdeck.application.results import Performance
+
+__all__ = ["print_summary"]
+
+_Rows = list[tuple[str, str]]
+
+
+def print_summary(
+    summary: Summary, performance: Performance | None, assumptions: Sequence[str], *, data: Path, resumed: bool
+) -> None:
+    """Print what the fills rest on, the figures, where the tape is, and what to do next: what matters most comes last,
+    and is there without scrolling on a terminal of 80 columns and 24 lines."""
+    out = console()
+    out.print("What the fills rest on:", style="dim")
+    for sentence in assumptions:
+        line = Table.grid(padding=(0, 1))
+        line.add_row(" -", Text(sentence), style="dim")
+        out.print(line)
+    out.print()
+    out.print(_headline(summary))
+    columns = Table.grid(padding=(0, 4))
+    account = _column(f"account in {summary.currency}", _account(summary))
+    columns.add_row(_column("trading", _trading(summary)), account)
+    out.print(Padding(columns, (1, 2)))
+    if performance is not None:
+        out.print(Text.assemble(("closed ", "bold"), _report(performance)), soft_wrap=True)
+    out.print(Text.assemble(("data  ", "bold"), _data(summary)), soft_wrap=True)
+    out.print(Text.assemble(("speed ", "bold"), _machine(summary)), soft_wrap=True)
+    out.print(Text.assemble(("tape  ", "bold"), _near(summary.tape)), soft_wrap=True)
+    out.print(Text.assemble(("next  ", "bold"), _next(summary, data, resumed)), soft_wrap=True)
+
+
+def _headline(summary: Summary) -> Text:
+    text = Text.assemble(("run ", "bold"), (summary.run, "bold"), f" {summary.status}")
+    text.append(f": {summary.reason}\n")
+    text.append(f"{', '.join(summary.strategies) or 'no strategy'} on {', '.join(summary.symbols)}, ")
+    text.append(f"{day(summary.first_ts)} {clock_time(summary.first_ts)[:8]} UTC, ")
+    text.append(span(summary.last_ts - summary.first_ts))
+    if summary.halted is not None:
+        text.append(f"\ntrading was halted: {summary.halted}", style="bold red")
+    if summary.paused:
+        text.append(f"\npaused after a fault: {', '.join(summary.paused)}", style="bold red")
+    return text
+
+
+def _column(title: str, rows: _Rows) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row(Text(title, style="bold"), "")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _trading(summary: Summary) -> _Rows:
+    return [
+        ("signals", f"{summary.signals:,}"),
+        ("decisions", f"{summary.decisions:,}"),
+        ("refused by risk", f"{summary.refused:,}"),
+        ("orders", f"{summary.orders:,}"),
+        ("fills", f"{summary.fills:,}"),
+        ("rejected", f"{summary.rejected:,}"),
+        ("unknown", f"{summary.unknown:,}"),
+    ]
+
+
+def _account(summary: Summary) -> _Rows:
+    amounts = {
+        "equity": summary.equity,
+        "cash": summary.cash,
+        "pnl (after fees)": summary.pnl,
+        "fees": summary.fees,
+    }
+    decimals = max(2, *(_decimals(amount) for amount in amounts.values()))
+    rows = [(name, f"{amount:,.{decimals}f}") for name, amount in amounts.items()]
+    rows += [(f"position {symbol}", plain(quantity)) for symbol, quantity in summary.position.items()]
+    return rows
+
+
+def _data(summary: Summary) -> str:
+    """In one line: holes in the market data, and which order books can be used since when."""
+    holes = ", ".join(f"{symbol} {count:,}" for symbol, count in summary.gaps.items())
+    told = [f"gaps: {holes or 'none'}"]
+    for symbol, book in summary.books.items():
+        since = "ever" if book.since is None else f"since {clock_time(book.since)[:8]}"
+        told.append(f"book of {symbol} {'usable' if book.usable else 'not usable'} {since}")
+    return "; ".join(told)
+
+
+def _machine(summary: Summary) -> str:
+    """In one line: how much there was to do, and how fast it went."""
+    latency = summary.latency_us
+    told = f"{summary.events:,} events from {summary.inputs:,} inputs in {summary.wall_s:,.2f} s"
+    if summary.dropped:
+        told += f", {summary.dropped:,} dropped"
+    if latency.p50 is not None and latency.p99 is not None:
+        told += f"; {latency.p50:,.1f} µs an input, p99 {latency.p99:,.1f}"
+    return told
+
+
+def _report(performance: Performance) -> str:
+    trades = "1 trade" if performance.trades == 1 else f"{performance.trades:,} trades"
+    won = "-" if performance.win_rate is None else f"{performance.win_rate:.1%}"
+    sharpe = "-" if performance.sharpe is None else f"{performance.sharpe:,.2f} a year"
+    return f"{trades}, win rate {won}, max drawdown {performance.max_drawdown:.4%}, sharpe {sharpe}"
+
+
+def _decimals(amount: Decimal) -> int:
+    """How many count, up to the eighth: people need no more."""
+    return len(plain(round(amount, 8)).partition(".")[2])
+
+
+def _near(tape: str) -> str:
+    """From the current folder where it is below it."""
+    path = Path(tape)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else tape
+
+
+def _next(summary: Summary, data: Path, resumed: bool) -> str:
+    run = summary.run if resumed else "last"
+    called = program()
+    where = "" if data == Path("tickdeck-data") else f" --data {data}"
+    if summary.status != "completed":
+        return f"{called} run --resume {run}{where}"
+    return f"{called} verify {run}{where}"

@@ -1,0 +1,97 @@
+"""A part of a whole record is the same part that a tape's own indexes find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from tickdeck.application.bus import select, takes_market_data
+from tickdeck.application.ports import TapeQuery
+from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RawEvent, RunStarted, TradeEvent
+from tickdeck.domain.values import Side
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.tape import SqliteTape
+
+
+def made(number: int) -> DomainEvent:
+    symbol = ("BTCUSDT", "ETHUSDT")[number % 2]
+    if number % 5 == 0:
+        event: DomainEvent = OrderAcceptedEvent(order_id=f"o{number % 3}", symbol=symbol)
+    elif number % 7 == 0:
+        event = RunStarted()
+    elif number % 11 == 0:
+        event = RawEvent(raw_type="gossip.heard", raw={"symbol": symbol})
+    else:
+        event = TradeEvent(symbol=symbol, price=Decimal(1), quantity=Decimal(1), side=Side.BUY)
+    stamps = {"seq": number, "event_id": str(number), "correlation_id": str(number), "ts_ingress": 100 + number // 3}
+    if isinstance(event, RawEvent):
+        return replace(event, raw=event.raw | stamps, **stamps)
+    return replace(event, **stamps)
+
+
+RECORD = [made(number) for number in range(1, 80)]
+
+
+@pytest.fixture(scope="module")
+def tape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteTape]:
+    with SqliteTape(Path(tmp_path_factory.mktemp("tape")) / "tape.db") as tape:
+        for event in RECORD:
+            tape.append([event])
+        tape.wait_durable(tape.last_seq)
+        yield tape
+
+
+queries = st.builds(
+    TapeQuery,
+    first_seq=st.integers(0, 85),
+    last_seq=st.none() | st.integers(0, 85),
+    first_ts=st.none() | st.integers(98, 130),
+    last_ts=st.none() | st.integers(98, 130),
+    types=st.lists(
+        st.sampled_from(["order.*", "market.trade", "*", "gossip.*", "run.started", "nothing"]), max_size=2
+    ).map(tuple),
+    symbol=st.none() | st.sampled_from(["BTCUSDT", "ETHUSDT", "SOLUSDT"]),
+    correlation_id=st.none() | st.sampled_from(["5", "8", "999"]),
+    stream=st.none() | st.sampled_from(["order/main/o1", "order/main/nobody"]),
+    limit=st.none() | st.integers(1, 10),
+)
+
+
+@given(query=queries)
+def test_a_selection_is_what_the_tape_gives(tape, query):
+    assert [event.seq for event in select(iter(RECORD), query)] == [event.seq for event in tape.read(query)]
+
+
+@pytest.mark.parametrize(
+    ("types", "takes"),
+    [
+        ((), True),
+        (("*",), True),
+        (("market.*",), True),
+        (("order.*", "market.tick"), True),
+        (("order.*", "run.started"), False),
+        (("market.gap_detected", "market.book_resynced"), False),
+        (("nothing",), False),
+    ],
+)
+def test_input_files_are_needed_where_market_data_is_asked_for(types, takes):
+    assert takes_market_data(types) is takes
+
+
+def test_nothing_is_read_beyond_the_last_time():
+    def record() -> Iterator[DomainEvent]:
+        yield from RECORD[:10]
+        pytest.fail("it was read on")
+
+    assert [event.seq for event in select(record(), TapeQuery(last_ts=101))] == [1, 2, 3, 4, 5]
+
+
+def test_one_type_in_the_place_of_a_tuple_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"types is 'order\.\*', one name; give a tuple of them"):
+        TapeQuery(types="order.*")  # type: ignore[arg-type]

@@ -1,0 +1,140 @@
+"""The gateway: durable before sent, nothing sent when halted, and in doubt never sent again."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+from application_kit import START, MemoryTape, ScriptedVenue
+
+from tickdeck.application.engines import VenueGateway
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderCancelRequestedEvent,
+    OrderSubmittedEvent,
+    TradingHalted,
+    VenueOrderReported,
+)
+from tickdeck.domain.values import OrderStatus, Side
+
+ORDER = OrderSubmittedEvent(order_id="td1", symbol="BTCUSDT", side=Side.BUY, quantity=Decimal(1), ts_ingress=START)
+CANCEL = OrderCancelRequestedEvent(order_id="td1", symbol="BTCUSDT", ts_ingress=START)
+
+
+def world(*, simulated: bool, synced: bool = True) -> tuple[Kernel, MemoryTape, ScriptedVenue]:
+    tape, venue = MemoryTape(synced=synced), ScriptedVenue(simulated=simulated)
+    kernel = Kernel(tape=tape)
+    VenueGateway(kernel, venue)
+    return kernel, tape, venue
+
+
+def reports(tape: MemoryTape) -> list[tuple[str, OrderStatus, str]]:
+    return [(e.order_id, e.status, e.reason) for e in tape.events if isinstance(e, VenueOrderReported)]
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_a_simulated_venue_gets_orders_and_cancels_at_once() -> None:
+    kernel, _, venue = world(simulated=True, synced=False)
+
+    kernel.feed(ORDER)
+    kernel.feed(CANCEL)
+
+    assert [o.order_id for o in venue.submitted] == ["td1"]
+    assert [c.order_id for c in venue.cancelled] == ["td1"]
+    assert venue.submitted[0].event_id == "1"  # the stamped copy: reports name it as their cause
+
+
+def test_a_real_venue_gets_an_order_only_when_it_is_durable() -> None:
+    async def run() -> None:
+        kernel, tape, venue = world(simulated=False, synced=False)
+        kernel.feed(ORDER)
+        await turns()
+        assert venue.submitted == []
+
+        tape.sync()
+        await kernel.drain()
+        assert len(venue.submitted) == 1
+        kernel.feed(CANCEL)
+        await turns()
+        assert venue.cancelled == []
+        tape.sync()
+        await kernel.drain()
+        assert len(venue.cancelled) == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_an_order_is_not_sent_when_trading_is_halted_and_a_cancel_is(simulated: bool) -> None:
+    async def run() -> None:
+        kernel, tape, venue = world(simulated=simulated)
+        kernel.feed(TradingHalted(reason="daily loss"))  # by whomever: here by risk, not by the kernel
+        kernel.feed(ORDER)
+        kernel.feed(CANCEL)
+        await kernel.drain()
+
+        assert venue.submitted == []
+        assert len(venue.cancelled) == 1
+        assert reports(tape) == [("td1", OrderStatus.REJECTED, "never sent: trading is halted")]
+
+    asyncio.run(run())
+
+
+def test_an_order_that_waits_to_be_durable_is_not_sent_when_trading_halts_meanwhile() -> None:
+    async def run() -> None:
+        kernel, tape, venue = world(simulated=False, synced=False)
+        kernel.feed(ORDER)
+        await turns()
+        kernel.feed(TradingHalted(reason="asked for by a command"))
+        tape.sync()
+        await kernel.drain()
+
+        assert venue.submitted == []
+        assert reports(tape) == [("td1", OrderStatus.REJECTED, "never sent: trading is halted")]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_an_order_whose_sending_failed_is_unknown_and_never_sent_again(simulated: bool) -> None:
+    async def run() -> list[DomainEvent]:
+        kernel, tape, venue = world(simulated=simulated)
+        venue.error = ConnectionError("POST https://venue.example/order?signature=SECRET timed out")
+        kernel.feed(ORDER)
+        await kernel.drain()
+        venue.error = None
+        await kernel.drain()
+
+        assert len(venue.submitted) == 1
+        assert reports(tape) == [("td1", OrderStatus.UNKNOWN, "sending failed: ConnectionError")]
+        return tape.events
+
+    events = asyncio.run(run())
+    assert (events[1].causation_id, events[1].correlation_id, events[1].source) == ("1", "1", "scripted")
+    assert not any(b"SECRET" in event.to_json() for event in events)
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_cancel_that_cannot_be_sent_is_a_failure_told_without_its_text(simulated: bool) -> None:
+    async def run() -> list[DomainEvent]:
+        kernel, tape, venue = world(simulated=simulated)
+        venue.error = ConnectionError("apiKey=SECRET")
+        kernel.feed(CANCEL)
+        await kernel.drain()
+        return tape.events
+
+    events = asyncio.run(run())
+    assert [e.event_type for e in events] == [
+        "order.cancel_requested",
+        "system.handler_failed",
+        "system.event_dead_lettered",
+    ]
+    assert events[1].payload["error"] == "ConnectionError"
+    assert events[1].payload["component"] == "gateway"
+    assert not any(b"SECRET" in event.to_json() for event in events)

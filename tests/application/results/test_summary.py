@@ -1,0 +1,81 @@
+"""The figures of a run."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.application.results import plain
+from tickdeck.bootstrap import Run, start_run
+from tickdeck.infrastructure.config import config_from_dict
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=None))
+def test_a_plain_number_keeps_its_value_and_has_no_exponent_nor_idle_zeros(number):
+    text = plain(number)
+
+    assert Decimal(text) == number
+    assert "E" not in text
+    assert "." not in text or text[-1] not in "0."
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [("1E-8", "0.00000001"), ("1E+3", "1000"), ("0E-8", "0"), ("-0.00", "0"), ("61700.00", "61700"), ("-1.50", "-1.5")],
+)
+def test_plain_numbers(number, text):
+    assert plain(Decimal(number)) == text
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = start_run(config_from_dict({"duration": "10"}), tmp_path)
+    yield run
+    run.close()
+
+
+def test_a_run_that_has_not_begun_has_figures_too(run):
+    summary = run.summary(0.0)
+
+    assert (summary.status, summary.events, summary.ticks) == ("interrupted", 0, 0)
+    assert (summary.events_per_s, summary.ticks_per_s) == (0.0, 0.0)
+    assert summary.latency_us.p99 is None
+    assert summary.pnl == 0
+
+
+def test_counts_are_those_of_the_events_that_were_published(run):
+    asyncio.run(run.simulation.run())
+
+    summary = run.summary(2.0)
+    published = run.kernel.statistics().published
+
+    assert summary.status == "completed"
+    assert summary.events == sum(published.values()) == run.kernel.seq
+    assert summary.events_per_s == summary.events / 2
+    assert summary.ticks == sum(published.get(f"market.{kind}", 0) for kind in ("trade", "tick", "book", "book_delta"))
+    assert summary.fills == published["order.filled"] + published.get("order.partially_filled", 0) > 0
+    assert summary.last_ts - summary.first_ts >= 9_900_000_000
+    assert not summary.failed
+
+
+def test_latencies_are_in_order_and_in_microseconds(run):
+    run.simulation.latencies_ns.extend([3_000, 1_000, 2_000, 100_000, 4_000])
+
+    latency = run.summary(1.0).latency_us
+
+    assert (latency.p50, latency.p99, latency.max) == (3.0, 100.0, 100.0)
+
+
+def test_json_ready_figures_hold_no_decimals_and_no_exponents(run):
+    asyncio.run(run.simulation.run())
+
+    figures = run.summary(1.0).to_dict()
+
+    assert all(isinstance(figures[name], str) for name in ("cash", "equity", "pnl", "fees"))
+    assert all(isinstance(quantity, str) for quantity in figures["position"].values())
+    assert "E" not in figures["fees"]

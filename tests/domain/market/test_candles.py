@@ -1,0 +1,122 @@
+"""Candles from trades."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.domain.events import CandleEvent, TradeEvent
+from tickdeck.domain.market import CandleBuilder
+from tickdeck.domain.values import Side
+from tickdeck.errors import ConfigError
+
+D = Decimal
+MINUTE = 60_000_000_000
+T0 = 28_717_920 * MINUTE  # a whole minute
+
+
+def trade(ts: int, price: str, quantity: str = "1") -> TradeEvent:
+    return TradeEvent(symbol="BTCUSDT", ts=ts, price=D(price), quantity=D(quantity), side=Side.BUY)
+
+
+def build(trades: list[TradeEvent], interval: int = MINUTE) -> list[CandleEvent]:
+    builder = CandleBuilder("BTCUSDT", interval)
+    return [candle for t in trades if (candle := builder.on_trade(t)) is not None]
+
+
+def test_trade_past_the_end_closes_the_candle() -> None:
+    candles = build(
+        [
+            trade(T0 + 1, "100", "0.1"),
+            trade(T0 + 2, "105", "0.2"),
+            trade(T0 + 3, "95", "0.3"),
+            trade(T0 + MINUTE - 1, "101", "0.4"),
+            trade(T0 + MINUTE, "102"),
+        ]
+    )
+
+    assert candles == [
+        CandleEvent(
+            symbol="BTCUSDT",
+            interval=MINUTE,
+            open_ts=T0,
+            close_ts=T0 + MINUTE,
+            open=D(100),
+            high=D(105),
+            low=D(95),
+            close=D(101),
+            volume=D("1.0"),
+            trades=4,
+            ts=T0 + MINUTE,
+        )
+    ]
+
+
+def test_open_candle_is_not_published() -> None:
+    assert build([trade(T0, "100"), trade(T0 + MINUTE - 1, "101")]) == []
+
+
+def test_trade_that_closes_a_candle_counts_in_the_next_alone() -> None:
+    first, second = build([trade(T0, "100"), trade(T0 + MINUTE, "200"), trade(T0 + 2 * MINUTE, "300")])
+
+    assert (first.high, first.trades) == (100, 1)
+    assert (second.open, second.high, second.low, second.close, second.volume, second.trades) == (
+        200,
+        200,
+        200,
+        200,
+        1,
+        1,
+    )
+
+
+def test_silent_intervals_make_no_candles() -> None:
+    first, second = build([trade(T0, "100"), trade(T0 + 10 * MINUTE, "101"), trade(T0 + 11 * MINUTE, "102")])
+
+    assert (first.open_ts, second.open_ts) == (T0, T0 + 10 * MINUTE)
+
+
+def test_late_trade_counts_in_the_current_candle() -> None:
+    _, second = build([trade(T0, "100"), trade(T0 + MINUTE, "101"), trade(T0 + 5, "90"), trade(T0 + 2 * MINUTE, "99")])
+
+    assert (second.open_ts, second.low, second.close, second.trades) == (T0 + MINUTE, 90, 90, 2)
+
+
+def test_candles_are_aligned_to_the_epoch_wherever_the_trades_begin() -> None:
+    (candle,) = build([trade(T0 + MINUTE // 2, "100"), trade(T0 + MINUTE + 1, "101")])
+
+    assert (candle.open_ts, candle.close_ts) == (T0, T0 + MINUTE)
+
+
+def test_trade_at_the_epoch_is_counted() -> None:
+    (candle,) = build([trade(0, "100"), trade(MINUTE, "101")])
+
+    assert (candle.open_ts, candle.trades) == (0, 1)
+
+
+@pytest.mark.parametrize("interval", [0, -1])
+def test_interval_must_be_above_zero(interval: int) -> None:
+    with pytest.raises(ConfigError, match="candles of BTCUSDT: interval_ns is"):
+        CandleBuilder("BTCUSDT", interval)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 10**6), st.integers(1, 10**6)), min_size=1, max_size=60))
+def test_candles_are_those_of_a_grouping_by_interval(rows: list[tuple[int, int, int]]) -> None:
+    rows = sorted(rows, key=lambda row: row[0])
+    trades = [trade(ts, str(D(p).scaleb(-2)), str(D(q).scaleb(-5))) for ts, p, q in rows]
+
+    candles = build(trades, interval=7)
+
+    groups: dict[int, list[TradeEvent]] = {}
+    for t in trades:
+        groups.setdefault(t.ts // 7 * 7, []).append(t)
+    groups.popitem()  # the last is still open
+    assert [c.open_ts for c in candles] == list(groups)
+    for candle, group in zip(candles, groups.values(), strict=True):
+        prices = [t.price for t in group]
+        assert (candle.open, candle.close) == (prices[0], prices[-1])
+        assert (candle.high, candle.low) == (max(prices), min(prices))
+        assert (candle.volume, candle.trades) == (sum(t.quantity for t in group), len(group))

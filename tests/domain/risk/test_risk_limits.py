@@ -1,0 +1,256 @@
+"""Limits: what they refuse, and what they must let pass."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.domain.market import instrument_for
+from tickdeck.domain.risk import DEFAULT_LIMITS, Breach, DailyLoss, OrderRate, RiskLimits, check_order
+from tickdeck.domain.values import Side
+from tickdeck.errors import ConfigError
+
+D = Decimal
+BUY, SELL = Side.BUY, Side.SELL
+BTC = instrument_for("BTCUSDT")
+SECOND = 1_000_000_000
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+
+
+def check(
+    limits: RiskLimits,
+    side: Side,
+    quantity: str,
+    *,
+    limit: str | None = None,
+    reference: str | None = "60000",
+    position: str = "0",
+    working: str = "0",
+) -> str | None:
+    breach = check_order(
+        limits,
+        BTC,
+        side=side,
+        quantity=D(quantity),
+        limit=None if limit is None else D(limit),
+        reference=None if reference is None else D(reference),
+        position=D(position),
+        working=D(working),
+    )
+    return None if breach is None else breach.limit
+
+
+# -- the limits as values -------------------------------------------------------------------------------------------
+
+
+def test_limits_that_are_not_set_limit_nothing() -> None:
+    assert check(RiskLimits(), BUY, "1000000", limit="1000000") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_order_notional", D(0)),
+        ("max_position_notional", D(-1)),
+        ("max_daily_loss", D("NaN")),
+        ("price_band", 0.05),
+        ("max_orders_per_second", 0),
+        ("max_orders_per_second", 2.5),
+    ],
+)
+def test_limit_that_makes_no_sense_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"risk limits: {name} is .*give a"):
+        RiskLimits(**{name: value})
+
+
+def test_default_limits_let_a_tenth_of_a_bitcoin_pass_and_stop_a_whole_one() -> None:
+    assert check(DEFAULT_LIMITS, BUY, "0.1") is None
+    assert check(DEFAULT_LIMITS, BUY, "1") == "max_order_notional"
+
+
+# -- one order ------------------------------------------------------------------------------------------------------
+
+
+def test_order_cannot_be_valued_before_a_price_was_seen() -> None:
+    assert check(RiskLimits(), BUY, "1", reference=None) == "reference_price"
+
+
+def test_venues_filters_are_checked_and_told_in_words() -> None:
+    breach = check_order(
+        RiskLimits(), BTC, side=BUY, quantity=D("0.000001"), limit=None, reference=D(60000), position=D(0)
+    )
+
+    assert breach == Breach("instrument", "quantity 0.000001 is not a multiple of the lot size 0.00001")
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [("63000", None), ("57000", None), ("63000.01", "price_band"), ("56999.99", "price_band"), (None, None)],
+)
+def test_limit_price_must_be_within_the_band(side: Side, limit: str | None, expected: str | None) -> None:
+    assert check(RiskLimits(price_band=D("0.05")), side, "1", limit=limit) == expected
+
+
+@pytest.mark.parametrize(("quantity", "expected"), [("1", None), ("1.00001", "max_order_notional")])
+def test_order_notional_may_reach_its_limit_and_not_pass_it(quantity: str, expected: str | None) -> None:
+    limits = RiskLimits(max_order_notional=D(60000))
+
+    assert check(limits, BUY, quantity) == expected
+    assert check(limits, SELL, quantity) == expected
+
+
+def test_purchase_is_valued_at_its_limit_and_sale_at_no_less_than_the_last_price() -> None:
+    limits = RiskLimits(max_order_notional=D(60000))
+
+    assert check(limits, BUY, "1", limit="59000", reference="61000") is None
+    assert check(limits, SELL, "1", limit="59000", reference="61000") == "max_order_notional"
+    assert check(limits, SELL, "1", limit="61000", reference="59000") == "max_order_notional"
+
+
+# -- the position ---------------------------------------------------------------------------------------------------
+
+POSITION = RiskLimits(max_position_notional=D(120000))  # 2 BTC at 60,000
+
+
+@pytest.mark.parametrize(("side", "sign"), [(BUY, ""), (SELL, "-")])
+def test_position_may_grow_to_its_limit_either_way(side: Side, sign: str) -> None:
+    assert check(POSITION, side, "0.5", position=f"{sign}1.5") is None
+    assert check(POSITION, side, "0.50001", position=f"{sign}1.5") == "max_position_notional"
+
+
+def test_open_orders_of_the_same_side_count_as_filled() -> None:
+    assert check(POSITION, BUY, "0.5", position="1", working="0.5") is None
+    assert check(POSITION, BUY, "0.5", position="1", working="0.50001") == "max_position_notional"
+
+
+@pytest.mark.parametrize(("side", "position"), [(SELL, "10"), (BUY, "-10")])
+def test_position_over_its_limit_can_always_be_brought_down(side: Side, position: str) -> None:
+    assert check(POSITION, side, "0.00100", position=position) is None
+    assert check(POSITION, side, "10", position=position) is None
+    assert check(POSITION, side.opposite, "0.00100", position=position) == "max_position_notional"
+
+
+def test_flip_is_bound_by_the_limit_on_the_other_side() -> None:
+    assert check(POSITION, SELL, "3", position="1") is None
+    assert check(POSITION, SELL, "3.1", position="1") == "max_position_notional"
+
+
+def test_position_over_its_limit_cannot_be_flipped_to_the_same_size() -> None:
+    assert check(POSITION, SELL, "12", position="10") is None
+    assert check(POSITION, SELL, "12.1", position="10") == "max_position_notional"
+    assert check(POSITION, SELL, "20", position="10") == "max_position_notional"
+
+
+def test_stop_may_go_while_an_order_to_close_the_same_position_rests() -> None:
+    assert check(POSITION, SELL, "10", position="10", working="10") is None
+
+
+def test_reducing_orders_in_flight_cannot_add_up_to_more_than_one_flip() -> None:
+    assert check(POSITION, SELL, "1", position="1", working="2") is None
+    assert check(POSITION, SELL, "1", position="1", working="2.1") == "max_position_notional"
+    assert check(POSITION, SELL, "10", position="10", working="10.1") == "max_position_notional"
+
+
+eights = st.integers(-400, 400).map(lambda n: D(n) / 8)
+
+
+@given(eights, st.integers(1, 400).map(lambda n: D(n) / 8), st.sampled_from(Side))
+def test_order_passes_the_position_limit_exactly_if_it_stays_within_or_reduces(
+    position: Decimal, quantity: Decimal, side: Side
+) -> None:
+    after = position + side.sign * quantity
+
+    breach = check(POSITION, side, str(quantity), position=str(position))
+
+    assert (breach is None) == (abs(after) <= 2 or min(0, position) <= after <= max(0, position))
+
+
+# -- orders per second ----------------------------------------------------------------------------------------------
+
+
+def test_orders_beyond_the_rate_wait_until_the_oldest_is_a_second_old() -> None:
+    rate = OrderRate(2)
+    assert rate.take(0) is None
+    assert rate.take(10) is None
+
+    breach = rate.take(SECOND - 1)
+
+    assert breach == Breach("max_orders_per_second", "2 orders in the last second; at most 2")
+    assert rate.take(SECOND) is None
+    assert rate.take(SECOND + 9) is not None
+    assert rate.take(SECOND + 10) is None
+
+
+def test_refused_order_does_not_count() -> None:
+    rate = OrderRate(1)
+    rate.take(0)
+    for now in range(1, 100):
+        assert rate.take(now) is not None
+
+    assert rate.take(SECOND) is None
+
+
+def test_rate_below_one_is_refused() -> None:
+    with pytest.raises(ConfigError, match="order rate"):
+        OrderRate(0)
+
+
+@given(st.lists(st.integers(0, SECOND // 2), max_size=60), st.integers(1, 5))
+def test_no_window_of_a_second_holds_more_orders_than_the_rate(gaps: list[int], most: int) -> None:
+    rate = OrderRate(most)
+    now, passed = 0, []
+    for gap in gaps:
+        now += gap
+        recent = [t for t in passed if now - t < SECOND]
+        breach = rate.take(now)
+        assert (breach is None) == (len(recent) < most)
+        if breach is None:
+            passed.append(now)
+
+
+# -- daily loss -----------------------------------------------------------------------------------------------------
+
+
+def test_loss_breaches_from_the_limit_on() -> None:
+    loss = DailyLoss(D(5000))
+    assert loss.update(HOUR, D(100000)) is None
+    assert loss.update(2 * HOUR, D("95000.01")) is None
+
+    breach = loss.update(3 * HOUR, D(95000))
+
+    assert breach == Breach("max_daily_loss", "equity fell by 5000 since the start of the day; at most 5000")
+    assert loss.update(4 * HOUR, D(94000)) is not None
+    assert loss.update(5 * HOUR, D(96000)) is None
+
+
+def test_loss_counts_from_the_days_start_and_not_from_its_peak() -> None:
+    loss = DailyLoss(D(5000))
+    loss.update(0, D(100000))
+    loss.update(HOUR, D(110000))
+
+    assert loss.update(2 * HOUR, D(96000)) is None
+
+
+def test_new_day_starts_with_the_last_equity_of_the_day_before() -> None:
+    loss = DailyLoss(D(5000))
+    loss.update(DAY - HOUR, D(100000))
+    loss.update(DAY - 1, D(96000))
+
+    assert loss.update(DAY, D(92000)) is None
+    assert loss.start_equity == 96000
+    assert loss.update(DAY + HOUR, D(91000)) is not None
+
+
+def test_days_without_updates_are_passed_over() -> None:
+    loss = DailyLoss(D(5000))
+    loss.update(HOUR, D(100000))
+
+    assert loss.update(5 * DAY + HOUR, D(97000)) is None
+    assert loss.start_equity == 100000
+    assert loss.update(6 * DAY, D(93000)) is None
+    assert loss.start_equity == 97000

@@ -1,0 +1,164 @@
+"""The writer of the tape on SQLite: versions of streams, and writes that fail. See also ``test_tape_groups``."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tickdeck.application.ports import TapeQuery
+from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, TradeEvent
+from tickdeck.domain.values import Side
+from tickdeck.errors import TapeError
+from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader, encoding
+from tickdeck.infrastructure.tape.encoding import StreamVersions
+from tickdeck.infrastructure.tape.sqlite import reader, schema
+
+NEVER = 1e9
+"""A linger in ms that no test lives to see: only those who wait commit."""
+
+
+def trade(seq: int, **fields: Any) -> DomainEvent:
+    fields = {"event_id": str(seq), "correlation_id": str(seq), "ts_ingress": seq, **fields}
+    return TradeEvent(symbol="BTCUSDT", price=Decimal(1), quantity=Decimal(1), side=Side.BUY, seq=seq, **fields)
+
+
+def order(seq: int, order_id: str = "a") -> DomainEvent:
+    return OrderAcceptedEvent(
+        order_id=order_id, symbol="BTCUSDT", seq=seq, event_id=f"{seq}-1", correlation_id=str(seq), ts_ingress=seq
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "tape.sqlite"
+
+
+def query(path: Path, sql: str, *parameters: object) -> list[Any]:
+    """What any SQL tool would show; a statement that changes the file is committed."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(sql, parameters).fetchall()
+
+
+def seqs(path: Path, wanted: TapeQuery = reader.EVERYTHING) -> list[int]:
+    with SqliteTapeReader(path) as opened:
+        return [event.seq for event in opened.read(wanted)]
+
+
+# -- streams ---------------------------------------------------------------------------------------------------------
+
+
+def stream_versions(path: Path) -> list[tuple[str, int]]:
+    return query(path, "SELECT stream, stream_version FROM events WHERE stream IS NOT NULL ORDER BY seq")
+
+
+def test_versions_of_a_stream_count_from_one_and_go_on_after_reopening(path: Path) -> None:
+    with SqliteTape(path) as tape:
+        tape.append([order(1, "a"), order(2, "b"), order(3, "a")])
+    with SqliteTape(path) as tape:
+        tape.append([order(4, "a"), order(5, "c"), order(6, "a")])
+
+    versions = [(stream.removeprefix("order/main/"), version) for stream, version in stream_versions(path)]
+
+    assert versions == [("a", 1), ("b", 1), ("a", 2), ("a", 3), ("c", 1), ("a", 4)]
+
+
+def test_versions_are_right_when_more_streams_are_in_use_than_memory_holds(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding.StreamVersions.__init__, "__defaults__", (3,))
+    rng = random.Random(1)
+    names = [f"o{rng.randrange(12)}" for _ in range(300)]
+
+    with SqliteTape(path) as tape:
+        for seq, name in enumerate(names, start=1):
+            tape.append([order(seq, name)])
+            if seq % 7 == 0:
+                tape.wait_durable(seq)
+                assert len(tape._encoder.versions._known) <= 3
+
+    counted: dict[str, int] = {}
+    expected = []
+    for name in names:
+        counted[name] = counted.get(name, 0) + 1
+        expected.append((f"order/main/{name}", counted[name]))
+    assert stream_versions(path) == expected
+
+
+def test_a_stream_with_events_that_are_not_durable_is_never_forgotten() -> None:
+    versions = StreamVersions(None, kept=1)
+    for seq, stream in enumerate("abc", start=1):
+        versions.put(stream, 1, seq)
+
+    versions.forget(1, lambda stream: 7)
+
+    assert [versions.last(stream) for stream in "abc"] == [7, 1, 1]
+
+
+# -- failed writes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure = schema.configure
+
+    def configure_small(connection: sqlite3.Connection) -> None:
+        configure(connection)
+        connection.execute("PRAGMA max_page_count = 30")
+
+    monkeypatch.setattr(schema, "configure", configure_small)
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_when_the_disk_is_full_what_was_acknowledged_is_kept_and_everyone_hears_of_it(path: Path) -> None:
+    tape = SqliteTape(path, linger_ms=NEVER)
+    durable = 0
+    clear_line = (
+        r"tape\.sqlite: cannot write the tape after seq \d+: database or disk is full \(the disk is full: make room"
+    )
+
+    def fill() -> None:
+        nonlocal durable
+        for seq in range(1, 10_000):
+            tape.append([trade(seq)])
+            tape.wait_durable(seq)
+            durable = seq
+
+    with pytest.raises(TapeError, match=clear_line):
+        fill()
+
+    assert durable > 0
+    with pytest.raises(TapeError, match=clear_line):
+        tape.append([trade(10_000)])
+    with pytest.raises(TapeError, match=clear_line):
+        asyncio.run(tape.wait_durable_async(durable + 1))
+    tape.wait_durable(durable)
+    with pytest.raises(TapeError, match=clear_line):
+        tape.close()
+    tape.close()
+    assert seqs(path) == list(range(1, durable + 1))
+    with SqliteTape(path) as again:
+        assert again.durable_seq == durable
+
+
+def test_a_cascade_whose_write_fails_halfway_leaves_nothing(path: Path) -> None:
+    tape = SqliteTape(path, linger_ms=NEVER)
+    tape.append([trade(1)])
+    tape.wait_durable(1)
+    query(
+        path, "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN new.seq = 70 BEGIN SELECT raise(ABORT, 'no 70'); END"
+    )
+    tape.append([trade(seq) for seq in range(2, 100)])
+
+    with pytest.raises(TapeError, match="no 70"):
+        tape.wait_durable(99)
+
+    assert [event.seq for event in tape.read()] == [1]
+    with pytest.raises(TapeError, match="no 70"):
+        tape.close()

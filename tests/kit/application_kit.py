@@ -1,0 +1,324 @@
+"""What the tests of the application layer share: events in one line, a tape and a venue under the test's control, and a
+whole core around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import ClassVar
+
+from tickdeck.application.bus import Subscription
+from tickdeck.application.engines import (
+    ExecutionEngine,
+    FeedMonitor,
+    HeartbeatEngine,
+    MarketDataEngine,
+    PortfolioEngine,
+    RiskEngine,
+    SignalEngine,
+    StrategyEngine,
+    VenueGateway,
+)
+from tickdeck.application.kernel import Agenda, Kernel
+from tickdeck.application.ports import TapeQuery, TapeStatistics
+from tickdeck.application.strategies import Strategy
+from tickdeck.domain.accounts import Account
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderAmendRequestedEvent,
+    OrderCancelRequestedEvent,
+    OrderSubmittedEvent,
+    RunStarted,
+    RunStopped,
+    TickEvent,
+    TradeEvent,
+    VenueBalanceReported,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.risk import RiskLimits
+from tickdeck.domain.values import OrderStatus, Side
+
+D = Decimal
+BTC = "BTCUSDT"
+MS = 1_000_000
+SECOND = 1_000_000_000
+START = 1_723_161_600 * SECOND  # 2024-08-09T00:00:00Z
+
+
+class Ping(DomainEvent, frozen=True, kw_only=True):
+    """An event without meaning, of a type of the tests' own."""
+
+    event_type: ClassVar[str] = "test.ping"
+    n: int = 0
+
+
+class LoudPing(Ping, frozen=True, kw_only=True):
+    event_type: ClassVar[str] = "test.ping.loud"
+
+
+class Pong(DomainEvent, frozen=True, kw_only=True):
+    event_type: ClassVar[str] = "test.pong"
+    n: int = 0
+
+
+def trade(
+    price: str,
+    quantity: str = "1",
+    *,
+    ts: int = START,
+    symbol: str = BTC,
+    trade_id: int | str = 0,
+    source: str = "feed",
+) -> TradeEvent:
+    return TradeEvent(
+        symbol=symbol,
+        price=D(price),
+        quantity=D(quantity),
+        side=Side.BUY,
+        trade_id=trade_id,
+        ts=ts,
+        ts_ingress=ts,
+        source=source,
+    )
+
+
+def tick(bid: str, ask: str, *, ts: int = START, symbol: str = BTC) -> TickEvent:
+    return TickEvent(
+        symbol=symbol,
+        bid_price=D(bid),
+        bid_quantity=D(1),
+        ask_price=D(ask),
+        ask_quantity=D(1),
+        ts=ts,
+        ts_ingress=ts,
+        source="feed",
+    )
+
+
+class MemoryTape:
+    """A tape in memory. With ``synced`` false nothing is durable until the test says ``sync()``; ``error`` is raised by
+    the next ``append``."""
+
+    def __init__(self, *, synced: bool = True) -> None:
+        self.cascades: list[list[DomainEvent]] = []
+        self.error: Exception | None = None
+        self.synced = synced
+        self._durable = 0
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    @property
+    def events(self) -> list[DomainEvent]:
+        return [event for cascade in self.cascades for event in cascade]
+
+    @property
+    def last_seq(self) -> int:
+        return self.cascades[-1][-1].seq if self.cascades else 0
+
+    @property
+    def durable_seq(self) -> int:
+        return self.last_seq if self.synced else self._durable
+
+    def append(self, cascade: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+        if self.error is not None:
+            raise self.error
+        assert cascade, "an empty cascade"
+        assert [e.seq for e in cascade] == sorted({e.seq for e in cascade}), "seq must increase"
+        assert cascade[0].seq > self.last_seq
+        self.cascades.append(list(cascade))
+
+    def sync(self, seq: int | None = None) -> None:
+        """All up to ``seq`` (or to the end) is durable now."""
+        self._durable = self.last_seq if seq is None else seq
+        for wanted, waiter in self._waiters:
+            if wanted <= self._durable and not waiter.done():
+                waiter.set_result(None)
+
+    def wait_durable(self, seq: int) -> None:
+        assert self.durable_seq >= seq, "a test would wait for ever"
+
+    async def wait_durable_async(self, seq: int) -> None:
+        if self.error is not None:
+            raise self.error
+        if self.durable_seq < seq:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append((seq, waiter))
+            await waiter
+
+    def read(self, query: TapeQuery | None = None) -> Iterator[DomainEvent]:
+        return iter(self.events)
+
+    def statistics(self) -> TapeStatistics:
+        return TapeStatistics(appended=len(self.events), durable=0, commits=0, waiting=0)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class ScriptedVenue:
+    """A venue that does what the test says, and nothing by itself."""
+
+    name = "scripted"
+
+    def __init__(self, *, simulated: bool = True) -> None:
+        self.simulated = simulated
+        self.submitted: list[OrderSubmittedEvent] = []
+        self.amended: list[OrderAmendRequestedEvent] = []
+        self.cancelled: list[OrderCancelRequestedEvent] = []
+        self.error: Exception | None = None
+
+    def submit(self, order: OrderSubmittedEvent) -> None:
+        self.submitted.append(order)
+        if self.error is not None:
+            raise self.error
+
+    def amend(self, request: OrderAmendRequestedEvent) -> None:
+        self.amended.append(request)
+        if self.error is not None:
+            raise self.error
+
+    def cancel(self, request: OrderCancelRequestedEvent) -> None:
+        self.cancelled.append(request)
+        if self.error is not None:
+            raise self.error
+
+
+BITCOIN = Instrument(
+    symbol=BTC, base="BTC", quote="USDT", tick_size=D("0.01"), lot_size=D("0.001"), min_quantity=D("0.001")
+)
+
+
+def instrument(symbol: str) -> Instrument:
+    return BITCOIN if symbol == BTC else Instrument(symbol=symbol, base=symbol.removesuffix("USDT"), quote="USDT")
+
+
+class Core:
+    """All engines around one kernel, as in a run, with a scripted venue behind the gateway."""
+
+    def __init__(
+        self,
+        strategies: dict[str, Strategy] | None = None,
+        *,
+        limits: RiskLimits = RiskLimits(),  # noqa: B008 (frozen)
+        candles: int | None = None,
+        signals: Iterable[str] = (),
+        seed: int = 1,
+        tape: MemoryTape | None = None,
+        venue: ScriptedVenue | None = None,
+        max_cascade: int = 10_000,
+        shuffle: Callable[[list[Subscription]], None] | None = None,
+        monitors: int | None = None,
+    ) -> None:
+        """``monitors`` (ns): snapshots and heartbeats so far apart, and so much silence is too much."""
+        strategies = strategies or {}
+        names = [*signals, *(name for s in strategies.values() for name in s.required_signals())]
+        self.tape = tape or MemoryTape()
+        self.venue = venue or ScriptedVenue()
+        self.agenda = Agenda()
+        self.kernel = kernel = Kernel(tape=self.tape, agenda=self.agenda, max_cascade=max_cascade, shuffle=shuffle)
+        self.market_data = MarketDataEngine(kernel, candles, snapshot_interval=monitors)
+        if monitors is not None:
+            FeedMonitor(kernel, monitors)
+            HeartbeatEngine(kernel, monitors)
+        self.signals = SignalEngine(kernel, self.market_data, names)
+        self.portfolio = PortfolioEngine(kernel, Account(), self.market_data, instrument)
+        self.execution = ExecutionEngine(kernel, "nonce")
+        self.risk = RiskEngine(
+            kernel,
+            limits,
+            clock=kernel.clock.now,
+            market_data=self.market_data,
+            portfolio=self.portfolio,
+            execution=self.execution,
+            instrument=instrument,
+        )
+        self.strategies = StrategyEngine(
+            kernel,
+            market_data=self.market_data,
+            signals=self.signals,
+            execution=self.execution,
+            portfolio=self.portfolio,
+            symbols=(BTC,),
+            nonce="nonce",
+            seed=seed,
+        )
+        for strategy_id, strategy in strategies.items():
+            self.strategies.add(strategy_id, strategy)
+        self.gateway = VenueGateway(kernel, self.venue)
+        self._trade_ids = 0
+
+    # -- what happens to it -------------------------------------------------------------------------------------
+
+    def start(self, cash: str = "100000") -> Core:
+        self.feed(RunStarted(ts=START, ts_ingress=START, source="driver"))
+        return self.feed(VenueBalanceReported(currency="USDT", total=D(cash), source="scripted"))
+
+    def feed(self, *events: DomainEvent) -> Core:
+        """Each event as an input, after the timers that are due before it."""
+        for event in events:
+            while (entry := self.agenda.pop(event.ts_ingress)) is not None:
+                entry[1]()
+            self.kernel.feed(event)
+        return self
+
+    def trades(self, *prices: str, step: int = SECOND) -> Core:
+        """Trades ``step`` ns apart, from the present time on."""
+        return self.feed(*(trade(price, ts=self.now + (i + 1) * step) for i, price in enumerate(prices)))
+
+    def fill(self, order: OrderSubmittedEvent, price: str, quantity: str = "", *, fee: str = "0") -> Core:
+        """The venue tells of a fill, of all of the order where no quantity is given."""
+        self._trade_ids += 1
+        return self.feed(
+            VenueFillReported(
+                order_id=order.order_id,
+                symbol=order.symbol,
+                side=order.side,
+                price=D(price),
+                quantity=D(quantity) if quantity else order.quantity,
+                venue_trade_id=f"t{self._trade_ids}",
+                fee=D(fee),
+                fee_currency="USDT",
+                ts=self.now,
+                ts_ingress=self.now,
+                source="scripted",
+                causation_id=order.event_id,
+                correlation_id=order.correlation_id,
+            )
+        )
+
+    def report(self, order: OrderSubmittedEvent, status: OrderStatus, reason: str = "", *, filled: str = "0") -> Core:
+        return self.feed(
+            VenueOrderReported(
+                order_id=order.order_id,
+                symbol=order.symbol,
+                status=status,
+                reason=reason,
+                filled=D(filled),
+                ts=self.now,
+                source="scripted",
+            )
+        )
+
+    def stop(self) -> Core:
+        return self.feed(RunStopped(reason="end", source="driver"))
+
+    # -- what came of it ----------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        return self.kernel.clock.now() or START
+
+    @property
+    def orders(self) -> list[OrderSubmittedEvent]:
+        """Those that reached the venue."""
+        return self.venue.submitted
+
+    def of(self, event_type: str) -> list[DomainEvent]:
+        """The events of one type on the tape."""
+        return [event for event in self.tape.events if event.event_type == event_type]
+
+    def types(self, after: int = 0) -> list[str]:
+        """The types of the events on the tape whose seq is above ``after``."""
+        return [event.event_type for event in self.tape.events if event.seq > after]
