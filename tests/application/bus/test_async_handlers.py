@@ -132,7 +132,7 @@ def test_without_a_loop_events_wait_until_there_is_one() -> None:
     asyncio.run(bus.drain())
 
     assert heard == [1, 2]
-    assert bus._mailboxes == {}
+    assert bus._edges.busy == {}
 
 
 def test_a_partial_and_an_object_with_an_async_call_are_async_handlers_too() -> None:
@@ -175,7 +175,7 @@ def test_a_weak_async_method_goes_with_its_object() -> None:
         bus.publish(Ping(n=3))
         await bus.drain()
         assert bus.statistics().handlers == ()
-        assert bus._mailboxes == {}
+        assert bus._edges.busy == {}
 
     asyncio.run(run())
     assert Notifier.heard == [1]

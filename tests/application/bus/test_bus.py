@@ -312,7 +312,7 @@ def test_thousands_of_comings_and_goings_leave_nothing_behind() -> None:
     assert bus._table.plans == {}
     assert bus._table._raw_plans == {}
     asyncio.run(bus.drain())
-    assert bus._mailboxes == {}
+    assert bus._edges.busy == {}
 
 
 # -- faults -----------------------------------------------------------------------------------------------------

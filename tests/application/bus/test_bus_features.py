@@ -537,7 +537,7 @@ def test_subscribing_and_cancelling_leaves_nothing_behind(cycles: int) -> None:
                 bus.publish(trade())
 
     assert bus.statistics().handlers == ()
-    assert bus._boxes == []
+    assert bus._edges.mailboxes == []
     assert bus.statistics().published == {"market.trade": -(-cycles // 1_000)}
 
 

@@ -1,15 +1,57 @@
-"""What is said of a handler's error: enough to find it, the same in every run, and no secret."""
+"""Handlers that raise: counted, logged and published, with a text that finds the error, is the same in every run and
+holds no secret."""
 
 from __future__ import annotations
 
+import logging
 import re
 
+from tickdeck.application.bus.dead_letters import DeadLetter, DeadLetters
+from tickdeck.application.bus.selection import type_name
 from tickdeck.application.bus.subscriptions import Subscription
+from tickdeck.domain.events import DomainEvent, HandlerFailed
 from tickdeck.errors import TickdeckError
 
-__all__ = ["describe_error", "error_text", "message_of", "place_of"]
+__all__ = ["Faults", "describe_error", "error_text", "message_of", "place_of"]
+
+log = logging.getLogger("tickdeck.bus")
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
+
+
+class Faults:
+    """Counts and logs the errors of a bus's handlers, and keeps its dead letters."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.dead_letters = DeadLetters()
+
+    def record(self, subscription: Subscription, event: DomainEvent, error: Exception) -> HandlerFailed | None:
+        """Count and log an error. Returns the event that reports it, or ``None`` where ``event`` is itself such a
+        report: it becomes a dead letter in silence, so that no error reports itself for ever."""
+        subscription.failures += 1
+        self.count += 1
+        # The text of an edge's error may hold a secret, so it is not logged.
+        inner = not subscription.edge or isinstance(error, TickdeckError)
+        shown = "" if inner else f" with {type(error).__name__} at {place_of(error)}"
+        log.error(
+            "%s failed on %s %s%s",
+            subscription.name, type_name(event), event.event_id, shown, exc_info=error if inner else None,
+        )  # fmt: skip
+        if isinstance(event, HandlerFailed):
+            text = error_text(subscription, error)
+            self.dead_letters.add(DeadLetter(event=event, handler=subscription.name, error=text))
+            return None
+        return HandlerFailed(
+            handler=subscription.name,
+            component=subscription.component,
+            error=type(error).__name__,
+            message=message_of(subscription, error),
+            failed_event_id=event.event_id,
+            failed_event_type=type_name(event),
+            causation_id=event.event_id,
+            correlation_id=event.correlation_id,
+        )
 
 
 def message_of(subscription: Subscription, error: Exception) -> str:

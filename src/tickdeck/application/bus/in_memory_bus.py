@@ -7,39 +7,29 @@ This is the bus by itself, without stamps and tape; a run's ``Kernel`` is this b
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from tickdeck.application.bus.dead_letters import RESEND, DeadLetter, DeadLetters
-from tickdeck.application.bus.faults import error_text, message_of, place_of
+from tickdeck.application.bus.dead_letters import DeadLetter
+from tickdeck.application.bus.edges import Edges
+from tickdeck.application.bus.faults import Faults
+from tickdeck.application.bus.gate import Batch, Discard, Gate, Pause
+from tickdeck.application.bus.handlers import is_async
 from tickdeck.application.bus.ingress import Ingress
-from tickdeck.application.bus.mailbox import Mailbox
-from tickdeck.application.bus.overflow import (
-    Block,
-    BufferFull,
-    OverflowPolicy,
-    Throttle,
-    Throttler,
-    check_lossy,
-)
+from tickdeck.application.bus.overflow import Block, OverflowPolicy, Throttle, Throttler, check_lossy
 from tickdeck.application.bus.receipt import Receipt
 from tickdeck.application.bus.retry import Retry
-from tickdeck.application.bus.selection import type_name
 from tickdeck.application.bus.statistics import BusStatistics
-from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, Subscriptions, Topic, not_an_event
+from tickdeck.application.bus.subscriptions import Handler, Subscription, Subscriptions, Topic, not_an_event
 from tickdeck.application.clock import WallClock
-from tickdeck.domain.events import CommandReceived, DomainEvent, EventDeadLettered, HandlerFailed
-from tickdeck.errors import ConfigError, TickdeckError
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import ConfigError
 
 __all__ = ["InMemoryEventBus"]
 
 H = TypeVar("H", bound=Handler)
-
-log = logging.getLogger("tickdeck.bus")
 
 
 class InMemoryEventBus:
@@ -70,24 +60,19 @@ class InMemoryEventBus:
         self._table = Subscriptions(shuffle, clock.monotonic_ns if measure and clock else None)
         self._plans = self._table.plans
         self._clock = clock
-        self._sleep = clock.sleep if clock is not None else asyncio.sleep
         self.ingress = Ingress()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy = False
         self._ended_by = ""  # what broke a kernel's cascade off; from then on nothing more is taken
         self._staged: list[DomainEvent] = []  # published by the handler that is running
         self._queue: deque[DomainEvent] = deque()  # published by handlers that returned
-        self._outbox: deque[tuple[Plan, DomainEvent]] = deque()  # for the edges, when the cascade is over
-        self._releasing = False
-        self._mailboxes: dict[Mailbox, None] = {}  # those with work, in order of getting it
+        self._faults = Faults()
+        self._edges = Edges(self, self._faults, clock.sleep if clock is not None else asyncio.sleep)
+        self._outbox = self._edges.outbox  # for the edges, when the cascade is over
         self._receipt = Receipt()
-        self._failures = 0
-        self._refused: Counter[str] = Counter()
-        self._boxes: list[Mailbox] = []
         self._throttlers: list[Throttler] = []
-        self._gate: _Gate | None = None  # where what is published from outside goes instead: a batch, a pause, nowhere
-        self._discard = _Discard()
-        self._dead = DeadLetters()
+        self._gate: Gate | None = None  # where what is published from outside goes instead: a batch, a pause, nowhere
+        self._discard = Discard()
 
     # -- subscribing ------------------------------------------------------------------------------------------
 
@@ -127,10 +112,10 @@ class InMemoryEventBus:
         throttle = overflow if isinstance(overflow, Throttle) else None
         if throttle is not None:
             where = self._throttled(throttle, where)
-        is_async = _is_async(handler)
+        in_step = not is_async(handler)
         if isinstance(overflow, Block):
             raise ConfigError("overflow: Block is for sockets; a handler that could block the bus would stop it")
-        if not is_async and (retry is not None or (overflow is not None and throttle is None)):
+        if in_step and (retry is not None or (overflow is not None and throttle is None)):
             raise ConfigError(
                 f"subscribe: {handler!r} is called in step, so nothing waits and nothing is tried again; "
                 "make it async, or use Throttle"
@@ -138,25 +123,12 @@ class InMemoryEventBus:
         options: dict[str, Any] = {
             "where": where, "priority": priority, "name": name, "component": component, "weak": weak,
         }  # fmt: skip
-        if not is_async:
+        if in_step:
             return self._table.add(topic, handler, edge=edge, **options)
-        box = Mailbox(
-            capacity=mailbox,
-            overflow=self._overflow if overflow is None or isinstance(overflow, Throttle) else overflow,
-            retry=retry,
-            sleep=self._sleep,
-            position=self._position,
-            wait_durable=self._wait_durable,
-            busy=self._mailboxes,
-        )
+        policy = self._overflow if overflow is None or isinstance(overflow, Throttle) else overflow
+        box = self._edges.make_mailbox(capacity=mailbox, overflow=policy, retry=retry)
         subscription = self._table.add(topic, handler, edge=True, deliver=box.put, **options)
-        box.handler = subscription.handler
-        box.failed = lambda event, error, attempts: self._edge_failed(subscription, event, error, attempts)
-        subscription.mailbox = box
-        if refused is not None:
-            box.refused = refused
-        self._boxes.append(box)
-        subscription.ended = lambda: self._boxes.remove(box)
+        self._edges.attach(box, subscription, refused)
         return subscription
 
     subscribe_async = subscribe
@@ -218,7 +190,7 @@ class InMemoryEventBus:
             finally:
                 self._busy = False
             if self._outbox:
-                self._release()
+                self._edges.release()
         return self._receipt
 
     def publish_all(self, events: Iterable[DomainEvent]) -> Receipt:
@@ -270,7 +242,7 @@ class InMemoryEventBus:
         if self._busy or self._gate is not None:
             yield  # inside a handler, a pause or another batch publishing waits anyway
             return
-        held: list[DomainEvent] = []
+        held = Batch()
         self._gate = held
         try:
             yield
@@ -281,19 +253,19 @@ class InMemoryEventBus:
     def pause(self) -> None:
         """Hold what is published from outside until ``resume``; a running cascade goes on to its end."""
         if self._gate is None:
-            self._gate = deque()
+            self._gate = Pause()
 
     def resume(self) -> None:
         """Deliver what was held, in order, and go on."""
         held, self._gate = self._gate, None
-        if isinstance(held, deque):
+        if isinstance(held, Pause):
             self.publish_all(held)
         else:
             self._gate = held  # a batch, or the bus is disabled: there was no pause
 
     @property
     def paused(self) -> bool:
-        return isinstance(self._gate, deque)
+        return isinstance(self._gate, Pause)
 
     @property
     def enabled(self) -> bool:
@@ -345,97 +317,26 @@ class InMemoryEventBus:
         self._queue.clear()
         self._outbox.clear()
 
-    def _release(self) -> None:
-        """The cascade is over: hand its events to the edges. What an edge publishes comes to the edges after them."""
-        if self._releasing:
-            return
-        self._releasing = True
-        outbox = self._outbox
-        try:
-            while outbox:
-                plan, event = outbox.popleft()
-                for subscription in plan.edges:
-                    try:
-                        subscription.call(event)
-                    except Exception as error:
-                        if self._ended_by:  # what the edge published broke the kernel off: nobody can be told
-                            raise
-                        self._edge_failed(subscription, event, error, 1)
-        finally:
-            self._releasing = False
-
     # -- faults -----------------------------------------------------------------------------------------------
 
     def _failed(self, subscription: Subscription, event: DomainEvent, error: Exception) -> None:
         """A handler raised: discard what it published, and tell."""
         self._staged.clear()
-        failure = self._failure(subscription, event, error)
+        failure = self._faults.record(subscription, event, error)
         if failure is not None:
             self._staged.append(failure)
 
     def _edge_failed(self, subscription: Subscription, event: DomainEvent, error: Exception, attempts: int) -> None:
-        """An edge could not take an event: tell, and keep it as a dead letter."""
-        if isinstance(error, BufferFull):
-            self._refused[type_name(event)] += 1
-            box = subscription.mailbox
-            if box is not None:
-                if box.running_over:
-                    return
-                box.running_over = True
-        failure = self._failure(subscription, event, error)
-        if failure is None:
-            return
-        self.publish(failure)
-        if not isinstance(error, BufferFull) and not isinstance(event, EventDeadLettered):
-            letter = DeadLetter(
-                event=event, handler=subscription.name, error=error_text(subscription, error), attempts=attempts
-            )
-            self._dead.add(letter)
-            self.publish(
-                EventDeadLettered(
-                    dead_event_id=event.event_id,
-                    handler=letter.handler,
-                    error=letter.error,
-                    attempts=attempts,
-                    payload_json=event.to_json().decode(),
-                    causation_id=event.event_id,
-                    correlation_id=event.correlation_id,
-                )
-            )
-
-    def _failure(self, subscription: Subscription, event: DomainEvent, error: Exception) -> HandlerFailed | None:
-        """Count and log a fault; the event that tells it, or ``None`` where even that event's handler failed."""
-        subscription.failures += 1
-        self._failures += 1
-        # What an edge raised is logged without its text, which may hold a secret.
-        inner = not subscription.edge or isinstance(error, TickdeckError)
-        shown = "" if inner else f" with {type(error).__name__} at {place_of(error)}"
-        log.error(
-            "%s failed on %s %s%s",
-            subscription.name, type_name(event), event.event_id, shown, exc_info=error if inner else None,
-        )  # fmt: skip
-        if isinstance(event, HandlerFailed):
-            self._dead.add(DeadLetter(event=event, handler=subscription.name, error=error_text(subscription, error)))
-            return None
-        return HandlerFailed(
-            handler=subscription.name,
-            component=subscription.component,
-            error=type(error).__name__,
-            message=message_of(subscription, error),
-            failed_event_id=event.event_id,
-            failed_event_type=type_name(event),
-            causation_id=event.event_id,
-            correlation_id=event.correlation_id,
-        )
+        self._edges.failed(subscription, event, error, attempts)
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """Events that a handler could not take and that were not sent again, oldest first."""
-        return self._dead.all()
+        return self._faults.dead_letters.all()
 
     def restore_dead_letters(self, letters: Iterable[DeadLetter]) -> None:
         """Take over the letters that an earlier process left: see ``dead_letters_on``."""
         for letter in letters:
-            self._dead.add(letter)
+            self._faults.dead_letters.add(letter)
 
     def resend(self, letter: DeadLetter) -> None:
         """Hand a dead letter to its handler again, as a command that is itself published (and recorded).
@@ -445,13 +346,7 @@ class InMemoryEventBus:
         subscription = self._table.named(letter.handler)
         if subscription is None:
             raise ConfigError(f"no subscription is called {letter.handler!r}; subscribe it again, then resend")
-        self._dead.remove(letter.event.event_id, letter.handler)
-        arguments = {"event_id": letter.event.event_id, "handler": letter.handler}
-        self.publish(CommandReceived(command=RESEND, arguments=arguments, reason="dead letter"))
-        try:
-            subscription.call(letter.event)
-        except Exception as error:  # noqa: BLE001 (as in _dispatch)
-            self._edge_failed(subscription, letter.event, error, 1)
+        self._edges.resend(letter, subscription)
 
     # -- edges ------------------------------------------------------------------------------------------------
 
@@ -464,8 +359,7 @@ class InMemoryEventBus:
 
     async def drain(self) -> None:
         """Return when every mailbox is empty and its handler idle."""
-        while self._mailboxes:
-            await next(iter(self._mailboxes)).drain()
+        await self._edges.drain()
 
     async def aclose(self) -> None:
         """Finish what waits in the mailboxes, so that no task is left. Raises ``TapeError`` where the tape failed."""
@@ -475,8 +369,8 @@ class InMemoryEventBus:
 
     def statistics(self) -> BusStatistics:
         handlers = self._table.statistics()
-        dropped = Counter(self._refused)
-        for box in self._boxes:
+        dropped = Counter(self._edges.refused)
+        for box in self._edges.mailboxes:
             boxed = box.statistics()
             dropped += Counter(boxed.dropped) + Counter(boxed.conflated)
         for throttler in self._throttlers:
@@ -484,8 +378,8 @@ class InMemoryEventBus:
         return BusStatistics(
             published=dict(sorted(self._table.published.items())),
             handlers=handlers,
-            failures=self._failures,
-            dead_letters=len(self._dead),
+            failures=self._faults.count,
+            dead_letters=len(self._faults.dead_letters),
             dropped=dict(sorted(dropped.items())),
             waiting=len(self.ingress),
             discarded=self._discard.count,
@@ -497,21 +391,3 @@ class InMemoryEventBus:
         events: list[DomainEvent] = []
         with self.subscribe(topic, events.append, name="collect"):
             yield events
-
-
-class _Gate(Protocol):
-    def append(self, event: DomainEvent, /) -> None: ...
-
-
-class _Discard:
-    """Where events go while a bus is disabled."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def append(self, event: DomainEvent, /) -> None:
-        self.count += 1
-
-
-def _is_async(handler: Handler) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004

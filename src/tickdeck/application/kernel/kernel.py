@@ -145,7 +145,7 @@ class Kernel(InMemoryEventBus):
             self._current = None
             self._busy = False
         if self._outbox:
-            self._release()
+            self._edges.release()
 
     def publish(self, event: DomainEvent) -> Receipt:
         """Inside a handler: queue a derived event. Outside: take an input, caused by what the running edge was
