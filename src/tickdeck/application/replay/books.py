@@ -1,4 +1,4 @@
-"""The order book of a run, as it was at an instant."""
+"""The order book of a run at a given time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["BookAt", "rebuild_book"]
 
 
 class BookAt(msgspec.Struct, frozen=True):
-    """``book`` after ``updates`` snapshots and deltas, the last taken at ``ts`` of the run's clock (ns UTC; 0: none).
+    """``book`` after ``updates`` snapshots and deltas; ``ts`` is the receive time of the last one (ns UTC; 0 if none).
 
-    Where the book is not usable, ``broken_at`` is when the delta came that broke it; ``None`` where no
-    snapshot ever made it usable.
+    If the book is not usable, ``broken_at`` is the receive time of the delta that broke it, or ``None`` if no snapshot
+    ever made it usable.
     """
 
     book: OrderBook
@@ -26,7 +26,7 @@ class BookAt(msgspec.Struct, frozen=True):
 
 
 def rebuild_book(record: Iterable[DomainEvent], symbol: str) -> BookAt:
-    """Keep ``symbol``'s book over ``record``, by the same rule as a run does."""
+    """Build ``symbol``'s book from ``record`` by the rules that a run applies."""
     book = OrderBook(symbol)
     ts = updates = 0
     broken_at = None

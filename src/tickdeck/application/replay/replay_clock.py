@@ -1,4 +1,4 @@
-"""The clock of a replay: the record's time, as it passes at some speed."""
+"""The clock of a replay: recorded time, passing at a chosen speed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ __all__ = ["ReplayClock"]
 
 
 class ReplayClock:
-    """The time of a record (ns), which passes ``speed`` times as fast as wall time; ``speed`` is finite, above 0.
+    """Recorded time (ns) that passes ``speed`` times as fast as wall time. ``speed`` is finite and above 0.
 
-    Everything is reckoned from one anchor, a pair of wall time and record time, and nothing from the event before: so
-    errors do not add up.
+    Every time is computed from one anchor, a pair of wall time and recorded time, so errors do not add up.
     """
 
     __slots__ = ("_ts_at", "_wall", "_wall_at", "speed")
@@ -23,7 +22,7 @@ class ReplayClock:
         self.speed = speed
 
     def start(self, ts: int) -> None:
-        """It is ``ts`` now, and time passes from here on."""
+        """Set the time to ``ts`` and let it pass from now on."""
         self._ts_at = ts
         self._wall_at = self._wall.monotonic_ns()
 
@@ -31,5 +30,5 @@ class ReplayClock:
         return self._ts_at + round((self._wall.monotonic_ns() - self._wall_at) * self.speed)
 
     def until(self, ts: int) -> int:
-        """Wall time in ns until it is ``ts``; negative where that is over."""
+        """Wall time in ns until ``ts``; negative if ``ts`` has passed."""
         return self._wall_at + round((ts - self._ts_at) / self.speed) - self._wall.monotonic_ns()

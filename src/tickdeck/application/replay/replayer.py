@@ -1,4 +1,4 @@
-"""Replay: the events of a record in their own time, at any speed, with the controls of a tape deck."""
+"""Replay recorded events in their own time, at any speed, with the controls of a tape deck."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tickdeck.errors import ConfigError
 __all__ = ["ReplayStatistics", "Replayer", "Speed", "Transform"]
 
 Speed: TypeAlias = float | Literal["max"]
-"""Times real time, above 0; ``"max"``, infinity and 0 are as fast as possible."""
+"""How many times real time, above 0. ``"max"``, infinity and 0 mean as fast as possible."""
 Transform: TypeAlias = Callable[[Any], DomainEvent | None]
-"""Is given each event when its time has come, and returns what is played in its stead; ``None`` for nothing."""
+"""Called with each event when it is due. Returns the event to play instead, or ``None`` to skip it."""
 
 _MAX = float("inf")
-_TURN = 256  # events between two turns of the event loop, where none has to wait for its time
+_TURN = 256  # events between two turns of the event loop while none has to wait for its time
 _REMEMBERED = 65_536
 
 
 class ReplayStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Since ``replay()`` was called. ``played``: events handed out. ``skipped``: those that a filter or the transform
-    kept away, as often as they were read; what a seek jumps over is in neither. ``seeks`` asked for. ``lag_ns``: how
-    late the last event was, in wall time; 0 at full speed, where nothing can be late."""
+    """Counts since ``replay()`` was called. ``played``: events handed out. ``skipped``: events that a filter or the
+    transform rejected, counted each time they were read; events passed over by a seek are in neither. ``seeks``:
+    seeks requested. ``lag_ns``: how late the last event was, in wall time; 0 at full speed."""
 
     played: int
     skipped: int
@@ -43,17 +43,16 @@ class ReplayStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class Replayer:
     """Plays a record.
 
-    ``record()`` gives a fresh pass over all events in order of ``seq``, and so of ``ts_ingress``, which is the time
-    that counts here. ``record_from(ts)``, where there is one, is a faster way to a pass that has at least the events
-    from ``ts`` on. A pass that has a ``close()``, such as a generator, is closed when it is left.
+    ``record()`` returns a fresh pass over all events in order of ``seq``, and therefore of ``ts_ingress``, the time
+    that a replay follows. ``record_from(ts)``, if given, returns a pass with at least the events from ``ts`` on, and is
+    used to seek faster. A pass with a ``close()`` method, such as a generator, is closed after use.
 
     ``async for event in replayer.replay(...)`` plays. ``pause``, ``resume``, ``seek`` and ``set_speed`` are plain calls
-    and take effect at once; make them from the loop that plays or from another task of the same event loop. There is
-    one replay at a time: the next ``replay()`` ends the one before.
+    that take effect at once; call them from the loop that plays or from another task of the same event loop. There is
+    one replay at a time: a new ``replay()`` ends the one before.
 
-    A consumer that is slow does not slow the clock: events that fell due meanwhile come late, one after the other and
-    without a wait, and none is left out. Touching a control forgives the delay: time goes on from where the consumer
-    is.
+    A slow consumer does not slow the clock. Events that became due meanwhile follow without a wait, late but complete.
+    Using a control clears the delay: time continues from where the consumer is.
     """
 
     def __init__(
@@ -67,17 +66,17 @@ class Replayer:
         self._record_from = record_from
         self._wall = wall
         self._clock = ReplayClock(wall, 1.0)
-        self._playing: object = None  # stands for the replay that may play
+        self._playing: object = None  # identifies the replay that may play
         self._paused = False
-        self._cued = True  # the clock starts when the next event is found
-        self._start: int | None = None  # where the clock began first; nobody knows before the first event
-        self._at = 0  # the record's time at the last event, or as a control was touched
-        self._target: int | None = None  # of a seek that was not carried out yet
-        self._waiting: DomainEvent | None = None  # found, but its time has not come
+        self._cued = True  # the clock starts at the next event
+        self._start: int | None = None  # where the clock first began; unknown before the first event
+        self._at = 0  # recorded time at the last event, or at the last use of a control
+        self._target: int | None = None  # target of a seek that has not happened yet
+        self._waiting: DomainEvent | None = None  # read, but not due yet
         self._resting: asyncio.Future[None] | None = None
         self._played = self._skipped = self._seeks = self._lag_ns = 0
         self.lags_ns: deque[int] = deque(maxlen=_REMEMBERED)
-        """How late the newest 65,536 events were that were played at a finite speed, in wall time, oldest first."""
+        """How late events were in wall time, oldest first: the newest 65,536 that were played at a finite speed."""
 
     # -- playing ------------------------------------------------------------------------------------------------------
 
@@ -91,15 +90,15 @@ class Replayer:
         exchanges: Iterable[str] = (),
         transform: Transform | None = None,
     ) -> AsyncGenerator[DomainEvent, None]:
-        """The events from ``from_`` to ``to`` (ns of ``ts_ingress``, inclusive), each when its time has come.
+        """The events from ``from_`` to ``to`` (ns of ``ts_ingress``, inclusive), each at its own time.
 
-        The clock begins at ``from_``; without it, with the first event that is played. ``types``: dotted types or
-        wildcards (``order.*``); ``symbols``: of events that have one; ``exchanges``: an event's ``source`` or
-        ``venue``. An event has to satisfy each of the three, by any one of its values; an empty one does not restrict.
-        What ``transform`` returns is played at the time of the event that it was made of.
+        The clock begins at ``from_``, or at the first event if it is left out. Filters: ``types`` are dotted types or
+        wildcards such as ``order.*``; ``symbols`` match events that have a symbol; ``exchanges`` match an event's
+        ``source`` or ``venue``. An event must match one value of each filter; an empty filter matches everything. The
+        result of ``transform`` is played at the time of the event it was made from.
 
-        Who leaves the loop early closes it (``contextlib.aclosing``), so that the record is let go at once. Raises
-        ``ConfigError`` where the call is wrong, and while playing what the record and ``transform`` raise.
+        If you leave the loop early, close it (``contextlib.aclosing``) so that the record is closed at once. Raises
+        ``ConfigError`` for a wrong call and, while playing, whatever the record and ``transform`` raise.
         """
         if from_ is not None and to is not None and to < from_:
             raise ConfigError(f"replay: it would end at {to}, before it begins at {from_}; exchange the two")
@@ -113,7 +112,7 @@ class Replayer:
         self._target = self._waiting = None
         self._played = self._skipped = self._seeks = self._lag_ns = 0
         self.lags_ns.clear()
-        self._wake()  # the replay before this one, so that it ends
+        self._wake()  # the replay before this one, to end it
         return self._play(playing, from_, to, wanted, transform)
 
     async def replay_onto(
@@ -127,13 +126,13 @@ class Replayer:
         exchanges: Iterable[str] = (),
         transform: Transform | None = None,
     ) -> ReplayStatistics:
-        """Publish on ``bus`` what ``replay`` gives, and return when the last event was handled.
+        """Publish the events of ``replay`` on ``bus``. Returns once the last event has been handled.
 
-        Events keep the stamps of their record (``seq``, ids, causes, times). Async handlers are done with an event
-        before the next is published, so that no mailbox overflows: a slow one makes the replay late, not lossy.
+        Events keep their recorded stamps (``seq``, ids, causes, times). Async handlers finish with an event before the
+        next is published, so a slow handler makes the replay late but no mailbox overflows.
 
-        Raises what ``replay`` raises, and ``ConfigError`` for the kernel of a run: that stamps what it takes, and
-        recorded conclusions would stand beside those that its engines draw.
+        Raises what ``replay`` raises. A run's kernel is refused with ``ConfigError``, because it would stamp the events
+        again and put recorded conclusions beside those of its engines.
         """
         if isinstance(bus, Kernel):
             raise ConfigError(
@@ -152,22 +151,23 @@ class Replayer:
     # -- the controls -------------------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Stop the clock; no event is handed out, and the replay does not end, before ``resume()``."""
+        """Stop the clock. Until ``resume()``, no event is handed out and the replay does not end."""
         self._at = self._where()
         self._paused = True
         self._wake()
 
     def resume(self) -> None:
-        """Let time pass again, from where it stood."""
+        """Start the clock again where it stopped."""
         if self._paused:
             self._paused = False
             self._clock.start(self._at)
             self._wake()
 
     def seek(self, ts: int) -> None:
-        """Go on at ``ts``, forwards or backwards: the next event is the first from there on that passes the filters.
+        """Continue at ``ts``, forwards or backwards: the next event is the first one from there on that passes the
+        filters.
 
-        Not before the replay's start. Beyond its end it ends. It stays paused where it is.
+        A time before the replay's start means its start; a time beyond its end ends it. A paused replay stays paused.
         """
         self._seeks += 1
         self._target = ts
@@ -176,7 +176,7 @@ class Replayer:
         self._wake()
 
     def set_speed(self, speed: Speed) -> None:
-        """Go on at another speed. Raises ``ConfigError`` where it is none."""
+        """Continue at another speed. Raises ``ConfigError`` if ``speed`` is not valid."""
         times = _times(speed)
         self._at = self._where()
         self._clock.speed = times
@@ -189,15 +189,15 @@ class Replayer:
 
     @property
     def speed(self) -> float:
-        """Times real time; infinity at full speed."""
+        """How many times real time; infinity at full speed."""
         return self._clock.speed
 
     @property
     def position(self) -> int | None:
-        """The record's time (ns) that it is in the replay; ``None`` before its start is known.
+        """The recorded time (ns) that the replay has reached; ``None`` before its start is known.
 
-        It moves on between two events, but never beyond one that was not handed out. At full speed, and while the
-        consumer is at work, it is the time of the last event.
+        It advances between two events, but never beyond an event that was not handed out. At full speed, and while the
+        consumer is working, it is the time of the last event.
         """
         return None if self._start is None else self._where()
 
@@ -219,10 +219,10 @@ class Replayer:
         wanted: Callable[[DomainEvent], bool] | None,
         transform: Transform | None,
     ) -> AsyncGenerator[DomainEvent, None]:
-        """After whatever may have given others a turn, it begins anew at the top: a control may have been touched."""
+        """Start again at the top after every wait, because a control may have been used meanwhile."""
         clock = self._clock
-        first = from_ or 0  # events before this are jumped over
-        passed = first - 1  # of earlier times, and of this, the pass has nothing to give any more
+        first = from_ or 0  # skip events before this time
+        passed = first - 1  # the pass has no more events up to and including this time
         since_turn = 0
         events = self._open(from_)
         try:
@@ -265,7 +265,7 @@ class Replayer:
                     self._at = max(first, self._start)
                     self._cued = False
                     clock.start(self._at)
-                    continue  # a seek may have had to wait for the start
+                    continue  # a seek may have waited for the start
                 if clock.speed != _MAX:
                     wait = clock.until(ts)
                     if wait > 0:
@@ -293,7 +293,7 @@ class Replayer:
         return iter(self._record() if ts is None or self._record_from is None else self._record_from(ts))
 
     async def _rest(self, ns: int | None) -> None:
-        """Until so many ns have passed (``None``: without end), or until somebody touches a control."""
+        """Wait for so many ns (``None``: for ever), or until a control is used."""
         loop = asyncio.get_running_loop()
         rest: asyncio.Future[None] = (
             loop.create_future() if ns is None else loop.create_task(self._wall.sleep(ns / 1e9))
@@ -314,17 +314,17 @@ class Replayer:
 
 
 def _times(speed: Speed) -> float:
-    """``speed`` as a number above 0. Raises ``ConfigError`` where it is none."""
+    """``speed`` as a number above 0. Raises ``ConfigError`` if it is not valid."""
     times: object = _MAX if speed in ("max", 0) else speed
     if isinstance(times, float | int) and times > 0:
         return float(times)
-    raise ConfigError(f"{speed!r} is no speed; give how many times real time (1, 10, 0.5), or 'max'")
+    raise ConfigError(f"speed {speed!r} is not valid; give a multiple of real time (1, 10, 0.5), or 'max'")
 
 
 def _filter(
     types: Iterable[str], symbols: Iterable[str], exchanges: Iterable[str]
 ) -> Callable[[DomainEvent], bool] | None:
-    """Whether an event is to be played; ``None`` where every one is."""
+    """A function that says whether to play an event; ``None`` if every event is played."""
     patterns = _names("types", types)
     wanted_symbols = _names("symbols", symbols)
     venues = _names("exchanges", exchanges)

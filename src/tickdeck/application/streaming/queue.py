@@ -1,4 +1,4 @@
-"""The queue between a socket and the ingress: bounded, in order, fair, with a policy for what does not fit."""
+"""The queue between a socket and the ingress: bounded, ordered and fair, with a policy for overflow."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ T = TypeVar("T")
 
 
 class QueueClosed(TickdeckError):
-    """The queue takes nothing more, or nothing is left in it and nothing will come."""
+    """The queue is closed: it accepts no more items, or it is empty and will stay so."""
 
 
 class QueueStatistics(BufferStatistics, frozen=True, kw_only=True):
-    """Those of the buffer, and: ``putters`` and ``getters`` that wait now; ``blocked_ns``, how long putters waited
-    (those that wait still are not in it; 0 where there is no clock)."""
+    """The buffer's statistics, plus the ``putters`` and ``getters`` that wait now, and ``blocked_ns``: how long
+    putters have waited in total. Putters that still wait are not counted; without a clock it is 0."""
 
     putters: int
     getters: int
@@ -30,18 +30,18 @@ class QueueStatistics(BufferStatistics, frozen=True, kw_only=True):
 
 
 class BoundedAsyncQueue(Generic[T]):
-    """At most ``capacity`` items on their way from putters to getters of one event loop; each goes to one getter.
+    """A queue of at most ``capacity`` items between tasks of one event loop. Each item goes to one getter.
 
-    Order: items come out as they went in (``Conflate``: a newer one in the place of the one that it replaces). Putters
-    have their turn in the order in which they came, and so have getters: who comes later overtakes nobody who waits.
+    Order: items come out in the order in which they went in. With ``Conflate``, a newer item takes the place of the one
+    that it replaces. Waiting putters are served first come, first served, and so are waiting getters.
 
-    Cancellation: a ``put`` that was cancelled has put nothing, a ``get`` that was cancelled has taken nothing.
+    Cancellation: a cancelled ``put`` adds nothing, and a cancelled ``get`` removes nothing.
 
-    Neither yields to the event loop unless it has to wait. So a putter under any policy but ``Block`` never does: in a
-    long loop of puts, give the getters a turn now and then (``await asyncio.sleep(0)``).
+    ``put`` and ``get`` yield to the event loop only if they have to wait. Under any policy but ``Block``, ``put`` never
+    waits: in a long loop of puts, give the getters a turn now and then (``await asyncio.sleep(0)``).
 
-    How to choose ``capacity``: what comes in the longest time for which the getters may be busy elsewhere; more only
-    makes what they get older. ``clock`` measures ``blocked_ns``. Not thread-safe: from another thread use
+    Choosing ``capacity``: take the number of items that arrive while the getters are busy elsewhere. A larger queue
+    only makes the items older. ``clock`` measures ``blocked_ns``. Not thread-safe: from another thread, use
     ``loop.call_soon_threadsafe(queue.put_nowait, item)``.
     """
 
@@ -67,15 +67,15 @@ class BoundedAsyncQueue(Generic[T]):
 
     @property
     def closed(self) -> bool:
-        """Nothing more is taken; something may still wait to be got."""
+        """True after ``close()``: nothing more is accepted, but items may still wait in the queue."""
         return self._closed
 
     async def put(self, item: T) -> T | None:
-        """Put an item; under ``Block`` wait for room, behind those who wait already. Returns the item that was lost for
-        it, ``None`` where none was.
+        """Add an item. Under ``Block``, wait for room behind the putters that wait already. Returns the item that was
+        dropped to make room, or ``None``.
 
-        Raises ``QueueClosed`` where the queue is closed, or is closed while this waits; ``BufferHalted`` where it runs
-        over under ``Halt``, which closes it; ``ConfigError`` where a lossy policy is given what is no market data.
+        Raises ``QueueClosed`` if the queue is closed, before or during the wait; ``BufferHalted`` if it overflows under
+        ``Halt``, which also closes it; ``ConfigError`` if a lossy policy gets anything but market data.
         """
         if self._blocks and not self._closed and (self._putters or self._buffer.full):
             clock = self._clock
@@ -88,14 +88,14 @@ class BoundedAsyncQueue(Generic[T]):
         return self._put(item)
 
     def put_nowait(self, item: T) -> T | None:
-        """``put`` for who cannot wait: raises ``BufferFull`` where under ``Block`` it would have to."""
+        """``put`` without waiting: under ``Block``, raises ``BufferFull`` if there is no room."""
         if self._blocks and not self._closed and self._putters and not self._buffer.full:
-            raise self._buffer.refuse(item)  # the room that there is belongs to those who wait
+            raise self._buffer.refuse(item)  # free places belong to the putters that wait
         return self._put(item)
 
     def _put(self, item: T) -> T | None:
         if self._closed:
-            raise QueueClosed("the queue is closed: it takes nothing more")
+            raise QueueClosed("the queue is closed and accepts no more items")
         try:
             lost = self._buffer.put(item)
         except BufferHalted as error:
@@ -105,13 +105,12 @@ class BoundedAsyncQueue(Generic[T]):
         return lost
 
     async def get(self) -> T:
-        """The item that has waited longest; waits for one, behind those who wait already.
+        """Return the oldest item. Wait for one behind the getters that wait already.
 
-        When the queue is closed and nothing is left in it: raises the error that it was closed with, or
-        ``QueueClosed``.
+        If the queue is closed and empty, raises the error given to ``close()``, or ``QueueClosed``.
         """
         if (self._getters or not self._buffer) and (self._ended or not await self._turn(self._getters)):
-            raise self._error or QueueClosed("the queue is closed, and nothing is left in it")
+            raise self._error or QueueClosed("the queue is closed and empty")
         item = self._buffer.get()
         self._settle()
         return item
@@ -120,15 +119,16 @@ class BoundedAsyncQueue(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        """``get``; the iteration ends where the queue is closed and empty, with the error that it was closed with."""
+        """``get``. The iteration ends when the queue is closed and empty; it raises the error given to ``close()``,
+        if any."""
         try:
             return await self.get()
         except QueueClosed:
             raise StopAsyncIteration from None
 
     def close(self, error: Exception | None = None) -> None:
-        """Take nothing more. What waits can still be got; after it, iterations end and ``get`` raises ``QueueClosed``,
-        or both raise ``error``. A ``put`` that waits raises ``QueueClosed``. Closing twice is harmless: the first
+        """Stop accepting items. Waiting items can still be taken. After that, iterations end and ``get`` raises
+        ``QueueClosed``, or both raise ``error``. A waiting ``put`` raises ``QueueClosed``. Only the first call
         counts."""
         if self._closed:
             return
@@ -141,14 +141,14 @@ class BoundedAsyncQueue(Generic[T]):
         return self._closed and not self._buffer
 
     async def _turn(self, line: _Line) -> bool:
-        """Wait in ``line``. True: it is our turn, and what it is for is there. False: it will never be."""
+        """Wait in ``line``. Returns True when it is this task's turn, False if its turn will never come."""
         waiter = asyncio.get_running_loop().create_future()
         line.waiting.append(waiter)
         try:
             ours: bool = await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled():
-                line.given -= waiter.result()  # a turn that was ours, and that we do not take: on to the next
+                line.given -= waiter.result()  # this task will not use its turn: pass it on
                 self._settle()
             elif waiter in line.waiting:
                 line.waiting.remove(waiter)
@@ -157,7 +157,7 @@ class BoundedAsyncQueue(Generic[T]):
         return ours
 
     def _settle(self) -> None:
-        """Something changed: give the turns that can be given now."""
+        """Give out turns after a change."""
         if self._getters.waiting:
             self._getters.give(len(self._buffer))
             if self._ended:
@@ -180,8 +180,8 @@ class BoundedAsyncQueue(Generic[T]):
 
 
 class _Line:
-    """Tasks that wait for their turn. A turn that was given is the task's until it runs; meanwhile nobody overtakes it,
-    and when it is cancelled first, the turn goes to the next."""
+    """Tasks that wait for their turn. Once given, a turn belongs to its task until the task runs, so nobody can
+    overtake it. If the task is cancelled first, the turn goes to the next one."""
 
     __slots__ = ("given", "waiting")
 
@@ -193,15 +193,15 @@ class _Line:
         return len(self.waiting) + self.given
 
     def give(self, room: int) -> None:
-        """Give turns as long as there are fewer than ``room`` out."""
+        """Give out turns until ``room`` of them are pending."""
         while self.waiting and self.given < room:
             waiter = self.waiting.popleft()
-            if not waiter.done():  # cancelled, and did not run since
+            if not waiter.done():  # cancelled before it ran
                 waiter.set_result(True)
                 self.given += 1
 
     def dismiss(self) -> None:
-        """There will be no more turns."""
+        """End the line: no more turns will be given."""
         while self.waiting:
             waiter = self.waiting.popleft()
             if not waiter.done():

@@ -1,4 +1,4 @@
-"""What the past is replayed from, for subscribers who come late, connections that were lost, and debugging."""
+"""Where late subscribers, reconnecting subscribers and debuggers get past events from."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from tickdeck.errors import ConfigError, TickdeckError
 __all__ = ["EventTest", "ReplayGap", "ReplayLog", "check_count", "event_test"]
 
 EventTest = Callable[[Any], bool]
-"""A pure function that says whether an event is wanted."""
+"""A pure function that says whether an event matches."""
 
 
 class ReplayGap(TickdeckError):
-    """The log no longer has all that was asked for; what it has would be a sequence with a hole."""
+    """The log no longer has all the requested events; returning the rest would hide a gap."""
 
 
 class ReplayLog(Protocol):
-    """The newest events of a run, or all of them, in order of ``seq``.
+    """Past events of a run in order of ``seq``: all of them, or the newest.
 
-    ``types`` are dotted types or wildcards (``order.*``), none for all; ``where`` narrows them.
+    ``types`` are dotted types or wildcards such as ``order.*``; none means all. ``where`` narrows them.
     """
 
     @property
     def in_step(self) -> bool:
-        """An event is in the log before any other handler hears it; otherwise when its whole cascade is over."""
+        """True if an event is in the log before any other handler hears it. False if it arrives there only after its
+        cascade."""
 
     @property
     def forgotten_seq(self) -> int:
-        """``seq`` of the newest event that the log once had and no longer has, 0 where it has all."""
+        """``seq`` of the newest event that the log has forgotten; 0 if it has forgotten none."""
 
     def last(self, count: int, *, types: tuple[str, ...] = (), where: EventTest | None = None) -> list[DomainEvent]:
-        """The last ``count`` matching events that the log has, oldest first; fewer where it has fewer.
+        """The last ``count`` matching events, oldest first; fewer if the log has fewer.
 
-        Raises ``ConfigError`` where ``count`` is negative.
+        Raises ``ConfigError`` if ``count`` is negative.
         """
 
     def since(self, seq: int, *, types: tuple[str, ...] = (), where: EventTest | None = None) -> Iterator[DomainEvent]:
-        """The matching events after ``seq``, which the caller has seen, as of now.
+        """The matching events after ``seq``, the last event that the caller has seen.
 
-        Raises ``ReplayGap``, at once, where the log has forgotten events after ``seq``, and ``ConfigError`` where
-        ``seq`` is negative.
+        Raises ``ReplayGap`` immediately if the log has forgotten events after ``seq``, and ``ConfigError`` if ``seq``
+        is negative.
         """
 
 
@@ -54,7 +55,7 @@ def check_count(what: str, value: int) -> None:
 
 
 def event_test(types: tuple[str, ...], where: EventTest | None) -> EventTest:
-    """The two conditions as one function; what it finds of a type it remembers."""
+    """Combine both conditions in one function, which caches its result for each type."""
     if not types:
         return where or (lambda event: True)
     known: dict[str, bool] = {}

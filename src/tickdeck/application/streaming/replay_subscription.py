@@ -1,4 +1,4 @@
-"""Subscribing late: first what has been, then what comes, each event once."""
+"""Late subscriptions: past events first, then new ones, each once."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ def subscribe_with_replay(
     weak: bool = False,
     mailbox: int = 10_000,
 ) -> Subscription:
-    """Subscribe ``handler`` to ``topic``, and give it the past first: the last ``replay_last`` matching events of
-    ``log``, or (a subscriber who comes back) all after ``since``, the seq of the last that it has seen.
+    """Subscribe ``handler`` to ``topic`` and give it past events first: the last ``replay_last`` matching events of
+    ``log``, or everything after ``since``, the seq of the last event that a returning subscriber has seen.
 
-    The events come in order, each once: the replay is over before this returns, and then come all that are dispatched
-    from here on. What the handler publishes during the replay is dispatched after it. An ``async`` handler gets the
-    past through its mailbox, which has room for it on top of ``mailbox`` events. The other arguments are those of
-    ``InMemoryEventBus.subscribe``. The log must hear what the handler wants to hear: see ``RingBuffer.follow``.
+    Events arrive in order, each once. The replay ends before this function returns; every event dispatched from then on
+    follows. Events that the handler publishes during the replay are dispatched after it. An ``async`` handler gets the
+    past through its mailbox, which has room for it in addition to ``mailbox`` events. The other arguments are those of
+    ``subscribe``. The log must follow the topics that the handler wants: see ``RingBuffer.follow``.
 
-    Inside a handler it takes a log that is ``in_step``, since the cascade that is running would else be missing, and a
-    plain handler, since an ``async`` one must not see that cascade before it is on disk: ``ConfigError`` otherwise.
-    Raises what ``ReplayLog`` raises, and what the handler raises during the replay: then it is not subscribed.
+    Inside a handler, the log must be ``in_step``, or it would miss the running cascade. The new handler must be a plain
+    one, because an ``async`` handler must not see that cascade before it is on disk. Otherwise raises ``ConfigError``.
+    Also raises what ``ReplayLog`` raises, and what the handler raises during the replay; the handler is not subscribed
+    then.
     """
     types, wanted = _selection(topic, where)
     if replay_last is not None and since is None:
@@ -80,11 +81,11 @@ def _check_inside_a_handler(log: ReplayLog, subscription: Subscription) -> None:
 
 
 def _selection(topic: Topic, where: EventTest | None) -> tuple[tuple[str, ...], EventTest | None]:
-    """What a topic takes, as a log is asked for it."""
+    """The topic in the form in which a log is queried."""
     if isinstance(topic, str):
         return (topic,), where
     cls: type[DomainEvent] = topic
-    # Events of unknown types are of the class RawEvent, whatever their type is called.
+    # Every event of an unknown type has the class RawEvent, whatever its type is.
     named = () if issubclass(RawEvent, cls) else tuple(c.event_type for c in iter_event_classes() if issubclass(c, cls))
     if where is None:
         return named, lambda event: isinstance(event, cls)

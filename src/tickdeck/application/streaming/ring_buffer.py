@@ -1,4 +1,4 @@
-"""The smallest replay log: the last so many events, in memory."""
+"""A replay log of the newest events, in memory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _BEFORE_ALL_OTHERS = sys.maxsize
 
 
 class RingBuffer:
-    """A ``ReplayLog`` of the last ``capacity`` events that were appended; each further one forgets the oldest.
+    """A ``ReplayLog`` of the last ``capacity`` events. Each new event pushes out the oldest.
 
-    ``append`` takes constant time. Events of a bus without a kernel have no ``seq``: ``last`` gives them as well,
-    ``since`` refuses. For one thread. Raises ``ConfigError`` where ``capacity`` is not above 0.
+    ``append`` takes constant time. Events without a ``seq``, from a bus without a kernel, are returned by ``last`` but
+    refused by ``since``. For use in one thread. Raises ``ConfigError`` if ``capacity`` is not above 0.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -35,7 +35,7 @@ class RingBuffer:
 
     @property
     def in_step(self) -> bool:
-        """True where it hears events by ``follow``."""
+        """True if it receives events through ``follow``."""
         return True
 
     @property
@@ -43,12 +43,12 @@ class RingBuffer:
         return self._forgotten_seq
 
     def follow(self, bus: InMemoryEventBus, topic: Topic = "*") -> Subscription:
-        """Append every event of ``topic`` from now on, before any other handler hears it: so whoever subscribes inside
-        a handler finds the event that is being handled in the log, and none is lost between replay and live."""
+        """Append every future event of ``topic`` before any other handler hears it. A subscriber inside a handler
+        then finds the current event in the log, and no event is lost between replay and live."""
         return bus.subscribe(topic, self.append, priority=_BEFORE_ALL_OTHERS, name="replay-log")
 
     def append(self, event: DomainEvent) -> None:
-        """Take an event. Raises ``ConfigError`` where its ``seq`` does not increase: events of one run only."""
+        """Add an event. Raises ``ConfigError`` if its ``seq`` does not increase: keep the events of one run only."""
         events = self._events
         if events:
             if event.seq <= events[-1].seq and (event.seq or events[-1].seq):
@@ -67,7 +67,7 @@ class RingBuffer:
         return found
 
     def since(self, seq: int, *, types: tuple[str, ...] = (), where: EventTest | None = None) -> Iterator[DomainEvent]:
-        """See ``ReplayLog.since``. Takes time for what it gives, not for what the buffer holds."""
+        """See ``ReplayLog.since``. The time depends on the number of results, not on the size of the buffer."""
         check_count("seq", seq)
         if self._events and not self._events[-1].seq:
             raise ConfigError("ring buffer: its events have no seq, as no kernel stamped them; use last()")

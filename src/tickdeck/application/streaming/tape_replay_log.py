@@ -1,4 +1,4 @@
-"""The tape as a replay log: it forgets nothing, and outlives the process."""
+"""The tape as a replay log: it forgets nothing and outlives the process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tickdeck.domain.events import DomainEvent
 
 __all__ = ["TapeReplayLog"]
 
-_FIRST_LOOK = 256  # positions at the end of the tape that are looked at first; then twice as many, and so on
+_FIRST_LOOK = 256  # entries at the end of the tape to look at first; doubled until there are enough
 
 
 class TapeReplayLog:
-    """A ``ReplayLog`` of what is on a tape. Market data that a run takes from files is not: its tape has holes there.
+    """A ``ReplayLog`` of the events on a tape. Market data that a run reads from files is not on the tape.
 
-    Each call first waits until what was appended is on disk, so it blocks for as long as one commit takes. Raises
-    ``TapeError`` where the tape cannot be written or read.
+    Each call first waits until everything appended is on disk, so it blocks for up to one commit. Raises ``TapeError``
+    if the tape cannot be written or read.
     """
 
     def __init__(self, tape: Tape) -> None:
@@ -26,7 +26,7 @@ class TapeReplayLog:
 
     @property
     def in_step(self) -> bool:
-        """False: a cascade goes on the tape when it is over."""
+        """False: a cascade is on the tape only when it is over."""
         return False
 
     @property
@@ -34,7 +34,7 @@ class TapeReplayLog:
         return 0
 
     def last(self, count: int, *, types: tuple[str, ...] = (), where: EventTest | None = None) -> list[DomainEvent]:
-        """See ``ReplayLog.last``. Reads from the end of the tape, no more than about twice of what it needs."""
+        """See ``ReplayLog.last``. Reads backwards from the end, at most about twice as much as it needs."""
         check_count("count", count)
         end = self._durable_end()
         size = max(count, _FIRST_LOOK)
@@ -47,7 +47,7 @@ class TapeReplayLog:
         return list(found)
 
     def since(self, seq: int, *, types: tuple[str, ...] = (), where: EventTest | None = None) -> Iterator[DomainEvent]:
-        """See ``ReplayLog.since``. Lazy: events are read as they are asked for."""
+        """See ``ReplayLog.since``. Lazy: events are read when you ask for them."""
         check_count("seq", seq)
         query = TapeQuery(first_seq=seq + 1, last_seq=self._durable_end(), types=types)
         events = self._tape.read(query)
