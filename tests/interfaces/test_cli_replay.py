@@ -114,7 +114,7 @@ def test_where_nothing_matches_it_says_so(tickdeck, simulated):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--speed", "-1"], "'-1' is not valid; give a multiple of real time"),
+        (["--speed", "-1"], "'-1' is not a valid speed; give a multiple of real time"),
         (["--from", "2", "--to", "1"], "it would end at 1, before it begins at 2"),
         (["--from", "noon"], "'noon' is no time"),
     ],

@@ -115,9 +115,9 @@ def test_full_speed_waits_for_nothing(times: Any) -> None:
 def test_what_is_no_speed_is_refused_at_the_call(times: Any) -> None:
     replayer = player(pings(0))
 
-    with pytest.raises(ConfigError, match="is not valid; give a multiple of real time"):
+    with pytest.raises(ConfigError, match="is not a valid speed; give a multiple of real time"):
         replayer.replay(speed=times)
-    with pytest.raises(ConfigError, match="is not valid"):
+    with pytest.raises(ConfigError, match="is not a valid speed"):
         replayer.set_speed(times)
 
 

@@ -318,7 +318,7 @@ def _times(speed: Speed) -> float:
     times: object = _MAX if speed in ("max", 0) else speed
     if isinstance(times, float | int) and times > 0:
         return float(times)
-    raise ConfigError(f"speed {speed!r} is not valid; give a multiple of real time (1, 10, 0.5), or 'max'")
+    raise ConfigError(f"{speed!r} is not a valid speed; give a multiple of real time (1, 10, 0.5), or 'max'")
 
 
 def _filter(

@@ -36,7 +36,7 @@ def speed_value(text: str) -> float:
     except ValueError:
         speed = 0.0
     if not 0 < speed < float("inf"):
-        raise click.BadParameter(f"{text!r} is no speed; give how many times real time (1, 10, 0.5), or max")
+        raise click.BadParameter(f"{text!r} is not a valid speed; give a multiple of real time (1, 10, 0.5), or max")
     return speed
 
 
