@@ -1,4 +1,4 @@
-"""Keeping secrets out of what is written down: by the names that they go under."""
+"""Removes secrets, recognised by their names, from everything that is written down."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _PLAIN = (bool, int, float)
 
 
 def redacted(value: Any, name: str = "") -> Any:
-    """``value`` without its secrets: what stands under a secret's name, at any depth, and in texts what follows one
-    (``secret=...``, ``"apiKey": "..."``, ``Authorization: Bearer ...``, the password in a URL).
+    """``value`` without its secrets: values under a secret's name at any depth, and in texts whatever follows such a
+    name (``secret=...``, ``"apiKey": "..."``, ``Authorization: Bearer ...``, the password in a URL).
 
-    Gives JSON-ready values, with ``str()`` of what JSON does not know. A secret under no name is not found.
+    Returns JSON-ready values; other types become ``str()``. A secret without such a name is not found.
     """
     if name and is_secret(name):
         return REDACTED

@@ -1,4 +1,4 @@
-"""A watchdog for handlers that never return: it names the one in which a bus is stuck."""
+"""A watchdog for handlers that never return. It names the handler that blocks a bus."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ log = logging.getLogger("tickdeck.watchdog")
 
 
 class Watchdog:
-    """Looks at ``bus`` from a thread of its own, and tells ``alarm(text)`` once when a handler has held it for
-    ``limit`` seconds; the text names the handler and where it stands. Costs the bus nothing.
+    """Watches ``bus`` from its own thread. When a handler has held the bus for ``limit`` seconds, it calls
+    ``alarm(text)`` once. The text names the handler and the line where it is. The bus pays nothing for this.
 
     Start it in the thread that owns the bus (``with Watchdog(bus):``). The default alarm logs an error.
     """
@@ -51,7 +51,7 @@ class Watchdog:
                 self._alarm(f"a handler has held the bus for {now - since:.1f} s: {self._stuck()}")
 
     def _stuck(self) -> str:
-        """The handler's function, which the bus called, and the line that it is at."""
+        """The function that the bus called, and the line it is at."""
         frame: FrameType | None = sys._current_frames().get(self._owner)
         while frame is not None:
             caller = frame.f_back

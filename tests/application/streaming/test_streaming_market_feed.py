@@ -150,7 +150,7 @@ def test_recorded_files_are_merged_by_receive_time(tmp_path: Path) -> None:
 def test_a_symbol_that_the_exchange_does_not_have_is_refused() -> None:
     feed = MarketFeed.simulated([BTC], seed=1, start_ts=START)
 
-    with pytest.raises(ConfigError, match="there is no 'DOGEUSDT'; the symbols are BTCUSDT"):
+    with pytest.raises(ConfigError, match="unknown symbol 'DOGEUSDT'; it has BTCUSDT"):
         feed.subscribe_ticks("DOGEUSDT")
 
 

@@ -1,13 +1,13 @@
-"""The local order book of one symbol, kept by the venue's sequence rule.
+"""The local order book of one symbol, maintained by the venue's sequence rule.
 
-Binance's rule (its "how to manage a local order book correctly"), spot: keep the deltas that come before the
-snapshot; of these drop what the snapshot already holds (``u <= lastUpdateId``); the first one left must have
-``U <= lastUpdateId + 1 <= u``, or the snapshot is too old and another one is needed. From there on each delta must
-begin at most one after the end of the one before; one that begins later means that something was lost.
+Binance spot ("How to manage a local order book correctly"): buffer the deltas that arrive before the snapshot. Drop
+those that the snapshot already contains (``u <= lastUpdateId``). The first remaining delta must have ``U <=
+lastUpdateId + 1 <= u``; otherwise the snapshot is too old and you need another one. From then on, each delta must begin
+at most one id after the end of the previous one. A later begin means that something was lost.
 
-Where the venue names the delta before (Binance futures, ``pu``), that link is the rule instead, since the ids of one
-symbol are not contiguous there: ``pu`` must equal the last id, and of the first delta after a snapshot it must not
-lie after the snapshot.
+If the venue names the previous delta (Binance futures, ``pu``), that link is the rule instead, because the ids of one
+symbol are not contiguous there: ``pu`` must equal the last id, and for the first delta after a snapshot it must not be
+greater than the snapshot's id.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tickdeck.domain.values import Level
 __all__ = ["MAX_WAITING", "Gap", "OrderBook", "Resynced"]
 
 MAX_WAITING = 10_000
-"""So many deltas are kept for a snapshot to join them (at 10 a second: more than a quarter of an hour)."""
+"""How many deltas to buffer while waiting for a snapshot. At 10 a second this is more than a quarter of an hour."""
 
 
 class Gap(NamedTuple):
-    """The chain of deltas broke: the book is unusable from here on.
+    """The chain of deltas broke, and the book is unusable from here on.
 
-    ``expected`` and ``received`` are first update ids; where the venue links deltas by their predecessor, ids of that.
+    ``expected`` and ``received`` are first update ids, or ids of the previous delta if the venue links deltas that way.
     """
 
     expected: int
@@ -39,7 +39,7 @@ class Gap(NamedTuple):
 
 
 class Resynced(NamedTuple):
-    """A snapshot joined the deltas: the book is usable, and stands at ``last_update_id``."""
+    """A snapshot joined the deltas. The book is usable and stands at ``last_update_id``."""
 
     last_update_id: int
 
@@ -47,33 +47,33 @@ class Resynced(NamedTuple):
 class OrderBook:
     """The levels of one symbol, and whether they can be trusted.
 
-    A book that is not ``usable`` is empty: nobody can trade on levels that may be wrong. Every method is
-    deterministic and without side effects beyond the book. The caller hands over one symbol's events in the order of
-    the venue, and publishes what the two ``apply_*`` methods return.
+    A book that is not ``usable`` is empty, so that nobody trades on levels that may be wrong. Every method is
+    deterministic and changes nothing but the book. The caller passes the events of one symbol in the venue's order and
+    publishes what the two ``apply_*`` methods return.
     """
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.last_update_id = 0
-        """The venue's id of the last update that was applied; kept through a gap, 0 before the first snapshot."""
+        """The venue's id of the last update applied; 0 before the first snapshot. A gap does not reset it."""
         self.usable = False
         self._bids = _Side()
         self._asks = _Side()
         self._waiting: deque[OrderBookDeltaEvent] = deque(maxlen=MAX_WAITING)
-        """Deltas for a snapshot to join; unbroken, as those before a hole in them are of no use to any snapshot."""
+        """Deltas that wait for a snapshot. They are contiguous: those before a gap are of no use to any snapshot."""
         self._at_snapshot = False
-        """Nothing was applied since the last snapshot."""
+        """True if nothing has been applied since the last snapshot."""
 
     @property
     def seen(self) -> bool:
-        """There was a snapshot, or an update that waits for one."""
+        """True if there was a snapshot, or if an update waits for one."""
         return self.usable or bool(self.last_update_id or self._waiting)
 
     def apply_snapshot(self, snapshot: OrderBookEvent) -> Resynced | None:
-        """Start from ``snapshot`` and apply the deltas that waited for it.
+        """Start from ``snapshot`` and apply the deltas that wait for it.
 
-        ``Resynced`` where the book became usable. ``None`` where the snapshot is older than the book (it is ignored),
-        is too old for the deltas that wait (they go on waiting), or refreshed a book that was usable anyway.
+        Returns ``Resynced`` if the book became usable. Returns ``None`` if the snapshot is older than the book and was
+        ignored, if it is too old for the waiting deltas, or if it refreshed a usable book.
         """
         last = snapshot.last_update_id
         if self.usable and last <= self.last_update_id:
@@ -94,10 +94,10 @@ class OrderBook:
         return Resynced(self.last_update_id)
 
     def apply_delta(self, delta: OrderBookDeltaEvent) -> Gap | None:
-        """Apply ``delta`` where it continues the book; ignore it where the book already holds it.
+        """Apply ``delta`` if it continues the book; ignore it if the book already contains it.
 
-        ``Gap`` where something between is missing: the book is empty and unusable from then on, and this delta is the
-        first that waits for a snapshot. An unusable book keeps every further delta waiting and returns ``None``.
+        Returns ``Gap`` if something is missing in between. The book is then empty and unusable, and this delta is the
+        first to wait for a snapshot. An unusable book buffers every further delta and returns ``None``.
         """
         if not self.usable:
             self._wait(delta)
@@ -115,27 +115,27 @@ class OrderBook:
         return gap
 
     def best_bid(self) -> Level | None:
-        """The highest bid as (price in quote, quantity in base); ``None`` where there is none."""
+        """The highest bid as (price in quote, quantity in base), or ``None``."""
         prices = self._bids.prices
         return (prices[-1], self._bids.quantities[prices[-1]]) if prices else None
 
     def best_ask(self) -> Level | None:
-        """The lowest ask as (price in quote, quantity in base); ``None`` where there is none."""
+        """The lowest ask as (price in quote, quantity in base), or ``None``."""
         prices = self._asks.prices
         return (prices[0], self._asks.quantities[prices[0]]) if prices else None
 
     def bids(self, depth: int | None = None) -> list[Level]:
-        """The ``depth`` best bids (all by default), from the highest price down."""
+        """The ``depth`` best bids, from the highest price down; all of them by default."""
         quantities = self._bids.quantities
         return [(price, quantities[price]) for price in islice(reversed(self._bids.prices), depth)]
 
     def asks(self, depth: int | None = None) -> list[Level]:
-        """The ``depth`` best asks (all by default), from the lowest price up."""
+        """The ``depth`` best asks, from the lowest price up; all of them by default."""
         quantities = self._asks.quantities
         return [(price, quantities[price]) for price in islice(self._asks.prices, depth)]
 
     def is_crossed(self) -> bool:
-        """The best bid is at or above the best ask, which no venue's book is: the record is wrong."""
+        """True if the best bid is at or above the best ask. No venue shows such a book, so the record is wrong."""
         bids, asks = self._bids.prices, self._asks.prices
         return bool(bids and asks and bids[-1] >= asks[0])
 
@@ -157,11 +157,11 @@ class OrderBook:
 
 
 def _gap(delta: OrderBookDeltaEvent, last: int, *, at_snapshot: bool) -> Gap | None:
-    """What lies between update ``last`` and a ``delta`` that ends after it; ``None`` where nothing does."""
+    """What is missing between update ``last`` and ``delta``, which ends after it; ``None`` if nothing is."""
     previous = delta.previous_update_id
     if previous:
-        # The delta holds every change after `previous`. A snapshot may have been taken in its middle; applying once
-        # more what the snapshot holds already is harmless, as quantities are absolute.
+        # The delta contains every change after `previous`. A snapshot may have been taken in its middle. Applying again
+        # what the snapshot already contains is harmless, because quantities are absolute.
         joins = previous <= last if at_snapshot else previous == last
         return None if joins else Gap(last, previous)
     first = delta.first_update_id
@@ -169,10 +169,10 @@ def _gap(delta: OrderBookDeltaEvent, last: int, *, at_snapshot: bool) -> Gap | N
 
 
 class _Side:
-    """One side's levels: the quantity at each price, and the prices in ascending order.
+    """One side of the book: the quantity at each price, and the prices in ascending order.
 
-    Most updates change the quantity of a level that exists, which is one dict assignment; only a level that appears or
-    goes costs a binary search and the shift of a list of pointers.
+    Most updates change the quantity of an existing level, which is one dict assignment. Only a level that appears or
+    disappears costs a binary search and a shift of the price list.
     """
 
     __slots__ = ("prices", "quantities")

@@ -1,8 +1,8 @@
-"""What the public record of one symbol offers at this moment, and what we have taken of it already.
+"""What the public record of one symbol offers now, and how much of it we have already taken.
 
-Three kinds of record, from the best to the poorest: a displayed book (order book, best bid and ask, or both), trade
-prints alone, candles alone. ``offers`` answers for the first kind; of the other two only what follows can tell what
-was on offer, so it answers ``None`` and the matcher waits.
+There are three kinds of record, from best to poorest: a displayed book (order book, best bid and ask, or both), trades
+alone, candles alone. ``offers`` answers for the first kind. For the other two, only later events show what was on
+offer, so it returns ``None`` and the matcher waits.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tickdeck.domain.values import ZERO, Level, Price, Quantity, Side
 __all__ = ["Liquidity", "Offer"]
 
 _BUY = Side.BUY
-_FIRST_DEPTH = 16  # levels read from the book at first; most orders need one or two
-_MAX_UNFOLDED = 1_024  # prints kept one by one before they are summed up by price
-_MAX_TAKEN = 256  # remembered levels before those are forgotten that the record shows no more
+_FIRST_DEPTH = 16  # levels to read from the book at first; most orders need one or two
+_MAX_UNFOLDED = 1_024  # trades to keep one by one before they are summed by price
+_MAX_TAKEN = 256  # remembered levels to keep before those that the record no longer shows are dropped
 
 
 class Offer(NamedTuple):
-    """One displayed level as a taker finds it: ``available`` of ``displayed`` (base) at ``price`` (quote)."""
+    """A displayed level as a taker finds it: ``available`` of ``displayed`` (base) at ``price`` (quote)."""
 
     price: Price
     available: Quantity
@@ -31,26 +31,26 @@ class Offer(NamedTuple):
 
 
 _LOST_AFTER = 10_000_000_000
-"""ns. Every trade changes the book: a record that prints trades so long after it last showed the book has lost it, as
-where one of two files ends."""
+"""In ns. Every trade changes the book. If trades continue for this long after the record last showed the book, the
+record has lost it, for example because one of two files ended."""
 
 
 class Liquidity:
-    """The record of one symbol, fed in the order in which it was received.
+    """The record of one symbol, fed in receive order.
 
-    ``taker`` in the methods is the side of an order that takes: a buy finds the asks, a sell the bids.
+    ``taker`` is the side of the order that takes: a buy takes asks, a sell takes bids.
     """
 
     def __init__(self, symbol: str) -> None:
         self.book = OrderBook(symbol)
         self.last_bought: TradeEvent | None = None
-        """The last print with a buying aggressor: it shows what the ask offered."""
+        """The last trade with a buying aggressor; it shows what the ask offered."""
         self.last_sold: TradeEvent | None = None
         self.last_candle: CandleEvent | None = None
         self._tick: TickEvent | None = None
-        self._displays = False  # a book or a tick was seen: prints may take from what is displayed
+        self._displays = False  # a book or a tick was seen, so trades may take from what is displayed
         self._shown_at = 0  # when it last was
-        # What was printed since the record last showed the book: first one by one, then summed up by price.
+        # Trades since the record last showed the book: first one by one, then summed by price.
         self._hidden = False  # there is any
         self._prints: list[TradeEvent] = []
         self._printed: dict[tuple[Side, Price], Quantity] = {}
@@ -59,7 +59,8 @@ class Liquidity:
     # -- the record ---------------------------------------------------------------------------------------------
 
     def on_trade(self, trade: TradeEvent) -> None:
-        """A public trade. Until the record shows the book again, what it took from the displayed levels is gone."""
+        """Take a public trade. Until the record shows the book again, the trade's quantity is gone from the
+        displayed levels."""
         if trade.side is _BUY:
             self.last_bought = trade
         else:
@@ -76,7 +77,7 @@ class Liquidity:
                 self._fold()
 
     def on_tick(self, tick: TickEvent) -> None:
-        """The best bid and ask of now."""
+        """Take the current best bid and ask."""
         self._tick = tick
         self._displays = True
         self._shown_at = tick.ts_ingress
@@ -84,17 +85,17 @@ class Liquidity:
             self._forget_prints()
 
     def on_book(self, snapshot: OrderBookEvent) -> None:
-        """A whole book, which counts from when it joins the deltas."""
+        """Take a whole book. It counts from the moment it joins the deltas."""
         self.book.apply_snapshot(snapshot)
         self._book_changed(snapshot.ts_ingress)
 
     def on_delta(self, delta: OrderBookDeltaEvent) -> None:
-        """Changed levels. A hole in them makes the book unusable until a snapshot joins again."""
+        """Take changed levels. After a gap, the book is unusable until a snapshot joins again."""
         self.book.apply_delta(delta)
         self._book_changed(delta.ts_ingress)
 
     def on_candle(self, candle: CandleEvent) -> None:
-        """A closed candle."""
+        """Take a closed candle."""
         self.last_candle = candle
 
     def _book_changed(self, ts: int) -> None:
@@ -103,7 +104,9 @@ class Liquidity:
             return
         self._displays = True
         self._shown_at = ts
-        if tick is None or tick.update_id <= book.last_update_id:  # 0, undated: then the later arrival is the fresher
+        if (
+            tick is None or tick.update_id <= book.last_update_id
+        ):  # 0 means undated: the later arrival is then the fresher one
             self._tick = None
             self._forget_prints()
 
@@ -123,24 +126,24 @@ class Liquidity:
 
     @property
     def only_candles(self) -> bool:
-        """Candles were seen, and nothing better."""
+        """True if only candles were seen."""
         return self.last_candle is not None and not (self._displays or self.last_bought or self.last_sold)
 
     @property
     def displayed(self) -> bool:
-        """A book or a best bid and ask is known now."""
+        """True if a book or a best bid and ask is known now."""
         return self._tick is not None or self._book_counts()
 
     def _book_counts(self) -> bool:
         return self._displays and self.book.usable and not self.book.is_crossed()
 
     def _tick_counts(self, tick: TickEvent) -> bool:
-        """It is fresher than the book, or there is none."""
+        """True if the tick is fresher than the book, or there is no book."""
         return not tick.update_id or tick.update_id > self.book.last_update_id or not self._book_counts()
 
     def reference(self, taker: Side) -> Price | None:
-        """The last price known at which a taker could trade: the displayed best, else the last print of an aggressor on
-        its side, else the last print, else the last close; ``None`` before any."""
+        """The last known price at which a taker could trade: the displayed best price, else the last trade with an
+        aggressor on its side, else the last trade, else the last close; ``None`` if there is none."""
         best = next(self._levels(taker), None)
         if best is not None:
             return best[0]
@@ -153,18 +156,18 @@ class Liquidity:
         return self.last_candle.close if self.last_candle is not None else None
 
     def shown_offer(self, taker: Side) -> Price | None:
-        """Without a displayed book: the price that the last print of an aggressor on the taker's side shows as offered,
-        or the last close where there are only candles; ``None`` before any."""
+        """Without a displayed book: the price that the last trade on the taker's side shows as offered, or the last
+        close if there are only candles; ``None`` if there is none."""
         trade = self.last_bought if taker is _BUY else self.last_sold
         if trade is not None:
             return trade.price
         return self.last_candle.close if self.only_candles and self.last_candle is not None else None
 
     def offers(self, taker: Side, limit: Price | None) -> Iterator[Offer] | None:
-        """The displayed levels that an order of ``taker`` with ``limit`` reaches, the best first, each with what is
-        left of it after our own takes and after prints that the display does not show yet.
+        """The displayed levels that an order of ``taker`` with ``limit`` reaches, best first. Each has what is left
+        after our own takes and after trades that the display does not show yet.
 
-        ``None`` where nothing is displayed.
+        ``None`` if nothing is displayed.
         """
         return self._offers(taker, limit) if self.displayed else None
 
@@ -185,11 +188,11 @@ class Liquidity:
                 if taken[0] == quantity:
                     available -= taken[1]
                 else:
-                    del self._taken[taker, price]  # the record changed the level: it is offered anew
+                    del self._taken[taker, price]  # the record changed this level, so it is offered anew
             yield Offer(price, max(available, ZERO), quantity)
 
     def take(self, taker: Side, offer: Offer, quantity: Quantity) -> None:
-        """Remember that we took ``quantity`` of ``offer``, which the record cannot know."""
+        """Remember that we took ``quantity`` of ``offer``; the record cannot know."""
         before = self._taken.get((taker, offer.price), (offer.displayed, ZERO))[1]
         self._taken[taker, offer.price] = (offer.displayed, before + quantity)
         if len(self._taken) > _MAX_TAKEN:
@@ -197,9 +200,9 @@ class Liquidity:
             self._taken = {key: taken for key, taken in self._taken.items() if key in shown}
 
     def ahead_at(self, side: Side, price: Price) -> Quantity | None:
-        """The displayed quantity (base) that an order of ``side`` newly resting at ``price`` queues behind.
+        """The displayed quantity (base) ahead of a new order of ``side`` that rests at ``price`` (quote).
 
-        0 where it is better than the best, ``None`` where the record does not show it.
+        0 if the price is better than the best one; ``None`` if the record does not show it.
         """
         if not self.displayed:
             return None
@@ -213,10 +216,10 @@ class Liquidity:
         return ZERO if best else None
 
     def _levels(self, taker: Side) -> Iterator[Level]:
-        """The displayed levels of the side that ``taker`` takes from, the best first.
+        """The displayed levels on the side that ``taker`` takes from, best first.
 
-        The book, corrected by a tick that is fresher: better levels are gone, the best has the tick's quantity. The
-        tick's level alone where there is no book.
+        This is the book, corrected by a fresher tick: better levels are gone, and the best has the tick's quantity.
+        Without a book, it is the tick's level alone.
         """
         buying = taker is _BUY
         tick = self._tick

@@ -45,12 +45,12 @@ _AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 class WorkingOrder(msgspec.Struct, kw_only=True, eq=False):
-    """An order at the venue, which changes as it is worked.
+    """An order at the venue; it changes while it is worked.
 
-    ``quantity`` and ``filled`` in base; ``limit`` in quote, ``None`` for a market order; ``arrival`` is the venue's
-    time in ns UTC. ``worst`` (quote) is the last price that the order accepts: its limit, or what bounds a market order
-    that has to wait; ``None`` takes any. ``ahead`` (base) is what goes before a resting order at its price; ``None`` is
-    unknown.
+    ``quantity`` and ``filled`` are in base. ``limit`` is in quote, ``None`` for a market order. ``arrival`` is the
+    venue's time in ns UTC. ``worst`` (quote) is the last price that the order accepts: its limit, or the bound of a
+    market order that has to wait; ``None`` accepts any price. ``ahead`` (base) is the quantity ahead of a resting order
+    at its price; ``None`` is unknown.
     """
 
     order_id: str
@@ -72,13 +72,13 @@ class WorkingOrder(msgspec.Struct, kw_only=True, eq=False):
         return self.quantity - self.filled
 
     def reaches(self, price: Price) -> bool:
-        """``price`` is not worse for this order than the worst that it accepts."""
+        """True if ``price`` is no worse for this order than the worst price that it accepts."""
         worst = self.worst
         return worst is None or (price <= worst if self.side is _BUY else price >= worst)
 
 
 class Fill(NamedTuple):
-    """``quantity`` (base) of ``order`` was executed at ``price`` (quote); ``order.filled`` counts it already."""
+    """``quantity`` (base) of ``order`` was executed at ``price`` (quote). ``order.filled`` already includes it."""
 
     order: WorkingOrder
     price: Price
@@ -88,7 +88,7 @@ class Fill(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """``order`` is over before it was filled: ``status`` is ``expired`` or ``rejected``."""
+    """``order`` ended before it was filled: ``status`` is ``expired`` or ``rejected``."""
 
     order: WorkingOrder
     status: OrderStatus
@@ -101,11 +101,12 @@ _NOTHING: tuple[Outcome, ...] = ()
 
 
 class Matcher:
-    """One symbol's record and our orders in it; the module says by which rules.
+    """The record of one symbol and our orders in it. The module's docstring gives the rules.
 
-    Feed it the symbol's market data in the order received, by the ``on_*`` methods or by ``handlers[type(event)]``;
-    each returns what the event led to, in order. ``participation`` is the share of a candle's volume that our orders
-    may have together. ``candle_grace_ns``: a candle that opened so much before an order's arrival counts as after it.
+    Pass the symbol's market data in receive order to the ``on_*`` methods or to ``handlers[type(event)]``. Each call
+    returns what the event led to, in order. ``participation`` is the share of a candle's volume that all our orders may
+    fill together. ``candle_grace_ns``: a candle that opened up to this long before an order's arrival still counts as
+    opening after it.
     """
 
     def __init__(
@@ -116,8 +117,8 @@ class Matcher:
         self._participation = participation
         self._candle_grace_ns = candle_grace_ns
         self._orders: dict[str, WorkingOrder] = {}
-        self._waiting: list[WorkingOrder] = []  # takers that nothing was displayed for, by arrival
-        self._bids: list[WorkingOrder] = []  # resting, the best price first, then by arrival
+        self._waiting: list[WorkingOrder] = []  # takers for which nothing was displayed, by arrival
+        self._bids: list[WorkingOrder] = []  # resting orders, best price first, then by arrival
         self._asks: list[WorkingOrder] = []
         self.handlers: dict[type[MarketEvent], Callable[[Any], Sequence[Outcome]]] = {
             TradeEvent: self.on_trade,
@@ -130,9 +131,9 @@ class Matcher:
     # -- orders -------------------------------------------------------------------------------------------------
 
     def submit(self, order: WorkingOrder) -> list[Outcome]:
-        """The order arrives now. What it takes at once, how it ended, if it did; it works on where neither says so.
+        """An order arrives. Returns what it takes at once and how it ended, if it did; otherwise it keeps working.
 
-        The caller sees to it that ``order_id`` is new and that the instrument's filters hold.
+        The caller makes sure that ``order_id`` is new and that the instrument's filters pass.
         """
         offers = self.liquidity.offers(order.side, order.worst)
         if offers is not None:
@@ -149,7 +150,7 @@ class Matcher:
         return []
 
     def takes(self, side: Side, limit: Price) -> bool:
-        """An order of ``side`` with ``limit`` would trade at once, as far as the record shows."""
+        """True if an order of ``side`` with ``limit`` would trade at once, as far as the record shows."""
         offers = self.liquidity.offers(side, limit)
         if offers is not None:
             return next(offers, None) is not None
@@ -157,11 +158,11 @@ class Matcher:
         return shown is not None and (limit >= shown if side is _BUY else limit <= shown)
 
     def amend(self, order_id: str, quantity: Quantity, limit: Price, arrival: int) -> list[Outcome]:
-        """Make the order one for ``quantity`` in all (base, above what is filled) at ``limit`` (quote) from ``arrival``
-        (ns) on; returns what that led to.
+        """Change the order to ``quantity`` in total (base, above what is filled) at ``limit`` (quote), from ``arrival``
+        (ns) on. Returns what that led to.
 
-        The caller sees to it that the order works, is a ``gtc`` or ``post_only`` limit order, and that a ``post_only``
-        one would not take.
+        The caller makes sure that the order is working, that it is a ``gtc`` or ``post_only`` limit order, and that a
+        ``post_only`` order would not take.
         """
         order = self._orders[order_id]
         keeps_place = limit == order.limit and quantity <= order.quantity
@@ -173,15 +174,15 @@ class Matcher:
         return self.submit(order)
 
     def cancel(self, order_id: str) -> WorkingOrder | None:
-        """Take the order out; ``None`` where no such order works."""
+        """Remove the order. Returns ``None`` if no such order is working."""
         order = self._orders.get(order_id)
         if order is not None:
             self._remove(order)
         return order
 
     def worst_price(self, side: Side, quantity: Quantity) -> Price | None:
-        """The last price (quote) that a market order would pay now, as far as the displayed book goes; ``None`` where
-        nothing is offered."""
+        """The last price (quote) that a market order would pay now, as far as the displayed book reaches; ``None``
+        if nothing is offered."""
         worst, left = None, quantity
         for offer in self.liquidity.offers(side, None) or ():
             if offer.available:
@@ -194,7 +195,8 @@ class Matcher:
     # -- the record ---------------------------------------------------------------------------------------------
 
     def on_trade(self, trade: TradeEvent) -> Sequence[Outcome]:
-        """A print fills who waits on its aggressor's side, then who rests on the other, within its quantity."""
+        """A trade fills orders that wait on its aggressor's side, then resting orders on the other side, within its
+        quantity."""
         self.liquidity.on_trade(trade)
         if not self._orders:
             return _NOTHING
@@ -218,7 +220,8 @@ class Matcher:
         return self._display_changed() if self._waiting else _NOTHING
 
     def on_candle(self, candle: CandleEvent) -> Sequence[Outcome]:
-        """Where there is nothing better than candles: the open fills who waits, a range through a limit who rests."""
+        """If candles are all there is: the open fills waiting orders, and a range through a limit fills resting
+        orders."""
         self.liquidity.on_candle(candle)
         if not self._orders or not self.liquidity.only_candles:
             return _NOTHING
@@ -237,7 +240,7 @@ class Matcher:
     # -- taking -------------------------------------------------------------------------------------------------
 
     def _may_take(self, order: WorkingOrder) -> bool:
-        """A limit order that arrives where nothing is displayed reaches what was last offered, as far as is known."""
+        """A limit order that arrives while nothing is displayed reaches the last known offer."""
         if self.liquidity.only_candles:
             return True  # the next open tells
         shown = self.liquidity.shown_offer(order.side)
@@ -257,7 +260,7 @@ class Matcher:
                 if not left:
                     break
         if left and order.time_in_force is TimeInForce.FOK:
-            return [_expired(order, f"fill or kill: {order.remaining - left} of {order.remaining} is offered")]
+            return [_expired(order, f"fill or kill: only {order.remaining - left} of {order.remaining} is offered")]
         for offer, quantity in taken:
             self.liquidity.take(order.side, offer, quantity)
             self._fill(order, offer.price, quantity, "taker", out)
@@ -270,7 +273,7 @@ class Matcher:
         return out
 
     def _display_changed(self) -> Sequence[Outcome]:
-        """Those who wait take as on arrival, as soon as a book is displayed."""
+        """As soon as a book is displayed, waiting orders take from it as if they arrived now."""
         out: list[Outcome] = []
         if self.liquidity.displayed:
             for order in self._waiting.copy():
@@ -283,9 +286,9 @@ class Matcher:
     def _fill_waiting(
         self, side: Side | None, price: Price, left: Quantity, out: list[Outcome], latest: int | None = None
     ) -> Quantity:
-        """Offer ``left`` at ``price`` to the takers that wait; returns what is left then.
+        """Offer ``left`` at ``price`` to the waiting takers. Returns what is left.
 
-        To those of ``side``, and arrived by ``latest``, where these are given.
+        ``side`` and ``latest`` limit the offer to takers of that side, and to those that arrived by that time.
         """
         for order in self._waiting.copy():
             if (side is not None and order.side is not side) or (latest is not None and order.arrival > latest):
@@ -296,10 +299,10 @@ class Matcher:
                     self._remove(order)
                     self._rest(order)
                     continue
-                self._end(order, f"the offer at {price} is beyond {order.worst}", out)
+                self._end(order, f"the offer at {price} is worse than {order.worst}", out)
                 continue
             if order.time_in_force is TimeInForce.FOK and left < order.remaining:
-                self._end(order, f"fill or kill: {left} of {order.remaining} is offered", out)
+                self._end(order, f"fill or kill: only {left} of {order.remaining} is offered", out)
                 continue
             left -= self._fill(order, price, min(order.remaining, left), "taker", out)
             if at_once and order.remaining:
@@ -327,11 +330,11 @@ class Matcher:
             if limit == price:
                 at_price.append(order)
             elif limit > price if through_bids else limit < price:
-                order.ahead = ZERO  # the whole level was passed: nobody goes before us any more
+                order.ahead = ZERO  # the whole level was passed: nothing is ahead of us any more
                 left -= self._fill(order, limit, min(order.remaining, left), "maker", out)
             else:
                 break
-        taken = ZERO  # by our orders before in the queue
+        taken = ZERO  # taken by our orders earlier in the queue
         for order in at_price:
             if order.ahead is None:
                 continue
@@ -342,14 +345,14 @@ class Matcher:
     # -- bookkeeping --------------------------------------------------------------------------------------------
 
     def _lots(self, quantity: Quantity) -> Quantity:
-        """``quantity`` cut down to the lot size; one that needs no cut keeps its digits."""
+        """``quantity`` rounded down to the lot size. A quantity on the grid keeps its digits."""
         rest = quantity % self._lot
         return quantity - rest if rest else quantity
 
     def _fill(
         self, order: WorkingOrder, price: Price, quantity: Quantity, liquidity: str, out: list[Outcome]
     ) -> Quantity:
-        """Execute ``quantity``, where it is not 0; returns it."""
+        """Execute ``quantity`` unless it is 0. Returns it."""
         if quantity:
             order.filled += quantity
             out.append(Fill(order, price, quantity, liquidity))

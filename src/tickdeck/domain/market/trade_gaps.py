@@ -1,4 +1,4 @@
-"""Holes in the sequence of a symbol's public trades, and what fills them."""
+"""Gaps in the ids of a symbol's public trades, and late trades that fill them."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import NamedTuple
 __all__ = ["MAX_GAPS", "MAX_PIECES", "FilledGap", "TradeGaps"]
 
 MAX_GAPS = 64
-"""So many holes are remembered, the newest ones; an older one stays open for good."""
+"""How many gaps to remember: the newest ones. An older gap stays open for good."""
 MAX_PIECES = 256
-"""Into so many pieces a hole may fall as trades arrive in it; one in more is forgotten."""
+"""How many pieces a gap may break into as late trades arrive. Further pieces are forgotten."""
 
 
 class FilledGap(NamedTuple):
-    """The hole in which trade ``expected`` was missing and that ``received`` showed has no missing trade any more."""
+    """No trade is missing any more in the gap that began at trade ``expected`` and that trade ``received`` revealed."""
 
     expected: int
     received: int
 
 
 class TradeGaps:
-    """The trade ids that are missing, as ranges; memory is bounded by the two constants, whatever the ids are."""
+    """The missing trade ids, as ranges. The two constants bound the memory, whatever the ids are."""
 
     __slots__ = ("_gaps",)
 
     def __init__(self) -> None:
-        # Of each hole: where it begins, what came behind it, and the ranges [first, last] that are still missing.
+        # For each gap: its first id, the id after it, and the ranges [first, last] that are still missing.
         self._gaps: deque[tuple[int, int, list[tuple[int, int]]]] = deque(maxlen=MAX_GAPS)
 
     def open(self, expected: int, received: int) -> None:
@@ -34,13 +34,12 @@ class TradeGaps:
         self._gaps.append((expected, received, [(expected, received - 1)]))
 
     def is_missing(self, trade_id: int) -> bool:
-        """It is in one of the holes that are remembered, and did not come yet."""
+        """True if the id lies in a remembered gap and has not arrived yet."""
         return any(first <= trade_id <= last for _, _, pieces in self._gaps for first, last in pieces)
 
     def arrive(self, trade_id: int) -> FilledGap | None:
-        """A trade came late; the hole that it was the last missing one of, ``None`` where it fills none. One that was
-        not missing (a repeat, or older than what is remembered) changes nothing.
-        """
+        """Take a late trade. Returns the gap that it completed, or ``None``. A trade that was not missing (a repeat,
+        or older than what is remembered) changes nothing."""
         for gap in self._gaps:
             expected, received, pieces = gap
             if expected <= trade_id < received:

@@ -1,4 +1,4 @@
-"""A run in one zip file: all that it takes to prove it on another machine, and nothing secret."""
+"""A run in one zip file, with everything needed to prove it on another machine and without secrets."""
 
 from tickdeck.infrastructure.bundles.packing import Bundled, pack
 from tickdeck.infrastructure.bundles.unpacking import Unpacked, unpacked

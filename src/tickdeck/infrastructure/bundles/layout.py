@@ -1,6 +1,6 @@
-"""What a bundle looks like: a zip file with ``bundle.json``, the run's folder as ``run/``, its input files as
-``inputs/N/NAME`` and the sources of its strategies as ``strategies/N/NAME``, those of packages as
-``strategies/modules/PACKAGE/NAME``.
+"""The layout of a bundle: a zip file with ``bundle.json``, the run's folder as ``run/``, its input files as
+``inputs/N/NAME``, and the sources of its strategies as ``strategies/N/NAME``, or ``strategies/modules/PACKAGE/NAME``
+for packages.
 
 The manifest in ``run/`` names inputs and strategies by their places in the bundle.
 """
@@ -45,9 +45,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
-    """An input of the run: its name in the archive, or, where the bundle was made without it, ``None`` and the ``path``
-    at which the run read it. ``sha256`` as in the manifest.
-    """
+    """An input of the run: its name in the archive, or ``None`` if the bundle was made without it; and the ``path``
+    from which the run read it. ``sha256`` is as in the manifest."""
 
     name: str | None
     path: str | None
@@ -55,9 +54,8 @@ class InputFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """``bundle.json``. ``redacted``: what was taken out of the configuration; ``notes``: what whoever verifies should
-    know.
-    """
+    """``bundle.json``. ``redacted``: what was removed from the configuration. ``notes``: what the person who
+    verifies should know."""
 
     format: int = FORMAT
     run: str
@@ -69,7 +67,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_safe(name: str) -> bool:
-    """Whether an archive's name is one that a bundle has, and leads nowhere else when it is unpacked."""
+    """True if a bundle may contain this name, and unpacking it cannot write elsewhere."""
     parts = name.split("/")
     return (
         parts[0] in _FOLDERS
@@ -79,12 +77,12 @@ def is_safe(name: str) -> bool:
 
 
 def safe_name(name: str) -> str:
-    """A file's name as it is in the archive: as it was, but for what some systems cannot have in names."""
+    """A file's name in the archive: unchanged, except for characters that some systems do not allow."""
     return _ODD.sub("_", name)
 
 
 def with_places(manifest: Manifest, inputs: Sequence[str], specs: Sequence[str]) -> Manifest:
-    """The manifest with other paths of its input files and other specs of its strategies, each in their order."""
+    """The manifest with other paths for its input files and other specs for its strategies, in their order."""
     config = dict(manifest.config)
     config["tapes"] = [{**tape, "path": place} for tape, place in zip(config.get("tapes", ()), inputs, strict=True)]
     config["strategies"] = [

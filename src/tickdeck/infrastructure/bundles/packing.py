@@ -32,18 +32,17 @@ from tickdeck.infrastructure.strategies import load_strategy_class, source_diges
 __all__ = ["Bundled", "pack"]
 
 _OF_A_RUN = ("tape.db", "tape.db-wal", "tape/**/*", "log.jsonl")
-"""Files of a run's folder that belong into a bundle, besides the manifest. Named one by one: what else is there, such
-as a socket or a lock, is of this machine."""
+"""The files of a run's folder that belong in a bundle, besides the manifest. They are listed one by one, because
+other files, such as a socket or a lock, belong to this machine."""
 _NOT = (".lock", "-shm")
 _CHUNK = 1 << 20
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 _PACKED = (".gz", ".zst", ".parquet", ".zip")
 
 
 class Bundled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bundle came to: the ``run``, the file ``out`` and its size, how many files are in it, how large the input
-    files among them are unpacked, what was redacted, and what whoever verifies should know.
-    """
+    """The result of packing: the ``run``, the file ``out`` and its size, the number of files, the unpacked size of
+    the input files, what was redacted, and notes for the person who verifies."""
 
     run: str
     out: str
@@ -55,12 +54,12 @@ class Bundled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pack(folder: Path, out: Path, *, inputs: bool = True) -> Bundled:
-    """Write the run in ``folder`` to a new file ``out``: each time the same, to the byte.
+    """Write the run in ``folder`` to a new file ``out``. The same run always gives the same bytes.
 
-    ``inputs=False`` leaves the input files out: whoever verifies must have them.
+    ``inputs=False`` leaves the input files out; the person who verifies must have them.
 
-    Raises ``RunError`` where the run is still being written, or a file that belongs into the bundle is gone or not what
-    the run read; ``ConfigError`` where ``out`` exists or cannot be made.
+    Raises ``RunError`` if the run is still being written, or if a file that belongs in the bundle is missing or has
+    changed since the run. Raises ``ConfigError`` if ``out`` exists or cannot be created.
     """
     manifest = read_manifest(folder)
     if overview(folder).status == "running":
@@ -127,16 +126,15 @@ def _input(archive: _Archive, index: int, record: InputRecord, wanted: bool) -> 
                 f"the run's input {path} has changed since; bring back the file that the run read, "
                 "or bundle the run with --without-inputs"
             )
-        log = path.with_name(path.name + "-wal")  # of a tape whose writer was killed
+        log = path.with_name(path.name + "-wal")  # left by a writer that was killed
         if log.is_file() and log.stat().st_size:
             archive.add(f"{name}-wal", log)
     return InputFile(name=name, path=None, sha256=record.sha256)
 
 
 def _strategy(archive: _Archive, index: int, record: StrategyRecord, notes: list[str]) -> str:
-    """Put the strategy's source into the archive, with the modules of its own that it imports. Returns its spec there:
-    that of a file, or, of a module within a package, the spec that it has.
-    """
+    """Add the strategy's source and the modules of its own that it imports. Returns its spec in the archive: that of
+    a file, or the unchanged spec for a module in a package."""
     if record.spec in BUILT_IN:
         return record.spec
     cls = load_strategy_class(record.spec)
@@ -154,7 +152,8 @@ def _strategy(archive: _Archive, index: int, record: StrategyRecord, notes: list
 
 
 class _Archive:
-    """A zip file that is the same for the same content: no times, no owners, files in the order in which they come."""
+    """A zip file with the same bytes for the same content: no times, no owners, files in the order in which they are
+    added."""
 
     def __init__(self, path: Path) -> None:
         self._zip = ZipFile(path, "w")
@@ -168,7 +167,7 @@ class _Archive:
         self._zip.close()
 
     def add(self, name: str, path: Path) -> str:
-        """Put a file in, once under a name; returns its SHA-256."""
+        """Add a file, once per name. Returns its SHA-256."""
         for member in self.members:
             if member.name == name:
                 return member.sha256
@@ -190,7 +189,7 @@ class _Archive:
         return digest.hexdigest()
 
     def add_manifest(self, manifest: Manifest) -> list[str]:
-        """Put the manifest in without what is secret; returns what that was."""
+        """Add the manifest without its secrets. Returns what was removed."""
         fields, taken = without_secrets(msgspec.to_builtins(manifest))
         data = msgspec.json.format(msgspec.json.encode(fields), indent=2)
         self._zip.writestr(_entry(f"{RUN}/{MANIFEST}", len(data)), data)
@@ -207,5 +206,5 @@ def _entry(name: str, size: int, packed: bool = False) -> ZipInfo:
     entry.create_system = 3  # Unix, whatever it is made on
     entry.external_attr = 0o644 << 16
     entry.compress_type = ZIP_STORED if packed else ZIP_DEFLATED
-    entry.file_size = size  # tells zipfile whether it takes 64-bit sizes
+    entry.file_size = size  # so that zipfile knows whether it needs 64-bit sizes
     return entry

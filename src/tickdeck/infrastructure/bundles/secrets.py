@@ -1,4 +1,4 @@
-"""Taking secrets out of a manifest, so that the run can still be executed with what is left."""
+"""Removes secrets from a manifest, so that the run can still be executed with what is left."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ __all__ = ["without_secrets"]
 
 
 def without_secrets(value: Any, path: str = "") -> tuple[Any, list[str]]:
-    """A copy of JSON-ready ``value`` without what is under a key that holds a secret, and the paths of what was taken
-    out, such as ``strategies[0].parameters.api_key``. Text becomes ``REDACTED``; other values go with their key, since
-    a text would be of the wrong type. What is empty or zero is no secret.
-    """
+    """A copy of JSON-ready ``value`` without its secrets, and the paths of what was removed, such as
+    ``strategies[0].parameters.api_key``. A text becomes ``REDACTED``. Any other value is removed with its key,
+    because a text would have the wrong type. Empty values and zero are not secrets."""
     taken: list[str] = []
     if isinstance(value, dict):
         kept: dict[str, Any] = {}

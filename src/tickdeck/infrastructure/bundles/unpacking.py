@@ -1,6 +1,5 @@
-"""Opening a bundle that anybody may have made: nothing of it is trusted before it is checked, and nothing is written
-outside of a temporary folder.
-"""
+"""Opening a bundle from an unknown author: nothing is trusted before it is checked, and nothing is written outside a
+temporary folder."""
 
 from __future__ import annotations
 
@@ -40,11 +39,11 @@ _RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
 _CHUNK = 1 << 20
 _MOST_CONTENTS = 16 << 20  # bytes of bundle.json
 _DAMAGE = (BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
-"""What zipfile raises for an archive that is damaged, encrypted or packed in a way that it does not know."""
+"""What zipfile raises for an archive that is damaged, encrypted, or packed by an unknown method."""
 
 
 class Unpacked(NamedTuple):
-    """The folder of a run that was in a bundle, and what its maker noted."""
+    """The folder of an unpacked run, and the notes of the person who packed it."""
 
     folder: Path
     notes: tuple[str, ...]
@@ -52,12 +51,12 @@ class Unpacked(NamedTuple):
 
 @contextmanager
 def unpacked(bundle: Path) -> Iterator[Unpacked]:
-    """The run in ``bundle`` in a temporary folder, which is gone after the block. Its manifest names the unpacked
-    input files and strategies; inputs that the bundle was made without are taken from where the run read them, or from
-    beside the bundle.
+    """The run in ``bundle``, unpacked to a temporary folder that is removed after the block. Its manifest names the
+    unpacked input files and strategies. If the bundle was made without inputs, they are taken from where the run
+    read them, or from beside the bundle.
 
-    Raises ``RunError`` where the file is no bundle, is damaged, was changed, or would write elsewhere, and where an
-    input that it was made without is not to be found.
+    Raises ``RunError`` if the file is no bundle, is damaged or changed, or would write elsewhere, and if an input that
+    it was made without cannot be found.
     """
     with tempfile.TemporaryDirectory(prefix="tickdeck-bundle-") as name:
         root = Path(name) / "bundle"
@@ -76,7 +75,7 @@ def unpacked(bundle: Path) -> Iterator[Unpacked]:
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let the packages in ``folder`` be imported, in place of what has their names."""
+    """Make the packages in ``folder`` importable, instead of others with their names."""
     names = {path.stem for path in folder.iterdir()} if folder.is_dir() else set()
     set_aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in names}
     sys.path.insert(0, str(folder))
@@ -109,7 +108,7 @@ def _extract(bundle: Path, root: Path) -> Contents:
 
 
 def _contents(bundle: Path, archive: ZipFile) -> Contents:
-    """What the archive says that it holds, which must be what it holds."""
+    """Read the archive's table of contents, which must match its content."""
     names = [entry.filename for entry in archive.infolist()]
     if CONTENTS not in names:
         raise _not_ours(bundle, f"it has no {CONTENTS}")
@@ -161,7 +160,7 @@ def _place(bundle: Path, root: Path, file: InputFile) -> str:
 
 
 def _here(bundle: Path, manifest: Manifest, root: Path, inputs: list[str]) -> Manifest:
-    """The manifest with places in ``root`` in place of those in the archive."""
+    """The manifest with places in ``root`` instead of those in the archive."""
     specs = []
     for record in manifest.strategies:
         place, _, name = record.spec.rpartition(":")

@@ -1,11 +1,12 @@
-"""A market made of a seed: enough life to run strategies with no data and no network.
+"""A market generated from a seed: lively enough to run strategies with no data and no network.
 
-Each symbol has a fair price that trends for some seconds, turns, and is pulled back to where it began; makers quote
-around it, takers lean with the trend. The streams are those of a spot exchange: a snapshot of the book first, then
-every trade, a tick at every change of the best levels, and every 100 ms a delta of all levels that changed. They agree:
-update ids and trade ids count without holes, a trade prints at the best price last displayed, the book never crosses.
+Each symbol has a fair price that trends for some seconds, turns, and is pulled back to its start. Makers quote around
+it, and takers lean with the trend. The streams look like those of a spot exchange: first a snapshot of the book, then
+every trade, a tick at every change of the best levels, and every 100 ms a delta of all changed levels. They are
+consistent: update ids and trade ids have no gaps, a trade prints at the last displayed best price, and the book never
+crosses.
 
-It is made up: nothing about it says how a strategy would do on a real market.
+The market is invented. It says nothing about how a strategy would do on a real one.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ __all__ = ["simulated_market"]
 _SECOND = 1_000_000_000
 _DELTA_EVERY_NS = 100_000_000
 _ACTIONS_A_SECOND = 45.0
-_TRADE_SHARE = 0.75  # of the actions, so many have a taker
-_DEPTH = 20  # price steps from the best within which makers keep levels up
-_FORGOTTEN = 60  # steps from the best beyond which they take them away
-_WIDEST = 4  # steps between bid and ask, beyond which makers quote anew
-_LOWEST = 100.0  # steps from 0, below which the fair price does not fall
+_TRADE_SHARE = 0.75  # share of the actions in which a taker trades
+_DEPTH = 20  # price steps from the best price within which makers keep levels filled
+_FORGOTTEN = 60  # steps from the best price beyond which they remove levels
+_WIDEST = 4  # steps between bid and ask beyond which makers quote again
+_LOWEST = 100.0  # steps from 0 below which the fair price does not fall
 _BASIS_POINT = 1e-4
 _SOURCE = "simulated"
 
-# Start price (quote) and usual quantity of a level (base), of the order of August 2024.
+# Start price (quote) and usual quantity of a level (base), roughly as in August 2024.
 _STARTS = {
     "BTCUSDT": (61_000.0, 0.4),
     "ETHUSDT": (2_600.0, 8.0),
@@ -46,7 +47,7 @@ _STARTS = {
     "SOLUSDT": (155.0, 130.0),
     "XRPETH": (0.00023, 30_000.0),
 }
-_LEVEL_NOTIONAL = 20_000.0  # of symbols that are not listed, in quote
+_LEVEL_NOTIONAL = 20_000.0  # for symbols that are not listed, in quote
 
 
 def simulated_market(
@@ -57,13 +58,14 @@ def simulated_market(
     *,
     instruments: Mapping[str, Instrument] | None = None,
 ) -> Iterator[MarketEvent]:
-    """The endless market data of ``symbols``, some 90 events a second of their clock for each.
+    """The endless market data of ``symbols``: about 90 events per symbol and second of their clock.
 
-    ``start_ts`` is the exchange's time of the first event (ns UTC); ``ts_ingress`` is ``ts + feed_latency_ns``,
-    strictly increasing over all symbols. Prices and quantities are on the grid of ``instruments`` (the built-in ones
-    where a symbol is not in it). Equal arguments give equal events; a symbol's prices do not depend on the others.
+    ``start_ts`` is the exchange's time of the first event (ns UTC). ``ts_ingress`` is ``ts + feed_latency_ns`` and
+    strictly increases over all symbols. Prices and quantities are on the grid of ``instruments``; a symbol that is not
+    listed there has the built-in grid. Equal arguments give equal events, and a symbol's prices do not depend on the
+    other symbols.
 
-    Raises ``ConfigError`` where ``symbols`` is empty or names one twice.
+    Raises ``ConfigError`` if ``symbols`` is empty or names one twice.
     """
     if not symbols or len(frozenset(symbols)) < len(symbols):
         raise ConfigError(f"simulated market: symbols are {list(symbols)}; name at least one, and each once")
@@ -78,14 +80,15 @@ def simulated_market(
 def _merge(markets: list[Iterator[MarketEvent]]) -> Iterator[MarketEvent]:
     last = 0
     for event in heapq.merge(*markets, key=attrgetter("ts")):
-        if event.ts_ingress <= last:  # two symbols at the same nanosecond
+        if event.ts_ingress <= last:  # two symbols in the same nanosecond
             event = replace(event, ts_ingress=last + 1)
         last = event.ts_ingress
         yield event
 
 
 class _BookSide:
-    """Levels as integers: lots by price step. ``away`` leads from better to worse: -1 for bids, +1 for asks."""
+    """One side of the book as integers: lots by price step. ``away`` is the direction from better to worse: -1 for
+    bids, +1 for asks."""
 
     __slots__ = ("away", "best", "changed", "levels")
 
@@ -96,7 +99,7 @@ class _BookSide:
         self.changed: dict[int, int] = {}  # since the last delta
 
     def set(self, price: int, quantity: int) -> None:
-        """Put ``quantity`` at ``price``; 0 takes the level away, which must not be the only one."""
+        """Set ``quantity`` at ``price``. 0 removes the level, which must not be the only one."""
         self.changed[price] = quantity
         if quantity:
             self.levels[price] = quantity
@@ -112,7 +115,7 @@ class _BookSide:
 
 
 class _Market:
-    """One symbol. Prices are counted in steps, quantities in lots, each a multiple of the instrument's own."""
+    """One symbol. Prices are counted in steps and quantities in lots, each a multiple of the instrument's own."""
 
     def __init__(self, instrument: Instrument, seed: int, start_ts: int, feed_latency_ns: int) -> None:
         self._symbol = symbol = instrument.symbol
@@ -120,11 +123,11 @@ class _Market:
         self._latency = feed_latency_ns
         self._ts = self._moved_at = self._regime_ends = start_ts
         price, level = _start_of(symbol)
-        # Some 1e5 to 1e6 steps in a price and 1e3 to 1e4 lots in a level, where the instrument's grid is that fine.
+        # About 1e5 to 1e6 steps in a price and 1e3 to 1e4 lots in a level, if the instrument's grid is that fine.
         self._step, steps = _coarsened(instrument.tick_size, price, 1e6)
         self._lot, self._level_lots = _coarsened(instrument.lot_size, level, 1e4)
         self._fair = self._anchor = max(steps, 2.0 * _LOWEST)
-        self._drift = self._volatility = 0.0  # steps a second; steps a root second
+        self._drift = self._volatility = 0.0  # in steps per second; in steps per square root of a second
         self._update_id = 1_000
         self._trade_id = 0
         first = math.floor(self._fair)
@@ -166,7 +169,7 @@ class _Market:
         self._ts += 1 + self._rng.randrange(50_000)
 
     def _move(self) -> None:
-        """Let the fair price go on to now; begin a new regime where the last one is over."""
+        """Move the fair price to the current time. Begin a new regime if the last one is over."""
         rng = self._rng
         elapsed = (self._ts - self._moved_at) / _SECOND
         self._moved_at = self._ts
@@ -178,12 +181,12 @@ class _Market:
                 up = not up
             self._drift = rng.uniform(0.8, 2.4) * point * (1 if up else -1)
             self._volatility = rng.choice((0.1, 0.2, 0.5)) * point
-        pull = 0.01 * (self._anchor - self._fair)  # a hundredth of the distance a second
+        pull = 0.01 * (self._anchor - self._fair)  # a hundredth of the distance per second
         noise = self._volatility * math.sqrt(elapsed) * rng.gauss(0.0, 1.0)
         self._fair = max(self._fair + (self._drift + pull) * elapsed + noise, _LOWEST)
 
     def _requote(self) -> None:
-        """Makers follow the fair price: levels that it passed are taken away, and both sides quote next to it."""
+        """Makers follow the fair price: they remove levels that it passed, and quote next to it on both sides."""
         rng = self._rng
         bids, asks = self._bids, self._asks
         if not bids.best <= self._fair <= asks.best or asks.best - bids.best > _WIDEST:
@@ -195,12 +198,12 @@ class _Market:
                     self._change(side, price, 0)
                 if len(side.levels) < 3:
                     self._fill_up(side)
-        if rng.random() < 0.3:  # somebody behind the best changes their mind
+        if rng.random() < 0.3:  # somebody behind the best price cancels or adds
             side = bids if rng.random() < 0.5 else asks
             self._change(side, side.best + side.away * rng.randrange(1, _DEPTH), self._quantity())
 
     def _fill_up(self, side: _BookSide) -> None:
-        """Keep levels up near the best, the next one surely, and take those away that are far from it."""
+        """Keep levels near the best price filled, always the next one, and remove levels that are far from it."""
         rng = self._rng
         for distance in range(1, _DEPTH):
             price = side.best + side.away * distance
@@ -257,7 +260,7 @@ class _Market:
     def _delta(self) -> OrderBookDeltaEvent:
         for side in (self._bids, self._asks):
             self._fill_up(side)
-        self._update_id += 1  # so that there is always one to tell of
+        self._update_id += 1  # so that there is always one to report
         first, self._delta_id = self._delta_id + 1, self._update_id
         bids, asks = self._levels(self._bids, self._bids.changed), self._levels(self._asks, self._asks.changed)
         self._bids.changed.clear()
@@ -285,14 +288,14 @@ class _Market:
         )
 
     def _levels(self, side: _BookSide, levels: Mapping[int, int]) -> tuple[Level, ...]:
-        """As events have them, the best first."""
+        """The levels as events have them, best first."""
         ordered = sorted(levels.items(), reverse=side.away < 0)
         return tuple((self._step * price, self._lot * quantity) for price, quantity in ordered)
 
 
 def _start_of(symbol: str) -> tuple[float, float]:
-    """Start price (quote) and usual quantity of a level (base); of an unlisted symbol a price from 1 to 1000 that its
-    name leads to, the same in every process."""
+    """Start price (quote) and usual quantity of a level (base). An unlisted symbol gets a price from 1 to 1000 that
+    depends only on its name."""
     listed = _STARTS.get(symbol)
     if listed is not None:
         return listed
@@ -301,7 +304,7 @@ def _start_of(symbol: str) -> tuple[float, float]:
 
 
 def _coarsened(grid: Decimal, value: float, most: float) -> tuple[Decimal, float]:
-    """``grid`` times the power of ten that makes ``value`` fewer than ``most`` steps, and how many it makes."""
+    """``grid`` times the power of ten that makes ``value`` fewer than ``most`` steps, and the number of steps."""
     step = grid
     while value / float(step) >= most:
         step *= 10

@@ -25,16 +25,17 @@ E = TypeVar("E", bound=MarketEvent)
 
 _SECOND = 1_000_000_000
 _CAPACITY = 1_000
-_TURN = 64  # events between two turns of the event loop, where nothing else makes the feed wait
-_NAP_NS = 100_000_000  # the longest sleep at a stretch: then it looks whether anybody still listens
+_TURN = 64  # events between two turns of the event loop if the feed never has to wait
+_NAP_NS = 100_000_000  # longest sleep before checking whether anybody still listens
 _BLOCK = Block()
 
 
 class MarketStream(Generic[E]):
-    """One subscriber's events, in the order of the feed: an async iterator that ends with the data.
+    """The events of one subscriber, in the feed's order: an async iterator that ends with the data.
 
-    A feed that fails ends it with its error, after the events that still wait. It ends at ``close()``, with a
-    ``with`` block, and when the last reference to it goes: nobody who left holds up the feed.
+    If the feed fails, the iterator raises its error after the events that still wait. It also ends with ``close()``, at
+    the end of a ``with`` block, and when the last reference to it is gone. A subscriber that leaves never blocks the
+    feed.
     """
 
     def __init__(self, feed: MarketFeed, queue: BoundedAsyncQueue[E]) -> None:
@@ -51,11 +52,11 @@ class MarketStream(Generic[E]):
         return await anext(self._queue)
 
     def close(self) -> None:
-        """Hear nothing more; what waits can still be taken. Closing twice is harmless."""
+        """Stop receiving. Waiting events can still be taken. Closing twice is harmless."""
         self._leave()
 
     def statistics(self) -> QueueStatistics:
-        """Counts of the subscriber's queue: taken, given out, lost by type, waiting."""
+        """Counts of the subscriber's queue: accepted, handed out, dropped by type, waiting."""
         return self._queue.statistics()
 
     def __enter__(self) -> MarketStream[E]:
@@ -66,18 +67,18 @@ class MarketStream(Generic[E]):
 
 
 class MarketFeed:
-    """Plays market data to any number of subscribers at once, each with a bounded queue and a policy of its own.
+    """Plays market data to any number of subscribers at once. Each has a bounded queue and its own overflow policy.
 
-    It begins when the first subscriber waits for an event, and stands still while nobody listens; whoever subscribes
-    later hears what comes from then on. ``speed``: how many times real time, by the events' ``ts_ingress``; ``None``
-    for as fast as it goes. A subscriber under ``Block`` (the default) that is slow slows the feed, and with it the
-    others; under any other policy it does not. A feed that was held up catches up as fast as it goes.
+    The feed starts when the first subscriber waits for an event and stops while nobody listens. A later subscriber
+    receives events from that point on. ``speed``: how many times real time, by ``ts_ingress``; ``None`` means as fast
+    as possible. A slow subscriber with ``Block``, the default, slows the feed and thereby the other subscribers; with
+    any other policy it does not. A delayed feed catches up as fast as possible.
 
-    ``events``: market data in order of ``ts_ingress``; see also ``recorded`` and ``simulated``. ``symbols``: all that
-    there can be, where they are known: a subscription to another one is refused. For one event loop, where it runs as
-    a task; ``async with`` or ``aclose()`` ends that and lets go of the files.
+    ``events``: market data in order of ``ts_ingress``; see also ``recorded`` and ``simulated``. ``symbols``: the
+    symbols that can occur, if known; subscribing to any other is refused. For one event loop, where the feed runs as a
+    task. ``async with`` or ``aclose()`` ends the task and closes the files.
 
-    Raises ``ConfigError`` where ``speed`` is not above 0.
+    Raises ``ConfigError`` if ``speed`` is not above 0.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class MarketFeed:
         self._speed = speed
         self._wall = wall or SystemClock()
         self._hearers: dict[tuple[type[MarketEvent], str], list[BoundedAsyncQueue[Any]]] = {}
-        self._next: MarketEvent | None = None  # taken from the source, not yet its time
+        self._next: MarketEvent | None = None  # read from the source, not due yet
         self._task: asyncio.Task[None] | None = None
         self._ended = False
         self._error: Exception | None = None
@@ -109,11 +110,11 @@ class MarketFeed:
         speed: float | None = None,
         wall: WallClock | None = None,
     ) -> MarketFeed:
-        """Files of any format that ``open_input`` knows, merged by receive time. A path alone is a file whose format
-        is found by looking into it; ``InputFile`` says more.
+        """A feed from files in any format that ``open_input`` reads, merged by receive time. For a plain path, the
+        format is detected from the content; use ``InputFile`` to say more.
 
-        Raises ``InputError`` at once where a file cannot be opened; a line that is not as it should be ends the feed
-        with it, for every subscriber.
+        Raises ``InputError`` at once if a file cannot be opened. A malformed line ends the feed with that error for
+        every subscriber.
         """
         inputs = [file if isinstance(file, InputFile) else InputFile(Path(file)) for file in files]
         events = merge([open_input(file, feed_latency_ns=feed_latency_ns) for file in inputs])
@@ -130,9 +131,9 @@ class MarketFeed:
         speed: float | None = None,
         wall: WallClock | None = None,
     ) -> MarketFeed:
-        """The simulated market: ``seconds`` of its own clock from ``start_ts`` (ns UTC), ``None`` for ever.
+        """The simulated market: ``seconds`` of its own clock from ``start_ts`` (ns UTC); ``None`` means for ever.
 
-        Raises ``ConfigError`` where ``symbols`` is empty or names one twice.
+        Raises ``ConfigError`` if ``symbols`` is empty or names one twice.
         """
         events = simulated_market(symbols, seed, start_ts)
         if seconds is not None:
@@ -145,30 +146,30 @@ class MarketFeed:
     def subscribe_trades(
         self, symbol: str, *, capacity: int = _CAPACITY, overflow: OverflowPolicy = _BLOCK
     ) -> MarketStream[TradeEvent]:
-        """The public trades of ``symbol``. ``capacity`` events may wait; ``overflow`` is for those beyond.
+        """The public trades of ``symbol``. Up to ``capacity`` events may wait; ``overflow`` applies beyond that.
 
-        Raises ``ConfigError`` where the exchange is known not to have the symbol, or the policy is none for a queue.
+        Raises ``ConfigError`` if the exchange is known not to have the symbol, or if the policy does not fit a queue.
         """
         return self._subscribe(symbol, (TradeEvent,), capacity, overflow)
 
     def subscribe_ticks(
         self, symbol: str, *, capacity: int = _CAPACITY, overflow: OverflowPolicy = _BLOCK
     ) -> MarketStream[TickEvent]:
-        """The best bid and ask of ``symbol`` at each change, as ``subscribe_trades``."""
+        """The best bid and ask of ``symbol`` at each change. See ``subscribe_trades``."""
         return self._subscribe(symbol, (TickEvent,), capacity, overflow)
 
     def subscribe_book(
         self, symbol: str, *, capacity: int = _CAPACITY, overflow: OverflowPolicy = _BLOCK
     ) -> MarketStream[OrderBookEvent | OrderBookDeltaEvent]:
-        """The order book of ``symbol``, snapshots and deltas, as ``subscribe_trades``. A book cannot be kept across a
-        delta that was lost: under a lossy policy expect gaps in the update ids, and wait for the next snapshot."""
+        """The order book of ``symbol``, as snapshots and deltas. See ``subscribe_trades``. A lost delta breaks a
+        book: with a lossy policy, expect gaps in the update ids and wait for the next snapshot."""
         return self._subscribe(symbol, (OrderBookEvent, OrderBookDeltaEvent), capacity, overflow)
 
     def _subscribe(
         self, symbol: str, types: tuple[type[MarketEvent], ...], capacity: int, overflow: OverflowPolicy
     ) -> MarketStream[E]:
         if self._symbols is not None and symbol not in self._symbols:
-            raise ConfigError(f"market feed: there is no {symbol!r}; the symbols are {', '.join(self._symbols)}")
+            raise ConfigError(f"market feed: unknown symbol {symbol!r}; it has {', '.join(self._symbols)}")
         queue: BoundedAsyncQueue[E] = BoundedAsyncQueue(capacity, overflow, clock=self._wall)
         check_lossy(overflow, *types)
         if self._ended:
@@ -185,8 +186,8 @@ class MarketFeed:
             self._task = asyncio.get_running_loop().create_task(self._play())
 
     async def _play(self) -> None:
-        """Until the data ends, or nobody listens."""
-        anchor: tuple[int, int] | None = None  # wall and feed time when this stretch began
+        """Play until the data ends or nobody listens."""
+        anchor: tuple[int, int] | None = None  # wall time and feed time at the start of this stretch
         sent = 0
         try:
             while self._hearers:
@@ -199,7 +200,7 @@ class MarketFeed:
                 if self._speed is not None:
                     anchor = anchor or (self._wall.monotonic_ns(), event.ts_ingress)
                     if await self._slept(event, anchor, self._speed):
-                        continue  # look whether anybody listens, and at the time, again
+                        continue  # check again whether anybody listens, and what time it is
                 self._next = None
                 await self._send(event)
                 sent += 1
@@ -209,7 +210,7 @@ class MarketFeed:
             self._end(error)
 
     async def _slept(self, event: MarketEvent, anchor: tuple[int, int], speed: float) -> bool:
-        """Sleep until it is the event's time, but for a nap at most. False where it is its time already."""
+        """Sleep until the event is due, but only for a short while. Returns False if it is due already."""
         wall_start, ts_start = anchor
         wait = int((event.ts_ingress - ts_start) / speed) - (self._wall.monotonic_ns() - wall_start)
         if wait <= 0:
@@ -241,7 +242,7 @@ class MarketFeed:
         self._hearers.clear()
 
     async def aclose(self) -> None:
-        """Stop, end every stream, and let go of the files. Closing twice is harmless."""
+        """Stop, end every stream, and close the files. Closing twice is harmless."""
         task = self._task
         if task is not None and not task.done():
             task.cancel()
