@@ -164,14 +164,14 @@ def test_a_tape_that_others_cannot_read_is_told(monkeypatch, tmp_path):
     findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
 
     assert findings["tape"].ok is False
-    assert "a second process does not see what is durable" in findings["tape"].detail
+    assert "a second process does not see durable data" in findings["tape"].detail
 
 
 @pytest.mark.parametrize(
     ("step", "ok", "told"),
     [
-        (0.2, False, "each order waits so long"),
-        (0.000_001, True, "which does not outlive a power cut"),
+        (0.2, False, "each order waits this long"),
+        (0.000_001, True, "it does not survive a power cut"),
         (0.001, True, ""),
     ],
 )
@@ -230,7 +230,7 @@ def test_packages_that_need_not_be_there_are_named_where_they_are_not(monkeypatc
     assert findings["event loop"].ok is True
     assert "asyncio's own" in findings["event loop"].detail
     assert findings["extra report"].ok is None
-    assert "jinja2, matplotlib not installed; `pip install 'tickdeck[report]'`" in findings["extra report"].detail
+    assert "jinja2, matplotlib not installed; if you want it: `pip install 'tickdeck[report]'`" in findings["extra report"].detail
 
 
 # -- the configuration ------------------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def test_a_tape_without_market_data_is_told(looked):
     code, findings = looked("--config", settings('[[tapes]]\npath = "empty.db"\n'))
 
     assert (code, not_ok(findings)) == (1, ["input empty.db"])
-    assert "no market data in it" in findings["input empty.db"]["detail"]
+    assert "contains no market data" in findings["input empty.db"]["detail"]
 
 
 @pytest.mark.parametrize(

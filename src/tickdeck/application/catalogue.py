@@ -1,4 +1,4 @@
-"""The catalogue of events: every type that this process knows, each in one line."""
+"""The catalogue of events: one line for every type that this process knows."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ _OURS = "tickdeck.domain.events."
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, rename={"event_type": "type", "event_class": "class"}):
-    """``event_type`` is the dotted type, ``event_class`` its class, ``group`` the subject (of a type of a user's own:
-    its module), ``line`` the first paragraph of the class's documentation.
-    """
+    """``event_type`` is the dotted type, ``event_class`` its class, ``group`` the subject (for a user's type: its
+    module), ``line`` the first paragraph of the class's docstring."""
 
     event_type: str
     event_class: str
@@ -25,7 +24,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, rename={"event_t
 
 
 def catalogue() -> tuple[CatalogueEntry, ...]:
-    """All registered types, by group and type; our own groups first."""
+    """All registered types, sorted by group and type, the built-in groups first."""
     entries = [(not cls.__module__.startswith(_OURS), _entry(cls)) for cls in iter_event_classes()]
     entries.sort(key=lambda pair: (pair[0], pair[1].group, pair[1].event_type))
     return tuple(entry for _, entry in entries)

@@ -1,4 +1,4 @@
-"""Time. The core knows only the run's clock; the wall clock belongs to what paces a run."""
+"""Time. The core knows only the run's clock; the wall clock is for pacing a run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ __all__ = ["RunClock", "WallClock"]
 
 
 class RunClock:
-    """The time of the input that is being handled, ns since the epoch, UTC: constant within a cascade, never
-    backwards.
-    """
+    """The receive time of the current input in ns UTC. It is constant within a cascade and never goes backwards."""
 
     __slots__ = ("_now",)
 
@@ -22,10 +20,10 @@ class RunClock:
 
 
 class WallClock(Protocol):
-    """Real time, for pacing and for measuring: the system's, or a test's that moves by itself."""
+    """Real time, for pacing and measuring. Tests use a clock that they move themselves."""
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds since some instant, never backwards."""
+        """Nanoseconds since an arbitrary instant. Never goes backwards."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after ``seconds``, or at once (after one turn of the event loop) for 0."""
+        """Return after ``seconds``. For 0, return after one turn of the event loop."""

@@ -1,16 +1,15 @@
-"""How long things take: a histogram that needs no more memory for a million values than for one."""
+"""A histogram of durations whose memory does not grow with the number of values."""
 
 from __future__ import annotations
 
 __all__ = ["LatencyHistogram"]
 
-_STEPS = 5  # bits of a value that count: a bucket is at most 1/16 wide
+_STEPS = 5  # significant bits of a value: a bucket is at most 1/16 wide
 
 
 class LatencyHistogram:
-    """Counts of nanoseconds in buckets that widen with the value; a quantile is right to some 6 %, ``maximum``
-    exactly.
-    """
+    """Counts nanoseconds in buckets that widen with the value. Quantiles are accurate to about 6 %; ``maximum`` is
+    exact."""
 
     __slots__ = ("_buckets", "count", "maximum")
 
@@ -20,7 +19,7 @@ class LatencyHistogram:
         self.maximum = 0
 
     def add(self, ns: int) -> None:
-        """Count a value; what is negative counts as 0."""
+        """Count a value. Negative values count as 0."""
         ns = max(ns, 0)
         shift = max(ns.bit_length() - _STEPS, 0)
         lower = ns >> shift << shift
@@ -30,9 +29,8 @@ class LatencyHistogram:
             self.maximum = ns
 
     def quantile(self, fraction: float) -> int | None:
-        """The lower bound (ns) of the bucket in which the ``fraction`` (0 to 1) of all values ends; ``None`` without
-        any.
-        """
+        """The lower bound (ns) of the bucket that contains the ``fraction`` quantile (0 to 1); ``None`` without
+        values."""
         if not self.count:
             return None
         left = fraction * self.count

@@ -1,7 +1,7 @@
 """Log lines with named fields, as ordinary records of the standard library's ``logging``.
 
-Whoever runs the process decides what becomes of them: the command line writes them as ``infrastructure.logs`` says, a
-program with handlers of its own gets the message, and the fields in ``record.fields``.
+The process decides what happens to them. The command line writes them as described in ``infrastructure.logs``. A
+program with its own handlers gets the message, and the fields in ``record.fields``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ __all__ = ["bound_logger"]
 
 
 def bound_logger(name: str, **fields: Any) -> BoundLogger:
-    """A structlog logger under ``name`` with ``fields`` on each of its lines: ``log.info("message", symbol=...)``.
+    """A structlog logger called ``name`` with ``fields`` on each of its lines: ``log.info("message", symbol=...)``.
 
-    It needs no configuration of structlog, and changes none.
+    It needs no structlog configuration and changes none.
     """
     from structlog import wrap_logger
     from structlog.stdlib import BoundLogger, filter_by_level
@@ -33,7 +33,7 @@ def bound_logger(name: str, **fields: Any) -> BoundLogger:
 def _to_record(
     logger: object, method: str, event_dict: MutableMapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments for ``logging``: the message, and the fields under one name, where they clash with nothing."""
+    """The arguments for ``logging``: the message, and the fields under one name that clashes with nothing."""
     kwargs = {name: event_dict.pop(name) for name in ("exc_info", "stack_info", "stacklevel") if name in event_dict}
     arguments = event_dict.pop("positional_args", ())
     message = event_dict.pop("event", "")

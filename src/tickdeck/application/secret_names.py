@@ -1,4 +1,4 @@
-"""What goes under these names is a secret: it is never put on a tape, into a log, or into what leaves the machine."""
+"""Names that mark a secret. Their values are never written to a tape, a log or anything that leaves the machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 __all__ = ["REDACTED", "SECRET_WORD", "is_secret"]
 
 REDACTED = "[redacted]"
-"""What stands in the place of a secret."""
+"""What is written instead of a secret."""
 
 _NAMES = (
     "api_?key",
@@ -25,11 +25,11 @@ _NAMES = (
     "cookie",
 )
 SECRET_WORD = "(?:" + "|".join(name.replace("_?", "[-_ ]?") for name in _NAMES) + ")"
-"""A regular expression, to be used without regard to case: what such a name contains."""
+"""A regular expression, to be used case-insensitively, that such a name matches."""
 
 _KEY = re.compile(SECRET_WORD + r"|^[-_ ]*(?:sign|pwd)[-_ ]*$", re.IGNORECASE)
 
 
 def is_secret(name: str) -> bool:
-    """Whether what goes under this name is not to be written down: ``api_key``, ``clientSecret``, ``PASSWORD``."""
+    """True if the value under this name must not be written down: ``api_key``, ``clientSecret``, ``PASSWORD``."""
     return _KEY.search(name) is not None

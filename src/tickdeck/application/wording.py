@@ -1,4 +1,4 @@
-"""What msgspec says of a value, in words for people who do not write Python."""
+"""Rewords msgspec's messages for people who do not write Python."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXPECTED = re.compile(r"Expected `(?P<kinds>[^`]*)`, got `[^`]*`")
 
 
 def in_words(message: str) -> str:
-    """``give true or false`` for ``Expected `bool`, got `str```; any other message as it is."""
+    """``give true or false`` for ``Expected `bool`, got `str```. Any other message stays as it is."""
     expected = _EXPECTED.match(message)
     if expected is None:
         return message

@@ -223,7 +223,7 @@ def test_nothing_is_amended_while_trading_is_halted() -> None:
 @pytest.mark.parametrize(
     ("wish", "says"),
     [
-        ({}, "there is nothing to change; give a quantity, a limit or both"),
+        ({}, "nothing to change; give a quantity, a limit or both"),
         ({"quantity": D(0)}, "quantity is 0; give a decimal.Decimal above 0"),
         ({"limit": D(-1)}, "limit is -1; give a decimal.Decimal above 0"),
         ({"order_id": None, "limit": D(1)}, "order_id is None; give text"),

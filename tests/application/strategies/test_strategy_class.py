@@ -122,7 +122,7 @@ def test_a_strategy_that_does_not_run_says_so() -> None:
             """Forgets to call the base's."""
 
     for strategy in (Sample(), Own()):
-        with pytest.raises(ConfigError, match="is not running; a run gives it its market, clock and orders"):
+        with pytest.raises(ConfigError, match="is not running; only a run gives it a market, a clock and orders"):
             strategy.buy(BTC, Decimal(1))
 
 

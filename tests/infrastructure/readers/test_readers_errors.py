@@ -235,7 +235,7 @@ def test_a_file_with_nothing_but_a_header_or_other_messages_is_refused(tmp_path:
     flat.write_text(FLAT_HEADER)
     trades.write_text("id,price,qty,quote_qty,time,is_buyer_maker\n")
 
-    assert message(raw) == ": no market data in it; symbols that its streams name: none"
+    assert message(raw) == ": contains no market data; symbols that its streams name: none"
     assert message(flat) == ": no trades of any venue in it; venues and symbols that it has: none"
     assert message(trades, InputFile(trades, format="binance-trades")).startswith(": no rows in it")
 

@@ -1,4 +1,4 @@
-"""The feed monitor: says when nothing is heard of a symbol any more."""
+"""The feed monitor: reports a symbol that has gone silent."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from tickdeck.domain.events import (
 
 __all__ = ["FeedMonitor"]
 
-_OWNER = "engine/feed_monitor"  # of its timers; no strategy has a name like that
+_OWNER = "engine/feed_monitor"  # owner of its timers; no strategy can have this name
 
 
 class FeedMonitor:
-    """Watches the symbols of a feed from its beginning to its end, by a timer for each.
+    """Watches the symbols of a feed while it is connected, with one timer per symbol.
 
-    ``stale_after`` (ns): a silence of so long is told, once. A timer is set for when the silence would be too long,
-    and set again when it comes too early, so an event costs no more than taking down its time.
+    After a silence of ``stale_after`` (ns) it publishes ``feed.stale`` once. The timer is set for the earliest time at
+    which the silence could be too long, and set again if it fires too early. An event therefore costs no more than
+    storing its time.
     """
 
     component = "feed_monitor"
@@ -45,7 +46,7 @@ class FeedMonitor:
     def __init__(self, kernel: Kernel, stale_after: int) -> None:
         self._kernel = kernel
         self._stale_after = stale_after
-        self._heard: dict[str, int] = {}  # symbol -> our time of its last market data
+        self._heard: dict[str, int] = {}  # symbol -> receive time of its last market data
         self._timers: dict[str, int] = {}
         for event_type, handler in (
             (FeedConnected, self.on_connected),
@@ -66,7 +67,7 @@ class FeedMonitor:
         )
 
     def on_connected(self, feed: FeedConnected) -> None:
-        self.on_disconnected(feed)  # one that comes again begins anew
+        self.on_disconnected(feed)  # a symbol that returns starts anew
         for symbol in feed.symbols:
             self._heard[symbol] = feed.ts_ingress
             self._watch(symbol)
@@ -78,7 +79,7 @@ class FeedMonitor:
                 self._kernel.cancel_timer(timer)
 
     def on_market(self, event: MarketEvent) -> None:
-        if event.is_input:  # a candle may be of our own making
+        if event.is_input:  # a candle may be one of ours
             symbol = event.symbol
             self._heard[symbol] = event.ts_ingress
             if symbol not in self._timers:
@@ -90,7 +91,7 @@ class FeedMonitor:
         if self._kernel.clock.now() - since < self._stale_after:
             self._watch(symbol)
         else:
-            del self._timers[symbol]  # set again when the symbol is heard of again
+            del self._timers[symbol]  # set again at the symbol's next event
             self._kernel.publish(FeedStale(symbol=symbol, since=since, limit=self._stale_after))
 
     def _watch(self, symbol: str) -> None:

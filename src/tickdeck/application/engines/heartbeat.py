@@ -1,4 +1,4 @@
-"""The heartbeat engine: says that the core is alive, and how far it has come."""
+"""The heartbeat engine: shows that the core is alive, and how far it has come."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from tickdeck.domain.events import RunStarted, SystemHeartbeat, TimerFired
 
 __all__ = ["HeartbeatEngine"]
 
-_OWNER = "engine/heartbeat"  # of its timers; no strategy has a name like that
+_OWNER = "engine/heartbeat"  # owner of its timers; no strategy can have this name
 
 
 class HeartbeatEngine:
-    """Publishes a heartbeat every ``interval`` (ns of the run's clock), from that long after the start on."""
+    """Publishes a heartbeat every ``interval`` (ns of the run's clock). The first one comes one interval after the
+    start."""
 
     component = "heartbeat"
     hears = (RunStarted, TimerFired)

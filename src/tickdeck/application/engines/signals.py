@@ -18,7 +18,7 @@ _NAME = re.compile(r"(ema|sma|rsi|vwap|imbalance)-([1-9][0-9]*)")
 
 
 class _SymbolSignals:
-    """One symbol's signals, by what feeds them."""
+    """The signals of one symbol, grouped by what feeds them."""
 
     __slots__ = ("book", "closes", "trades")
 
@@ -54,10 +54,10 @@ class _SymbolSignals:
 
 
 class SignalEngine:
-    """Keeps the named signals of every symbol, and publishes a snapshot of them at each closed candle.
+    """Maintains the named signals of every symbol and publishes a snapshot of them at each closed candle.
 
-    ``ema-N``, ``sma-N`` and ``rsi-N`` go by the closes of candles, ``vwap-N`` by trades, ``imbalance-N`` by the
-    local book; the engine hears only what its signals need.
+    ``ema-N``, ``sma-N`` and ``rsi-N`` use the closes of candles, ``vwap-N`` uses trades, ``imbalance-N`` uses the local
+    book. The engine subscribes only to what its signals need.
     """
 
     component = "signals"
@@ -88,17 +88,16 @@ class SignalEngine:
         return found
 
     def value(self, name: str, symbol: str) -> float | None:
-        """A signal's newest value; ``None`` while it warms up. Raises ``ConfigError`` for one that nobody asked for
-        at the start.
-        """
+        """The newest value of a signal; ``None`` while it warms up. Raises ``ConfigError`` for a signal that was not
+        requested at the start."""
         self.check((name,))
         return self._of(symbol).value(name)
 
     def check(self, names: Iterable[str]) -> None:
-        """Raise ``ConfigError`` for a signal that nobody asked for at the start: it is not computed."""
+        """Raise ``ConfigError`` if the signal was not requested at the start, because it is not computed then."""
         for name in names:
             if name not in self._names:
-                raise ConfigError(f"signal {name!r} was not asked for; name it in the strategy's required_signals()")
+                raise ConfigError(f"signal {name!r} was not requested; name it in the strategy's required_signals()")
 
     def on_candle(self, candle: CandleEvent) -> None:
         signals = self._of(candle.symbol)
@@ -114,6 +113,6 @@ class SignalEngine:
             vwap.update(float(trade.price), float(trade.quantity))
 
     def on_book(self, event: OrderBookEvent | OrderBookDeltaEvent) -> None:
-        book = self._market_data.market(event.symbol).book  # an unusable one is empty: then there is no value
+        book = self._market_data.market(event.symbol).book  # an unusable book is empty and gives no value
         for imbalance in self._of(event.symbol).book.values():
             imbalance.update(book.bids(imbalance.depth), book.asks(imbalance.depth))

@@ -1,4 +1,4 @@
-"""In which order the engines hear one and the same event."""
+"""The order in which the engines hear the same event."""
 
 from __future__ import annotations
 
@@ -14,6 +14,5 @@ PRIORITY = {
     "heartbeat": 50,
     "strategy": 0,
 }
-"""Those who know go before those who ask: a strategy that hears a trade finds market, signals and positions up to
-date.
-"""
+"""Engines that know something run before those that ask for it. When a strategy hears a trade, the market, signals
+and positions are up to date."""

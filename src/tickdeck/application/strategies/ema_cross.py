@@ -1,4 +1,4 @@
-"""The first sample: follow the trend when a fast average crosses a slow one."""
+"""Sample strategy: follow the trend when a fast average crosses a slow one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ __all__ = ["EmaCross"]
 
 
 class EmaCross(Strategy):
-    """Long while the EMA over ``fast`` candles is above the one over ``slow``, flat otherwise; at market,
-    ``quantity`` in base.
-    """
+    """Holds ``quantity`` (base) while the EMA over ``fast`` candles is above the EMA over ``slow`` candles,
+    otherwise nothing. Uses market orders."""
 
     fast: int = 12
     slow: int = 26

@@ -1,4 +1,4 @@
-"""The third sample: quote both sides around the middle of the book, and live on the spread."""
+"""Sample strategy: quote both sides around the mid price and earn the spread."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _BUY, _SELL = Side.BUY, Side.SELL
 
 
 class MarketMaker(Strategy):
-    """Keeps a ``post_only`` bid and ask of ``size`` (base) each, ``half_spread`` ticks of ``tick`` (quote) from the
-    middle between the best bid and ask.
+    """Keeps a ``post_only`` bid and a ``post_only`` ask of ``size`` (base), each ``half_spread`` ticks of ``tick``
+    (quote) away from the middle of the best bid and ask.
 
-    What is held shifts both quotes by ``skew`` ticks for each ``size`` of it: down when long, so that the ask is hit
-    sooner. Inventory stays between ``min_inventory`` and ``max_inventory`` (base); a side that would leave them is not
+    Each ``size`` that is held shifts both quotes by ``skew`` ticks: down when long, so that the ask is hit sooner.
+    Inventory stays between ``min_inventory`` and ``max_inventory`` (base). A side that could leave these bounds is not
     quoted.
 
-    A resting quote has a place in the queue, and trades bring it forward; an amend to another price throws that away.
-    So a quote stays until the price that it should have is ``threshold`` ticks from the one that it has. ``pause_ms``
-    (of the run's clock) go by between two things that are asked for on one side, whether they were granted or not.
+    A resting quote has a place in the queue, and trades move it forward. An amend to another price loses that place. A
+    quote therefore stays until its ideal price is ``threshold`` ticks away. At least ``pause_ms`` (of the run's clock)
+    pass between two requests on one side, whether they are granted or not.
     """
 
     tick: Decimal = Decimal("0.01")
@@ -74,12 +74,12 @@ class MarketMaker(Strategy):
         held = self.position(symbol).quantity
         middle = (bid[0] + ask[0]) / 2 - self.skew * self.tick * held / self.size
         distance = self.half_spread * self.tick
-        # Never at the other side's best price or beyond: there it would take, and a post-only order is refused.
+        # Never at or beyond the other side's best price: it would take there, and a post-only order is refused.
         self._quote(symbol, _BUY, min(middle - distance, ask[0] - self.tick), self.max_inventory - held)
         self._quote(symbol, _SELL, max(middle + distance, bid[0] + self.tick), held - self.min_inventory)
 
     def _quote(self, symbol: str, side: Side, price: Price, room: Quantity) -> None:
-        """Let the quote of one side stand near ``price``; ``room`` (base) is how much it may still trade."""
+        """Keep the quote of one side near ``price``. ``room`` (base) is how much it may still trade."""
         price = self.tick * (price / self.tick).to_integral_value(ROUND_FLOOR if side is _BUY else ROUND_CEILING)
         now = self.clock.now()
         quote = self._quotes.get((symbol, side))
@@ -96,9 +96,7 @@ class MarketMaker(Strategy):
 
 
 class _Quote:
-    """One side's order, its price (quote) as far as the venue has confirmed it, and when (ns) something was last asked
-    for.
-    """
+    """The order of one side, its price (quote) as confirmed by the venue, and the time (ns) of the last request."""
 
     __slots__ = ("asked", "order_id", "price")
 

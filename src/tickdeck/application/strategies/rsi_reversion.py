@@ -1,4 +1,4 @@
-"""The second sample: buy what fell too fast, sell when it has come back, with limit orders."""
+"""Sample strategy: buy after a fast fall and sell after the recovery, with limit orders."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["RsiReversion"]
 
 class RsiReversion(Strategy):
     """Buys ``quantity`` (base) at the last close when the RSI over ``period`` candles is below ``low``, and sells it
-    at the last close when it is above ``high``. An order that is not filled within ``patience`` candles is
-    cancelled."""
+    at the last close when the RSI is above ``high``. Cancels an order that is not filled within ``patience``
+    candles."""
 
     period: int = 14
     low: float = 30.0

@@ -1,4 +1,4 @@
-"""What users write: a strategy hears what happens and says what it wants done."""
+"""The base class of strategies: it hears what happens and says what it wants done."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PositionView(msgspec.Struct, frozen=True):
 
 
 class StrategyDesk(Protocol):
-    """What a running strategy is given to work with: by the strategy engine in a run, by a twin in tests."""
+    """What a running strategy works with. A run gets it from the strategy engine, a test from its own stand-in."""
 
     strategy_id: str
     symbols: tuple[str, ...]
@@ -70,16 +70,16 @@ class StrategyDesk(Protocol):
 
 
 class Strategy:
-    """Subclass it, annotate your parameters with defaults, override the methods you need::
+    """Subclass it, annotate your parameters with defaults, and override the methods you need::
 
-        class EmaCross(Strategy):
-            fast: int = 12
+            class EmaCross(Strategy):
+                fast: int = 12
 
-            def on_trade(self, trade: TradeEvent) -> None: ...
+                def on_trade(self, trade: TradeEvent) -> None: ...
 
-    Methods are plain: no ``async``, no I/O, no wall clock, no global ``random``; time is ``self.clock.now()`` (ns
-    UTC) and chance is ``self.rng``, seeded by the run. All state belongs in ``self``. That is what lets a run be
-    proven.
+    Methods are plain functions: no ``async``, no I/O, no wall clock, no global ``random``. Use ``self.clock.now()`` (ns
+    UTC) for time and ``self.rng``, seeded by the run, for random numbers. Keep all state in ``self``. These rules make
+    it possible to prove a run.
     """
 
     _parameters: ClassVar[dict[str, Any]] = {}
@@ -88,7 +88,7 @@ class Strategy:
     def __init__(self, **parameters: Any) -> None:
         """Raises ``ConfigError`` for a parameter that the class does not have, or a value of the wrong type."""
         for name in self._parameters:
-            setattr(self, name, deepcopy(getattr(type(self), name)))  # a list must not be shared by two runs
+            setattr(self, name, deepcopy(getattr(type(self), name)))  # two runs must not share a list
         self.set_parameters(parameters)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -114,9 +114,9 @@ class Strategy:
         return {name: getattr(self, name) for name in self._parameters}
 
     def set_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Change some parameters, all of those given or none.
+        """Change parameters: all of the given ones, or none.
 
-        Raises ``ConfigError`` for one that the class does not have, a value of the wrong type, and for what
+        Raises ``ConfigError`` for a parameter that the class does not have, for a value of the wrong type, and if
         ``check_parameters`` refuses.
         """
         hints = self._parameters
@@ -143,12 +143,10 @@ class Strategy:
             raise ConfigError(f"strategy {type(self).__name__}: {error}") from None
 
     def check_parameters(self) -> None:
-        """Raise ``ConfigError`` where the parameters' values make no sense: called when they are set, at first and
-        later.
-        """
+        """Raise ``ConfigError`` if the parameters make no sense together. Called whenever parameters are set."""
 
     def required_signals(self) -> tuple[str, ...]:
-        """Names of the signals that ``signal`` will be asked for, such as ``ema-12``; asked once, before the start."""
+        """Names of the signals that this strategy will use, such as ``ema-12``. Called once, before the start."""
         return ()
 
     # -- what it hears ----------------------------------------------------------------------------------------
@@ -157,39 +155,38 @@ class Strategy:
         """The run begins."""
 
     def on_activated(self) -> None:
-        """It hears from here on: after ``on_start``, and after each pause. What happened in a pause, it has missed, its
-        timers too.
-        """
+        """The strategy is active from here on: called after ``on_start`` and after each pause. It missed the events
+        of the pause, and its timers too."""
 
     def on_stop(self) -> None:
-        """The run has come to its end; orders are refused from here on."""
+        """The run has ended. Orders are refused from here on."""
 
     def on_trade(self, trade: TradeEvent) -> None:
         """A public trade."""
 
     def on_tick(self, tick: TickEvent) -> None:
-        """A new best bid and ask."""
+        """The best bid or ask changed."""
 
     def on_book(self, book: OrderBookEvent | OrderBookDeltaEvent) -> None:
-        """A snapshot or a delta of the order book."""
+        """An order book snapshot or delta arrived."""
 
     def on_candle(self, candle: CandleEvent) -> None:
         """A candle closed."""
 
     def on_signal(self, signal: SignalSnapshotEvent) -> None:
-        """The signals were computed anew."""
+        """The signals were recomputed."""
 
     def on_order(self, order: OrderEvent) -> None:
-        """Anything about one of this strategy's orders, fills included."""
+        """Something happened to one of this strategy's orders, fills included."""
 
     def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
-        """One of this strategy's orders was executed, wholly or in part."""
+        """One of this strategy's orders was filled, completely or in part."""
 
     def on_position(self, position: PositionEvent) -> None:
         """A position of the account changed."""
 
     def on_timer(self, timer: TimerFired) -> None:
-        """A timer of this strategy came due."""
+        """A timer of this strategy fired."""
 
     # -- what it says -----------------------------------------------------------------------------------------
 
@@ -204,10 +201,10 @@ class Strategy:
         time_in_force: TimeInForce = TimeInForce.GTC,
         reason: str = "",
     ) -> str:
-        """Ask for a buy order: ``quantity`` in base, ``limit`` in quote (``None``: at market). Returns its order id.
+        """Request a buy order: ``quantity`` in base, ``limit`` in quote (``None`` means at market). Returns the order
+        id immediately.
 
-        ``stop_loss`` and ``take_profit`` are refused with a ``ConfigError`` in this version, rather than silently
-        ignored.
+        ``stop_loss`` and ``take_profit`` raise ``ConfigError`` in this version, rather than being ignored.
         """
         return self._order(Side.BUY, symbol, quantity, limit, stop_loss, take_profit, time_in_force, reason)
 
@@ -222,23 +219,23 @@ class Strategy:
         time_in_force: TimeInForce = TimeInForce.GTC,
         reason: str = "",
     ) -> str:
-        """Ask for a sell order; as ``buy``."""
+        """Request a sell order. See ``buy``."""
         return self._order(Side.SELL, symbol, quantity, limit, stop_loss, take_profit, time_in_force, reason)
 
     def amend(
         self, order_id: str, quantity: Quantity | None = None, limit: Price | None = None, reason: str = ""
     ) -> None:
-        """Ask to change a limit order of this strategy to ``quantity`` in all (base, with what is filled of it already)
-        and ``limit`` (quote); what is left out stays.
+        """Request a change of one of this strategy's limit orders: to ``quantity`` in total (base, including what is
+        filled), to ``limit`` (quote), or both. What you leave out stays the same.
 
-        ``order.amended`` or ``order.amend_rejected`` tells what came of it. As at most venues a new limit or a larger
-        quantity puts the order at the back of the queue at its price; less at the same limit leaves it where it is.
+        The answer is ``order.amended`` or ``order.amend_rejected``. As at most venues, a new limit or a larger quantity
+        moves the order to the back of the queue at its price; a smaller quantity at the same limit keeps its place.
         """
         for name, value in (("quantity", quantity), ("limit", limit)):
             if value is not None:
                 _check_amount(name, value)
         if quantity is None and limit is None:
-            raise ConfigError("amend: there is nothing to change; give a quantity, a limit or both")
+            raise ConfigError("amend: nothing to change; give a quantity, a limit or both")
         quantity = ZERO if quantity is None else quantity
         intent = ActionIntent(
             action="amend", symbol="", order_id=_text("order_id", order_id), quantity=quantity, limit=limit
@@ -246,20 +243,18 @@ class Strategy:
         self.desk.decide((intent,), reason)
 
     def cancel(self, order_id: str, reason: str = "") -> None:
-        """Ask to cancel an order of this strategy."""
+        """Request the cancellation of one of this strategy's orders."""
         intent = ActionIntent(action="cancel", symbol="", order_id=_text("order_id", order_id))
         self.desk.decide((intent,), reason)
 
     def update_state(self, values: Mapping[str, Any], legs: tuple[StateLeg, ...] = ()) -> None:
-        """Publish ``state.updated``: what this strategy is in, for whoever watches. ``values`` are text, numbers or
-        booleans by name, ``legs`` the parts by symbol.
-        """
+        """Publish ``state.updated``, the state of this strategy for whoever watches. ``values`` are text, numbers or
+        booleans by name; ``legs`` are its parts by symbol."""
         self.desk.update_state({_text("name", name): _plain(name, value) for name, value in values.items()}, legs)
 
     def notify(self, text: str, severity: str = "info", recipients: tuple[str, ...] = ()) -> None:
-        """Publish ``notification.alert``: ``severity`` is ``info``, ``warning`` or ``critical``, ``recipients`` are
-        names that the run's edges know.
-        """
+        """Publish ``notification.alert``. ``severity`` is ``info``, ``warning`` or ``critical``; ``recipients`` are
+        names known to the run's notifiers."""
         self.desk.notify(_text("text", text), severity, tuple(recipients))
 
     def _order(
@@ -296,15 +291,14 @@ class Strategy:
     def desk(self) -> StrategyDesk:
         if self._desk is None:
             raise ConfigError(
-                f"strategy {type(self).__name__} is not running; a run gives it its market, clock and orders"
+                f"strategy {type(self).__name__} is not running; only a run gives it a market, a clock and orders"
             )
         return self._desk
 
     @cached_property
     def log(self) -> BoundLogger:
-        """A logger with fields: ``self.log.info("crossed", symbol=trade.symbol)``. Its lines carry this strategy's id
-        and the event that is being handled. They are no part of the run's record, and not proven.
-        """
+        """A logger with fields: ``self.log.info("crossed", symbol=trade.symbol)``. Each line carries the strategy's
+        id and the event being handled. Log lines are not part of the record and are not proven."""
         return bound_logger("tickdeck.strategy", strategy=self.desk.strategy_id)
 
     @property
@@ -314,7 +308,7 @@ class Strategy:
 
     @property
     def rng(self) -> random.Random:
-        """Chance, seeded by the run's seed and the strategy's id."""
+        """A random number generator, seeded by the run's seed and the strategy's id."""
         return self.desk.rng
 
     @property
@@ -327,31 +321,28 @@ class Strategy:
         return self.desk.signal(name, symbol)
 
     def position(self, symbol: str) -> PositionView:
-        """The account's position in a symbol; of quantity 0 where there is none."""
+        """The account's position in a symbol, with quantity 0 if there is none."""
         return self.desk.position(symbol)
 
     def price(self, symbol: str) -> Price | None:
-        """The last trade's price, else the middle of the best bid and ask; ``None`` before either."""
+        """The price of the last trade, else the middle of the best bid and ask, else ``None``."""
         return self.desk.price(symbol)
 
     def best_bid(self, symbol: str) -> Level | None:
-        """The best bid as (price in quote, quantity in base), from the newest tick, else from the book; ``None`` where
-        there is none.
-        """
+        """The best bid as (price in quote, quantity in base), from the newest tick or else from the book; ``None``
+        if there is none."""
         return self.desk.best(symbol)[0]
 
     def best_ask(self, symbol: str) -> Level | None:
-        """The best ask; as ``best_bid``."""
+        """The best ask. See ``best_bid``."""
         return self.desk.best(symbol)[1]
 
     def open_orders(self, symbol: str | None = None) -> tuple[str, ...]:
-        """Ids of this strategy's orders that are not at their end, oldest first."""
+        """Ids of this strategy's open orders, oldest first."""
         return self.desk.open_orders(symbol)
 
     def set_timer(self, name: str, delay: int) -> int:
-        """Have ``on_timer`` called with ``name`` in ``delay`` ns of the run's clock. Returns an id for
-        ``cancel_timer``.
-        """
+        """Call ``on_timer`` with ``name`` after ``delay`` ns of the run's clock. Returns an id for ``cancel_timer``."""
         return self.desk.set_timer(name, delay)
 
     def cancel_timer(self, timer_id: int) -> None:
@@ -359,7 +350,7 @@ class Strategy:
 
 
 def _text(name: str, value: object) -> str:
-    """A field of an intent: it goes on the tape, and must be of the type that is read back."""
+    """A text field of an intent. It goes on the tape, so it must have the type that is read back."""
     if type(value) is not str:
         raise ConfigError(f"{name} is {format_value(value)}; give text")
     return value
@@ -372,7 +363,7 @@ def _check_amount(name: str, value: object) -> None:
 
 
 def _plain(name: str, value: object) -> str:
-    """A value as text that is the same in every run: an object of another kind might tell its address."""
+    """A value as text that is the same in every run. An object of another type could show its address."""
     if isinstance(value, Decimal):
         return format(value, "f")
     if type(value) not in (str, int, float, bool):
@@ -381,7 +372,8 @@ def _plain(name: str, value: object) -> str:
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    """A parameter's value as its annotation wants it; text, as from a command line, is read. Raises ``ValueError``."""
+    """Convert a parameter to the type of its annotation; text, as from a command line, is parsed. Raises
+    ``ValueError``."""
     converted = msgspec.convert(value, hint, strict=False)
     if isinstance(converted, Decimal) and (isinstance(value, float) or not converted.is_finite()):
         raise ValueError("give a finite decimal, as text or as a Decimal (a float is not exact)")

@@ -1,4 +1,4 @@
-"""Looking at a machine, a configuration and venues for what would stand in the way of a run."""
+"""Checks of a machine and a configuration for anything that would get in the way of a run."""
 
 from tickdeck.infrastructure.doctor.findings import Finding
 from tickdeck.infrastructure.doctor.machine import machine_findings

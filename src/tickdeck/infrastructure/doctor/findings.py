@@ -1,4 +1,4 @@
-"""What a check has found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ __all__ = ["Finding"]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """``check``: what was looked at. ``ok``: whether it is as it should be; ``None`` where this version cannot say.
-    ``detail``: what was seen, and where it is not ok how to mend it.
-    """
+    """``check``: what was checked. ``ok``: the result, ``None`` if this version cannot tell. ``detail``: what was
+    found and, if not ok, how to mend it."""
 
     check: str
     ok: bool | None

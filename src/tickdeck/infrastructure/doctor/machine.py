@@ -1,6 +1,5 @@
-"""The machine: Python, SQLite, the disk under the data folder, clocks, cores and limits. Nothing goes over a network,
-and nothing is left behind.
-"""
+"""Checks of the machine: Python, SQLite, the disk under the data folder, clocks, cores and limits. They use no
+network and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -40,9 +39,7 @@ _EXTRAS = {"parquet": ("pyarrow",), "report": ("jinja2", "matplotlib")}
 
 
 def machine_findings(data: Path) -> Iterator[Finding]:
-    """Each check as it is done, within a second altogether. ``data`` is the folder that runs would be put into; it need
-    not exist yet.
-    """
+    """Run the checks one by one, within a second in total. ``data`` is the folder for runs; it need not exist yet."""
     yield _python()
     yield _event_loop()
     yield _sqlite()
@@ -78,7 +75,7 @@ def _sqlite() -> Finding:
 
 
 def _data_folder(data: Path) -> Iterator[Finding]:
-    """In a temporary folder at the place where runs are, or would be once the folder is made."""
+    """Run the checks in a temporary folder where the runs are, or would be created."""
     place = data.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -99,7 +96,7 @@ def _data_folder(data: Path) -> Iterator[Finding]:
 
 
 def _tape(folder: Path) -> Finding:
-    """A real tape, written, and read by a second connection while its writer has it open."""
+    """Write a real tape, and read it through a second connection while its writer has it open."""
     path = folder / "tape.db"
     try:
         with SqliteTape(path) as tape:
@@ -112,12 +109,12 @@ def _tape(folder: Path) -> Finding:
     except TickdeckError as error:
         return Finding("tape", False, f"{error}")
     if found != 1:
-        return Finding("tape", False, "a second process does not see what is durable; put the data on a local disk")
+        return Finding("tape", False, "a second process does not see durable data; put the data folder on a local disk")
     return Finding("tape", True, f"write-ahead log works here, an event is durable in {took_ms:.1f} ms")
 
 
 def _syncing(folder: Path) -> Finding:
-    """How long the disk takes to say that it has a page: what each order waits for on its way to a venue."""
+    """How long the disk takes to sync a page. Each order waits this long on its way to a venue."""
     took: list[float] = []
     path = folder / "sync"
     try:
@@ -132,9 +129,9 @@ def _syncing(folder: Path) -> Finding:
     middle = median(took)
     found = f"{middle:.2f} ms, at worst {max(took):.2f} ms, of {_SYNCS} syncs of 4 KiB"
     if middle > _SLOW_SYNC_MS:
-        return Finding("disk sync", False, f"{found}; each order waits so long: put the data on a local SSD")
+        return Finding("disk sync", False, f"{found}; each order waits this long: put the data folder on a local SSD")
     if middle < _MEMORY_SYNC_MS:
-        return Finding("disk sync", True, f"{found}: so fast is memory, which does not outlive a power cut")
+        return Finding("disk sync", True, f"{found}: only memory is this fast, and it does not survive a power cut")
     return Finding("disk sync", True, found)
 
 
@@ -147,14 +144,15 @@ def _space(folder: Path) -> Finding:
 
 
 def _skew(folder: Path) -> Finding:
-    """The time that the folder's file system gives to files, against this machine's: apart on some network disks."""
+    """Compare the file times of the folder's file system with this machine's clock. On some network disks they
+    differ."""
     path = folder / "now"
     before = time.time()
     path.write_bytes(b"")
     skew = path.stat().st_mtime - before
-    found = f"the files' times and this machine's clock are {abs(skew):.2f} s apart"
+    found = f"the file times and this machine's clock are {abs(skew):.2f} s apart"
     if abs(skew) > _SKEW_S:
-        return Finding("disk clock", False, f"{found}; put the data on a local disk, or set both clocks by NTP")
+        return Finding("disk clock", False, f"{found}; put the data folder on a local disk, or set both clocks by NTP")
     return Finding("disk clock", True, found)
 
 
@@ -163,9 +161,9 @@ def _skew(folder: Path) -> Finding:
 
 def _clocks() -> Iterator[Finding]:
     now = datetime.fromtimestamp(time.time(), UTC)
-    found = f"{now:%Y-%m-%d %H:%M:%S} UTC, not compared with anybody's"
+    found = f"{now:%Y-%m-%d %H:%M:%S} UTC, not compared with another clock"
     if not _YEARS[0] <= now.year <= _YEARS[1]:
-        yield Finding("clock", False, f"{found}; set the machine's clock, by NTP for good")
+        yield Finding("clock", False, f"{found}; set the machine's clock, preferably by NTP")
     else:
         yield Finding("clock", True, found)
     wall, steady = time.time(), time.monotonic()
@@ -183,7 +181,7 @@ def _cores() -> Finding:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     found = f"{cores} to be used"
     if cores < 2:
-        return Finding("cores", True, f"{found}; a run takes one, the dashboard and other commands share it")
+        return Finding("cores", True, f"{found}; a run uses one, the other commands share it")
     return Finding("cores", True, found)
 
 
@@ -198,6 +196,6 @@ def _open_files() -> Finding:
 def _extra(extra: str, packages: tuple[str, ...]) -> Finding:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
-        what = f"{', '.join(missing)} not installed; `pip install 'tickdeck[{extra}]'` where you want it"
+        what = f"{', '.join(missing)} not installed; if you want it: `pip install 'tickdeck[{extra}]'`"
         return Finding(f"extra {extra}", None, what)
     return Finding(f"extra {extra}", True, ", ".join(packages))

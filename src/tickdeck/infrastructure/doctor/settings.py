@@ -1,4 +1,4 @@
-"""A configuration: does it load, do its strategies, are its input files there and of a known format."""
+"""Checks of a configuration: it loads, its strategies load, its input files exist and have a known format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["settings_findings"]
 
 
 def settings_findings(config: RunConfig) -> Iterator[Finding]:
-    """Each strategy and each input file as it is looked at."""
+    """Check each strategy and each input file."""
     ids = strategy_ids([strategy_name(wanted.spec) for wanted in config.strategies])
     for strategy_id, wanted in zip(ids, config.strategies, strict=True):
         yield _strategy(strategy_id, wanted)
@@ -42,7 +42,7 @@ def _strategy(strategy_id: str, wanted: StrategyConfig) -> Finding:
 
 
 def _input(tape: TapeConfig, config: RunConfig) -> Finding:
-    """An input by itself: it is hashed, and its first event decoded."""
+    """Check one input: hash it and decode its first event."""
     check = f"input {Path(tape.path).name}"
     alone = replace(config, tapes=(tape,), symbols=())
     try:
@@ -52,5 +52,5 @@ def _input(tape: TapeConfig, config: RunConfig) -> Finding:
     except TickdeckError as error:
         return Finding(check, False, str(error))
     if first is None:
-        return Finding(check, False, f"{tape.path}: no market data in it; name another file")
+        return Finding(check, False, f"{tape.path}: it contains no market data; name another file")
     return Finding(check, True, f"{tape.path}: {records[0].format} of {', '.join(symbols)}")
