@@ -230,7 +230,8 @@ def test_packages_that_need_not_be_there_are_named_where_they_are_not(monkeypatc
     assert findings["event loop"].ok is True
     assert "asyncio's own" in findings["event loop"].detail
     assert findings["extra report"].ok is None
-    assert "jinja2, matplotlib not installed; if you want it: `pip install 'tickdeck[report]'`" in findings["extra report"].detail
+    missing = "jinja2, matplotlib not installed; if you want it: `pip install 'tickdeck[report]'`"
+    assert missing in findings["extra report"].detail
 
 
 # -- the configuration ------------------------------------------------------------------------------------------------
