@@ -115,3 +115,28 @@ def test_an_agenda_is_a_sorted_list(steps: list[tuple[str, int, int | None]]) ->
                 assert ran[-1] == wanted[2]
         assert agenda.next_due == min((entry[0] for entry in model), default=NEVER)
         assert agenda.next == (model[0][:2] if model else (NEVER, RANK_TIMER))
+
+
+def test_cancelled_entries_do_not_pile_up_behind_one_that_stays() -> None:
+    agenda = Agenda()
+    agenda.at(1, lambda: None)
+    largest = 0
+    for n in range(10_000):
+        agenda.cancel(agenda.at(1_000_000 + n, lambda: None))
+        largest = max(largest, agenda.size)
+
+    assert len(agenda) == 1
+    assert largest < 100
+
+
+def test_what_is_not_cancelled_keeps_its_order_when_others_go() -> None:
+    agenda, log = Agenda(), list[int]()
+    numbers = [agenda.at(n % 7, lambda n=n: log.append(n)) for n in range(1_000)]  # type: ignore[misc]
+    for n, number in enumerate(numbers):
+        if n % 10:
+            agenda.cancel(number)
+
+    assert agenda.size <= 2 * len(agenda)
+    while (entry := agenda.pop(10)) is not None:
+        entry[1]()
+    assert log == sorted(range(0, 1_000, 10), key=lambda n: (n % 7, n))

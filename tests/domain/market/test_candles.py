@@ -18,8 +18,8 @@ MINUTE = 60_000_000_000
 T0 = 28_717_920 * MINUTE  # a whole minute
 
 
-def trade(ts: int, price: str, quantity: str = "1") -> TradeEvent:
-    return TradeEvent(symbol="BTCUSDT", ts=ts, price=D(price), quantity=D(quantity), side=Side.BUY)
+def trade(ts: int, price: str, quantity: str = "1", *, received: int = 0) -> TradeEvent:
+    return TradeEvent(symbol="BTCUSDT", ts=ts, ts_ingress=received, price=D(price), quantity=D(quantity), side=Side.BUY)
 
 
 def build(trades: list[TradeEvent], interval: int = MINUTE) -> list[CandleEvent]:
@@ -120,3 +120,50 @@ def test_candles_are_those_of_a_grouping_by_interval(rows: list[tuple[int, int, 
         assert (candle.open, candle.close) == (prices[0], prices[-1])
         assert (candle.high, candle.low) == (max(prices), min(prices))
         assert (candle.volume, candle.trades) == (sum(t.quantity for t in group), len(group))
+
+
+# -- clocks that are wrong -----------------------------------------------------------------------------------------
+
+DAY = 1_440 * MINUTE
+
+
+def minutes(first: int, last: int, received: int = 0) -> list[TradeEvent]:
+    """Twelve trades a minute, each received when it happened or so much later."""
+    step = MINUTE // 12
+    return [trade(ts, "100", received=ts + received) for ts in range(T0 + first * MINUTE, T0 + last * MINUTE, step)]
+
+
+def test_a_trade_from_a_clock_a_day_ahead_does_not_stop_candles() -> None:
+    wrong = trade(T0 + DAY, "101", received=T0 + 2 * MINUTE)
+
+    candles = build([*minutes(0, 2), wrong, *minutes(2, 6)])
+
+    assert [(c.open_ts - T0) // MINUTE for c in candles] == [0, 1, 2, 3, 4]
+    assert [c.trades for c in candles] == [12, 12, 13, 12, 12]  # no trade is lost
+
+
+def test_candles_go_on_where_our_own_clock_was_a_day_ahead_too() -> None:
+    wrong = trade(T0 + DAY, "101", received=T0 + DAY)
+
+    candles = build([*minutes(0, 2), wrong, *minutes(2, 6, received=DAY)])
+
+    assert [(c.open_ts - T0) // MINUTE for c in candles] == [0, 1, 2, 3, 4]
+
+
+def test_a_candle_that_a_wrong_clock_closed_early_is_not_made_twice() -> None:
+    wrong = trade(T0 + DAY, "101", received=T0 + MINUTE // 2)
+
+    candles = build([*minutes(0, 1)[:6], wrong, *minutes(0, 1)[6:], *minutes(1, 3)])
+
+    starts = [c.open_ts for c in candles]
+    assert starts == sorted(set(starts))
+    assert sum(c.trades for c in candles) == 6 + 1 + 6 + 12  # the last minute is still open
+
+
+def test_a_late_trade_does_not_move_a_candle_that_our_clock_agrees_with() -> None:
+    late = trade(T0, "99", received=T0 + 5 * MINUTE)
+
+    candles = build([*minutes(4, 5), *minutes(5, 6)[:2], late, *minutes(5, 7)[2:]])
+
+    assert [(c.open_ts - T0) // MINUTE for c in candles] == [4, 5]
+    assert candles[1].low == 99

@@ -669,3 +669,28 @@ def test_reports_do_not_depend_on_the_hash_seed() -> None:
         for seed in ("1", "2")
     ]
     assert digests == [session_digest()] * 2
+
+
+# -- a long life ---------------------------------------------------------------------------------------------------
+
+
+def test_the_venue_forgets_orders_that_ended_long_ago_and_never_open_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tickdeck.infrastructure.exchanges.paper.venue._CLOSED_KEPT", 20)
+    desk = Desk()
+    desk.market(tick(T0))
+    desk.venue.submit(order("open", limit="50"))
+    for n in range(100):
+        desk.venue.submit(order(f"filled {n}", quantity="0.1"))
+        desk.venue.submit(order(f"rejected {n}", quantity="9999999"))
+        desk.venue.submit(order(f"cancelled {n}", limit="51"))
+        desk.settle()
+        desk.market(tick(desk.now + 1))
+        desk.venue.cancel(cancel(f"cancelled {n}", ts=desk.now))
+    desk.settle()
+
+    assert len(desk.venue._tickets) == 21
+    assert desk.venue.account.currencies == ["BTC", "ETH", "USDT"]
+    desk.reports.clear()
+    desk.venue.cancel(cancel("open", ts=desk.now))
+    assert desk.told() == [("open", "cancelled", "0")]
+    assert not desk.venue.account._locks

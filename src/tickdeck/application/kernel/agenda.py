@@ -12,16 +12,33 @@ RANK_TIMER, RANK_VENUE, RANK_OBSERVER = range(3)
 """At one instant timers go first, then the simulated venue, then those who only look."""
 
 
+_FEW = 64
+"""A heap that is not larger than this is never rebuilt."""
+
+
 class Agenda:
-    """A heap of actions by (due, rank, order of creation). ``next_due`` is ``NEVER`` while it is empty."""
+    """A heap of actions by (due, rank, order of creation). ``next_due`` is ``NEVER`` while it is empty.
+
+    The entry of a cancelled action stays in the heap until it comes up or until half of the heap is cancelled: the heap
+    is rebuilt then. So the heap is at most twice as large as what is due, and a cancel costs constant time on average.
+    """
 
     __slots__ = ("_actions", "_created", "_heap", "next_due")
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, int]] = []  # due, rank, number; the first is never a cancelled one
-        self._actions: dict[int, Callable[[], None]] = {}  # by number; one that is not here was cancelled
+        self._actions: dict[int, Callable[[], None]] = {}  # by number, without the cancelled ones
         self._created = 0
         self.next_due: int = NEVER
+
+    def __len__(self) -> int:
+        """How many actions are due at some time."""
+        return len(self._actions)
+
+    @property
+    def size(self) -> int:
+        """How many entries the heap holds, cancelled ones too."""
+        return len(self._heap)
 
     @property
     def next(self) -> tuple[int, int]:
@@ -39,8 +56,12 @@ class Agenda:
 
     def cancel(self, number: int) -> None:
         """Forget an action that has not run. Harmless where it has."""
-        if self._actions.pop(number, None) is not None:
-            self._prune()
+        if self._actions.pop(number, None) is None:
+            return
+        if len(self._heap) > max(2 * len(self._actions), _FEW):
+            self._heap = [entry for entry in self._heap if entry[2] in self._actions]
+            heapq.heapify(self._heap)
+        self._prune()
 
     def pop(self, now: int, *, rank: int | None = None) -> tuple[int, Callable[[], None]] | None:
         """The next action due at or before ``now`` with its time, or ``None``. With ``rank`` entries of other ranks are

@@ -9,6 +9,12 @@ from tickdeck.errors import ConfigError
 __all__ = ["CandleBuilder"]
 
 
+_AHEAD_NS = 60_000_000_000
+"""A venue's clock may be ahead of ours by so much."""
+_ENOUGH = 10
+"""So many old trades in one candle are no accident."""
+
+
 class CandleBuilder:
     """Gathers trades of ``symbol`` into candles of ``interval_ns``, aligned to the epoch (UTC), by the exchange's time.
 
@@ -16,9 +22,26 @@ class CandleBuilder:
     not filled with copies of the last price. A trade that comes late, with a time before the current candle, counts
     in the current one, since a closed candle is never taken back. The first candle holds what was traded from the
     first trade seen, and the last one is not published while it is open.
+
+    A trade whose clock is far ahead does not stop the candles. It opens a candle in the future. The candle moves back
+    to the present with the next trade that we receive more than a minute before the candle's begin, or when most of its
+    trades (at least ten) are that much older. The trade with the wrong time stays in the candle.
     """
 
-    __slots__ = ("_close", "_end", "_high", "_low", "_open", "_trades", "_volume", "interval_ns", "symbol")
+    __slots__ = (
+        "_close",
+        "_closed_end",
+        "_end",
+        "_high",
+        "_low",
+        "_open",
+        "_strays",
+        "_too_early",
+        "_trades",
+        "_volume",
+        "interval_ns",
+        "symbol",
+    )
 
     def __init__(self, symbol: str, interval_ns: int) -> None:
         if interval_ns <= 0:
@@ -26,6 +49,9 @@ class CandleBuilder:
         self.symbol: str = symbol
         self.interval_ns: int = interval_ns
         self._end: int = 0  # ns UTC, exclusive
+        self._closed_end: int = 0  # the end of the last closed candle
+        self._too_early: int = 0  # a trade before this may show that the current candle is in the future
+        self._strays: int = 0  # how many there were
         self._trades: int = 0  # 0 only before the first trade
         self._open: Price = ZERO
         self._high: Price = ZERO
@@ -40,6 +66,8 @@ class CandleBuilder:
         """
         price = trade.price
         if trade.ts < self._end:
+            if trade.ts < self._too_early and self._in_the_future(trade):
+                self._place(max(trade.ts, self._closed_end))
             if price > self._high:
                 self._high = price
             elif price < self._low:
@@ -48,12 +76,27 @@ class CandleBuilder:
             self._volume += trade.quantity
             self._trades += 1
             return None
-        closed = self._candle() if self._trades else None
-        self._end = trade.ts - trade.ts % self.interval_ns + self.interval_ns
+        closed = None
+        if self._trades:
+            closed = self._candle()
+            self._closed_end = self._end
+        self._place(trade.ts)
         self._open = self._high = self._low = self._close = price
         self._volume = trade.quantity
         self._trades = 1
         return closed
+
+    def _place(self, ts: int) -> None:
+        """Let the current candle be the one that holds ``ts``."""
+        start = ts - ts % self.interval_ns
+        self._end = start + self.interval_ns
+        self._too_early = start - _AHEAD_NS
+        self._strays = 0
+
+    def _in_the_future(self, trade: TradeEvent) -> bool:
+        """The current candle is: ``trade``, from well before its begin, shows it."""
+        self._strays += 1
+        return 0 < trade.ts_ingress < self._too_early or (self._strays >= _ENOUGH and 2 * self._strays >= self._trades)
 
     def _candle(self) -> CandleEvent:
         return CandleEvent(

@@ -19,7 +19,6 @@ No I/O, no latency, no scheduling, no money: a venue around it decides when an o
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
@@ -36,6 +35,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market.instrument import Instrument
 from tickdeck.domain.market.liquidity import Liquidity, Offer
+from tickdeck.domain.market.resting import RestingOrders
 from tickdeck.domain.values import ZERO, OrderStatus, Price, Quantity, Side, TimeInForce
 
 __all__ = ["Ended", "Fill", "Matcher", "Outcome", "WorkingOrder"]
@@ -117,9 +117,9 @@ class Matcher:
         self._participation = participation
         self._candle_grace_ns = candle_grace_ns
         self._orders: dict[str, WorkingOrder] = {}
-        self._waiting: list[WorkingOrder] = []  # takers for which nothing was displayed, by arrival
-        self._bids: list[WorkingOrder] = []  # resting orders, best price first, then by arrival
-        self._asks: list[WorkingOrder] = []
+        self._waiting: dict[str, WorkingOrder] = {}  # takers for which nothing was displayed, by arrival
+        self._bids: RestingOrders[WorkingOrder] = RestingOrders(Side.BUY)
+        self._asks: RestingOrders[WorkingOrder] = RestingOrders(Side.SELL)
         self.handlers: dict[type[MarketEvent], Callable[[Any], Sequence[Outcome]]] = {
             TradeEvent: self.on_trade,
             TickEvent: self.on_tick,
@@ -144,7 +144,7 @@ class Matcher:
                 return [_would_take(order)]
         elif order.limit is None or order.time_in_force in _AT_ONCE or self._may_take(order):
             self._orders[order.order_id] = order
-            self._waiting.append(order)
+            self._waiting[order.order_id] = order
             return []
         self._rest(order)
         return []
@@ -229,11 +229,10 @@ class Matcher:
         left = self._lots(candle.volume * self._participation)
         latest = candle.open_ts + self._candle_grace_ns
         left = self._fill_waiting(None, candle.open, left, out, latest)
-        for order in self._bids + self._asks:
+        for order in (*self._bids.better_than(candle.low), *self._asks.better_than(candle.high)):
             limit = order.limit
             assert limit is not None
-            through = candle.low < limit if order.side is _BUY else candle.high > limit
-            if through and left and order.arrival <= latest:
+            if left and order.arrival <= latest:
                 left -= self._fill(order, limit, min(order.remaining, left), "maker", out)
         return out
 
@@ -276,7 +275,7 @@ class Matcher:
         """As soon as a book is displayed, waiting orders take from it as if they arrived now."""
         out: list[Outcome] = []
         if self.liquidity.displayed:
-            for order in self._waiting.copy():
+            for order in list(self._waiting.values()):
                 self._remove(order)
                 offers = self.liquidity.offers(order.side, order.worst)
                 assert offers is not None
@@ -290,7 +289,7 @@ class Matcher:
 
         ``side`` and ``latest`` limit the offer to takers of that side, and to those that arrived by that time.
         """
-        for order in self._waiting.copy():
+        for order in list(self._waiting.values()):
             if (side is not None and order.side is not side) or (latest is not None and order.arrival > latest):
                 continue
             at_once = order.time_in_force in _AT_ONCE
@@ -315,27 +314,18 @@ class Matcher:
         assert order.limit is not None
         order.ahead = self.liquidity.ahead_at(order.side, order.limit)
         self._orders[order.order_id] = order
-        if order.side is _BUY:
-            insort(self._bids, order, key=_highest_first)
-        else:
-            insort(self._asks, order, key=_lowest_first)
+        (self._bids if order.side is _BUY else self._asks).add(order)
 
     def _fill_resting(self, trade: TradeEvent, left: Quantity, out: list[Outcome]) -> None:
         price = trade.price
-        through_bids = trade.side is not _BUY
-        at_price: list[WorkingOrder] = []
-        for order in (self._bids if through_bids else self._asks).copy():
+        resting = self._asks if trade.side is _BUY else self._bids
+        for order in resting.better_than(price):
             limit = order.limit
             assert limit is not None
-            if limit == price:
-                at_price.append(order)
-            elif limit > price if through_bids else limit < price:
-                order.ahead = ZERO  # the whole level was passed: nothing is ahead of us any more
-                left -= self._fill(order, limit, min(order.remaining, left), "maker", out)
-            else:
-                break
+            order.ahead = ZERO  # the whole level was passed: nothing is ahead of us any more
+            left -= self._fill(order, limit, min(order.remaining, left), "maker", out)
         taken = ZERO  # taken by our orders earlier in the queue
-        for order in at_price:
+        for order in resting.at(price):
             if order.ahead is None:
                 continue
             reached = self._lots(max(left - order.ahead - taken, ZERO))
@@ -367,19 +357,8 @@ class Matcher:
     def _remove(self, order: WorkingOrder) -> None:
         if self._orders.pop(order.order_id, None) is None:
             return  # it never got to work
-        for orders in (self._waiting, self._bids, self._asks):
-            if order in orders:
-                orders.remove(order)
-
-
-def _highest_first(order: WorkingOrder) -> Decimal:
-    assert order.limit is not None
-    return -order.limit
-
-
-def _lowest_first(order: WorkingOrder) -> Decimal:
-    assert order.limit is not None
-    return order.limit
+        if self._waiting.pop(order.order_id, None) is None:
+            (self._bids if order.side is _BUY else self._asks).remove(order)
 
 
 def _expired(order: WorkingOrder, reason: str) -> Ended:

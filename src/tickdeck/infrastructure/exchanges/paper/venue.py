@@ -9,6 +9,7 @@ there, since the feed takes ``feed_latency`` to reach us. Of what happens at ``x
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
@@ -33,10 +34,12 @@ __all__ = ["PaperConfig", "PaperVenue"]
 
 _PROTECTION = Decimal("1.05")
 """A market buy that has to wait for prices pays at most so many times the last known one; that much is locked."""
+_CLOSED_KEPT = 10_000
+"""The venue remembers so many orders that have ended, as real venues do for a while."""
 
 
 class _Ticket:
-    """What the venue knows of an order that it once took or refused."""
+    """What the venue knows of an order that it took or refused."""
 
     __slots__ = ("currency", "filled", "order", "request", "status", "unit", "venue_order_id", "worst")
 
@@ -59,9 +62,9 @@ class PaperVenue:
     the venue's time, ``ts_ingress`` the time due, its cause the order or the cancel that it answers.
 
     An order is reported accepted or rejected, then its fills, then expired or cancelled; the last fill of a filled
-    order needs no further word. An ``order_id`` that the venue has seen before changes nothing, nor does a cancel or an
-    amend of an order that does not work: the answer is the order's true state with a reason. Equal seeds and inputs
-    give equal reports.
+    order needs no further report. An ``order_id`` that the venue remembers changes nothing, nor does a cancel or an
+    amend of an order that does not work: the answer is the order's true state with a reason. The venue remembers all
+    open orders and the last 10,000 that ended. Equal seeds and inputs give equal reports.
     """
 
     name = "paper"
@@ -87,6 +90,7 @@ class PaperVenue:
         self._orders_taken = 0
         self._trades = 0
         self._tickets: dict[str, _Ticket] = {}
+        self._closed: deque[str] = deque()  # ids of the orders that ended, oldest first
         balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
         balances |= dict.fromkeys((i.quote for i in self._instruments.values()), config.default_balance)
         self.account = PaperAccount(balances | config.balances)
@@ -158,6 +162,7 @@ class PaperVenue:
         refusal = self._refusal(request, ticket, now)
         if refusal is not None:
             self._report_order(request, ticket, now, refusal)
+            self._close(ticket)
             return
         order = ticket.order
         assert order is not None
@@ -251,6 +256,7 @@ class PaperVenue:
             ticket.status = OrderStatus.CANCELLED
             self.account.lock(request.order_id, ticket.currency, ZERO)
             self._report_order(request, ticket, now)
+            self._close(ticket)
 
     def _refusal(self, request: OrderSubmittedEvent, ticket: _Ticket, now: int) -> str | None:
         """Why the venue does not take the order, in words; ``None`` where it does: ``ticket`` says what it locks."""
@@ -311,6 +317,7 @@ class PaperVenue:
                 ticket.status = outcome.status
                 self.account.lock(outcome.order.order_id, ticket.currency, ZERO)
                 self._report_order(ticket.request, ticket, now, outcome.reason)
+                self._close(ticket)
 
     def _settle_fill(self, symbol: str, ticket: _Ticket, fill: Fill, now: int) -> None:
         instrument, order = self._instruments[symbol], fill.order
@@ -325,6 +332,8 @@ class PaperVenue:
         lock = min(ticket.unit * remaining, self.account.free(ticket.currency))
         self.account.lock(order.order_id, ticket.currency, lock)
         ticket.status = OrderStatus.PARTIALLY_FILLED if remaining else OrderStatus.FILLED
+        if not remaining:
+            self._close(ticket)
         self._trades += 1
         request = ticket.request
         self._send(
@@ -343,6 +352,12 @@ class PaperVenue:
                 **self._envelope(request, now),
             )
         )
+
+    def _close(self, ticket: _Ticket) -> None:
+        """Remember an order that has ended, and forget the one that ended longest ago."""
+        self._closed.append(ticket.request.order_id)
+        if len(self._closed) > _CLOSED_KEPT:
+            del self._tickets[self._closed.popleft()]
 
     # -- reports ------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,70 @@
+"""Our resting orders of one side, by price and time."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Protocol, TypeVar
+
+from tickdeck.domain.values import Price, Side
+
+__all__ = ["RestingOrders"]
+
+
+class _Resting(Protocol):
+    order_id: str
+    limit: Price | None
+
+
+OrderT = TypeVar("OrderT", bound=_Resting)
+
+
+class RestingOrders(dict[Price, dict[str, OrderT]]):
+    """The orders by limit price, and at one price in the order in which they were added.
+
+    Adding and removing an order costs the same however many there are, but for the search for its price. An order's
+    limit must not change while it is here.
+    """
+
+    __slots__ = ("_bids", "_ranks")
+
+    def __init__(self, side: Side) -> None:
+        super().__init__()
+        self._bids = side is Side.BUY
+        self._ranks: list[Decimal] = []  # the prices, best first, as numbers that rise
+
+    def add(self, order: OrderT) -> None:
+        price = _limit(order)
+        level = self.get(price)
+        if level is None:
+            level = self[price] = {}
+            insort(self._ranks, self._rank(price))
+        level[order.order_id] = order
+
+    def remove(self, order: OrderT) -> None:
+        price = _limit(order)
+        level = self[price]
+        del level[order.order_id]
+        if not level:
+            del self[price]
+            del self._ranks[bisect_left(self._ranks, self._rank(price))]
+
+    def better_than(self, price: Price) -> Iterator[OrderT]:
+        """The orders with a better limit than ``price``, best first. They may be removed meanwhile."""
+        reached = self._ranks[: bisect_left(self._ranks, self._rank(price))]
+        for rank in reached:
+            yield from list(self[self._rank(rank)].values())
+
+    def _rank(self, price: Price) -> Decimal:
+        """The lower, the better: the best bid is the highest, the best ask the lowest. Its own inverse, and exact."""
+        return price.copy_negate() if self._bids else price
+
+    def at(self, price: Price) -> list[OrderT]:
+        """The orders with the limit ``price``, by time."""
+        return list(self.get(price, {}).values())
+
+
+def _limit(order: _Resting) -> Price:
+    assert order.limit is not None  # a market order does not rest
+    return order.limit
