@@ -29,6 +29,7 @@ __all__ = [
     "RunError",
     "TapeError",
     "TapeVersionError",
+    "Terminated",
     "TickdeckError",
     "format_value",
 ]
@@ -82,6 +83,16 @@ class RunError(TickdeckError):
     """A run cannot be found, resumed or verified."""
 
     exit_code = 2
+
+
+class Terminated(BaseException):
+    """A signal ends the process; ``number`` is the signal's. A signal handler raises it wherever the main thread is. It
+    is no ``Exception``, and the kernel never takes it for a fault of the strategy that was running.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def format_value(value: object) -> str:

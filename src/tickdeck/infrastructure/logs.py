@@ -21,13 +21,14 @@ from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.redaction import redacted
 
-__all__ = ["LEVELS", "LOG", "log_to"]
+__all__ = ["LEVELS", "LOG", "last_logged_seq", "log_to"]
 
 LOG = "log.jsonl"
 """The log's name in the folder of a run."""
 LEVELS = ("debug", "info", "warning", "error")
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[36m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+_TAIL = 65_536  # bytes of a log in which its newest event is looked for
 _Fields = MutableMapping[str, Any]
 
 
@@ -42,6 +43,7 @@ def log_to(
     place: Callable[[BaseException], str] = lambda error: "",
     details: bool = False,
     before: str = "",
+    past: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
     """Within the block, write what Tickdeck and its strategies log.
 
@@ -51,7 +53,8 @@ def log_to(
     - To ``log.jsonl`` in ``folder`` from ``info`` on (from ``level`` on, where that is lower), with tracebacks.
 
     ``run`` is on each line, and so are id, correlation id and seq of the event that was being handled: ``current()``,
-    or the one that the running edge was given. Nothing is read unless something is logged.
+    or the one that the running edge was given. Nothing is read unless something is logged. Nothing is written while
+    ``past()`` is true: a resumed run executes its past again, and has logged it before.
 
     Raises ``ConfigError`` where the file cannot be opened. A line that cannot be written is lost, and the run goes on.
     """
@@ -60,6 +63,7 @@ def log_to(
 
     def handler(target: logging.Handler, at: int, *, whole: bool, people: bool = False) -> logging.Handler:
         target.setLevel(at)
+        target.addFilter(lambda record: not past())
         target.setFormatter(_Lines(run, current, place, tracebacks=whole, people=people))
         return target
 
@@ -84,6 +88,27 @@ def log_to(
             log.removeHandler(target)
             with contextlib.suppress(OSError):  # a full disk refuses once more what it refused before
                 target.close()
+
+
+def last_logged_seq(folder: Path) -> int:
+    """The ``seq`` of the newest event that ``log.jsonl`` in ``folder`` has a line of; 0 without any. A run that was
+    killed may have logged events that its tape lost."""
+    try:
+        with (folder / LOG).open("rb") as file:
+            file.seek(max(file.seek(0, io.SEEK_END) - _TAIL, 0))
+            lines = file.read().splitlines()
+    except OSError:
+        return 0
+    for line in reversed(lines):
+        with contextlib.suppress(msgspec.MsgspecError):  # the first line of the tail is cut, the last may be
+            seq = msgspec.json.decode(line, type=_Line).seq
+            if seq:
+                return seq
+    return 0
+
+
+class _Line(msgspec.Struct):
+    seq: int = 0
 
 
 class _Stream(logging.StreamHandler[TextIO]):

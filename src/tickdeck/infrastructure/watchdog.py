@@ -11,7 +11,7 @@ from types import FrameType
 
 from tickdeck.application.bus import InMemoryEventBus
 
-__all__ = ["Watchdog"]
+__all__ = ["Watchdog", "running_handler"]
 
 log = logging.getLogger("tickdeck.watchdog")
 
@@ -48,14 +48,15 @@ class Watchdog:
                 since, seen = now, dispatched
             elif dispatched >= 0 and dispatched != told and now - since >= self._limit:
                 told = dispatched
-                self._alarm(f"a handler has held the bus for {now - since:.1f} s: {self._stuck()}")
+                self._alarm(f"a handler has held the bus for {now - since:.1f} s: {running_handler(self._owner)}")
 
-    def _stuck(self) -> str:
-        """The function that the bus called, and the line it is at."""
-        frame: FrameType | None = sys._current_frames().get(self._owner)
-        while frame is not None:
-            caller = frame.f_back
-            if caller is not None and caller.f_code.co_name in ("_dispatch", "_release"):
-                return f"{frame.f_code.co_qualname}, at {frame.f_code.co_filename}:{frame.f_lineno}"
-            frame = caller
-        return "it returned just now"
+
+def running_handler(thread: int) -> str:
+    """The handler that a bus is calling in ``thread`` (a thread's ident), and the line that it is at."""
+    frame: FrameType | None = sys._current_frames().get(thread)
+    while frame is not None:
+        caller = frame.f_back
+        if caller is not None and caller.f_code.co_name in ("_dispatch", "_release"):
+            return f"{frame.f_code.co_qualname}, at {frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = caller
+    return "it returned just now"

@@ -26,7 +26,7 @@ class Faults:
         self.count = 0
         self.dead_letters = DeadLetters()
 
-    def record(self, subscription: Subscription, event: DomainEvent, error: Exception) -> HandlerFailed | None:
+    def record(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> HandlerFailed | None:
         """Count and log an error. Returns the event that reports it, or ``None`` where ``event`` is itself such a
         report: it becomes a dead letter in silence, so that no error reports itself for ever."""
         subscription.failures += 1
@@ -54,17 +54,17 @@ class Faults:
         )
 
 
-def message_of(subscription: Subscription, error: Exception) -> str:
+def message_of(subscription: Subscription, error: BaseException) -> str:
     """An error's text. An edge's may hold a secret, such as the URL that it called; our own errors hold none."""
     return "" if subscription.edge and not isinstance(error, TickdeckError) else describe_error(error)
 
 
-def error_text(subscription: Subscription, error: Exception) -> str:
+def error_text(subscription: Subscription, error: BaseException) -> str:
     message = message_of(subscription, error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def place_of(error: Exception) -> str:
+def place_of(error: BaseException) -> str:
     """File and line where it was raised."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
@@ -72,7 +72,7 @@ def place_of(error: Exception) -> str:
     return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}" if traceback is not None else "?"
 
 
-def describe_error(error: Exception) -> str:
+def describe_error(error: BaseException) -> str:
     """The text of an error, the same in every run: without the addresses of objects, and fit to be encoded."""
     try:
         text = str(error)

@@ -301,6 +301,10 @@ class InMemoryEventBus:
                 call(event)
             except Exception as error:  # noqa: BLE001 (isolation is the bus's promise; it is told, not lost)
                 self._failed(plan.owner(call), event, error)
+            except BaseException as error:
+                if not self._is_fault(plan.owner(call), error):
+                    raise
+                self._failed(plan.owner(call), event, error)
             if staged:
                 self._take_staged(event)
         if plan.edges:
@@ -319,7 +323,13 @@ class InMemoryEventBus:
 
     # -- faults -----------------------------------------------------------------------------------------------
 
-    def _failed(self, subscription: Subscription, event: DomainEvent, error: Exception) -> None:
+    def _is_fault(self, subscription: Subscription, error: BaseException) -> bool:
+        """Whether an error that is no ``Exception`` is the handler's own fault. It may be Ctrl-C, which ends the program:
+        here nobody can tell."""
+        del subscription, error
+        return False
+
+    def _failed(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> None:
         """A handler raised: discard what it published, and tell."""
         self._staged.clear()
         failure = self._faults.record(subscription, event, error)

@@ -19,6 +19,7 @@ from tickdeck.domain.events import (
     BacktestFailed,
     BacktestProgressed,
     BacktestStarted,
+    CommandReceived,
     DomainEvent,
     FeedConnected,
     FeedDisconnected,
@@ -35,16 +36,24 @@ _TURN = 2_048  # inputs between two turns of the event loop at full speed
 _TIMED = 65_536  # of the inputs timed, so many are remembered: the newest
 _PROGRESS = 65_536  # market data between two looks at a backtest's progress; a multiple of the chunk
 _SETTLE = 1_000_000_000  # ns after the last input in which the venue's last reports may still come
+_STANDSTILL = 1_000_000  # ns of the run's clock within which so many timers and reports mean that it stands still
+_CASCADES = 10  # cascades of the longest length that may fall into that time
 
 
 class Simulation:
-    """Feeds the kernel until the market ends, ``until`` is reached, or somebody says stop.
+    """Feeds the kernel until the market ends, the duration is over, or ``request_stop`` is called.
 
-    ``market``: events in order of ``ts_ingress``. ``on_market`` is shown each before the kernel gets it: the paper
-    venue's eyes. ``record_market``: put the market events on the tape too (they come from no file). ``begin(ts)``
-    runs after ``run.started``. ``feed`` names the stream of market data. ``duration``: ns of the run's clock, ``None``
-    to the end. ``observe(ts)`` is called at the start, and again after as many ns of that clock as it returns.
-    ``figures(inputs)``, where given, makes the run a backtest: its course is told, and at the end what this returns.
+    - ``market``: events in order of ``ts_ingress``. ``on_market(event)`` gets each one before the kernel does: this is
+      how the paper venue sees the market.
+    - ``record_market``: put the market events on the tape too, because no file holds them.
+    - ``begin(ts)`` runs after ``run.started``. ``feed`` names the stream of market data.
+    - ``duration``: ns of the run's clock; ``None`` runs to the end of the market data.
+    - ``observe(ts)`` is called at the start, and again after as many ns of the run's clock as it returns.
+    - ``figures(inputs)`` makes the run a backtest: the events ``backtest.*`` report its progress, and the last one holds
+      what this returns.
+
+    When more than ten times ``kernel.max_cascade`` timers and reports fall due within a millisecond, the clock stands
+    still: the driver then feeds the command ``halt``, once.
     """
 
     def __init__(
@@ -81,9 +90,11 @@ class Simulation:
         self._last = 0
         self._next: DomainEvent | None = None  # seen by the pacing, not yet its time
         self._anchor: tuple[int, int] | None = None  # wall and run time when pacing began
+        self._stopping = False
+        self._crowd = (0, 0)  # where a millisecond of the run's clock began, and how much was due in it
+        self._stood_still = False
         self.latencies_ns: deque[int] = deque(maxlen=_TIMED)
-        """How long a sample (one input in 16; when paced, each) took, from the kernel's taking it to the end of its
-        cascade."""
+        """How long a cascade took, for a sample of the inputs: one in 16 at full speed, each one of a paced run."""
         self.completed = False
 
     async def run(
@@ -94,13 +105,14 @@ class Simulation:
         progress: Callable[[int], None] = lambda ts: None,
         pace_from: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Run to the end, or until ``stop()`` is true: then the run is left as it is, to be resumed.
+        """Run to the end, or until ``request_stop`` is called or ``stop()`` is true: then the run is left as it is, and
+        can be resumed.
 
         ``speed``: how many times real time; ``None`` for as fast as it goes. Pacing begins when ``pace_from()``
-        turns true (a resumed run first catches up with its tape). ``progress(ts)`` is called now and then with the
-        run's time.
+        turns true (a resumed run first catches up with its tape). ``stop()`` is asked and ``progress(ts)`` is called
+        between two turns of the event loop, ``progress`` with the run's time.
 
-        Raises ``InputError`` where the market data turns out broken; ``system.error`` tells it on the tape then.
+        Raises ``InputError`` when the market data is broken; the tape then has a ``system.error``.
         """
         first = next(self._market, None)
         start = first.ts_ingress if first is not None else 0
@@ -119,7 +131,7 @@ class Simulation:
         if first is not None:
             self._market = chain((first,), self._market)
             more = True
-            while more and not stop():
+            while more and not self._stopping and not stop():
                 try:
                     if speed is None or not pace_from():
                         more = self._turn()
@@ -130,16 +142,21 @@ class Simulation:
                     raise
                 await self._wall.sleep(0)
                 progress(self._last)
-            if more:
-                return  # stopped from outside
+            if more or self._stopping:
+                return
         self._finish("end of market data" if self._last < self._until else "duration reached")
+
+    def request_stop(self) -> None:
+        """End the run after the cascade that is running. A signal handler may call this at any time."""
+        self._stopping = True
 
     def _turn(self) -> bool:
         """A stretch at full speed. False when there are no more events."""
         return all(self._take(islice(self._market, _CHUNK)) == _CHUNK for _ in range(_TURN // _CHUNK))
 
     def _take(self, events: Iterable[DomainEvent]) -> int:
-        """Feed market events, and what falls due before each. Returns how many, or -1 when ``until`` is reached."""
+        """Feed market events, and what falls due before each. Returns how many, or -1 when ``until`` is reached or the
+        run is to stop."""
         agenda, on_market, record, until = self._agenda, self._on_market, self._record, self._until
         feed = self._kernel.feed
         taken = 0
@@ -148,6 +165,8 @@ class Simulation:
                 ts = event.ts_ingress
                 if ts >= agenda.next_due:
                     self._run_due(min(ts, until))
+                if self._stopping:
+                    return -1
                 if ts >= until:
                     self._last = until
                     return -1
@@ -186,7 +205,7 @@ class Simulation:
             wait = (due - ts_start) / speed - (wall.monotonic_ns() - wall_start)
             if wait > 0:
                 await wall.sleep(min(wait / 1e9, 0.1))
-            if stop():
+            if self._stopping or stop():
                 break
             if wait > 100_000_000:
                 continue  # not there yet: look at the time, and at stop(), again
@@ -203,14 +222,27 @@ class Simulation:
         """Everything due up to ``now``, in its order; inputs that come at one instant are taken by their lanes."""
         agenda, kernel = self._agenda, self._kernel
         instant = 0
-        while True:
+        while not self._stopping:
             if agenda.next > (instant, RANK_VENUE) and kernel.run_next():
                 continue  # one at a time: a timer that it set for this very instant goes before the next
             entry = agenda.pop(now)
             if entry is None:
                 return
             instant = max(instant, entry[0])
-            entry[1]()
+            self._run_entry(entry)
+
+    def _run_entry(self, entry: tuple[int, Callable[[], None]]) -> None:
+        """Run an action that is due. Too many of them close together halt trading: a venue without latency and a
+        strategy that answers each report with an order would otherwise go on for ever."""
+        due, action = entry
+        began, count = self._crowd
+        self._crowd = (began, count + 1) if due - began < _STANDSTILL else (due, 1)
+        most = _CASCADES * self._kernel.max_cascade
+        if count >= most and not self._stood_still:
+            self._stood_still = True
+            reason = f"the clock stands still: more than {most:,} timers and reports were due within a millisecond"
+            self._feed(CommandReceived(command="halt", reason=reason))
+        action()
 
     def _look(self, now: int) -> None:
         assert self._observe is not None
@@ -218,12 +250,14 @@ class Simulation:
         self._agenda.at(due, lambda: self._look(due), RANK_OBSERVER)
 
     def _finish(self, reason: str) -> None:
-        """What the venue has still to say, then ``run.stopped``."""
+        """Feed the venue's last reports, then ``run.stopped``."""
         self._feed(FeedDisconnected(feed=self._feed_name, symbols=self._started.symbols, reason=reason))
         deadline = self._last + _SETTLE
         while (entry := self._agenda.pop(deadline, rank=RANK_VENUE)) is not None:
-            entry[1]()
+            self._run_entry(entry)
             self._kernel.run_pending()
+            if self._stopping:
+                return
         if self._figures is not None:
             if self._kernel.halted:
                 self._feed(BacktestFailed(inputs=self._taken, reason="a fault of the core halted trading"))

@@ -52,6 +52,7 @@ from tickdeck.errors import ConfigError
 
 __all__ = ["StrategyEngine"]
 
+_STANDSTILL = 1_000_000  # ns: more timers of one strategy within it than a cascade may have events are a fault
 _MARKET: tuple[tuple[type[DomainEvent], str], ...] = (
     (TradeEvent, "on_trade"),
     (TickEvent, "on_tick"),
@@ -176,7 +177,12 @@ class StrategyEngine:
             hear(topic, method)
         for topic, method in _OWN_ORDERS:
             hear(topic, method, where=lambda event: event.strategy_id == strategy_id)
-        hear(TimerFired, "on_timer", where=lambda event: event.owner == strategy_id)
+        hear(
+            TimerFired,
+            "on_timer",
+            where=lambda event: event.owner == strategy_id,
+            handler=_bounded(strategy.on_timer, self._kernel.max_cascade),
+        )
         hear(RunStarted, "on_start", handler=lambda _: strategy.on_start())
         hear(
             StrategyActivated,
@@ -331,6 +337,26 @@ class _Desk:
         self._kernel.publish(
             NotificationAlert(text=text, severity=severity, recipients=recipients, source=self.strategy_id)
         )
+
+
+def _bounded(on_timer: Callable[[TimerFired], None], most: int) -> Callable[[TimerFired], None]:
+    """``on_timer``, which fails when its timers come so close together that the clock stands still: a timer without a
+    delay that is set again each time it fires would otherwise never let the market go on."""
+    began = count = 0
+
+    def handle(timer: TimerFired) -> None:
+        nonlocal began, count
+        if timer.ts_ingress - began >= _STANDSTILL:
+            began, count = timer.ts_ingress, 0
+        count += 1
+        if count > most:
+            raise ConfigError(
+                f"more than {most:,} timers fired within a millisecond of the run's clock; "
+                f"give timer {timer.name!r} a longer delay"
+            )
+        on_timer(timer)
+
+    return handle
 
 
 def _reason(command: CommandReceived) -> str:

@@ -25,7 +25,7 @@ from tickdeck.application.clock import RunClock, WallClock
 from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
 from tickdeck.application.ports import Tape
 from tickdeck.domain.events import DomainEvent, TimerFired, TradingHalted
-from tickdeck.errors import ConfigError, TickdeckError
+from tickdeck.errors import ConfigError, Terminated, TickdeckError
 
 __all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
 
@@ -89,6 +89,11 @@ class Kernel(InMemoryEventBus):
         self.inputs = 0
         self.halted = False
         """The kernel had to halt trading: a fault in a critical component, or a cascade without end."""
+
+    @property
+    def max_cascade(self) -> int:
+        """How many events one input may cause before trading is halted."""
+        return self._max_cascade
 
     @property
     def current(self) -> DomainEvent | None:
@@ -251,7 +256,11 @@ class Kernel(InMemoryEventBus):
         self.halted = True
         self._queue.append(self._derive(last, TradingHalted(reason=reason)))
 
-    def _failed(self, subscription: Subscription, event: DomainEvent, error: Exception) -> None:
+    def _is_fault(self, subscription: Subscription, error: BaseException) -> bool:
+        """``sys.exit()`` in a strategy is that strategy's fault; it does not end the run."""
+        return subscription.component.startswith(STRATEGY) and not isinstance(error, Terminated)
+
+    def _failed(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> None:
         super()._failed(subscription, event, error)
         component = subscription.component
         if component in CRITICAL_COMPONENTS:

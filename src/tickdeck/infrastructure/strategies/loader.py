@@ -61,7 +61,7 @@ def _load_file(path: Path, spec: str) -> ModuleType:
             found.loader.exec_module(module)
     except TickdeckError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         raise ConfigError(f"strategy {spec!r}: {path} does not load: {_where(error, path)}") from error
     return module
 
@@ -96,11 +96,11 @@ def _import(name: str, spec: str) -> ModuleType:
         return importlib.import_module(name)
     except TickdeckError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         raise ConfigError(f"strategy {spec!r}: module {name} does not load: {type(error).__name__}: {error}") from error
 
 
-def _where(error: Exception, path: Path) -> str:
+def _where(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} (line {error.lineno})"
     line = None

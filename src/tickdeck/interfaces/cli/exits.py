@@ -6,25 +6,64 @@ Ctrl-C (by SIGTERM).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import select
+import signal
 import sys
 import sysconfig
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
 import click
 
 import tickdeck
-from tickdeck.errors import TickdeckError
+from tickdeck.errors import TickdeckError, Terminated
+from tickdeck.interfaces.cli.output import mute, one_line, print_json
 
-__all__ = ["DONE", "FAULT", "NO", "WRONG_CALL", "details_wanted", "exit_code", "mute_stdout", "origin", "wants_details"]
+__all__ = [
+    "DONE",
+    "FAULT",
+    "NO",
+    "WRONG_CALL",
+    "details_wanted",
+    "exit_code",
+    "origin",
+    "require_stderr",
+    "stdout_has_no_reader",
+    "terminable",
+    "wants_details",
+]
 
 DONE, NO, WRONG_CALL, FAULT = range(4)
 _INTERRUPTED = 130
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Within the block SIGINT, SIGTERM and SIGHUP raise ``Terminated``, so that files that were begun are removed. A
+    signal that is ignored or handled otherwise is left alone. A run has a way of its own (``stopping``)."""
+
+    def end(number: int, frame: object) -> None:
+        raise Terminated(number)
+
+    before = []
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            handler = signal.getsignal(number)
+            if handler in (signal.SIG_DFL, signal.default_int_handler):
+                before.append((number, handler))
+                signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def wants_details(words: Sequence[str]) -> bool:
@@ -37,54 +76,113 @@ def details_wanted() -> bool:
     return bool(click.get_current_context().find_root().obj)
 
 
-def exit_code(call: Callable[[], object], *, details: bool) -> int:
-    """Make the call; what it returns is the exit code (``None``: done). Errors are told on stderr in one line, with
-    their traceback before it where ``details`` are wanted."""
+def exit_code(call: Callable[[], object], *, details: bool, as_json: bool = False) -> int:
+    """Make the call and return the exit code: what the call returns, or ``DONE`` for ``None``. An error becomes one
+    line on stderr, after its traceback where ``details`` are wanted. With ``as_json`` stdout gets it too, as
+    ``{"error": ..., "exit_code": ...}``."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without the characters shows others
     try:
-        if sys.stdout is None:
+        if _closed["stdout"]:
             raise TickdeckError("stdout is closed; give the output a place to go, such as >/dev/null")
         code = call()
         _flush_stdout()
         return code if isinstance(code, int) else DONE
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _INTERRUPTED
-    except Exception as error:  # noqa: BLE001 the last line of defence: people get a line, not a traceback
+    except Terminated as signalled:
+        return 128 + signalled.number
+    except BaseException as error:  # noqa: BLE001 the last line of defence: people get a line, not a traceback
         if details:
-            traceback.print_exc()
+            _write_if_possible("".join(traceback.format_exception(error)).rstrip())
         if _is_of_stdout(error):
-            mute_stdout()
+            mute(sys.stdout)
         message, code = _describe(error, details)
-        click.echo("tickdeck: error: " + " ".join(message.split()), err=True)
+        message = one_line(message)
+        _write_if_possible(f"tickdeck: error: {message}")
+        if as_json:
+            _print_error(message, code)
         return code
+
+
+_closed = {"stdout": False, "stderr": False}
+
+
+def _open_closed_streams() -> None:
+    """A stream that was closed before the start (``2>&-``) becomes ``/dev/null``. Otherwise the next file that is
+    opened, a tape perhaps, would get its number, and all that is written to the stream."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
+            _closed[name] = True
+
+
+def require_stderr() -> None:
+    """Raise ``TickdeckError`` when stderr was closed before the start. A run tells its faults there."""
+    if _closed["stderr"]:
+        raise TickdeckError("stderr is closed; give the messages a place to go, such as 2>/dev/null")
+
+
+def _write_if_possible(text: str) -> None:
+    """On stderr. When even that fails, the exit code alone says that something went wrong."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        mute(sys.stderr)
+
+
+def _print_error(message: str, code: int) -> None:
+    try:
+        print_json({"error": message, "exit_code": code})
+        sys.stdout.flush()
+    except OSError:
+        mute(sys.stdout)
+
+
+def stdout_has_no_reader() -> bool:
+    """Stdout is a pipe, and the program that read it has ended."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), select.POLLERR)
+    except (OSError, ValueError):  # a stream of a test
+        return False
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def _flush_stdout() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has seen enough
-        mute_stdout()
+        mute(sys.stdout)
 
 
-def _is_of_stdout(error: Exception) -> bool:
+def _is_of_stdout(error: BaseException) -> bool:
     """Output had no place to go: a failed write names no file, unlike a file that cannot be opened."""
     return isinstance(error, OSError) and error.errno in _NO_PLACE and error.filename is None
 
 
-def _describe(error: Exception, details: bool) -> tuple[str, int]:
+def _describe(error: BaseException, details: bool) -> tuple[str, int]:
     if _is_of_stdout(error):
         return f"cannot write the output: {os.strerror(cast(OSError, error).errno or 0)}; look at where it goes", FAULT
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx is not None else "tickdeck"
-        return f"{error.format_message().rstrip('.')}; `{command} --help` tells more", WRONG_CALL
+        message = " ".join(error.format_message().rstrip(".").split("\n"))
+        return f"{message}; `{command} --help` tells more", WRONG_CALL
     if isinstance(error, click.ClickException):
         return error.format_message(), WRONG_CALL
     if isinstance(error, TickdeckError):
         return str(error), error.exit_code
+    if isinstance(error, SystemExit):
+        return f"a strategy or a library tried to end the process: {error!r} ({origin(error)})", FAULT
+    text = " ".join(str(error).split())
     more = "" if details else "; the same with --debug shows more"
-    return f"{type(error).__name__}: {error} ({origin(error)}){more}", FAULT
+    return f"{type(error).__name__}: {text} ({origin(error)}){more}", FAULT
 
 
 def origin(error: BaseException) -> str:
@@ -94,10 +192,3 @@ def origin(error: BaseException) -> str:
     own = [frame for frame in frames if not frame.filename.startswith((*libraries, "<"))]
     last = own[-1] if own else frames[-1] if frames else None
     return f"{Path(last.filename).name}, line {last.lineno}" if last is not None else "nowhere"
-
-
-def mute_stdout() -> None:
-    """Have nothing more written to stdout, not even what still waits in its buffer."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)

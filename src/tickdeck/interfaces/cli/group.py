@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 import click
 
 import tickdeck
-from tickdeck.interfaces.cli.exits import exit_code, mute_stdout, wants_details
+from tickdeck.errors import TickdeckError
+from tickdeck.interfaces.cli.exits import exit_code, stdout_has_no_reader, terminable, wants_details
+from tickdeck.interfaces.cli.output import mute
 
 __all__ = ["COMMANDS", "main"]
 
@@ -81,9 +83,12 @@ class CommandLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # whoever read the output has seen enough, as in `tickdeck events last | head`
-            mute_stdout()
+            with terminable():
+                return super().invoke(ctx)
+        except BrokenPipeError:
+            if not stdout_has_no_reader():
+                raise TickdeckError("stderr is a pipe without a reader; give the messages a place to go") from None
+            mute(sys.stdout)  # whoever read the output has seen enough, as in `tickdeck events last | head`
             return 0
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> NoReturn:
@@ -93,7 +98,8 @@ class CommandLine(click.Group):
         words = [word for word in words if word != "--debug"]  # so that it may stand anywhere
         options |= {"standalone_mode": False, "obj": details}
         command_main = super().main
-        sys.exit(exit_code(lambda: command_main(words, *rest, **options), details=details))
+        as_json = "--json" in words
+        sys.exit(exit_code(lambda: command_main(words, *rest, **options), details=details, as_json=as_json))
 
 
 @click.group(cls=CommandLine, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

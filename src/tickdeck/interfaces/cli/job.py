@@ -1,10 +1,12 @@
-"""Driving a run from the command line: the event loop, the signals, the progress line."""
+"""Driving a run from the command line: the event loop, the signals, the progress line, the log."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
@@ -13,20 +15,23 @@ import msgspec
 
 from tickdeck.application.log import bound_logger
 from tickdeck.application.proof import RecordDiverged
-from tickdeck.errors import ConfigError, InputError, RunError
-from tickdeck.infrastructure.logs import log_to
+from tickdeck.errors import ConfigError, InputError, RunError, TapeError, TickdeckError
+from tickdeck.infrastructure.logs import last_logged_seq, log_to
 from tickdeck.infrastructure.runs import discard_run, overview
+from tickdeck.infrastructure.tape.opening import open_reader, tape_path
+from tickdeck.infrastructure.watchdog import running_handler
 from tickdeck.interfaces.cli.exits import origin
 from tickdeck.interfaces.cli.live import CLEAR, Progress
+from tickdeck.interfaces.cli.output import note
+from tickdeck.interfaces.cli.printed import Printed
+from tickdeck.interfaces.cli.stopping import Stopping
 
 if TYPE_CHECKING:
     from tickdeck.application.results import Summary
     from tickdeck.bootstrap import Run
     from tickdeck.interfaces.cli.live import LiveView
 
-__all__ = ["Outcome", "drive"]
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+__all__ = ["Outcome", "discard", "drive"]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -37,26 +42,43 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, log_level: str = "warning") -> Outcome:
-    """Run to the end, or to the first SIGINT or SIGTERM: then stop between two inputs, so that the run can be resumed.
+    """Run to the end, or to the first SIGINT, SIGTERM or SIGHUP, which stops it after the running cascade, so that it
+    can be resumed. A second signal, or five seconds, ends the process at once.
 
     Everything is on disk and the tape closed when this returns or raises. ``speed`` as in ``Simulation.run``. ``live``:
     the live view where the terminal has room for it, else a line. The log goes to stderr from ``log_level`` on, with
-    tracebacks where ``details`` are wanted, and to the run's folder.
+    tracebacks where ``details`` are wanted, and to the run's folder. A resumed run writes nothing while it executes
+    its past again.
+
+    Raises ``TapeError`` when the tape is not in the run's folder at the end.
     """
     began = time.perf_counter()
-    stopped_by: list[signal.Signals] = []
-    progress, stream, before = _progress(run, live)
     log = bound_logger("tickdeck.run")
+    kernel, main = run.kernel, threading.get_ident()
+    past_seq = run.tape.last_seq and max(run.tape.last_seq, last_logged_seq(run.folder))
+
+    def past() -> bool:
+        return kernel.seq <= past_seq and kernel.current is not None
+
+    progress, stream, before = _progress(run, live, past_seq)
+
+    def last_words(why: str) -> None:
+        place = running_handler(main)
+        with contextlib.suppress(TickdeckError):  # a tape that failed has no more to keep
+            run.tape.wait_durable(run.tape.last_seq)
+        _log_end(log, run, f"ended at once, {why}")
+        note(
+            f"run {run.manifest.run_id} was ended at once, {why}; a handler was running: {place}; "
+            f"`tickdeck run --resume {run.manifest.run_id}` continues it"
+        )
 
     async def work() -> None:
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, stopped_by.append, number)
         try:
-            await run.simulation.run(speed, stop=lambda: bool(stopped_by), progress=progress, pace_from=run.caught_up)
+            await run.simulation.run(speed, progress=progress, pace_from=run.caught_up)
         finally:
+            stopping.settled()
             try:
-                run.close()  # in here, where a second Ctrl-C cannot disturb it
+                run.close()
             finally:
                 progress.close()
 
@@ -67,17 +89,24 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
                 level=log_level,
                 folder=run.folder,
                 run=run.manifest.run_id,
-                current=lambda: run.kernel.current,
+                current=lambda: kernel.current,
                 place=origin,
                 details=details,
                 before=before,
+                past=past,
             ),
+            contextlib.redirect_stdout(Printed(stream, past)),
+            Stopping(run.simulation.request_stop, last_words) as stopping,
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
             strategies = [record.strategy_id for record in run.manifest.strategies]
-            log.info("run begins", strategies=strategies, symbols=run.manifest.symbols)
-            runner.run(work())
-            log.info("run ends", events=run.kernel.seq, inputs=run.kernel.inputs, completed=run.simulation.completed)
+            log.info("run begins", strategies=strategies, symbols=run.manifest.symbols, resumed=bool(past_seq))
+            try:
+                runner.run(work())
+            except BaseException as error:
+                _log_end(log, run, f"{type(error).__name__}: {error}")
+                raise
+            _log_end(log, run, f"stopped by {stopping.stopped_by.name}" if stopping.stopped_by else "")
     except ConfigError:  # there is no place for the log
         run.close()
         raise
@@ -88,11 +117,44 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
         ) from error
     except InputError as error:
         raise InputError(f"{error}{_after_broken_input(run)}") from error
+    _check_tape(run)
     summary = run.summary(time.perf_counter() - began)
-    if not stopped_by or summary.status == "completed":
+    if stopping.stopped_by is None or summary.status == "completed":
         return Outcome(summary, None)
-    by = "Ctrl-C" if stopped_by[0] is signal.SIGINT else stopped_by[0].name
-    return Outcome(msgspec.structs.replace(summary, reason=f"stopped by {by}"), stopped_by[0])
+    by = "Ctrl-C" if stopping.stopped_by is signal.SIGINT else stopping.stopped_by.name
+    return Outcome(msgspec.structs.replace(summary, reason=f"stopped by {by}"), stopping.stopped_by)
+
+
+def discard(run: Run) -> None:
+    """Let go of a run that is not driven after all, and remove its folder if nothing was recorded in it."""
+    run.close()
+    if not overview(run.folder).events:
+        discard_run(run.folder)
+
+
+def _log_end(log: object, run: Run, reason: str) -> None:
+    """The log's closing line, whatever ended the run."""
+    reason = reason or ("completed" if run.simulation.completed else "stopped")
+    kernel = run.kernel
+    log.info(  # type: ignore[attr-defined]
+        "run ends", events=kernel.seq, inputs=kernel.inputs, completed=run.simulation.completed, reason=reason
+    )
+
+
+def _check_tape(run: Run) -> None:
+    """Raise ``TapeError`` when the run's events are not where its tape should be: its folder was deleted or moved while
+    it ran. What was deleted can still be written to, so that nothing else notices."""
+    path, wanted = tape_path(run.folder, run.config.tape_format), run.tape.last_seq
+    try:
+        with open_reader(path) as tape:
+            found = tape.last_seq
+    except TickdeckError:
+        found = -1
+    if found < wanted:
+        raise TapeError(
+            f"run {run.manifest.run_id} has no tape: {path} was deleted or moved while the run was going on; "
+            "start the run again, and leave its folder alone"
+        )
 
 
 def _after_broken_input(run: Run) -> str:
@@ -103,7 +165,7 @@ def _after_broken_input(run: Run) -> str:
     return f"; then start a new run: {run.manifest.run_id} ends there, since no run is resumed on inputs that changed"
 
 
-def _progress(run: Run, live: bool) -> tuple[Progress | LiveView, TextIO, str]:
+def _progress(run: Run, live: bool, past_seq: int) -> tuple[Progress | LiveView, TextIO, str]:
     """What shows people how the run is going, where log lines go meanwhile, and what each of them begins with."""
     if live:
         from tickdeck.interfaces.cli.live import LiveView, can_show
@@ -111,7 +173,7 @@ def _progress(run: Run, live: bool) -> tuple[Progress | LiveView, TextIO, str]:
         if can_show(sys.stderr):
             view = LiveView(run, sys.stderr)
             return view, view.stream, ""
-    return Progress(run, sys.stderr), sys.stderr, CLEAR
+    return Progress(run, sys.stderr, past_seq=past_seq), sys.stderr, CLEAR
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 import msgspec
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from tickdeck.domain.events import DomainEvent
 
-__all__ = ["console", "cut", "event_fields", "note", "print_json", "print_lines", "program"]
+__all__ = ["console", "cut", "event_fields", "mute", "note", "note_if_possible", "one_line", "print_json", "print_lines", "program"]
 
 _HEAD = ("seq", "event_id", "event_type", "ts", "aggregate_id", "correlation_id", "causation_id")
 
@@ -42,9 +44,33 @@ def print_lines(lines: Iterable[str | bytes], *, at_once: bool = False) -> None:
     out.flush()
 
 
+def one_line(text: str) -> str:
+    """``text`` with what is not printable escaped: a file's name may hold a line break, and must not look like two
+    messages nor work the terminal."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def note(text: str) -> None:
-    """A line for people on stderr."""
-    click.echo(f"tickdeck: {text}", err=True)
+    """A line for people on stderr. Raises ``OSError`` where stderr takes no more."""
+    click.echo(f"tickdeck: {one_line(text)}", err=True)
+
+
+def note_if_possible(text: str) -> bool:
+    """``note``, at the end of something that went on without its reader. Returns whether the line was written; the next
+    ones are lost where it was not, without an error at the end of the process."""
+    try:
+        note(text)
+    except OSError as error:
+        mute(sys.stderr)
+        return error.errno == errno.EPIPE  # the reader has seen enough, as of a pipe to `head`
+    return True
+
+
+def mute(stream: TextIO) -> None:
+    """Have nothing more written to ``stream``, not even what still waits in its buffer."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def console() -> Console:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from tickdeck.errors import RunError, TapeError
-from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted
+from tickdeck.errors import RunError, TapeError, TickdeckError
+from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted, require_stderr
 from tickdeck.interfaces.cli.options import data_option, json_option
-from tickdeck.interfaces.cli.output import note, print_json
+from tickdeck.interfaces.cli.output import mute, note, note_if_possible, print_json
 from tickdeck.interfaces.cli.times import span
 
 if TYPE_CHECKING:
@@ -146,11 +146,17 @@ def execute(
     **options: Any,
 ) -> int:
     """Start or resume a run, drive it, print what it came to. Returns the exit code."""
-    from tickdeck.interfaces.cli.job import drive  # this and the like are heavy, and `--help` needs none of them
+    from tickdeck.interfaces.cli.job import discard, drive  # this and the like are heavy, and `--help` needs none of them
 
+    require_stderr()
     with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is no figure
         job = _resumed(data, resume, options) if resume is not None else _started(data, options, needs_tape=report)
-        note(_describe(job, speed))
+        try:
+            note(_describe(job, speed))
+        except OSError as error:
+            discard(job)
+            mute(sys.stderr)
+            raise TickdeckError(f"stderr cannot be written: {error.strerror}; give the messages a place to go") from None
         outcome = drive(
             job,
             None if speed == float("inf") else speed,
@@ -159,12 +165,11 @@ def execute(
             log_level=log_level,
         )
     summary = outcome.summary
+    notes = list(_doubts(summary))
     if not sys.stderr.isatty():
-        note(
-            f"run {summary.run} {summary.status}: {summary.reason}; {summary.events:,} events in {summary.wall_s:.1f} s"
-        )
-    for text in _doubts(summary):
-        note(text)
+        events = f"{summary.events:,} events in {summary.wall_s:.1f} s"
+        notes.insert(0, f"run {summary.run} {summary.status}: {summary.reason}; {events}")
+    told = all([note_if_possible(text) for text in notes])
     with contextlib.suppress(BrokenPipeError):  # who reads the figures has seen enough: the run went well all the same
         _print(job, summary, job.observer.performance() if report else None, as_json, data, resume is not None)
         sys.stdout.flush()
@@ -172,7 +177,7 @@ def execute(
         from tickdeck.interfaces.cli.commands.report import report_if_possible
 
         report_if_possible(job.folder)
-    if summary.failed:
+    if summary.failed or not told:
         return FAULT
     return DONE if outcome.stopped_by is None else 128 + outcome.stopped_by
 

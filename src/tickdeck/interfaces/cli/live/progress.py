@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -21,10 +22,14 @@ CLEAR = "\r\x1b[2K"
 
 
 class Progress:
-    """Writes over one line on ``stream`` a few times a second; where that is no terminal, nothing at all."""
+    """Writes over one line on ``stream`` a few times a second; where that is no terminal, nothing at all. A terminal
+    that is gone is no reason to end the run. Up to ``past_seq`` a resumed run only catches up with its tape, and the
+    line says how far it is.
+    """
 
-    def __init__(self, run: Run, stream: TextIO) -> None:
+    def __init__(self, run: Run, stream: TextIO, *, past_seq: int = 0) -> None:
         self._run = run
+        self._past_seq = past_seq
         self._stream = stream
         self._shown = stream.isatty()
         self._began = time.monotonic()
@@ -39,8 +44,7 @@ class Progress:
             return
         self._next = now + _INTERVAL_S
         width = shutil.get_terminal_size().columns - 1  # the cursor needs a place too
-        self._stream.write(CLEAR + cut(self._line(ts, now - self._began, width), width))
-        self._stream.flush()
+        self._write(CLEAR + cut(self._line(ts, now - self._began, width), width))
 
     def _line(self, ts: int, wall_s: float, width: int) -> str:
         """Time, as many of the symbols as there is room for, PnL, events and their rate."""
@@ -48,6 +52,8 @@ class Progress:
         portfolio = run.core.portfolio
         pnl = portfolio.pnl()
         events = run.kernel.seq
+        if events < self._past_seq:
+            return f"catching up with the tape: {events:,} of {self._past_seq:,} events"
         rate = events / wall_s if wall_s > 0 else 0.0
         head = f"{day(ts)} {clock_time(ts)[:8]}"
         tail = f"  pnl {pnl:+,.2f}  {events:,} events  {rate:,.0f}/s"
@@ -67,5 +73,9 @@ class Progress:
     def close(self) -> None:
         """Take the line away."""
         if self._shown:
-            self._stream.write(CLEAR)
+            self._write(CLEAR)
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
             self._stream.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, TextIO, cast
@@ -43,6 +44,7 @@ class LiveView:
             console=self._console,
             auto_refresh=False,  # drawn from the run's own thread, which alone may look at the run
             transient=True,
+            redirect_stdout=False,  # the run does that: what a strategy prints goes to ``stream``
             vertical_overflow="crop",
         )
         self._next = 0.0
@@ -55,9 +57,11 @@ class LiveView:
         self._next = now + _INTERVAL_S
         width, height = self._console.size
         lines = live_lines(self._watch.state(ts), width - 1, height - 1)  # the cursor needs a place too
-        if not self._live.is_started:
-            self._live.start()
-        self._live.update(Text("\n").join(lines), refresh=True)
+        with contextlib.suppress(OSError):  # the terminal may be gone, which is no reason to end the run
+            if not self._live.is_started:
+                self._live.start()
+            self._live.update(Text("\n").join(lines), refresh=True)
 
     def close(self) -> None:
-        self._live.stop()
+        with contextlib.suppress(OSError):
+            self._live.stop()

@@ -1,0 +1,90 @@
+"""Ending a run by signals: in order after the first one, at once after a second one or after five seconds."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+__all__ = ["GRACE_S", "Stopping"]
+
+GRACE_S = 5.0
+"""How long a running cascade may take to end after the first signal."""
+_LAST_WORDS_S = 2.0
+_SIGNAL, _SETTLED, _DONE = b"s", b"o", b"q"
+
+
+class Stopping:
+    """Catches SIGINT, SIGTERM and SIGHUP within a ``with`` block, in the main thread.
+
+    The first signal calls ``request()``, which is to end the run after its running cascade. A second one, or
+    ``GRACE_S`` seconds in which the run did not settle, ends the process with 128 plus the signal's number, whatever
+    the main thread is doing. ``last_words(why)`` is called before that, in another thread, and may take two seconds.
+
+    SIGHUP stays ignored where it is, as under ``nohup``.
+    """
+
+    def __init__(self, request: Callable[[], None], last_words: Callable[[str], None]) -> None:
+        self._request = request
+        self._last_words = last_words
+        self._before: list[tuple[signal.Signals, object]] = []
+        self.stopped_by: signal.Signals | None = None
+        """The first signal that came."""
+        # A pipe, because a signal handler may interrupt its own thread anywhere: it must not wait for a lock.
+        self._read, self._write = os.pipe()
+        self._thread = threading.Thread(target=self._watch, name="tickdeck-stopping", daemon=True)
+
+    def __enter__(self) -> Stopping:
+        self._thread.start()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue
+            self._before.append((number, signal.signal(number, self._on_signal)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before:
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
+        os.write(self._write, _DONE)
+        self._thread.join()
+        os.close(self._write)
+        os.close(self._read)
+
+    def settled(self) -> None:
+        """The cascade has ended: from here on only a second signal ends the process at once."""
+        os.write(self._write, _SETTLED)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.stopped_by is None:
+            self.stopped_by = signal.Signals(number)
+            self._request()
+        os.write(self._write, _SIGNAL)
+
+    def _watch(self) -> None:
+        signals, grace = 0, None
+        while True:
+            ready, _, _ = select.select([self._read], [], [], grace)
+            word = os.read(self._read, 1) if ready else b""
+            if word == _DONE:
+                return
+            if word == _SETTLED:
+                grace = None
+                continue
+            signals += word == _SIGNAL
+            if signals == 1 and word:
+                grace = GRACE_S
+                continue
+            self._end(f"{GRACE_S:g} seconds after {self._name()}" if not word else f"by a second signal after {self._name()}")
+
+    def _name(self) -> str:
+        return self.stopped_by.name if self.stopped_by is not None else "a signal"
+
+    def _end(self, why: str) -> None:
+        thread = threading.Thread(target=self._last_words, args=(why,), daemon=True)
+        thread.start()
+        thread.join(_LAST_WORDS_S)  # the main thread may hold a lock that the last words need
+        os._exit(128 + (self.stopped_by or signal.SIGTERM))
