@@ -324,8 +324,8 @@ class InMemoryEventBus:
     # -- faults -----------------------------------------------------------------------------------------------
 
     def _is_fault(self, subscription: Subscription, error: BaseException) -> bool:
-        """Whether an error that is no ``Exception`` is the handler's own fault. It may be Ctrl-C, which ends the program:
-        here nobody can tell."""
+        """Whether an error that is no ``Exception`` is the handler's own fault. On a bare bus it is not: it may be
+        Ctrl-C, which ends the program."""
         del subscription, error
         return False
 

@@ -49,8 +49,8 @@ class Simulation:
     - ``begin(ts)`` runs after ``run.started``. ``feed`` names the stream of market data.
     - ``duration``: ns of the run's clock; ``None`` runs to the end of the market data.
     - ``observe(ts)`` is called at the start, and again after as many ns of the run's clock as it returns.
-    - ``figures(inputs)`` makes the run a backtest: the events ``backtest.*`` report its progress, and the last one holds
-      what this returns.
+    - ``figures(inputs)`` makes the run a backtest: the events ``backtest.*`` report its progress, and the last one
+      holds what this returns.
 
     When more than ten times ``kernel.max_cascade`` timers and reports fall due within a millisecond, the clock stands
     still: the driver then feeds the command ``halt``, once.

@@ -22,7 +22,7 @@ from typing import cast
 import click
 
 import tickdeck
-from tickdeck.errors import TickdeckError, Terminated
+from tickdeck.errors import Terminated, TickdeckError
 from tickdeck.interfaces.cli.output import mute, one_line, print_json
 
 __all__ = [

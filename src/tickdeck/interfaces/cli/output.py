@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
     from tickdeck.domain.events import DomainEvent
 
-__all__ = ["console", "cut", "event_fields", "mute", "note", "note_if_possible", "one_line", "print_json", "print_lines", "program"]
+__all__ = [
+    "console",
+    "cut",
+    "event_fields",
+    "mute",
+    "note",
+    "note_if_possible",
+    "one_line",
+    "print_json",
+    "print_lines",
+    "program",
+]
 
 _HEAD = ("seq", "event_id", "event_type", "ts", "aggregate_id", "correlation_id", "causation_id")
 

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -14,6 +15,8 @@ __all__ = ["GRACE_S", "Stopping"]
 GRACE_S = 5.0
 """How long a running cascade may take to end after the first signal."""
 _LAST_WORDS_S = 2.0
+_ECHO_S = 0.05
+"""`timeout` and the like send a signal twice, to the process and to its group: what comes so soon is the same signal."""
 _SIGNAL, _SETTLED, _DONE = b"s", b"o", b"q"
 
 
@@ -65,7 +68,7 @@ class Stopping:
         os.write(self._write, _SIGNAL)
 
     def _watch(self) -> None:
-        signals, grace = 0, None
+        first, grace = 0.0, None
         while True:
             ready, _, _ = select.select([self._read], [], [], grace)
             word = os.read(self._read, 1) if ready else b""
@@ -74,11 +77,12 @@ class Stopping:
             if word == _SETTLED:
                 grace = None
                 continue
-            signals += word == _SIGNAL
-            if signals == 1 and word:
-                grace = GRACE_S
+            now = time.monotonic()
+            if not first:
+                first, grace = now, GRACE_S
+            if word and now - first < _ECHO_S:
                 continue
-            self._end(f"{GRACE_S:g} seconds after {self._name()}" if not word else f"by a second signal after {self._name()}")
+            self._end(f"by a second signal after {self._name()}" if word else f"{GRACE_S:g} s after {self._name()}")
 
     def _name(self) -> str:
         return self.stopped_by.name if self.stopped_by is not None else "a signal"

@@ -146,7 +146,8 @@ def execute(
     **options: Any,
 ) -> int:
     """Start or resume a run, drive it, print what it came to. Returns the exit code."""
-    from tickdeck.interfaces.cli.job import discard, drive  # this and the like are heavy, and `--help` needs none of them
+    # This and the like are heavy, and `--help` needs none of them.
+    from tickdeck.interfaces.cli.job import discard, drive
 
     require_stderr()
     with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is no figure
@@ -156,7 +157,8 @@ def execute(
         except OSError as error:
             discard(job)
             mute(sys.stderr)
-            raise TickdeckError(f"stderr cannot be written: {error.strerror}; give the messages a place to go") from None
+            why = f"stderr cannot be written: {error.strerror}"
+            raise TickdeckError(f"{why}; give the messages a place to go") from None
         outcome = drive(
             job,
             None if speed == float("inf") else speed,
@@ -169,7 +171,7 @@ def execute(
     if not sys.stderr.isatty():
         events = f"{summary.events:,} events in {summary.wall_s:.1f} s"
         notes.insert(0, f"run {summary.run} {summary.status}: {summary.reason}; {events}")
-    told = all([note_if_possible(text) for text in notes])
+    lost = [text for text in notes if not note_if_possible(text)]
     with contextlib.suppress(BrokenPipeError):  # who reads the figures has seen enough: the run went well all the same
         _print(job, summary, job.observer.performance() if report else None, as_json, data, resume is not None)
         sys.stdout.flush()
@@ -177,7 +179,7 @@ def execute(
         from tickdeck.interfaces.cli.commands.report import report_if_possible
 
         report_if_possible(job.folder)
-    if summary.failed or not told:
+    if summary.failed or lost:
         return FAULT
     return DONE if outcome.stopped_by is None else 128 + outcome.stopped_by
 
