@@ -523,3 +523,58 @@ def test_broken_market_data_is_told_on_the_tape_before_the_run_breaks_off(speed:
     if backtest:
         assert rig.tape.events[-1].payload == {"inputs": 20, "reason": "InputError: line 21: not a trade"}
     assert not rig.simulation.completed
+
+
+# -- a clock that stands still ------------------------------------------------------------------------------------
+
+
+def test_a_request_to_stop_is_honoured_after_the_running_cascade() -> None:
+    rig = Rig(market(*range(0, 100 * MS, MS)))
+    rig.kernel.subscribe(TradeEvent, lambda e: rig.simulation.request_stop(), where=lambda e: e.price == 7)
+    rig.run()
+
+    assert rig.log[-1] == "trade 7"
+    assert not rig.simulation.completed
+
+
+def test_a_timer_that_is_set_again_for_the_same_instant_can_be_stopped() -> None:
+    rig = Rig(market(0, SECOND))
+
+    def again(timer: TimerFired) -> None:
+        rig.kernel.set_timer(timer.due, "again")
+        if timer.timer_id == 500:
+            rig.simulation.request_stop()
+
+    rig.kernel.subscribe("run.started", lambda e: rig.kernel.set_timer(START, "again"))
+    rig.kernel.subscribe(TimerFired, again)
+    rig.run()
+
+    assert rig.log[-1] == "timer again"
+    assert not rig.simulation.completed
+
+
+def test_reports_that_answer_each_other_within_one_instant_halt_trading_once() -> None:
+    rig = Rig(market(0, SECOND))
+    answers = iter(range(150_000))
+
+    def answer(report: VenueOrderReported) -> None:
+        if next(answers, None) is not None:
+            rig.report_at(report.ts)
+
+    rig.kernel.subscribe("run.started", lambda e: rig.report_at(START))
+    rig.kernel.subscribe(VenueOrderReported, answer)
+    rig.run()
+
+    halts = [event for event in rig.tape.events if event.event_type == "command.received"]
+    assert [halt.payload["command"] for halt in halts] == ["halt"]
+    assert "more than 100,000 timers and reports" in halts[0].payload["reason"]
+
+
+def test_timers_a_second_apart_may_be_many() -> None:
+    rig = Rig(market(0, 20_000 * SECOND))
+    rig.kernel.subscribe("run.started", lambda e: rig.kernel.set_timer(START, "tick"))
+    rig.kernel.subscribe(TimerFired, lambda e: rig.kernel.set_timer(e.due + SECOND, "tick"))
+    rig.run()
+
+    assert rig.log.count("timer tick") == 20_001
+    assert "command.received" not in rig.log
