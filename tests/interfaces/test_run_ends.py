@@ -1,4 +1,4 @@
-"""How a run ends, as real processes: the exit code is true, and nothing that a strategy does keeps it from being stopped."""
+"""How a run ends, in real processes: the exit code is true, and no strategy can keep a run from being stopped."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ GRACE_S = 5.0
 """How long a running cascade may take to end after the first signal."""
 _LAST_WORDS_S = 2.0
 _ECHO_S = 0.05
-"""`timeout` and the like send a signal twice, to the process and to its group: what comes so soon is the same signal."""
+"""`timeout` sends a signal twice, to the process and to its group: what comes so soon is the same signal."""
 _SIGNAL, _SETTLED, _DONE = b"s", b"o", b"q"
 
 
