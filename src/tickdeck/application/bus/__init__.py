@@ -7,6 +7,7 @@ from tickdeck.application.bus.ambient import get_event_bus, publish_domain_event
 from tickdeck.application.bus.dead_letters import DeadLetter, dead_letters_on
 from tickdeck.application.bus.event_filter import EventFilter
 from tickdeck.application.bus.faults import describe_error
+from tickdeck.application.bus.handlers import check_plain, is_async, refuse_unfinished
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
 from tickdeck.application.bus.ingress import Ingress
 from tickdeck.application.bus.mailbox import HANDLED
@@ -52,11 +53,14 @@ __all__ = [
     "Throttle",
     "Topic",
     "check_lossy",
+    "check_plain",
     "dead_letters_on",
     "describe_error",
     "get_event_bus",
+    "is_async",
     "not_an_event",
     "publish_domain_event",
+    "refuse_unfinished",
     "select",
     "subscribe_to_event",
     "takes_market_data",

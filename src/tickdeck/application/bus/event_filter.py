@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
+from tickdeck.application.bus.handlers import check_plain, holds
 from tickdeck.application.bus.selection import type_name
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
@@ -34,6 +35,8 @@ class EventFilter:
             if isinstance(given, str):
                 raise ConfigError(f"EventFilter: {name} is {given!r}, one name; give a tuple of them: ({given!r},)")
 
+        check_plain("EventFilter: where", where)
+
         def passes(event: DomainEvent) -> bool:
             if types and not any(fnmatchcase(type_name(event), wanted) for wanted in types):
                 return False
@@ -41,7 +44,7 @@ class EventFilter:
                 return False
             if sources and event.source not in sources:
                 return False
-            return where is None or bool(where(event))
+            return where is None or holds(where, event)
 
         self._passes: Callable[[DomainEvent], bool] = passes
 

@@ -1,34 +1,55 @@
-"""Where published events go while they are not dispatched: a batch, a pause, or a bus that is switched off."""
+"""Holds back what is published from outside: during a batch, a pause, or while the bus is disabled."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import NamedTuple
 
+from tickdeck.application.bus.receipt import HeldReceipt
 from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import TickdeckError
 
-__all__ = ["Batch", "Discard", "Gate", "Pause"]
-
-
-class Gate(Protocol):
-    """Takes what is published from outside in place of the dispatch."""
-
-    def append(self, event: DomainEvent, /) -> None: ...
+__all__ = ["Gate", "Held"]
 
 
-class Batch(list[DomainEvent]):
-    """Holds the events of one ``batch`` block."""
+class Held(NamedTuple):
+    """An event that waits to be dispatched, and its publisher's receipt."""
+
+    event: DomainEvent
+    receipt: HeldReceipt
 
 
-class Pause(deque[DomainEvent]):
-    """Holds events until ``resume``."""
-
-
-class Discard:
-    """Discards events while a bus is disabled, and counts them."""
+class Gate:
+    """The three reasons not to dispatch an event now. The innermost batch comes first, then disabled, then paused."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.batch: list[Held] | None = None
+        """The events of the innermost ``batch`` block."""
+        self.disabled = False
+        self.paused = False
+        self.held: deque[Held] = deque()
+        """Events that wait for ``resume``, oldest first."""
+        self.discarded = 0
 
-    def append(self, event: DomainEvent, /) -> None:
-        self.count += 1
+    @property
+    def is_open(self) -> bool:
+        return self.batch is None and not self.disabled and not self.paused
+
+    def take(self, held: Held) -> HeldReceipt:
+        """Hold or discard an event in place of its dispatch."""
+        if self.batch is not None:
+            self.batch.append(held)
+        elif self.disabled:
+            self.discarded += 1
+            held.receipt.refuse(TickdeckError("the event was discarded: the bus was disabled"))
+        else:
+            self.held.append(held)
+        return held.receipt
+
+    def discard(self, batch: list[Held], error: BaseException) -> None:
+        """Count the events of a batch that ended in ``error`` and were not dispatched, and tell their publishers."""
+        reason = TickdeckError(f"the event was discarded: its batch ended in {type(error).__name__}")
+        for _, receipt in batch:
+            if not receipt.settled:
+                self.discarded += 1
+                receipt.refuse(reason)

@@ -7,19 +7,22 @@ This is the bus by itself, without stamps and tape; a run's ``Kernel`` is this b
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, TypeVar
 
 from tickdeck.application.bus.dead_letters import DeadLetter
 from tickdeck.application.bus.edges import Edges
 from tickdeck.application.bus.faults import Faults
-from tickdeck.application.bus.gate import Batch, Discard, Gate, Pause
-from tickdeck.application.bus.handlers import is_async
+from tickdeck.application.bus.gate import Gate, Held
+from tickdeck.application.bus.handlers import check_plain, check_runs, holds, is_async, refuse_unfinished
+from tickdeck.application.bus.handover import Handover
 from tickdeck.application.bus.ingress import Ingress
 from tickdeck.application.bus.overflow import Block, OverflowPolicy, Throttle, Throttler, check_lossy
-from tickdeck.application.bus.receipt import Receipt
+from tickdeck.application.bus.receipt import HeldReceipt, Receipt
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.statistics import BusStatistics
 from tickdeck.application.bus.subscriptions import Handler, Subscription, Subscriptions, Topic, not_an_event
@@ -31,6 +34,8 @@ __all__ = ["InMemoryEventBus"]
 
 H = TypeVar("H", bound=Handler)
 
+_CLAIMING = threading.Lock()  # two threads that publish first at one time do not both become the owner
+
 
 class InMemoryEventBus:
     """Publish and subscribe, in step: an event and all that it causes (first in, first out) are done before
@@ -40,9 +45,9 @@ class InMemoryEventBus:
     publisher: what it had published is discarded, and a ``system.handler_failed`` is published in its stead. An
     ``async`` handler is an edge: it has a bounded mailbox of its own and gets events when the cascade is over.
 
-    All belongs to the thread that owns the bus; other threads use ``publish_threadsafe``. ``clock`` paces the
-    retries of edges, and with ``measure`` times every call of a handler. ``shuffle`` orders handlers of equal
-    priority, for tests.
+    One thread owns the bus: the first that publishes, or the one that calls ``bind``. Other threads use
+    ``publish_threadsafe``. ``clock`` paces the retries of edges, and with ``measure`` times every call of a handler.
+    ``shuffle`` orders handlers of equal priority, for tests.
     """
 
     _overflow: OverflowPolicy = Block()
@@ -61,7 +66,8 @@ class InMemoryEventBus:
         self._plans = self._table.plans
         self._clock = clock
         self.ingress = Ingress()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._handover = Handover(self, self.ingress)
+        self._owner = 0  # ident of the owning thread; 0 until one claims the bus
         self._busy = False
         self._ended_by = ""  # what broke a kernel's cascade off; from then on nothing more is taken
         self._staged: list[DomainEvent] = []  # published by the handler that is running
@@ -69,10 +75,10 @@ class InMemoryEventBus:
         self._faults = Faults()
         self._edges = Edges(self, self._faults, clock.sleep if clock is not None else asyncio.sleep)
         self._outbox = self._edges.outbox  # for the edges, when the cascade is over
-        self._receipt = Receipt()
+        self._receipt = Receipt(self)
         self._throttlers: list[Throttler] = []
-        self._gate: Gate | None = None  # where what is published from outside goes instead: a batch, a pause, nowhere
-        self._discard = Discard()
+        self._gate = Gate()
+        self._open = True  # the gate holds nothing back
 
     # -- subscribing ------------------------------------------------------------------------------------------
 
@@ -107,6 +113,10 @@ class InMemoryEventBus:
 
         Raises ``ConfigError`` where a lossy policy meets anything but market data, or an option the kind of handler.
         """
+        if callable(handler):
+            check_runs(handler)
+        check_plain("where", where)
+        check_plain("refused", refused)
         if overflow is not None:
             check_lossy(overflow, topic)
         throttle = overflow if isinstance(overflow, Throttle) else None
@@ -148,7 +158,7 @@ class InMemoryEventBus:
         self._throttlers.append(throttler)
 
         def admitted(event: DomainEvent) -> bool:
-            if where is not None and not where(event):
+            if where is not None and not holds(where, event):
                 return False
             ts = event.ts_ingress or event.ts
             if not ts:  # a bus without a kernel stamps nothing
@@ -170,27 +180,34 @@ class InMemoryEventBus:
     # -- publishing -------------------------------------------------------------------------------------------
 
     def publish(self, event: DomainEvent) -> Receipt:
-        """Outside a handler: run the event's whole cascade. Inside one: queue it behind what is already queued."""
+        """Outside a handler: run the event's whole cascade. Inside one: queue it behind what is already queued.
+
+        Raises ``ConfigError`` in a thread that does not own the bus.
+        """
+        if get_ident() != self._owner:
+            self._claim("publish")
         if self._busy:
             if not isinstance(event, DomainEvent):
                 raise not_an_event(event)
             self._staged.append(event)
-        elif self._gate is not None:
-            self._gate.append(event)
-        else:
-            self._busy = True
+        elif self._open:
+            # The first line of the block and the last but one are where they are for a Ctrl-C that comes between two
+            # lines: whichever it is, the bus is not left busy.
             try:
+                self._busy = True
                 self._dispatch(event)
                 queue = self._queue
                 while queue:
                     self._dispatch(queue.popleft())
+                self._busy = False
             except BaseException:
+                self._busy = False
                 self._abandon()
                 raise
-            finally:
-                self._busy = False
             if self._outbox:
-                self._edges.release()
+                self._serve_edges()
+        else:
+            return self._hold(event)
         return self._receipt
 
     def publish_all(self, events: Iterable[DomainEvent]) -> Receipt:
@@ -199,28 +216,65 @@ class InMemoryEventBus:
             self.publish(event)
         return self._receipt
 
-    def publish_threadsafe(self, event: DomainEvent) -> None:
-        """From any thread: let the event wait at the ingress. It is taken in the thread of the loop that was given to
-        ``bind``, or else by the owner's next ``run_pending``."""
-        self.ingress.put(event)
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self.run_pending)
+    def publish_threadsafe(self, event: DomainEvent) -> Receipt:
+        """From any thread: hand the event to the thread that owns the bus.
+
+        It is taken in the event loop that was given to ``bind``, or else by the owner's next ``run_pending``. The
+        receipt tells when: ``receipt.wait(timeout)`` blocks the calling thread, ``await receipt`` works in any loop.
+
+        Raises ``ConfigError`` for what is no event, ``TickdeckError`` once the bus is closed.
+        """
+        if not isinstance(event, DomainEvent):
+            raise not_an_event(event)
+        return self._handover.put(event)
 
     def bind(self) -> None:
-        """Call it in the owner's event loop, so that ``publish_threadsafe`` can wake it."""
-        self._loop = asyncio.get_running_loop()
+        """Make the calling thread the owner, and have its running event loop woken by ``publish_threadsafe``.
+
+        Call it again in the next loop, where several run one after another. Raises ``ConfigError`` while a cascade
+        runs in another thread.
+        """
+        loop = asyncio.get_running_loop()
+        if self._busy and not self._is_owner():
+            raise ConfigError("bind: a cascade is running in the thread that owns the bus; call bind between two")
+        self._owner = get_ident()
+        self._handover.bind(loop)
 
     def post(self, event: DomainEvent) -> None:
         """Let an input wait at the ingress, in its lane; ``run_pending`` takes it."""
+        if not isinstance(event, DomainEvent):
+            raise not_an_event(event)
         self.ingress.put(event)
 
     def run_next(self) -> bool:
-        """Take one input of those that wait at the ingress, from the most urgent lane. False where none waits."""
-        event = self.ingress.take()
-        if event is None:
+        """Take one input of those that wait at the ingress, from the most urgent lane. False where none waits.
+
+        During a pause it is held, and on a disabled bus discarded, as if it were published now. During a batch it
+        stays at the ingress. Raises ``ConfigError`` inside a handler: an input never starts within another's cascade.
+        """
+        if get_ident() != self._owner:
+            self._claim("run_pending")
+        if self._busy:
+            raise ConfigError("run_pending inside a handler: a handler publishes, it does not take inputs")
+        if self._gate.batch is not None:
             return False
-        self._take_input(event)
+        before = self._table.total()
+        held = None
+        try:
+            held = self._handover.take()
+            if held is None:
+                return False
+            if self._open:
+                self._deliver(held)
+            else:
+                self._gate.take(held)
+        except BaseException as error:
+            if held is not None:
+                if not isinstance(error, Exception) and self._table.total() == before:
+                    self._handover.put_back(held)  # Ctrl-C came before the input was taken
+                else:
+                    held.receipt.refuse(error)
+            raise
         return True
 
     def run_pending(self) -> int:
@@ -231,54 +285,130 @@ class InMemoryEventBus:
         return taken
 
     def _take_input(self, event: DomainEvent) -> None:
-        self.publish(event)
+        """Dispatch an input, past the gate."""
+        try:
+            self._open = True
+            self.publish(event)
+        finally:
+            self._open = self._gate.is_open
+
+    def _deliver(self, held: Held) -> None:
+        """Dispatch an event that was held, and settle its receipt. Where this raises, the caller refuses it."""
+        self._take_input(held.event)
+        held.receipt.settle(self._position())
+
+    def _hold(self, event: DomainEvent) -> Receipt:
+        if not isinstance(event, DomainEvent):
+            raise not_an_event(event)
+        return self._gate.take(Held(event, HeldReceipt(self)))
+
+    # -- ownership --------------------------------------------------------------------------------------------
+
+    def _is_owner(self) -> bool:
+        return get_ident() == self._owner
+
+    def _claim(self, call: str) -> None:
+        """Make the calling thread the owner, where no living thread is one; refuse the call otherwise."""
+        with _CLAIMING:
+            for thread in threading.enumerate():
+                if thread.ident == self._owner and thread.ident != get_ident():
+                    raise ConfigError(
+                        f"{call}: thread {threading.current_thread().name!r} does not own the bus, {thread.name!r} "
+                        "does; call publish_threadsafe(event) here, or bind() in the thread that is to own it"
+                    )
+            self._owner = get_ident()
+
+    # -- the gate ---------------------------------------------------------------------------------------------
 
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Hold what is published in the block and deliver it together at its end; on an exception it is discarded.
 
-        Do not await in the block: what others publish meanwhile would wait, or be discarded, with it.
+        It is all of the block or nothing, also inside a handler, a pause or another batch. Do not await in the block:
+        what others publish meanwhile would wait, or be discarded, with it.
         """
-        if self._busy or self._gate is not None:
-            yield  # inside a handler, a pause or another batch publishing waits anyway
+        if get_ident() != self._owner:
+            self._claim("batch")
+        if self._busy:
+            staged, before = self._staged, len(self._staged)
+            try:
+                yield  # what a handler publishes waits anyway
+            except BaseException:
+                del staged[before:]
+                raise
             return
-        held = Batch()
-        self._gate = held
+        gate = self._gate
+        outer, held = gate.batch, list[Held]()
         try:
+            gate.batch, self._open = held, False
             yield
-        finally:
-            self._gate = None
-        self.publish_all(held)
+            gate.batch = outer
+            self._open = gate.is_open
+            waiting = deque(held)
+            while waiting:
+                item = waiting.popleft()
+                if self._open:
+                    self._deliver(item)
+                else:
+                    gate.take(item)
+        except BaseException as error:
+            gate.batch = outer
+            self._open = gate.is_open
+            gate.discard(held, error)
+            raise
 
     def pause(self) -> None:
         """Hold what is published from outside until ``resume``; a running cascade goes on to its end."""
-        if self._gate is None:
-            self._gate = Pause()
+        self._gate.paused = True
+        self._open = False
 
     def resume(self) -> None:
-        """Deliver what was held, in order, and go on."""
-        held, self._gate = self._gate, None
-        if isinstance(held, Pause):
-            self.publish_all(held)
-        else:
-            self._gate = held  # a batch, or the bus is disabled: there was no pause
+        """Deliver what was held, in order, and go on. Inside a handler: when its cascade is over."""
+        if self._busy:
+            self.after_cascade(self.resume)
+            return
+        if get_ident() != self._owner:
+            self._claim("resume")
+        gate, item = self._gate, None
+        try:
+            gate.paused = False
+            self._open = gate.is_open
+            while gate.held and not gate.paused and gate.batch is None:
+                item = gate.held.popleft()
+                self._deliver(item)
+        except BaseException as error:
+            gate.paused, self._open = True, False  # what is left stays held
+            if item is not None:
+                item.receipt.refuse(error)
+            raise
 
     @property
     def paused(self) -> bool:
-        return isinstance(self._gate, Pause)
+        return self._gate.paused
 
     @property
     def enabled(self) -> bool:
-        """While false, what is published from outside is discarded, and counted."""
-        return self._gate is not self._discard
+        """While false, what is published from outside is discarded, and counted. Disabling ends a pause: what it held
+        is delivered first."""
+        return not self._gate.disabled
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
-        if value and not self.enabled:
-            self._gate = None
-        elif not value:
+        if not value and self._gate.paused:
             self.resume()
-            self._gate = self._discard
+        self._gate.disabled = not value
+        self._open = self._gate.is_open
+
+    def after_cascade(self, call: Callable[[], object]) -> bool:
+        """Have ``call()`` run when the cascade that runs now is over and its edges were served. False, without keeping
+        it, where no cascade runs. A signal handler may use it.
+        """
+        if not self._busy and not self._edges.releasing:
+            return False
+        self._edges.after(call)
+        return True
+
+    # -- the cascade ------------------------------------------------------------------------------------------
 
     @property
     def dispatched(self) -> int:
@@ -298,7 +428,9 @@ class InMemoryEventBus:
         staged = self._staged
         for call in plan.calls:
             try:
-                call(event)
+                result = call(event)
+                if result is not None and result is not self._receipt:
+                    refuse_unfinished(result)
             except Exception as error:  # noqa: BLE001 (isolation is the bus's promise; it is told, not lost)
                 self._failed(plan.owner(call), event, error)
             except BaseException as error:
@@ -315,11 +447,16 @@ class InMemoryEventBus:
         self._queue.extend(self._staged)
         self._staged.clear()
 
+    def _serve_edges(self) -> None:
+        """The cascade is over: hand its events to the edges, then run what waited for that."""
+        self._edges.release()
+        self._edges.run_calls_after()
+
     def _abandon(self) -> None:
-        """The cascade cannot end: forget what is left of it, so that it does not join the next."""
+        """The cascade cannot end: forget what is left of it, so that it does not join the next. What was dispatched to
+        its end still goes to the edges, with the next cascade."""
         self._staged.clear()
         self._queue.clear()
-        self._outbox.clear()
 
     # -- faults -----------------------------------------------------------------------------------------------
 
@@ -367,12 +504,20 @@ class InMemoryEventBus:
     async def _wait_durable(self, position: int) -> None:
         """Return when everything up to ``position`` is on disk."""
 
+    async def _wait_handled(self) -> None:
+        await self._edges.handled()
+
     async def drain(self) -> None:
-        """Return when every mailbox is empty and its handler idle."""
+        """Return when every mailbox is empty and its handler idle. Inside an async handler: every other mailbox, but
+        for those whose handlers wait here too."""
         await self._edges.drain()
 
     async def aclose(self) -> None:
-        """Finish what waits in the mailboxes, so that no task is left. Raises ``TapeError`` where the tape failed."""
+        """Take what was handed over and held before this call, then finish what waits in the mailboxes, so that no task
+        is left. Raises ``TapeError`` where the tape failed."""
+        if self._gate.paused:
+            self.resume()
+        self.run_pending()
         await self.drain()
 
     # -- looking ----------------------------------------------------------------------------------------------
@@ -392,7 +537,7 @@ class InMemoryEventBus:
             dead_letters=len(self._faults.dead_letters),
             dropped=dict(sorted(dropped.items())),
             waiting=len(self.ingress),
-            discarded=self._discard.count,
+            discarded=self._gate.discarded,
         )
 
     @contextmanager

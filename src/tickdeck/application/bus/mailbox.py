@@ -12,10 +12,13 @@ from tickdeck.application.bus.overflow import BufferFull, BufferStatistics, Over
 from tickdeck.application.bus.retry import Retry
 from tickdeck.domain.events import DomainEvent
 
-__all__ = ["HANDLED", "Mailbox"]
+__all__ = ["HANDLED", "RUNNING", "Mailbox"]
 
 HANDLED: ContextVar[DomainEvent | None] = ContextVar("tickdeck_handled", default=None)
 """The event that the running async handler was given: the cause of what it publishes."""
+
+RUNNING: ContextVar[Mailbox | None] = ContextVar("tickdeck_running", default=None)
+"""The mailbox whose async handler is running, in the handler and in the tasks that it started."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -52,6 +55,7 @@ class Mailbox:
         self._next: tuple[DomainEvent, int] | None = None  # taken out, and not done with
         self._task: asyncio.Task[None] | None = None
         self._busy = busy
+        self._progress: list[asyncio.Future[None]] = []
         self.retried = 0
         self.running_over = False
         """An event found no room, and none has since: that it runs over is told once, then counted."""
@@ -83,6 +87,7 @@ class Mailbox:
         self._task = loop.create_task(self._work())
 
     async def _work(self) -> None:
+        RUNNING.set(self)
         while self._next is not None or len(self._waiting):
             if self._next is None:
                 self._next = self._waiting.get()
@@ -95,6 +100,7 @@ class Mailbox:
                 self._next = None
                 if not len(self._waiting):
                     self._busy.pop(self, None)
+                self._tell_progress()
 
     async def _handle(self, event: DomainEvent) -> None:
         for attempt in range(1, self._retry.attempts + 1):
@@ -102,7 +108,9 @@ class Mailbox:
             if handler is None:
                 return
             try:
-                await handler(event)
+                result = handler(event)
+                if isinstance(result, Awaitable):  # a decorator may have run the coroutine itself
+                    await result
             except Exception as error:  # noqa: BLE001 (told by the bus as a failed handler)
                 if attempt == self._retry.attempts:
                     self.failed(event, error, attempt)
@@ -118,6 +126,37 @@ class Mailbox:
             self._wake()
             assert self._task is not None
             await asyncio.shield(self._task)
+
+    # -- waiting for a part of what it holds ----------------------------------------------------------------------
+
+    @property
+    def handling(self) -> bool:
+        """The handler was given an event and is not done with it."""
+        return self._next is not None
+
+    def is_of(self, busy: dict[Mailbox, None]) -> bool:
+        """Whether this mailbox belongs to the bus with this ``busy``."""
+        return busy is self._busy
+
+    async def drained(self) -> None:
+        """Return when every event that waits now, or is in hand, was handled, or is a dead letter or lost by the
+        policy. Raises what the tape raises."""
+        taken = self._waiting.statistics().put
+        while self._waiting.statistics().put - len(self._waiting) - self.handling < taken:
+            self._wake()
+            task = self._task
+            assert task is not None
+            progress = asyncio.get_running_loop().create_future()
+            self._progress.append(progress)
+            await asyncio.wait((task, progress), return_when=asyncio.FIRST_COMPLETED)
+            if task.done() and not progress.done():
+                task.result()
+
+    def _tell_progress(self) -> None:
+        told, self._progress = self._progress, []
+        for progress in told:
+            if not progress.done():
+                progress.set_result(None)
 
     def statistics(self) -> BufferStatistics:
         return self._waiting.statistics()

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from tickdeck.application.bus.handlers import check_plain
 from tickdeck.application.bus.selection import type_name
 from tickdeck.domain.events import DomainEvent, iter_event_classes
 from tickdeck.errors import ConfigError, TickdeckError
@@ -138,6 +139,8 @@ def _takes(topic: type[DomainEvent] | str, cls: type[DomainEvent]) -> bool:
 
 
 def _check_key(name: str, key: object) -> None:
+    if callable(key):
+        check_plain(f"{name}: key", key)
     if not (callable(key) or (isinstance(key, str) and key)):
         raise ConfigError(f"{name}: key is {key!r}; give a field's name, such as 'symbol', or a function of the event")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from tickdeck.application.bus.handlers import holds
 from tickdeck.application.latency import LatencyHistogram
 from tickdeck.domain.events import DomainEvent, RawEvent
 from tickdeck.errors import ConfigError
@@ -248,7 +249,8 @@ class Subscriptions:
         plan = self._raw_plans.get(event.raw_type) if isinstance(event, RawEvent) else self.plans.get(type(event))
         if plan is None:
             self._release_dead()
-            matching = [s for s in self._all.values() if s.matches(event)]
+            # A copy: another thread may subscribe meanwhile.
+            matching = [s for s in tuple(self._all.values()) if s.matches(event)]
             if self._shuffle is not None:
                 self._shuffle(matching)
                 matching.sort(key=lambda s: -s.priority)
@@ -309,10 +311,10 @@ def _timed(subscription: Subscription, now: Callable[[], int]) -> Handler:
     call = subscription.call
     subscription.latency = latency = LatencyHistogram()
 
-    def timed(event: DomainEvent) -> None:
+    def timed(event: DomainEvent) -> object:
         began = now()
         try:
-            call(event)
+            return call(event)
         finally:
             latency.add(now() - began)
 
@@ -331,11 +333,11 @@ def _distinct(handlers: tuple[Subscription, ...]) -> tuple[Handler, ...]:
 def _filtered(subscription: Subscription, where: Callable[[Any], bool]) -> Handler:
     call = subscription.call
 
-    def filtered(event: DomainEvent) -> None:
-        if where(event):
-            call(event)
-        else:
-            subscription._calls -= 1  # the plan has counted it
+    def filtered(event: DomainEvent) -> object:
+        if holds(where, event):
+            return call(event)
+        subscription._calls -= 1  # the plan has counted it
+        return None
 
     return filtered
 
@@ -343,9 +345,8 @@ def _filtered(subscription: Subscription, where: Callable[[Any], bool]) -> Handl
 def _late_bound(subscription: Subscription) -> Handler:
     handler = subscription.handler
 
-    def late_bound(event: DomainEvent) -> None:
+    def late_bound(event: DomainEvent) -> object:
         target = handler()
-        if target is not None:
-            target(event)
+        return None if target is None else target(event)
 
     return late_bound

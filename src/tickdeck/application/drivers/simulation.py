@@ -13,7 +13,7 @@ from itertools import chain, islice
 from msgspec.structs import force_setattr
 
 from tickdeck.application.clock import WallClock
-from tickdeck.application.kernel import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda, Kernel
+from tickdeck.application.kernel import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda, Kernel, money_context
 from tickdeck.domain.events import (
     BacktestCompleted,
     BacktestFailed,
@@ -114,11 +114,21 @@ class Simulation:
 
         Raises ``InputError`` when the market data is broken; the tape then has a ``system.error``.
         """
+        with money_context():
+            await self._run(speed, stop, progress, pace_from)
+
+    async def _run(
+        self,
+        speed: float | None,
+        stop: Callable[[], bool],
+        progress: Callable[[int], None],
+        pace_from: Callable[[], bool],
+    ) -> None:
         first = next(self._market, None)
         start = first.ts_ingress if first is not None else 0
         if self._duration is not None:
             self._until = start + self._duration
-        self._kernel.feed(_at(self._started, start))
+        self._kernel.take(_at(self._started, start))
         self._begin(start)
         self._kernel.run_pending()
         symbols = self._started.symbols
@@ -158,7 +168,7 @@ class Simulation:
         """Feed market events, and what falls due before each. Returns how many, or -1 when ``until`` is reached or the
         run is to stop."""
         agenda, on_market, record, until = self._agenda, self._on_market, self._record, self._until
-        feed = self._kernel.feed
+        feed = self._kernel.take
         taken = 0
         try:
             for event in events:
@@ -263,7 +273,7 @@ class Simulation:
                 self._feed(BacktestFailed(inputs=self._taken, reason="a fault of the core halted trading"))
             else:
                 self._feed(self._figures(self._taken))
-        self._kernel.feed(RunStopped(reason=reason, source="driver"))
+        self._kernel.take(RunStopped(reason=reason, source="driver"))
         self.completed = True
 
     def _fail(self, error: InputError) -> None:
@@ -278,7 +288,7 @@ class Simulation:
         """Feed an event of the driver's own, at the time of the last input."""
         event = event.__copy__()
         force_setattr(event, "source", "driver")
-        self._kernel.feed(event)
+        self._kernel.take(event)
 
 
 def _at(event: RunStarted, ts: int) -> RunStarted:

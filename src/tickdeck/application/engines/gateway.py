@@ -4,8 +4,10 @@ halted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from tickdeck.application.bus import is_async, refuse_unfinished
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TradingVenue
 from tickdeck.domain.events import (
@@ -19,6 +21,7 @@ from tickdeck.domain.events import (
     VenueOrderReported,
 )
 from tickdeck.domain.values import OrderStatus
+from tickdeck.errors import ConfigError
 
 __all__ = ["VenueGateway"]
 
@@ -39,6 +42,13 @@ class VenueGateway:
     publishes = (VenueOrderReported,)
 
     def __init__(self, kernel: Kernel, venue: TradingVenue) -> None:
+        """Raises ``ConfigError`` where a method of the venue is async: the gateway makes plain calls."""
+        for method in (venue.submit, venue.amend, venue.cancel):
+            if is_async(method):
+                raise ConfigError(
+                    f"venue {venue.name!r}: {method.__name__} is async, so a plain call would send nothing; "
+                    "make it a plain function that starts the request and reports the answer as an input"
+                )
         self._kernel = kernel
         self._venue = venue
         self._halted = False
@@ -82,7 +92,7 @@ class VenueGateway:
             self._report(order, OrderStatus.REJECTED, "never sent: trading is halted")
             return
         try:
-            self._venue.submit(order)
+            _call(self._venue.submit, order)
         except Exception as error:  # noqa: BLE001 (whatever it was, the order is in doubt)
             self._report(order, OrderStatus.UNKNOWN, f"sending failed: {type(error).__name__}")
 
@@ -90,10 +100,10 @@ class VenueGateway:
         if self._halted:
             self._report(request, OrderStatus.UNKNOWN, "never sent: trading is halted", revision=request.revision)
             return
-        self._venue.amend(request)
+        _call(self._venue.amend, request)
 
     def send_cancel(self, request: OrderCancelRequestedEvent) -> None:
-        self._venue.cancel(request)
+        _call(self._venue.cancel, request)
 
     def _report(
         self,
@@ -116,6 +126,11 @@ class VenueGateway:
                 correlation_id=order.correlation_id,
             )
         )
+
+
+def _call(method: Callable[[Any], object], request: OrderEvent) -> None:
+    """Call the venue. Raises ``ConfigError`` where that only made a coroutine: nothing was sent then."""
+    refuse_unfinished(method(request), "the venue's method")
 
 
 def _leaves(event: OrderEvent) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from decimal import getcontext, setcontext
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
-from tickdeck.application.kernel import STRATEGY, Kernel
+from tickdeck.application.kernel import MONEY_CONTEXT, STRATEGY, Kernel, money_context, user_context
 from tickdeck.application.secret_names import REDACTED, is_secret
 from tickdeck.application.strategies import PositionView, Strategy
 from tickdeck.domain.events import (
@@ -149,6 +150,7 @@ class StrategyEngine:
     def _listen(self, strategy_id: str) -> None:
         """Let a strategy hear what its class overrides."""
         strategy = self.strategies[strategy_id]
+        in_its_context = _in_own_context()
         self._heard_by[strategy_id] = subscriptions = []
 
         def hear(
@@ -165,7 +167,7 @@ class StrategyEngine:
             if getattr(type(strategy), method) is not getattr(Strategy, method):
                 subscription = self._kernel.subscribe(
                     topic,
-                    handler or getattr(strategy, method),
+                    in_its_context(handler or getattr(strategy, method)),
                     where=where and still_wanted,
                     priority=PRIORITY[self.component],
                     name=f"{strategy_id}.{method}",
@@ -274,6 +276,26 @@ class StrategyEngine:
         self._kernel.publish(SystemWarning(component=self.component, message=f"{command.command}: {why}"))
 
 
+def _in_own_context() -> Callable[[Callable[[Any], object]], Callable[[Any], object]]:
+    """Runs a strategy's methods in a decimal context of the strategy's own: what it sets there (``getcontext().prec``)
+    holds for the strategy from then on, and never for the core's money."""
+    context = user_context()
+
+    def wrap(method: Callable[[Any], object]) -> Callable[[Any], object]:
+        def in_own_context(event: Any) -> object:
+            nonlocal context
+            try:
+                setcontext(context)
+                return method(event)
+            finally:
+                context = getcontext()
+                setcontext(MONEY_CONTEXT)
+
+        return in_own_context
+
+    return wrap
+
+
 class _Desk:
     """The ``StrategyDesk`` of one strategy in a run."""
 
@@ -310,7 +332,8 @@ class _Desk:
         return self._engine.signals.value(name, symbol)
 
     def position(self, symbol: str) -> PositionView:
-        return self._engine.portfolio.view(symbol)
+        with money_context():
+            return self._engine.portfolio.view(symbol)
 
     def price(self, symbol: str) -> Price | None:
         return self._engine.market_data.market(symbol).price

@@ -5,13 +5,17 @@ Only what orders and stamps events belongs here.
 
 from tickdeck.application.kernel.agenda import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda
 from tickdeck.application.kernel.kernel import STRATEGY, Kernel, stamp_input
+from tickdeck.application.kernel.money import MONEY_CONTEXT, money_context, user_context
 
 __all__ = [
+    "MONEY_CONTEXT",
     "NEVER",
     "RANK_OBSERVER",
     "RANK_VENUE",
     "STRATEGY",
     "Agenda",
     "Kernel",
+    "money_context",
     "stamp_input",
+    "user_context",
 ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from decimal import getcontext, setcontext
+from threading import get_ident
 
 from msgspec.structs import force_setattr
 
@@ -23,15 +25,18 @@ from tickdeck.application.bus import (
 )
 from tickdeck.application.clock import RunClock, WallClock
 from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
+from tickdeck.application.kernel.money import MONEY_CONTEXT
 from tickdeck.application.ports import Tape
 from tickdeck.domain.events import DomainEvent, TimerFired, TradingHalted
-from tickdeck.errors import ConfigError, Terminated, TickdeckError
+from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
 
 __all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
 
 CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
 """Whose faults halt trading: after one of them nobody knows what we hold or may do."""
 _LONGEST_ID = 1_000  # an id grows with each cause: of a chain of 500 it is a thousand characters long
+_ENDED = DomainEvent()
+"""Stands for the current event of a kernel that ended between two inputs."""
 STRATEGY = "strategy:"
 """Before a strategy's id, its component: a fault in it ends that strategy's subscriptions."""
 
@@ -75,7 +80,6 @@ class Kernel(InMemoryEventBus):
     ) -> None:
         super().__init__(clock=clock, measure=measure, shuffle=shuffle)
         self._wall_now = wall_now
-        self._receipt = Receipt(self._durable)
         self._tape = tape
         self._agenda = agenda
         self._max_cascade = max_cascade
@@ -98,83 +102,101 @@ class Kernel(InMemoryEventBus):
     @property
     def current(self) -> DomainEvent | None:
         """The event that is being handled; ``None`` between two inputs."""
-        return self._current
+        return self._current if self._busy else None
 
     # -- inputs -----------------------------------------------------------------------------------------------
 
     def feed(self, event: DomainEvent, record: bool = True) -> None:
-        """Take one input and run its whole cascade.
+        """Take one input and run its whole cascade, in ``MONEY_CONTEXT`` whatever the caller's decimal context.
 
         Its ``ts_ingress`` moves the clock; one that is 0 or in the past gets the clock's time. ``record=False``
         leaves the input itself off the tape (its seq stays a hole), because a file that the manifest names holds it.
 
         Raises what the tape raises. The cascade is on the tape then wholly or not at all, and no edge has seen it; but
-        the engines have, so nothing can be taken after it: every further call raises ``TickdeckError``.
+        the engines have, so nothing can be taken after it: every further call raises ``TickdeckError``. The same holds
+        for whatever else breaks a cascade off, such as Ctrl-C. Raises ``ConfigError`` in a thread that does not own
+        the kernel.
         """
-        if self._busy or self._ended_by:
+        if get_ident() != self._owner:
+            self._claim("feed")
+        callers = getcontext()
+        try:
+            setcontext(MONEY_CONTEXT)
+            self.take(event, record)
+        finally:
+            setcontext(callers)
+
+    def take(self, event: DomainEvent, record: bool = True) -> None:
+        """``feed`` for a driver, which owns the kernel and has set ``MONEY_CONTEXT`` already."""
+        if self._current is not None:
             raise self._refusal()
+        clock = self.clock
         try:
             event = event.__copy__()
-        except AttributeError:
-            raise not_an_event(event) from None
-        self._busy = True
-        self.inputs = number = self.inputs + 1
-        self.seq = seq = self.seq + 1
-        clock = self.clock
-        # As ``stamp_input``, written out: a call less for each tick of a backtest.
-        event_id = str(number)
-        force_setattr(event, "event_id", event_id)
-        force_setattr(event, "seq", seq)
-        if not event.correlation_id:
-            force_setattr(event, "correlation_id", event_id)
-        ts = event.ts_ingress
-        if ts < clock._now:
-            force_setattr(event, "ts_ingress", clock._now)
-        else:
-            clock._now = ts
-        if not event.ts:
-            force_setattr(event, "ts", clock._now)
+            if event.ts_ingress < clock._now:
+                force_setattr(event, "ts_ingress", clock._now)
+        except (AttributeError, TypeError):
+            raise _not_an_input(event) from None
         try:
+            # From here to the end of the block an input is half taken, and ``_current`` marks the kernel as broken.
+            # The last line unmarks it, so whatever breaks the cascade off, at whatever line, nothing is built on it.
             self._current = event
+            self.inputs = number = self.inputs + 1
+            self.seq = seq = self.seq + 1
+            # As ``stamp_input``, written out: a call less for each tick of a backtest.
+            event_id = str(number)
+            force_setattr(event, "event_id", event_id)
+            force_setattr(event, "seq", seq)
+            if not event.correlation_id:
+                force_setattr(event, "correlation_id", event_id)
+            clock._now = now = event.ts_ingress
+            if not event.ts:
+                force_setattr(event, "ts", now)
             self._children = 0
+            self._busy = True
             self._dispatch(event)
             if record or self._queue:
                 self._tape.append(self._run_cascade(event, record))
-        except BaseException as error:
-            self._abandon()
-            self._ended_by = (
-                f"input {event.event_id} ({type(event).event_type}) ended in {type(error).__name__}: {error}"
-            )
-            raise
-        finally:
-            self._current = None
             self._busy = False
+            self._current = None
+        except BaseException as error:
+            self._busy = False
+            if self._current is not None:
+                self._end(f"input {self.inputs} ({type(event).event_type})", error)
+            raise
         if self._outbox:
-            self._edges.release()
+            self._serve_edges()
 
     def publish(self, event: DomainEvent) -> Receipt:
         """Inside a handler: queue a derived event. Outside: take an input, caused by what the running edge was
-        given.
+        given. Raises ``ConfigError`` in a thread that does not own the kernel.
         """
+        if get_ident() != self._owner:
+            self._claim("publish")
         if self._busy:
             if not isinstance(event, DomainEvent):
                 raise not_an_event(event)
             self._staged.append(event)
-        elif self._gate is not None:
-            self._gate.append(event)
-        else:
-            handled = HANDLED.get()
-            if handled is not None and not event.causation_id:
-                event = event.__copy__()
-                force_setattr(event, "causation_id", handled.event_id)
-                force_setattr(event, "correlation_id", handled.correlation_id)
-            self._take_input(event)
+            return self._receipt
+        if not isinstance(event, DomainEvent):
+            raise not_an_event(event)
+        handled = HANDLED.get()
+        if handled is not None and not event.causation_id:
+            event = event.__copy__()
+            force_setattr(event, "causation_id", handled.event_id)
+            force_setattr(event, "correlation_id", handled.correlation_id)
+        if not self._open:
+            return self._hold(event)
+        self._take_input(event)
         return self._receipt
 
     def _take_input(self, event: DomainEvent) -> None:
-        if self._wall_now is not None and not event.ts_ingress:
-            event = event.__copy__()
-            force_setattr(event, "ts_ingress", self._wall_now())
+        if self._wall_now is not None:
+            now = self._wall_now()
+            if not event.ts_ingress or event.ts_ingress > now:
+                # ``ts_ingress`` is our time: a stamp from the future would hold the clock there for ever.
+                event = event.__copy__()
+                force_setattr(event, "ts_ingress", now)
         self.feed(event)
 
     def continue_from(self, last: DomainEvent) -> None:
@@ -187,8 +209,29 @@ class Kernel(InMemoryEventBus):
 
     def _refusal(self) -> Exception:
         if self._busy:
+            if self._owner and not self._is_owner():
+                return ConfigError("feed: another thread's cascade is running; call publish_threadsafe(event) instead")
             return RuntimeError("feed() inside a handler: a handler publishes, it does not take inputs")
-        return TickdeckError(f"the kernel takes no more inputs, since {self._ended_by}; resume the run from its tape")
+        why = self._ended_by or "an input was broken off"
+        return TickdeckError(f"the kernel takes no more inputs, since {why}; resume the run from its tape")
+
+    def _end(self, what: str, error: BaseException) -> None:
+        """Take nothing more: ``error`` cut off ``what``."""
+        self._current = self._current or _ENDED
+        self._ended_by = f"{what} ended in {type(error).__name__}"
+        self._abandon()
+        if isinstance(error, Exception):
+            self._ended_by += f": {describe_error(error)}"
+
+    def _serve_edges(self) -> None:
+        """As the bus's. A handler that is cut off by Ctrl-C ends the kernel: nobody knows what it has done."""
+        try:
+            self._edges.release()
+        except BaseException as error:
+            if not isinstance(error, Exception) and self._current is None:
+                self._end(f"an edge after input {self.inputs}", error)
+            raise
+        self._edges.run_calls_after()
 
     # -- the cascade ------------------------------------------------------------------------------------------
 
@@ -325,8 +368,22 @@ class Kernel(InMemoryEventBus):
             await self._tape.wait_durable_async(position)
 
     def close_tape(self) -> None:
-        """Everything on disk; nothing more can be taken."""
+        """Everything on disk; nothing more can be taken. Closing twice is harmless."""
+        self._current = self._current or _ENDED
+        self._ended_by = self._ended_by or "it was closed"
+        self._handover.close("the bus is closed; open it again to publish")
         self._tape.close()
 
-    async def _durable(self) -> None:
-        await self._wait_durable(self._tape.last_seq)
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._handover.close("the bus is being closed; open it again to publish")
+        self.run_pending()  # handed over while the edges finished
+        await self.drain()
+
+
+def _not_an_input(given: object) -> Exception:
+    if isinstance(given, DomainEvent):
+        return EventValidationError(
+            f"{type(given).event_type}: ts_ingress is {given.ts_ingress!r}; give nanoseconds since 1970, as an int"
+        )
+    return not_an_event(given)

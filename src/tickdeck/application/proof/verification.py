@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tickdeck.application.kernel import Agenda, Kernel
+from tickdeck.application.kernel import Agenda, Kernel, money_context
 from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, next_of
 from tickdeck.domain.events import DomainEvent, TimerFired
 
@@ -35,23 +35,24 @@ def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], ti
     """
     divergence = None
     try:
-        while (recorded := check.next) is not None:
-            if recorded.seq > kernel.seq + 1:
-                event = next_of(market, kernel.seq + 1)
-                _fire_unrecorded(timers, event.ts_ingress)
-                kernel.feed(event, record=False)
-            elif isinstance(recorded, TimerFired):
-                entry = timers.pop(recorded.due)
-                if entry is None:
+        with money_context():
+            while (recorded := check.next) is not None:
+                if recorded.seq > kernel.seq + 1:
+                    event = next_of(market, kernel.seq + 1)
+                    _fire_unrecorded(timers, event.ts_ingress)
+                    kernel.take(event, record=False)
+                elif isinstance(recorded, TimerFired):
+                    entry = timers.pop(recorded.due)
+                    if entry is None:
+                        raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
+                    entry[1]()
+                elif recorded.is_input:
+                    if recorded.is_market_data:
+                        _fire_unrecorded(timers, recorded.ts_ingress)
+                    kernel.take(recorded)
+                else:  # derived, and what should have caused it did not
                     raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
-                entry[1]()
-            elif recorded.is_input:
-                if recorded.is_market_data:
-                    _fire_unrecorded(timers, recorded.ts_ingress)
-                kernel.feed(recorded)
-            else:  # derived, and what should have caused it did not
-                raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
-            check.expect_nothing_before(kernel.seq)
+                check.expect_nothing_before(kernel.seq)
     except RecordDiverged as diverged:
         divergence = diverged.divergence
     published = kernel.statistics().published

@@ -78,7 +78,7 @@ def kernel(*, count: int) -> Session:
         subject.subscribe(SignalSnapshotEvent, handler)
 
         def tickdeck() -> None:
-            feed = subject.feed
+            feed = subject.take  # as a driver does
             for _ in range(rounds):
                 for event in inputs:
                     feed(event)

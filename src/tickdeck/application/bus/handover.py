@@ -1,0 +1,76 @@
+"""Events that other threads hand to the thread that owns the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Protocol
+
+from tickdeck.application.bus.gate import Held
+from tickdeck.application.bus.ingress import Ingress
+from tickdeck.application.bus.receipt import HeldReceipt, ReceiptBus
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import TickdeckError
+
+__all__ = ["Handover"]
+
+
+class _Bus(ReceiptBus, Protocol):
+    def run_pending(self) -> int: ...
+
+
+class Handover:
+    """Puts events of other threads into the ingress, keeps their receipts, and wakes the owner's event loop.
+
+    The loop then calls ``bus.run_pending()``.
+    """
+
+    def __init__(self, bus: _Bus, ingress: Ingress) -> None:
+        self._bus = bus
+        self._ingress = ingress
+        self._receipts: dict[int, HeldReceipt] = {}  # by the identity of an event that waits at the ingress
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = ""
+        self._first: Held | None = None
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake ``loop`` from now on, and at once where something waits already."""
+        self._loop = loop
+        if len(self._ingress):
+            loop.call_soon(self._run_pending)
+
+    def put(self, event: DomainEvent) -> HeldReceipt:
+        """From any thread. Raises ``TickdeckError`` once the bus is closed."""
+        if self._closed:
+            raise TickdeckError(f"publish_threadsafe: {self._closed}")
+        event = event.__copy__()  # one object may be handed over twice; its receipts are told apart by the copies
+        self._receipts[id(event)] = receipt = HeldReceipt(self._bus)
+        self._ingress.put(event)
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # closed meanwhile: the event waits for run_pending
+                loop.call_soon_threadsafe(self._run_pending)
+        return receipt
+
+    def _run_pending(self) -> None:
+        if not self._closed:
+            self._bus.run_pending()
+
+    def take(self) -> Held | None:
+        """The next input of the ingress; ``None`` where none waits."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        event = self._ingress.take()
+        if event is None:
+            return None
+        receipt = self._receipts.pop(id(event)) if id(event) in self._receipts else HeldReceipt(self._bus)
+        return Held(event, receipt)
+
+    def put_back(self, held: Held) -> None:
+        """``take`` gives this input again before any other."""
+        self._first = held
+
+    def close(self, why: str) -> None:
+        """Take nothing more: what comes from now on is refused."""
+        self._closed = why
