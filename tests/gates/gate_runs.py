@@ -20,8 +20,10 @@ from tickdeck.application.proof import Divergence, Verdict, trace
 from tickdeck.bootstrap import Run, open_record, resume_run, start_run, verify_run
 from tickdeck.domain.events import DomainEvent
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
+from tickdeck.infrastructure.runs.ending import END
 from tickdeck.infrastructure.runs.folder import MANIFEST
 from tickdeck.infrastructure.tape import SqliteTapeReader
+from tickdeck.infrastructure.tape.digest import RecordLines, TapeDigest
 
 HERE = Path(__file__).resolve().parent
 STRATEGIES = HERE / "gate_strategies.py"
@@ -150,6 +152,22 @@ def tamper(folder: Path, statement: str, *parameters: object, count: int = 1) ->
         connection.execute("PRAGMA synchronous = OFF")
         changed = connection.execute(statement, parameters).rowcount
     assert changed == count, f"{changed} rows were changed"
+
+
+def forge_digest(folder: Path) -> None:
+    """Make the digest of a tape that was tampered with fit again, as a clever forger would, and take away how the run
+    ended: what is compared besides is seen alone then."""
+    (folder / END).unlink(missing_ok=True)
+    with SqliteTapeReader(tape_of(folder)) as tape:
+        digest = TapeDigest().after(RecordLines(list(tape.records())))
+        last_seq = tape.last_seq
+    mark = digest.mark()
+    ends = [*digest.filled, (mark.events, last_seq, mark.digest)]
+    with closing(sqlite3.connect(tape_of(folder))) as connection, connection:
+        connection.execute("DELETE FROM blocks")
+        connection.executemany(
+            "INSERT INTO blocks VALUES (?, ?, ?, ?)", [(number, *end) for number, end in enumerate(ends, 1)]
+        )
 
 
 def first_seq(folder: Path, event_type: str, after: int = 0) -> int:

@@ -20,6 +20,7 @@ from gate_runs import (
     config,
     finish,
     first_seq,
+    forge_digest,
     looking_up_often,
     play,
     play_until,
@@ -202,6 +203,7 @@ def test_a_run_can_be_resumed_from_another_folder_than_that_which_its_strategy_w
 def spoil(folder: Path, event_type: str, field: str) -> int:
     seq = first_seq(folder, event_type)
     put_payload(folder, seq, with_other_digit(raw_payload(folder, seq), field))
+    forge_digest(folder)
     return seq
 
 
@@ -219,6 +221,7 @@ def test_resuming_a_tape_with_a_changed_event_is_refused(spoilt: Path, event_typ
 def test_resuming_a_tape_without_one_of_its_events_is_refused(spoilt: Path, event_type: str) -> None:
     seq = first_seq(spoilt, event_type)
     tamper(spoilt, "DELETE FROM events WHERE seq = ?", seq)
+    forge_digest(spoilt)
     refused(spoilt, RecordDiverged, f"at seq {seq} the tape has nothing, the execution gave {event_type}")
 
 
@@ -244,6 +247,7 @@ def cut(folder: Path, last_seq: int) -> None:
     events = rows(folder)["events"]
     beyond = sum(row[0] > last_seq for row in events)
     tamper(folder, "DELETE FROM events WHERE seq > ?", last_seq, count=beyond)
+    forge_digest(folder)
 
 
 def test_resuming_a_tape_that_goes_on_after_the_end_of_the_run_is_refused(
@@ -259,12 +263,21 @@ def test_resuming_a_tape_that_goes_on_after_the_end_of_the_run_is_refused(
         f'"seq":{run.kernel.seq + 1},',
         run.kernel.seq,
     )
+    forge_digest(run.folder)
     refused(run.folder, RecordDiverged, f"at seq {run.kernel.seq + 1} the tape has run.stopped")
+
+
+@pytest.mark.parametrize("event_type", ["market.trade", "risk.approved"])
+def test_resuming_a_tape_with_an_event_that_its_digest_does_not_know_is_refused(spoilt: Path, event_type: str) -> None:
+    seq = first_seq(spoilt, event_type)
+    put_payload(spoilt, seq, with_other_digit(raw_payload(spoilt, seq), "ts"))
+    refused(spoilt, TickdeckError, "not as (it was|they were) written")
 
 
 def test_resuming_a_damaged_tape_is_refused_and_lets_go_of_it(spoilt: Path) -> None:
     seq = first_seq(spoilt, "run.started")
     tamper(spoilt, "UPDATE events SET payload = '{' WHERE seq = ?", seq)
+    forge_digest(spoilt)
     for _ in range(2):
         refused(spoilt, TapeError, f"event seq {seq} is damaged")
 

@@ -274,6 +274,7 @@ def test_logs_and_tapes_of_several_files_are_taken_along_and_nothing_else(tickde
 
     assert {name for name in contents() if name.startswith("run/")} == {
         "run/manifest.json",
+        "run/end.json",
         "run/tape.db",
         "run/log.jsonl",
         "run/tape/0001.jsonl",

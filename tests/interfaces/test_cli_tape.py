@@ -162,7 +162,7 @@ def test_a_torn_tail_is_told_tried_and_cut(tickdeck, copy: Path) -> None:
 
 def test_a_damaged_head_of_a_segment_ends_with_1(tickdeck, copy: Path) -> None:
     lines = (copy / "000001.jsonl").read_bytes()
-    (copy / "000001.jsonl").write_bytes(lines.replace(b'"segment":{"format":1', b'"segment":{"format":2', 1))
+    (copy / "000001.jsonl").write_bytes(lines.replace(b'"segment":{"format":2', b'"segment":{"format":1', 1))
 
     result = tickdeck("tape", "check", copy)
 

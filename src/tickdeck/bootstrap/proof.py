@@ -3,34 +3,84 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.application.proof import RecordCheck, Verdict, verify
 from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.record import market_of
 from tickdeck.bootstrap.strategies import strategies_as_recorded
+from tickdeck.errors import RunError
 from tickdeck.infrastructure.config import config_from_dict
-from tickdeck.infrastructure.runs import (
-    read_manifest,
-)
-from tickdeck.infrastructure.tape.opening import open_reader, tape_path
+from tickdeck.infrastructure.runs import RunEnd, read_end, read_manifest
+from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, tape_path
+from tickdeck.infrastructure.tape.tools import read_integrity
 
-__all__ = ["verify_run"]
+__all__ = ["examine", "verify_run"]
 
 
-def verify_run(folder: Path) -> tuple[Verdict, list[str]]:
-    """Execute the run's core again on its recorded inputs and compare all that it derives.
+def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, list[str]]:
+    """Execute the run's core again on its recorded inputs and compare all that it derives. Before that, compare the
+    record with its own digest, with how the run ended, and with ``digest`` (one that was written down elsewhere).
 
     Returns the verdict and, in words, what of the code is not as it was when the run was made. Raises ``RunError``
-    where an input file is not.
+    where an input file is not, or where ``digest`` is given and the tape has none.
     """
     manifest = read_manifest(folder)
     config = config_from_dict(manifest.config)
     strategies, changes = strategies_as_recorded(config, manifest)
     with open_reader(tape_path(folder)) as tape:
+        record = examine(tape, read_end(folder), digest)
         check = RecordCheck(tape.read())
         timers = Agenda()
         kernel = Kernel(tape=check, agenda=timers, max_cascade=config.max_cascade)
         Core(config, manifest, strategies, kernel)
         verdict = verify(kernel, check, market_of(config, manifest) if manifest.inputs else iter(()), timers)
-    return verdict, changes
+    return _with_record(verdict, record), changes
+
+
+class Examined(NamedTuple):
+    """What was found of a record without executing it."""
+
+    faults: tuple[str, ...]
+    complete: bool
+    last_seq: int
+    digest: str | None
+
+
+def examine(tape: AnyReader, end: RunEnd | None = None, digest: str | None = None) -> Examined:
+    """Compare a record with its digest and with how the run ended. Raises ``RunError`` where ``digest`` is given and
+    the tape has none."""
+    found = read_integrity(tape, then=end.last_seq if end is not None else None)
+    faults = [f"{where}: {what}" for where, what in found.problems]
+    if end is not None:
+        if found.last_seq < end.last_seq:
+            faults.append(
+                f"the record ends at seq {found.last_seq}, and the run went on to seq {end.last_seq}: the rest is gone"
+            )
+        elif found.digest_then != end.digest:
+            faults.append(f"the events up to seq {end.last_seq} are not those with which the run ended")
+    if digest is not None:
+        if found.digest is None:
+            raise RunError(
+                "the tape has no digest, since an older version of Tickdeck began it; leave out --digest, or compare a "
+                "copy that `tickdeck tape convert` makes"
+            )
+        if digest.lower() != found.digest:
+            faults.append(f"the record's digest is {found.digest}, not {digest}")
+    complete = end is not None and end.completed and found.last_seq == end.last_seq and not faults
+    return Examined(tuple(faults), complete, found.last_seq, found.digest)
+
+
+def _with_record(verdict: Verdict, record: Examined) -> Verdict:
+    faults, complete, last_seq, digest = record
+    return msgspec.structs.replace(
+        verdict,
+        identical=verdict.identical and not faults,
+        faults=faults,
+        complete=complete,
+        last_seq=last_seq,
+        digest=digest,
+    )

@@ -24,6 +24,7 @@ from tickdeck.application.proof import RecordCheck, RecordQuality
 from tickdeck.application.results import PerformanceObserver, RunObserver, Summary, backtest_figures, summarise
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
+from tickdeck.bootstrap.proof import examine
 from tickdeck.bootstrap.record import market_of
 from tickdeck.bootstrap.strategies import by_absolute_path, load_strategies, strategies_as_recorded
 from tickdeck.domain.events import RunStarted
@@ -39,11 +40,13 @@ from tickdeck.infrastructure.runs import (
     create_run,
     discard_run,
     input_records,
+    read_end,
     read_manifest,
     symbols_of,
+    write_end,
 )
 from tickdeck.infrastructure.runs.folder import here
-from tickdeck.infrastructure.tape.opening import open_tape, tape_path
+from tickdeck.infrastructure.tape.opening import open_reader, open_tape, tape_path
 
 __all__ = ["Run", "resume_run", "start_run"]
 
@@ -105,8 +108,13 @@ class Run:
         )
 
     def close(self) -> None:
-        """Everything on disk, and the files let go."""
+        """Everything on disk, and the files let go; then write down where the record ends.
+
+        A run that was resumed and did not get to the end of its record keeps what was written down before.
+        """
         self.tape.close()
+        if self.caught_up():
+            write_end(self.folder, completed=self.simulation.completed)
 
     def summary(self, wall_s: float) -> Summary:
         """The run's figures as it stands, after ``wall_s`` seconds of work; also after ``close``."""
@@ -192,6 +200,13 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
         raise RunError(f"{changes[0]}: bring back what the run was made with, or start a new run")
     tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=_LINGER_MS)
     try:
+        with open_reader(tape_path(folder)) as reader:
+            faults = examine(reader, read_end(folder)).faults
+        if faults:
+            raise RunError(
+                f"run {manifest.run_id} cannot be resumed, since its record was changed: {faults[0]}; "
+                "bring it back from a copy"
+            )
         check = RecordCheck(tape.read(), then=tape)
         return Run(folder, manifest, config, strategies, check, caught_up=lambda: check.next is None, wall=wall)
     except BaseException:

@@ -30,6 +30,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.values import Side
 from tickdeck.errors import TapeError, TapeVersionError
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, sync
+from tickdeck.infrastructure.tape.digest import event_head
 from tickdeck.infrastructure.tape.jsonl import (
     lines,
     segment_index,
@@ -94,12 +95,13 @@ def test_every_line_is_a_json_object_with_its_checksum(path: Path) -> None:
     raw = (path / "000001.jsonl").read_bytes().split(b"\n")[:-1]
     head, first, second, commit = map(json.loads, raw)
 
-    assert head == {"segment": {"format": 1, "number": 1, "through": 1, "after_seq": 0}, "crc": head["crc"]}
+    assert head == {"segment": {"format": 2, "number": 1, "through": 1, "after_seq": 0}, "crc": head["crc"]}
     assert list(first)[:4] == ["crc", "event_type", "version", "event_id"]
     assert list(second)[:6] == ["crc", "event_type", "version", "stream", "stream_version", "event_id"]
     assert (second["stream"], second["stream_version"]) == ('order/main/a "quoted" é', 1)
     counts = {"events": 2, "first_seq": 1, "last_seq": 2, "first_ts": 1, "last_ts": 2, "offset": len(raw[0]) + 1}
-    assert commit["commit"] == {**counts, "so_far": commit["commit"]["so_far"]}
+    digest = {"recorded": 2, "block_seq": 0, "block": "", "digest": commit["commit"]["digest"]}
+    assert commit["commit"] == {**counts, "so_far": commit["commit"]["so_far"], **digest}
     for line, checked in ((first, raw[1][18:]), (second, raw[2][18:]), (commit, raw[3][:-18]), (head, raw[0][:-18])):
         assert line["crc"] == f"{zlib.crc32(checked):08x}"
     so_far = zlib.crc32(b"\n".join(raw[:3]) + b"\n")
@@ -151,7 +153,7 @@ def test_an_unknown_type_with_any_name_is_kept_raw(path: Path) -> None:
 
 def test_a_sound_line_that_does_not_decode_is_named_by_its_place(path: Path) -> None:
     write(path, 2)
-    bad = lines.event_line(lines.event_head("market.trade", 1), b'{"seq":3,"ts_ingress":3,"price":"-1"}')
+    bad = lines.event_line(event_head("market.trade", 1), b'{"seq":3,"ts_ingress":3,"price":"-1"}')
     with JsonlTape(path, linger_ms=NEVER) as tape:
         tape.append([trade(3)])
         tape._values[0] = bad
@@ -246,7 +248,7 @@ def test_a_newer_tape_is_refused(path: Path) -> None:
     (path / "000001.jsonl").write_bytes(lines.segment_line(lines.SegmentHead(1, 1, 0, format=9)))
 
     for opener in (JsonlTape, JsonlTapeReader):
-        with pytest.raises(TapeVersionError, match=r"format 9, this Tickdeck knows up to 1; install a newer Tickdeck"):
+        with pytest.raises(TapeVersionError, match=r"format 9, this Tickdeck knows up to 2; install a newer Tickdeck"):
             opener(path)
 
 

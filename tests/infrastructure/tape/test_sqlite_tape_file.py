@@ -220,7 +220,7 @@ def test_a_newer_tape_is_refused(path: Path) -> None:
     query(path, "PRAGMA user_version = 99")
 
     for opener in (SqliteTape, SqliteTapeReader):
-        with pytest.raises(TapeVersionError, match=r"version 99.*knows up to 2; install a newer Tickdeck"):
+        with pytest.raises(TapeVersionError, match=r"version 99.*knows up to 3; install a newer Tickdeck"):
             opener(path)
 
 

@@ -16,6 +16,11 @@ __all__ = ["Verdict", "verify"]
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """``identical`` or not, with the first difference; ``inputs``, ``decisions``, ``orders`` and ``events`` that
     were executed until then.
+
+    ``faults``: in words, what of the record is not as it was written, whether it causes anything or not; with one the
+    record is not identical. ``complete``: the record goes up to the run's orderly end; else it ends at ``last_seq``
+    because the run was killed, was stopped, or is still running. ``digest``: of the whole record, in hex; ``None``
+    where the tape has none.
     """
 
     identical: bool
@@ -24,6 +29,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     decisions: int
     orders: int
     divergence: Divergence | None = None
+    faults: tuple[str, ...] = ()
+    complete: bool = False
+    last_seq: int = 0
+    digest: str | None = None
 
 
 def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], timers: Agenda) -> Verdict:

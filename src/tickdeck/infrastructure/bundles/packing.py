@@ -31,7 +31,7 @@ from tickdeck.infrastructure.strategies import load_strategy_class, source_diges
 
 __all__ = ["Bundled", "pack"]
 
-_OF_A_RUN = ("tape.db", "tape.db-wal", "tape/**/*", "log.jsonl")
+_OF_A_RUN = ("tape.db", "tape.db-wal", "tape/**/*", "end.json", "log.jsonl")
 """The files of a run's folder that belong in a bundle, besides the manifest. They are listed one by one, because
 other files, such as a socket or a lock, belong to this machine."""
 _NOT = (".lock", "-shm")

@@ -1,5 +1,6 @@
 """Runs on disk: the folder with its manifest, the input files, and the list of runs."""
 
+from tickdeck.infrastructure.runs.ending import RunEnd, read_end, write_end
 from tickdeck.infrastructure.runs.folder import (
     InputRecord,
     Manifest,
@@ -23,6 +24,7 @@ from tickdeck.infrastructure.runs.run_overview import RunOverview, overview
 __all__ = [
     "InputRecord",
     "Manifest",
+    "RunEnd",
     "RunOverview",
     "StrategyRecord",
     "check_inputs",
@@ -34,7 +36,9 @@ __all__ = [
     "open_inputs",
     "overview",
     "passed_over",
+    "read_end",
     "read_manifest",
     "run_folders",
     "symbols_of",
+    "write_end",
 ]

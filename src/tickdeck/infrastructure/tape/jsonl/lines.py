@@ -9,11 +9,16 @@ After the events of a group its commit. ``offset`` is where in the file the grou
 It begins with a tab, which is nowhere else, so that it is found fast (and a space, where it would end a byte from the
 edge of a sector: a byte alone in its sector could be changed and look like a sector that a power cut lost)::
 
-    \t{"commit":{"events":2,"first_seq":1,"last_seq":2,"first_ts":5,"last_ts":5,"offset":98,"so_far":"3d0a9cb1"},"crc":"51a03fe0"}
+    \t{"commit":{"events":2,"first_seq":1,"last_seq":2,"first_ts":5,"last_ts":5,"offset":98,"so_far":"3d0a9cb1",...},"crc":"51a03fe0"}
+
+In format 2 the tape's digest follows after ``so_far``: the four fields of a ``Mark`` (see ``tape.digest``), up to and
+with this group::
+
+    "recorded":2,"block_seq":0,"block":"","digest":"5f1c..."
 
 And a segment begins with its head. ``through`` is above ``number`` where others were merged into it::
 
-    {"segment":{"format":1,"number":2,"through":2,"after_seq":4711},"crc":"0b9d3fa2"}
+    {"segment":{"format":2,"number":2,"through":2,"after_seq":4711},"crc":"0b9d3fa2"}
 
 The checksum of an event stands for what follows it up to the end of the line, that of the others for what precedes it.
 """
@@ -26,6 +31,8 @@ from zlib import crc32
 
 import msgspec
 
+from tickdeck.infrastructure.tape.digest import Mark
+
 __all__ = [
     "COMMIT_LINE",
     "COMMIT_MARK",
@@ -37,7 +44,6 @@ __all__ = [
     "Commit",
     "SegmentHead",
     "commit_line",
-    "event_head",
     "event_head_end",
     "event_line",
     "is_sound",
@@ -47,13 +53,13 @@ __all__ = [
     "seal",
     "segment_line",
     "split_event",
-    "stream_head",
     "streams_in",
     "unseal",
 ]
 
-FORMAT = 1
-"""Of these lines. A reader refuses a higher number."""
+FORMAT = 2
+"""Of these lines. A reader refuses a higher number. A tape keeps the format that it was begun in: format 1 has no
+digest."""
 COMMIT_MARK = b"\t"
 """How a commit begins. In JSON a tab within a string is written as ``\\t``, and between tokens we write none."""
 COMMIT_LINE = 512
@@ -72,7 +78,9 @@ _EVENT = re.compile(rb'\{"crc":"([0-9a-f]{8})",(.*\})', re.DOTALL)
 _SEALED = re.compile(rb'((?:\t ?)?\{"(?:commit|segment|snapshot|index)":.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _COMMIT = re.compile(
     rb'\t ?\{"commit":\{"events":(\d+),"first_seq":(\d+),"last_seq":(\d+),"first_ts":(-?\d+),"last_ts":(-?\d+),'
-    rb'"offset":(\d+),"so_far":"([0-9a-f]{8})"\},"crc":"[0-9a-f]{8}"\}'
+    rb'"offset":(\d+),"so_far":"([0-9a-f]{8})"'
+    rb'(?:,"recorded":(\d+),"block_seq":(\d+),"block":"((?:[0-9a-f]{64})?)","digest":"([0-9a-f]{64})")?'
+    rb'\},"crc":"[0-9a-f]{8}"\}'
 )
 _STREAM = re.compile(rb'"stream":("(?:[^"\\]|\\.)*"),"stream_version":(\d+),')
 _STREAM_LINE = re.compile(
@@ -83,7 +91,7 @@ _STREAM_MARK = b',"stream":"'
 
 class Commit(NamedTuple):
     """What a commit says of its group, which begins at byte ``offset`` of the file; the times are the lowest and the
-    highest ``ts_ingress`` in it."""
+    highest ``ts_ingress`` in it. ``mark``: the tape's digest up to here, ``None`` in format 1."""
 
     events: int
     first_seq: int
@@ -92,6 +100,7 @@ class Commit(NamedTuple):
     last_ts: int
     offset: int
     so_far: int
+    mark: Mark | None = None
 
 
 class SegmentHead(msgspec.Struct, frozen=True):
@@ -119,16 +128,6 @@ _decode_event_head = msgspec.json.Decoder(_EventHead).decode
 # -- writing ------------------------------------------------------------------------------------------------------
 
 
-def event_head(event_type: str, version: int) -> bytes:
-    """What event lines of a type have in common."""
-    return b'"event_type":%b,"version":%d,' % (msgspec.json.encode(event_type), version)
-
-
-def stream_head(stream: str, version: int) -> bytes:
-    """What comes after it in lines of events that have a stream."""
-    return b'"stream":%b,"stream_version":%d,' % (msgspec.json.encode(stream), version)
-
-
 def event_line(head: bytes, payload: bytes) -> bytes:
     """A line with its end; ``payload`` is a JSON object that is not empty."""
     body = head + payload[1:]
@@ -143,9 +142,15 @@ def seal(body: bytes) -> bytes:
 def commit_line(commit: Commit, at: int) -> bytes:
     """``at``: where in the file the line begins."""
     body = (
-        b'{"commit":{"events":%d,"first_seq":%d,"last_seq":%d,"first_ts":%d,"last_ts":%d,"offset":%d,"so_far":"%08x"}'
-        % commit
+        b'{"commit":{"events":%d,"first_seq":%d,"last_seq":%d,"first_ts":%d,"last_ts":%d,"offset":%d,"so_far":"%08x"'
+        % commit[:7]
     )
+    if commit.mark is not None:
+        recorded, block_seq, block, digest = commit.mark
+        body += b',"recorded":%d,"block_seq":%d,"block":"%b","digest":"%b"' % (
+            recorded, block_seq, block.encode(), digest.encode(),
+        )  # fmt: skip
+    body += b"}"
     line = seal(COMMIT_MARK + body)
     if (at + len(line)) % SECTOR in (1, SECTOR - 1):
         line = seal(COMMIT_MARK + b" " + body)
@@ -181,8 +186,9 @@ def parse_commit(line: bytes) -> Commit | None:
     match = _COMMIT.fullmatch(line)
     if match is None or unseal(line) is None:
         return None
-    *numbers, so_far = match.groups()
-    return Commit._make([*map(int, numbers), int(so_far, 16)])
+    *numbers, so_far, recorded, block_seq, block, digest = match.groups()
+    mark = None if digest is None else Mark(int(recorded), int(block_seq), block.decode(), digest.decode())
+    return Commit._make([*map(int, numbers), int(so_far, 16), mark])
 
 
 def parse_head(line: bytes) -> SegmentHead | None:

@@ -19,6 +19,7 @@ import msgspec
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent, event_class
 from tickdeck.errors import EventError, TapeError
+from tickdeck.infrastructure.tape.digest import BLOCK, Mark
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.jsonl.lines import (
     HEAD_AT,
@@ -112,14 +113,44 @@ class JsonlTapeReader:
         events = self._read(_Wanted(query), after, last)
         return events if limit is None else islice(events, max(0, min(limit, sys.maxsize)))
 
-    def records(self) -> Iterator[Record]:
-        """All that is stored of each event, in order of ``seq``."""
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """All that is stored of each event above ``after``, in order of ``seq``; with it, places are without lines."""
         number, line = 0, 0
-        for segment, group in self.groups():
+        for segment, group in self.groups(after):
             if segment.head.number != number:
                 number, line = segment.head.number, 2
+            if group.commit.first_seq <= after:
+                group = _beyond(group, after + 1)
             yield from records_of(segment.path, group, line)
             line += group.commit.events + 1
+
+    def mark(self) -> Mark | None:
+        """The tape's digest as its last commit says; ``None`` where the tape has none, or no event."""
+        mark = None
+        for _, group in self.groups(max(self.last_seq - 1, 0)):
+            mark = group.commit.mark
+        return mark
+
+    def digests(self) -> tuple[list[tuple[int, int, str]], int]:
+        """Number of events, ``seq`` and digest at the end of each full block, then of all events; and the ``seq`` of
+        the last event at that time."""
+        last_seq = 0
+        found: dict[int, tuple[int, int, str]] = {}
+        last = None
+        for _, group in self.groups():
+            mark, last_seq = group.commit.mark, group.commit.last_seq
+            if mark is not None:
+                full = mark.events // BLOCK * BLOCK
+                if full:
+                    found.setdefault(full, (full, mark.block_seq, mark.block))
+                last = (mark.events, group.commit.last_seq, mark.digest)
+        return [*found.values(), *([last] if last else [])], last_seq
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether the tape was begun in a format that has digests. An empty tape has one too."""
+        segments = self._look(lambda found: found)
+        return not segments or segments[0].head.format > 1
 
     def groups(self, after: int = 0) -> Iterator[tuple[SegmentFile, Group]]:
         """The groups that hold events above ``after``, each verified, with their segments."""

@@ -19,18 +19,18 @@ import msgspec
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import TapeError
+from tickdeck.infrastructure.tape.digest import DigestWorker, TapeDigest, continued_digest, event_head, stream_head
 from tickdeck.infrastructure.tape.encoding import EventEncoder, Kind, StreamVersions
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.group_commit import GroupCommitTape
 from tickdeck.infrastructure.tape.jsonl.lines import (
+    FORMAT,
+    HEAD_AT,
     Commit,
     SegmentHead,
     commit_line,
-    event_head,
     event_line,
     segment_line,
-    split_event,
-    stream_head,
 )
 from tickdeck.infrastructure.tape.jsonl.reader import JsonlTapeReader
 from tickdeck.infrastructure.tape.jsonl.segment_index import (
@@ -60,7 +60,6 @@ _log = logging.getLogger(__name__)
 _VALUES = 3
 """Values an event, of those that wait: its line, time, and stream with the version (or ``None``)."""
 
-
 _ENVELOPE = tuple(b'{"%b":' % name.encode() for name in DomainEvent.__struct_fields__)
 """How a payload begins, so that it cannot be taken for more of the line's head."""
 
@@ -74,12 +73,14 @@ class LineEncoder(EventEncoder[bytes]):
     def _stored(
         self, event: DomainEvent, kind: Kind[bytes], payload: bytes, stream: str | None, version: int | None
     ) -> tuple[Any, ...]:
+        head = kind[0]
         if stream is None or version is None:
-            return event_line(kind[0], payload), event.ts_ingress, None
-        return event_line(kind[0] + stream_head(stream, version), payload), event.ts_ingress, (stream, version)
+            return event_line(head, payload), event.ts_ingress, None
+        head += stream_head(stream, version)
+        return event_line(head, payload), event.ts_ingress, (stream, version)
 
     def _stored_record(self, record: Record, head: Head) -> tuple[Any, ...]:
-        line_head, stream = self._type(record.type, record.version), None
+        line_head, stream = event_head(record.type, record.version), None
         if record.stream is not None and record.stream_version is not None:
             stream = record.stream, record.stream_version
             line_head += stream_head(*stream)
@@ -129,6 +130,9 @@ class JsonlTape(GroupCommitTape):
         super().__init__(path, lock, linger_ms=linger_ms, max_waiting=max_waiting)
         self._segment_bytes = segment_bytes
         self._fd = -1
+        self._worker = DigestWorker()
+        self._digest: TapeDigest | None = None  # of all that is on the disk; a tape in format 1 has none
+        self._next_digest: TapeDigest | None = None  # the same after the group that was written last
         try:
             versions = StreamVersions(None, kept=sys.maxsize)
             self._encoder = LineEncoder(versions)
@@ -183,6 +187,10 @@ class JsonlTape(GroupCommitTape):
             sync_content(self._fd)
             sync(self._path)
             self._index, self._after_seq = SegmentIndex(1, 1, len(head), crc32(head)), 0
+        self._format = segments[0].head.format if segments else FORMAT
+        if self._format > 1:
+            reader = JsonlTapeReader(self._path)
+            self._digest = self._next_digest = continued_digest(self._path, reader.mark(), reader.records)
 
     def _cut_tail(self, last: SegmentFile) -> None:
         size = tail_size(last.path, self._index.end)
@@ -206,23 +214,28 @@ class JsonlTape(GroupCommitTape):
         if self._index.end >= self._segment_bytes and self._index.groups:
             self._rotate()
         index = self._index
-        group = bytearray().join(values[0::_VALUES])
-        times = values[1::_VALUES]
-        first_seq = decode_head(split_event(values[0][:-1])[3]).seq
+        digest, lines = self._digest, _GroupLines(values)
+        computed = None if digest is None else self._worker.after(digest, lines)
+        group, times = b"".join(values[0::_VALUES]), values[1::_VALUES]
         so_far = crc32(group, index.crc)
-        commit = Commit(len(times), first_seq, last_seq, min(times), max(times), index.end, so_far)
-        line = commit_line(commit, index.end + len(group))
-        group += line
+        commit = Commit(len(times), lines.seq(0), last_seq, min(times), max(times), index.end, so_far)
         try:
             write_at(self._fd, group, index.end)
+            if computed is not None:
+                digest = computed()
+                commit = commit._replace(mark=digest.mark())
+            line = commit_line(commit, index.end + len(group))
+            write_at(self._fd, line, index.end + len(group))
             sync_content(self._fd)
         except BaseException:
             # What was not acknowledged is taken back as far as the disk lets us; the next writer cuts the rest.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, index.end)
             raise
-        written = Group(index.end, b"", commit, index.end + len(group), crc32(line, commit.so_far))
+        written = Group(index.end, b"", commit, index.end + len(group) + len(line), crc32(line, commit.so_far))
+        self._next_digest = digest
         index.add(written, filter(None, values[2::_VALUES]))
+        self._digest = digest
 
     def _rotate(self) -> None:
         """Begin the next segment. The one before is synced to its end."""
@@ -231,7 +244,7 @@ class JsonlTape(GroupCommitTape):
             store_index(folder / file_name(done.number), done)
         number = done.through + 1
         self._close_file()
-        head = self._create(SegmentHead(number, number, done.last_seq))
+        head = self._create(SegmentHead(number, number, done.last_seq, self._format))
         sync_content(self._fd)
         sync(folder)
         self._index, self._after_seq = SegmentIndex(number, number, len(head), crc32(head)), done.last_seq
@@ -244,7 +257,10 @@ class JsonlTape(GroupCommitTape):
         return line
 
     def _has_written(self, last_seq: int) -> bool:
-        return self._index.last_seq == last_seq  # else the same bytes go to the same place again
+        if self._index.last_seq != last_seq:
+            return False  # the same bytes go to the same place again
+        self._digest = self._next_digest
+        return True
 
     def _write_snapshot(self, stream: str, snapshot: Snapshot) -> None:
         save_snapshot(self._path, stream, snapshot)
@@ -254,11 +270,28 @@ class JsonlTape(GroupCommitTape):
             with contextlib.suppress(OSError):  # it is made anew where it is missed
                 store_index(self._path / file_name(self._index.number), self._index)
         self._close_file()
+        self._worker.close()
 
     def _close_file(self) -> None:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1  # never closed twice, whatever Ctrl-C interrupts
             os.close(fd)
+
+
+class _GroupLines:
+    """The digest's lines of what waits."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values) // _VALUES
+
+    def joined(self, start: int, stop: int) -> bytes:
+        return b"".join([line[HEAD_AT:] for line in self._values[start * _VALUES : stop * _VALUES : _VALUES]])
+
+    def seq(self, place: int) -> int:
+        return decode_head(b"{" + self._values[place * _VALUES][HEAD_AT:]).seq
 
 
 def _learn(versions: StreamVersions, index: SegmentIndex) -> None:

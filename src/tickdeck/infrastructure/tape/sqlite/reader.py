@@ -13,6 +13,7 @@ import msgspec
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import EventError, TapeError
+from tickdeck.infrastructure.tape.digest import Mark
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
 from tickdeck.infrastructure.tape.sqlite.schema import open_for_reading
@@ -23,9 +24,22 @@ _CHUNK = 1_024
 """Events fetched in one transaction. A reader that holds one open keeps the writer's log from being reused."""
 _MERGED_TYPES = 64
 """Up to so many types are each read by index and merged; more than that, all events are looked at."""
+_WITH_DIGEST = 3
+"""The version that added digests."""
 _DIGITS = 19
 """A number of fewer digits fits in 64 bits."""
 _MIN, _MAX = -(1 << 63), (1 << 63) - 1
+
+
+_MISFITS = """SELECT seq FROM events WHERE json_valid(payload) AND (
+    json_extract(payload, '$.seq') IS NOT seq
+    OR coalesce(json_extract(payload, '$.ts_ingress'), 0) IS NOT ts
+    OR (json_type(payload, '$.symbol') IS 'text' OR symbol IS NOT NULL)
+        AND json_extract(payload, '$.symbol') IS NOT symbol
+    OR coalesce(correlation_id, json_extract(payload, '$.event_id'), '')
+        IS NOT coalesce(nullif(json_extract(payload, '$.correlation_id'), ''), json_extract(payload, '$.event_id'), '')
+)"""
+"""``correlation_id`` is NULL where there is none and where market data begins its own story."""
 
 
 class _Type(NamedTuple):
@@ -97,9 +111,10 @@ class SqliteTapeReader:
         row = self._row("SELECT version, state FROM snapshots WHERE stream = ?", stream)
         return None if row is None else Snapshot(*row)
 
-    def records(self) -> Iterator[Record]:
-        """All that is stored of each event, in order of ``seq``; of one that is damaged the type may be empty."""
-        after, size = 0, _CHUNK
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """All that is stored of each event above ``after``, in order of ``seq``; of one that is damaged the type may be
+        empty."""
+        size = _CHUNK
         while size == _CHUNK:
             rows = self.rows(
                 "SELECT seq, type_id, stream, stream_version, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
@@ -117,6 +132,40 @@ class SqliteTapeReader:
                 yield Record(kind.name, kind.version, name, version, data, f"seq {seq}")
                 after = seq
             size = len(rows)
+
+    def mark(self) -> Mark | None:
+        """The tape's digest as its last commit says; ``None`` where the tape has none, or no event."""
+        if not self.has_digest:
+            return None
+        rows = self.rows("SELECT events, last_seq, digest FROM blocks ORDER BY number DESC LIMIT 2")
+        if not rows:
+            return None
+        (events, _, digest), *before = rows
+        _, block_seq, block = before[0] if before else (0, 0, b"")
+        return Mark(events, block_seq, _text(block), _text(digest))
+
+    def digests(self) -> tuple[list[tuple[int, int, str]], int]:
+        """Number of events, ``seq`` and digest at the end of each full block, then of all events; and the ``seq`` of
+        the last event at that time."""
+        if not self.has_digest:
+            return [], self.last_seq
+        rows = self.rows(  # one statement, hence one state of the tape
+            "SELECT events, last_seq, digest, (SELECT max(seq) FROM events) FROM blocks ORDER BY number"
+        )
+        ends = [(events, last_seq, _text(digest)) for events, last_seq, digest, _ in rows]
+        return ends, (rows[-1][3] or 0) if rows else self.last_seq
+
+    def misfits(self) -> list[int]:
+        """``seq`` of the rows whose columns are not those of their event."""
+        return [seq for (seq,) in self.rows(_MISFITS)]
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether the tape was begun in a version that has digests. An empty tape has one too."""
+        version: int = self._one("PRAGMA user_version")
+        if version < _WITH_DIGEST:
+            return False
+        return not self._one("SELECT count(*) FROM blocks WHERE number = 0")
 
     def snapshots(self) -> Iterator[tuple[str, Snapshot]]:
         """All that were saved, by stream."""
@@ -312,8 +361,8 @@ class SqliteTapeReader:
         return TapeError(f"{self._path}: event seq {seq} is damaged: {reason}")
 
 
-def _text(data: bytes) -> str:
-    return data.decode(errors="replace")
+def _text(data: object) -> str:
+    return data.decode(errors="replace") if isinstance(data, bytes) else str(data)
 
 
 def _clamp(bound: int | None) -> int | None:

@@ -6,8 +6,10 @@ import sqlite3
 from typing import Any
 
 from tickdeck.domain.events import DomainEvent, event_class
+from tickdeck.infrastructure.tape.digest import Lines, event_head, stream_head
 from tickdeck.infrastructure.tape.encoding import EventEncoder, Kind, StreamVersions
 from tickdeck.infrastructure.tape.records import Head, Record
+from tickdeck.infrastructure.tape.sqlite.schema import COLUMNS
 
 __all__ = ["RowEncoder"]
 
@@ -19,17 +21,23 @@ class RowEncoder(EventEncoder[int]):
     def __init__(self, connection: sqlite3.Connection, versions: StreamVersions) -> None:
         super().__init__(versions)
         self.new_types: list[tuple[int, str, int]] = []
-        self._type_ids = {
-            (name, version): type_id
-            for type_id, name, version in connection.execute("SELECT id, name, version FROM types")
-        }
+        self._type_ids: dict[tuple[str, int], int] = {}
+        self._heads: dict[int, str] = {}  # how the digest's lines of a type begin
+        for type_id, name, version in connection.execute("SELECT id, name, version FROM types"):
+            self._type_ids[name, version] = type_id
+            self._heads[type_id] = event_head(name, version).decode()
 
     def _type(self, name: str, version: int) -> int:
         type_id = self._type_ids.get((name, version))
         if type_id is None:
             type_id = self._type_ids[name, version] = max(self._type_ids.values(), default=0) + 1
+            self._heads[type_id] = event_head(name, version).decode()
             self.new_types.append((type_id, name, version))
         return type_id
+
+    def digest_lines(self, values: list[Any]) -> Lines:
+        """What counts of these rows for the tape's digest."""
+        return _RowLines(values, self._heads)
 
     def _stored(
         self, event: DomainEvent, kind: Kind[int], payload: bytes, stream: str | None, version: int | None
@@ -55,3 +63,29 @@ class RowEncoder(EventEncoder[int]):
             correlation,
             record.payload.decode(),
         )
+
+
+class _RowLines:
+    def __init__(self, values: list[Any], heads: dict[int, str]) -> None:
+        self._values = values
+        self._heads = heads
+
+    def __len__(self) -> int:
+        return len(self._values) // COLUMNS
+
+    def joined(self, start: int, stop: int) -> bytes:
+        values, heads = self._values[start * COLUMNS : stop * COLUMNS], self._heads
+        lines = [
+            heads[type_id] + payload[1:]
+            if stream is None
+            else f"{heads[type_id]}{stream_head(stream, version).decode()}{payload[1:]}"
+            for type_id, stream, version, payload in zip(
+                values[1::COLUMNS], values[4::COLUMNS], values[5::COLUMNS], values[7::COLUMNS], strict=True
+            )
+        ]
+        lines.append("")
+        return "\n".join(lines).encode()
+
+    def seq(self, place: int) -> int:
+        seq: int = self._values[place * COLUMNS]
+        return seq

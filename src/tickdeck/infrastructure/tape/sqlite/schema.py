@@ -4,7 +4,8 @@
 what is searched for, and the whole event as JSON (``payload``). ``stream_version`` counts the events of one stream from
 1. ``correlation_id`` is NULL where an event of market data begins its own story, that is for nearly all market data:
 its correlation is its own id, and an index entry for each would cost more than all the others together. ``snapshots``
-holds what was saved last for a stream.
+holds what was saved last for a stream. ``blocks`` holds the tape's digest (``tape.digest``) up to the end of each block
+of 4,096 events; each commit puts that of all events into the last row.
 ``events_readable`` is the same with names and times, for people with an SQL tool.
 """
 
@@ -68,7 +69,19 @@ DDL = (
 SNAPSHOTS = ("CREATE TABLE snapshots (stream TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL)",)
 """Added by version 2."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (DDL, SNAPSHOTS)
+BLOCKS = (
+    """CREATE TABLE blocks (
+        number INTEGER PRIMARY KEY,
+        events INTEGER NOT NULL,
+        last_seq INTEGER NOT NULL,
+        digest TEXT NOT NULL
+    )""",
+    # Of a tape that an older version began the digest is not known. It says so, and never gets one.
+    "INSERT INTO blocks SELECT 0, 0, 0, '' WHERE EXISTS (SELECT 1 FROM events)",
+)
+"""Added by version 3."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (DDL, SNAPSHOTS, BLOCKS)
 """The statements that lead from version n to n + 1, for each n from 0 (an empty file) on. Only ever added to."""
 
 SYNCHRONOUS = "FULL"

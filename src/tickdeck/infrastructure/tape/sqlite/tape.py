@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent
+from tickdeck.infrastructure.tape.digest import BLOCK, DigestWorker, TapeDigest, continued_digest
 from tickdeck.infrastructure.tape.encoding import StreamVersions
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.group_commit import GroupCommitTape
@@ -53,6 +54,7 @@ class SqliteTape(GroupCommitTape):
         super().__init__(path, lock, linger_ms=linger_ms, max_waiting=max_waiting)
         self._reader: SqliteTapeReader | None = None
         self._stored_types = 0  # of the encoder's new ones
+        self._worker = DigestWorker()
         self._log_limit = _LOG_BYTES
         try:
             if wal_path(path).exists():
@@ -66,6 +68,7 @@ class SqliteTape(GroupCommitTape):
                 last_seq = self._find_last_seq()
                 versions = StreamVersions(self._stored_version if last_seq else None)
                 self._encoder = RowEncoder(self._connection, versions)
+                self._digest = self._next_digest = self._continued_digest()
             except BaseException:
                 self._connection.close()
                 raise
@@ -95,6 +98,8 @@ class SqliteTape(GroupCommitTape):
     def _write(self, values: list[Any], last_seq: int) -> None:
         connection, types = self._connection, self._encoder.new_types
         known = len(types)  # more may be added while this goes on
+        digest = self._digest
+        computed = None if digest is None else self._worker.after(digest, self._encoder.digest_lines(values))
         with self._transaction():
             if known > self._stored_types:  # stored already where Ctrl-C came between COMMIT and counting them
                 connection.executemany(
@@ -108,6 +113,11 @@ class SqliteTape(GroupCommitTape):
                 upto = at + rows * COLUMNS
                 connection.execute(_INSERTS[rows], values[at:upto])
                 at = upto
+            if computed is not None:
+                digest = computed()
+                self._store_digest(digest, last_seq)
+            self._next_digest = digest
+        self._digest = digest
         self._stored_types = known
         self._keep_the_log_short()
 
@@ -137,7 +147,25 @@ class SqliteTape(GroupCommitTape):
             self._log_limit = size + _LOG_BYTES
 
     def _has_written(self, last_seq: int) -> bool:
-        return self._find_last_seq() == last_seq
+        if self._find_last_seq() != last_seq:
+            return False
+        self._digest = self._next_digest
+        return True
+
+    def _store_digest(self, digest: TapeDigest, last_seq: int) -> None:
+        mark = digest.mark()
+        ends = [*digest.filled, (mark.events, last_seq, mark.digest)]
+        numbers = [*(events // BLOCK for events, _, _ in digest.filled), mark.events // BLOCK + 1]
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO blocks (number, events, last_seq, digest) VALUES (?, ?, ?, ?)",
+            [(number, *end) for number, end in zip(numbers, ends, strict=True)],
+        )
+
+    def _continued_digest(self) -> TapeDigest | None:
+        with SqliteTapeReader(self._path) as reader:
+            if not reader.has_digest:
+                return None
+            return continued_digest(self._path, reader.mark(), reader.records)
 
     def _write_snapshot(self, stream: str, snapshot: Snapshot) -> None:
         with self._transaction():
@@ -150,6 +178,7 @@ class SqliteTape(GroupCommitTape):
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
+        self._worker.close()
 
     # -- looking up -----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from tickdeck.domain.events import RawEvent, decode_payload
 from tickdeck.errors import EventError, TapeError, TapeVersionError
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.jsonl import (
+    JsonlTapeReader,
     SegmentFile,
     SegmentIndex,
     index_path,
@@ -24,9 +25,10 @@ from tickdeck.infrastructure.tape.jsonl import (
     tail_size,
 )
 from tickdeck.infrastructure.tape.lock import writer_of
-from tickdeck.infrastructure.tape.opening import form_of
+from tickdeck.infrastructure.tape.opening import AnyReader, form_of
 from tickdeck.infrastructure.tape.records import Record
 from tickdeck.infrastructure.tape.sqlite import SqliteTapeReader
+from tickdeck.infrastructure.tape.tools.integrity import read_integrity
 
 __all__ = ["CheckReport", "Problem", "check_tape", "integrity_faults", "is_index_fault"]
 
@@ -44,7 +46,8 @@ class Problem(msgspec.Struct, frozen=True):
 
 class CheckReport(msgspec.Struct, kw_only=True):
     """``ok``: nothing was found. ``checked``: in words. ``problems``: the first hundred that
-    can be mended and the first hundred that cannot; ``found``: how many in all."""
+    can be mended and the first hundred that cannot; ``found``: how many in all. ``digest``: of all events, as they are
+    now; ``None`` for a tape that has none, since an older version began it, or that is too damaged to be read."""
 
     tape: str
     form: str
@@ -55,6 +58,7 @@ class CheckReport(msgspec.Struct, kw_only=True):
     segments: int = 0
     groups: int = 0
     snapshots: int = 0
+    digest: str | None = None
     found: int = 0
     checked: list[str] = []
     problems: list[Problem] = []
@@ -107,9 +111,12 @@ def _check_jsonl(path: Path, report: CheckReport) -> None:
             events.check_snapshot(stream, snapshot.version)
     except TapeError as error:
         report.add(*_where_and_what(error))
+    if not events.has_gap:
+        _check_digest(JsonlTapeReader(path), report)
     report.checked = [
         f"{report.events:,} event lines with their checksums, in {report.groups:,} committed groups with theirs",
         f"{report.segments:,} segments in sequence, {indexes:,} of them with an index that fits",
+        _digest_checked(report),
         *events.checked,
     ]
 
@@ -186,8 +193,7 @@ def _check_sqlite(path: Path, report: CheckReport) -> None:
             for record in reader.records():
                 events.see(record)
             events.finish()
-            for (seq,) in reader.rows(_DIFFERENT):
-                report.add(f"seq {seq}", "the columns of its row are not those of the event")
+            _check_digest(reader, report)
             for stream, snapshot in reader.snapshots():
                 report.snapshots += 1
                 events.check_snapshot(stream, snapshot.version)
@@ -196,19 +202,9 @@ def _check_sqlite(path: Path, report: CheckReport) -> None:
     report.checked = [
         f"the file's pages and indexes (SQLite's integrity check), {report.events:,} rows",
         "the columns of each row against its event",
+        _digest_checked(report),
         *events.checked,
     ]
-
-
-_DIFFERENT = """SELECT seq FROM events WHERE json_valid(payload) AND (
-    json_extract(payload, '$.seq') IS NOT seq
-    OR coalesce(json_extract(payload, '$.ts_ingress'), 0) IS NOT ts
-    OR (json_type(payload, '$.symbol') IS 'text' OR symbol IS NOT NULL)
-        AND json_extract(payload, '$.symbol') IS NOT symbol
-    OR coalesce(correlation_id, json_extract(payload, '$.event_id'), '')
-        IS NOT coalesce(nullif(json_extract(payload, '$.correlation_id'), ''), json_extract(payload, '$.event_id'), '')
-)"""
-"""``correlation_id`` is NULL where there is none and where market data begins its own story."""
 
 
 def integrity_faults(reader: SqliteTapeReader) -> list[str]:
@@ -220,6 +216,25 @@ def integrity_faults(reader: SqliteTapeReader) -> list[str]:
 def is_index_fault(fault: str) -> bool:
     """Only an index is wrong, which can be made anew from the table."""
     return " index " in fault and fault.startswith(("row ", "wrong # ", "non-unique "))
+
+
+def _check_digest(reader: AnyReader, report: CheckReport) -> None:
+    """The events against the tape's digest."""
+    try:
+        found = read_integrity(reader)
+    except TapeError as error:
+        if report.ok:
+            report.add(*_where_and_what(error))
+        return
+    report.digest = found.digest
+    for where, what in found.problems:
+        report.add(where, what)
+
+
+def _digest_checked(report: CheckReport) -> str:
+    if report.digest is None:
+        return "no digest: the tape has none, since an older version began it (a converted copy has one)"
+    return f"the digest of all events: {report.digest}"
 
 
 # -- events -----------------------------------------------------------------------------------------------------------

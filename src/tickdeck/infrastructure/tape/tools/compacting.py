@@ -134,7 +134,7 @@ def _has_short_groups(segment: SegmentFile) -> bool:
 
 def _merge(folder: Path, parts: list[SegmentFile]) -> None:
     first, last = parts[0].head, parts[-1].head
-    head = segment_line(SegmentHead(first.number, last.through, first.after_seq))
+    head = segment_line(SegmentHead(first.number, last.through, first.after_seq, first.format))
     place = parts[0].path
     with replacing(place) as fd:
         write_at(fd, head, 0)
@@ -180,4 +180,5 @@ def _join(one: Commit, next_one: Commit) -> Commit:
         max(one.last_ts, next_one.last_ts),
         0,
         0,
+        next_one.mark,
     )

@@ -25,14 +25,16 @@ __all__ = ["verify"]
 
 @click.command()
 @run_argument
+@click.option("--digest", metavar="D", help="Compare the record's digest with this one, which you wrote down before.")
 @data_option
 @json_option("The verdict as one JSON object")
-def verify(run: str, data: Path, as_json: bool) -> int:
+def verify(run: str, digest: str | None, data: Path, as_json: bool) -> int:
     """Run the strategies of RUN again on what it recorded, and compare every event that they lead to, byte for byte.
 
-    Ends with 0 where all is identical and with 1 where something is not: then the first difference is shown, with its
-    chain of causes. RUN is a run's id, a path to its folder, `last`, or a file that `tickdeck bundle` made: its
-    strategies' code is run, so take bundles only from people whom you trust.
+    The record itself is compared with its digest, and with where the run ended. The command ends with 0 where all is
+    identical and with 1 where something is not: then the first difference is shown, with its chain of causes. A run
+    that was killed is identical as far as it goes, and not complete. RUN is a run's id, a path to its folder, `last`,
+    or a file that `tickdeck bundle` made: its strategies' code is run, so take bundles only from people whom you trust.
 
     \b
     Examples:
@@ -42,14 +44,14 @@ def verify(run: str, data: Path, as_json: bool) -> int:
     """
     bundle = Path(run)
     if bundle.suffix != ".zip" or bundle.is_dir():
-        return _verify(recorded_run(data, run), (), as_json)
+        return _verify(recorded_run(data, run), digest, (), as_json)
     from tickdeck.infrastructure.bundles import unpacked
 
     with unpacked(bundle) as found:
-        return _verify(recorded_run(data, str(found.folder)), found.notes, as_json)
+        return _verify(recorded_run(data, str(found.folder)), digest, found.notes, as_json)
 
 
-def _verify(folder: Path, noted: Sequence[str], as_json: bool) -> int:
+def _verify(folder: Path, digest: str | None, noted: Sequence[str], as_json: bool) -> int:
     """Prove the run in ``folder``, and tell. ``noted``: what is to be known of it besides."""
     from tickdeck.bootstrap import verify_run
     from tickdeck.interfaces.cli.faults import FaultLines, fault_lines
@@ -61,7 +63,7 @@ def _verify(folder: Path, noted: Sequence[str], as_json: bool) -> int:
         fault_lines(told),
         contextlib.redirect_stdout(sys.stderr),
     ):  # what strategies print is no part of the verdict
-        verdict, changes = verify_run(folder)
+        verdict, changes = verify_run(folder, digest=digest)
     notes = [*noted, *changes]
     causes = _causes(folder, verdict.divergence) if verdict.divergence is not None else []
     if as_json:
@@ -106,6 +108,10 @@ def _json(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Sequ
         "decisions": verdict.decisions,
         "orders": verdict.orders,
         "first_divergence": first,
+        "faults": list(verdict.faults),
+        "complete": verdict.complete,
+        "last_seq": verdict.last_seq,
+        "digest": verdict.digest,
         "notes": list(notes),
     }
 
@@ -118,8 +124,11 @@ def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Seq
         f"{verdict.inputs:,} inputs, {verdict.events:,} events, {verdict.decisions:,} decisions, "
         f"{verdict.orders:,} orders"
     )
-    if verdict.divergence is None:
+    if verdict.identical:
         out.print(f"run {run} is identical: {counted} executed again", style="bold green", soft_wrap=True)
+    elif verdict.divergence is None:
+        out.print(f"run {run} is NOT identical: its record was changed", style="bold red", soft_wrap=True)
+        out.print(f"{counted} executed again as they are on the record\n")
     else:
         seq = verdict.divergence.seq
         out.print(
@@ -131,6 +140,15 @@ def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Seq
             out.print("\ncauses, from the first input on:", style="bold")
             for line in chain(causes[::-1]):
                 out.print(line, no_wrap=True, overflow="ellipsis")
+    for fault in verdict.faults:
+        out.print(f"changed: {fault}", soft_wrap=True)
+    if verdict.identical and not verdict.complete:
+        out.print(
+            f"it is not complete: the record ends at seq {verdict.last_seq:,}, as the run was stopped or killed there, "
+            "is still running, or was made by an older version",
+            soft_wrap=True,
+        )
+    out.print(f"digest  {verdict.digest or 'none: an older version of Tickdeck began the tape'}", soft_wrap=True)
     for text in notes:
         out.print(f"note: {text}", soft_wrap=True)
 
