@@ -20,14 +20,14 @@ from tickdeck.application.engines import (
 )
 from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.application.ports import Tape
-from tickdeck.application.proof import RecordCheck, RecordQuality
+from tickdeck.application.proof import CatchingUpKernel, RecordCheck, RecordQuality
 from tickdeck.application.results import PerformanceObserver, RunObserver, Summary, backtest_figures, summarise
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.proof import examine
 from tickdeck.bootstrap.record import market_of
 from tickdeck.bootstrap.strategies import by_absolute_path, load_strategies, strategies_as_recorded
-from tickdeck.domain.events import RunStarted
+from tickdeck.domain.events import DomainEvent, RunStarted
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
@@ -53,6 +53,20 @@ __all__ = ["Run", "resume_run", "start_run"]
 _LINGER_MS = 100.0  # nobody waits for a virtual run's commits: fewer of them leave the kernel's thread more of the time
 
 
+_RESERVED = frozenset({"driver", "timer", PaperVenue.name})
+"""The sources of what a run makes itself, and makes again when it is resumed. Market data is made again too."""
+
+
+def _is_from_outside(event: DomainEvent) -> bool:
+    """An input that a run on the simulated market does not make again."""
+    return event.source not in _RESERVED and not event.is_market_data
+
+
+def _is_from_outside_files(event: DomainEvent) -> bool:
+    """The same for a run on files, whose market data is not on the tape."""
+    return event.source not in _RESERVED
+
+
 class Run:
     """A run that is ready to go: ``await simulation.run(...)``, then ``close()``."""
 
@@ -73,14 +87,19 @@ class Run:
         self.tape = tape
         self.caught_up = caught_up
         agenda = Agenda()
-        self.kernel = Kernel(tape=tape, agenda=agenda, max_cascade=config.max_cascade)
+        options: dict[str, Any] = {
+            "agenda": agenda, "max_cascade": config.max_cascade, "reserved": _RESERVED,
+        }  # fmt: skip
+        self.kernel = (
+            CatchingUpKernel(record=tape, **options) if isinstance(tape, RecordCheck) else Kernel(tape=tape, **options)
+        )
         self.core = Core(config, manifest, strategies, self.kernel)
         self.venue = PaperVenue(
             config=config.paper,
             instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
             seed=config.seed,
             schedule=agenda.at,
-            report=self.kernel.post,
+            report=self.kernel.post_own,
         )
         VenueGateway(self.kernel, self.venue)
         self.observer = PerformanceObserver(self.kernel, self.core.portfolio.equity)
@@ -207,7 +226,9 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
                 f"run {manifest.run_id} cannot be resumed, since its record was changed: {faults[0]}; "
                 "bring it back from a copy"
             )
-        check = RecordCheck(tape.read(), then=tape)
+        check = RecordCheck(
+            tape.read(), then=tape, from_outside=_is_from_outside_files if manifest.inputs else _is_from_outside
+        )
         return Run(folder, manifest, config, strategies, check, caught_up=lambda: check.next is None, wall=wall)
     except BaseException:
         tape.close()

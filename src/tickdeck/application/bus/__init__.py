@@ -28,7 +28,7 @@ from tickdeck.application.bus.recording_bus import RecordingBus
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.selection import select, takes_market_data, type_name
 from tickdeck.application.bus.statistics import BusStatistics
-from tickdeck.application.bus.subscriptions import Handler, Subscription, Topic, not_an_event
+from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, Topic, not_an_event
 
 __all__ = [
     "HANDLED",
@@ -46,6 +46,7 @@ __all__ = [
     "Ingress",
     "OverflowBuffer",
     "OverflowPolicy",
+    "Plan",
     "Receipt",
     "RecordingBus",
     "Retry",

@@ -61,7 +61,8 @@ class Kernel(InMemoryEventBus):
 
     ``tape`` takes each cascade. ``agenda`` gets the timers; with ``None`` timers are only counted, since the record
     will fire them (``verify``). ``max_cascade`` bounds how many events one input may cause: beyond it trading is
-    halted. ``wall_now()`` (ns UTC) gives published inputs their ``ts_ingress``, where a run is not on the virtual
+    halted. ``reserved``: sources of inputs that whoever drives the kernel makes; others that publish in their name are
+    refused. ``wall_now()`` (ns UTC) gives published inputs their ``ts_ingress``, where a run is not on the virtual
     clock. ``clock``, ``measure`` and ``shuffle`` are the bus's.
     """
 
@@ -73,6 +74,7 @@ class Kernel(InMemoryEventBus):
         tape: Tape,
         agenda: Agenda | None = None,
         max_cascade: int = 10_000,
+        reserved: frozenset[str] = frozenset(),
         wall_now: Callable[[], int] | None = None,
         clock: WallClock | None = None,
         measure: bool = False,
@@ -83,6 +85,7 @@ class Kernel(InMemoryEventBus):
         self._tape = tape
         self._agenda = agenda
         self._max_cascade = max_cascade
+        self.reserved = reserved
         self._queue: deque[DomainEvent] = deque()
         self._current: DomainEvent | None = None
         self._children = 0  # of the current event
@@ -185,10 +188,32 @@ class Kernel(InMemoryEventBus):
             event = event.__copy__()
             force_setattr(event, "causation_id", handled.event_id)
             force_setattr(event, "correlation_id", handled.correlation_id)
+        if event.source in self.reserved:
+            raise self._is_reserved(event)
         if not self._open:
             return self._hold(event)
         self._take_input(event)
         return self._receipt
+
+    def publish_threadsafe(self, event: DomainEvent) -> Receipt:
+        if getattr(event, "source", None) in self.reserved:
+            raise self._is_reserved(event)
+        return super().publish_threadsafe(event)
+
+    def post(self, event: DomainEvent) -> None:
+        if getattr(event, "source", None) in self.reserved:
+            raise self._is_reserved(event)
+        super().post(event)
+
+    def post_own(self, event: DomainEvent) -> None:
+        """``post`` for the driver's side, which the reserved sources belong to."""
+        super().post(event)
+
+    def _is_reserved(self, event: DomainEvent) -> ConfigError:
+        return ConfigError(
+            f"{event.event_type}: the source {event.source!r} is reserved for events that the run makes itself, and "
+            "makes again when it is resumed; give another source"
+        )
 
     def _take_input(self, event: DomainEvent) -> None:
         if self._wall_now is not None:

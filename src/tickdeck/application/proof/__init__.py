@@ -3,6 +3,7 @@
 Only what reads a record or executes it again belongs here.
 """
 
+from tickdeck.application.proof.catching_up import CatchingUpKernel
 from tickdeck.application.proof.comparison import Comparison, Difference, compare_decisions
 from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, merge_record
 from tickdeck.application.proof.record_quality import BookState, RecordQuality
@@ -11,6 +12,7 @@ from tickdeck.application.proof.verification import Verdict, verify
 
 __all__ = [
     "BookState",
+    "CatchingUpKernel",
     "Comparison",
     "Difference",
     "Divergence",

@@ -1,0 +1,219 @@
+"""The digest of a tape, in both forms: the same for the same events, and another one for any change."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, TradeEvent
+from tickdeck.domain.values import Side
+from tickdeck.errors import TapeError
+from tickdeck.infrastructure.tape import JsonlTape, SqliteTape, SqliteTapeReader
+from tickdeck.infrastructure.tape.digest import BLOCK, Mark
+from tickdeck.infrastructure.tape.jsonl import JsonlTapeReader, commit_line, segment_line
+from tickdeck.infrastructure.tape.jsonl.lines import COMMIT_LINE, Commit, SegmentHead, parse_commit
+from tickdeck.infrastructure.tape.tools import check_tape, compact_tape, convert_tape, read_integrity
+
+FORMS = {"sqlite": SqliteTape, "jsonl": JsonlTape}
+
+
+def event(seq: int) -> DomainEvent:
+    if seq % 5 == 0:
+        return OrderAcceptedEvent(
+            order_id=f"td{seq % 3}", symbol="BTCUSDT", seq=seq, event_id=str(seq), ts_ingress=seq, source="é"
+        )
+    return TradeEvent(
+        symbol="BTCUSDT",
+        price=Decimal(seq),
+        quantity=Decimal(1),
+        side=Side.BUY,
+        trade_id=str(seq),
+        seq=seq,
+        event_id=str(seq),
+        ts_ingress=seq,
+        source="test",
+        metadata={"note": "x"},
+    )
+
+
+def write(path: Path, form: str, count: int, groups: Iterable[int] = ()) -> None:
+    """``groups``: where a commit is forced."""
+    with FORMS[form](path, linger_ms=1e9) as tape:
+        for seq in range(1, count + 1):
+            tape.append([event(seq)])
+            if seq in groups:
+                tape.wait_durable(seq)
+
+
+def digest_of(path: Path) -> str:
+    found = read_integrity(path)
+    assert found.problems == ()
+    assert found.digest is not None
+    return found.digest
+
+
+@settings(max_examples=25, deadline=None)
+@given(groups=st.sets(st.integers(1, 40)), reopened=st.integers(0, 40))
+def test_equal_events_have_equal_digests_however_they_were_committed(
+    tmp_path_factory: pytest.TempPathFactory, groups: set[int], reopened: int
+) -> None:
+    folder = tmp_path_factory.mktemp("digest")
+    found = set()
+    for form in FORMS:
+        write(folder / f"whole-{form}", form, 40)
+        found.add(digest_of(folder / f"whole-{form}"))
+        write(folder / f"parts-{form}", form, reopened, groups)
+        with FORMS[form](folder / f"parts-{form}") as tape:
+            tape.append([event(seq) for seq in range(reopened + 1, 41)])
+        found.add(digest_of(folder / f"parts-{form}"))
+    assert len(found) == 1
+
+
+def test_conversion_compaction_and_full_blocks_do_not_change_the_digest(tmp_path: Path) -> None:
+    count = 2 * BLOCK + 17
+    write(tmp_path / "a.db", "sqlite", count, range(100, count, 977))
+    write(tmp_path / "b", "jsonl", count, range(1, count, 1_003))
+    convert_tape(tmp_path / "a.db", tmp_path / "c", "jsonl")
+    convert_tape(tmp_path / "b", tmp_path / "d.db", "sqlite")
+    before = digest_of(tmp_path / "a.db")
+    compact_tape(tmp_path / "a.db")
+    compact_tape(tmp_path / "b")
+
+    assert {digest_of(tmp_path / name) for name in ("a.db", "b", "c", "d.db")} == {before}
+    with SqliteTape(tmp_path / "d.db") as tape, JsonlTape(tmp_path / "b") as lines:
+        for each in (tape, lines):
+            each.append([event(count + 1)])
+    assert digest_of(tmp_path / "d.db") == digest_of(tmp_path / "b") != before
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("written") / "tape.db"
+    write(path, "sqlite", 30)
+    return path
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_change_of_any_column_of_a_row_is_told(
+    tmp_path_factory: pytest.TempPathFactory, written: Path, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("changed") / "tape.db"
+    path.write_bytes(written.read_bytes())
+    seq = data.draw(st.integers(1, 30))
+    column = data.draw(
+        st.sampled_from(["payload", "ts", "symbol", "stream", "stream_version", "correlation_id", "type_id"])
+    )
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (old,) = connection.execute(f"SELECT {column} FROM events WHERE seq = ?", (seq,)).fetchone()
+        if column == "payload":
+            at = data.draw(st.integers(0, len(old) - 1))
+            new: object = old[:at] + data.draw(st.characters(codec="utf-8", exclude_characters=old[at])) + old[at + 1 :]
+        elif column == "type_id":
+            new = 3 - old
+        elif isinstance(old, str):
+            new = data.draw(st.sampled_from([None, "", old + "x", old.lower()]))
+        else:
+            new = data.draw(st.sampled_from([99, 0, "x"]) if old is None else st.sampled_from([old + 100, None]))
+            new = 99 if column == "ts" and new is None else new
+        connection.execute(f"UPDATE events SET {column} = ? WHERE seq = ?", (new, seq))
+    if new == old:
+        return
+    with suppress(TapeError):  # which tells it too
+        assert read_integrity(path).problems
+    assert not check_tape(path).ok
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM events WHERE seq = 7",
+        "DELETE FROM events WHERE seq > 20",
+        "DELETE FROM blocks",
+        "UPDATE blocks SET digest = replace(digest, substr(digest, 1, 1), 'x')",
+        "UPDATE types SET version = 7 WHERE id = 1",
+        "INSERT INTO events SELECT 31, type_id, ts, symbol, NULL, NULL, correlation_id, payload FROM events LIMIT 1",
+    ],
+)
+def test_events_or_digests_that_are_gone_or_new_are_told(tmp_path: Path, written: Path, statement: str) -> None:
+    path = tmp_path / "tape.db"
+    path.write_bytes(written.read_bytes())
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+    assert read_integrity(path).problems
+    assert not check_tape(path).ok
+    with pytest.raises(TapeError, match="not as they were written"):
+        SqliteTape(path)
+
+
+def test_lines_whose_checksums_were_all_made_to_fit_are_told_by_the_digest(tmp_path: Path) -> None:
+    write(tmp_path / "good", "jsonl", 30)
+    write(tmp_path / "bad", "jsonl", 29)
+    with JsonlTape(tmp_path / "bad", linger_ms=1e9) as tape:
+        tape.append([event(30).__class__(**{**fields(event(30)), "source": "forged"})])
+    (good,) = (group.commit.mark for _, group in JsonlTapeReader(tmp_path / "good").groups())
+    file = tmp_path / "bad" / "000001.jsonl"
+    content = file.read_bytes()
+    *_, (_, group) = JsonlTapeReader(tmp_path / "bad").groups()
+    assert good is not None
+    at = group.offset + len(group.lines)
+    file.write_bytes(content[:at] + commit_line(group.commit._replace(mark=good), at))
+    (tmp_path / "bad" / "000001.index").unlink()
+
+    assert not check_tape(tmp_path / "bad").ok
+    assert "not as it was written" in read_integrity(tmp_path / "bad").problems[0][1]
+    with pytest.raises(TapeError, match="not as they were written"):
+        JsonlTape(tmp_path / "bad")
+
+
+def fields(found: DomainEvent) -> dict[str, object]:
+    return {name: getattr(found, name) for name in found.__struct_fields__}
+
+
+def test_a_tape_of_an_older_format_has_no_digest_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "old"
+    path.mkdir()
+    (path / "000001.jsonl").write_bytes(segment_line(SegmentHead(1, 1, 0, format=1)))
+    with JsonlTape(path) as tape:
+        tape.append([event(1), event(2)])
+    with JsonlTape(path) as tape:
+        tape.append([event(3)])
+
+    report = check_tape(path)
+    assert report.ok
+    assert report.digest is None
+    assert any("no digest" in line for line in report.checked)
+    convert_tape(path, tmp_path / "new.db", "sqlite")
+    write(tmp_path / "same", "jsonl", 3)
+    assert digest_of(tmp_path / "new.db") == digest_of(tmp_path / "same")
+
+
+def test_an_older_tape_on_sqlite_has_no_digest_after_its_migration(tmp_path: Path) -> None:
+    path = tmp_path / "tape.db"
+    write(path, "sqlite", 5)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE blocks")
+        connection.execute("PRAGMA user_version = 2")
+    assert read_integrity(path).digest is None
+    with SqliteTape(path) as tape:
+        tape.append([event(6)])
+
+    with SqliteTapeReader(path) as reader:
+        assert not reader.has_digest
+    assert check_tape(path).ok
+
+
+def test_a_commit_line_stays_within_its_bounds() -> None:
+    most = (1 << 63) - 1
+    commit = Commit(most, most, most, -most, -most, most, (1 << 32) - 1, Mark(most, most, "f" * 64, "f" * 64))
+    line = commit_line(commit, 0)
+    assert len(line) <= COMMIT_LINE
+    assert parse_commit(line[:-1]) == commit
