@@ -19,7 +19,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.errors import ConfigError
 
-__all__ = ["EVERYTHING", "Snapshot", "Tape", "TapeQuery", "TapeReader", "TapeStatistics", "TradingVenue"]
+__all__ = ["EVERYTHING", "EdgeCursors", "Snapshot", "Tape", "TapeQuery", "TapeReader", "TapeStatistics", "TradingVenue"]
 
 
 class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +145,18 @@ class TapeReader(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+class EdgeCursors(Protocol):
+    """Where the edges of a bus stand, kept beside its tape: for each name the ``seq`` below which nothing is owed to
+    it. It may lag behind what an edge has handled, never run ahead."""
+
+    def start(self, name: str, now: int) -> int:
+        """Where ``name`` stands. A new name stands at ``now``, or at the end that the tape had when it was opened,
+        whichever is later; that is durable when this returns."""
+
+    def advance(self, name: str, seq: int, after: int) -> None:
+        """``name`` has handled everything up to ``seq``. That counts once the tape is durable up to ``after``."""
 
 
 class TradingVenue(Protocol):

@@ -20,12 +20,12 @@ def open_bus(path: Path | str, *, tape_format: str = "sqlite") -> Kernel:
     goes on behind the tape's last event, with the dead letters that were left. ``close_bus`` ends it.
     """
     tape = open_tape(Path(path), tape_format)
-    kernel = Kernel(tape=tape, wall_now=time.time_ns, clock=SystemClock())
+    kernel = Kernel(tape=tape, cursors=tape.cursors, wall_now=time.time_ns, clock=SystemClock())
     last = next(tape.read(TapeQuery(first_seq=tape.last_seq)), None) if tape.last_seq else None
     if last is not None:
         kernel.continue_from(last)
         kernel.restore_dead_letters(
-            dead_letters_on(tape.read(TapeQuery(types=("system.event_dead_lettered", "command.*"))))
+            dead_letters_on(tape.read(TapeQuery(types=("system.*dead_letter*", "command.*"))))
         )
     return kernel
 

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from tickdeck.application.bus import HANDLED
+from tickdeck.application.bus import handled_event
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.redaction import redacted
@@ -176,7 +176,7 @@ class _Lines(logging.Formatter):
         return described
 
     def _tie(self, logger: object, method: str, fields: _Fields) -> _Fields:
-        event = HANDLED.get() or self._current()
+        event = handled_event() or self._current()
         if event is not None:
             fields.update(event_id=event.event_id, correlation_id=event.correlation_id, seq=event.seq)
         return fields

@@ -3,14 +3,15 @@
 Subscriptions, mailboxes, overflow, retries and dead letters belong here; stamps and tapes do not.
 """
 
-from tickdeck.application.bus.ambient import get_event_bus, publish_domain_event, subscribe_to_event
+from tickdeck.application.bus.ambient import ambient_bus, get_event_bus, publish_domain_event, subscribe_to_event
+from tickdeck.application.bus.cursor import Cursor
 from tickdeck.application.bus.dead_letters import DeadLetter, dead_letters_on
 from tickdeck.application.bus.event_filter import EventFilter
 from tickdeck.application.bus.faults import describe_error
 from tickdeck.application.bus.handlers import check_plain, is_async, refuse_unfinished
+from tickdeck.application.bus.handling import handled_event, handling_on
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
 from tickdeck.application.bus.ingress import Ingress
-from tickdeck.application.bus.mailbox import HANDLED
 from tickdeck.application.bus.overflow import (
     Block,
     BufferHalted,
@@ -31,12 +32,12 @@ from tickdeck.application.bus.statistics import BusStatistics
 from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, Topic, not_an_event
 
 __all__ = [
-    "HANDLED",
     "Block",
     "BufferHalted",
     "BufferStatistics",
     "BusStatistics",
     "Conflate",
+    "Cursor",
     "DeadLetter",
     "DropOldest",
     "EventFilter",
@@ -53,11 +54,14 @@ __all__ = [
     "Subscription",
     "Throttle",
     "Topic",
+    "ambient_bus",
     "check_lossy",
     "check_plain",
     "dead_letters_on",
     "describe_error",
     "get_event_bus",
+    "handled_event",
+    "handling_on",
     "is_async",
     "not_an_event",
     "publish_domain_event",

@@ -1,12 +1,12 @@
-"""The bus of the code that is running: a run's, or a plain one where there is no run."""
+"""The bus of the running code: a run's, or a plain one where there is no run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
+from tickdeck.application.bus.handling import AMBIENT
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
 from tickdeck.application.bus.receipt import Receipt
 from tickdeck.application.bus.subscriptions import Handler, Subscription, Topic
@@ -14,23 +14,24 @@ from tickdeck.domain.events import DomainEvent
 
 __all__ = ["ambient_bus", "get_event_bus", "publish_domain_event", "subscribe_to_event"]
 
-_ambient: ContextVar[InMemoryEventBus | None] = ContextVar("tickdeck_bus", default=None)
 _plain: list[InMemoryEventBus] = []
 
 
 @contextmanager
 def ambient_bus(bus: InMemoryEventBus) -> Iterator[InMemoryEventBus]:
-    """Within the block, and in the tasks started in it, ``bus`` is what ``get_event_bus`` gives."""
-    token = _ambient.set(bus)
+    """Within the block, and in the tasks started in it, ``get_event_bus`` returns ``bus``."""
+    token = AMBIENT.set(bus)
     try:
         yield bus
     finally:
-        _ambient.reset(token)
+        AMBIENT.reset(token)
 
 
 def get_event_bus() -> InMemoryEventBus:
-    """The bus of the ambient run; where there is none a plain one, the same for the whole process."""
-    bus = _ambient.get()
+    """The bus of the run that this code belongs to: in its engines, strategies, handlers and edges. An edge of any
+    other bus gets the bus that it is subscribed to. Elsewhere you get a plain bus, the same for the whole process.
+    """
+    bus: InMemoryEventBus | None = AMBIENT.get()
     if bus is not None:
         return bus
     if not _plain:

@@ -5,31 +5,42 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
+from tickdeck.application.bus.cursor import Cursor
 from tickdeck.application.bus.dead_letters import RESEND, DeadLetter
 from tickdeck.application.bus.faults import Faults, error_text
-from tickdeck.application.bus.handlers import refuse_unfinished
-from tickdeck.application.bus.mailbox import RUNNING, Mailbox
-from tickdeck.application.bus.overflow import BufferFull, OverflowPolicy
+from tickdeck.application.bus.handlers import holds, refuse_unfinished
+from tickdeck.application.bus.handling import HANDLING, Handling, edge_context, handling_on
+from tickdeck.application.bus.mailbox import Mailbox
+from tickdeck.application.bus.overflow import BufferFull, BufferHalted, OverflowPolicy
 from tickdeck.application.bus.receipt import Receipt
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.selection import type_name
-from tickdeck.application.bus.subscriptions import Plan, Subscription
-from tickdeck.domain.events import CommandReceived, DomainEvent, EventDeadLettered
+from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, Subscriptions
+from tickdeck.domain.events import CommandReceived, DeadLetterHandled, DomainEvent, EventDeadLettered
 from tickdeck.errors import ConfigError
 
-__all__ = ["Edges"]
+__all__ = ["Edges", "SyncEdge"]
 
 
 class _Bus(Protocol):
     """What edges need of their bus."""
 
     _ended_by: str
+    _stamps: bool
+    _table: Subscriptions
 
     def publish(self, event: DomainEvent) -> Receipt: ...
 
-    def _edge_failed(self, subscription: Subscription, event: DomainEvent, error: Exception, attempts: int) -> None: ...
+    def _edge_failed(
+        self,
+        subscription: Subscription,
+        event: DomainEvent,
+        error: BaseException,
+        attempts: int,
+        letter: DeadLetter | None = None,
+    ) -> None: ...
 
     def _position(self) -> int: ...
 
@@ -38,6 +49,28 @@ class _Bus(Protocol):
 
 _NOTHING = (Plan((), ()), DomainEvent())
 """An entry of the outbox that goes to nobody."""
+
+
+class SyncEdge:
+    """Calls a handler that is an edge, though not async: after the cascade, in the context in which it was
+    subscribed."""
+
+    def __init__(self, bus: object) -> None:
+        self._bus = bus
+        self._context = edge_context(bus)
+        self.handler: Callable[[], Handler | None] = lambda: None
+
+    def __call__(self, event: DomainEvent) -> object:
+        handler = self.handler()
+        return None if handler is None else self._context.copy().run(self._handle, handler, event)
+
+    def _handle(self, handler: Handler, event: DomainEvent) -> object:
+        handling = Handling(self._bus, event)
+        HANDLING.set(handling)
+        try:
+            return handler(event)
+        finally:
+            handling.over = True
 
 
 class Edges:
@@ -55,11 +88,14 @@ class Edges:
         self._delivered = 0  # edges that have the oldest event of the outbox already
         self._calls_after: deque[Callable[[], object]] = deque()
         self.mailboxes: list[Mailbox] = []
+        self._by_cursor: dict[str, Mailbox] = {}  # the last mailbox of each name that has a cursor
         self.busy: dict[Mailbox, None] = {}
         """The mailboxes with work, in order of getting it."""
         self._draining: list[Mailbox] = []  # whose handlers wait in ``drain``
         self.refused: Counter[str] = Counter()
         """Events that found no room in a mailbox, by type."""
+        self._unhandled: Counter[str] = Counter()  # the handler was held weakly and gone
+        self._dropped: Counter[str] = Counter()  # by mailboxes that ended
 
     # -- mailboxes --------------------------------------------------------------------------------------------
 
@@ -73,24 +109,59 @@ class Edges:
             position=self._bus._position,
             wait_durable=self._bus._wait_durable,
             busy=self.busy,
+            bus=self._bus,
+            context=edge_context(self._bus),
         )
 
     def attach(
-        self, box: Mailbox, subscription: Subscription, refused: Callable[[DomainEvent], None] | None = None
+        self,
+        box: Mailbox,
+        subscription: Subscription,
+        *,
+        where: Callable[[Any], bool] | None = None,
+        refused: Callable[[DomainEvent], None] | None = None,
+        cursor: Cursor | None = None,
     ) -> None:
-        """Tie ``box`` to ``subscription``: it ends with it. ``refused(event)`` gets each event that found no room."""
+        """Tie ``box`` to ``subscription``: it ends with it. ``refused(event)`` gets each event that found no room.
+        With a ``cursor`` the edge gets what it is owed from the tape first, as far as ``where`` wants it."""
         box.handler = subscription.handler
-        box.failed = lambda event, error, attempts: self._bus._edge_failed(subscription, event, error, attempts)
+        box.failed = lambda event, error, attempts, letter: self._bus._edge_failed(
+            subscription, event, error, attempts, letter
+        )
+        box.unhandled = self._unhandled
+        box.letter_handled = self._letter_handled
+        box.letter_returned = self._faults.dead_letters.mark_returned
+        box.wanted = lambda event: subscription.matches(event) and (where is None or holds(where, event))
+        box.refused = refused
         subscription.mailbox = box
-        if refused is not None:
-            box.refused = refused
         self.mailboxes.append(box)
-        subscription.ended = lambda: self.mailboxes.remove(box)
+        subscription.ended = lambda: self._end(box)
+        if cursor is not None:
+            before = self._by_cursor.get(subscription.name)
+            if before is not None:
+                before.replace()
+            self._by_cursor[subscription.name] = box
+            box.cursor = cursor
+            box.begin()
+
+    def _end(self, box: Mailbox) -> None:
+        self.mailboxes.remove(box)
+        box.end()
+        self._dropped += _losses(box)
+
+    def dropped(self) -> Counter[str]:
+        """Events, by type, that a mailbox lost or had no room for, or whose weakly held handler was gone."""
+        return sum(map(_losses, self.mailboxes), self._dropped + self.refused + self._unhandled)
+
+    def checkpoint(self) -> None:
+        """Move the cursors of idle edges to the present."""
+        for box in self.mailboxes:
+            box.checkpoint()
 
     def running(self) -> Mailbox | None:
         """The mailbox whose handler is the caller, where the caller is an async handler of this bus."""
-        box = RUNNING.get()
-        return box if box is not None and box.is_of(self.busy) and box.handling else None
+        handling = handling_on(self._bus)
+        return None if handling is None else handling.mailbox
 
     async def drain(self) -> None:
         """Return when every mailbox is empty and its handler idle. Inside an async handler: every other mailbox, but
@@ -156,42 +227,130 @@ class Edges:
         self._calls_after.append(call)
         self.outbox.append(_NOTHING)  # so that the cascade, once it is over, has something to release
 
-    def failed(self, subscription: Subscription, event: DomainEvent, error: Exception, attempts: int) -> None:
-        """An edge could not take an event: publish that, and keep the event as a dead letter."""
+    def failed(
+        self,
+        subscription: Subscription,
+        event: DomainEvent,
+        error: BaseException,
+        attempts: int,
+        letter: DeadLetter | None = None,
+    ) -> None:
+        """An edge could not take an event: publish that, and keep the event as a dead letter. ``letter``: it was one
+        already, and was sent again."""
+        box = subscription.mailbox
         if isinstance(error, BufferFull):
             self.refused[type_name(event)] += 1
-            box = subscription.mailbox
+            attempts = 0
+            told = box is not None and box.running_over
             if box is not None:
-                if box.running_over:
-                    return
                 box.running_over = True
-        failure = self._faults.record(subscription, event, error)
-        if failure is None:
+            if not told:
+                failure = self._faults.record(subscription, event, error)
+                if failure is None:
+                    return
+                self._bus.publish(failure)
+            if not self._keeps_refused(box, event, error):
+                return
+        else:
+            failure = self._faults.record(subscription, event, error, letter)
+            if failure is None:
+                return
+            self._bus.publish(failure)
+        if isinstance(event, EventDeadLettered):
             return
-        self._bus.publish(failure)
-        if not isinstance(error, BufferFull) and not isinstance(event, EventDeadLettered):
-            letter = DeadLetter(
-                event=event, handler=subscription.name, error=error_text(subscription, error), attempts=attempts
+        dead = DeadLetter(
+            event=event,
+            handler=subscription.name if letter is None else letter.handler,
+            error=error_text(subscription, error),
+            attempts=attempts,
+            letter_id="" if letter is None else letter.letter_id,
+        )
+        self._faults.dead_letters.add(dead, subscription)
+        self._bus.publish(
+            EventDeadLettered(
+                dead_event_id=event.event_id,
+                handler=dead.handler,
+                error=dead.error,
+                attempts=attempts,
+                payload_json=event.to_json().decode(),
+                causation_id=event.event_id,
+                correlation_id=event.correlation_id,
             )
-            self._faults.dead_letters.add(letter)
+        )
+
+    def _keeps_refused(self, box: Mailbox | None, event: DomainEvent, error: BufferFull) -> bool:
+        """Whether an event that found no room becomes a dead letter: under ``Halt``, but for market data, unless the
+        edge reads it from the tape later or its subscriber settles it in ``refused``."""
+        if box is None or not isinstance(error, BufferHalted) or event.is_market_data:
+            return False
+        return box.cursor is None and box.refused is None
+
+    # -- dead letters -----------------------------------------------------------------------------------------
+
+    def resend(self, letter: DeadLetter) -> None:
+        """Hand a dead letter to its handler again, as a command that is itself published. One that is on its way
+        already is left alone."""
+        letters = self._faults.dead_letters
+        if letter not in letters:
+            raise ConfigError(
+                f"there is no dead letter {letter.letter_id!r} any more; bus.dead_letters() has those that there are"
+            )
+        subscription = letters.owner(letter)
+        if subscription is None or not subscription.active:
+            subscription = self._only(self._bus._table.named(letter.handler), letter.handler)
+        if letters.is_sent(letter):
+            return
+        box, handler = subscription.mailbox, subscription.handler()
+        if handler is None:
+            raise ConfigError(f"the handler of {letter.handler!r} is gone; subscribe it again, then resend")
+        if box is not None:
+            box.check_room(letter)
+        letters.mark_sent(letter)
+        arguments = {"letter_id": letter.letter_id, "event_id": letter.event.event_id, "handler": letter.handler}
+        try:
+            self._bus.publish(CommandReceived(command=RESEND, arguments=arguments, reason="dead letter"))
+            if box is not None:
+                box.put_letter(letter)
+        except BaseException:
+            letters.mark_returned(letter)
+            raise
+        if box is None:
+            self._resend_in_step(letter, subscription, handler)
+
+    def _resend_in_step(self, letter: DeadLetter, subscription: Subscription, handler: Handler) -> None:
+        call = SyncEdge(self._bus)
+        call.handler = lambda: handler
+        try:
+            refuse_unfinished(call(letter.event))
+        except Exception as error:  # noqa: BLE001 (published as a failed handler)
+            self._bus._edge_failed(subscription, letter.event, error, 1, letter)
+        else:
+            self._letter_handled(letter)
+
+    def _only(self, found: list[Subscription], name: str) -> Subscription:
+        if not found:
+            raise ConfigError(f"no subscription is called {name!r}; subscribe it again, then resend")
+        if len(found) > 1:
+            raise ConfigError(
+                f"{len(found)} subscriptions are called {name!r}, so the letter's is not known; "
+                "give each a name= of its own"
+            )
+        return found[0]
+
+    def _letter_handled(self, letter: DeadLetter) -> None:
+        self._faults.dead_letters.remove(letter.letter_id)
+        if self._bus._stamps:
+            event = letter.event
             self._bus.publish(
-                EventDeadLettered(
+                DeadLetterHandled(
                     dead_event_id=event.event_id,
                     handler=letter.handler,
-                    error=letter.error,
-                    attempts=attempts,
-                    payload_json=event.to_json().decode(),
                     causation_id=event.event_id,
                     correlation_id=event.correlation_id,
                 )
             )
 
-    def resend(self, letter: DeadLetter, subscription: Subscription) -> None:
-        """Hand a dead letter to its handler again, as a command that is itself published."""
-        self._faults.dead_letters.remove(letter.event.event_id, letter.handler)
-        arguments = {"event_id": letter.event.event_id, "handler": letter.handler}
-        self._bus.publish(CommandReceived(command=RESEND, arguments=arguments, reason="dead letter"))
-        try:
-            subscription.call(letter.event)
-        except Exception as error:  # noqa: BLE001 (published as a failed handler)
-            self._bus._edge_failed(subscription, letter.event, error, 1)
+
+def _losses(box: Mailbox) -> Counter[str]:
+    boxed = box.statistics()
+    return Counter(boxed.dropped) + Counter(boxed.conflated)

@@ -22,13 +22,16 @@ _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 class Faults:
     """Counts and logs the errors of a bus's handlers, and keeps its dead letters."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, numbered: bool) -> None:
         self.count = 0
-        self.dead_letters = DeadLetters()
+        self.dead_letters = DeadLetters(numbered=numbered)
 
-    def record(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> HandlerFailed | None:
+    def record(
+        self, subscription: Subscription, event: DomainEvent, error: BaseException, letter: DeadLetter | None = None
+    ) -> HandlerFailed | None:
         """Count and log an error. Returns the event that reports it, or ``None`` where ``event`` is itself such a
-        report: it becomes a dead letter in silence, so that no error reports itself for ever."""
+        report: it becomes a dead letter in silence, so that no error reports itself for ever. ``letter``: it was one
+        already, and was sent again."""
         subscription.failures += 1
         self.count += 1
         # The text of an edge's error may hold a secret, so it is not logged.
@@ -40,7 +43,9 @@ class Faults:
         )  # fmt: skip
         if isinstance(event, HandlerFailed):
             text = error_text(subscription, error)
-            self.dead_letters.add(DeadLetter(event=event, handler=subscription.name, error=text))
+            letter_id = "" if letter is None else letter.letter_id
+            dead = DeadLetter(event=event, handler=subscription.name, error=text, letter_id=letter_id)
+            self.dead_letters.add(dead, subscription)
             return None
         return HandlerFailed(
             handler=subscription.name,

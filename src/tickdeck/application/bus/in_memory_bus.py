@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import Any, TypeVar
 
+from tickdeck.application.bus.cursor import Cursor
 from tickdeck.application.bus.dead_letters import DeadLetter
-from tickdeck.application.bus.edges import Edges
+from tickdeck.application.bus.edges import Edges, SyncEdge
 from tickdeck.application.bus.faults import Faults
 from tickdeck.application.bus.gate import Gate, Held
 from tickdeck.application.bus.handlers import check_plain, check_runs, holds, is_async, refuse_unfinished
@@ -52,6 +53,8 @@ class InMemoryEventBus:
 
     _overflow: OverflowPolicy = Block()
     """What mailboxes do that were told nothing else: refuse until there is room."""
+    _stamps = False
+    """Events get ids, causes and times on this bus."""
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class InMemoryEventBus:
         self._ended_by = ""  # what broke a kernel's cascade off; from then on nothing more is taken
         self._staged: list[DomainEvent] = []  # published by the handler that is running
         self._queue: deque[DomainEvent] = deque()  # published by handlers that returned
-        self._faults = Faults()
+        self._faults = Faults(numbered=not self._stamps)
         self._edges = Edges(self, self._faults, clock.sleep if clock is not None else asyncio.sleep)
         self._outbox = self._edges.outbox  # for the edges, when the cascade is over
         self._receipt = Receipt(self)
@@ -120,6 +123,7 @@ class InMemoryEventBus:
         if overflow is not None:
             check_lossy(overflow, topic)
         throttle = overflow if isinstance(overflow, Throttle) else None
+        wanted = where
         if throttle is not None:
             where = self._throttled(throttle, where)
         in_step = not is_async(handler)
@@ -133,13 +137,23 @@ class InMemoryEventBus:
         options: dict[str, Any] = {
             "where": where, "priority": priority, "name": name, "component": component, "weak": weak,
         }  # fmt: skip
+        if in_step and not edge:
+            return self._table.add(topic, handler, **options)
         if in_step:
-            return self._table.add(topic, handler, edge=edge, **options)
+            sync_edge = SyncEdge(self)
+            subscription = self._table.add(topic, handler, edge=True, deliver=sync_edge, **options)
+            sync_edge.handler = subscription.handler
+            return subscription
         policy = self._overflow if overflow is None or isinstance(overflow, Throttle) else overflow
         box = self._edges.make_mailbox(capacity=mailbox, overflow=policy, retry=retry)
         subscription = self._table.add(topic, handler, edge=True, deliver=box.put, **options)
-        self._edges.attach(box, subscription, refused)
+        cursor = self._cursor(name, topic) if name is not None and refused is None else None
+        self._edges.attach(box, subscription, where=wanted, refused=refused, cursor=cursor)
         return subscription
+
+    def _cursor(self, name: str, topic: Topic) -> Cursor | None:
+        """Where the edge ``name`` stands, on a bus that remembers it across processes."""
+        return None
 
     subscribe_async = subscribe
     """The same: what is ``async`` is an edge, by whichever name it came."""
@@ -226,7 +240,7 @@ class InMemoryEventBus:
         """
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
-        return self._handover.put(event)
+        return self._handover.put(self._caused(event))
 
     def bind(self) -> None:
         """Make the calling thread the owner, and have its running event loop woken by ``publish_threadsafe``.
@@ -244,7 +258,7 @@ class InMemoryEventBus:
         """Let an input wait at the ingress, in its lane; ``run_pending`` takes it."""
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
-        self.ingress.put(event)
+        self.ingress.put(self._caused(event))
 
     def run_next(self) -> bool:
         """Take one input of those that wait at the ingress, from the most urgent lane. False where none waits.
@@ -283,6 +297,10 @@ class InMemoryEventBus:
         while self.run_next():
             taken += 1
         return taken
+
+    def _caused(self, event: DomainEvent) -> DomainEvent:
+        """The event with its cause, where an edge of this bus publishes it and the bus stamps events."""
+        return event
 
     def _take_input(self, event: DomainEvent) -> None:
         """Dispatch an input, past the gate."""
@@ -473,11 +491,18 @@ class InMemoryEventBus:
         if failure is not None:
             self._staged.append(failure)
 
-    def _edge_failed(self, subscription: Subscription, event: DomainEvent, error: Exception, attempts: int) -> None:
-        self._edges.failed(subscription, event, error, attempts)
+    def _edge_failed(
+        self,
+        subscription: Subscription,
+        event: DomainEvent,
+        error: BaseException,
+        attempts: int,
+        letter: DeadLetter | None = None,
+    ) -> None:
+        self._edges.failed(subscription, event, error, attempts, letter)
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """Events that a handler could not take and that were not sent again, oldest first."""
+        """Events that a handler could not take and has not handled since, oldest first."""
         return self._faults.dead_letters.all()
 
     def restore_dead_letters(self, letters: Iterable[DeadLetter]) -> None:
@@ -486,14 +511,13 @@ class InMemoryEventBus:
             self._faults.dead_letters.add(letter)
 
     def resend(self, letter: DeadLetter) -> None:
-        """Hand a dead letter to its handler again, as a command that is itself published (and recorded).
+        """Hand a dead letter to its handler again, as a command that is itself published (and recorded). The letter
+        leaves ``dead_letters()`` when the handler has handled it. Until then, sending it once more does nothing.
 
-        Raises ``ConfigError`` where nobody of that name is subscribed any more; the letter is kept then.
+        Raises ``ConfigError`` where the letter is not kept any more, or where no subscription, or more than one, has
+        the handler's name; ``TickdeckError`` where its mailbox is full. The letter is kept then.
         """
-        subscription = self._table.named(letter.handler)
-        if subscription is None:
-            raise ConfigError(f"no subscription is called {letter.handler!r}; subscribe it again, then resend")
-        self._edges.resend(letter, subscription)
+        self._edges.resend(letter)
 
     # -- edges ------------------------------------------------------------------------------------------------
 
@@ -524,10 +548,7 @@ class InMemoryEventBus:
 
     def statistics(self) -> BusStatistics:
         handlers = self._table.statistics()
-        dropped = Counter(self._edges.refused)
-        for box in self._edges.mailboxes:
-            boxed = box.statistics()
-            dropped += Counter(boxed.dropped) + Counter(boxed.conflated)
+        dropped = self._edges.dropped()
         for throttler in self._throttlers:
             dropped += Counter(throttler.statistics().suppressed)
         return BusStatistics(

@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from contextvars import Context
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
+from tickdeck.application.bus.cursor import Cursor
+from tickdeck.application.bus.dead_letters import DeadLetter
+from tickdeck.application.bus.handling import HANDLING, Handling
 from tickdeck.application.bus.overflow import BufferFull, BufferStatistics, OverflowBuffer, OverflowPolicy
 from tickdeck.application.bus.retry import Retry
+from tickdeck.application.bus.selection import type_name
 from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import TickdeckError
 
-__all__ = ["HANDLED", "RUNNING", "Mailbox"]
-
-HANDLED: ContextVar[DomainEvent | None] = ContextVar("tickdeck_handled", default=None)
-"""The event that the running async handler was given: the cause of what it publishes."""
-
-RUNNING: ContextVar[Mailbox | None] = ContextVar("tickdeck_running", default=None)
-"""The mailbox whose async handler is running, in the handler and in the tasks that it started."""
+__all__ = ["Mailbox"]
 
 Sleep = Callable[[float], Awaitable[None]]
+
+_CANCELLATIONS = 3
+"""So often may a running handler be cancelled from outside on one event before the event is a dead letter."""
+
+
+class _Entry(NamedTuple):
+    """``event`` waits until the tape is durable up to ``position``. ``letter``: it is a dead letter, sent again."""
+
+    event: DomainEvent
+    position: int
+    letter: DeadLetter | None
 
 
 class Mailbox:
     """Events on their way to one async handler, which gets them one at a time, in order.
 
-    An event is released to the handler when all that the tape held as it was put here is durable: that one rule
-    makes the mailbox an outbox. Where the tape fails, nothing more is released, and ``drain`` raises what it raised.
-    Without a running event loop the events wait until there is one. ``overflow`` says what becomes of more than
-    ``capacity`` events, ``retry`` how often the handler is tried for one, with ``sleep(seconds)`` in between.
+    An event is released to the handler when everything is durable that the tape held as the event was put here: that
+    one rule makes the mailbox an outbox. Where the tape fails nothing more is released, and ``drain`` raises the
+    tape's error. Without a running event loop the events wait until there is one. A loop that was closed, or that
+    cancelled its tasks, leaves the event in hand here; the next loop begins with it.
 
-    ``busy`` is where a mailbox enters itself while it has work.
+    - ``overflow`` says what becomes of more than ``capacity`` events. ``retry`` says how often the handler is called
+      for one, with ``sleep(seconds)`` in between.
+    - ``bus`` and ``context`` are those of the handler: its calls run in ``context``.
+    - ``busy`` is where a mailbox enters itself while it has work.
+    - ``cursor`` remembers what the handler has handled, across processes; ``None`` for one that has no name.
     """
 
     def __init__(
@@ -44,119 +59,353 @@ class Mailbox:
         position: Callable[[], int],
         wait_durable: Callable[[int], Awaitable[None]],
         busy: dict[Mailbox, None],
+        bus: object,
+        context: Context,
     ) -> None:
         self._position = position
         self._wait_durable = wait_durable
         self._retry = retry or Retry(attempts=1)
         self._sleep = sleep
-        self._waiting: OverflowBuffer[tuple[DomainEvent, int]] = OverflowBuffer(
-            capacity, overflow, event_of=itemgetter(0)
-        )
-        self._next: tuple[DomainEvent, int] | None = None  # taken out, and not done with
-        self._task: asyncio.Task[None] | None = None
+        self._waiting: OverflowBuffer[_Entry] = OverflowBuffer(capacity, overflow, event_of=itemgetter(0))
+        self._in_hand: _Entry | None = None  # taken out, and not done with
+        self._cancellations = 0  # of the one in hand, from outside
         self._busy = busy
-        self._progress: list[asyncio.Future[None]] = []
+        self._bus = bus
+        self._context = context
+        self._handling: Handling | None = None
+        self._worker: object | None = None  # identifies the task that works; another loop may replace it
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._done = 0  # events that were in hand and no longer are
+        self._progress: list[asyncio.Future[None]] = []  # of those who wait for it
         self.retried = 0
+        self.unhandled: Counter[str] = Counter()
+        """Events, by type, that could not be handled because the weakly held handler was gone."""
+        self.cursor: Cursor | None = None
         self.running_over = False
-        """An event found no room, and none has since: that it runs over is told once, then counted."""
+        """An event found no room, and none has since: that is published once, then counted."""
         self.handler: Callable[[], Callable[[Any], Awaitable[Any]] | None] = lambda: None
-        """Gives the async handler; ``None`` where it was held weakly and is gone."""
-        self.failed: Callable[[DomainEvent, Exception, int], None] = lambda event, error, attempts: None
-        """Is told of each event on which the handler raised to the last attempt."""
-        self.refused: Callable[[DomainEvent], None] = lambda event: None
-        """Is given each event for which there was no room."""
+        """Returns the async handler; ``None`` where it was held weakly and is gone."""
+        self.failed: Callable[[DomainEvent, BaseException, int, DeadLetter | None], None] = _ignore
+        """Called with each event on which the handler raised in its last attempt."""
+        self.letter_handled: Callable[[DeadLetter], None] = lambda letter: None
+        self.letter_returned: Callable[[DeadLetter], None] = lambda letter: None
+        """Called with a dead letter that was sent again and did not reach the handler."""
+        self.wanted: Callable[[DomainEvent], bool] = lambda event: True
+        """Whether an event that was read from the tape is for the handler."""
+        self.refused: Callable[[DomainEvent], None] | None = None
+        """Called with each event for which there was no room."""
+
+    # -- putting events in ----------------------------------------------------------------------------------------
 
     def put(self, event: DomainEvent) -> None:
         """Raises ``BufferFull`` where there is no room and nothing may be lost."""
+        cursor = self.cursor
+        if cursor is not None and not cursor.wants(event.seq):
+            return  # handled before, or still to be read from the tape
         try:
-            self._waiting.put((event, self._position()))
+            self._put(_Entry(event, self._position(), None))
         except BufferFull:
-            self.refused(event)
+            if self.refused is not None:
+                self.refused(event)
+            elif cursor is not None:
+                cursor.fall_behind(event.seq)
             raise
         self.running_over = False
+
+    def check_room(self, letter: DeadLetter) -> None:
+        """Raises ``TickdeckError`` where there is no room for a dead letter."""
+        if self._waiting.full:
+            raise TickdeckError(
+                f"dead letter {letter.letter_id}: the mailbox of {letter.handler!r} is full; resend it later"
+            )
+
+    def put_letter(self, letter: DeadLetter) -> None:
+        """Hand a dead letter to the handler again. Raises as ``check_room``."""
+        self.check_room(letter)
+        self._put(_Entry(letter.event, self._position(), letter))
+
+    def _put(self, entry: _Entry) -> None:
+        lost = self._waiting.put(entry)
+        if lost is not None:
+            if lost.letter is not None:
+                self.letter_returned(lost.letter)
+            self._tell_progress()
         self._busy[self] = None
         self._wake()
 
+    def begin(self) -> None:
+        """Start on what the tape still holds for the handler."""
+        if self._has_work:
+            self._busy[self] = None
+            self._wake()
+
+    def end(self) -> None:
+        """The subscription ended: handle what was handed over, and read no more from the tape."""
+        if self.cursor is not None:
+            self.cursor.stop_reading()
+        if not self._has_work:
+            self._busy.pop(self, None)
+            self._tell_progress()
+
+    def replace(self) -> None:
+        """Another mailbox goes on from the same cursor: leave to it what waits here."""
+        if self.cursor is not None:
+            self.cursor = None
+            while len(self._waiting):
+                self._waiting.get()
+                self._done += 1
+            self.end()
+
+    def checkpoint(self) -> None:
+        """Move the cursor to the present: where nothing waits, nothing is owed."""
+        if self.cursor is not None and not self._has_work:
+            self.cursor.advance_to_present()
+
+    # -- working --------------------------------------------------------------------------------------------------
+
+    @property
+    def _has_work(self) -> bool:
+        if self._in_hand is not None or len(self._waiting):
+            return True
+        return self.cursor is not None and self.cursor.behind
+
     def _wake(self) -> None:
-        if self._task is not None and not self._task.done():
-            return
+        """Have a task work in the running loop. Without one, events wait."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return  # nobody can run it yet; drain() will
-        self._task = loop.create_task(self._work())
+            return
+        if self._worker is not None:
+            if self._loop is loop:
+                return
+            if self._loop is not None and self._loop.is_running():
+                return  # in another thread: it goes on there
+            self._abandon()
+        worker = self._worker = object()
+        self._loop = loop
+        self._task = loop.create_task(self._work(worker), context=self._context)
 
-    async def _work(self) -> None:
-        RUNNING.set(self)
-        while self._next is not None or len(self._waiting):
-            if self._next is None:
-                self._next = self._waiting.get()
-            event, position = self._next
-            await self._wait_durable(position)
-            HANDLED.set(event)
-            try:
-                await self._handle(event)
-            finally:
-                self._next = None
-                if not len(self._waiting):
-                    self._busy.pop(self, None)
+    def _abandon(self) -> None:
+        """The loop of the working task was closed or stopped in the middle: the running loop takes over."""
+        if self._handling is not None:
+            self._handling.over = True
+        self._worker = None
+        if self._task is not None and self._loop is not None and not self._loop.is_closed():
+            self._task.cancel()
+
+    async def _work(self, worker: object) -> None:
+        self._task = asyncio.current_task()
+        try:
+            while self._worker is worker and await self._take(worker):
+                entry = self._in_hand
+                assert entry is not None
+                await self._wait_durable(entry.position)
+                if self._worker is worker:
+                    await self._handle(entry, worker)
+        except asyncio.CancelledError:
+            if self._worker is worker and _others_go_on():
+                asyncio.get_running_loop().call_soon(self._wake)
+            raise
+        finally:
+            if self._worker is worker:
+                self._worker = None
                 self._tell_progress()
 
-    async def _handle(self, event: DomainEvent) -> None:
+    async def _take(self, worker: object) -> bool:
+        """Take the next event in hand. False where nothing waits."""
+        while self._in_hand is None and self._worker is worker:
+            if len(self._waiting):
+                self._in_hand = self._waiting.get()
+                self._cancellations = 0
+            elif self.cursor is not None and self.cursor.behind:
+                await self._read_on(self.cursor, worker)
+            else:
+                break
+        return self._in_hand is not None and self._worker is worker
+
+    async def _read_on(self, cursor: Cursor, worker: object) -> None:
+        """Fill the empty mailbox from the tape."""
+        await asyncio.sleep(0)  # out of a ``publish`` that may be running, and a turn for others
+        upto = cursor.present()
+        await self._wait_durable(self._position())
+        if self._worker is not worker or self.cursor is not cursor or not cursor.behind:
+            return
+        self._waiting.reopen()
+        for event in cursor.read_on(upto, self._waiting.capacity):
+            try:
+                if self.wanted(event):
+                    self._waiting.put(_Entry(event, 0, None))
+            except Exception as error:  # noqa: BLE001 (published as a failed handler)
+                self.failed(event, error, 1, None)
+        if not self._has_work:
+            cursor.advance_to_present()
+            self._rest()
+
+    async def _handle(self, entry: _Entry, worker: object) -> None:
+        """Call the handler for the event in hand, to the last attempt."""
         for attempt in range(1, self._retry.attempts + 1):
             handler = self.handler()
             if handler is None:
+                self._lose(entry)
                 return
+            handling = self._handling = Handling(self._bus, entry.event, self)
+            HANDLING.set(handling)
             try:
-                result = handler(event)
+                result = handler(entry.event)
                 if isinstance(result, Awaitable):  # a decorator may have run the coroutine itself
                     await result
-            except Exception as error:  # noqa: BLE001 (told by the bus as a failed handler)
-                if attempt == self._retry.attempts:
-                    self.failed(event, error, attempt)
+            except BaseException as error:
+                handling.over = True
+                if self._worker is not worker or not self._counts(error):
+                    raise  # the event stays in hand, for the next task
+                tried_again = isinstance(error, Exception | asyncio.CancelledError) and not self._is_cancelled()
+                if attempt == self._retry.attempts or not tried_again:
+                    self._fail(entry, error, attempt)
+                    if isinstance(error, SystemExit) or self._is_cancelled():
+                        raise
                     return
-                self.retried += 1
-                await self._sleep(self._retry.pause(attempt))
             else:
+                handling.over = True
+                if self._worker is worker:
+                    await self._succeed(entry)
+                    if self._is_cancelled():
+                        raise asyncio.CancelledError  # the handler suppressed it
                 return
+            self.retried += 1
+            await self._sleep(self._retry.pause(attempt))
+            if self._worker is not worker:
+                return
+
+    def _counts(self, error: BaseException) -> bool:
+        """Whether ``error`` is the handler's: then the call was an attempt. If not, the call was cut off."""
+        if isinstance(error, KeyboardInterrupt):
+            return False
+        task = _running_task()
+        if task is None or task is not self._task:
+            return False  # the coroutine is being disposed of
+        if isinstance(error, asyncio.CancelledError) and self._is_cancelled():
+            if not _others_go_on():
+                return False  # the loop ends
+            self._cancellations += 1
+            return self._cancellations >= _CANCELLATIONS
+        return True
+
+    def _is_cancelled(self) -> bool:
+        """Somebody cancelled the working task itself, not something that its handler waited for."""
+        return self._task is not None and self._task.cancelling() > 0
+
+    # -- done with an event ---------------------------------------------------------------------------------------
+
+    async def _succeed(self, entry: _Entry) -> None:
+        handled = entry.letter is None
+        try:
+            if entry.letter is not None:
+                self.letter_handled(entry.letter)
+                await self._wait_durable(self._position())  # or a crash brings the letter back
+                handled = True
+        finally:
+            self._finish(entry, handled=handled)
+
+    def _fail(self, entry: _Entry, error: BaseException, attempts: int) -> None:
+        handled = False
+        try:
+            self.failed(entry.event, error, attempts, entry.letter)
+            handled = True
+        finally:
+            self._finish(entry, handled=handled)
+
+    def _lose(self, entry: _Entry) -> None:
+        """The handler is gone: nobody can handle the event any more."""
+        self.unhandled[type_name(entry.event)] += 1
+        if entry.letter is not None:
+            self.letter_returned(entry.letter)
+        self._finish(entry, handled=False)
+
+    def _finish(self, entry: _Entry, *, handled: bool) -> None:
+        self._in_hand = None
+        cursor = self.cursor
+        if cursor is not None and entry.letter is None:
+            if not handled:
+                cursor.stop()
+            elif len(self._waiting) or cursor.behind:
+                cursor.advance(entry.event.seq)
+            else:
+                cursor.advance_to_present(entry.event.seq)
+        self._done += 1
+        if not self._has_work:
+            self._rest()
+        self._tell_progress()
+
+    def _rest(self) -> None:
+        """Nothing waits any more."""
+        self._busy.pop(self, None)
+        self._waiting.reopen()
+
+    @property
+    def _left(self) -> int:
+        """Events that no longer wait, for whatever reason."""
+        return self._done + self._waiting.displaced
+
+    # -- waiting for it -------------------------------------------------------------------------------------------
 
     async def drain(self) -> None:
         """Return when nothing waits and the handler is idle."""
-        while self._next is not None or len(self._waiting):
-            self._wake()
-            assert self._task is not None
-            await asyncio.shield(self._task)
-
-    # -- waiting for a part of what it holds ----------------------------------------------------------------------
-
-    @property
-    def handling(self) -> bool:
-        """The handler was given an event and is not done with it."""
-        return self._next is not None
-
-    def is_of(self, busy: dict[Mailbox, None]) -> bool:
-        """Whether this mailbox belongs to the bus with this ``busy``."""
-        return busy is self._busy
+        while self._has_work:
+            await self._next_progress()
 
     async def drained(self) -> None:
         """Return when every event that waits now, or is in hand, was handled, or is a dead letter or lost by the
         policy. Raises what the tape raises."""
-        taken = self._waiting.statistics().put
-        while self._waiting.statistics().put - len(self._waiting) - self.handling < taken:
-            self._wake()
-            task = self._task
-            assert task is not None
-            progress = asyncio.get_running_loop().create_future()
-            self._progress.append(progress)
-            await asyncio.wait((task, progress), return_when=asyncio.FIRST_COMPLETED)
-            if task.done() and not progress.done():
-                task.result()
+        cursor, upto = self.cursor, self._position()
+        while cursor is not None and cursor is self.cursor and cursor.is_behind(upto):
+            await self._next_progress()
+        target = self._left + len(self._waiting) + (self._in_hand is not None)
+        while self._left < target and self._has_work:
+            await self._next_progress()
+
+    async def _next_progress(self) -> None:
+        """Return when one event more is done with, or the working task ended. Raises what ended it, unless that was
+        a cancellation."""
+        left, loop = self._left, asyncio.get_running_loop()
+        self._wake()
+        task = self._task
+        if task is None or self._loop is not loop:
+            raise TickdeckError(
+                "the async handlers of this bus run in an event loop of another thread; wait for them there"
+            )
+        if self._left == left and not task.done():
+            waiter: asyncio.Future[None] = loop.create_future()
+            self._progress.append(waiter)
+            try:
+                await waiter
+            finally:
+                if waiter in self._progress:
+                    self._progress.remove(waiter)
+        if task.done() and not task.cancelled():
+            task.result()
 
     def _tell_progress(self) -> None:
-        told, self._progress = self._progress, []
-        for progress in told:
-            if not progress.done():
-                progress.set_result(None)
+        waiters, self._progress = self._progress, []
+        for waiter in waiters:
+            if not waiter.done() and not waiter.get_loop().is_closed():
+                waiter.set_result(None)
 
     def statistics(self) -> BufferStatistics:
         return self._waiting.statistics()
+
+
+def _running_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _others_go_on() -> bool:
+    """Some task of the loop is not cancelled, so the loop is not coming to its end."""
+    return any(not task.cancelling() for task in asyncio.all_tasks())
+
+
+def _ignore(event: DomainEvent, error: BaseException, attempts: int, letter: DeadLetter | None) -> None:
+    """What a mailbox calls before it belongs to a subscription."""

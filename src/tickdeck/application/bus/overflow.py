@@ -75,8 +75,8 @@ class Conflate(msgspec.Struct, frozen=True):
 
 
 class Halt(msgspec.Struct, frozen=True):
-    """Nothing is lost in silence: where there is no room the event is refused, and so is every later one. What waits
-    is then a beginning without a hole."""
+    """Nothing is lost in silence: where there is no room the event is refused, and so is every later one until those
+    that wait are taken. What waits is then a beginning without a hole."""
 
     name: ClassVar[str] = "halt"
     lossy: ClassVar[bool] = False
@@ -218,6 +218,7 @@ class OverflowBuffer(Generic[T]):
     __slots__ = (
         "_capacity",
         "_conflated",
+        "_displaced",
         "_dropped",
         "_event_of",
         "_halted",
@@ -244,6 +245,7 @@ class OverflowBuffer(Generic[T]):
         self._halted = False
         self._put = 0
         self._high_water = 0
+        self._displaced = 0
         self._dropped: dict[str, int] = {}
         self._conflated: dict[str, int] = {}
         self._refused: dict[str, int] = {}
@@ -252,8 +254,22 @@ class OverflowBuffer(Generic[T]):
         return len(self._waiting)
 
     @property
+    def capacity(self) -> int:
+        return self._capacity
+
+    @property
     def full(self) -> bool:
         return len(self._waiting) >= self._capacity
+
+    @property
+    def displaced(self) -> int:
+        """Items that were lost to make room. One that a newer item of its key replaced is not among them."""
+        return self._displaced
+
+    def reopen(self) -> None:
+        """After ``Halt`` refused an item: take items again. Call it when what waits was given out, so that what was
+        refused is a whole stretch."""
+        self._halted = False
 
     def put(self, item: T) -> T | None:
         """Take an item. Returns the one that was lost for it, ``None`` where none was.
@@ -278,6 +294,7 @@ class OverflowBuffer(Generic[T]):
             if not self._policy.lossy:
                 raise self.refuse(item)
             lost = self._take()
+            self._displaced += 1
             self._count(self._dropped, lost)
         if self._key_of is not None:
             self._latest[place] = item

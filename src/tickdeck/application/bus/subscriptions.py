@@ -162,6 +162,7 @@ class Subscriptions:
         self.plans: dict[type[DomainEvent], Plan] = {}
         self._raw_plans: dict[str, Plan] = {}
         self.published: dict[str, int] = {}
+        self._edge_names: dict[str, int] = {}  # name -> how many default names were made of it
         self._gone: deque[int] = deque()  # subscriptions whose weakly held handler died since the last look
 
     def add(
@@ -183,6 +184,9 @@ class Subscriptions:
             raise ConfigError(f"subscribe: {handler!r} is not callable; give a function or a method")
         if not (isinstance(topic, str) and topic) and not (isinstance(topic, type) and issubclass(topic, DomainEvent)):
             raise ConfigError(f"subscribe: {topic!r} is no topic; give an event class or a type such as 'order.*'")
+        given, name = name, name or getattr(handler, "__qualname__", None) or type(handler).__name__
+        if edge:
+            name = self._edge_name(name, given=bool(given))
         self._created = order = self._created + 1
         subscription = Subscription(
             self,
@@ -190,7 +194,7 @@ class Subscriptions:
             self._weakly(handler, order) if weak else lambda: handler,
             priority=priority,
             order=order,
-            name=name or getattr(handler, "__qualname__", None) or type(handler).__name__,
+            name=name,
             component=component,
             edge=edge,
         )
@@ -202,6 +206,23 @@ class Subscriptions:
         self._all[subscription.order] = subscription
         self._forget_plans()
         return subscription
+
+    def _edge_name(self, name: str, *, given: bool) -> str:
+        """A name that no other edge has now: letters and positions go by it. A default name gets a number."""
+        names = self._edge_names
+        if name in names:
+            if given:
+                raise ConfigError(
+                    f"subscribe: an edge is called {name!r} already, and its dead letters and its position go by the "
+                    "name; give this one another name"
+                )
+            number = names[name] + 1
+            while f"{name}#{number + 1}" in names:
+                number += 1
+            names[name] = number
+            name = f"{name}#{number + 1}"
+        names[name] = 0
+        return name
 
     def _weakly(self, handler: Handler, order: int) -> Callable[[], Handler | None]:
         """A reference that reports its handler's end. It may end at any moment, in the middle of a dispatch too, so the
@@ -228,12 +249,15 @@ class Subscriptions:
 
     def remove(self, subscription: Subscription) -> None:
         if self._all.pop(subscription.order, None) is not None:
+            if subscription.edge:
+                self._edge_names.pop(subscription.name, None)
             self._forget_plans()
             subscription.ended()
 
-    def named(self, name: str) -> Subscription | None:
-        """The oldest subscription of a name."""
-        return next((s for s in self._all.values() if s.name == name), None)
+    def named(self, name: str) -> list[Subscription]:
+        """The subscriptions of a name, oldest first. Edges have names of their own; handlers in step may share one."""
+        self._release_dead()
+        return [s for s in self._all.values() if s.name == name]
 
     def holds(self, subscription: Subscription) -> bool:
         self._release_dead()

@@ -14,19 +14,22 @@ from threading import get_ident
 from msgspec.structs import force_setattr
 
 from tickdeck.application.bus import (
-    HANDLED,
     BufferHalted,
+    Cursor,
+    DeadLetter,
     Halt,
     InMemoryEventBus,
     Receipt,
     Subscription,
+    Topic,
     describe_error,
+    handling_on,
     not_an_event,
 )
 from tickdeck.application.clock import RunClock, WallClock
 from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
 from tickdeck.application.kernel.money import MONEY_CONTEXT
-from tickdeck.application.ports import Tape
+from tickdeck.application.ports import EdgeCursors, Tape
 from tickdeck.domain.events import DomainEvent, TimerFired, TradingHalted
 from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
 
@@ -59,7 +62,8 @@ def stamp_input(event: DomainEvent, number: int, seq: int, now: int) -> DomainEv
 class Kernel(InMemoryEventBus):
     """One input, its whole cascade, then the next.
 
-    ``tape`` takes each cascade. ``agenda`` gets the timers; with ``None`` timers are only counted, since the record
+    ``tape`` takes each cascade. ``cursors`` remember what each edge with a name has handled; what it has not, it gets
+    from the tape when it subscribes. ``agenda`` gets the timers; with ``None`` timers are only counted, since the record
     will fire them (``verify``). ``max_cascade`` bounds how many events one input may cause: beyond it trading is
     halted. ``reserved``: sources of inputs that whoever drives the kernel makes; others that publish in their name are
     refused. ``wall_now()`` (ns UTC) gives published inputs their ``ts_ingress``, where a run is not on the virtual
@@ -67,11 +71,13 @@ class Kernel(InMemoryEventBus):
     """
 
     _overflow = Halt()
+    _stamps = True
 
     def __init__(
         self,
         *,
         tape: Tape,
+        cursors: EdgeCursors | None = None,
         agenda: Agenda | None = None,
         max_cascade: int = 10_000,
         reserved: frozenset[str] = frozenset(),
@@ -83,6 +89,7 @@ class Kernel(InMemoryEventBus):
         super().__init__(clock=clock, measure=measure, shuffle=shuffle)
         self._wall_now = wall_now
         self._tape = tape
+        self._cursors = cursors
         self._agenda = agenda
         self._max_cascade = max_cascade
         self.reserved = reserved
@@ -183,11 +190,7 @@ class Kernel(InMemoryEventBus):
             return self._receipt
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
-        handled = HANDLED.get()
-        if handled is not None and not event.causation_id:
-            event = event.__copy__()
-            force_setattr(event, "causation_id", handled.event_id)
-            force_setattr(event, "correlation_id", handled.correlation_id)
+        event = self._caused(event)
         if event.source in self.reserved:
             raise self._is_reserved(event)
         if not self._open:
@@ -214,6 +217,14 @@ class Kernel(InMemoryEventBus):
             f"{event.event_type}: the source {event.source!r} is reserved for events that the run makes itself, and "
             "makes again when it is resumed; give another source"
         )
+
+    def _caused(self, event: DomainEvent) -> DomainEvent:
+        handling = handling_on(self)
+        if handling is not None and not event.causation_id:
+            event = event.__copy__()
+            force_setattr(event, "causation_id", handling.event.event_id)
+            force_setattr(event, "correlation_id", handling.event.correlation_id)
+        return event
 
     def _take_input(self, event: DomainEvent) -> None:
         if self._wall_now is not None:
@@ -339,8 +350,15 @@ class Kernel(InMemoryEventBus):
         elif component.startswith(STRATEGY):
             self._table.remove_component(component)  # at once: it must not decide on the rest of this cascade
 
-    def _edge_failed(self, subscription: Subscription, event: DomainEvent, error: Exception, attempts: int) -> None:
-        super()._edge_failed(subscription, event, error, attempts)
+    def _edge_failed(
+        self,
+        subscription: Subscription,
+        event: DomainEvent,
+        error: BaseException,
+        attempts: int,
+        letter: DeadLetter | None = None,
+    ) -> None:
+        super()._edge_failed(subscription, event, error, attempts, letter)
         if isinstance(error, BufferHalted) and not self.halted:
             self.halted = True
             self.publish(
@@ -392,11 +410,29 @@ class Kernel(InMemoryEventBus):
         if self._tape.durable_seq < position:
             await self._tape.wait_durable_async(position)
 
+    def _cursor(self, name: str, topic: Topic) -> Cursor | None:
+        if self._cursors is None:
+            return None
+        return Cursor(
+            name,
+            self._cursors,
+            topic=topic,
+            now=self.seq,
+            present=self._present,
+            position=self._position,
+            read=self._tape.read,
+        )
+
+    def _present(self) -> int:
+        """The ``seq`` up to which all events were handed to the edges."""
+        return self.seq if self._ended_by or not (self._busy or self._outbox) else 0
+
     def close_tape(self) -> None:
         """Everything on disk; nothing more can be taken. Closing twice is harmless."""
         self._current = self._current or _ENDED
         self._ended_by = self._ended_by or "it was closed"
         self._handover.close("the bus is closed; open it again to publish")
+        self._edges.checkpoint()
         self._tape.close()
 
     async def aclose(self) -> None:

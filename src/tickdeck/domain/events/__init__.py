@@ -63,6 +63,7 @@ from tickdeck.domain.events.strategy import (
 )
 from tickdeck.domain.events.system import (
     CommandReceived,
+    DeadLetterHandled,
     EventDeadLettered,
     HandlerFailed,
     RunStarted,
@@ -85,6 +86,7 @@ __all__ = [
     "BookResynced",
     "CandleEvent",
     "CommandReceived",
+    "DeadLetterHandled",
     "DomainEvent",
     "EventDeadLettered",
     "FeedConnected",

@@ -8,6 +8,7 @@ from tickdeck.domain.events.base import DomainEvent
 
 __all__ = [
     "CommandReceived",
+    "DeadLetterHandled",
     "EventDeadLettered",
     "HandlerFailed",
     "RunStarted",
@@ -93,6 +94,20 @@ class EventDeadLettered(DomainEvent, frozen=True, kw_only=True, gc=False):
     error: str
     attempts: int = 1
     payload_json: str
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.handler
+
+
+class DeadLetterHandled(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """A dead letter was sent again, and its handler has handled it. Emitted by a bus with a tape.
+
+    ``dead_event_id`` and ``handler`` are those of the ``system.event_dead_lettered`` that is settled by this."""
+
+    event_type: ClassVar[str] = "system.dead_letter_handled"
+    dead_event_id: str
+    handler: str
 
     @property
     def aggregate_id(self) -> str:

@@ -26,7 +26,7 @@ __all__ = ["dead_letters"]
 @data_option
 @json_option("One JSON object a letter: `event_id`, `event_type`, `handler`, `error`, `attempts`, `event`,")
 def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> int:
-    """List the events that a handler of RUN could not take in all its attempts, and that were not sent again since.
+    """List the events that a handler of RUN could not take in all its attempts, and has not handled since.
 
     In the place of a run a tape may stand by its path, such as that of a bus of its own (a .db file, a folder).
     With EVENT_ID the letters of that event are shown whole. To send one again takes the process whose handler it is:
@@ -53,7 +53,7 @@ def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> i
         print_lines(map(_line, letters))
         if not letters:
             note(
-                "there are no dead letters: every edge took what it was given, or it was sent again "
+                "there are no dead letters: every edge took what it was given, or has handled it since "
                 "(what failed in the core is in the events: --type system.handler_failed)"
             )
     return DONE
@@ -62,10 +62,10 @@ def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> i
 def _letters(tape: Path) -> list[DeadLetter]:
     from tickdeck.application.bus import dead_letters_on
     from tickdeck.application.ports import TapeQuery
-    from tickdeck.domain.events import CommandReceived, EventDeadLettered
+    from tickdeck.domain.events import CommandReceived, DeadLetterHandled, EventDeadLettered
     from tickdeck.infrastructure.tape.opening import open_reader
 
-    types = (EventDeadLettered.event_type, CommandReceived.event_type)
+    types = (EventDeadLettered.event_type, DeadLetterHandled.event_type, CommandReceived.event_type)
     with open_reader(tape) as reader:
         return list(dead_letters_on(reader.read(TapeQuery(types=types))))
 
@@ -91,7 +91,7 @@ def _line(letter: DeadLetter) -> str:
 
 
 def _error(letter: DeadLetter) -> str:
-    times = "once" if letter.attempts == 1 else f"{letter.attempts} times"
+    times = {0: "not called: its mailbox was full", 1: "once"}.get(letter.attempts, f"{letter.attempts} times")
     return f"{' '.join(letter.error.split())} ({times})"
 
 

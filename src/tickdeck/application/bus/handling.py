@@ -1,0 +1,51 @@
+"""Which event the running code handles, and on which bus it runs: both travel with the context (``contextvars``)."""
+
+from __future__ import annotations
+
+from contextvars import Context, ContextVar, copy_context
+from typing import TYPE_CHECKING, Any
+
+from tickdeck.domain.events import DomainEvent
+
+if TYPE_CHECKING:
+    from tickdeck.application.bus.mailbox import Mailbox
+
+__all__ = ["AMBIENT", "HANDLING", "Handling", "edge_context", "handled_event", "handling_on"]
+
+
+class Handling:
+    """One call of an edge. Tasks that the edge starts inherit it, but it counts only until the call is over."""
+
+    __slots__ = ("bus", "event", "mailbox", "over")
+
+    def __init__(self, bus: object, event: DomainEvent, mailbox: Mailbox | None = None) -> None:
+        self.bus = bus
+        self.event = event
+        self.mailbox = mailbox  # of an async handler
+        self.over = False
+
+
+HANDLING: ContextVar[Handling | None] = ContextVar("tickdeck_handling", default=None)
+AMBIENT: ContextVar[Any] = ContextVar("tickdeck_bus", default=None)
+"""The bus that ``get_event_bus`` returns."""
+
+
+def handling_on(bus: object) -> Handling | None:
+    """The call of an edge of ``bus`` that goes on in this context: its event causes what is published now."""
+    handling = HANDLING.get()
+    if handling is None or handling.over or handling.bus is not bus:
+        return None
+    return handling
+
+
+def handled_event() -> DomainEvent | None:
+    """The event that an edge of any bus is handling right now in this context."""
+    handling = HANDLING.get()
+    return None if handling is None or handling.over else handling.event
+
+
+def edge_context(bus: object) -> Context:
+    """A copy of the present context for an edge of ``bus``, which is the ambient bus in it."""
+    context = copy_context()
+    context.run(AMBIENT.set, bus)
+    return context

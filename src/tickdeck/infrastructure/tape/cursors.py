@@ -1,0 +1,134 @@
+"""Where the edges of a bus stand: one small file beside its tape.
+
+The file is replaced as a whole, and synced before it is. It never says more than the tape holds durably: where it is
+older than what the edges did, they get some events again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tickdeck.errors import TapeError
+from tickdeck.infrastructure.tape.sync import replace_file
+
+__all__ = ["CursorFile", "cursor_path"]
+
+_log = logging.getLogger(__name__)
+
+
+class _Content(msgspec.Struct, forbid_unknown_fields=True):
+    format: Literal["tickdeck-cursors"]
+    version: Literal[1]
+    cursors: dict[str, int]
+
+
+class _Pending(msgspec.Struct):
+    """An edge has handled everything up to ``seq``; that counts once the tape is durable up to ``after``."""
+
+    seq: int
+    after: int
+
+
+def cursor_path(tape: Path) -> Path:
+    """The file of the cursors: in the folder of a tape in JSON Lines, beside one in SQLite."""
+    return tape / "edges.cursors" if tape.is_dir() else tape.with_name(tape.name + ".cursors")
+
+
+class CursorFile:
+    """The cursors of the tape in ``tape``, whose events end at ``last_seq``.
+
+    The bus's thread moves cursors. The tape's thread writes the file, after the events; ``wake()`` tells it that there
+    is something to write. Raises ``TapeError`` where the file cannot be read.
+    """
+
+    def __init__(self, tape: Path, last_seq: int, wake: Callable[[], None]) -> None:
+        self._path = cursor_path(tape)
+        self._last_seq = last_seq
+        self._wake = wake
+        self._lock = threading.Lock()  # guards the fields below; held briefly
+        self._write_lock = threading.Lock()  # one writes the file at a time
+        self._moves: dict[str, list[_Pending]] = {}  # at most two for each name: the next that can count, the newest
+        self._cursors = {name: min(seq, last_seq) for name, seq in self._load().items()}
+        self._changed = False  # since it was written
+        self._failed = False  # the last write did
+
+    def _load(self) -> dict[str, int]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Content).cursors
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise TapeError(f"{self._path}: cannot be read: {error.strerror}; look at its permissions") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise TapeError(
+                f"{self._path}: this is no file of cursors ({error}); restore it, or remove it: edges with a name then "
+                "start with new events"
+            ) from error
+
+    # -- the port, for the bus's thread -------------------------------------------------------------------------------
+
+    def start(self, name: str, now: int) -> int:
+        with self._lock:
+            waiting = self._moves.get(name)
+            if waiting:
+                return waiting[-1].seq
+            if name in self._cursors:
+                return self._cursors[name]
+            seq = self._cursors[name] = max(now, self._last_seq)
+            self._changed = True
+        if not self._write():
+            raise TapeError(f"{self._path}: cannot be written, so edge {name!r} cannot start; look at the disk")
+        return seq
+
+    def advance(self, name: str, seq: int, after: int) -> None:
+        with self._lock:
+            waiting = self._moves.setdefault(name, [])
+            if seq <= (waiting[-1].seq if waiting else self._cursors.get(name, -1)):
+                return
+            move = _Pending(seq, after)
+            if len(waiting) == 2:
+                waiting[1] = move
+            else:
+                waiting.append(move)
+        self._wake()
+
+    # -- for the tape's thread ----------------------------------------------------------------------------------------
+
+    def has_news(self, durable_seq: int) -> bool:
+        """Some cursor can move, now that the tape is durable up to ``durable_seq``."""
+        moves = list(self._moves.values())  # no lock: a move that is missed wakes the thread again
+        return any(waiting and waiting[0].after <= durable_seq for waiting in moves)
+
+    def write(self, durable_seq: int) -> None:
+        """Move the cursors as far as ``durable_seq`` allows, and write them where one moved."""
+        with self._lock:
+            for name, waiting in self._moves.items():
+                while waiting and waiting[0].after <= durable_seq:
+                    self._cursors[name] = waiting.pop(0).seq
+                    self._changed = True
+            if not self._changed:
+                return
+        self._write()
+
+    def _write(self) -> bool:
+        with self._write_lock:
+            with self._lock:
+                content = _Content("tickdeck-cursors", 1, dict(sorted(self._cursors.items())))
+                self._changed = False
+            try:
+                replace_file(self._path, msgspec.json.encode(content) + b"\n", durable=True)
+            except (OSError, TapeError) as error:
+                with self._lock:
+                    self._changed = True
+                if not self._failed:
+                    _log.error("%s: cannot be written (%s); edges may get events again after a restart", self._path, error)
+                self._failed = True
+                return False
+            self._failed = False
+            return True
