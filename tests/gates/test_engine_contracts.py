@@ -25,6 +25,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import Strategy
 from tickdeck.domain.events import (
     CommandReceived,
+    DeadLetterHandled,
     DomainEvent,
     EventDeadLettered,
     FeedConnected,
@@ -256,5 +257,5 @@ def test_every_event_that_no_input_brings_is_published_by_exactly_one_engine_or_
     derived = {
         c for c in iter_event_classes() if c.__module__.startswith("tickdeck.") and not c.event_type.startswith(inputs)
     }
-    assert derived - publishers.keys() == {HandlerFailed, EventDeadLettered, SystemError}
+    assert derived - publishers.keys() == {HandlerFailed, EventDeadLettered, DeadLetterHandled, SystemError}
     assert TradingHalted in RiskEngine.publishes  # the kernel emits it too

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tickdeck.application.bus import HANDLED
+from tickdeck.application.bus.handling import HANDLING, Handling
 from tickdeck.application.log import bound_logger
 from tickdeck.domain.events import TimerFired
 from tickdeck.errors import ConfigError
@@ -52,12 +52,12 @@ def test_each_line_elsewhere_than_on_a_terminal_is_one_json_object_with_run_even
 
 def test_a_line_of_an_edge_is_tied_to_the_event_that_the_edge_was_given():
     out = io.StringIO()
-    token = HANDLED.set(EVENT)
+    token = HANDLING.set(Handling(None, EVENT))
     try:
         with log_to(out):
             logging.getLogger("tickdeck.bus").warning("slow")
     finally:
-        HANDLED.reset(token)
+        HANDLING.reset(token)
 
     assert lines(out.getvalue())[0]["event_id"] == "7-1"
 

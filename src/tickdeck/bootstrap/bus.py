@@ -24,9 +24,7 @@ def open_bus(path: Path | str, *, tape_format: str = "sqlite") -> Kernel:
     last = next(tape.read(TapeQuery(first_seq=tape.last_seq)), None) if tape.last_seq else None
     if last is not None:
         kernel.continue_from(last)
-        kernel.restore_dead_letters(
-            dead_letters_on(tape.read(TapeQuery(types=("system.*dead_letter*", "command.*"))))
-        )
+        kernel.restore_dead_letters(dead_letters_on(tape.read(TapeQuery(types=("system.*dead_letter*", "command.*")))))
     return kernel
 
 

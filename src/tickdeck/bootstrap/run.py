@@ -19,7 +19,7 @@ from tickdeck.application.engines import (
     VenueGateway,
 )
 from tickdeck.application.kernel import Agenda, Kernel
-from tickdeck.application.ports import Tape
+from tickdeck.application.ports import EdgeCursors, Tape
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck, RecordQuality
 from tickdeck.application.results import PerformanceObserver, RunObserver, Summary, backtest_figures, summarise
 from tickdeck.application.strategies import Strategy
@@ -78,6 +78,7 @@ class Run:
         strategies: list[tuple[str, Strategy]],
         tape: Tape,
         *,
+        cursors: EdgeCursors,
         caught_up: Callable[[], bool] = lambda: True,
         wall: WallClock | None = None,
     ) -> None:
@@ -88,7 +89,7 @@ class Run:
         self.caught_up = caught_up
         agenda = Agenda()
         options: dict[str, Any] = {
-            "agenda": agenda, "max_cascade": config.max_cascade, "reserved": _RESERVED,
+            "cursors": cursors, "agenda": agenda, "max_cascade": config.max_cascade, "reserved": _RESERVED,
         }  # fmt: skip
         self.kernel = (
             CatchingUpKernel(record=tape, **options) if isinstance(tape, RecordCheck) else Kernel(tape=tape, **options)
@@ -182,7 +183,7 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
     folder = create_run(data_dir, manifest)
     tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=_LINGER_MS)
     try:
-        return Run(folder, manifest, config, strategies, tape, wall=wall)
+        return Run(folder, manifest, config, strategies, tape, cursors=tape.cursors, wall=wall)
     except BaseException:  # a signal that does not exist, say: it never was a run
         tape.close()
         discard_run(folder)
@@ -229,7 +230,16 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
         check = RecordCheck(
             tape.read(), then=tape, from_outside=_is_from_outside_files if manifest.inputs else _is_from_outside
         )
-        return Run(folder, manifest, config, strategies, check, caught_up=lambda: check.next is None, wall=wall)
+        return Run(
+            folder,
+            manifest,
+            config,
+            strategies,
+            check,
+            cursors=tape.cursors,
+            caught_up=lambda: check.next is None,
+            wall=wall,
+        )
     except BaseException:
         tape.close()
         raise

@@ -123,6 +123,7 @@ class Mailbox:
     def put_letter(self, letter: DeadLetter) -> None:
         """Hand a dead letter to the handler again. Raises as ``check_room``."""
         self.check_room(letter)
+        self._waiting.reopen()  # sending the letters of an overrun again ends a ``Halt``
         self._put(_Entry(letter.event, self._position(), letter))
 
     def _put(self, entry: _Entry) -> None:
@@ -340,7 +341,8 @@ class Mailbox:
     def _rest(self) -> None:
         """Nothing waits any more."""
         self._busy.pop(self, None)
-        self._waiting.reopen()
+        if self.refused is not None:
+            self._waiting.reopen()  # what found no room was settled there; else ``Halt`` lasts
 
     @property
     def _left(self) -> int:

@@ -75,8 +75,10 @@ class Conflate(msgspec.Struct, frozen=True):
 
 
 class Halt(msgspec.Struct, frozen=True):
-    """Nothing is lost in silence: where there is no room the event is refused, and so is every later one until those
-    that wait are taken. What waits is then a beginning without a hole."""
+    """Nothing is lost in silence: where there is no room the event is refused, and so is every later one. What waits
+    is then a beginning without a hole.
+
+    What an edge was refused, market data aside, becomes dead letters. When you resend one, it takes events again."""
 
     name: ClassVar[str] = "halt"
     lossy: ClassVar[bool] = False
@@ -267,8 +269,7 @@ class OverflowBuffer(Generic[T]):
         return self._displaced
 
     def reopen(self) -> None:
-        """After ``Halt`` refused an item: take items again. Call it when what waits was given out, so that what was
-        refused is a whole stretch."""
+        """Take items again, after ``Halt`` refused one."""
         self._halted = False
 
     def put(self, item: T) -> T | None:

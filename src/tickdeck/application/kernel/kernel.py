@@ -63,8 +63,8 @@ class Kernel(InMemoryEventBus):
     """One input, its whole cascade, then the next.
 
     ``tape`` takes each cascade. ``cursors`` remember what each edge with a name has handled; what it has not, it gets
-    from the tape when it subscribes. ``agenda`` gets the timers; with ``None`` timers are only counted, since the record
-    will fire them (``verify``). ``max_cascade`` bounds how many events one input may cause: beyond it trading is
+    from the tape when it subscribes. ``agenda`` gets the timers; with ``None`` timers are only counted, since the
+    record will fire them (``verify``). ``max_cascade`` bounds how many events one input may cause: beyond it trading is
     halted. ``reserved``: sources of inputs that whoever drives the kernel makes; others that publish in their name are
     refused. ``wall_now()`` (ns UTC) gives published inputs their ``ts_ingress``, where a run is not on the virtual
     clock. ``clock``, ``measure`` and ``shuffle`` are the bus's.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,11 @@ from tickdeck.infrastructure.tape.sync import replace_file
 __all__ = ["CursorFile", "cursor_path"]
 
 _log = logging.getLogger(__name__)
+
+
+_PAUSE_S = 0.05
+"""At least so long between two writes: a file that is a little older costs nothing but some events twice after a
+crash, and the tape's thread has commits to do."""
 
 
 class _Content(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,6 +63,7 @@ class CursorFile:
         self._cursors = {name: min(seq, last_seq) for name, seq in self._load().items()}
         self._changed = False  # since it was written
         self._failed = False  # the last write did
+        self._written_at = -_PAUSE_S
 
     def _load(self) -> dict[str, int]:
         try:
@@ -100,10 +107,13 @@ class CursorFile:
 
     # -- for the tape's thread ----------------------------------------------------------------------------------------
 
-    def has_news(self, durable_seq: int) -> bool:
-        """Some cursor can move, now that the tape is durable up to ``durable_seq``."""
+    def due_in(self, durable_seq: int) -> float | None:
+        """Seconds until the file is to be written, now that the tape is durable up to ``durable_seq``; ``None`` where
+        there is nothing to write."""
         moves = list(self._moves.values())  # no lock: a move that is missed wakes the thread again
-        return any(waiting and waiting[0].after <= durable_seq for waiting in moves)
+        if not any(waiting and waiting[0].after <= durable_seq for waiting in moves):
+            return None
+        return max(0.0, self._written_at + _PAUSE_S - time.monotonic())
 
     def write(self, durable_seq: int) -> None:
         """Move the cursors as far as ``durable_seq`` allows, and write them where one moved."""
@@ -127,8 +137,11 @@ class CursorFile:
                 with self._lock:
                     self._changed = True
                 if not self._failed:
-                    _log.error("%s: cannot be written (%s); edges may get events again after a restart", self._path, error)
+                    what = "edges may get events again after a restart"
+                    _log.error("%s: cannot be written (%s); %s", self._path, error, what)
                 self._failed = True
                 return False
+            finally:
+                self._written_at = time.monotonic()
             self._failed = False
             return True

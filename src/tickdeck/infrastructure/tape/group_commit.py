@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery, TapeStatistics
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConcurrencyError, ConfigError, TapeError
+from tickdeck.infrastructure.tape.cursors import CursorFile
 from tickdeck.infrastructure.tape.encoding import EventEncoder
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.lock import WriterLock
@@ -81,6 +82,13 @@ class GroupCommitTape(ABC):
     def _start(self, last_seq: int) -> None:
         """``last_seq`` of what is on the disk: from here on the tape takes events."""
         self._last_seq = self._durable_seq = last_seq
+        try:
+            self.cursors = CursorFile(self._path, last_seq, wake=self._wake_for_cursors)
+            """Where the edges of the tape's bus stand."""
+        except BaseException:
+            self._close_files()
+            self._writer_lock.release()
+            raise
         self._thread.start()
 
     # -- the port -------------------------------------------------------------------------------------------------
@@ -208,6 +216,7 @@ class GroupCommitTape(ABC):
         self._thread.join()  # should Ctrl-C end the waiting, the next close goes on from here
         with self._commit_lock:
             self._commit_waiting()
+            self.cursors.write(self._durable_seq)
             self._close_files()
         self._let_go_of = True
         self._writer_lock.release()
@@ -247,9 +256,9 @@ class GroupCommitTape(ABC):
         """The thread: sleep until events wait, let others join them for a while, commit."""
         while True:
             with self._lock:
-                while not (self._values or self._urgent or self._closed):
+                while not (self._values or self._urgent or self._closed or self.cursors.due_in(self._durable_seq) == 0):
                     self._idle = True
-                    self._work.wait()
+                    self._work.wait(self.cursors.due_in(self._durable_seq))
                     self._idle = False
                 if not (self._urgent or self._closed):
                     self._work.wait_for(lambda: self._urgent or self._closed, self._linger_s)
@@ -258,6 +267,12 @@ class GroupCommitTape(ABC):
                 self._urgent = False
             with self._commit_lock:
                 self._commit_waiting()
+            if self.cursors.due_in(self._durable_seq) == 0:
+                self.cursors.write(self._durable_seq)
+
+    def _wake_for_cursors(self) -> None:
+        with self._lock:
+            self._work.notify()
 
     def _hurry(self) -> None:
         """Have the thread commit now. ``_lock`` is held."""
