@@ -1,0 +1,395 @@
+"""An edge that was cut off has not handled its event: cancelled tasks, loops that end, handlers that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+
+import pytest
+from application_kit import Ping, trade
+
+from tickdeck.application.bus import Conflate, DropOldest, InMemoryEventBus, Retry
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import DomainEvent, HandlerFailed, TradeEvent
+from tickdeck.infrastructure.tape import NullTape
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+async def cancelled_request() -> None:
+    """As where a connection pool shuts down: what the handler waits for is cancelled, not the handler."""
+    request = asyncio.ensure_future(asyncio.sleep(9))
+    request.cancel()
+    await request
+
+
+async def turns(count: int = 10) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def letters(bus: InMemoryEventBus) -> list[int]:
+    return [letter.event.n for letter in bus.dead_letters()]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_an_event_whose_handler_was_cancelled_from_inside_is_a_dead_letter_and_those_behind_it_are_handled(
+    attempts: int,
+) -> None:
+    async def run() -> None:
+        bus, heard, calls = InMemoryEventBus(), list[int](), list[int]()
+
+        async def edge(event: Ping) -> None:
+            calls.append(event.n)
+            if event.n == 0:
+                await cancelled_request()
+            heard.append(event.n)
+
+        bus.subscribe(Ping, edge, name="edge", retry=Retry(attempts=attempts, backoff=0))
+        with bus.collect(HandlerFailed) as failures:
+            bus.publish_all([Ping(n=n) for n in range(3)])
+            await asyncio.wait_for(bus.drain(), 5)
+
+        assert heard == [1, 2]
+        assert calls.count(0) == attempts
+        assert letters(bus) == [0]
+        assert [f.payload["error"] for f in failures] == ["CancelledError"]
+        assert bus.statistics().failures == 1
+
+    asyncio.run(run())
+
+
+def test_an_event_whose_task_was_cancelled_from_outside_is_tried_again_even_if_nobody_drains() -> None:
+    async def run() -> None:
+        bus, heard, calls = InMemoryEventBus(), list[int](), list[int]()
+        go = asyncio.Event()
+
+        async def edge(event: Ping) -> None:
+            calls.append(event.n)
+            await go.wait()
+            heard.append(event.n)
+
+        bus.subscribe(Ping, edge)
+        bus.publish_all([Ping(n=1), Ping(n=2)])
+        await turns()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await turns()
+        go.set()
+        await turns()
+        assert (heard, calls) == ([1, 2], [1, 1, 2])
+        assert bus.dead_letters() == ()
+
+    asyncio.run(run())
+
+
+def test_an_event_on_which_the_task_is_cancelled_again_and_again_ends_as_a_dead_letter() -> None:
+    async def run() -> None:
+        bus, heard = InMemoryEventBus(), list[int]()
+
+        async def edge(event: Ping) -> None:
+            if event.n == 0:
+                await asyncio.Event().wait()
+            heard.append(event.n)
+
+        bus.subscribe(Ping, edge)
+        bus.publish_all([Ping(n=0), Ping(n=1)])
+        rounds = 0
+        while not letters(bus):
+            await turns()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            rounds += 1
+            assert rounds < 10
+        await asyncio.wait_for(bus.drain(), 5)
+        assert heard == [1]
+
+    asyncio.run(run())
+
+
+def test_a_handler_that_suppresses_its_cancellation_has_handled_its_event() -> None:
+    async def run() -> None:
+        bus, heard = InMemoryEventBus(), list[int]()
+
+        async def edge(event: Ping) -> None:
+            if event.n == 0:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+            heard.append(event.n)
+            if event.n == 1:
+                await cancelled_request()  # still told apart from a cancellation of the task
+
+        bus.subscribe(Ping, edge)
+        bus.publish_all([Ping(n=0), Ping(n=1), Ping(n=2)])
+        await turns()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.wait_for(bus.drain(), 5)
+        assert heard == [0, 1, 2]
+        assert letters(bus) == [1]
+
+    asyncio.run(run())
+
+
+def test_what_a_loop_cut_off_as_it_ended_is_given_again_in_the_next() -> None:
+    bus, started, done = InMemoryEventBus(), list[int](), list[int]()
+    go = False
+
+    async def edge(event: Ping) -> None:
+        started.append(event.n)
+        if not go:
+            await asyncio.Event().wait()
+        done.append(event.n)
+
+    async def publish_and_leave() -> None:
+        bus.publish_all([Ping(n=1), Ping(n=2)])
+        await turns()
+
+    bus.subscribe(Ping, edge, retry=Retry(attempts=3))
+    asyncio.run(publish_and_leave())
+    go = True
+    asyncio.run(bus.drain())
+
+    assert (started, done) == ([1, 1, 2], [1, 2])
+    assert bus.dead_letters() == ()
+    assert bus.statistics().failures == 0
+
+
+def test_a_loop_that_was_closed_with_a_task_in_it_does_not_poison_the_bus(caplog: pytest.LogCaptureFixture) -> None:
+    bus, done = InMemoryEventBus(), list[int]()
+    go = False
+
+    async def edge(event: Ping) -> None:
+        if not go:
+            await asyncio.Event().wait()
+        done.append(event.n)
+
+    async def publish(n: int) -> None:
+        bus.publish(Ping(n=n))
+        await turns()
+
+    bus.subscribe(Ping, edge)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(publish(1))
+    loop.close()  # without cancelling its tasks
+    go = True
+
+    async def again() -> None:
+        await publish(2)
+        await asyncio.wait_for(bus.drain(), 5)
+
+    asyncio.run(again())
+    gc.collect()
+    assert done == [1, 2]
+
+
+def test_a_loop_that_stands_still_leaves_its_work_to_the_one_that_runs() -> None:
+    bus, done = InMemoryEventBus(), list[int]()
+    go = False
+
+    async def edge(event: Ping) -> None:
+        if not go:
+            await asyncio.Event().wait()
+        done.append(event.n)
+
+    async def publish() -> None:
+        bus.publish(Ping(n=1))
+        await turns()
+
+    bus.subscribe(Ping, edge)
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(publish())
+        go = True
+        asyncio.run(bus.drain())
+        assert done == [1]
+        loop.run_until_complete(turns())  # the old task ends, and handles nothing a second time
+        assert done == [1]
+    finally:
+        loop.close()
+
+
+class Odd(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [Odd, GeneratorExit])
+def test_an_error_that_is_no_exception_is_a_fault_of_its_event_alone(error: type[BaseException]) -> None:
+    async def run() -> None:
+        bus, heard = InMemoryEventBus(), list[int]()
+
+        async def edge(event: Ping) -> None:
+            if event.n == 0:
+                raise error
+            heard.append(event.n)
+
+        bus.subscribe(Ping, edge, retry=Retry(attempts=3))
+        bus.publish_all([Ping(n=0), Ping(n=1)])
+        await asyncio.wait_for(bus.drain(), 5)
+        assert heard == [1]
+        assert letters(bus) == [0]
+
+    asyncio.run(run())
+
+
+def test_a_handler_that_exits_the_program_leaves_a_dead_letter() -> None:
+    bus, heard = InMemoryEventBus(), list[int]()
+
+    async def edge(event: Ping) -> None:
+        if event.n == 0:
+            raise SystemExit(3)
+        heard.append(event.n)
+
+    async def run() -> None:
+        bus.publish_all([Ping(n=0), Ping(n=1)])
+        await bus.drain()
+
+    bus.subscribe(Ping, edge)
+    with pytest.raises(SystemExit):
+        asyncio.run(run())
+    assert letters(bus) == [0]
+    asyncio.run(bus.drain())
+    assert heard == [1]
+
+
+def test_what_ctrl_c_cut_off_is_given_again() -> None:
+    bus, heard, interrupt = InMemoryEventBus(), list[int](), True
+
+    async def edge(event: Ping) -> None:
+        nonlocal interrupt
+        if interrupt:
+            interrupt = False
+            raise KeyboardInterrupt
+        heard.append(event.n)
+
+    async def run() -> None:
+        bus.publish_all([Ping(n=0), Ping(n=1)])
+        await bus.drain()
+
+    bus.subscribe(Ping, edge)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(run())
+    asyncio.run(bus.drain())
+    assert heard == [0, 1]
+    assert bus.dead_letters() == ()
+
+
+def test_a_handler_held_weakly_that_dies_while_events_wait_leaves_them_in_the_counts() -> None:
+    class Notifier:
+        async def hear(self, event: Ping) -> None:
+            raise AssertionError
+
+    async def run() -> None:
+        bus, notifier = InMemoryEventBus(), Notifier()
+        bus.subscribe(Ping, notifier.hear, weak=True)
+        bus.publish_all([Ping(n=1), Ping(n=2)])
+        del notifier
+        gc.collect()
+        await asyncio.wait_for(bus.drain(), 5)
+        assert bus.statistics().dropped == {"test.ping": 2}
+
+    asyncio.run(run())
+
+
+def test_an_edge_that_is_unsubscribed_while_it_is_tried_again_still_ends_in_a_dead_letter() -> None:
+    async def run() -> None:
+        bus = InMemoryEventBus()
+        calls = 0
+
+        async def edge(event: Ping) -> None:
+            nonlocal calls
+            calls += 1
+            subscription.cancel()
+            raise OSError
+
+        subscription = bus.subscribe(Ping, edge, retry=Retry(attempts=2, backoff=0))
+        bus.publish_all([Ping(n=1), Ping(n=2)])
+        await asyncio.wait_for(bus.drain(), 5)
+        assert calls == 4
+        assert letters(bus) == [1, 2]
+
+    asyncio.run(run())
+
+
+def test_an_edge_that_publishes_what_it_hears_gets_it_in_turn() -> None:
+    async def run() -> None:
+        bus, heard = InMemoryEventBus(), list[int]()
+
+        async def edge(event: Ping) -> None:
+            if event.n:
+                bus.publish(Ping(n=event.n - 1))
+            heard.append(event.n)
+
+        bus.subscribe(Ping, edge)
+        bus.publish_all([Ping(n=2), Ping(n=1)])
+        await asyncio.wait_for(bus.drain(), 5)
+        assert heard == [2, 1, 1, 0, 0]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("policy", [DropOldest(), Conflate("symbol")])
+def test_a_mailbox_that_ended_leaves_its_counts(policy: DropOldest | Conflate) -> None:
+    async def edge(event: TradeEvent) -> None: ...
+
+    bus = InMemoryEventBus()
+    subscription = bus.subscribe("market.trade", edge, overflow=policy, mailbox=1)
+    bus.publish_all([trade("1"), trade("2"), trade("3")])
+    assert bus.statistics().dropped == {"market.trade": 2}
+    subscription.cancel()
+    assert bus.statistics().dropped == {"market.trade": 2}
+    asyncio.run(bus.drain())
+
+
+def test_what_an_edge_was_refused_in_a_run_is_a_dead_letter_and_sending_one_again_ends_the_overrun() -> None:
+    async def run() -> None:
+        kernel, heard = Kernel(tape=NullTape()), list[int]()
+
+        async def edge(event: Ping) -> None:
+            heard.append(event.n)
+
+        kernel.subscribe(Ping, edge, mailbox=2)
+        for n in range(4):
+            kernel.publish(Ping(n=n))
+        await kernel.drain()
+        kernel.publish(Ping(n=4))
+        await kernel.drain()
+        assert heard == [0, 1]
+        assert letters(kernel) == [2, 3, 4]
+        assert [letter.attempts for letter in kernel.dead_letters()] == [0, 0, 0]
+
+        for letter in kernel.dead_letters():
+            kernel.resend(letter)
+            await kernel.drain()
+        kernel.publish(Ping(n=5))
+        await kernel.drain()
+        assert heard == [0, 1, 2, 3, 4, 5]
+        assert kernel.dead_letters() == ()
+
+    logging.getLogger("tickdeck.bus").setLevel(logging.CRITICAL)
+    try:
+        asyncio.run(run())
+    finally:
+        logging.getLogger("tickdeck.bus").setLevel(logging.NOTSET)
+
+
+def test_an_overrun_that_its_subscriber_settled_is_over_when_the_mailbox_is_empty() -> None:
+    async def run() -> None:
+        kernel, heard, refused = Kernel(tape=NullTape()), list[int](), list[DomainEvent]()
+
+        async def edge(event: Ping) -> None:
+            heard.append(event.n)
+
+        kernel.subscribe(Ping, edge, mailbox=1, refused=refused.append)
+        for n in range(3):
+            kernel.publish(Ping(n=n))
+        await kernel.drain()
+        kernel.publish(Ping(n=3))
+        await kernel.drain()
+        assert heard == [0, 3]
+        assert len(refused) == 2
+        assert kernel.dead_letters() == ()
+
+    asyncio.run(run())
