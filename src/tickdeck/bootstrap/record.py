@@ -14,6 +14,7 @@ from tickdeck.application.proof import merge_record
 from tickdeck.domain.events import DomainEvent
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.exchanges.simulated import simulated_market
+from tickdeck.infrastructure.readers import ReadNotes
 from tickdeck.infrastructure.runs import (
     Manifest,
     check_inputs,
@@ -57,8 +58,12 @@ def _followed(tape: AnyReader, query: TapeQuery, more: Callable[[], bool]) -> It
             yield event
 
 
-def market_of(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
-    """The market data of a run: its input files as one stream, or the simulated market."""
+def market_of(
+    config: RunConfig, manifest: Manifest, notes: dict[str, ReadNotes] | None = None
+) -> Iterator[DomainEvent]:
+    """The market data of a run: its input files as one stream, or the simulated market. What is passed over in a file
+    is counted in ``notes``, by the file's name.
+    """
     if not manifest.inputs:
         return simulated_market(
             manifest.symbols,
@@ -67,4 +72,4 @@ def market_of(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
             feed_latency_ns=config.paper.feed_latency_ns,
             instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
         )
-    return open_inputs(config, manifest.inputs)
+    return open_inputs(config, manifest.inputs, notes)

@@ -32,6 +32,7 @@ from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.exchanges import PaperVenue
+from tickdeck.infrastructure.readers import ReadNotes
 from tickdeck.infrastructure.runs import (
     InputRecord,
     Manifest,
@@ -87,6 +88,8 @@ class Run:
         self.config = config
         self.tape = tape
         self.caught_up = caught_up
+        self.notes: dict[str, ReadNotes] = {}
+        """What was passed over in each input file, by its name; filled while the run reads."""
         agenda = Agenda()
         options: dict[str, Any] = {
             "cursors": cursors, "agenda": agenda, "max_cascade": config.max_cascade, "reserved": _RESERVED,
@@ -109,7 +112,7 @@ class Run:
         self.simulation = Simulation(
             self.kernel,
             agenda,
-            market_of(config, manifest),
+            market_of(config, manifest, self.notes),
             wall=wall or SystemClock(),
             started=RunStarted(
                 strategies=tuple(strategy_id for strategy_id, _ in strategies),
@@ -162,6 +165,10 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
     strategies, records = load_strategies(config)
     inputs = input_records(config.tapes)
     symbols = symbols_of(config, inputs) or ("BTCUSDT",)
+    configured = {symbol: config.instrument(symbol) for symbol in symbols if symbol in config.instruments}
+    config = msgspec.structs.replace(config, instruments=configured)  # a venue's file has thousands
+    for symbol in symbols:
+        config.instrument(symbol)  # refuses what is not certain
     python, machine = here()
     code = code_digest()
     settings = msgspec.to_builtins(config)
@@ -201,8 +208,8 @@ def _nonce(
     byte.
     """
     what = {name: value for name, value in settings.items() if name not in ("tapes", "strategies", "tape_format")}
-    venues = [tape["venue"] for tape in settings["tapes"]]
-    read = [(record.format, record.symbol, venue, record.sha256) for record, venue in zip(inputs, venues, strict=True)]
+    asked = [(tape["venue"], tape["interval"]) for tape in settings["tapes"]]
+    read = [(record.format, record.symbol, *how, record.sha256) for record, how in zip(inputs, asked, strict=True)]
     loaded = [(record.strategy_id, record.parameters, record.sha256) for record in strategies]
     return hashlib.sha256(msgspec.json.encode([what, read, loaded, symbols, code], order="sorted")).hexdigest()[:16]
 

@@ -16,6 +16,7 @@ from tickdeck.domain.market import Instrument, instrument_for
 from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
 from tickdeck.errors import ConfigError, format_value
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
+from tickdeck.infrastructure.readers import date_to_ns, parse_interval, read_exchange_info
 
 __all__ = ["RunConfig", "StrategyConfig", "TapeConfig", "config_from_dict", "duration_ns", "load_config", "rooted"]
 
@@ -28,12 +29,30 @@ class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class TapeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An input file; its ``format``, ``symbol`` and ``venue`` are found out where they are not given."""
+    """An input file; its ``format``, ``symbol`` and ``venue`` are found out where they are not given.
+
+    ``interval`` is how long its candles last (``1m``, ``1d``, ``1mo``), where the rows do not tell it. ``earliest`` and
+    ``latest`` (ISO 8601) bound the times that are taken as true; left out, 2009 and a day after the run's start.
+    """
 
     path: str
     format: str | None = None
     symbol: str | None = None
     venue: str | None = None
+    interval: str | None = None
+    earliest: str | None = None
+    latest: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.interval is not None:
+            parse_interval(self.interval)
+        for name in ("earliest", "latest"):
+            text = getattr(self, name)
+            if text is not None:
+                try:
+                    date_to_ns(text)
+                except ValueError as error:
+                    raise ConfigError(f"{name}: {error}") from None
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,10 +114,19 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise ConfigError(f"instruments.{symbol}: its symbol is {instrument.symbol}; the two must be the same")
 
     def instrument(self, symbol: str) -> Instrument:
-        """The instrument of a symbol: the configured one, else the built-in one, else the finest steps and no
-        minimum.
+        """The instrument of a symbol: the configured one, else the built-in one, else the finest steps and no minimum.
+
+        Raises ``ConfigError`` where the symbol does not say its currencies for certain, and for an inverse contract.
         """
-        return self.instruments.get(symbol) or instrument_for(symbol)
+        configured = self.instruments.get(symbol)
+        if configured is None:
+            return instrument_for(symbol)
+        if configured.inverse:
+            raise ConfigError(
+                f"{symbol} is an inverse contract: its profit is in {configured.base}, which Tickdeck does not"
+                " calculate; take the spot or USD-M market"
+            )
+        return configured
 
 
 _UNITS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000}
@@ -120,11 +148,15 @@ def load_config(path: Path) -> RunConfig:
         raise ConfigError(f"{path}: {error.strerror}; name an existing file with --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
+    folder = path.resolve().parent
     try:
+        file = data.get("instruments")
+        if isinstance(file, str):
+            data["instruments"] = msgspec.to_builtins(read_exchange_info(folder / file))
         config = config_from_dict(data)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    return rooted(config, path.resolve().parent)
+    return rooted(config, folder)
 
 
 def rooted(config: RunConfig, folder: Path) -> RunConfig:

@@ -11,7 +11,7 @@ import msgspec
 from tickdeck.application.kernel import stamp_input
 from tickdeck.errors import ConfigError, InputError
 from tickdeck.infrastructure.fresh_file import fresh_file
-from tickdeck.infrastructure.readers import DEFAULT_FEED_LATENCY_NS, InputFile, open_input
+from tickdeck.infrastructure.readers import DEFAULT_FEED_LATENCY_NS, InputFile, ReadNotes, open_input
 from tickdeck.infrastructure.tape import SqliteTape
 
 __all__ = ["Imported", "import_file"]
@@ -21,7 +21,7 @@ SUFFIX = ".db"
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """What an import came to: ``rows`` (events), the receive times of the first and the last (ns UTC), where the tape
-    is, events by symbol, and what of the file was passed over, by kind.
+    is, events by symbol, what of the file was passed over, by kind, and what else is to be known about it.
     """
 
     rows: int
@@ -31,6 +31,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     format: str
     symbols: dict[str, int]
     skipped: dict[str, int]
+    warnings: list[str]
 
 
 def import_file(
@@ -52,8 +53,9 @@ def import_file(
     if out.suffix != SUFFIX:
         raise ConfigError(f"{out}: the name of a tape ends in {SUFFIX}; name it {out.name}{SUFFIX}")
     assert file.format is not None
-    skipped: dict[str, int] = {}
-    events = open_input(file, feed_latency_ns=feed_latency_ns, skipped=skipped)
+    notes = ReadNotes()
+    skipped = notes.skipped
+    events = open_input(file, feed_latency_ns=feed_latency_ns, notes=notes)
     symbols: Counter[str] = Counter()
     rows = first_ts = last_ts = 0
     with fresh_file(out) as place:
@@ -76,4 +78,5 @@ def import_file(
         format=file.format,
         symbols=dict(symbols),
         skipped=skipped,
+        warnings=notes.warnings,
     )

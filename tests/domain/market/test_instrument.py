@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickdeck.domain.market import Instrument, instrument_for
-from tickdeck.domain.market.instrument import split_symbol
+from tickdeck.domain.market.instrument import split_symbol, symbol_in_name
 from tickdeck.domain.values import OrderStatus, OrderType, Side
 from tickdeck.errors import ConfigError
 
@@ -101,13 +101,48 @@ def test_a_step_of_zero_is_refused(field: str) -> None:
         ("XRPETH", ("XRP", "ETH")),
         ("BTC-USD", ("BTC", "USD")),
         ("ETH/BTC", ("ETH", "BTC")),
-        ("BTCFDUSD", ("BTC", "FDUSD")),
-        ("USDT", ("USDT", "USD")),
-        ("SIM", ("SIM", "USD")),
+        ("DOT-USD", ("DOT", "USD")),
+        ("SHIB/USD", ("SHIB", "USD")),
+        ("btc_usdt", ("BTC", "USDT")),
+        ("1000PEPEUSDT", ("1000PEPE", "USDT")),
+        ("BTCTRY", ("BTC", "TRY")),
+        ("BTCJPY", ("BTC", "JPY")),
+        ("BTCUSDT_250328", ("BTC", "USDT")),
+        ("BTC-PERP", ("BTC", "USD")),
     ],
 )
-def test_a_symbol_splits_into_base_and_quote(symbol: str, parts: tuple[str, str]) -> None:
+def test_a_symbol_that_is_certain_splits_into_base_and_quote(symbol: str, parts: tuple[str, str]) -> None:
     assert split_symbol(symbol) == parts
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    ["DOTUSD", "XBTUSD", "tBTCUSD", "BTCFDUSD", "USDT", "AAPL", "BTC-USDT-SWAP", "BTC/USDT:USDT", "BTC-27DEC24", ""],
+)
+def test_a_symbol_that_is_not_certain_is_never_cut(symbol: str) -> None:
+    assert split_symbol(symbol) is None
+    with pytest.raises(ConfigError, match=r"does not say for certain .*; give \[instruments\."):
+        instrument_for(symbol)
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSD_PERP", "ETHUSD_250328"])
+def test_an_inverse_contract_is_refused(symbol: str) -> None:
+    with pytest.raises(ConfigError, match="is an inverse contract"):
+        instrument_for(symbol)
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [
+        ("BTCUSDT-trades-2024-08-08.csv", "BTCUSDT"),
+        ("BTCUSD_PERP-aggTrades-2024-01-01.zip", "BTCUSD_PERP"),
+        ("btcusdt_250328-1h.csv", "BTCUSDT_250328"),
+        ("trades_ethusdt_20240808.csv.gz", "ETHUSDT"),
+        ("entry-registry-usdt.csv", None),
+    ],
+)
+def test_a_file_s_name_gives_a_symbol_as_its_venue_writes_it(name: str, symbol: str | None) -> None:
+    assert symbol_in_name(name) == symbol
 
 
 def test_a_known_symbol_has_its_venue_s_filters() -> None:

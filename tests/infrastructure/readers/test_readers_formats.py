@@ -12,8 +12,7 @@ import pytest
 from tickdeck.domain.events import CandleEvent, OrderBookDeltaEvent, OrderBookEvent, TickEvent, TradeEvent
 from tickdeck.domain.values import Side
 from tickdeck.errors import InputError
-from tickdeck.infrastructure.readers import InputFile, open_input
-from tickdeck.infrastructure.readers.candle_csv import read_candles
+from tickdeck.infrastructure.readers import InputFile, ReadNotes, open_input
 
 Write = Callable[..., Path]
 
@@ -138,19 +137,19 @@ def test_futures_messages_have_transaction_times_and_links(write: Write) -> None
 
 
 def test_what_is_no_market_data_here_is_counted_and_passed_over(write: Write) -> None:
-    other = SPOT_TRADE.replace("@trade", "@kline_1m")
+    other = SPOT_TRADE.replace("@trade", "@ticker")
     answer = '{"result":null,"id":1}'
     shutdown = '{"e":"serverShutdown","E":1}'
     insurance = FUTURES_TRADE.replace("MARKET", "INSURANCE_FUND")
     everything = SPOT_TICKER.replace("btcusdt@bookTicker", "!bookTicker")
-    skipped: dict[str, int] = {}
+    notes = ReadNotes()
 
     path = write(capture(other, answer, SPOT_TRADE, shutdown, insurance, other, everything))
-    events = list(open_input(InputFile(path), skipped=skipped))
+    events = list(open_input(InputFile(path), notes=notes))
 
     assert len(events) == 1
-    assert skipped == {
-        "kline_1m": 2,
+    assert notes.skipped == {
+        "ticker": 2,
         "message without stream": 1,
         "message serverShutdown": 1,
         "trade INSURANCE_FUND": 1,
@@ -160,16 +159,16 @@ def test_what_is_no_market_data_here_is_counted_and_passed_over(write: Write) ->
 
 def test_a_symbol_selects_from_a_capture_of_several(write: Write) -> None:
     ether = SPOT_TRADE.replace("btcusdt", "ethusdt").replace("BTCUSDT", "ETHUSDT")
-    skipped: dict[str, int] = {}
+    notes = ReadNotes()
 
     path = write(capture(SPOT_TRADE, ether, SNAPSHOT))
-    events = list(open_input(InputFile(path, symbol="ETHUSDT"), skipped=skipped))
+    events = list(open_input(InputFile(path, symbol="ETHUSDT"), notes=notes))
 
     assert [(event.event_type, event.symbol) for event in events] == [
         ("market.trade", "ETHUSDT"),
         ("market.book", "ETHUSDT"),
     ]
-    assert skipped == {}
+    assert notes.skipped == {}
 
 
 def test_a_snapshot_in_a_capture_of_several_symbols_needs_to_be_told_its_symbol(write: Write) -> None:
@@ -180,9 +179,9 @@ def test_a_snapshot_in_a_capture_of_several_symbols_needs_to_be_told_its_symbol(
 
 
 def test_receive_times_that_go_back_a_little_keep_the_files_order(write: Write) -> None:
-    path = write(f"2000000001000000000 {SPOT_TRADE}\n2000000000000000000 {SPOT_TICKER}\n")
+    path = write(f"1500000001000000000 {SPOT_TRADE}\n1500000000000000000 {SPOT_TICKER}\n")
 
-    assert [event.ts_ingress for event in open_input(InputFile(path))] == [2 * 10**18 + 10**9, 2 * 10**18]
+    assert [event.ts_ingress for event in open_input(InputFile(path))] == [15 * 10**17 + 10**9, 15 * 10**17]
 
 
 # -- Binance's public CSV ----------------------------------------------------------------------------------------------
@@ -281,12 +280,12 @@ def test_a_flat_row_keeps_its_receive_time_and_venue(write: Write) -> None:
 def test_one_venue_is_read_from_a_flat_file(
     write: Write, venue: str | None, symbol: str | None, ids: list[int], passed_over: dict[str, int]
 ) -> None:
-    skipped: dict[str, int] = {}
+    notes = ReadNotes()
 
-    trades = list(open_input(InputFile(write(FLAT + "\n"), venue=venue, symbol=symbol), skipped=skipped))
+    trades = list(open_input(InputFile(write(FLAT + "\n"), venue=venue, symbol=symbol), notes=notes))
 
     assert [trade.trade_id for trade in trades if isinstance(trade, TradeEvent)] == ids
-    assert skipped == passed_over
+    assert notes.skipped == passed_over
 
 
 # -- candles -------------------------------------------------------------------------------------------------------
@@ -341,28 +340,29 @@ def test_candle_times_are_iso_or_integers_of_any_unit(write: Write, first: str, 
 
 
 def test_candle_columns_are_found_by_name(write: Write) -> None:
-    text = "Close,Volume,Timestamp,Open,High,Low,n\n3,10.5,60,2,4,1,9\n3,10.5,120,2,4,1,9\n\n"
+    text = "Close,Volume,Timestamp,Open,High,Low,n\n3,10.5,1727751600,2,4,1,9\n3,10.5,1727751660,2,4,1,9\n\n"
 
     candle, _ = open_input(InputFile(write(text), symbol="BTCUSDT"))
 
     assert isinstance(candle, CandleEvent)
     assert (candle.open, candle.high, candle.low, candle.close) == (Decimal(2), Decimal(4), Decimal(1), Decimal(3))
-    assert (candle.volume, candle.open_ts) == (Decimal("10.5"), 60 * 10**9)
+    assert (candle.volume, candle.open_ts) == (Decimal("10.5"), 1727751600 * 10**9)
 
 
 def test_candles_may_be_missing_between_others(write: Write) -> None:
-    path = write(candles("0", "60", "300"))
+    path = write(candles("1727751600", "1727751660", "1727751900"))
 
     read = [event for event in open_input(InputFile(path, symbol="BTCUSDT")) if isinstance(event, CandleEvent)]
 
-    assert [candle.open_ts // 10**9 for candle in read] == [0, 60, 300]
+    assert [candle.open_ts // 10**9 for candle in read] == [1727751600, 1727751660, 1727751900]
     assert {candle.interval for candle in read} == {60 * 10**9}
 
 
 def test_a_given_interval_makes_one_row_enough(write: Write) -> None:
-    (candle,) = read_candles(write(candles("60")), symbol="BTCUSDT", interval_ns=30 * 10**9)
+    (candle,) = open_input(InputFile(write(candles("1727751600")), symbol="BTCUSDT", interval="30s"))
 
-    assert candle.close_ts == 90 * 10**9
+    assert isinstance(candle, CandleEvent)
+    assert candle.close_ts == 1727751630 * 10**9
 
 
 # -- all formats ---------------------------------------------------------------------------------------------------
@@ -372,7 +372,7 @@ TEXTS = {
     "binance-trades": "1,2,3,6,1723161255342,True,True\n",
     "binance-aggtrades": "1,2,3,5,6,1723161255342,True,True\n",
     "trades": FLAT,
-    "candles": candles("0", "60"),
+    "candles": candles("1727751600", "1727751660"),
 }
 
 

@@ -14,9 +14,16 @@ from hypothesis import strategies as st
 from tickdeck.domain.events import MarketEvent, TradeEvent
 from tickdeck.domain.values import Side
 from tickdeck.errors import InputError
-from tickdeck.infrastructure.readers import FORMATS, InputFile, detect_format, file_digest, merge, peek_symbols
-from tickdeck.infrastructure.readers.binance_raw import read_binance_raw
-from tickdeck.infrastructure.readers.files import to_ns
+from tickdeck.infrastructure.readers import (
+    FORMATS,
+    InputFile,
+    detect_format,
+    file_digest,
+    merge,
+    open_input,
+    peek_symbols,
+)
+from tickdeck.infrastructure.readers.times import Times
 
 FLAT_HEADER = "local_ts_ns,venue,symbol,trade_id,price,qty,buyer_is_maker,trade_ts_ms,event_ts_ms\n"
 
@@ -31,6 +38,12 @@ SAMPLES = [
     ("trades", FLAT_HEADER),
     ("candles", "timestamp,open,high,low,close,volume\n"),
     ("candles", "timestamp,open,high,low,close,volume,trades\n1,2,3,4,5,6,7\n"),
+    ("candles", "Date,Open,High,Low,Close,Adj Close,Volume\n"),
+    ("candles", "1698364800000,3,4,2,3,9,1698368399999,30,4,4,1,0\n"),
+    ("candles", "1698364800,3,4,2,3,1\n"),
+    ("tardis-quotes", "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount\n"),
+    ("tardis-book", "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount\n"),
+    ("tardis-book-snapshots", "exchange,symbol,timestamp,local_timestamp,asks[0].price,asks[0].amount\n"),
     ("tardis-trades", "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"),
 ]
 
@@ -103,7 +116,7 @@ def test_a_digest_is_the_sha256_of_the_bytes_on_disk(tmp_path: Path) -> None:
     ids=["s", "ms", "us", "ns"],
 )
 def test_the_unit_of_a_time_is_told_by_its_size(time: int) -> None:
-    assert to_ns(time) == 1723161255_000_000_000
+    assert Times().from_int(time) == 1723161255_000_000_000
 
 
 # -- merge ---------------------------------------------------------------------------------------------------------
@@ -165,7 +178,7 @@ def test_an_error_in_one_input_reaches_the_reader(tmp_path: Path) -> None:
     path.write_text("1723161254000000001 {}x\n")
 
     with pytest.raises(InputError, match="capture, line 1"):
-        list(merge([[trade(1, "a")], read_binance_raw(path)]))
+        list(merge([[trade(1, "a")], open_input(InputFile(path))]))
 
 
 times = st.lists(st.integers(0, 9), max_size=8)

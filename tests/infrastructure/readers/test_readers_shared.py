@@ -24,7 +24,15 @@ from tickdeck.domain.events import (
     TradeEvent,
 )
 from tickdeck.domain.market import Gap, OrderBook, Resynced
-from tickdeck.infrastructure.readers import InputFile, detect_format, file_digest, merge, open_input, peek_symbols
+from tickdeck.infrastructure.readers import (
+    InputFile,
+    ReadNotes,
+    detect_format,
+    file_digest,
+    merge,
+    open_input,
+    peek_symbols,
+)
 
 WITH_SNAPSHOT = [
     "binance-spot-BTCUSDT-20240808.raw.gz",
@@ -99,9 +107,9 @@ def plain_book(path: Path) -> tuple[int, dict[str, dict[Decimal, Decimal]]]:
 @pytest.mark.parametrize("name", CAPTURES)
 def test_a_capture_gives_an_event_for_each_line(data: Path, index: dict[str, dict[str, Any]], name: str) -> None:
     facts = index[name]
-    skipped: dict[str, int] = {}
+    notes = ReadNotes()
 
-    events = list(open_input(InputFile(data / name), skipped=skipped))
+    events = list(open_input(InputFile(data / name), notes=notes))
 
     counts = Counter(type(event) for event in events)
     stated = facts["verified"]["message_counts"]
@@ -110,7 +118,7 @@ def test_a_capture_gives_an_event_for_each_line(data: Path, index: dict[str, dic
     assert counts[OrderBookDeltaEvent] == stated["depth"]
     assert counts[OrderBookEvent] == (name in WITH_SNAPSHOT)
     assert len(events) == facts["rows"]
-    assert skipped == {}
+    assert notes.skipped == {}
     assert {event.symbol for event in events} == {facts["symbol"]}
     assert all(one.ts_ingress <= other.ts_ingress for one, other in pairwise(events))
     venue = "binance-usdm" if "-usdm-" in name else "binance"

@@ -11,8 +11,9 @@ from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers import InputFile, open_input, peek_venues
 
 FLAT = "local_ts_ns,venue,symbol,trade_id,price,qty,buyer_is_maker,trade_ts_ms,event_ts_ms\n"
+MS, _0 = 1723161255342, "0" * 17
 TARDIS = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"
-CAPTURED = '{"stream":"btcusdt@trade","data":{"e":"trade","t":1,"p":"2","q":"1","T":5,"m":true,"s":"BTCUSDT"}}'
+CAPTURED = '{"stream":"btcusdt@trade","data":{"e":"trade","t":1,"p":"2","q":"1","T":1723161255342,"m":true}}'
 
 
 @pytest.mark.parametrize("venue", ["spot", "usdm"])
@@ -51,9 +52,9 @@ def test_the_venues_of_other_formats(tmp_path: Path, name: str, text: str, venue
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("capture", (f"9000000000000000000 {CAPTURED}\n", f"8000000000000000000 {CAPTURED}\n")),
-        ("t.csv", (FLAT, "9000000000000000000,v,X,1,1,1,true,1,1\n", "8000000000000000000,v,X,2,1,1,true,1,1\n")),
-        ("t.csv", (TARDIS, "v,X,1,9000000000,1,buy,1,1\n", "v,X,1,8000000000,2,buy,1,1\n")),
+        ("capture", (f"1600000000000000000 {CAPTURED}\n", f"1500000000000000000 {CAPTURED}\n")),
+        ("t.csv", (FLAT, f"16{_0},v,X,1,1,1,true,{MS},1\n", f"15{_0},v,X,2,1,1,true,{MS},1\n")),
+        ("t.csv", (TARDIS, f"v,X,{MS},16{_0},1,buy,1,1\n", f"v,X,{MS},15{_0},2,buy,1,1\n")),
         ("BTCUSDT.csv", ("1,2,3,6,1723161255342,True,True\n", "2,2,3,6,1723161250000,True,True\n")),
     ],
 )

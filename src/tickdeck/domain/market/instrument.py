@@ -1,7 +1,8 @@
-"""What may be traded, in which steps: an instrument and its venue's filters."""
+"""What may be traded, in which steps: an instrument, its venue's filters, and what a symbol says for certain."""
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 import msgspec
@@ -9,10 +10,25 @@ import msgspec
 from tickdeck.domain.values import Money, OrderType, Price, Quantity
 from tickdeck.errors import ConfigError, format_value
 
-__all__ = ["Instrument", "instrument_for"]
+__all__ = ["Instrument", "instrument_for", "is_inverse", "split_symbol", "symbol_in_name"]
 
-# Quote currencies by which a symbol such as ``BTCUSDT`` is split; longest first.
-_QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD", "EUR", "BTC", "ETH", "BNB")
+_STABLE = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "RLUSD", "USDP", "USDE", "USD1", "DAI", "AEUR", "EURI")
+_COINS = ("BTC", "ETH", "BNB", "XRP", "TRX", "SOL", "DOGE")
+_FIAT = (
+    *("EUR", "GBP", "JPY", "TRY", "BRL", "AUD", "RUB", "UAH", "NGN", "IDR", "ZAR", "PLN", "RON", "ARS", "MXN", "CZK"),
+    *("COP", "KRW", "CHF", "CAD", "INR", "SGD", "HKD", "NZD", "THB", "VND", "PHP", "AED"),
+)
+_QUOTES = ("USD", *_STABLE, *_COINS, *_FIAT)
+"""Currencies in which prices are quoted."""
+
+_PAIR = re.compile(r"([A-Za-z0-9]+)[-/_]([A-Za-z0-9]+)")
+_USD_PERPETUAL = re.compile(r"([A-Z0-9]+)-PERP")
+_DATED = re.compile(r"([A-Z0-9]+)(USDT|USDC)_\d{6}")
+_COIN_MARGINED = re.compile(r"([A-Z0-9]+)USD_(PERP|\d{6})")
+_GLUED = re.compile(r"[A-Z0-9]+")
+
+_IN_NAMES = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "BRL", "BTC", "ETH", "BNB")  # words of English end in others
+_WORDS = re.compile(r"(?<![A-Z0-9])([A-Z0-9]+USD[TC]?_(?:PERP|\d{6})|[A-Z0-9]+)(?![A-Z0-9])")
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,6 +36,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     ``tick_size`` is the step of prices (quote), ``lot_size`` the step of quantities (base), ``min_quantity`` and
     ``max_quantity`` bound one order (base; a maximum of 0 is none), ``min_notional`` is price x quantity (quote).
+
+    Where the venue's data counts contracts, ``contract_size`` is what one is worth in base currency: readers multiply
+    by it. ``inverse`` contracts are worth an amount of quote currency instead and settle in base; they cannot be
+    traded.
     """
 
     symbol: str
@@ -30,16 +50,18 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     min_quantity: Decimal = Decimal(0)
     max_quantity: Decimal = Decimal(0)
     min_notional: Decimal = Decimal(0)
+    contract_size: Decimal = Decimal(1)
+    inverse: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("tick_size", "lot_size", "min_quantity", "max_quantity", "min_notional"):
+        for name in ("tick_size", "lot_size", "min_quantity", "max_quantity", "min_notional", "contract_size"):
             value = getattr(self, name)
             if type(value) is not Decimal or not value.is_finite() or value < 0:
                 raise ConfigError(
                     f"instrument {self.symbol}: {name} is {format_value(value)}; give a decimal that is not negative"
                 )
-        if not self.tick_size or not self.lot_size:
-            raise ConfigError(f"instrument {self.symbol}: tick_size and lot_size must be greater than 0")
+        if not self.tick_size or not self.lot_size or not self.contract_size:
+            raise ConfigError(f"instrument {self.symbol}: tick_size, lot_size and contract_size must be greater than 0")
 
     def quantise_price(self, price: Price) -> Price:
         """The nearest price on the tick grid (half to even)."""
@@ -68,8 +90,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return None
 
 
-def _known(symbol: str, tick: str, lot: str, notional: str) -> Instrument:
-    base, quote = split_symbol(symbol)
+def _known(symbol: str, base: str, quote: str, tick: str, lot: str, notional: str) -> Instrument:
     return Instrument(
         symbol=symbol,
         base=base,
@@ -81,30 +102,67 @@ def _known(symbol: str, tick: str, lot: str, notional: str) -> Instrument:
     )
 
 
-def split_symbol(symbol: str) -> tuple[str, str]:
-    """``("BTC", "USDT")`` for ``BTCUSDT``; a symbol with no known quote currency is its own base, quoted in USD."""
-    plain = symbol.replace("-", "").replace("/", "").replace("_", "")
-    for quote in _QUOTES:
-        if plain.endswith(quote) and len(plain) > len(quote):
-            return plain[: -len(quote)], quote
-    return plain, "USD"
-
-
 # Binance spot filters (tickSize, stepSize, minNotional) as of August 2024, when the common captures were taken.
 _KNOWN = {
     i.symbol: i
     for i in (
-        _known("BTCUSDT", "0.01", "0.00001", "5"),
-        _known("ETHUSDT", "0.01", "0.0001", "5"),
-        _known("XRPETH", "0.00000001", "1", "0.001"),
+        _known("BTCUSDT", "BTC", "USDT", "0.01", "0.00001", "5"),
+        _known("ETHUSDT", "ETH", "USDT", "0.01", "0.0001", "5"),
+        _known("XRPETH", "XRP", "ETH", "0.00000001", "1", "0.001"),
     )
 }
 
 
+def split_symbol(symbol: str) -> tuple[str, str] | None:
+    """Base and quote currency, where the symbol says them for certain: ``("BTC", "USDT")`` for ``BTCUSDT``.
+
+    Certain are a separator before a currency (``DOT-USD``, ``SHIB/USD``), exactly one known quote currency at the end
+    of capitals (``1000PEPEUSDT``, ``ETHBTC``), Binance's dated USD-M futures (``BTCUSDT_250328``), and ``BTC-PERP``,
+    which is quoted in USD. ``None`` for all else. ``XBTUSD`` is a spot pair at one venue and an inverse contract at
+    another, and ``DOTUSD`` ends in two currencies.
+    """
+    pair = _PAIR.fullmatch(symbol)
+    if pair is not None and pair[2].upper() in _QUOTES:
+        return pair[1].upper(), pair[2].upper()
+    for pattern in (_DATED, _USD_PERPETUAL):
+        match = pattern.fullmatch(symbol)
+        if match is not None:
+            return match[1], "USD" if pattern is _USD_PERPETUAL else match[2]
+    if not _GLUED.fullmatch(symbol):
+        return None
+    found = [quote for quote in _QUOTES if symbol.endswith(quote) and symbol != quote]
+    return (symbol.removesuffix(found[0]), found[0]) if len(found) == 1 and found[0] != "USD" else None
+
+
+def is_inverse(symbol: str) -> bool:
+    """Whether the symbol is certainly that of an inverse contract: Binance's COIN-M (``BTCUSD_PERP``)."""
+    return _COIN_MARGINED.fullmatch(symbol) is not None
+
+
+def symbol_in_name(name: str) -> str | None:
+    """The first word of a file's name that is a symbol (``BTCUSDT-trades-2024-08-08.csv``), as a venue writes it."""
+    words = _WORDS.findall(name.upper())
+    return next((word for word in words if "_" in word or (word.endswith(_IN_NAMES) and word not in _QUOTES)), None)
+
+
 def instrument_for(symbol: str) -> Instrument:
-    """The built-in instrument for ``symbol``; where there is none, one with the finest steps and no minimum."""
+    """The built-in instrument for ``symbol``; where there is none, one with the finest steps and no minimum.
+
+    Raises ``ConfigError`` where the symbol does not say its base and quote currency for certain.
+    """
     known = _KNOWN.get(symbol)
     if known is not None:
         return known
-    base, quote = split_symbol(symbol)
+    if is_inverse(symbol):
+        raise ConfigError(
+            f"{symbol} is an inverse contract: its profit is in the base currency, which Tickdeck does not calculate;"
+            " take the spot or USD-M market"
+        )
+    parts = split_symbol(symbol)
+    if parts is None:
+        raise ConfigError(
+            f"{symbol} does not say for certain what is traded in which currency; give [instruments.{symbol}] with"
+            ' symbol, base and quote, or instruments = "exchangeInfo.json", in the --config file'
+        )
+    base, quote = parts
     return Instrument(symbol=symbol, base=base, quote=quote)

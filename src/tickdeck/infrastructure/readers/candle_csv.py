@@ -1,135 +1,285 @@
-"""Candles as CSV with the header ``timestamp,open,high,low,close,volume`` (any order; further columns are ignored).
+"""Candles as delimited text: with a header, or as Binance publishes its klines.
 
-``timestamp`` is a candle's open time: ISO 8601, in UTC where it has no offset, or an integer of s, ms, us or ns since
-the epoch. No row names its symbol.
+With a header the columns are found by name, in any order: the begin (``timestamp``, ``time``, ``date``, ``datetime``,
+``open_time``, ``unix``), ``open``, ``high``, ``low``, ``close``, ``volume``, and the end where there is one
+(``close_time``). Further columns are ignored. Without a header rows are Binance's 12 columns, or the first six of them.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from tickdeck.domain.events import CandleEvent
-from tickdeck.errors import EventValidationError, InputError
-from tickdeck.infrastructure.readers.columns import file_without_rows, row_fault, width_fault
-from tickdeck.infrastructure.readers.files import (
-    DEFAULT_FEED_LATENCY_NS,
-    FAULTS,
-    fault,
-    open_text,
-    require_symbol,
-    to_ns,
+from tickdeck.errors import InputError
+from tickdeck.infrastructure.readers.columns import (
+    delimiter_of,
+    file_without_rows,
+    header_of,
+    peek_rows,
+    row_fault,
+    split_row,
+    width_fault,
 )
+from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, fault, open_text, require_symbol
+from tickdeck.infrastructure.readers.intervals import Interval, OverlapError, candle_ends
+from tickdeck.infrastructure.readers.notes import ReadNotes
+from tickdeck.infrastructure.readers.times import Times
 
-__all__ = ["CANDLE_COLUMNS", "read_candles"]
+__all__ = ["candle_symbols", "is_candles", "read_candles", "what_candles_lack"]
 
-CANDLE_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 SOURCE = "file"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_BEGIN = ("timestamp", "opentime", "opentimestamp", "datetime", "date", "time", "starttime", "startat", "unix", "ts")
+_END = ("closetime", "endtime", "endat")
+_SYMBOL = ("symbol", "ticker", "pair")
+_NUMBERS = ("open", "high", "low", "close", "volume")
+_VOLUMES = ("volume", "vol", "basevolume", "volumebase")
+_KLINE = 12
+"""Columns of Binance's klines: open time, open, high, low, close, volume, close time, and five that are not read."""
+
+
+class _Plan(NamedTuple):
+    width: int
+    begin: int
+    end: int | None
+    symbol: int | None
+    numbers: dict[str, int]
+
+
+def is_candles(rows: list[list[str]]) -> bool:
+    """Whether the first rows of a file are candles with a header, or klines without one."""
+    return bool(rows) and (not what_candles_lack(rows[0]) or _without_header(rows[0]) is not None)
+
+
+def what_candles_lack(header: list[str]) -> list[str]:
+    """The columns that a header of candles lacks, by name."""
+    names = header_of(header)
+    lacking = [] if any(name in names for name in _BEGIN) else ["timestamp"]
+    lacking += [name for name in _NUMBERS[:4] if name not in names]
+    return lacking if _volume_at(names) is not None else [*lacking, "volume"]
+
+
+def candle_symbols(path: Path) -> list[str]:
+    """The symbols that the first rows name, none where there is no such column."""
+    rows = peek_rows(path, PEEK_LINES)
+    if not rows or what_candles_lack(rows[0]):
+        return []
+    at = _plan(path, 1, rows[0]).symbol
+    return [] if at is None else list(dict.fromkeys(row[at] for row in rows[1:] if len(row) == len(rows[0])))
 
 
 def read_candles(
     path: Path,
     *,
     symbol: str | None,
-    interval_ns: int | None = None,
-    feed_latency_ns: int = DEFAULT_FEED_LATENCY_NS,
+    interval: Interval | None,
+    times: Times,
+    feed_latency_ns: int,
+    notes: ReadNotes,
 ) -> Iterator[CandleEvent]:
     """The candles in the file's order, which must be that of time.
 
-    ``interval_ns`` is by default what lies between the first two rows; candles may be missing, but none may begin
-    before the one above it ends. A candle is known at its end only: ``ts`` is its close time, ``ts_ingress`` that plus
-    the latency.
+    A candle is known at its end only: ``ts`` is its end, ``ts_ingress`` that plus ``feed_latency_ns``. The end is the
+    row's own where there is a column for it, else it is told by ``interval``, else by all the rows (``intervals``).
+    A row that is there twice is taken once.
 
-    Raises ``InputError`` at the first row that is not as described, and where there is no row or no ``symbol``.
+    Raises ``InputError`` at the first row that is not as described, where there is no row, where a single row leaves
+    the interval open, and at once where there is no ``symbol``.
     """
-    return _read(path, require_symbol(path, symbol), interval_ns, feed_latency_ns)
+    return _read(path, require_symbol(path, symbol), interval, times, feed_latency_ns, notes)
 
 
-def _read(path: Path, symbol: str, interval: int | None, latency: int) -> Iterator[CandleEvent]:
-    with open_text(path) as lines:
-        rows = _rows(path, lines)
-        first = list(islice(rows, 2))
-        if not first:
-            raise file_without_rows(path)
-        if interval is None:
-            if len(first) < 2:
-                raise InputError(f"{path}: one row does not tell the candles' interval; give it, or two rows and more")
-            interval = first[1].opened - first[0].opened
-            if interval <= 0:
-                raise fault(path, first[1].line, ValueError("the candle does not begin after the one above it"))
-        end = first[0].opened
-        for row in chain(first, rows):
-            if row.opened < end:
-                what = ValueError(f"the candle begins before the one above it ends (interval {interval / 1e9:g} s)")
-                raise fault(path, row.line, what)
-            end = row.opened + interval
-            try:
+def _read(
+    path: Path, symbol: str, interval: Interval | None, times: Times, latency: int, notes: ReadNotes
+) -> Iterator[CandleEvent]:
+    opens, ends = _bounds(path, symbol, interval, times)
+    index = number = 0
+    fields: list[str] = []
+    last, last_begins = [""], ""
+    traded = False
+    with _rows(path, symbol) as (plan, rows):
+        at, begin_at = plan.numbers, plan.begin
+        open_at, high_at, low_at, close_at, volume_at = (at[name] for name in _NUMBERS)
+        try:
+            for number, fields in rows:  # noqa: B007 (the error below tells it)
+                begins = fields[begin_at]
+                if begins == last_begins:
+                    if fields != last:
+                        raise ValueError("another candle begins at the same time above it")
+                    notes.skip("row that is there twice")
+                    continue
+                if begins[:1] > "9" and _is_header(fields, plan):
+                    notes.skip("header in the middle")
+                    continue
+                last, last_begins = fields, begins
+                begin, end = opens[index], ends[index]
+                index += 1
+                volume = Decimal(fields[volume_at])
+                if volume:
+                    traded = True
                 candle = CandleEvent(
                     symbol=symbol,
-                    interval=interval,
-                    open_ts=row.opened,
+                    interval=end - begin,
+                    open_ts=begin,
                     close_ts=end,
-                    open=row.open,
-                    high=row.high,
-                    low=row.low,
-                    close=row.close,
-                    volume=row.volume,
+                    open=Decimal(fields[open_at]),
+                    high=Decimal(fields[high_at]),
+                    low=Decimal(fields[low_at]),
+                    close=Decimal(fields[close_at]),
+                    volume=volume,
                     ts=end,
                     ts_ingress=end + latency,
                     source=SOURCE,
                 )
-            except EventValidationError as error:
-                raise fault(path, row.line, error) from None
-            yield candle
+                yield candle
+        except FAULTS as error:
+            raise row_fault(path, number, fields, {name.strip(): i for name, i in at.items()}, error) from None
+    if not traded:
+        notes.warn("no candle has any volume, so that no order can be filled")
 
 
-class _Row(NamedTuple):
-    line: int
-    opened: int
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
+@contextmanager
+def _rows(path: Path, symbol: str) -> Iterator[tuple[_Plan, Iterator[tuple[int, list[str]]]]]:
+    """Where the columns are, and the rows with their line numbers. Where rows name their symbol, those of
+    ``symbol``."""
+    with open_text(path) as text:
+        numbered = enumerate(text, 1)
+        for number, line in numbered:
+            if not line.strip():
+                continue
+            delimiter = delimiter_of(line)
+            fields = split_row(line, delimiter)
+            plan = _without_header(fields)
+            first = [(number, line)]
+            if plan is None:
+                plan, first = _plan(path, number, fields), []
+            yield plan, _split(path, first, numbered, delimiter, plan, symbol)
+            return
+    raise file_without_rows(path)
 
 
-def _rows(path: Path, lines: Iterable[str]) -> Iterator[_Row]:
-    number, width, time_at = 0, 0, 0
-    fields: list[str] = []
-    numbers: dict[str, int] = {}
-    try:
-        for number, line in enumerate(lines, 1):
-            fields = line.rstrip().split(",")
+def _split(
+    path: Path,
+    first: Iterable[tuple[int, str]],
+    numbered: Iterator[tuple[int, str]],
+    delimiter: str,
+    plan: _Plan,
+    symbol: str,
+) -> Iterator[tuple[int, list[str]]]:
+    width, at = plan.width, plan.symbol
+    ends = "\r\n " if delimiter == "\t" else None
+    for number, line in chain(first, numbered):
+        fields = line.rstrip(ends).split(delimiter) if '"' not in line else split_row(line, delimiter)
+        if len(fields) != width:
             if fields == [""]:
                 continue
-            if not width:
-                width = len(fields)
-                header = [name.strip().lower() for name in fields]
-                missing = [name for name in CANDLE_COLUMNS if name not in header]
-                if missing:
-                    raise fault(path, number, ValueError(f"the header lacks {', '.join(missing)}"))
-                time_at = header.index(CANDLE_COLUMNS[0])
-                numbers = {name: header.index(name) for name in CANDLE_COLUMNS[1:]}
-                continue
-            if len(fields) != width:
-                raise width_fault(path, number, len(fields), width)
-            opened = _time(fields[time_at])
-            yield _Row(number, opened, *(Decimal(fields[at]) for at in numbers.values()))
-    except FAULTS as error:
-        raise row_fault(path, number, fields, numbers, error) from None
+            raise width_fault(path, number, len(fields), width)
+        if at is None or fields[at] == symbol or _is_header(fields, plan):
+            yield number, fields
 
 
-def _time(text: str) -> int:
-    if text.isdigit():
-        return to_ns(int(text))
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=UTC)
-    return (time - _EPOCH) // _MICROSECOND * 1_000
+def _is_header(fields: list[str], plan: _Plan) -> bool:
+    return not fields[plan.begin][:1].isdigit() and not what_candles_lack(fields)
+
+
+def _bounds(path: Path, symbol: str, interval: Interval | None, times: Times) -> tuple[array[int], list[int]]:
+    """The begin and the end of each candle (ns), from a first reading of the file."""
+    opens, lines, own = array("q"), array("q"), array("q")
+    number = factor = 0
+    fields: list[str] = []
+    last = ""
+    earliest, latest = times.earliest, times.latest
+    with _rows(path, symbol) as (plan, rows):
+        begin_at, end_at = plan.begin, plan.end
+        try:
+            for number, fields in rows:
+                text = fields[begin_at]
+                if text == last:
+                    continue
+                last = text
+                ns = int(text) * factor if factor and text.isdigit() else 0
+                if not earliest <= ns <= latest:
+                    if _is_header(fields, plan):
+                        continue
+                    ns = times.from_text(text)
+                    factor = times.factor_of(text, ns)
+                if opens and ns <= opens[-1]:
+                    raise ValueError(
+                        "the candle does not begin after the one above it; sort the rows by time, the oldest first"
+                    )
+                opens.append(ns)
+                lines.append(number)
+                if end_at is not None and fields[end_at]:
+                    own.append(_own_end(fields[end_at], ns, times))
+        except FAULTS as error:
+            raise row_fault(path, number, fields, {}, error) from None
+    if not opens:
+        raise file_without_rows(path)
+    if len(own) == len(opens) and interval is None:
+        for index, (end, following) in enumerate(zip(own, opens[1:], strict=False)):
+            if following < end:
+                what = "the candle begins before the one above it ends (by that one's close time)"
+                raise fault(path, lines[index + 1], ValueError(what))
+        return opens, own.tolist()
+    try:
+        ends = candle_ends(opens, interval)
+    except OverlapError as error:
+        raise fault(path, lines[error.index], error) from None
+    if ends is None:
+        raise InputError(
+            f"{path}: one row does not tell how long its candle lasts; give --interval (1m, 1h, 1d, 1mo), or interval="
+            " of [[tapes]]"
+        )
+    return opens, ends
+
+
+def _own_end(text: str, begin: int, times: Times) -> int:
+    """The end (ns, exclusive) that a row states: exchanges write the last unit of time that belongs to the candle."""
+    end = times.from_text(text, "the close time")
+    if (end - begin) % 1_000_000_000 or (end - begin) % 60_000_000_000 == 59_000_000_000:
+        end += times.factor_of(text, end) or 1
+    if end <= begin:
+        raise ValueError("the candle's close time is not after its open time")
+    return end
+
+
+def _plan(path: Path, line: int, header: list[str]) -> _Plan:
+    names = header_of(header)
+    lacking = what_candles_lack(header)
+    if lacking:
+        has = ", ".join(name.strip() for name in header)
+        raise fault(path, line, ValueError(f"no column named {', '.join(lacking)}; it has {has}"))
+    volume = _volume_at(names)
+    assert volume is not None
+    numbers = {name: names.index(name) for name in _NUMBERS[:4]} | {"volume": volume}
+    return _Plan(len(header), _index(names, _BEGIN) or 0, _index(names, _END), _index(names, _SYMBOL), numbers)
+
+
+def _without_header(fields: list[str]) -> _Plan | None:
+    """The plan for rows without a header, where ``fields`` is one of them."""
+    if len(fields) not in (6, _KLINE) or not fields[0].strip()[:1].isdigit():
+        return None
+    try:
+        Times().from_text(fields[0])
+        for cell in fields[1:6]:
+            Decimal(cell)
+    except FAULTS:
+        if len(fields) != _KLINE:
+            return None
+    return _Plan(len(fields), 0, 6 if len(fields) == _KLINE else None, None, {n: i for i, n in enumerate(_NUMBERS, 1)})
+
+
+def _index(names: list[str], wanted: tuple[str, ...]) -> int | None:
+    return next((names.index(name) for name in wanted if name in names), None)
+
+
+def _volume_at(names: list[str]) -> int | None:
+    """The volume in the base currency: ``volume``, or the first column that is called so (``Volume BTC``)."""
+    exact = _index(names, _VOLUMES)
+    return exact if exact is not None else next((i for i, n in enumerate(names) if n.startswith("volume")), None)

@@ -1,26 +1,69 @@
-"""Errors of comma-separated files: which column of which line is wrong, and how."""
+"""Delimited text: splitting rows as people and spreadsheets write them, and errors that name column, line and value."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from tickdeck.domain.values import Side
 from tickdeck.errors import InputError
-from tickdeck.infrastructure.readers.files import fault
+from tickdeck.infrastructure.readers.files import fault, peek_lines
 
-__all__ = ["AGGRESSOR", "file_without_rows", "row_fault", "width_fault"]
+__all__ = [
+    "AGGRESSOR",
+    "NoRowsError",
+    "bare_name",
+    "delimiter_of",
+    "file_without_rows",
+    "header_of",
+    "peek_rows",
+    "row_fault",
+    "split_row",
+    "width_fault",
+]
 
 AGGRESSOR = {
-    "true": Side.SELL,
-    "True": Side.SELL,
-    "TRUE": Side.SELL,
-    "false": Side.BUY,
-    "False": Side.BUY,
-    "FALSE": Side.BUY,
+    text: side
+    for side, words in ((Side.SELL, ("true", "1", "t", "yes")), (Side.BUY, ("false", "0", "f", "no")))
+    for word in words
+    for text in (word, word.capitalize(), word.upper())
 }
 """Side of the aggressor by a column that says whether the buyer is the maker."""
+
+
+class NoRowsError(InputError):
+    """The file is of a known format, but has no row: a day on which nothing was traded."""
+
+
+def delimiter_of(line: str) -> str:
+    """What separates the cells of a file, told by its first line: a comma, a semicolon or a tab."""
+    return max(",;\t", key=line.count)
+
+
+def split_row(line: str, delimiter: str) -> list[str]:
+    """The cells of a line, quoted or not, without the line's end."""
+    if '"' not in line:
+        return line.rstrip("\r\n ").split(delimiter)
+    return next(csv.reader((line.strip("\r\n "),), delimiter=delimiter), [""])
+
+
+def bare_name(name: str) -> str:
+    """A column's name as it is compared: ``Quote Asset_Volume`` and ``quoteAssetVolume`` are the same."""
+    return "".join(filter(str.isalnum, name)).lower()
+
+
+def header_of(fields: Iterable[str]) -> list[str]:
+    """The bare names of a header."""
+    return [bare_name(name) for name in fields]
+
+
+def peek_rows(path: Path, count: int) -> list[list[str]]:
+    """The cells of the first ``count`` lines; blank lines are left out. Raises ``InputError`` as ``open_text`` does."""
+    lines = [line for line in peek_lines(path, count) if line.strip()]
+    delimiter = delimiter_of(lines[0]) if lines else ","
+    return [split_row(line, delimiter) for line in lines]
 
 
 def row_fault(path: Path, line: int, fields: list[str], numbers: Mapping[str, int], error: Exception) -> InputError:
@@ -31,7 +74,10 @@ def row_fault(path: Path, line: int, fields: list[str], numbers: Mapping[str, in
         try:
             Decimal(value)
         except InvalidOperation:
-            return fault(path, line, ValueError(f"{name} is {value!r}, which is no number"))
+            hint = ""
+            if "," in value and set(value) <= set("0123456789.,- "):
+                hint = "; write a point before the decimals and nothing between thousands"
+            return fault(path, line, ValueError(f"{name} is {value!r}, which is no number{hint}"))
     if isinstance(error, KeyError):
         return fault(path, line, ValueError(f"the maker flag is {error.args[0]!r}; it must be true or false"))
     return fault(path, line, error)
@@ -42,6 +88,6 @@ def width_fault(path: Path, line: int, found: int, wanted: int) -> InputError:
     return fault(path, line, ValueError(f"{found} columns where there should be {wanted}"))
 
 
-def file_without_rows(path: Path, what: str = "rows") -> InputError:
-    """The ``InputError`` for a file that ends without a row."""
-    return InputError(f"{path}: no {what} in it; give a file with market data")
+def file_without_rows(path: Path, what: str = "rows") -> NoRowsError:
+    """The error for a file that ends without a row."""
+    return NoRowsError(f"{path}: no {what} in it; give a file with market data")

@@ -1,16 +1,17 @@
-"""What all readers share: opening files (plain, gzip, Parquet), peeking, and errors that name file and line."""
+"""What all readers share: opening files (plain, gzip, zip, Parquet), peeking, and errors that name file and line."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import io
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 import msgspec
 
@@ -28,7 +29,6 @@ __all__ = [
     "open_text",
     "peek_lines",
     "require_symbol",
-    "to_ns",
 ]
 
 DEFAULT_FEED_LATENCY_NS = 10_000_000
@@ -38,24 +38,36 @@ PEEK_LINES = 2_000
 """How far into a file ``peek_symbols`` looks."""
 
 _STEP_BACK_NS = 1_000_000_000
-"""So far a time may go back from line to line: threads that write one file may change places, an hour may not."""
+"""So far a time may go back from line to line: two threads that write one file may swap lines, but not an hour."""
 
 _GZIP = b"\x1f\x8b"
 _ZIP = b"PK\x03\x04"
+_OTHER_PACKERS = {b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BUFFER = 1 << 18
 _MAX_TEXT = 160
 
-FAULTS = (ValueError, LookupError, ArithmeticError, msgspec.MsgspecError, OSError, EOFError, zlib.error)
+FAULTS = (
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    msgspec.MsgspecError,
+    OSError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 """What a line that is not as it should be, or a file that cannot be read on, raises within a reader."""
 
 
 @contextmanager
 def open_binary(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, unpacked where its first bytes say gzip (its name does not matter).
+    """The file's bytes, unpacked where its first bytes say gzip or zip (its name does not matter).
 
     Of a gzip file that is cut short, the last 256 KiB before the cut may be out of reach.
 
-    Raises ``InputError`` where the file is absent, unreadable, empty or a zip archive.
+    Raises ``InputError`` where the file is absent, unreadable or empty, is packed otherwise, or is a zip archive of
+    several files.
     """
     try:
         file = path.open("rb")
@@ -66,25 +78,61 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         if not head:
             raise InputError(f"{path}: the file is empty; give one with market data in it")
         if head == _ZIP:
-            raise InputError(f"{path}: a zip archive; unpack it and give the file that it holds")
+            with _only_member(path, file) as member:
+                yield _lines_in_c(member)
+            return
+        for magic, packer in _OTHER_PACKERS.items():
+            if head.startswith(magic):
+                raise InputError(f"{path}: packed with {packer}; unpack it, or pack it with gzip or zip")
         if not head.startswith(_GZIP):
             yield file
             return
-        # GzipFile reads lines in Python; a BufferedReader around it does so in C.
-        with gzip.GzipFile(fileobj=file) as unpacked, io.BufferedReader(cast(io.RawIOBase, unpacked), _BUFFER) as lines:
-            yield lines
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield _lines_in_c(unpacked)
+
+
+def _lines_in_c(unpacked: object) -> BinaryIO:
+    """``GzipFile`` and ``ZipExtFile`` read lines in Python; a ``BufferedReader`` around them does so in C."""
+    return io.BufferedReader(cast(io.RawIOBase, unpacked), _BUFFER)
+
+
+@contextmanager
+def _only_member(path: Path, file: BinaryIO) -> Iterator[IO[bytes]]:
+    """The one file in a zip archive, as exchanges publish them; folders and what macOS adds do not count."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
+            if len(names) != 1:
+                found = ", ".join(names[:5]) or "nothing"
+                raise InputError(
+                    f"{path}: a zip archive must hold one file, this one holds {found}; unpack it and give the files"
+                )
+            with archive.open(names[0]) as member:
+                yield member
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: the zip archive is damaged ({error}); fetch it again") from None
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, or an unknown method of packing
+        raise InputError(f"{path}: the zip archive cannot be read ({error}); unpack it and give the file") from None
 
 
 @contextmanager
 def open_text(path: Path) -> Iterator[Iterable[str]]:
-    """The file's lines of text (UTF-8, with or without a byte order mark), of a Parquet file those of the CSV file that
-    it stands for. Bytes that are no text become U+FFFD, which no number or name contains, so that the reader meets them
-    on their line. Raises as ``open_binary`` does."""
+    """The file's lines of text, of a Parquet file those of the CSV file that it stands for.
+
+    Text is UTF-8 with or without a byte order mark, or UTF-16 with one, as spreadsheets save it. Bytes that are no text
+    become U+FFFD, which no number or name contains, so that the reader meets them on their line. Raises as
+    ``open_binary`` does.
+    """
     if is_parquet(path):
         yield parquet_lines(path)
         return
     with open_binary(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
+        try:
+            head = cast(io.BufferedReader, file).peek(2)[:2]
+        except FAULTS as error:  # a packed file that is damaged from its begin
+            raise fault(path, 0, error) from None
+        encoding = "utf-16" if head in _UTF16 else "utf-8-sig"
+        text = io.TextIOWrapper(file, encoding=encoding, errors="replace")
         try:
             yield text
         finally:
@@ -113,7 +161,7 @@ def fault(path: Path, line: int, error: Exception, wanted: str = "") -> InputErr
 
     ``wanted`` says what the line should have been.
     """
-    if isinstance(error, (EOFError, zlib.error, OSError)):
+    if isinstance(error, (EOFError, zlib.error, OSError, zipfile.BadZipFile)):
         what = "the file is cut short" if isinstance(error, EOFError) else f"the file is damaged ({error})"
         where = f"{path}, after line {line}" if line else f"{path}"
         return InputError(f"{where}: {what}; fetch or pack it again")
@@ -137,18 +185,10 @@ def require_symbol(path: Path, symbol: str | None) -> str:
     """``symbol``, for a format whose lines do not name one. Raises ``InputError`` where it is not given."""
     if symbol:
         return symbol
-    raise InputError(f"{path}: neither its lines nor its name say which symbol it holds; give the symbol")
-
-
-def to_ns(time: int) -> int:
-    """A time since the epoch in s, ms, us or ns, as ns: the unit is told by its size (right from 1974 to 5138)."""
-    if time < 100_000_000_000:
-        return time * 1_000_000_000
-    if time < 100_000_000_000_000:
-        return time * 1_000_000
-    if time < 100_000_000_000_000_000:
-        return time * 1_000
-    return time
+    raise InputError(
+        f"{path}: neither its lines nor its name say which symbol it holds; give the symbol (--symbol BTCUSDT, or"
+        " symbol= of [[tapes]])"
+    )
 
 
 def file_digest(path: Path) -> str:

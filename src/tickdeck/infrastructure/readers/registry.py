@@ -9,94 +9,116 @@ from pathlib import Path
 import msgspec
 
 from tickdeck.domain.events import MarketEvent
-from tickdeck.domain.market.instrument import split_symbol
+from tickdeck.domain.market.instrument import is_inverse, symbol_in_name
 from tickdeck.errors import InputError
-from tickdeck.infrastructure.readers.binance_csv import (
-    AGG_TRADES,
-    TRADES,
-    binance_csv_venue,
-    read_binance_agg_trades,
-    read_binance_trades,
-)
-from tickdeck.infrastructure.readers.binance_raw import binance_raw_symbols, binance_raw_venue, read_binance_raw
-from tickdeck.infrastructure.readers.candle_csv import CANDLE_COLUMNS, read_candles
-from tickdeck.infrastructure.readers.columns import AGGRESSOR
+from tickdeck.infrastructure.readers.binance_raw import read_binance_raw, survey_capture
+from tickdeck.infrastructure.readers.candle_csv import candle_symbols, is_candles, read_candles, what_candles_lack
+from tickdeck.infrastructure.readers.columns import delimiter_of, split_row
 from tickdeck.infrastructure.readers.files import DEFAULT_FEED_LATENCY_NS, peek_lines, require_symbol
-from tickdeck.infrastructure.readers.tardis_csv import TARDIS_HEADER, read_tardis_trades, tardis_symbols, tardis_venues
-from tickdeck.infrastructure.readers.trades_csv import (
-    TRADES_HEADER,
-    read_trades_csv,
-    trades_csv_symbols,
-    trades_csv_venues,
-)
+from tickdeck.infrastructure.readers.intervals import parse_interval
+from tickdeck.infrastructure.readers.notes import ReadNotes
+from tickdeck.infrastructure.readers.tardis_csv import TARDIS_FORMATS, detect_tardis, read_tardis, tardis_streams
+from tickdeck.infrastructure.readers.times import EARLIEST_NS, Times
+from tickdeck.infrastructure.readers.trades_csv import TRADE_FORMATS, detect_trades, read_trades, trade_streams
 
-__all__ = ["FORMATS", "InputFile", "detect_format", "open_input", "peek_symbols", "peek_venues"]
+__all__ = ["FORMATS", "InputFile", "detect_format", "names_symbols", "open_input", "peek_symbols", "peek_venues"]
 
-FORMATS = ("binance-raw", "binance-trades", "binance-aggtrades", "trades", "candles", "tardis-trades")
-"""Names of the formats: raw Binance captures, Binance's public trades and aggTrades CSV, Tickdeck's flat trades CSV of
-several venues, candle CSV, trades CSV of tardis.dev. Each plain or gzip."""
+FORMATS = ("binance-raw", *TRADE_FORMATS, "candles", *TARDIS_FORMATS)
+"""Names of the formats: raw Binance captures, trades in four layouts, candles, and books and best prices of tardis.dev.
+Each plain, or packed with gzip or zip."""
 
-_CAPTURE_LINE = re.compile(r"\d{16,20} [{\[]")
+_CAPTURE_LINE = re.compile(r"\ufeff?\d{10,20}(\.\d+)? +[{\[]")
 
 
 class InputFile(msgspec.Struct, frozen=True):
     """A file of recorded market data, and what to read from it.
 
-    ``format``: one of ``FORMATS``; found by looking into the file where it is ``None``. ``symbol``: of a format that
-    names its symbols the only one to read (``None``: all); of the others the symbol that the file holds (``None``: as
-    its name says). ``venue``: of a file of several venues the one to read (``None``: that of its first row).
+    - ``format``: one of ``FORMATS``; found by looking into the file where it is ``None``.
+    - ``symbol``: of a format that names its symbols the only one to read (``None``: all); of the others the symbol that
+      the file holds (``None``: as its name says).
+    - ``venue``: of a file of several venues the one to read (``None``: that of its first row).
+    - ``interval``: how long a candle lasts (``1m``, ``1d``, ``1mo``; ``None``: as the rows say).
+    - ``earliest``, ``latest``: the range in which its times must lie (ns, inclusive; ``None``: from 2009 to a day from
+      now).
     """
 
     path: Path
     format: str | None = None
     symbol: str | None = None
     venue: str | None = None
+    interval: str | None = None
+    earliest: int | None = None
+    latest: int | None = None
 
 
 def open_input(
-    file: InputFile, *, feed_latency_ns: int = DEFAULT_FEED_LATENCY_NS, skipped: dict[str, int] | None = None
+    file: InputFile, *, feed_latency_ns: int = DEFAULT_FEED_LATENCY_NS, notes: ReadNotes | None = None
 ) -> Iterator[MarketEvent]:
     """The file's events in its own order, decoded as they are asked for; each has ``ts``, ``ts_ingress``, ``source``.
 
     ``feed_latency_ns`` (ns) makes the receive time of formats that have none. What was passed over, such as messages of
-    other streams or rows of other venues, is counted in ``skipped`` by kind, while reading.
+    other streams or rows of other venues, is counted in ``notes`` by kind, while reading.
 
-    Raises ``InputError`` at once where the file is absent, its format unknown or its symbol not to be found, and while
-    reading where a line is not as it should be; it names file and line.
+    Raises ``InputError`` at once where the file is absent, its format unknown, its symbol not to be found or one of
+    inverse contracts, and while reading where a line is not as it should be; it names file and line.
     """
     path, name = file.path, _format(file)
+    notes = ReadNotes() if notes is None else notes
+    times = Times(EARLIEST_NS if file.earliest is None else file.earliest, file.latest)
+    symbols = peek_symbols(file)
+    if not names_symbols(file):  # then its name is believed more than whoever calls contracts by the name of a coin
+        symbols += [symbol_in_name(path.name) or ""]
+    for symbol in symbols:
+        if is_inverse(symbol):
+            raise InputError(
+                f"{path}: {symbol} is an inverse contract: its sizes are contracts and its profit is in the base"
+                " currency, which Tickdeck does not calculate; take the spot or USD-M market"
+            )
     if name == "binance-raw":
-        return read_binance_raw(path, symbol=file.symbol, skipped=skipped)
-    if name == "trades":
-        return read_trades_csv(path, symbol=file.symbol, venue=file.venue, skipped=skipped)
-    if name == "tardis-trades":
-        return read_tardis_trades(path, symbol=file.symbol, venue=file.venue, skipped=skipped)
-    symbol = require_symbol(path, file.symbol or _symbol_in_name(path))
-    if name == "binance-trades":
-        return read_binance_trades(path, symbol=symbol, feed_latency_ns=feed_latency_ns)
-    if name == "binance-aggtrades":
-        return read_binance_agg_trades(path, symbol=symbol, feed_latency_ns=feed_latency_ns)
-    return read_candles(path, symbol=symbol, feed_latency_ns=feed_latency_ns)
+        return read_binance_raw(path, symbol=file.symbol, times=times, notes=notes)
+    if name in TARDIS_FORMATS:
+        return read_tardis(path, name, symbol=file.symbol, venue=file.venue, times=times, notes=notes)
+    if name == "candles":
+        return read_candles(
+            path,
+            symbol=file.symbol or _only(path, candle_symbols(path)) or symbol_in_name(path.name),
+            interval=parse_interval(file.interval) if file.interval is not None else None,
+            times=times,
+            feed_latency_ns=feed_latency_ns,
+            notes=notes,
+        )
+    in_rows = not TRADE_FORMATS[name].venues[0]
+    return read_trades(
+        path,
+        name,
+        symbol=file.symbol if in_rows else require_symbol(path, file.symbol or symbol_in_name(path.name)),
+        venue=file.venue,
+        times=times,
+        feed_latency_ns=feed_latency_ns,
+        notes=notes,
+    )
 
 
 def detect_format(path: Path) -> str:
     """The format's name, told from the first lines; raises ``InputError`` where they are of none."""
-    lines = [line for line in peek_lines(path, 2) if line]
-    first = lines[0] if lines else ""
-    if _CAPTURE_LINE.match(first):
+    lines = [line for line in peek_lines(path, 3) if line.strip()]
+    if lines and _CAPTURE_LINE.match(lines[0]):
         return "binance-raw"
-    if first == TRADES_HEADER:
-        return "trades"
-    if first == TARDIS_HEADER:
-        return "tardis-trades"
-    if set(CANDLE_COLUMNS) <= {name.strip().lower() for name in first.split(",")}:
+    delimiter = delimiter_of(lines[0]) if lines else ","
+    rows = [split_row(line, delimiter) for line in lines]
+    found = (detect_tardis(rows[0]) if rows else None) or detect_trades(rows)
+    if found is not None:
+        return found
+    if is_candles(rows):
         return "candles"
-    row = (first if first[:1].isdigit() else lines[-1] if lines else "").split(",")
-    # Both formats have seven columns on one of their venues, but the maker flag in another place.
-    for name, layout in (("binance-trades", TRADES), ("binance-aggtrades", AGG_TRADES)):
-        if len(row) in layout.widths and row[layout.maker] in AGGRESSOR:
-            return name
-    raise InputError(f"{path}: its first lines are of no known format; the formats are {', '.join(FORMATS)}")
+    what = ""
+    if rows and len(rows[0]) > 1:
+        has = ", ".join(cell.strip() for cell in rows[0])
+        lacking = what_candles_lack(rows[0])
+        # A header of candles has most of their columns; say which are not there.
+        what = f": no column named {', '.join(lacking)}" if len(lacking) <= 3 else ""
+        what += f"; it has {has[:200]}"
+    raise InputError(f"{path}: its first lines are of no known format{what}; the formats are {', '.join(FORMATS)}")
 
 
 def peek_symbols(file: InputFile) -> list[str]:
@@ -108,12 +130,28 @@ def peek_symbols(file: InputFile) -> list[str]:
     if file.symbol:
         return [file.symbol]
     if name == "binance-raw":
-        return binance_raw_symbols(file.path)
-    if name == "trades":
-        return trades_csv_symbols(file.path, file.venue)
-    if name == "tardis-trades":
-        return tardis_symbols(file.path, file.venue)
-    return [require_symbol(file.path, _symbol_in_name(file.path))]
+        return survey_capture(file.path).symbols
+    streams = _streams(file, name)
+    if streams and streams[0][1]:
+        chosen = file.venue or streams[0][0]
+        return [symbol for venue, symbol in streams if venue == chosen]
+    if name == "candles":
+        symbols = candle_symbols(file.path)
+        if symbols:
+            return [_only(file.path, symbols) or ""]
+    elif name in TARDIS_FORMATS or not TRADE_FORMATS[name].venues[0]:
+        return []
+    return [require_symbol(file.path, symbol_in_name(file.path.name))]
+
+
+def names_symbols(file: InputFile) -> bool:
+    """Whether the content of ``file`` says which symbols it holds, so that nobody has to. Raises as ``open_input``."""
+    name = _format(file)
+    if name == "binance-raw":
+        return bool(survey_capture(file.path).symbols)
+    if name == "candles":
+        return bool(candle_symbols(file.path))
+    return name in TARDIS_FORMATS or not TRADE_FORMATS[name].venues[0]
 
 
 def peek_venues(file: InputFile) -> list[str]:
@@ -122,14 +160,20 @@ def peek_venues(file: InputFile) -> list[str]:
     """
     name = _format(file)
     if name == "binance-raw":
-        return [binance_raw_venue(file.path)]
-    if name == "trades":
-        return trades_csv_venues(file.path)
-    if name == "tardis-trades":
-        return tardis_venues(file.path)
-    if name == "candles":
-        return []
-    return [binance_csv_venue(file.path, TRADES if name == "binance-trades" else AGG_TRADES)]
+        return [survey_capture(file.path).venue]
+    return list(dict.fromkeys(venue for venue, _ in _streams(file, name)))
+
+
+def _streams(file: InputFile, name: str) -> list[tuple[str, str]]:
+    if name in TARDIS_FORMATS:
+        return tardis_streams(file.path)
+    return trade_streams(file.path, name) if name in TRADE_FORMATS else []
+
+
+def _only(path: Path, symbols: list[str]) -> str | None:
+    if len(symbols) > 1:
+        raise InputError(f"{path}: candles of several symbols ({', '.join(symbols[:5])}); choose one with --symbol")
+    return symbols[0] if symbols else None
 
 
 def _format(file: InputFile) -> str:
@@ -139,9 +183,3 @@ def _format(file: InputFile) -> str:
         raise InputError(f"{file.path}: there is no format {file.format!r}; the formats are {', '.join(FORMATS)}")
     peek_lines(file.path, 1)  # complains now where the file cannot be read
     return file.format
-
-
-def _symbol_in_name(path: Path) -> str | None:
-    """The first word of the file's name that ends in a known quote currency (``BTCUSDT-trades-2024-08-08.csv``)."""
-    words = re.split(r"[^A-Z0-9]+", path.name.upper())
-    return next((word for word in words if split_symbol(word)[0] != word), None)

@@ -1,123 +1,240 @@
-"""Trades as tardis.dev gives them: the ``trades`` data type of its downloadable CSV files.
+"""Books and best prices as tardis.dev gives them in CSV files (docs.tardis.dev, "Downloadable CSV files").
 
-Header: ``exchange,symbol,timestamp,local_timestamp,id,side,price,amount``. Times are in us since the epoch:
-``timestamp`` the exchange's, ``local_timestamp`` that of the message's arrival, by which the rows are ordered. ``side``
-is the aggressor's: ``buy``, ``sell``, or ``unknown`` where the exchange did not tell. ``id`` is a number or text, and
-empty where the exchange gives none (docs.tardis.dev, "Downloadable CSV files").
+- ``tardis-quotes`` (``quotes``):
+  ``exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount``.
+- ``tardis-book`` (``incremental_book_L2``):
+  ``exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount``, a level a row; the rows of one message
+  follow each other and have one ``local_timestamp``.
+- ``tardis-book-snapshots`` (``book_snapshot_5``, ``book_snapshot_25``): ``exchange,symbol,timestamp,local_timestamp``
+  and ``asks[0].price,asks[0].amount,bids[0].price,bids[0].amount`` and so on.
+
+Times are us since the epoch: ``timestamp`` the exchange's, ``local_timestamp`` that of the message's arrival, by which
+the rows are ordered. Trades of tardis.dev are in ``trades_csv``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
-from tickdeck.domain.events import TradeEvent
-from tickdeck.domain.values import Side
+from tickdeck.domain.events import MarketEvent, OrderBookDeltaEvent, OrderBookEvent, TickEvent
+from tickdeck.domain.values import ZERO, Level
 from tickdeck.errors import InputError
-from tickdeck.infrastructure.readers.columns import row_fault, width_fault
-from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, fault, open_text, peek_lines
+from tickdeck.infrastructure.readers.columns import (
+    AGGRESSOR,
+    delimiter_of,
+    file_without_rows,
+    peek_rows,
+    row_fault,
+    split_row,
+    width_fault,
+)
+from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, open_text
+from tickdeck.infrastructure.readers.notes import ReadNotes
+from tickdeck.infrastructure.readers.times import Times
 
-__all__ = ["TARDIS_HEADER", "read_tardis_trades", "tardis_symbols", "tardis_venues"]
+__all__ = ["TARDIS_FORMATS", "detect_tardis", "read_tardis", "tardis_streams"]
 
-TARDIS_HEADER = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
+_HEAD = ("exchange", "symbol", "timestamp", "local_timestamp")
+_QUOTES = ("ask_amount", "ask_price", "bid_price", "bid_amount")
+_LEVELS = ("is_snapshot", "side", "price", "amount")
+TARDIS_FORMATS = ("tardis-quotes", "tardis-book", "tardis-book-snapshots")
 
-_WIDTH = 8
-_NUMBERS = {"timestamp": 2, "local_timestamp": 3, "price": 6, "amount": 7}
-_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
-_UNKNOWN = "unknown"
+_BOOK_COLUMN = re.compile(r"(asks|bids)\[(\d+)\]\.(price|amount)")
 
 
-def read_tardis_trades(
-    path: Path, *, symbol: str | None = None, venue: str | None = None, skipped: dict[str, int] | None = None
-) -> Iterator[TradeEvent]:
-    """The trades of one exchange, in the file's order; with ``symbol`` that symbol's alone.
+class _Row(NamedTuple):
+    line: int
+    fields: list[str]
+    symbol: str
+    ts: int
+    ts_ingress: int
 
-    One exchange, since several share symbols: ``venue``, or else that of the first row. Rows of other exchanges, and
-    trades whose side is unknown, are counted in ``skipped``. ``ts`` is ``timestamp``, ``ts_ingress`` is
-    ``local_timestamp``, ``source`` the exchange. A ``trade_id`` is an int where the id is a plain number, and 0 where
-    there is none.
 
-    Raises ``InputError`` at the first row that is not as described or arrived long before the one above it, and where
-    there is no row of that exchange and symbol.
+def detect_tardis(header: list[str]) -> str | None:
+    """The format that a header is of, ``None`` where it is of none of these."""
+    if not set(_HEAD) <= set(header):
+        return None
+    if set(_QUOTES) <= set(header):
+        return "tardis-quotes"
+    if set(_LEVELS) <= set(header):
+        return "tardis-book"
+    return "tardis-book-snapshots" if any(map(_BOOK_COLUMN.fullmatch, header)) else None
+
+
+def tardis_streams(path: Path) -> list[tuple[str, str]]:
+    """(exchange, symbol) of the first ``PEEK_LINES`` lines, each once, in order of appearance."""
+    header, *rows = peek_rows(path, PEEK_LINES)
+    venue, symbol = header.index("exchange"), header.index("symbol")
+    return list(dict.fromkeys((row[venue], row[symbol]) for row in rows if len(row) == len(header) and row != header))
+
+
+def read_tardis(
+    path: Path, name: str, *, symbol: str | None, venue: str | None, times: Times, notes: ReadNotes
+) -> Iterator[MarketEvent]:
+    """The events of a file of format ``name``, in its order: of one exchange (``venue``, or else that of the first
+    row), with ``symbol`` of that symbol alone.
+
+    tardis.dev leaves the exchange's update ids out. In their place stand times of arrival in us, which chain each
+    update to the one before it; the first update of a file and each snapshot begin a new chain.
+
+    Raises ``InputError`` at the first row that is not as described, and where no row was wanted.
     """
-    number, rows, latest = 0, 0, 0
-    others: dict[str, int] = {} if skipped is None else skipped
-    fields: list[str] = []
-    with open_text(path) as lines:
+    with open_text(path) as text:
+        numbered = ((n, line) for n, line in enumerate(text, 1) if line.strip())
+        number, line = next(numbered, (0, ""))
+        if not line:
+            raise file_without_rows(path)
+        header = split_row(line, delimiter_of(line))
+        if detect_tardis(header) != name:
+            raise InputError(f"{path}, line {number}: not the header of {name}; it has {', '.join(header)}")
+        reader = _Reader(path, header, symbol, venue, times, notes)
+        rows = reader.rows(numbered, delimiter_of(line))
+        build = {"tardis-quotes": reader.quotes, "tardis-book": reader.levels, "tardis-book-snapshots": reader.books}
         try:
-            for number, line in enumerate(lines, 1):
-                fields = line.rstrip().split(",")
-                if number == 1:
-                    if fields != TARDIS_HEADER.split(","):
-                        raise fault(path, number, ValueError(f"the header must be {TARDIS_HEADER}"))
-                    continue
-                if len(fields) != _WIDTH:
-                    if fields == [""]:
-                        continue
-                    raise width_fault(path, number, len(fields), _WIDTH)
-                exchange, row_symbol, time, received, trade_id, aggressor, price, amount = fields
-                if venue is None:
-                    venue = exchange
-                if exchange != venue:
-                    _count(others, f"venue {exchange}")
-                    continue
-                if symbol is not None and row_symbol != symbol:
-                    continue
-                rows += 1
-                side = _SIDES.get(aggressor)
-                if side is None:
-                    if aggressor != _UNKNOWN:
-                        raise ValueError(f"side is {aggressor!r}; it must be buy, sell or unknown")
-                    _count(others, "side unknown")
-                    continue
-                ts_ingress = int(received) * 1_000
-                if ts_ingress >= latest:
-                    latest = ts_ingress
-                else:
-                    check_step_back(path, number, ts_ingress, latest)
-                yield TradeEvent(
-                    symbol=row_symbol,
-                    price=Decimal(price),
-                    quantity=Decimal(amount),
-                    side=side,
-                    trade_id=_id(trade_id),
-                    ts=int(time) * 1_000,
-                    ts_ingress=ts_ingress,
-                    source=exchange,
-                )
+            yield from build[name](rows)
         except FAULTS as error:
-            raise row_fault(path, number, fields, _NUMBERS, error) from None
-    if not rows:
-        which = " ".join(part for part in (venue, symbol) if part)
-        found = ", ".join(f"{v} {s}" for v, s in _streams(path)) or "none"
-        raise InputError(f"{path}: no trades of {which or 'any exchange'} in it; exchanges and symbols there: {found}")
+            at = {column: i for i, column in enumerate(header) if i > 3 and column not in ("is_snapshot", "side")}
+            if name != "tardis-book":  # there a side without levels has empty cells
+                at = {}
+            raise row_fault(path, reader.line, reader.fields, at, error) from None
+    if not reader.found:
+        found = ", ".join(f"{v} {s}" for v, s in tardis_streams(path)) or "none"
+        which = " ".join(part for part in (venue, symbol) if part) or "any exchange"
+        raise InputError(f"{path}: no data of {which} in it; exchanges and symbols there: {found}")
 
 
-def tardis_symbols(path: Path, venue: str | None = None) -> list[str]:
-    """The symbols of ``venue`` (by default of the first row's) in the first ``PEEK_LINES`` lines, as they appear."""
-    streams = _streams(path)
-    chosen = venue or (streams[0][0] if streams else "")
-    return [symbol for of, symbol in streams if of == chosen]
+class _Reader:
+    """Reads one file: chooses the rows, checks their times, and makes events of them."""
+
+    def __init__(
+        self, path: Path, header: list[str], symbol: str | None, venue: str | None, times: Times, notes: ReadNotes
+    ) -> None:
+        self.path, self.header, self.symbol, self.venue = path, header, symbol, venue
+        self.times, self.notes = times, notes
+        self.at = {name: index for index, name in enumerate(header)}
+        self.line = self.found = 0
+        self.fields: list[str] = []
+        self._last_ids: dict[str, int] = {}
+
+    def rows(self, numbered: Iterator[tuple[int, str]], delimiter: str) -> Iterator[_Row]:
+        """The rows of the wanted venue and symbol, with checked times."""
+        width = len(self.header)
+        venue_at, symbol_at, time_at, received_at = (self.at[name] for name in _HEAD)
+        latest = 0
+        for self.line, line in numbered:
+            self.fields = fields = split_row(line, delimiter)
+            if len(fields) != width:
+                raise width_fault(self.path, self.line, len(fields), width)
+            venue, symbol = fields[venue_at], fields[symbol_at]
+            if venue != self.venue:
+                if fields == self.header:
+                    self.notes.skip("header in the middle")
+                    continue
+                if self.venue is not None:
+                    self.notes.skip(f"venue {venue}")
+                    continue
+                self.venue = venue
+            if self.symbol is not None and symbol != self.symbol:
+                continue
+            self.found += 1
+            received = self.times.from_text(fields[received_at], "local_timestamp")
+            if received >= latest:
+                latest = received
+            else:
+                check_step_back(self.path, self.line, received, latest)
+            yield _Row(self.line, fields, symbol, self.times.from_text(fields[time_at], "timestamp"), received)
+
+    def quotes(self, rows: Iterator[_Row]) -> Iterator[MarketEvent]:
+        ask_amount, ask_price, bid_price, bid_amount = (self.at[name] for name in _QUOTES)
+        for row in rows:
+            bid, bid_quantity = _number(row.fields[bid_price]), _number(row.fields[bid_amount])
+            ask, ask_quantity = _number(row.fields[ask_price]), _number(row.fields[ask_amount])
+            if bid >= ask > ZERO:
+                self.notes.skip("best bid at or above the best ask")
+                continue
+            yield TickEvent(
+                symbol=row.symbol,
+                bid_price=bid,
+                bid_quantity=bid_quantity,
+                ask_price=ask,
+                ask_quantity=ask_quantity,
+                ts=row.ts,
+                ts_ingress=row.ts_ingress,
+                source=self.venue or "",
+            )
+
+    def levels(self, rows: Iterator[_Row]) -> Iterator[MarketEvent]:
+        snapshot_at, side_at, price_at, amount_at = (self.at[name] for name in _LEVELS)
+        for (symbol, received, flag), message in groupby(
+            rows, lambda row: (row.symbol, row.ts_ingress, row.fields[snapshot_at])
+        ):
+            sides: dict[str, dict[Decimal, Decimal]] = {"bid": {}, "ask": {}}
+            ts = 0
+            for row in message:
+                side = sides.get(row.fields[side_at])
+                if side is None:
+                    raise ValueError(f"side is {row.fields[side_at]!r}; it must be bid or ask")
+                side[Decimal(row.fields[price_at])] = Decimal(row.fields[amount_at])
+                ts = row.ts
+            if flag not in AGGRESSOR:
+                raise ValueError(f"is_snapshot is {flag!r}; it must be true or false")
+            if AGGRESSOR[flag] is AGGRESSOR["true"]:
+                yield self._snapshot(symbol, ts, received, *_sorted(sides))
+            else:
+                first, last = self._next_id(symbol, received)
+                yield OrderBookDeltaEvent(
+                    symbol=symbol,
+                    first_update_id=first,
+                    last_update_id=last,
+                    bids=tuple(sides["bid"].items()),
+                    asks=tuple(sides["ask"].items()),
+                    ts=ts,
+                    ts_ingress=received,
+                    source=self.venue or "",
+                )
+
+    def books(self, rows: Iterator[_Row]) -> Iterator[MarketEvent]:
+        depth = max(int(match[2]) for name in self.header if (match := _BOOK_COLUMN.fullmatch(name))) + 1
+        for row in rows:
+            sides: dict[str, dict[Decimal, Decimal]] = {"bid": {}, "ask": {}}
+            for side, levels in sides.items():
+                for n in range(depth):
+                    price = row.fields[self.at[f"{side}s[{n}].price"]]
+                    if price:
+                        levels[Decimal(price)] = Decimal(row.fields[self.at[f"{side}s[{n}].amount"]])
+            yield self._snapshot(row.symbol, row.ts, row.ts_ingress, *_sorted(sides))
+
+    def _snapshot(
+        self, symbol: str, ts: int, received: int, bids: tuple[Level, ...], asks: tuple[Level, ...]
+    ) -> OrderBookEvent:
+        return OrderBookEvent(
+            symbol=symbol,
+            last_update_id=self._next_id(symbol, received)[1],
+            bids=bids,
+            asks=asks,
+            ts=ts,
+            ts_ingress=received,
+            source=self.venue or "",
+        )
+
+    def _next_id(self, symbol: str, received: int) -> tuple[int, int]:
+        """(first, last) id of an update that arrived at ``received``."""
+        before = self._last_ids.get(symbol)
+        last = received // 1_000 if before is None else max(before + 1, received // 1_000)
+        self._last_ids[symbol] = last
+        return (last if before is None else before + 1), last
 
 
-def tardis_venues(path: Path) -> list[str]:
-    """The exchanges in the first ``PEEK_LINES`` lines, as they appear."""
-    return list(dict.fromkeys(venue for venue, _ in _streams(path)))
+def _number(text: str) -> Decimal:
+    """An empty cell is a side on which nobody quotes."""
+    return Decimal(text) if text else ZERO
 
 
-def _streams(path: Path) -> list[tuple[str, str]]:
-    """(exchange, symbol) of the first lines, each once, in order of appearance."""
-    rows = (line.split(",") for line in peek_lines(path, PEEK_LINES)[1:])
-    return list(dict.fromkeys((row[0], row[1]) for row in rows if len(row) == _WIDTH))
-
-
-def _id(text: str) -> int | str:
-    """A number of its own digits counts up by one from trade to trade, as far as the venue's do; the rest is text."""
-    if not text:
-        return 0
-    return int(text) if text.isascii() and text.isdigit() and (text[0] != "0" or text == "0") else text
-
-
-def _count(skipped: dict[str, int], kind: str) -> None:
-    skipped[kind] = skipped.get(kind, 0) + 1
+def _sorted(sides: dict[str, dict[Decimal, Decimal]]) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+    bids, asks = sides["bid"].items(), sides["ask"].items()
+    return tuple(sorted(bids, reverse=True)), tuple(sorted(asks))

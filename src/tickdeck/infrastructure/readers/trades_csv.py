@@ -1,99 +1,372 @@
-"""Tickdeck's flat trades CSV: trades of several venues and symbols in one file, in the order in which we received them.
+"""Trades as delimited text, one a row: four layouts, one reader.
 
-Header: ``local_ts_ns,venue,symbol,trade_id,price,qty,buyer_is_maker,trade_ts_ms,event_ts_ms``.
+- ``trades``: Tickdeck's flat file of several venues and symbols, in the order of receipt, with the header
+  ``local_ts_ns,venue,symbol,trade_id,price,qty,buyer_is_maker,trade_ts_ms,event_ts_ms``.
+- ``tardis-trades``: tardis.dev's ``trades`` files, with the header
+  ``exchange,symbol,timestamp,local_timestamp,id,side,price,amount``; ``side`` is ``unknown`` where the exchange did not
+  say, ``id`` may be text or empty (docs.tardis.dev, "Downloadable CSV files").
+- ``binance-trades``, ``binance-aggtrades``: Binance's public files (data.binance.vision). Trades are ``id, price, qty,
+  quoteQty, time, isBuyerMaker`` and on spot ``isBestMatch``; aggTrades are ``id, price, quantity, first trade id, last
+  trade id, time, isBuyerMaker`` and on spot ``isBestMatch``. Futures files begin with a header, spot files have none.
+  No row names its symbol or the time of receipt.
+
+Cells may be quoted; commas, semicolons or tabs separate them. Columns of a known header may come in any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from tickdeck.domain.events import TradeEvent
+from tickdeck.domain.values import Side
 from tickdeck.errors import InputError
-from tickdeck.infrastructure.readers.columns import AGGRESSOR, row_fault, width_fault
-from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, fault, open_text, peek_lines
+from tickdeck.infrastructure.readers.columns import (
+    AGGRESSOR,
+    bare_name,
+    delimiter_of,
+    file_without_rows,
+    header_of,
+    peek_rows,
+    row_fault,
+    split_row,
+    width_fault,
+)
+from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, fault, open_text
+from tickdeck.infrastructure.readers.notes import ReadNotes
+from tickdeck.infrastructure.readers.times import Times
 
-__all__ = ["TRADES_HEADER", "read_trades_csv", "trades_csv_symbols", "trades_csv_venues"]
+__all__ = ["TRADE_FORMATS", "detect_trades", "read_trades", "trade_streams"]
 
-TRADES_HEADER = "local_ts_ns,venue,symbol,trade_id,price,qty,buyer_is_maker,trade_ts_ms,event_ts_ms"
+_SIDES = {text: side for side in Side for text in (side.value.lower(), side.value.upper(), side.value.capitalize())}
+_UNKNOWN = ("unknown", "")
+_REPEATED_HEADER = "header in the middle"
 
-_WIDTH = 9
-_NUMBERS = {"local_ts_ns": 0, "trade_id": 3, "price": 4, "qty": 5, "trade_ts_ms": 7}
 
-
-def read_trades_csv(
-    path: Path, *, symbol: str | None = None, venue: str | None = None, skipped: dict[str, int] | None = None
-) -> Iterator[TradeEvent]:
-    """The trades of one venue, in the file's order; with ``symbol`` that symbol's alone.
-
-    One venue, since spot and futures share symbols: ``venue``, or else that of the first row. Rows of other venues are
-    counted in ``skipped``. ``ts`` is the trade's time, ``ts_ingress`` is ``local_ts_ns``, ``source`` the venue.
-
-    Raises ``InputError`` at the first row that is not as described or was received long before the one above it, and
-    where there is no row of that venue and symbol.
+class TradeFormat(NamedTuple):
+    """A layout: where it has what. ``columns`` are the bare names of its columns in order, with ``|`` between names of
+    one meaning; those of ``roles`` (role -> bare name) are read. ``optional`` last columns may be missing.
     """
-    number, events, latest = 0, 0, 0
-    others: dict[str, int] = {} if skipped is None else skipped
-    fields: list[str] = []
-    with open_text(path) as lines:
+
+    header: tuple[str, ...]
+    roles: dict[str, int]
+    optional: int = 0
+    venues: tuple[str, str] = ("", "")
+    """The venue of rows with all columns, and of those without the optional ones; empty where each row names it."""
+
+
+TRADE_FORMATS: dict[str, TradeFormat] = {
+    "trades": TradeFormat(
+        (
+            *("local_ts_ns", "venue", "symbol", "trade_id", "price", "qty", "buyer_is_maker", "trade_ts_ms"),
+            "event_ts_ms",
+        ),
+        {"received": 0, "venue": 1, "symbol": 2, "id": 3, "price": 4, "quantity": 5, "maker": 6, "time": 7},
+    ),
+    "tardis-trades": TradeFormat(
+        ("exchange", "symbol", "timestamp", "local_timestamp", "id", "side", "price", "amount"),
+        {"venue": 0, "symbol": 1, "time": 2, "received": 3, "id": 4, "side": 5, "price": 6, "quantity": 7},
+    ),
+    "binance-trades": TradeFormat(
+        ("id", "price", "qty", "quote_qty", "time", "is_buyer_maker", "is_best_match"),
+        {"id": 0, "price": 1, "quantity": 2, "time": 4, "maker": 5},
+        optional=1,
+        venues=("binance", "binance-usdm"),
+    ),
+    "binance-aggtrades": TradeFormat(
+        (
+            *("agg_trade_id", "price", "quantity", "first_trade_id", "last_trade_id", "transact_time"),
+            *("is_buyer_maker", "is_best_match"),
+        ),
+        {"id": 0, "price": 1, "quantity": 2, "time": 5, "maker": 6},
+        optional=1,
+        venues=("binance", "binance-usdm"),
+    ),
+}
+"""The layouts by the name of their format."""
+
+
+class _Plan(NamedTuple):
+    """Where one file has what, and how many columns."""
+
+    width: int
+    at: dict[str, int]
+    names: dict[str, int]
+    venue: str
+
+
+def detect_trades(rows: list[list[str]]) -> str | None:
+    """The trade format of a file's first rows, ``None`` where they are of none."""
+    if not rows:
+        return None
+    for name, layout in TRADE_FORMATS.items():
+        if _is_header(rows[0], layout):
+            return name
+    row = rows[1] if len(rows) > 1 and not _is_row(rows[0]) else rows[0]
+    # Both formats have seven columns on one of their venues, but the maker flag in another place.
+    for name in ("binance-trades", "binance-aggtrades"):
+        layout = TRADE_FORMATS[name]
+        if _fits(len(row), layout):
+            flag, time = row[layout.roles["maker"]].strip(), row[layout.roles["time"]]
+            # A volume of 1 may stand in the place of a flag, where the row is a candle.
+            if flag in AGGRESSOR and (not flag.isdigit() or _is_time(time)):
+                return name
+    return None
+
+
+def trade_streams(path: Path, name: str) -> list[tuple[str, str]]:
+    """(venue, symbol) of the first ``PEEK_LINES`` lines, each once, in order of appearance; the symbol is empty where
+    no row names one. None where the file has no row.
+    """
+    rows = peek_rows(path, PEEK_LINES)
+    layout = TRADE_FORMATS[name]
+    header = bool(rows) and not _is_row(rows[0])
+    if len(rows) <= header or not (header or _fits(len(rows[0]), layout)):
+        return []
+    plan = _plan(path, rows[0] if header else None, len(rows[header]), layout)
+    if plan.venue:
+        return [(plan.venue, "")]
+    venue, symbol = plan.at["venue"], plan.at["symbol"]
+    found = ((row[venue], row[symbol]) for row in rows[1:] if len(row) == plan.width and _is_row(row, plan.at["time"]))
+    return list(dict.fromkeys(found))
+
+
+def read_trades(
+    path: Path,
+    name: str,
+    *,
+    symbol: str | None,
+    venue: str | None,
+    times: Times,
+    feed_latency_ns: int,
+    notes: ReadNotes,
+) -> Iterator[TradeEvent]:
+    """The trades of a file of format ``name``, in its order.
+
+    Where rows name venue and symbol, the trades of one venue (``venue``, or else that of the first row, since several
+    share symbols) and with ``symbol`` of that symbol alone; elsewhere ``symbol`` is the file's. ``ts`` is the trade's
+    time; ``ts_ingress`` the time of receipt, made of ``ts`` and ``feed_latency_ns`` where rows have none; ``source``
+    the venue. Of aggTrades an aggregate (one order's executions at one price) counts as one trade, under its own id.
+
+    Rows of other venues, trades without a side, and headers in the middle of a file are counted in ``notes``.
+
+    Raises ``InputError`` at the first row that is not as described, or whose time lies long before that of the row
+    above it, and where no row was wanted.
+    """
+    layout = TRADE_FORMATS[name]
+    with open_text(path) as text:
+        numbered = enumerate(text, 1)
         try:
-            for number, line in enumerate(lines, 1):
-                fields = line.rstrip().split(",")
-                if number == 1:
-                    if fields != TRADES_HEADER.split(","):
-                        raise fault(path, number, ValueError(f"the header must be {TRADES_HEADER}"))
+            first, line = next((n, line) for n, line in numbered if line.strip())
+        except StopIteration:
+            raise file_without_rows(path) from None
+        except FAULTS as error:
+            raise fault(path, 0, error) from None
+        delimiter = delimiter_of(line)
+        fields = split_row(line, delimiter)
+        header = None if _is_row(fields) else fields
+        if header is None:
+            rows: Iterator[tuple[int, str]] = chain(((first, line),), numbered)
+        else:
+            rows = numbered
+        events = _rows(path, rows, delimiter, header, layout, symbol, venue, times, feed_latency_ns, notes)
+        yield from events
+
+
+def _rows(
+    path: Path,
+    rows: Iterator[tuple[int, str]],
+    delimiter: str,
+    header: list[str] | None,
+    layout: TradeFormat,
+    symbol: str | None,
+    venue: str | None,
+    times: Times,
+    latency: int,
+    notes: ReadNotes,
+) -> Iterator[TradeEvent]:
+    plan = _plan(path, header, 0, layout) if header is not None else None
+    width = plan.width if plan is not None else 0
+    names_streams = not layout.venues[0]
+    maker: Mapping[str, Side] = AGGRESSOR if "maker" in layout.roles else _SIDES
+    read_id: Callable[[str], int | str] = int if "maker" in layout.roles else _trade_id
+    earliest, latest_time = times.earliest, times.latest
+    time_factor = received_factor = 1_000_000
+    number, found, latest = 0, 0, 0
+    fields: list[str] = []
+    received_at: int | None = None
+    venue_at: tuple[int, int] | None = None
+    ends = "\r\n " if delimiter == "\t" else None
+    if plan is not None:
+        id_at, price_at, quantity_at, time_at, side_at = _places(plan)
+        received_at = plan.at.get("received")
+        venue_at = (plan.at["venue"], plan.at["symbol"]) if names_streams else None
+    row_symbol, source = symbol or "", plan.venue if plan is not None else ""
+    try:
+        for number, line in rows:
+            fields = line.rstrip(ends).split(delimiter) if '"' not in line else split_row(line, delimiter)
+            if len(fields) != width:
+                if fields == [""]:
                     continue
-                if len(fields) != _WIDTH:
-                    if fields == [""]:
+                if width or not _is_row(fields):
+                    if _is_header(fields, layout):
+                        notes.skip(_REPEATED_HEADER)
                         continue
-                    raise width_fault(path, number, len(fields), _WIDTH)
-                received, row_venue, row_symbol, trade_id, price, quantity, buyer_is_maker, time, _ = fields
-                if venue is None:
-                    venue = row_venue
-                if row_venue != venue:
-                    kind = f"venue {row_venue}"
-                    others[kind] = others.get(kind, 0) + 1
-                    continue
-                if symbol is not None and row_symbol != symbol:
-                    continue
-                events += 1
-                ts_ingress = int(received)
+                    raise width_fault(path, number, len(fields), width or len(layout.header))
+                if not _fits(len(fields), layout):
+                    raise width_fault(path, number, len(fields), len(layout.header))
+                plan = _plan(path, None, len(fields), layout)
+                width, source = plan.width, plan.venue
+                id_at, price_at, quantity_at, time_at, side_at = _places(plan)
+            try:
+                if venue_at:
+                    source, row_symbol = fields[venue_at[0]], fields[venue_at[1]]
+                    if source != venue:
+                        if venue is not None:
+                            again = header is not None and fields == header
+                            notes.skip(_REPEATED_HEADER if again else f"venue {source}")
+                            continue
+                        venue = source
+                    if symbol is not None and row_symbol != symbol:
+                        continue
+                try:
+                    ts = int(fields[time_at]) * time_factor
+                except ValueError:
+                    ts = 0
+                if not earliest <= ts <= latest_time:
+                    ts = times.from_text(fields[time_at])
+                    time_factor = times.factor_of(fields[time_at], ts) or time_factor
+                if received_at is None:
+                    ts_ingress = ts + latency
+                else:
+                    try:
+                        ts_ingress = int(fields[received_at]) * received_factor
+                    except ValueError:
+                        ts_ingress = 0
+                    if not earliest <= ts_ingress <= latest_time:
+                        ts_ingress = times.from_text(fields[received_at], "the time of receipt")
+                        received_factor = times.factor_of(fields[received_at], ts_ingress) or received_factor
                 if ts_ingress >= latest:
                     latest = ts_ingress
                 else:
                     check_step_back(path, number, ts_ingress, latest)
-                yield TradeEvent(
+                found += 1
+                side = maker.get(fields[side_at])
+                if side is None:
+                    side = _side(fields[side_at], maker)
+                    if side is None:
+                        notes.skip("trade without a side")
+                        continue
+                trade = TradeEvent(
                     symbol=row_symbol,
-                    price=Decimal(price),
-                    quantity=Decimal(quantity),
-                    side=AGGRESSOR[buyer_is_maker],
-                    trade_id=int(trade_id),
-                    ts=int(time) * 1_000_000,
+                    price=Decimal(fields[price_at]),
+                    quantity=Decimal(fields[quantity_at]),
+                    side=side,
+                    trade_id=read_id(fields[id_at]),
+                    ts=ts,
                     ts_ingress=ts_ingress,
-                    source=row_venue,
+                    source=source,
                 )
-        except FAULTS as error:
-            raise row_fault(path, number, fields, _NUMBERS, error) from None
-    if not events:
+            except FAULTS:
+                if not _is_header(fields, layout):
+                    raise
+                notes.skip(_REPEATED_HEADER)
+                continue
+            yield trade
+    except FAULTS as error:
+        raise row_fault(path, number, fields, plan.names if plan is not None else {}, error) from None
+    if not found:
+        if not names_streams:
+            raise file_without_rows(path)
+        streams = trade_streams(path, _name_of(layout))
+        if not streams:
+            raise file_without_rows(path, "trades")
         which = " ".join(part for part in (venue, symbol) if part)
-        found = ", ".join(f"{v} {s}" for v, s in _streams(path)) or "none"
-        raise InputError(f"{path}: no trades of {which or 'any venue'} in it; venues and symbols that it has: {found}")
+        told = ", ".join(f"{v} {s}" for v, s in streams)
+        raise InputError(f"{path}: no trades of {which} in it; venues and symbols that it has: {told}")
 
 
-def trades_csv_symbols(path: Path, venue: str | None = None) -> list[str]:
-    """The symbols of ``venue`` (by default of the first row's) in the first ``PEEK_LINES`` lines, as they appear."""
-    streams = _streams(path)
-    chosen = venue or (streams[0][0] if streams else "")
-    return [symbol for of, symbol in streams if of == chosen]
+def _places(plan: _Plan) -> tuple[int, int, int, int, int]:
+    at = plan.at
+    return at["id"], at["price"], at["quantity"], at["time"], at["maker"] if "maker" in at else at["side"]
 
 
-def trades_csv_venues(path: Path) -> list[str]:
-    """The venues in the first ``PEEK_LINES`` lines, as they appear."""
-    return list(dict.fromkeys(venue for venue, _ in _streams(path)))
+def _plan(path: Path, header: list[str] | None, width: int, layout: TradeFormat) -> _Plan:
+    """Where the columns are: by the header's names where they are all known, else by position."""
+    at = dict(layout.roles)
+    labels = {"id": "the id", "price": "the price", "quantity": "the quantity"}
+    if header is not None:
+        names = header_of(header)
+        if "baseqty" in names:
+            raise InputError(
+                f"{path}: a file of COIN-M contracts (it has a column base_qty): their sizes are contracts and their"
+                " profit is in the base currency, which Tickdeck does not calculate; take the spot or USD-M market"
+            )
+        wanted = {role: bare_name(layout.header[index]) for role, index in layout.roles.items()}
+        missing = [layout.header[layout.roles[role]] for role, name in wanted.items() if name not in names]
+        if not missing:
+            at = {role: names.index(name) for role, name in wanted.items()}
+            labels = {role: header[at[role]].strip() for role in labels}
+        elif not layout.venues[0]:
+            raise fault(
+                path,
+                1,
+                ValueError(f"no column named {', '.join(missing)}; it has {', '.join(header)}"),
+            )
+        width = len(header)
+    venue = layout.venues[width == len(layout.header) - layout.optional] if layout.venues[0] else ""
+    numbers = {label: at[role] for role, label in labels.items() if role != "id" or "maker" in at}
+    return _Plan(width, at, numbers, venue)
 
 
-def _streams(path: Path) -> list[tuple[str, str]]:
-    """(venue, symbol) of the first lines, each once, in order of appearance."""
-    rows = (line.split(",") for line in peek_lines(path, PEEK_LINES)[1:])
-    return list(dict.fromkeys((row[1], row[2]) for row in rows if len(row) == _WIDTH))
+def _fits(width: int, layout: TradeFormat) -> bool:
+    return len(layout.header) - layout.optional <= width <= len(layout.header)
+
+
+def _is_row(fields: list[str], time: int | None = None) -> bool:
+    """Whether the cells are a row rather than a header: some cell that must be a number begins with a digit."""
+    cell = fields[0 if time is None else time] if len(fields) > (time or 0) else ""
+    return cell.strip()[:1].isdigit()
+
+
+def _is_header(fields: list[str], layout: TradeFormat) -> bool:
+    names = header_of(fields)
+    if "price" not in names:
+        return False
+    wanted = [bare_name(name) for name in layout.header[: len(layout.header) - layout.optional]]
+    # Where rows have no header of their own, what is asked is whether most names are the layout's.
+    return sum(name in names for name in wanted) >= (len(wanted) if not layout.venues[0] else 4)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        Times().from_text(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _name_of(layout: TradeFormat) -> str:
+    return next(name for name, known in TRADE_FORMATS.items() if known is layout)
+
+
+def _side(text: str, known: Mapping[str, Side]) -> Side | None:
+    """The side that unusual spelling means; ``None`` where the venue did not say. Raises ``ValueError``."""
+    plain = text.strip().lower()
+    if plain in known:
+        return known[plain]
+    if plain in _UNKNOWN and "buy" in known:
+        return None
+    if "buy" in known:
+        raise ValueError(f"side is {text!r}; it must be buy, sell or unknown")
+    raise ValueError(f"the maker flag is {text!r}; it must be true or false")
+
+
+def _trade_id(text: str) -> int | str:
+    """A plain number is an int, so that holes in a venue's count are seen; the rest is text, 0 where there is none."""
+    if not text:
+        return 0
+    return int(text) if text.isascii() and text.isdigit() and (text[0] != "0" or text == "0") else text

@@ -35,13 +35,16 @@ _RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
     """An input file as the run read it: absolute ``path``, ``format``, ``symbol`` (where it had to be told) and
-    SHA-256.
+    SHA-256. Times before ``earliest`` or after ``latest`` (ns UTC) are refused, in every later reading as in the first;
+    ``None``: the bounds of today.
     """
 
     path: str
     format: str
     symbol: str | None
     sha256: str
+    earliest: int | None = None
+    latest: int | None = None
 
 
 class StrategyRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,8 +15,13 @@ from tickdeck.errors import InputError, RunError
 from tickdeck.infrastructure.config import RunConfig, TapeConfig
 from tickdeck.infrastructure.readers import (
     InputFile,
+    NoRowsError,
+    ReadNotes,
+    a_day_from_now,
+    date_to_ns,
     detect_format,
     file_digest,
+    in_base_currency,
     merge,
     open_input,
     peek_symbols,
@@ -35,7 +40,8 @@ _SAME_VENUE = {"binance-spot": "binance", "binance-futures": "binance-usdm"}
 
 def input_records(tapes: tuple[TapeConfig, ...]) -> tuple[InputRecord, ...]:
     """What a manifest says of each input. Raises ``InputError`` where one cannot be read or is given twice."""
-    records = tuple(map(_record, tapes))
+    latest = a_day_from_now()
+    records = tuple(_record(tape, latest) for tape in tapes)
     for (one, this), (other, that) in combinations(zip(tapes, records, strict=True), 2):
         apart = _differ(one.symbol, other.symbol) or _differ(one.venue, other.venue)
         if this.sha256 == that.sha256 and not apart:
@@ -56,6 +62,8 @@ def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str,
         if inputs and symbol not in found and not _appears_late(config, inputs, symbol):
             raise InputError(f"no input file has market data of {symbol}; they have {', '.join(found) or 'none'}")
     symbols = config.symbols or found
+    if inputs and not symbols:
+        raise InputError(f"{config.tapes[0].path}: its first lines name no symbol; give the symbol with --symbol")
     for symbol in symbols:
         holders = [
             (tape.path, _SAME_VENUE.get(venue, venue))
@@ -71,9 +79,25 @@ def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str,
     return symbols
 
 
-def open_inputs(config: RunConfig, inputs: tuple[InputRecord, ...]) -> Iterator[MarketEvent]:
-    """The market data of ``inputs`` as one stream, in the order in which it was received."""
-    events = merge([_open(config, tape, record) for tape, record in zip(config.tapes, inputs, strict=True)])
+def open_inputs(
+    config: RunConfig, inputs: tuple[InputRecord, ...], notes: dict[str, ReadNotes] | None = None
+) -> Iterator[MarketEvent]:
+    """The market data of ``inputs`` as one stream, in the order in which it was received.
+
+    Quantities are in base currency, also where the data counts contracts and the instrument says their size. A trade
+    that two files hold comes once. What is passed over is counted in ``notes``, by the file's name, while reading.
+    """
+    told = [ReadNotes() for _ in inputs]
+    if notes is not None:
+        notes |= {Path(record.path).name: of for record, of in zip(inputs, told, strict=True)}
+    streams = [
+        _open(config, tape, record, of, alone=len(inputs) == 1)
+        for tape, record, of in zip(config.tapes, inputs, told, strict=True)
+    ]
+    events = merge(streams, lambda index: told[index].skip("trade that another file holds too"))
+    sizes = {s: i.contract_size for s, i in config.instruments.items() if i.contract_size != 1}
+    if sizes:
+        events = in_base_currency(events, sizes)
     wanted = config.symbols
     return (event for event in events if event.symbol in wanted) if wanted else events
 
@@ -108,7 +132,7 @@ def _differ(one: str | None, other: str | None) -> bool:
     return one is not None and other is not None and one != other
 
 
-def _record(tape: TapeConfig) -> InputRecord:
+def _record(tape: TapeConfig, latest: int) -> InputRecord:
     given = Path(tape.path)
     if given.exists() and not given.is_file() and not given.is_dir():
         raise InputError(
@@ -122,7 +146,14 @@ def _record(tape: TapeConfig) -> InputRecord:
         _refuse_without_market_data(path)
         return InputRecord(path=str(path), format=_ON_TAPE, symbol=None, sha256=_digest(path, _ON_TAPE))
     name = tape.format or detect_format(path)
-    return InputRecord(path=str(path), format=name, symbol=tape.symbol, sha256=_digest(path, name))
+    return InputRecord(
+        path=str(path),
+        format=name,
+        symbol=tape.symbol,
+        sha256=_digest(path, name),
+        earliest=date_to_ns(tape.earliest) if tape.earliest is not None else None,
+        latest=date_to_ns(tape.latest) if tape.latest is not None else latest,
+    )
 
 
 def _digest(path: Path, name: str) -> str:
@@ -168,13 +199,26 @@ def _appears_late(config: RunConfig, inputs: tuple[InputRecord, ...], symbol: st
 
 
 def _file(tape: TapeConfig, record: InputRecord) -> InputFile:
-    return InputFile(Path(record.path), record.format, record.symbol, tape.venue)
+    return InputFile(
+        Path(record.path), record.format, record.symbol, tape.venue, tape.interval, record.earliest, record.latest
+    )
 
 
-def _open(config: RunConfig, tape: TapeConfig, record: InputRecord) -> Iterator[MarketEvent]:
+def _open(
+    config: RunConfig, tape: TapeConfig, record: InputRecord, notes: ReadNotes, *, alone: bool
+) -> Iterator[MarketEvent]:
     if record.format == _ON_TAPE:
         return _market_on_tape(Path(record.path))
-    return open_input(_file(tape, record), feed_latency_ns=config.paper.feed_latency_ns)
+    events = open_input(_file(tape, record), feed_latency_ns=config.paper.feed_latency_ns, notes=notes)
+    return events if alone else _if_any(events, notes)
+
+
+def _if_any(events: Iterator[MarketEvent], notes: ReadNotes) -> Iterator[MarketEvent]:
+    """Of several files one may be of a day without trades."""
+    try:
+        yield from events
+    except NoRowsError:
+        notes.warn("no rows in it")
 
 
 def _market_on_tape(path: Path) -> Iterator[MarketEvent]:

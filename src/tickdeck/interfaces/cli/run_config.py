@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.errors import ConfigError, InputError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, load_config, rooted
-from tickdeck.infrastructure.readers import InputFile, peek_symbols
+from tickdeck.infrastructure.readers import InputFile, names_symbols, peek_symbols
 from tickdeck.infrastructure.strategies import strategy_name
 
 __all__ = ["build_config", "with_parameters"]
@@ -30,6 +30,9 @@ def build_config(
     seed: int | None = None,
     duration: Decimal | None = None,
     candles: str | None = None,
+    interval: str | None = None,
+    earliest: str | None = None,
+    latest: str | None = None,
     tape_format: str | None = None,
     backtest: bool = False,
 ) -> RunConfig:
@@ -51,23 +54,30 @@ def build_config(
     }
     settings = replace(settings, **{name: value for name, value in changes.items() if value not in (None, ())})
     settings = rooted(settings, Path.cwd())
-    if venue is not None:
-        if not settings.tapes:
-            raise ConfigError("--venue chooses among the venues of a file; name the file with --tape")
-        settings = replace(settings, tapes=tuple(replace(file, venue=venue) for file in settings.tapes))
+    of_files = {"venue": venue, "interval": interval, "earliest": earliest, "latest": latest}
+    given = {name: value for name, value in of_files.items() if value is not None}
+    if given and not settings.tapes:
+        raise ConfigError(f"--{next(iter(given))} is about files; name the file with --tape")
+    if given:
+        settings = replace(settings, tapes=tuple(replace(file, **given) for file in settings.tapes))
     return replace(
         settings,
-        tapes=tuple(_with_symbol(file, settings.symbols) for file in settings.tapes),
+        tapes=tuple(_with_symbol(file, settings) for file in settings.tapes),
         strategies=with_parameters(settings.strategies, param),
     )
 
 
-def _with_symbol(file: TapeConfig, symbols: tuple[str, ...]) -> TapeConfig:
-    """A file that does not say which symbol it holds is taken to hold the one that was asked for."""
+def _with_symbol(file: TapeConfig, settings: RunConfig) -> TapeConfig:
+    """A file whose content names no symbol holds the one that was asked for: where it is the only file, whatever its
+    name says; else where its name says nothing."""
+    symbols = settings.symbols
     if file.symbol is not None or len(symbols) != 1 or not Path(file.path).is_file() or file.path.endswith(".db"):
         return file
+    opened = InputFile(Path(file.path), file.format, None, file.venue)
     try:
-        peek_symbols(InputFile(Path(file.path), file.format, None, file.venue))
+        if len(settings.tapes) == 1 and not names_symbols(opened):
+            return replace(file, symbol=symbols[0])
+        peek_symbols(opened)
     except InputError:
         return replace(file, symbol=symbols[0])
     return file

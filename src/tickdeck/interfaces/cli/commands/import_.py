@@ -25,7 +25,7 @@ _ALIASES = {
     "aggtrades": "binance-aggtrades",
     "flat-trades": "trades",
     "candle": "candles",
-    "tardis": "tardis-trades",
+    "klines": "candles",
 }
 
 
@@ -42,14 +42,27 @@ _ALIASES = {
     metavar="T",
     help="How long the data took to reach us, where FILE has no receive time.",
 )
+@click.option("--interval", metavar="T", help="How long a candle lasts, if the rows leave it open: 1m, 1d, 1mo.")
+@click.option("--earliest", metavar="T", help="The earliest time to accept; by default 2009-01-01.")
+@click.option("--latest", metavar="T", help="The latest time to accept; by default a day from now.")
 @json_option("What was imported as one JSON object")
 def import_(
-    format_: str, file: Path, symbol: str | None, venue: str | None, out: Path, feed_latency: str, as_json: bool
+    format_: str,
+    file: Path,
+    symbol: str | None,
+    venue: str | None,
+    out: Path,
+    feed_latency: str,
+    interval: str | None,
+    earliest: str | None,
+    latest: str | None,
+    as_json: bool,
 ) -> int:
     """Make a tape of market data in other people's formats, for `tickdeck run --tape` and `backtest --tape`.
 
-    FORMAT is binance-raw, binance-trades, binance-aggtrades, trades, candles, tardis-trades, or auto: told from the
-    file's first lines. FILE is plain or gzip. Nothing is overwritten.
+    FORMAT is binance-raw, binance-trades, binance-aggtrades, trades, candles, tardis-trades, tardis-quotes,
+    tardis-book, tardis-book-snapshots, or auto: told from the file's first lines. FILE is plain, gzip or zip. Nothing
+    is overwritten.
 
     \b
     Examples:
@@ -62,10 +75,14 @@ def import_(
     from tickdeck.infrastructure.readers import InputFile, detect_format
 
     name = format_name(format_) or detect_format(file)
+    bounds = [_bound(option, text) for option, text in (("--earliest", earliest), ("--latest", latest))]
     count = RowCount(sys.stderr)
     try:
         done = import_file(
-            InputFile(file, name, symbol, venue), out, feed_latency_ns=duration_ns(feed_latency), progress=count
+            InputFile(file, name, symbol, venue, interval, *bounds),
+            out,
+            feed_latency_ns=duration_ns(feed_latency),
+            progress=count,
         )
     finally:
         count.close()
@@ -73,9 +90,22 @@ def import_(
         print_json(done)
     else:
         _print(done)
+    for sentence in done.warnings:
+        note(sentence)
     for kind, number in done.skipped.items():
         note(f"passed over {number:,} x {kind}")
     return DONE
+
+
+def _bound(option: str, text: str | None) -> int | None:
+    from tickdeck.infrastructure.readers import date_to_ns
+
+    if text is None:
+        return None
+    try:
+        return date_to_ns(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{option}: {error}") from None
 
 
 def format_name(word: str) -> str | None:
@@ -83,7 +113,7 @@ def format_name(word: str) -> str | None:
     from tickdeck.infrastructure.readers import FORMATS
 
     name = word.lower().replace("_", "-")
-    if name == "auto":
+    if name in ("auto", "tardis"):  # tardis.dev's files tell their kind by their headers
         return None
     name = _ALIASES.get(name, name)
     if name not in FORMATS:

@@ -86,6 +86,11 @@ _OPTIONS = (
     click.option(
         "--for", "duration", type=_seconds, metavar="SECONDS", help="End after so many seconds of the run's own clock."
     ),
+    click.option(
+        "--interval", metavar="T", help="How long a candle in the files lasts, if the rows leave it open: 1m, 1d, 1mo."
+    ),
+    click.option("--earliest", metavar="T", help="The earliest time to accept in a file; by default 2009-01-01."),
+    click.option("--latest", metavar="T", help="The latest time to accept in a file; by default a day from now."),
     click.option("--candles", metavar="T", help="The candles' interval: 250ms, 1s, 5m, 1h."),
     click.option(
         "--tape-format", metavar="F", help="What the run writes: a tape on sqlite (the default), or in jsonl."
@@ -167,7 +172,8 @@ def execute(
             log_level=log_level,
         )
     summary = outcome.summary
-    notes = list(_doubts(summary))
+    notes = [text for name, of_file in job.notes.items() for text in of_file.lines(name)]
+    notes += _doubts(summary)
     if not sys.stderr.isatty():
         events = f"{summary.events:,} events in {summary.wall_s:.1f} s"
         notes.insert(0, f"run {summary.run} {summary.status}: {summary.reason}; {events}")

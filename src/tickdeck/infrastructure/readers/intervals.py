@@ -1,0 +1,184 @@
+"""Where each candle of a file ends. The rows say when candles begin; this says how long they last.
+
+A candle must never be known before its own end, so where the rows leave a choice the later end is taken. The rules are
+in docs/data.md, "How long candles last".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+from tickdeck.errors import ConfigError
+
+__all__ = ["Interval", "OverlapError", "candle_ends", "parse_interval"]
+
+_UNITS = {
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "min": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+    "w": 604_800_000_000_000,
+}
+_HOUR, _DAY = _UNITS["h"], _UNITS["d"]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_QUARTER = 900_000_000_000  # zones differ from UTC by multiples of a quarter of an hour
+_ZONES = range(-12 * 4, 14 * 4 + 1)
+_STRETCH, _ALIGNED_STRETCH = 10, 4
+"""So many equal steps between finer ones are candles of their own interval; fewer are candles that are missing."""
+
+
+class Interval(NamedTuple):
+    """How long a candle lasts: ``ns``, or that many calendar ``months`` where ``ns`` is 0."""
+
+    ns: int
+    months: int = 0
+
+
+def parse_interval(text: str) -> Interval:
+    """``1m``, ``5m``, ``1h``, ``1d``, ``1w``, or months as ``1mo`` or ``1M``. Raises ``ConfigError``."""
+    match = re.fullmatch(r"([1-9][0-9]*) ?([A-Za-z]+)", text.strip())
+    if match is not None:
+        count, unit = int(match[1]), match[2]
+        if unit == "M" or unit.lower() in ("mo", "mon", "month", "months"):
+            return Interval(0, count)
+        if unit.lower() in _UNITS:
+            return Interval(count * _UNITS[unit.lower()])
+    raise ConfigError(f"{text!r} is no interval; give a whole number with a unit: 1m, 5m, 1h, 1d, 1w, 1mo (a month)")
+
+
+class OverlapError(ValueError):
+    """A candle begins before the one above it ends; ``index`` is its place."""
+
+    def __init__(self, index: int, text: str) -> None:
+        super().__init__(text)
+        self.index = index
+
+
+def candle_ends(opens: Sequence[int], given: Interval | None = None) -> list[int] | None:
+    """The end of each candle (ns UTC, exclusive), where ``opens`` are their begins, each after the one before it.
+
+    No end lies after the begin of the next candle. ``None`` where there is one candle and no interval is ``given``.
+    Raises ``OverlapError`` where the candles are closer to each other than the ``given`` interval.
+    """
+    steps = [after - before for before, after in pairwise(opens)]
+    if given is not None:
+        if given.months:
+            return _ends_of_months(opens, given.months, _zone_of_months(opens) or 0)
+        return _ends_by_interval(opens, steps, given.ns)
+    if not steps:
+        return None
+    smallest = min(steps)
+    if smallest >= 28 * _DAY - _HOUR:
+        zone = _zone_of_months(opens)
+        if zone is not None:
+            counts = [_months(open_, zone) for open_ in opens]
+            return _ends_of_months(opens, min(after - before for before, after in pairwise(counts)), zone)
+    lengths = _lengths(opens, steps, smallest)
+    return [_end(open_, step, length) for open_, step, length in zip(opens, [*steps, 0], lengths, strict=True)]
+
+
+def _end(open_: int, step: int, length: int) -> int:
+    """Where a candle ends that lasts about ``length``; ``step`` is how far the next one is away, 0 behind the last.
+
+    Where no whole candle is missing before the next one, the next one's begin is the end. Where one is missing, the
+    hour by which a gap is longer than whole days may belong to this candle, since a day may have 25 hours.
+    """
+    if not step:
+        return open_ + length
+    if step < 2 * length:
+        return open_ + step
+    odd = step % length
+    return open_ + length + (odd if length >= _DAY and odd <= _HOUR else 0)
+
+
+def _ends_by_interval(opens: Sequence[int], steps: list[int], length: int) -> list[int]:
+    """The ends of candles that last ``length``; those of days and weeks also an hour less or more."""
+    ends = []
+    for index, (open_, step) in enumerate(zip(opens, [*steps, 0], strict=True)):
+        spare = _HOUR if length >= _DAY else 0
+        if step and step < length - spare:
+            raise OverlapError(
+                index + 1, f"the candle begins before the one above it ends (interval {length / 1e9:,g} s)"
+            )
+        ends.append(_end(open_, step, length) if spare and step else open_ + length)
+    return ends
+
+
+def _lengths(opens: Sequence[int], steps: list[int], smallest: int) -> list[int]:
+    """How long each candle lasts (one more than steps), told by runs of equal steps.
+
+    A run is a stretch of candles of that interval where its step is the smallest of the file; where it has two steps or
+    more and stands at the file's begin or end; where it has ``_STRETCH`` or more, or ``_ALIGNED_STRETCH`` that begin at
+    multiples of it. In all other runs candles are missing: those that are there last as long as the candles of the
+    stretches beside it, between two stretches of different intervals as long as the longer ones.
+    """
+    runs = [(step, sum(1 for _ in group)) for step, group in groupby(steps)]
+    strong: list[bool] = []
+    at, last = 0, len(runs) - 1
+    for n, (step, count) in enumerate(runs):
+        enough = _STRETCH if opens[at] % step else _ALIGNED_STRETCH
+        strong.append(step == smallest or count >= (2 if n in (0, last) else enough))
+        at += count
+    before = _nearest(runs, strong)
+    after = _nearest(runs[::-1], strong[::-1])[::-1]
+    lengths: list[int] = []
+    for (_, count), one, other in zip(runs, before, after, strict=True):
+        lengths += [max(one, other)] * count
+    return [*lengths, before[-1] if before[-1] < 28 * _DAY else max(steps[-12:])]
+
+
+def _nearest(runs: list[tuple[int, int]], strong: list[bool]) -> list[int]:
+    """For each run the step of the nearest stretch at or before it, 0 where there is none."""
+    nearest, length = [], 0
+    for (step, _), is_stretch in zip(runs, strong, strict=True):
+        length = step if is_stretch else length
+        nearest.append(length)
+    return nearest
+
+
+def _zone_of_months(opens: Sequence[int]) -> int | None:
+    """How far the local time of a zone is ahead of UTC (ns), in which all candles begin with a month at midnight; with
+    summer time, in winter. ``None`` where there is no such zone.
+    """
+    for quarters in sorted(_ZONES, key=abs):
+        zone = quarters * _QUARTER
+        if all(_begins_month(open_ + zone) or _begins_month(open_ + zone + _HOUR) for open_ in opens):
+            return zone
+    return None
+
+
+def _begins_month(local: int) -> bool:
+    return not local % _DAY and (_EPOCH + timedelta(days=local // _DAY)).day == 1
+
+
+def _months(open_: int, zone: int) -> int:
+    """The month in which a candle begins, counted from the year 0."""
+    local = _EPOCH + timedelta(hours=(open_ + zone) // _HOUR + 1)  # an hour later it is the month's in summer, too
+    return local.year * 12 + local.month - 1
+
+
+def _ends_of_months(opens: Sequence[int], months: int, zone: int) -> list[int]:
+    ends: list[int] = []
+    for open_, step in zip(opens, [*(b - a for a, b in pairwise(opens)), 0], strict=True):
+        local = _EPOCH + timedelta(hours=(open_ + zone) // _HOUR + 1)
+        year, month = divmod(local.year * 12 + local.month - 1 + months, 12)
+        day = 1 if _begins_month(open_ + zone) or _begins_month(open_ + zone + _HOUR) else local.day
+        while True:
+            try:
+                end = datetime(year, month + 1, day, tzinfo=UTC)
+                break
+            except ValueError:  # there is no 31st
+                day -= 1
+        ns = (end - _EPOCH).days * _DAY - zone
+        if day != 1:
+            ns += (open_ + zone) % _DAY
+        if step and ns - open_ - step > _HOUR:
+            raise OverlapError(len(ends) + 1, f"the candle begins before the one above it ends ({months} months)")
+        ends.append(open_ + step if step and step - (ns - open_) <= _HOUR else ns)
+    return ends

@@ -1,0 +1,157 @@
+"""Times as files write them: the unit is told by its size, and every time must be plausible."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+__all__ = ["DAY_NS", "EARLIEST_NS", "Times", "a_day_from_now", "date_to_ns"]
+
+DAY_NS = 86_400_000_000_000
+EARLIEST_NS = 1_230_768_000_000_000_000
+"""2009-01-01T00:00:00Z. No exchange of today has data from before Bitcoin; files of shares may."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UNITS = (("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1))
+_COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""ISO 8601 dates without separators, by their number of digits. 17 digits are 14 and milliseconds."""
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+_EXPONENT = re.compile(r"([+-]?)(\d)\.?(\d*)[eE]\+?(\d+)")
+_ISO = re.compile(r"\d{4}(-?\d\d-?\d\d|-?W\d\d)")
+_FRACTION = re.compile(r"(?<=\d)[.,](\d+)(?=\D|$)")
+_ZONE = re.compile(r"\s*(UTC|GMT)$", re.IGNORECASE)
+
+
+class Times:
+    """Turns the times of one file into ns since the epoch (UTC), and refuses those outside of a range.
+
+    ``earliest`` and ``latest`` bound the range (ns, both inclusive). Every method raises ``ValueError`` with words for
+    people; the caller adds file and line.
+    """
+
+    def __init__(self, earliest: int = EARLIEST_NS, latest: int | None = None) -> None:
+        self.earliest = earliest
+        self.latest = a_day_from_now() if latest is None else latest
+        self.first_ms, self.last_ms = -(-earliest // 1_000_000), self.latest // 1_000_000
+        """The range in ms, the most frequent unit: a reader compares with it before it calls ``from_int``."""
+
+    def from_int(self, number: int, what: str = "the time") -> int:
+        """A number of s, ms, us or ns since the epoch: the unit is the one that gives a plausible time."""
+        for _, factor in _UNITS:
+            ns = number * factor
+            if self.earliest <= ns <= self.latest:
+                return ns
+        raise ValueError(
+            f"{what} is {number}: in no unit (s, ms, us, ns since 1970) does it lie in {self.range_in_words()}"
+        )
+
+    def from_text(self, text: str, what: str = "the time") -> int:
+        """ISO 8601 (also its compact forms such as ``20241111``; without a zone it is UTC), or a number of s, ms, us or
+        ns since the epoch, with or without a fraction.
+
+        What is ambiguous (``11/12/2024``, ``2024.11.11``) and what lost digits (``1.72316E+12``) is refused.
+        """
+        if len(text) == 19 and text[4] == text[7] == "-":  # 2024-11-12 13:30:00, the most frequent form by far
+            try:
+                ns = _ns(datetime.fromisoformat(text).replace(tzinfo=UTC))
+            except ValueError:
+                ns = self.earliest - 1
+            if self.earliest <= ns <= self.latest:
+                return ns
+        text = text.strip()
+        if text.isascii() and text.isdigit():
+            compact = self._compact(text)
+            return self.from_int(int(text), what) if compact is None else compact
+        if _NUMBER.fullmatch(text):
+            return self._from_decimal(Decimal(text), text, what)
+        exponent = _EXPONENT.fullmatch(text)
+        if exponent is not None:
+            if len(exponent[3]) < int(exponent[4]):
+                raise ValueError(
+                    f"{what} is {text!r}: it lost digits, as when a spreadsheet saves the file again; use the original"
+                )
+            return self._from_decimal(Decimal(text), text, what)
+        return self._from_iso(text, what)
+
+    @staticmethod
+    def factor_of(text: str, ns: int) -> int:
+        """Ns in the unit of ``text``, which means ``ns``; 0 where ``text`` is no plain number of one unit."""
+        if text.isdigit():
+            for _, factor in _UNITS:
+                if int(text) * factor == ns:
+                    return factor
+        return 0
+
+    def range_in_words(self) -> str:
+        """``2009-01-01 to 2024-11-12 (earliest= and latest= of [[tapes]] change that)``."""
+        return (
+            f"{_day(self.earliest)} to {_day(self.latest)} (--earliest and --latest, or earliest= and latest= of"
+            " [[tapes]], change that)"
+        )
+
+    def _compact(self, text: str) -> int | None:
+        """The date that the digits are, where they are a plausible one."""
+        head, milliseconds = (text[:14], int(text[14:])) if len(text) == 17 else (text, 0)
+        form = _COMPACT.get(len(head))
+        if form is None:
+            return None
+        try:
+            ns = _ns(datetime.strptime(head, form).replace(tzinfo=UTC)) + milliseconds * 1_000_000
+        except ValueError:
+            return None
+        return ns if self.earliest <= ns <= self.latest else None
+
+    def _from_decimal(self, number: Decimal, text: str, what: str) -> int:
+        for _, factor in _UNITS:
+            ns = int(number * factor)
+            if self.earliest <= ns <= self.latest:
+                return ns
+        raise ValueError(
+            f"{what} is {text}: in no unit (s, ms, us, ns since 1970) does it lie in {self.range_in_words()}"
+        )
+
+    def _from_iso(self, text: str, what: str) -> int:
+        plain = _ZONE.sub("+00:00", text) if text[-1:].isalpha() and not text.endswith(("Z", "z")) else text
+        fraction = _FRACTION.search(plain) if ":" in plain else None
+        if fraction is not None:
+            plain = plain[: fraction.start()] + plain[fraction.end() :]
+        try:
+            if not _ISO.match(plain):
+                raise ValueError(plain)
+            moment = datetime.fromisoformat(plain)
+        except ValueError:
+            raise ValueError(
+                f"{what} is {text!r}, which is no time that can be read for certain; write ISO 8601, such as"
+                " 2024-11-12T13:30:00Z, or a number of s, ms, us or ns since 1970"
+            ) from None
+        ns = _ns(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+        if fraction is not None:
+            ns += int(fraction[1][:9].ljust(9, "0"))
+        if not self.earliest <= ns <= self.latest:
+            raise ValueError(f"{what} is {text!r}, which does not lie in {self.range_in_words()}")
+        return ns
+
+
+def a_day_from_now() -> int:
+    """The latest time that data may have that is read today (ns): clocks differ, and a candle's end may lie ahead."""
+    return time.time_ns() + DAY_NS
+
+
+def date_to_ns(text: str) -> int:
+    """A bound that somebody wrote: ISO 8601, UTC where it has no zone. Raises ``ValueError``."""
+    return Times(-(1 << 62), 1 << 63)._from_iso(text, "the time")
+
+
+def _ns(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND * 1_000
+
+
+def _day(ns: int) -> str:
+    try:
+        return f"{_EPOCH + timedelta(seconds=ns // 1_000_000_000):%Y-%m-%d}"
+    except OverflowError:
+        return f"{ns} ns"
