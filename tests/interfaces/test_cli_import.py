@@ -136,8 +136,8 @@ def test_what_is_passed_over_is_counted_and_told(tickdeck, tmp_path):
 
     result = tickdeck("import", "tardis", file, "--out", "btc.db", "--json")
 
-    assert json.loads(result.stdout)["skipped"] == {"side unknown": 1}
-    assert "passed over 1 x side unknown" in result.stderr
+    assert json.loads(result.stdout)["skipped"] == {"trade without a side": 1}
+    assert "passed over 1 x trade without a side" in result.stderr
 
 
 def test_a_venue_is_chosen_of_several(tickdeck, tmp_path):
@@ -209,7 +209,7 @@ def test_nothing_of_all_the_file_is_no_tape(tickdeck, tmp_path):
 
     told = refused(tickdeck("import", "auto", file, "--out", "btc.db"))
 
-    assert "no market data of any symbol in it (passed over: 1 x side unknown)" in told
+    assert "no market data of any symbol in it (passed over: 1 x trade without a side)" in told
 
 
 class Terminal:

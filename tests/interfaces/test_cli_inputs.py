@@ -12,6 +12,8 @@ import pytest
 DATA = "market-data"
 HEADER = "local_ts_ns,venue,symbol,trade_id,price,qty,buyer_is_maker,trade_ts_ms,event_ts_ms\n"
 SECOND = 1_000_000_000
+START = 1_723_161_255 * SECOND
+MS = 1_723_161_255_000
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def two_venues(tmp_path: Path) -> Path:
     """Trades of BTCUSDT on two venues in one file, in turn."""
     path = tmp_path / "merged.csv"
     rows = (
-        f"{SECOND * n},{('spot', 'usdm')[n % 2]},BTCUSDT,{n},60000,0.01,true,{n * 1000},{n * 1000}\n"
+        f"{START + SECOND * n},{('spot', 'usdm')[n % 2]},BTCUSDT,{n},60000,0.01,true,{MS + n * 1000},{MS + n * 1000}\n"
         for n in range(1, 41)
     )
     path.write_text(HEADER + "".join(rows))
@@ -71,7 +73,9 @@ def test_the_same_data_twice_is_refused_whatever_its_name(tickdeck, trades, tmp_
 def test_two_venues_of_one_file_may_be_two_inputs_where_their_symbols_differ(tickdeck, tmp_path):
     path = tmp_path / "merged.csv"
     rows = (("spot", "BTCUSDT"), ("usdm", "ETHUSDT")) * 10
-    path.write_text(HEADER + "".join(f"{SECOND * n},{v},{s},{n},100,1,true,1,1\n" for n, (v, s) in enumerate(rows, 1)))
+    path.write_text(
+        HEADER + "".join(f"{START + SECOND * n},{v},{s},{n},100,1,true,{MS},1\n" for n, (v, s) in enumerate(rows, 1))
+    )
     Path("run.toml").write_text("".join(f'[[tapes]]\npath = "{path}"\nvenue = "{v}"\n' for v in ("spot", "usdm")))
 
     result = tickdeck("backtest", "--config", "run.toml", "--json")
@@ -81,8 +85,8 @@ def test_two_venues_of_one_file_may_be_two_inputs_where_their_symbols_differ(tic
 
 def test_a_symbol_that_appears_late_in_a_file_is_found(tickdeck, tmp_path):
     path = tmp_path / "merged.csv"
-    rows = [f"{SECOND + n},spot,BTCUSDT,{n},100,1,true,1,1\n" for n in range(2_500)]
-    path.write_text(HEADER + "".join(rows) + f"{2 * SECOND},spot,ETHUSDT,1,100,1,true,1,1\n")
+    rows = [f"{START + n},spot,BTCUSDT,{n},100,1,true,{MS},1\n" for n in range(2_500)]
+    path.write_text(HEADER + "".join(rows) + f"{START + SECOND},spot,ETHUSDT,1,100,1,true,{MS},1\n")
 
     result = tickdeck("backtest", "--tape", path, "--symbol", "ETHUSDT", "--json")
 

@@ -218,7 +218,7 @@ def test_a_symbol_that_is_not_in_the_file_is_told_with_those_that_are(tmp_path: 
     flat.write_text(FLAT_HEADER + FLAT_ROW)
 
     assert message(raw, InputFile(raw, symbol="ETHUSDT")) == (
-        ": no market data of ETHUSDT in it; symbols that its streams name: BTCUSDT"
+        ": contains no market data of ETHUSDT; symbols that its streams name: BTCUSDT"
     )
     assert message(flat, InputFile(flat, symbol="ETHUSDT", venue="usdm")) == (
         ": no trades of usdm ETHUSDT in it; venues and symbols that it has: spot BTCUSDT"

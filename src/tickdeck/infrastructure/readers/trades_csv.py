@@ -232,6 +232,13 @@ def _rows(
                         venue = source
                     if symbol is not None and row_symbol != symbol:
                         continue
+                side = maker.get(fields[side_at])
+                if side is None:
+                    side = _side(fields[side_at], maker)
+                found += 1
+                if side is None:
+                    notes.skip("trade without a side")
+                    continue
                 try:
                     ts = int(fields[time_at]) * time_factor
                 except ValueError:
@@ -253,13 +260,6 @@ def _rows(
                     latest = ts_ingress
                 else:
                     check_step_back(path, number, ts_ingress, latest)
-                found += 1
-                side = maker.get(fields[side_at])
-                if side is None:
-                    side = _side(fields[side_at], maker)
-                    if side is None:
-                        notes.skip("trade without a side")
-                        continue
                 trade = TradeEvent(
                     symbol=row_symbol,
                     price=Decimal(fields[price_at]),

@@ -63,6 +63,8 @@ def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str,
             raise InputError(f"no input file has market data of {symbol}; they have {', '.join(found) or 'none'}")
     symbols = config.symbols or found
     if inputs and not symbols:
+        if all(record.format == _ON_TAPE for record in inputs):
+            raise InputError(f"{config.tapes[0].path}: contains no market data; name another tape")
         raise InputError(f"{config.tapes[0].path}: its first lines name no symbol; give the symbol with --symbol")
     for symbol in symbols:
         holders = [

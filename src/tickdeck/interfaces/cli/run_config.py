@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.errors import ConfigError, InputError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, load_config, rooted
-from tickdeck.infrastructure.readers import InputFile, names_symbols, peek_symbols
+from tickdeck.infrastructure.readers import InputFile, peek_symbols
 from tickdeck.infrastructure.strategies import strategy_name
 
 __all__ = ["build_config", "with_parameters"]
@@ -62,25 +62,20 @@ def build_config(
         settings = replace(settings, tapes=tuple(replace(file, **given) for file in settings.tapes))
     return replace(
         settings,
-        tapes=tuple(_with_symbol(file, settings) for file in settings.tapes),
+        tapes=tuple(_with_symbol(file, settings.symbols) for file in settings.tapes),
         strategies=with_parameters(settings.strategies, param),
     )
 
 
-def _with_symbol(file: TapeConfig, settings: RunConfig) -> TapeConfig:
-    """A file whose content names no symbol holds the one that was asked for: where it is the only file, whatever its
-    name says; else where its name says nothing."""
-    symbols = settings.symbols
+def _with_symbol(file: TapeConfig, symbols: tuple[str, ...]) -> TapeConfig:
+    """A file that does not say which symbol it holds is taken to hold the one that was asked for."""
     if file.symbol is not None or len(symbols) != 1 or not Path(file.path).is_file() or file.path.endswith(".db"):
         return file
-    opened = InputFile(Path(file.path), file.format, None, file.venue)
     try:
-        if len(settings.tapes) == 1 and not names_symbols(opened):
-            return replace(file, symbol=symbols[0])
-        peek_symbols(opened)
+        found = peek_symbols(InputFile(Path(file.path), file.format, None, file.venue))
     except InputError:
-        return replace(file, symbol=symbols[0])
-    return file
+        found = []
+    return file if found else replace(file, symbol=symbols[0])
 
 
 def with_parameters(strategies: tuple[StrategyConfig, ...], words: Iterable[str]) -> tuple[StrategyConfig, ...]:
