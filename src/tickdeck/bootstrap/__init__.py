@@ -5,8 +5,8 @@ One module for each thing that is put together, read as a list of its parts. Not
 
 from tickdeck.bootstrap.bus import close_bus, open_bus
 from tickdeck.bootstrap.core import Core
-from tickdeck.bootstrap.proof import verify_run
+from tickdeck.bootstrap.proof import verify_bus, verify_run
 from tickdeck.bootstrap.record import open_record
 from tickdeck.bootstrap.run import Run, resume_run, start_run
 
-__all__ = ["Core", "Run", "close_bus", "open_bus", "open_record", "resume_run", "start_run", "verify_run"]
+__all__ = ["Core", "Run", "close_bus", "open_bus", "open_record", "resume_run", "start_run", "verify_bus", "verify_run"]

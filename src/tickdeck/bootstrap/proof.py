@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from tickdeck.application.kernel import Agenda, Kernel
-from tickdeck.application.proof import RecordCheck, Verdict, verify
+from tickdeck.application.proof import ProofKernel, RecordCheck, Verdict, verify
 from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.record import market_of
 from tickdeck.bootstrap.strategies import strategies_as_recorded
@@ -18,7 +19,7 @@ from tickdeck.infrastructure.runs import RunEnd, read_end, read_manifest
 from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, tape_path
 from tickdeck.infrastructure.tape.tools import read_integrity
 
-__all__ = ["examine", "verify_run"]
+__all__ = ["examine", "verify_bus", "verify_run"]
 
 
 def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, list[str]]:
@@ -39,6 +40,23 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
         Core(config, manifest, strategies, kernel)
         verdict = verify(kernel, check, market_of(config, manifest) if manifest.inputs else iter(()), timers)
     return _with_record(verdict, record), changes
+
+
+def verify_bus(tape: Path, wiring: Callable[[Kernel], object], *, digest: str | None = None) -> Verdict:
+    """Prove the tape of a bus: compare it with its digest, and with ``digest``; then subscribe the program's handlers
+    again with ``wiring(bus)``, feed the recorded inputs, and compare all that the handlers publish.
+
+    Async handlers and other edges are not called, as what they published is on the tape. ``wiring`` must subscribe what
+    the program had subscribed, and nothing from elsewhere may change what a handler publishes. It runs once for the
+    whole tape, also where the program was started several times: what a handler remembers must not depend on that.
+    """
+    with open_reader(tape) as reader:
+        record = examine(reader, None, digest)
+        check, timers = RecordCheck(reader.read()), Agenda()
+        kernel = ProofKernel(tape=check, agenda=timers)
+        wiring(kernel)
+        verdict = verify(kernel, check, iter(()), timers)
+    return _with_record(verdict, record)
 
 
 class Examined(NamedTuple):

@@ -21,7 +21,7 @@ from tickdeck.infrastructure.runs import (
     open_inputs,
     read_manifest,
 )
-from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, tape_path
+from tickdeck.infrastructure.tape.opening import AnyReader, is_tape, open_reader, tape_path
 from tickdeck.infrastructure.tape.sqlite import EVERYTHING
 
 __all__ = ["market_of", "open_record"]
@@ -33,15 +33,15 @@ def open_record(
     folder: Path | str, query: TapeQuery = EVERYTHING, *, more: Callable[[], bool] = lambda: False
 ) -> Iterator[DomainEvent]:
     """The events of the run in ``folder`` that ``query`` asks for, in order of ``seq``, those of its input files among
-    them.
+    them. In the place of a folder a tape may stand, such as that of a bus.
 
     The input files are read only where ``query`` may mean their events. To follow a run that is being written,
     ``more()`` is called before each look at the tape: it waits a while, and says whether the run was going on before.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    manifest = None if is_tape(folder) else read_manifest(folder)
     with open_reader(tape_path(folder)) as tape:
-        if not manifest.inputs or not takes_market_data(query.types):
+        if manifest is None or not manifest.inputs or not takes_market_data(query.types):
             yield from islice(_followed(tape, query, more), query.limit)
             return
         check_inputs(manifest)

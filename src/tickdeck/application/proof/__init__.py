@@ -8,7 +8,7 @@ from tickdeck.application.proof.comparison import Comparison, Difference, compar
 from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, merge_record
 from tickdeck.application.proof.record_quality import BookState, RecordQuality
 from tickdeck.application.proof.tracing import Effect, Trace, trace
-from tickdeck.application.proof.verification import Verdict, verify
+from tickdeck.application.proof.verification import ProofKernel, Verdict, verify
 
 __all__ = [
     "BookState",
@@ -17,6 +17,7 @@ __all__ = [
     "Difference",
     "Divergence",
     "Effect",
+    "ProofKernel",
     "RecordCheck",
     "RecordDiverged",
     "RecordQuality",

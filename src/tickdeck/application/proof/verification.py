@@ -10,7 +10,7 @@ from tickdeck.application.kernel import Agenda, Kernel, money_context
 from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, next_of
 from tickdeck.domain.events import DomainEvent, TimerFired
 
-__all__ = ["Verdict", "verify"]
+__all__ = ["ProofKernel", "Verdict", "verify"]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +33,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
     last_seq: int = 0
     digest: str | None = None
+
+
+class ProofKernel(Kernel):
+    """A kernel whose edges are given nothing: what they published is on the record as inputs."""
+
+    def _serve_edges(self) -> None:
+        self._outbox.clear()
 
 
 def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], timers: Agenda) -> Verdict:

@@ -8,14 +8,15 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 from tickdeck.application.strategies import BUILT_IN, Strategy
 from tickdeck.errors import ConfigError, TickdeckError
 
-__all__ = ["load_strategy_class", "strategy_name"]
+__all__ = ["load_function", "load_module", "load_strategy_class", "strategy_name"]
 
 _HOW = "give a built-in name, 'package.module:Class' or 'path/to/file.py:Class'"
 
@@ -44,6 +45,45 @@ def load_strategy_class(spec: str) -> type[Strategy]:
     if not (inspect.isclass(found) and issubclass(found, Strategy)):
         raise ConfigError(f"strategy {spec!r}: {name} is not a subclass of tickdeck.Strategy")
     return found
+
+
+def load_module(place: str) -> ModuleType:
+    """Import ``package.module`` or ``path/to/file.py``, a file by its name, as a module next to it would.
+
+    The file's folder stays on the path. Raises ``ConfigError`` in one line for whatever is wrong with it.
+    """
+    name, path = place, None
+    if place.endswith(".py"):
+        path = Path(place).resolve()
+        if not path.is_file():
+            raise ConfigError(f"{place}: there is no such file; give a module or the path of a .py file")
+        name = path.stem
+        if str(path.parent) not in sys.path:
+            sys.path.insert(0, str(path.parent))
+    elif str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # `tickdeck` is a console script: the current folder is not on the path
+    try:
+        module = importlib.import_module(name)
+    except TickdeckError:
+        raise
+    except Exception as error:
+        where = _where(error, path) if path is not None else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{place} does not load: {where}") from error
+    if path is not None and Path(getattr(module, "__file__", None) or "").resolve() != path:
+        raise ConfigError(f"{place}: another module is called {name!r}; rename the file")
+    return module
+
+
+def load_function(spec: str) -> Callable[..., Any]:
+    """What ``package.module:function`` or ``path/to/file.py:function`` names. Raises ``ConfigError`` as
+    ``load_module``."""
+    place, colon, name = spec.rpartition(":")
+    if not colon or not place or not name:
+        raise ConfigError(f"{spec!r} names no function; give 'package.module:function' or 'path/to/file.py:function'")
+    found = getattr(load_module(place), name, None)
+    if not callable(found):
+        raise ConfigError(f"{spec!r}: {place} has no function {name!r}")
+    return cast("Callable[..., Any]", found)
 
 
 def _load_file(path: Path, spec: str) -> ModuleType:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +12,15 @@ import click
 
 from tickdeck.interfaces.cli.times import parse_time
 
-__all__ = ["data_option", "json_option", "recorded_run", "run_argument", "time_value"]
+__all__ = [
+    "data_option",
+    "import_option",
+    "json_option",
+    "recorded_place",
+    "recorded_run",
+    "run_argument",
+    "time_value",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,9 +46,47 @@ data_option = click.option(
 )
 
 
+def _import_all(_: click.Context, __: click.Parameter, places: tuple[str, ...]) -> None:
+    if places:
+        from tickdeck.infrastructure.strategies import load_module
+
+        with contextlib.redirect_stdout(sys.stderr):
+            for place in places:
+                load_module(place)
+
+
+import_option = click.option(
+    "--import",
+    multiple=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_import_all,
+    metavar="MODULE",
+    help="Import your event classes first: my_events, or path/to/my_events.py. May be repeated.",
+)
+
+
 def json_option(what: str) -> Callable[[F], F]:
     """``--json``, where ``what`` says what of the output is then JSON."""
     return click.option("--json", "as_json", is_flag=True, help=f"{what} on stdout, and nothing else there.")
+
+
+def recorded_place(data: Path, place: str) -> Path:
+    """The folder of a run, or a tape by its path, such as that of a bus (a .db file, a folder of JSON Lines). The tape
+    of a run stands for the run. Raises ``RunError`` where nothing is recorded there."""
+    from tickdeck.errors import RunError
+    from tickdeck.infrastructure.runs.folder import MANIFEST
+    from tickdeck.infrastructure.tape.opening import is_tape, open_reader
+
+    path = Path(place)
+    if not is_tape(path):
+        return recorded_run(data, place)
+    if (path.absolute().parent / MANIFEST).is_file():
+        return recorded_run(data, str(path.absolute().parent))
+    with open_reader(path) as tape:
+        if not tape.last_seq:
+            raise RunError(f"{path}: there is nothing on this tape yet")
+    return path
 
 
 def recorded_run(data: Path, run: str) -> Path:

@@ -11,7 +11,7 @@ from tickdeck.errors import RunError
 from tickdeck.interfaces.cli.commands.tape import find_tape
 from tickdeck.interfaces.cli.describing import describe_event
 from tickdeck.interfaces.cli.exits import DONE
-from tickdeck.interfaces.cli.options import data_option, json_option
+from tickdeck.interfaces.cli.options import data_option, import_option, json_option
 from tickdeck.interfaces.cli.output import event_fields, note, print_lines
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = ["dead_letters"]
 @click.command("dead-letters")
 @click.argument("run", metavar="RUN|TAPE")
 @click.argument("event_id", required=False, metavar="[EVENT_ID]")
+@import_option
 @data_option
 @json_option("One JSON object a letter: `event_id`, `event_type`, `handler`, `error`, `attempts`, `event`,")
 def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> int:

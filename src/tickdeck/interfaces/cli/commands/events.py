@@ -16,7 +16,7 @@ import msgspec
 
 from tickdeck.interfaces.cli.describing import describe_event
 from tickdeck.interfaces.cli.exits import DONE
-from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, time_value
+from tickdeck.interfaces.cli.options import data_option, import_option, json_option, recorded_place, time_value
 from tickdeck.interfaces.cli.output import cut, event_fields, note, print_lines
 from tickdeck.interfaces.cli.times import clock_time, day
 
@@ -42,6 +42,7 @@ _WIDE = 110  # columns
 @click.option("--to", "last_ts", type=time_value, metavar="T", help="Up to this time, inclusive.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first so many.")
 @click.option("--follow", is_flag=True, help="Go on with what a running run adds, until it ends or Ctrl-C.")
+@import_option
 @data_option
 @json_option("One JSON object an event")
 def events(
@@ -58,8 +59,8 @@ def events(
 ) -> int:
     """List the events of RUN in their order, those of its input files among them.
 
-    Times are those at which the run took an event (ts_ingress). On a terminal lines are cut to its width. RUN is a
-    run's id, a path to its folder, or `last`.
+    Times are those at which the run took an event (ts_ingress). On a terminal lines are cut to its width.
+    RUN is a run's id, a path to its folder, a path to a tape (that of a bus, say), or `last`.
 
     \b
     Examples:
@@ -76,7 +77,7 @@ def events(
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.tape.opening import tape_path
 
-    folder = recorded_run(data, run)
+    folder = recorded_place(data, run)
     query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts, limit=limit)
     more = _poll(tape_path(folder)) if follow else lambda: False
     listed = _Counted(open_record(folder, query, more=more))
@@ -162,9 +163,12 @@ def _for_people(listed: Iterable[DomainEvent], width: int | None) -> Iterator[st
 def _why_nothing(folder: Path, patterns: Iterable[str], symbol: str | None) -> Iterator[str]:
     """Nothing was listed: perhaps because a type or a symbol was misspelt."""
     from tickdeck.infrastructure.runs import read_manifest
+    from tickdeck.infrastructure.tape.opening import is_tape
 
     yield "no event matches"
     yield from _unknown_types(patterns)
+    if is_tape(folder):
+        return
     symbols = read_manifest(folder).symbols
     if symbol is not None and symbol not in symbols:
         yield f"the run has no symbol {symbol!r}; it has {', '.join(symbols)}"

@@ -12,7 +12,14 @@ import click
 
 from tickdeck.interfaces.cli.commands.import_ import RowCount
 from tickdeck.interfaces.cli.exits import DONE
-from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument, time_value
+from tickdeck.interfaces.cli.options import (
+    data_option,
+    import_option,
+    json_option,
+    recorded_place,
+    run_argument,
+    time_value,
+)
 from tickdeck.interfaces.cli.output import note, print_json
 from tickdeck.interfaces.cli.times import clock_time, day, span
 
@@ -34,6 +41,7 @@ __all__ = ["export"]
     "--from", "first_ts", type=time_value, metavar="T", help="From this time on: ISO 8601 or ns, on the run's clock."
 )
 @click.option("--to", "last_ts", type=time_value, metavar="T", help="Up to this time, inclusive.")
+@import_option
 @data_option
 @json_option("What was exported as one JSON object")
 def export(
@@ -62,7 +70,7 @@ def export(
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.exporting import export_events
 
-    folder = recorded_run(data, run)
+    folder = recorded_place(data, run)
     query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts)
     count = RowCount(sys.stderr)
     try:

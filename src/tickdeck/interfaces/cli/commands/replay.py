@@ -18,7 +18,14 @@ import msgspec
 from tickdeck.interfaces.cli.commands.run import speed_value
 from tickdeck.interfaces.cli.describing import describe_event
 from tickdeck.interfaces.cli.exits import DONE
-from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument, time_value
+from tickdeck.interfaces.cli.options import (
+    data_option,
+    import_option,
+    json_option,
+    recorded_place,
+    run_argument,
+    time_value,
+)
 from tickdeck.interfaces.cli.output import cut, event_fields, note
 from tickdeck.interfaces.cli.times import clock_time, day
 
@@ -47,6 +54,7 @@ def _speed(text: str) -> float:
 @click.option(
     "--exchange", "exchanges", multiple=True, metavar="E", help="Only what came from there: binance. May be repeated."
 )
+@import_option
 @data_option
 @json_option("One JSON object an event")
 def replay(
@@ -64,7 +72,7 @@ def replay(
 
     On a terminal keys work it: space pauses, up and down change the speed, left and right seek, ? shows all, q quits.
     Times are those at which the run took an event (ts_ingress). At the end a line on stderr says how late events were.
-    RUN is a run's id, a path to its folder, or `last`.
+    RUN is a run's id, a path to its folder, a path to a tape (that of a bus, say), or `last`.
 
     \b
     Examples:
@@ -74,7 +82,7 @@ def replay(
     """
     from tickdeck.interfaces.cli.deck import Deck, deck_possible
 
-    folder = recorded_run(data, run)
+    folder = recorded_place(data, run)
     replayer = _replayer(folder, types, symbols)
     events = replayer.replay(first_ts, last_ts, speed, types, symbols, exchanges)
     lines = _json if as_json else _Told(replayer)
@@ -116,8 +124,9 @@ def _replayer(folder: Path, types: tuple[str, ...], symbols: tuple[str, ...]) ->
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.clock import SystemClock
     from tickdeck.infrastructure.runs import read_manifest
+    from tickdeck.infrastructure.tape.opening import is_tape
 
-    if read_manifest(folder).inputs and takes_market_data(types):
+    if not is_tape(folder) and read_manifest(folder).inputs and takes_market_data(types):
         return Replayer(lambda: open_record(folder), SystemClock())
     query = TapeQuery(types=types, symbol=symbols[0] if len(symbols) == 1 else None)
     return Replayer(

@@ -10,7 +10,7 @@ import click
 
 from tickdeck.errors import RunError
 from tickdeck.interfaces.cli.exits import DONE, NO
-from tickdeck.interfaces.cli.options import data_option, json_option
+from tickdeck.interfaces.cli.options import data_option, import_option, json_option
 from tickdeck.interfaces.cli.output import note, print_json
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def find_tape(data: Path, place: str) -> Path:
 
 @tape.command()
 @_place_argument
+@import_option
 @data_option
 @json_option("What was checked and found as one JSON object")
 def check(place: str, data: Path, as_json: bool) -> int:

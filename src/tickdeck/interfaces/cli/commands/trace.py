@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tickdeck.interfaces.cli.exits import DONE
-from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument
+from tickdeck.interfaces.cli.options import data_option, import_option, json_option, recorded_place, run_argument
 from tickdeck.interfaces.cli.output import console, event_fields, note, print_json
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ _SHOWN = 500
     metavar="N",
     help="Levels of effects, up to 100.",
 )
+@import_option
 @data_option
 @json_option("The causes and the tree of effects as one JSON object")
 def trace(run: str, event_id: str, depth: int, data: Path, as_json: bool) -> int:
     """Show what led to an event of RUN, from the first input on, and what it led to.
 
-    RUN is a run's id, a path to its folder, or `last`. `tickdeck events` shows the ids.
+    RUN is a run's id, a path to its folder, a path to a tape (that of a bus, say), or `last`.
+    `tickdeck events` shows the ids.
 
     \b
     Examples:
@@ -49,7 +51,7 @@ def trace(run: str, event_id: str, depth: int, data: Path, as_json: bool) -> int
     from tickdeck.application.proof import tracing
     from tickdeck.bootstrap import open_record
 
-    folder = recorded_run(data, run)
+    folder = recorded_place(data, run)
     found = tracing.trace(lambda: open_record(folder), event_id)
     if as_json:
         print_json(

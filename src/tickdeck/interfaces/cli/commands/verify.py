@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tickdeck.interfaces.cli.exits import DONE, NO, details_wanted
-from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument
+from tickdeck.interfaces.cli.options import (
+    data_option,
+    import_option,
+    json_option,
+    recorded_place,
+    recorded_run,
+    run_argument,
+)
 from tickdeck.interfaces.cli.output import console, event_fields, print_json
 
 if TYPE_CHECKING:
@@ -25,10 +32,16 @@ __all__ = ["verify"]
 
 @click.command()
 @run_argument
+@click.option(
+    "--wiring",
+    metavar="MODULE:FUNCTION",
+    help="Of the tape of a bus: your function that subscribes the handlers, called with the bus.",
+)
 @click.option("--digest", metavar="D", help="Compare the record's digest with this one, which you wrote down before.")
+@import_option
 @data_option
 @json_option("The verdict as one JSON object")
-def verify(run: str, digest: str | None, data: Path, as_json: bool) -> int:
+def verify(run: str, wiring: str | None, digest: str | None, data: Path, as_json: bool) -> int:
     """Run the strategies of RUN again on what it recorded, and compare every event that they lead to, byte for byte.
 
     The record itself is compared with its digest, and with where the run ended. The command ends with 0 where all is
@@ -36,19 +49,48 @@ def verify(run: str, digest: str | None, data: Path, as_json: bool) -> int:
     that was killed is identical as far as it goes, and not complete. RUN is a run's id, a path to its folder, `last`,
     or a file that `tickdeck bundle` made: its strategies' code is run, so take bundles only from people whom you trust.
 
+    The tape of a bus is proven by its path, with the function that subscribes your handlers.
+
     \b
     Examples:
       tickdeck verify last
+      tickdeck verify house.db --wiring house:subscribe
       tickdeck verify 20240808-120000-3f2a --json
       tickdeck verify strange.zip
     """
     bundle = Path(run)
+    if wiring is not None:
+        return _verify_bus(bundle, wiring, digest, as_json)
+    from tickdeck.infrastructure.runs.folder import MANIFEST
+
     if bundle.suffix != ".zip" or bundle.is_dir():
-        return _verify(recorded_run(data, run), digest, (), as_json)
+        place = recorded_place(data, run)
+        if place.is_dir() and (place / MANIFEST).is_file():
+            return _verify(place, digest, (), as_json)
+        raise click.UsageError("this is a tape without a run; name what subscribes its handlers with --wiring")
     from tickdeck.infrastructure.bundles import unpacked
 
     with unpacked(bundle) as found:
         return _verify(recorded_run(data, str(found.folder)), digest, found.notes, as_json)
+
+
+def _verify_bus(tape: Path, wiring: str, digest: str | None, as_json: bool) -> int:
+    """Prove the tape of a bus, and tell."""
+    from tickdeck.bootstrap import verify_bus
+    from tickdeck.infrastructure.strategies import load_function
+    from tickdeck.interfaces.cli.faults import FaultLines, fault_lines
+
+    with (
+        fault_lines(FaultLines(sys.stderr, details=True) if details_wanted() else logging.NullHandler()),
+        contextlib.redirect_stdout(sys.stderr),
+    ):
+        verdict = verify_bus(tape, load_function(wiring), digest=digest)
+    causes = _causes(tape, verdict.divergence) if verdict.divergence is not None else []
+    if as_json:
+        print_json(_json(tape.name, verdict, causes, ()))
+    else:
+        _print(tape.name, verdict, causes, ())
+    return DONE if verdict.identical else NO
 
 
 def _verify(folder: Path, digest: str | None, noted: Sequence[str], as_json: bool) -> int:
