@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from tickdeck.application.bus import ambient_bus
 from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.application.proof import ProofKernel, RecordCheck, Verdict, verify
 from tickdeck.bootstrap.core import Core
@@ -37,7 +38,8 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
         check = RecordCheck(tape.read())
         timers = Agenda()
         kernel = Kernel(tape=check, agenda=timers, max_cascade=config.max_cascade)
-        Core(config, manifest, strategies, kernel)
+        with ambient_bus(kernel):
+            Core(config, manifest, strategies, kernel)
         verdict = verify(kernel, check, market_of(config, manifest) if manifest.inputs else iter(()), timers)
     return _with_record(verdict, record), changes
 

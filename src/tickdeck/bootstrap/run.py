@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 import tickdeck
+from tickdeck.application.bus import ambient_bus
 from tickdeck.application.clock import WallClock
 from tickdeck.application.drivers import Simulation
 from tickdeck.application.engines import (
@@ -97,7 +98,8 @@ class Run:
         self.kernel = (
             CatchingUpKernel(record=tape, **options) if isinstance(tape, RecordCheck) else Kernel(tape=tape, **options)
         )
-        self.core = Core(config, manifest, strategies, self.kernel)
+        with ambient_bus(self.kernel):  # for what strategies subscribe as they are added
+            self.core = Core(config, manifest, strategies, self.kernel)
         self.venue = PaperVenue(
             config=config.paper,
             instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},

@@ -79,7 +79,8 @@ class InMemoryEventBus:
         self._edges = Edges(self, self._faults, clock.sleep if clock is not None else asyncio.sleep)
         self._outbox = self._edges.outbox  # for the edges, when the cascade is over
         self._receipt = Receipt(self)
-        self._throttlers: list[Throttler] = []
+        self._throttlers: dict[Throttler, None] = {}
+        self._suppressed: Counter[str] = Counter()  # by throttles of subscriptions that ended
         self._gate = Gate()
         self._open = True  # the gate holds nothing back
 
@@ -124,8 +125,9 @@ class InMemoryEventBus:
             check_lossy(overflow, topic)
         throttle = overflow if isinstance(overflow, Throttle) else None
         wanted = where
-        if throttle is not None:
-            where = self._throttled(throttle, where)
+        throttler = Throttler(throttle) if throttle is not None else None
+        if throttler is not None:
+            where = self._throttled(throttler, where)
         in_step = not is_async(handler)
         if isinstance(overflow, Block):
             raise ConfigError("overflow: Block is for sockets; a handler that could block the bus would stop it")
@@ -137,19 +139,18 @@ class InMemoryEventBus:
         options: dict[str, Any] = {
             "where": where, "priority": priority, "name": name, "component": component, "weak": weak,
         }  # fmt: skip
-        if in_step and not edge:
-            return self._table.add(topic, handler, **options)
         if in_step:
-            sync_edge = SyncEdge(self)
-            subscription = self._table.add(topic, handler, edge=True, deliver=sync_edge, **options)
-            sync_edge.handler = subscription.handler
-            return subscription
+            sync_edge = SyncEdge(self) if edge else None
+            subscription = self._table.add(topic, handler, edge=edge, deliver=sync_edge, **options)
+            if sync_edge is not None:
+                sync_edge.handler = subscription.handler
+            return self._count_suppressed(subscription, throttler)
         policy = self._overflow if overflow is None or isinstance(overflow, Throttle) else overflow
         box = self._edges.make_mailbox(capacity=mailbox, overflow=policy, retry=retry)
         subscription = self._table.add(topic, handler, edge=True, deliver=box.put, **options)
         cursor = self._cursor(name, topic) if name is not None and refused is None else None
         self._edges.attach(box, subscription, where=wanted, refused=refused, cursor=cursor)
-        return subscription
+        return self._count_suppressed(subscription, throttler)
 
     def _cursor(self, name: str, topic: Topic) -> Cursor | None:
         """Where the edge ``name`` stands, on a bus that remembers it across processes."""
@@ -167,10 +168,22 @@ class InMemoryEventBus:
 
         return enter
 
-    def _throttled(self, throttle: Throttle, where: Callable[[Any], bool] | None) -> Callable[[Any], bool]:
-        throttler = Throttler(throttle)
-        self._throttlers.append(throttler)
+    def _count_suppressed(self, subscription: Subscription, throttler: Throttler | None) -> Subscription:
+        """Count what ``throttler`` suppresses, and keep the counts when the subscription ends."""
+        if throttler is None:
+            return subscription
+        self._throttlers[throttler] = None
+        end_before = subscription.ended
 
+        def end() -> None:
+            end_before()
+            del self._throttlers[throttler]
+            self._suppressed.update(throttler.statistics().suppressed)
+
+        subscription.ended = end
+        return subscription
+
+    def _throttled(self, throttler: Throttler, where: Callable[[Any], bool] | None) -> Callable[[Any], bool]:
         def admitted(event: DomainEvent) -> bool:
             if where is not None and not holds(where, event):
                 return False
@@ -548,7 +561,7 @@ class InMemoryEventBus:
 
     def statistics(self) -> BusStatistics:
         handlers = self._table.statistics()
-        dropped = self._edges.dropped()
+        dropped = self._edges.dropped() + self._suppressed
         for throttler in self._throttlers:
             dropped += Counter(throttler.statistics().suppressed)
         return BusStatistics(

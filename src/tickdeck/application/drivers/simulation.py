@@ -12,6 +12,7 @@ from itertools import chain, islice
 
 from msgspec.structs import force_setattr
 
+from tickdeck.application.bus import ambient_bus
 from tickdeck.application.clock import WallClock
 from tickdeck.application.kernel import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda, Kernel, money_context
 from tickdeck.domain.events import (
@@ -110,11 +111,12 @@ class Simulation:
 
         ``speed``: how many times real time; ``None`` for as fast as it goes. Pacing begins when ``pace_from()``
         turns true (a resumed run first catches up with its tape). ``stop()`` is asked and ``progress(ts)`` is called
-        between two turns of the event loop, ``progress`` with the run's time.
+        between two turns of the event loop, ``progress`` with the run's time. ``get_event_bus()`` returns the run's
+        kernel in everything that this calls.
 
         Raises ``InputError`` when the market data is broken; the tape then has a ``system.error``.
         """
-        with money_context():
+        with money_context(), ambient_bus(self._kernel):
             await self._run(speed, stop, progress, pace_from)
 
     async def _run(

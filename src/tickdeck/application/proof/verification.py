@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tickdeck.application.bus import ambient_bus
 from tickdeck.application.kernel import Agenda, Kernel, money_context
 from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, next_of
 from tickdeck.domain.events import DomainEvent, TimerFired
@@ -51,7 +52,7 @@ def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], ti
     """
     divergence = None
     try:
-        with money_context():
+        with money_context(), ambient_bus(kernel):
             while (recorded := check.next) is not None:
                 if recorded.seq > kernel.seq + 1:
                     event = next_of(market, kernel.seq + 1)
