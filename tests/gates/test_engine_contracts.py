@@ -22,6 +22,7 @@ from tickdeck.application.engines import (
     VenueGateway,
 )
 from tickdeck.application.kernel import Kernel
+from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import Strategy
 from tickdeck.domain.events import (
     CommandReceived,
@@ -97,6 +98,17 @@ class Busy(Strategy):
     def on_timer(self, timer: Any) -> None: ...
 
 
+class Fragile(Signal):
+    """Hears ticks, and fails at the second one."""
+
+    ticks = 0
+
+    def on_tick(self, tick: Any) -> None:
+        self.ticks += 1
+        if self.ticks == 2:
+            raise ValueError("two")
+
+
 class Calm(Strategy):
     """Does nothing, and is steered by commands."""
 
@@ -166,10 +178,15 @@ def eventful_run() -> Core:
     venue = ScriptedVenue()
     limits = RiskLimits(max_position_notional=D(300))
     core = Core(
-        {"busy": Busy(), "calm": Calm(), "last": Calm()}, candles=10 * MS, limits=limits, venue=venue, monitors=20 * MS
+        {"busy": Busy(), "calm": Calm(), "last": Calm()},
+        candles=10 * MS,
+        own_signals={"fragile": Fragile},
+        limits=limits,
+        venue=venue,
+        monitors=20 * MS,
     ).start()
     core.feed(FeedConnected(feed="files", symbols=(BTC,)))
-    core.feed(tick("9", "11"), book(1), delta(2), delta(9), book(9))
+    core.feed(tick("9", "11"), tick("9", "12"), book(1), delta(2), delta(9), book(9))
     for n in range(300):
         core.feed(trade(str(14 + n % 5), ts=START + SECOND + n * 4 * MS, trade_id=n + n // 100 + 1))
         venue.error = ConnectionError() if n % 20 == 7 else None

@@ -4,7 +4,7 @@ whole core around them."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import ClassVar
 
@@ -22,6 +22,7 @@ from tickdeck.application.engines import (
 )
 from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.application.ports import TapeQuery, TapeStatistics
+from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import Strategy
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import (
@@ -204,6 +205,7 @@ class Core:
         limits: RiskLimits = RiskLimits(),  # noqa: B008 (frozen)
         candles: int | None = None,
         signals: Iterable[str] = (),
+        own_signals: Mapping[str, Callable[[], Signal]] | None = None,
         seed: int = 1,
         tape: MemoryTape | None = None,
         venue: ScriptedVenue | None = None,
@@ -222,7 +224,7 @@ class Core:
         if monitors is not None:
             FeedMonitor(kernel, monitors)
             HeartbeatEngine(kernel, monitors)
-        self.signals = SignalEngine(kernel, self.market_data, names)
+        self.signals = SignalEngine(kernel, self.market_data, names, own_signals)
         self.portfolio = PortfolioEngine(kernel, Account(), self.market_data, instrument)
         self.execution = ExecutionEngine(kernel, "nonce")
         self.risk = RiskEngine(

@@ -1,118 +1,153 @@
-"""The signal engine: indicators over the market, computed once for all strategies."""
+"""The signal engine: signals over the market, computed once for all strategies."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
 from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
-from tickdeck.domain.events import CandleEvent, OrderBookDeltaEvent, OrderBookEvent, SignalSnapshotEvent, TradeEvent
-from tickdeck.domain.market import BookImbalance, Ema, Rsi, Sma, Vwap
+from tickdeck.application.signals import Signal, built_in_signal
+from tickdeck.domain.events import (
+    CandleEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    SignalSnapshotEvent,
+    TickEvent,
+    TradeEvent,
+)
 from tickdeck.errors import ConfigError
 
-__all__ = ["SignalEngine"]
+__all__ = ["SignalEngine", "SignalFactory"]
 
-_NAME = re.compile(r"(ema|sma|rsi|vwap|imbalance)-([1-9][0-9]*)")
-
-
-class _SymbolSignals:
-    """The signals of one symbol, grouped by what feeds them."""
-
-    __slots__ = ("book", "closes", "trades")
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.closes: dict[str, Ema | Sma | Rsi] = {}
-        self.trades: dict[str, Vwap] = {}
-        self.book: dict[str, BookImbalance] = {}
-        for name in names:
-            match = _NAME.fullmatch(name)
-            if match is None:
-                raise ConfigError(
-                    f"signal {name!r} is not known; there are ema-N, sma-N, rsi-N (N candles), vwap-N (N trades), "
-                    "imbalance-N (N levels)"
-                )
-            kind, n = match[1], int(match[2])
-            if kind == "vwap":
-                self.trades[name] = Vwap(n)
-            elif kind == "imbalance":
-                self.book[name] = BookImbalance(n)
-            else:
-                self.closes[name] = {"ema": Ema, "sma": Sma, "rsi": Rsi}[kind](n)
-
-    def value(self, name: str) -> float | None:
-        for group in (self.closes, self.trades, self.book):
-            found = group.get(name)
-            if found is not None:
-                return found.value
-        return None
-
-    def values(self) -> dict[str, float]:
-        groups = (self.closes, self.trades, self.book)
-        return {name: s.value for group in groups for name, s in group.items() if s.value is not None}
+SignalFactory: TypeAlias = Callable[[], Signal]
+"""Makes a new signal for a symbol."""
+_Heard: TypeAlias = TradeEvent | TickEvent | OrderBookEvent | OrderBookDeltaEvent | CandleEvent
+_FED_BY: tuple[tuple[type[_Heard], str], ...] = (
+    (TradeEvent, "on_trade"),
+    (TickEvent, "on_tick"),
+    (OrderBookEvent, "on_book"),
+    (OrderBookDeltaEvent, "on_book"),
+    (CandleEvent, "on_candle"),
+)
 
 
 class SignalEngine:
-    """Maintains the named signals of every symbol and publishes a snapshot of them at each closed candle.
+    """Maintains the named signals of every symbol.
 
-    ``ema-N``, ``sma-N`` and ``rsi-N`` use the closes of candles, ``vwap-N`` uses trades, ``imbalance-N`` uses the local
-    book. The engine subscribes only to what its signals need.
+    ``names`` are the built-in signals that strategies use; ``own`` are users' signals by name, which are always
+    computed. ``signal.snapshot`` has the values of all signals that are published at a candle's close, or the value of
+    one signal that is published at each event. The engine subscribes only to what its signals need. A user's signal
+    that raises is dropped for its symbol. Raises ``ConfigError`` for an unknown name.
     """
 
     component = "signals"
-    hears = (CandleEvent, TradeEvent, OrderBookEvent, OrderBookDeltaEvent)
+    hears = (CandleEvent, TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent)
     publishes = (SignalSnapshotEvent,)
 
-    def __init__(self, bus: InMemoryEventBus, market_data: MarketDataEngine, names: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        bus: InMemoryEventBus,
+        market_data: MarketDataEngine,
+        names: Iterable[str] = (),
+        own: Mapping[str, SignalFactory] | None = None,
+    ) -> None:
         self._bus = bus
         self._market_data = market_data
-        self._names = tuple(dict.fromkeys(names))
-        self._symbols: dict[str, _SymbolSignals] = {}
-        needed = _SymbolSignals(self._names)
-        if not self._names:
-            return
-        heard: list[tuple[type[TradeEvent | CandleEvent | OrderBookEvent | OrderBookDeltaEvent], object]] = []
-        heard.append((CandleEvent, self.on_candle))
-        if needed.trades:
-            heard.append((TradeEvent, self.on_trade))
-        if needed.book:
-            heard += [(OrderBookEvent, self.on_book), (OrderBookDeltaEvent, self.on_book)]
-        for event_type, handler in heard:
-            bus.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)  # type: ignore[arg-type]
+        self._factories: dict[str, SignalFactory] = dict(own or {})
+        for name in names:
+            if name not in self._factories:
+                self._factories[name] = _built_in_factory(name, own or {})
+        self._symbols: dict[str, dict[str, Signal]] = {}
+        for name, make in self._factories.items():
+            self._subscribe(name, type(make()))
+        if self._factories:
+            bus.subscribe(
+                CandleEvent, self.publish_snapshot, priority=PRIORITY[self.component], component=self.component
+            )
 
-    def _of(self, symbol: str) -> _SymbolSignals:
+    def _subscribe(self, name: str, signal_class: type[Signal]) -> None:
+        """Feed the signal what its class overrides, by subscriptions of its own: its faults are its own, too."""
+        for event_type, method in _FED_BY:
+            if getattr(signal_class, method) is not getattr(Signal, method):
+                self._bus.subscribe(
+                    event_type,
+                    self._feeder(name, method),
+                    priority=PRIORITY[self.component] + 1,  # before the snapshot that shows its value
+                    name=f"{name}.{method}",
+                    component=f"{self.component}:{name}",
+                )
+
+    def _feeder(self, name: str, method: str) -> Callable[[_Heard], None]:
+        def feed(event: _Heard) -> None:
+            signals = self._of(event.symbol)
+            signal = signals.get(name)
+            if signal is None:
+                return
+            given = self._market_data.market(event.symbol).book if method == "on_book" else event
+            try:
+                getattr(signal, method)(given)
+                value = signal.value
+                if value is not None and (type(value) is not float or not math.isfinite(value)):
+                    value = signal.value = _as_float(name, value)
+            except BaseException:
+                del signals[name]
+                raise
+            if value is not None and signal.publish_at == "event":
+                self._bus.publish(SignalSnapshotEvent(symbol=event.symbol, values={name: value}))
+
+        return feed
+
+    def _of(self, symbol: str) -> dict[str, Signal]:
         found = self._symbols.get(symbol)
         if found is None:
-            found = self._symbols[symbol] = _SymbolSignals(self._names)
+            found = self._symbols[symbol] = {name: make() for name, make in self._factories.items()}
         return found
 
     def value(self, name: str, symbol: str) -> float | None:
-        """The newest value of a signal; ``None`` while it warms up. Raises ``ConfigError`` for a signal that was not
-        requested at the start."""
+        """The newest value of a signal; ``None`` while it warms up, and for one that failed. Raises ``ConfigError`` for
+        a signal that was not requested at the start."""
         self.check((name,))
-        return self._of(symbol).value(name)
+        signal = self._of(symbol).get(name)
+        return signal.value if signal is not None else None
 
     def check(self, names: Iterable[str]) -> None:
         """Raise ``ConfigError`` if the signal was not requested at the start, because it is not computed then."""
         for name in names:
-            if name not in self._names:
+            if name not in self._factories:
                 raise ConfigError(f"signal {name!r} was not requested; name it in the strategy's required_signals()")
 
-    def on_candle(self, candle: CandleEvent) -> None:
-        signals = self._of(candle.symbol)
-        close = float(candle.close)
-        for indicator in signals.closes.values():
-            indicator.update(close)
-        values = signals.values()
+    def publish_snapshot(self, candle: CandleEvent) -> None:
+        """Show the values of the signals that are published at a candle's close."""
+        values = {
+            name: value
+            for name, signal in self._of(candle.symbol).items()
+            if (value := signal.value) is not None and signal.publish_at == "candle"
+        }
         if values:
             self._bus.publish(SignalSnapshotEvent(symbol=candle.symbol, values=values))
 
-    def on_trade(self, trade: TradeEvent) -> None:
-        for vwap in self._of(trade.symbol).trades.values():
-            vwap.update(float(trade.price), float(trade.quantity))
 
-    def on_book(self, event: OrderBookEvent | OrderBookDeltaEvent) -> None:
-        book = self._market_data.market(event.symbol).book  # an unusable book is empty and gives no value
-        for imbalance in self._of(event.symbol).book.values():
-            imbalance.update(book.bids(imbalance.depth), book.asks(imbalance.depth))
+def _built_in_factory(name: str, own: Mapping[str, SignalFactory]) -> SignalFactory:
+    if built_in_signal(name) is None:
+        yours = f", and yours: {', '.join(own)}" if own else ""
+        raise ConfigError(
+            f"signal {name!r} is not known; there are ema-N, sma-N, rsi-N (N candles), vwap-N (N trades), "
+            f"imbalance-N (N levels){yours}"
+        )
+
+    def make() -> Signal:
+        signal = built_in_signal(name)
+        assert signal is not None
+        return signal
+
+    return make
+
+
+def _as_float(name: str, value: object) -> float:
+    """A value that is not a finite float already. Raises ``ConfigError`` for one that cannot be one."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise ConfigError(f"signal {name!r}: value is {value!r}; set a finite float, or None while there is no value")

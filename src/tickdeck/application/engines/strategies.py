@@ -8,8 +8,9 @@ from decimal import getcontext, setcontext
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
-from tickdeck.application.bus import Subscription, describe_error
+from tickdeck.application.bus import Subscription, describe_error, not_an_event
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
@@ -185,6 +186,8 @@ class StrategyEngine:
             where=lambda event: event.owner == strategy_id,
             handler=_bounded(strategy.on_timer, self._kernel.max_cascade),
         )
+        for event_class in type(strategy).hears:
+            hear(event_class, "on_event")
         hear(RunStarted, "on_start", handler=lambda _: strategy.on_start())
         hear(
             StrategyActivated,
@@ -360,6 +363,18 @@ class _Desk:
         self._kernel.publish(
             NotificationAlert(text=text, severity=severity, recipients=recipients, source=self.strategy_id)
         )
+
+    def publish(self, event: DomainEvent) -> None:
+        if not isinstance(event, DomainEvent):
+            raise not_an_event(event)
+        if type(event).__module__.startswith("tickdeck."):
+            raise ConfigError(
+                f"publish: {event.event_type} belongs to Tickdeck; publish events of your own classes, and trade with "
+                "buy, sell and cancel"
+            )
+        event = event.__copy__()
+        force_setattr(event, "source", self.strategy_id)
+        self._kernel.publish(event)
 
 
 def _bounded(on_timer: Callable[[TimerFired], None], most: int) -> Callable[[TimerFired], None]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 from collections.abc import Mapping
-from copy import deepcopy
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 
 from tickdeck.application.clock import RunClock
 from tickdeck.application.log import bound_logger
-from tickdeck.application.wording import in_words
+from tickdeck.application.parameters import Parametrised
 from tickdeck.domain.events import (
     ActionIntent,
     CandleEvent,
+    DomainEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
     OrderEvent,
@@ -67,9 +66,10 @@ class StrategyDesk(Protocol):
     def cancel_timer(self, timer_id: int) -> None: ...
     def update_state(self, values: dict[str, str], legs: tuple[StateLeg, ...]) -> None: ...
     def notify(self, text: str, severity: str, recipients: tuple[str, ...]) -> None: ...
+    def publish(self, event: DomainEvent) -> None: ...
 
 
-class Strategy:
+class Strategy(Parametrised):
     """Subclass it, annotate your parameters with defaults, and override the methods you need::
 
             class EmaCross(Strategy):
@@ -82,68 +82,10 @@ class Strategy:
     it possible to prove a run.
     """
 
-    _parameters: ClassVar[dict[str, Any]] = {}
+    kind: ClassVar[str] = "strategy"
+    hears: ClassVar[tuple[type[DomainEvent], ...]] = ()
+    """Event classes that ``on_event`` wants: your own, or any other."""
     _desk: StrategyDesk | None = None
-
-    def __init__(self, **parameters: Any) -> None:
-        """Raises ``ConfigError`` for a parameter that the class does not have, or a value of the wrong type."""
-        for name in self._parameters:
-            setattr(self, name, deepcopy(getattr(type(self), name)))  # two runs must not share a list
-        self.set_parameters(parameters)
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        for name in dir(Strategy):
-            method = getattr(cls, name)
-            if name.startswith("on_") and (inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)):
-                raise ConfigError(f"strategy {cls.__name__}: {name} is async; a strategy's methods are plain functions")
-        try:
-            hints = get_type_hints(cls)
-        except NameError as error:
-            raise ConfigError(
-                f"strategy {cls.__name__}: {error}; import what its parameters are annotated with"
-            ) from None
-        cls._parameters = {
-            name: hint
-            for name, hint in hints.items()
-            if not name.startswith("_") and hasattr(cls, name) and ClassVar not in (hint, get_origin(hint))
-        }
-
-    def parameters(self) -> dict[str, Any]:
-        """The parameters and their values."""
-        return {name: getattr(self, name) for name in self._parameters}
-
-    def set_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Change parameters: all of the given ones, or none.
-
-        Raises ``ConfigError`` for a parameter that the class does not have, for a value of the wrong type, and if
-        ``check_parameters`` refuses.
-        """
-        hints = self._parameters
-        values: dict[str, Any] = {}
-        for name, value in parameters.items():
-            if name not in hints:
-                known = ", ".join(sorted(hints)) or "none"
-                raise ConfigError(f"strategy {type(self).__name__} has no parameter {name!r}; it has: {known}")
-            try:
-                values[name] = _converted(value, hints[name])
-            except (TypeError, ValueError) as error:
-                wanted = in_words(str(error))
-                raise ConfigError(
-                    f"strategy {type(self).__name__}: parameter {name}={format_value(value)}: {wanted}"
-                ) from None
-        before = {name: getattr(self, name) for name in values}
-        for name, value in values.items():
-            setattr(self, name, value)
-        try:
-            self.check_parameters()
-        except ConfigError as error:
-            for name, value in before.items():
-                setattr(self, name, value)
-            raise ConfigError(f"strategy {type(self).__name__}: {error}") from None
-
-    def check_parameters(self) -> None:
-        """Raise ``ConfigError`` if the parameters make no sense together. Called whenever parameters are set."""
 
     def required_signals(self) -> tuple[str, ...]:
         """Names of the signals that this strategy will use, such as ``ema-12``. Called once, before the start."""
@@ -187,6 +129,9 @@ class Strategy:
 
     def on_timer(self, timer: TimerFired) -> None:
         """A timer of this strategy fired."""
+
+    def on_event(self, event: DomainEvent) -> None:
+        """An event of one of the classes in ``hears``."""
 
     # -- what it says -----------------------------------------------------------------------------------------
 
@@ -256,6 +201,11 @@ class Strategy:
         """Publish ``notification.alert``. ``severity`` is ``info``, ``warning`` or ``critical``; ``recipients`` are
         names known to the run's notifiers."""
         self.desk.notify(_text("text", text), severity, tuple(recipients))
+
+    def publish(self, event: DomainEvent) -> None:
+        """Publish an event of a class of your own. Raises ``ConfigError`` for a class of Tickdeck's catalogue: those
+        have their own methods, such as ``buy`` and ``notify``."""
+        self.desk.publish(event)
 
     def _order(
         self,
@@ -369,12 +319,3 @@ def _plain(name: str, value: object) -> str:
     if type(value) not in (str, int, float, bool):
         raise ConfigError(f"{name} is {value!r}; give text, a number or a boolean")
     return str(value)
-
-
-def _converted(value: Any, hint: Any) -> Any:
-    """Convert a parameter to the type of its annotation; text, as from a command line, is parsed. Raises
-    ``ValueError``."""
-    converted = msgspec.convert(value, hint, strict=False)
-    if isinstance(converted, Decimal) and (isinstance(value, float) or not converted.is_finite()):
-        raise ValueError("give a finite decimal, as text or as a Decimal (a float is not exact)")
-    return converted

@@ -11,14 +11,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+from tickdeck.application.parameters import Parametrised
+from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import BUILT_IN, Strategy
 from tickdeck.errors import ConfigError, TickdeckError
 
-__all__ = ["load_function", "load_module", "load_strategy_class", "strategy_name"]
+__all__ = ["load_function", "load_module", "load_signal_class", "load_strategy_class", "strategy_name"]
 
-_HOW = "give a built-in name, 'package.module:Class' or 'path/to/file.py:Class'"
+_HOW = "give 'package.module:Class' or 'path/to/file.py:Class'"
 
 
 def load_strategy_class(spec: str) -> type[Strategy]:
@@ -30,20 +32,36 @@ def load_strategy_class(spec: str) -> type[Strategy]:
     """
     if spec in BUILT_IN:
         return BUILT_IN[spec]
+    if ":" not in spec:
+        built_in = ", ".join(sorted(BUILT_IN))
+        raise ConfigError(
+            f"strategy {spec!r} is not known; built in are {built_in}; else give a built-in name, {_HOW[5:]}"
+        )
+    return _load_class(Strategy, spec)
+
+
+def load_signal_class(spec: str) -> type[Signal]:
+    """The signal class that ``spec`` names: ``package.module:Class`` or ``path/to/file.py:Class``. See
+    ``load_strategy_class``."""
+    return _load_class(Signal, spec)
+
+
+P = TypeVar("P", bound=Parametrised)
+
+
+def _load_class(base: type[P], spec: str) -> type[P]:
+    what = f"{base.kind} {spec!r}"
     place, colon, name = spec.rpartition(":")
     if not colon or not place or not name:
-        raise ConfigError(f"strategy {spec!r} is not known; built in are {', '.join(sorted(BUILT_IN))}; else {_HOW}")
-    module = _load_file(Path(place), spec) if place.endswith(".py") else _import(place, spec)
+        raise ConfigError(f"{what} names no class; {_HOW}")
+    module = _load_file(Path(place), what) if place.endswith(".py") else _import(place, what)
     found = getattr(module, name, None)
     if found is None:
-        there = [
-            n for n, v in vars(module).items() if inspect.isclass(v) and issubclass(v, Strategy) and v is not Strategy
-        ]
-        raise ConfigError(
-            f"strategy {spec!r}: {place} has no class {name!r}; it has: {', '.join(sorted(there)) or 'no strategies'}"
-        )
-    if not (inspect.isclass(found) and issubclass(found, Strategy)):
-        raise ConfigError(f"strategy {spec!r}: {name} is not a subclass of tickdeck.Strategy")
+        there = [n for n, v in vars(module).items() if inspect.isclass(v) and issubclass(v, base) and v is not base]
+        has = ", ".join(sorted(there)) or f"no {base.__name__}"
+        raise ConfigError(f"{what}: {place} has no class {name!r}; it has: {has}")
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise ConfigError(f"{what}: {name} is not a subclass of tickdeck.{base.__name__}")
     return found
 
 
@@ -86,14 +104,14 @@ def load_function(spec: str) -> Callable[..., Any]:
     return cast("Callable[..., Any]", found)
 
 
-def _load_file(path: Path, spec: str) -> ModuleType:
+def _load_file(path: Path, what: str) -> ModuleType:
     if not path.is_file():
-        raise ConfigError(f"strategy {spec!r}: there is no file {path}")
+        raise ConfigError(f"{what}: there is no file {path}")
     # The name is made of the path, so that a class keeps its name over runs; it is not importable by it.
     module_name = f"tickdeck_strategy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     found = importlib.util.spec_from_file_location(module_name, path)
     if found is None or found.loader is None:
-        raise ConfigError(f"strategy {spec!r}: {path} is not a Python file")
+        raise ConfigError(f"{what}: {path} is not a Python file")
     module = importlib.util.module_from_spec(found)
     sys.modules[module_name] = module
     try:
@@ -102,7 +120,7 @@ def _load_file(path: Path, spec: str) -> ModuleType:
     except TickdeckError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
-        raise ConfigError(f"strategy {spec!r}: {path} does not load: {_where(error, path)}") from error
+        raise ConfigError(f"{what}: {path} does not load: {_where(error, path)}") from error
     return module
 
 
@@ -129,7 +147,7 @@ def _importable(folder: Path) -> Iterator[None]:
                 _siblings.add(name)
 
 
-def _import(name: str, spec: str) -> ModuleType:
+def _import(name: str, what: str) -> ModuleType:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # `tickdeck` is a console script: the current folder is not on the path
     try:
@@ -137,7 +155,7 @@ def _import(name: str, spec: str) -> ModuleType:
     except TickdeckError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
-        raise ConfigError(f"strategy {spec!r}: module {name} does not load: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{what}: module {name} does not load: {type(error).__name__}: {error}") from error
 
 
 def _where(error: BaseException, path: Path) -> str:

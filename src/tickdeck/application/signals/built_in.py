@@ -1,0 +1,93 @@
+"""The built-in signals, by names such as ``ema-12``."""
+
+from __future__ import annotations
+
+import re
+
+from tickdeck.application.signals.signal import Signal
+from tickdeck.domain.events import CandleEvent, TradeEvent
+from tickdeck.domain.market import BookImbalance, Ema, OrderBook, Rsi, Sma, Vwap
+
+__all__ = ["built_in_signal"]
+
+
+class _OfCloses(Signal):
+    """An indicator over the closes of candles."""
+
+    indicator: Ema | Sma | Rsi
+
+    def on_candle(self, candle: CandleEvent) -> None:
+        self.value = self.indicator.update(float(candle.close))
+
+
+class EmaSignal(_OfCloses):
+    """Exponential moving average of ``period`` closes."""
+
+    period: int = 12
+
+    def check_parameters(self) -> None:
+        self.indicator = Ema(self.period)
+
+
+class SmaSignal(_OfCloses):
+    """Simple moving average of ``period`` closes."""
+
+    period: int = 12
+
+    def check_parameters(self) -> None:
+        self.indicator = Sma(self.period)
+
+
+class RsiSignal(_OfCloses):
+    """Relative strength index over ``period`` closes."""
+
+    period: int = 14
+
+    def check_parameters(self) -> None:
+        self.indicator = Rsi(self.period)
+
+
+class VwapSignal(Signal):
+    """Volume-weighted average price of the last ``window`` trades."""
+
+    window: int = 100
+
+    def check_parameters(self) -> None:
+        self.indicator = Vwap(self.window)
+
+    def on_trade(self, trade: TradeEvent) -> None:
+        self.value = self.indicator.update(float(trade.price), float(trade.quantity))
+
+
+class ImbalanceSignal(Signal):
+    """Imbalance of the order book over ``depth`` levels a side."""
+
+    depth: int = 5
+
+    def check_parameters(self) -> None:
+        self.indicator = BookImbalance(self.depth)
+
+    def on_book(self, book: OrderBook) -> None:
+        self.value = self.indicator.update(book.bids(self.depth), book.asks(self.depth))
+
+
+_NAME = re.compile(r"(ema|sma|rsi|vwap|imbalance)-([1-9][0-9]*)")
+_CLASSES: dict[str, tuple[type[Signal], str]] = {
+    "ema": (EmaSignal, "period"),
+    "sma": (SmaSignal, "period"),
+    "rsi": (RsiSignal, "period"),
+    "vwap": (VwapSignal, "window"),
+    "imbalance": (ImbalanceSignal, "depth"),
+}
+
+
+def built_in_signal(name: str) -> Signal | None:
+    """A new signal for a name such as ``ema-12``; ``None`` if the name is not that of a built-in signal.
+
+    There are ``ema-N``, ``sma-N``, ``rsi-N`` (N candles), ``vwap-N`` (N trades) and ``imbalance-N`` (N levels).
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    signal_class, parameter = _CLASSES[match[1]]
+    return signal_class(**{parameter: int(match[2])})
