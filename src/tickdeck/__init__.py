@@ -26,6 +26,7 @@ from tickdeck.application.bus import (
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import Snapshot, Tape, TapeQuery, TapeReader, TradingVenue
 from tickdeck.application.replay import Replayer
+from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import PositionView, Strategy
 from tickdeck.application.streaming import BoundedAsyncQueue, RingBuffer, subscribe_with_replay
 from tickdeck.domain.events import (
@@ -193,6 +194,7 @@ __all__ = [
     "RunStarted",
     "RunStopped",
     "Side",
+    "Signal",
     "SignalSnapshotEvent",
     "Snapshot",
     "StateLeg",

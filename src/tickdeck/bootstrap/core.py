@@ -14,6 +14,7 @@ from tickdeck.application.engines import (
 )
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import Strategy
+from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.accounts import Account
 from tickdeck.infrastructure.config import RunConfig, duration_ns
 from tickdeck.infrastructure.runs import (
@@ -33,7 +34,7 @@ class Core:
         candles = any(
             strategy.required_signals() or type(strategy).on_candle is not Strategy.on_candle
             for _, strategy in strategies
-        )
+        ) or bool(config.signals)
         self.kernel = kernel
         self.market_data = MarketDataEngine(
             kernel,
@@ -45,7 +46,7 @@ class Core:
             FeedMonitor(kernel, duration_ns(config.stale_after))
         if config.heartbeat:
             HeartbeatEngine(kernel, duration_ns(config.heartbeat))
-        self.signals = SignalEngine(kernel, self.market_data, names)
+        self.signals = SignalEngine(kernel, self.market_data, names, signal_factories(config))
         account = Account(config.paper.account_id, config.instrument(manifest.symbols[0]).quote)
         self.portfolio = PortfolioEngine(kernel, account, self.market_data, config.instrument)
         self.execution = ExecutionEngine(kernel, manifest.nonce)

@@ -27,7 +27,7 @@ from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.proof import examine
 from tickdeck.bootstrap.record import market_of
-from tickdeck.bootstrap.strategies import by_absolute_path, load_strategies, strategies_as_recorded
+from tickdeck.bootstrap.strategies import by_absolute_path, load_strategies, signal_records, strategies_as_recorded
 from tickdeck.domain.events import DomainEvent, RunStarted
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SystemClock
@@ -163,7 +163,12 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
     """A new run in a folder of its own under ``data_dir``. Raises ``ConfigError`` or ``InputError`` for what is
     wrong with it. ``whatif_of`` is for the manifest.
     """
-    config = msgspec.structs.replace(config, strategies=tuple(map(by_absolute_path, config.strategies)))
+    config = msgspec.structs.replace(
+        config,
+        strategies=tuple(map(by_absolute_path, config.strategies)),
+        signals={name: by_absolute_path(signal) for name, signal in config.signals.items()},
+    )
+    signals = signal_records(config)
     strategies, records = load_strategies(config)
     inputs = input_records(config.tapes)
     symbols = symbols_of(config, inputs) or ("BTCUSDT",)
@@ -177,7 +182,7 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
     now = datetime.fromtimestamp(time.time(), UTC)
     manifest = Manifest(
         run_id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
-        nonce=_nonce(settings, inputs, records, symbols, code),
+        nonce=_nonce(settings, inputs, (*records, *signals), symbols, code),
         created_at=now.isoformat(),
         tickdeck=tickdeck.__version__,
         code=code,
@@ -187,6 +192,7 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
         config=settings,
         inputs=inputs,
         strategies=records,
+        signals=signals,
         whatif_of=whatif_of,
     )
     folder = create_run(data_dir, manifest)
@@ -209,7 +215,8 @@ def _nonce(
     """Made of all that determines the run's events, wherever its files lie, so that two equal runs are equal to the
     byte.
     """
-    what = {name: value for name, value in settings.items() if name not in ("tapes", "strategies", "tape_format")}
+    elsewhere = ("tapes", "strategies", "signals", "tape_format")
+    what = {name: value for name, value in settings.items() if name not in elsewhere}
     asked = [(tape["venue"], tape["interval"]) for tape in settings["tapes"]]
     read = [(record.format, record.symbol, *how, record.sha256) for record, how in zip(inputs, asked, strict=True)]
     loaded = [(record.strategy_id, record.parameters, record.sha256) for record in strategies]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from tickdeck.application.engines.signals import SignalFactory
 from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.application.strategies import Strategy
 from tickdeck.errors import ConfigError
-from tickdeck.infrastructure.config import RunConfig, StrategyConfig
+from tickdeck.infrastructure.config import RunConfig, SignalConfig, StrategyConfig
 from tickdeck.infrastructure.runs import (
     Manifest,
     StrategyRecord,
@@ -17,13 +20,17 @@ from tickdeck.infrastructure.runs import (
     code_digest,
 )
 from tickdeck.infrastructure.runs.folder import here
-from tickdeck.infrastructure.strategies import load_strategy_class, source_digest, strategy_name
+from tickdeck.infrastructure.strategies import load_signal_class, load_strategy_class, source_digest, strategy_name
 
-__all__ = ["by_absolute_path", "load_strategies", "strategies_as_recorded"]
+__all__ = ["by_absolute_path", "load_strategies", "signal_factories", "signal_records", "strategies_as_recorded"]
 
 
-def by_absolute_path(wanted: StrategyConfig) -> StrategyConfig:
-    """A strategy's file is found again when the run is verified or resumed from another folder."""
+W = TypeVar("W", StrategyConfig, SignalConfig)
+
+
+def by_absolute_path(wanted: W) -> W:
+    """With the absolute path of its file, which is found again when the run is verified or resumed from another
+    folder."""
     place, _, name = wanted.spec.rpartition(":")
     if not place.endswith(".py"):
         return wanted
@@ -47,6 +54,28 @@ def load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tupl
     return loaded, tuple(records)
 
 
+def signal_factories(config: RunConfig) -> dict[str, SignalFactory]:
+    """What makes the user's signals, by name. Raises ``ConfigError`` for a wrong class or parameter."""
+    factories: dict[str, SignalFactory] = {}
+    for name, wanted in config.signals.items():
+        factories[name] = partial(load_signal_class(wanted.spec), **wanted.parameters)
+        factories[name]()  # a wrong parameter is refused before the run begins
+    return factories
+
+
+def signal_records(config: RunConfig) -> tuple[StrategyRecord, ...]:
+    """The user's signals, for the manifest."""
+    return tuple(
+        StrategyRecord(
+            strategy_id=name,
+            spec=wanted.spec,
+            parameters=msgspec.to_builtins(wanted.parameters),
+            sha256=source_digest(load_signal_class(wanted.spec)),
+        )
+        for name, wanted in config.signals.items()
+    )
+
+
 def strategies_as_recorded(config: RunConfig, manifest: Manifest) -> tuple[list[tuple[str, Strategy]], list[str]]:
     """The run's strategies, and what of code and machine is not as it was then. Refuses changed input files."""
     check_inputs(manifest)
@@ -62,4 +91,7 @@ def strategies_as_recorded(config: RunConfig, manifest: Manifest) -> tuple[list[
     for then, now in zip(manifest.strategies, records, strict=True):
         if then.sha256 != now.sha256:
             changes.append(f"the source of strategy {then.spec!r} has changed since the run")
+    for then, now in zip(manifest.signals, signal_records(config), strict=True):
+        if then.sha256 != now.sha256:
+            changes.append(f"the source of signal {then.spec!r} has changed since the run")
     return strategies, changes

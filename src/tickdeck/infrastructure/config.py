@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from tickdeck.application.signals import built_in_signal
 from tickdeck.application.wording import in_words
 from tickdeck.domain.market import Instrument, instrument_for
 from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
@@ -18,11 +19,28 @@ from tickdeck.errors import ConfigError, format_value
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 from tickdeck.infrastructure.readers import date_to_ns, parse_interval, read_exchange_info
 
-__all__ = ["RunConfig", "StrategyConfig", "TapeConfig", "config_from_dict", "duration_ns", "load_config", "rooted"]
+__all__ = [
+    "RunConfig",
+    "SignalConfig",
+    "StrategyConfig",
+    "TapeConfig",
+    "config_from_dict",
+    "duration_ns",
+    "load_config",
+    "rooted",
+]
 
 
 class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``spec``: a built-in name, ``package.module:Class`` or ``path/to/file.py:Class``; ``parameters`` by name."""
+
+    spec: str
+    parameters: dict[str, Any] = {}
+
+
+class SignalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"spec": "class"}):
+    """A signal of the user's: ``class`` is ``package.module:Class`` or ``path/to/file.py:Class``; ``parameters`` by
+    name."""
 
     spec: str
     parameters: dict[str, Any] = {}
@@ -60,6 +78,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     - ``strategies``: what trades. ``symbols``: which symbols of the input files, or which the simulated market has;
       empty: all that the files have, or BTCUSDT.
+    - ``signals``: the user's signals by name; strategies read them by that name.
     - ``tapes``: input files, in order; none: a simulated market made from ``seed``.
     - ``exchange``: ``paper``, the one venue of this version. ``duration``: seconds of the run's clock, ``None``: to
       the end.
@@ -75,6 +94,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     strategies: tuple[StrategyConfig, ...] = (StrategyConfig(spec="ema-cross"),)
+    signals: dict[str, SignalConfig] = {}
     symbols: tuple[str, ...] = ()
     tapes: tuple[TapeConfig, ...] = ()
     exchange: str = "paper"
@@ -109,6 +129,12 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for symbol in (*self.symbols, *(tape.symbol for tape in self.tapes if tape.symbol is not None)):
             if not symbol or any(map(str.isspace, symbol)):
                 raise ConfigError(f"{symbol!r} is no symbol; give one such as BTCUSDT, without blanks")
+        for name in self.signals:
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or built_in_signal(name) is not None:
+                raise ConfigError(
+                    f"signals.{name}: not a name for a signal of yours; use letters, digits, '-' and '_', and no "
+                    "built-in name such as ema-12"
+                )
         for symbol, instrument in self.instruments.items():
             if instrument.symbol != symbol:
                 raise ConfigError(f"instruments.{symbol}: its symbol is {instrument.symbol}; the two must be the same")
@@ -167,7 +193,11 @@ def rooted(config: RunConfig, folder: Path) -> RunConfig:
     strategies = tuple(
         msgspec.structs.replace(strategy, spec=_rooted_spec(strategy.spec, folder)) for strategy in config.strategies
     )
-    return msgspec.structs.replace(config, tapes=tapes, strategies=strategies)
+    signals = {
+        name: msgspec.structs.replace(signal, spec=_rooted_spec(signal.spec, folder))
+        for name, signal in config.signals.items()
+    }
+    return msgspec.structs.replace(config, tapes=tapes, strategies=strategies, signals=signals)
 
 
 def _rooted_spec(spec: str, folder: Path) -> str:
@@ -196,7 +226,7 @@ def _in_words(error: msgspec.ValidationError, data: dict[str, Any]) -> str:
     unknown = _UNKNOWN.fullmatch(str(error))
     if unknown is not None:
         place = f" in {unknown['place']}" if unknown["place"] else ""
-        structs = (RunConfig, StrategyConfig, TapeConfig, RiskLimits, PaperConfig, Instrument)
+        structs = (RunConfig, SignalConfig, StrategyConfig, TapeConfig, RiskLimits, PaperConfig, Instrument)
         keys = {name: None for struct in structs for name in struct.__struct_fields__}
         near = get_close_matches(unknown["key"], keys, 1)
         return f"there is no key {unknown['key']!r}{place}" + (f"; did you mean {near[0]!r}?" if near else "")

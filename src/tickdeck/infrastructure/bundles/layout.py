@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from tickdeck.infrastructure.runs import Manifest
+from tickdeck.infrastructure.runs import Manifest, StrategyRecord
 
 __all__ = [
     "CONTENTS",
@@ -82,15 +82,26 @@ def safe_name(name: str) -> str:
 
 
 def with_places(manifest: Manifest, inputs: Sequence[str], specs: Sequence[str]) -> Manifest:
-    """The manifest with other paths for its input files and other specs for its strategies, in their order."""
+    """The manifest with other paths for its input files and other specs for its strategies and then its signals, in
+    their order."""
     config = dict(manifest.config)
+    of_strategies, of_signals = specs[: len(manifest.strategies)], specs[len(manifest.strategies) :]
     config["tapes"] = [{**tape, "path": place} for tape, place in zip(config.get("tapes", ()), inputs, strict=True)]
     config["strategies"] = [
-        {**strategy, "spec": spec} for strategy, spec in zip(config.get("strategies", ()), specs, strict=True)
+        {**strategy, "spec": spec} for strategy, spec in zip(config.get("strategies", ()), of_strategies, strict=True)
     ]
+    signals = config.get("signals", {})
+    config["signals"] = {
+        name: {**signal, "class": spec} for (name, signal), spec in zip(signals.items(), of_signals, strict=True)
+    }
     return replace(
         manifest,
         config=config,
         inputs=tuple(replace(record, path=place) for record, place in zip(manifest.inputs, inputs, strict=True)),
-        strategies=tuple(replace(record, spec=spec) for record, spec in zip(manifest.strategies, specs, strict=True)),
+        strategies=_with_specs(manifest.strategies, of_strategies),
+        signals=_with_specs(manifest.signals, of_signals),
     )
+
+
+def _with_specs(records: Sequence[StrategyRecord], specs: Sequence[str]) -> tuple[StrategyRecord, ...]:
+    return tuple(replace(record, spec=spec) for record, spec in zip(records, specs, strict=True))

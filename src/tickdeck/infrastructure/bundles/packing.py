@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
@@ -11,6 +11,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 import msgspec
 
 import tickdeck
+from tickdeck.application.parameters import Parametrised
 from tickdeck.application.strategies import BUILT_IN
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.bundles.layout import (
@@ -27,7 +28,7 @@ from tickdeck.infrastructure.bundles.secrets import without_secrets
 from tickdeck.infrastructure.fresh_file import fresh_file
 from tickdeck.infrastructure.runs import InputRecord, Manifest, StrategyRecord, overview, read_manifest
 from tickdeck.infrastructure.runs.folder import MANIFEST
-from tickdeck.infrastructure.strategies import load_strategy_class, source_digest, source_files
+from tickdeck.infrastructure.strategies import load_signal_class, load_strategy_class, source_digest, source_files
 
 __all__ = ["Bundled", "pack"]
 
@@ -72,7 +73,11 @@ def pack(folder: Path, out: Path, *, inputs: bool = True) -> Bundled:
             files = [_input(archive, index, record, inputs) for index, record in enumerate(manifest.inputs)]
             input_bytes = archive.bytes - before
             notes: list[str] = []
-            specs = [_strategy(archive, index, record, notes) for index, record in enumerate(manifest.strategies)]
+            sources: list[tuple[Callable[[str], type[Parametrised]], StrategyRecord]] = [
+                *((load_strategy_class, record) for record in manifest.strategies),
+                *((load_signal_class, record) for record in manifest.signals),
+            ]
+            specs = [_source(archive, n, load, record, notes) for n, (load, record) in enumerate(sources)]
             taken = archive.add_manifest(with_places(manifest, [file.name or str(file.path) for file in files], specs))
             if taken:
                 once = dict.fromkeys(place.removeprefix("config.") for place in taken)
@@ -132,17 +137,23 @@ def _input(archive: _Archive, index: int, record: InputRecord, wanted: bool) -> 
     return InputFile(name=name, path=None, sha256=record.sha256)
 
 
-def _strategy(archive: _Archive, index: int, record: StrategyRecord, notes: list[str]) -> str:
-    """Add the strategy's source and the modules of its own that it imports. Returns its spec in the archive: that of
-    a file, or the unchanged spec for a module in a package."""
+def _source(
+    archive: _Archive,
+    index: int,
+    load: Callable[[str], type[Parametrised]],
+    record: StrategyRecord,
+    notes: list[str],
+) -> str:
+    """Add the source of a strategy or signal, and the modules of its own that it imports. Returns its spec in the
+    archive: that of a file, or the unchanged spec for a module in a package."""
     if record.spec in BUILT_IN:
         return record.spec
-    cls = load_strategy_class(record.spec)
+    cls = load(record.spec)
     files = source_files(cls)
     if not files:
-        raise RunError(f"the source of strategy {record.spec!r} is gone; bring it back to its place")
+        raise RunError(f"the source of {cls.kind} {record.spec!r} is gone; bring it back to its place")
     if source_digest(cls) != record.sha256:
-        notes.append(f"the source of strategy {record.strategy_id} had changed since the run when it was bundled")
+        notes.append(f"the source of {cls.kind} {record.strategy_id} had changed since the run when it was bundled")
     depth = cls.__module__.count(".")
     root, folder = files[0].parents[depth], MODULES if depth else f"strategies/{index}"
     around = (parent / "__init__.py" for parent in files[0].parents[:depth])

@@ -162,7 +162,7 @@ def _place(bundle: Path, root: Path, file: InputFile) -> str:
 def _here(bundle: Path, manifest: Manifest, root: Path, inputs: list[str]) -> Manifest:
     """The manifest with places in ``root`` instead of those in the archive."""
     specs = []
-    for record in manifest.strategies:
+    for record in (*manifest.strategies, *manifest.signals):
         place, _, name = record.spec.rpartition(":")
         inside = place.startswith("strategies/") and place.endswith(".py")
         if place.endswith(".py") and not (inside and is_safe(place)):

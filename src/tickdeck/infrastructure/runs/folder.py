@@ -48,7 +48,8 @@ class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy as the run loaded it: its id, its spec and parameters, and the SHA-256 of its source file."""
+    """A strategy, or a user's signal, as the run loaded it: its id, its spec and parameters, and the SHA-256 of its
+    source file."""
 
     strategy_id: str
     spec: str
@@ -75,6 +76,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any]
     inputs: tuple[InputRecord, ...] = ()
     strategies: tuple[StrategyRecord, ...] = ()
+    signals: tuple[StrategyRecord, ...] = ()
     whatif_of: str | None = None
 
 

@@ -3,6 +3,7 @@
 from tickdeck.infrastructure.strategies.loader import (
     load_function,
     load_module,
+    load_signal_class,
     load_strategy_class,
     strategy_name,
 )
@@ -13,6 +14,7 @@ __all__ = [
     "create_project",
     "load_function",
     "load_module",
+    "load_signal_class",
     "load_strategy_class",
     "source_digest",
     "source_files",

@@ -8,12 +8,12 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from tickdeck.application.strategies import Strategy
+from tickdeck.application.parameters import Parametrised
 
 __all__ = ["source_digest", "source_files"]
 
 
-def source_digest(cls: type[Strategy]) -> str:
+def source_digest(cls: type[Parametrised]) -> str:
     """SHA-256 of the code that defines the class: a run is resumed and verified with the same code only.
 
     It covers the class's file and the modules that this imports, directly or not, from its own folder or its own
@@ -30,7 +30,7 @@ def source_digest(cls: type[Strategy]) -> str:
     return digest.hexdigest()
 
 
-def source_files(cls: type[Strategy]) -> list[Path]:
+def source_files(cls: type[Parametrised]) -> list[Path]:
     """The files that the digest covers: that of the class, then its modules in order of discovery."""
     try:
         source = inspect.getsourcefile(cls)
