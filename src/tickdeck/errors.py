@@ -5,6 +5,7 @@
     ├── EventError             an event is not well formed
     │   ├── EventValidationError   a field has a value that it must not have
     │   └── EventDecodeError       bytes are not the event that they claim to be
+    │       └── EventSchemaError       they are, but of a version or with a field that this process's class does not know
     ├── InputError             an input file cannot be read as what it should be (exit code 2)
     ├── TapeError              the tape cannot be opened, read or written (exit code 3)
     │   ├── ConcurrencyError       a stream has moved on since it was read; nothing was written
@@ -24,6 +25,7 @@ __all__ = [
     "ConfigError",
     "EventDecodeError",
     "EventError",
+    "EventSchemaError",
     "EventValidationError",
     "InputError",
     "RunError",
@@ -57,6 +59,11 @@ class EventValidationError(EventError, ValueError):
 
 class EventDecodeError(EventError):
     """Bytes are not the event that they claim to be; names event, field and value."""
+
+
+class EventSchemaError(EventDecodeError):
+    """The bytes are whole, but this process's class of the event does not fit them: another version without an upcast,
+    or a field that the class does not know. Nothing is damaged."""
 
 
 class InputError(TickdeckError):
@@ -95,6 +102,15 @@ class Terminated(BaseException):
         self.number = number
 
 
+_LONGEST = 200
+
+
 def format_value(value: object) -> str:
-    """A value as messages show it: a decimal by its digits, all else as Python writes it."""
-    return str(value) if isinstance(value, Decimal) else repr(value)
+    """A value as messages show it: a decimal by its digits, all else as Python writes it, long ones cut off."""
+    try:
+        text = str(value) if isinstance(value, Decimal) else repr(value)
+    except Exception:  # noqa: BLE001 (a value that cannot be shown must not hide what is wrong with it)
+        text = f"a {type(value).__name__}"
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}... ({len(text)} characters)"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -65,6 +65,7 @@ every_type = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.event_t
 positive = st.integers(1, 10**14).map(lambda n: Decimal(n).scaleb(-8))
 whole = st.integers(0, 2**62)
 text = st.text(max_size=8)
+names = st.text(min_size=1, max_size=8)
 few = settings(max_examples=max(5, settings().max_examples // 8))  # there are many types
 
 
@@ -77,7 +78,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
     if hint is bool:
         return st.booleans()
     if hint is StateLeg:
-        return st.builds(StateLeg, symbol=text, quantity=positive, average_price=st.none() | positive)
+        return st.builds(StateLeg, symbol=names, quantity=positive, average_price=st.none() | positive)
     if hint in (int, str):
         return {int: whole, str: text}[hint]
     if hint is Any:
@@ -101,16 +102,16 @@ def intents() -> st.SearchStrategy[ActionIntent]:
     orders = st.builds(
         ActionIntent,
         action=st.just("order"),
-        symbol=text,
+        symbol=names,
         side=st.sampled_from(Side),
         quantity=positive,
         limit=st.none() | positive,
     )
-    cancels = st.builds(ActionIntent, action=st.just("cancel"), symbol=text, order_id=st.text(min_size=1, max_size=8))
+    cancels = st.builds(ActionIntent, action=st.just("cancel"), symbol=names, order_id=st.text(min_size=1, max_size=8))
     amends = st.builds(
         ActionIntent,
         action=st.just("amend"),
-        symbol=text,
+        symbol=names,
         order_id=st.text(min_size=1, max_size=8),
         quantity=positive,
         limit=st.none() | positive,
@@ -122,6 +123,7 @@ def intents() -> st.SearchStrategy[ActionIntent]:
 def events_of(draw: st.DrawFn, cls: type[DomainEvent]) -> DomainEvent:
     hints = get_type_hints(cls)
     fields = {name: draw(values_of(hints[name])) for name in cls.__struct_fields__}
+    fields |= {name: draw(names) for name in ("symbol", "order_id", "strategy_id", "account_id", "currency") if name in fields}
     # What the types alone do not say:
     if "liquidity" in fields:
         fields["liquidity"] = draw(st.sampled_from(["maker", "taker"]))
@@ -274,14 +276,14 @@ def test_only_a_finite_decimal_is_money(cls: type[DomainEvent], field: str, wron
         ((Decimal(0), Decimal(1)),),
         ((Decimal(1), Decimal(-1)),),
         ((Decimal(1),),),
-        ([Decimal(1), Decimal(1)],),
-        [(Decimal(1), Decimal(1))],
+        "levels",
+        {"1": "1"},
     ],
     ids=repr,
 )
 def test_levels_that_are_no_levels_are_refused(cls: type[DomainEvent], side: str, wrong: object) -> None:
     fields = msgspec.structs.asdict(sample(cls)) | {side: wrong}
-    with pytest.raises(EventValidationError, match=rf"^{cls.event_type}: {side} is .*; it must be "):
+    with pytest.raises(EventValidationError, match=rf"^{cls.event_type}: {side}\S* is .*; it must be "):
         cls(**fields)
 
 
@@ -319,7 +321,6 @@ def test_an_intent_takes_only_finite_decimals(field: str, wrong: object) -> None
         (VenueFillReported, "price", Decimal(0)),
         (VenueFillReported, "quantity", Decimal(0)),
         (VenueFillReported, "liquidity", "giver"),
-        (SignalSnapshotEvent, "values", {"ema-12": float("nan")}),
         (StrategyDecisionEvent, "intents", (ActionIntent(action="dance", symbol="B"),)),
         (StrategyDecisionEvent, "intents", (ActionIntent(action="cancel", symbol="B"),)),
         (StrategyDecisionEvent, "intents", (ActionIntent(action="order", symbol="B", quantity=Decimal(1)),)),
@@ -512,7 +513,8 @@ def test_a_base_without_a_type_is_not_registered() -> None:
         member: str
 
     assert event_types() == before
-    assert Family(member="x").event_type == ""
+    with pytest.raises(EventValidationError, match="Family has no event_type: it is a base"):
+        Family(member="x")
 
 
 # -- types that this process does not know ----------------------------------------------------------------------------

@@ -1,17 +1,12 @@
-"""The catalogue of events, grouped in files by subject; ``base`` says what all of them share."""
+"""The catalogue of events, grouped in files by subject; ``base`` says what all of them share.
+
+``declaration`` is what happens when a class of events is defined, ``kinds`` what each annotation allows, ``registry``
+which class stands for which type, ``codec`` the way back from JSON, ``raw`` what becomes of types that are not known.
+"""
 
 from tickdeck.domain.events.backtest import BacktestCompleted, BacktestFailed, BacktestProgressed, BacktestStarted
-from tickdeck.domain.events.base import (
-    DomainEvent,
-    RawEvent,
-    decode_payload,
-    encode_payload,
-    event_class,
-    event_from_dict,
-    event_from_json,
-    event_types,
-    iter_event_classes,
-)
+from tickdeck.domain.events.base import DomainEvent, encode_payload
+from tickdeck.domain.events.codec import decode_payload, event_from_dict, event_from_json, payload_decoder
 from tickdeck.domain.events.feed import FeedConnected, FeedDisconnected, FeedStale
 from tickdeck.domain.events.market import (
     BookResynced,
@@ -48,6 +43,9 @@ from tickdeck.domain.events.portfolio import (
     PositionOpenedEvent,
     PositionUpdatedEvent,
 )
+from tickdeck.domain.events.priority import Priority
+from tickdeck.domain.events.raw import RawEvent
+from tickdeck.domain.events.registry import event_class, event_types, iter_event_classes
 from tickdeck.domain.events.risk import RiskApprovedEvent, RiskLimitBreachedEvent, TradingHalted, TradingResumed
 from tickdeck.domain.events.state import StateLeg, StateUpdated
 from tickdeck.domain.events.strategy import (
@@ -117,6 +115,7 @@ __all__ = [
     "PositionEvent",
     "PositionOpenedEvent",
     "PositionUpdatedEvent",
+    "Priority",
     "RawEvent",
     "RiskApprovedEvent",
     "RiskLimitBreachedEvent",
@@ -150,5 +149,6 @@ __all__ = [
     "event_from_json",
     "event_types",
     "iter_event_classes",
+    "payload_decoder",
     "upcast",
 ]

@@ -50,7 +50,6 @@ class BacktestCompleted(DomainEvent, frozen=True, kw_only=True, gc=False):
     sharpe: float | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         for name in ("max_drawdown", "win_rate", "sharpe"):
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):

@@ -23,6 +23,5 @@ class NotificationAlert(DomainEvent, frozen=True, kw_only=True, gc=False):
     recipients: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.severity not in SEVERITIES:
             raise invalid(self, "severity", " or ".join(map(repr, SEVERITIES)))

@@ -59,7 +59,6 @@ class OrderSubmittedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
     time_in_force: TimeInForce = TimeInForce.GTC
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.quantity <= 0:
             raise invalid(self, "quantity", "above 0")
         if self.limit is not None and self.limit <= 0:
@@ -93,7 +92,6 @@ class _Fill(OrderEvent, frozen=True, kw_only=True, gc=False):
     venue_trade_id: str = ""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.price <= 0:
             raise invalid(self, "price", "above 0")
         if self.quantity <= 0:
@@ -127,7 +125,6 @@ class OrderAmendRequestedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
     limit: Price
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         for name in ("revision", "quantity", "limit"):
             if getattr(self, name) <= 0:
                 raise invalid(self, name, "above 0")

@@ -16,7 +16,7 @@ __all__ = ["StateLeg", "StateUpdated"]
 _KINDS = ("strategy", "portfolio")
 
 
-class StateLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class StateLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """One symbol's part: ``quantity`` in base, negative when short; ``average_price`` in quote, ``None`` where the
     owner does not know it.
 
@@ -49,7 +49,6 @@ class StateUpdated(DomainEvent, frozen=True, kw_only=True, gc=False):
     legs: tuple[StateLeg, ...] = ()
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.kind not in _KINDS:
             raise invalid(self, "kind", "'strategy' or 'portfolio'")
 

@@ -37,7 +37,6 @@ class SignalSnapshotEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     values: dict[str, float]
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not all(map(math.isfinite, self.values.values())):
             raise invalid(self, "values", "of finite floats (a signal without a value is absent)")
 
@@ -46,7 +45,7 @@ class SignalSnapshotEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
         return self.symbol
 
 
-class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """One thing that a strategy wants done, before risk has seen it.
 
     ``action`` is ``order`` (then ``side``, ``symbol``, ``quantity`` in base, and for a limit order ``limit`` in quote),
@@ -84,7 +83,6 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     reason: str = ""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         for intent in self.intents:
             if intent.action == "cancel":
                 if not intent.order_id:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tickdeck.errors import EventDecodeError, EventValidationError
+from tickdeck.errors import EventDecodeError, EventSchemaError, EventValidationError
 
 __all__ = ["upcast", "upcasted"]
 
@@ -42,14 +42,14 @@ def upcasted(event_type: str, fields: Fields, version: int, wanted: int) -> Fiel
     Raises ``EventDecodeError`` where there is no way from one to the other.
     """
     if version > wanted:
-        raise EventDecodeError(
+        raise EventSchemaError(
             f"{event_type}: version {version} is newer than the {wanted} that this process knows; update its code"
         )
     fields = {name: value for name, value in fields.items() if name not in ("event_type", "version")}
     for step in range(version, wanted):
         function = _steps.get((event_type, step))
         if function is None:
-            raise EventDecodeError(
+            raise EventSchemaError(
                 f"{event_type}: version {version} is older than the {wanted} that this process knows, and no upcast "
                 f"leads on from {step}; register one"
             )

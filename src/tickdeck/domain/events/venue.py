@@ -58,7 +58,6 @@ class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     venue_order_id: str = ""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.price <= 0:
             raise invalid(self, "price", "above 0")
         if self.quantity <= 0:

@@ -1,0 +1,211 @@
+"""From the annotations of a class to the kinds of its fields, and what cannot be a field of an event."""
+
+from __future__ import annotations
+
+import collections.abc as abc
+import dataclasses
+import enum
+import inspect
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from tickdeck.domain.events.kinds import (
+    Bound,
+    Constrained,
+    DateTimes,
+    Decimals,
+    Enums,
+    Floats,
+    Integers,
+    Kind,
+    Literals,
+    Mappings,
+    Nothing,
+    Others,
+    Records,
+    Sequences,
+    Sets,
+    Text,
+    Tuples,
+    Unions,
+)
+
+__all__ = ["Unsupported", "booleans", "hints_of", "kind_of"]
+
+IDENTIFIERS = ("symbol", "order_id", "strategy_id", "account_id", "currency")
+"""Fields that name something: as text they are never empty, but where the class has "" for a default."""
+
+_SEQUENCES = (list, abc.Sequence, abc.MutableSequence, abc.Collection)
+_SETS = (set, frozenset, abc.Set, abc.MutableSet)
+_MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
+
+
+class Unsupported(Exception):
+    """An annotation cannot be that of an event's field; says why, and what to write instead."""
+
+
+class _Booleans(Enums):
+    """``bool``, which is as closed as an enum."""
+
+
+def booleans() -> Kind:
+    kind = _Booleans(bool)  # type: ignore[arg-type]
+    kind.wanted = "a bool"
+    return kind
+
+
+def hints_of(cls: type) -> dict[str, Any]:
+    """The annotations of a class, resolved. Raises ``Unsupported`` where a name in them cannot be found."""
+    try:
+        return get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        name = getattr(error, "name", None) or str(error)
+        raise Unsupported(
+            f"the name {name!r} in an annotation is not found in {cls.__module__}; define it before the class, at the "
+            "top of the module and outside of `if TYPE_CHECKING`, or leave `from __future__ import annotations` out"
+        ) from None
+    except (TypeError, SyntaxError, AttributeError) as error:
+        raise Unsupported(f"an annotation cannot be read: {error}") from None
+
+
+def kind_of(hint: Any, records: dict[type, Records], *, name: str = "", empty: bool = True) -> Kind:
+    """The kind of an annotation. ``records`` holds those that are known already, and gets what is new; ``name`` is the
+    field's, ``empty`` says whether it may be empty though it names something.
+
+    Raises ``Unsupported``.
+    """
+    hint = _without_new_type(hint)
+    origin, inner = get_origin(hint), get_args(hint)
+    of = partial(kind_of, records=records)
+    simple = _SIMPLE.get(hint) if isinstance(hint, type) or hint is None else None
+    if simple is not None:
+        return Text(empty=empty or name not in IDENTIFIERS) if hint is str else simple()
+    if origin is Annotated:
+        return _annotated(hint, records, name, empty)
+    if origin is Literal:
+        return Literals(inner)
+    if origin in (Union, UnionType):
+        return Unions(tuple(kind_of(one, records, name=name, empty=empty) for one in inner))
+    if origin is tuple:
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return Sequences(of(inner[0]))
+        return Tuples(tuple(map(of, inner)))
+    if origin in _SEQUENCES and len(inner) == 1:
+        return Sequences(of(inner[0]))
+    if origin in _SETS and len(inner) == 1:
+        return Sets(of(inner[0]))
+    if origin in _MAPPINGS and len(inner) == 2:
+        return _mapping(hint, of(inner[0]), of(inner[1]))
+    if isinstance(hint, type) and origin is None:
+        if issubclass(hint, enum.Enum):
+            return Enums(hint)
+        if hint in Others.CLASSES:
+            return Others(hint)
+        found = records.get(hint)
+        return found if found is not None else _record(hint, records)
+    raise Unsupported(f"{_show(hint)} cannot be checked and read back; {_advice(hint)}")
+
+
+def _without_new_type(hint: Any) -> Any:
+    while True:
+        if isinstance(hint, NewType):
+            hint = hint.__supertype__
+        elif type(hint).__name__ == "TypeAliasType":  # ``type Price = Decimal``, since Python 3.12
+            hint = hint.__value__
+        else:
+            return hint
+
+
+def _annotated(hint: Any, records: dict[type, Records], name: str, empty: bool) -> Kind:
+    base, *extras = get_args(hint)
+    for extra in extras:
+        if isinstance(extra, Kind):
+            return extra
+    bounds = [extra for extra in extras if isinstance(extra, Bound)]
+    if bounds and base is Decimal:
+        return Decimals(bounds[0])
+    kind = kind_of(base, records, name=name, empty=empty)
+    if any(isinstance(extra, msgspec.Meta) for extra in extras):
+        return Constrained(kind, hint)
+    return kind
+
+
+def _mapping(hint: Any, key: Kind, value: Kind) -> Kind:
+    if not isinstance(key, Text | Integers | Decimals | Enums | Literals) or isinstance(key, _Booleans):
+        raise Unsupported(f"the keys of {_show(hint)} cannot be keys in JSON; use str, int, Decimal or an enum")
+    return Mappings(key, value)
+
+
+def _record(cls: type, records: dict[type, Records]) -> Kind:
+    """A class of fields within an event. It is entered before its fields are looked at: it may hold its own kind."""
+    shown = f"{cls.__module__}.{cls.__qualname__}"
+    replace: Callable[..., Any]
+    defaults: dict[str, Any]
+    if issubclass(cls, msgspec.Struct):
+        config = cls.__struct_config__
+        if not config.frozen:
+            raise Unsupported(f"{shown} can be changed, and an event cannot; declare it with frozen=True")
+        if config.omit_defaults:
+            raise Unsupported(f"{shown} leaves out defaults by identity, so that equal ones differ; drop omit_defaults")
+        infos = msgspec.structs.fields(cls)
+        defaults = {field.name: field.default for field in infos}
+        fields = {field.name: field.encode_name for field in infos}
+        tagged = (config.tag_field,) if config.tag_field is not None else ()
+        replace, in_json = msgspec.structs.replace, None if config.array_like else tuple(fields.values())
+        record = records[cls] = Records(cls, replace, in_json, tagged)
+    elif dataclasses.is_dataclass(cls):
+        if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            raise Unsupported(f"{shown} can be changed, and an event cannot; declare it with frozen=True")
+        defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+        fields = {name: name for name in defaults}
+        record = records[cls] = Records(cls, dataclasses.replace, tuple(fields))
+    elif issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        fields = {name: name for name in cls._fields}
+        defaults = cls._field_defaults  # type: ignore[attr-defined]
+        record = records[cls] = Records(cls, cls._replace, None)  # type: ignore[attr-defined]
+    else:
+        raise Unsupported(f"{_show(cls)} cannot be checked and read back; {_advice(cls)}")
+    try:
+        hints = hints_of(cls)
+        missing = [name for name in fields if name not in hints]
+        if missing:
+            raise Unsupported(f"{missing[0]} has no annotation")
+        record.fields = {name: kind_of(hints[name], records, name=name, empty=defaults.get(name) == "") for name in fields}
+    except Unsupported as error:
+        del records[cls]
+        raise Unsupported(f"in {shown}: {error}") from None
+    return record
+
+
+def _show(hint: Any) -> str:
+    return hint.__name__ if inspect.isclass(hint) and get_origin(hint) is None else str(hint)
+
+
+def _advice(hint: Any) -> str:
+    if hint in (Any, object):
+        return "say what it holds, such as `dict[str, str]` or `int | str`"
+    if isinstance(hint, TypeVar):
+        return "write the type itself"
+    if hint in (dict, list, tuple, set, frozenset):
+        return f"say what it holds, such as `{hint.__name__}[str{', Decimal' if hint is dict else ''}]`"
+    if hint is ClassVar or get_origin(hint) is ClassVar:
+        return "a ClassVar is no field"
+    return "use str, int, float, bool, Decimal, enums, dates, containers of these, or a frozen msgspec.Struct"
+
+
+_SIMPLE: dict[Any, Callable[[], Kind]] = {
+    str: Text,
+    int: Integers,
+    float: Floats,
+    bool: booleans,
+    Decimal: Decimals,
+    NoneType: Nothing,
+    None: Nothing,
+    datetime: DateTimes,
+}

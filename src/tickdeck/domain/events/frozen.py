@@ -1,0 +1,59 @@
+"""Containers that never change and have one order, so that equal events are written to equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn, TypeVar
+
+__all__ = ["FrozenDict", "FrozenSet", "in_order"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class FrozenDict(dict[K, V]):
+    """A dict that refuses to change. It is equal to a plain dict with the same items, and encoded like one."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("an event is immutable: build a new one instead of changing its mapping")
+
+    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+
+class FrozenSet(frozenset[T_co]):
+    """A frozenset that is iterated in order of its items, whatever the hash seed."""
+
+    __slots__ = ("_items",)
+    _items: tuple[T_co, ...]
+
+    def __new__(cls, items: Iterable[T_co] = ()) -> FrozenSet[T_co]:
+        made = super().__new__(cls, items)
+        made._items = tuple(sorted(frozenset.__iter__(made), key=in_order))
+        return made
+
+    def __iter__(self) -> Iterator[T_co]:
+        return iter(self._items)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._items,)
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(map(repr, self._items))}}}" if self._items else "set()"
+
+
+def in_order(item: object) -> tuple[str, Any]:
+    """Sorts items of any kinds: text and numbers by value, all others by what they look like."""
+    if isinstance(item, str):
+        return "str", str(item)
+    if isinstance(item, int):
+        return "int", item
+    return type(item).__name__, repr(item)

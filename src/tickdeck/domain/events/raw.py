@@ -1,0 +1,74 @@
+"""Events of types that this process does not know."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from tickdeck.domain.events.base import ENVELOPE, DomainEvent, encode_payload
+from tickdeck.domain.events.kinds import Kind, Names, Unfit
+
+__all__ = ["RawEvent"]
+
+
+class _Json(Kind):
+    """Any JSON object."""
+
+    wanted = "a dict of JSON values, with text for keys"
+
+    def code(self, v: str, names: Names, first: str = "") -> str:
+        return f"type({first or v}) is dict and {names.of(_is_json)}({v})"
+
+    def settle(self, value: Any, path: str) -> Any:
+        if not isinstance(value, dict):
+            raise self.unfit(path, value)
+        if not _is_json(value):
+            raise Unfit(path, value, "a dict that JSON can hold, with text for keys")
+        return value
+
+
+def _is_json(value: dict[Any, Any]) -> bool:
+    try:
+        return bool(msgspec.json.decode(encode_payload(value)) == value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        return False
+
+
+class RawEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """An event whose type this process does not know: kept as it was and shown raw.
+
+    ``raw`` has its fields as they were read, ``raw_stream`` is the stream in which it was stored. Published again it
+    keeps both and its type, and gets new stamps.
+    """
+
+    event_type: ClassVar[str] = ""
+    _is_raw: ClassVar[bool] = True
+    raw_type: str
+    raw_version: int = 1
+    raw: Annotated[dict[str, Any], _Json()] = {}
+    raw_stream: str | None = None
+
+    @property
+    def stream(self) -> str | None:
+        return self.raw_stream
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return {k: v for k, v in self.raw.items() if k not in ENVELOPE}
+
+    def to_dict(self) -> dict[str, Any]:
+        out = super().to_dict()
+        out.update(event_type=self.raw_type, version=self.raw_version)
+        return out
+
+    def to_payload(self) -> bytes:
+        """What the event's own process would have written, with the envelope that it has now."""
+        return encode_payload(self._fields())
+
+    def to_json(self) -> bytes:
+        return encode_payload({"event_type": self.raw_type, "version": self.raw_version, **self._fields()})
+
+    def _fields(self) -> dict[str, Any]:
+        envelope = {name: value for name in DomainEvent.__struct_fields__ if (value := getattr(self, name))}
+        return {**envelope, **self.payload}
