@@ -5,7 +5,7 @@
     ├── EventError             an event is not well formed
     │   ├── EventValidationError   a field has a value that it must not have
     │   └── EventDecodeError       bytes are not the event that they claim to be
-    │       └── EventSchemaError       they are, but of a version or with a field that this process's class does not know
+    │       └── EventSchemaError       they are, of a version or with a field that this process does not know
     ├── InputError             an input file cannot be read as what it should be (exit code 2)
     ├── TapeError              the tape cannot be opened, read or written (exit code 3)
     │   ├── ConcurrencyError       a stream has moved on since it was read; nothing was written

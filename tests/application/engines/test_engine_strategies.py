@@ -214,12 +214,12 @@ def test_a_quantity_that_is_none_pauses_the_strategy_with_a_clear_error(quantity
     ("mistake", "message"),
     [
         (lambda s: s.buy(None, D(1)), "symbol is None; give text"),
-        (lambda s: s.buy(BTC, D(1), reason=7), "reason is 7; it must be str"),
+        (lambda s: s.buy(BTC, D(1), reason=7), "reason is 7; it must be a str"),
         (lambda s: s.buy(BTC, D(1), time_in_force="never"), "'never' is not a valid TimeInForce"),
         (lambda s: s.buy(BTC, D(1), limit="100"), "limit is '100'"),
         (lambda s: s.cancel(7), "order_id is 7; give text"),
         (lambda s: s.cancel(""), "cancel intents with an order_id"),
-        (lambda s: s.set_timer(7, SECOND), "name is 7; it must be str"),
+        (lambda s: s.set_timer(7, SECOND), "name is 7; it must be a str"),
     ],
 )
 def test_a_strategys_mistake_pauses_it_and_never_gets_as_far_as_risk(

@@ -123,7 +123,9 @@ def intents() -> st.SearchStrategy[ActionIntent]:
 def events_of(draw: st.DrawFn, cls: type[DomainEvent]) -> DomainEvent:
     hints = get_type_hints(cls)
     fields = {name: draw(values_of(hints[name])) for name in cls.__struct_fields__}
-    fields |= {name: draw(names) for name in ("symbol", "order_id", "strategy_id", "account_id", "currency") if name in fields}
+    fields |= {
+        name: draw(names) for name in ("symbol", "order_id", "strategy_id", "account_id", "currency") if name in fields
+    }
     # What the types alone do not say:
     if "liquidity" in fields:
         fields["liquidity"] = draw(st.sampled_from(["maker", "taker"]))

@@ -18,7 +18,7 @@ from tickdeck.application.bus.receipt import Receipt
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.selection import type_name
 from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, Subscriptions
-from tickdeck.domain.events import CommandReceived, DeadLetterHandled, DomainEvent, EventDeadLettered
+from tickdeck.domain.events import CommandReceived, DeadLetterHandled, DomainEvent, EventDeadLettered, RawEvent
 from tickdeck.errors import ConfigError
 
 __all__ = ["Edges", "SyncEdge"]
@@ -47,7 +47,7 @@ class _Bus(Protocol):
     async def _wait_durable(self, position: int) -> None: ...
 
 
-_NOTHING = (Plan((), ()), DomainEvent())
+_NOTHING = (Plan((), ()), RawEvent(raw_type="nothing"))
 """An entry of the outbox that goes to nobody."""
 
 

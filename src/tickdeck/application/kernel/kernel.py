@@ -30,7 +30,7 @@ from tickdeck.application.clock import RunClock, WallClock
 from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
 from tickdeck.application.kernel.money import MONEY_CONTEXT
 from tickdeck.application.ports import EdgeCursors, Tape
-from tickdeck.domain.events import DomainEvent, TimerFired, TradingHalted
+from tickdeck.domain.events import DomainEvent, RawEvent, TimerFired, TradingHalted
 from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
 
 __all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
@@ -38,7 +38,7 @@ __all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
 CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
 """Whose faults halt trading: after one of them nobody knows what we hold or may do."""
 _LONGEST_ID = 1_000  # an id grows with each cause: of a chain of 500 it is a thousand characters long
-_ENDED = DomainEvent()
+_ENDED = RawEvent(raw_type="ended")
 """Stands for the current event of a kernel that ended between two inputs."""
 STRATEGY = "strategy:"
 """Before a strategy's id, its component: a fault in it ends that strategy's subscriptions."""

@@ -176,7 +176,9 @@ def _record(cls: type, records: dict[type, Records]) -> Kind:
         missing = [name for name in fields if name not in hints]
         if missing:
             raise Unsupported(f"{missing[0]} has no annotation")
-        record.fields = {name: kind_of(hints[name], records, name=name, empty=defaults.get(name) == "") for name in fields}
+        record.fields = {
+            name: kind_of(hints[name], records, name=name, empty=defaults.get(name) == "") for name in fields
+        }
     except Unsupported as error:
         del records[cls]
         raise Unsupported(f"in {shown}: {error}") from None

@@ -19,8 +19,8 @@ from tickdeck.errors import EventDecodeError, EventSchemaError
 __all__ = ["decode_payload", "event_from_dict", "event_from_json", "payload_decoder"]
 
 _HEAD = ("event_type", "version")
-_DERIVED = ("aggregate_id", "occurred_at")
-"""What ``to_dict`` adds to the fields."""
+_DERIVED = ("aggregate_id", "occurred_at", "crc", "stream", "stream_version")
+"""What ``to_dict`` and a line of a JSON Lines tape add to the fields."""
 
 _decoders: dict[type[DomainEvent], msgspec.json.Decoder[Any]] = {}
 _raw_decoder = msgspec.json.Decoder(dict[str, Any])
@@ -113,8 +113,12 @@ def event_from_json(data: bytes | str) -> DomainEvent:
     except UnicodeDecodeError as error:
         raise EventDecodeError(f"event: it is not in UTF-8: {error}") from None
     cls = event_class(head.event_type)
-    for name in _HEAD if cls is None else (*_HEAD, *_DERIVED):
+    for name in _HEAD:
         parts.pop(name, None)
+    if cls is not None:
+        for name in _DERIVED:
+            if name not in cls.__struct_fields__:
+                parts.pop(name, None)
     payload = encode_payload(parts)
     if cls is not None and cls.version == head.version:  # an older one is looked at when it was upcast
         try:

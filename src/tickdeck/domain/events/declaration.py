@@ -2,12 +2,13 @@
 
 A class that could not work is refused here, with ``EventValidationError`` in words for its author.
 
-(A metaclass would be the natural place, but on CPython 3.11 a class with a metaclass written in Python is called without
-the vectorcall protocol, and events would take twice as long to create.)
+(A metaclass would be the natural place, but on CPython 3.11 a class with a metaclass written in Python is called
+without the vectorcall protocol, and events would take twice as long to create.)
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_origin
@@ -71,13 +72,15 @@ def declare(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
         register(cls)
     except Unsupported as error:
         raise EventValidationError(f"{cls.__name__}: {error}") from None
-    loose = any(not (issubclass(each, msgspec.Struct) and each.__struct_config__.forbid_unknown_fields) for each in nested)
+    loose = any(
+        not (issubclass(each, msgspec.Struct) and each.__struct_config__.forbid_unknown_fields) for each in nested
+    )
     _declarations[cls] = Declaration(record, loose)
     cls.__post_init__ = _post_init(cls, root, hints)  # type: ignore[method-assign]
 
 
 def _check_statement(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
-    annotations: dict[str, Any] = cls.__dict__.get("__annotations__", {})
+    annotations: dict[str, Any] = inspect.get_annotations(cls)
     for var, kind in _CLASS_VARS.items():
         if var in annotations and not _is_class_var(annotations[var]):
             value = cls.__dict__.get(var, "...")
@@ -97,8 +100,10 @@ def _check_statement(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
 
 
 def _fields(cls: type[DomainEvent]) -> tuple[str, ...]:
-    inherited = [field for base in cls.__bases__ if issubclass(base, msgspec.Struct) for field in base.__struct_fields__]
-    own = [field for field, hint in cls.__dict__.get("__annotations__", {}).items() if not _is_class_var(hint)]
+    inherited = [
+        field for base in cls.__bases__ if issubclass(base, msgspec.Struct) for field in base.__struct_fields__
+    ]
+    own = [field for field, hint in inspect.get_annotations(cls).items() if not _is_class_var(hint)]
     return tuple(dict.fromkeys([*inherited, *own]))
 
 
@@ -145,7 +150,7 @@ def _post_init(cls: type[DomainEvent], root: type[DomainEvent], hints: dict[str,
     A ``__post_init__`` that the class has (``own``) runs behind the checks, whether it calls
     ``super().__post_init__()`` or not.
     """
-    own = cls.__dict__.get("__post_init__") or cls.__post_init__.__globals__.get("own")  # type: ignore[attr-defined]
+    own = cls.__dict__.get("__post_init__") or cls.__post_init__.__globals__.get("own")
     names = Names()
     names.all.update(own=own, settle=_settle, force_setattr=force_setattr)
 

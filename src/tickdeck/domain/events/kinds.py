@@ -118,7 +118,7 @@ class Kind(ABC):
     def settle(self, value: Any, path: str) -> Any:
         """The value in the form in which events keep it; itself where it has that form. Raises ``Unfit``."""
 
-    def surprises(self, path: str, raw: Any) -> Iterator[tuple[str, str]]:  # noqa: ARG002
+    def surprises(self, path: str, raw: Any) -> Iterator[tuple[str, str]]:
         """What is wrong with a value from JSON that msgspec would take without a word, and where."""
         return iter(())
 
@@ -285,7 +285,7 @@ class DateTimes(Kind):
             raise Unfit(path, value, "a time that UTC has too (from year 1 to 9999)") from None
         if type(plain) is not datetime:
             parts = (plain.year, plain.month, plain.day, plain.hour, plain.minute, plain.second, plain.microsecond)
-            exact = datetime(*parts, tzinfo=None if plain.tzinfo is None else UTC)  # type: ignore[misc,arg-type]  # noqa: DTZ001
+            exact = datetime(*parts, tzinfo=None if plain.tzinfo is None else UTC)
             if exact != plain:
                 raise Unfit(path, value, "a datetime.datetime (this is finer than a microsecond)")
             plain = exact
@@ -315,7 +315,7 @@ class Others(Kind):
 
     def _survives(self, value: Any) -> bool:
         try:
-            back = msgspec.convert(msgspec.to_builtins(value), self._cls)
+            back: Any = msgspec.convert(msgspec.to_builtins(value), self._cls)
         except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
             return False
         return bool(back == value)
@@ -476,7 +476,8 @@ class Tuples(Kind):
         if not isinstance(value, list | tuple) or len(value) != len(self.items):
             raise self.unfit(path, value)
         settled = tuple(
-            kind.settle(item, f"{path}[{index}]") for index, (kind, item) in enumerate(zip(self.items, value, strict=True))
+            kind.settle(item, f"{path}[{index}]")
+            for index, (kind, item) in enumerate(zip(self.items, value, strict=True))
         )
         same = type(value) is tuple and all(map(is_, settled, value))
         return value if same else settled
@@ -628,4 +629,3 @@ def unknown_field(cls: type) -> str:
     version = getattr(cls, "version", None)
     known = f"{cls.__name__}" + (f" (version {version})" if isinstance(version, int) else "")
     return f"is a field that {known} does not know; if the class changed, give it the next version and an upcast"
-

@@ -54,7 +54,7 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_u
     """
 
     action: str
-    symbol: str
+    symbol: str = ""
     side: Side | None = None
     quantity: Quantity = Decimal(0)
     limit: Price | None = None
@@ -98,6 +98,8 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
                 continue
             if intent.action != "order" or intent.side is None:
                 raise invalid(self, "intents", "order intents with a side, amend intents or cancel intents")
+            if not intent.symbol:
+                raise invalid(self, "intents", "order intents with a symbol")
             for value in (intent.quantity, intent.limit):
                 if value is not None and (type(value) is not Decimal or not value.is_finite() or value <= 0):
                     raise invalid(

@@ -21,7 +21,6 @@ __all__ = ["EventEncoder", "Kind", "StreamVersions"]
 
 _INT64 = 1 << 63
 _MIN_TS = -_INT64
-_ENVELOPE = DomainEvent.__struct_fields__
 _KEPT_STREAMS = 16_384
 
 S = TypeVar("S")
@@ -145,7 +144,7 @@ class EventEncoder(ABC, Generic[S]):
 
     def _kind(self, event: DomainEvent) -> Kind[S]:
         if isinstance(event, RawEvent):  # not kept: each may be of another type
-            return Kind(self._type(event.raw_type, event.raw_version), _encode_raw, False, _raw_symbol, False)
+            return Kind(self._type(event.raw_type, event.raw_version), RawEvent.to_payload, True, _raw_symbol, False)
         cls = type(event)
         if not cls.event_type:
             raise TapeError(f"tape: {cls.__name__} has no event_type; only concrete events are stored")
@@ -181,13 +180,6 @@ def _misplaced(seq: int, last_seq: int, ts: int) -> TapeError:
     if seq <= last_seq:
         return TapeError(f"tape: seq {seq} after seq {last_seq}; seq must increase, and the kernel stamps it")
     return TapeError(f"tape: event seq {seq}: seq and ts_ingress ({ts}) must fit in 64 bits")
-
-
-def _encode_raw(event: RawEvent) -> bytes:
-    """What the event's own process would have written, with the envelope that it has now."""
-    envelope = {name: value for name in _ENVELOPE if (value := getattr(event, name))}
-    own = {name: value for name, value in event.raw.items() if name not in _ENVELOPE}
-    return msgspec.json.encode({**envelope, **own})
 
 
 def _raw_symbol(event: RawEvent) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from tickdeck.domain.events import DomainEvent, decode_payload, event_class
+from tickdeck.domain.events import DomainEvent, decode_payload, payload_decoder
 from tickdeck.errors import EventError
 
 __all__ = ["Decode", "Head", "Record", "decode_head", "decoder_of", "explain"]
@@ -43,10 +43,7 @@ decode_head = msgspec.json.Decoder(Head).decode
 
 def decoder_of(name: str, version: int) -> Decode:
     """Makes events of payloads of a type and version; what it raises may not name the field (``explain`` does)."""
-    cls = event_class(name)
-    if cls is None or cls.version != version:
-        return lambda payload: decode_payload(name, payload, version)
-    return msgspec.json.Decoder(cls).decode
+    return payload_decoder(name, version) or (lambda payload: decode_payload(name, payload, version))
 
 
 def explain(name: str, version: int, payload: bytes, error: Exception) -> Exception:
