@@ -105,7 +105,10 @@ def kind_of(hint: Any, records: dict[type, Records], *, name: str = "", empty: b
     if isinstance(hint, type) and origin is None:
         if issubclass(hint, enum.Enum):
             return Enums(hint)
-        if hint in Others.CLASSES:
+        if hint in Others.CLASSES or (hint.__module__, hint.__name__) == (
+            "uuid",
+            "UUID",
+        ):  # which the core never imports
             return Others(hint)
         found = records.get(hint)
         return found if found is not None else _record(hint, records)

@@ -15,7 +15,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from operator import is_
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -295,7 +294,7 @@ class DateTimes(Kind):
 class Others(Kind):
     """Dates, times of day, durations, UUIDs and bytes: whatever comes back from JSON as it was."""
 
-    CLASSES: tuple[type, ...] = (date, time, timedelta, UUID, bytes)
+    CLASSES: tuple[type, ...] = (date, time, timedelta, bytes)
 
     def __init__(self, cls: type) -> None:
         self._cls = cls
