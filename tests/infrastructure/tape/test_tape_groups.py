@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import force_setattr
 
 from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RunStopped, TradeEvent
 from tickdeck.domain.values import Side
@@ -34,6 +35,13 @@ def order(seq: int, order_id: str = "a") -> DomainEvent:
     return OrderAcceptedEvent(
         order_id=order_id, symbol="BTCUSDT", seq=seq, event_id=f"{seq}-1", correlation_id=str(seq), ts_ingress=seq
     )
+
+
+def forced(event: DomainEvent, **fields: Any) -> DomainEvent:
+    """Around the checks of a field."""
+    for name, value in fields.items():
+        force_setattr(event, name, value)
+    return event
 
 
 @pytest.fixture
@@ -267,10 +275,6 @@ def test_a_commit_that_ctrl_c_interrupts_is_made_up_for(
 # -- what is refused or fails -----------------------------------------------------------------------------------------
 
 
-class NoType(DomainEvent, frozen=True, kw_only=True):
-    """An abstract base: it has no event_type."""
-
-
 def test_a_coroutine_hears_of_a_failed_write(open_tape: Open, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tape = open_tape(path, linger_ms=NEVER)
     monkeypatch.setattr(tape, "_write", _raise(OSError("the disk is gone")))
@@ -297,10 +301,9 @@ def test_a_cascade_that_is_refused_does_not_count_in_its_streams(open_tape: Open
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        (trade(1 << 63), "64 bits"),
-        (trade(1, ts_ingress=1 << 63), "64 bits"),
-        (NoType(seq=1), "no event_type"),
-        (RunStopped(seq=1, reason="\ud800"), r"event seq 1 \(run.stopped\) cannot be encoded"),
+        (forced(trade(1), seq=1 << 63), "64 bits"),
+        (forced(trade(1), ts_ingress=1 << 63), "64 bits"),
+        (forced(RunStopped(seq=1), reason="\ud800"), r"event seq 1 \(run.stopped\) cannot be encoded"),
     ],
 )
 def test_an_event_that_cannot_be_stored_is_refused_and_the_tape_goes_on(
