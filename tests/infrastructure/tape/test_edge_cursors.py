@@ -196,6 +196,27 @@ def test_the_cursor_passes_an_event_only_when_what_its_handler_published_is_dura
     assert CursorFile(tmp_path / "tape.db", 20, wake=lambda: None).start("mail", 0) == 14
 
 
+def test_a_file_of_cursors_that_cannot_be_written_is_told_once_and_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "tape.db"
+    file = CursorFile(path, 0, wake=lambda: None)
+    file.start("mail", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("tickdeck.infrastructure.tape.cursors.replace_file", no_room)
+        for seq in (1, 2):
+            file.advance("mail", seq, after=seq)
+            file.write(seq)
+        with pytest.raises(TapeError, match="'other' cannot start"):
+            file.start("other", 2)
+    assert len(caplog.records) == 1
+    file.write(2)
+    assert CursorFile(path, 2, wake=lambda: None).start("mail", 0) == 2
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"format":"tickdeck-cursors","version":2,"cursors":{}}'])
 def test_a_damaged_file_of_cursors_is_one_clear_line_and_leaves_no_lock(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tape.db"
