@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import ClassVar
 
 import pytest
 from application_kit import Ping, tick, trade
@@ -16,11 +17,13 @@ from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
     OrderAcceptedEvent,
+    Priority,
     RunStarted,
     TimerFired,
     VenueBalanceReported,
     VenueFillReported,
     VenueOrderReported,
+    event_class,
 )
 from tickdeck.domain.values import OrderStatus, Side
 
@@ -155,3 +158,72 @@ def test_no_input_overtakes_an_earlier_one_of_its_source(steps: list[tuple[int, 
     for source in "abc":
         assert [e for e in out if e.source == source] == [e for e in put if e.source == source]
     assert len(out) == len(put)
+
+
+class Alarm(DomainEvent, frozen=True, kw_only=True):
+    event_type: ClassVar[str] = "ingress_test.alarm"
+    priority: ClassVar[Priority] = Priority.P0
+
+
+def test_a_class_of_your_own_declares_its_priority() -> None:
+    ingress = Ingress()
+    for event in (Ping(source="a"), trade("1", source="b"), Alarm(source="c")):
+        ingress.put(event)
+
+    assert [type(event) for event in taken(ingress)] == [Alarm, type(trade("1")), Ping]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "priority"),
+    [
+        ("order.filled", P0),
+        ("order.partially_filled", P0),
+        ("risk.limit_breached", P0),
+        ("trading.halted", P0),
+        ("order.accepted", P1),
+        ("position.closed", P1),
+        ("balance.updated", P1),
+        ("market.tick", P2),
+        ("system.warning", P3),
+    ],
+)
+def test_each_group_of_the_catalogue_has_its_priority(event_type: str, priority: Priority) -> None:
+    cls = event_class(event_type)
+    assert cls is not None
+    assert cls.priority is priority
+
+
+def test_events_of_one_stream_keep_their_order_whatever_their_sources() -> None:
+    ingress = Ingress()
+    slow = Slow(source="a")
+    urgent = Urgent(source="b")
+    ingress.put(slow)
+    ingress.put(urgent)
+
+    assert taken(ingress) == [slow, urgent]
+
+
+class Slow(DomainEvent, frozen=True, kw_only=True):
+    event_type: ClassVar[str] = "ingress_test.slow"
+
+    @property
+    def stream(self) -> str:
+        return "one"
+
+
+class Urgent(DomainEvent, frozen=True, kw_only=True):
+    event_type: ClassVar[str] = "ingress_test.urgent"
+    priority: ClassVar[Priority] = Priority.P0
+
+    @property
+    def stream(self) -> str:
+        return "one"
+
+
+def test_sources_that_wait_for_nothing_take_no_memory() -> None:
+    ingress = Ingress()
+    for number in range(1_000):
+        ingress.put(Ping(source=str(number)))
+        ingress.take()
+
+    assert ingress._waiting == {}

@@ -1,44 +1,33 @@
-"""Where inputs wait: four lanes, taken by priority, and never two inputs of one source out of order."""
+"""Where inputs wait: four lanes, taken by priority, and never two inputs of one source or stream out of order."""
 
 from __future__ import annotations
 
 from collections import deque
 
-from tickdeck.domain.events import (
-    CommandReceived,
-    DomainEvent,
-    MarketEvent,
-    VenueFillReported,
-)
+from tickdeck.domain.events import DomainEvent, Priority
 
 __all__ = ["P0", "P1", "P2", "P3", "Ingress", "lane_of"]
 
-P0, P1, P2, P3 = range(4)
-"""P0: fills and risk breaches; P1: order reports and commands; P2: market data; P3: metrics and logs."""
+P0, P1, P2, P3 = Priority
 
 
 def lane_of(event: DomainEvent) -> int:
-    """The lane that an event's type belongs to."""
-    if isinstance(event, MarketEvent):
-        return P2
-    if isinstance(event, VenueFillReported) or event.event_type.startswith("risk."):
-        return P0
-    if isinstance(event, CommandReceived) or event.event_type.startswith(("venue.", "order.", "timer.", "run.")):
-        return P1
-    return P3
+    """The lane of an event: the ``priority`` that its class declares."""
+    return event.priority
 
 
 class Ingress:
-    """The waiting inputs. Not thread-safe: it belongs to the kernel's thread.
+    """The waiting inputs. Not thread-safe, except ``put``: it belongs to the kernel's thread.
 
-    An input never overtakes an earlier one of the same source, whatever their lanes: it waits in the lane of its
-    type, or in the (slower) lane in which an input of its source still waits.
+    An input never overtakes an earlier one of the same source or of the same stream, whatever their lanes: it waits in
+    the lane of its class, or in the slower lane in which such an input still waits.
     """
 
     def __init__(self) -> None:
         self._inbox: deque[DomainEvent] = deque()  # put by any thread: appending is one step for the interpreter
         self._lanes: tuple[deque[DomainEvent], ...] = (deque(), deque(), deque(), deque())
-        self._tails: dict[str, list[int]] = {}  # source -> how many wait in each lane
+        # How many wait in each lane, by ("source", name) and ("stream", key). Only of those that wait.
+        self._waiting: dict[tuple[str, str], list[int]] = {}
 
     def __len__(self) -> int:
         return len(self._inbox) + sum(map(len, self._lanes))
@@ -52,7 +41,11 @@ class Ingress:
         for number, lane in enumerate(self._lanes):
             if lane:
                 event = lane.popleft()
-                self._tails[event.source][number] -= 1
+                for key in _keys(event):
+                    waiting = self._waiting[key]
+                    waiting[number] -= 1
+                    if not any(waiting):
+                        del self._waiting[key]
                 return event
         return None
 
@@ -61,15 +54,15 @@ class Ingress:
         inbox = self._inbox
         while inbox:
             event = inbox.popleft()
-            waiting = self._tails.get(event.source)
-            if waiting is None:
-                waiting = self._tails[event.source] = [0, 0, 0, 0]
             lane = lane_of(event)
-            for slower in range(P3, lane, -1):
-                if waiting[slower]:
-                    lane = slower
-                    break
-            waiting[lane] += 1
+            counts = [self._waiting.setdefault(key, [0, 0, 0, 0]) for key in _keys(event)]
+            for waiting in counts:
+                for slower in range(P3, lane, -1):
+                    if waiting[slower]:
+                        lane = slower
+                        break
+            for waiting in counts:
+                waiting[lane] += 1
             self._lanes[lane].append(event)
 
     def depths(self) -> tuple[int, int, int, int]:
@@ -77,3 +70,10 @@ class Ingress:
         self._sort()
         p0, p1, p2, p3 = map(len, self._lanes)
         return p0, p1, p2, p3
+
+
+def _keys(event: DomainEvent) -> tuple[tuple[str, str], ...]:
+    """What the event keeps its order by."""
+    stream = event.stream
+    source = ("source", event.source)
+    return (source,) if stream is None else (source, ("stream", stream))

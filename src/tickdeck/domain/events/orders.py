@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent, invalid
+from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.values import Money, OrderType, Price, Quantity, Side, TimeInForce
 
 __all__ = [
@@ -32,6 +33,7 @@ class OrderEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     order, so the same decision can never make two orders.
     """
 
+    priority: ClassVar[Priority] = Priority.P1
     order_id: str
     symbol: str
     account_id: str = "main"
@@ -80,6 +82,7 @@ class _Fill(OrderEvent, frozen=True, kw_only=True, gc=False):
     """``quantity`` (base) at ``price`` (quote) in this fill; ``filled`` and ``remaining`` of the order after it (base);
     ``average_price`` over all fills so far (quote, exact as far as the decimal context's precision goes)."""
 
+    priority: ClassVar[Priority] = Priority.P0
     side: Side
     price: Price
     quantity: Quantity

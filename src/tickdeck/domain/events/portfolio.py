@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent
+from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.values import Money, Price, Quantity
 
 __all__ = ["BalanceEvent", "PositionClosedEvent", "PositionEvent", "PositionOpenedEvent", "PositionUpdatedEvent"]
@@ -18,6 +19,7 @@ class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     before fees) of this change, ``total_realized_pnl`` since the run began.
     """
 
+    priority: ClassVar[Priority] = Priority.P1
     symbol: str
     account_id: str = "main"
     quantity: Quantity
@@ -59,6 +61,7 @@ class BalanceEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     ``total`` and ``change`` in units of ``currency``."""
 
     event_type: ClassVar[str] = "balance.updated"
+    priority: ClassVar[Priority] = Priority.P1
     account_id: str = "main"
     currency: str
     total: Money

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent
+from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.strategy import ActionIntent
 
 __all__ = ["RiskApprovedEvent", "RiskLimitBreachedEvent", "TradingHalted", "TradingResumed"]
@@ -14,6 +15,7 @@ class RiskApprovedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     """Risk lets one intent of a decision pass, its numbers put on the instrument's grid. Emitted by the risk engine."""
 
     event_type: ClassVar[str] = "risk.approved"
+    priority: ClassVar[Priority] = Priority.P1
     strategy_id: str
     account_id: str = "main"
     intent: ActionIntent
@@ -29,6 +31,7 @@ class RiskLimitBreachedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     ``limit`` names the limit, ``detail`` says in words what was asked for and what is allowed."""
 
     event_type: ClassVar[str] = "risk.limit_breached"
+    priority: ClassVar[Priority] = Priority.P0
     strategy_id: str
     account_id: str = "main"
     limit: str
@@ -47,6 +50,7 @@ class TradingHalted(DomainEvent, frozen=True, kw_only=True, gc=False):
     ``resumable``: a command may let trading go on, since nothing is at fault."""
 
     event_type: ClassVar[str] = "trading.halted"
+    priority: ClassVar[Priority] = Priority.P0
     reason: str
     resumable: bool = False
 
@@ -55,4 +59,5 @@ class TradingResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
     """Orders may leave again. Emitted by the risk engine on a command, after a halt that was no fault's."""
 
     event_type: ClassVar[str] = "trading.resumed"
+    priority: ClassVar[Priority] = Priority.P1
     reason: str = ""

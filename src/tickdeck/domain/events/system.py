@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent
+from tickdeck.domain.events.priority import Priority
 
 __all__ = [
     "CommandReceived",
@@ -24,6 +25,7 @@ class RunStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
     """The first event of a run. An input of the run's driver."""
 
     event_type: ClassVar[str] = "run.started"
+    priority: ClassVar[Priority] = Priority.P1
     strategies: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
     seed: int = 0
@@ -33,6 +35,7 @@ class RunStopped(DomainEvent, frozen=True, kw_only=True, gc=False):
     """The last event of a run that came to its end. An input of the run's driver."""
 
     event_type: ClassVar[str] = "run.stopped"
+    priority: ClassVar[Priority] = Priority.P1
     reason: str = ""
 
 
@@ -43,6 +46,7 @@ class TimerFired(DomainEvent, frozen=True, kw_only=True, gc=False):
     ns UTC. Its cause is the event that was being handled when the timer was set."""
 
     event_type: ClassVar[str] = "timer.fired"
+    priority: ClassVar[Priority] = Priority.P1
     timer_id: int
     name: str
     owner: str = ""
@@ -59,6 +63,7 @@ class CommandReceived(DomainEvent, frozen=True, kw_only=True, gc=False):
     ``command`` is ``halt`` in this version; ``arguments`` are strings."""
 
     event_type: ClassVar[str] = "command.received"
+    priority: ClassVar[Priority] = Priority.P1
     command: str
     arguments: dict[str, str] = {}
     reason: str = ""

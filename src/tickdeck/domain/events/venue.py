@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent, invalid
+from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.values import Money, OrderStatus, Price, Quantity, Side
 
 __all__ = ["VenueBalanceReported", "VenueFillReported", "VenueOrderReported"]
@@ -22,6 +23,7 @@ class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     alone."""
 
     event_type: ClassVar[str] = "venue.order_reported"
+    priority: ClassVar[Priority] = Priority.P1
     order_id: str
     symbol: str
     account_id: str = "main"
@@ -45,6 +47,7 @@ class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     makes a repeated report harmless; ``liquidity`` is ``maker`` or ``taker``."""
 
     event_type: ClassVar[str] = "venue.fill_reported"
+    priority: ClassVar[Priority] = Priority.P0
     order_id: str
     symbol: str
     account_id: str = "main"
@@ -76,6 +79,7 @@ class VenueBalanceReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     ``total`` and ``locked`` (of it, in open orders) in units of ``currency``."""
 
     event_type: ClassVar[str] = "venue.balance_reported"
+    priority: ClassVar[Priority] = Priority.P1
     account_id: str = "main"
     currency: str
     total: Money
