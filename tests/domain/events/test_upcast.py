@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from tickdeck.domain.events import DomainEvent, decode_payload, event_from_json, upcast
 from tickdeck.domain.events.upcast import _steps
-from tickdeck.errors import EventDecodeError, EventValidationError
+from tickdeck.errors import EventDecodeError, EventValidationError, TapeError
+from tickdeck.infrastructure.tape import SqliteTape
+from tickdeck.infrastructure.tape.opening import open_reader
+from tickdeck.infrastructure.tape.records import Record
 
 
 class Deal(DomainEvent, frozen=True, kw_only=True):
@@ -150,3 +154,16 @@ def test_json_that_is_not_in_utf_8_is_one_clear_line(version: int) -> None:
 
     with pytest.raises(EventDecodeError, match="it is not in UTF-8"):
         event_from_json(data)
+
+
+def test_a_version_that_this_process_cannot_read_is_not_called_damage(tmp_path: Path) -> None:
+    path = tmp_path / "tape.db"
+    with SqliteTape(path) as tape:
+        tape.append_records([Record("upcast_test.deal", 1, None, None, V1, "here")])
+        tape.wait_durable(4)
+
+    with open_reader(path) as reader, pytest.raises(TapeError) as refused:
+        list(reader.read())
+
+    assert "cannot be read: upcast_test.deal: version 1 is older" in str(refused.value)
+    assert "damaged" not in str(refused.value)

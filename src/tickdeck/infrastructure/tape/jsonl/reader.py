@@ -18,7 +18,7 @@ import msgspec
 
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent, event_class
-from tickdeck.errors import EventError, TapeError
+from tickdeck.errors import EventError, EventSchemaError, TapeError
 from tickdeck.infrastructure.tape.digest import BLOCK, Mark
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.jsonl.lines import (
@@ -388,4 +388,5 @@ def _undecodable(segment: SegmentFile, group: Group, line: bytes, error: Excepti
         reason = explain(*parse_event_head(head), payload, error)
     except (msgspec.MsgspecError, ValueError) as worse:
         reason = worse
-    return TapeError(f"{segment.path}, line {number}: the event does not decode: {reason}")
+    what = "cannot be read" if isinstance(reason, EventSchemaError) else "does not decode"
+    return TapeError(f"{segment.path}, line {number}: the event {what}: {reason}")

@@ -12,7 +12,7 @@ import msgspec
 
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent
-from tickdeck.errors import EventError, TapeError
+from tickdeck.errors import EventError, EventSchemaError, TapeError
 from tickdeck.infrastructure.tape.digest import Mark
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
@@ -358,7 +358,8 @@ class SqliteTapeReader:
                 f"{self._path}: event seq {seq} is damaged: it has type {type_id}, which the tape does not name"
             )
         reason = explain(kind.name, kind.version, payload, error)
-        return TapeError(f"{self._path}: event seq {seq} is damaged: {reason}")
+        what = "cannot be read" if isinstance(reason, EventSchemaError) else "is damaged"
+        return TapeError(f"{self._path}: event seq {seq} {what}: {reason}")
 
 
 def _text(data: object) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tickdeck.domain.events import RawEvent, decode_payload
-from tickdeck.errors import EventError, TapeError, TapeVersionError
+from tickdeck.errors import EventError, EventSchemaError, TapeError, TapeVersionError
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.jsonl import (
     JsonlTapeReader,
@@ -261,13 +261,19 @@ class _Events:
             return
         try:
             event = decode_payload(record.type, record.payload, record.version)
+        except EventSchemaError as error:  # the bytes are whole: it is this process's class that does not fit them
+            report.add(where, f"cannot be read by this process: {error}")
+            self.has_gap = True
+            return
         except (EventError, TypeError) as error:
             report.add(where, f"does not decode: {error}")
             return
         if event.seq <= report.last_seq:
             report.add(where, f"has seq {event.seq}, after seq {report.last_seq}")
         report.last_seq = event.seq
-        if not isinstance(event, RawEvent) and event.stream != record.stream:
+        # An event keeps the stream in which it was stored, whatever an upcast makes of its fields.
+        same_class = record.version == event.version and not isinstance(event, RawEvent)
+        if same_class and event.stream != record.stream:
             report.add(where, f"is stored in stream {record.stream!r}, and belongs to {event.stream!r}")
         if record.stream is not None:
             version = self._versions.get(record.stream, 0) + 1
