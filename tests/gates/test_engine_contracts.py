@@ -41,11 +41,12 @@ from tickdeck.domain.events import (
     SystemWarning,
     TradeEvent,
     TradingHalted,
+    VenueFillReported,
     VenueOrderReported,
     iter_event_classes,
 )
 from tickdeck.domain.risk import RiskLimits
-from tickdeck.domain.values import OrderStatus
+from tickdeck.domain.values import OrderStatus, Side
 
 ENGINES: tuple[Any, ...] = (
     MarketDataEngine,
@@ -200,6 +201,7 @@ def eventful_run() -> Core:
         for request in venue.amended:
             answer_amend(core, request, granted=rng.random() < 0.5)
         venue.amended.clear()
+    core.feed(VenueFillReported(order_id="x", symbol=BTC, side=Side.BUY, price=D(1), quantity=D(1), venue_trade_id="x"))
     core.feed(trade("14", ts=core.now + SECOND), trade("13", ts=core.now + SECOND))
     for command in ("update", "activate", "pause", "activate", "pause", "delete", "delete"):
         arguments = {"strategy_id": "calm"} | ({"few": "1"} if command == "update" else {})
@@ -266,7 +268,7 @@ def test_every_event_that_no_input_brings_is_published_by_exactly_one_engine_or_
 
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
     assert shared == {  # who has something to say, says it
-        SystemWarning: ["risk", "strategy"],
+        SystemWarning: ["risk", "execution", "strategy", "gateway"],
         NotificationAlert: ["risk", "strategy"],
         StateUpdated: ["portfolio", "strategy"],
     }

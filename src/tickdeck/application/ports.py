@@ -6,7 +6,7 @@ disk; also a null tape that keeps nothing. ``TradingVenue``: the paper venue, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import NamedTuple, Protocol, Self
 
 import msgspec
@@ -160,10 +160,13 @@ class EdgeCursors(Protocol):
 
 
 class TradingVenue(Protocol):
-    """Where orders go. Calls return at once and never raise for what the venue decides: outcomes come back as
-    ``venue.order_reported`` and ``venue.fill_reported`` inputs, handed to the callable the venue was given.
+    """Where orders go. Calls never raise for what the venue decides: outcomes come back as ``venue.order_reported``,
+    ``venue.fill_reported`` and ``venue.cancel_refused`` inputs, handed to the callable the venue was given.
 
-    An exception means that nobody knows whether the venue has the order: the gateway reports it ``unknown``.
+    The methods are plain functions that return at once, or ``async def`` unless the venue is ``simulated``. The gateway
+    calls the next method for an order only when the one before has returned; calls for different orders overlap.
+
+    An exception means that nobody knows whether the venue has the request: the gateway reports an order ``unknown``.
     """
 
     name: str
@@ -171,11 +174,12 @@ class TradingVenue(Protocol):
     """The venue lives and dies with this process, so there is no effect that a crash could orphan, and the gateway
     need not wait for durability before it sends."""
 
-    def submit(self, order: OrderSubmittedEvent) -> None:
+    def submit(self, order: OrderSubmittedEvent) -> Awaitable[None] | None:
         """Send an order under its ``order_id``."""
 
-    def amend(self, request: OrderAmendRequestedEvent) -> None:
+    def amend(self, request: OrderAmendRequestedEvent) -> Awaitable[None] | None:
         """Ask to change an order. The answer, either way, names the request's ``revision``."""
 
-    def cancel(self, request: OrderCancelRequestedEvent) -> None:
-        """Ask to cancel an order."""
+    def cancel(self, request: OrderCancelRequestedEvent) -> Awaitable[None] | None:
+        """Ask to cancel an order. A venue that refuses reports the order's state if it knows it, and otherwise
+        ``venue.cancel_refused``, which says nothing about the order."""

@@ -278,7 +278,8 @@ def test_an_amend_whose_sending_fails_stays_without_an_answer_and_counts_at_the_
     core.venue.error = ConnectionError()
     amend(core, amender, quantity=D(5))
 
-    assert core.of("system.handler_failed")
+    (warning,) = core.of("system.warning")
+    assert warning.payload["message"].endswith("has no answer, sending failed: ConnectionError")
     assert core.execution.orders[amender.order_id].exposure == 5
     assert not core.kernel.halted
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
-from application_kit import BTC, START, Core, D
+from application_kit import BTC, SECOND, START, Core, D, trade
 
 from tickdeck.application.identity import client_order_id
 from tickdeck.domain.events import (
@@ -13,6 +15,7 @@ from tickdeck.domain.events import (
     OrderSubmittedEvent,
     RiskApprovedEvent,
     TradingHalted,
+    VenueCancelRefused,
     VenueFillReported,
     VenueOrderReported,
 )
@@ -133,7 +136,7 @@ def test_a_report_about_a_strangers_order_is_counted_and_changes_nothing() -> No
     )
 
     assert core.execution.strangers == 2
-    assert core.types() == ["venue.order_reported", "venue.fill_reported"]
+    assert core.types() == ["venue.order_reported", "venue.fill_reported", "system.warning"]
 
 
 def test_only_its_own_open_orders_can_be_cancelled_by_a_strategy() -> None:
@@ -180,3 +183,111 @@ def test_working_quantities_are_by_symbol_and_side() -> None:
     assert core.execution.working(BTC, Side.BUY) == 3
     assert core.execution.working(BTC, Side.SELL) == 4
     assert core.execution.working("ETHUSDT", Side.BUY) == 0
+
+
+# -- cancels that do not succeed -----------------------------------------------------------------------------------
+
+
+def refused(core: Core, order_id: str = "a") -> Core:
+    return core.feed(VenueCancelRefused(order_id=order_id, symbol=BTC, reason="no such order", ts_ingress=core.now))
+
+
+def cancels(core: Core) -> list[str]:
+    return [request.order_id for request in core.venue.cancelled]
+
+
+def test_a_refused_cancel_says_nothing_about_its_order() -> None:
+    core = Core().feed(approved(), cancel("a"))
+    refused(core)
+
+    assert core.types()[-1] == "order.cancel_rejected"
+    assert core.execution.orders["a"].status is OrderStatus.SUBMITTED
+    assert core.execution.open_orders("s") == ("a",)
+    core.fill(submitted(core), "100")
+    assert core.of("order.filled")
+
+
+def test_a_refused_cancel_is_tried_again_ever_more_rarely_until_there_is_evidence() -> None:
+    core = Core().feed(approved(), cancel("a"))
+    tries = []
+    for n in range(1, 400):
+        before = len(cancels(core))
+        core.feed(trade("100", ts=START + n * SECOND))
+        if len(cancels(core)) > before:
+            tries.append(n)
+        if n == 1 or len(cancels(core)) > before:
+            refused(core)
+
+    assert tries[:7] == [2, 4, 8, 16, 32, 64, 124]
+    assert {b - a for a, b in pairwise(tries[6:])} == {60}
+
+    core.report(submitted(core), OrderStatus.CANCELLED)
+    sent = len(cancels(core))
+    core.feed(trade("100", ts=core.now + 1_000 * SECOND))
+    assert len(cancels(core)) == sent
+    assert len(core.agenda) == 0
+
+
+def test_a_cancel_is_tried_again_for_that_order_alone() -> None:
+    core = Core().feed(approved(), approved(order_id="b"), cancel("a"), cancel("b"))
+    refused(core, "b")
+    core.feed(trade("100", ts=START + 10 * SECOND))
+    assert cancels(core) == ["a", "b", "b"]
+
+
+def test_two_cancels_that_are_refused_are_tried_again_once() -> None:
+    core = Core().feed(approved(), cancel("a"), cancel("a"))
+    refused(refused(core))
+    core.feed(trade("100", ts=START + SECOND))
+    assert cancels(core) == ["a", "a", "a"]
+
+
+def test_a_cancel_whose_sending_fails_is_tried_again() -> None:
+    core = Core().feed(approved())
+    core.venue.error = ConnectionError()
+    core.feed(cancel("a"))
+    core.venue.error = None
+    core.feed(trade("100", ts=START + SECOND))
+    assert cancels(core) == ["a", "a"]
+
+
+def test_a_refused_cancel_of_an_order_that_has_ended_or_is_not_ours_changes_nothing() -> None:
+    core = Core().feed(approved(), cancel("a"))
+    core.report(submitted(core), OrderStatus.CANCELLED)
+    before = core.kernel.seq
+    refused(refused(core), "stranger")
+    assert core.types(before) == ["venue.cancel_refused"] * 2
+    assert core.execution.strangers == 1
+
+
+# -- a long life ---------------------------------------------------------------------------------------------------
+
+
+def test_orders_that_ended_long_ago_are_forgotten_and_open_ones_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tickdeck.application.engines.execution._CLOSED_KEPT", 20)
+    core = Core().feed(approved(order_id="open"))
+    core.feed(approved(order_id="owed"))
+    core.report(submitted(core), OrderStatus.CANCELLED, filled="0.5")  # the fill is still on its way
+    owed = submitted(core)
+    for n in range(100):
+        core.feed(approved(order_id=str(n)))
+        core.fill(submitted(core), "100")
+
+    assert len(core.execution.orders) == 22
+    assert core.execution.submitted == 102
+    assert core.execution.open_orders("s") == ("open",)
+    core.fill(owed, "100", "0.5")
+    assert core.of("order.partially_filled")
+    assert core.of("system.warning") == []
+    for n in range(100, 150):
+        core.feed(approved(order_id=str(n)))
+        core.fill(submitted(core), "100")
+    assert len(core.execution.orders) == 21
+
+
+def test_a_fill_of_an_order_that_is_not_known_is_told() -> None:
+    core = Core().feed(
+        VenueFillReported(order_id="x", symbol=BTC, side=Side.BUY, price=D(1), quantity=D(1), venue_trade_id="t")
+    )
+    (warning,) = core.of("system.warning")
+    assert "order x, which is not known here" in warning.payload["message"]

@@ -7,17 +7,21 @@ from decimal import Decimal
 
 import pytest
 from application_kit import START, MemoryTape, ScriptedVenue
+from msgspec import structs
 
 from tickdeck.application.engines import VenueGateway
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     DomainEvent,
+    OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
+    OrderEvent,
     OrderSubmittedEvent,
     TradingHalted,
     VenueOrderReported,
 )
 from tickdeck.domain.values import OrderStatus, Side
+from tickdeck.errors import ConfigError
 
 ORDER = OrderSubmittedEvent(order_id="td1", symbol="BTCUSDT", side=Side.BUY, quantity=Decimal(1), ts_ingress=START)
 CANCEL = OrderCancelRequestedEvent(order_id="td1", symbol="BTCUSDT", ts_ingress=START)
@@ -121,7 +125,7 @@ def test_an_order_whose_sending_failed_is_unknown_and_never_sent_again(simulated
 
 
 @pytest.mark.parametrize("simulated", [True, False])
-def test_a_cancel_that_cannot_be_sent_is_a_failure_told_without_its_text(simulated: bool) -> None:
+def test_a_cancel_that_cannot_be_sent_says_nothing_about_its_order_and_keeps_the_errors_text(simulated: bool) -> None:
     async def run() -> list[DomainEvent]:
         kernel, tape, venue = world(simulated=simulated)
         venue.error = ConnectionError("apiKey=SECRET")
@@ -130,11 +134,110 @@ def test_a_cancel_that_cannot_be_sent_is_a_failure_told_without_its_text(simulat
         return tape.events
 
     events = asyncio.run(run())
-    assert [e.event_type for e in events] == [
-        "order.cancel_requested",
-        "system.handler_failed",
-        "system.event_dead_lettered",
-    ]
-    assert events[1].payload["error"] == "ConnectionError"
-    assert events[1].payload["component"] == "gateway"
+    assert [e.event_type for e in events] == ["order.cancel_requested", "venue.cancel_refused"]
+    assert events[1].payload["reason"] == "sending failed: ConnectionError"
+    assert events[1].causation_id == "1"
     assert not any(b"SECRET" in event.to_json() for event in events)
+
+
+# -- venues whose calls take time ----------------------------------------------------------------------------------
+
+
+class SlowVenue:
+    """Each call waits until the test lets its order go; ``hung`` names the orders that wait."""
+
+    name = "slow"
+    simulated = False
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.hung: dict[str, asyncio.Future[None]] = {}
+
+    async def _take(self, what: str, request: OrderEvent) -> None:
+        self.calls.append(f"{what} {request.order_id}")
+        future = self.hung.get(request.order_id)
+        if future is not None:
+            await future
+
+    async def submit(self, order: OrderSubmittedEvent) -> None:
+        await self._take("submit", order)
+
+    async def amend(self, request: OrderAmendRequestedEvent) -> None:
+        await self._take("amend", request)
+
+    async def cancel(self, request: OrderCancelRequestedEvent) -> None:
+        await self._take("cancel", request)
+
+
+def order(order_id: str) -> OrderSubmittedEvent:
+    return structs.replace(ORDER, order_id=order_id)
+
+
+def cancel(order_id: str) -> OrderCancelRequestedEvent:
+    return structs.replace(CANCEL, order_id=order_id)
+
+
+def test_a_call_that_hangs_holds_back_its_own_order_and_no_other() -> None:
+    async def run() -> None:
+        kernel, venue = Kernel(tape=MemoryTape()), SlowVenue()
+        gateway = VenueGateway(kernel, venue)
+        venue.hung["a"] = asyncio.get_running_loop().create_future()
+
+        for request in (order("a"), order("b"), cancel("a"), cancel("b")):
+            kernel.feed(request)
+        await kernel.drain()
+        await turns()
+        assert venue.calls == ["submit a", "submit b", "cancel b"]
+
+        venue.hung["a"].set_result(None)
+        await gateway.idle()
+        assert venue.calls == ["submit a", "submit b", "cancel b", "cancel a"]
+        assert not gateway._lanes
+        assert not gateway._calls
+
+    asyncio.run(run())
+
+
+def test_what_an_async_call_raises_is_reported_and_the_orders_next_request_leaves() -> None:
+    async def run() -> list[DomainEvent]:
+        tape, venue = MemoryTape(), SlowVenue()
+        kernel = Kernel(tape=tape)
+        gateway = VenueGateway(kernel, venue)
+        venue.hung["a"] = asyncio.get_running_loop().create_future()
+        kernel.feed(order("a"))
+        kernel.feed(cancel("a"))
+        await kernel.drain()
+        venue.hung.pop("a").set_exception(ConnectionError("SECRET"))
+        await gateway.idle()
+
+        assert venue.calls == ["submit a", "cancel a"]
+        assert reports(tape) == [("a", OrderStatus.UNKNOWN, "sending failed: ConnectionError")]
+        return tape.events
+
+    assert not any(b"SECRET" in event.to_json() for event in asyncio.run(run()))
+
+
+def test_an_order_behind_a_call_that_hangs_is_not_sent_once_trading_has_halted() -> None:
+    async def run() -> None:
+        tape, venue = MemoryTape(), SlowVenue()
+        kernel = Kernel(tape=tape)
+        gateway = VenueGateway(kernel, venue)
+        venue.hung["a"] = asyncio.get_running_loop().create_future()
+        kernel.feed(cancel("a"))
+        kernel.feed(order("a"))
+        await kernel.drain()
+        kernel.feed(TradingHalted(reason="daily loss"))
+        venue.hung["a"].set_result(None)
+        await gateway.idle()
+
+        assert venue.calls == ["cancel a"]
+        assert reports(tape) == [("a", OrderStatus.REJECTED, "never sent: trading is halted")]
+
+    asyncio.run(run())
+
+
+def test_a_simulated_venue_with_async_methods_is_refused() -> None:
+    venue = SlowVenue()
+    venue.simulated = True  # type: ignore[misc]
+    with pytest.raises(ConfigError, match="make them plain functions"):
+        VenueGateway(Kernel(tape=MemoryTape()), venue)

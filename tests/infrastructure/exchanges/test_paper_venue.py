@@ -27,6 +27,7 @@ from tickdeck.domain.events import (
     TickEvent,
     TradeEvent,
     VenueBalanceReported,
+    VenueCancelRefused,
     VenueFillReported,
     VenueOrderReported,
 )
@@ -285,8 +286,9 @@ def test_cancel_that_comes_too_late_tells_the_true_state() -> None:
 def test_cancel_of_an_order_that_the_venue_never_saw_is_refused() -> None:
     desk = Desk()
     desk.venue.cancel(cancel("ghost"))
-    assert desk.told() == [("ghost", "rejected", "0")]
-    assert "no order ghost" in desk.reports[0].reason
+    (refused,) = desk.settle()
+    assert isinstance(refused, VenueCancelRefused)  # no report of the order's state: nothing is known of it
+    assert refused.reason == "the venue has no order ghost"
 
 
 def test_cancel_of_a_rejected_order_tells_that_it_was_rejected() -> None:

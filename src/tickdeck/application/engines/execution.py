@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from tickdeck.application.bus import InMemoryEventBus
+from collections import deque
+
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
+from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     OrderAcceptedEvent,
     OrderAmendedEvent,
     OrderAmendRejectedEvent,
     OrderAmendRequestedEvent,
     OrderCancelledEvent,
+    OrderCancelRejectedEvent,
     OrderCancelRequestedEvent,
     OrderExpiredEvent,
     OrderFilledEvent,
@@ -19,29 +22,42 @@ from tickdeck.domain.events import (
     OrderSubmittedEvent,
     OrderUnknownEvent,
     RiskApprovedEvent,
+    SystemWarning,
+    TimerFired,
+    VenueCancelRefused,
     VenueFillReported,
     VenueOrderReported,
 )
 from tickdeck.domain.trading import Order
-from tickdeck.domain.values import ZERO, Quantity, Side
+from tickdeck.domain.values import ZERO, OrderStatus, Quantity, Side
 
 __all__ = ["ExecutionEngine"]
 
+_SECOND = 1_000_000_000
+_FIRST_RETRY_NS = _SECOND
+_LONGEST_RETRY_NS = 60 * _SECOND
+_CLOSED_KEPT = 10_000
+"""So many orders that have ended are kept, for reports that come late."""
+
 
 class ExecutionEngine:
-    """Keeps every order of the run, under its client order id.
+    """Keeps the open orders of the run and the last 10,000 that ended, under their client order ids.
 
-    An id that was used is never submitted again. A report about an order that is not ours is counted in
-    ``strangers`` and changes nothing. A report that cannot be true of its order raises, which halts trading: our
-    books are wrong then.
+    An id that is kept is never submitted again. A report about an order that is not kept is counted in ``strangers``
+    and changes nothing; where it is a fill, a ``system.warning`` says so. A report that cannot be true of its order
+    raises, which halts trading: our books are wrong then. An order whose fills have not all come yet is always kept.
+
+    A cancel that was refused or could not be sent is tried again after 1 s, 2 s, 4 s and so on, at most 60 s apart on
+    the run's clock, until the venue's reports have ended the order.
     """
 
     component = "execution"
-    hears = (RiskApprovedEvent, VenueOrderReported, VenueFillReported)
+    hears = (RiskApprovedEvent, VenueOrderReported, VenueFillReported, VenueCancelRefused, TimerFired)
     publishes = (
         OrderSubmittedEvent,
         OrderAmendRequestedEvent,
         OrderCancelRequestedEvent,
+        OrderCancelRejectedEvent,
         OrderAcceptedEvent,
         OrderAmendedEvent,
         OrderAmendRejectedEvent,
@@ -51,39 +67,49 @@ class ExecutionEngine:
         OrderRejectedEvent,
         OrderExpiredEvent,
         OrderUnknownEvent,
+        SystemWarning,
     )
 
-    def __init__(self, bus: InMemoryEventBus, nonce: str) -> None:
-        self._bus = bus
+    def __init__(self, kernel: Kernel, nonce: str) -> None:
+        self._kernel = kernel
         self._nonce = nonce
         self.orders: dict[str, Order] = {}
         self._open: dict[str, Order] = {}
+        self._closed: deque[str] = deque()  # ids in the order in which they ended
+        self._by_strategy: dict[str, dict[str, Order]] = {}  # the open ones
+        self._retries: dict[str, int] = {}  # timers that will send a cancel again, by order id
+        self._refusals: dict[str, int] = {}  # of the cancels of an open order, by order id
         self.strangers = 0
+        self.submitted = 0
+        """How many orders there were in all."""
         for event_type, handler in (
             (RiskApprovedEvent, self.on_approved),
             (VenueOrderReported, self.on_report),
             (VenueFillReported, self.on_report),
+            (VenueCancelRefused, self.on_cancel_refused),
         ):
-            bus.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)
+            kernel.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)
+        kernel.subscribe(
+            TimerFired,
+            self.on_timer,
+            where=lambda timer: timer.owner == self.component,
+            priority=PRIORITY[self.component],
+            component=self.component,
+        )
+
+    # -- what is asked for -----------------------------------------------------------------------------------------
 
     def on_approved(self, approved: RiskApprovedEvent) -> None:
         intent = approved.intent
         if intent.action == "cancel":
             order = self.orders.get(intent.order_id)
             if order is not None and order.is_open and order.strategy_id == approved.strategy_id:
-                self._bus.publish(
-                    OrderCancelRequestedEvent(
-                        order_id=order.order_id,
-                        symbol=order.symbol,
-                        account_id=order.account_id,
-                        strategy_id=order.strategy_id,
-                    )
-                )
+                self._kernel.publish(_cancel(order))
             return
         if intent.action == "amend":
             order = self.orders.get(intent.order_id)
             if order is not None and order.is_open and intent.limit is not None:  # risk has filled the intent in
-                self._bus.publish(order.request_amend(intent.quantity, intent.limit))
+                self._kernel.publish(order.request_amend(intent.quantity, intent.limit))
             return
         assert intent.side is not None  # the event's own check
         order_id = intent.order_id or client_order_id(self._nonce, approved.event_id)
@@ -99,29 +125,111 @@ class ExecutionEngine:
             limit=intent.limit,
             time_in_force=intent.time_in_force,
         )
-        self.orders[order_id] = self._open[order_id] = Order(submitted)
-        self._bus.publish(submitted)
+        self.submitted += 1
+        self._opened(Order(submitted))
+        self._kernel.publish(submitted)
+
+    # -- what the venue says ---------------------------------------------------------------------------------------
 
     def on_report(self, report: VenueOrderReported | VenueFillReported) -> None:
         order = self.orders.get(report.order_id)
         if order is None:
             self.strangers += 1
+            if isinstance(report, VenueFillReported):
+                message = (
+                    f"a fill of {report.quantity} {report.symbol} is of order {report.order_id}, which is not known "
+                    "here; it is in no position and in no balance: compare the account with the venue's"
+                )
+                self._kernel.publish(SystemWarning(component=self.component, message=message))
             return
+        was_open, owed = order.order_id in self._open, order.missing
         conclusions = order.apply_fill(report) if isinstance(report, VenueFillReported) else order.apply_report(report)
-        if order.is_open:
-            self._open[order.order_id] = order  # also again: a fill revokes a rejection
-        else:
-            self._open.pop(order.order_id, None)
-        self._bus.publish_all(conclusions)
+        if order.is_open and not was_open:
+            self._opened(order)  # again: a fill revokes a rejection
+        elif was_open and not order.is_open:
+            self._ended(order)
+        elif owed and not was_open and not order.missing:
+            self._remember(order.order_id)  # it may be forgotten now, as others may
+        self._kernel.publish_all(conclusions)
+
+    def on_cancel_refused(self, refused: VenueCancelRefused) -> None:
+        """Nothing is known of the order by this, so ask again later."""
+        order = self._open.get(refused.order_id)
+        if order is None:
+            self.strangers += refused.order_id not in self.orders
+            return
+        self._kernel.publish(
+            OrderCancelRejectedEvent(
+                order_id=order.order_id,
+                symbol=order.symbol,
+                account_id=order.account_id,
+                strategy_id=order.strategy_id,
+                reason=refused.reason,
+                ts=refused.ts,
+            )
+        )
+        if order.order_id in self._retries:
+            return
+        before = self._refusals.get(order.order_id, 0)
+        self._refusals[order.order_id] = before + 1
+        delay = min(_FIRST_RETRY_NS << min(before, 10), _LONGEST_RETRY_NS)
+        due = self._kernel.clock.now() + delay
+        self._retries[order.order_id] = self._kernel.set_timer(due, order.order_id, self.component)
+
+    def on_timer(self, timer: TimerFired) -> None:
+        """Send a cancel again."""
+        self._retries.pop(timer.name, None)
+        order = self._open.get(timer.name)
+        if order is not None:
+            self._kernel.publish(_cancel(order))
+
+    # -- what is asked of it ---------------------------------------------------------------------------------------
+
+    @property
+    def unknown(self) -> int:
+        """How many orders are in doubt."""
+        return sum(order.status is OrderStatus.UNKNOWN for order in self._open.values())
 
     def open_orders(self, strategy_id: str, symbol: str | None = None) -> tuple[str, ...]:
         """Ids of a strategy's orders that are not at their end, oldest first."""
-        return tuple(
-            order.order_id
-            for order in self._open.values()
-            if order.strategy_id == strategy_id and symbol in (None, order.symbol)
-        )
+        orders = self._by_strategy.get(strategy_id, {}).values()
+        return tuple(order.order_id for order in orders if symbol in (None, order.symbol))
 
     def working(self, symbol: str, side: Side) -> Quantity:
         """What may still be filled at most of the open orders of one side of a symbol (base)."""
         return sum((o.exposure for o in self._open.values() if o.symbol == symbol and o.side is side), ZERO)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _opened(self, order: Order) -> None:
+        self.orders[order.order_id] = self._open[order.order_id] = order
+        self._by_strategy.setdefault(order.strategy_id, {})[order.order_id] = order
+
+    def _ended(self, order: Order) -> None:
+        order_id = order.order_id
+        del self._open[order_id]
+        del self._by_strategy[order.strategy_id][order_id]
+        self._refusals.pop(order_id, None)
+        timer = self._retries.pop(order_id, None)
+        if timer is not None:
+            self._kernel.cancel_timer(timer)
+        self._remember(order_id)
+
+    def _remember(self, order_id: str) -> None:
+        """Keep an order that has ended for a while; forget the one that ended longest ago, unless it is open again or
+        is owed a fill."""
+        self._closed.append(order_id)
+        if len(self._closed) > _CLOSED_KEPT:
+            oldest = self._closed.popleft()
+            order = self.orders.get(oldest)
+            if order is not None and not order.is_open and not order.missing:
+                del self.orders[oldest]
+
+
+def _cancel(order: Order) -> OrderCancelRequestedEvent:
+    return OrderCancelRequestedEvent(
+        order_id=order.order_id,
+        symbol=order.symbol,
+        account_id=order.account_id,
+        strategy_id=order.strategy_id,
+    )

@@ -4,8 +4,10 @@ halted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from typing import Any, TypeAlias
 
 from tickdeck.application.bus import is_async, refuse_unfinished
 from tickdeck.application.kernel import Kernel
@@ -16,8 +18,10 @@ from tickdeck.domain.events import (
     OrderCancelRequestedEvent,
     OrderEvent,
     OrderSubmittedEvent,
+    SystemWarning,
     TradingHalted,
     TradingResumed,
+    VenueCancelRefused,
     VenueOrderReported,
 )
 from tickdeck.domain.values import OrderStatus
@@ -25,33 +29,41 @@ from tickdeck.errors import ConfigError
 
 __all__ = ["VenueGateway"]
 
+Request: TypeAlias = OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent
+
+_NO_ROOM = "never sent: too many orders wait to be durable"
+_HALTED = "never sent: trading is halted"
+
 
 class VenueGateway:
     """Carries ``order.submitted``, ``order.amend_requested`` and ``order.cancel_requested`` to the venue, after the
     cascade that made them.
 
-    To a venue outside this process an order goes when it is durable (the mailbox of an async handler sees to that).
-    A simulated venue dies with the process, so there is no effect to guard, and it gets the order at once. Where the
-    venue's call raises, nobody knows whether it has the order: that is reported as ``unknown``, and the order is
-    never sent again. An amend whose sending raises stays without an answer, and the order counts at the larger of both
-    quantities from then on.
+    A venue outside this process gets an order only when the order is durable (the mailbox of an async handler waits for
+    that). A simulated venue dies with the process, so there is no effect to guard, and it gets the order at once.
+
+    The requests of one order leave in the order in which they were decided. A call that hangs holds back the requests
+    of its own order and no others.
+
+    If the venue's call raises, nobody knows whether the venue got the request. An order is then reported as ``unknown``
+    and is never sent again. A cancel gives ``venue.cancel_refused``. An amend stays without an answer, and the order
+    counts at the larger of both quantities from then on.
+
+    Raises ``ConfigError`` for a simulated venue with async methods.
     """
 
     component = "gateway"
     hears = (OrderEvent, TradingHalted, TradingResumed)
-    publishes = (VenueOrderReported,)
+    publishes = (VenueOrderReported, VenueCancelRefused, SystemWarning)
 
     def __init__(self, kernel: Kernel, venue: TradingVenue) -> None:
-        """Raises ``ConfigError`` where a method of the venue is async: the gateway makes plain calls."""
-        for method in (venue.submit, venue.amend, venue.cancel):
-            if is_async(method):
-                raise ConfigError(
-                    f"venue {venue.name!r}: {method.__name__} is async, so a plain call would send nothing; "
-                    "make it a plain function that starts the request and reports the answer as an input"
-                )
         self._kernel = kernel
         self._venue = venue
         self._halted = False
+        self._lanes: dict[str, deque[Request]] = {}  # by order id, while a call of that order has not returned
+        self._calls: dict[str, asyncio.Task[None]] = {}  # the same, so that no task is lost
+        if venue.simulated and any(is_async(call) for call in (venue.submit, venue.amend, venue.cancel)):
+            raise ConfigError(f"venue {venue.name}: a simulated venue has async methods; make them plain functions")
         kernel.subscribe(TradingHalted, self.on_halted, component=self.component)
         kernel.subscribe(TradingResumed, self.on_resumed, component=self.component)
         # One subscription for all of them: a cancel must not overtake its order.
@@ -66,44 +78,88 @@ class VenueGateway:
     def on_resumed(self, _: TradingResumed) -> None:
         self._halted = False
 
-    def take(self, request: OrderEvent) -> None:
+    def take(self, request: Request) -> None:
         """Send an order, an amend or a cancel, in the order in which they were decided."""
-        if isinstance(request, OrderSubmittedEvent):
-            self.send(request)
-        elif isinstance(request, OrderAmendRequestedEvent):
-            self.send_amend(request)
-        elif isinstance(request, OrderCancelRequestedEvent):
-            self.send_cancel(request)
+        lane = self._lanes.get(request.order_id)
+        if lane is not None:
+            lane.append(request)
+            return
+        call = self._call(request)
+        if call is not None:
+            if self._venue.simulated:
+                refuse_unfinished(call, "the simulated venue's method")
+            self._lanes[request.order_id] = deque()
+            self._calls[request.order_id] = asyncio.ensure_future(self._work(request, call))
 
-    async def _take_durable(self, request: OrderEvent) -> None:
+    async def _take_durable(self, request: Request) -> None:
         self.take(request)
 
     def never_sent(self, request: DomainEvent) -> None:
         """There is no room for it among those that wait to be durable. Trading halts, and the order ends here."""
         self._halted = True
         if isinstance(request, OrderSubmittedEvent):
-            self._report(request, OrderStatus.REJECTED, "never sent: too many orders wait to be durable")
+            self._report(request, OrderStatus.REJECTED, _NO_ROOM)
         elif isinstance(request, OrderAmendRequestedEvent):
-            reason = "never sent: too many orders wait to be durable"
-            self._report(request, OrderStatus.UNKNOWN, reason, revision=request.revision)
+            self._report(request, OrderStatus.UNKNOWN, _NO_ROOM, revision=request.revision)
+        elif isinstance(request, OrderCancelRequestedEvent):
+            self._refuse_cancel(request, _NO_ROOM)
 
-    def send(self, order: OrderSubmittedEvent) -> None:
-        if self._halted:
-            self._report(order, OrderStatus.REJECTED, "never sent: trading is halted")
-            return
+    async def idle(self) -> None:
+        """Wait until every call to the venue has returned."""
+        while self._calls:
+            await asyncio.gather(*self._calls.values())
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _call(self, request: Request) -> Awaitable[None] | None:
+        """Hand a request to the venue, unless trading is halted. Returns what is to be awaited, if anything."""
         try:
-            _call(self._venue.submit, order)
-        except Exception as error:  # noqa: BLE001 (whatever it was, the order is in doubt)
-            self._report(order, OrderStatus.UNKNOWN, f"sending failed: {type(error).__name__}")
+            if isinstance(request, OrderCancelRequestedEvent):
+                return self._venue.cancel(request)
+            if self._halted:
+                self._hold_back(request)
+                return None
+            if isinstance(request, OrderSubmittedEvent):
+                return self._venue.submit(request)
+            return self._venue.amend(request)
+        except Exception as error:  # noqa: BLE001 (whatever it was, the request is in doubt)
+            self._failed(request, error)
+            return None
 
-    def send_amend(self, request: OrderAmendRequestedEvent) -> None:
-        if self._halted:
-            self._report(request, OrderStatus.UNKNOWN, "never sent: trading is halted", revision=request.revision)
-            return
-        _call(self._venue.amend, request)
+    async def _work(self, request: Request, call: Awaitable[None] | None) -> None:
+        """Wait for a call of an order, then send what was asked of the same order meanwhile."""
+        order_id = request.order_id
+        lane = self._lanes[order_id]
+        try:
+            while True:
+                try:
+                    if call is not None:
+                        await call
+                except Exception as error:  # noqa: BLE001 (whatever it was, the request is in doubt)
+                    self._failed(request, error)
+                if not lane:
+                    return
+                request = lane.popleft()
+                call = self._call(request)
+        finally:
+            del self._lanes[order_id], self._calls[order_id]
 
-    def send_cancel(self, request: OrderCancelRequestedEvent) -> None:
-        _call(self._venue.cancel, request)
+    def _hold_back(self, request: OrderSubmittedEvent | OrderAmendRequestedEvent) -> None:
+        if isinstance(request, OrderSubmittedEvent):
+            self._report(request, OrderStatus.REJECTED, _HALTED)
+        else:
+            self._report(request, OrderStatus.UNKNOWN, _HALTED, revision=request.revision)
+
+    def _failed(self, request: Request, error: Exception) -> None:
+        """Report a request whose call raised. The error's text is left out, since it may hold a secret."""
+        reason = f"sending failed: {type(error).__name__}"
+        if isinstance(request, OrderSubmittedEvent):
+            self._report(request, OrderStatus.UNKNOWN, reason)
+        elif isinstance(request, OrderCancelRequestedEvent):
+            self._refuse_cancel(request, reason)
+        else:
+            message = f"amend {request.revision} of order {request.order_id} has no answer, {reason}"
+            self._kernel.feed(SystemWarning(component=self.component, message=message, **self._cause(request)))
 
     def _report(
         self,
@@ -121,16 +177,27 @@ class VenueGateway:
                 status=status,
                 reason=reason,
                 revision=revision,
-                source=self._venue.name,
-                causation_id=order.event_id,
-                correlation_id=order.correlation_id,
+                **self._cause(order),
             )
         )
 
+    def _refuse_cancel(self, request: OrderCancelRequestedEvent, reason: str) -> None:
+        self._kernel.feed(
+            VenueCancelRefused(
+                order_id=request.order_id,
+                symbol=request.symbol,
+                account_id=request.account_id,
+                reason=reason,
+                **self._cause(request),
+            )
+        )
 
-def _call(method: Callable[[Any], object], request: OrderEvent) -> None:
-    """Call the venue. Raises ``ConfigError`` where that only made a coroutine: nothing was sent then."""
-    refuse_unfinished(method(request), "the venue's method")
+    def _cause(self, request: Request) -> dict[str, Any]:
+        return {
+            "source": self._venue.name,
+            "causation_id": request.event_id,
+            "correlation_id": request.correlation_id,
+        }
 
 
 def _leaves(event: OrderEvent) -> bool:

@@ -13,7 +13,7 @@ from tickdeck.application.engines import ExecutionEngine, PortfolioEngine
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.proof import BookState, RecordQuality
 from tickdeck.domain.events import RunStarted, RunStopped, TradingHalted, TradingResumed
-from tickdeck.domain.values import Money, OrderStatus, Quantity
+from tickdeck.domain.values import Money, Quantity
 
 __all__ = ["Latency", "RunObserver", "Summary", "plain", "summarise"]
 
@@ -160,7 +160,7 @@ def summarise(
         fills=published.get("order.filled", 0) + published.get("order.partially_filled", 0),
         rejected=published.get("order.rejected", 0),
         refused=published.get("risk.limit_breached", 0),
-        unknown=sum(order.status is OrderStatus.UNKNOWN for order in execution.orders.values()),
+        unknown=execution.unknown,
         dropped=sum(statistics.dropped.values()),
         gaps=dict(quality.gaps),
         repeated=quality.repeated(),

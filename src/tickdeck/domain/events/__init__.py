@@ -27,6 +27,7 @@ from tickdeck.domain.events.orders import (
     OrderAmendRejectedEvent,
     OrderAmendRequestedEvent,
     OrderCancelledEvent,
+    OrderCancelRejectedEvent,
     OrderCancelRequestedEvent,
     OrderEvent,
     OrderExpiredEvent,
@@ -72,7 +73,7 @@ from tickdeck.domain.events.system import (
     TimerFired,
 )
 from tickdeck.domain.events.upcast import upcast
-from tickdeck.domain.events.venue import VenueBalanceReported, VenueFillReported, VenueOrderReported
+from tickdeck.domain.events.venue import VenueBalanceReported, VenueCancelRefused, VenueFillReported, VenueOrderReported
 
 __all__ = [
     "ActionIntent",
@@ -102,6 +103,7 @@ __all__ = [
     "OrderAmendedEvent",
     "OrderBookDeltaEvent",
     "OrderBookEvent",
+    "OrderCancelRejectedEvent",
     "OrderCancelRequestedEvent",
     "OrderCancelledEvent",
     "OrderEvent",
@@ -140,6 +142,7 @@ __all__ = [
     "TradingHalted",
     "TradingResumed",
     "VenueBalanceReported",
+    "VenueCancelRefused",
     "VenueFillReported",
     "VenueOrderReported",
     "decode_payload",

@@ -14,6 +14,7 @@ __all__ = [
     "OrderAmendRejectedEvent",
     "OrderAmendRequestedEvent",
     "OrderAmendedEvent",
+    "OrderCancelRejectedEvent",
     "OrderCancelRequestedEvent",
     "OrderCancelledEvent",
     "OrderEvent",
@@ -160,6 +161,14 @@ class OrderCancelRequestedEvent(OrderEvent, frozen=True, kw_only=True, gc=False)
     """We ask the venue to cancel. Emitted by the execution engine; the venue gateway acts on it."""
 
     event_type: ClassVar[str] = "order.cancel_requested"
+
+
+class OrderCancelRejectedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
+    """A cancel was refused or could not be sent. The order is as it was before, and the cancel is tried again until the
+    venue reports how the order ended. Emitted by the execution engine."""
+
+    event_type: ClassVar[str] = "order.cancel_rejected"
+    reason: str = ""
 
 
 class OrderCancelledEvent(OrderEvent, frozen=True, kw_only=True, gc=False):

@@ -9,7 +9,7 @@ from tickdeck.domain.events.base import DomainEvent, invalid
 from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.values import Money, OrderStatus, Price, Quantity, Side
 
-__all__ = ["VenueBalanceReported", "VenueFillReported", "VenueOrderReported"]
+__all__ = ["VenueBalanceReported", "VenueCancelRefused", "VenueFillReported", "VenueOrderReported"]
 
 
 class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -34,6 +34,23 @@ class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     revision: int = 0
     quantity: Quantity | None = None
     limit: Price | None = None
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.order_id
+
+
+class VenueCancelRefused(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """A cancel did not succeed: the venue refused it, or sending it failed. An input of gateways.
+
+    It says nothing about the order, which may still be open, filled or unknown to the venue. A venue that knows the
+    order's state reports it with ``venue.order_reported`` instead."""
+
+    event_type: ClassVar[str] = "venue.cancel_refused"
+    order_id: str
+    symbol: str
+    account_id: str = "main"
+    reason: str = ""
 
     @property
     def aggregate_id(self) -> str:

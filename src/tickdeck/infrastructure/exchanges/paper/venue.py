@@ -22,6 +22,7 @@ from tickdeck.domain.events import (
     OrderEvent,
     OrderSubmittedEvent,
     VenueBalanceReported,
+    VenueCancelRefused,
     VenueFillReported,
     VenueOrderReported,
 )
@@ -238,14 +239,12 @@ class PaperVenue:
     def _cancel_arrives(self, request: OrderCancelRequestedEvent, now: int) -> None:
         ticket = self._tickets.get(request.order_id)
         if ticket is None:
-            reason = f"cancel refused: the venue has no order {request.order_id}"
             self._send(
-                VenueOrderReported(
+                VenueCancelRefused(
                     order_id=request.order_id,
                     symbol=request.symbol,
                     account_id=request.account_id,
-                    status=OrderStatus.REJECTED,
-                    reason=reason,
+                    reason=f"the venue has no order {request.order_id}",
                     **self._envelope(request, now),
                 )
             )

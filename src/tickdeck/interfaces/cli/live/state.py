@@ -144,7 +144,7 @@ class LiveWatch:
             equity=core.portfolio.equity(),
             pnl=core.portfolio.pnl(),
             fees=core.portfolio.account.fees(),
-            orders=len(core.execution.orders),
+            orders=core.execution.submitted,
             orders_open=sum(len(core.execution.open_orders(name)) for name in strategies),
             last_orders=tuple(map(_order, islice(reversed(core.execution.orders.values()), _REMEMBERED))),
             decisions=self._decided,
