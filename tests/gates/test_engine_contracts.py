@@ -41,6 +41,7 @@ from tickdeck.domain.events import (
     SystemWarning,
     TradeEvent,
     TradingHalted,
+    VenueBalanceReported,
     VenueFillReported,
     VenueOrderReported,
     iter_event_classes,
@@ -201,6 +202,7 @@ def eventful_run() -> Core:
         for request in venue.amended:
             answer_amend(core, request, granted=rng.random() < 0.5)
         venue.amended.clear()
+    core.feed(VenueBalanceReported(currency="USDT", total=D(1), source="scripted"))
     core.feed(VenueFillReported(order_id="x", symbol=BTC, side=Side.BUY, price=D(1), quantity=D(1), venue_trade_id="x"))
     core.feed(trade("14", ts=core.now + SECOND), trade("13", ts=core.now + SECOND))
     for command in ("update", "activate", "pause", "activate", "pause", "delete", "delete"):
@@ -268,7 +270,7 @@ def test_every_event_that_no_input_brings_is_published_by_exactly_one_engine_or_
 
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
     assert shared == {  # who has something to say, says it
-        SystemWarning: ["risk", "execution", "strategy", "gateway"],
+        SystemWarning: ["risk", "execution", "portfolio", "strategy", "gateway"],
         NotificationAlert: ["risk", "strategy"],
         StateUpdated: ["portfolio", "strategy"],
     }

@@ -45,14 +45,12 @@ def test_a_fill_leads_to_position_and_balances_in_its_own_cascade() -> None:
     assert balances == [("USDT", 1000, 1000), ("BTC", 1, 1), ("USDT", 900, -100)]
 
 
-def test_a_venues_balance_is_taken_over_and_the_same_one_again_is_silent() -> None:
+def test_a_venues_balance_at_the_start_is_taken_over_and_the_same_one_again_is_silent() -> None:
     core = Core().start("1000")
-    core.feed(
-        VenueBalanceReported(currency="USDT", total=D(1500)), VenueBalanceReported(currency="USDT", total=D(1500))
-    )
+    core.feed(VenueBalanceReported(currency="EUR", total=D(1500)), VenueBalanceReported(currency="EUR", total=D(1500)))
 
     assert [e.total for e in core.tape.events if isinstance(e, BalanceEvent)] == [1000, 1500]
-    assert core.portfolio.account.deposits() == 1500
+    assert core.portfolio.account.deposits("EUR") == 1500
     assert core.portfolio.pnl() == 0
 
 
@@ -67,3 +65,25 @@ def test_a_view_of_a_position_is_at_the_markets_price_where_there_is_one() -> No
     assert (view.quantity, view.average_price, view.realized_pnl, view.unrealized_pnl) == (-1, 100, 0, 10)
     flat = core.portfolio.view("ETHUSDT")
     assert (flat.quantity, flat.average_price, flat.unrealized_pnl) == (0, 0, 0)
+
+
+def test_a_balance_that_is_reported_after_the_start_is_compared_and_changes_nothing() -> None:
+    core = Core().start(cash="1000")
+    before = core.kernel.seq
+    core.feed(VenueBalanceReported(currency="USDT", total=D(1_000), source="scripted"))
+    assert core.types(before) == ["venue.balance_reported"]
+
+    core.feed(VenueBalanceReported(currency="USDT", total=D(900), source="scripted"))
+
+    (warning,) = core.of("system.warning")
+    assert "reports 900 USDT and our books say 1000" in warning.payload["message"]
+    assert core.portfolio.account.cash == 1_000
+    assert core.portfolio.pnl() == 0
+
+
+def test_a_currency_that_was_reported_empty_at_the_start_is_compared_later_too() -> None:
+    core = Core().start()
+    core.feed(VenueBalanceReported(currency="BTC", total=D(0), source="scripted"))
+    core.feed(VenueBalanceReported(currency="BTC", total=D(2), source="scripted"))
+    assert len(core.of("system.warning")) == 1
+    assert core.portfolio.account.balances.get("BTC", 0) == 0

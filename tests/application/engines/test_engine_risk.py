@@ -188,13 +188,11 @@ def test_a_fill_that_realises_the_daily_loss_halts_trading() -> None:
     assert len(core.of("trading.halted")) == 1
 
 
-def test_money_paid_in_or_out_is_no_gain_and_no_loss() -> None:
+def test_a_balance_that_the_venue_reports_later_is_no_gain_and_no_loss() -> None:
     core, puppet = losing(RiskLimits(max_daily_loss=D(60)))
     core.feed(VenueBalanceReported(currency="USDT", total=D(10), source="scripted"))
     do(core, puppet, buy("1"), price="50")
     assert core.of("trading.halted") == []
-
-    core.feed(VenueBalanceReported(currency="USDT", total=D(100_000), source="scripted"))
     do(core, puppet, buy("1"), price="39")
 
     assert len(core.of("trading.halted")) == 1
@@ -305,10 +303,11 @@ def test_after_a_resumed_daily_loss_the_loss_counts_anew() -> None:
     core.trades("89")
     do(core, puppet, sell("1"), price="89")
     assert len(core.of("trading.halted")) == 1
+    assert len(core.orders) == 2  # it reduces the position, so it passes
 
     command(core, "resume")
-    do(core, puppet, sell("1"), price="80")  # 90 more are lost
-    assert len(core.orders) == 2
+    do(core, puppet, buy("1"), price="80")  # 90 more are lost
+    assert len(core.orders) == 3
     do(core, puppet, sell("1"), price="78")
     assert len(core.of("trading.halted")) == 2
 
@@ -376,3 +375,108 @@ def test_an_order_can_be_cancelled_in_the_call_that_asked_for_it() -> None:
 
     assert breaches(core) == []
     assert [c.order_id for c in core.venue.cancelled] == [core.venue.submitted[0].order_id]
+
+
+# -- orders that only reduce a position ------------------------------------------------------------------------------
+
+
+def holding(quantity: str, limits: RiskLimits, *, at_once: str = "") -> tuple[Core, Puppet]:
+    """``quantity`` held, bought in steps of ``at_once``."""
+    step = at_once or quantity
+    core, puppet = core_of(limits)
+    for _ in range(int(D(quantity) / D(step))):
+        do(core, puppet, buy(step))
+        core.fill(core.orders[-1], "100")
+    assert core.portfolio.account.position(BTC).quantity == D(quantity)
+    return core, puppet
+
+
+STRICT = RiskLimits(
+    max_order_notional=D(1_000), max_position_notional=D(3_000), max_orders_per_second=1, price_band=D("0.05")
+)
+
+
+def test_a_position_that_was_bought_in_allowed_steps_can_be_sold_at_once() -> None:
+    core, puppet = holding("30", STRICT, at_once="10")
+    do(core, puppet, sell("30"))
+    assert breaches(core) == []
+    assert core.orders[-1].quantity == 30
+
+
+@pytest.mark.parametrize("wish", [sell("30.001"), sell("60"), buy("30")])
+def test_what_does_more_than_reduce_is_limited(wish: Callable[[Puppet], object]) -> None:
+    core, puppet = holding("30", STRICT, at_once="10")
+    do(core, puppet, wish)
+    assert breaches(core) == ["max_order_notional"]
+
+
+def test_orders_on_their_way_reduce_what_may_still_be_reduced() -> None:
+    core, puppet = holding("30", STRICT, at_once="10")
+    do(core, puppet, sell("20"), sell("20"))
+    assert breaches(core) == ["max_order_notional"]
+    do(core, puppet, sell("10"))  # what is left
+    assert [o.quantity for o in core.orders[3:]] == [20, 10]
+
+
+def test_a_reducing_order_passes_the_rate_and_the_price_band() -> None:
+    core, puppet = holding("10", STRICT)
+    do(core, puppet, buy("1"), sell("5"), sell("5", "200"))
+    assert breaches(core) == []
+
+
+def test_after_a_limits_halt_only_reducing_orders_pass() -> None:
+    core, puppet = holding("10", RiskLimits(max_daily_loss=D(50)))
+    do(core, puppet, buy("1"), sell("11"), sell("4"), price="90")
+    assert len(core.of("trading.halted")) == 1
+    assert breaches(core) == ["trading_halted", "trading_halted"]
+    assert core.orders[-1].quantity == 4
+    assert core.of("order.rejected") == []
+
+
+def test_after_an_operators_halt_only_flatten_passes() -> None:
+    core, puppet = holding("10", RiskLimits())
+    do(core, puppet, sell("1", "200"))
+    resting = core.orders[-1]
+    command(core, "halt")
+    do(core, puppet, sell("1"))
+    assert breaches(core) == ["trading_halted"]
+
+    command(core, "flatten")
+
+    assert [c.order_id for c in core.venue.cancelled] == [resting.order_id]
+    exit_order = core.orders[-1]
+    assert (exit_order.side, exit_order.quantity, exit_order.strategy_id) == (Side.SELL, 10, "risk")
+    core.fill(exit_order, "100")
+    assert core.portfolio.account.position(BTC).is_flat
+
+
+def test_an_operators_halt_after_a_limits_halt_is_the_stricter_one() -> None:
+    core, puppet = holding("10", RiskLimits(max_daily_loss=D(50)))
+    do(core, puppet, buy("1"), price="90")
+    command(core, "halt", "hands off")
+    do(core, puppet, sell("1"), price="90")
+    assert breaches(core) == ["trading_halted"] * 2
+    assert len(core.orders) == 1
+
+
+def test_flatten_can_be_about_one_symbol_and_closes_a_short_too() -> None:
+    core, _ = core_of(RiskLimits(), sell("2"))
+    core.fill(core.orders[0], "100")
+    core.feed(CommandReceived(command="flatten", arguments={"symbol": "ETHUSDT"}))
+    assert len(core.orders) == 1
+    core.feed(CommandReceived(command="flatten", arguments={"symbol": BTC}))
+    assert (core.orders[-1].side, core.orders[-1].quantity) == (Side.BUY, 2)
+
+
+def test_after_a_fault_only_cancels_pass() -> None:
+    core, puppet = holding("10", RiskLimits())
+    do(core, puppet, sell("1", "200"))
+    resting = core.orders[-1]
+    core.feed(TradingHalted(reason="portfolio failed"))
+    command(core, "flatten")
+    do(core, puppet, sell("1"), lambda s: s.cancel(resting.order_id))
+
+    assert breaches(core) == ["trading_halted"]
+    assert core.orders[-1] is resting
+    assert [c.order_id for c in core.venue.cancelled] == [resting.order_id]
+    assert "only cancels pass" in core.of("system.warning")[0].payload["message"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.domain.market import instrument_for
+from tickdeck.domain.market import Instrument, instrument_for
 from tickdeck.domain.risk import DEFAULT_LIMITS, Breach, DailyLoss, OrderRate, RiskLimits, check_order
 from tickdeck.domain.values import Side
 from tickdeck.errors import ConfigError
@@ -254,3 +254,55 @@ def test_days_without_updates_are_passed_over() -> None:
     assert loss.start_equity == 100000
     assert loss.update(6 * DAY, D(93000)) is None
     assert loss.start_equity == 97000
+
+
+# -- the limits' currency --------------------------------------------------------------------------------------------
+
+XRPETH = Instrument(symbol="XRPETH", base="XRP", quote="ETH")
+
+
+def judge_xrp(limits: RiskLimits, quantity: str, position: str = "0") -> str | None:
+    breach = check_order(
+        limits,
+        XRPETH,
+        side=Side.BUY if Decimal(position) <= 0 else Side.SELL,
+        quantity=Decimal(quantity),
+        limit=None,
+        reference=Decimal("0.0002"),
+        position=Decimal(position),
+    )
+    return breach.limit if breach is not None else None
+
+
+def test_an_order_in_a_currency_without_a_rate_is_refused_unless_it_only_reduces() -> None:
+    limits = RiskLimits(max_order_notional=Decimal(10_000))
+    assert judge_xrp(limits, "40000000") == "currency"
+    assert judge_xrp(limits, "1") == "currency"
+    assert judge_xrp(limits, "40000000", position="40000000") is None
+    assert judge_xrp(RiskLimits(price_band=Decimal("0.1")), "40000000") is None  # no amount limits it
+
+
+def test_a_rate_converts_the_order_into_the_limits_currency() -> None:
+    limits = RiskLimits(max_order_notional=Decimal(10_000), rates={"ETH": Decimal(2_500)})
+    assert judge_xrp(limits, "20000") is None  # 4 ETH
+    assert judge_xrp(limits, "20001") == "max_order_notional"
+    limits = RiskLimits(max_position_notional=Decimal(10_000), rates={"ETH": Decimal(2_500)})
+    assert judge_xrp(limits, "20001") == "max_position_notional"
+    assert judge_xrp(RiskLimits(currency="ETH", max_order_notional=Decimal(4)), "20000") is None
+
+
+def test_dollars_count_as_equal_unless_a_rate_says_otherwise() -> None:
+    limits = RiskLimits(rates={"USDC": Decimal("0.9")})
+    assert [limits.rate(quote) for quote in ("USDT", "USD", "FDUSD", "USDC", "EUR", "JPY")] == [
+        *(Decimal(1),) * 3,
+        Decimal("0.9"),
+        None,
+        None,
+    ]
+    assert RiskLimits(currency="EUR").rate("USDT") is None
+
+
+@pytest.mark.parametrize("worth", [Decimal(0), Decimal(-1), Decimal("NaN"), 1.5])
+def test_a_rate_that_is_none_is_refused(worth: object) -> None:
+    with pytest.raises(ConfigError, match=r"rates\['ETH'\]"):
+        RiskLimits(rates={"ETH": worth})  # type: ignore[dict-item]

@@ -195,6 +195,10 @@ class ExecutionEngine:
         orders = self._by_strategy.get(strategy_id, {}).values()
         return tuple(order.order_id for order in orders if symbol in (None, order.symbol))
 
+    def open_of(self, symbol: str = "") -> tuple[Order, ...]:
+        """All open orders, of one symbol where it is given, oldest first."""
+        return tuple(order for order in self._open.values() if symbol in ("", order.symbol))
+
     def working(self, symbol: str, side: Side) -> Quantity:
         """What may still be filled at most of the open orders of one side of a symbol (base)."""
         return sum((o.exposure for o in self._open.values() if o.symbol == symbol and o.side is side), ZERO)

@@ -32,6 +32,7 @@ __all__ = ["VenueGateway"]
 Request: TypeAlias = OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent
 
 _NO_ROOM = "never sent: too many orders wait to be durable"
+_EVERYTHING = 1 << 63
 _HALTED = "never sent: trading is halted"
 
 
@@ -60,6 +61,7 @@ class VenueGateway:
         self._kernel = kernel
         self._venue = venue
         self._halted = False
+        self._held_below = 0  # while it is halted: requests with a smaller seq are not sent
         self._lanes: dict[str, deque[Request]] = {}  # by order id, while a call of that order has not returned
         self._calls: dict[str, asyncio.Task[None]] = {}  # the same, so that no task is lost
         if venue.simulated and any(is_async(call) for call in (venue.submit, venue.amend, venue.cancel)):
@@ -71,8 +73,10 @@ class VenueGateway:
         handler = self.take if venue.simulated else self._take_durable
         kernel.subscribe(OrderEvent, handler, where=_leaves, component=self.component, **deliver)
 
-    def on_halted(self, _: TradingHalted) -> None:
-        """In step with the core: orders and amends that wait to be durable are not sent any more. Cancels still are."""
+    def on_halted(self, halted: TradingHalted) -> None:
+        """In step with the core: orders and amends that wait to be durable are not sent any more. Cancels still are,
+        and unless the halt is a fault's, so is what risk lets pass after it."""
+        self._held_below = halted.seq if halted.resumable else _EVERYTHING
         self._halted = True
 
     def on_resumed(self, _: TradingResumed) -> None:
@@ -96,7 +100,7 @@ class VenueGateway:
 
     def never_sent(self, request: DomainEvent) -> None:
         """There is no room for it among those that wait to be durable. Trading halts, and the order ends here."""
-        self._halted = True
+        self._halted, self._held_below = True, _EVERYTHING
         if isinstance(request, OrderSubmittedEvent):
             self._report(request, OrderStatus.REJECTED, _NO_ROOM)
         elif isinstance(request, OrderAmendRequestedEvent):
@@ -116,7 +120,7 @@ class VenueGateway:
         try:
             if isinstance(request, OrderCancelRequestedEvent):
                 return self._venue.cancel(request)
-            if self._halted:
+            if self._halted and request.seq < self._held_below:
                 self._hold_back(request)
                 return None
             if isinstance(request, OrderSubmittedEvent):

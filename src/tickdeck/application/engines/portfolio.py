@@ -19,11 +19,12 @@ from tickdeck.domain.events import (
     PositionUpdatedEvent,
     StateLeg,
     StateUpdated,
+    SystemWarning,
     VenueBalanceReported,
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import Money
+from tickdeck.domain.values import ZERO, Money
 
 __all__ = ["PortfolioEngine"]
 
@@ -33,7 +34,14 @@ class PortfolioEngine:
 
     component = "portfolio"
     hears = (VenueBalanceReported, OrderPartiallyFilledEvent, OrderFilledEvent)
-    publishes = (PositionOpenedEvent, PositionUpdatedEvent, PositionClosedEvent, BalanceEvent, StateUpdated)
+    publishes = (
+        PositionOpenedEvent,
+        PositionUpdatedEvent,
+        PositionClosedEvent,
+        BalanceEvent,
+        StateUpdated,
+        SystemWarning,
+    )
 
     def __init__(
         self,
@@ -46,6 +54,7 @@ class PortfolioEngine:
         self._market_data = market_data
         self._instrument = instrument
         self.account = account
+        self._reported: dict[str, None] = {}  # currencies whose first balance is known
         for event_type in (OrderPartiallyFilledEvent, OrderFilledEvent):
             bus.subscribe(event_type, self.on_fill, priority=PRIORITY[self.component], component=self.component)
         bus.subscribe(
@@ -61,7 +70,19 @@ class PortfolioEngine:
         self._bus.publish(self._state())
 
     def on_balance(self, report: VenueBalanceReported) -> None:
-        self._bus.publish_all(self.account.set_balance(report))
+        """Take over what the account begins with: the first report of a currency in which nothing was booked yet.
+
+        Compare any later report. A difference warns and changes nothing, since a fill may still be on its way to us."""
+        held = self.account.balances.get(report.currency)
+        if held is None and report.currency not in self._reported:
+            self._reported[report.currency] = None
+            self._bus.publish_all(self.account.set_balance(report))
+        elif (held or ZERO) != report.total:
+            message = (
+                f"the venue reports {report.total} {report.currency} and our books say {held or ZERO}. Nothing "
+                "was changed. A fill may still be on its way; if it stays, compare the account with the venue's"
+            )
+            self._bus.publish(SystemWarning(component=self.component, message=message))
 
     def _state(self) -> StateUpdated:
         account = self.account

@@ -27,9 +27,9 @@ from tickdeck.domain.events import (
     TradingResumed,
 )
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.risk import Breach, DailyLoss, OrderRate, RiskLimits, check_order
+from tickdeck.domain.risk import Breach, DailyLoss, OrderRate, RiskLimits, check_order, only_reduces
 from tickdeck.domain.trading import Order
-from tickdeck.domain.values import Quantity, Side
+from tickdeck.domain.values import ZERO, Money, Quantity, Side
 
 __all__ = ["RiskEngine"]
 
@@ -38,9 +38,12 @@ class RiskEngine:
     """Puts each intent on the instrument's grid, judges it by the limits, and lets it pass or refuses it in words.
 
     An amend is judged as the order that it would make. A cancel passes where its order is the strategy's and still open
-    or on its way, whatever the limits. At the daily loss limit and on the command
-    ``halt`` trading halts; while it is halted, and after the run's end, no order and no amend passes. The command
-    ``resume`` ends such a halt, and the day's loss counts anew from there; a halt by a fault stays.
+    or on its way, whatever the limits. An order that only reduces a position passes every limit.
+
+    At the daily loss limit and on the command ``halt`` trading halts. After a limit's halt only reducing orders pass,
+    after an operator's only what the command ``flatten`` asks for (with the argument ``symbol``: of that symbol), and
+    after a fault or the run's end only cancels. The command ``resume`` ends a halt by a limit or an operator, and the
+    day's loss counts anew from there; a halt by a fault stays.
     """
 
     component = "risk"
@@ -76,6 +79,7 @@ class RiskEngine:
         self._daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
         self._closed_because = ""
         self._resumable = False
+        self._reducing_passes = False  # while trading is halted
         self._passing: deque[ActionIntent] = deque()  # approved, on their way to execution
         bus.subscribe(RiskApprovedEvent, self.on_passed, priority=PRIORITY["execution"] - 1, component=self.component)
         for event_type, handler in (
@@ -162,7 +166,7 @@ class RiskEngine:
 
     def _judge(self, intent: ActionIntent, instead_of: Order | None) -> Breach | None:
         assert intent.side is not None  # the event's own check
-        if self._closed_because:
+        if self._closed_because and not self._reducing_passes:
             return Breach("trading_halted", self._closed_because)
         if intent.limit is not None and intent.limit <= 0:
             return Breach("instrument", "the limit is 0 when put on the tick size")
@@ -172,6 +176,10 @@ class RiskEngine:
         working = self._working(intent.symbol, intent.side)
         if instead_of is not None:  # it would not be there any more, and what is filled of it is in the position
             working = working - instead_of.exposure - instead_of.filled
+        position = self._portfolio.account.position(intent.symbol).quantity
+        reduces = only_reduces(intent.side, intent.quantity, position, working)
+        if self._closed_because and not reduces:
+            return Breach("trading_halted", self._closed_because)
         breach = check_order(
             self._limits,
             self._instrument(intent.symbol),
@@ -179,10 +187,10 @@ class RiskEngine:
             quantity=intent.quantity,
             limit=intent.limit,
             reference=self._market_data.market(intent.symbol).price,
-            position=self._portfolio.account.position(intent.symbol).quantity,
+            position=position,
             working=working,
         )
-        if breach is None and self._rate is not None:
+        if breach is None and self._rate is not None and not reduces:
             breach = self._rate.take(self._clock())
         return breach
 
@@ -197,20 +205,50 @@ class RiskEngine:
     def _watch_daily_loss(self) -> None:
         if self._daily_loss is None or self._closed_because:
             return
-        breach = self._daily_loss.update(self._clock(), self._portfolio.pnl())
+        breach = self._daily_loss.update(self._clock(), self._pnl())
         if breach is not None:
-            self._halt(f"{breach.limit}: {breach.detail}")
+            self._halt(f"{breach.limit}: {breach.detail}", reducing_passes=True)
+
+    def _pnl(self) -> Money:
+        """What trading has made, in the limits' currency. Without a rate no order passes, so nothing is lost then."""
+        return self._portfolio.pnl() * (self._limits.rate(self._portfolio.account.quote) or ZERO)
 
     def on_command(self, command: CommandReceived) -> None:
         if command.command == "halt":
             self._halt(command.reason or "asked for by a command")
         elif command.command == "resume":
             self._resume(command.reason or "asked for by a command")
+        elif command.command == "flatten":
+            self._flatten(command.arguments.get("symbol", ""))
 
-    def _halt(self, reason: str) -> None:
-        if self._closed_because:
+    def _flatten(self, symbol: str) -> None:
+        """Cancel the open orders and close the positions at the market, of one symbol or of all."""
+        if self._closed_because and not self._resumable:
+            why = f"flatten: only cancels pass, since trading is halted: {self._closed_because}"
+            self._bus.publish(SystemWarning(component=self.component, message=why))
             return
-        self._closed_because, self._resumable = reason, True
+        account_id = self._portfolio.account_id
+        for order in self._execution.open_of(symbol):
+            intent = ActionIntent(action="cancel", symbol="", order_id=order.order_id)
+            self._approve(order.strategy_id, account_id, intent)
+        for position in self._portfolio.account.positions.values():
+            if position.quantity and symbol in ("", position.symbol):
+                side = Side.SELL if position.quantity > 0 else Side.BUY
+                intent = ActionIntent(
+                    action="order", symbol=position.symbol, side=side, quantity=abs(position.quantity)
+                )
+                intent = self._on_grid(intent)
+                if intent.quantity:  # else less than a lot is left, which no order can sell
+                    self._approve(self.component, account_id, intent)
+
+    def _approve(self, strategy_id: str, account_id: str, intent: ActionIntent) -> None:
+        self._passing.append(intent)
+        self._bus.publish(RiskApprovedEvent(strategy_id=strategy_id, account_id=account_id, intent=intent))
+
+    def _halt(self, reason: str, *, reducing_passes: bool = False) -> None:
+        if self._closed_because and not (self._reducing_passes and not reducing_passes):
+            return
+        self._closed_because, self._resumable, self._reducing_passes = reason, True, reducing_passes
         self._bus.publish(TradingHalted(reason=reason, resumable=True))
 
     def _resume(self, reason: str) -> None:
@@ -218,16 +256,17 @@ class RiskEngine:
             why = f"it stays halted: {self._closed_because}" if self._closed_because else "it is not halted"
             self._bus.publish(SystemWarning(component=self.component, message=f"trading is not resumed, {why}"))
             return
-        self._closed_because, self._resumable = "", False
+        self._closed_because, self._resumable, self._reducing_passes = "", False, False
         if self._daily_loss is not None:
-            self._daily_loss.restart(self._portfolio.pnl())
+            self._daily_loss.restart(self._pnl())
         self._bus.publish(TradingResumed(reason=reason))
 
     def on_halted(self, halted: TradingHalted) -> None:
         if not halted.resumable or not self._closed_because:
             self._closed_because, self._resumable = halted.reason, halted.resumable
+            self._reducing_passes = False
         self._bus.publish(NotificationAlert(text=f"trading is halted: {halted.reason}", severity="critical"))
 
     def on_stopped(self, _: RunStopped) -> None:
         self._closed_because = self._closed_because or "the run has come to its end"
-        self._resumable = False
+        self._resumable = self._reducing_passes = False

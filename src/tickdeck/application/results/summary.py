@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,7 +14,14 @@ from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.engines import ExecutionEngine, PortfolioEngine
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.proof import BookState, RecordQuality
-from tickdeck.domain.events import RunStarted, RunStopped, TradingHalted, TradingResumed
+from tickdeck.domain.events import (
+    OrderRejectedEvent,
+    RiskLimitBreachedEvent,
+    RunStarted,
+    RunStopped,
+    TradingHalted,
+    TradingResumed,
+)
 from tickdeck.domain.values import Money, Quantity
 
 __all__ = ["Latency", "RunObserver", "Summary", "plain", "summarise"]
@@ -22,6 +31,11 @@ _NOT_MARKET_DATA = (
     *("feed.connected", "feed.disconnected", "system.error"),
 )
 """Types of inputs that are no market data begin with one of these."""
+
+
+_FIGURES = re.compile(r"\d[\d.]*")
+_MOST_OFTEN = 3
+_MOST_REASONS = 100
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +56,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     - ``events`` were dispatched, ``inputs`` of them came from outside, ``ticks`` of these were market data.
     - ``fills`` counts partial ones too. ``rejected`` orders were refused by the venue, ``refused`` intents by risk.
       ``unknown`` orders are in doubt at the end. ``dropped`` events were lost by a full mailbox.
+    - ``refused_because`` and ``rejected_because``: the reasons given most often, and how often: the limits of risk, and
+      what the venue said up to the first colon.
     - ``pnl`` is the equity less what was paid in, so after fees.
     - ``gaps``: holes in the market data, by symbol; ``repeated``: trades that came again. ``books``: the order books at
       the end, of the symbols that had any.
@@ -66,6 +82,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     fills: int
     rejected: int
     refused: int
+    refused_because: dict[str, int]
+    rejected_because: dict[str, int]
     unknown: int
     dropped: int
     gaps: dict[str, int]
@@ -101,15 +119,39 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunObserver:
-    """Remembers how a run began and ended and why trading halted. Looks on; publishes nothing."""
+    """Remembers how a run began and ended, why trading halted and why orders were refused. Publishes nothing."""
 
     def __init__(self, bus: InMemoryEventBus) -> None:
         self.started: RunStarted | None = None
         self.stopped: RunStopped | None = None
         self.halted: TradingHalted | None = None
         """The first halt: what follows from it may halt again; ``None`` once trading was resumed."""
+        self._refused: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()
+        bus.subscribe(RiskLimitBreachedEvent, self._on_refused, priority=-100, component="report")
+        bus.subscribe(OrderRejectedEvent, self._on_rejected, priority=-100, component="report")
         for event_type in (RunStarted, RunStopped, TradingHalted, TradingResumed):
             bus.subscribe(event_type, self._on_event, priority=-100, component="report")
+
+    @property
+    def refused_because(self) -> dict[str, int]:
+        """The limits that refused most often, the most frequent first."""
+        return dict(self._refused.most_common(_MOST_OFTEN))
+
+    @property
+    def rejected_because(self) -> dict[str, int]:
+        """The reasons for which orders were rejected most often, the most frequent first."""
+        return dict(self._rejected.most_common(_MOST_OFTEN))
+
+    def _on_refused(self, breach: RiskLimitBreachedEvent) -> None:
+        self._refused[breach.limit] += 1
+
+    def _on_rejected(self, rejected: OrderRejectedEvent) -> None:
+        # Behind the colon are figures; those before it would make a reason of each order.
+        reason = _FIGURES.sub("...", rejected.reason.partition(":")[0]) or "no reason given"
+        if reason not in self._rejected and len(self._rejected) >= _MOST_REASONS:
+            reason = "other reasons"
+        self._rejected[reason] += 1
 
     def _on_event(self, event: RunStarted | RunStopped | TradingHalted | TradingResumed) -> None:
         if isinstance(event, RunStarted):
@@ -160,6 +202,8 @@ def summarise(
         fills=published.get("order.filled", 0) + published.get("order.partially_filled", 0),
         rejected=published.get("order.rejected", 0),
         refused=published.get("risk.limit_breached", 0),
+        refused_because=observer.refused_because,
+        rejected_because=observer.rejected_because,
         unknown=execution.unknown,
         dropped=sum(statistics.dropped.values()),
         gaps=dict(quality.gaps),

@@ -1,6 +1,14 @@
 """The limits that an intent has to pass."""
 
-from tickdeck.domain.risk.limits import DEFAULT_LIMITS, Breach, DailyLoss, OrderRate, RiskLimits, check_order
+from tickdeck.domain.risk.limits import (
+    DEFAULT_LIMITS,
+    Breach,
+    DailyLoss,
+    OrderRate,
+    RiskLimits,
+    check_order,
+    only_reduces,
+)
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -9,4 +17,5 @@ __all__ = [
     "OrderRate",
     "RiskLimits",
     "check_order",
+    "only_reduces",
 ]

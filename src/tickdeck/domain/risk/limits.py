@@ -16,25 +16,34 @@ from tickdeck.domain.market import Instrument
 from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side
 from tickdeck.errors import ConfigError, format_value
 
-__all__ = ["DEFAULT_LIMITS", "Breach", "DailyLoss", "OrderRate", "RiskLimits", "check_order"]
+__all__ = ["DEFAULT_LIMITS", "Breach", "DailyLoss", "OrderRate", "RiskLimits", "check_order", "only_reduces"]
 
 _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
+_DOLLARS = ("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI")
+"""Taken as equal by the limits, unless ``rates`` says otherwise."""
 
 
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an account may do; a limit that is ``None`` does not limit.
 
-    - ``max_order_notional`` (quote): price x quantity of one order.
-    - ``max_position_notional`` (quote): of one symbol's position, long or short, were all open orders of the same
-      side filled.
+    - ``currency``: what the amounts below are in.
+    - ``rates``: what one unit of another quote currency is worth in ``currency``, such as ``{"ETH": 2500}``. Dollars
+      and the common dollar coins count as equal. An order in a quote currency without a rate is refused while an amount
+      limits it.
+    - ``max_order_notional``: price x quantity of one order.
+    - ``max_position_notional``: of one symbol's position, long or short, were all open orders of the same side filled.
     - ``max_orders_per_second``: in any window of a second, not in each second of the clock.
-    - ``max_daily_loss`` (quote): fall of the equity since the start of the day (UTC) at which trading halts.
+    - ``max_daily_loss``: fall of the equity since the start of the day (UTC) at which trading halts.
     - ``price_band``: how far a limit price may be from the last price, as a fraction of it (0.05 is 5 %).
 
-    Raises ``ConfigError`` where a limit is not above 0 or not of its type.
+    An order that only reduces a position passes all of them.
+
+    Raises ``ConfigError`` where a limit or a rate is not above 0 or not of its type.
     """
 
+    currency: str = "USDT"
+    rates: dict[str, Decimal] = {}
     max_order_notional: Decimal | None = None
     max_position_notional: Decimal | None = None
     max_orders_per_second: int | None = None
@@ -48,6 +57,14 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 raise ConfigError(
                     f"risk limits: {name} is {format_value(value)}; give a decimal above 0, or none for no limit"
                 )
+        if not self.currency:
+            raise ConfigError("risk limits: currency is empty; give the currency of the amounts, such as 'USDT'")
+        for quote, worth in self.rates.items():
+            if type(worth) is not Decimal or not worth.is_finite() or worth <= 0:
+                raise ConfigError(
+                    f"risk limits: rates[{quote!r}] is {format_value(worth)}; "
+                    f"give what one {quote} is worth in {self.currency}, a decimal above 0"
+                )
         rate = self.max_orders_per_second
         if rate is not None and (type(rate) is not int or rate < 1):
             raise ConfigError(
@@ -55,6 +72,17 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 "give a whole number of at least 1, or none for no limit"
             )
 
+    def rate(self, quote: str) -> Decimal | None:
+        """What one unit of ``quote`` is worth in ``currency``; ``None`` where nobody said."""
+        if quote == self.currency:
+            return _ONE
+        worth = self.rates.get(quote)
+        if worth is None and quote in _DOLLARS and self.currency in _DOLLARS:
+            return _ONE
+        return worth
+
+
+_ONE = Decimal(1)
 
 DEFAULT_LIMITS = RiskLimits(
     max_order_notional=Decimal(10_000),
@@ -74,6 +102,12 @@ class Breach(msgspec.Struct, frozen=True):
 
     limit: str
     detail: str
+
+
+def only_reduces(side: Side, quantity: Quantity, position: Quantity, working: Quantity = ZERO) -> bool:
+    """An order of ``quantity`` (base) can only make ``position`` smaller, also if all that is ``working`` of the same
+    side is filled before."""
+    return position * side.sign < 0 and quantity + working <= abs(position)
 
 
 def check_order(
@@ -97,6 +131,11 @@ def check_order(
     filters), ``price_band``, ``max_order_notional``, ``max_position_notional``. An amount equal to its limit passes.
     A sale is valued at the higher of its limit and the last price, since it fills at its limit or better.
 
+    The amounts are converted into the limits' currency. Without a rate for the instrument's quote currency the order is
+    refused (``currency``), as long as an amount limits it.
+
+    An order that only reduces the position passes all but the venue's filters.
+
     The position limit looks at the worst case, in which this order and all ``working`` ones are filled. It never
     refuses an order that brings the position down (against it, and no larger than it), also where a move of the price
     has carried it over the limit, unless the worst case is a larger position on the other side: orders in flight may
@@ -109,13 +148,24 @@ def check_order(
     violation = instrument.violation(kind, quantity, price)
     if violation is not None:
         return Breach("instrument", violation)
+    if only_reduces(side, quantity, position, working):
+        return None
     band = limits.price_band
     if band is not None and abs(price - reference) > band * reference:
         return Breach("price_band", f"limit {price} is further than {band} of the last price {reference} from it")
     worth = max(price, reference) if side is Side.SELL else price
+    rate = limits.rate(instrument.quote)
+    if rate is None:
+        if (limits.max_order_notional, limits.max_position_notional, limits.max_daily_loss) == (None, None, None):
+            return None
+        what = f"the limits are in {limits.currency} and {instrument.symbol} is quoted in {instrument.quote}"
+        return Breach("currency", f"{what}; give risk.rates.{instrument.quote}, what one is worth in {limits.currency}")
+    worth *= rate
     most = limits.max_order_notional
     if most is not None and worth * quantity > most:
-        return Breach("max_order_notional", f"{quantity} at {worth} is {worth * quantity}; at most {most}")
+        return Breach(
+            "max_order_notional", f"{quantity} at {worth} is {worth * quantity} {limits.currency}; at most {most}"
+        )
     most = limits.max_position_notional
     worst = position + side.sign * (quantity + working)
     reduces = quantity <= abs(position) and abs(worst) <= abs(position)

@@ -40,6 +40,8 @@ def print_summary(
     account = _column(f"account in {summary.currency}", _account(summary))
     columns.add_row(_column("trading", _trading(summary)), account)
     out.print(Padding(columns, (1, 2)))
+    if summary.refused_because or summary.rejected_because:
+        out.print(Text.assemble(("why   ", "bold"), _reasons(summary)), soft_wrap=True)
     if performance is not None:
         out.print(Text.assemble(("closed ", "bold"), _report(performance)), soft_wrap=True)
     out.print(Text.assemble(("data  ", "bold"), _data(summary)), soft_wrap=True)
@@ -94,6 +96,17 @@ def _account(summary: Summary) -> _Rows:
     rows = [(name, f"{amount:,.{decimals}f}") for name, amount in amounts.items()]
     rows += [(f"position {symbol}", plain(quantity)) for symbol, quantity in summary.position.items()]
     return rows
+
+
+def _reasons(summary: Summary) -> str:
+    """In one line: why orders were refused and rejected, the most frequent reasons first."""
+    groups = (("refused by risk", summary.refused_because), ("rejected by the venue", summary.rejected_because))
+    told = (
+        f"{name}: " + ", ".join(f"{reason} {count:,}x" for reason, count in reasons.items())
+        for name, reasons in groups
+        if reasons
+    )
+    return "; ".join(told)
 
 
 def _data(summary: Summary) -> str:
