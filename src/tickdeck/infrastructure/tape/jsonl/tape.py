@@ -220,12 +220,13 @@ class JsonlTape(GroupCommitTape):
         so_far = crc32(group, index.crc)
         commit = Commit(len(times), lines.seq(0), last_seq, min(times), max(times), index.end, so_far)
         try:
-            write_at(self._fd, group, index.end)
             if computed is not None:
                 digest = computed()
                 commit = commit._replace(mark=digest.mark())
             line = commit_line(commit, index.end + len(group))
-            write_at(self._fd, line, index.end + len(group))
+            # One write: of two, a power cut could leave the sector that they share as it was between them, which does
+            # not look like a sector that was lost.
+            write_at(self._fd, group + line, index.end)
             sync_content(self._fd)
         except BaseException:
             # What was not acknowledged is taken back as far as the disk lets us; the next writer cuts the rest.
