@@ -137,9 +137,10 @@ class Run:
 
         A run that was resumed and did not get to the end of its record keeps what was written down before.
         """
+        wanted = self.tape.last_seq
         self.tape.close()
         if self.caught_up():
-            write_end(self.folder, completed=self.simulation.completed)
+            write_end(self.folder, wanted=wanted, completed=self.simulation.completed)
 
     def summary(self, wall_s: float) -> Summary:
         """The run's figures as it stands, after ``wall_s`` seconds of work; also after ``close``."""

@@ -7,13 +7,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
+import tickdeck
 from tickdeck.application.bus import InMemoryEventBus
 
 __all__ = ["Watchdog", "running_handler"]
 
 log = logging.getLogger("tickdeck.watchdog")
+
+_PACKAGE = str(Path(tickdeck.__file__).parent)
 
 
 class Watchdog:
@@ -54,9 +58,12 @@ class Watchdog:
 def running_handler(thread: int) -> str:
     """The handler that a bus is calling in ``thread`` (a thread's ident), and the line that it is at."""
     frame: FrameType | None = sys._current_frames().get(thread)
+    handler: FrameType | None = None
     while frame is not None:
-        caller = frame.f_back
-        if caller is not None and caller.f_code.co_name in ("_dispatch", "_release"):
-            return f"{frame.f_code.co_qualname}, at {frame.f_code.co_filename}:{frame.f_lineno}"
-        frame = caller
+        code = frame.f_code
+        if code.co_name in ("_dispatch", "_release") and handler is not None:
+            return f"{handler.f_code.co_qualname}, at {handler.f_code.co_filename}:{handler.f_lineno}"
+        if not (code.co_filename.startswith(_PACKAGE) and "<locals>" in code.co_qualname):
+            handler = frame  # what wraps a handler in our own code is a function within a function
+        frame = frame.f_back
     return "it returned just now"

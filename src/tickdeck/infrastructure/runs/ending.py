@@ -25,13 +25,25 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     completed: bool
 
 
-def write_end(folder: Path, *, completed: bool) -> None:
+def write_end(folder: Path, *, wanted: int, completed: bool) -> None:
     """Write down, synced, where the closed tape of the run ends. Nothing is written for a run without events.
 
-    Raises ``RunError`` or ``TapeError`` where that cannot be done.
+    ``wanted`` is the ``seq`` of the last event that was recorded. Raises ``TapeError`` if the tape does not have it:
+    its folder was deleted or moved while the run was going on, which nothing else notices, since a deleted file can
+    still be written to. Raises ``RunError`` or ``TapeError`` if the end cannot be written.
     """
-    with open_reader(tape_path(folder)) as tape:
-        mark, last_seq = tape.mark(), tape.last_seq
+    try:
+        with open_reader(tape_path(folder)) as tape:
+            mark, last_seq = tape.mark(), tape.last_seq
+    except TapeError:
+        if tape_path(folder).exists():
+            raise
+        mark, last_seq = None, -1
+    if last_seq < wanted:
+        raise TapeError(
+            f"run {folder.name} has no tape: {tape_path(folder)} was deleted or moved while the run was going on; "
+            "start the run again, and leave its folder alone"
+        )
     if not last_seq:
         return
     end = RunEnd(last_seq=last_seq, digest=mark.digest if mark is not None else None, completed=completed)

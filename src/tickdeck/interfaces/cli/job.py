@@ -15,10 +15,9 @@ import msgspec
 
 from tickdeck.application.log import bound_logger
 from tickdeck.application.proof import RecordDiverged
-from tickdeck.errors import ConfigError, InputError, RunError, TapeError, TickdeckError
+from tickdeck.errors import ConfigError, InputError, RunError, TickdeckError
 from tickdeck.infrastructure.logs import last_logged_seq, log_to
 from tickdeck.infrastructure.runs import discard_run, overview
-from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 from tickdeck.infrastructure.watchdog import running_handler
 from tickdeck.interfaces.cli.exits import origin
 from tickdeck.interfaces.cli.live import CLEAR, Progress
@@ -117,7 +116,6 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
         ) from error
     except InputError as error:
         raise InputError(f"{error}{_after_broken_input(run)}") from error
-    _check_tape(run)
     summary = run.summary(time.perf_counter() - began)
     if stopping.stopped_by is None or summary.status == "completed":
         return Outcome(summary, None)
@@ -139,22 +137,6 @@ def _log_end(log: object, run: Run, reason: str) -> None:
     log.info(  # type: ignore[attr-defined]
         "run ends", events=kernel.seq, inputs=kernel.inputs, completed=run.simulation.completed, reason=reason
     )
-
-
-def _check_tape(run: Run) -> None:
-    """Raise ``TapeError`` when the run's events are not where its tape should be: its folder was deleted or moved while
-    it ran. What was deleted can still be written to, so that nothing else notices."""
-    path, wanted = tape_path(run.folder, run.config.tape_format), run.tape.last_seq
-    try:
-        with open_reader(path) as tape:
-            found = tape.last_seq
-    except TickdeckError:
-        found = -1
-    if found < wanted:
-        raise TapeError(
-            f"run {run.manifest.run_id} has no tape: {path} was deleted or moved while the run was going on; "
-            "start the run again, and leave its folder alone"
-        )
 
 
 def _after_broken_input(run: Run) -> str:
