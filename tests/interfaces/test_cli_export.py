@@ -34,6 +34,7 @@ from tickdeck.domain.values import Side
 from tickdeck.infrastructure.exporting import export_events
 from tickdeck.infrastructure.exporting.columns import BOOLEAN, FLOAT, INTEGER, TEXT, Columns
 from tickdeck.infrastructure.runs import find_run
+from tickdeck.interfaces.cli.times import parse_time
 
 
 def record(data: Path, **query: Any) -> list[DomainEvent]:
@@ -66,6 +67,20 @@ def test_csv_has_the_columns_of_the_chosen_types(tickdeck, simulated):
     assert [row["event_id"] for row in rows] == [fill.event_id for fill in fills]
     assert [Decimal(row["price"]) for row in rows] == [fill.price for fill in fills]
     assert "bids" not in rows[0]
+
+
+def test_csv_for_a_spreadsheet_has_iso_times_and_a_byte_order_mark(tickdeck, simulated):
+    words = ("export", "last", "--data", simulated, "--type", "market.trade", "--out")
+    tickdeck(*words, "plain.csv", "--format", "csv")
+    tickdeck(*words, "sheet.csv", "--format", "csv", "--spreadsheet")
+    refused = tickdeck(*words, "sheet.jsonl", "--format", "jsonl", "--spreadsheet")
+
+    assert Path("sheet.csv").read_bytes().startswith(b"\xef\xbb\xbfseq,")
+    with Path("sheet.csv").open(newline="", encoding="utf-8-sig") as sheet, Path("plain.csv").open(newline="") as plain:
+        for one, other in zip(csv.DictReader(sheet), csv.DictReader(plain), strict=True):
+            assert parse_time(one["ts"]) == int(other["ts"])
+            assert one["price"] == other["price"]
+    assert refused.exit_code == 2
 
 
 def test_csv_of_all_types_is_one_table_in_the_order_of_the_run(tickdeck, simulated):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tickdeck.domain.events import OrderBookDeltaEvent, OrderBookEvent
-from tickdeck.domain.market import Gap, OrderBook, Resynced
+from tickdeck.domain.market import Crossed, Gap, OrderBook, Resynced
 from tickdeck.domain.market import book as book_module
 from tickdeck.domain.values import Level
 
@@ -166,6 +166,20 @@ def test_a_snapshot_ahead_of_a_usable_book_refreshes_it() -> None:
     assert (book.usable, book.last_update_id, book.bids()) == (True, 20, list(levels("50 1")))
     assert book.apply_delta(delta(11, 20)) is None
     assert book.apply_delta(delta(22, 23)) == Gap(21, 22)
+
+
+def test_a_book_that_an_update_crossed_is_empty_until_a_later_snapshot() -> None:
+    book = usable_book(10)
+    assert book.apply_snapshot(snapshot(11, bids=levels("5 1"), asks=levels("6 1"))) is None
+
+    assert book.apply_delta(delta(12, 12, bids=levels("6 1"))) is None
+    assert book.empty_if_crossed() == Crossed(12)
+
+    assert (book.usable, book.bids(), book.asks()) == (False, [], [])
+    book.apply_snapshot(snapshot(13, bids=levels("7 1"), asks=levels("6 1")))
+    assert book.empty_if_crossed() == Crossed(13)
+    assert book.apply_snapshot(snapshot(14, bids=levels("5 1"), asks=levels("6 1"))) == Resynced(14)
+    assert book.empty_if_crossed() is None
 
 
 def test_deltas_that_wait_are_bounded_and_the_oldest_go_first(monkeypatch: pytest.MonkeyPatch) -> None:

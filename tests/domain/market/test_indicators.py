@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,18 @@ def test_ema_with_a_period_has_no_value_before_it_saw_so_many() -> None:
 
     assert [ema.update(x) for x in (10.0, 20.0, 20.0, 0.0)] == [None, None, 17.5, 8.75]
     assert ema.alpha == 0.5
+
+
+def test_ema_seeded_as_ta_lib_does_begins_with_the_mean() -> None:
+    ema = Ema(3, seed="sma")
+
+    assert [ema.update(x) for x in (10.0, 20.0, 30.0, 0.0)] == [None, None, 20.0, 10.0]
+
+
+@pytest.mark.parametrize("options", [{"period": 3, "seed": "last"}, {"alpha": 0.5, "seed": "sma"}])
+def test_an_ema_is_seeded_in_one_of_two_ways(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="ema: seed "):
+        Ema(**options)
 
 
 def test_ema_of_period_one_is_the_last_value() -> None:

@@ -18,7 +18,7 @@ from tickdeck.domain.events import (
     TickEvent,
     TradeEvent,
 )
-from tickdeck.domain.market import CandleBuilder, Gap, OrderBook, Resynced, TradeGaps
+from tickdeck.domain.market import CandleBuilder, Crossed, Gap, OrderBook, Resynced, TradeGaps
 from tickdeck.domain.snapshots import SnapshotWindow
 from tickdeck.domain.values import Level, Price
 
@@ -183,13 +183,21 @@ class MarketDataEngine:
         market.tick = tick
 
     def on_book(self, book: OrderBookEvent) -> None:
-        self._publish(book.symbol, self.market(book.symbol).book.apply_snapshot(book))
+        local = self.market(book.symbol).book
+        outcome = local.apply_snapshot(book)
+        self._publish(book.symbol, local.empty_if_crossed() or outcome)
 
     def on_delta(self, delta: OrderBookDeltaEvent) -> None:
-        self._publish(delta.symbol, self.market(delta.symbol).book.apply_delta(delta))
+        local = self.market(delta.symbol).book
+        outcome = local.apply_delta(delta)
+        self._publish(delta.symbol, local.empty_if_crossed() or outcome)
 
-    def _publish(self, symbol: str, outcome: Gap | Resynced | None) -> None:
-        if isinstance(outcome, Gap):
+    def _publish(self, symbol: str, outcome: Gap | Crossed | Resynced | None) -> None:
+        if isinstance(outcome, Crossed):
+            update = outcome.last_update_id
+            self.market(symbol).book_gap = Gap(update, update)
+            self._bus.publish(GapDetected(symbol=symbol, what="book", expected=update, received=update))
+        elif isinstance(outcome, Gap):
             self.market(symbol).book_gap = outcome
             self._bus.publish(
                 GapDetected(symbol=symbol, what="book", expected=outcome.expected, received=outcome.received)

@@ -29,6 +29,8 @@ class RecordQuality:
         self._broken: dict[str, int] = {}
         self._unusable: dict[str, int] = {}
         self.gaps: dict[str, int] = {}
+        self.crossed: dict[str, int] = {}
+        """How often an update crossed the order book, by symbol; ``gaps`` counts these, too."""
         bus.subscribe(GapDetected, self._on_gap, priority=-100, component="report")
         bus.subscribe(BookResynced, self._on_resynced, priority=-100, component="report")
 
@@ -36,6 +38,8 @@ class RecordQuality:
         self.gaps[gap.symbol] = self.gaps.get(gap.symbol, 0) + 1
         if gap.what == "book":
             self._changed[gap.symbol] = self._broken[gap.symbol] = gap.ts_ingress
+            if gap.expected == gap.received:
+                self.crossed[gap.symbol] = self.crossed.get(gap.symbol, 0) + 1
 
     def _on_resynced(self, resynced: BookResynced) -> None:
         symbol, now = resynced.symbol, resynced.ts_ingress

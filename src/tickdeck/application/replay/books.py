@@ -38,6 +38,8 @@ def rebuild_book(record: Iterable[DomainEvent], symbol: str) -> BookAt:
                 broken_at = event.ts_ingress
         else:
             continue
+        if book.empty_if_crossed():
+            broken_at = event.ts_ingress
         ts = event.ts_ingress
         updates += 1
     return BookAt(book, ts, updates, None if book.usable else broken_at)

@@ -59,7 +59,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     - ``refused_because`` and ``rejected_because``: the reasons given most often, and how often: the limits of risk, and
       what the venue said up to the first colon.
     - ``pnl`` is the equity less what was paid in, so after fees.
-    - ``gaps``: holes in the market data, by symbol; ``repeated``: trades that came again. ``books``: the order books at
+    - ``gaps``: holes in the market data, by symbol; ``repeated``: trades that came again; ``crossed``: how often
+      an update crossed the order book. ``books``: the order books at
       the end, of the symbols that had any.
     - ``failures`` of handlers, and the strategies that were ``paused`` for one.
     - ``first_ts`` and ``last_ts`` on the run's clock, ns UTC. ``wall_s`` is real time; the two rates are by it.
@@ -88,6 +89,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int
     gaps: dict[str, int]
     repeated: dict[str, int]
+    crossed: dict[str, int]
     books: dict[str, BookState]
     failures: int
     paused: tuple[str, ...]
@@ -208,6 +210,7 @@ def summarise(
         dropped=sum(statistics.dropped.values()),
         gaps=dict(quality.gaps),
         repeated=quality.repeated(),
+        crossed=dict(quality.crossed),
         books=quality.books(kernel.clock.now()),
         failures=max(statistics.failures, int(kernel.halted)),  # a cascade without end is no handler's failure
         paused=tuple(paused),

@@ -29,6 +29,15 @@ class EmaSignal(_OfCloses):
         self.indicator = Ema(self.period)
 
 
+class TalibEmaSignal(_OfCloses):
+    """Exponential moving average of ``period`` closes, seeded with the mean of the first ``period``, as TA-Lib's is."""
+
+    period: int = 12
+
+    def check_parameters(self) -> None:
+        self.indicator = Ema(self.period, seed="sma")
+
+
 class SmaSignal(_OfCloses):
     """Simple moving average of ``period`` closes."""
 
@@ -71,9 +80,10 @@ class ImbalanceSignal(Signal):
         self.value = self.indicator.update(book.bids(self.depth), book.asks(self.depth))
 
 
-_NAME = re.compile(r"(ema|sma|rsi|vwap|imbalance)-([1-9][0-9]*)")
+_NAME = re.compile(r"(ema|talib-ema|sma|rsi|vwap|imbalance)-([1-9][0-9]*)")
 _CLASSES: dict[str, tuple[type[Signal], str]] = {
     "ema": (EmaSignal, "period"),
+    "talib-ema": (TalibEmaSignal, "period"),
     "sma": (SmaSignal, "period"),
     "rsi": (RsiSignal, "period"),
     "vwap": (VwapSignal, "window"),
@@ -84,7 +94,8 @@ _CLASSES: dict[str, tuple[type[Signal], str]] = {
 def built_in_signal(name: str) -> Signal | None:
     """A new signal for a name such as ``ema-12``; ``None`` if the name is not that of a built-in signal.
 
-    There are ``ema-N``, ``sma-N``, ``rsi-N`` (N candles), ``vwap-N`` (N trades) and ``imbalance-N`` (N levels).
+    There are ``ema-N``, ``sma-N``, ``rsi-N``, ``talib-ema-N`` (N candles), ``vwap-N`` (N trades) and ``imbalance-N``
+    (N levels).
     """
     match = _NAME.fullmatch(name)
     if match is None:

@@ -128,7 +128,8 @@ class GapDetected(MarketEvent, frozen=True, kw_only=True, gc=False):
     """The record has a hole. Emitted by the market data engine.
 
     ``what`` is missing: updates of the ``book`` (the local book is unusable until ``BookResynced``), ``trades``, or
-    ``candles`` of a candle file. ``expected`` and ``received`` are update ids, trade ids, or open times (ns UTC).
+    ``candles`` of a candle file. ``expected`` and ``received`` are update ids, trade ids, or open times (ns UTC). Of a
+    book both are the same where that update crossed it: the best bid came to lie at or above the best ask.
     """
 
     event_type: ClassVar[str] = "market.gap_detected"

@@ -1,6 +1,6 @@
 """What a market is: instruments, books, candles, indicators, and how orders match against a record."""
 
-from tickdeck.domain.market.book import Gap, OrderBook, Resynced
+from tickdeck.domain.market.book import Crossed, Gap, OrderBook, Resynced
 from tickdeck.domain.market.candles import CandleBuilder
 from tickdeck.domain.market.indicators import BookImbalance, Ema, Rsi, Sma, Vwap
 from tickdeck.domain.market.instrument import Instrument, instrument_for
@@ -10,6 +10,7 @@ from tickdeck.domain.market.trade_gaps import TradeGaps
 __all__ = [
     "BookImbalance",
     "CandleBuilder",
+    "Crossed",
     "Ema",
     "Ended",
     "Fill",

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from tickdeck.domain.events import OrderBookDeltaEvent, OrderBookEvent
 from tickdeck.domain.values import Level
 
-__all__ = ["MAX_WAITING", "Gap", "OrderBook", "Resynced"]
+__all__ = ["MAX_WAITING", "Crossed", "Gap", "OrderBook", "Resynced"]
 
 MAX_WAITING = 10_000
 """How many deltas to buffer while waiting for a snapshot. At 10 a second this is more than a quarter of an hour."""
@@ -36,6 +36,14 @@ class Gap(NamedTuple):
 
     expected: int
     received: int
+
+
+class Crossed(NamedTuple):
+    """The best bid came to lie at or above the best ask: the record is wrong. The book is empty and unusable from here
+    until a later snapshot. ``last_update_id`` is the update that crossed it.
+    """
+
+    last_update_id: int
 
 
 class Resynced(NamedTuple):
@@ -108,9 +116,7 @@ class OrderBook:
         if gap is None:
             self._apply(delta)
             return None
-        self.usable = False
-        self._bids.replace(())
-        self._asks.replace(())
+        self._empty()
         self._waiting.append(delta)
         return gap
 
@@ -138,6 +144,20 @@ class OrderBook:
         """True if the best bid is at or above the best ask. No venue shows such a book, so the record is wrong."""
         bids, asks = self._bids.prices, self._asks.prices
         return bool(bids and asks and bids[-1] >= asks[0])
+
+    def empty_if_crossed(self) -> Crossed | None:
+        """Empty a book that is crossed, and make it unusable until a later snapshot. Call it after each update, before
+        anyone looks at the book. Returns ``Crossed`` if it was.
+        """
+        if not self.is_crossed():
+            return None
+        self._empty()
+        return Crossed(self.last_update_id)
+
+    def _empty(self) -> None:
+        self.usable = False
+        self._bids.replace(())
+        self._asks.replace(())
 
     def _apply(self, delta: OrderBookDeltaEvent) -> None:
         self._bids.update(delta.bids)

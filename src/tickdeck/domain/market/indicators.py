@@ -18,28 +18,42 @@ __all__ = ["BookImbalance", "Ema", "Rsi", "Sma", "Vwap"]
 
 
 class Ema:
-    """Exponential moving average: ``ema += alpha * (x - ema)``, begun with the first observation.
+    """Exponential moving average: ``ema += alpha * (x - ema)``, seeded with the first observation.
 
     ``Ema(period)`` has ``alpha = 2 / (period + 1)`` and a value from the ``period``-th observation on, when the first
-    one's weight is down to about 1/7.4. ``Ema(alpha=0.1)`` is given its smoothing and has a value from the first
-    observation.
+    one's weight is down to about 1/7.4. ``Ema(period, seed="sma")`` is seeded as TA-Lib's is: its first value is the
+    mean of the first ``period`` observations. The two agree more and more as data comes in. ``Ema(alpha=0.1)`` is given
+    its smoothing and has a value from the first observation.
     """
 
-    __slots__ = ("_ema", "_missing", "alpha", "value")
+    __slots__ = ("_ema", "_first", "_missing", "alpha", "value")
 
-    def __init__(self, period: int | None = None, *, alpha: float | None = None) -> None:
+    def __init__(self, period: int | None = None, *, alpha: float | None = None, seed: str = "first") -> None:
         if (period is None) == (alpha is None):
             raise ConfigError("ema: give either a period or an alpha")
         if period is not None:
             alpha = 2.0 / (_at_least_one("ema", "period", period) + 1)
         if alpha is None or not 0.0 < alpha <= 1.0:
             raise ConfigError(f"ema: alpha is {alpha!r}; give a number above 0 and at most 1")
+        if seed not in ("first", "sma"):
+            raise ConfigError(f"ema: seed is {seed!r}; give 'first' or 'sma'")
+        if seed == "sma" and period is None:
+            raise ConfigError("ema: seed 'sma' needs a period")
         self.alpha: float = alpha
         self.value: float | None = None
         self._ema: float | None = None
         self._missing: int = period or 1
+        self._first: list[float] | None = [] if seed == "sma" else None
 
     def update(self, x: float) -> float | None:
+        if self._first is not None:
+            self._first.append(x)
+            self._missing -= 1
+            if self._missing:
+                return None
+            self.value = self._ema = fsum(self._first) / len(self._first)
+            self._first, self._missing = None, 1
+            return self.value
         ema = self._ema
         self._ema = ema = x if ema is None else ema + self.alpha * (x - ema)
         if self._missing > 1:

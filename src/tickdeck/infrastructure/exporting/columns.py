@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeAlias, get_args, get_type_hints
@@ -15,6 +16,9 @@ from tickdeck.domain.events import DomainEvent, RawEvent
 __all__ = ["BOOLEAN", "FLOAT", "INTEGER", "TEXT", "Cell", "Columns"]
 
 Cell: TypeAlias = int | float | bool | str | None
+
+_TIMES = ("ts", "ts_ingress", "open_ts", "close_ts", "first_ts", "last_ts", "since", "due")
+"""Fields that are times (ns UTC), in whichever type."""
 
 INTEGER, FLOAT, BOOLEAN, TEXT = "integer", "float", "boolean", "text"
 
@@ -38,10 +42,12 @@ _HEAD: dict[str, tuple[str, Callable[[Any], Any]]] = {
 class Columns:
     """The columns of a table of events: what all events have, then the own fields of each type that was added.
 
-    Fields of one name in several types share a column; where their kinds differ, it holds text.
+    Fields of one name in several types share a column; where their kinds differ, it holds text. With ``iso_times``
+    times are text in ISO 8601 instead of integers of ns.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, iso_times: bool = False) -> None:
+        self._iso = iso_times
         self.kinds = {name: kind for name, (kind, _) in _HEAD.items()}
         """The columns in their order, by name: ``INTEGER``, ``FLOAT``, ``BOOLEAN`` or ``TEXT``."""
         self._own: dict[type[DomainEvent], tuple[str, ...]] = {}
@@ -73,10 +79,20 @@ class Columns:
         else:
             for name in self._own[type(event)]:
                 values[name] = getattr(event, name)
+        if self._iso:
+            for name in _TIMES:
+                if type(values.get(name)) is int:
+                    values[name] = _iso(values[name])
         return [
             value if (value := values.get(name)) is None or kind != TEXT else _text(value)
             for name, kind in self.kinds.items()
         ]
+
+
+def _iso(ts: int) -> str:
+    """``2024-08-08T12:00:05.250000000Z``."""
+    seconds, ns = divmod(ts, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
 
 
 def _text(value: Any) -> str:

@@ -40,19 +40,29 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export_events(
-    events: Events, format_: str, out: Path, *, progress: Callable[[int], None] = lambda rows: None
+    events: Events,
+    format_: str,
+    out: Path,
+    *,
+    for_spreadsheets: bool = False,
+    progress: Callable[[int], None] = lambda rows: None,
 ) -> Exported:
     """Write the events that ``events()`` gives to a new file ``out``; for a table they are asked for twice, since its
     columns must be known first. ``format_`` is one of ``EXPORT_FORMATS``.
 
-    A text format is packed where the name of ``out`` ends in ``.gz``. ``progress(rows)`` is called after each event.
+    ``for_spreadsheets`` is for CSV: times are ISO 8601 text, since spreadsheets cut integers of ns to 15 digits, and
+    the file begins with a byte order mark, by which they know that it is UTF-8. A text format is packed where the name
+    of ``out`` ends in ``.gz``. ``progress(rows)`` is called after each event.
 
     Raises ``ConfigError`` where ``out`` exists or cannot be made, or a package is missing; then, and where ``events``
     raises, no file is left.
     """
     count = _Count(events, progress)
     with fresh_file(out) as place:
-        EXPORT_FORMATS[format_](count, place)
+        if for_spreadsheets and format_ == "csv":
+            _write_csv(count, place, for_spreadsheets=True)
+        else:
+            EXPORT_FORMATS[format_](count, place)
     return Exported(
         rows=count.rows,
         first_ts=count.first_ts,
@@ -76,9 +86,9 @@ class _Count:
         self.last_ts: int | None = None
         self.types: Counter[str] = Counter()
 
-    def columns(self) -> Columns:
+    def columns(self, *, iso_times: bool = False) -> Columns:
         """Of a table of all the events."""
-        columns = Columns()
+        columns = Columns(iso_times=iso_times)
         for event in self:
             columns.add(event)
         return columns
@@ -115,9 +125,10 @@ def _write_jsonl(events: _Count, place: Path) -> None:
             file.write(event.to_json() + b"\n")
 
 
-def _write_csv(events: _Count, place: Path) -> None:
-    columns = events.columns()
-    with _packed(place) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+def _write_csv(events: _Count, place: Path, *, for_spreadsheets: bool = False) -> None:
+    columns = events.columns(iso_times=for_spreadsheets)
+    encoding = "utf-8-sig" if for_spreadsheets else "utf-8"
+    with _packed(place) as file, io.TextIOWrapper(file, encoding, newline="") as text:
         text.write(_line(columns.kinds))
         text.writelines(_line(columns.row(event)) for event in events)
 

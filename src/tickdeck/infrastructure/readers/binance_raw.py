@@ -401,7 +401,11 @@ class _Capture:
         for group in (_TRADES, _BOOKS):
             if kind in group:
                 best = next((kind for kind in group if kind in chosen), None)
-                return chosen.setdefault(kind, label) == label if best in (None, kind) else False
+                if best not in (None, kind):
+                    return False
+                # A bare message does not say its stream: it may be of any of its kind.
+                known = chosen.setdefault(kind, label)
+                return known == label or known.startswith("message ") or label.startswith("message ")
         return True
 
 

@@ -45,7 +45,7 @@ _ZIP = b"PK\x03\x04"
 _OTHER_PACKERS = {b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BUFFER = 1 << 18
-_MAX_TEXT = 160
+_MAX_TEXT = 240
 
 FAULTS = (
     ValueError,

@@ -42,6 +42,7 @@ __all__ = ["export"]
 )
 @click.option("--to", "last_ts", type=time_value, metavar="T", help="Up to this time, inclusive.")
 @import_option
+@click.option("--spreadsheet", is_flag=True, help="Of csv: times as ISO 8601 and a byte order mark, for spreadsheets.")
 @data_option
 @json_option("What was exported as one JSON object")
 def export(
@@ -52,6 +53,7 @@ def export(
     symbol: str | None,
     first_ts: int | None,
     last_ts: int | None,
+    spreadsheet: bool,
     data: Path,
     as_json: bool,
 ) -> int:
@@ -66,6 +68,8 @@ def export(
       tickdeck export last --format parquet --type market.trade --symbol BTCUSDT --out trades.parquet
       tickdeck export last --format jsonl --from 2024-08-08T23:55:00Z --out events.jsonl.gz
     """
+    if spreadsheet and format_ != "csv":
+        raise click.UsageError("--spreadsheet is about --format csv")
     from tickdeck.application.ports import TapeQuery
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.exporting import export_events
@@ -74,7 +78,9 @@ def export(
     query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts)
     count = RowCount(sys.stderr)
     try:
-        done = export_events(lambda: open_record(folder, query), format_, out, progress=count)
+        done = export_events(
+            lambda: open_record(folder, query), format_, out, for_spreadsheets=spreadsheet, progress=count
+        )
     finally:
         count.close()
     if as_json:

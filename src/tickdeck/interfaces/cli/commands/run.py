@@ -197,6 +197,9 @@ def _doubts(summary: Summary) -> Iterator[str]:
     for symbol, holes in summary.gaps.items():
         what = "a hole" if holes == 1 else f"{holes:,} holes"
         yield f"{symbol}: {what} in the market data; `tickdeck events last --type market.gap_detected` tells where"
+    for symbol, count in summary.crossed.items():
+        times = "once" if count == 1 else f"{count:,} times"
+        yield f"{symbol}: the order book was crossed {times}; each time it was not used until a later snapshot"
     for symbol, count in summary.repeated.items():
         what = "a trade was" if count == 1 else f"{count:,} trades were"
         yield f"{symbol}: {what} in the market data before; do two inputs hold the same session?"

@@ -1,0 +1,377 @@
+"""The same data as other people, venues and spreadsheets write it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tickdeck.domain.events import CandleEvent, MarketEvent, OrderBookDeltaEvent, OrderBookEvent, TickEvent, TradeEvent
+from tickdeck.errors import ConfigError, InputError
+from tickdeck.infrastructure.readers import InputFile, ReadNotes, merge, open_input, peek_symbols, read_exchange_info
+
+HEADER = "id,price,qty,quote_qty,time,is_buyer_maker\n"
+ROWS = [
+    f"{5000 + n},{2500 + n}.25,0.040,100.01,{1723161316152 + 700 * n},{'true' if n % 2 else 'false'}\n"
+    for n in range(4)
+]
+TEXT = HEADER + "".join(ROWS)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "ETHUSDT-trades.csv"
+
+
+def read(file: Path, notes: ReadNotes | None = None, **options: Any) -> list[MarketEvent]:
+    return list(open_input(InputFile(file, **options), notes=notes))
+
+
+def zipped(text: str, tmp_path: Path) -> bytes:
+    with zipfile.ZipFile(tmp_path / "archive", "w") as archive:
+        archive.writestr("ETHUSDT-trades.csv", text)
+        archive.writestr("__MACOSX/._ETHUSDT-trades.csv", "x")
+    return (tmp_path / "archive").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "no header", "upper case", "numbers for flags", "quoted", "semicolons", "tabs in UTF-16", "BOM and CRLF",
+        "two gzip members", "zip", "no line end at the end", "floats for times", "us from the third row on",
+        "other order of columns",
+    ],
+)  # fmt: skip
+def test_equal_trades_are_read_equally_however_they_are_written(file: Path, tmp_path: Path, form: str) -> None:
+    file.write_text(TEXT)
+    wanted = read(file)
+    forms: dict[str, bytes] = {
+        "no header": "".join(ROWS).encode(),
+        "upper case": TEXT.replace("true", "TRUE").replace("false", "FALSE").encode(),
+        "numbers for flags": TEXT.replace("true", "1").replace("false", "0").encode(),
+        "quoted": "".join(f'"{line}"\n'.replace(",", '","') for line in TEXT.splitlines()).encode(),
+        "semicolons": TEXT.replace(",", ";").encode(),
+        "tabs in UTF-16": TEXT.replace(",", "\t").encode("utf-16"),
+        "BOM and CRLF": b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode() + b"\r\n",
+        "two gzip members": gzip.compress((HEADER + ROWS[0]).encode()) + gzip.compress("".join(ROWS[1:]).encode()),
+        "zip": zipped(TEXT, tmp_path),
+        "no line end at the end": TEXT.rstrip().encode(),
+        "floats for times": TEXT.replace("152,", "152.0,").encode(),
+        "us from the third row on": (
+            HEADER + ROWS[0] + ROWS[1] + "".join(r.replace("1723161317552", "1723161317552000") for r in ROWS[2:])
+        ).encode(),
+        "other order of columns": "\n".join(",".join(line.split(",")[::-1]) for line in TEXT.splitlines()).encode(),
+    }
+
+    file.write_bytes(forms[form])
+
+    assert len(wanted) == 4
+    assert read(file) == wanted
+
+
+def test_a_second_header_is_passed_over_and_told(file: Path) -> None:
+    file.write_text(HEADER + "".join(ROWS[:2]) + HEADER + "".join(ROWS[2:]))
+    notes = ReadNotes()
+
+    assert len(read(file, notes)) == 4
+    assert notes.lines("x.csv") == ["x.csv: passed over 1 x header in the middle"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (TEXT.replace("1723161316152", "1.72316E+12"), "line 2: the time is '1.72316E+12': it lost digits"),
+        (TEXT.replace(",", ";").replace(".", ","), "line 2: price is '2500,25', which is no number; write a point"),
+        (TEXT.replace("2500.25", '"2,500.25"'), "line 2: price is '2,500.25', which is no number; write a point"),
+        (TEXT.replace("0.040", "-0.040"), "line 2: market.trade: quantity is -0.040"),
+        (TEXT + "END OF FILE\n", "line 6: 1 columns where there should be 6"),
+        (TEXT.replace("1723161317552", "1723161"), "line 4: the time is 1723161: in no unit"),
+        (TEXT.replace("quote_qty", "base_qty"), "a file of COIN-M contracts"),
+        ("day,open,high,low,close,volume\n2024-08-09,1,1,1,1,1\n", "no column named timestamp; it has day, open, high"),
+        (HEADER, "no rows in it"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_words_that_say_why(file: Path, text: str, told: str) -> None:
+    file.write_text(text)
+
+    with pytest.raises(InputError) as caught:
+        read(file)
+
+    assert told in str(caught.value)
+
+
+def test_contracts_of_coins_are_refused_whatever_symbol_is_given(tmp_path: Path) -> None:
+    file = tmp_path / "BTCUSD_PERP-aggTrades-2024-01-01.csv"
+    file.write_text("900,42000.1,50,0,0,1704067200000,false\n")
+
+    for symbol in (None, "BTCUSDT"):
+        with pytest.raises(InputError, match="BTCUSD_PERP is an inverse contract: its sizes are contracts"):
+            open_input(InputFile(file, symbol=symbol))
+
+
+# -- candles -------------------------------------------------------------------------------------------------------
+
+KLINE = "1698364800000,34151.66,34271.28,33972.39,34015.27,908.279,1698368399999,30937869.6,41459,416.4,14187002.7,0\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KLINE,
+        "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,x,ignore\n" + KLINE,
+        "date,open,high,low,close,volume\n2023-10-27 00:00:00+00:00,34151.66,34271.28,33972.39,34015.27,908.279\n",
+        "Date,Open,High,Low,Close,Adj Close,Volume\n2023-10-27,34151.66,34271.28,33972.39,34015.27,34015.27,908.279\n",
+        "1698364800,34151.66,34271.28,33972.39,34015.27,908.279\n",
+        "unix,symbol,open,high,low,close,Volume BTC,Volume USDT\n"
+        "1698364800,ETHUSDT,34151.66,34271.28,33972.39,34015.27,908.279,1\n",
+    ],
+    ids=["Binance spot", "Binance futures", "freqtrade", "yfinance", "ccxt", "with symbol"],
+)
+def test_candles_are_read_from_each_layout(file: Path, text: str) -> None:
+    file.write_text(text)
+
+    (candle,) = read(file, interval=None if text.endswith(KLINE) else "1h")
+
+    assert isinstance(candle, CandleEvent)
+    assert (candle.symbol, candle.open, candle.close) == ("ETHUSDT", Decimal("34151.66"), Decimal("34015.27"))
+    assert (candle.volume, candle.open_ts, candle.interval) == (
+        Decimal("908.279"),
+        1_698_364_800 * 10**9,
+        3_600 * 10**9,
+    )
+
+
+def test_candles_without_any_volume_are_told(file: Path) -> None:
+    file.write_text("timestamp,open,high,low,close,volume\n2024-08-09,1,1,1,1,0\n2024-08-10,1,1,1,1,0\n")
+    notes = ReadNotes()
+
+    read(file, notes)
+
+    assert notes.warnings == ["no candle has any volume, so that no order can be filled"]
+
+
+def test_a_candle_that_is_there_twice_is_taken_once(file: Path) -> None:
+    rows = [f"2024-08-{day:02},1,1,1,1,5\n" for day in (9, 10, 10, 11)]
+    file.write_text("timestamp,open,high,low,close,volume\n" + "".join(rows))
+    notes = ReadNotes()
+
+    assert len(read(file, notes)) == 3
+    assert notes.skipped == {"row that is there twice": 1}
+
+
+# -- captures ------------------------------------------------------------------------------------------------------
+
+TRADE = {"e": "trade", "E": 1, "s": "BTCUSDT", "t": 7, "p": "61000.5", "q": "0.1", "T": 1723161254001, "m": True}
+AGGREGATE = {
+    "e": "aggTrade",
+    "s": "BTCUSDT",
+    "a": 9,
+    "p": "61000.5",
+    "q": "0.1",
+    "f": 7,
+    "l": 7,
+    "T": 1723161254001,
+    "m": True,
+}
+
+
+def capture(file: Path, *messages: object) -> Path:
+    texts = (m if isinstance(m, str) else json.dumps(m, separators=(",", ":")) for m in messages)
+    file.write_text("".join(f"{1723161254 * 10**9 + n} {text}\n" for n, text in enumerate(texts)))
+    return file
+
+
+def wrapped(stream: str, data: object) -> dict[str, object]:
+    return {"stream": stream, "data": data}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(wrapped("btcusdt@trade", TRADE), indent=1).replace("\n", " "),
+        json.dumps({"data": dict(reversed(TRADE.items())), "stream": "btcusdt@trade"}),
+        json.dumps(wrapped("btcusdt@trade", TRADE)).replace("@", "\\u0040"),
+        json.dumps(wrapped("btcusdt@trade", TRADE | {"p": 61000.5, "q": 1e-1, "T": 1723161254001.0})),
+        json.dumps(TRADE),
+        json.dumps(wrapped("btcusdt@trade", TRADE | {"T": 1723161254001000})),
+    ],
+    ids=["spaces", "order of keys", "escapes", "numbers", "bare", "us"],
+)
+def test_the_same_json_written_otherwise_gives_the_same_event(file: Path, text: str) -> None:
+    (wanted,) = read(capture(file, wrapped("btcusdt@trade", TRADE)))
+
+    assert read(capture(file, text)) == [wanted]
+
+
+def test_a_whole_capture_with_spaces_gives_the_same_events(shared: Path, file: Path) -> None:
+    source = shared / "market-data" / "binance-spot-BTCUSDT-20240808.raw.gz"
+    with gzip.open(source, "rt") as lines:
+        split = (line.split(" ", 1) for _, line in zip(range(3_000), lines, strict=False))
+        file.write_text("".join(f"{stamp} {json.dumps(json.loads(message))}\n" for stamp, message in split))
+
+    assert read(file) == [event for _, event in zip(range(3_000), open_input(InputFile(source)), strict=False)]
+
+
+@pytest.mark.parametrize("unit", [10**9, 10**6, 10**3, 1])
+def test_receive_times_come_in_any_unit(file: Path, unit: int) -> None:
+    file.write_text(f"{1723161254 * 10**9 // unit} {json.dumps(TRADE)}\n")
+    if unit == 10**9:
+        assert read(file)[0].ts_ingress == 1723161254 * 10**9
+    else:
+        assert [event.ts_ingress for event in read(file)] == [1723161254 * 10**9]
+
+
+def test_aggregates_are_read_where_there_are_no_trades(file: Path) -> None:
+    (event,) = read(capture(file, wrapped("btcusdt@aggTrade", AGGREGATE)))
+    assert isinstance(event, TradeEvent)
+    assert event.trade_id == 9
+
+    notes = ReadNotes()
+    capture(file, wrapped("btcusdt@aggTrade", AGGREGATE), wrapped("btcusdt@trade", TRADE))
+    (event,) = read(file, notes)
+    assert isinstance(event, TradeEvent)
+    assert (event.trade_id, notes.skipped) == (7, {"aggTrade": 1})
+
+
+def test_partial_books_are_whole_books_of_both_venues(file: Path) -> None:
+    spot = {"lastUpdateId": 160, "bids": [["1", "10"]], "asks": [["2", "3"]]}
+    futures = {
+        "e": "depthUpdate",
+        "E": 1,
+        "T": 1723161254001,
+        "s": "B",
+        "U": 1,
+        "u": 160,
+        "pu": 0,
+        "b": [["1", "10"]],
+        "a": [["2", "3"]],
+    }
+
+    for data in (spot, futures):
+        (book,) = read(capture(file, wrapped("btcusdt@depth20@100ms", data)))
+        assert isinstance(book, OrderBookEvent)
+        assert (book.last_update_id, book.bids) == (160, ((Decimal(1), Decimal(10)),))
+
+
+def test_a_kline_is_read_when_it_is_closed(file: Path) -> None:
+    k = {"t": 1723161240000, "T": 1723161299999, "i": "1m", "o": "1", "h": "3", "l": "1", "c": "2", "v": "5", "n": 3}
+    notes = ReadNotes()
+    messages = [wrapped("btcusdt@kline_1m", {"e": "kline", "s": "BTCUSDT", "k": k | {"x": x}}) for x in (False, True)]
+
+    (candle,) = read(capture(file, *messages), notes)
+
+    assert isinstance(candle, CandleEvent)
+    assert (candle.interval, candle.trades, notes.skipped) == (60 * 10**9, 3, {"kline that is not closed": 1})
+
+
+def test_futures_of_a_date_keep_their_symbol(file: Path) -> None:
+    dated = wrapped("btcusdt_250328@trade", TRADE | {"s": "BTCUSDT_250328"})
+
+    assert [event.symbol for event in read(capture(file, dated, wrapped("btcusdt@trade", TRADE)))] == [
+        "BTCUSDT_250328",
+        "BTCUSDT",
+    ]
+
+
+def test_crossed_best_prices_are_passed_over_and_told(file: Path) -> None:
+    notes = ReadNotes()
+    ticker = {"u": 1, "s": "BTCUSDT", "b": "3", "B": "1", "a": "2", "A": "1"}
+
+    assert len(read(capture(file, TRADE, wrapped("btcusdt@bookTicker", ticker)), notes)) == 1
+    assert notes.skipped == {"best bid at or above the best ask": 1}
+
+
+def test_a_trade_with_a_time_that_is_none_is_refused_with_its_line(file: Path) -> None:
+    with pytest.raises(InputError, match="line 2: the trade time T is 172316: in no unit"):
+        read(capture(file, TRADE, wrapped("btcusdt@trade", TRADE | {"T": 172316})))
+
+
+# -- tardis.dev ----------------------------------------------------------------------------------------------------
+
+HEAD = "exchange,symbol,timestamp,local_timestamp,"
+
+
+def test_quotes_of_tardis_are_best_prices(file: Path) -> None:
+    file.write_text(
+        HEAD + "ask_amount,ask_price,bid_price,bid_amount\nx,BTCUSDT,1723161600000000,1723161600001000,1,3,2,5\n"
+    )
+
+    (tick,) = read(file)
+
+    assert isinstance(tick, TickEvent)
+    assert (tick.bid_price, tick.bid_quantity, tick.ask_price, tick.ask_quantity) == (2, 5, 3, 1)
+    assert (tick.ts, tick.ts_ingress, tick.source) == (1723161600 * 10**9, 1723161600 * 10**9 + 10**6, "x")
+    assert peek_symbols(InputFile(file)) == ["BTCUSDT"]
+
+
+def test_a_book_of_tardis_is_a_snapshot_and_a_chain_of_updates(file: Path) -> None:
+    rows = [
+        (1, "true", "bid", 2),
+        (1, "true", "ask", 3),
+        (2, "false", "bid", 2),
+        (2, "false", "ask", 4),
+        (3, "false", "ask", 4),
+    ]
+    file.write_text(
+        HEAD
+        + "is_snapshot,side,price,amount\n"
+        + "".join(f"x,BTCUSDT,1723161600000000,{1723161600000000 + n},{s},{side},{p},1\n" for n, s, side, p in rows)
+    )
+
+    book, first, second = read(file)
+
+    assert isinstance(book, OrderBookEvent)
+    assert isinstance(first, OrderBookDeltaEvent)
+    assert isinstance(second, OrderBookDeltaEvent)
+    assert (book.bids, book.asks) == (((Decimal(2), Decimal(1)),), ((Decimal(3), Decimal(1)),))
+    assert (first.bids, first.asks) == (((Decimal(2), Decimal(1)),), ((Decimal(4), Decimal(1)),))
+    assert first.first_update_id == book.last_update_id + 1
+    assert second.first_update_id == first.last_update_id + 1
+
+
+def test_book_snapshots_of_tardis_leave_empty_levels_out(file: Path) -> None:
+    columns = ",".join(
+        f"{side}s[{n}].{what}" for n in (0, 1) for side in ("ask", "bid") for what in ("price", "amount")
+    )
+    file.write_text(HEAD + columns + "\nx,BTCUSDT,1723161600000000,1723161600001000,3,1,2,5,4,1,,\n")
+
+    (book,) = read(file)
+
+    assert isinstance(book, OrderBookEvent)
+    assert (len(book.asks), len(book.bids)) == (2, 1)
+
+
+# -- several files -------------------------------------------------------------------------------------------------
+
+
+def test_a_trade_that_two_files_hold_comes_once(tmp_path: Path) -> None:
+    first, second = tmp_path / "a-ETHUSDT.csv", tmp_path / "b-ETHUSDT.csv"
+    first.write_text("".join(ROWS[:3]))
+    second.write_text("".join(ROWS[1:]).replace("5003", "5002"))  # one id again, of another trade
+    repeated: list[int] = []
+
+    events = list(merge([read(first), read(second)], repeated.append))
+
+    assert [event.trade_id for event in events if isinstance(event, TradeEvent)] == [5000, 5001, 5002, 5002]
+    assert repeated == [1, 1]
+
+
+def test_instruments_are_read_from_the_venues_own_description(shared: Path, tmp_path: Path) -> None:
+    found = read_exchange_info(shared / "exchanges" / "binance" / "gct_rest_exchangeinfo_trimmed.json")
+    assert (found["ETHBTC"].base, found["ETHBTC"].quote) == ("ETH", "BTC")
+    assert (found["ETHBTC"].tick_size, found["ETHBTC"].lot_size) == (Decimal("0.00001"), Decimal("0.0001"))
+    assert found["ETHBTC"].min_notional == Decimal("0.0001")
+
+    coin = {"symbol": "BTCUSD_PERP", "baseAsset": "BTC", "quoteAsset": "USD", "marginAsset": "BTC", "contractSize": 100}
+    (tmp_path / "coin.json").write_text(json.dumps({"symbols": [coin]}))
+    (contract,) = read_exchange_info(tmp_path / "coin.json").values()
+    assert (contract.inverse, contract.contract_size) == (True, 100)
+
+    (tmp_path / "other.json").write_text("[]")
+    with pytest.raises(ConfigError, match=r"other.json: not the body of a venue's exchangeInfo"):
+        read_exchange_info(tmp_path / "other.json")
