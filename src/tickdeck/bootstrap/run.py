@@ -19,7 +19,7 @@ from tickdeck.application.drivers import Simulation
 from tickdeck.application.engines import (
     VenueGateway,
 )
-from tickdeck.application.kernel import Agenda, Kernel
+from tickdeck.application.kernel import Agenda, Kernel, money_context
 from tickdeck.application.ports import EdgeCursors, Tape
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck, RecordQuality
 from tickdeck.application.results import PerformanceObserver, RunObserver, Summary, backtest_figures, summarise
@@ -145,19 +145,20 @@ class Run:
     def summary(self, wall_s: float) -> Summary:
         """The run's figures as it stands, after ``wall_s`` seconds of work; also after ``close``."""
         core = self.core
-        return summarise(
-            run=self.manifest.run_id,
-            tape=str(tape_path(self.folder.resolve())),
-            kernel=self.kernel,
-            portfolio=core.portfolio,
-            execution=core.execution,
-            observer=self._ends,
-            quality=self._quality,
-            symbols=self.manifest.symbols,
-            paused=core.strategies.paused,
-            latencies_ns=self.simulation.latencies_ns,
-            wall_s=wall_s,
-        )
+        with money_context():
+            return summarise(
+                run=self.manifest.run_id,
+                tape=str(tape_path(self.folder.resolve())),
+                kernel=self.kernel,
+                portfolio=core.portfolio,
+                execution=core.execution,
+                observer=self._ends,
+                quality=self._quality,
+                symbols=self.manifest.symbols,
+                paused=core.strategies.paused,
+                latencies_ns=self.simulation.latencies_ns,
+                wall_s=wall_s,
+            )
 
 
 def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = None, whatif_of: str | None = None) -> Run:

@@ -200,15 +200,7 @@ class Edges:
                 plan, event = outbox[0]
                 edges = plan.edges
                 while self._delivered < len(edges):
-                    subscription = edges[self._delivered]
-                    try:
-                        result = subscription.call(event)
-                        if result is not None:
-                            refuse_unfinished(result)
-                    except Exception as error:
-                        if self._bus._ended_by:  # what the edge published broke the kernel off: nobody can be told
-                            raise
-                        self._bus._edge_failed(subscription, event, error, 1)
+                    self._give(edges[self._delivered], event)
                     self._delivered += 1
                 self._delivered = 0
                 outbox.popleft()
@@ -216,6 +208,16 @@ class Edges:
         except BaseException:
             self.releasing = False
             raise
+
+    def _give(self, subscription: Subscription, event: DomainEvent) -> None:
+        try:
+            result = subscription.call(event)
+            if result is not None:
+                refuse_unfinished(result)
+        except Exception as error:
+            if self._bus._ended_by:  # what the edge published broke the kernel off: nobody can be told
+                raise
+            self._bus._edge_failed(subscription, event, error, 1)
 
     def run_calls_after(self) -> None:
         """Run what waited for the end of the cascade and of its release."""

@@ -31,7 +31,7 @@ class Handover:
         self._receipts: dict[int, HeldReceipt] = {}  # by the identity of an event that waits at the ingress
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = ""
-        self._first: Held | None = None
+        self._next: DomainEvent | None = None  # taken from the ingress, and not dispatched
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wake ``loop`` from now on, and at once where something waits already."""
@@ -42,7 +42,7 @@ class Handover:
     def put(self, event: DomainEvent) -> HeldReceipt:
         """From any thread. Raises ``TickdeckError`` once the bus is closed."""
         if self._closed:
-            raise TickdeckError(f"publish_threadsafe: {self._closed}")
+            raise TickdeckError(f"publish_threadsafe: nothing more is taken, since {self._closed}")
         event = event.__copy__()  # one object may be handed over twice; its receipts are told apart by the copies
         self._receipts[id(event)] = receipt = HeldReceipt(self._bus)
         self._ingress.put(event)
@@ -57,19 +57,26 @@ class Handover:
             self._bus.run_pending()
 
     def take(self) -> Held | None:
-        """The next input of the ingress; ``None`` where none waits."""
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        event = self._ingress.take()
+        """The next input of the ingress; ``None`` where none waits. It is given again until ``begin``."""
+        if self._next is None:
+            self._next = self._ingress.take()  # one line, so that Ctrl-C cannot come between taking and keeping
+        event = self._next
         if event is None:
             return None
-        receipt = self._receipts.pop(id(event)) if id(event) in self._receipts else HeldReceipt(self._bus)
+        receipt = self._receipts.get(id(event))
+        if receipt is None:
+            receipt = self._receipts[id(event)] = HeldReceipt(self._bus)
         return Held(event, receipt)
 
+    def begin(self) -> None:
+        """The input that ``take`` gave is dispatched now."""
+        self._receipts.pop(id(self._next), None)
+        self._next = None
+
     def put_back(self, held: Held) -> None:
-        """``take`` gives this input again before any other."""
-        self._first = held
+        """It was not dispatched after all: ``take`` gives it again."""
+        self._receipts[id(held.event)] = held.receipt
+        self._next = held.event
 
     def close(self, why: str) -> None:
         """Take nothing more: what comes from now on is refused."""

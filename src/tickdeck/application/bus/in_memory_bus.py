@@ -35,8 +35,6 @@ __all__ = ["InMemoryEventBus"]
 
 H = TypeVar("H", bound=Handler)
 
-_CLAIMING = threading.Lock()  # two threads that publish first at one time do not both become the owner
-
 
 class InMemoryEventBus:
     """Publish and subscribe, in step: an event and all that it causes (first in, first out) are done before
@@ -71,6 +69,7 @@ class InMemoryEventBus:
         self.ingress = Ingress()
         self._handover = Handover(self, self.ingress)
         self._owner = 0  # ident of the owning thread; 0 until one claims the bus
+        self._claims: dict[int, int] = {}  # owner before -> the thread that claimed the bus after it
         self._busy = False
         self._ended_by = ""  # what broke a kernel's cascade off; from then on nothing more is taken
         self._staged: list[DomainEvent] = []  # published by the handler that is running
@@ -291,6 +290,7 @@ class InMemoryEventBus:
             held = self._handover.take()
             if held is None:
                 return False
+            self._handover.begin()
             if self._open:
                 self._deliver(held)
             else:
@@ -339,15 +339,21 @@ class InMemoryEventBus:
         return get_ident() == self._owner
 
     def _claim(self, call: str) -> None:
-        """Make the calling thread the owner, where no living thread is one; refuse the call otherwise."""
-        with _CLAIMING:
-            for thread in threading.enumerate():
-                if thread.ident == self._owner and thread.ident != get_ident():
-                    raise ConfigError(
-                        f"{call}: thread {threading.current_thread().name!r} does not own the bus, {thread.name!r} "
-                        "does; call publish_threadsafe(event) here, or bind() in the thread that is to own it"
-                    )
-            self._owner = get_ident()
+        """Make the calling thread the owner, where no living thread is one; refuse the call otherwise.
+
+        ``setdefault`` is one step, so of two threads that claim at one time one wins. A lock would stay taken where
+        Ctrl-C comes at its end.
+        """
+        caller = get_ident()
+        living = {thread.ident: thread.name for thread in threading.enumerate() if thread.ident != caller}
+        for owner in (self._owner, self._claims.setdefault(self._owner, caller)):
+            if owner in living:
+                raise ConfigError(
+                    f"{call}: thread {threading.current_thread().name!r} does not own the bus, {living[owner]!r} does; "
+                    "call publish_threadsafe(event) here, or bind() in the thread that is to own it"
+                )
+        self._claims[self._owner] = caller
+        self._owner = caller
 
     # -- the gate ---------------------------------------------------------------------------------------------
 

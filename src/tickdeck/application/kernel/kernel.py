@@ -248,8 +248,14 @@ class Kernel(InMemoryEventBus):
             if self._owner and not self._is_owner():
                 return ConfigError("feed: another thread's cascade is running; call publish_threadsafe(event) instead")
             return RuntimeError("feed() inside a handler: a handler publishes, it does not take inputs")
-        why = self._ended_by or "an input was broken off"
-        return TickdeckError(f"the kernel takes no more inputs, since {why}; resume the run from its tape")
+        why = self._ended_by or "an input was broken off; resume the run from its tape"
+        return TickdeckError(f"the kernel takes no more inputs, since {why}")
+
+    def refuse_inputs(self, why: str) -> None:
+        """Take nothing more; ``why`` says the reason and what to do, after "since"."""
+        self._ended_by = self._ended_by or why
+        self._current = self._current or _ENDED
+        self._handover.close(why)
 
     def _end(self, what: str, error: BaseException) -> None:
         """Take nothing more: ``error`` cut off ``what``."""
@@ -258,6 +264,7 @@ class Kernel(InMemoryEventBus):
         self._abandon()
         if isinstance(error, Exception):
             self._ended_by += f": {describe_error(error)}"
+        self._ended_by += "; resume the run from its tape"
 
     def _serve_edges(self) -> None:
         """As the bus's. A handler that is cut off by Ctrl-C ends the kernel: nobody knows what it has done."""
@@ -429,9 +436,7 @@ class Kernel(InMemoryEventBus):
 
     def close_tape(self) -> None:
         """Everything on disk; nothing more can be taken. Closing twice is harmless."""
-        self._current = self._current or _ENDED
-        self._ended_by = self._ended_by or "it was closed"
-        self._handover.close("the bus is closed; open it again to publish")
+        self.refuse_inputs("the bus is closed; open it again to publish")
         self._edges.checkpoint()
         self._tape.close()
 

@@ -39,10 +39,9 @@ class _FixedContext(Context):
             "compute in `with decimal.localcontext() as context:`"
         )
 
-    @property
-    def traps(self) -> dict[Any, bool]:  # type: ignore[override]
-        """A copy: changing it changes nothing."""
-        return dict(super().traps)
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        return dict(value) if name == "traps" else value  # a copy: changing it changes nothing
 
 
 MONEY_CONTEXT: Context = _FixedContext(**_SETTINGS)

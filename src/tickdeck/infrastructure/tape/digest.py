@@ -107,9 +107,13 @@ class DigestWorker:
         if len(lines) < _ALONE:
             done = digest.after(lines)
             return lambda: done
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, "tape digest")
-        return self._pool.submit(digest.after, lines).result
+        try:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(1, "tape digest")
+            return self._pool.submit(digest.after, lines).result
+        except RuntimeError:  # the interpreter is ending, and starts no thread any more
+            done = digest.after(lines)
+            return lambda: done
 
     def close(self) -> None:
         if self._pool is not None:

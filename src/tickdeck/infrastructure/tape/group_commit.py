@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery, TapeStatistics
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConcurrencyError, ConfigError, TapeError
+from tickdeck.infrastructure.tape import process
 from tickdeck.infrastructure.tape.cursors import CursorFile
 from tickdeck.infrastructure.tape.encoding import EventEncoder
 from tickdeck.infrastructure.tape.faults import tape_error
@@ -90,6 +91,7 @@ class GroupCommitTape(ABC):
             self._writer_lock.release()
             raise
         self._thread.start()
+        process.watch(self)
 
     # -- the port -------------------------------------------------------------------------------------------------
 
@@ -222,6 +224,21 @@ class GroupCommitTape(ABC):
         self._writer_lock.release()
         if self._durable < self._appended:
             raise TapeError(self._failure)
+
+    def leave_to_parent(self) -> None:
+        """This process is a child forked from the writer: write nothing, and hold neither its lock nor its waiting.
+
+        The parent's thread may have held any lock when it forked, so the child gets new ones.
+        """
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._commit_lock = threading.Lock()
+        self._takes_events = False
+        self._closed = self._let_go_of = True
+        self._values, self._group, self._waiters = [], None, []
+        self._failure = f"{self._path}: this process was forked from the one that writes the tape; open another tape"
+        self._writer_lock.release()
 
     def __enter__(self) -> Self:
         return self

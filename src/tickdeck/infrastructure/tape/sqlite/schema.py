@@ -185,7 +185,9 @@ def _check(connection: sqlite3.Connection, path: Path, *, may_be_empty: bool) ->
 def configure(connection: sqlite3.Connection) -> None:
     """How a writer writes: a log with a synced commit, checkpointed before it grows long."""
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode not in (b"wal", "wal"):
+    if isinstance(mode, bytes):  # the connection's texts are bytes; `python -bb` refuses to compare them with a str
+        mode = mode.decode()
+    if mode != "wal":
         raise TapeError("tape: this file system cannot hold a write-ahead log; put the data on a local disk")
     for pragma in (
         f"synchronous = {SYNCHRONOUS}",
