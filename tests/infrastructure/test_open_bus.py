@@ -58,14 +58,18 @@ bus.publish(Ping())
 ran = []
 bus.subscribe("my.*", lambda e: ran.append(e))
 ready, go = os.pipe()
+left, leaves = os.pipe()
 child = os.fork()
 if child == 0:
+    os.close(go)
+    os.write(leaves, b"x")
     try:
         bus.publish(Ping())
     except Exception as error:
         print("forked" in str(error), ran, flush=True)
     os.read(ready, 1)
     sys.exit(0)
+os.read(left, 1)
 bus.publish(Ping())
 bus.close_tape()
 again = open_bus(sys.argv[1])

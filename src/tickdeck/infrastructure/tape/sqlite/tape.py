@@ -7,6 +7,7 @@ Rows go in by statements of many rows, so that SQLite works in long pieces durin
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,12 @@ class SqliteTape(GroupCommitTape):
     def open_reader(path: Path) -> SqliteTapeReader:
         """Open a tape for reading alone; see ``SqliteTapeReader``."""
         return SqliteTapeReader(path)
+
+    def leave_to_parent(self) -> None:
+        super().leave_to_parent()
+        # SQLite forbids closing a connection that was carried over a fork; the child's end would close it.
+        for connection in (self._connection, self._reader):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
     # -- committing -----------------------------------------------------------------------------------------------
 
