@@ -343,12 +343,12 @@ def test_conditions_and_keys_that_are_async_are_refused(bus: InMemoryEventBus) -
 
 
 @pytest.mark.parametrize("method", ["submit", "amend", "cancel"])
-def test_a_venue_with_an_async_method_is_refused(method: str) -> None:
+def test_a_simulated_venue_with_an_async_method_is_refused(method: str) -> None:
     async def call(_: object) -> None: ...
 
     venue = ScriptedVenue()
     setattr(venue, method, call)
-    with pytest.raises(ConfigError, match="is async"):
+    with pytest.raises(ConfigError, match="has async methods"):
         VenueGateway(Kernel(tape=MemoryTape()), venue)
 
 
