@@ -1,6 +1,7 @@
 # Two commands are enough on a fresh clone: `make run` and `make test`. Needed: Python 3.11 or later with venv.
 #   make run ARGS="--for 10 --json"       options of `tickdeck run`
 #   make test PYTEST_ARGS="-m ''"         options of pytest; these take the slow tests along
+#   make test-fast                        the pure parts alone, within ten seconds
 #   make test COVERAGE=1                  the same with the coverage gate, at half the speed
 #   make bench ARGS="bus" PEERS=1         options of `tickdeck bench`, beside other libraries
 # uv, where it is present, makes the venv and installs; otherwise venv and pip do. PYTHON=... names the Python to use.
@@ -15,7 +16,7 @@ PEERS ?=
 PYTHON ?=
 
 .DELETE_ON_ERROR:
-.PHONY: run test check check-style check-types check-imports check-core bench format venv clean
+.PHONY: run test test-fast check check-style check-types check-imports check-core bench format venv clean
 
 run: $(VENV)/.installed
 	@exec $(BIN)/tickdeck run $(ARGS)
@@ -32,6 +33,10 @@ test: $(VENV)/.installed
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 endif
+
+# The parts without files, processes and clocks: an answer within ten seconds.
+test-fast: $(VENV)/.installed
+	@exec $(BIN)/python $(PYTEST) -q --hypothesis-profile=fast tests/domain tests/application
 
 check: check-style check-types check-imports check-core
 

@@ -14,6 +14,7 @@ CANNOT = "not on this machine:"
 """A reason to skip that CI accepts begins like this: the machine cannot run the test, whatever is installed on it."""
 
 settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("fast", max_examples=10, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if CI else "dev")
 

@@ -117,6 +117,7 @@ from tickdeck.errors import (
     TapeError,
     TapeVersionError,
     TickdeckError,
+    TopicWarning,
 )
 
 __version__ = "0.1.0"
@@ -224,6 +225,7 @@ __all__ = [
     "TickdeckError",
     "TimeInForce",
     "TimerFired",
+    "TopicWarning",
     "TradeEvent",
     "TradingHalted",
     "TradingResumed",

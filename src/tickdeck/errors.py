@@ -33,6 +33,7 @@ __all__ = [
     "TapeVersionError",
     "Terminated",
     "TickdeckError",
+    "TopicWarning",
     "format_value",
 ]
 
@@ -47,6 +48,10 @@ class ConfigError(TickdeckError):
     """The call or the configuration is wrong: what, where, how to mend it."""
 
     exit_code = 2
+
+
+class TopicWarning(UserWarning):
+    """A subscription or a filter asks for a type that no event can have."""
 
 
 class EventError(TickdeckError):

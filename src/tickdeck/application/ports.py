@@ -7,15 +7,17 @@ disk; also a null tape that keeps nothing. ``TradingVenue``: the paper venue, an
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Sequence
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from tickdeck.domain.events import (
     DomainEvent,
     OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
     OrderSubmittedEvent,
+    iter_event_classes,
 )
 from tickdeck.errors import ConfigError
 
@@ -27,10 +29,11 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     ``first_seq``/``last_seq``: positions. ``from_id``: only what follows the event with this id, for whoever has
     handled that one; reading raises ``TapeError`` where there is none. ``first_ts``/``last_ts``: ``ts_ingress``, ns
-    UTC. ``types``: dotted types or wildcards (``order.*``, ``*``); an event of any of them matches. ``symbol``: of
-    events that have one. ``correlation_id``: one story. ``stream``: one aggregate. ``limit``: the first so many.
+    UTC. ``types``: dotted types, wildcards (``order.*``, ``*``) or event classes, which stand for their own type and
+    those of their subclasses that are defined by now; an event of any of them matches. ``symbol``: of events that have
+    one. ``correlation_id``: one story. ``stream``: one aggregate. ``limit``: the first so many.
     A tape goes by the fields as they were stored, also those of an old version that an upcast renames on reading.
-    Raises ``ConfigError`` where one type stands in the place of a tuple of types.
+    Raises ``ConfigError`` for one type in the place of a tuple of types, and for a bound that is no whole number.
     """
 
     first_seq: int = 0
@@ -38,7 +41,7 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
     from_id: str | None = None
     first_ts: int | None = None
     last_ts: int | None = None
-    types: tuple[str, ...] = ()
+    types: tuple[str | type[DomainEvent], ...] = ()
     symbol: str | None = None
     correlation_id: str | None = None
     stream: str | None = None
@@ -46,8 +49,40 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         types: object = self.types
-        if isinstance(types, str):
-            raise ConfigError(f"types is {types!r}, one name; give a tuple of them: ({types!r},)")
+        if isinstance(types, str | type):
+            shown = types.__name__ if isinstance(types, type) else repr(types)
+            raise ConfigError(f"TapeQuery: types is {shown}, one type; give a tuple of them: ({shown},)")
+        force_setattr(self, "types", tuple(name for given in self.types for name in _type_names(given)))
+        for field in ("first_seq", "last_seq", "limit"):
+            self._check_whole(field, "a whole number")
+        for field in ("first_ts", "last_ts"):
+            self._check_whole(field, "nanoseconds since 1970, UTC, as an int")
+        if self.limit is not None and self.limit < 0:
+            raise ConfigError(f"TapeQuery: limit is {self.limit}; give 0 or more, or leave it out")
+
+    def _check_whole(self, field: str, wanted: str) -> None:
+        value: object = getattr(self, field)
+        if type(value) is not int and not (value is None and field != "first_seq"):
+            raise ConfigError(f"TapeQuery: {field} is {value!r}; give {wanted}")
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """``types`` as dotted types and wildcards alone."""
+        return cast("tuple[str, ...]", self.types)
+
+
+def _type_names(given: Any) -> tuple[str, ...]:
+    """The dotted types that an entry of ``types`` stands for."""
+    if isinstance(given, str):
+        return (given,)
+    if not (isinstance(given, type) and issubclass(given, DomainEvent)):
+        raise ConfigError(f"TapeQuery: types has {given!r}; give dotted types such as 'order.*', or event classes")
+    if given is DomainEvent:
+        return ("*",)
+    names = tuple(cls.event_type for cls in iter_event_classes() if issubclass(cls, given))
+    if not names:
+        raise ConfigError(f"TapeQuery: types has {given.__name__}, a class without a type of its own or of a subclass")
+    return names
 
 
 EVERYTHING = TapeQuery()

@@ -7,6 +7,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,7 +17,7 @@ from tickdeck.application.ports import TapeQuery
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.interrupt import defer_interrupts, stop_deferring
-from tickdeck.infrastructure.tape.opening import open_tape
+from tickdeck.infrastructure.tape.opening import IN_A_RUN, open_tape
 
 __all__ = ["close_bus", "open_bus"]
 
@@ -38,6 +39,10 @@ def open_bus(path: Path | str, *, tape_format: str = "sqlite") -> Kernel:
     thread and no lock is left then.
     """
     _refuse_green_threads()
+    if tape_format not in IN_A_RUN:
+        close = get_close_matches(tape_format, IN_A_RUN, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the formats are {', '.join(IN_A_RUN)}"
+        raise ConfigError(f"open_bus: there is no tape format {tape_format!r}; {hint}")
     tape = open_tape(Path(path), tape_format)
     try:
         kernel = Kernel(tape=tape, cursors=tape.cursors, agenda=_NoTimers(), wall_now=time.time_ns, clock=SystemClock())

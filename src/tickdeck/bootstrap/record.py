@@ -41,7 +41,7 @@ def open_record(
     folder = Path(folder)
     manifest = None if is_tape(folder) else read_manifest(folder)
     with open_reader(tape_path(folder)) as tape:
-        if manifest is None or not manifest.inputs or not takes_market_data(query.types):
+        if manifest is None or not manifest.inputs or not takes_market_data(query.patterns):
             yield from islice(_followed(tape, query, more), query.limit)
             return
         check_inputs(manifest)

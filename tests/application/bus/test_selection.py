@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 
 from tickdeck.application.bus import select, takes_market_data
 from tickdeck.application.ports import TapeQuery
-from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RawEvent, RunStarted, TradeEvent
+from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, OrderEvent, RawEvent, RunStarted, TradeEvent
 from tickdeck.domain.values import Side
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.tape import SqliteTape
@@ -93,5 +94,36 @@ def test_nothing_is_read_beyond_the_last_time():
 
 
 def test_one_type_in_the_place_of_a_tuple_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"types is 'order\.\*', one name; give a tuple of them"):
+    with pytest.raises(ConfigError, match=r"types is 'order\.\*', one type; give a tuple of them"):
         TapeQuery(types="order.*")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"types is OrderEvent, one type; give a tuple of them: \(OrderEvent,\)"):
+        TapeQuery(types=OrderEvent)  # type: ignore[arg-type]
+
+
+def test_classes_stand_for_the_types_of_their_family() -> None:
+    query = TapeQuery(types=(OrderEvent, TradeEvent, "news.*"))
+
+    assert "order.filled" in query.patterns
+    assert "order.submitted" in query.patterns
+    assert query.patterns[-2:] == ("market.trade", "news.*")
+    assert TapeQuery(types=(DomainEvent,)).patterns == ("*",)
+    with pytest.raises(ConfigError, match="give dotted types such as"):
+        TapeQuery(types=(int,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"first_ts": datetime(2026, 1, 1, tzinfo=UTC)}, "first_ts is datetime.*give nanoseconds since 1970"),
+        ({"last_ts": 1.5}, "last_ts is 1.5; give nanoseconds"),
+        ({"first_seq": None}, "first_seq is None; give a whole number"),
+        ({"last_seq": "7"}, "last_seq is '7'; give a whole number"),
+        ({"limit": -1}, "limit is -1; give 0 or more"),
+        ({"limit": True}, "limit is True; give a whole number"),
+    ],
+)
+def test_bounds_that_are_no_whole_numbers_are_refused_where_they_are_given(
+    wanted: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TapeQuery(**wanted)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from tickdeck.application.bus.handlers import check_plain, is_async, refuse_unfi
 from tickdeck.application.bus.handling import handled_event, handling_on
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
 from tickdeck.application.bus.ingress import Ingress
+from tickdeck.application.bus.options import SubscribeOptions
 from tickdeck.application.bus.overflow import (
     Block,
     BufferHalted,
@@ -29,7 +30,8 @@ from tickdeck.application.bus.recording_bus import RecordingBus
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.selection import select, takes_market_data, type_name
 from tickdeck.application.bus.statistics import BusStatistics
-from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, Topic, not_an_event
+from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, not_an_event
+from tickdeck.application.bus.topics import Topic
 
 __all__ = [
     "Block",
@@ -51,6 +53,7 @@ __all__ = [
     "Receipt",
     "RecordingBus",
     "Retry",
+    "SubscribeOptions",
     "Subscription",
     "Throttle",
     "Topic",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Unpack
 
 from tickdeck.application.bus.handling import AMBIENT
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
+from tickdeck.application.bus.options import SubscribeOptions
 from tickdeck.application.bus.receipt import Receipt
-from tickdeck.application.bus.subscriptions import Handler, Subscription, Topic
+from tickdeck.application.bus.subscriptions import Handler, Subscription
+from tickdeck.application.bus.topics import Topic
 from tickdeck.domain.events import DomainEvent
 
 __all__ = ["ambient_bus", "get_event_bus", "publish_domain_event", "subscribe_to_event"]
@@ -44,6 +46,6 @@ def publish_domain_event(event: DomainEvent) -> Receipt:
     return get_event_bus().publish(event)
 
 
-def subscribe_to_event(topic: Topic, handler: Handler, **options: Any) -> Subscription:
+def subscribe_to_event(topic: Topic, handler: Handler, **options: Unpack[SubscribeOptions]) -> Subscription:
     """``subscribe`` on the ambient bus, with its options."""
     return get_event_bus().subscribe(topic, handler, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from tickdeck.application.bus.subscriptions import Topic
+from tickdeck.application.bus.topics import Topic
 from tickdeck.application.ports import EdgeCursors, TapeQuery
 from tickdeck.domain.events import DomainEvent, iter_event_classes
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from tickdeck.application.bus.handlers import check_plain, holds
 from tickdeck.application.bus.selection import type_name
+from tickdeck.application.bus.topics import checked_type
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 
@@ -36,6 +37,8 @@ class EventFilter:
                 raise ConfigError(f"EventFilter: {name} is {given!r}, one name; give a tuple of them: ({given!r},)")
 
         check_plain("EventFilter: where", where)
+
+        types = tuple(checked_type(pattern, "EventFilter") for pattern in types)
 
         def passes(event: DomainEvent) -> bool:
             if types and not any(fnmatchcase(type_name(event), wanted) for wanted in types):

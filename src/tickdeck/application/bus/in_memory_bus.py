@@ -10,9 +10,9 @@ import asyncio
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack, overload
 
 from tickdeck.application.bus.cursor import Cursor
 from tickdeck.application.bus.dead_letters import DeadLetter
@@ -22,18 +22,22 @@ from tickdeck.application.bus.gate import Gate, Held
 from tickdeck.application.bus.handlers import check_plain, check_runs, holds, is_async, refuse_unfinished
 from tickdeck.application.bus.handover import Handover
 from tickdeck.application.bus.ingress import Ingress
+from tickdeck.application.bus.options import SubscribeOptions, check_options
 from tickdeck.application.bus.overflow import Block, OverflowPolicy, Throttle, Throttler, check_lossy
 from tickdeck.application.bus.receipt import HeldReceipt, Receipt
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.statistics import BusStatistics
-from tickdeck.application.bus.subscriptions import Handler, Subscription, Subscriptions, Topic, not_an_event
+from tickdeck.application.bus.subscriptions import Handler, Subscription, Subscriptions, not_an_event
+from tickdeck.application.bus.topics import Topic, checked_topic
 from tickdeck.application.clock import WallClock
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 
 __all__ = ["InMemoryEventBus"]
 
+E = TypeVar("E", bound=DomainEvent)
 H = TypeVar("H", bound=Handler)
+R = TypeVar("R")
 
 
 class InMemoryEventBus:
@@ -85,6 +89,14 @@ class InMemoryEventBus:
 
     # -- subscribing ------------------------------------------------------------------------------------------
 
+    @overload
+    def subscribe(
+        self, topic: type[E], handler: Callable[[E], object], **options: Unpack[SubscribeOptions]
+    ) -> Subscription: ...
+
+    @overload
+    def subscribe(self, topic: str, handler: Handler, **options: Unpack[SubscribeOptions]) -> Subscription: ...
+
     def subscribe(
         self,
         topic: Topic,
@@ -114,8 +126,11 @@ class InMemoryEventBus:
         event becomes a dead letter. ``Throttle(interval, key)`` goes with any handler and is by the events' own
         time, or by the bus's clock where an event has none.
 
-        Raises ``ConfigError`` where a lossy policy meets anything but market data, or an option the kind of handler.
+        Raises ``ConfigError`` for a lossy policy on anything but market data, an option that does not fit the kind of
+        handler, and ``weak`` with a lambda or a local function. Warns (``TopicWarning``) where ``topic`` is a type that
+        no event can have.
         """
+        topic = checked_topic(topic)
         if callable(handler):
             check_runs(handler)
         check_plain("where", where)
@@ -158,8 +173,17 @@ class InMemoryEventBus:
     subscribe_async = subscribe
     """The same: what is ``async`` is an edge, by whichever name it came."""
 
-    def on(self, topic: Topic, **options: Any) -> Callable[[H], H]:
+    @overload
+    def on(
+        self, topic: type[E], **options: Unpack[SubscribeOptions]
+    ) -> Callable[[Callable[[E], R]], Callable[[E], R]]: ...
+
+    @overload
+    def on(self, topic: str, **options: Unpack[SubscribeOptions]) -> Callable[[H], H]: ...
+
+    def on(self, topic: Topic, **options: Unpack[SubscribeOptions]) -> Callable[[H], H]:
         """``subscribe`` as a decorator: ``@bus.on("order.*", priority=1)``. Leaves the function as it is."""
+        check_options("on", options)
 
         def enter(handler: H) -> H:
             self.subscribe(topic, handler, **options)
@@ -195,13 +219,32 @@ class InMemoryEventBus:
 
         return admitted
 
-    def unsubscribe(self, target: Subscription | Handler) -> None:
-        """End a subscription, or all those of a handler."""
+    @overload
+    def unsubscribe(self, target: Subscription | Handler) -> int: ...
+
+    @overload
+    def unsubscribe(self, target: Topic, handler: Handler) -> int: ...
+
+    def unsubscribe(self, target: Subscription | Handler | Topic, handler: Handler | None = None) -> int:
+        """End a subscription, all those of a handler, or those of a handler for one topic:
+        ``unsubscribe("order.*", handler)``. Returns how many ended; none is no error.
+
+        Raises ``ConfigError`` for a topic alone.
+        """
         if isinstance(target, Subscription):
-            target.cancel()
+            ending = [target] if target.active else []
+        elif handler is not None:
+            topic: Any = target
+            ending = self._table.find(handler, checked_topic(topic))
+        elif isinstance(target, str) or (isinstance(target, type) and issubclass(target, DomainEvent)):
+            raise ConfigError(
+                f"unsubscribe: {target!r} alone does not say whose; give a subscription, a handler, or both"
+            )
         else:
-            for subscription in self._table.find(target):
-                subscription.cancel()
+            ending = self._table.find(target)
+        for subscription in ending:
+            subscription.cancel()
+        return len(ending)
 
     # -- publishing -------------------------------------------------------------------------------------------
 
@@ -580,8 +623,14 @@ class InMemoryEventBus:
             discarded=self._gate.discarded,
         )
 
+    @overload
+    def collect(self, topic: type[E]) -> AbstractContextManager[list[E]]: ...
+
+    @overload
+    def collect(self, topic: str) -> AbstractContextManager[list[DomainEvent]]: ...
+
     @contextmanager
-    def collect(self, topic: Topic) -> Iterator[list[DomainEvent]]:
+    def collect(self, topic: Topic) -> Iterator[list[Any]]:
         """The events of ``topic`` that are published in the block, in a list; for tests."""
         events: list[DomainEvent] = []
         with self.subscribe(topic, events.append, name="collect"):

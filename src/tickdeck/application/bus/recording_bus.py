@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tickdeck.application.bus.event_filter import EventFilter
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
-from tickdeck.application.bus.subscriptions import Topic
+from tickdeck.application.bus.topics import Topic
 from tickdeck.domain.events import DomainEvent
 
 __all__ = ["RecordingBus"]

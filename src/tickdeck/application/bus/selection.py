@@ -45,7 +45,7 @@ def _matching(record: Iterator[DomainEvent], query: TapeQuery) -> Iterator[Domai
             and (query.symbol is None or _symbol(event) == query.symbol)
             and (query.correlation_id is None or event.correlation_id == query.correlation_id)
             and (query.stream is None or event.stream == query.stream)
-            and (not query.types or any(fnmatchcase(type_name(event), pattern) for pattern in query.types))
+            and (not query.patterns or any(fnmatchcase(type_name(event), pattern) for pattern in query.patterns))
         ):
             yield event
 

@@ -8,11 +8,13 @@ from collections import deque
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from tickdeck.application.bus.handlers import holds
+from tickdeck.application.bus.topics import Topic
 from tickdeck.application.latency import LatencyHistogram
 from tickdeck.domain.events import DomainEvent, RawEvent
 from tickdeck.errors import ConfigError
@@ -20,10 +22,8 @@ from tickdeck.errors import ConfigError
 if TYPE_CHECKING:
     from tickdeck.application.bus.mailbox import Mailbox
 
-__all__ = ["Handler", "Plan", "Subscription", "SubscriptionStatistics", "Subscriptions", "Topic", "not_an_event"]
+__all__ = ["Handler", "Plan", "Subscription", "SubscriptionStatistics", "Subscriptions", "not_an_event"]
 
-Topic: TypeAlias = type[DomainEvent] | str
-"""An event class (its subclasses too), or a dotted type with wildcards: ``order.filled``, ``order.*``, ``*``."""
 Handler: TypeAlias = Callable[[Any], Any]
 
 
@@ -182,8 +182,6 @@ class Subscriptions:
         self._release_dead()
         if not callable(handler):
             raise ConfigError(f"subscribe: {handler!r} is not callable; give a function or a method")
-        if not (isinstance(topic, str) and topic) and not (isinstance(topic, type) and issubclass(topic, DomainEvent)):
-            raise ConfigError(f"subscribe: {topic!r} is no topic; give an event class or a type such as 'order.*'")
         given, name = name, name or getattr(handler, "__qualname__", None) or type(handler).__name__
         if edge:
             name = self._edge_name(name, given=bool(given))
@@ -227,6 +225,7 @@ class Subscriptions:
     def _weakly(self, handler: Handler, order: int) -> Callable[[], Handler | None]:
         """A reference that reports its handler's end. It may end at any moment, in the middle of a dispatch too, so the
         table is not touched then: the number waits for the next look."""
+        _check_outlives_this_call(handler)
         gone = self._gone.append
         refer = weakref.WeakMethod if inspect.ismethod(handler) else weakref.ref
         try:
@@ -263,8 +262,9 @@ class Subscriptions:
         self._release_dead()
         return subscription.order in self._all
 
-    def find(self, handler: Handler) -> list[Subscription]:
-        return [s for s in self._all.values() if s.handler() == handler]
+    def find(self, handler: Handler, topic: Topic | None = None) -> list[Subscription]:
+        """The subscriptions of a handler, oldest first; those for ``topic`` alone where it is given."""
+        return [s for s in self._all.values() if s.handler() == handler and topic in (None, s.topic)]
 
     def plan_for(self, event: DomainEvent) -> Plan:
         """The plan for ``event``, made on first need and kept until a subscription comes or goes."""
@@ -321,6 +321,21 @@ class Subscriptions:
 def not_an_event(given: object) -> ConfigError:
     """The error for something published that is not an event."""
     return ConfigError(f"publish: {given!r} is no event; give an object of a subclass of DomainEvent")
+
+
+def _check_outlives_this_call(handler: Handler) -> None:
+    """Refuse what nobody but the subscription is likely to hold: held weakly, it would be gone at once."""
+    if inspect.isbuiltin(handler):
+        kept = handler.__self__ is None or isinstance(handler.__self__, ModuleType)
+    elif inspect.isfunction(handler):
+        kept = "<lambda>" not in handler.__qualname__ and "<locals>" not in handler.__qualname__
+    else:
+        kept = not isinstance(handler, partial)
+    if not kept:
+        raise ConfigError(
+            f"subscribe: weak=True with {handler!r}, which may be gone at once, and then hears nothing; give a method "
+            "of an object that you keep, or leave weak out"
+        )
 
 
 def _nothing(event: DomainEvent) -> None:

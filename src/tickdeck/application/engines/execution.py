@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel
@@ -82,20 +83,12 @@ class ExecutionEngine:
         self.strangers = 0
         self.submitted = 0
         """How many orders there were in all."""
-        for event_type, handler in (
-            (RiskApprovedEvent, self.on_approved),
-            (VenueOrderReported, self.on_report),
-            (VenueFillReported, self.on_report),
-            (VenueCancelRefused, self.on_cancel_refused),
-        ):
-            kernel.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)
-        kernel.subscribe(
-            TimerFired,
-            self.on_timer,
-            where=lambda timer: timer.owner == self.component,
-            priority=PRIORITY[self.component],
-            component=self.component,
-        )
+        own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
+        kernel.subscribe(RiskApprovedEvent, self.on_approved, **own)
+        kernel.subscribe(VenueOrderReported, self.on_report, **own)
+        kernel.subscribe(VenueFillReported, self.on_report, **own)
+        kernel.subscribe(VenueCancelRefused, self.on_cancel_refused, **own)
+        kernel.subscribe(TimerFired, self.on_timer, where=lambda timer: timer.owner == self.component, **own)
 
     # -- what is asked for -----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
@@ -48,16 +49,14 @@ class FeedMonitor:
         self._stale_after = stale_after
         self._heard: dict[str, int] = {}  # symbol -> receive time of its last market data
         self._timers: dict[str, int] = {}
-        for event_type, handler in (
-            (FeedConnected, self.on_connected),
-            (FeedDisconnected, self.on_disconnected),
-            (TradeEvent, self.on_market),
-            (TickEvent, self.on_market),
-            (OrderBookEvent, self.on_market),
-            (OrderBookDeltaEvent, self.on_market),
-            (CandleEvent, self.on_market),
-        ):
-            kernel.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)
+        own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
+        kernel.subscribe(FeedConnected, self.on_connected, **own)
+        kernel.subscribe(FeedDisconnected, self.on_disconnected, **own)
+        kernel.subscribe(TradeEvent, self.on_market, **own)
+        kernel.subscribe(TickEvent, self.on_market, **own)
+        kernel.subscribe(OrderBookEvent, self.on_market, **own)
+        kernel.subscribe(OrderBookDeltaEvent, self.on_market, **own)
+        kernel.subscribe(CandleEvent, self.on_market, **own)
         kernel.subscribe(
             TimerFired,
             self.on_timer,

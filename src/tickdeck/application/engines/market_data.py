@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.bus import InMemoryEventBus, SubscribeOptions
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.domain.events import (
     BookResynced,
@@ -109,14 +109,12 @@ class MarketDataEngine:
         self._snapshot_depth = snapshot_depth
         self._windows: dict[str, SnapshotWindow] = {}
         self.markets: dict[str, Market] = {}
-        for event_type, handler in (
-            (TradeEvent, self.on_trade),
-            (TickEvent, self.on_tick),
-            (OrderBookEvent, self.on_book),
-            (OrderBookDeltaEvent, self.on_delta),
-            (CandleEvent, self.on_candle),
-        ):
-            bus.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)
+        own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
+        bus.subscribe(TradeEvent, self.on_trade, **own)
+        bus.subscribe(TickEvent, self.on_tick, **own)
+        bus.subscribe(OrderBookEvent, self.on_book, **own)
+        bus.subscribe(OrderBookDeltaEvent, self.on_delta, **own)
+        bus.subscribe(CandleEvent, self.on_candle, **own)
         if snapshot_interval is not None:
             for event_type in (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent):
                 # After the handlers above, so that a snapshot holds the event with which it is due.

@@ -8,7 +8,7 @@ from decimal import DecimalException
 
 import msgspec
 
-from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.bus import InMemoryEventBus, SubscribeOptions
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
@@ -82,14 +82,12 @@ class RiskEngine:
         self._reducing_passes = False  # while trading is halted
         self._passing: deque[ActionIntent] = deque()  # approved, on their way to execution
         bus.subscribe(RiskApprovedEvent, self.on_passed, priority=PRIORITY["execution"] - 1, component=self.component)
-        for event_type, handler in (
-            (StrategyDecisionEvent, self.on_decision),
-            (PositionEvent, self.on_position),
-            (TradingHalted, self.on_halted),
-            (CommandReceived, self.on_command),
-            (RunStopped, self.on_stopped),
-        ):
-            bus.subscribe(event_type, handler, priority=PRIORITY[self.component], component=self.component)
+        own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
+        bus.subscribe(StrategyDecisionEvent, self.on_decision, **own)
+        bus.subscribe(PositionEvent, self.on_position, **own)
+        bus.subscribe(TradingHalted, self.on_halted, **own)
+        bus.subscribe(CommandReceived, self.on_command, **own)
+        bus.subscribe(RunStopped, self.on_stopped, **own)
 
     def on_decision(self, decision: StrategyDecisionEvent) -> None:
         self._watch_daily_loss()

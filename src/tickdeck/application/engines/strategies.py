@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import force_setattr
 
-from tickdeck.application.bus import Subscription, describe_error, not_an_event
+from tickdeck.application.bus import SubscribeOptions, Subscription, describe_error, not_an_event
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
@@ -132,13 +132,11 @@ class StrategyEngine:
             "strategy-update": self._update,
             "strategy-delete": self._delete,
         }
-        for event_type, handler in (
-            (RunStarted, self.on_started),
-            (CommandReceived, self.on_command),
-            (HandlerFailed, self.on_handler_failed),
-        ):
-            # Before the strategies, whose life this is about.
-            kernel.subscribe(event_type, handler, priority=PRIORITY[self.component] + 1, component=self.component)
+        # Before the strategies, whose life this is about.
+        own: SubscribeOptions = {"priority": PRIORITY[self.component] + 1, "component": self.component}
+        kernel.subscribe(RunStarted, self.on_started, **own)
+        kernel.subscribe(CommandReceived, self.on_command, **own)
+        kernel.subscribe(HandlerFailed, self.on_handler_failed, **own)
 
     def add(self, strategy_id: str, strategy: Strategy) -> None:
         """Run ``strategy`` under an id of its own. Raises ``ConfigError`` where the id is taken."""

@@ -46,7 +46,13 @@ from tickdeck.domain.events.portfolio import (
 )
 from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.raw import RawEvent
-from tickdeck.domain.events.registry import event_class, event_types, iter_event_classes
+from tickdeck.domain.events.registry import (
+    catalogue_is_closed,
+    close_catalogue,
+    event_class,
+    event_types,
+    iter_event_classes,
+)
 from tickdeck.domain.events.risk import RiskApprovedEvent, RiskLimitBreachedEvent, TradingHalted, TradingResumed
 from tickdeck.domain.events.state import StateLeg, StateUpdated
 from tickdeck.domain.events.strategy import (
@@ -145,6 +151,8 @@ __all__ = [
     "VenueCancelRefused",
     "VenueFillReported",
     "VenueOrderReported",
+    "catalogue_is_closed",
+    "close_catalogue",
     "decode_payload",
     "encode_payload",
     "event_class",

@@ -11,11 +11,19 @@ from tickdeck.errors import EventValidationError
 if TYPE_CHECKING:
     from tickdeck.domain.events.base import DomainEvent
 
-__all__ = ["event_class", "event_types", "iter_event_classes", "register"]
+__all__ = [
+    "catalogue_is_closed",
+    "close_catalogue",
+    "event_class",
+    "event_types",
+    "iter_event_classes",
+    "register",
+]
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 
 _registry: dict[str, type[DomainEvent]] = {}
+_closed: list[bool] = []
 
 
 def register(cls: type[DomainEvent]) -> None:
@@ -34,7 +42,23 @@ def register(cls: type[DomainEvent]) -> None:
         raise EventValidationError(
             f"{cls.__name__}: event type {name!r} is taken by {other.__module__}.{other.__qualname__}; choose another"
         )
+    if other is None and _closed:
+        raise EventValidationError(
+            f"{cls.__name__}: the catalogue is closed, so {name!r} comes too late; import it before close_catalogue()"
+        )
     _registry[name] = cls
+
+
+def close_catalogue() -> None:
+    """Say that all event classes of this process are defined. From now on a class of a new type is refused, and a
+    subscription for an unknown type warns. Calling it twice is harmless."""
+    if not _closed:
+        _closed.append(True)
+
+
+def catalogue_is_closed() -> bool:
+    """``close_catalogue`` was called."""
+    return bool(_closed)
 
 
 def check_name(cls_name: str, name: object) -> None:

@@ -350,7 +350,7 @@ class _Wanted:
     def takes(self, event_type: str) -> bool:
         taken = self._types.get(event_type)
         if taken is None:
-            patterns = self._query.types
+            patterns = self._query.patterns
             taken = not patterns or any(fnmatchcase(event_type, pattern) for pattern in patterns)
             self._types[event_type] = taken
         return taken

@@ -246,8 +246,8 @@ class SqliteTapeReader:
                 arms.append(f"seq = {root}")
         elif query.stream is not None:
             arms = ["stream = :stream"]
-        if query.types and "*" not in query.types:
-            ids = [i for i, t in self._types.items() if any(fnmatchcase(t.name, pattern) for pattern in query.types)]
+        if query.patterns and "*" not in query.patterns:
+            ids = [i for i, t in self._types.items() if any(fnmatchcase(t.name, pattern) for pattern in query.patterns)]
             if arms == [""] and 0 < len(ids) <= _MERGED_TYPES:
                 arms = [f"type_id = {i}" for i in ids]
             else:
