@@ -88,7 +88,13 @@ class ExecutionEngine:
         kernel.subscribe(VenueOrderReported, self.on_report, **own)
         kernel.subscribe(VenueFillReported, self.on_report, **own)
         kernel.subscribe(VenueCancelRefused, self.on_cancel_refused, **own)
-        kernel.subscribe(TimerFired, self.on_timer, where=lambda timer: timer.owner == self.component, **own)
+        kernel.subscribe(
+            TimerFired,
+            self.on_timer,
+            where=lambda timer: timer.owner == self.component,
+            priority=PRIORITY[self.component],
+            component=self.component,
+        )
 
     # -- what is asked for -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import Any, TypeAlias
 
-from tickdeck.application.bus import is_async, refuse_unfinished
+from tickdeck.application.bus import Handler, is_async, refuse_unfinished
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TradingVenue
 from tickdeck.domain.events import (
@@ -70,7 +70,7 @@ class VenueGateway:
         kernel.subscribe(TradingResumed, self.on_resumed, component=self.component)
         # One subscription for all of them: a cancel must not overtake its order.
         deliver: Any = {"edge": True} if venue.simulated else {"refused": self.never_sent}
-        handler = self.take if venue.simulated else self._take_durable
+        handler: Handler = self.take if venue.simulated else self._take_durable
         kernel.subscribe(OrderEvent, handler, where=_leaves, component=self.component, **deliver)
 
     def on_halted(self, halted: TradingHalted) -> None:
