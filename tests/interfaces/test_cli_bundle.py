@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickdeck.application.redaction import REDACTED
 from tickdeck.bootstrap import Run, start_run
 from tickdeck.infrastructure.bundles.layout import is_safe, safe_name
 from tickdeck.infrastructure.bundles.secrets import without_secrets
 from tickdeck.infrastructure.config import RunConfig
-from tickdeck.infrastructure.redaction import REDACTED
 from tickdeck.infrastructure.runs import find_run
 
 MINE = """

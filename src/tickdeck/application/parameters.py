@@ -10,6 +10,7 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 
 import msgspec
 
+from tickdeck.application.secret_names import REDACTED, is_secret
 from tickdeck.application.wording import in_words
 from tickdeck.errors import ConfigError, format_value
 
@@ -71,9 +72,8 @@ class Parametrised:
                 values[name] = _converted(value, hints[name])
             except (TypeError, ValueError) as error:
                 wanted = in_words(str(error))
-                raise ConfigError(
-                    f"{self.kind} {type(self).__name__}: parameter {name}={format_value(value)}: {wanted}"
-                ) from None
+                shown = REDACTED if is_secret(name) else format_value(value)
+                raise ConfigError(f"{self.kind} {type(self).__name__}: parameter {name}={shown}: {wanted}") from None
         before = {name: getattr(self, name) for name in values}
         for name, value in values.items():
             setattr(self, name, value)

@@ -16,7 +16,7 @@ from tickdeck.bootstrap.record import market_of
 from tickdeck.bootstrap.strategies import strategies_as_recorded
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.config import config_from_dict
-from tickdeck.infrastructure.runs import RunEnd, read_end, read_manifest
+from tickdeck.infrastructure.runs import RunEnd, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, tape_path
 from tickdeck.infrastructure.tape.tools import read_integrity
 
@@ -31,7 +31,7 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
     where an input file is not, or where ``digest`` is given and the tape has none.
     """
     manifest = read_manifest(folder)
-    config = config_from_dict(manifest.config)
+    config = config_from_dict(settings_of(folder, manifest))
     strategies, changes = strategies_as_recorded(config, manifest)
     with open_reader(tape_path(folder)) as tape:
         record = examine(tape, read_end(folder), digest)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from tickdeck.application.engines import (
 from tickdeck.application.kernel import Agenda, Kernel, money_context
 from tickdeck.application.ports import EdgeCursors, Tape
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck, RecordQuality
+from tickdeck.application.redaction import REDACTED
 from tickdeck.application.results import PerformanceObserver, RunObserver, Summary, backtest_figures, summarise
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
@@ -44,10 +45,13 @@ from tickdeck.infrastructure.runs import (
     input_records,
     read_end,
     read_manifest,
+    settings_of,
     symbols_of,
+    without_secrets,
     write_end,
 )
 from tickdeck.infrastructure.runs.folder import here
+from tickdeck.infrastructure.runs.secrets import SECRETS
 from tickdeck.infrastructure.tape.opening import open_reader, open_tape, tape_path
 
 __all__ = ["Run", "resume_run", "start_run"]
@@ -183,7 +187,7 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
     settings = msgspec.to_builtins(config)
     now = datetime.fromtimestamp(time.time(), UTC)
     manifest = Manifest(
-        run_id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        run_id=f"{now:%Y%m%d-%H%M%S}-{token_hex(3)}",
         nonce=_nonce(settings, inputs, (*records, *signals), symbols, code),
         created_at=now.isoformat(),
         tickdeck=tickdeck.__version__,
@@ -197,7 +201,8 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
         signals=signals,
         whatif_of=whatif_of,
     )
-    folder = create_run(data_dir, manifest)
+    manifest, secrets = without_secrets(manifest)
+    folder = create_run(data_dir, manifest, secrets)
     tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=_LINGER_MS)
     try:
         return Run(folder, manifest, config, strategies, tape, cursors=tape.cursors, wall=wall)
@@ -232,7 +237,13 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
     Raises ``RunError`` where code or inputs are not those of the run any more.
     """
     manifest = read_manifest(folder)
-    config = config_from_dict(manifest.config)
+    settings = settings_of(folder, manifest)
+    if REDACTED.encode() in msgspec.json.encode([settings["strategies"], settings.get("signals")]):
+        raise RunError(
+            f"run {manifest.run_id} has secret parameters, and {SECRETS} in its folder is gone: bring the file back, "
+            "or start a new run"
+        )
+    config = config_from_dict(settings)
     strategies, changes = strategies_as_recorded(config, manifest)
     if changes:
         raise RunError(f"{changes[0]}: bring back what the run was made with, or start a new run")

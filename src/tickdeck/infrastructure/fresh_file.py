@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tickdeck.errors import ConfigError, TickdeckError
+from tickdeck.infrastructure.workshop import workshop
 
 __all__ = ["fresh_file"]
 
@@ -22,22 +22,24 @@ def fresh_file(path: Path, *, mend: str = "name another place with --out") -> It
     Raises ``ConfigError`` where ``path`` exists or its folder cannot be written, ``TickdeckError`` where writing fails.
     """
     _refuse_existing(path, mend)
-    try:
-        workshop = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be made: {error.strerror}; {mend}") from None
-    try:
-        yield workshop / path.name
-        _refuse_existing(path, mend)
-        (workshop / path.name).rename(path)
-    except OSError as error:
-        raise TickdeckError(
-            f"{path}: cannot be written: {error.strerror or error}; look at the disk's space"
-        ) from error
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(workshop(path.parent))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be made: {error.strerror}; {mend}") from None
+        try:
+            yield folder / path.name
+            _refuse_existing(path, mend)
+            (folder / path.name).rename(path)
+        except OSError as error:
+            raise TickdeckError(
+                f"{path}: cannot be written: {error.strerror or error}; look at the disk's space"
+            ) from error
 
 
 def _refuse_existing(path: Path, mend: str) -> None:
-    if path.exists() or path.is_symlink():
-        raise ConfigError(f"{path}: exists already, and nothing is overwritten; {mend}")
+    try:
+        if path.exists() or path.is_symlink():
+            raise ConfigError(f"{path}: exists already, and nothing is overwritten; {mend}")
+    except OSError as error:  # a name that is too long
+        raise ConfigError(f"{path}: cannot be made: {error.strerror}; {mend}") from None

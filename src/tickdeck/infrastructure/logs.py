@@ -17,9 +17,9 @@ from typing import Any, TextIO
 import msgspec
 
 from tickdeck.application.bus import handled_event
+from tickdeck.application.redaction import redacted
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
-from tickdeck.infrastructure.redaction import redacted
 
 __all__ = ["LEVELS", "LOG", "last_logged_seq", "log_to"]
 

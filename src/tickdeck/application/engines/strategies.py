@@ -18,7 +18,7 @@ from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import MONEY_CONTEXT, STRATEGY, Kernel, money_context, user_context
-from tickdeck.application.secret_names import REDACTED, is_secret
+from tickdeck.application.redaction import redacted
 from tickdeck.application.strategies import PositionView, Strategy
 from tickdeck.domain.events import (
     ActionIntent,
@@ -402,7 +402,7 @@ def _reason(command: CommandReceived) -> str:
 def _as_text(parameters: dict[str, Any]) -> dict[str, str]:
     """Values as a command could give them again: text as it is, anything else as JSON. A tape goes to many places, so
     what has the name of a secret is left out, whatever it is: a proof without the secret gives the same text."""
-    plain = {n: REDACTED if is_secret(n) else msgspec.to_builtins(value) for n, value in parameters.items()}
+    plain = {n: redacted(msgspec.to_builtins(value), n) for n, value in parameters.items()}
     return {name: v if isinstance(v, str) else msgspec.json.encode(v).decode() for name, v in plain.items()}
 
 

@@ -28,6 +28,7 @@ from tickdeck.infrastructure.bundles.secrets import without_secrets
 from tickdeck.infrastructure.fresh_file import fresh_file
 from tickdeck.infrastructure.runs import InputRecord, Manifest, StrategyRecord, overview, read_manifest
 from tickdeck.infrastructure.runs.folder import MANIFEST
+from tickdeck.infrastructure.runs.secrets import read_secrets
 from tickdeck.infrastructure.strategies import load_signal_class, load_strategy_class, source_digest, source_files
 
 __all__ = ["Bundled", "pack"]
@@ -79,6 +80,10 @@ def pack(folder: Path, out: Path, *, inputs: bool = True) -> Bundled:
             ]
             specs = [_source(archive, n, load, record, notes) for n, (load, record) in enumerate(sources)]
             taken = archive.add_manifest(with_places(manifest, [file.name or str(file.path) for file in files], specs))
+            for owner, secret in read_secrets(folder).items():  # those that the manifest itself is without
+                kind, _, which = owner.partition(".")
+                at = f"config.{kind}[{which}]" if which.isdigit() else f"config.{owner}"
+                taken += [place for name in secret if (place := f"{at}.parameters.{name}") not in taken]
             if taken:
                 once = dict.fromkeys(place.removeprefix("config.") for place in taken)
                 notes.append(f"taken out of the configuration, as secrets: {', '.join(once)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tickdeck.infrastructure.redaction import REDACTED, is_secret
+from tickdeck.application.redaction import REDACTED, is_secret
 
 __all__ = ["without_secrets"]
 

@@ -3,6 +3,7 @@ network and leave nothing behind."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
@@ -10,7 +11,6 @@ import resource
 import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from tickdeck.errors import TickdeckError
 from tickdeck.infrastructure.doctor.findings import Finding
 from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.sync import sync
+from tickdeck.infrastructure.workshop import workshop
 
 __all__ = ["machine_findings"]
 
@@ -79,20 +80,18 @@ def _data_folder(data: Path) -> Iterator[Finding]:
     place = data.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=".tickdeck-doctor-", dir=place))
-    except OSError as error:
-        yield Finding("data folder", False, f"{data} cannot be written: {error.strerror}; name another with --data")
-        return
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(workshop(place))
+        except OSError as error:
+            yield Finding("data folder", False, f"{data} cannot be written: {error.strerror}; name another with --data")
+            return
         new = "" if place == data.absolute() else " (not there yet)"
         yield Finding("data folder", True, f"{data}{new} can be written")
         yield _tape(folder)
         yield _syncing(folder)
         yield _space(folder)
         yield _skew(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tape(folder: Path) -> Finding:

@@ -8,10 +8,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from tickdeck.application.engines.strategies import strategy_ids
+from tickdeck.application.redaction import REDACTED, is_secret
 from tickdeck.errors import TickdeckError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
 from tickdeck.infrastructure.doctor.findings import Finding
-from tickdeck.infrastructure.redaction import REDACTED, is_secret
 from tickdeck.infrastructure.runs import input_records, open_inputs, symbols_of
 from tickdeck.infrastructure.strategies import load_strategy_class, strategy_name
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from tickdeck.application.redaction import REDACTED, is_secret, redacted
 from tickdeck.application.results import plain
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import Side
-from tickdeck.infrastructure.redaction import REDACTED, is_secret, redacted
 from tickdeck.infrastructure.reporting.round_trips import RoundTrip
 from tickdeck.infrastructure.reporting.session import Session
 from tickdeck.infrastructure.reporting.words import amount, clock, day, fraction, span

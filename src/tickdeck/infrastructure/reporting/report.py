@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +16,7 @@ from tickdeck.infrastructure.reporting.charts import chart_png
 from tickdeck.infrastructure.reporting.page import headline, page
 from tickdeck.infrastructure.reporting.session import Session, collect
 from tickdeck.infrastructure.runs import Manifest
+from tickdeck.infrastructure.workshop import workshop
 
 __all__ = ["HTML", "INSTALL", "PNG", "Written", "missing_extra", "run_session", "write_report"]
 
@@ -82,12 +81,6 @@ def _assumptions(manifest: Manifest) -> tuple[str, ...]:
 
 def _replace(path: Path, data: bytes) -> None:
     """All or nothing: a reader never sees half a file."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with workshop(path.parent) as folder:
+        (folder / path.name).write_bytes(data)
+        (folder / path.name).replace(path)

@@ -11,6 +11,8 @@ from tickdeck.infrastructure.runs.folder import (
     find_run,
     read_manifest,
     run_folders,
+    settings_of,
+    without_secrets,
 )
 from tickdeck.infrastructure.runs.inputs import (
     check_inputs,
@@ -39,6 +41,8 @@ __all__ = [
     "read_end",
     "read_manifest",
     "run_folders",
+    "settings_of",
     "symbols_of",
+    "without_secrets",
     "write_end",
 ]

@@ -11,9 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 import tickdeck
 from tickdeck.errors import RunError, TapeError
+from tickdeck.infrastructure.runs.secrets import (
+    Secrets,
+    read_secrets,
+    restore_settings,
+    split,
+    split_settings,
+    write_secrets,
+)
 from tickdeck.infrastructure.tape.sync import replace_file, sync
 
 __all__ = [
@@ -27,6 +36,8 @@ __all__ = [
     "list_runs",
     "read_manifest",
     "run_folders",
+    "settings_of",
+    "without_secrets",
 ]
 
 MANIFEST = "manifest.json"
@@ -99,13 +110,16 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def create_run(data_dir: Path, manifest: Manifest) -> Path:
-    """Make the run's folder with its manifest, both synced. Raises ``RunError`` where that cannot be done."""
+def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = None) -> Path:
+    """Make the run's folder with its manifest, both synced, which only the user may read. Secret parameters go into a
+    file of their own. Raises ``RunError`` if that cannot be done."""
     folder = data_dir / manifest.run_id
     existed = next((parent for parent in folder.absolute().parents if parent.is_dir()), folder.absolute())
     try:
         folder.mkdir(parents=True)
-        replace_file(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2), durable=True)
+        write_secrets(folder, secrets or {})
+        content = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+        replace_file(folder / MANIFEST, content, durable=True, mode=0o600)
         place = folder.absolute().parent
         while place != existed.parent:  # each folder that was made has its name in the one above it
             sync(place)
@@ -131,6 +145,22 @@ def read_manifest(folder: Path) -> Manifest:
     if manifest.format > Manifest.__struct_defaults__[0]:
         raise RunError(f"{path}: format {manifest.format} is newer than this Tickdeck; update it to read this run")
     return manifest
+
+
+def without_secrets(manifest: Manifest) -> tuple[Manifest, Secrets]:
+    """The manifest as it is written, and the secret parameters of its strategies and signals."""
+    config, secrets = split_settings(manifest.config)
+    strategies, signals = (
+        tuple(replace(record, parameters=split(record.parameters).public) for record in records)
+        for records in (manifest.strategies, manifest.signals)
+    )
+    return replace(manifest, config=config, strategies=strategies, signals=signals), secrets
+
+
+def settings_of(folder: Path, manifest: Manifest) -> dict[str, Any]:
+    """The run's whole configuration, with the secret parameters where they are kept in its ``folder``. To execute the
+    strategies; not to be shown."""
+    return restore_settings(manifest.config, read_secrets(folder))
 
 
 def discard_run(folder: Path) -> None:

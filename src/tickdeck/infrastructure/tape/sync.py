@@ -45,10 +45,11 @@ def write_at(fd: int, data: bytes | bytearray, offset: int) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[int]:
-    """An open file that takes the place of ``path`` in the end, or is gone where that fails. Raises ``OSError``."""
+def replacing(path: Path, *, mode: int = 0o644) -> Iterator[int]:
+    """An open file with ``mode`` that takes the place of ``path`` at the end of the block, and is removed if the block
+    raises. Raises ``OSError``."""
     part = path.with_name(path.name + ".part")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         try:
             yield fd
@@ -61,10 +62,10 @@ def replacing(path: Path) -> Iterator[int]:
         raise
 
 
-def replace_file(path: Path, data: bytes, *, durable: bool) -> None:
+def replace_file(path: Path, data: bytes, *, durable: bool, mode: int = 0o644) -> None:
     """Put ``data`` in the place of a file's content: whoever reads sees the one or the other, and so does a crash where
     ``durable``. Raises ``OSError``."""
-    with replacing(path) as fd:
+    with replacing(path, mode=mode) as fd:
         write_at(fd, data, 0)
         if durable:
             sync_content(fd)

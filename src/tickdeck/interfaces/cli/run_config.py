@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tickdeck.application.engines.strategies import strategy_ids
+from tickdeck.application.redaction import REDACTED, is_secret
 from tickdeck.errors import ConfigError, InputError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, load_config, rooted
 from tickdeck.infrastructure.readers import InputFile, peek_symbols
@@ -85,14 +86,15 @@ def with_parameters(strategies: tuple[StrategyConfig, ...], words: Iterable[str]
     for word in words:
         name, equals, value = word.partition("=")
         owner, dot, short = name.rpartition(".")
+        shown = f"{name}={REDACTED}" if is_secret(name) else word
         if not equals or not (short if dot else name):
-            raise ConfigError(f"--param {word!r}: give it as name=value")
+            raise ConfigError(f"--param {shown!r}: give it as name=value")
         if not dot and len(ids) > 1:
-            raise ConfigError(f"--param {word!r}: there are several strategies; say whose, as in {ids[0]}.{word}")
+            raise ConfigError(f"--param {shown!r}: there are several strategies; say whose, as in {ids[0]}.{shown}")
         owner = owner if dot else ids[0]
         if owner not in parameters:
             raise ConfigError(
-                f"--param {word!r}: there is no strategy {owner!r} in this run; there is {', '.join(ids)}"
+                f"--param {shown!r}: there is no strategy {owner!r} in this run; there is {', '.join(ids)}"
             )
         parameters[owner][short] = value
     return tuple(

@@ -85,12 +85,12 @@ def whatif(run: str, param: tuple[str, ...], strategy: tuple[str, ...], data: Pa
 def _other(folder: Path, manifest: Manifest, param: tuple[str, ...], strategy: tuple[str, ...]) -> RunConfig:
     """The run's configuration over what it recorded, with what is to be different."""
     from tickdeck.infrastructure.config import StrategyConfig, TapeConfig, config_from_dict, rooted
-    from tickdeck.infrastructure.runs import check_inputs
+    from tickdeck.infrastructure.runs import check_inputs, settings_of
     from tickdeck.infrastructure.tape.lock import writer_of
     from tickdeck.infrastructure.tape.opening import tape_path
     from tickdeck.interfaces.cli.run_config import with_parameters
 
-    config = config_from_dict(manifest.config)
+    recorded = config = config_from_dict(settings_of(folder, manifest))
     if manifest.inputs:
         check_inputs(manifest)
     else:
@@ -102,7 +102,7 @@ def _other(folder: Path, manifest: Manifest, param: tuple[str, ...], strategy: t
         config = replace(config, strategies=tuple(StrategyConfig(spec=spec) for spec in strategy))
         config = rooted(config, Path.cwd())
     config = replace(config, strategies=with_parameters(config.strategies, param))
-    if config.strategies == config_from_dict(manifest.config).strategies:
+    if config.strategies == recorded.strategies:
         raise ConfigError("nothing is different from the run; give --param or --strategy other values")
     return config
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.infrastructure.redaction import REDACTED, is_secret, redacted
+from tickdeck.application.redaction import REDACTED, is_secret, redacted
 
 SECRET = "S3CR3TXYZ"
 NAMES = st.sampled_from(
