@@ -83,7 +83,7 @@ def pack(folder: Path, out: Path, *, inputs: bool = True) -> Bundled:
             for owner, secret in read_secrets(folder).items():  # those that the manifest itself is without
                 kind, _, which = owner.partition(".")
                 at = f"config.{kind}[{which}]" if which.isdigit() else f"config.{owner}"
-                taken += [place for name in secret if (place := f"{at}.parameters.{name}") not in taken]
+                taken += [redacted for name in secret if (redacted := f"{at}.parameters.{name}") not in taken]
             if taken:
                 once = dict.fromkeys(place.removeprefix("config.") for place in taken)
                 notes.append(f"taken out of the configuration, as secrets: {', '.join(once)}")

@@ -84,8 +84,8 @@ def restore_settings(settings: dict[str, Any], secrets: Secrets) -> dict[str, An
     for place, parameters in secrets.items():
         kind, _, name = place.partition(".")
         holder, key = (strategies, int(name)) if kind == "strategies" else (signals, name)
-        wanted = holder[key]  # type: ignore[index, call-overload]
-        holder[key] = {**wanted, "parameters": {**wanted["parameters"], **parameters}}  # type: ignore[index, call-overload]
+        wanted = holder[key]  # type: ignore[index]
+        holder[key] = {**wanted, "parameters": {**wanted["parameters"], **parameters}}  # type: ignore[index]
     return {**settings, "strategies": strategies, "signals": signals}
 
 
