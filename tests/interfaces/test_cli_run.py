@@ -16,7 +16,7 @@ PROMISED = {
     "cash", "pnl", "fees", "wall_s", "events_per_s", "latency_us", "tape",
 }
 # fmt: on
-REPORTED = {"ticks_per_s", "sharpe", "max_drawdown", "trades", "win_rate"}
+REPORTED = {"ticks_per_s", "sharpe", "sortino", "returns", "max_drawdown", "trades", "win_rate"}
 
 BUY_ONCE = """
 from decimal import Decimal

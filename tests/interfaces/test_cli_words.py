@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -37,7 +39,7 @@ from tickdeck.interfaces.cli.times import clock_time, day, iso_time, parse_time,
 NOON = 1_723_118_400_000_000_000  # 2024-08-08T12:00:00Z
 
 
-@given(st.integers(0, 4_000_000_000_000_000_000))
+@given(st.integers(100_000_000_000_000_000, 4_000_000_000_000_000_000))
 def test_a_time_that_is_shown_is_read_back_to_the_nanosecond(ts):
     assert parse_time(iso_time(ts)) == parse_time(str(ts)) == ts
 
@@ -57,6 +59,17 @@ def test_a_time_that_is_shown_is_read_back_to_the_nanosecond(ts):
 )
 def test_iso_8601_is_read_with_zone_and_fraction(text, offset):
     assert parse_time(text) == NOON + offset
+
+
+def test_four_digits_are_a_year_and_eight_a_date():
+    assert parse_time("2025") == parse_time("2025-01-01")
+    assert parse_time("20240808") == parse_time("2024-08-08")
+
+
+@pytest.mark.parametrize("text", ["202408", "1723161254", "1723161254000", "1723161254000000", "12345"])
+def test_an_integer_that_is_no_time_in_nanoseconds_is_refused(text):
+    with pytest.raises(ValueError, match="nanoseconds since 1970 have 19 digits"):
+        parse_time(text)
 
 
 @pytest.mark.parametrize("text", ["", "noon", "2024-13-01", "-5", "1.5", "2024-08-08T12:00:00.5 oClock"])
@@ -203,3 +216,36 @@ def test_without_a_terminal_there_is_no_progress_line(tmp_path):
     run.close()
 
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--tape", "{long}"),
+        ("run", "--config", "{long}"),
+        ("run", "--config", "folder"),
+        ("run", "--strategy", "{long}.py:S"),
+        ("runs", "--data", "{long}"),
+        ("verify", "{long}"),
+        ("run", "--resume", "{long}"),
+        ("tape", "check", "{long}"),
+        ("run", "--tape", "folder"),
+        ("run", "--tape", "a\nb"),
+    ],
+)
+def test_a_path_that_cannot_be_had_is_one_line(tickdeck, words):
+    Path("folder").mkdir()
+
+    result = tickdeck(*(word.format(long="n" * 300) for word in words), "--json")
+
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert json.loads(result.stdout)["exit_code"] == 2
+
+
+def test_a_key_in_the_wrong_table_is_told_where_it_belongs(tickdeck):
+    Path("run.toml").write_text("[paper]\nseed = 3\n")
+
+    result = tickdeck("run", "--config", "run.toml")
+
+    assert "there is no key 'seed' in paper; it belongs at the top" in result.stderr

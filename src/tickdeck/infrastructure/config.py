@@ -221,15 +221,29 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `
 _AT = re.compile(r"(?P<what>.*) - at `\$\.?(?P<path>[^`]*)`")
 
 
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "under [instruments.SYMBOL]": Instrument,
+    "under [paper]": PaperConfig,
+    "under [risk]": RiskLimits,
+    "under [[tapes]]": TapeConfig,
+    "under [[strategies]]": StrategyConfig,
+    "under [signals.NAME]": SignalConfig,
+    "at the top, before the first table": RunConfig,
+}
+"""Where each kind of key belongs in a file. Of a key that several have, the last counts."""
+
+
 def _in_words(error: msgspec.ValidationError, data: dict[str, Any]) -> str:
     """msgspec's message with the key, its value, and the nearest key that there is."""
     unknown = _UNKNOWN.fullmatch(str(error))
     if unknown is not None:
         place = f" in {unknown['place']}" if unknown["place"] else ""
-        structs = (RunConfig, SignalConfig, StrategyConfig, TapeConfig, RiskLimits, PaperConfig, Instrument)
-        keys = {name: None for struct in structs for name in struct.__struct_fields__}
+        keys = {name: table for table, struct in _TABLES.items() for name in struct.__struct_fields__}
+        told = f"there is no key {unknown['key']!r}{place}"
+        if unknown["key"] in keys:
+            return f"{told}; it belongs {keys[unknown['key']]}"
         near = get_close_matches(unknown["key"], keys, 1)
-        return f"there is no key {unknown['key']!r}{place}" + (f"; did you mean {near[0]!r}?" if near else "")
+        return told + (f"; did you mean {near[0]!r}?" if near else "")
     at = _AT.fullmatch(str(error))
     if at is None:
         return str(error)

@@ -1,29 +1,60 @@
-"""Figures of a run: equity over time, drawdown, Sharpe ratio, wins."""
+"""Figures of a run: the exact drawdown, the ratios on a fixed grid, wins."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from decimal import Decimal
+from itertools import accumulate, pairwise
 
 import pytest
-from application_kit import BTC, SECOND, D
+from application_kit import BTC, SECOND, START, D, trade
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.engines import MarketDataEngine
 from tickdeck.application.results import PerformanceObserver
-from tickdeck.domain.events import PositionClosedEvent, PositionUpdatedEvent
+from tickdeck.application.results.report import ratios
+from tickdeck.domain.accounts import Account
+from tickdeck.domain.events import OrderFilledEvent, PositionClosedEvent, PositionUpdatedEvent, VenueBalanceReported
+from tickdeck.domain.market import instrument_for
+from tickdeck.domain.values import Side
+
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
 
 
-class Curve:
-    """An equity that follows a script, and the observer of it."""
+class Followed:
+    """An account and a market whose every change the observer follows, as in a run."""
 
-    def __init__(self, *equity: str, interval: int = 30 * 3_600 * SECOND) -> None:
+    def __init__(self) -> None:
         self.bus = InMemoryEventBus()
-        self._equity = iter(equity)
-        self.observer = PerformanceObserver(self.bus, lambda: D(next(self._equity)))
-        self.observer._interval = interval
-        self.ts = 0
-        for _ in equity:
-            self.ts += self.observer.observe(self.ts)
+        self.market = MarketDataEngine(self.bus)
+        self.account = Account("main", "USDT")
+        self.account.set_balance(VenueBalanceReported(account_id="main", currency="USDT", total=D(1_000)))
+        for event_type in (OrderFilledEvent,):
+            self.bus.subscribe(event_type, lambda e: self.account.apply_fill(e, instrument_for(e.symbol)))
+        self.observer = PerformanceObserver(self.bus, self.account, self.market)
+        self.equities: list[Decimal] = []
+        self.bus.subscribe("*", lambda e: self.equities.append(self.observer.equity()), priority=-200)
+        self.observer.observe(START)
+        self.equities.append(self.observer.equity())
+
+    def price(self, price: Decimal, symbol: str = BTC) -> None:
+        self.bus.publish(trade(str(price), symbol=symbol, ts=START))
+
+    def fill(self, quantity: Decimal, price: Decimal, symbol: str = BTC) -> None:
+        self.bus.publish(
+            OrderFilledEvent(
+                order_id=f"o{len(self.equities)}", symbol=symbol, strategy_id="s", account_id="main",
+                side=Side.BUY if quantity > 0 else Side.SELL, quantity=abs(quantity), price=price, fee=D("0.1"),
+                fee_currency="USDT", liquidity="taker", filled=abs(quantity), remaining=D(0), average_price=price,
+            )
+        )  # fmt: skip
+
+    def expected(self) -> float:
+        peaks = accumulate(self.equities, max)
+        return float(max(1 - equity / peak for equity, peak in zip(self.equities, peaks, strict=True)))
 
 
 def closed(total: str, last: str = "0", symbol: str = BTC) -> PositionClosedEvent:
@@ -32,83 +63,96 @@ def closed(total: str, last: str = "0", symbol: str = BTC) -> PositionClosedEven
     )
 
 
-def test_the_drawdown_is_the_largest_fall_from_a_peak() -> None:
-    assert Curve("100", "120", "90", "110", "130", "104").observer.performance().max_drawdown == 0.25
+def test_a_fall_between_two_samples_counts() -> None:
+    run = Followed()
+    run.price(D(100))
+    run.fill(D(1), D(100))
+    run.price(D(50))
+    run.price(D(100))
+
+    assert run.observer.performance().max_drawdown == pytest.approx(50.1 / 1_000)
 
 
-def test_an_equity_that_only_rises_has_no_drawdown() -> None:
-    assert Curve("1", "2", "2", "3").observer.performance().max_drawdown == 0
+_moves = st.one_of(
+    st.tuples(st.just("price"), st.integers(1, 200), st.sampled_from([BTC, "ETHUSDT"])),
+    st.tuples(st.just("fill"), st.integers(-3, 3).filter(bool), st.sampled_from([BTC, "ETHUSDT"])),
+)
+
+
+@given(st.lists(_moves, max_size=60))
+def test_the_drawdown_is_that_of_every_change_of_the_equity(moves: list[tuple[str, int, str]]) -> None:
+    run = Followed()
+    prices = {BTC: D(100), "ETHUSDT": D(100)}
+    for symbol, price in prices.items():
+        run.price(price, symbol)
+    for what, number, symbol in moves:
+        if what == "price":
+            prices[symbol] = D(number)
+            run.price(D(number), symbol)
+        else:
+            run.fill(D(number), prices[symbol], symbol)
+
+    assert run.observer.performance().max_drawdown == pytest.approx(run.expected(), abs=1e-15)
 
 
 def test_without_money_there_is_no_drawdown_and_no_ratio() -> None:
-    performance = Curve("0", "0", "0").observer.performance()
-    assert (performance.max_drawdown, performance.sharpe) == (0, None)
+    bus = InMemoryEventBus()
+    observer = PerformanceObserver(bus, Account("main", "USDT"), MarketDataEngine(bus))
+    observer.observe(0)
+    performance = observer.performance()
+
+    assert (performance.max_drawdown, performance.sharpe, performance.returns) == (0, None, None)
 
 
-def test_an_account_that_is_lost_is_a_drawdown_of_all_of_it() -> None:
-    assert Curve("100", "0").observer.performance().max_drawdown == 1
+def test_a_run_of_days_has_its_ratios_from_hourly_returns_and_one_of_weeks_from_daily_ones() -> None:
+    def ratio(values: list[float], step: int) -> tuple[float, float]:
+        returns = [after / before - 1 for before, after in pairwise(values)]
+        mean = sum(returns) / len(returns)
+        deviation = math.sqrt(sum((r - mean) ** 2 for r in returns) / (len(returns) - 1))
+        downside = math.sqrt(sum(min(r, 0) ** 2 for r in returns) / len(returns))
+        scale = math.sqrt(365 * DAY / step)
+        return mean / deviation * scale, mean / downside * scale
+
+    for days, name, step in ((3, "1h", HOUR), (10, "1d", DAY)):
+        samples = [(hour * HOUR, D(1_000 + hour**2 % 47)) for hour in range(days * 24 + 1)]
+        kept = [float(value) for ts, value in samples if ts % step == 0]
+        sharpe, sortino, returns = ratios(samples)
+        assert returns == name
+        assert (sharpe, sortino) == pytest.approx(ratio(kept, step))
 
 
-def test_the_sharpe_ratio_is_the_mean_over_the_deviation_of_the_returns_scaled_to_a_year() -> None:
-    returns = [0.1, -0.05, 0.2]
-    mean = sum(returns) / 3
-    deviation = math.sqrt(sum((r - mean) ** 2 for r in returns) / 2)
-    sharpe = Curve("100", "110", "104.5", "125.4").observer.performance().sharpe
-
-    assert sharpe == pytest.approx(mean / deviation * math.sqrt(365 * 24 / 30))
+def test_the_ratios_do_not_depend_on_when_within_an_hour_a_run_begins() -> None:
+    whole = [(hour * HOUR, D(1_000 + hour**2 % 47)) for hour in range(80)]
+    assert ratios([(-17 * SECOND, D(5)), *whole]) == ratios(whole)
 
 
-@pytest.mark.parametrize("equity", [(), ("100",), ("100", "110"), ("100", "100", "100")])
-def test_too_few_returns_or_none_that_differ_have_no_ratio(equity: tuple[str, ...]) -> None:
-    assert Curve(*equity).observer.performance().sharpe is None
+@pytest.mark.parametrize("values", [[], [100], [100, 110], [100] * 30, [100 + n for n in range(20)]])
+def test_a_short_run_or_one_without_risk_has_no_ratio(values: list[int]) -> None:
+    assert ratios([(n * HOUR, D(value)) for n, value in enumerate(values)]) == (None, None, None)
 
 
-def test_a_run_of_less_than_a_day_has_no_ratio() -> None:
-    returns = ("100", "110", "104.5", "125.4")
-
-    assert Curve(*returns, interval=7 * 3_600 * SECOND).observer.performance().sharpe is None
-    assert Curve(*returns, interval=9 * 3_600 * SECOND).observer.performance().sharpe is not None
-
-
-def test_samples_before_the_money_came_do_not_count() -> None:
-    assert Curve("0", "100", "110", "104.5").observer.performance().sharpe == pytest.approx(
-        Curve("100", "110", "104.5").observer.performance().sharpe
-    )
-
-
-def test_a_long_run_is_sampled_ever_more_rarely_at_equal_distances_and_keeps_its_start() -> None:
-    curve = Curve(*map(str, range(1, 20_001)))
-    samples = curve.observer.samples
-    times = [ts for ts, _ in samples]
-    steps = {after - before for before, after in pairwise(times)}
-
-    assert 2_000 < len(samples) <= 4_097
-    assert samples[0] == (0, 1)
-    assert samples[-1][1] == 20_000
-    assert steps == {curve.observer._interval}
-    assert times[-1] > 20_000 * SECOND
-
-
-def test_a_drawdown_is_not_lost_with_the_sample_that_saw_it() -> None:
-    equity = ["100"] * 5_000
-    equity[1_001] = "50"
-    assert Curve(*equity).observer.performance().max_drawdown == 0.5
+def test_samples_are_at_full_hours() -> None:
+    run = Followed()
+    ts = START + 17 * SECOND
+    for _ in range(5):
+        ts += run.observer.observe(ts)
+    assert [moment % HOUR for moment, _ in run.observer.samples[2:]] == [0, 0, 0, 0]
 
 
 def test_a_position_is_won_when_all_of_it_together_made_a_profit() -> None:
-    curve = Curve("1")
-    performance = curve.observer.performance()
+    run = Followed()
+    performance = run.observer.performance()
     assert (performance.trades, performance.win_rate) == (0, None)
 
-    curve.bus.publish(
+    run.bus.publish(
         PositionUpdatedEvent(
             symbol=BTC, quantity=D(1), average_price=D(1), realized_pnl=D(10), total_realized_pnl=D(10)
         )
     )
-    curve.bus.publish(closed("9", last="-1"))  # +10 and then -1: won
-    curve.bus.publish(closed("7", last="1"))  # -3 and then +1: lost
-    curve.bus.publish(closed("7"))  # nothing: not won
-    curve.bus.publish(closed("1", symbol="ETHUSDT"))  # won
+    run.bus.publish(closed("9", last="-1"))  # +10 and then -1: won
+    run.bus.publish(closed("7", last="1"))  # -3 and then +1: lost
+    run.bus.publish(closed("7"))  # nothing: not won
+    run.bus.publish(closed("1", symbol="ETHUSDT"))  # won
 
-    performance = curve.observer.performance()
+    performance = run.observer.performance()
     assert (performance.trades, performance.win_rate) == (4, 0.5)

@@ -1,66 +1,137 @@
-"""Figures of a run: the equity over time, and what follows from it."""
+"""Figures of a run: the largest drawdown, the ratios of return to risk, and the trades."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 
 import msgspec
 
 from tickdeck.application.bus import InMemoryEventBus
-from tickdeck.application.engines import PortfolioEngine
-from tickdeck.domain.events import BacktestCompleted, PositionClosedEvent
-from tickdeck.domain.values import Money
+from tickdeck.application.engines import MarketDataEngine, PortfolioEngine
+from tickdeck.domain.accounts import Account
+from tickdeck.domain.events import (
+    BacktestCompleted,
+    CandleEvent,
+    MarketEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    PositionClosedEvent,
+    TickEvent,
+    TradeEvent,
+)
+from tickdeck.domain.values import Money, Price
 
-__all__ = ["Performance", "PerformanceObserver", "backtest_figures"]
+__all__ = ["Performance", "PerformanceObserver", "backtest_figures", "ratios"]
 
-_SAMPLES = 4_096
-_DAY_NS = 86_400 * 1_000_000_000
+_HOUR_NS = 3_600 * 1_000_000_000
+_DAY_NS = 24 * _HOUR_NS
 _YEAR_NS = 365 * _DAY_NS
+_DAILY_FROM = 7 * _DAY_NS
+"""Runs of at least this length have their ratios from daily returns, shorter ones from hourly returns."""
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
-    """``sharpe``: mean over standard deviation of the equity's returns from sample to sample, scaled to a year, no
-    risk-free rate; ``None`` for a run of less than a day, for fewer than two returns or none that differ.
-    ``max_drawdown``: largest fall from a peak, as a fraction of the peak. ``trades``: positions closed. ``win_rate``:
-    the part of them with a gain before fees; ``None`` without any."""
+    """What a run's equity and trades come to.
+
+    - ``sharpe``: the mean of the returns over their standard deviation, scaled to a year, no risk-free rate.
+      ``sortino``: the same over the deviation of the losses alone. Both are ``None`` for a run of less than a day, for
+      fewer than two returns, and when the deviation is 0.
+    - ``returns``: what the returns are taken over: ``1d`` (from one UTC midnight to the next) for a run of at least
+      seven days, else ``1h``. ``None`` without ratios.
+    - ``max_drawdown``: the largest fall from a peak, as a fraction of the peak; exact.
+    - ``trades``: positions closed. ``win_rate``: the part of them that gained, before fees; ``None`` without any.
+    """
 
     sharpe: float | None
+    sortino: float | None
+    returns: str | None
     max_drawdown: float
     trades: int
     win_rate: float | None
 
 
 class PerformanceObserver:
-    """Samples the equity on the run's clock: each second at first, ever more rarely as the run grows longer, so that
-    some thousands of samples cover any run. Looks on; publishes nothing."""
+    """Follows the equity of ``account``, whose positions are valued at the prices of ``market``. Publishes nothing.
 
-    def __init__(self, bus: InMemoryEventBus, equity: Callable[[], Money]) -> None:
-        self._equity = equity
-        self._interval = 1_000_000_000
+    The drawdown follows each price and each fill. The ratios are from a sample at each full hour of the run's clock,
+    which whoever drives the run takes with ``observe``.
+    """
+
+    def __init__(self, bus: InMemoryEventBus, account: Account, market: MarketDataEngine) -> None:
+        self._account = account
+        self._market = market
+        self._held: list[str] = []  # symbols with an open position
+        self._low = self._high = Decimal(0)  # prices since the peak or the last fill; see ``on_price``
         self._peak = Decimal(0)
-        self._drawdown = 0.0
+        self._drawdown = Decimal(0)
         self._won = self._closed = 0
         self._realized: dict[str, Money] = {}  # by position, up to its last close
         self.samples: list[tuple[int, Money]] = []
-        bus.subscribe(PositionClosedEvent, self._on_closed, priority=-100, component="report")
+        """Time (ns UTC) and equity at the start, and at each full hour after it."""
+        for price in (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent):
+            bus.subscribe(price, self.on_price, priority=-100, component="report")
+        for fill in (OrderPartiallyFilledEvent, OrderFilledEvent):
+            bus.subscribe(fill, self.on_fill, priority=-100, component="report")
+        bus.subscribe(PositionClosedEvent, self.on_closed, priority=-100, component="report")
+
+    def equity(self) -> Money:
+        """In the account's quote currency, at the market's prices."""
+        return self._account.equity(self._market.prices())
+
+    # -- drawdown ---------------------------------------------------------------------------------------------------
+
+    def on_price(self, event: MarketEvent) -> None:
+        """A price may have changed. With one open position the equity follows its price, up or down: only a price
+        beyond all those since the peak can make a new peak or a deeper fall."""
+        held = self._held
+        if event.symbol not in held:
+            return
+        price = self._market.market(event.symbol).price
+        if price is None:
+            return
+        if len(held) > 1:
+            self.look(self.equity())
+        elif price > self._high or price < self._low:
+            self._high, self._low = max(price, self._high), min(price, self._low)
+            if self.look(self.equity()):
+                self._high = self._low = price
+
+    def on_fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
+        """The account has applied a fill."""
+        self._held = [symbol for symbol, position in self._account.positions.items() if position.quantity]
+        price: Price | None = self._market.market(self._held[0]).price if len(self._held) == 1 else None
+        self._high = self._low = price if price is not None else Decimal(0)
+        self.look(self.equity())
+
+    def look(self, equity: Money) -> bool:
+        """Note what the equity is now. Returns whether it is a new peak."""
+        if equity > self._peak:
+            self._peak = equity
+            return True
+        if self._peak:
+            self._drawdown = max(self._drawdown, 1 - equity / self._peak)
+        return False
+
+    # -- returns ----------------------------------------------------------------------------------------------------
 
     def observe(self, ts: int) -> int:
         """Take a sample at ``ts``; returns the ns until the next."""
-        equity = self._equity()
-        if equity > self._peak:
-            self._peak = equity
-        elif self._peak:
-            self._drawdown = max(self._drawdown, float(1 - equity / self._peak))
-        self.samples.append((ts, equity))
-        if len(self.samples) > _SAMPLES:
-            del self.samples[1::2]  # of an odd number: the first and the last stay, at equal distances
-            self._interval *= 2
-        return self._interval
+        return self.sample(ts, self.equity())
 
-    def _on_closed(self, closed: PositionClosedEvent) -> None:
+    def sample(self, ts: int, equity: Money) -> int:
+        """The same, of an ``equity`` that is known."""
+        self.look(equity)
+        self.samples.append((ts, equity))
+        return _HOUR_NS - ts % _HOUR_NS
+
+    # -- trades -----------------------------------------------------------------------------------------------------
+
+    def on_closed(self, closed: PositionClosedEvent) -> None:
         self._closed += 1
         # The last part alone does not tell: a position may have been brought down in several steps before.
         before = self._realized.get(closed.aggregate_id, Decimal(0))
@@ -68,25 +139,34 @@ class PerformanceObserver:
         self._realized[closed.aggregate_id] = closed.total_realized_pnl
 
     def performance(self) -> Performance:
+        sharpe, sortino, returns = ratios(self.samples)
         return Performance(
-            sharpe=self._sharpe(),
-            max_drawdown=self._drawdown,
+            sharpe=sharpe,
+            sortino=sortino,
+            returns=returns,
+            max_drawdown=float(self._drawdown),
             trades=self._closed,
             win_rate=self._won / self._closed if self._closed else None,
         )
 
-    def _sharpe(self) -> float | None:
-        if not self.samples or self.samples[-1][0] - self.samples[0][0] < _DAY_NS:
-            return None  # scaled from minutes to a year it would be a number without a meaning
-        equity = [float(value) for _, value in self.samples if value > 0]
-        returns = [after / before - 1 for before, after in pairwise(equity)]
-        if len(returns) < 2:
-            return None
-        mean = math.fsum(returns) / len(returns)
-        deviation = math.sqrt(math.fsum((r - mean) ** 2 for r in returns) / (len(returns) - 1))
-        if not deviation:
-            return None
-        return mean / deviation * math.sqrt(_YEAR_NS / self._interval)
+
+def ratios(samples: Sequence[tuple[int, Money]]) -> tuple[float | None, float | None, str | None]:
+    """Sharpe, Sortino, and what the returns are taken over, from hourly ``samples``: see ``Performance``."""
+    nothing = (None, None, None)
+    if not samples or samples[-1][0] - samples[0][0] < _DAY_NS:
+        return nothing  # scaled from minutes to a year it would be a number without a meaning
+    name, step = ("1d", _DAY_NS) if samples[-1][0] - samples[0][0] >= _DAILY_FROM else ("1h", _HOUR_NS)
+    equity = [float(value) for ts, value in samples if value > 0 and ts % step == 0]
+    returns = [after / before - 1 for before, after in pairwise(equity)]
+    if len(returns) < 2:
+        return nothing
+    mean = math.fsum(returns) / len(returns)
+    deviation = math.sqrt(math.fsum((r - mean) ** 2 for r in returns) / (len(returns) - 1))
+    downside = math.sqrt(math.fsum(min(r, 0.0) ** 2 for r in returns) / len(returns))
+    scale = math.sqrt(_YEAR_NS / step)
+    sharpe = mean / deviation * scale if deviation else None
+    sortino = mean / downside * scale if downside else None
+    return (sharpe, sortino, name) if (sharpe, sortino) != (None, None) else nothing
 
 
 def backtest_figures(inputs: int, portfolio: PortfolioEngine, observer: PerformanceObserver) -> BacktestCompleted:

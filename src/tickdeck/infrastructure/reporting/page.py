@@ -112,6 +112,7 @@ def _figures(session: Session) -> list[dict[str, str]]:
         ("Trades closed", f"{performance.trades:,}", ""),
         ("Win rate, before fees", fraction(performance.win_rate), ""),
         ("Sharpe, a year", "-" if performance.sharpe is None else f"{performance.sharpe:,.2f}", ""),
+        ("Sortino, a year", "-" if performance.sortino is None else f"{performance.sortino:,.2f}", ""),
     ]
     return [{"name": name, "value": value, "tone": tone} for name, value, tone in figures]
 

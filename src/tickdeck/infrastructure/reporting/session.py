@@ -16,6 +16,7 @@ from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import (
     CandleEvent,
     DomainEvent,
+    MarketEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
     OrderFilledEvent,
@@ -100,8 +101,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def max_drawdown(self) -> float:
-        """The largest fall from a peak among the samples, as a fraction of the peak."""
-        return -min(self.drawdowns())
+        """The largest fall from a peak, as a fraction of the peak: exact, as in ``performance``."""
+        return self.performance.max_drawdown
 
     def drawdowns(self) -> list[float]:
         """The fall from the peak so far at each sample, as a fraction of that peak, 0 or less."""
@@ -136,10 +137,9 @@ class _Looks:
     last of it, when only the venue still reported, never happened.
     """
 
-    def __init__(self, bus: InMemoryEventBus) -> None:
-        self.observer = PerformanceObserver(bus, lambda: self._equity)
+    def __init__(self, observer: PerformanceObserver) -> None:
+        self.observer = observer
         self.due = 0
-        self._equity = Decimal(0)
         self._waiting: list[tuple[int, Money]] = []
 
     def wait(self, ts: int, equity: Money) -> None:
@@ -149,9 +149,8 @@ class _Looks:
     def happen(self, until: int | None = None) -> None:
         """Take the looks that wait; up to ``until``."""
         for ts, equity in self._waiting:
-            self._equity = equity
             while self.due <= (ts if until is None else min(ts, until)):
-                self.due += self.observer.observe(self.due)
+                self.due += self.observer.sample(self.due, equity)
         self._waiting.clear()
 
 
@@ -169,7 +168,8 @@ class _Collector:
         self._instrument = instrument
         bus = InMemoryEventBus()
         self._market = MarketDataEngine(bus)
-        self._looks = _Looks(bus)
+        self._observer = PerformanceObserver(bus, account, self._market)
+        self._looks = _Looks(self._observer)
         self._handlers: dict[type[DomainEvent], Callable[[Any], Any]] = {
             TradeEvent: self._market.on_trade,
             TickEvent: self._market.on_tick,
@@ -179,7 +179,7 @@ class _Collector:
             OrderPartiallyFilledEvent: self._on_fill,
             OrderFilledEvent: self._on_fill,
             VenueBalanceReported: account.set_balance,
-            PositionClosedEvent: bus.publish,
+            PositionClosedEvent: self._observer.on_closed,
             TradingHalted: self._on_halted,
             RunStopped: self._on_stopped,
         }
@@ -214,6 +214,8 @@ class _Collector:
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
+            if isinstance(event, MarketEvent):
+                self._observer.on_price(event)
 
     def _sample(self, now: int) -> None:
         """At the last of the instants that are due: in between nothing has changed."""
@@ -235,6 +237,7 @@ class _Collector:
     def _on_fill(self, fill: _FillEvent) -> None:
         instrument = self._instrument(fill.symbol)
         self._account.apply_fill(fill, instrument)
+        self._observer.on_fill(fill)
         self._fills.append(
             Fill(
                 ts=fill.ts_ingress,

@@ -13,7 +13,8 @@ _SECOND = 1_000_000_000
 def amount(value: Decimal, *, sign: bool = False) -> str:
     """With thousands separators and two decimals, or four where two do not say it all."""
     decimals = 2 if value == round(value, 2) else 4
-    return f"{value:{'+' if sign else ''},.{decimals}f}"
+    rounded = round(value, decimals) or Decimal(0)  # no minus before a zero
+    return f"{rounded:{'+' if sign else ''},.{decimals}f}"
 
 
 def fraction(value: float | None) -> str:

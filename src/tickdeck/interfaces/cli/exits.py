@@ -41,6 +41,10 @@ __all__ = [
 
 DONE, NO, WRONG_CALL, FAULT = range(4)
 _INTERRUPTED = 130
+_BAD_PATH = (
+    *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.ELOOP),
+    errno.EROFS,
+)
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
@@ -180,6 +184,10 @@ def _describe(error: BaseException, details: bool) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, SystemExit):
         return f"a strategy or a library tried to end the process: {error!r} ({origin(error)})", FAULT
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _BAD_PATH:
+        return f"{error.filename}: {error.strerror}; name another file or folder", WRONG_CALL
+    if isinstance(error, ValueError) and str(error).startswith("embedded null"):
+        return "a path holds a null character; name another file or folder", WRONG_CALL
     text = " ".join(str(error).split())
     more = "" if details else "; the same with --debug shows more"
     return f"{type(error).__name__}: {text} ({origin(error)}){more}", FAULT

@@ -13,14 +13,22 @@ _FRACTION = re.compile(r"(?<=:\d\d)[.,](\d{1,9})(?!\d)")
 
 
 def parse_time(text: str) -> int:
-    """``text`` in ns since the epoch, UTC: an integer of ns, or ISO 8601 (to the ns; without a zone it is UTC).
+    """``text`` in ns since the epoch, UTC: an integer of ns, ISO 8601 (to the ns; without a zone it is UTC), or a year.
 
-    Raises ``ValueError`` in words for people.
+    An integer of 4 digits is a year, one of 8 a date (``20240808``), one of 1 to 3 or of 18 and 19 digits is ns. Others
+    are refused: they are seconds, milliseconds or microseconds. Raises ``ValueError`` in words for people.
     """
-    if re.fullmatch(r"[0-9]+", text):
+    if re.fullmatch(r"[0-9]+", text) and len(text) not in (4, 8):
         if len(text) > _DIGITS:
             raise ValueError(f"{text!r} is no time: nanoseconds since 1970 have at most {_DIGITS} digits")
+        if 3 < len(text) < _DIGITS - 1:
+            raise ValueError(
+                f"{text!r} is no time: nanoseconds since 1970 have {_DIGITS} digits; give those, a year, or ISO 8601, "
+                "such as 2024-08-08T12:00:05.25Z"
+            )
         return int(text)
+    if re.fullmatch(r"[0-9]{4}", text):
+        text += "-01-01"
     fraction = _FRACTION.search(text)
     try:
         moment = datetime.fromisoformat(_FRACTION.sub("", text))

@@ -19,8 +19,9 @@ __all__ = ["backtest"]
 def backtest(speed: float, **options: Any) -> int:
     """Run on recorded market data as fast as it goes, and report how the strategies did.
 
-    Sharpe is by the equity's returns from sample to sample, scaled to a year, without a risk-free rate; there is none
-    of a session of less than a day. Drawdown is a fraction of the peak. The win rate is before fees.
+    Sharpe and Sortino are from the equity's daily returns (hourly ones of a session of less than a week), scaled to a
+    year, without a risk-free rate; there are none of a session of less than a day. Drawdown is exact, a fraction of the
+    peak. The win rate is before fees.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SPEEDS", "Deck", "deck_possible"]
 
-SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0, float("inf"))
+SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 1_000.0, 10_000.0, float("inf"))
 _FRAME_S = 0.04
 _RATE_S = 1.0  # the stretch over which events a second are counted
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"

@@ -123,7 +123,7 @@ def _help(state: DeckState, ascii_only: bool) -> list[str]:
     small, large = _describe(state.small), _describe(state.large)
     rows = [
         ("space", "pause, play"),
-        (f"{up_down}  + -", "faster, slower: 0.1x to 100x, then full speed"),
+        (f"{up_down}  + -", "faster, slower: 0.1x to 10,000x, then full speed"),
         (left_right, f"{small} back, ahead"),
         (f"[ ]  shift {left_right}", f"{large} back, ahead"),
         ("home", "to the start"),

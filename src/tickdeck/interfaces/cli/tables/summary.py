@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickdeck.application.results import Summary, plain
+from tickdeck.infrastructure.reporting.words import amount
 from tickdeck.interfaces.cli.output import console, program
 from tickdeck.interfaces.cli.times import clock_time, day, span
 
@@ -92,8 +92,7 @@ def _account(summary: Summary) -> _Rows:
         "pnl (after fees)": summary.pnl,
         "fees": summary.fees,
     }
-    decimals = max(2, *(_decimals(amount) for amount in amounts.values()))
-    rows = [(name, f"{amount:,.{decimals}f}") for name, amount in amounts.items()]
+    rows = [(name, amount(value)) for name, value in amounts.items()]
     rows += [(f"position {symbol}", plain(quantity)) for symbol, quantity in summary.position.items()]
     return rows
 
@@ -133,13 +132,14 @@ def _machine(summary: Summary) -> str:
 def _report(performance: Performance) -> str:
     trades = "1 trade" if performance.trades == 1 else f"{performance.trades:,} trades"
     won = "-" if performance.win_rate is None else f"{performance.win_rate:.1%}"
-    sharpe = "-" if performance.sharpe is None else f"{performance.sharpe:,.2f} a year"
-    return f"{trades}, win rate {won}, max drawdown {performance.max_drawdown:.4%}, sharpe {sharpe}"
+    told = f"{trades}, win rate {won}, max drawdown {performance.max_drawdown:.4%}, sharpe {_ratio(performance.sharpe)}"
+    if performance.returns is not None:
+        told += f", sortino {_ratio(performance.sortino)} (a year, from returns over {performance.returns})"
+    return told
 
 
-def _decimals(amount: Decimal) -> int:
-    """How many count, up to the eighth: people need no more."""
-    return len(plain(round(amount, 8)).partition(".")[2])
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"
 
 
 def _near(tape: str) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tickdeck.application.bus import type_name
 from tickdeck.domain.values import Money
-from tickdeck.infrastructure.reporting.words import fraction
+from tickdeck.infrastructure.reporting.words import amount, fraction
 from tickdeck.interfaces.cli.describing import describe_event
 from tickdeck.interfaces.cli.times import clock_time, day
 
@@ -88,7 +88,7 @@ def _add_count(table: Table, name: str, one: int, two: int) -> None:
 
 
 def _add_money(table: Table, name: str, one: Money, two: Money) -> None:
-    table.add_row(name, f"{one:,.4f}", f"{two:,.4f}", _change(f"{two - one:+,.4f}"))
+    table.add_row(name, amount(one), amount(two), _change(amount(two - one, sign=True)))
 
 
 def _change(text: str) -> str:
