@@ -95,7 +95,7 @@ def test_for_people_the_summary_shows_figures_assumptions_the_tape_and_what_to_t
     assert result.exit_code == 0
     assert "completed: duration reached" in result.stdout
     assert "100,000.00" in result.stdout
-    assert "What the fills rest on:" in result.stdout
+    assert "all assumptions: docs/paper-venue.md" in result.stdout
     assert "Latencies: feed 10 ms" in result.stdout
     assert "/tape.db" in result.stdout
     assert "next  tickdeck verify last\n" in result.stdout

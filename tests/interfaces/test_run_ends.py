@@ -95,6 +95,11 @@ def log_of(tmp_path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def began(tmp_path: Path) -> bool:
+    """The run has written its first line, after which it catches signals."""
+    return any(path.stat().st_size for path in tmp_path.glob("tickdeck-data/*/log.jsonl"))
+
+
 # -- the exit code is true --------------------------------------------------------------------------------------------
 
 
@@ -157,7 +162,7 @@ def test_figures_that_cannot_be_written_are_no_success(tmp_path):
 def test_a_run_whose_tape_was_deleted_meanwhile_is_no_success(start, tmp_path, form, what):
     process = start("run", "--for", 20, "--speed", 10, "--tape-format", form)
     tape = "tape" if form == "jsonl" else "tape.db"
-    wait_for(lambda: list(tmp_path.glob("tickdeck-data/*/log.jsonl")))
+    wait_for(lambda: began(tmp_path))
     [path] = tmp_path.glob(f"tickdeck-data/*/{tape}")
     doomed = path.parent if what == "the folder" else path
     shutil.rmtree(doomed) if doomed.is_dir() else doomed.unlink()
@@ -225,7 +230,7 @@ def test_one_signal_and_five_seconds_end_a_run_within_a_handler_that_never_retur
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_a_signal_that_comes_twice_at_the_same_time_ends_a_run_in_order(start, tmp_path, number):
     process = start("run", "--for", 500, "--speed", 5)
-    wait_for(lambda: list(tmp_path.glob("tickdeck-data/*/log.jsonl")))
+    wait_for(lambda: began(tmp_path))
     process.send_signal(number)
     process.send_signal(number)
     stdout, _ = process.communicate(timeout=20)
@@ -242,7 +247,7 @@ def test_a_run_under_nohup_outlives_its_terminal(start, tmp_path):
         process = start("run", "--for", 4, "--speed", 4)
     finally:
         signal.signal(signal.SIGHUP, before)
-    wait_for(lambda: list(tmp_path.glob("tickdeck-data/*/log.jsonl")))
+    wait_for(lambda: began(tmp_path))
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=30)
 

@@ -114,10 +114,6 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
         raise RunError(
             f"run {run_id} does not repeat what it recorded: {error}; `tickdeck verify {run_id}` shows why"
         ) from error
-    except TapeError:
-        if not tape_path(run.folder, run.config.tape_format).exists():
-            _check_tape(run)  # what a tape that is gone raises does not say that it is gone
-        raise
     except InputError as error:
         raise InputError(f"{error}{_after_broken_input(run)}") from error
     summary = run.summary(time.perf_counter() - began)

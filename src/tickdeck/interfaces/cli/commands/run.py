@@ -178,13 +178,19 @@ def execute(
         events = f"{summary.events:,} events in {summary.wall_s:.1f} s"
         notes.insert(0, f"run {summary.run} {summary.status}: {summary.reason}; {events}")
     lost = [text for text in notes if not note_if_possible(text)]
-    with contextlib.suppress(BrokenPipeError):  # who reads the figures has seen enough: the run went well all the same
-        _print(job, summary, job.observer.performance() if report else None, as_json, data, resume is not None)
-        sys.stdout.flush()
+    written, failed = None, None
     if page or (page is None and report and not as_json and outcome.stopped_by is None):
         from tickdeck.interfaces.cli.commands.report import report_if_possible
 
-        report_if_possible(job.folder)
+        try:
+            written = report_if_possible(job.folder)
+        except TickdeckError as error:  # the figures come first
+            failed = error
+    with contextlib.suppress(BrokenPipeError):  # who reads the figures has seen enough: the run went well all the same
+        _print(job, summary, job.observer.performance() if report else None, as_json, data, resume is not None, written)
+        sys.stdout.flush()
+    if failed is not None:
+        raise failed
     if summary.failed or lost:
         return FAULT
     return DONE if outcome.stopped_by is None else 128 + outcome.stopped_by
@@ -212,14 +218,20 @@ def _doubts(summary: Summary) -> Iterator[str]:
 
 
 def _print(
-    job: Run, summary: Summary, performance: Performance | None, as_json: bool, data: Path, resumed: bool
+    job: Run,
+    summary: Summary,
+    performance: Performance | None,
+    as_json: bool,
+    data: Path,
+    resumed: bool,
+    report: str | None,
 ) -> None:
     if as_json:
         print_json(summary.to_dict() | (msgspec.to_builtins(performance) if performance is not None else {}))
         return
     from tickdeck.interfaces.cli.tables import print_summary
 
-    print_summary(summary, performance, job.venue.assumptions(), data=data, resumed=resumed)
+    print_summary(summary, performance, job.venue.assumptions(), data=data, resumed=resumed, report=report)
 
 
 def _started(data: Path, options: dict[str, Any], *, needs_tape: bool) -> Run:

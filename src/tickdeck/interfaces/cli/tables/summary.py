@@ -24,17 +24,17 @@ _Rows = list[tuple[str, str]]
 
 
 def print_summary(
-    summary: Summary, performance: Performance | None, assumptions: Sequence[str], *, data: Path, resumed: bool
+    summary: Summary,
+    performance: Performance | None,
+    assumptions: Sequence[str],
+    *,
+    data: Path,
+    resumed: bool,
+    report: str | None = None,
 ) -> None:
-    """Print what the fills rest on, the figures, where the tape is, and what to do next: what matters most comes last,
-    and is there without scrolling on a terminal of 80 columns and 24 lines."""
+    """Print the figures, where the tape and the report are, what the fills rest on, and what to do next. What matters
+    most comes last, and is there without scrolling on a terminal of 80 columns and 24 lines."""
     out = console()
-    out.print("What the fills rest on:", style="dim")
-    for sentence in assumptions:
-        line = Table.grid(padding=(0, 1))
-        line.add_row(" -", Text(sentence), style="dim")
-        out.print(line)
-    out.print()
     out.print(_headline(summary))
     columns = Table.grid(padding=(0, 4))
     account = _column(f"account in {summary.currency}", _account(summary))
@@ -47,6 +47,10 @@ def print_summary(
     out.print(Text.assemble(("data  ", "bold"), _data(summary)), soft_wrap=True)
     out.print(Text.assemble(("speed ", "bold"), _machine(summary)), soft_wrap=True)
     out.print(Text.assemble(("tape  ", "bold"), _near(summary.tape)), soft_wrap=True)
+    fills = f"{assumptions[0].rstrip('.')}; {assumptions[1].split(' of the')[0]} (all assumptions: docs/paper-venue.md)"
+    out.print(Text.assemble(("fills ", "bold"), (fills, "dim")), soft_wrap=True)
+    if report is not None:
+        out.print(Text.assemble(("report ", "bold"), _near(report)), soft_wrap=True)
     out.print(Text.assemble(("next  ", "bold"), _next(summary, data, resumed)), soft_wrap=True)
 
 
