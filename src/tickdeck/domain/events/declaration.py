@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["Declaration", "declaration_of", "declare"]
 
 _CLASS_VARS = {"event_type": "str", "version": "int", "is_market_data": "bool", "priority": "Priority"}
+_STAMPED = ("event_id", "correlation_id", "causation_id", "seq")
+"""Fields that only the kernel fills: they have their defaults when an event is made."""
+_REPEATED = ("source", "symbol", "strategy_id", "account_id")
+"""Fields that are the same in most events of a class."""
 _STREAM = Unions((Nothing(), Text(empty=False)))
 
 
@@ -156,7 +160,7 @@ def _post_init(cls: type[DomainEvent], root: type[DomainEvent], hints: dict[str,
 
     def begin(event: DomainEvent) -> None:
         _check_options(cls)
-        post_init.__code__ = _compile(cls, root, hints, names)
+        post_init.__code__ = _compile(cls, root, hints, names, event)
         post_init(event)
 
     names.all["begin"] = begin
@@ -168,29 +172,51 @@ def _begin(e: DomainEvent) -> None:
     begin(e)  # type: ignore[name-defined]  # noqa: F821 (a global of each class's own)
 
 
-def _compile(cls: type[DomainEvent], root: type[DomainEvent], hints: dict[str, Any], names: Names) -> CodeType:
-    """All checks of a class as one function, as dataclasses do it. Most fields hold the default of their class: that
-    needs a look at its identity only.
+def _compile(
+    cls: type[DomainEvent], root: type[DomainEvent], hints: dict[str, Any], names: Names, event: DomainEvent
+) -> CodeType:
+    """All checks of a class as one function, as dataclasses do it. ``event`` is the first of the class.
+
+    Values that are nearly always the same are compared by identity, which costs a quarter of a check: the default of
+    a field, the part of the envelope that the kernel fills, and the text that the first event has (most runs have one
+    venue, many have one symbol).
     """
     record = _declarations[cls].record
     own = names.all["own"]
-    single, containers = [], []
+    untouched, stamped, metadata, single, containers = [], [], [], [], []
     for info in msgspec.structs.fields(cls):
         field, default = info.name, info.default
         kind = record.fields[field] = kind_of(hints[field], {}, name=field, empty=default == "")
+        usual = []
         if default is not msgspec.NODEFAULT and _settled_default(cls, field, kind, default) is default:
-            condition = f"((v := e.{field}) is {names.of(default)} or {kind.code('v', names)})"
+            usual.append(default)
+        if field in _STAMPED:
+            untouched.append(f"e.{field} is {names.of(default)}" if usual else "False")
+        first = getattr(event, field)
+        if field in _REPEATED and type(first) is str and first not in usual and _keeps(kind, first):
+            usual.insert(0, first)
+        same = [f"v is {names.of(value)}" for value in usual]
+        if same:
+            same[0] = same[0].replace("v", f"(v := e.{field})", 1)
+            condition = f"({' or '.join(same)} or {kind.code('v', names)})"
         else:
             condition = f"({kind.code('v', names, f'(v := e.{field})')})"
-        if kind.is_scalar:
-            single.append(condition)
-            continue
         if field == "metadata":  # an empty one is nearly always what is read from a tape
             empty = names.of(default)
-            containers.append(f"if (v := e.metadata) is not {empty} and not v and type(v) is dict:")
-            containers.append(f"    force_setattr(e, 'metadata', {empty})")
-        containers.append(f"if not {condition}:")
-        containers.append(f"    {names.of(_settler(cls, field, kind))}(e, v)")
+            metadata = [
+                f"if (v := e.metadata) is not {empty}:",
+                "    if not v and type(v) is dict:",
+                f"        force_setattr(e, 'metadata', {empty})",
+                f"    elif not ({kind.code('v', names)}):",
+                f"        {names.of(_settler(cls, field, kind))}(e, v)",
+            ]
+        elif field in _STAMPED:
+            stamped.append(condition)
+        elif kind.is_scalar:
+            single.append(condition)
+        else:
+            containers.append(f"if not {condition}:")
+            containers.append(f"    {names.of(_settler(cls, field, kind))}(e, v)")
     ours = cls.__module__.startswith("tickdeck.")
     has_stream = cls.stream is not root.stream
     if _is_base(cls):  # no event is of this class alone; the checks of its subclasses may call it by ``super()``
@@ -199,7 +225,15 @@ def _compile(cls: type[DomainEvent], root: type[DomainEvent], hints: dict[str, A
     else:
         if has_stream and (own is None or ours):
             single.append(f"({_STREAM.code('v', names, '(v := e.stream)')})")
-        lines = [f"if not ({' and '.join(single)}):", "    settle(e)", *containers]
+        lines = [
+            f"if not ({' and '.join(untouched)}):",
+            f"    if not ({' and '.join(stamped)}):",
+            "        settle(e)",
+            *metadata,
+            f"if not ({' and '.join(single)}):",
+            "    settle(e)",
+            *containers,
+        ]
         if own is not None:
             lines.append("own(e)")
             if not ours:  # it may have changed a field, and its stream may be made of what it computed
@@ -209,6 +243,13 @@ def _compile(cls: type[DomainEvent], root: type[DomainEvent], hints: dict[str, A
     exec(source, names.all, made)  # noqa: S102 (made of the names of fields)
     code: CodeType = made["__post_init__"].__code__
     return code
+
+
+def _keeps(kind: Kind, value: Any) -> bool:
+    try:
+        return kind.settle(value, "") is value
+    except Unfit:
+        return False
 
 
 def _settled_default(cls: type[DomainEvent], field: str, kind: Kind, default: Any) -> Any:

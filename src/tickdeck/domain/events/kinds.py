@@ -51,7 +51,6 @@ __all__ = [
 ]
 
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
-_ZERO = Decimal(0)  # comparing with it is twice as fast as with an int
 _NOTHING: FrozenDict[Any, Any] = FrozenDict()
 
 
@@ -214,11 +213,13 @@ class Decimals(Kind):
         self._finite = f"a finite decimal{above}"
 
     def code(self, v: str, names: Names, first: str = "") -> str:
-        is_decimal = f"type({first or v}) is {names.of(Decimal)}"
+        finite = f"type({first or v}) is {names.of(Decimal)} and {v}.is_finite()"
         if self._bound is None:
-            return f"{is_decimal} and {v}.is_finite()"
-        operator = ">" if self._bound is Bound.ABOVE_ZERO else ">="
-        return f"{is_decimal} and {v}.is_finite() and {v} {operator} {names.of(_ZERO)}"
+            return finite
+        # Two calls cost less than a comparison, which looks up the thread's decimal context.
+        if self._bound is Bound.ABOVE_ZERO:
+            return f"{finite} and not {v}.is_signed() and not {v}.is_zero()"
+        return f"{finite} and (not {v}.is_signed() or {v}.is_zero())"
 
     def settle(self, value: Any, path: str) -> Any:
         if not isinstance(value, Decimal):
@@ -241,6 +242,10 @@ class Enums(Kind):
         self.wanted = f"a {cls.__name__}"
 
     def code(self, v: str, names: Names, first: str = "") -> str:
+        members = list(getattr(self._cls, "__members__", {}).values())  # a Flag may have more values than these
+        if len(members) == 2:  # such as Side
+            one, other = map(names.of, members)
+            return f"{first or v} is {one} or {v} is {other} or type({v}) is {names.of(self._cls)}"
         return f"type({first or v}) is {names.of(self._cls)}"
 
     def settle(self, value: Any, path: str) -> Any:
@@ -417,6 +422,50 @@ class Values:
             return False
 
 
+def _rows_hold(row: Tuples) -> Callable[[Any], bool]:
+    """Says whether all of many tuples may be kept as they are: the levels of a book, and their like.
+
+    The loop is written out. It is most of what the event of a book costs, and unpacking a tuple is quicker than
+    looking at its length and its items.
+    """
+    names = Names()
+    items = [names.fresh() for _ in row.items]
+    fit = " and ".join(f"({kind.code(x, names)})" for kind, x in zip(row.items, items, strict=True)) or "True"
+    source = f"""
+def holds(rows):
+    try:
+        for row in rows:
+            if type(row) is not tuple:
+                return False
+            [{", ".join(items)}] = row
+            if not ({fit}):
+                return False
+    except ValueError:  # of another length
+        return False
+    return True
+"""
+    return _function(source, names)
+
+
+def _items_hold(key: Kind, value: Kind) -> Callable[[Any], bool]:
+    """Says whether all keys and values of a dict may be kept as they are."""
+    names = Names()
+    source = f"""
+def holds(mapping):
+    for k, v in mapping.items():
+        if not (({key.code("k", names)}) and ({value.code("v", names)})):
+            return False
+    return True
+"""
+    return _function(source, names)
+
+
+def _function(source: str, names: Names) -> Callable[[Any], bool]:
+    exec(source, names.all)  # noqa: S102 (made of generated names)
+    holds: Callable[[Any], bool] = names.all["holds"]
+    return holds
+
+
 class Sequences(Kind):
     """``tuple[X, ...]``, ``list[X]``, ``Sequence[X]``: kept as a tuple."""
 
@@ -429,12 +478,7 @@ class Sequences(Kind):
         x = names.fresh()
         if not isinstance(self._item, Tuples):
             return f"type({first or v}) is tuple and (not {v} or all([{self._item.code(x, names)} for {x} in {v}]))"
-        # Levels of a book, and their like: unpacking is quicker than looking items up.
-        xs = [names.fresh() for _ in self._item.items]
-        inner = " and ".join(f"({kind.code(x, names)})" for kind, x in zip(self._item.items, xs, strict=True))
-        types, lengths = names.of(frozenset({tuple})), names.of(frozenset({len(xs)}))
-        shapes = f"{types}.issuperset(map(type, {v})) and {lengths}.issuperset(map(len, {v}))"
-        return f"type({first or v}) is tuple and (not {v} or {shapes} and all([{inner} for {', '.join(xs)}, in {v}]))"
+        return f"type({first or v}) is tuple and (not {v} or {names.of(_rows_hold(self._item))}({v}))"
 
     @property
     def is_scalar(self) -> bool:
@@ -522,13 +566,20 @@ class Mappings(Kind):
     def __init__(self, key: Kind, value: Kind) -> None:
         self._key = key
         self._value = value
-        self._keys, self._values = Values(key), Values(value)
+        self._compiled: Callable[[Any], bool] | None = None
         self._by_text = isinstance(key, Text)
         self.wanted = "a dict"
 
     def code(self, v: str, names: Names, first: str = "") -> str:
-        frozen, keys, values = names.of(FrozenDict), names.of(self._keys.hold), names.of(self._values.hold)
-        return f"type({first or v}) is {frozen} and (not {v} or {keys}({v}) and {values}({v}.values()))"
+        return f"type({first or v}) is {names.of(FrozenDict)} and (not {v} or {names.of(self._holds)}({v}))"
+
+    def _holds(self, mapping: Any) -> bool:
+        if self._compiled is None:
+            self._compiled = _items_hold(self._key, self._value)
+        try:
+            return self._compiled(mapping)
+        except TypeError:  # a value of another kind
+            return False
 
     @property
     def is_scalar(self) -> bool:
@@ -539,7 +590,7 @@ class Mappings(Kind):
             return _NOTHING
         if not isinstance(value, dict):
             raise self.unfit(path, value)
-        if self._keys.hold(value) and self._values.hold(value.values()):
+        if self._holds(value):
             return value if type(value) is FrozenDict else self._frozen(value)
         settled = {}
         for key, item in value.items():
@@ -551,7 +602,8 @@ class Mappings(Kind):
         if len(value) < 2:
             return FrozenDict(value)
         if self._by_text:
-            return FrozenDict(sorted(value.items()))  # keys differ, so that values are never compared
+            keys = sorted(value)
+            return FrozenDict(value if keys == list(value) else zip(keys, map(value.__getitem__, keys), strict=True))
         return FrozenDict((key, value[key]) for key in sorted(value, key=in_order))
 
     def surprises(self, path: str, raw: Any) -> Iterator[tuple[str, str]]:

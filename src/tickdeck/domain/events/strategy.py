@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from decimal import Decimal
 from typing import ClassVar
 
@@ -35,10 +34,6 @@ class SignalSnapshotEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     event_type: ClassVar[str] = "signal.snapshot"
     symbol: str
     values: dict[str, float]
-
-    def __post_init__(self) -> None:
-        if not all(map(math.isfinite, self.values.values())):
-            raise invalid(self, "values", "of finite floats (a signal without a value is absent)")
 
     @property
     def aggregate_id(self) -> str:
@@ -101,10 +96,8 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
             if not intent.symbol:
                 raise invalid(self, "intents", "order intents with a symbol")
             for value in (intent.quantity, intent.limit):
-                if value is not None and (type(value) is not Decimal or not value.is_finite() or value <= 0):
-                    raise invalid(
-                        self, "intents", f"orders of finite decimals above 0, and {format_value(value)} is not"
-                    )
+                if value is not None and (value.is_signed() or value.is_zero()):
+                    raise invalid(self, "intents", f"orders of decimals above 0, and {format_value(value)} is not")
 
     @property
     def aggregate_id(self) -> str:
