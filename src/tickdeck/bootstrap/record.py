@@ -12,6 +12,7 @@ from tickdeck.application.bus import select, takes_market_data
 from tickdeck.application.ports import TapeQuery
 from tickdeck.application.proof import merge_record
 from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.market import CandleOpen
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.exchanges.simulated import simulated_market
 from tickdeck.infrastructure.readers import ReadNotes
@@ -19,12 +20,13 @@ from tickdeck.infrastructure.runs import (
     Manifest,
     check_inputs,
     open_inputs,
+    open_inputs_with_opens,
     read_manifest,
 )
 from tickdeck.infrastructure.tape.opening import AnyReader, is_tape, open_reader, tape_path
 from tickdeck.infrastructure.tape.sqlite import EVERYTHING
 
-__all__ = ["market_of", "open_record"]
+__all__ = ["market_for_venue", "market_of", "open_record"]
 
 _SIMULATION_START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z: a run's events must not depend on today
 
@@ -58,18 +60,25 @@ def _followed(tape: AnyReader, query: TapeQuery, more: Callable[[], bool]) -> It
             yield event
 
 
-def market_of(
-    config: RunConfig, manifest: Manifest, notes: dict[str, ReadNotes] | None = None
-) -> Iterator[DomainEvent]:
-    """The market data of a run: its input files as one stream, or the simulated market. What is passed over in a file
-    is counted in ``notes``, by the file's name.
+def market_of(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
+    """The market data of a run: its input files as one stream, or the simulated market."""
+    return open_inputs(config, manifest.inputs) if manifest.inputs else _simulated(config, manifest)
+
+
+def market_for_venue(
+    config: RunConfig, manifest: Manifest, notes: dict[str, ReadNotes]
+) -> Iterator[DomainEvent | CandleOpen]:
+    """The same with the opens of candles, for a run with a simulated venue. What is passed over in a file is counted in
+    ``notes``, by the file's name.
     """
-    if not manifest.inputs:
-        return simulated_market(
-            manifest.symbols,
-            config.seed,
-            _SIMULATION_START,
-            feed_latency_ns=config.paper.feed_latency_ns,
-            instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
-        )
-    return open_inputs(config, manifest.inputs, notes)
+    return open_inputs_with_opens(config, manifest.inputs, notes) if manifest.inputs else _simulated(config, manifest)
+
+
+def _simulated(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
+    return simulated_market(
+        manifest.symbols,
+        config.seed,
+        _SIMULATION_START,
+        feed_latency_ns=config.paper.feed_latency_ns,
+        instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
+    )

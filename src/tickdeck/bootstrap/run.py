@@ -27,7 +27,7 @@ from tickdeck.application.results import PerformanceObserver, RunObserver, Summa
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.proof import examine
-from tickdeck.bootstrap.record import market_of
+from tickdeck.bootstrap.record import market_for_venue
 from tickdeck.bootstrap.strategies import by_absolute_path, load_strategies, signal_records, strategies_as_recorded
 from tickdeck.domain.events import DomainEvent, RunStarted
 from tickdeck.errors import RunError
@@ -118,7 +118,7 @@ class Run:
         self.simulation = Simulation(
             self.kernel,
             agenda,
-            market_of(config, manifest, self.notes),
+            market_for_venue(config, manifest, self.notes),
             wall=wall or SystemClock(),
             started=RunStarted(
                 strategies=tuple(strategy_id for strategy_id, _ in strategies),

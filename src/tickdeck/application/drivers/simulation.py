@@ -28,6 +28,7 @@ from tickdeck.domain.events import (
     RunStopped,
     SystemError,  # noqa: A004 (the catalogue's name)
 )
+from tickdeck.domain.market import CandleOpen
 from tickdeck.errors import InputError
 
 __all__ = ["Simulation"]
@@ -44,8 +45,8 @@ _CASCADES = 10  # cascades of the longest length that may fall into that time
 class Simulation:
     """Feeds the kernel until the market ends, the duration is over, or ``request_stop`` is called.
 
-    - ``market``: events in order of ``ts_ingress``. ``on_market(event)`` gets each one before the kernel does: this is
-      how the paper venue sees the market.
+    - ``market``: events in order of ``ts_ingress``, and the opens of candles, which only ``on_market`` gets.
+      ``on_market(event)`` gets each one before the kernel does: this is how the paper venue sees the market.
     - ``record_market``: put the market events on the tape too, because no file holds them.
     - ``begin(ts)`` runs after ``run.started``. ``feed`` names the stream of market data.
     - ``duration``: ns of the run's clock; ``None`` runs to the end of the market data.
@@ -61,12 +62,12 @@ class Simulation:
         self,
         kernel: Kernel,
         agenda: Agenda,
-        market: Iterator[DomainEvent],
+        market: Iterator[DomainEvent | CandleOpen],
         *,
         wall: WallClock,
         started: RunStarted,
         record_market: bool,
-        on_market: Callable[[DomainEvent], None],
+        on_market: Callable[[DomainEvent | CandleOpen], None],
         begin: Callable[[int], None],
         feed: str,
         duration: int | None = None,
@@ -89,7 +90,7 @@ class Simulation:
         self._next_progress = _PROGRESS
         self._until = NEVER
         self._last = 0
-        self._next: DomainEvent | None = None  # seen by the pacing, not yet its time
+        self._next: DomainEvent | CandleOpen | None = None  # seen by the pacing, not yet its time
         self._anchor: tuple[int, int] | None = None  # wall and run time when pacing began
         self._stopping = False
         self._crowd = (0, 0)  # where a millisecond of the run's clock began, and how much was due in it
@@ -166,12 +167,12 @@ class Simulation:
         """A stretch at full speed. False when there are no more events."""
         return all(self._take(islice(self._market, _CHUNK)) == _CHUNK for _ in range(_TURN // _CHUNK))
 
-    def _take(self, events: Iterable[DomainEvent]) -> int:
+    def _take(self, events: Iterable[DomainEvent | CandleOpen]) -> int:
         """Feed market events, and what falls due before each. Returns how many, or -1 when ``until`` is reached or the
         run is to stop."""
         agenda, on_market, record, until = self._agenda, self._on_market, self._record, self._until
         feed = self._kernel.take
-        taken = 0
+        taken = opens = 0
         try:
             for event in events:
                 ts = event.ts_ingress
@@ -182,6 +183,11 @@ class Simulation:
                 if ts >= until:
                     self._last = until
                     return -1
+                if isinstance(event, CandleOpen):
+                    on_market(event)  # of a candle that opens the venue alone is told
+                    opens += 1
+                    self._last = ts
+                    continue
                 if taken:
                     on_market(event)
                     feed(event, record)
@@ -198,7 +204,7 @@ class Simulation:
             # After the very input that completes the step, at any speed: no chunk goes past one.
             self._next_progress += _PROGRESS
             self._feed(BacktestProgressed(inputs=self._taken, reached_ts=self._last))
-        return taken
+        return taken + opens
 
     async def _paced(self, speed: float, stop: Callable[[], bool]) -> bool:
         """Feed market events at their own time, for about a tenth of a second. False when there are no more."""

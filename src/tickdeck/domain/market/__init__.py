@@ -1,6 +1,7 @@
 """What a market is: instruments, books, candles, indicators, and how orders match against a record."""
 
 from tickdeck.domain.market.book import Crossed, Gap, OrderBook, Resynced
+from tickdeck.domain.market.candle_opens import CandleOpen, MarketRecord, with_opens
 from tickdeck.domain.market.candles import CandleBuilder
 from tickdeck.domain.market.indicators import BookImbalance, Ema, Rsi, Sma, Vwap
 from tickdeck.domain.market.instrument import Instrument, instrument_for
@@ -10,12 +11,14 @@ from tickdeck.domain.market.trade_gaps import TradeGaps
 __all__ = [
     "BookImbalance",
     "CandleBuilder",
+    "CandleOpen",
     "Crossed",
     "Ema",
     "Ended",
     "Fill",
     "Gap",
     "Instrument",
+    "MarketRecord",
     "Matcher",
     "OrderBook",
     "Outcome",
@@ -26,4 +29,5 @@ __all__ = [
     "Vwap",
     "WorkingOrder",
     "instrument_for",
+    "with_opens",
 ]

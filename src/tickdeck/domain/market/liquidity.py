@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tickdeck.domain.events import CandleEvent, OrderBookDeltaEvent, OrderBookEvent, TickEvent, TradeEvent
 from tickdeck.domain.market.book import OrderBook
+from tickdeck.domain.market.candle_opens import CandleOpen
 from tickdeck.domain.values import ZERO, Level, Price, Quantity, Side
 
 __all__ = ["Liquidity", "Offer"]
@@ -47,6 +48,7 @@ class Liquidity:
         """The last trade with a buying aggressor; it shows what the ask offered."""
         self.last_sold: TradeEvent | None = None
         self.last_candle: CandleEvent | None = None
+        self.opened: CandleOpen | None = None  # the candle that is open now, where only candles are known
         self._tick: TickEvent | None = None
         self._displays = False  # a book or a tick was seen, so trades may take from what is displayed
         self._shown_at = 0  # when it last was
@@ -97,6 +99,19 @@ class Liquidity:
     def on_candle(self, candle: CandleEvent) -> None:
         """Take a closed candle."""
         self.last_candle = candle
+        if self.opened is not None and self.opened.open_ts < candle.close_ts:
+            self.opened = None
+
+    def on_open(self, opened: CandleOpen) -> None:
+        """A candle opens."""
+        self.opened = opened
+
+    @property
+    def candle_price(self) -> Price | None:
+        """The open of the candle that is open now, else the close of the last one."""
+        if self.opened is not None:
+            return self.opened.price
+        return self.last_candle.close if self.last_candle is not None else None
 
     def _book_changed(self, ts: int) -> None:
         book, tick = self.book, self._tick
@@ -153,7 +168,7 @@ class Liquidity:
         trade = own or other
         if trade is not None:
             return trade.price
-        return self.last_candle.close if self.last_candle is not None else None
+        return self.candle_price
 
     def shown_offer(self, taker: Side) -> Price | None:
         """Without a displayed book: the price that the last trade on the taker's side shows as offered, or the last
@@ -161,7 +176,7 @@ class Liquidity:
         trade = self.last_bought if taker is _BUY else self.last_sold
         if trade is not None:
             return trade.price
-        return self.last_candle.close if self.only_candles and self.last_candle is not None else None
+        return self.candle_price if self.only_candles else None
 
     def offers(self, taker: Side, limit: Price | None) -> Iterator[Offer] | None:
         """The displayed levels that an order of ``taker`` with ``limit`` reaches, best first. Each has what is left

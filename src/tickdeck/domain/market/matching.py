@@ -6,7 +6,7 @@ offer at that time:
 - *Taking from a displayed book*: level by level up to the limit. What we took is not offered again until the record
   changes that level. What is left of a market or ``ioc`` order expires.
 - *Taking without one*: the order waits for the next prints whose aggressor is on its side, at their prices, within
-  their quantities; with candles alone for the next open, within a share of the candle's volume.
+  their quantities; with candles alone for the next open, within a share of the last candle's volume.
 - *Resting*: behind the quantity displayed at the price on arrival, or behind an unknown one. Only prints advance us:
   one at our price drains the queue ahead, then fills us; one through our price fills us at our limit. Cancels of
   others never advance us. With candles alone we fill where the price went through the limit.
@@ -19,7 +19,7 @@ No I/O, no latency, no scheduling, no money: a venue around it decides when an o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
@@ -27,12 +27,12 @@ import msgspec
 
 from tickdeck.domain.events import (
     CandleEvent,
-    MarketEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
     TickEvent,
     TradeEvent,
 )
+from tickdeck.domain.market.candle_opens import CandleOpen, MarketRecord
 from tickdeck.domain.market.instrument import Instrument
 from tickdeck.domain.market.liquidity import Liquidity, Offer
 from tickdeck.domain.market.resting import RestingOrders
@@ -120,12 +120,14 @@ class Matcher:
         self._waiting: dict[str, WorkingOrder] = {}  # takers for which nothing was displayed, by arrival
         self._bids: RestingOrders[WorkingOrder] = RestingOrders(Side.BUY)
         self._asks: RestingOrders[WorkingOrder] = RestingOrders(Side.SELL)
-        self.handlers: dict[type[MarketEvent], Callable[[Any], Sequence[Outcome]]] = {
+        self._open_left = ZERO  # what takers may still have at the open of the candle that is open now
+        self.handlers: dict[type[MarketRecord], Callable[[Any], Sequence[Outcome]]] = {
             TradeEvent: self.on_trade,
             TickEvent: self.on_tick,
             OrderBookEvent: self.on_book,
             OrderBookDeltaEvent: self.on_delta,
             CandleEvent: self.on_candle,
+            CandleOpen: self.on_open,
         }
 
     # -- orders -------------------------------------------------------------------------------------------------
@@ -145,7 +147,10 @@ class Matcher:
         elif order.limit is None or order.time_in_force in _AT_ONCE or self._may_take(order):
             self._orders[order.order_id] = order
             self._waiting[order.order_id] = order
-            return []
+            opened = self.liquidity.opened
+            if opened is None or not self.liquidity.only_candles:
+                return []
+            return self._fill_at_open(opened, (order,))
         self._rest(order)
         return []
 
@@ -203,7 +208,8 @@ class Matcher:
         out: list[Outcome] = []
         left = self._lots(trade.quantity)
         if self._waiting:
-            left = self._fill_waiting(trade.side, trade.price, left, out)
+            takers = [order for order in self._waiting.values() if order.side is trade.side]
+            left = self._fill_waiting(takers, trade.price, left, out)
         self._fill_resting(trade, left, out)
         return out
 
@@ -219,16 +225,46 @@ class Matcher:
         self.liquidity.on_delta(delta)
         return self._display_changed() if self._waiting else _NOTHING
 
+    def on_open(self, opened: CandleOpen) -> Sequence[Outcome]:
+        """If candles are all there is, waiting orders take at the open. How much the new candle will trade is not known
+        yet: they share what the volume of the last one allows."""
+        self.liquidity.on_open(opened)
+        last = self.liquidity.last_candle
+        if last is None or not self.liquidity.only_candles:
+            return _NOTHING
+        self._open_left = self._lots(last.volume * self._participation)
+        if not self._waiting:
+            return _NOTHING
+        return self._fill_at_open(opened, tuple(self._waiting.values()))
+
+    def _fill_at_open(self, opened: CandleOpen, orders: Iterable[WorkingOrder]) -> list[Outcome]:
+        out: list[Outcome] = []
+        latest = opened.open_ts + self._candle_grace_ns
+        self._open_left = self._fill_waiting(orders, opened.price, self._open_left, out, latest)
+        return out
+
     def on_candle(self, candle: CandleEvent) -> Sequence[Outcome]:
-        """If candles are all there is: the open fills waiting orders, and a range through a limit fills resting
-        orders."""
+        """If candles are all there is, a range through a limit fills resting orders. The path within the candle: the
+        open, then for each order the extreme that is worse for it, then the other one; so an order fills if the range
+        goes through its limit, and never better than at its limit.
+
+        Where the open was not told before, it fills waiting orders first.
+        """
+        opened = self.liquidity.opened
+        told = opened is not None and opened.open_ts == candle.open_ts
+        taken = ZERO
+        if told:
+            last = self.liquidity.last_candle
+            assert last is not None
+            taken = self._lots(last.volume * self._participation) - self._open_left
         self.liquidity.on_candle(candle)
         if not self._orders or not self.liquidity.only_candles:
             return _NOTHING
         out: list[Outcome] = []
-        left = self._lots(candle.volume * self._participation)
+        left = max(self._lots(candle.volume * self._participation) - taken, ZERO)
         latest = candle.open_ts + self._candle_grace_ns
-        left = self._fill_waiting(None, candle.open, left, out, latest)
+        if not told:
+            left = self._fill_waiting(tuple(self._waiting.values()), candle.open, left, out, latest)
         for order in (*self._bids.better_than(candle.low), *self._asks.better_than(candle.high)):
             limit = order.limit
             assert limit is not None
@@ -283,14 +319,17 @@ class Matcher:
         return out
 
     def _fill_waiting(
-        self, side: Side | None, price: Price, left: Quantity, out: list[Outcome], latest: int | None = None
+        self,
+        orders: Iterable[WorkingOrder],
+        price: Price,
+        left: Quantity,
+        out: list[Outcome],
+        latest: int | None = None,
     ) -> Quantity:
-        """Offer ``left`` at ``price`` to the waiting takers. Returns what is left.
-
-        ``side`` and ``latest`` limit the offer to takers of that side, and to those that arrived by that time.
-        """
-        for order in list(self._waiting.values()):
-            if (side is not None and order.side is not side) or (latest is not None and order.arrival > latest):
+        """Offer ``left`` at ``price`` to waiting ``orders``, to those that arrived by ``latest``. Returns what is
+        left."""
+        for order in orders:
+            if latest is not None and order.arrival > latest:
                 continue
             at_once = order.time_in_force in _AT_ONCE
             if not order.reaches(price):

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from tickdeck.domain.events import (
     CandleEvent,
-    MarketEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
     TickEvent,
     TradeEvent,
 )
+from tickdeck.domain.market import MarketRecord
 from tickdeck.domain.values import Level
 
 __all__ = ["in_base_currency"]
 
 
-def in_base_currency(events: Iterable[MarketEvent], sizes: Mapping[str, Decimal]) -> Iterator[MarketEvent]:
+M = TypeVar("M", bound=MarketRecord)
+
+
+def in_base_currency(events: Iterable[M], sizes: Mapping[str, Decimal]) -> Iterator[M]:
     """``events`` with the quantities of each symbol in ``sizes`` multiplied by what one contract is worth (base)."""
     for event in events:
         size = sizes.get(event.symbol)
         yield event if size is None else _scaled(event, size)
 
 
-def _scaled(event: MarketEvent, size: Decimal) -> MarketEvent:
+def _scaled(event: M, size: Decimal) -> M:
     if isinstance(event, TradeEvent):
         return replace(event, quantity=event.quantity * size)
     if isinstance(event, TickEvent):

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heapreplace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from tickdeck.domain.events import MarketEvent, TradeEvent
+from tickdeck.domain.events import TradeEvent
+from tickdeck.domain.market import MarketRecord
 
 __all__ = ["merge"]
 
 _REMEMBERED = 65_536
 """So many trades of a symbol are remembered: files of one session have a trade at nearly the same time."""
 
+M = TypeVar("M", bound=MarketRecord)
 _Known: TypeAlias = "dict[int | str, tuple[int, TradeEvent]]"
 
 
-def merge(
-    inputs: Sequence[Iterable[MarketEvent]], repeated: Callable[[int], None] = lambda index: None
-) -> Iterator[MarketEvent]:
+def merge(inputs: Sequence[Iterable[M]], repeated: Callable[[int], None] = lambda index: None) -> Iterator[M]:
     """All events of ``inputs`` by (``ts_ingress``, position of the input, position in it).
 
     An input's own order is never changed: where its receive time goes back, the event still comes after those above it,
@@ -32,7 +32,7 @@ def merge(
     return _merge(inputs, repeated)
 
 
-def _merge(inputs: Sequence[Iterable[MarketEvent]], repeated: Callable[[int], None]) -> Iterator[MarketEvent]:
+def _merge(inputs: Sequence[Iterable[M]], repeated: Callable[[int], None]) -> Iterator[M]:
     iterators = [iter(events) for events in inputs]
     heads = [next(events, None) for events in iterators]
     heap = [(event.ts_ingress, index) for index, event in enumerate(heads) if event is not None]
@@ -42,7 +42,7 @@ def _merge(inputs: Sequence[Iterable[MarketEvent]], repeated: Callable[[int], No
         index = heap[0][1]
         event = heads[index]
         assert event is not None  # an input leaves the heap with its last event
-        if type(event) is TradeEvent and event.trade_id and _is_repeated(event, index, known):
+        if isinstance(event, TradeEvent) and event.trade_id and _is_repeated(event, index, known):
             repeated(index)
         else:
             yield event

@@ -18,6 +18,7 @@ from tickdeck.infrastructure.runs.inputs import (
     check_inputs,
     input_records,
     open_inputs,
+    open_inputs_with_opens,
     passed_over,
     symbols_of,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "find_run",
     "input_records",
     "open_inputs",
+    "open_inputs_with_opens",
     "overview",
     "passed_over",
     "read_end",

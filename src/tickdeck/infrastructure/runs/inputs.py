@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from tickdeck.application.ports import TapeQuery
 from tickdeck.domain.events import MarketEvent
+from tickdeck.domain.market import MarketRecord, with_opens
 from tickdeck.errors import InputError, RunError
 from tickdeck.infrastructure.config import RunConfig, TapeConfig
 from tickdeck.infrastructure.readers import (
@@ -31,9 +33,10 @@ from tickdeck.infrastructure.runs.folder import MANIFEST, InputRecord, Manifest,
 from tickdeck.infrastructure.tape.jsonl import is_jsonl_tape
 from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 
-__all__ = ["check_inputs", "input_records", "open_inputs", "passed_over", "symbols_of"]
+__all__ = ["check_inputs", "input_records", "open_inputs", "open_inputs_with_opens", "passed_over", "symbols_of"]
 
 _ON_TAPE = "tickdeck"
+_MAY_HOLD_CANDLES = ("candles", "binance-raw", _ON_TAPE)
 _SAME_VENUE = {"binance-spot": "binance", "binance-futures": "binance-usdm"}
 """Venues that formats call by different names."""
 
@@ -84,18 +87,38 @@ def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str,
 def open_inputs(
     config: RunConfig, inputs: tuple[InputRecord, ...], notes: dict[str, ReadNotes] | None = None
 ) -> Iterator[MarketEvent]:
-    """The market data of ``inputs`` as one stream, in the order in which it was received.
+    """The market data of ``inputs`` as one stream, in the order in which it was received: see
+    ``open_inputs_with_opens``, without the opens."""
+    return cast("Iterator[MarketEvent]", _open_all(config, inputs, notes, opens=False))
+
+
+def open_inputs_with_opens(
+    config: RunConfig, inputs: tuple[InputRecord, ...], notes: dict[str, ReadNotes] | None = None
+) -> Iterator[MarketRecord]:
+    """The market data of ``inputs`` as one stream, in the order in which it was received, with the opens of candles
+    for a simulated venue.
 
     Quantities are in base currency, also where the data counts contracts and the instrument says their size. A trade
     that two files hold comes once. What is passed over is counted in ``notes``, by the file's name, while reading.
     """
+    return _open_all(config, inputs, notes, opens=True)
+
+
+def _open_all(
+    config: RunConfig, inputs: tuple[InputRecord, ...], notes: dict[str, ReadNotes] | None, *, opens: bool
+) -> Iterator[MarketRecord]:
     told = [ReadNotes() for _ in inputs]
     if notes is not None:
         notes |= {Path(record.path).name: of for record, of in zip(inputs, told, strict=True)}
-    streams = [
+    streams: list[Iterator[MarketRecord]] = [
         _open(config, tape, record, of, alone=len(inputs) == 1)
         for tape, record, of in zip(config.tapes, inputs, told, strict=True)
     ]
+    if opens:
+        streams = [
+            with_opens(cast("Iterator[MarketEvent]", events)) if record.format in _MAY_HOLD_CANDLES else events
+            for events, record in zip(streams, inputs, strict=True)
+        ]
     events = merge(streams, lambda index: told[index].skip("trade that another file holds too"))
     sizes = {s: i.contract_size for s, i in config.instruments.items() if i.contract_size != 1}
     if sizes:

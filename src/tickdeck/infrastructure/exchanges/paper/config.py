@@ -86,7 +86,9 @@ def assumptions_of(c: PaperConfig) -> tuple[str, ...]:
         "offered again until the record changes that level; the rest of a market order expires.",
         "With trades alone takers wait for the next trades on their side, at their prices and within their "
         "quantities; with candles alone for the next open, within "
-        f"{_percent(c.participation)} of the candle's volume.",
+        f"{_percent(c.participation)} of the last candle's volume; the fill comes when the candle opens.",
+        "Within a candle the path is the open, then for each order the extreme that is worse for it: a resting order "
+        "fills at its limit if the range goes through that, which is known when the candle closes.",
         "A resting order queues behind all that is displayed at its price (behind an unknown quantity where the "
         "record does not show it); trades advance it, cancels of others never do; a trade through its price fills "
         "it at its limit.",

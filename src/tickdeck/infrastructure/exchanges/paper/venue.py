@@ -26,7 +26,7 @@ from tickdeck.domain.events import (
     VenueFillReported,
     VenueOrderReported,
 )
-from tickdeck.domain.market import Ended, Fill, Instrument, Matcher, Outcome, WorkingOrder
+from tickdeck.domain.market import CandleOpen, Ended, Fill, Instrument, Matcher, Outcome, WorkingOrder
 from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Side, TimeInForce
 from tickdeck.infrastructure.exchanges.paper.account import PaperAccount, fee_of
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig, assumptions_of
@@ -101,7 +101,7 @@ class PaperVenue:
             for symbol, instrument in self._instruments.items()
         }
         # By type, then by symbol: one look-up each on the way of every market event.
-        self._handlers: dict[type[DomainEvent], dict[str, Callable[[Any], Sequence[Outcome]]]] = {}
+        self._handlers: dict[type, dict[str, Callable[[Any], Sequence[Outcome]]]] = {}
         for symbol, matcher in self._matchers.items():
             for event_type, handler in matcher.handlers.items():
                 self._handlers.setdefault(event_type, {})[symbol] = handler
@@ -113,13 +113,13 @@ class PaperVenue:
         for currency in self.account.currencies:
             self._schedule(ts, partial(self._report, self._balance(currency, ts)))
 
-    def on_market(self, event: DomainEvent) -> None:
+    def on_market(self, event: DomainEvent | CandleOpen) -> None:
         """Take one event of the record, in order of ``ts_ingress``.
 
         Symbols without an instrument, and events that show no liquidity, are passed over.
         """
         try:
-            symbol = event.symbol  # type: ignore[attr-defined]
+            symbol = event.symbol  # type: ignore[union-attr]
             handler = self._handlers[type(event)][symbol]
         except (AttributeError, KeyError):
             return
