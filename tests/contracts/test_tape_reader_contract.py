@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import Snapshot, Tape, TapeQuery, TapeReader
-from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent
+from tickdeck.domain.events import CandleEvent, DomainEvent, OrderAcceptedEvent, RawEvent, TickEvent, event_from_json
 from tickdeck.domain.events.upcast import _steps
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.records import Record
@@ -208,3 +210,71 @@ def test_queries_go_by_the_fields_as_stored_also_of_old_versions(
     with form.read(path) as reader:
         assert seqs(reader, symbol="ABC") == [2]
         assert list(reader.read(TapeQuery(symbol="XYZ"))) == [Renamed(event_id="1", seq=1, symbol="ABC")]
+
+
+UNKNOWN = Record("reader_contract.unknown", 3, 'news/"1", \u00e9', 1, b'{"event_id":"7","seq":1,"ts":5,"text":"a"}', "")
+
+
+def test_an_event_of_an_unknown_type_keeps_its_stream_and_gets_new_stamps_when_it_is_published_again(
+    form: Form, path: Path, tmp_path: Path
+) -> None:
+    tape = form.write(path)
+    assert isinstance(tape, SqliteTape | JsonlTape)
+    tape.append_records([UNKNOWN])
+    tape.close()
+    with form.read(path) as reader:
+        (read,) = reader.read()
+    assert isinstance(read, RawEvent)
+    assert read.stream == UNKNOWN.stream
+
+    with form.write(tmp_path / "copy") as copy:
+        kernel = Kernel(tape=copy)
+        kernel.feed(make(1))
+        kernel.feed(read)
+        copy.wait_durable(2)
+    with form.read(tmp_path / "copy") as reader:
+        (again,) = reader.read(TapeQuery(stream=UNKNOWN.stream))
+        assert reader.stream_version('news/"1", \u00e9') == 1
+        (record,) = reader.records(after=1)
+
+    assert isinstance(again, RawEvent)
+    assert (again.raw_type, again.raw_version, again.payload) == (UNKNOWN.type, 3, {"text": "a"})
+    assert (again.event_id, again.seq, again.ts, again.correlation_id) == ("2", 2, 5, "2")
+    assert (record.stream, record.stream_version) == (UNKNOWN.stream, 1)
+
+
+CONTEXTS = {
+    "small e": Context(capitals=0),
+    "one digit": Context(prec=1, Emin=-1, Emax=1, clamp=1),
+    "all traps": Context(traps=[*Context().flags]),
+    "no traps": Context(traps=[]),
+}
+
+
+@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
+def test_bytes_are_the_same_under_any_decimal_context(form: Form, path: Path, tmp_path: Path, context: Context) -> None:
+    def write(at: Path) -> list[Record]:
+        with form.write(at) as tape:
+            for seq, amount in enumerate(("1E+30", "1.50", "0E-9", "123456789012345678901234567890.123"), 1):
+                bid, ask, one = Decimal(amount), Decimal("1E+31"), Decimal("1E+3")
+                tick = TickEvent(symbol="X", bid_price=bid, ask_price=ask, bid_quantity=one, ask_quantity=one, seq=seq)
+                assert event_from_json(tick.to_json()) == tick
+                assert tick.to_dict()["ask_price"] == "1E+31"
+                tape.append([tick])
+            prices = {
+                "open": Decimal("2E+3"),
+                "high": Decimal("2E+3"),
+                "low": Decimal("1E+3"),
+                "close": Decimal("1E+3"),
+            }
+            tape.append(
+                [CandleEvent(symbol="X", interval=1, open_ts=0, close_ts=1, volume=Decimal("1E+3"), seq=5, **prices)]
+            )
+            tape.wait_durable(5)
+        with form.read(at) as reader:
+            assert len(list(reader.read())) == 5
+            return list(reader.records())
+
+    usual = write(path)
+    with localcontext(context):
+        assert write(tmp_path / "other") == usual

@@ -5,7 +5,7 @@ which class stands for which type, ``codec`` the way back from JSON, ``raw`` wha
 """
 
 from tickdeck.domain.events.backtest import BacktestCompleted, BacktestFailed, BacktestProgressed, BacktestStarted
-from tickdeck.domain.events.base import DomainEvent, encode_payload
+from tickdeck.domain.events.base import DomainEvent, encode_payload, plain_digits
 from tickdeck.domain.events.codec import decode_payload, event_from_dict, event_from_json, payload_decoder
 from tickdeck.domain.events.feed import FeedConnected, FeedDisconnected, FeedStale
 from tickdeck.domain.events.market import (
@@ -161,5 +161,6 @@ __all__ = [
     "event_types",
     "iter_event_classes",
     "payload_decoder",
+    "plain_digits",
     "upcast",
 ]

@@ -7,7 +7,10 @@ encode to equal bytes, which is what proof rests on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import getcontext, localcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
@@ -17,14 +20,29 @@ from tickdeck.domain.events.frozen import FrozenDict
 from tickdeck.domain.events.priority import Priority
 from tickdeck.errors import EventValidationError, format_value
 
-__all__ = ["ENVELOPE", "DomainEvent", "encode_payload", "invalid"]
+__all__ = ["ENVELOPE", "DomainEvent", "encode_payload", "invalid", "plain_digits"]
 
 NO_METADATA: FrozenDict[str, str] = FrozenDict()
 
 encode_payload = msgspec.json.Encoder(order=None).encode
 """``encode_payload(event) -> bytes``: the event's fields as one JSON object. Equal events give equal bytes: events
 keep dicts and sets in one order, and defaults are written out. (Equal to the digit: ``Decimal("1.50")`` and
-``Decimal("1.5")`` are equal numbers and different text, since what a venue sent keeps its digits.)"""
+``Decimal("1.5")`` are equal numbers and different text, since what a venue sent keeps its digits.)
+
+A thread whose decimal context has ``capitals = 0`` would write ``1e+3`` for ``1E+3``. Where the context may be a
+user's, call it in ``plain_digits()``.
+"""
+
+
+@contextmanager
+def plain_digits() -> Iterator[None]:
+    """Decimals are written alike in the block, whatever the thread's decimal context says."""
+    if getcontext().capitals == 1:
+        yield
+        return
+    with localcontext() as context:
+        context.capitals = 1
+        yield
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
@@ -107,7 +125,8 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_un
     def payload(self) -> dict[str, Any]:
         """The event's own fields, without the envelope, as JSON-ready values (decimals are strings)."""
         fields = type(self).__struct_fields__
-        return {k: msgspec.to_builtins(getattr(self, k)) for k in fields if k not in ENVELOPE}
+        with plain_digits():
+            return {k: msgspec.to_builtins(getattr(self, k)) for k in fields if k not in ENVELOPE}
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-ready values: type, version, the envelope, ``aggregate_id``, the own fields."""
@@ -130,7 +149,8 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_un
     def to_json(self) -> bytes:
         """One JSON object that ``event_from_json`` turns back into an equal event."""
         head = f'{{"event_type":"{self.event_type}","version":{self.version}'.encode()
-        body = encode_payload(self)
+        with plain_digits():
+            body = encode_payload(self)
         return head + b"}" if body == b"{}" else head + b"," + body[1:]
 
 

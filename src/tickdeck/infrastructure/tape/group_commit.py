@@ -11,11 +11,12 @@ import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from decimal import getcontext
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery, TapeStatistics
-from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.events import DomainEvent, plain_digits
 from tickdeck.errors import ConcurrencyError, ConfigError, TapeError
 from tickdeck.infrastructure.tape import process
 from tickdeck.infrastructure.tape.cursors import CursorFile
@@ -111,7 +112,11 @@ class GroupCommitTape(ABC):
                 self._refuse()
             if self._appended - self._durable >= self._max_waiting:
                 self._wait_for_room()
-            values = self._encoder.encode(events, self._last_seq, expected_version)
+            if getcontext().capitals == 1:  # always in a kernel's cascade
+                values = self._encoder.encode(events, self._last_seq, expected_version)
+            else:
+                with plain_digits():
+                    values = self._encoder.encode(events, self._last_seq, expected_version)
             last_seq, count = events[-1].seq, len(events)
             # No call in these three lines, hence no Ctrl-C between them.
             self._values += values

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from tickdeck.domain.events import DomainEvent, decode_payload, payload_decoder
+from tickdeck.domain.events import DomainEvent, decode_payload, event_class, payload_decoder
 from tickdeck.errors import EventError
 
 __all__ = ["Decode", "Head", "Record", "decode_head", "decoder_of", "explain"]
@@ -41,8 +41,13 @@ class Head(msgspec.Struct, gc=False):
 decode_head = msgspec.json.Decoder(Head).decode
 
 
-def decoder_of(name: str, version: int) -> Decode:
-    """Makes events of payloads of a type and version; what it raises may not name the field (``explain`` does)."""
+def decoder_of(name: str, version: int) -> Decode | None:
+    """Makes events of payloads of a type and version; what it raises may not name the field (``explain`` does).
+
+    ``None`` where this process does not know the type: the event's stream is needed then too, see ``decode_payload``.
+    """
+    if event_class(name) is None:
+        return None
     return payload_decoder(name, version) or (lambda payload: decode_payload(name, payload, version))
 
 

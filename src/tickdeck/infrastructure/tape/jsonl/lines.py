@@ -39,7 +39,6 @@ __all__ = [
     "FORMAT",
     "HEAD_AT",
     "HEAD_LINE",
-    "LINE_FIELDS",
     "SECTOR",
     "Commit",
     "SegmentHead",
@@ -50,6 +49,7 @@ __all__ = [
     "parse_commit",
     "parse_event_head",
     "parse_head",
+    "payload_of",
     "seal",
     "segment_line",
     "split_event",
@@ -71,9 +71,6 @@ SECTOR = 512
 HEAD_AT = len(b'{"crc":"01234567",')
 """Where the checked part of an event line begins."""
 
-LINE_FIELDS = frozenset({"crc", "stream", "stream_version", "event_type", "version"})
-"""What an event line has besides the event's own fields, which come after these."""
-
 _EVENT = re.compile(rb'\{"crc":"([0-9a-f]{8})",(.*\})', re.DOTALL)
 _SEALED = re.compile(rb'((?:\t ?)?\{"(?:commit|segment|snapshot|index)":.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _COMMIT = re.compile(
@@ -87,6 +84,7 @@ _STREAM_LINE = re.compile(
     rb'^\{"crc":"[0-9a-f]{8}","event_type":"(?:[^"\\]|\\.)*","version":\d+,' + _STREAM.pattern, re.MULTILINE
 )
 _STREAM_MARK = b',"stream":"'
+_STREAM_FIELD = b'"stream":'
 
 
 class Commit(NamedTuple):
@@ -209,6 +207,14 @@ def split_event(line: bytes) -> tuple[str | None, int | None, bytes, bytes]:
     if match is not None:
         stream, version, at = msgspec.json.decode(match[1], type=str), int(match[2]), match.end()
     return stream, version, line[HEAD_AT:end], b"{" + line[at:]
+
+
+def payload_of(line: bytes, end: int) -> bytes:
+    """The payload of an event line in which the head that its type gives ends at ``end``."""
+    if line.startswith(_STREAM_FIELD, end):
+        match = _STREAM.match(line, end)
+        end = end if match is None else match.end()
+    return b"{" + line[end:]
 
 
 def event_head_end(line: bytes) -> int:

@@ -17,15 +17,15 @@ from typing import Self, TypeVar
 import msgspec
 
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
-from tickdeck.domain.events import DomainEvent, event_class
+from tickdeck.domain.events import DomainEvent, decode_payload
 from tickdeck.errors import EventError, EventSchemaError, TapeError
 from tickdeck.infrastructure.tape.digest import BLOCK, Mark
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.jsonl.lines import (
     HEAD_AT,
-    LINE_FIELDS,
     event_head_end,
     parse_event_head,
+    payload_of,
     split_event,
 )
 from tickdeck.infrastructure.tape.jsonl.segment_index import SegmentIndex, current_index, is_boundary
@@ -301,19 +301,23 @@ class JsonlTapeReader:
 
     def _kind(self, head: bytes) -> tuple[str, Decode]:
         name, version = parse_event_head(head)
-        kind = self._kinds[head] = name, _line_decoder(name, version)
+        kind = self._kinds[head] = name, _line_decoder(name, version, HEAD_AT + len(head))
         return kind
 
 
-def _line_decoder(name: str, version: int) -> Decode:
-    """Makes events of whole lines: most classes pass over what a line has besides the event's own fields."""
-    cls = event_class(name)
-    if cls is not None and cls.version == version:
-        theirs = not LINE_FIELDS.isdisjoint(cls.__struct_fields__)
-        if not (theirs or cls.__struct_config__.forbid_unknown_fields):
-            return msgspec.json.Decoder(cls).decode
+def _line_decoder(name: str, version: int, end: int) -> Decode:
+    """Makes events of whole lines; ``end`` is where the head ends that their type gives."""
     decode = decoder_of(name, version)
-    return lambda line: decode(split_event(line)[3])
+    if decode is None:
+        return lambda line: _raw_event(name, version, line)
+    known = decode
+    return lambda line: known(payload_of(line, end))
+
+
+def _raw_event(name: str, version: int, line: bytes) -> DomainEvent:
+    """Of a type that this process does not know: the event keeps the stream in which it is stored."""
+    stream, _, _, payload = split_event(line)
+    return decode_payload(name, payload, version, stream)
 
 
 class _Wanted:

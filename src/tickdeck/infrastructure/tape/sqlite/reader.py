@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
-from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.events import DomainEvent, decode_payload
 from tickdeck.errors import EventError, EventSchemaError, TapeError
 from tickdeck.infrastructure.tape.digest import Mark
 from tickdeck.infrastructure.tape.faults import tape_error
@@ -219,7 +219,16 @@ class SqliteTapeReader:
         ).fetchall():
             text = _text(name)
             self._types[type_id] = _Type(text, version)
-            self._decoders[type_id] = decoder_of(text, version)
+            self._decoders[type_id] = decoder_of(text, version) or self._raw_decoder(text, version)
+
+    def _raw_decoder(self, name: str, version: int) -> Decode:
+        """For a type that this process does not know: the event keeps the stream in which it is stored."""
+
+        def decode(payload: bytes) -> DomainEvent:
+            stream = self._one("SELECT stream FROM events WHERE seq = ?", decode_head(payload).seq)
+            return decode_payload(name, payload, version, None if stream is None else _text(stream))
+
+        return decode
 
     def _select(self, query: TapeQuery, root: int | None) -> tuple[str, dict[str, Any]]:
         """The statement for a chunk. Each arm delivers in order of seq from one index, and SQLite merges them.
