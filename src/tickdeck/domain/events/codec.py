@@ -154,7 +154,10 @@ def _decode_error(
     if match is None or not match["path"]:
         return EventDecodeError(text if text.startswith(f"{event_type}: ") else f"{event_type}: {text}")
     path = match["path"]
-    value: Any = msgspec.json.decode(data)
+    try:
+        value: Any = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as worse:  # what is behind the field was not read yet
+        return EventDecodeError(f"{event_type}: {worse}")
     for step in re.findall(r"[^.\[\]]+", path):
         if isinstance(value, dict):
             value = value.get(step)
