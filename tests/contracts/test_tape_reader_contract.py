@@ -12,11 +12,21 @@ import pytest
 
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import Snapshot, Tape, TapeQuery, TapeReader
-from tickdeck.domain.events import CandleEvent, DomainEvent, OrderAcceptedEvent, RawEvent, TickEvent, event_from_json
+from tickdeck.domain.events import (
+    CandleEvent,
+    DomainEvent,
+    OrderAcceptedEvent,
+    RawEvent,
+    TickEvent,
+    encode_payload,
+    event_from_json,
+)
+from tickdeck.domain.events.registry import _registry
 from tickdeck.domain.events.upcast import _steps
+from tickdeck.errors import ConcurrencyError
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.records import Record
-from tickdeck.infrastructure.tape.tools import compact_tape
+from tickdeck.infrastructure.tape.tools import check_tape, compact_tape
 
 STREAM = "order/main/o1"
 """Of the first three events; each three that follow have one too."""
@@ -278,3 +288,92 @@ def test_bytes_are_the_same_under_any_decimal_context(form: Form, path: Path, tm
     usual = write(path)
     with localcontext(context):
         assert write(tmp_path / "other") == usual
+
+
+class MovedEvent(DomainEvent, frozen=True, kw_only=True):
+    """In version 1 all were in the stream ``news``; now each language has one."""
+
+    event_type: ClassVar[str] = "reader_contract.moved"
+    version: ClassVar[int] = 2
+    language: str
+    text: str = ""
+
+    @property
+    def stream(self) -> str:
+        return f"news/{self.language}"
+
+
+MOVED = ("reader_contract.moved", 1)
+GERMAN, FRENCH = "news/de", "news/fr"
+
+
+@pytest.fixture
+def moved(form: Form, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tape with three events of version 1: two in German, then one in French."""
+    monkeypatch.setitem(_steps, MOVED, lambda fields: {"language": fields["lang"]})
+    tape = form.write(path)
+    assert isinstance(tape, SqliteTape | JsonlTape)
+    for seq, language in enumerate(("de", "de", "fr"), 1):
+        payload = b'{"event_id":"%d","seq":%d,"ts_ingress":%d,"lang":"%b"}' % (seq, seq, seq, language.encode())
+        tape.append_records([Record(*MOVED, "news", seq, payload, "")])
+    tape.close()
+    return path
+
+
+def news(seq: int, language: str) -> MovedEvent:
+    return MovedEvent(seq=seq, event_id=str(seq), ts_ingress=seq, language=language)
+
+
+def test_a_stream_whose_key_an_upcast_changes_goes_on_behind_its_old_events(form: Form, moved: Path) -> None:
+    with form.read(moved) as reader:
+        assert [reader.stream_version(key) for key in ("news", GERMAN, FRENCH, "news/it")] == [3, 2, 3, 0]
+    with form.write(moved) as tape:
+        assert [tape.stream_version(key) for key in ("news", GERMAN, FRENCH, "news/it")] == [3, 2, 3, 0]
+        with pytest.raises(ConcurrencyError, match="version 2, not the expected 0"):
+            tape.append([news(4, "de")], expected_version=0)
+        tape.append([news(4, "de")], expected_version=2)
+        tape.append([news(5, "it")], expected_version=0)
+        tape.append([news(6, "fr"), news(7, "de")])
+        tape.wait_durable(7)
+        assert [event.seq for event in tape.read(TapeQuery(stream=GERMAN))] == [1, 2, 4, 7]
+    with form.write(moved) as tape:  # opened again
+        tape.append([news(8, "de")], expected_version=4)
+        tape.wait_durable(8)
+
+    with form.read(moved) as reader:
+        assert seqs(reader, stream=GERMAN) == [1, 2, 4, 7, 8]
+        assert seqs(reader, stream=FRENCH) == [3, 6]
+        assert seqs(reader, stream=FRENCH, first_seq=4) == [6]
+        assert seqs(reader, stream=GERMAN, limit=3) == [1, 2, 4]
+        assert seqs(reader, stream=FRENCH, limit=1) == [3]
+        assert seqs(reader, stream="news") == [1, 2, 3]
+        assert seqs(reader, stream="news/it") == [5]
+        assert reader.stream_version(GERMAN) == 5
+    assert check_tape(moved).ok
+
+
+def test_a_tape_whose_streams_an_upcast_has_moved_is_not_called_damaged_where_their_type_is_unknown(
+    form: Form, moved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with form.write(moved) as tape:
+        tape.append([news(4, "de")])
+        tape.append([news(5, "it")])
+        tape.wait_durable(5)
+    monkeypatch.delitem(_registry, MOVED[0])
+
+    report = check_tape(moved)
+
+    assert report.ok, report.problems
+    assert report.streams == 3
+
+
+def test_a_version_that_is_missing_from_a_moved_stream_is_told(form: Form, moved: Path) -> None:
+    tape = form.write(moved)
+    assert isinstance(tape, SqliteTape | JsonlTape)
+    with tape:
+        payload = encode_payload(news(4, "de"))
+        tape.append_records([Record(MOVED[0], 2, GERMAN, 4, payload, "")])
+
+    (problem,) = check_tape(moved).problems
+
+    assert "has version 4 of stream 'news/de', not 3" in problem.what

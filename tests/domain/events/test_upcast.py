@@ -157,7 +157,7 @@ def test_json_that_is_not_in_utf_8_is_one_clear_line(version: int) -> None:
 
 
 def test_bytes_that_are_no_json_behind_a_wrong_field_are_one_clear_line() -> None:
-    with pytest.raises(EventDecodeError, match="market.trade: JSON is malformed"):
+    with pytest.raises(EventDecodeError, match=r"market\.trade: JSON is malformed"):
         decode_payload("market.trade", b'{"symbol":"BTCUSDT","price":"1","quantity":"1","side":"buy0,"trade_id":"1"}')
 
 

@@ -303,7 +303,8 @@ def test_a_cascade_that_is_refused_does_not_count_in_its_streams(open_tape: Open
     [
         (forced(trade(1), seq=1 << 63), "64 bits"),
         (forced(trade(1), ts_ingress=1 << 63), "64 bits"),
-        (forced(RunStopped(seq=1), reason="\ud800"), r"event seq 1 \(run.stopped\) cannot be encoded"),
+        (forced(RunStopped(seq=1), reason="\ud800"), r"event seq 1 \(run.stopped\) cannot be encoded: reason is "),
+        (forced(trade(1), price=object()), r"\(market.trade\) cannot be encoded: price is .*; it must be a decimal"),
     ],
 )
 def test_an_event_that_cannot_be_stored_is_refused_and_the_tape_goes_on(

@@ -7,6 +7,7 @@ which class stands for which type, ``codec`` the way back from JSON, ``raw`` wha
 from tickdeck.domain.events.backtest import BacktestCompleted, BacktestFailed, BacktestProgressed, BacktestStarted
 from tickdeck.domain.events.base import DomainEvent, encode_payload, plain_digits
 from tickdeck.domain.events.codec import decode_payload, event_from_dict, event_from_json, payload_decoder
+from tickdeck.domain.events.declaration import fault_of
 from tickdeck.domain.events.feed import FeedConnected, FeedDisconnected, FeedStale
 from tickdeck.domain.events.market import (
     BookResynced,
@@ -159,6 +160,7 @@ __all__ = [
     "event_from_dict",
     "event_from_json",
     "event_types",
+    "fault_of",
     "iter_event_classes",
     "payload_decoder",
     "plain_digits",

@@ -25,7 +25,7 @@ from tickdeck.errors import EventValidationError
 if TYPE_CHECKING:
     from tickdeck.domain.events.base import DomainEvent
 
-__all__ = ["Declaration", "declaration_of", "declare"]
+__all__ = ["Declaration", "declaration_of", "declare", "fault_of"]
 
 _CLASS_VARS = {"event_type": "str", "version": "int", "is_market_data": "bool", "priority": "Priority"}
 _STAMPED = ("event_id", "correlation_id", "causation_id", "seq")
@@ -49,6 +49,18 @@ _declarations: dict[type, Declaration] = {}
 
 def declaration_of(cls: type[DomainEvent]) -> Declaration:
     return _declarations[cls]
+
+
+def fault_of(event: DomainEvent) -> str | None:
+    """The first field with a value that it must not have, and what it must be; ``None`` where all are right. Only
+    ``force_setattr`` puts a wrong value into an event.
+    """
+    try:
+        for name, kind in _declarations[type(event)].record.fields.items():
+            kind.settle(getattr(event, name), name)
+    except Unfit as error:
+        return str(error)
+    return None
 
 
 def declare(cls: type[DomainEvent], root: type[DomainEvent]) -> None:

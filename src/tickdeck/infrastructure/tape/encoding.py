@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from tickdeck.domain.events import DomainEvent, RawEvent, encode_payload
+from tickdeck.domain.events import DomainEvent, RawEvent, encode_payload, fault_of
 from tickdeck.errors import ConcurrencyError, TapeError
 from tickdeck.infrastructure.tape.records import Head, Record, decode_head
 
@@ -98,7 +98,8 @@ class EventEncoder(ABC, Generic[S]):
             try:
                 payload = kind[1](event)
             except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
-                raise TapeError(f"tape: event seq {seq} ({event.event_type}) cannot be encoded: {error}") from error
+                what = fault_of(event) or str(error)
+                raise TapeError(f"tape: event seq {seq} ({event.event_type}) cannot be encoded: {what}") from error
             stream = version = None
             if kind[2]:
                 stream = event.stream

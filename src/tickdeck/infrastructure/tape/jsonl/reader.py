@@ -19,7 +19,7 @@ import msgspec
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent, decode_payload
 from tickdeck.errors import EventError, EventSchemaError, TapeError
-from tickdeck.infrastructure.tape.digest import BLOCK, Mark
+from tickdeck.infrastructure.tape.digest import BLOCK, Mark, event_head
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.jsonl.lines import (
     HEAD_AT,
@@ -41,6 +41,7 @@ from tickdeck.infrastructure.tape.jsonl.segments import (
     read_head,
 )
 from tickdeck.infrastructure.tape.jsonl.snapshots import load_snapshot, read_snapshots
+from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams, old_types
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
 
 __all__ = ["JsonlTapeReader", "records_of"]
@@ -61,6 +62,7 @@ class JsonlTapeReader:
         self._visible = visible
         self._indexes: dict[int, SegmentIndex] = {}  # by the segment's number
         self._kinds: dict[bytes, tuple[str, Decode]] = {}  # type and decoder, by the head of their lines
+        self._moved: MovedStreams | None = None
         if not is_jsonl_tape(path):
             raise TapeError(f"{path}: there is no tape here; check the path")
         list_segments(path)
@@ -86,7 +88,11 @@ class JsonlTapeReader:
                     return version
             return 0
 
-        return self._look(find)
+        return self._look(find) or self.moved_version(stream)
+
+    def moved_version(self, stream: str) -> int:
+        """The version that a stream without events of its own has by those that upcasts put into it."""
+        return max(self._moved_streams().get(stream, {}).values(), default=0)
 
     def load_snapshot(self, stream: str) -> Snapshot | None:
         """The stream's snapshot that was saved last, ``None`` where none was."""
@@ -110,7 +116,8 @@ class JsonlTapeReader:
             bounds = self._seqs_between(query.first_ts, query.last_ts)
             after, last = max(after, bounds[0] - 1), min(last, bounds[1])
         limit = 0 if after >= last else query.limit
-        events = self._read(_Wanted(query), after, last)
+        moved = () if query.stream is None else tuple(self._moved_streams().get(query.stream, ()))
+        events = self._read(_Wanted(query, moved), after, last)
         return events if limit is None else islice(events, max(0, min(limit, sys.maxsize)))
 
     def records(self, after: int = 0) -> Iterator[Record]:
@@ -294,6 +301,21 @@ class JsonlTapeReader:
                     continue
                 yield event
 
+    def _moved_streams(self) -> MovedStreams:
+        """As they were when they were needed first: no writer adds events of old versions."""
+        if self._moved is None:
+            heads = [event_head(name, version) for name, version in old_types()]
+            self._moved = moved_streams(self._records_of(heads)) if heads else {}
+        return self._moved
+
+    def _records_of(self, heads: list[bytes]) -> Iterator[Record]:
+        """What is stored of each event whose type and version ``may_move`` and that is in a stream."""
+        for segment, group in self.groups():
+            if any(head in group.lines for head in heads):
+                for record in records_of(segment.path, group):
+                    if record.stream is not None and may_move(record.type, record.version):
+                        yield record
+
     def _decoder(self, head: bytes, wanted: _Wanted) -> Decode | None:
         """For the lines with this head; ``None`` where their type is not wanted."""
         name, decode = self._kinds.get(head) or self._kind(head)
@@ -324,17 +346,21 @@ class _Wanted:
     """What a query asks for, besides places. ``needles``: bytes that a line must hold. ``matches``: what an event must
     fulfil besides, ``None`` where that is nothing."""
 
-    def __init__(self, query: TapeQuery) -> None:
+    def __init__(self, query: TapeQuery, moved: tuple[str, ...] = ()) -> None:
+        """``moved``: where the first events of the query's stream are stored."""
         self._query = query
+        self._streams = (query.stream, *moved)
         self._types: dict[str, bool] = {}
         self.needles: list[bytes] = []
-        if query.stream is not None:
+        if moved:
+            self.needles.append(b',"stream":"')
+        elif query.stream is not None:
             self.needles.append(b',"stream":%b,"stream_version":' % msgspec.json.encode(query.stream))
         if query.correlation_id is not None:
             self.needles.append(b'"correlation_id":' + msgspec.json.encode(query.correlation_id))
         if query.symbol is not None:
             self.needles.append(msgspec.json.encode(query.symbol))
-        self.matches = None if query.first_ts is None and query.last_ts is None else self._matches
+        self.matches = None if query.first_ts is None and query.last_ts is None and not moved else self._matches
 
     def may_take(self, line: bytes) -> bool:
         """Whether it holds the needles, and where they must be: a needle may be in any of its fields. What
@@ -342,7 +368,7 @@ class _Wanted:
         if any(needle not in line for needle in self.needles):
             return False
         query = self._query
-        if query.stream is not None and split_event(line)[0] != query.stream:
+        if query.stream is not None and split_event(line)[0] not in self._streams:
             return False
         if query.correlation_id is None and query.symbol is None:
             return True
@@ -361,6 +387,8 @@ class _Wanted:
 
     def _matches(self, event: DomainEvent) -> bool:
         query, ts = self._query, event.ts_ingress
+        if query.stream is not None and event.stream != query.stream and len(self._streams) > 1:
+            return False
         return (query.first_ts is None or ts >= query.first_ts) and (query.last_ts is None or ts <= query.last_ts)
 
 

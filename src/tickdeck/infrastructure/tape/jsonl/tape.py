@@ -133,8 +133,9 @@ class JsonlTape(GroupCommitTape):
         self._worker = DigestWorker()
         self._digest: TapeDigest | None = None  # of all that is on the disk; a tape in format 1 has none
         self._next_digest: TapeDigest | None = None  # the same after the group that was written last
+        self._past: JsonlTapeReader | None = None  # of what was on the disk at the beginning
         try:
-            versions = StreamVersions(None, kept=sys.maxsize)
+            versions = StreamVersions(self._moved_version, kept=sys.maxsize)
             self._encoder = LineEncoder(versions)
             self._open(versions)
         except BaseException as error:
@@ -143,7 +144,10 @@ class JsonlTape(GroupCommitTape):
             if isinstance(error, OSError):
                 raise tape_error(path, "open the tape for writing", error) from error
             raise
-        self._start(self._index.last_seq or self._after_seq)
+        last_seq = self._index.last_seq or self._after_seq
+        if last_seq:
+            self._past = JsonlTapeReader(path, visible=lambda: last_seq)
+        self._start(last_seq)
 
     def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
         return self.open_reader(self._path, visible=lambda: self._durable_seq).read(query)
@@ -207,6 +211,10 @@ class JsonlTape(GroupCommitTape):
             size,
             end,
         )
+
+    def _moved_version(self, stream: str) -> int:
+        """Version of a stream that is not in memory, which all are that have events of their own."""
+        return 0 if self._past is None else self._past.moved_version(stream)
 
     # -- committing ---------------------------------------------------------------------------------------------------
 

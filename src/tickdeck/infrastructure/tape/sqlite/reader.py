@@ -15,6 +15,7 @@ from tickdeck.domain.events import DomainEvent, decode_payload
 from tickdeck.errors import EventError, EventSchemaError, TapeError
 from tickdeck.infrastructure.tape.digest import Mark
 from tickdeck.infrastructure.tape.faults import tape_error
+from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
 from tickdeck.infrastructure.tape.sqlite.schema import open_for_reading
 
@@ -59,6 +60,7 @@ class SqliteTapeReader:
         self._connection = open_for_reading(self._path)
         self._types: dict[int, _Type] = {}
         self._decoders: dict[int, Decode] = {}
+        self._moved: MovedStreams | None = None
 
     @property
     def last_seq(self) -> int:
@@ -69,7 +71,7 @@ class SqliteTapeReader:
     def stream_version(self, stream: str) -> int:
         """How many events a stream has, 0 when it has none."""
         version: int | None = self._one("SELECT max(stream_version) FROM events WHERE stream = ?", stream)
-        return version or 0
+        return version or max(self._moved_streams().get(stream, {}).values(), default=0)
 
     def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
         """The matching events in order of ``seq``, whole cascades as far as the query lets them be whole.
@@ -89,15 +91,19 @@ class SqliteTapeReader:
             # Where in the tape the times are; the condition on ts stays, since a clock may have jumped.
             bounds = self._seqs_between(query.first_ts, query.last_ts)
             after, last = max(after, bounds[0] - 1), min(last, bounds[1])
+        moved = () if query.stream is None else tuple(self._moved_streams().get(query.stream, ()))
         decoders = self._decoders
         while left > 0 and after < last:
             size = min(_CHUNK, left)
-            rows = self._chunk(query, root, max(after, 0), min(last, _MAX), size)
+            rows = self._chunk(query, root, moved, max(after, 0), min(last, _MAX), size)
             for seq, type_id, payload in rows:
                 try:
                     event = decoders[type_id](payload)
                 except (msgspec.MsgspecError, EventError, TypeError, KeyError, UnicodeDecodeError) as error:
                     raise self._undecodable(seq, type_id, payload, error) from None
+                if moved and event.stream != query.stream:
+                    left += 1
+                    continue
                 yield event
             if len(rows) < size:
                 return
@@ -197,14 +203,14 @@ class SqliteTapeReader:
     # -- one chunk --------------------------------------------------------------------------------------------------
 
     def _chunk(
-        self, query: TapeQuery, root: int | None, after: int, last: int, size: int
+        self, query: TapeQuery, root: int | None, moved: tuple[str, ...], after: int, last: int, size: int
     ) -> list[tuple[int, int, bytes]]:
         connection = self._connection
         try:
             connection.execute("BEGIN")  # types and events as of one instant
             try:
                 self._learn_types()
-                statement, parameters = self._select(query, root)
+                statement, parameters = self._select(query, root, moved)
                 parameters |= {"after": after, "last": last, "size": size}
                 return connection.execute(statement, parameters).fetchall()
             finally:
@@ -230,7 +236,26 @@ class SqliteTapeReader:
 
         return decode
 
-    def _select(self, query: TapeQuery, root: int | None) -> tuple[str, dict[str, Any]]:
+    def _moved_streams(self) -> MovedStreams:
+        """As they were when they were needed first: no writer adds events of old versions."""
+        if self._moved is None:
+            try:
+                self._learn_types()
+                ids = [str(type_id) for type_id, kind in self._types.items() if may_move(*kind)]
+                self._moved = moved_streams(self._records_of(ids)) if ids else {}
+            except sqlite3.Error as error:
+                raise tape_error(self._path, "read the tape", error) from error
+        return self._moved
+
+    def _records_of(self, type_ids: list[str]) -> Iterator[Record]:
+        """Of these types, what is stored of each event that is in a stream."""
+        for seq, type_id, stream, version, payload in self._connection.execute(
+            "SELECT seq, type_id, stream, stream_version, payload FROM events "  # noqa: S608 numbers only
+            f"WHERE type_id IN ({', '.join(type_ids)}) AND stream IS NOT NULL ORDER BY seq"
+        ):
+            yield Record(*self._types[type_id], _text(stream), version, payload, f"seq {seq}")
+
+    def _select(self, query: TapeQuery, root: int | None, moved: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
         """The statement for a chunk. Each arm delivers in order of seq from one index, and SQLite merges them.
 
         The ``+`` keeps a condition from choosing an index of its own, which would sort all that matches for each chunk.
@@ -241,20 +266,24 @@ class SqliteTapeReader:
             ("symbol = :symbol", "symbol", query.symbol),
             ("+ts >= :first_ts", "first_ts", _clamp(query.first_ts)),
             ("+ts <= :last_ts", "last_ts", _clamp(query.last_ts)),
-            ("+stream = :stream", "stream", query.stream),
+            ("", "stream", query.stream),
             ("", "correlation", query.correlation_id),
         ):
             if value is not None:
                 parameters[name] = value
                 if condition:
                     conditions.append(condition)
+        parameters |= {f"moved{number}": stream for number, stream in enumerate(moved)}
+        streams = [":stream", *(f":moved{number}" for number in range(len(moved)))]
         arms = [""]
         if query.correlation_id is not None:
             arms = ["correlation_id = :correlation"]
             if root is not None:
                 arms.append(f"seq = {root}")
+            if query.stream is not None:
+                conditions.append(f"+stream IN ({', '.join(streams)})")
         elif query.stream is not None:
-            arms = ["stream = :stream"]
+            arms = [f"stream = {name}" for name in streams]
         if query.patterns and "*" not in query.patterns:
             ids = [i for i, t in self._types.items() if any(fnmatchcase(t.name, pattern) for pattern in query.patterns)]
             if arms == [""] and 0 < len(ids) <= _MERGED_TYPES:

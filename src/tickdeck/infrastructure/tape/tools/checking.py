@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from tickdeck.domain.events import RawEvent, decode_payload
+from tickdeck.domain.events import DomainEvent, RawEvent, decode_payload
 from tickdeck.errors import EventError, EventSchemaError, TapeError, TapeVersionError
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.jsonl import (
@@ -25,6 +25,7 @@ from tickdeck.infrastructure.tape.jsonl import (
     tail_size,
 )
 from tickdeck.infrastructure.tape.lock import writer_of
+from tickdeck.infrastructure.tape.moved_streams import MovedStreams
 from tickdeck.infrastructure.tape.opening import AnyReader, form_of
 from tickdeck.infrastructure.tape.records import Record
 from tickdeck.infrastructure.tape.sqlite import SqliteTapeReader
@@ -246,6 +247,8 @@ class _Events:
     def __init__(self, report: CheckReport) -> None:
         self._report = report
         self._versions: dict[str, int] = {}
+        self._moved: MovedStreams = {}
+        self._old: dict[str, int] = {}  # the lowest version of each type that is in a stream
         self.has_gap = False
         """Something was not looked at, so that what is missing from streams tells nothing."""
         self._cascade = _Cascade()
@@ -276,21 +279,35 @@ class _Events:
         if same_class and event.stream != record.stream:
             report.add(where, f"is stored in stream {record.stream!r}, and belongs to {event.stream!r}")
         if record.stream is not None:
-            version = self._versions.get(record.stream, 0) + 1
+            version = self._version_before(record, event) + 1
             if self.has_gap and record.stream_version is not None:
                 version = max(version, record.stream_version)
             if record.stream_version != version:
                 report.add(where, f"has version {record.stream_version} of stream {record.stream!r}, not {version}")
             self._versions[record.stream] = version
+            if not same_class and event.stream is not None and event.stream != record.stream:
+                self._moved.setdefault(event.stream, {})[record.stream] = version
         for what in self._cascade.see(event.event_id, event.causation_id, halts=record.type == "trading.halted"):
             report.add(where, what)
+
+    def _version_before(self, record: Record, event: DomainEvent) -> int:
+        """The version of the stream before this event."""
+        stream = record.stream
+        assert stream is not None
+        oldest = self._old.setdefault(record.type, record.version)
+        if stream in self._versions:
+            return self._versions[stream]
+        moved = max(self._moved.get(stream, {}).values(), default=0)
+        if isinstance(event, RawEvent) and record.version > oldest and record.stream_version is not None:
+            return record.stream_version - 1  # its class, which is not known, may have moved it
+        return moved
 
     def finish(self) -> None:
         self._report.streams = len(self._versions)
 
     def check_snapshot(self, stream: str, version: int) -> None:
-        if version > self._versions.get(stream, 0) and not self.has_gap:
-            has = self._versions.get(stream, 0)
+        has = self._versions.get(stream) or max(self._moved.get(stream, {}).values(), default=0)
+        if version > has and not self.has_gap:
             self._report.add(f"snapshot of {stream!r}", f"is of version {version}, the stream has {has} events")
 
     @property
