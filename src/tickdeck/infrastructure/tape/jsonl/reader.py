@@ -24,8 +24,8 @@ from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.jsonl.lines import (
     HEAD_AT,
     event_head_end,
+    line_decoder,
     parse_event_head,
-    payload_of,
     split_event,
 )
 from tickdeck.infrastructure.tape.jsonl.segment_index import SegmentIndex, current_index, is_boundary
@@ -295,7 +295,7 @@ class JsonlTapeReader:
                     if decode is None:
                         continue
                     event = decode(line)
-                except (msgspec.MsgspecError, EventError, TypeError, ValueError) as error:
+                except (msgspec.MsgspecError, EventError, TypeError, ValueError, IndexError) as error:
                     raise _undecodable(segment, group, line, error) from None
                 if restricts and (not after < event.seq <= last or (matches is not None and not matches(event))):
                     continue
@@ -332,8 +332,7 @@ def _line_decoder(name: str, version: int, end: int) -> Decode:
     decode = decoder_of(name, version)
     if decode is None:
         return lambda line: _raw_event(name, version, line)
-    known = decode
-    return lambda line: known(payload_of(line, end))
+    return line_decoder(decode, end)
 
 
 def _raw_event(name: str, version: int, line: bytes) -> DomainEvent:

@@ -255,7 +255,7 @@ class SqliteTapeReader:
         ):
             yield Record(*self._types[type_id], _text(stream), version, payload, f"seq {seq}")
 
-    def _select(self, query: TapeQuery, root: int | None, moved: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    def _select(self, query: TapeQuery, root: int | None, moved: tuple[str, ...] = ()) -> tuple[str, dict[str, Any]]:
         """The statement for a chunk. Each arm delivers in order of seq from one index, and SQLite merges them.
 
         The ``+`` keeps a condition from choosing an index of its own, which would sort all that matches for each chunk.
