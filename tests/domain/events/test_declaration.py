@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import Context, Decimal, InvalidOperation, localcontext
 from enum import Enum, IntEnum, StrEnum
 from typing import Annotated, Any, ClassVar, Literal, NewType
 
@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from tickdeck.domain.events import (
+    BookResynced,
     CommandReceived,
     DomainEvent,
     RawEvent,
@@ -345,3 +346,25 @@ def test_a_raw_event_keeps_its_stream_and_shows_its_new_stamps() -> None:
     back = event_from_json(again.to_json())
     assert (back.seq, back.event_id, back.ts) == (12, "7", 5)
     assert back.payload == {"degrees": 21.5}
+
+
+class _Name(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("field", ["source", "symbol", "event_id", "causation_id"])
+@pytest.mark.parametrize("wrong", ["\ud800", None, 5, b"x"])
+def test_a_value_that_most_events_share_is_checked_in_the_others(field: str, wrong: Any) -> None:
+    fields: dict[str, Any] = {"symbol": "BTCUSDT", "source": "binance", "last_update_id": 1}
+    assert BookResynced(**fields) == BookResynced(**fields)
+
+    with pytest.raises(EventValidationError, match=rf"market\.book_resynced: {field} is "):
+        BookResynced(**{**fields, field: wrong})
+    assert type(getattr(BookResynced(**{**fields, field: _Name("BTCUSDT")}), field)) is str
+
+
+@pytest.mark.parametrize("wrong", ["0", "-0", "-1", "NaN", "sNaN", "-NaN", "Infinity", "-Infinity", "0E+5"])
+@pytest.mark.parametrize("traps", [[], [InvalidOperation]])
+def test_no_decimal_context_lets_a_wrong_price_pass(wrong: str, traps: list[Any]) -> None:
+    with localcontext(Context(traps=traps)), pytest.raises(EventValidationError, match=r"market\.trade: price is "):
+        TradeEvent(symbol="BTCUSDT", price=Decimal(wrong), quantity=Decimal(1), side=Side.BUY)
