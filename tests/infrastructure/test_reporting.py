@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import (
+    ActionIntent,
     DomainEvent,
     OrderFilledEvent,
+    OrderRejectedEvent,
+    RiskLimitBreachedEvent,
     RunStarted,
     RunStopped,
     TradeEvent,
@@ -286,6 +289,20 @@ def test_a_run_without_fills_and_with_a_halt_says_so(tmp_path: Path):
     assert "Trading was halted: daily loss" in page
     assert "not completed" in page
     assert "simulated market, made from the seed 1" in page
+
+
+def test_the_page_says_why_orders_were_refused_and_rejected(tmp_path: Path):
+    tape = begun()
+    intent = ActionIntent(action="order", symbol="BTCUSDT", side=Side.BUY, quantity=D(1))
+    for second, limit in enumerate(("max_order_notional", "currency", "max_order_notional")):
+        tape.add(RiskLimitBreachedEvent, 3 + second, cause="1", strategy_id="s", limit=limit, detail="", intent=intent)
+    tape.add(OrderRejectedEvent, 9, cause="1", order_id="o", symbol="BTCUSDT", reason="not enough USDT: 1 of 2")
+
+    page = Path(write_report(manifest(), tape.events, tmp_path).html).read_text()
+
+    assert '<td>refused by risk: max_order_notional</td><td class="n">2</td>' in page
+    assert '<td>refused by risk: currency</td><td class="n">1</td>' in page
+    assert '<td>rejected by the venue: not enough USDT</td><td class="n">1</td>' in page
 
 
 def test_more_symbols_than_have_room_are_not_drawn(tmp_path: Path):

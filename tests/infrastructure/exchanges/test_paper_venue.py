@@ -236,6 +236,18 @@ def test_quote_currency_that_is_not_listed_starts_with_the_default_balance() -> 
     assert desk.venue.account.currencies == ["BTC", "ETH", "USDT", "XRP"]
 
 
+def test_an_account_begins_with_no_coins_that_nobody_gave_it() -> None:
+    ethbtc = Instrument(symbol="ETHBTC", base="ETH", quote="BTC")
+    btceur = Instrument(symbol="BTCEUR", base="BTC", quote="EUR")
+    account = Desk(instruments=(ethbtc, BTC, btceur), balances={"USDT": D(5)}, default_balance=D(7)).venue.account
+    assert {currency: account.total(currency) for currency in account.currencies} == {
+        "BTC": 0,
+        "ETH": 0,
+        "EUR": 7,
+        "USDT": 5,
+    }
+
+
 def test_market_order_that_finds_too_little_is_accepted_filled_in_part_and_expired() -> None:
     desk = Desk()
     desk.market(tick(T0, quantity="0.4"))

@@ -3,12 +3,14 @@
 Only what reads the engines after the fact belongs here; nothing here changes what a run does.
 """
 
+from tickdeck.application.results.reasons import Reasons
 from tickdeck.application.results.report import Performance, PerformanceObserver, backtest_figures
 from tickdeck.application.results.summary import RunObserver, Summary, plain, summarise
 
 __all__ = [
     "Performance",
     "PerformanceObserver",
+    "Reasons",
     "RunObserver",
     "Summary",
     "backtest_figures",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -14,6 +12,7 @@ from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.engines import ExecutionEngine, PortfolioEngine
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.proof import BookState, RecordQuality
+from tickdeck.application.results.reasons import Reasons
 from tickdeck.domain.events import (
     OrderRejectedEvent,
     RiskLimitBreachedEvent,
@@ -31,11 +30,6 @@ _NOT_MARKET_DATA = (
     *("feed.connected", "feed.disconnected", "system.error"),
 )
 """Types of inputs that are no market data begin with one of these."""
-
-
-_FIGURES = re.compile(r"\d[\d.]*")
-_MOST_OFTEN = 3
-_MOST_REASONS = 100
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,32 +122,11 @@ class RunObserver:
         self.stopped: RunStopped | None = None
         self.halted: TradingHalted | None = None
         """The first halt: what follows from it may halt again; ``None`` once trading was resumed."""
-        self._refused: Counter[str] = Counter()
-        self._rejected: Counter[str] = Counter()
-        bus.subscribe(RiskLimitBreachedEvent, self._on_refused, priority=-100, component="report")
-        bus.subscribe(OrderRejectedEvent, self._on_rejected, priority=-100, component="report")
+        self.reasons = Reasons()
+        bus.subscribe(RiskLimitBreachedEvent, self.reasons.on_refused, priority=-100, component="report")
+        bus.subscribe(OrderRejectedEvent, self.reasons.on_rejected, priority=-100, component="report")
         for event_type in (RunStarted, RunStopped, TradingHalted, TradingResumed):
             bus.subscribe(event_type, self._on_event, priority=-100, component="report")
-
-    @property
-    def refused_because(self) -> dict[str, int]:
-        """The limits that refused most often, the most frequent first."""
-        return dict(self._refused.most_common(_MOST_OFTEN))
-
-    @property
-    def rejected_because(self) -> dict[str, int]:
-        """The reasons for which orders were rejected most often, the most frequent first."""
-        return dict(self._rejected.most_common(_MOST_OFTEN))
-
-    def _on_refused(self, breach: RiskLimitBreachedEvent) -> None:
-        self._refused[breach.limit] += 1
-
-    def _on_rejected(self, rejected: OrderRejectedEvent) -> None:
-        # Behind the colon are figures; those before it would make a reason of each order.
-        reason = _FIGURES.sub("...", rejected.reason.partition(":")[0]) or "no reason given"
-        if reason not in self._rejected and len(self._rejected) >= _MOST_REASONS:
-            reason = "other reasons"
-        self._rejected[reason] += 1
 
     def _on_event(self, event: RunStarted | RunStopped | TradingHalted | TradingResumed) -> None:
         if isinstance(event, RunStarted):
@@ -204,8 +177,8 @@ def summarise(
         fills=published.get("order.filled", 0) + published.get("order.partially_filled", 0),
         rejected=published.get("order.rejected", 0),
         refused=published.get("risk.limit_breached", 0),
-        refused_because=observer.refused_because,
-        rejected_because=observer.rejected_because,
+        refused_because=observer.reasons.refused,
+        rejected_because=observer.reasons.rejected,
         unknown=execution.unknown,
         dropped=sum(statistics.dropped.values()),
         gaps=dict(quality.gaps),

@@ -175,6 +175,8 @@ def _counts(session: Session) -> list[tuple[str, str]]:
         "gaps in the market data": counts.get("market.gap_detected", 0),
     }
     told = [(name, f"{count:,}") for name, count in rows.items()]
+    told += [(f"refused by risk: {limit}", f"{count:,}") for limit, count in session.refused_because.items()]
+    told += [(f"rejected by the venue: {why}", f"{count:,}") for why, count in session.rejected_because.items()]
     told += [(f"position {symbol} at the end", plain(held)) for symbol, held in session.positions.items()]
     return told
 

@@ -11,7 +11,7 @@ import msgspec
 
 from tickdeck.application.bus import InMemoryEventBus, type_name
 from tickdeck.application.engines import MarketDataEngine
-from tickdeck.application.results import Performance, PerformanceObserver
+from tickdeck.application.results import Performance, PerformanceObserver, Reasons
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import (
     CandleEvent,
@@ -21,7 +21,9 @@ from tickdeck.domain.events import (
     OrderBookEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
+    OrderRejectedEvent,
     PositionClosedEvent,
+    RiskLimitBreachedEvent,
     RunStopped,
     TickEvent,
     TradeEvent,
@@ -70,7 +72,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     - ``first_ts``, ``last_ts``: the first and last event. ``completed``: the record has its ``run.stopped``, whose
       ``reason`` is then given. ``halted``: why trading stopped first, ``None`` where it did not.
-    - ``counts``: events by type. ``deposits``, ``cash``, ``equity``, ``pnl``, ``fees``, ``positions``: at the end.
+    - ``counts``: events by type. ``refused_because``, ``rejected_because``: the most frequent reasons, as in a summary.
+      ``deposits``, ``cash``, ``equity``, ``pnl``, ``fees``, ``positions``: at the end.
     - ``samples``: at equal distances from the start on, and one at the end. ``fills``: in order. ``trades``: by their
       entry. ``performance`` as ``tickdeck backtest`` computes it.
     """
@@ -83,6 +86,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     halted: str | None
     counts: dict[str, int]
+    refused_because: dict[str, int]
+    rejected_because: dict[str, int]
     inputs: int
     deposits: Money
     cash: Money
@@ -170,6 +175,7 @@ class _Collector:
         self._market = MarketDataEngine(bus)
         self._observer = PerformanceObserver(bus, account, self._market)
         self._looks = _Looks(self._observer)
+        self._reasons = Reasons()
         self._handlers: dict[type[DomainEvent], Callable[[Any], Any]] = {
             TradeEvent: self._market.on_trade,
             TickEvent: self._market.on_tick,
@@ -180,6 +186,8 @@ class _Collector:
             OrderFilledEvent: self._on_fill,
             VenueBalanceReported: account.set_balance,
             PositionClosedEvent: self._observer.on_closed,
+            RiskLimitBreachedEvent: self._reasons.on_refused,
+            OrderRejectedEvent: self._reasons.on_rejected,
             TradingHalted: self._on_halted,
             RunStopped: self._on_stopped,
         }
@@ -290,6 +298,8 @@ class _Collector:
             reason=self._stopped.reason if self._stopped is not None else "",
             halted=self._halted,
             counts=self._counts,
+            refused_because=self._reasons.refused,
+            rejected_because=self._reasons.rejected,
             inputs=self._inputs,
             deposits=account.deposits(),
             cash=account.cash,

@@ -21,8 +21,9 @@ def _start_balances() -> dict[str, Money]:
 class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The paper venue's account, fees and distances.
 
-    - ``balances``: what the account starts with, by currency. A currency in which an instrument is quoted and that is
-      not listed starts with ``default_balance``, any other with 0.
+    - ``balances``: what the account starts with, by currency. A dollar or fiat currency in which an instrument is
+      quoted and that is not listed starts with ``default_balance``; any other with 0. Where no instrument is quoted in
+      such a currency, the first quote currency that is no base currency starts with ``default_balance``.
     - ``maker_fee``, ``taker_fee``: of the notional, charged in quote currency.
     - ``feed_latency_ns``: from an event at the venue to us. ``order_latency_ns``: from us to the venue.
       ``ack_latency_ns``: from the venue back to us, at least the feed's, since a report cannot outrun the feed that it

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -35,6 +35,11 @@ __all__ = ["PaperConfig", "PaperVenue"]
 
 _PROTECTION = Decimal("1.05")
 """A market buy that has to wait for prices pays at most so many times the last known one; that much is locked."""
+_MONEY = (
+    *("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI"),
+    *("EUR", "GBP", "JPY", "TRY", "BRL", "AUD", "CAD", "CHF", "KRW", "MXN", "PLN", "UAH", "ZAR", "ARS", "IDR", "INR"),
+)
+"""Quote currencies that an account begins with ``default_balance`` of. Nobody is given coins."""
 _CLOSED_KEPT = 10_000
 """The venue remembers so many orders that have ended, as real venues do for a while."""
 
@@ -93,7 +98,7 @@ class PaperVenue:
         self._tickets: dict[str, _Ticket] = {}
         self._closed: deque[str] = deque()  # ids of the orders that ended, oldest first
         balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
-        balances |= dict.fromkeys((i.quote for i in self._instruments.values()), config.default_balance)
+        balances |= _default_balances(self._instruments.values(), config.default_balance)
         self.account = PaperAccount(balances | config.balances)
         grace = config.feed_latency_ns + config.order_latency_ns + config.jitter_ns
         self._matchers = {
@@ -403,3 +408,15 @@ class PaperVenue:
 
     def _jitter(self) -> int:
         return self._rng.randrange(self._config.jitter_ns + 1)
+
+
+def _default_balances(instruments: Iterable[Instrument], default: Money) -> dict[str, Money]:
+    """What nobody configured: ``default`` of each dollar and fiat currency that quotes an instrument, 0 of any other. A
+    run without such a currency has ``default`` of the first one that quotes an instrument and is no base of another."""
+    instruments = list(instruments)
+    quotes = list(dict.fromkeys(i.quote for i in instruments))
+    bases = [i.base for i in instruments]
+    given = [quote for quote in quotes if quote in _MONEY]
+    if not given:
+        given = [quote for quote in quotes if quote not in bases][:1] or quotes[:1]
+    return {quote: default if quote in given else ZERO for quote in quotes}
