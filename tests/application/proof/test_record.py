@@ -216,3 +216,25 @@ def test_unknown_types_are_compared_like_others() -> None:
     execute(RecordCheck(iter(tape.events)), 1)
     with pytest.raises(RecordDiverged):
         execute(RecordCheck(iter(tape.events)), 2)
+
+
+class _TapeWithSnapshots(MemoryTape):
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: list[tuple[str, int, bytes]] = []
+
+    def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
+        self.saved.append((stream, version, state))
+
+
+def test_a_run_that_catches_up_does_not_overwrite_a_snapshot_of_the_record() -> None:
+    tape = _TapeWithSnapshots()
+    Kernel(tape=tape).feed(Ping())
+    check = RecordCheck(iter(list(tape.events)), then=tape)
+
+    check.save_snapshot("order/main/a", 1, b"of the past")
+    assert tape.saved == []
+
+    Kernel(tape=check).feed(Ping())
+    check.save_snapshot("order/main/a", 2, b"new")
+    assert tape.saved == [("order/main/a", 2, b"new")]

@@ -8,6 +8,7 @@ from tickdeck.application.bus.cursor import Cursor
 from tickdeck.application.bus.dead_letters import DeadLetter, dead_letters_on
 from tickdeck.application.bus.event_filter import EventFilter
 from tickdeck.application.bus.faults import describe_error
+from tickdeck.application.bus.gate import Held
 from tickdeck.application.bus.handlers import check_plain, is_async, refuse_unfinished
 from tickdeck.application.bus.handling import handled_event, handling_on
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
@@ -25,7 +26,7 @@ from tickdeck.application.bus.overflow import (
     Throttle,
     check_lossy,
 )
-from tickdeck.application.bus.receipt import Receipt
+from tickdeck.application.bus.receipt import HeldReceipt, Receipt
 from tickdeck.application.bus.recording_bus import RecordingBus
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.selection import select, takes_market_data, type_name
@@ -45,6 +46,8 @@ __all__ = [
     "EventFilter",
     "Halt",
     "Handler",
+    "Held",
+    "HeldReceipt",
     "InMemoryEventBus",
     "Ingress",
     "OverflowBuffer",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
 from typing import Any
 
-from tickdeck.application.bus import Plan, Subscription
+from tickdeck.application.bus import Held, HeldReceipt, Plan, Receipt, Subscription
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.proof.record import RecordCheck
 from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import TickdeckError
 
 __all__ = ["CatchingUpKernel"]
 
@@ -19,30 +20,62 @@ class CatchingUpKernel(Kernel):
     The driver, the timers and the simulated venue make their inputs again. Every other input is on the record:
     commands, what edges published, what other threads handed over. ``record`` tells which these are, and each is taken
     right after the event before it. Edges are not given an event of the record a second time, except for the venue's
-    gateway (the component ``gateway``), and an edge that knows by its cursor what it is owed. What is published from
-    outside meanwhile waits for the end of the record.
+    gateway (the component ``gateway``), and an edge that knows by its cursor what it is owed.
+
+    What is published from outside meanwhile waits for the end of the record, and so does its receipt. Where the kernel
+    ends before that, each stage of the receipt raises ``TickdeckError``.
     """
 
     def __init__(self, *, record: RecordCheck, **options: Any) -> None:
         super().__init__(tape=record, **options)
         self._record = record
         self._recorded = record.last_seq
-        self._waiting: list[Callable[[], object]] = []
+        self._waiting: deque[Held] = deque()
+        """Inputs from outside that wait for the end of the record, oldest first."""
 
     def take(self, event: DomainEvent, record: bool = True) -> None:
         super().take(event, record)
         while (recorded := self._record.outside_at(self.seq + 1)) is not None:
             super().take(recorded)
-        if self._waiting and self._record.next is None:
-            waiting, self._waiting = self._waiting, []
-            for take_now in waiting:
-                take_now()
+        while self._waiting and self._record.next is None:
+            held = self._waiting.popleft()
+            try:
+                super()._deliver(held)
+            except BaseException as error:
+                held.receipt.refuse(error)
+                raise
+
+    def publish(self, event: DomainEvent) -> Receipt:
+        waiting = len(self._waiting)
+        receipt = super().publish(event)
+        return receipt if len(self._waiting) <= waiting else self._waiting[-1].receipt
+
+    def refuse_inputs(self, why: str) -> None:
+        super().refuse_inputs(why)
+        self._refuse_waiting()
+
+    def _end(self, what: str, error: BaseException) -> None:
+        super()._end(what, error)
+        self._refuse_waiting()
+
+    def _refuse_waiting(self) -> None:
+        while self._waiting:
+            self._waiting.popleft().receipt.refuse(TickdeckError(f"the event was not taken, since {self._ended_by}"))
 
     def _take_input(self, event: DomainEvent) -> None:
-        if self._record.next is not None and event.source not in self.reserved:
-            self._waiting.append(lambda: self._take_input(event))
+        if self._waits_for_the_record(event):
+            self._waiting.append(Held(event, HeldReceipt(self)))
         else:
             super()._take_input(event)
+
+    def _deliver(self, held: Held) -> None:
+        if self._waits_for_the_record(held.event):
+            self._waiting.append(held)
+        else:
+            super()._deliver(held)
+
+    def _waits_for_the_record(self, event: DomainEvent) -> bool:
+        return self._record.next is not None and event.source not in self.reserved
 
     def _serve_edges(self) -> None:
         outbox = self._outbox
@@ -53,4 +86,4 @@ class CatchingUpKernel(Kernel):
 
 
 def _serves_again(edge: Subscription) -> bool:
-    return edge.component == "gateway" or getattr(edge.mailbox, "cursor", None) is not None
+    return edge.component == "gateway" or (edge.mailbox is not None and edge.mailbox.cursor is not None)

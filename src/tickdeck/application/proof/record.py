@@ -152,7 +152,8 @@ class RecordCheck:
         return self._then.stream_version(stream) if self._then is not None else 0
 
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
-        if self._then is not None:
+        """Up to the end of the record nothing is saved: the tape may have a later snapshot of the stream."""
+        if self._then is not None and self._next is None:
             self._then.save_snapshot(stream, version, state)
 
     def load_snapshot(self, stream: str) -> Snapshot | None:
