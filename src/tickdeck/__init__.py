@@ -4,12 +4,16 @@ Everything that happens is one immutable event, in one order, on one tape: recor
 ``InMemoryEventBus`` for the bus alone, or subclass ``Strategy`` and run it with ``tickdeck run``.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from tickdeck.application.bus import (
     Block,
     BusStatistics,
     Conflate,
     DeadLetter,
     DropOldest,
+    EventBus,
     EventFilter,
     Halt,
     InMemoryEventBus,
@@ -24,7 +28,7 @@ from tickdeck.application.bus import (
     subscribe_to_event,
 )
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.ports import Snapshot, Tape, TapeQuery, TapeReader, TradingVenue
+from tickdeck.application.ports import EventStore, Snapshot, Tape, TapeQuery, TapeReader, TradingVenue
 from tickdeck.application.replay import Replayer
 from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import PositionView, Strategy
@@ -121,7 +125,27 @@ from tickdeck.errors import (
     TopicWarning,
 )
 
+if TYPE_CHECKING:
+    from tickdeck.bootstrap import close_bus, open_bus, open_store
+    from tickdeck.infrastructure.tape import InMemoryEventStore
+
 __version__ = "0.1.0"
+
+_ON_DEMAND = {
+    "InMemoryEventStore": "tickdeck.infrastructure.tape",
+    "close_bus": "tickdeck.bootstrap",
+    "open_bus": "tickdeck.bootstrap",
+    "open_store": "tickdeck.bootstrap",
+}
+"""What is imported when it is first asked for: it takes SQLite and threads along, which most commands do not need."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(_ON_DEMAND[name]), name)
+    return found
+
 
 __all__ = [
     "ActionIntent",
@@ -142,10 +166,12 @@ __all__ = [
     "DeadLetter",
     "DomainEvent",
     "DropOldest",
+    "EventBus",
     "EventDeadLettered",
     "EventDecodeError",
     "EventError",
     "EventFilter",
+    "EventStore",
     "EventValidationError",
     "FeedConnected",
     "FeedDisconnected",
@@ -155,6 +181,7 @@ __all__ = [
     "Halt",
     "HandlerFailed",
     "InMemoryEventBus",
+    "InMemoryEventStore",
     "InputError",
     "Instrument",
     "Kernel",
@@ -236,6 +263,7 @@ __all__ = [
     "VenueCancelRefused",
     "VenueFillReported",
     "VenueOrderReported",
+    "close_bus",
     "dead_letters_on",
     "event_class",
     "event_from_dict",
@@ -243,6 +271,8 @@ __all__ = [
     "event_types",
     "get_event_bus",
     "iter_event_classes",
+    "open_bus",
+    "open_store",
     "publish_domain_event",
     "subscribe_to_event",
     "subscribe_with_replay",

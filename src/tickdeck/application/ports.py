@@ -1,12 +1,13 @@
 """The doors through which the application touches the world: small Protocols, each with more than one implementation.
 
-``Tape`` and ``TapeReader``: SQLite (``infrastructure.tape.sqlite``) and JSON Lines (``infrastructure.tape.jsonl``) on
-disk; also a null tape that keeps nothing. ``TradingVenue``: the paper venue, and the twin that tests use.
+``EventStore`` and ``TapeReader``: SQLite (``infrastructure.tape.sqlite``) and JSON Lines on disk
+(``infrastructure.tape.jsonl``), and a store in memory. ``Tape``, what a kernel writes to: these, and a null tape that
+keeps nothing. ``TradingVenue``: the paper venue, and the twin that tests use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self, cast
 
 import msgspec
@@ -19,9 +20,21 @@ from tickdeck.domain.events import (
     OrderSubmittedEvent,
     iter_event_classes,
 )
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConcurrencyError, ConfigError
 
-__all__ = ["EVERYTHING", "EdgeCursors", "Snapshot", "Tape", "TapeQuery", "TapeReader", "TapeStatistics", "TradingVenue"]
+__all__ = [
+    "EVERYTHING",
+    "EdgeCursors",
+    "EventStore",
+    "FoundEvents",
+    "Snapshot",
+    "Tape",
+    "TapeQuery",
+    "TapeReader",
+    "TapeStatistics",
+    "TradingVenue",
+    "check_versions",
+]
 
 
 class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +135,7 @@ class Tape(Protocol):
     def durable_seq(self) -> int:
         """Every event up to this ``seq`` is on disk, synced."""
 
-    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> object:
         """Take a cascade. Raises ``TapeError`` where an earlier write failed, or ``seq`` does not increase.
 
         ``expected_version``: how many events the stream of these events must have before them, 0 for a new one; all
@@ -158,6 +171,69 @@ class Tape(Protocol):
         """Make everything durable and let go of the files. Closing twice is harmless."""
 
 
+class FoundEvents(Iterator[DomainEvent], AsyncIterable[DomainEvent], Protocol):
+    """What a query found, for ``for`` and for ``async for``; events are read when you ask for them."""
+
+
+def check_versions(version_of: Callable[[str], int], expected: Mapping[str, int]) -> None:
+    """Raise ``ConcurrencyError`` where a stream has more or fewer events than ``expected`` says."""
+    for stream, version in expected.items():
+        found = version_of(stream)
+        if found != version:
+            raise ConcurrencyError(
+                f"tape: stream {stream!r} has version {found}, not the expected {version}; nothing was written: "
+                "read the stream again and decide anew"
+            )
+
+
+class EventStore(Tape, Protocol):
+    """A tape that keeps what it takes, as programs use it: with a bus (``bus.store``), or alone, without a kernel.
+
+    Both tapes on disk and ``InMemoryEventStore`` are such stores; ``tickdeck.testing.EventStoreContract`` has the tests
+    that each must pass. One process writes, any number may read meanwhile (``open_store(url, read_only=True)``).
+
+    What holds for every back end, also across a network: events of one ``append`` are stored together or not at all;
+    ``wait_durable`` returning means that they survive; events are read in order of ``seq``; a version conflict
+    writes nothing. In one process alone: an append is read by the very next ``read``. A remote reader may see it later.
+    """
+
+    def append(
+        self,
+        events: Sequence[DomainEvent],
+        expected_version: int | None = None,
+        *,
+        expected: Mapping[str, int] | None = None,
+    ) -> Sequence[DomainEvent]:
+        """As ``Tape.append``. Events that were made by hand (without ``seq``) are stamped first: they get ``seq``, an
+        id, times and a correlation id where these are missing, each event as an input of its own. Returns the events as
+        they are stored.
+
+        ``expected``: the versions of several streams by name, also of streams that get no event here. Raises
+        ``ConcurrencyError`` where one has more or fewer events, and then takes nothing.
+        """
+
+    def read(self, query: TapeQuery = ...) -> FoundEvents:
+        """The events that ``query`` asks for, in order of ``seq``; with no query, all of them. Read by ``for`` or by
+        ``async for``. Includes all that this process appended before. Types that it does not know come as ``RawEvent``.
+
+        Raises ``TapeError`` where an event does not decode, or ``from_id`` is not there.
+        """
+
+    def last(self, count: int, query: TapeQuery = ...) -> list[DomainEvent]:
+        """The newest ``count`` of the events that ``query`` asks for, oldest first."""
+
+    def follow(self, query: TapeQuery = ...) -> AsyncIterator[DomainEvent]:
+        """The events that ``query`` asks for, then each new one when it is durable, without end: ``async for event in
+        store.follow(TapeQuery(first_seq=seen + 1))``. Ends at ``limit`` or ``last_seq``, and when the store is closed.
+
+        Every event comes once and in order. After a restart, begin behind the last event that you handled.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class TapeReader(Protocol):
     """A tape opened for reading, also while another process writes it. For one thread at a time."""
 
@@ -165,8 +241,14 @@ class TapeReader(Protocol):
     def last_seq(self) -> int:
         """``seq`` of the last event that is on the tape now, 0 when it is empty."""
 
-    def read(self, query: TapeQuery = ...) -> Iterator[DomainEvent]:
-        """As ``Tape.read``. What is appended meanwhile is read too, until the end of the tape is met."""
+    def read(self, query: TapeQuery = ...) -> FoundEvents:
+        """As ``EventStore.read``. What is appended meanwhile is read too, until the end of the tape is met."""
+
+    def last(self, count: int, query: TapeQuery = ...) -> list[DomainEvent]:
+        """As ``EventStore.last``."""
+
+    def follow(self, query: TapeQuery = ...) -> AsyncIterator[DomainEvent]:
+        """As ``EventStore.follow``, of what another process writes too."""
 
     def stream_version(self, stream: str) -> int:
         """How many events the stream has, 0 where there is none."""

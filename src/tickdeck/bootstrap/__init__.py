@@ -3,10 +3,23 @@
 One module for each thing that is put together, read as a list of its parts. Nothing else builds parts.
 """
 
-from tickdeck.bootstrap.bus import close_bus, open_bus
+from tickdeck.bootstrap.bus import RecordedBus, close_bus, open_bus
 from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.proof import verify_bus, verify_run
 from tickdeck.bootstrap.record import open_record
 from tickdeck.bootstrap.run import Run, resume_run, start_run
+from tickdeck.bootstrap.store import open_store
 
-__all__ = ["Core", "Run", "close_bus", "open_bus", "open_record", "resume_run", "start_run", "verify_bus", "verify_run"]
+__all__ = [
+    "Core",
+    "RecordedBus",
+    "Run",
+    "close_bus",
+    "open_bus",
+    "open_record",
+    "open_store",
+    "resume_run",
+    "start_run",
+    "verify_bus",
+    "verify_run",
+]

@@ -7,70 +7,83 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from tickdeck.application.bus import dead_letters_on
+from tickdeck.application.bus import EventBus, dead_letters_on
 from tickdeck.application.kernel import RANK_VENUE, Agenda, Kernel
 from tickdeck.application.ports import TapeQuery
+from tickdeck.bootstrap.bus_store import BusStore
+from tickdeck.bootstrap.store import AnyStore, make_store
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.interrupt import defer_interrupts, stop_deferring
-from tickdeck.infrastructure.tape.opening import IN_A_RUN, open_tape
 
-__all__ = ["close_bus", "open_bus"]
+__all__ = ["RecordedBus", "close_bus", "open_bus"]
 
 _kernels: weakref.WeakSet[Kernel] = weakref.WeakSet()
 
 
-def open_bus(path: Path | str, *, tape_format: str = "sqlite") -> Kernel:
-    """A bus of its own with a tape in ``path``, made where there is none, in ``tape_format`` (``sqlite`` or
-    ``jsonl``): events are stamped with ids, causes and the wall clock's time, and recorded before edges see them. It
-    goes on behind the tape's last event, with the dead letters that were left. ``close_bus`` ends it; a program that
-    ends without it still keeps what ``publish`` returned for.
+class RecordedBus(Kernel):
+    """The bus of a program of its own: a kernel whose tape can be read as ``store``."""
+
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(
+            tape=store, cursors=store.cursors, agenda=_NoTimers(), wall_now=time.time_ns, clock=SystemClock()
+        )
+        self.store = BusStore(store)
+        """The bus's events: read, follow, take the last n, keep snapshots."""
+
+    async def close(self) -> None:
+        """As ``close_bus``."""
+        try:
+            await super().close()
+        finally:
+            stop_deferring(self)
+
+
+def open_bus(url: Path | str, *, tape_format: str | None = None) -> RecordedBus:
+    """A bus of its own with a tape at ``url``, made where there is none: events are stamped with ids, causes and the
+    wall clock's time, and recorded before edges see them. It goes on behind the tape's last event, with the dead
+    letters that were left. ``close_bus`` ends it; a program that ends without it still keeps what ``publish`` returned
+    for.
+
+    ``url``: ``memory://``, ``sqlite:///absolute/path``, ``jsonl:///absolute/path``, or a path, where a new tape gets
+    ``tape_format`` (``sqlite``, the default, or ``jsonl``).
 
     - The first thread that publishes owns the bus, or the one that calls ``bus.bind()``.
     - Ctrl-C waits for the end of the running cascade, five seconds at most, where Python's own handler was in place.
     - ``set_timer`` raises ``ConfigError``: no driver fires timers here; use ``loop.call_later`` and publish.
     - A forked child cannot publish on its parent's bus, and does not hold its lock.
 
-    Raises ``TapeError`` where the tape cannot be opened, ``ConfigError`` under gevent's or eventlet's patches. No
-    thread and no lock is left then.
+    Raises ``TapeError`` where the tape cannot be opened, ``ConfigError`` for a URL that names none, and under gevent's
+    or eventlet's patches. No thread and no lock is left then.
     """
     _refuse_green_threads()
-    if tape_format not in IN_A_RUN:
-        close = get_close_matches(tape_format, IN_A_RUN, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"the formats are {', '.join(IN_A_RUN)}"
-        raise ConfigError(f"open_bus: there is no tape format {tape_format!r}; {hint}")
-    tape = open_tape(Path(path), tape_format)
+    store = make_store("open_bus", url, tape_format)
     try:
-        kernel = Kernel(tape=tape, cursors=tape.cursors, agenda=_NoTimers(), wall_now=time.time_ns, clock=SystemClock())
-        last = next(tape.read(TapeQuery(first_seq=tape.last_seq)), None) if tape.last_seq else None
+        bus = RecordedBus(store)
+        last = next(store.read(TapeQuery(first_seq=store.last_seq)), None) if store.last_seq else None
         if last is not None:
-            kernel.continue_from(last)
-            kernel.restore_dead_letters(
-                dead_letters_on(tape.read(TapeQuery(types=("system.*dead_letter*", "command.*"))))
+            bus.continue_from(last)
+            bus.restore_dead_letters(
+                dead_letters_on(store.read(TapeQuery(types=("system.*dead_letter*", "command.*"))))
             )
-        _kernels.add(kernel)
-        defer_interrupts(kernel)
+        _kernels.add(bus)
+        defer_interrupts(bus)
     except BaseException:
-        tape.close()
+        store.close()
         raise
-    return kernel
+    return bus
 
 
-async def close_bus(bus: Kernel) -> None:
+async def close_bus(bus: EventBus) -> None:
     """Take what other threads handed over, let the edges finish what waits for them, then put everything on disk and
     let the file go. The file is let go of too where an edge or the tape fails; the error is raised.
 
     Inside an async handler it waits for the other handlers only.
     """
-    try:
-        await bus.aclose()
-    finally:
-        stop_deferring(bus)
-        bus.close_tape()
+    await bus.close()
 
 
 class _NoTimers(Agenda):

@@ -6,6 +6,7 @@ Subscriptions, mailboxes, overflow, retries and dead letters belong here; stamps
 from tickdeck.application.bus.ambient import ambient_bus, get_event_bus, publish_domain_event, subscribe_to_event
 from tickdeck.application.bus.cursor import Cursor
 from tickdeck.application.bus.dead_letters import DeadLetter, dead_letters_on
+from tickdeck.application.bus.event_bus import EventBus
 from tickdeck.application.bus.event_filter import EventFilter
 from tickdeck.application.bus.faults import describe_error
 from tickdeck.application.bus.gate import Held
@@ -43,6 +44,7 @@ __all__ = [
     "Cursor",
     "DeadLetter",
     "DropOldest",
+    "EventBus",
     "EventFilter",
     "Halt",
     "Handler",

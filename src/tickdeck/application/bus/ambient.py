@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Unpack
 
+from tickdeck.application.bus.event_bus import EventBus
 from tickdeck.application.bus.handling import AMBIENT
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
 from tickdeck.application.bus.options import SubscribeOptions
@@ -20,7 +21,7 @@ _plain: list[InMemoryEventBus] = []
 
 
 @contextmanager
-def ambient_bus(bus: InMemoryEventBus) -> Iterator[InMemoryEventBus]:
+def ambient_bus(bus: EventBus) -> Iterator[EventBus]:
     """Within the block, and in the tasks started in it, ``get_event_bus`` returns ``bus``."""
     token = AMBIENT.set(bus)
     try:
@@ -29,11 +30,11 @@ def ambient_bus(bus: InMemoryEventBus) -> Iterator[InMemoryEventBus]:
         AMBIENT.reset(token)
 
 
-def get_event_bus() -> InMemoryEventBus:
+def get_event_bus() -> EventBus:
     """The bus of the run that this code belongs to: in its engines, strategies, handlers and edges. An edge of any
     other bus gets the bus that it is subscribed to. Elsewhere you get a plain bus, the same for the whole process.
     """
-    bus: InMemoryEventBus | None = AMBIENT.get()
+    bus: EventBus | None = AMBIENT.get()
     if bus is not None:
         return bus
     if not _plain:

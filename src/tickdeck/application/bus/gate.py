@@ -27,16 +27,20 @@ class Gate:
         """The events of the innermost ``batch`` block."""
         self.disabled = False
         self.paused = False
+        self.closed = False
+        """Nothing is taken any more."""
         self.held: deque[Held] = deque()
         """Events that wait for ``resume``, oldest first."""
         self.discarded = 0
 
     @property
     def is_open(self) -> bool:
-        return self.batch is None and not self.disabled and not self.paused
+        return self.batch is None and not self.disabled and not self.paused and not self.closed
 
     def take(self, held: Held) -> HeldReceipt:
         """Hold or discard an event in place of its dispatch."""
+        if self.closed:
+            raise TickdeckError("the bus is closed; open it again to publish")
         if self.batch is not None:
             self.batch.append(held)
         elif self.disabled:

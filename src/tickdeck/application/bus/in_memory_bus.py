@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from threading import get_ident
 from typing import Any, TypeVar, Unpack, overload
@@ -279,8 +279,10 @@ class InMemoryEventBus:
             return self._hold(event)
         return self._receipt
 
-    def publish_all(self, events: Iterable[DomainEvent]) -> Receipt:
-        """``publish`` each, in order."""
+    def publish_all(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int] | None = None) -> Receipt:
+        """``publish`` each, in order. Raises ``ConfigError`` for ``expected``, which needs a bus with a store."""
+        if expected is not None:
+            raise ConfigError("publish_all: this bus has no store, so no streams with versions; open_bus(url) has one")
         for event in events:
             self.publish(event)
         return self._receipt
@@ -605,6 +607,16 @@ class InMemoryEventBus:
             self.resume()
         self.run_pending()
         await self.drain()
+
+    async def close(self) -> None:
+        """``aclose``, and take nothing more: what is published afterwards raises ``TickdeckError``. Closing twice is
+        harmless."""
+        if not self._gate.closed:
+            self._gate.disabled = False
+            await self.aclose()
+            self._gate.closed = True
+            self._open = False
+            self._handover.close("the bus is closed")
 
     # -- looking ----------------------------------------------------------------------------------------------
 

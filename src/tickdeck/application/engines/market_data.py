@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tickdeck.application.bus import InMemoryEventBus, SubscribeOptions
+from tickdeck.application.bus import EventBus, SubscribeOptions
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.domain.events import (
     BookResynced,
@@ -97,7 +97,7 @@ class MarketDataEngine:
 
     def __init__(
         self,
-        bus: InMemoryEventBus,
+        bus: EventBus,
         candle_interval: int | None = None,
         *,
         snapshot_interval: int | None = None,

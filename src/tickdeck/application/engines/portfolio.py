@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.bus import EventBus
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.strategies import PositionView
@@ -45,7 +45,7 @@ class PortfolioEngine:
 
     def __init__(
         self,
-        bus: InMemoryEventBus,
+        bus: EventBus,
         account: Account,
         market_data: MarketDataEngine,
         instrument: Callable[[str], Instrument],

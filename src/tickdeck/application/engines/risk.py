@@ -8,7 +8,7 @@ from decimal import DecimalException
 
 import msgspec
 
-from tickdeck.application.bus import InMemoryEventBus, SubscribeOptions
+from tickdeck.application.bus import EventBus, SubscribeOptions
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
@@ -59,7 +59,7 @@ class RiskEngine:
 
     def __init__(
         self,
-        bus: InMemoryEventBus,
+        bus: EventBus,
         limits: RiskLimits,
         *,
         clock: Callable[[], int],

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.bus import EventBus
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.signals import Signal, built_in_signal
@@ -49,7 +49,7 @@ class SignalEngine:
 
     def __init__(
         self,
-        bus: InMemoryEventBus,
+        bus: EventBus,
         market_data: MarketDataEngine,
         names: Iterable[str] = (),
         own: Mapping[str, SignalFactory] | None = None,

@@ -7,7 +7,7 @@ and gives the cascade to the tape as one piece. Then, and only then, the edges s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import getcontext, setcontext
 from threading import get_ident
 
@@ -29,7 +29,7 @@ from tickdeck.application.bus import (
 from tickdeck.application.clock import RunClock, WallClock
 from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
 from tickdeck.application.kernel.money import MONEY_CONTEXT
-from tickdeck.application.ports import EdgeCursors, Tape
+from tickdeck.application.ports import EdgeCursors, Tape, check_versions
 from tickdeck.domain.events import DomainEvent, RawEvent, TimerFired, TradingHalted
 from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
 
@@ -227,20 +227,83 @@ class Kernel(InMemoryEventBus):
         return event
 
     def _take_input(self, event: DomainEvent) -> None:
+        self.feed(self._received(event))
+
+    def _received(self, event: DomainEvent) -> DomainEvent:
+        """The event with the time at which we took it, where the bus goes by the wall clock."""
         if self._wall_now is not None:
             now = self._wall_now()
             if not event.ts_ingress or event.ts_ingress > now:
                 # ``ts_ingress`` is our time: a stamp from the future would hold the clock there for ever.
                 event = event.__copy__()
                 force_setattr(event, "ts_ingress", now)
-        self.feed(event)
+        return event
+
+    def publish_all(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int] | None = None) -> Receipt:
+        """``publish`` each, in order. With ``expected`` they are one go: all of them and what they cause go on the tape
+        as one piece, and only if each stream named has as many events as ``expected`` says.
+
+        Raises ``ConcurrencyError`` where a stream has moved on; nothing is published then. With ``expected``, raises
+        ``ConfigError`` inside a handler, a batch or a pause: what the versions are then is not yet settled.
+        """
+        if expected is None:
+            return super().publish_all(events)
+        if get_ident() != self._owner:
+            self._claim("publish_all")
+        if self._busy or not self._open:
+            raise ConfigError(
+                "publish_all(expected=...): not inside a handler, a batch, a pause or while the bus is disabled"
+            )
+        given = list(events)
+        for event in given:
+            if not isinstance(event, DomainEvent):
+                raise not_an_event(event)
+            if event.source in self.reserved:
+                raise self._is_reserved(event)
+        check_versions(self._tape.stream_version, expected)
+        callers = getcontext()
+        try:
+            setcontext(MONEY_CONTEXT)
+            self._take_together([self._received(self._caused(event)) for event in given])
+        finally:
+            setcontext(callers)
+        return self._receipt
+
+    def _take_together(self, events: list[DomainEvent]) -> None:
+        """``take`` for several inputs whose cascades go on the tape as one piece."""
+        if self._current is not None:
+            raise self._refusal()
+        cascades: list[DomainEvent] = []
+        try:
+            for given in events:
+                self._current = given
+                event = stamp_input(given, self.inputs + 1, self.seq + 1, self.clock._now)
+                self.inputs, self.seq, self.clock._now = self.inputs + 1, self.seq + 1, event.ts_ingress
+                self._current = event
+                self._children = 0
+                self._busy = True
+                self._dispatch(event)
+                cascades += self._run_cascade(event, record=True)
+            if cascades:
+                self._tape.append(cascades)
+            self._busy = False
+            self._current = None
+        except BaseException as error:
+            self._busy = False
+            if self._current is not None:
+                self._end(f"input {self.inputs} ({type(self._current).event_type})", error)
+            raise
+        if self._outbox:
+            self._serve_edges()
 
     def continue_from(self, last: DomainEvent) -> None:
         """Number on behind ``last``, the last event of a tape that this kernel goes on with, and not earlier than
         it.
         """
         self.seq = last.seq
-        self.inputs = int(last.event_id.split("-", 1)[0])
+        number = last.event_id.split("-", 1)[0]
+        # An id that was given by hand is no number. No number of an input exceeds its seq.
+        self.inputs = int(number) if number.isascii() and number.isdecimal() else last.seq
         self.clock._now = last.ts_ingress
 
     def _refusal(self) -> Exception:
@@ -439,6 +502,14 @@ class Kernel(InMemoryEventBus):
         self.refuse_inputs("the bus is closed; open it again to publish")
         self._edges.checkpoint()
         self._tape.close()
+
+    async def close(self) -> None:
+        """Let the edges finish what waits for them, then put everything on disk. The file is let go of also where an
+        edge or the tape fails; the error is raised. Inside an async handler it waits for the other handlers only."""
+        try:
+            await self.aclose()
+        finally:
+            self.close_tape()
 
     async def aclose(self) -> None:
         await super().aclose()

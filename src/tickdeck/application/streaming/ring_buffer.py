@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice, takewhile
 
-from tickdeck.application.bus import InMemoryEventBus, Subscription, Topic
+from tickdeck.application.bus import EventBus, Subscription, Topic
 from tickdeck.application.streaming.replay_log import EventTest, ReplayGap, check_count, event_test
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
@@ -42,7 +42,7 @@ class RingBuffer:
     def forgotten_seq(self) -> int:
         return self._forgotten_seq
 
-    def follow(self, bus: InMemoryEventBus, topic: Topic = "*") -> Subscription:
+    def follow(self, bus: EventBus, topic: Topic = "*") -> Subscription:
         """Append every future event of ``topic`` before any other handler hears it. A subscriber inside a handler
         then finds the current event in the log, and no event is lost between replay and live."""
         return bus.subscribe(topic, self.append, priority=_BEFORE_ALL_OTHERS, name="replay-log")

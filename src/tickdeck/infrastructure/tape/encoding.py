@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from tickdeck.application.ports import check_versions
 from tickdeck.domain.events import DomainEvent, RawEvent, encode_payload, fault_of
-from tickdeck.errors import ConcurrencyError, TapeError
+from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape.records import Head, Record, decode_head
 
-__all__ = ["EventEncoder", "Kind", "StreamVersions"]
+__all__ = ["EventEncoder", "Kind", "StreamVersions", "expected_versions", "misplaced"]
 
 _INT64 = 1 << 63
 _MIN_TS = -_INT64
@@ -78,21 +79,27 @@ class EventEncoder(ABC, Generic[S]):
         self.versions = versions
         self._kinds: dict[type[DomainEvent], Kind[S]] = {}
 
-    def encode(self, events: Sequence[DomainEvent], last_seq: int, expected_version: int | None = None) -> list[Any]:
+    def encode(
+        self,
+        events: Sequence[DomainEvent],
+        last_seq: int,
+        expected_version: int | None = None,
+        expected: Mapping[str, int] | None = None,
+    ) -> list[Any]:
         """The stored values of one event after the other.
 
-        Raises ``TapeError`` where an event cannot be stored, ``ConcurrencyError`` where the stream is not at
-        ``expected_version``; then nothing of the cascade counts.
+        Raises ``TapeError`` where an event cannot be stored, ``ConcurrencyError`` where a stream is not at its expected
+        version; then nothing of the cascade counts.
         """
-        if expected_version is not None:
-            self._check_version(events, expected_version)
+        if expected_version is not None or expected is not None:
+            check_versions(self.versions.last, expected_versions(events, expected_version, expected))
         values: list[Any] = []
         grown: dict[str, tuple[int, int]] | None = None
         kinds, stored = self._kinds, self._stored
         for event in events:
             seq, ts = event.seq, event.ts_ingress
             if not (last_seq < seq < _INT64 and _MIN_TS <= ts < _INT64):
-                raise _misplaced(seq, last_seq, ts)
+                raise misplaced(seq, last_seq, ts) or _misfit(seq, ts)
             last_seq = seq
             kind = kinds.get(type(event)) or self._kind(event)
             try:
@@ -123,25 +130,12 @@ class EventEncoder(ABC, Generic[S]):
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise TapeError(f"tape: {record.where}: no event: {error}") from None
             if not (last_seq < head.seq < _INT64 and _MIN_TS <= head.ts_ingress < _INT64):
-                raise _misplaced(head.seq, last_seq, head.ts_ingress)
+                raise misplaced(head.seq, last_seq, head.ts_ingress) or _misfit(head.seq, head.ts_ingress)
             last_seq = head.seq
             values += self._stored_record(record, head)
             if record.stream is not None and record.stream_version is not None:
                 self.versions.put(record.stream, record.stream_version, last_seq)
         return values, last_seq
-
-    def _check_version(self, events: Sequence[DomainEvent], expected: int) -> None:
-        streams = {event.stream for event in events}
-        if len(streams) != 1 or None in streams:
-            raise TapeError("tape: expected_version is for events of one stream; append others apart from them")
-        (stream,) = streams
-        assert stream is not None
-        version = self.versions.last(stream)
-        if version != expected:
-            raise ConcurrencyError(
-                f"tape: stream {stream!r} has version {version}, not the expected {expected}; nothing was written: "
-                "read the stream again and decide anew"
-            )
 
     def _kind(self, event: DomainEvent) -> Kind[S]:
         if isinstance(event, RawEvent):  # not kept: each may be of another type
@@ -177,9 +171,33 @@ class EventEncoder(ABC, Generic[S]):
         """The same of an event that another tape stored."""
 
 
-def _misplaced(seq: int, last_seq: int, ts: int) -> TapeError:
+def expected_versions(
+    events: Sequence[DomainEvent], expected_version: int | None, expected: Mapping[str, int] | None
+) -> dict[str, int]:
+    """The version that each stream must have. Raises ``TapeError`` where ``expected_version`` is given for events that
+    are not of one stream."""
+    wanted = dict(expected or {})
+    if expected_version is not None:
+        streams = {event.stream for event in events}
+        (stream,) = streams if len(streams) == 1 else (None,)
+        if stream is None:
+            raise TapeError(
+                "tape: expected_version is for events of one stream; give expected={stream: version} for others"
+            )
+        wanted[stream] = expected_version
+    return wanted
+
+
+def misplaced(seq: int, last_seq: int, ts: int) -> TapeError | None:
+    """Why an event with this ``seq`` and time cannot follow ``last_seq``; ``None`` where it can."""
     if seq <= last_seq:
         return TapeError(f"tape: seq {seq} after seq {last_seq}; seq must increase, and the kernel stamps it")
+    if not (seq < _INT64 and _MIN_TS <= ts < _INT64):
+        return _misfit(seq, ts)
+    return None
+
+
+def _misfit(seq: int, ts: int) -> TapeError:
     return TapeError(f"tape: event seq {seq}: seq and ts_ingress ({ts}) must fit in 64 bits")
 
 

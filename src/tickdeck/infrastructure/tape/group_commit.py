@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+import time
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from decimal import getcontext
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
-from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery, TapeStatistics
+from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics
 from tickdeck.domain.events import DomainEvent, plain_digits
 from tickdeck.errors import ConcurrencyError, ConfigError, TapeError
 from tickdeck.infrastructure.tape import process
@@ -23,7 +24,9 @@ from tickdeck.infrastructure.tape.cursors import CursorFile
 from tickdeck.infrastructure.tape.encoding import EventEncoder
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.lock import WriterLock
+from tickdeck.infrastructure.tape.reading import Reading
 from tickdeck.infrastructure.tape.records import Record
+from tickdeck.infrastructure.tape.stamping import stamped
 
 __all__ = ["GroupCommitTape"]
 
@@ -38,7 +41,7 @@ class _Group(NamedTuple):
     appended: int
 
 
-class GroupCommitTape(ABC):
+class GroupCommitTape(Reading):
     """A tape that one process writes: all of the port, but for where the bytes go.
 
     ``linger_ms``: how long events may wait for others before they are committed, where nobody asks for them sooner.
@@ -75,6 +78,8 @@ class GroupCommitTape(ABC):
         self._urgent = False  # commit now, do not linger
         self._idle = False  # the thread sleeps until there is work
         self._waiters: list[_Waiter] = []
+        self._by_hand = threading.Lock()  # held while events made by hand are stamped and appended
+        self._last_by_hand: DomainEvent | None = None
         self._lock = threading.Lock()  # guards the fields above; held briefly
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
@@ -104,19 +109,27 @@ class GroupCommitTape(ABC):
     def durable_seq(self) -> int:
         return self._durable_seq
 
-    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+    def append(
+        self,
+        events: Sequence[DomainEvent],
+        expected_version: int | None = None,
+        *,
+        expected: Mapping[str, int] | None = None,
+    ) -> Sequence[DomainEvent]:
         if not events:
-            return
+            return events
+        if not events[-1].seq:
+            return self._append_by_hand(events, expected_version, expected)
         with self._lock:
             if not self._takes_events:
                 self._refuse()
             if self._appended - self._durable >= self._max_waiting:
                 self._wait_for_room()
             if getcontext().capitals == 1:  # always in a kernel's cascade
-                values = self._encoder.encode(events, self._last_seq, expected_version)
+                values = self._encoder.encode(events, self._last_seq, expected_version, expected)
             else:
                 with plain_digits():
-                    values = self._encoder.encode(events, self._last_seq, expected_version)
+                    values = self._encoder.encode(events, self._last_seq, expected_version, expected)
             last_seq, count = events[-1].seq, len(events)
             # No call in these three lines, hence no Ctrl-C between them.
             self._values += values
@@ -127,6 +140,21 @@ class GroupCommitTape(ABC):
                     self._hurry()
             elif self._idle:
                 self._work.notify()
+        return events
+
+    def _append_by_hand(
+        self, events: Sequence[DomainEvent], expected_version: int | None, expected: Mapping[str, int] | None
+    ) -> Sequence[DomainEvent]:
+        """Stamp events that no kernel stamped, and append them. Any thread may."""
+        with self._by_hand:
+            last = self._last_by_hand
+            if last is None or last.seq != self._last_seq:
+                self.wait_durable(self._last_seq)
+                last = next(self._events(TapeQuery(first_seq=self._last_seq)), None) if self._last_seq else None
+            events = stamped(events, last, time.time_ns())
+            self.append(events, expected_version, expected=expected)
+            self._last_by_hand = events[-1]
+            return events
 
     def append_records(self, records: Sequence[Record]) -> None:
         """Take a cascade as another tape stored it, types that this process does not know among them. Raises as
@@ -166,9 +194,16 @@ class GroupCommitTape(ABC):
             self._hurry()
         await future
 
-    @abstractmethod
-    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
-        """Durable events in order of ``seq``."""
+    def _prepare(self, query: TapeQuery) -> None:
+        """What was appended before a reading is read by it: the writer of an event finds it."""
+        upto = self._last_seq if query.last_seq is None else min(query.last_seq, self._last_seq)
+        if self._durable_seq < upto:
+            with contextlib.suppress(TapeError):  # whoever appended is told; what is durable stays readable
+                self.wait_durable(upto)
+
+    @property
+    def _ended(self) -> bool:
+        return self._closed or bool(self._failure)
 
     def stream_version(self, stream: str) -> int:
         with self._lock:
@@ -269,7 +304,7 @@ class GroupCommitTape(ABC):
     def _close_files(self) -> None:
         """Close the files."""
 
-    def _forget_streams(self, durable_seq: int) -> None:  # noqa: B027 not every tape's disk can tell
+    def _forget_streams(self, durable_seq: int) -> None:
         """Let go of versions of streams that the disk can tell. Here ``_lock`` is held."""
 
     # -- committing -----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
+from tickdeck.application.ports import Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent, decode_payload
 from tickdeck.errors import EventError, EventSchemaError, TapeError
 from tickdeck.infrastructure.tape.digest import BLOCK, Mark, event_head
@@ -42,6 +42,7 @@ from tickdeck.infrastructure.tape.jsonl.segments import (
 )
 from tickdeck.infrastructure.tape.jsonl.snapshots import load_snapshot, read_snapshots
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams, old_types
+from tickdeck.infrastructure.tape.reading import Reading
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
 
 __all__ = ["JsonlTapeReader", "records_of"]
@@ -50,7 +51,7 @@ _MAX = (1 << 63) - 1
 _T = TypeVar("_T")
 
 
-class JsonlTapeReader:
+class JsonlTapeReader(Reading):
     """A tape opened for reading, also while a writer writes it and after one was killed: a torn tail is passed over.
 
     ``visible()``: no group beyond this ``seq`` is read. Use it from one thread at a time. Raises ``TapeError`` where
@@ -102,7 +103,7 @@ class JsonlTapeReader:
         """All that were saved, by stream."""
         return read_snapshots(self._path)
 
-    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
+    def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
         """The matching events in order of ``seq``, whole cascades as far as the query lets them be whole.
 
         What is appended meanwhile is read too, up to the moment when the end of the tape is met. Types that this

@@ -16,7 +16,7 @@ from zlib import crc32
 
 import msgspec
 
-from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
+from tickdeck.application.ports import Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape.digest import DigestWorker, TapeDigest, continued_digest, event_head, stream_head
@@ -149,8 +149,8 @@ class JsonlTape(GroupCommitTape):
             self._past = JsonlTapeReader(path, visible=lambda: last_seq)
         self._start(last_seq)
 
-    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
-        return self.open_reader(self._path, visible=lambda: self._durable_seq).read(query)
+    def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
+        return self.open_reader(self._path, visible=lambda: self._durable_seq)._events(query)
 
     def load_snapshot(self, stream: str) -> Snapshot | None:
         return load_snapshot(self._path, stream)

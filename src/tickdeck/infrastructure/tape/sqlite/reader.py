@@ -16,6 +16,7 @@ from tickdeck.errors import EventError, EventSchemaError, TapeError
 from tickdeck.infrastructure.tape.digest import Mark
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams
+from tickdeck.infrastructure.tape.reading import Reading
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
 from tickdeck.infrastructure.tape.sqlite.schema import open_for_reading
 
@@ -48,7 +49,7 @@ class _Type(NamedTuple):
     version: int
 
 
-class SqliteTapeReader:
+class SqliteTapeReader(Reading):
     """A tape opened for reading, also while a writer writes it and after one was killed. Holds no lock between chunks.
 
     Use it from one thread at a time; a generator that ``read`` returned needs the reader open. Raises ``TapeError``
@@ -73,7 +74,7 @@ class SqliteTapeReader:
         version: int | None = self._one("SELECT max(stream_version) FROM events WHERE stream = ?", stream)
         return version or max(self._moved_streams().get(stream, {}).values(), default=0)
 
-    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
+    def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
         """The matching events in order of ``seq``, whole cascades as far as the query lets them be whole.
 
         What is appended meanwhile is read too, up to the moment when the end of the tape is met. Types that this

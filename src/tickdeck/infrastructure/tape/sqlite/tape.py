@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
+from tickdeck.application.ports import Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent
 from tickdeck.infrastructure.tape.digest import BLOCK, DigestWorker, TapeDigest, continued_digest
 from tickdeck.infrastructure.tape.encoding import StreamVersions
@@ -81,9 +81,9 @@ class SqliteTape(GroupCommitTape):
             raise
         self._start(last_seq)
 
-    def read(self, query: TapeQuery = EVERYTHING) -> Iterator[DomainEvent]:
+    def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
         with SqliteTapeReader(self._path) as reader:
-            yield from reader.read(query)
+            yield from reader._events(query)
 
     def load_snapshot(self, stream: str) -> Snapshot | None:
         with SqliteTapeReader(self._path) as reader:

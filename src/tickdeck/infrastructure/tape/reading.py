@@ -1,0 +1,112 @@
+"""What every tape and every reader of one offers on top of one plain reading: async for, the last few, following."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+
+import msgspec
+
+from tickdeck.application.ports import EVERYTHING, TapeQuery
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import ConfigError
+
+__all__ = ["Events", "Reading"]
+
+_TURN = 256
+"""So many events an ``async for`` reads before it lets other coroutines run."""
+_FIRST_LOOK = 256
+"""``last`` looks at so many seqs at the end of the tape first, and at twice as many each time that it finds too few."""
+_POLL_S = 0.02
+"""How often ``follow`` looks for new events, in seconds."""
+
+
+class Events(Iterator[DomainEvent], AsyncIterator[DomainEvent]):
+    """The events that a query found, for ``for`` or for ``async for``. They are read when you ask for them."""
+
+    __slots__ = ("_events", "_read")
+
+    def __init__(self, events: Iterator[DomainEvent]) -> None:
+        self._events = events
+        self._read = 0
+
+    def __iter__(self) -> Iterator[DomainEvent]:
+        return self._events  # the generator itself, so that a plain loop costs nothing more
+
+    def __next__(self) -> DomainEvent:
+        return next(self._events)
+
+    def __aiter__(self) -> Events:
+        return self
+
+    async def __anext__(self) -> DomainEvent:
+        self._read += 1
+        if self._read % _TURN == 0:
+            await asyncio.sleep(0)
+        for event in self._events:
+            return event
+        raise StopAsyncIteration
+
+
+class Reading(ABC):
+    """A class that implements ``_events`` and ``last_seq`` gets the other ways to read."""
+
+    @property
+    @abstractmethod
+    def last_seq(self) -> int:
+        """``seq`` of the last event, 0 where there is none."""
+
+    @abstractmethod
+    def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
+        """The matching events that are durable, in order of ``seq``."""
+
+    def _prepare(self, query: TapeQuery) -> None:  # noqa: B027 most have nothing to prepare
+        """Called before a reading begins."""
+
+    @property
+    def _ended(self) -> bool:
+        """No event will be added here any more."""
+        return False
+
+    def read(self, query: TapeQuery = EVERYTHING) -> Events:
+        """The matching events in order of ``seq``, for ``for`` or ``async for``. See ``EventStore.read``."""
+        return Events(self._prepared(query))
+
+    def _prepared(self, query: TapeQuery) -> Iterator[DomainEvent]:
+        self._prepare(query)
+        yield from self._events(query)
+
+    def last(self, count: int, query: TapeQuery = EVERYTHING) -> list[DomainEvent]:
+        """See ``EventStore.last``. Reads backwards from the end, at most about twice as much as it needs."""
+        if type(count) is not int or count < 0:
+            raise ConfigError(f"last: count is {count!r}; give a whole number, 0 or more")
+        self._prepare(query)
+        if query.from_id is not None or query.limit is not None:
+            return list(deque(self._events(query), maxlen=count))
+        end = self.last_seq if query.last_seq is None else min(self.last_seq, query.last_seq)
+        size = max(count, _FIRST_LOOK)
+        found: deque[DomainEvent] = deque()
+        while end >= max(query.first_seq, 1) and len(found) < count:
+            first = max(end - size + 1, query.first_seq, 1)
+            part = self._events(msgspec.structs.replace(query, first_seq=first, last_seq=end))
+            found.extendleft(reversed(deque(part, maxlen=count - len(found))))
+            end, size = first - 1, size * 2
+        return list(found)
+
+    async def follow(self, query: TapeQuery = EVERYTHING) -> AsyncIterator[DomainEvent]:
+        """See ``EventStore.follow``."""
+        left = query.limit
+        while left is None or left > 0:
+            ended, upto = self._ended, self.last_seq
+            events = self._events(msgspec.structs.replace(query, limit=left))
+            for turn, event in enumerate(events, start=1):
+                yield event
+                query = msgspec.structs.replace(query, first_seq=event.seq + 1, from_id=None)
+                left = None if left is None else left - 1
+                if turn % _TURN == 0:
+                    await asyncio.sleep(0)
+            if ended or (query.last_seq is not None and upto >= query.last_seq):
+                return
+            await asyncio.sleep(_POLL_S)

@@ -1,0 +1,61 @@
+"""Which store a URL means: ``memory://``, a path, ``sqlite:///path`` or ``jsonl:///path``."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.tape.opening import IN_A_RUN, form_of
+
+__all__ = ["StorePlace", "store_place"]
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?(.*)", re.DOTALL)
+"""Two letters at least: one before a colon is a drive."""
+_KNOWN = "give memory://, a path, sqlite:///absolute/path or jsonl:///absolute/path"
+
+
+class StorePlace(NamedTuple):
+    """Where a store is. ``form`` is ``memory``, or the form that a new tape in ``path`` gets."""
+
+    form: str
+    path: Path
+
+
+def store_place(call: str, url: Path | str, form: str | None = None) -> StorePlace:
+    """The place that ``url`` names. ``form``: what a new tape at a plain path becomes (``None``: SQLite).
+
+    A URL names an absolute path: ``sqlite:///var/house.db``. Raises ``ConfigError``, which begins with ``call``, for a
+    scheme or a form that there is not, and where another form is at the path than the URL says.
+    """
+    if form is not None and form not in IN_A_RUN:
+        close = get_close_matches(str(form), IN_A_RUN, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the formats are {', '.join(IN_A_RUN)}"
+        raise ConfigError(f"{call}: there is no tape format {form!r}; {hint}")
+    if not str(url).strip():
+        raise ConfigError(f"{call}: {url!r} is no place for a store; {_KNOWN}")
+    found = _SCHEME.fullmatch(url) if isinstance(url, str) else None
+    if found is None or (not found[2] and found[1].lower() not in ("memory", *IN_A_RUN)):
+        return StorePlace(form or "sqlite", Path(url))
+    scheme, rest = found[1].lower(), found[3]
+    if scheme == "memory":
+        if rest or form is not None:
+            raise ConfigError(f"{call}: {url!r}: a store in memory has neither a name nor a format; give memory://")
+        return StorePlace("memory", Path())
+    if scheme not in IN_A_RUN:
+        close = get_close_matches(scheme, ("memory", *IN_A_RUN), n=1)
+        hint = f"did you mean {close[0]}://?" if close else f"no extra of this version brings one; {_KNOWN}"
+        raise ConfigError(f"{call}: there is no back end for {scheme}://; {hint}")
+    if "?" in rest or "#" in rest:
+        raise ConfigError(f"{call}: {url!r}: options go into the call, not into the URL; a path with ? or # goes plain")
+    if not rest.startswith("/"):
+        raise ConfigError(f"{call}: {url!r} names no absolute path; give {scheme}:///absolute/path, or the path alone")
+    if form not in (None, scheme):
+        raise ConfigError(f"{call}: {url!r} is {scheme}, and tape_format is {form!r}; leave one of them out")
+    path = Path("/" + unquote(rest).lstrip("/"))
+    if path.exists() and form_of(path) != scheme:
+        raise ConfigError(f"{call}: {path} is a tape in {form_of(path)}, not in {scheme}; give the path alone")
+    return StorePlace(scheme, path)
