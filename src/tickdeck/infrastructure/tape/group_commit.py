@@ -202,6 +202,10 @@ class GroupCommitTape(Reading):
                 self.wait_durable(upto)
 
     @property
+    def _readable_seq(self) -> int:
+        return self._durable_seq
+
+    @property
     def _ended(self) -> bool:
         return self._closed or bool(self._failure)
 

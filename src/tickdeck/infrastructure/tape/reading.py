@@ -66,6 +66,11 @@ class Reading(ABC):
         """Called before a reading begins."""
 
     @property
+    def _readable_seq(self) -> int:
+        """``_events`` gives everything up to here."""
+        return self.last_seq
+
+    @property
     def _ended(self) -> bool:
         """No event will be added here any more."""
         return False
@@ -97,9 +102,10 @@ class Reading(ABC):
 
     async def follow(self, query: TapeQuery = EVERYTHING) -> AsyncIterator[DomainEvent]:
         """See ``EventStore.follow``."""
+        self._prepare(query)
         left = query.limit
         while left is None or left > 0:
-            ended, upto = self._ended, self.last_seq
+            ended, upto = self._ended, self._readable_seq
             events = self._events(msgspec.structs.replace(query, limit=left))
             for turn, event in enumerate(events, start=1):
                 yield event
