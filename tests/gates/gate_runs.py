@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from folding import assert_folds
 
 from tickdeck.application.clock import WallClock
 from tickdeck.application.drivers import simulation
@@ -57,11 +58,19 @@ SIMULATED = config("Busy", "ema-cross", "Faulty", symbols=("BTCUSDT", "ETHUSDT")
 
 
 def finish(run: Run, *, speed: float | None = None, stop: Callable[[], bool] = lambda: False) -> Run:
-    """Execute a run, or until ``stop()``, and close it, whatever happens."""
+    """Execute a run, or until ``stop()``, and close it, whatever happens. Its state is what its tape tells."""
     try:
         asyncio.run(run.simulation.run(speed, stop=stop))
     finally:
         run.close()
+    core = run.core
+    assert_folds(
+        run.tape.read(),
+        execution=core.execution,
+        portfolio=core.portfolio,
+        risk=core.risk,
+        strategies=core.strategies,
+    )
     return run
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from application_kit import BTC, MS, SECOND, START, Core, D, ScriptedVenue, tick, trade
+from folding import assert_folds
 
 from tickdeck.application.engines import (
     ExecutionEngine,
@@ -178,7 +179,7 @@ def eventful_run() -> Core:
     """Something of everything: gaps, refusals, every end of an order, doubt, a fault, halts."""
     rng = random.Random(5)
     venue = ScriptedVenue()
-    limits = RiskLimits(max_position_notional=D(300))
+    limits = RiskLimits(max_position_notional=D(300), max_daily_loss=D(10_000), max_orders_per_second=1_000)
     core = Core(
         {"busy": Busy(), "calm": Calm(), "last": Calm()},
         candles=10 * MS,
@@ -210,6 +211,7 @@ def eventful_run() -> Core:
         core.feed(CommandReceived(command=f"strategy-{command}", arguments=arguments))
     for command in ("halt", "resume", "resume"):
         core.feed(CommandReceived(command=command))
+    core.feed(trade("14", ts=START + 86_400 * SECOND))
     core.feed(FeedDisconnected(feed="files", symbols=(BTC,)))
     return core.stop()
 
@@ -228,6 +230,19 @@ def answer_amend(core: Core, request: OrderAmendRequestedEvent, *, granted: bool
             reason="" if granted else "amend refused",
             source="scripted",
         )
+    )
+
+
+def test_the_engines_hold_what_their_events_tell() -> None:
+    core = eventful_run()
+
+    assert len(core.execution.orders) > 20
+    assert_folds(
+        core.tape.events,
+        execution=core.execution,
+        portfolio=core.portfolio,
+        risk=core.risk,
+        strategies=core.strategies,
     )
 
 

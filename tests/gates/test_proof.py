@@ -314,7 +314,7 @@ def test_a_strategy_that_takes_the_time_of_a_timer_from_elsewhere_is_caught_thou
     if "timer.fired" in types_of(run):
         assert divergence.seq <= first_seq(run.folder, "timer.fired")
     sides = [side for side in (divergence.recorded, divergence.executed) if side is not None]
-    assert "timer.fired" in [side.event_type for side in sides]
+    assert "timer.set" in [side.event_type for side in sides]
     assert [cause.event_type for cause in causes(run.folder, divergence)] == ["run.started"]
 
 

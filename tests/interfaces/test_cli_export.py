@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pyarrow.parquet as pq
@@ -296,6 +296,8 @@ def rebuilt(row: dict[str, str], cls: type[DomainEvent]) -> DomainEvent:
         text = row[field.name]
         if field.type is int:
             plain[field.name] = int(text)
+        elif not text and type(None) in get_args(field.type):
+            plain[field.name] = None
         elif text and (field.name in ("bids", "asks", "intents", "values", "metadata")):
             plain[field.name] = json.loads(text)
         elif field.name == "trade_id" or field.name != "metadata":

@@ -139,7 +139,7 @@ D = Decimal
             ),
             "#a B buy 1 @ 2 fee 0 U taker",
         ),
-        (BalanceEvent(currency="USDT", total=D("5.50"), change=D(-1)), "USDT 5.5 (-1)"),
+        (BalanceEvent(currency="USDT", total=D("5.50"), free=D("5.50"), change=D(-1)), "USDT 5.5 (-1)"),
         (TradingHalted(reason="enough"), "enough"),
         (RunStarted(strategies=("a", "b"), symbols=("B",), seed=1), "strategies=a,b symbols=B seed=1"),
         (RawEvent(raw_type="news.published", raw={"headline": "Moon", "symbol": "B"}), "B headline=Moon"),

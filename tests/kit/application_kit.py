@@ -226,7 +226,7 @@ class Core:
             HeartbeatEngine(kernel, monitors)
         self.signals = SignalEngine(kernel, self.market_data, names, own_signals)
         self.portfolio = PortfolioEngine(kernel, Account(), self.market_data, instrument)
-        self.execution = ExecutionEngine(kernel, "nonce")
+        self.execution = ExecutionEngine(kernel, "nonce", instrument)
         self.risk = RiskEngine(
             kernel,
             limits,

@@ -20,6 +20,7 @@ from tickdeck.infrastructure.config import RunConfig, duration_ns
 from tickdeck.infrastructure.runs import (
     Manifest,
 )
+from tickdeck.infrastructure.strategies import strategy_name
 
 __all__ = ["Core"]
 
@@ -47,9 +48,11 @@ class Core:
         if config.heartbeat:
             HeartbeatEngine(kernel, duration_ns(config.heartbeat))
         self.signals = SignalEngine(kernel, self.market_data, names, signal_factories(config))
-        account = Account(config.paper.account_id, config.instrument(manifest.symbols[0]).quote)
+        account = Account(
+            config.paper.account_id, config.instrument(manifest.symbols[0]).quote, user_id=config.paper.user_id
+        )
         self.portfolio = PortfolioEngine(kernel, account, self.market_data, config.instrument)
-        self.execution = ExecutionEngine(kernel, manifest.nonce)
+        self.execution = ExecutionEngine(kernel, manifest.nonce, config.instrument)
         self.risk = RiskEngine(
             kernel,
             config.risk,
@@ -69,5 +72,5 @@ class Core:
             nonce=manifest.nonce,
             seed=config.seed,
         )
-        for strategy_id, strategy in strategies:
-            self.strategies.add(strategy_id, strategy)
+        for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=True):
+            self.strategies.add(strategy_id, strategy, strategy_name(wanted.spec))

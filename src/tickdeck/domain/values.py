@@ -11,7 +11,18 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
-__all__ = ["ZERO", "Level", "Money", "OrderStatus", "OrderType", "Price", "Quantity", "Side", "TimeInForce"]
+__all__ = [
+    "ZERO",
+    "Level",
+    "Money",
+    "OrderStatus",
+    "OrderType",
+    "Price",
+    "Quantity",
+    "Side",
+    "StrategyRole",
+    "TimeInForce",
+]
 
 Price: TypeAlias = Decimal
 Quantity: TypeAlias = Decimal
@@ -51,6 +62,14 @@ class TimeInForce(StrEnum):
     IOC = "ioc"
     FOK = "fok"
     POST_ONLY = "post_only"
+
+
+class StrategyRole(StrEnum):
+    """What a strategy is for: to open positions, to close them, or to look after those that are open."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+    MANAGEMENT = "management"
 
 
 class OrderStatus(StrEnum):

@@ -65,7 +65,9 @@ def make(kind: str, symbol: str, **envelope: Any) -> DomainEvent:
     if kind == "order":
         return OrderAcceptedEvent(order_id=f"o-{symbol}", symbol=symbol, **envelope)
     assert kind == "position"
-    return PositionOpenedEvent(symbol=symbol, quantity=Decimal(1), average_price=Decimal(2), **envelope)
+    return PositionOpenedEvent(
+        symbol=symbol, quantity=Decimal(1), cost=Decimal(2), average_price=Decimal(2), **envelope
+    )
 
 
 def make_cascade(

@@ -18,7 +18,9 @@ from tickdeck.domain.events import (
     FeedConnected,
     FeedDisconnected,
     RunStarted,
+    TimerCancelled,
     TimerFired,
+    TimerSet,
     TradeEvent,
     VenueFillReported,
     VenueOrderReported,
@@ -64,7 +66,7 @@ class Rig:
         self.agenda = Agenda()
         self.kernel = Kernel(tape=self.tape, agenda=self.agenda)
         self.wall = FakeWall()
-        quiet = (FeedConnected, FeedDisconnected)  # they are in every run
+        quiet = (FeedConnected, FeedDisconnected, TimerSet, TimerCancelled)  # what the driver does not order
         self.kernel.subscribe(
             "*", lambda e: self.log.append(_name(e)), priority=-1, where=lambda e: not isinstance(e, quiet)
         )

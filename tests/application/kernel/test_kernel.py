@@ -10,7 +10,7 @@ import pytest
 from application_kit import MS, START, Core, MemoryTape, Ping, Pong, trade
 
 from tickdeck.application.kernel import Agenda, Kernel
-from tickdeck.domain.events import DomainEvent, HandlerFailed, TimerFired, TradingHalted
+from tickdeck.domain.events import DomainEvent, HandlerFailed, TimerFired, TimerSet, TradingHalted
 from tickdeck.errors import ConfigError, TapeError, TickdeckError
 
 
@@ -234,7 +234,8 @@ def test_timers_fire_by_due_time_and_on_ties_in_order_of_creation() -> None:
         ("b", 1, START + 2, "me"),
         ("c", 3, START + 2, "me"),
     ]
-    assert stamps(list(fired)) == [(2, "2", "1", "1"), (3, "3", "1", "1"), (4, "4", "1", "1")]
+    assert stamps(list(fired)) == [(5, "2", "1", "1"), (6, "3", "1", "1"), (7, "4", "1", "1")]
+    assert [e.name for e in tape.events if isinstance(e, TimerSet)] == ["b", "a", "c"]
     assert all(e.ts == e.ts_ingress == e.due for e in fired)
     assert kernel._timers == {}
 

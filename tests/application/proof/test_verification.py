@@ -11,7 +11,7 @@ from application_kit import BTC, MS, SECOND, START, Core, D, MemoryTape, trade
 
 from tickdeck.application.proof import RecordCheck, Verdict, verify
 from tickdeck.application.strategies import Strategy
-from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, TimerFired, TradeEvent
+from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, TimerCancelled, TimerFired, TimerSet, TradeEvent
 from tickdeck.errors import RunError
 
 
@@ -98,7 +98,7 @@ def test_a_strategy_that_sets_its_timers_by_chance_is_caught(events: list[Domain
         assert not verdict.identical
         assert verdict.divergence is not None
         recorded = verdict.divergence.recorded
-        assert isinstance(recorded, TimerFired)
+        assert isinstance(recorded, TimerSet)
         assert recorded.timer_id == 2
 
 
@@ -116,7 +116,7 @@ def test_a_decision_that_is_not_taken_again_is_shown_as_missing(events: list[Dom
     verdict = proof(events, Still())
 
     assert verdict.divergence is not None
-    assert isinstance(verdict.divergence.recorded, TimerFired)
+    assert isinstance(verdict.divergence.recorded, TimerSet)
     assert verdict.divergence.executed is None
     assert verdict.orders == 0
 
@@ -212,7 +212,7 @@ def test_a_cancelled_timer_that_the_record_fires_is_a_divergence() -> None:
     other.cancels = True  # type: ignore[misc]
     verdict = proof(events, other)
     assert verdict.divergence is not None
-    assert isinstance(verdict.divergence.recorded, TimerFired)
+    assert isinstance(verdict.divergence.executed, TimerCancelled)
 
 
 @pytest.mark.parametrize("files", [True, False])
@@ -231,4 +231,4 @@ def test_a_timer_that_only_the_execution_sets_is_caught(files: bool) -> None:
     verdict = proof(events, waking, market)
 
     assert verdict.divergence is not None
-    assert isinstance(verdict.divergence.executed, TimerFired)
+    assert isinstance(verdict.divergence.executed, TimerSet)

@@ -59,7 +59,7 @@ class Followed:
 
 def closed(total: str, last: str = "0", symbol: str = BTC) -> PositionClosedEvent:
     return PositionClosedEvent(
-        symbol=symbol, quantity=D(0), average_price=D(1), realized_pnl=D(last), total_realized_pnl=D(total)
+        symbol=symbol, quantity=D(0), cost=D(0), average_price=D(1), realized_pnl=D(last), total_realized_pnl=D(total)
     )
 
 
@@ -146,7 +146,7 @@ def test_a_position_is_won_when_all_of_it_together_made_a_profit() -> None:
 
     run.bus.publish(
         PositionUpdatedEvent(
-            symbol=BTC, quantity=D(1), average_price=D(1), realized_pnl=D(10), total_realized_pnl=D(10)
+            symbol=BTC, quantity=D(1), cost=D(1), average_price=D(1), realized_pnl=D(10), total_realized_pnl=D(10)
         )
     )
     run.bus.publish(closed("9", last="-1"))  # +10 and then -1: won

@@ -61,7 +61,7 @@ def test_reported_balance_is_taken_over_and_counts_as_paid_in() -> None:
 
     events = account.set_balance(VenueBalanceReported(currency="USDT", total=D(100), ts=3))
 
-    assert events == [BalanceEvent(currency="USDT", total=D(100), change=D(100), ts=3)]
+    assert events == [BalanceEvent(currency="USDT", total=D(100), free=D(100), change=D(100), deposit=D(100), ts=3)]
     assert account.cash == account.deposits() == account.equity({}) == 100
 
 
@@ -86,9 +86,17 @@ def test_purchase_opens_a_position_and_moves_both_balances() -> None:
     events = account.apply_fill(fill(BUY, "60000", "0.5", "30"), BTC)
 
     assert events == [
-        PositionOpenedEvent(symbol="BTCUSDT", quantity=D("0.5"), average_price=D(60000), ts=7),
-        BalanceEvent(currency="BTC", total=D("0.5"), change=D("0.5"), ts=7),
-        BalanceEvent(currency="USDT", total=D(69970), change=D(-30030), ts=7),
+        PositionOpenedEvent(
+            symbol="BTCUSDT",
+            quantity=D("0.5"),
+            cost=D(30000),
+            average_price=D(60000),
+            currency="USDT",
+            opened_by_orders=("o-1",),
+            ts=7,
+        ),
+        BalanceEvent(currency="BTC", total=D("0.5"), free=D("0.5"), change=D("0.5"), ts=7),
+        BalanceEvent(currency="USDT", total=D(69970), free=D(69970), change=D(-30030), fee=D(30), ts=7),
     ]
     assert account.position("BTCUSDT").quantity == D("0.5")
     assert account.fees() == 30
@@ -101,11 +109,22 @@ def test_partial_fills_update_the_position() -> None:
     more, *_ = account.apply_fill(fill(BUY, "61000", "0.5"), BTC)
     less, *_ = account.apply_fill(fill(SELL, "61500", "0.2"), BTC)
 
-    assert more == PositionUpdatedEvent(symbol="BTCUSDT", quantity=D(1), average_price=D(60500), ts=7)
+    assert more == PositionUpdatedEvent(
+        symbol="BTCUSDT",
+        quantity=D(1),
+        cost=D(60500),
+        average_price=D(60500),
+        currency="USDT",
+        opened_by_orders=("o-1",),
+        ts=7,
+    )
     assert less == PositionUpdatedEvent(
         symbol="BTCUSDT",
         quantity=D("0.8"),
+        cost=D(48400),
         average_price=D(60500),
+        currency="USDT",
+        closed_by_orders=("o-1",),
         realized_pnl=D(200),
         total_realized_pnl=D(200),
         ts=7,
@@ -121,7 +140,11 @@ def test_closed_position_tells_the_average_of_what_was_closed() -> None:
     assert closed == PositionClosedEvent(
         symbol="BTCUSDT",
         quantity=D(0),
+        cost=D(0),
         average_price=D(60000),
+        currency="USDT",
+        opened_by_orders=("o-1",),
+        closed_by_orders=("o-1",),
         realized_pnl=D(1000),
         total_realized_pnl=D(1000),
         ts=7,

@@ -49,7 +49,7 @@ def test_the_tool_leaves_golden_files_that_are_there_as_they_are(
 
     golden_events.main()
     assert len(capsys.readouterr().out.splitlines()) == len(BUILT_IN)
-    kept = golden_events.golden_path("order.filled", 1)
+    kept = golden_events.golden_path("order.filled", 2)
     assert kept.read_bytes() == (Path(__file__).parents[2] / "golden" / kept.name).read_bytes()
     kept.write_bytes(b"older")
     golden_events.main()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickdeck.domain.events import ActionIntent, RiskApprovedEvent, RiskDayStarted
 from tickdeck.domain.market import Instrument, instrument_for
 from tickdeck.domain.risk import DEFAULT_LIMITS, Breach, DailyLoss, OrderRate, RiskLimits, check_order
 from tickdeck.domain.values import Side
@@ -216,44 +217,42 @@ def test_no_window_of_a_second_holds_more_orders_than_the_rate(gaps: list[int], 
 # -- daily loss -----------------------------------------------------------------------------------------------------
 
 
-def test_loss_breaches_from_the_limit_on() -> None:
-    loss = DailyLoss(D(5000))
-    assert loss.update(HOUR, D(100000)) is None
-    assert loss.update(2 * HOUR, D("95000.01")) is None
+def day(equity: str) -> RiskDayStarted:
+    return RiskDayStarted(equity=D(equity))
 
-    breach = loss.update(3 * HOUR, D(95000))
+
+def test_loss_breaches_from_the_limit_on() -> None:
+    loss = DailyLoss.fold(D(5000), [day("100000")])
+    assert loss.judge(D("95000.01")) is None
+
+    breach = loss.judge(D(95000))
 
     assert breach == Breach("max_daily_loss", "equity fell by 5000 since the start of the day; at most 5000")
-    assert loss.update(4 * HOUR, D(94000)) is not None
-    assert loss.update(5 * HOUR, D(96000)) is None
+    assert loss.judge(D(94000)) is not None
+    assert loss.judge(D(96000)) is None
 
 
-def test_loss_counts_from_the_days_start_and_not_from_its_peak() -> None:
-    loss = DailyLoss(D(5000))
-    loss.update(0, D(100000))
-    loss.update(HOUR, D(110000))
+def test_loss_counts_from_the_newest_days_start() -> None:
+    loss = DailyLoss.fold(D(5000), [day("100000"), day("96000")])
 
-    assert loss.update(2 * HOUR, D(96000)) is None
-
-
-def test_new_day_starts_with_the_last_equity_of_the_day_before() -> None:
-    loss = DailyLoss(D(5000))
-    loss.update(DAY - HOUR, D(100000))
-    loss.update(DAY - 1, D(96000))
-
-    assert loss.update(DAY, D(92000)) is None
     assert loss.start_equity == 96000
-    assert loss.update(DAY + HOUR, D(91000)) is not None
+    assert loss.judge(D(92000)) is None
+    assert loss.judge(D(91000)) is not None
 
 
-def test_days_without_updates_are_passed_over() -> None:
-    loss = DailyLoss(D(5000))
-    loss.update(HOUR, D(100000))
+def test_before_the_first_day_nothing_is_lost() -> None:
+    assert DailyLoss(D(1)).judge(D(-100)) is None
 
-    assert loss.update(5 * DAY + HOUR, D(97000)) is None
-    assert loss.start_equity == 100000
-    assert loss.update(6 * DAY, D(93000)) is None
-    assert loss.start_equity == 97000
+
+def test_the_rate_folds_from_approved_orders_and_amends() -> None:
+    order = ActionIntent(action="order", symbol="B", side=Side.BUY, quantity=D(1))
+    cancel = ActionIntent(action="cancel", symbol="B", order_id="o")
+    approved = [
+        RiskApprovedEvent(strategy_id="s", intent=intent, ts_ingress=n)
+        for n, intent in enumerate((order, cancel, order, order))
+    ]
+
+    assert OrderRate.fold(2, approved).sent == (2, 3)
 
 
 # -- the limits' currency --------------------------------------------------------------------------------------------

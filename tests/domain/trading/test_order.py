@@ -91,7 +91,19 @@ def test_accepted_report_gives_one_accepted_event_with_the_orders_names_and_the_
     events = order.apply_report(report(S.ACCEPTED, venue_order_id="v-9", ts=77))
 
     assert events == [
-        OrderAcceptedEvent(order_id="o-1", symbol="BTCUSDT", strategy_id="ema-cross", venue_order_id="v-9", ts=77)
+        OrderAcceptedEvent(
+            order_id="o-1",
+            symbol="BTCUSDT",
+            strategy_id="ema-cross",
+            side=Side.BUY,
+            quantity=Decimal(1),
+            limit=Decimal(100),
+            status=S.ACCEPTED,
+            filled=Decimal(0),
+            remaining=Decimal(1),
+            venue_order_id="v-9",
+            ts=77,
+        )
     ]
     assert (order.status, order.venue_order_id, order.order_type) == (S.ACCEPTED, "v-9", OrderType.LIMIT)
 

@@ -60,7 +60,16 @@ def test_a_request_changes_nothing_but_what_may_be_filled_at_most() -> None:
     request = order.request_amend(D(3), D(99))
 
     assert request == OrderAmendRequestedEvent(
-        order_id="o", symbol="B", strategy_id="s", revision=1, quantity=D(3), limit=D(99)
+        order_id="o",
+        symbol="B",
+        strategy_id="s",
+        side=Side.BUY,
+        quantity=D(3),
+        limit=D(99),
+        status=S.ACCEPTED,
+        filled=D(0),
+        remaining=D(2),
+        revision=1,
     )
     assert (order.quantity, order.limit, order.remaining, order.exposure) == (2, 100, 2, 3)
 
@@ -83,11 +92,14 @@ def test_the_venues_word_amends_the_order() -> None:
             order_id="o",
             symbol="B",
             strategy_id="s",
+            side=Side.BUY,
             revision=1,
             quantity=D(3),
             limit=D(99),
+            status=S.PARTIALLY_FILLED,
             filled=D("0.5"),
             remaining=D("2.5"),
+            average_price=D(100),
             ts=7,
         )
     ]

@@ -97,7 +97,7 @@ def test_flip_closes_the_old_side_and_opens_the_rest_at_the_fills_price(first: S
 def test_average_without_a_last_digit_loses_no_money() -> None:
     # 1 at 100 and 2 at 101 cost 302: the average is 100.666...; three sales of 1 must bring back 302 in all.
     position = held((BUY, "100", "1"), (BUY, "101", "2"))
-    assert position.average_price == D("100.666666666667")
+    assert position.average_price == D("100.6666666666666666666666667")
 
     parts = [position.apply(SELL, D(100), D(1)) for _ in range(3)]
 

@@ -47,7 +47,7 @@ class Written:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with JsonlTape(path, linger_ms=1e9, segment_bytes=3_000) as tape:
+        with JsonlTape(path, linger_ms=1e9, segment_bytes=4_000) as tape:
             for event in EVENTS:
                 tape.append([event])
                 if event.seq % 5 in (0, 2, 3):

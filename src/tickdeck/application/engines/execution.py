@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.wiring import PRIORITY
@@ -29,7 +30,8 @@ from tickdeck.domain.events import (
     VenueFillReported,
     VenueOrderReported,
 )
-from tickdeck.domain.trading import Order
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading import Order, reservation
 from tickdeck.domain.values import ZERO, OrderStatus, Quantity, Side
 
 __all__ = ["ExecutionEngine"]
@@ -71,8 +73,10 @@ class ExecutionEngine:
         SystemWarning,
     )
 
-    def __init__(self, kernel: Kernel, nonce: str) -> None:
+    def __init__(self, kernel: Kernel, nonce: str, instrument: Callable[[str], Instrument] | None = None) -> None:
+        """``instrument(symbol)`` says in which currency an order holds something back; without it none does."""
         self._kernel = kernel
+        self._instrument = instrument
         self._nonce = nonce
         self.orders: dict[str, Order] = {}
         self._open: dict[str, Order] = {}
@@ -103,7 +107,7 @@ class ExecutionEngine:
         if intent.action == "cancel":
             order = self.orders.get(intent.order_id)
             if order is not None and order.is_open and order.strategy_id == approved.strategy_id:
-                self._kernel.publish(_cancel(order))
+                self._kernel.publish(order.request_cancel())
             return
         if intent.action == "amend":
             order = self.orders.get(intent.order_id)
@@ -114,19 +118,33 @@ class ExecutionEngine:
         order_id = intent.order_id or client_order_id(self._nonce, approved.event_id)
         if order_id in self.orders:
             return
-        submitted = OrderSubmittedEvent(
-            order_id=order_id,
-            symbol=intent.symbol,
-            account_id=approved.account_id,
-            strategy_id=approved.strategy_id,
-            side=intent.side,
-            quantity=intent.quantity,
-            limit=intent.limit,
-            time_in_force=intent.time_in_force,
-        )
+        submitted = self._submitted(order_id, intent.side, approved)
         self.submitted += 1
         self._opened(Order(submitted))
         self._kernel.publish(submitted)
+
+    def _submitted(self, order_id: str, side: Side, approved: RiskApprovedEvent) -> OrderSubmittedEvent:
+        intent = approved.intent
+        reserved, currency = ZERO, ""
+        if self._instrument is not None:
+            instrument = self._instrument(intent.symbol)
+            currency = instrument.base if side is Side.SELL else instrument.quote
+            reserved = reservation(side, intent.quantity, intent.limit)
+        return OrderSubmittedEvent(
+            order_id=order_id,
+            symbol=intent.symbol,
+            account_id=approved.account_id,
+            user_id=approved.user_id,
+            strategy_id=approved.strategy_id,
+            side=side,
+            quantity=intent.quantity,
+            limit=intent.limit,
+            remaining=intent.quantity,
+            reduce_only=intent.reduce_only,
+            reserved=reserved,
+            reserved_currency=currency,
+            time_in_force=intent.time_in_force,
+        )
 
     # -- what the venue says ---------------------------------------------------------------------------------------
 
@@ -157,16 +175,7 @@ class ExecutionEngine:
         if order is None:
             self.strangers += refused.order_id not in self.orders
             return
-        self._kernel.publish(
-            OrderCancelRejectedEvent(
-                order_id=order.order_id,
-                symbol=order.symbol,
-                account_id=order.account_id,
-                strategy_id=order.strategy_id,
-                reason=refused.reason,
-                ts=refused.ts,
-            )
-        )
+        self._kernel.publish(order.cancel_refused(refused.reason, refused.ts))
         if order.order_id in self._retries:
             return
         before = self._refusals.get(order.order_id, 0)
@@ -180,7 +189,7 @@ class ExecutionEngine:
         self._retries.pop(timer.name, None)
         order = self._open.get(timer.name)
         if order is not None:
-            self._kernel.publish(_cancel(order))
+            self._kernel.publish(order.request_cancel())
 
     # -- what is asked of it ---------------------------------------------------------------------------------------
 
@@ -227,12 +236,3 @@ class ExecutionEngine:
             order = self.orders.get(oldest)
             if order is not None and not order.is_open and not order.missing:
                 del self.orders[oldest]
-
-
-def _cancel(order: Order) -> OrderCancelRequestedEvent:
-    return OrderCancelRequestedEvent(
-        order_id=order.order_id,
-        symbol=order.symbol,
-        account_id=order.account_id,
-        strategy_id=order.strategy_id,
-    )

@@ -178,6 +178,7 @@ class VenueGateway:
                 order_id=order.order_id,
                 symbol=order.symbol,
                 account_id=order.account_id,
+                user_id=order.user_id,
                 status=status,
                 reason=reason,
                 revision=revision,
@@ -191,6 +192,7 @@ class VenueGateway:
                 order_id=request.order_id,
                 symbol=request.symbol,
                 account_id=request.account_id,
+                user_id=request.user_id,
                 reason=reason,
                 **self._cause(request),
             )

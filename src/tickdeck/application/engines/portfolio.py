@@ -12,6 +12,7 @@ from tickdeck.application.strategies import PositionView
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import (
     BalanceEvent,
+    OrderEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionClosedEvent,
@@ -33,7 +34,7 @@ class PortfolioEngine:
     """One account: cash, positions, PnL, fees, equity; exact decimals, in the account's quote currency."""
 
     component = "portfolio"
-    hears = (VenueBalanceReported, OrderPartiallyFilledEvent, OrderFilledEvent)
+    hears = (VenueBalanceReported, OrderEvent)
     publishes = (
         PositionOpenedEvent,
         PositionUpdatedEvent,
@@ -55,8 +56,7 @@ class PortfolioEngine:
         self._instrument = instrument
         self.account = account
         self._reported: dict[str, None] = {}  # currencies whose first balance is known
-        for event_type in (OrderPartiallyFilledEvent, OrderFilledEvent):
-            bus.subscribe(event_type, self.on_fill, priority=PRIORITY[self.component], component=self.component)
+        bus.subscribe(OrderEvent, self.on_order, priority=PRIORITY[self.component], component=self.component)
         bus.subscribe(
             VenueBalanceReported, self.on_balance, priority=PRIORITY[self.component], component=self.component
         )
@@ -65,9 +65,16 @@ class PortfolioEngine:
     def account_id(self) -> str:
         return self.account.account_id
 
-    def on_fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
-        self._bus.publish_all(self.account.apply_fill(fill, self._instrument(fill.symbol)))
-        self._bus.publish(self._state())
+    @property
+    def user_id(self) -> str:
+        return self.account.user_id
+
+    def on_order(self, order: OrderEvent) -> None:
+        """Hold back what the order takes, and book its fill, if it is one."""
+        self.account.reserve(order)
+        if isinstance(order, OrderPartiallyFilledEvent | OrderFilledEvent):
+            self._bus.publish_all(self.account.apply_fill(order, self._instrument(order.symbol)))
+            self._bus.publish(self._state())
 
     def on_balance(self, report: VenueBalanceReported) -> None:
         """Take over what the account begins with: the first report of a currency in which nothing was booked yet.

@@ -8,21 +8,25 @@ from decimal import DecimalException
 
 import msgspec
 
-from tickdeck.application.bus import EventBus, SubscribeOptions
+from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     ActionIntent,
     CommandReceived,
     NotificationAlert,
     PositionEvent,
     RiskApprovedEvent,
+    RiskDayStarted,
     RiskLimitBreachedEvent,
+    RunStarted,
     RunStopped,
     StrategyDecisionEvent,
     SystemWarning,
+    TimerFired,
     TradingHalted,
     TradingResumed,
 )
@@ -32,6 +36,8 @@ from tickdeck.domain.trading import Order
 from tickdeck.domain.values import ZERO, Money, Quantity, Side
 
 __all__ = ["RiskEngine"]
+
+_DAY = 86_400_000_000_000
 
 
 class RiskEngine:
@@ -47,9 +53,19 @@ class RiskEngine:
     """
 
     component = "risk"
-    hears = (StrategyDecisionEvent, RiskApprovedEvent, PositionEvent, TradingHalted, CommandReceived, RunStopped)
+    hears = (
+        StrategyDecisionEvent,
+        RiskApprovedEvent,
+        PositionEvent,
+        TradingHalted,
+        CommandReceived,
+        TimerFired,
+        RunStarted,
+        RunStopped,
+    )
     publishes = (
         RiskApprovedEvent,
+        RiskDayStarted,
         RiskLimitBreachedEvent,
         TradingHalted,
         TradingResumed,
@@ -59,7 +75,7 @@ class RiskEngine:
 
     def __init__(
         self,
-        bus: EventBus,
+        bus: Kernel,
         limits: RiskLimits,
         *,
         clock: Callable[[], int],
@@ -75,8 +91,8 @@ class RiskEngine:
         self._portfolio = portfolio
         self._execution = execution
         self._instrument = instrument
-        self._rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
-        self._daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
+        self.rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
+        self.daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
         self._closed_because = ""
         self._resumable = False
         self._reducing_passes = False  # while trading is halted
@@ -87,7 +103,9 @@ class RiskEngine:
         bus.subscribe(PositionEvent, self.on_position, **own)
         bus.subscribe(TradingHalted, self.on_halted, **own)
         bus.subscribe(CommandReceived, self.on_command, **own)
+        bus.subscribe(RunStarted, self.on_started, **own)
         bus.subscribe(RunStopped, self.on_stopped, **own)
+        bus.subscribe(TimerFired, self.on_midnight, where=lambda timer: timer.owner == self.component, **own)
 
     def on_decision(self, decision: StrategyDecisionEvent) -> None:
         self._watch_daily_loss()
@@ -102,13 +120,19 @@ class RiskEngine:
             if breach is None:
                 self._passing.append(intent)
                 self._bus.publish(
-                    RiskApprovedEvent(strategy_id=decision.strategy_id, account_id=decision.account_id, intent=intent)
+                    RiskApprovedEvent(
+                        strategy_id=decision.strategy_id,
+                        account_id=decision.account_id,
+                        user_id=decision.user_id,
+                        intent=intent,
+                    )
                 )
             else:
                 self._bus.publish(
                     RiskLimitBreachedEvent(
                         strategy_id=decision.strategy_id,
                         account_id=decision.account_id,
+                        user_id=decision.user_id,
                         limit=breach.limit,
                         detail=breach.detail,
                         intent=intent,
@@ -124,7 +148,7 @@ class RiskEngine:
         """The intent on the instrument's grid, and the limit that it breaches."""
         try:
             intent = self._on_grid(intent)
-            return intent, self._judge(intent, instead_of)
+            return self._judge(intent, instead_of)
         except DecimalException:  # a number with more digits than can be reckoned with: the strategy's fault, not ours
             size = f"quantity {intent.quantity}, limit {intent.limit}"
             return intent, Breach("instrument", f"{size}: these are no numbers that could be traded")
@@ -162,48 +186,78 @@ class RiskEngine:
         limit = instrument.quantise_price(intent.limit) if intent.limit is not None else None
         return msgspec.structs.replace(intent, quantity=quantity, limit=limit)
 
-    def _judge(self, intent: ActionIntent, instead_of: Order | None) -> Breach | None:
-        assert intent.side is not None  # the event's own check
+    def _judge(self, intent: ActionIntent, instead_of: Order | None) -> tuple[ActionIntent, Breach | None]:
+        """The intent, marked ``reduce_only`` where it can only reduce a position, and the limit that it breaches."""
+        side = intent.side
+        assert side is not None  # the event's own check
         if self._closed_because and not self._reducing_passes:
-            return Breach("trading_halted", self._closed_because)
+            return intent, Breach("trading_halted", self._closed_because)
         if intent.limit is not None and intent.limit <= 0:
-            return Breach("instrument", "the limit is 0 when put on the tick size")
+            return intent, Breach("instrument", "the limit is 0 when put on the tick size")
         if instead_of is not None and intent.quantity <= instead_of.filled:
             filled = f"{instead_of.filled} of order {instead_of.order_id} is filled already"
-            return Breach("order", f"{filled}, so it cannot become one of {intent.quantity}; cancel the rest")
-        working = self._working(intent.symbol, intent.side)
+            return intent, Breach("order", f"{filled}, so it cannot become one of {intent.quantity}; cancel the rest")
+        working = self._working(intent.symbol, side)
         if instead_of is not None:  # it would not be there any more, and what is filled of it is in the position
             working = working - instead_of.exposure - instead_of.filled
         position = self._portfolio.account.position(intent.symbol).quantity
-        reduces = only_reduces(intent.side, intent.quantity, position, working)
+        reduces = only_reduces(side, intent.quantity, position, working)
+        if reduces:
+            intent = msgspec.structs.replace(intent, reduce_only=True)
+        elif intent.reduce_only:
+            return intent, Breach("reduce_only", f"with the open orders it would do more than close {position}")
         if self._closed_because and not reduces:
-            return Breach("trading_halted", self._closed_because)
+            return intent, Breach("trading_halted", self._closed_because)
         breach = check_order(
             self._limits,
             self._instrument(intent.symbol),
-            side=intent.side,
+            side=side,
             quantity=intent.quantity,
             limit=intent.limit,
             reference=self._market_data.market(intent.symbol).price,
             position=position,
             working=working,
         )
-        if breach is None and self._rate is not None and not reduces:
-            breach = self._rate.take(self._clock())
-        return breach
+        if breach is None and self.rate is not None and not reduces:
+            breach = self.rate.take(self._clock())
+        return intent, breach
 
     def _working(self, symbol: str, side: Side) -> Quantity:
         """Of open orders and of those that a decision before this one has got through but are no orders yet (base)."""
         passing = (i.quantity for i in self._passing if i.symbol == symbol and i.side is side)
         return sum(passing, self._execution.working(symbol, side))
 
+    def on_started(self, _: RunStarted) -> None:
+        self._start_day()
+
+    def on_midnight(self, _: TimerFired) -> None:
+        self._start_day()
+
+    def _start_day(self) -> None:
+        """The daily loss counts from the present equity, until the next midnight (UTC)."""
+        if self.daily_loss is None:
+            return
+        self._restart_day(self.daily_loss)
+        now = self._clock()
+        self._bus.set_timer(now - now % _DAY + _DAY, "midnight", self.component)
+
+    def _restart_day(self, daily_loss: DailyLoss) -> None:
+        started = RiskDayStarted(
+            account_id=self._portfolio.account_id,
+            user_id=self._portfolio.user_id,
+            equity=self._pnl(),
+            currency=self._limits.currency,
+        )
+        daily_loss.apply(started)
+        self._bus.publish(started)
+
     def on_position(self, _: PositionEvent) -> None:
         self._watch_daily_loss()
 
     def _watch_daily_loss(self) -> None:
-        if self._daily_loss is None or self._closed_because:
+        if self.daily_loss is None or self._closed_because:
             return
-        breach = self._daily_loss.update(self._clock(), self._pnl())
+        breach = self.daily_loss.judge(self._pnl())
         if breach is not None:
             self._halt(f"{breach.limit}: {breach.detail}", reducing_passes=True)
 
@@ -233,7 +287,11 @@ class RiskEngine:
             if position.quantity and symbol in ("", position.symbol):
                 side = Side.SELL if position.quantity > 0 else Side.BUY
                 intent = ActionIntent(
-                    action="order", symbol=position.symbol, side=side, quantity=abs(position.quantity)
+                    action="order",
+                    symbol=position.symbol,
+                    side=side,
+                    quantity=abs(position.quantity),
+                    reduce_only=True,
                 )
                 intent = self._on_grid(intent)
                 if intent.quantity:  # else less than a lot is left, which no order can sell
@@ -241,7 +299,10 @@ class RiskEngine:
 
     def _approve(self, strategy_id: str, account_id: str, intent: ActionIntent) -> None:
         self._passing.append(intent)
-        self._bus.publish(RiskApprovedEvent(strategy_id=strategy_id, account_id=account_id, intent=intent))
+        user_id = self._portfolio.user_id
+        self._bus.publish(
+            RiskApprovedEvent(strategy_id=strategy_id, account_id=account_id, user_id=user_id, intent=intent)
+        )
 
     def _halt(self, reason: str, *, reducing_passes: bool = False) -> None:
         if self._closed_because and not (self._reducing_passes and not reducing_passes):
@@ -255,8 +316,8 @@ class RiskEngine:
             self._bus.publish(SystemWarning(component=self.component, message=f"trading is not resumed, {why}"))
             return
         self._closed_because, self._resumable, self._reducing_passes = "", False, False
-        if self._daily_loss is not None:
-            self._daily_loss.restart(self._pnl())
+        if self.daily_loss is not None:
+            self._restart_day(self.daily_loss)
         self._bus.publish(TradingResumed(reason=reason))
 
     def on_halted(self, halted: TradingHalted) -> None:

@@ -49,6 +49,7 @@ from tickdeck.domain.events import (
     TimerFired,
     TradeEvent,
 )
+from tickdeck.domain.trading import PausedStrategies
 from tickdeck.domain.values import Level, Price
 from tickdeck.errors import ConfigError
 
@@ -124,7 +125,8 @@ class StrategyEngine:
         self.nonce = nonce
         self.seed = seed
         self.strategies: dict[str, Strategy] = {}
-        self.paused: list[str] = []
+        self.paused = PausedStrategies()
+        self._labels: dict[str, dict[str, Any]] = {}  # what the events of a strategy say of it, by its id
         self._heard_by: dict[str, list[Subscription]] = {}
         self._commands: dict[str, Callable[[str, CommandReceived], None]] = {
             "strategy-pause": self._pause,
@@ -138,13 +140,19 @@ class StrategyEngine:
         kernel.subscribe(CommandReceived, self.on_command, **own)
         kernel.subscribe(HandlerFailed, self.on_handler_failed, **own)
 
-    def add(self, strategy_id: str, strategy: Strategy) -> None:
-        """Run ``strategy`` under an id of its own. Raises ``ConfigError`` where the id is taken."""
+    def add(self, strategy_id: str, strategy: Strategy, name: str = "") -> None:
+        """Run ``strategy`` under an id of its own; ``name`` is what it is called, its id where it is not given. Raises
+        ``ConfigError`` where the id is taken."""
         if strategy_id in self.strategies:
             raise ConfigError(f"two strategies are called {strategy_id!r}; name one of them otherwise")
         self.strategies[strategy_id] = strategy
+        self._labels[strategy_id] = {"strategy_id": strategy_id, "name": name or strategy_id, "role": strategy.role}
         strategy._desk = _Desk(self, self._kernel, strategy_id)
         self._listen(strategy_id)
+
+    def labels(self, strategy_id: str) -> dict[str, Any]:
+        """The fields of an event that say which strategy it is about: its id, name and role."""
+        return self._labels[strategy_id]
 
     def _listen(self, strategy_id: str) -> None:
         """Let a strategy hear what its class overrides."""
@@ -198,9 +206,8 @@ class StrategyEngine:
     def on_handler_failed(self, failed: HandlerFailed) -> None:
         strategy_id = failed.component.removeprefix(STRATEGY)
         if failed.component != strategy_id and strategy_id in self.strategies and strategy_id not in self.paused:
-            self.paused.append(strategy_id)
             reason = f"{failed.handler} failed on {failed.failed_event_type} {failed.failed_event_id}: {failed.error}"
-            self._kernel.publish(StrategyPaused(strategy_id=strategy_id, reason=reason))
+            self._change(StrategyPaused(**self._labels[strategy_id], reason=reason))
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -208,13 +215,13 @@ class StrategyEngine:
         for strategy_id, strategy in self.strategies.items():
             self._kernel.publish(
                 StrategyCreated(
-                    strategy_id=strategy_id,
+                    **self._labels[strategy_id],
                     strategy_type=type(strategy).__name__,
                     created_by="configuration",
                     parameters=_as_text(strategy.parameters()),
                 )
             )
-            self._kernel.publish(StrategyActivated(strategy_id=strategy_id, reason="the run begins"))
+            self._change(StrategyActivated(**self._labels[strategy_id], reason="the run begins"))
 
     def on_command(self, command: CommandReceived) -> None:
         carry_out = self._commands.get(command.command)
@@ -231,17 +238,15 @@ class StrategyEngine:
         if strategy_id in self.paused:
             self._warn(command, f"strategy {strategy_id!r} is paused already")
             return
-        self.paused.append(strategy_id)
         self._mute(strategy_id)
-        self._kernel.publish(StrategyPaused(strategy_id=strategy_id, reason=_reason(command)))
+        self._change(StrategyPaused(**self._labels[strategy_id], reason=_reason(command)))
 
     def _activate(self, strategy_id: str, command: CommandReceived) -> None:
         if strategy_id not in self.paused:
             self._warn(command, f"strategy {strategy_id!r} is not paused")
             return
-        self.paused.remove(strategy_id)
         self._listen(strategy_id)
-        self._kernel.publish(StrategyActivated(strategy_id=strategy_id, reason=_reason(command)))
+        self._change(StrategyActivated(**self._labels[strategy_id], reason=_reason(command)))
 
     def _update(self, strategy_id: str, command: CommandReceived) -> None:
         strategy = self.strategies[strategy_id]
@@ -256,22 +261,24 @@ class StrategyEngine:
             self._warn(command, f"{type(error).__name__}: {describe_error(error)}")
             return
         values = _as_text({name: getattr(strategy, name) for name in wanted})
-        self._kernel.publish(StrategyUpdated(strategy_id=strategy_id, parameters=values, reason=_reason(command)))
+        self._kernel.publish(StrategyUpdated(**self._labels[strategy_id], parameters=values, reason=_reason(command)))
 
     def _delete(self, strategy_id: str, command: CommandReceived) -> None:
         desk = self.strategies.pop(strategy_id).desk
         self._mute(strategy_id)
-        if strategy_id in self.paused:
-            self.paused.remove(strategy_id)
         cancels = (ActionIntent(action="cancel", symbol="", order_id=order_id) for order_id in desk.open_orders(None))
         intents = tuple(cancels)
         if intents:
             desk.decide(intents, "the strategy is deleted")
-        self._kernel.publish(StrategyDeleted(strategy_id=strategy_id, reason=_reason(command)))
+        self._change(StrategyDeleted(**self._labels.pop(strategy_id), reason=_reason(command)))
 
     def _mute(self, strategy_id: str) -> None:
         for subscription in self._heard_by.pop(strategy_id, ()):
             subscription.cancel()
+
+    def _change(self, event: StrategyPaused | StrategyActivated | StrategyDeleted) -> None:
+        self.paused.apply(event)
+        self._kernel.publish(event)
 
     def _warn(self, command: CommandReceived, why: str) -> None:
         self._kernel.publish(SystemWarning(component=self.component, message=f"{command.command}: {why}"))
@@ -317,11 +324,12 @@ class _Desk:
             else msgspec.structs.replace(intent, order_id=client_order_id(self._engine.nonce, decision_id, k))
             for k, intent in enumerate(intents)
         )
-        account_id = self._engine.portfolio.account_id
+        portfolio = self._engine.portfolio
         self._kernel.publish(
             StrategyDecisionEvent(
-                strategy_id=self.strategy_id,
-                account_id=account_id,
+                **self._engine.labels(self.strategy_id),
+                account_id=portfolio.account_id,
+                user_id=portfolio.user_id,
                 intents=named,
                 reason=reason,
                 source=self.strategy_id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import getcontext, setcontext
+from itertools import chain
 from threading import get_ident
 
 from msgspec.structs import force_setattr
@@ -30,7 +31,7 @@ from tickdeck.application.clock import RunClock, WallClock
 from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
 from tickdeck.application.kernel.money import MONEY_CONTEXT
 from tickdeck.application.ports import EdgeCursors, Tape, check_versions
-from tickdeck.domain.events import DomainEvent, RawEvent, TimerFired, TradingHalted
+from tickdeck.domain.events import DomainEvent, RawEvent, TimerCancelled, TimerFired, TimerSet, TradingHalted
 from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
 
 __all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
@@ -358,6 +359,8 @@ class Kernel(InMemoryEventBus):
             force_setattr(event, "seq", self.seq)
             self._current = event
             self._children = 0
+            if isinstance(event, TimerSet | TimerCancelled):
+                self._apply_timer(event)
             self._dispatch(event)
             cascade.append(event)
         return cascade
@@ -440,32 +443,61 @@ class Kernel(InMemoryEventBus):
     def set_timer(self, due: int, name: str, owner: str = "") -> int:
         """Have a ``timer.fired`` input with ``name`` and ``owner`` come at ``due`` (ns UTC, on the run's clock),
         before any other input of that time. Returns the timer's id. One that is due already fires before the next
-        input."""
+        input.
+
+        In a handler this publishes ``timer.set``, and the timer is set when that event is dispatched: a handler that
+        raises has set no timer. Outside a handler nothing in the run causes the timer, so no event tells of it.
+        """
         if type(due) is not int:
             raise ConfigError(f"timer {name!r}: due is {due!r}; give whole nanoseconds, as an int")
         self._timers_set += 1
-        timer_id = self._timers_set
-        if self._agenda is not None:
-            cause = self._current
-            fired = TimerFired(
-                timer_id=timer_id,
-                name=name,
-                owner=owner,
-                due=due,
-                ts=due,
-                ts_ingress=due,
-                source="timer",
-                causation_id=cause.event_id if cause else "",
-                correlation_id=cause.correlation_id if cause else "",
-            )
-            self._timers[timer_id] = self._agenda.at(due, lambda: self._fire(fired), RANK_TIMER)
-        return timer_id
+        self._publish_timer(TimerSet(timer_id=self._timers_set, name=name, owner=owner, due=due))
+        return self._timers_set
 
     def cancel_timer(self, timer_id: int) -> None:
-        """Forget a timer. Harmless where it has fired."""
-        number = self._timers.pop(timer_id, None)
-        if number is not None and self._agenda is not None:
-            self._agenda.cancel(number)
+        """Forget a timer; in a handler this publishes ``timer.cancelled``. Harmless where the timer has fired or was
+        cancelled before."""
+        if self._is_timer_pending(timer_id):
+            self._publish_timer(TimerCancelled(timer_id=timer_id))
+
+    @property
+    def timers(self) -> tuple[int, ...]:
+        """The ids of the timers that will fire, in order of creation."""
+        return tuple(self._timers)
+
+    def _publish_timer(self, event: TimerSet | TimerCancelled) -> None:
+        if self._busy:
+            self._staged.append(event)
+        else:
+            self._apply_timer(event)
+
+    def _is_timer_pending(self, timer_id: int) -> bool:
+        """What was published last about the timer decides, dispatched or not."""
+        for event in chain(reversed(self._staged), reversed(self._queue)):
+            if isinstance(event, TimerSet | TimerCancelled) and event.timer_id == timer_id:
+                return isinstance(event, TimerSet)
+        return timer_id in self._timers
+
+    def _apply_timer(self, event: TimerSet | TimerCancelled) -> None:
+        if isinstance(event, TimerCancelled):
+            number = self._timers.pop(event.timer_id, None)
+            if number is not None and self._agenda is not None:
+                self._agenda.cancel(number)
+            return
+        if self._agenda is None:
+            return
+        fired = TimerFired(
+            timer_id=event.timer_id,
+            name=event.name,
+            owner=event.owner,
+            due=event.due,
+            ts=event.due,
+            ts_ingress=event.due,
+            source="timer",
+            causation_id=event.causation_id,
+            correlation_id=event.correlation_id,
+        )
+        self._timers[event.timer_id] = self._agenda.at(event.due, lambda: self._fire(fired), RANK_TIMER)
 
     def _fire(self, fired: TimerFired) -> None:
         self._timers.pop(fired.timer_id, None)

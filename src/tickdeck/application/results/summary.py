@@ -26,7 +26,7 @@ from tickdeck.domain.values import Money, Quantity
 __all__ = ["Latency", "RunObserver", "Summary", "plain", "summarise"]
 
 _NOT_MARKET_DATA = (
-    *("run.", "venue.", "timer.", "command.", "backtest."),
+    *("run.", "venue.", "timer.fired", "command.", "backtest."),
     *("feed.connected", "feed.disconnected", "system.error"),
 )
 """Types of inputs that are no market data begin with one of these."""

@@ -29,7 +29,7 @@ from tickdeck.domain.events import (
     TimerFired,
     TradeEvent,
 )
-from tickdeck.domain.values import ZERO, Level, Price, Quantity, Side, TimeInForce
+from tickdeck.domain.values import ZERO, Level, Price, Quantity, Side, StrategyRole, TimeInForce
 from tickdeck.errors import ConfigError, format_value
 
 if TYPE_CHECKING:
@@ -85,7 +85,19 @@ class Strategy(Parametrised):
     kind: ClassVar[str] = "strategy"
     hears: ClassVar[tuple[type[DomainEvent], ...]] = ()
     """Event classes that ``on_event`` wants: your own, or any other."""
+    role: ClassVar[StrategyRole] = StrategyRole.ENTRY
+    """What the strategy is for: ``entry``, ``exit`` or ``management``. The strategy's events carry it; it restricts
+    nothing."""
     _desk: StrategyDesk | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        try:
+            cls.role = StrategyRole(cls.role)
+        except ValueError:
+            raise ConfigError(
+                f"strategy {cls.__name__}: role is {format_value(cls.role)}; give one of {', '.join(StrategyRole)}"
+            ) from None
 
     def required_signals(self) -> tuple[str, ...]:
         """Names of the signals that this strategy will use, such as ``ema-12``. Called once, before the start."""

@@ -11,13 +11,14 @@ a fee of 0.001 is a position of 0.999 at the fill's price, and the fee counts as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import localcontext
-from typing import TypeAlias
+from typing import Any, Self, TypeAlias
 
 from tickdeck.domain.events import (
     BalanceEvent,
     DomainEvent,
+    OrderEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionClosedEvent,
@@ -27,7 +28,7 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
 )
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading import EXACT, Position
+from tickdeck.domain.trading import EXACT, Position, average_of, with_order
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
 __all__ = ["Account"]
@@ -36,7 +37,7 @@ Fill: TypeAlias = OrderPartiallyFilledEvent | OrderFilledEvent
 
 
 class Account:
-    """Balances by currency and positions by symbol of one ``account_id``.
+    """Balances by currency and positions by symbol of one ``account_id``, which ``user_id`` owns.
 
     Figures (``equity``, ``realized_pnl``, ...) are in one quote currency: ``quote``, or the one asked for. They take
     in the symbols quoted in it and no others: nothing is converted between currencies. A balance of a base currency
@@ -44,32 +45,88 @@ class Account:
     balance may be negative; whether that is wanted is for risk to say.
     """
 
-    __slots__ = ("_by_quote", "_deposits", "_fees", "account_id", "balances", "positions", "quote")
+    __slots__ = (
+        "_by_quote",
+        "_deposits",
+        "_fees",
+        "_locked",
+        "_reserved",
+        "_reserved_by",
+        "account_id",
+        "balances",
+        "positions",
+        "quote",
+        "user_id",
+    )
 
-    def __init__(self, account_id: str = "main", quote: str = "USDT") -> None:
+    def __init__(self, account_id: str = "main", quote: str = "USDT", user_id: str = "") -> None:
         self.account_id: str = account_id
+        self.user_id: str = user_id
         self.quote: str = quote
         self.balances: dict[str, Money] = {}
         self.positions: dict[str, Position] = {}
         self._by_quote: dict[str, list[Position]] = {}
         self._deposits: dict[str, Money] = {}
         self._fees: dict[str, Money] = {}
+        self._locked: dict[str, Money] = {}
+        self._reserved: dict[str, Money] = {}
+        self._reserved_by: dict[str, tuple[str, Money]] = {}  # order id -> (currency, amount)
+
+    @classmethod
+    def fold(
+        cls, events: Iterable[DomainEvent], account_id: str = "main", quote: str = "USDT", user_id: str = ""
+    ) -> Self:
+        """The account after ``events``: all of ``balance.*``, ``position.*`` and ``order.*`` in order. Others, and
+        those of other accounts, change nothing."""
+        account = cls(account_id, quote, user_id)
+        for event in events:
+            if getattr(event, "account_id", None) == account_id:
+                account.apply_event(event)
+        return account
+
+    def apply_event(self, event: DomainEvent) -> None:
+        """Take in what was concluded before, as it is on the tape."""
+        if isinstance(event, OrderEvent):
+            self.reserve(event)
+        elif isinstance(event, BalanceEvent):
+            currency = event.currency
+            self.balances[currency] = event.total
+            self._set_locked(currency, event.locked)
+            _add(self._deposits, currency, event.deposit)
+            _add(self._fees, currency, event.fee)
+        elif isinstance(event, PositionEvent):
+            self._position(event.symbol, event.currency).apply_event(event)
 
     # -- what happens to it ----------------------------------------------------------------------------------------
 
     def set_balance(self, report: VenueBalanceReported) -> list[BalanceEvent]:
-        """Take over the venue's total; the difference counts as paid in (or out). Returns ``balance.updated``, or
-        nothing where the total is the same.
+        """Take over the venue's total, and what it says is locked; the difference counts as paid in (or out). Returns
+        ``balance.updated``, or nothing where both are the same.
 
         For the balances at the start and for transfers. A report that already counts a fill which is still on its way
         to us would count it twice: compare such a report, do not apply it.
         """
-        change = EXACT.subtract(report.total, self.balances.get(report.currency, ZERO))
-        if not change:
+        currency = report.currency
+        change = EXACT.subtract(report.total, self.balances.get(currency, ZERO))
+        if not change and report.locked == self._locked.get(currency, ZERO):
             return []
-        self._deposits[report.currency] = EXACT.add(self._deposits.get(report.currency, ZERO), change)
-        self.balances[report.currency] = report.total
-        return [self._balance_event(report.currency, change, report.ts)]
+        _add(self._deposits, currency, change)
+        self.balances[currency] = report.total
+        self._set_locked(currency, report.locked)
+        return [self._balance_event(currency, change, report.ts, deposit=change)]
+
+    def reserve(self, order: OrderEvent) -> None:
+        """Hold back what ``order`` says of its rest, instead of what it held back before."""
+        before = self._reserved_by.get(order.order_id)
+        now = (order.reserved_currency, order.reserved) if order.reserved else None
+        if before == now:
+            return
+        if before is not None:
+            del self._reserved_by[order.order_id]
+            self._reserved[before[0]] = EXACT.subtract(self._reserved[before[0]], before[1])
+        if now is not None:
+            self._reserved_by[order.order_id] = now
+            self._reserved[now[0]] = EXACT.add(self._reserved.get(now[0], ZERO), now[1])
 
     def apply_fill(self, fill: Fill, instrument: Instrument) -> list[DomainEvent]:
         """Book a fill of ``instrument``; returns the position's events (a flip: closed, then opened), then
@@ -85,12 +142,13 @@ class Account:
             changes = {base: base_change, quote: -base_change * fill.price}
             changes[fee_currency] = changes.get(fee_currency, ZERO) - fee
             charged = (quote, fee * fill.price) if fee_currency == base else (fee_currency, fee)
-            self._fees[charged[0]] = self._fees.get(charged[0], ZERO) + charged[1]
             events: list[DomainEvent] = list(self._move_position(fill, changes[base], quote))
             for currency, change in changes.items():
-                if change:
+                charge = charged[1] if currency == charged[0] else ZERO
+                if change or charge:
+                    _add(self._fees, currency, charge)
                     self.balances[currency] = self.balances.get(currency, ZERO) + change
-                    events.append(self._balance_event(currency, change, fill.ts))
+                    events.append(self._balance_event(currency, change, fill.ts, fee=charge))
         return events
 
     # -- what is asked of it ---------------------------------------------------------------------------------------
@@ -98,6 +156,16 @@ class Account:
     def position(self, symbol: str) -> Position:
         """The position of ``symbol``; a flat one where there was never a fill."""
         return self.positions.get(symbol) or Position(symbol)
+
+    def reserved(self, currency: str) -> Money:
+        """What our own open orders hold back of ``currency``, without fees."""
+        return self._reserved.get(currency, ZERO)
+
+    def free(self, currency: str) -> Money:
+        """What is neither locked by orders that are not ours nor reserved by our own; negative where more is offered
+        than held, as in a short sale."""
+        taken = EXACT.add(self._locked.get(currency, ZERO), self._reserved.get(currency, ZERO))
+        return EXACT.subtract(self.balances.get(currency, ZERO), taken)
 
     @property
     def cash(self) -> Money:
@@ -142,46 +210,89 @@ class Account:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
+    def _set_locked(self, currency: str, locked: Money) -> None:
+        if locked != self._locked.get(currency, ZERO):
+            self._locked[currency] = locked
+
     def _move_position(self, fill: Fill, signed: Quantity, quote: str) -> list[PositionEvent]:
         """Book ``signed`` (base, the fee in base taken off) at the fill's price."""
         if not signed:  # a fee in base that ate the whole fill
             return []
-        position = self.positions.get(fill.symbol)
-        if position is None:
-            position = self.positions[fill.symbol] = Position(fill.symbol)
-            self._by_quote.setdefault(quote, []).append(position)
-        before, average_before = position.quantity, position.average_price
-        realized = position.apply(Side.BUY if signed > 0 else Side.SELL, fill.price, abs(signed))
+        position = self._position(fill.symbol, quote)
+        before, cost_before = position.quantity, position.cost
+        opened_by, closed_by = position.opened_by, position.closed_by
+        order_id = fill.order_id
+        realized = position.apply(Side.BUY if signed > 0 else Side.SELL, fill.price, abs(signed), order_id)
         if not before:
-            return [self._position_event(PositionOpenedEvent, position, fill.ts)]
+            return [self._position_event(PositionOpenedEvent, position, quote, fill.ts, opened_by_orders=(order_id,))]
         if before * position.quantity > 0:
-            return [self._position_event(PositionUpdatedEvent, position, fill.ts, realized)]
-        closed = PositionClosedEvent(
-            symbol=fill.symbol,
-            account_id=self.account_id,
+            name = "opened_by_orders" if before * signed > 0 else "closed_by_orders"
+            names = {name: (order_id,)}
+            return [
+                self._position_event(PositionUpdatedEvent, position, quote, fill.ts, realized_pnl=realized, **names)
+            ]
+        flipped = not position.is_flat
+        closed = self._position_event(
+            PositionClosedEvent,
+            position,
+            quote,
+            fill.ts,
             quantity=ZERO,
-            average_price=average_before,
+            cost=ZERO,
+            average_price=average_of(cost_before, before),
             realized_pnl=realized,
-            total_realized_pnl=position.realized_pnl,
-            ts=fill.ts,
+            opened_by_orders=opened_by,
+            closed_by_orders=with_order(closed_by, order_id) if flipped else position.closed_by,
         )
-        if position.is_flat:
+        if not flipped:
             return [closed]
-        return [closed, self._position_event(PositionOpenedEvent, position, fill.ts)]
+        opened = self._position_event(PositionOpenedEvent, position, quote, fill.ts, opened_by_orders=(order_id,))
+        return [closed, opened]
+
+    def _position(self, symbol: str, quote: str) -> Position:
+        position = self.positions.get(symbol)
+        if position is None:
+            position = self.positions[symbol] = Position(symbol)
+            self._by_quote.setdefault(quote, []).append(position)
+        return position
 
     def _position_event(
-        self, kind: type[PositionEvent], position: Position, ts: int, realized: Money = ZERO
+        self, kind: type[PositionEvent], position: Position, quote: str, ts: int, **own: Any
     ) -> PositionEvent:
-        return kind(
-            symbol=position.symbol,
+        """An event with the position as it is now and its ``own`` fields."""
+        fields: dict[str, Any] = {
+            "symbol": position.symbol,
+            "account_id": self.account_id,
+            "user_id": self.user_id,
+            "quantity": position.quantity,
+            "cost": position.cost,
+            "total_realized_pnl": position.realized_pnl,
+            "currency": quote,
+            "ts": ts,
+        }
+        fields.update(own)
+        if "average_price" not in fields:
+            fields["average_price"] = position.average_price
+        return kind(**fields)
+
+    def _balance_event(
+        self, currency: str, change: Money, ts: int, *, deposit: Money = ZERO, fee: Money = ZERO
+    ) -> BalanceEvent:
+        return BalanceEvent(
             account_id=self.account_id,
-            quantity=position.quantity,
-            average_price=position.average_price,
-            realized_pnl=realized,
-            total_realized_pnl=position.realized_pnl,
+            user_id=self.user_id,
+            currency=currency,
+            total=self.balances[currency],
+            free=self.free(currency),
+            locked=self._locked.get(currency, ZERO),
+            reserved=self._reserved.get(currency, ZERO),
+            change=change,
+            deposit=deposit,
+            fee=fee,
             ts=ts,
         )
 
-    def _balance_event(self, currency: str, change: Money, ts: int) -> BalanceEvent:
-        total = self.balances[currency]
-        return BalanceEvent(account_id=self.account_id, currency=currency, total=total, change=change, ts=ts)
+
+def _add(amounts: dict[str, Money], currency: str, amount: Money) -> None:
+    if amount:
+        amounts[currency] = EXACT.add(amounts.get(currency, ZERO), amount)

@@ -54,7 +54,13 @@ from tickdeck.domain.events.registry import (
     event_types,
     iter_event_classes,
 )
-from tickdeck.domain.events.risk import RiskApprovedEvent, RiskLimitBreachedEvent, TradingHalted, TradingResumed
+from tickdeck.domain.events.risk import (
+    RiskApprovedEvent,
+    RiskDayStarted,
+    RiskLimitBreachedEvent,
+    TradingHalted,
+    TradingResumed,
+)
 from tickdeck.domain.events.state import StateLeg, StateUpdated
 from tickdeck.domain.events.strategy import (
     ActionIntent,
@@ -77,7 +83,9 @@ from tickdeck.domain.events.system import (
     SystemError,  # noqa: A004 (the catalogue's name)
     SystemHeartbeat,
     SystemWarning,
+    TimerCancelled,
     TimerFired,
+    TimerSet,
 )
 from tickdeck.domain.events.upcast import upcast
 from tickdeck.domain.events.venue import VenueBalanceReported, VenueCancelRefused, VenueFillReported, VenueOrderReported
@@ -127,6 +135,7 @@ __all__ = [
     "Priority",
     "RawEvent",
     "RiskApprovedEvent",
+    "RiskDayStarted",
     "RiskLimitBreachedEvent",
     "RunStarted",
     "RunStopped",
@@ -144,7 +153,9 @@ __all__ = [
     "SystemHeartbeat",
     "SystemWarning",
     "TickEvent",
+    "TimerCancelled",
     "TimerFired",
+    "TimerSet",
     "TradeEvent",
     "TradingHalted",
     "TradingResumed",

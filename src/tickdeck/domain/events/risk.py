@@ -7,8 +7,10 @@ from typing import ClassVar
 from tickdeck.domain.events.base import DomainEvent
 from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.strategy import ActionIntent
+from tickdeck.domain.events.upcast import upcast
+from tickdeck.domain.values import Money
 
-__all__ = ["RiskApprovedEvent", "RiskLimitBreachedEvent", "TradingHalted", "TradingResumed"]
+__all__ = ["RiskApprovedEvent", "RiskDayStarted", "RiskLimitBreachedEvent", "TradingHalted", "TradingResumed"]
 
 
 class RiskApprovedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -16,8 +18,10 @@ class RiskApprovedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "risk.approved"
     priority: ClassVar[Priority] = Priority.P1
+    version: ClassVar[int] = 2
     strategy_id: str
     account_id: str = "main"
+    user_id: str = ""
     intent: ActionIntent
 
     @property
@@ -32,8 +36,10 @@ class RiskLimitBreachedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "risk.limit_breached"
     priority: ClassVar[Priority] = Priority.P0
+    version: ClassVar[int] = 2
     strategy_id: str
     account_id: str = "main"
+    user_id: str = ""
     limit: str
     detail: str
     intent: ActionIntent
@@ -41,6 +47,29 @@ class RiskLimitBreachedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     @property
     def aggregate_id(self) -> str:
         return self.strategy_id
+
+
+class RiskDayStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """The daily loss counts from here on. Emitted by the risk engine when the run begins, at midnight (UTC), and when
+    trading is resumed after a halt.
+
+    ``equity`` (in ``currency``) is what trading has made since the account's books began: realised and unrealised,
+    after fees. ``user_id`` owns the account, empty where nobody is named."""
+
+    event_type: ClassVar[str] = "risk.day_started"
+    priority: ClassVar[Priority] = Priority.P1
+    account_id: str = "main"
+    user_id: str = ""
+    equity: Money
+    currency: str = ""
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.account_id
+
+    @property
+    def stream(self) -> str:
+        return f"risk/{self.account_id}"
 
 
 class TradingHalted(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -61,3 +90,7 @@ class TradingResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
     event_type: ClassVar[str] = "trading.resumed"
     priority: ClassVar[Priority] = Priority.P1
     reason: str = ""
+
+
+for _cls in (RiskApprovedEvent, RiskLimitBreachedEvent):
+    upcast(_cls.event_type, 1, lambda fields: fields)  # new fields have defaults

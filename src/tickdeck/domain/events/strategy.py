@@ -8,7 +8,8 @@ from typing import ClassVar
 import msgspec
 
 from tickdeck.domain.events.base import DomainEvent, invalid
-from tickdeck.domain.values import OrderType, Price, Quantity, Side, TimeInForce
+from tickdeck.domain.events.upcast import upcast
+from tickdeck.domain.values import OrderType, Price, Quantity, Side, StrategyRole, TimeInForce
 from tickdeck.errors import EventValidationError, format_value
 
 __all__ = [
@@ -45,7 +46,8 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_u
 
     ``action`` is ``order`` (then ``side``, ``symbol``, ``quantity`` in base, and for a limit order ``limit`` in quote),
     ``cancel`` (then ``order_id``) or ``amend`` (then ``order_id`` and what the order should have instead: ``quantity``
-    in all, with what is filled already, or 0 to leave it; ``limit``, or ``None`` to leave it).
+    in all, with what is filled already, or 0 to leave it; ``limit``, or ``None`` to leave it). An order that is
+    ``reduce_only`` may only make a position smaller.
     """
 
     action: str
@@ -55,6 +57,7 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_u
     limit: Price | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     order_id: str = ""
+    reduce_only: bool = False
 
     def __post_init__(self) -> None:
         for name in ("quantity", "limit"):
@@ -69,11 +72,18 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_u
 
 
 class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A strategy decided to act. Emitted by the strategy's own calls (``buy``, ``sell``, ``amend``, ``cancel``)."""
+    """A strategy decided to act. Emitted by the strategy's own calls (``buy``, ``sell``, ``amend``, ``cancel``).
+
+    ``name`` and ``role`` are the strategy's, as in ``strategy.created``; ``user_id`` owns the account, empty where
+    nobody is named."""
 
     event_type: ClassVar[str] = "strategy.decision"
+    version: ClassVar[int] = 2
     strategy_id: str
+    name: str = ""
+    role: StrategyRole | None = None
     account_id: str = "main"
+    user_id: str = ""
     intents: tuple[ActionIntent, ...]
     reason: str = ""
 
@@ -105,9 +115,14 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StrategyEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """Base of what happens to one strategy of the run. Emitted by the strategy engine."""
+    """Base of what happens to one strategy of the run. Emitted by the strategy engine.
+
+    ``strategy_id`` is unique in the run, ``name`` is what the strategy is called (two of one name have ids of their
+    own), ``role`` what it is for. A tape of an earlier version has no name and no role."""
 
     strategy_id: str
+    name: str = ""
+    role: StrategyRole | None = None
 
     @property
     def aggregate_id(self) -> str:
@@ -121,10 +136,11 @@ class StrategyEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 class StrategyCreated(StrategyEvent, frozen=True, kw_only=True, gc=False):
     """A strategy is part of the run. Emitted by the strategy engine at the start.
 
-    ``strategy_type`` is its class, ``created_by`` whose wish it is (``configuration``), ``parameters`` all of them as
-    text."""
+    ``strategy_type`` is its class, ``created_by`` says who asked for it (``configuration``), ``parameters`` are all of
+    them as text."""
 
     event_type: ClassVar[str] = "strategy.created"
+    version: ClassVar[int] = 2
     strategy_type: str
     created_by: str
     parameters: dict[str, str] = {}
@@ -136,6 +152,7 @@ class StrategyUpdated(StrategyEvent, frozen=True, kw_only=True, gc=False):
     ``parameters`` are those that were given, with their new values as text."""
 
     event_type: ClassVar[str] = "strategy.updated"
+    version: ClassVar[int] = 2
     parameters: dict[str, str] = {}
     reason: str = ""
 
@@ -144,6 +161,7 @@ class StrategyActivated(StrategyEvent, frozen=True, kw_only=True, gc=False):
     """A strategy hears from here on. Emitted by the strategy engine at the start, and on a command after a pause."""
 
     event_type: ClassVar[str] = "strategy.activated"
+    version: ClassVar[int] = 2
     reason: str = ""
 
 
@@ -153,6 +171,7 @@ class StrategyPaused(StrategyEvent, frozen=True, kw_only=True, gc=False):
     """
 
     event_type: ClassVar[str] = "strategy.paused"
+    version: ClassVar[int] = 2
     reason: str = ""
 
 
@@ -162,4 +181,16 @@ class StrategyDeleted(StrategyEvent, frozen=True, kw_only=True, gc=False):
     """
 
     event_type: ClassVar[str] = "strategy.deleted"
+    version: ClassVar[int] = 2
     reason: str = ""
+
+
+for _cls in (
+    StrategyDecisionEvent,
+    StrategyCreated,
+    StrategyUpdated,
+    StrategyActivated,
+    StrategyPaused,
+    StrategyDeleted,
+):
+    upcast(_cls.event_type, 1, lambda fields: fields)  # new fields have defaults

@@ -17,7 +17,9 @@ __all__ = [
     "SystemError",
     "SystemHeartbeat",
     "SystemWarning",
+    "TimerCancelled",
     "TimerFired",
+    "TimerSet",
 ]
 
 
@@ -37,6 +39,32 @@ class RunStopped(DomainEvent, frozen=True, kw_only=True, gc=False):
     event_type: ClassVar[str] = "run.stopped"
     priority: ClassVar[Priority] = Priority.P1
     reason: str = ""
+
+
+class TimerSet(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """A timer was set. Emitted by the kernel.
+
+    ``timer_id`` counts the run's timers in order of creation; ``timer.fired`` comes with the same ``name`` and
+    ``owner`` when the run's clock reaches ``due`` (ns UTC), unless ``timer.cancelled`` comes before."""
+
+    event_type: ClassVar[str] = "timer.set"
+    priority: ClassVar[Priority] = Priority.P1
+    timer_id: int
+    name: str
+    owner: str = ""
+    due: int
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.owner
+
+
+class TimerCancelled(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """A timer that had not fired was cancelled. Emitted by the kernel. ``timer_id`` is that of ``timer.set``."""
+
+    event_type: ClassVar[str] = "timer.cancelled"
+    priority: ClassVar[Priority] = Priority.P1
+    timer_id: int
 
 
 class TimerFired(DomainEvent, frozen=True, kw_only=True, gc=False):

@@ -1,4 +1,7 @@
-"""What a venue said to us, word for word: inputs, distinct from our own conclusions in ``orders``."""
+"""What a venue said to us, word for word: inputs, distinct from our own conclusions in ``orders`` and ``portfolio``.
+
+A report belongs to the stream of the order or of the balance that it is about.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,32 @@ from decimal import Decimal
 from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent, invalid
+from tickdeck.domain.events.orders import order_stream
+from tickdeck.domain.events.portfolio import balance_stream
 from tickdeck.domain.events.priority import Priority
+from tickdeck.domain.events.upcast import upcast
 from tickdeck.domain.values import Money, OrderStatus, Price, Quantity, Side
 
 __all__ = ["VenueBalanceReported", "VenueCancelRefused", "VenueFillReported", "VenueOrderReported"]
 
 
 class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The venue told the state of an order; or, from the gateway itself, ``unknown``: sending failed in doubt, and
-    ``rejected``: it was never sent, since trading is halted. An input of gateways.
+    """The venue reported the state of an order; or the gateway itself did: ``unknown`` where sending failed in doubt,
+    ``rejected`` where the order was never sent, since trading is halted. An input of gateways.
 
     ``order_id`` is our client order id. ``filled`` in base, as the venue counts it.
 
     The answer to an amend has its ``revision``; ``quantity`` (base) and ``limit`` (quote) are the order's from then on,
-    or ``None`` where the amend was refused, with the ``reason``. With ``status`` ``unknown`` it speaks of the amend
-    alone."""
+    or ``None`` where the amend was refused, with the ``reason``. With ``status`` ``unknown`` the
+    report is about the amend alone."""
 
     event_type: ClassVar[str] = "venue.order_reported"
     priority: ClassVar[Priority] = Priority.P1
+    version: ClassVar[int] = 2
     order_id: str
     symbol: str
     account_id: str = "main"
+    user_id: str = ""
     status: OrderStatus
     filled: Quantity = Decimal(0)
     venue_order_id: str = ""
@@ -39,6 +47,10 @@ class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     def aggregate_id(self) -> str:
         return self.order_id
 
+    @property
+    def stream(self) -> str:
+        return order_stream(self.account_id, self.order_id)
+
 
 class VenueCancelRefused(DomainEvent, frozen=True, kw_only=True, gc=False):
     """A cancel did not succeed: the venue refused it, or sending it failed. An input of gateways.
@@ -50,11 +62,16 @@ class VenueCancelRefused(DomainEvent, frozen=True, kw_only=True, gc=False):
     order_id: str
     symbol: str
     account_id: str = "main"
+    user_id: str = ""
     reason: str = ""
 
     @property
     def aggregate_id(self) -> str:
         return self.order_id
+
+    @property
+    def stream(self) -> str:
+        return order_stream(self.account_id, self.order_id)
 
 
 class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -65,9 +82,11 @@ class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "venue.fill_reported"
     priority: ClassVar[Priority] = Priority.P0
+    version: ClassVar[int] = 2
     order_id: str
     symbol: str
     account_id: str = "main"
+    user_id: str = ""
     side: Side
     price: Price
     quantity: Quantity
@@ -89,15 +108,22 @@ class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     def aggregate_id(self) -> str:
         return self.order_id
 
+    @property
+    def stream(self) -> str:
+        return order_stream(self.account_id, self.order_id)
+
 
 class VenueBalanceReported(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The venue told what an account holds of one currency. An input of gateways; the paper venue reports at the start.
+    """The venue reported what an account holds of one currency. An input of gateways; the paper venue reports at
+    the start.
 
     ``total`` and ``locked`` (of it, in open orders) in units of ``currency``."""
 
     event_type: ClassVar[str] = "venue.balance_reported"
     priority: ClassVar[Priority] = Priority.P1
+    version: ClassVar[int] = 2
     account_id: str = "main"
+    user_id: str = ""
     currency: str
     total: Money
     locked: Money = Decimal(0)
@@ -105,3 +131,11 @@ class VenueBalanceReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     @property
     def aggregate_id(self) -> str:
         return f"{self.account_id}/{self.currency}"
+
+    @property
+    def stream(self) -> str:
+        return balance_stream(self.account_id, self.currency)
+
+
+for _cls in (VenueOrderReported, VenueFillReported, VenueBalanceReported):
+    upcast(_cls.event_type, 1, lambda fields: fields)  # new fields have defaults

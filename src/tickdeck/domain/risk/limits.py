@@ -8,10 +8,13 @@ allowed.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Self
 
 import msgspec
 
+from tickdeck.domain.events import ActionIntent, DomainEvent, RiskApprovedEvent, RiskDayStarted
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side
 from tickdeck.errors import ConfigError, format_value
@@ -19,7 +22,6 @@ from tickdeck.errors import ConfigError, format_value
 __all__ = ["DEFAULT_LIMITS", "Breach", "DailyLoss", "OrderRate", "RiskLimits", "check_order", "only_reduces"]
 
 _SECOND = 1_000_000_000
-_DAY = 86_400 * _SECOND
 _DOLLARS = ("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI")
 """Taken as equal by the limits, unless ``rates`` says otherwise."""
 
@@ -178,6 +180,11 @@ def check_order(
     return None
 
 
+def _counts(intent: ActionIntent) -> bool:
+    """Whether the order rate counts it."""
+    return intent.action != "cancel" and not intent.reduce_only
+
+
 class OrderRate:
     """At most ``max_per_second`` orders in any window of one second, on the run's clock (ns)."""
 
@@ -189,6 +196,21 @@ class OrderRate:
         self.max_per_second: int = max_per_second
         # The last so many suffice: the next may go when the oldest of them is a second old.
         self._sent: deque[int] = deque(maxlen=max_per_second)
+
+    @classmethod
+    def fold(cls, max_per_second: int, events: Iterable[DomainEvent]) -> Self:
+        """The state after ``events``, in order: of ``risk.approved`` orders and amends count, by ``ts_ingress``,
+        unless they only reduce a position."""
+        rate = cls(max_per_second)
+        for event in events:
+            if isinstance(event, RiskApprovedEvent) and _counts(event.intent):
+                rate._sent.append(event.ts_ingress)
+        return rate
+
+    @property
+    def sent(self) -> tuple[int, ...]:
+        """When the newest orders were counted (ns), oldest first; as many as one second may have."""
+        return tuple(self._sent)
 
     def take(self, now: int) -> Breach | None:
         """Count an order at ``now`` (ns, never decreasing) if it may go; a refused one is not counted. Ask last, when
@@ -203,32 +225,37 @@ class OrderRate:
 
 
 class DailyLoss:
-    """How far the equity fell since the start of the day, UTC.
+    """How far the equity fell since the start of the day.
 
-    A day starts with the last equity known before it, so what happens between two days' first and last updates is
-    never lost from sight; the first day of a run starts with the first equity given.
+    ``start_equity`` (quote) is that of the newest ``risk.day_started``, ``None`` before the first. Whoever watches the
+    clock publishes that event, at midnight (UTC) and where trading is resumed in spite of the loss.
     """
 
-    __slots__ = ("_day_end", "_last", "limit", "start_equity")
+    __slots__ = ("limit", "start_equity")
 
     def __init__(self, limit: Money) -> None:
         self.limit: Money = limit
         self.start_equity: Money | None = None
-        self._last: Money | None = None
-        self._day_end: int = 0
 
-    def update(self, now: int, equity: Money) -> Breach | None:
-        """The equity (quote) at ``now`` (ns UTC, never decreasing). A breach from where the loss reaches the limit,
-        at every update while it does; whoever halts trading at the first keeps it halted."""
-        if now >= self._day_end or self.start_equity is None:
-            self._day_end = now - now % _DAY + _DAY
-            self.start_equity = equity if self._last is None else self._last
-        self._last = equity
+    @classmethod
+    def fold(cls, limit: Money, events: Iterable[DomainEvent]) -> Self:
+        """The state after ``events``: those of one account, in order. Only ``risk.day_started`` counts."""
+        daily_loss = cls(limit)
+        for event in events:
+            if isinstance(event, RiskDayStarted):
+                daily_loss.apply(event)
+        return daily_loss
+
+    def apply(self, started: RiskDayStarted) -> None:
+        """A day starts, with the equity that the event tells."""
+        self.start_equity = started.equity
+
+    def judge(self, equity: Money) -> Breach | None:
+        """A breach where the loss has reached the limit at ``equity`` (quote); ``None`` otherwise, and before the first
+        day has started."""
+        if self.start_equity is None:
+            return None
         loss = self.start_equity - equity
         if loss < self.limit:
             return None
         return Breach("max_daily_loss", f"equity fell by {loss} since the start of the day; at most {self.limit}")
-
-    def restart(self, equity: Money) -> None:
-        """Count the rest of the day from ``equity`` (quote), since somebody let trading go on in spite of the loss."""
-        self.start_equity = self._last = equity

@@ -3,11 +3,16 @@
 Pure rules; no account, no market data.
 """
 
-from tickdeck.domain.trading.order import Order
-from tickdeck.domain.trading.position import EXACT, Position
+from tickdeck.domain.trading.order import Order, reservation
+from tickdeck.domain.trading.paused import PausedStrategies
+from tickdeck.domain.trading.position import EXACT, Position, average_of, with_order
 
 __all__ = [
     "EXACT",
     "Order",
+    "PausedStrategies",
     "Position",
+    "average_of",
+    "reservation",
+    "with_order",
 ]

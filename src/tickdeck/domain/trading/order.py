@@ -21,14 +21,19 @@ the order of arrival:
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from decimal import ROUND_HALF_EVEN, Context
+from typing import Any, Self, TypeVar
 
 from tickdeck.domain.events import (
+    DomainEvent,
     OrderAcceptedEvent,
     OrderAmendedEvent,
     OrderAmendRejectedEvent,
     OrderAmendRequestedEvent,
     OrderCancelledEvent,
+    OrderCancelRejectedEvent,
+    OrderCancelRequestedEvent,
     OrderEvent,
     OrderExpiredEvent,
     OrderFilledEvent,
@@ -43,7 +48,12 @@ from tickdeck.domain.trading.position import EXACT
 from tickdeck.domain.values import ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
 from tickdeck.errors import TickdeckError
 
-__all__ = ["Order", "OrderEvidenceError"]
+__all__ = ["Order", "OrderEvidenceError", "reservation"]
+
+E = TypeVar("E", bound=OrderEvent)
+
+_AVERAGE = Context(prec=28, rounding=ROUND_HALF_EVEN)
+"""For averages, which may have no last digit: never the thread's context, which a program may have changed."""
 
 _IN_DOUBT = (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
 _ENDED_BY_VENUE = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
@@ -54,6 +64,14 @@ class OrderEvidenceError(TickdeckError, ValueError):
 
     The order is left as it was. Whoever gets it stops trading: nothing computed from such books can be relied on.
     """
+
+
+def reservation(side: Side, remaining: Quantity, limit: Price | None) -> Money:
+    """What an order for ``remaining`` (base) holds back, without fees: a sell its base, a buy its price in quote; 0 for
+    a market buy, whose price nobody knows yet."""
+    if side is Side.SELL:
+        return remaining
+    return ZERO if limit is None else EXACT.multiply(remaining, limit)
 
 
 class Order:
@@ -76,12 +94,15 @@ class Order:
         "order_id",
         "quantity",
         "reason",
+        "reduce_only",
+        "reserved_currency",
         "revision",
         "side",
         "status",
         "strategy_id",
         "symbol",
         "time_in_force",
+        "user_id",
         "venue_filled",
         "venue_order_id",
     )
@@ -90,7 +111,10 @@ class Order:
         self.order_id: str = submitted.order_id
         self.symbol: str = submitted.symbol
         self.account_id: str = submitted.account_id
+        self.user_id: str = submitted.user_id
         self.strategy_id: str = submitted.strategy_id
+        self.reduce_only: bool = submitted.reduce_only
+        self.reserved_currency: str = submitted.reserved_currency
         self.side: Side = submitted.side
         self.quantity: Quantity = submitted.quantity
         self.limit: Price | None = submitted.limit
@@ -125,8 +149,16 @@ class Order:
 
     @property
     def average_price(self) -> Price | None:
-        """Over all fills, quote per base, to the decimal context's precision; ``None`` before the first."""
-        return self.notional / self.filled if self.filled else None
+        """Over all fills, quote per base, to 28 significant digits; ``None`` before the first."""
+        return _AVERAGE.divide(self.notional, self.filled) if self.filled else None
+
+    @property
+    def reserved(self) -> Money:
+        """What the rest of the order holds back, in ``reserved_currency``; 0 where that is not known, and at the
+        end."""
+        if not self.reserved_currency or self.status.is_final:
+            return ZERO
+        return reservation(self.side, self.remaining, self.limit)
 
     @property
     def is_open(self) -> bool:
@@ -147,7 +179,15 @@ class Order:
         """
         self._requested.append(quantity)
         revision = len(self._requested)
-        return OrderAmendRequestedEvent(**self._head(0), revision=revision, quantity=quantity, limit=limit)
+        return self._event(OrderAmendRequestedEvent, 0, revision=revision, quantity=quantity, limit=limit)
+
+    def request_cancel(self) -> OrderCancelRequestedEvent:
+        """Ask the venue to cancel; returns the request to publish. Nothing changes before the venue's answer."""
+        return self._event(OrderCancelRequestedEvent, 0)
+
+    def cancel_refused(self, reason: str, ts: int) -> OrderCancelRejectedEvent:
+        """A cancel did not succeed, at ``ts`` (ns); returns the event to publish. The order is as it was."""
+        return self._event(OrderCancelRejectedEvent, ts, reason=reason)
 
     def apply_report(self, report: VenueOrderReported) -> list[OrderEvent]:
         """Take in what the venue said about the order's state, or about an amend; returns the conclusions to publish,
@@ -156,15 +196,18 @@ class Order:
         Raises ``OrderEvidenceError`` where the report is of another order, counts more than was ordered, or answers an
         amend that was not asked for or cannot be.
         """
-        self._check_addressee(report)
-        if report.revision:
-            self._check_answer(report)
-        events = [] if report.revision and report.status is OrderStatus.UNKNOWN else self._take_state(report)
+        events = self._conclusions(report) if self._note(report) else []
         if report.revision and report.revision not in self._answered:
             events += self._take_answer(report)
         return events
 
-    def _take_state(self, report: VenueOrderReported) -> list[OrderEvent]:
+    def _note(self, report: VenueOrderReported) -> bool:
+        """Keep what the report says beyond conclusions; false where it says nothing about the order's state."""
+        self._check_addressee(report)
+        if report.revision:
+            self._check_answer(report)
+            if report.status is OrderStatus.UNKNOWN:
+                return False
         if report.filled > self._most:
             raise OrderEvidenceError(
                 f"order {self.order_id}: the venue counts {report.filled} filled of {self.quantity} ordered; "
@@ -174,6 +217,9 @@ class Order:
         self.venue_order_id = self.venue_order_id or report.venue_order_id
         if report.status in _ENDED_BY_VENUE:
             self._ended = self._ended or report
+        return True
+
+    def _conclusions(self, report: VenueOrderReported) -> list[OrderEvent]:
         if self.status.is_final:
             return []
         match report.status:
@@ -192,15 +238,9 @@ class Order:
         Raises ``OrderEvidenceError`` where the fill is of another order or side, has no trade id, or would fill more
         than was ordered.
         """
-        self._check_fill(fill)
-        if fill.venue_trade_id in self._trade_ids:
+        if not self._check_fill(fill):
             return []
         filled = EXACT.add(self.filled, fill.quantity)
-        if filled > self._most:
-            raise OrderEvidenceError(
-                f"order {self.order_id}: fill {fill.venue_trade_id} of {fill.quantity} makes {filled} filled of "
-                f"{self.quantity} ordered; compare the order with the venue's before trading on"
-            )
         self._trade_ids.add(fill.venue_trade_id)
         self.filled = filled
         self.notional = EXACT.fma(fill.price, fill.quantity, self.notional)
@@ -208,14 +248,12 @@ class Order:
         ended = self._settle()
         conclusion = OrderFilledEvent if self.status is OrderStatus.FILLED else OrderPartiallyFilledEvent
         return [
-            conclusion(
-                **self._head(fill.ts),
-                side=self.side,
+            self._event(
+                conclusion,
+                fill.ts,
                 price=fill.price,
                 quantity=fill.quantity,
-                filled=filled,
-                remaining=self.remaining,
-                average_price=self.notional / filled,
+                order_quantity=self.quantity,
                 fee=fill.fee,
                 fee_currency=fill.fee_currency,
                 liquidity=fill.liquidity,
@@ -224,26 +262,94 @@ class Order:
             *ended,
         ]
 
+    # -- from the tape ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def fold(cls, events: Iterable[DomainEvent]) -> Self:
+        """The order after ``events``: all of its stream, in order. What came before ``order.submitted`` is skipped.
+
+        Conclusions (``order.*``) count as they stand, whatever rules made them. The venue's reports only add what no
+        conclusion tells: the venue's own count and order id, and its word on the order's end. Raises ``ValueError``
+        where there is no ``order.submitted``.
+        """
+        order: Self | None = None
+        for event in events:
+            if order is not None:
+                order.apply(event)
+            elif isinstance(event, OrderSubmittedEvent):
+                order = cls(event)
+        if order is None:
+            raise ValueError("there is no order.submitted among the events; give all events of the order's stream")
+        return order
+
+    def apply(self, event: DomainEvent) -> None:
+        """Take in the next event of the order's stream, as ``fold`` does. Other types change nothing."""
+        match event:
+            case VenueFillReported():
+                self._note_fill(event)
+            case VenueOrderReported():
+                self._note_report(event)
+            case OrderAmendRequestedEvent():
+                self._requested.append(event.quantity)
+            case OrderAmendRejectedEvent():
+                self._answered.add(event.revision)
+            case OrderAmendedEvent():
+                self._answered.add(event.revision)
+                self.revision, self.quantity, self.limit = event.revision, event.quantity, event.limit
+                self._conclude(event)
+            case OrderPartiallyFilledEvent() | OrderFilledEvent():
+                self._trade_ids.add(event.venue_trade_id)
+                self.filled = event.filled
+                self.notional = EXACT.fma(event.price, event.quantity, self.notional)
+                self._conclude(event)
+            case OrderAcceptedEvent():
+                self.status, self.venue_order_id = event.status, event.venue_order_id
+            case OrderCancelledEvent() | OrderExpiredEvent() | OrderRejectedEvent() | OrderUnknownEvent():
+                self.status, self.reason = event.status, event.reason
+
+    def _conclude(self, event: OrderEvent) -> None:
+        if event.status is not None:
+            self.status = event.status
+        elif self.filled:  # a tape of an earlier version, which does not tell it
+            self._settle()
+
+    def _note_fill(self, fill: VenueFillReported) -> None:
+        try:
+            is_new = self._check_fill(fill)
+        except OrderEvidenceError:
+            return  # it was refused then too, and changed nothing
+        if is_new:
+            self.venue_order_id = self.venue_order_id or fill.venue_order_id
+
+    def _note_report(self, report: VenueOrderReported) -> None:
+        try:
+            self._note(report)
+        except OrderEvidenceError:
+            return  # it was refused then too, and changed nothing
+        if report.revision:
+            self._answered.add(report.revision)
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _doubt(self, report: VenueOrderReported) -> list[OrderEvent]:
         if self.status is not OrderStatus.SUBMITTED:
             return []
         self.status, self.reason = OrderStatus.UNKNOWN, report.reason
-        return [OrderUnknownEvent(**self._head(report.ts), reason=report.reason)]
+        return [self._event(OrderUnknownEvent, report.ts, reason=report.reason)]
 
     def _reject(self, report: VenueOrderReported) -> list[OrderEvent]:
         if self.filled:
             return []
         self.status, self.reason = OrderStatus.REJECTED, report.reason
-        return [OrderRejectedEvent(**self._head(report.ts), reason=report.reason)]
+        return [self._event(OrderRejectedEvent, report.ts, reason=report.reason)]
 
     def _end(self, report: VenueOrderReported) -> list[OrderEvent]:
         self.status, self.reason = report.status, report.reason
         conclusion = OrderCancelledEvent if report.status is OrderStatus.CANCELLED else OrderExpiredEvent
         # The larger count is the true one: either we have fills that the report left out, or some are on their way.
         filled = max(self.filled, self.venue_filled)
-        return [conclusion(**self._head(report.ts), filled=filled, reason=report.reason)]
+        remaining = max(EXACT.subtract(self.quantity, filled), ZERO)
+        return [self._event(conclusion, report.ts, filled=filled, remaining=remaining, reason=report.reason)]
 
     def _settle(self) -> list[OrderEvent]:
         """The status of an order that has fills; what the venue had said of its end where it looked filled till now."""
@@ -261,22 +367,12 @@ class Order:
         self._answered.add(report.revision)
         quantity, limit = report.quantity, report.limit
         if quantity is None or limit is None:
-            return [OrderAmendRejectedEvent(**self._head(report.ts), revision=report.revision, reason=report.reason)]
+            return [self._event(OrderAmendRejectedEvent, report.ts, revision=report.revision, reason=report.reason)]
         if report.revision < self.revision:
             return []  # a later one has taken its place
         self.revision, self.quantity, self.limit = report.revision, quantity, limit
         ended = self._settle() if self.filled else []
-        return [
-            OrderAmendedEvent(
-                **self._head(report.ts),
-                revision=report.revision,
-                quantity=quantity,
-                limit=limit,
-                filled=self.filled,
-                remaining=self.remaining,
-            ),
-            *ended,
-        ]
+        return [self._event(OrderAmendedEvent, report.ts, revision=report.revision), *ended]
 
     @property
     def _most(self) -> Quantity:
@@ -292,17 +388,31 @@ class Order:
         if self.status not in _IN_DOUBT:
             return []
         self.status = OrderStatus.ACCEPTED
-        return [OrderAcceptedEvent(**self._head(report.ts), venue_order_id=self.venue_order_id)]
+        return [self._event(OrderAcceptedEvent, report.ts, venue_order_id=self.venue_order_id)]
 
-    def _head(self, ts: int) -> dict[str, Any]:
-        """The fields that all conclusions share; ``ts`` is the venue's time of what is concluded from."""
-        return {
+    def _event(self, kind: type[E], ts: int, **own: Any) -> E:
+        """An event with the order as it is now and its ``own`` fields; ``ts`` is the venue's time of what it is
+        concluded from."""
+        fields: dict[str, Any] = {
             "order_id": self.order_id,
             "symbol": self.symbol,
             "account_id": self.account_id,
+            "user_id": self.user_id,
             "strategy_id": self.strategy_id,
+            "side": self.side,
+            "quantity": self.quantity,
+            "limit": self.limit,
+            "status": self.status,
+            "filled": self.filled,
+            "remaining": self.remaining,
+            "average_price": self.average_price,
+            "reduce_only": self.reduce_only,
+            "reserved": self.reserved,
+            "reserved_currency": self.reserved_currency,
             "ts": ts,
         }
+        fields.update(own)
+        return kind(**fields)
 
     def _check_addressee(self, report: VenueOrderReported | VenueFillReported) -> None:
         if (report.order_id, report.symbol) != (self.order_id, self.symbol):
@@ -330,7 +440,8 @@ class Order:
                 "compare the order with the venue's before trading on"
             )
 
-    def _check_fill(self, fill: VenueFillReported) -> None:
+    def _check_fill(self, fill: VenueFillReported) -> bool:
+        """Whether the fill is new. Raises ``OrderEvidenceError`` where it cannot be true."""
         self._check_addressee(fill)
         if fill.side is not self.side:
             raise OrderEvidenceError(
@@ -341,3 +452,12 @@ class Order:
             raise OrderEvidenceError(
                 f"order {self.order_id}: a fill without a venue_trade_id cannot be told from a repeat"
             )
+        if fill.venue_trade_id in self._trade_ids:
+            return False
+        filled = EXACT.add(self.filled, fill.quantity)
+        if filled > self._most:
+            raise OrderEvidenceError(
+                f"order {self.order_id}: fill {fill.venue_trade_id} of {fill.quantity} makes {filled} filled of "
+                f"{self.quantity} ordered; compare the order with the venue's before trading on"
+            )
+        return True

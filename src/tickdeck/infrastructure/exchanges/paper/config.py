@@ -21,6 +21,7 @@ def _start_balances() -> dict[str, Money]:
 class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The paper venue's account, fees and distances.
 
+    - ``account_id``: the account's name; ``user_id``: who owns it, empty where nobody is named.
     - ``balances``: what the account starts with, by currency. A dollar or fiat currency in which an instrument is
       quoted and that is not listed starts with ``default_balance``; any other with 0. Where no instrument is quoted in
       such a currency, the first quote currency that is no base currency starts with ``default_balance``.
@@ -35,6 +36,7 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     account_id: str = "main"
+    user_id: str = ""
     balances: dict[str, Money] = msgspec.field(default_factory=_start_balances)
     default_balance: Money = Decimal(100_000)
     maker_fee: Decimal = Decimal("0.001")

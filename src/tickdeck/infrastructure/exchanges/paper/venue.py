@@ -230,6 +230,7 @@ class PaperVenue:
                 order_id=request.order_id,
                 symbol=request.symbol,
                 account_id=request.account_id,
+                user_id=request.user_id,
                 status=ticket.status if ticket is not None else OrderStatus.UNKNOWN,
                 filled=ticket.filled if ticket is not None else ZERO,
                 venue_order_id=ticket.venue_order_id if ticket is not None else "",
@@ -249,6 +250,7 @@ class PaperVenue:
                     order_id=request.order_id,
                     symbol=request.symbol,
                     account_id=request.account_id,
+                    user_id=request.user_id,
                     reason=f"the venue has no order {request.order_id}",
                     **self._envelope(request, now),
                 )
@@ -345,6 +347,7 @@ class PaperVenue:
                 order_id=order.order_id,
                 symbol=symbol,
                 account_id=request.account_id,
+                user_id=request.user_id,
                 side=order.side,
                 price=fill.price,
                 quantity=fill.quantity,
@@ -372,6 +375,7 @@ class PaperVenue:
                 order_id=ticket.request.order_id,
                 symbol=ticket.request.symbol,
                 account_id=ticket.request.account_id,
+                user_id=ticket.request.user_id,
                 status=ticket.status,
                 filled=ticket.filled,
                 venue_order_id=ticket.venue_order_id,
@@ -383,6 +387,7 @@ class PaperVenue:
     def _balance(self, currency: str, ts: int) -> VenueBalanceReported:
         return VenueBalanceReported(
             account_id=self._config.account_id,
+            user_id=self._config.user_id,
             currency=currency,
             total=self.account.total(currency),
             locked=self.account.locked(currency),

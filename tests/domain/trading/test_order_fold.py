@@ -1,0 +1,119 @@
+"""An order is what its stream tells, after any history."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+from folding import state_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, VenueFillReported, VenueOrderReported
+from tickdeck.domain.trading import Order
+from tickdeck.domain.trading.order import OrderEvidenceError
+from tickdeck.domain.values import OrderStatus, Side
+
+D = Decimal
+QUANTITIES = st.sampled_from([D(n) / 2 for n in range(1, 9)])
+VENUE_IDS = st.sampled_from(["", "v-1", "v-2"])
+
+fills = st.builds(
+    VenueFillReported,
+    order_id=st.just("o"),
+    symbol=st.sampled_from(["B", "B", "B", "E"]),
+    side=st.sampled_from([Side.BUY, Side.BUY, Side.BUY, Side.SELL]),
+    price=st.sampled_from([D("99.9"), D(100), D("0.0000012345")]),
+    quantity=QUANTITIES,
+    venue_trade_id=st.sampled_from(["", *(f"t-{n}" for n in range(8))]),
+    venue_order_id=VENUE_IDS,
+    ts=st.integers(1, 99),
+)
+reports = st.builds(
+    VenueOrderReported,
+    order_id=st.just("o"),
+    symbol=st.just("B"),
+    status=st.sampled_from(OrderStatus),
+    filled=st.sampled_from([D(0), D(0), D(1), D(2), D(4)]),
+    venue_order_id=VENUE_IDS,
+    reason=st.sampled_from(["", "no", "done"]),
+    revision=st.sampled_from([0, 0, 0, 1, 2, 3]),
+    quantity=st.one_of(st.none(), QUANTITIES),
+    limit=st.one_of(st.none(), st.sampled_from([D(99), D(101)])),
+    ts=st.integers(1, 99),
+)
+amends = st.tuples(QUANTITIES, st.sampled_from([D(99), D(101)]))
+histories = st.lists(st.one_of(fills, fills, reports, reports, amends, st.just("cancel")), max_size=14)
+
+
+def live(history: list[object], reserved_currency: str = "USDT") -> tuple[Order, list[DomainEvent]]:
+    """An order that lived through ``history``, and its stream."""
+    submitted = OrderSubmittedEvent(
+        order_id="o",
+        symbol="B",
+        strategy_id="s",
+        side=Side.BUY,
+        quantity=D(2),
+        remaining=D(2),
+        limit=D(100),
+        reserved=D(200),
+        reserved_currency=reserved_currency,
+    )
+    order = Order(submitted)
+    stream: list[DomainEvent] = [submitted]
+    for step in history:
+        if isinstance(step, VenueFillReported | VenueOrderReported):
+            stream.append(step)
+            with suppress(OrderEvidenceError):  # the report is on the tape, and nothing was concluded
+                stream += order.apply_fill(step) if isinstance(step, VenueFillReported) else order.apply_report(step)
+        elif isinstance(step, tuple):
+            stream.append(order.request_amend(*step))
+        else:
+            stream.append(order.request_cancel())
+    return order, stream
+
+
+def folds_like_the_live_order(history: list[object]) -> None:
+    order, stream = live(history)
+    folded = Order.fold(stream)
+    assert state_of(folded) == state_of(order)
+    assert (folded.reserved, folded.average_price, folded.exposure) == (
+        order.reserved,
+        order.average_price,
+        order.exposure,
+    )
+
+
+@settings(max_examples=500)
+@given(histories)
+def test_an_order_folds_from_its_stream_after_any_history(history: list[object]) -> None:
+    folds_like_the_live_order(history)
+
+
+@pytest.mark.slow
+@settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(histories)
+def test_an_order_folds_from_its_stream_after_any_of_very_many_histories(history: list[object]) -> None:
+    folds_like_the_live_order(history)
+
+
+@given(histories)
+def test_each_event_tells_the_order_as_it_is_after_it(history: list[object]) -> None:
+    order, stream = live(history)
+    last = next(event for event in reversed(stream) if not isinstance(event, VenueFillReported | VenueOrderReported))
+    assert (last.side, last.status, last.average_price) == (order.side, order.status, order.average_price)  # type: ignore[attr-defined]
+    assert (last.reserved, last.reserved_currency) == (order.reserved, "USDT")  # type: ignore[attr-defined]
+
+
+def test_conclusions_count_as_they_stand_whatever_the_rules_are_now() -> None:
+    order, stream = live([])
+    report = VenueOrderReported(order_id="o", symbol="B", status=OrderStatus.ACCEPTED, venue_order_id="v", ts=1)
+
+    assert Order.fold([*stream, report]).status is OrderStatus.SUBMITTED
+    assert Order.fold([*stream, report, *order.apply_report(report)]).status is OrderStatus.ACCEPTED
+
+
+def test_a_stream_without_its_submission_is_no_order() -> None:
+    with pytest.raises(ValueError, match=r"no order\.submitted"):
+        Order.fold([])

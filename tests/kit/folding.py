@@ -1,0 +1,60 @@
+"""State that is folded from events, compared with the live objects that published them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, RiskEngine, StrategyEngine
+from tickdeck.domain.accounts import Account
+from tickdeck.domain.events import DomainEvent, VenueFillReported, VenueOrderReported
+from tickdeck.domain.events.orders import OrderEvent
+from tickdeck.domain.risk import DailyLoss, OrderRate
+from tickdeck.domain.trading import Order, PausedStrategies, Position
+
+
+def state_of(thing: object) -> dict[str, Any]:
+    """All that an order, a position or an account holds, by name, with what it holds inside as plain values."""
+    return {name: _plain(getattr(thing, name)) for name in type(thing).__slots__}  # type: ignore[attr-defined]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Position | Order):
+        return state_of(value)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def assert_folds(
+    events: Iterable[DomainEvent],
+    *,
+    execution: ExecutionEngine,
+    portfolio: PortfolioEngine,
+    risk: RiskEngine,
+    strategies: StrategyEngine,
+) -> None:
+    """What the engines hold is what their events tell."""
+    tape = list(events)
+    streams: dict[str, list[DomainEvent]] = {}
+    for event in tape:
+        if isinstance(event, OrderEvent | VenueOrderReported | VenueFillReported):
+            streams.setdefault(event.order_id, []).append(event)
+    for order_id, order in execution.orders.items():
+        assert state_of(Order.fold(streams[order_id])) == state_of(order)
+    account = portfolio.account
+    folded = Account.fold(tape, account.account_id, account.quote, account.user_id)
+    assert state_of(folded) == state_of(account)
+    for symbol, position in account.positions.items():
+        assert state_of(Position.fold(symbol, tape)) == state_of(position)
+    assert_risk_folds(tape, risk)
+    assert PausedStrategies.fold(tape) == strategies.paused
+
+
+def assert_risk_folds(tape: Sequence[DomainEvent], risk: RiskEngine) -> None:
+    if risk.daily_loss is not None:
+        assert DailyLoss.fold(risk.daily_loss.limit, tape).start_equity == risk.daily_loss.start_equity
+    if risk.rate is not None:
+        assert OrderRate.fold(risk.rate.max_per_second, tape).sent == risk.rate.sent
