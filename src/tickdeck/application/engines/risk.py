@@ -105,7 +105,13 @@ class RiskEngine:
         bus.subscribe(CommandReceived, self.on_command, **own)
         bus.subscribe(RunStarted, self.on_started, **own)
         bus.subscribe(RunStopped, self.on_stopped, **own)
-        bus.subscribe(TimerFired, self.on_midnight, where=lambda timer: timer.owner == self.component, **own)
+        bus.subscribe(
+            TimerFired,
+            self.on_midnight,
+            where=lambda timer: timer.owner == self.component,
+            priority=PRIORITY[self.component],
+            component=self.component,
+        )
 
     def on_decision(self, decision: StrategyDecisionEvent) -> None:
         self._watch_daily_loss()
