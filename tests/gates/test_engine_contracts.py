@@ -211,7 +211,8 @@ def eventful_run() -> Core:
         core.feed(CommandReceived(command=f"strategy-{command}", arguments=arguments))
     for command in ("halt", "resume", "resume"):
         core.feed(CommandReceived(command=command))
-    core.feed(trade("14", ts=START + 86_400 * SECOND))
+    core.kernel.set_timer(core.now + MS, "midnight", "risk")  # as if a day had passed
+    core.feed(trade("14", ts=core.now + 2 * MS))
     core.feed(FeedDisconnected(feed="files", symbols=(BTC,)))
     return core.stop()
 
