@@ -16,7 +16,8 @@ import tickdeck
 from tickdeck.infrastructure.config import RunConfig
 
 DRIVER = HERE / "gate_driver.py"
-SOURCE = str(Path(tickdeck.__file__).parents[1])
+SOURCE = os.pathsep.join([str(Path(tickdeck.__file__).parents[1]), str(Path(__file__).parents[1] / "kit")])
+"""What the processes import: Tickdeck, and what the tests share."""
 
 
 def environment_of(**settings: str) -> dict[str, str]:

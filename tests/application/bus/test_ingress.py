@@ -30,7 +30,7 @@ from tickdeck.domain.values import OrderStatus, Side
 
 def fill(source: str = "venue", n: int = 0) -> VenueFillReported:
     return VenueFillReported(
-        order_id=str(n),
+        order_id=f"{source}-{n}",
         symbol="BTCUSDT",
         side=Side.BUY,
         price=Decimal(1),
@@ -41,7 +41,7 @@ def fill(source: str = "venue", n: int = 0) -> VenueFillReported:
 
 
 def report(source: str = "venue", n: int = 0) -> VenueOrderReported:
-    return VenueOrderReported(order_id=str(n), symbol="BTCUSDT", status=OrderStatus.ACCEPTED, source=source)
+    return VenueOrderReported(order_id=f"{source}-{n}", symbol="BTCUSDT", status=OrderStatus.ACCEPTED, source=source)
 
 
 def taken(ingress: Ingress) -> list[DomainEvent]:
