@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from decimal import Decimal
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape import JsonlTape, SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.digest import BLOCK, Mark
 from tickdeck.infrastructure.tape.jsonl import JsonlTapeReader, commit_line, segment_line
-from tickdeck.infrastructure.tape.jsonl.lines import COMMIT_LINE, Commit, SegmentHead, parse_commit
+from tickdeck.infrastructure.tape.jsonl.lines import COMMIT_LINE, HEAD_AT, Commit, SegmentHead, event_line, parse_commit
 from tickdeck.infrastructure.tape.tools import check_tape, compact_tape, convert_tape, read_integrity
 
 FORMS = {"sqlite": SqliteTape, "jsonl": JsonlTape}
@@ -217,3 +218,52 @@ def test_a_commit_line_stays_within_its_bounds() -> None:
     line = commit_line(commit, 0)
     assert len(line) <= COMMIT_LINE
     assert parse_commit(line[:-1]) == commit
+
+
+@pytest.fixture(scope="module")
+def written_lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("written") / "tape"
+    write(path, "jsonl", 30, {10, 20})
+    return path
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_change_of_any_byte_of_a_line_is_told_though_all_checksums_were_made_to_fit(
+    tmp_path_factory: pytest.TempPathFactory, written_lines: Path, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("changed") / "tape"
+    path.mkdir()
+    head, *lines = (written_lines / "000001.jsonl").read_bytes().splitlines(keepends=True)
+    number = data.draw(st.sampled_from([at for at, line in enumerate(lines) if not line.startswith(b"\t")]))
+    body = bytearray(lines[number][HEAD_AT:-1])
+    place = data.draw(st.integers(0, len(body) - 1))
+    body[place] = data.draw(st.sampled_from([byte for byte in range(256) if byte not in (body[place], ord("\n"))]))
+    lines[number] = b'{"crc":"%08x",%b\n' % (crc32(body), body)
+    (path / "000001.jsonl").write_bytes(with_fitting_commits(head, lines))
+
+    with suppress(TapeError):  # which tells it too
+        assert read_integrity(path).problems
+    assert not check_tape(path).ok
+
+
+def test_the_checksums_of_a_forger_fit(tmp_path: Path, written_lines: Path) -> None:
+    content = (written_lines / "000001.jsonl").read_bytes()
+    head, *lines = content.splitlines(keepends=True)
+    assert with_fitting_commits(head, lines) == content
+
+    lines[3] = event_line(b"", b"{" + lines[3][HEAD_AT:-1].replace(b'"note":"x"', b'"note":"y"'))
+    (tmp_path / "000001.jsonl").write_bytes(with_fitting_commits(head, lines))
+    with pytest.raises(TapeError, match="the tape's digest says so"):
+        JsonlTape(tmp_path)
+    assert [what for _, what in read_integrity(tmp_path).problems] == [
+        "an event is not as it was written: the tape's digest says so"
+    ]
+
+
+def with_fitting_commits(content: bytes, lines: Iterable[bytes]) -> bytes:
+    """A segment with these lines after its head, whose commits have the checksums that the lines lead to."""
+    for line in lines:
+        commit = parse_commit(line[:-1])
+        content += line if commit is None else commit_line(commit._replace(so_far=crc32(content)), len(content))
+    return content
