@@ -231,9 +231,8 @@ class Core:
             kernel,
             limits,
             clock=kernel.clock.now,
-            market_data=self.market_data,
-            portfolio=self.portfolio,
-            execution=self.execution,
+            price=lambda symbol: self.market_data.market(symbol).price,
+            pnl=self.portfolio.pnl,
             instrument=instrument,
         )
         self.strategies = StrategyEngine(

@@ -9,8 +9,9 @@ from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, RiskE
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import DomainEvent, VenueFillReported, VenueOrderReported
 from tickdeck.domain.events.orders import OrderEvent
-from tickdeck.domain.risk import DailyLoss, OrderRate
+from tickdeck.domain.risk import CountedOrder, DailyLoss, Exposure, OrderRate
 from tickdeck.domain.trading import Order, PausedStrategies, Position
+from tickdeck.domain.values import Side
 
 
 def state_of(thing: object) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def state_of(thing: object) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Position | Order):
+    if isinstance(value, Position | Order | CountedOrder):
         return state_of(value)
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
@@ -54,7 +55,20 @@ def assert_folds(
 
 
 def assert_risk_folds(tape: Sequence[DomainEvent], risk: RiskEngine) -> None:
+    exposure = risk.exposure
+    assert exposure_of(Exposure.fold(tape, exposure.base)) == exposure_of(exposure)
     if risk.daily_loss is not None:
         assert DailyLoss.fold(risk.daily_loss.limit, tape).start_equity == risk.daily_loss.start_equity
     if risk.rate is not None:
         assert OrderRate.fold(risk.rate.max_per_second, tape).sent == risk.rate.sent
+
+
+def exposure_of(exposure: Exposure) -> dict[str, Any]:
+    """All that ``exposure`` counts, as plain values."""
+    symbols = {order.symbol: None for order in exposure.orders.values()} | dict.fromkeys(exposure.positions)
+    return {
+        "positions": exposure.positions,
+        "orders": _plain(exposure.orders),
+        "open": [order.order_id for order in exposure.open_orders()],
+        "working": {(symbol, side): exposure.working(symbol, side) for symbol in symbols for side in Side},
+    }

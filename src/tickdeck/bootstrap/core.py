@@ -57,10 +57,12 @@ class Core:
             kernel,
             config.risk,
             clock=kernel.clock.now,
-            market_data=self.market_data,
-            portfolio=self.portfolio,
-            execution=self.execution,
+            price=lambda symbol: self.market_data.market(symbol).price,
+            pnl=self.portfolio.pnl,
             instrument=config.instrument,
+            quote=account.quote,
+            account_id=account.account_id,
+            user_id=account.user_id,
         )
         self.strategies = StrategyEngine(
             kernel,

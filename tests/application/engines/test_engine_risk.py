@@ -445,9 +445,35 @@ def test_after_an_operators_halt_only_flatten_passes() -> None:
 
     assert [c.order_id for c in core.venue.cancelled] == [resting.order_id]
     exit_order = core.orders[-1]
-    assert (exit_order.side, exit_order.quantity, exit_order.strategy_id) == (Side.SELL, 10, "risk")
+    assert (exit_order.side, exit_order.quantity, exit_order.strategy_id) == (Side.SELL, 9, "risk")
     core.fill(exit_order, "100")
+    core.report(resting, OrderStatus.CANCELLED)
+    rest = core.orders[-1]
+    assert (rest.side, rest.quantity, rest.reduce_only) == (Side.SELL, 1, True)
+    core.fill(rest, "100")
     assert core.portfolio.account.position(BTC).is_flat
+
+
+def test_a_fill_that_is_faster_than_its_cancel_lets_no_flatten_flip_the_position() -> None:
+    core, puppet = holding("10", RiskLimits())
+    do(core, puppet, sell("4", "200"), sell("6", "200"), buy("1", "50"))
+    first, second, bid = core.orders[-3:]
+
+    command(core, "flatten")
+    assert core.orders[-1] is bid  # all that is held may still be sold by the orders on their way
+    core.fill(first, "200")
+    assert core.orders[-1] is bid
+    core.fill(bid, "50")
+    assert (core.orders[-1].side, core.orders[-1].quantity) == (Side.SELL, 1)
+    core.fill(core.orders[-1], "100")
+    core.fill(second, "200", "5").report(second, OrderStatus.CANCELLED)
+    assert core.orders[-1].quantity == 1
+    core.fill(core.orders[-1], "100")
+
+    assert core.portfolio.account.position(BTC).is_flat
+    assert [e.event_type for e in core.tape.events if e.event_type.startswith("position.")].count(
+        "position.opened"
+    ) == 1
 
 
 def test_an_operators_halt_after_a_limits_halt_is_the_stricter_one() -> None:

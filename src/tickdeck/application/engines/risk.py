@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from decimal import DecimalException
 
 import msgspec
 
 from tickdeck.application.bus import SubscribeOptions
-from tickdeck.application.engines.execution import ExecutionEngine
-from tickdeck.application.engines.market_data import MarketDataEngine
-from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     ActionIntent,
     CommandReceived,
     NotificationAlert,
+    OrderEvent,
     PositionEvent,
     RiskApprovedEvent,
     RiskDayStarted,
@@ -31,9 +28,18 @@ from tickdeck.domain.events import (
     TradingResumed,
 )
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.risk import Breach, DailyLoss, OrderRate, RiskLimits, check_order, only_reduces
-from tickdeck.domain.trading import Order
-from tickdeck.domain.values import ZERO, Money, Quantity, Side
+from tickdeck.domain.risk import (
+    Breach,
+    CountedOrder,
+    DailyLoss,
+    Exposure,
+    OrderRate,
+    RiskLimits,
+    check_order,
+    only_reduces,
+)
+from tickdeck.domain.trading import EXACT
+from tickdeck.domain.values import ZERO, Money, Price, Side
 
 __all__ = ["RiskEngine"]
 
@@ -55,7 +61,7 @@ class RiskEngine:
     component = "risk"
     hears = (
         StrategyDecisionEvent,
-        RiskApprovedEvent,
+        OrderEvent,
         PositionEvent,
         TradingHalted,
         CommandReceived,
@@ -79,27 +85,35 @@ class RiskEngine:
         limits: RiskLimits,
         *,
         clock: Callable[[], int],
-        market_data: MarketDataEngine,
-        portfolio: PortfolioEngine,
-        execution: ExecutionEngine,
+        price: Callable[[str], Price | None],
+        pnl: Callable[[], Money],
         instrument: Callable[[str], Instrument],
+        quote: str = "USDT",
+        account_id: str = "main",
+        user_id: str = "",
     ) -> None:
+        """``clock()`` is the run's time (ns UTC), ``price(symbol)`` the last price (quote), and ``pnl()`` what trading
+        has made so far, after fees, in ``quote``. What is held and what is on its way risk counts itself, from events.
+        """
         self._bus = bus
         self._limits = limits
         self._clock = clock
-        self._market_data = market_data
-        self._portfolio = portfolio
-        self._execution = execution
+        self._price = price
+        self._trading_pnl = pnl
         self._instrument = instrument
+        self._quote = quote
+        self._account_id = account_id
+        self._user_id = user_id
+        self.exposure = Exposure(lambda symbol: instrument(symbol).base)
+        self._flattening: dict[str, list[str]] = {}  # orders that a flatten waits for, by symbol
         self.rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
         self.daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
         self._closed_because = ""
         self._resumable = False
         self._reducing_passes = False  # while trading is halted
-        self._passing: deque[ActionIntent] = deque()  # approved, on their way to execution
-        bus.subscribe(RiskApprovedEvent, self.on_passed, priority=PRIORITY["execution"] - 1, component=self.component)
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         bus.subscribe(StrategyDecisionEvent, self.on_decision, **own)
+        bus.subscribe(OrderEvent, self.on_order, **own)
         bus.subscribe(PositionEvent, self.on_position, **own)
         bus.subscribe(TradingHalted, self.on_halted, **own)
         bus.subscribe(CommandReceived, self.on_command, **own)
@@ -124,7 +138,7 @@ class RiskEngine:
             else:
                 breach = self._judge_cancel(decision.strategy_id, intent.order_id)
             if breach is None:
-                self._passing.append(intent)
+                self.exposure.approve(decision.strategy_id, intent)
                 self._bus.publish(
                     RiskApprovedEvent(
                         strategy_id=decision.strategy_id,
@@ -145,12 +159,15 @@ class RiskEngine:
                     )
                 )
 
-    def on_passed(self, _: RiskApprovedEvent) -> None:
-        """Execution has it now, and counts it among the open orders."""
-        if self._passing:
-            self._passing.popleft()
+    def on_order(self, event: OrderEvent) -> None:
+        """Count what happened to an order."""
+        self.exposure.apply(event)
+        if event.symbol in self._flattening:
+            self._close_rest(event.symbol)
 
-    def _review(self, intent: ActionIntent, instead_of: Order | None = None) -> tuple[ActionIntent, Breach | None]:
+    def _review(
+        self, intent: ActionIntent, instead_of: CountedOrder | None = None
+    ) -> tuple[ActionIntent, Breach | None]:
         """The intent on the instrument's grid, and the limit that it breaches."""
         try:
             intent = self._on_grid(intent)
@@ -161,8 +178,8 @@ class RiskEngine:
 
     def _review_amend(self, strategy_id: str, intent: ActionIntent) -> tuple[ActionIntent, Breach | None]:
         """The intent with all that the order would be, on the instrument's grid, and what speaks against it."""
-        order = self._execution.orders.get(intent.order_id)
-        if order is None or order.strategy_id != strategy_id:
+        order = self.exposure.orders.get(intent.order_id)
+        if order is None or order.strategy_id != strategy_id or not order.is_sent:
             return intent, Breach("order", f"there is no order {intent.order_id} of this strategy at a venue")
         intent = msgspec.structs.replace(
             intent,
@@ -179,12 +196,10 @@ class RiskEngine:
         return self._review(intent, instead_of=order)
 
     def _judge_cancel(self, strategy_id: str, order_id: str) -> Breach | None:
-        order = self._execution.orders.get(order_id)
-        if order is not None and order.strategy_id == strategy_id:
-            return None if order.is_open else Breach("unknown_order", f"order {order_id} is {order.status.value}")
-        if any(passing.action == "order" and passing.order_id == order_id for passing in self._passing):
-            return None
-        return Breach("unknown_order", f"there is no order {order_id} of this strategy")
+        order = self.exposure.orders.get(order_id)
+        if order is None or order.strategy_id != strategy_id:
+            return Breach("unknown_order", f"there is no order {order_id} of this strategy")
+        return None if order.is_open else Breach("unknown_order", f"order {order_id} is {order.status.value}")
 
     def _on_grid(self, intent: ActionIntent) -> ActionIntent:
         instrument = self._instrument(intent.symbol)
@@ -192,7 +207,7 @@ class RiskEngine:
         limit = instrument.quantise_price(intent.limit) if intent.limit is not None else None
         return msgspec.structs.replace(intent, quantity=quantity, limit=limit)
 
-    def _judge(self, intent: ActionIntent, instead_of: Order | None) -> tuple[ActionIntent, Breach | None]:
+    def _judge(self, intent: ActionIntent, instead_of: CountedOrder | None) -> tuple[ActionIntent, Breach | None]:
         """The intent, marked ``reduce_only`` where it can only reduce a position, and the limit that it breaches."""
         side = intent.side
         assert side is not None  # the event's own check
@@ -203,10 +218,10 @@ class RiskEngine:
         if instead_of is not None and intent.quantity <= instead_of.filled:
             filled = f"{instead_of.filled} of order {instead_of.order_id} is filled already"
             return intent, Breach("order", f"{filled}, so it cannot become one of {intent.quantity}; cancel the rest")
-        working = self._working(intent.symbol, side)
+        working = self.exposure.working(intent.symbol, side)
         if instead_of is not None:  # it would not be there any more, and what is filled of it is in the position
-            working = working - instead_of.exposure - instead_of.filled
-        position = self._portfolio.account.position(intent.symbol).quantity
+            working = EXACT.subtract(EXACT.subtract(working, instead_of.exposure), instead_of.filled)
+        position = self.exposure.position(intent.symbol)
         reduces = only_reduces(side, intent.quantity, position, working)
         if reduces:
             intent = msgspec.structs.replace(intent, reduce_only=True)
@@ -220,18 +235,13 @@ class RiskEngine:
             side=side,
             quantity=intent.quantity,
             limit=intent.limit,
-            reference=self._market_data.market(intent.symbol).price,
+            reference=self._price(intent.symbol),
             position=position,
             working=working,
         )
         if breach is None and self.rate is not None and not reduces:
             breach = self.rate.take(self._clock())
         return intent, breach
-
-    def _working(self, symbol: str, side: Side) -> Quantity:
-        """Of open orders and of those that a decision before this one has got through but are no orders yet (base)."""
-        passing = (i.quantity for i in self._passing if i.symbol == symbol and i.side is side)
-        return sum(passing, self._execution.working(symbol, side))
 
     def on_started(self, _: RunStarted) -> None:
         self._start_day()
@@ -249,8 +259,8 @@ class RiskEngine:
 
     def _restart_day(self, daily_loss: DailyLoss) -> None:
         started = RiskDayStarted(
-            account_id=self._portfolio.account_id,
-            user_id=self._portfolio.user_id,
+            account_id=self._account_id,
+            user_id=self._user_id,
             equity=self._pnl(),
             currency=self._limits.currency,
         )
@@ -269,7 +279,7 @@ class RiskEngine:
 
     def _pnl(self) -> Money:
         """What trading has made, in the limits' currency. Without a rate no order passes, so nothing is lost then."""
-        return self._portfolio.pnl() * (self._limits.rate(self._portfolio.account.quote) or ZERO)
+        return self._trading_pnl() * (self._limits.rate(self._quote) or ZERO)
 
     def on_command(self, command: CommandReceived) -> None:
         if command.command == "halt":
@@ -285,29 +295,45 @@ class RiskEngine:
             why = f"flatten: only cancels pass, since trading is halted: {self._closed_because}"
             self._bus.publish(SystemWarning(component=self.component, message=why))
             return
-        account_id = self._portfolio.account_id
-        for order in self._execution.open_of(symbol):
+        for order in self.exposure.open_orders(symbol):
+            self._flattening.setdefault(order.symbol, []).append(order.order_id)
             intent = ActionIntent(action="cancel", symbol="", order_id=order.order_id)
-            self._approve(order.strategy_id, account_id, intent)
-        for position in self._portfolio.account.positions.values():
-            if position.quantity and symbol in ("", position.symbol):
-                side = Side.SELL if position.quantity > 0 else Side.BUY
-                intent = ActionIntent(
-                    action="order",
-                    symbol=position.symbol,
-                    side=side,
-                    quantity=abs(position.quantity),
-                    reduce_only=True,
-                )
-                intent = self._on_grid(intent)
-                if intent.quantity:  # else less than a lot is left, which no order can sell
-                    self._approve(self.component, account_id, intent)
+            self._approve(order.strategy_id, intent)
+        for held in list(self.exposure.positions):
+            if symbol in ("", held):
+                self._close(held)
 
-    def _approve(self, strategy_id: str, account_id: str, intent: ActionIntent) -> None:
-        self._passing.append(intent)
-        user_id = self._portfolio.user_id
+    def _close(self, symbol: str) -> None:
+        """Close at the market what is held of ``symbol``, less what open orders of the same side may still fill: a
+        fill that is faster than its cancel would carry the position to the other side."""
+        held = self.exposure.position(symbol)
+        side = Side.SELL if held > 0 else Side.BUY
+        quantity = EXACT.subtract(abs(held), self.exposure.working(symbol, side))
+        if quantity <= 0:
+            return
+        intent = ActionIntent(action="order", symbol=symbol, side=side, quantity=quantity, reduce_only=True)
+        intent = self._on_grid(intent)
+        if intent.quantity:  # else less than a lot is left, which no order can sell
+            self._approve(self.component, intent)
+
+    def _close_rest(self, symbol: str) -> None:
+        """Close what a flatten had to leave, as the orders end that it waits for."""
+        waiting = self._flattening[symbol]
+        ended = [i for i in waiting if (order := self.exposure.orders.get(i)) is None or not order.is_open]
+        if not ended:
+            return
+        self._flattening[symbol] = [order_id for order_id in waiting if order_id not in ended]
+        if not self._flattening[symbol]:
+            del self._flattening[symbol]
+        if not self._closed_because or self._resumable:
+            self._close(symbol)
+
+    def _approve(self, strategy_id: str, intent: ActionIntent) -> None:
+        self.exposure.approve(strategy_id, intent)
         self._bus.publish(
-            RiskApprovedEvent(strategy_id=strategy_id, account_id=account_id, user_id=user_id, intent=intent)
+            RiskApprovedEvent(
+                strategy_id=strategy_id, account_id=self._account_id, user_id=self._user_id, intent=intent
+            )
         )
 
     def _halt(self, reason: str, *, reducing_passes: bool = False) -> None:

@@ -1,5 +1,6 @@
 """The limits that an intent has to pass."""
 
+from tickdeck.domain.risk.exposure import CountedOrder, Exposure
 from tickdeck.domain.risk.limits import (
     DEFAULT_LIMITS,
     Breach,
@@ -13,7 +14,9 @@ from tickdeck.domain.risk.limits import (
 __all__ = [
     "DEFAULT_LIMITS",
     "Breach",
+    "CountedOrder",
     "DailyLoss",
+    "Exposure",
     "OrderRate",
     "RiskLimits",
     "check_order",

@@ -1,0 +1,203 @@
+"""What risk counts as held and as on its way: a read model of our orders' events, by symbol and side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Self
+
+from tickdeck.domain.events import (
+    ActionIntent,
+    DomainEvent,
+    OrderAmendedEvent,
+    OrderAmendRejectedEvent,
+    OrderAmendRequestedEvent,
+    OrderEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    OrderSubmittedEvent,
+    RiskApprovedEvent,
+)
+from tickdeck.domain.trading import EXACT
+from tickdeck.domain.values import ZERO, OrderStatus, Price, Quantity, Side, TimeInForce
+
+__all__ = ["CountedOrder", "Exposure"]
+
+_ENDED_KEPT = 10_000
+_FINAL = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
+
+
+class CountedOrder:
+    """One order as risk counts it: quantities in base, ``limit`` in quote. ``is_sent`` is false until the order is
+    submitted."""
+
+    __slots__ = (
+        "amends",
+        "filled",
+        "is_sent",
+        "limit",
+        "order_id",
+        "quantity",
+        "side",
+        "status",
+        "strategy_id",
+        "symbol",
+        "time_in_force",
+        "waiting",
+    )
+
+    def __init__(self, order_id: str, strategy_id: str, symbol: str, side: Side, quantity: Quantity) -> None:
+        self.order_id = order_id
+        self.strategy_id = strategy_id
+        self.symbol = symbol
+        self.side = side
+        self.quantity = quantity
+        self.limit: Price | None = None
+        self.time_in_force = TimeInForce.GTC
+        self.filled: Quantity = ZERO
+        self.status = OrderStatus.SUBMITTED
+        self.is_sent = False
+        self.waiting: list[Quantity] = []  # approved amends that were not requested yet
+        self.amends: dict[int, Quantity] = {}  # requested amends without an answer, by revision
+
+    @property
+    def is_open(self) -> bool:
+        return self.status not in _FINAL
+
+    @property
+    def exposure(self) -> Quantity:
+        """What may still be filled at most (base), also if every amend that waits for an answer is confirmed."""
+        if not self.is_open:
+            return ZERO
+        return max(EXACT.subtract(max([self.quantity, *self.waiting, *self.amends.values()]), self.filled), ZERO)
+
+
+class Exposure:
+    """Positions by symbol, and what open orders may still fill by symbol and side (base).
+
+    Positions come from our fills alone. An order counts from the moment it is approved (``approve``), before it is
+    submitted. Each event and each total costs the same, however many orders are open.
+
+    ``base(symbol)`` is the base currency of a symbol: a fee in it comes off what a fill brought.
+    """
+
+    def __init__(self, base: Callable[[str], str]) -> None:
+        self.base = base
+        self.positions: dict[str, Quantity] = {}
+        self.orders: dict[str, CountedOrder] = {}
+        """The open ones and the last 10,000 that ended, by order id."""
+        self._open: dict[str, CountedOrder] = {}
+        self._ended: dict[str, None] = {}
+        self._unnamed: list[tuple[str, ActionIntent]] = []  # approved orders that get their id when submitted
+        self._working: dict[tuple[str, Side], Quantity] = {}
+
+    @classmethod
+    def fold(cls, events: Iterable[DomainEvent], base: Callable[[str], str]) -> Self:
+        """The exposure after ``events``: all of ``risk.approved`` and ``order.*``, in order. Others change nothing."""
+        exposure = cls(base)
+        for event in events:
+            if isinstance(event, RiskApprovedEvent):
+                exposure.approve(event.strategy_id, event.intent)
+            elif isinstance(event, OrderEvent):
+                exposure.apply(event)
+        return exposure
+
+    # -- what is asked of it ---------------------------------------------------------------------------------------
+
+    def position(self, symbol: str) -> Quantity:
+        """What our fills add up to, below 0 when short (base)."""
+        return self.positions.get(symbol, ZERO)
+
+    def working(self, symbol: str, side: Side) -> Quantity:
+        """What the open orders of one side of a symbol may still fill at most (base)."""
+        return self._working.get((symbol, side), ZERO)
+
+    def open_orders(self, symbol: str = "") -> tuple[CountedOrder, ...]:
+        """The open orders that were sent, of one symbol where it is given, oldest first."""
+        return tuple(o for o in self._open.values() if o.is_sent and symbol in ("", o.symbol))
+
+    # -- what happens to it ----------------------------------------------------------------------------------------
+
+    def approve(self, strategy_id: str, intent: ActionIntent) -> None:
+        """Count an intent that is approved."""
+        order = self.orders.get(intent.order_id)
+        if intent.action == "amend":
+            if order is not None and order.is_open:
+                before = order.exposure
+                order.waiting.append(intent.quantity)
+                self._count(order.symbol, order.side, EXACT.subtract(order.exposure, before))
+        elif intent.action == "order" and intent.side is not None and order is None:
+            if intent.order_id:
+                order = CountedOrder(intent.order_id, strategy_id, intent.symbol, intent.side, intent.quantity)
+                order.limit, order.time_in_force = intent.limit, intent.time_in_force
+                self.orders[order.order_id] = self._open[order.order_id] = order
+            else:
+                self._unnamed.append((strategy_id, intent))
+            self._count(intent.symbol, intent.side, intent.quantity)
+
+    def apply(self, event: OrderEvent) -> None:
+        """Take in what happened to an order."""
+        if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
+            self._book(event)
+        order = self.orders.get(event.order_id)
+        if isinstance(event, OrderSubmittedEvent):
+            if order is None:
+                order = self._named(event)
+            order.is_sent = True
+            return
+        if order is None:
+            return
+        before = order.exposure
+        if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
+            order.filled = event.filled
+        elif isinstance(event, OrderAmendRequestedEvent):
+            if event.quantity in order.waiting:
+                order.waiting.remove(event.quantity)
+            order.amends[event.revision] = event.quantity
+        elif isinstance(event, OrderAmendedEvent):
+            order.quantity, order.limit = event.quantity, event.limit
+            order.amends = {revision: q for revision, q in order.amends.items() if revision > event.revision}
+        elif isinstance(event, OrderAmendRejectedEvent):
+            order.amends.pop(event.revision, None)
+        if event.status is not None:
+            self._set_status(order, event.status)
+        self._count(order.symbol, order.side, EXACT.subtract(order.exposure, before))
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _named(self, event: OrderSubmittedEvent) -> CountedOrder:
+        """The order that was approved without an id."""
+        order = CountedOrder(event.order_id, event.strategy_id, event.symbol, event.side, event.quantity)
+        order.limit, order.time_in_force = event.limit, event.time_in_force
+        self.orders[order.order_id] = self._open[order.order_id] = order
+        wanted = (event.strategy_id, event.symbol, event.side, event.quantity, event.limit)
+        for place, (strategy_id, intent) in enumerate(self._unnamed):
+            if (strategy_id, intent.symbol, intent.side, intent.quantity, intent.limit) == wanted:
+                del self._unnamed[place]
+                return order
+        self._count(order.symbol, order.side, order.quantity)  # nobody approved it, and it is there
+        return order
+
+    def _set_status(self, order: CountedOrder, status: OrderStatus) -> None:
+        was_open = order.is_open
+        order.status = status
+        if was_open and not order.is_open:
+            order.waiting.clear()  # execution does not request amends of an order that ended
+            del self._open[order.order_id]
+            self._ended[order.order_id] = None
+            if len(self._ended) > _ENDED_KEPT:
+                oldest = next(iter(self._ended))
+                del self._ended[oldest], self.orders[oldest]
+        elif order.is_open and not was_open:  # a fill revokes a rejection, a late amend leaves something to fill
+            self._open[order.order_id] = order
+            del self._ended[order.order_id]
+
+    def _book(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
+        change = EXACT.multiply(fill.quantity, fill.side.sign)
+        if fill.fee and fill.fee_currency == self.base(fill.symbol):
+            change = EXACT.subtract(change, fill.fee)
+        self.positions[fill.symbol] = EXACT.add(self.position(fill.symbol), change)
+
+    def _count(self, symbol: str, side: Side, change: Quantity) -> None:
+        if change:
+            key = (symbol, side)
+            self._working[key] = EXACT.add(self._working.get(key, ZERO), change)
