@@ -18,6 +18,8 @@ __all__ = ["Watchdog", "running_handler"]
 log = logging.getLogger("tickdeck.watchdog")
 
 _PACKAGE = str(Path(tickdeck.__file__).parent)
+_CALLERS = ("InMemoryEventBus._dispatch", "SyncEdge._handle")
+"""The functions that call handlers."""
 
 
 class Watchdog:
@@ -61,7 +63,7 @@ def running_handler(thread: int) -> str:
     handler: FrameType | None = None
     while frame is not None:
         code = frame.f_code
-        if code.co_name in ("_dispatch", "_release") and handler is not None:
+        if code.co_qualname in _CALLERS and handler is not None:
             return f"{handler.f_code.co_qualname}, at {handler.f_code.co_filename}:{handler.f_lineno}"
         if not (code.co_filename.startswith(_PACKAGE) and "<locals>" in code.co_qualname):
             handler = frame  # what wraps a handler in our own code is a function within a function

@@ -81,7 +81,7 @@ class Edges:
 
     def __init__(self, bus: _Bus, faults: Faults, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._bus = bus
-        self._faults = faults
+        self.faults = faults
         self._sleep = sleep
         self.outbox: deque[tuple[Plan, DomainEvent]] = deque()
         self.releasing = False
@@ -130,7 +130,7 @@ class Edges:
         )
         box.unhandled = self._unhandled
         box.letter_handled = self._letter_handled
-        box.letter_returned = self._faults.dead_letters.mark_returned
+        box.letter_returned = self.faults.dead_letters.mark_returned
         box.wanted = lambda event: subscription.matches(event) and (where is None or holds(where, event))
         box.refused = refused
         subscription.mailbox = box
@@ -247,14 +247,14 @@ class Edges:
             if box is not None:
                 box.running_over = True
             if not told:
-                failure = self._faults.record(subscription, event, error)
+                failure = self.faults.record(subscription, event, error)
                 if failure is None:
                     return
                 self._bus.publish(failure)
             if not self._keeps_refused(box, event, error):
                 return
         else:
-            failure = self._faults.record(subscription, event, error, letter)
+            failure = self.faults.record(subscription, event, error, letter)
             if failure is None:
                 return
             self._bus.publish(failure)
@@ -267,7 +267,7 @@ class Edges:
             attempts=attempts,
             letter_id="" if letter is None else letter.letter_id,
         )
-        self._faults.dead_letters.add(dead, subscription)
+        self.faults.dead_letters.add(dead, subscription)
         self._bus.publish(
             EventDeadLettered(
                 dead_event_id=event.event_id,
@@ -292,7 +292,7 @@ class Edges:
     def resend(self, letter: DeadLetter) -> None:
         """Hand a dead letter to its handler again, as a command that is itself published. One that is on its way
         already is left alone."""
-        letters = self._faults.dead_letters
+        letters = self.faults.dead_letters
         if letter not in letters:
             raise ConfigError(
                 f"there is no dead letter {letter.letter_id!r} any more; bus.dead_letters() has those that there are"
@@ -340,7 +340,7 @@ class Edges:
         return found[0]
 
     def _letter_handled(self, letter: DeadLetter) -> None:
-        self._faults.dead_letters.remove(letter.letter_id)
+        self.faults.dead_letters.remove(letter.letter_id)
         if self._bus._stamps:
             event = letter.event
             self._bus.publish(

@@ -78,8 +78,9 @@ class InMemoryEventBus:
         self._ended_by = ""  # what broke a kernel's cascade off; from then on nothing more is taken
         self._staged: list[DomainEvent] = []  # published by the handler that is running
         self._queue: deque[DomainEvent] = deque()  # published by handlers that returned
-        self._faults = Faults(numbered=not self._stamps)
-        self._edges = Edges(self, self._faults, clock.sleep if clock is not None else asyncio.sleep)
+        self._edges = Edges(
+            self, Faults(numbered=not self._stamps), clock.sleep if clock is not None else asyncio.sleep
+        )
         self._outbox = self._edges.outbox  # for the edges, when the cascade is over
         self._receipt = Receipt(self)
         self._throttlers: dict[Throttler, None] = {}
@@ -551,7 +552,7 @@ class InMemoryEventBus:
     def _failed(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> None:
         """A handler raised: discard what it published, and tell."""
         self._staged.clear()
-        failure = self._faults.record(subscription, event, error)
+        failure = self._edges.faults.record(subscription, event, error)
         if failure is not None:
             self._staged.append(failure)
 
@@ -567,12 +568,12 @@ class InMemoryEventBus:
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """Events that a handler could not take and has not handled since, oldest first."""
-        return self._faults.dead_letters.all()
+        return self._edges.faults.dead_letters.all()
 
     def restore_dead_letters(self, letters: Iterable[DeadLetter]) -> None:
         """Take over the letters that an earlier process left: see ``dead_letters_on``."""
         for letter in letters:
-            self._faults.dead_letters.add(letter)
+            self._edges.faults.dead_letters.add(letter)
 
     def resend(self, letter: DeadLetter) -> None:
         """Hand a dead letter to its handler again, as a command that is itself published (and recorded). The letter
@@ -628,8 +629,8 @@ class InMemoryEventBus:
         return BusStatistics(
             published=dict(sorted(self._table.published.items())),
             handlers=handlers,
-            failures=self._faults.count,
-            dead_letters=len(self._faults.dead_letters),
+            failures=self._edges.faults.count,
+            dead_letters=len(self._edges.faults.dead_letters),
             dropped=dict(sorted(dropped.items())),
             waiting=len(self.ingress),
             discarded=self._gate.discarded,

@@ -41,6 +41,7 @@ CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
 _LONGEST_ID = 1_000  # an id grows with each cause: of a chain of 500 it is a thousand characters long
 _ENDED = RawEvent(raw_type="ended")
 """Stands for the current event of a kernel that ended between two inputs."""
+_TIMER_EVENTS = (TimerSet, TimerCancelled)  # a tuple: ``TimerSet | TimerCancelled`` would be made for each event
 STRATEGY = "strategy:"
 """Before a strategy's id, its component: a fault in it ends that strategy's subscriptions."""
 
@@ -359,7 +360,7 @@ class Kernel(InMemoryEventBus):
             force_setattr(event, "seq", self.seq)
             self._current = event
             self._children = 0
-            if isinstance(event, TimerSet | TimerCancelled):
+            if isinstance(event, _TIMER_EVENTS):
                 self._apply_timer(event)
             self._dispatch(event)
             cascade.append(event)
@@ -474,7 +475,7 @@ class Kernel(InMemoryEventBus):
     def _is_timer_pending(self, timer_id: int) -> bool:
         """What was published last about the timer decides, dispatched or not."""
         for event in chain(reversed(self._staged), reversed(self._queue)):
-            if isinstance(event, TimerSet | TimerCancelled) and event.timer_id == timer_id:
+            if isinstance(event, _TIMER_EVENTS) and event.timer_id == timer_id:
                 return isinstance(event, TimerSet)
         return timer_id in self._timers
 
