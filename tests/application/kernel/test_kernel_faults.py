@@ -23,7 +23,10 @@ from tickdeck.errors import ConfigError, EventValidationError, TickdeckError
 _WATCHED = {
     str(Path(room.__file__).with_name(name))
     for room, names in (
-        (bus_room, ("in_memory_bus.py", "edges.py", "mailbox.py", "gate.py", "handover.py", "receipt.py")),
+        (
+            bus_room,
+            ("in_memory_bus.py", "edges.py", "mailbox.py", "gate.py", "handover.py", "ingress.py", "receipt.py"),
+        ),
         (kernel_room, ("kernel.py",)),
     )
     for name in names
@@ -147,6 +150,7 @@ def test_an_interrupt_drops_no_input_that_waits() -> None:
         bus, seen = InMemoryEventBus(), list[int]()
         bus.subscribe(Ping, lambda e, seen=seen: seen.append(e.n))
         bus.post(Ping(n=1))
+        bus.post(Ping(n=2))
         interrupted = True
         with Injected(at, KeyboardInterrupt) as injected, contextlib.suppress(KeyboardInterrupt):
             bus.run_next()
@@ -154,7 +158,7 @@ def test_an_interrupt_drops_no_input_that_waits() -> None:
         bus.run_pending()
         # Once its cascade has begun it is not begun again: the interrupt was raised to whoever ran it.
         began = sum(bus.statistics().published.values())
-        assert began == 1, f"line {at}, {injected.where}"
+        assert began == 2, f"line {at}, {injected.where}"
         if not interrupted:
             return
     pytest.fail("the drive never ended")
@@ -261,3 +265,18 @@ def test_the_context_is_the_cores_in_the_whole_cascade() -> None:
     finally:
         setcontext(before)
     assert seen == [MONEY_CONTEXT]
+
+
+def test_the_statistics_count_an_input_that_was_taken_and_put_back() -> None:
+    for at in range(1, 200):
+        bus = InMemoryEventBus()
+        bus.post(Ping(n=1))
+        bus.post(Ping(n=2))
+        with Injected(at, KeyboardInterrupt) as injected, contextlib.suppress(KeyboardInterrupt):
+            bus.run_next()
+        assert bus.statistics().waiting + bus.dispatched == 2, injected.where
+        bus.run_pending()
+        assert bus.statistics().waiting == 0
+        if injected.left > 0:
+            return
+    pytest.fail("the drive never ended")

@@ -59,7 +59,8 @@ class Handover:
     def take(self) -> Held | None:
         """The next input of the ingress; ``None`` where none waits. It is given again until ``begin``."""
         if self._next is None:
-            self._next = self._ingress.take()  # one line, so that Ctrl-C cannot come between taking and keeping
+            self._next = self._ingress.first()
+        self._ingress.remove_first()  # only now that it is kept here: Ctrl-C in between drops nothing
         event = self._next
         if event is None:
             return None
@@ -67,6 +68,10 @@ class Handover:
         if receipt is None:
             receipt = self._receipts[id(event)] = HeldReceipt(self._bus)
         return Held(event, receipt)
+
+    def __len__(self) -> int:
+        """How many inputs wait: at the ingress, and one that was taken from it and not dispatched."""
+        return len(self._ingress) + (self._next is not None and not self._ingress.offers)
 
     def begin(self) -> None:
         """The input that ``take`` gave is dispatched now."""

@@ -632,7 +632,7 @@ class InMemoryEventBus:
             failures=self._edges.faults.count,
             dead_letters=len(self._edges.faults.dead_letters),
             dropped=dict(sorted(dropped.items())),
-            waiting=len(self.ingress),
+            waiting=len(self._handover),
             discarded=self._gate.discarded,
         )
 

@@ -28,32 +28,66 @@ class Ingress:
         self._lanes: tuple[deque[DomainEvent], ...] = (deque(), deque(), deque(), deque())
         # How many wait in each lane, by ("source", name) and ("stream", key). Only of those that wait.
         self._waiting: dict[tuple[str, str], list[int]] = {}
+        self._exact = True  # the counts above hold; Ctrl-C in the middle of a change leaves this False
+        self._chosen: int | None = None  # the lane whose first input ``first`` gave
+        self._left = 0  # how many that lane holds without it
 
     def __len__(self) -> int:
         return len(self._inbox) + sum(map(len, self._lanes))
+
+    @property
+    def offers(self) -> bool:
+        """What ``first`` gave is still here."""
+        return self._chosen is not None and len(self._lanes[self._chosen]) > self._left
 
     def put(self, event: DomainEvent) -> None:
         self._inbox.append(event)
 
     def take(self) -> DomainEvent | None:
         """The next input, or ``None``: the oldest of the most urgent lane that has any."""
-        self._sort()
-        for number, lane in enumerate(self._lanes):
-            if lane:
-                event = lane.popleft()
-                for key in _keys(event):
-                    waiting = self._waiting[key]
-                    waiting[number] -= 1
-                    if not any(waiting):
-                        del self._waiting[key]
-                return event
-        return None
+        event = self.first()
+        self.remove_first()
+        return event
+
+    def first(self) -> DomainEvent | None:
+        """The next input, which stays here until ``remove_first``: the same one at each call until then."""
+        if self._chosen is None:
+            self._sort()
+            for number, lane in enumerate(self._lanes):
+                if lane:
+                    self._left = len(lane) - 1
+                    self._chosen = number
+                    break
+            else:
+                return None
+        return self._lanes[self._chosen][0]
+
+    def remove_first(self) -> None:
+        """Remove what ``first`` gave, if anything. Call it again where Ctrl-C cut it off: it removes no other."""
+        if self._chosen is None:
+            return
+        lane = self._lanes[self._chosen]
+        if len(lane) > self._left:
+            exact, self._exact = self._exact, False
+            for key in _keys(lane[0]) if exact else ():
+                waiting = self._waiting[key]
+                waiting[self._chosen] -= 1
+                if not any(waiting):
+                    del self._waiting[key]
+            lane.popleft()
+            self._exact = exact
+        self._chosen = None
 
     def _sort(self) -> None:
         """From the inbox into the lanes."""
         inbox = self._inbox
+        if not inbox:
+            return
+        if not self._exact:
+            self._count_again()
+        self._exact = False
         while inbox:
-            event = inbox.popleft()
+            event = inbox[0]
             lane = lane_of(event)
             counts = [self._waiting.setdefault(key, [0, 0, 0, 0]) for key in _keys(event)]
             for waiting in counts:
@@ -63,11 +97,22 @@ class Ingress:
                         break
             for waiting in counts:
                 waiting[lane] += 1
-            self._lanes[lane].append(event)
+            self._lanes[lane].append(inbox.popleft())
+        self._exact = True
+
+    def _count_again(self) -> None:
+        """Count what waits in the lanes, after Ctrl-C left the counts wrong."""
+        self._waiting = {}
+        for number, lane in enumerate(self._lanes):
+            for event in lane:
+                for key in _keys(event):
+                    self._waiting.setdefault(key, [0, 0, 0, 0])[number] += 1
+        self._exact = True
 
     def depths(self) -> tuple[int, int, int, int]:
         """How many wait in each lane."""
-        self._sort()
+        if self._chosen is None:
+            self._sort()
         p0, p1, p2, p3 = map(len, self._lanes)
         return p0, p1, p2, p3
 
