@@ -41,7 +41,7 @@ CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
 _LONGEST_ID = 1_000  # an id grows with each cause: of a chain of 500 it is a thousand characters long
 _ENDED = RawEvent(raw_type="ended")
 """Stands for the current event of a kernel that ended between two inputs."""
-_TIMER_EVENTS = (TimerSet, TimerCancelled)  # a tuple: ``TimerSet | TimerCancelled`` would be made for each event
+_TIMER_EVENTS = (TimerSet, TimerCancelled)
 STRATEGY = "strategy:"
 """Before a strategy's id, its component: a fault in it ends that strategy's subscriptions."""
 
@@ -360,7 +360,7 @@ class Kernel(InMemoryEventBus):
             force_setattr(event, "seq", self.seq)
             self._current = event
             self._children = 0
-            if isinstance(event, _TIMER_EVENTS):
+            if type(event) is TimerSet or type(event) is TimerCancelled:  # isinstance costs 180 ns
                 self._apply_timer(event)
             self._dispatch(event)
             cascade.append(event)
