@@ -689,7 +689,7 @@ def test_reports_do_not_depend_on_the_hash_seed() -> None:
 
 
 def test_the_venue_forgets_orders_that_ended_long_ago_and_never_open_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tickdeck.infrastructure.exchanges.paper.venue._CLOSED_KEPT", 20)
+    monkeypatch.setattr("tickdeck.infrastructure.exchanges.paper.tickets._CLOSED_KEPT", 20)
     desk = Desk()
     desk.market(tick(T0))
     desk.venue.submit(order("open", limit="50"))

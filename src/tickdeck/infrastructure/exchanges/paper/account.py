@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
 
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
-__all__ = ["PaperAccount", "fee_of"]
+__all__ = ["PaperAccount", "default_balances", "fee_of"]
+
+_MONEY = (
+    *("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI"),
+    *("EUR", "GBP", "JPY", "TRY", "BRL", "AUD", "CAD", "CHF", "KRW", "MXN", "PLN", "UAH", "ZAR", "ARS", "IDR", "INR"),
+)
+"""Quote currencies that an account begins with ``default_balance`` of. Nobody is given coins."""
 
 _FEE_STEP = Decimal("0.00000001")
 
@@ -74,3 +80,15 @@ class PaperAccount:
             fee = min(fee, max(spare, ZERO))
             self._totals[quote] -= fee
         return fee
+
+
+def default_balances(instruments: Iterable[Instrument], default: Money) -> dict[str, Money]:
+    """What nobody configured: ``default`` of each dollar and fiat currency that quotes an instrument, 0 of any other. A
+    run without such a currency has ``default`` of the first one that quotes an instrument and is no base of another."""
+    instruments = list(instruments)
+    quotes = list(dict.fromkeys(i.quote for i in instruments))
+    bases = [i.base for i in instruments]
+    given = [quote for quote in quotes if quote in _MONEY]
+    if not given:
+        given = [quote for quote in quotes if quote not in bases][:1] or quotes[:1]
+    return {quote: default if quote in given else ZERO for quote in quotes}

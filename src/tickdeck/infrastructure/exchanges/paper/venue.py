@@ -9,8 +9,7 @@ there, since the feed takes ``feed_latency`` to reach us. Of what happens at ``x
 from __future__ import annotations
 
 import random
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -21,43 +20,18 @@ from tickdeck.domain.events import (
     OrderCancelRequestedEvent,
     OrderEvent,
     OrderSubmittedEvent,
-    VenueBalanceReported,
-    VenueCancelRefused,
-    VenueFillReported,
-    VenueOrderReported,
 )
 from tickdeck.domain.market import CandleOpen, Ended, Fill, Instrument, Matcher, Outcome, WorkingOrder
-from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Side, TimeInForce
-from tickdeck.infrastructure.exchanges.paper.account import PaperAccount, fee_of
+from tickdeck.domain.values import ZERO, OrderStatus, Price, Side, TimeInForce
+from tickdeck.infrastructure.exchanges.paper.account import PaperAccount, default_balances, fee_of
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig, assumptions_of
+from tickdeck.infrastructure.exchanges.paper.reports import Reports
+from tickdeck.infrastructure.exchanges.paper.tickets import Ticket, Tickets
 
 __all__ = ["PaperConfig", "PaperVenue"]
 
 _PROTECTION = Decimal("1.05")
 """A market buy that has to wait for prices pays at most so many times the last known one; that much is locked."""
-_MONEY = (
-    *("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI"),
-    *("EUR", "GBP", "JPY", "TRY", "BRL", "AUD", "CAD", "CHF", "KRW", "MXN", "PLN", "UAH", "ZAR", "ARS", "IDR", "INR"),
-)
-"""Quote currencies that an account begins with ``default_balance`` of. Nobody is given coins."""
-_CLOSED_KEPT = 10_000
-"""The venue remembers so many orders that have ended, as real venues do for a while."""
-
-
-class _Ticket:
-    """What the venue knows of an order that it took or refused."""
-
-    __slots__ = ("currency", "filled", "order", "request", "status", "unit", "venue_order_id", "worst")
-
-    def __init__(self, request: OrderSubmittedEvent) -> None:
-        self.request = request
-        self.status = OrderStatus.REJECTED
-        self.order: WorkingOrder | None = None
-        self.venue_order_id = ""
-        self.filled: Quantity = ZERO
-        self.currency = ""
-        self.unit: Money = ZERO  # locked, of `currency`, for each unit of base that remains
-        self.worst: Price = ZERO  # of a buy: what a unit may cost without its fee
 
 
 class PaperVenue:
@@ -90,15 +64,13 @@ class PaperVenue:
         self._instruments = dict(instruments)
         self._rng = random.Random(f"paper venue {seed}")
         self._schedule = schedule
-        self._report = report
+        self._reports = Reports(config, self.name, schedule, report, self._jitter)
         self._last_arrival = 0
-        self._last_due = 0
         self._orders_taken = 0
         self._trades = 0
-        self._tickets: dict[str, _Ticket] = {}
-        self._closed: deque[str] = deque()  # ids of the orders that ended, oldest first
+        self._tickets = Tickets()
         balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
-        balances |= _default_balances(self._instruments.values(), config.default_balance)
+        balances |= default_balances(self._instruments.values(), config.default_balance)
         self.account = PaperAccount(balances | config.balances)
         grace = config.feed_latency_ns + config.order_latency_ns + config.jitter_ns
         self._matchers = {
@@ -116,7 +88,7 @@ class PaperVenue:
     def start(self, ts: int) -> None:
         """Report the account's balances at ``ts``, by currency. Call it once, before anything else."""
         for currency in self.account.currencies:
-            self._schedule(ts, partial(self._report, self._balance(currency, ts)))
+            self._reports.balance(currency, ts, self.account)
 
     def on_market(self, event: DomainEvent | CandleOpen) -> None:
         """Take one event of the record, in order of ``ts_ingress``.
@@ -162,13 +134,13 @@ class PaperVenue:
     def _order_arrives(self, request: OrderSubmittedEvent, now: int) -> None:
         known = self._tickets.get(request.order_id)
         if known is not None:
-            self._report_order(request, known, now, f"order id {request.order_id} was used before; order ignored")
+            self._reports.order(request, known, now, f"order id {request.order_id} was used before; order ignored")
             return
-        ticket = self._tickets[request.order_id] = _Ticket(request)
+        ticket = self._tickets.open(request)
         refusal = self._refusal(request, ticket, now)
         if refusal is not None:
-            self._report_order(request, ticket, now, refusal)
-            self._close(ticket)
+            self._reports.order(request, ticket, now, refusal)
+            self._tickets.close(ticket)
             return
         order = ticket.order
         assert order is not None
@@ -177,7 +149,7 @@ class PaperVenue:
         outcomes = self._matchers[request.symbol].submit(order)
         if not (outcomes and isinstance(outcomes[0], Ended) and outcomes[0].status is OrderStatus.REJECTED):
             ticket.status = OrderStatus.ACCEPTED
-            self._report_order(request, ticket, now)
+            self._reports.order(request, ticket, now)
         self.account.lock(order.order_id, ticket.currency, ticket.unit * order.quantity)
         self._settle(request.symbol, outcomes, now)
 
@@ -185,7 +157,7 @@ class PaperVenue:
         ticket = self._tickets.get(request.order_id)
         refusal = self._amend_refusal(request, ticket)
         if ticket is None or refusal is not None:
-            self._answer_amend(request, ticket, now, f"amend refused: {refusal}")
+            self._reports.amend(request, ticket, now, f"amend refused: {refusal}")
             return
         order = ticket.order
         assert order is not None
@@ -195,11 +167,11 @@ class PaperVenue:
         outcomes = self._matchers[ticket.request.symbol].amend(
             request.order_id, request.quantity, request.limit, now - self._config.feed_latency_ns
         )
-        self._answer_amend(request, ticket, now)
+        self._reports.amend(request, ticket, now)
         self.account.lock(request.order_id, ticket.currency, ticket.unit * (request.quantity - ticket.filled))
         self._settle(ticket.request.symbol, outcomes, now)
 
-    def _amend_refusal(self, request: OrderAmendRequestedEvent, ticket: _Ticket | None) -> str | None:
+    def _amend_refusal(self, request: OrderAmendRequestedEvent, ticket: Ticket | None) -> str | None:
         """Why the venue leaves the order as it is, in words; ``None`` where it does not."""
         if ticket is None or ticket.order is None:
             return f"the venue has no order {request.order_id}"
@@ -222,49 +194,20 @@ class PaperVenue:
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
         return None
 
-    def _answer_amend(
-        self, request: OrderAmendRequestedEvent, ticket: _Ticket | None, now: int, refusal: str = ""
-    ) -> None:
-        self._send(
-            VenueOrderReported(
-                order_id=request.order_id,
-                symbol=request.symbol,
-                account_id=request.account_id,
-                user_id=request.user_id,
-                status=ticket.status if ticket is not None else OrderStatus.UNKNOWN,
-                filled=ticket.filled if ticket is not None else ZERO,
-                venue_order_id=ticket.venue_order_id if ticket is not None else "",
-                reason=refusal,
-                revision=request.revision,
-                quantity=None if refusal else request.quantity,
-                limit=None if refusal else request.limit,
-                **self._envelope(request, now),
-            )
-        )
-
     def _cancel_arrives(self, request: OrderCancelRequestedEvent, now: int) -> None:
         ticket = self._tickets.get(request.order_id)
         if ticket is None:
-            self._send(
-                VenueCancelRefused(
-                    order_id=request.order_id,
-                    symbol=request.symbol,
-                    account_id=request.account_id,
-                    user_id=request.user_id,
-                    reason=f"the venue has no order {request.order_id}",
-                    **self._envelope(request, now),
-                )
-            )
+            self._reports.cancel_refused(request, now, f"the venue has no order {request.order_id}")
         elif ticket.status.is_final:
-            self._report_order(request, ticket, now, f"cancel refused: the order is {ticket.status.value}")
+            self._reports.order(request, ticket, now, f"cancel refused: the order is {ticket.status.value}")
         else:
             self._matchers[ticket.request.symbol].cancel(request.order_id)
             ticket.status = OrderStatus.CANCELLED
             self.account.lock(request.order_id, ticket.currency, ZERO)
-            self._report_order(request, ticket, now)
-            self._close(ticket)
+            self._reports.order(request, ticket, now)
+            self._tickets.close(ticket)
 
-    def _refusal(self, request: OrderSubmittedEvent, ticket: _Ticket, now: int) -> str | None:
+    def _refusal(self, request: OrderSubmittedEvent, ticket: Ticket, now: int) -> str | None:
         """Why the venue does not take the order, in words; ``None`` where it does: ``ticket`` says what it locks."""
         instrument = self._instruments.get(request.symbol)
         if instrument is None:
@@ -316,16 +259,17 @@ class PaperVenue:
 
     def _settle(self, symbol: str, outcomes: Sequence[Outcome], now: int) -> None:
         for outcome in outcomes:
-            ticket = self._tickets[outcome.order.order_id]
+            ticket = self._tickets.get(outcome.order.order_id)
+            assert ticket is not None
             if isinstance(outcome, Fill):
                 self._settle_fill(symbol, ticket, outcome, now)
             else:
                 ticket.status = outcome.status
                 self.account.lock(outcome.order.order_id, ticket.currency, ZERO)
-                self._report_order(ticket.request, ticket, now, outcome.reason)
-                self._close(ticket)
+                self._reports.order(ticket.request, ticket, now, outcome.reason)
+                self._tickets.close(ticket)
 
-    def _settle_fill(self, symbol: str, ticket: _Ticket, fill: Fill, now: int) -> None:
+    def _settle_fill(self, symbol: str, ticket: Ticket, fill: Fill, now: int) -> None:
         instrument, order = self._instruments[symbol], fill.order
         rate = self._config.maker_fee if fill.liquidity == "maker" else self._config.taker_fee
         fee = fee_of(fill.price * fill.quantity, rate)
@@ -339,89 +283,9 @@ class PaperVenue:
         self.account.lock(order.order_id, ticket.currency, lock)
         ticket.status = OrderStatus.PARTIALLY_FILLED if remaining else OrderStatus.FILLED
         if not remaining:
-            self._close(ticket)
+            self._tickets.close(ticket)
         self._trades += 1
-        request = ticket.request
-        self._send(
-            VenueFillReported(
-                order_id=order.order_id,
-                symbol=symbol,
-                account_id=request.account_id,
-                user_id=request.user_id,
-                side=order.side,
-                price=fill.price,
-                quantity=fill.quantity,
-                venue_trade_id=str(self._trades),
-                fee=fee,
-                fee_currency=instrument.quote,
-                liquidity=fill.liquidity,
-                venue_order_id=ticket.venue_order_id,
-                **self._envelope(request, now),
-            )
-        )
-
-    def _close(self, ticket: _Ticket) -> None:
-        """Remember an order that has ended, and forget the one that ended longest ago."""
-        self._closed.append(ticket.request.order_id)
-        if len(self._closed) > _CLOSED_KEPT:
-            del self._tickets[self._closed.popleft()]
-
-    # -- reports ------------------------------------------------------------------------------------------------
-
-    def _report_order(self, cause: OrderEvent, ticket: _Ticket, now: int, reason: str = "") -> None:
-        """Report the order's state as of now; ``cause`` is what it answers."""
-        self._send(
-            VenueOrderReported(
-                order_id=ticket.request.order_id,
-                symbol=ticket.request.symbol,
-                account_id=ticket.request.account_id,
-                user_id=ticket.request.user_id,
-                status=ticket.status,
-                filled=ticket.filled,
-                venue_order_id=ticket.venue_order_id,
-                reason=reason,
-                **self._envelope(cause, now),
-            )
-        )
-
-    def _balance(self, currency: str, ts: int) -> VenueBalanceReported:
-        return VenueBalanceReported(
-            account_id=self._config.account_id,
-            user_id=self._config.user_id,
-            currency=currency,
-            total=self.account.total(currency),
-            locked=self.account.locked(currency),
-            ts=ts,
-            ts_ingress=ts,
-            source=self.name,
-        )
-
-    def _envelope(self, cause: OrderEvent, now: int) -> dict[str, Any]:
-        """The envelope of a report, each due no earlier than the one before."""
-        happened = now - self._config.feed_latency_ns
-        self._last_due = max(happened + self._config.ack_latency_ns + self._jitter(), self._last_due)
-        return {
-            "ts": happened,
-            "ts_ingress": self._last_due,
-            "source": self.name,
-            "causation_id": cause.event_id,
-            "correlation_id": cause.correlation_id or cause.event_id,
-        }
-
-    def _send(self, event: DomainEvent) -> None:
-        self._schedule(event.ts_ingress, partial(self._report, event))
+        self._reports.fill(ticket, fill, now, trade_id=str(self._trades), fee=fee, currency=instrument.quote)
 
     def _jitter(self) -> int:
         return self._rng.randrange(self._config.jitter_ns + 1)
-
-
-def _default_balances(instruments: Iterable[Instrument], default: Money) -> dict[str, Money]:
-    """What nobody configured: ``default`` of each dollar and fiat currency that quotes an instrument, 0 of any other. A
-    run without such a currency has ``default`` of the first one that quotes an instrument and is no base of another."""
-    instruments = list(instruments)
-    quotes = list(dict.fromkeys(i.quote for i in instruments))
-    bases = [i.base for i in instruments]
-    given = [quote for quote in quotes if quote in _MONEY]
-    if not given:
-        given = [quote for quote in quotes if quote not in bases][:1] or quotes[:1]
-    return {quote: default if quote in given else ZERO for quote in quotes}

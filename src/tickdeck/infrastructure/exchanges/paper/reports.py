@@ -1,0 +1,143 @@
+"""What the paper venue reports, and when it reaches us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderAmendRequestedEvent,
+    OrderCancelRequestedEvent,
+    OrderEvent,
+    VenueBalanceReported,
+    VenueCancelRefused,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.market import Fill
+from tickdeck.domain.values import ZERO, Money, OrderStatus
+from tickdeck.infrastructure.exchanges.paper.account import PaperAccount
+from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
+from tickdeck.infrastructure.exchanges.paper.tickets import Ticket
+
+__all__ = ["Reports"]
+
+
+class Reports:
+    """Makes the venue's reports and schedules each for the time at which we hear of it, in the order of what they
+    report. ``now`` is always the time on our axis at which something happened; ``jitter()`` is drawn once a report."""
+
+    def __init__(
+        self,
+        config: PaperConfig,
+        source: str,
+        schedule: Callable[[int, Callable[[], None]], object],
+        report: Callable[[DomainEvent], None],
+        jitter: Callable[[], int],
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._schedule = schedule
+        self._report = report
+        self._jitter = jitter
+        self._last_due = 0
+
+    def order(self, cause: OrderEvent, ticket: Ticket, now: int, reason: str = "") -> None:
+        """Report an order's state; ``cause`` is what the report answers."""
+        self._send(
+            VenueOrderReported(
+                order_id=ticket.request.order_id,
+                symbol=ticket.request.symbol,
+                account_id=ticket.request.account_id,
+                user_id=ticket.request.user_id,
+                status=ticket.status,
+                filled=ticket.filled,
+                venue_order_id=ticket.venue_order_id,
+                reason=reason,
+                **self._envelope(cause, now),
+            )
+        )
+
+    def amend(self, request: OrderAmendRequestedEvent, ticket: Ticket | None, now: int, refusal: str = "") -> None:
+        """Answer an amend: granted, or refused with a reason."""
+        self._send(
+            VenueOrderReported(
+                order_id=request.order_id,
+                symbol=request.symbol,
+                account_id=request.account_id,
+                user_id=request.user_id,
+                status=ticket.status if ticket is not None else OrderStatus.UNKNOWN,
+                filled=ticket.filled if ticket is not None else ZERO,
+                venue_order_id=ticket.venue_order_id if ticket is not None else "",
+                reason=refusal,
+                revision=request.revision,
+                quantity=None if refusal else request.quantity,
+                limit=None if refusal else request.limit,
+                **self._envelope(request, now),
+            )
+        )
+
+    def cancel_refused(self, request: OrderCancelRequestedEvent, now: int, reason: str) -> None:
+        """Refuse a cancel of an order that the venue does not know: it says nothing about the order."""
+        self._send(
+            VenueCancelRefused(
+                order_id=request.order_id,
+                symbol=request.symbol,
+                account_id=request.account_id,
+                user_id=request.user_id,
+                reason=reason,
+                **self._envelope(request, now),
+            )
+        )
+
+    def fill(self, ticket: Ticket, fill: Fill, now: int, *, trade_id: str, fee: Money, currency: str) -> None:
+        """Report a fill; ``fee`` is in ``currency``."""
+        request = ticket.request
+        self._send(
+            VenueFillReported(
+                order_id=request.order_id,
+                symbol=request.symbol,
+                account_id=request.account_id,
+                user_id=request.user_id,
+                side=request.side,
+                price=fill.price,
+                quantity=fill.quantity,
+                venue_trade_id=trade_id,
+                fee=fee,
+                fee_currency=currency,
+                liquidity=fill.liquidity,
+                venue_order_id=ticket.venue_order_id,
+                **self._envelope(request, now),
+            )
+        )
+
+    def balance(self, currency: str, ts: int, account: PaperAccount) -> None:
+        """Report a balance at ``ts``."""
+        event = VenueBalanceReported(
+            account_id=self._config.account_id,
+            user_id=self._config.user_id,
+            currency=currency,
+            total=account.total(currency),
+            locked=account.locked(currency),
+            ts=ts,
+            ts_ingress=ts,
+            source=self._source,
+        )
+        self._schedule(ts, partial(self._report, event))
+
+    def _envelope(self, cause: OrderEvent, now: int) -> dict[str, Any]:
+        """The envelope of a report, each due no earlier than the one before."""
+        happened = now - self._config.feed_latency_ns
+        self._last_due = max(happened + self._config.ack_latency_ns + self._jitter(), self._last_due)
+        return {
+            "ts": happened,
+            "ts_ingress": self._last_due,
+            "source": self._source,
+            "causation_id": cause.event_id,
+            "correlation_id": cause.correlation_id or cause.event_id,
+        }
+
+    def _send(self, event: DomainEvent) -> None:
+        self._schedule(event.ts_ingress, partial(self._report, event))

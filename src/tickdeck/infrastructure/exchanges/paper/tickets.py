@@ -1,0 +1,56 @@
+"""What the paper venue knows of the orders that it took or refused."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from tickdeck.domain.events import OrderSubmittedEvent
+from tickdeck.domain.market import WorkingOrder
+from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity
+
+__all__ = ["Ticket", "Tickets"]
+
+_CLOSED_KEPT = 10_000
+"""How many orders that have ended the venue remembers, as real venues do for a while."""
+
+
+class Ticket:
+    """What the venue knows of an order."""
+
+    __slots__ = ("currency", "filled", "order", "request", "status", "unit", "venue_order_id", "worst")
+
+    def __init__(self, request: OrderSubmittedEvent) -> None:
+        self.request = request
+        self.status = OrderStatus.REJECTED
+        self.order: WorkingOrder | None = None
+        self.venue_order_id = ""
+        self.filled: Quantity = ZERO
+        self.currency = ""
+        self.unit: Money = ZERO  # locked, of `currency`, for each unit of base that remains
+        self.worst: Price = ZERO  # of a buy: what a unit may cost without its fee
+
+
+class Tickets:
+    """The venue's tickets by order id: all open ones, and the newest of those that have ended."""
+
+    def __init__(self) -> None:
+        self._tickets: dict[str, Ticket] = {}
+        self._closed: deque[str] = deque()  # ids of the orders that have ended, oldest first
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def get(self, order_id: str) -> Ticket | None:
+        """The ticket of an order, ``None`` if the venue does not know the order."""
+        return self._tickets.get(order_id)
+
+    def open(self, request: OrderSubmittedEvent) -> Ticket:
+        """A new ticket."""
+        ticket = self._tickets[request.order_id] = Ticket(request)
+        return ticket
+
+    def close(self, ticket: Ticket) -> None:
+        """Remember an order that has ended, and forget the one that ended longest ago."""
+        self._closed.append(ticket.request.order_id)
+        if len(self._closed) > _CLOSED_KEPT:
+            del self._tickets[self._closed.popleft()]
