@@ -563,6 +563,7 @@ def test_an_unknown_type_that_is_no_json_object_is_refused() -> None:
 def test_occurred_at_is_ts_in_utc_cut_to_microseconds() -> None:
     event = TimerFired(timer_id=1, name="t", due=5, ts=1_723_075_200_123_456_789)
     assert event.occurred_at == datetime(2024, 8, 8, 0, 0, 0, 123456, tzinfo=UTC)
+    assert event.to_dict()["occurred_at"] == "2024-08-08T00:00:00.123456+00:00"
 
 
 def test_the_stamped_id_tells_an_input_from_what_it_led_to() -> None:

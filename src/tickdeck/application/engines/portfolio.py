@@ -29,6 +29,8 @@ from tickdeck.domain.values import ZERO, Money
 
 __all__ = ["PortfolioEngine"]
 
+_FILLS = (OrderPartiallyFilledEvent, OrderFilledEvent)
+
 
 class PortfolioEngine:
     """One account: cash, positions, PnL, fees, equity; exact decimals, in the account's quote currency."""
@@ -72,7 +74,7 @@ class PortfolioEngine:
     def on_order(self, order: OrderEvent) -> None:
         """Hold back what the order takes, and book its fill, if it is one."""
         self.account.reserve(order)
-        if isinstance(order, OrderPartiallyFilledEvent | OrderFilledEvent):
+        if isinstance(order, _FILLS):
             self._bus.publish_all(self.account.apply_fill(order, self._instrument(order.symbol)))
             self._bus.publish(self._state())
 

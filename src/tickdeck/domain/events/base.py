@@ -129,13 +129,15 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_un
             return {k: msgspec.to_builtins(getattr(self, k)) for k in fields if k not in ENVELOPE}
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON-ready values: type, version, the envelope, ``aggregate_id``, the own fields."""
+        """All of it as JSON-ready values: type, version, the envelope, ``aggregate_id``, ``occurred_at`` (``ts`` in ISO
+        8601, UTC, cut to microseconds), the own fields."""
         out: dict[str, Any] = {
             "seq": self.seq,
             "event_id": self.event_id,
             "event_type": self.event_type,
             "version": self.version,
             "ts": self.ts,
+            "occurred_at": self.occurred_at.isoformat(),
             "ts_ingress": self.ts_ingress,
             "aggregate_id": self.aggregate_id,
             "correlation_id": self.correlation_id,
