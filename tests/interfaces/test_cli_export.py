@@ -241,6 +241,7 @@ def test_an_input_that_is_gone_is_told_and_leaves_nothing(tickdeck, trades):
 
 # -- any event --------------------------------------------------------------------------------------------------------
 
+symbols = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Zs", "Cc")), min_size=1, max_size=12)
 texts = st.text(st.characters(codec="utf-8") | st.sampled_from('\r\n",'), max_size=12)
 money = st.decimals(min_value=Decimal("1E-12"), max_value=10**12, allow_nan=False, allow_infinity=False)
 levels = st.lists(st.tuples(money, money), max_size=3).map(tuple)
@@ -253,26 +254,28 @@ envelopes: dict[str, Any] = {
     "metadata": st.dictionaries(texts, texts, max_size=2),
 }
 intents = st.builds(
-    ActionIntent, action=st.just("order"), symbol=texts, side=st.sampled_from(Side), quantity=money, order_id=texts
+    ActionIntent, action=st.just("order"), symbol=symbols, side=st.sampled_from(Side), quantity=money, order_id=texts
 )
 events = st.lists(
     st.one_of(
         st.builds(
             TradeEvent,
-            symbol=texts,
+            symbol=symbols,
             price=money,
             quantity=money,
             side=st.sampled_from(Side),
-            trade_id=st.integers(0, 2**80) | texts,
+            trade_id=st.integers(0, 2**63 - 1) | texts,
             **envelopes,
         ),
         st.builds(
-            OrderBookEvent, symbol=texts, last_update_id=st.integers(0, 9), bids=levels, asks=levels, **envelopes
+            OrderBookEvent, symbol=symbols, last_update_id=st.integers(0, 9), bids=levels, asks=levels, **envelopes
         ),
-        st.builds(SignalSnapshotEvent, symbol=texts, values=st.dictionaries(texts, st.floats(-1e9, 1e9)), **envelopes),
+        st.builds(
+            SignalSnapshotEvent, symbol=symbols, values=st.dictionaries(texts, st.floats(-1e9, 1e9)), **envelopes
+        ),
         st.builds(
             StrategyDecisionEvent,
-            strategy_id=texts,
+            strategy_id=symbols,
             intents=st.lists(intents, max_size=2).map(tuple),
             reason=texts,
             **envelopes,

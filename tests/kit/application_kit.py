@@ -244,6 +244,7 @@ class Core:
             symbols=(BTC,),
             nonce="nonce",
             seed=seed,
+            instrument=instrument,
         )
         for strategy_id, strategy in strategies.items():
             self.strategies.add(strategy_id, strategy)

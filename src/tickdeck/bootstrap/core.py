@@ -73,6 +73,7 @@ class Core:
             symbols=manifest.symbols,
             nonce=manifest.nonce,
             seed=config.seed,
+            instrument=config.instrument,
         )
         for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=True):
             self.strategies.add(strategy_id, strategy, strategy_name(wanted.spec))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -115,10 +115,11 @@ class Run:
         self.observer = PerformanceObserver(self.kernel, self.core.portfolio.account, self.core.market_data)
         self._ends = RunObserver(self.kernel)
         self._quality = RecordQuality(self.kernel, self.core.market_data)
+        self._market = market_for_venue(config, manifest, self.notes)
         self.simulation = Simulation(
             self.kernel,
             agenda,
-            market_for_venue(config, manifest, self.notes),
+            self._market,
             wall=wall or SystemClock(),
             started=RunStarted(
                 strategies=tuple(strategy_id for strategy_id, _ in strategies),
@@ -142,6 +143,8 @@ class Run:
         A run that was resumed and did not get to the end of its record keeps what was written down before.
         """
         wanted = self.tape.last_seq
+        if isinstance(self._market, Generator):
+            self._market.close()  # a run that ends early has not read its files to the end
         self.tape.close()
         if self.caught_up():
             write_end(self.folder, wanted=wanted, completed=self.simulation.completed)

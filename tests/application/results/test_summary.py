@@ -6,11 +6,12 @@ import asyncio
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.application.results import plain
+from tickdeck.application.results import Summary, plain
 from tickdeck.bootstrap import Run, start_run
 from tickdeck.infrastructure.config import config_from_dict
 
@@ -79,3 +80,24 @@ def test_json_ready_figures_hold_no_decimals_and_no_exponents(run):
     assert all(isinstance(figures[name], str) for name in ("cash", "equity", "pnl", "fees"))
     assert all(isinstance(quantity, str) for quantity in figures["position"].values())
     assert "E" not in figures["fees"]
+
+
+def in_vain(summary: Summary, **counts: object) -> str | None:
+    nothing = {"orders": 0, "fills": 0, "rejected": 0, "refused": 0, "rejected_because": {}, "refused_because": {}}
+    return msgspec.structs.replace(summary, **(nothing | counts)).nothing_passed
+
+
+def test_a_run_whose_every_order_was_rejected_says_so_with_the_reason_most_often_given(run):
+    summary = run.summary(0.0)
+    reasons = {"insufficient balance": 200, "no liquidity": 41}
+
+    told = in_vain(summary, orders=241, rejected=241, rejected_because=reasons)
+    assert told == "nothing was traded: the venue rejected every order (241), most often because: insufficient balance"
+    assert in_vain(summary, orders=241, rejected=240, rejected_because=reasons) is None
+    assert in_vain(summary) is None
+
+
+def test_a_run_whose_every_order_was_refused_by_risk_says_so(run):
+    told = in_vain(run.summary(0.0), refused=3, refused_because={"max_order_notional": 2, "instrument": 1})
+
+    assert told == "nothing was traded: risk refused every order (3), most often because of: max_order_notional"

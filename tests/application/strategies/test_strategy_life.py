@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from application_kit import BTC, SECOND, Core, D, tick, trade
+from application_kit import BTC, SECOND, Core, D, instrument, tick, trade
 
 from tickdeck.application.strategies import Strategy
 from tickdeck.domain.events import (
@@ -261,3 +261,19 @@ def test_best_prices_are_known_to_a_strategy() -> None:
     assert (counter.best_bid(BTC), counter.best_ask(BTC)) == ((9, 1), (11, 1))
     with pytest.raises(ConfigError, match="is not running"):
         Counter().best_bid(BTC)
+
+
+def test_a_decisions_quantity_is_on_the_instruments_grid_and_one_below_a_step_is_refused() -> None:
+    class Part(Strategy):
+        def on_trade(self, trade: TradeEvent) -> None:
+            self.buy(BTC, D(1000) / 3 / trade.price)
+
+    core = Core({"part": Part()}).start()
+    core.feed(trade("7"))
+    core.feed(trade("70000000000000"))
+
+    first, second = (intent.quantity for decision in core.of("strategy.decision") for intent in decision.intents)
+    assert first == instrument(BTC).quantise_quantity(D(1000) / 21)
+    assert len(first.as_tuple().digits) < 10
+    assert instrument(BTC).quantise_quantity(second) == 0
+    assert [breach.limit for breach in core.of("risk.limit_breached")][-1] == "instrument"

@@ -49,6 +49,7 @@ from tickdeck.domain.events import (
     TimerFired,
     TradeEvent,
 )
+from tickdeck.domain.market import Instrument, instrument_for
 from tickdeck.domain.trading import PausedStrategies
 from tickdeck.domain.values import Level, Price
 from tickdeck.errors import ConfigError
@@ -115,8 +116,10 @@ class StrategyEngine:
         symbols: tuple[str, ...],
         nonce: str,
         seed: int,
+        instrument: Callable[[str], Instrument] = instrument_for,
     ) -> None:
         self._kernel = kernel
+        self.instrument = instrument
         self.market_data = market_data
         self.signals = signals
         self.execution = execution
@@ -316,8 +319,10 @@ class _Desk:
         self.rng = random.Random(f"{engine.seed}/{strategy_id}")
 
     def decide(self, intents: tuple[ActionIntent, ...], reason: str) -> tuple[str, ...]:
-        """Publish a decision. Each order intent gets its client order id now, so that the strategy knows it at once."""
+        """Publish a decision. Each order intent gets its client order id now, so that the strategy knows it at once.
+        Quantities are cut down to the instrument's grid."""
         decision_id = self._kernel.next_id()
+        intents = tuple(map(self._on_grid, intents))
         named = tuple(
             intent
             if intent.order_id or intent.action != "order"
@@ -336,6 +341,21 @@ class _Desk:
             )
         )
         return tuple(intent.order_id for intent in named)
+
+    def _on_grid(self, intent: ActionIntent) -> ActionIntent:
+        """The intent with a quantity that the instrument knows: ``equity * share / price`` has 28 digits. A quantity
+        below one step stays as it is, so that risk refuses it and says so."""
+        symbol = intent.symbol
+        if intent.action == "amend":
+            order = self._engine.execution.orders.get(intent.order_id)
+            symbol = order.symbol if order is not None else ""
+        if not symbol or not intent.quantity:
+            return intent
+        try:
+            quantity = self._engine.instrument(symbol).quantise_quantity(intent.quantity)
+        except (ConfigError, ArithmeticError):
+            return intent  # risk refuses the symbol or the number, with the reason
+        return msgspec.structs.replace(intent, quantity=quantity) if quantity else intent
 
     def signal(self, name: str, symbol: str) -> float | None:
         return self._engine.signals.value(name, symbol)

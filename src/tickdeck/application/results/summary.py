@@ -104,6 +104,20 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         """A handler raised, or the kernel had to halt: a fault, as opposed to a limit that was reached."""
         return self.failures > 0
 
+    @property
+    def nothing_passed(self) -> str | None:
+        """One line for a run that asked for orders and got none: every intent was refused by risk, or every order was
+        rejected by the venue. It ends with the reason given most often. ``None`` for any other run."""
+        told = []
+        if self.rejected and self.rejected >= self.orders:
+            reason = next(iter(self.rejected_because), "no reason given")
+            told.append(f"the venue rejected every order ({self.orders:,}), most often because: {reason}")
+        if self.refused and (not self.orders or told):
+            limit = next(iter(self.refused_because), "no reason given")
+            whole = f"risk refused every order ({self.refused:,})" if not told else f"risk refused {self.refused:,}"
+            told.append(f"{whole}, most often because of: {limit}")
+        return "nothing was traded: " + "; ".join(told) if told and not self.fills else None
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values: money and quantities as strings without an exponent."""
         out: dict[str, Any] = {}

@@ -174,6 +174,8 @@ def execute(
     summary = outcome.summary
     notes = [text for name, of_file in job.notes.items() for text in of_file.lines(name)]
     notes += _doubts(summary)
+    if summary.nothing_passed is not None and (as_json or not sys.stderr.isatty()):
+        notes.append(summary.nothing_passed)  # on a terminal the table ends with it
     if not sys.stderr.isatty():
         events = f"{summary.events:,} events in {summary.wall_s:.1f} s"
         notes.insert(0, f"run {summary.run} {summary.status}: {summary.reason}; {events}")

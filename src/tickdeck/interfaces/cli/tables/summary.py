@@ -52,6 +52,8 @@ def print_summary(
     if report is not None:
         out.print(Text.assemble(("report ", "bold"), _near(report)), soft_wrap=True)
     out.print(Text.assemble(("next  ", "bold"), _next(summary, data, resumed)), soft_wrap=True)
+    if summary.nothing_passed is not None:
+        out.print(Text(summary.nothing_passed, "bold red"), soft_wrap=True)
 
 
 def _headline(summary: Summary) -> Text:
