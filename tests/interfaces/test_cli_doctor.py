@@ -343,3 +343,13 @@ def test_secrets_are_not_shown(looked):
     file = settings('[[strategies]]\nspec = "mine.py:Mine"\nparameters = { api_key = "hunter2" }\n')
 
     assert looked("--config", file)[1]["strategy Mine"]["detail"].endswith("mine.py:Mine: api_key=[redacted]")
+
+
+def test_a_tape_and_a_strategy_are_checked_without_a_configuration(looked, tmp_path):
+    (tmp_path / "mine.py").write_text("from tickdeck import Strategy\n\n\nclass Mine(Strategy):\n    size: int = 3\n")
+
+    code, findings = looked("--strategy", "mine.py:Mine", "--tape", "absent.csv")
+
+    assert code == 1
+    assert "size=3" in findings["strategy Mine"]["detail"]
+    assert not_ok(findings) == ["input absent.csv"]

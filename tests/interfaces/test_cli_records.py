@@ -326,6 +326,37 @@ def test_runs_lists_a_run_a_line_the_oldest_first(tickdeck, lines):
     assert listed[0]["created_at"] <= listed[1]["created_at"]
 
 
+def test_runs_are_removed_all_or_none(tickdeck, lines):
+    first, second, third = (
+        json.loads(tickdeck("run", "--for", 1, "--speed", "max", "--json").stdout)["run"] for _ in range(3)
+    )
+
+    refused = tickdeck("runs", "rm", first, "absent")
+    assert refused.exit_code == 2
+    assert "there is no run 'absent'" in refused.stderr
+    assert len(lines(tickdeck("runs", "--json"))) == 3
+
+    removed = tickdeck("runs", "rm", first, second)
+    assert (removed.exit_code, removed.stdout) == (0, "")
+    assert [run["run"] for run in lines(tickdeck("runs", "--json"))] == [third]
+
+
+def test_a_run_that_is_running_is_not_removed(tickdeck, tmp_path):
+    data = tmp_path / "tickdeck-data"
+    ended = start_run(RunConfig(), data)
+    ended.close()
+    running = start_run(RunConfig(), data)
+
+    result = tickdeck("runs", "rm", ended.folder.name, running.folder.name)
+    running.close()
+
+    assert result.exit_code != 0
+    assert f"run {running.folder.name} is running" in result.stderr
+    assert ended.folder.is_dir()
+    assert running.folder.is_dir()
+    assert tickdeck("runs", "rm", ended.folder.name, running.folder.name).exit_code == 0
+
+
 def test_people_see_the_runs_as_a_table(tickdeck, simulated):
     result = tickdeck("runs", "--data", simulated)
 

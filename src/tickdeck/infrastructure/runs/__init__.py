@@ -22,6 +22,7 @@ from tickdeck.infrastructure.runs.inputs import (
     passed_over,
     symbols_of,
 )
+from tickdeck.infrastructure.runs.removing import remove_runs
 from tickdeck.infrastructure.runs.run_overview import RunOverview, overview
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "passed_over",
     "read_end",
     "read_manifest",
+    "remove_runs",
     "run_folders",
     "settings_of",
     "symbols_of",

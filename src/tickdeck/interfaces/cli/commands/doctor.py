@@ -30,23 +30,26 @@ __all__ = ["doctor"]
     metavar="F",
     help="The settings; by default the embedded ones.",
 )
+@click.option("--tape", multiple=True, metavar="F", help="Check this market data. May be repeated.")
+@click.option("--strategy", multiple=True, metavar="SPEC", help="Check this strategy. May be repeated.")
 @data_option
 @json_option("One JSON object a check")
-def doctor(config: Path | None, data: Path, as_json: bool) -> int:
+def doctor(config: Path | None, tape: tuple[str, ...], strategy: tuple[str, ...], data: Path, as_json: bool) -> int:
     """Check the machine, the disk under DIR, and a configuration with its strategies and input files.
 
     Ends with 1 where something is not ok; each such line says how to mend it. Nothing is asked of a network. In JSON,
-    ok is null for what this version cannot check.
+    ok is null for what this version cannot check. --tape and --strategy go before the configuration, as in `run`.
 
     \b
     Examples:
       tickdeck doctor
+      tickdeck doctor --tape btcusdt.csv.gz --strategy mine.py:Breakout
       tickdeck doctor --config run.toml --data /var/lib/tickdeck --json
     """
     from tickdeck.infrastructure.doctor import machine_findings
 
     with contextlib.redirect_stdout(sys.stderr):  # what strategies print as they load is no finding
-        found = [*machine_findings(data), *_configuration(config), *_venues()]
+        found = [*machine_findings(data), *_configuration(config, tape, strategy), *_venues()]
     if as_json:
         print_lines(msgspec.json.encode(finding) for finding in found)
     else:
@@ -54,14 +57,14 @@ def doctor(config: Path | None, data: Path, as_json: bool) -> int:
     return NO if any(finding.ok is False for finding in found) else DONE
 
 
-def _configuration(path: Path | None) -> Iterator[Finding]:
+def _configuration(path: Path | None, tape: tuple[str, ...], strategy: tuple[str, ...]) -> Iterator[Finding]:
     """The file, its strategies, its inputs; where all are well, a run that is made of them and does not begin."""
     from tickdeck.errors import TickdeckError
     from tickdeck.infrastructure.doctor import Finding, settings_findings
     from tickdeck.interfaces.cli.run_config import build_config
 
     try:
-        config = build_config(config=path)
+        config = build_config(config=path, tape=tape, strategy=strategy)
     except TickdeckError as error:
         yield Finding("configuration", False, str(error))
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from tickdeck.errors import TickdeckError
 from tickdeck.interfaces.cli.exits import DONE
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["runs"]
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @data_option
 @json_option("One JSON object a run, the oldest first,")
-def runs(data: Path, as_json: bool) -> int:
-    """List the runs under DIR, the oldest first.
+@click.pass_context
+def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
+    """List the runs under DIR, the oldest first, or remove some with `rm`.
 
     A run is running, completed, interrupted (`tickdeck run --resume RUN` continues it) or empty (stopped before it
     began).
@@ -32,7 +34,12 @@ def runs(data: Path, as_json: bool) -> int:
     Examples:
       tickdeck runs
       tickdeck runs --data /var/lib/tickdeck --json
+      tickdeck runs rm 20261126-101500-a1b2c3
     """
+    if ctx.invoked_subcommand is not None:
+        if as_json or ctx.get_parameter_source("data") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"give the options behind the command: tickdeck runs {ctx.invoked_subcommand} ...")
+        return DONE
     from tickdeck.infrastructure.runs import overview, run_folders
 
     found = []
@@ -48,6 +55,28 @@ def runs(data: Path, as_json: bool) -> int:
         _print(found)
     else:
         note(f"there is no run under {data} yet; `tickdeck run` starts one")
+    return DONE
+
+
+@runs.command("rm")
+@click.argument("names", metavar="RUN...", nargs=-1, required=True)
+@data_option
+def remove(names: tuple[str, ...], data: Path) -> int:
+    """Remove runs with all that is in their folders. A run that is running is never removed.
+
+    If one of the runs does not exist or is running, none is removed.
+
+    \b
+    Examples:
+      tickdeck runs rm 20261126-101500-a1b2c3
+      tickdeck runs rm last --data /var/lib/tickdeck
+    """
+    from tickdeck.infrastructure.runs import find_run, remove_runs
+
+    folders = list(dict.fromkeys(find_run(data, name).resolve() for name in names))
+    remove_runs(folders)
+    for folder in folders:
+        note(f"removed {folder.name}")
     return DONE
 
 
