@@ -84,7 +84,7 @@ class Run:
         strategies: list[tuple[str, Strategy]],
         tape: Tape,
         *,
-        cursors: EdgeCursors,
+        cursors: EdgeCursors | None,
         caught_up: Callable[[], bool] = lambda: True,
         wall: WallClock | None = None,
     ) -> None:
