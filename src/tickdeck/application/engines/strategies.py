@@ -355,7 +355,9 @@ class _Desk:
             quantity = self._engine.instrument(symbol).quantise_quantity(intent.quantity)
         except (ConfigError, ArithmeticError):
             return intent  # risk refuses the symbol or the number, with the reason
-        return msgspec.structs.replace(intent, quantity=quantity) if quantity else intent
+        if not quantity or quantity == intent.quantity:  # on the grid already: it stays as it was written
+            return intent
+        return msgspec.structs.replace(intent, quantity=quantity)
 
     def signal(self, name: str, symbol: str) -> float | None:
         return self._engine.signals.value(name, symbol)
