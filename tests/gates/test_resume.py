@@ -168,7 +168,7 @@ def test_resuming_with_another_input_is_refused(
 def test_a_manifest_that_is_torn_is_refused(spoilt: Path) -> None:
     manifest = spoilt / MANIFEST
     manifest.write_bytes(manifest.read_bytes()[:-40])
-    refused(spoilt, RunError, "the manifest was changed or is not one")
+    refused(spoilt, RunError, "the manifest was changed, or it is another file")
 
 
 def test_what_of_a_tape_is_still_in_its_log_makes_no_difference_to_a_run_that_reads_it(

@@ -301,7 +301,7 @@ def test_by_default_the_file_is_named_after_the_run(tickdeck, recorded):
 
     assert Path(f"{recorded.name}.zip").is_file()
     assert f"next  tickdeck verify {recorded.name}.zip" in result.stdout
-    assert "of input files (unpacked); --without-inputs leaves them out" in result.stdout
+    assert "of it are input files (unpacked); --without-inputs leaves them out" in result.stdout
 
 
 def test_what_a_strategy_prints_stays_off_stdout(tickdeck, source, trades):
@@ -425,12 +425,12 @@ def test_what_is_empty_or_zero_is_no_secret():
 def test_an_existing_file_is_not_overwritten(tickdeck, recorded):
     Path("b.zip").write_text("mine")
 
-    assert "b.zip: exists already" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
+    assert "b.zip: already exists" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
     assert Path("b.zip").read_text() == "mine"
 
 
 def test_a_folder_that_cannot_be_written_is_told(tickdeck, recorded):
-    assert "no/b.zip: cannot be made: No such file" in refused(tickdeck("bundle", "last", "--out", "no/b.zip"))
+    assert "no/b.zip: cannot be created: No such file" in refused(tickdeck("bundle", "last", "--out", "no/b.zip"))
 
 
 def test_a_run_that_is_being_written_is_not_bundled(tickdeck, tmp_path):

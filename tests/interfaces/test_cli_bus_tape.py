@@ -122,12 +122,12 @@ def test_a_changed_field_that_causes_nothing_is_told(tape: Path) -> None:
 def test_what_cannot_be_imported_or_proven_is_said_in_one_line(tape: Path) -> None:
     Path("broken.py").write_text("1 / 0")
     for words, said in (
-        (("events", tape, "--import", "nowhere"), "nowhere does not load"),
+        (("events", tape, "--import", "nowhere"), "cannot load module nowhere"),
         (("events", tape, "--import", "broken.py"), "ZeroDivisionError"),
-        (("events", tape, "--import", "gone.py"), "there is no such file"),
+        (("events", tape, "--import", "gone.py"), "file not found"),
         (("verify", tape, "--wiring", "house:gone"), "has no function 'gone'"),
-        (("verify", tape, "--wiring", "house"), "names no function"),
-        (("verify", tape), "name what subscribes its handlers with --wiring"),
+        (("verify", tape, "--wiring", "house"), "does not name a function"),
+        (("verify", tape), "name the function that subscribes its handlers with --wiring"),
     ):
         done = tickdeck(*words)
         assert done.returncode == 2, (words, done.stderr)

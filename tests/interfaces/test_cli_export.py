@@ -170,7 +170,7 @@ def test_nothing_found_of_a_known_type_blames_no_name(tickdeck, simulated):
 
     result = tickdeck("export", "last", "--data", simulated, *words)
 
-    assert result.stderr.splitlines() == ["tickdeck: no event is as asked for, so the file has none"]
+    assert result.stderr.splitlines() == ["tickdeck: no event matches, so the file has no events"]
     assert "0 events\n" in result.stdout
 
 
@@ -187,7 +187,7 @@ def test_an_existing_file_is_not_overwritten(tickdeck, simulated):
 
     told = refused(tickdeck("export", "last", "--data", simulated, "--format", "csv", "--out", "mine.csv"))
 
-    assert "mine.csv: exists already" in told
+    assert "mine.csv: already exists" in told
     assert Path("mine.csv").read_text() == "mine"
 
 
@@ -198,8 +198,8 @@ def test_an_existing_file_is_not_overwritten(tickdeck, simulated):
         (("last", "--format", "csv"), "Missing option '--out'"),
         (("last", "--out", "x"), "Missing option '--format'"),
         (("nonsense", "--format", "csv", "--out", "x"), "there is no run 'nonsense'"),
-        (("last", "--format", "csv", "--out", "no/x"), "no/x: cannot be made: No such file or directory"),
-        (("last", "--format", "csv", "--out", "x", "--from", "noon"), "'noon' is no time"),
+        (("last", "--format", "csv", "--out", "no/x"), "no/x: cannot be created: No such file or directory"),
+        (("last", "--format", "csv", "--out", "x", "--from", "noon"), "'noon' is not a time"),
     ],
 )
 def test_a_wrong_call_is_told_in_one_line(tickdeck, simulated, words, told):

@@ -162,21 +162,21 @@ def test_an_existing_file_is_not_overwritten(tickdeck, tardis):
 
     told = refused(tickdeck("import", "tardis", tardis, "--out", "btc.db"))
 
-    assert "btc.db: exists already" in told
+    assert "btc.db: already exists" in told
     assert Path("btc.db").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("excel", "trades.csv", "--out", "x.db"), "'excel' is no format; there are binance-raw"),
+        (("excel", "trades.csv", "--out", "x.db"), "'excel' is not a format; use one of binance-raw"),
         (("auto", "absent.csv", "--out", "x.db"), "absent.csv: No such file or directory"),
         (("tardis", "absent.csv", "--out", "x.db"), "absent.csv: No such file or directory"),
         (("auto", "trades.csv", "--out", "tape"), "tape: the name of a tape ends in .db; name it tape.db"),
-        (("auto", "trades.csv", "--out", "no/x.db"), "no/x.db: cannot be made: No such file or directory"),
-        (("auto", "trades.csv", "--out", "trades.csv/x.db"), "trades.csv/x.db: cannot be made: Not a directory"),
+        (("auto", "trades.csv", "--out", "no/x.db"), "no/x.db: cannot be created: No such file or directory"),
+        (("auto", "trades.csv", "--out", "trades.csv/x.db"), "trades.csv/x.db: cannot be created: Not a directory"),
         (("auto", "trades.csv", "--out", "x.db", "--symbol", "XRPUSDT"), "no trades of binance XRPUSDT in it"),
-        (("auto", "trades.csv", "--out", "x.db", "--feed-latency", "soon"), "'soon' is no interval"),
+        (("auto", "trades.csv", "--out", "x.db", "--feed-latency", "soon"), "'soon' is not an interval"),
         (("auto", "trades.csv"), "Missing option '--out'"),
     ],
 )
@@ -209,7 +209,7 @@ def test_nothing_of_all_the_file_is_no_tape(tickdeck, tmp_path):
 
     told = refused(tickdeck("import", "auto", file, "--out", "btc.db"))
 
-    assert "no market data of any symbol in it (passed over: 1 x trade without a side)" in told
+    assert "no market data of any symbol in it (skipped: 1 x trade without a side)" in told
 
 
 class Terminal:

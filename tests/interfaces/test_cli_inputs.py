@@ -98,7 +98,7 @@ def test_a_blank_symbol_is_refused(tickdeck, symbol):
     result = tickdeck("run", "--symbol", symbol)
 
     assert result.exit_code == 2
-    assert "is no symbol" in result.stderr
+    assert "is not a symbol" in result.stderr
 
 
 def test_an_instrument_under_another_symbol_is_refused(tickdeck):

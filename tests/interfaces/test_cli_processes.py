@@ -44,7 +44,7 @@ def test_a_full_disk_under_the_output_is_one_line(spawn, simulated):
         done = spawn("events", "last", "--data", simulated, stdout=full)
 
     assert done.returncode == 3
-    assert done.stderr == "tickdeck: error: cannot write the output: No space left on device; look at where it goes\n"
+    assert done.stderr == "tickdeck: error: cannot write the output: No space left on device; check where it is redirected to\n"
 
 
 def test_a_closed_output_is_one_line(tmp_path, simulated):
@@ -52,7 +52,7 @@ def test_a_closed_output_is_one_line(tmp_path, simulated):
     done = subprocess.run(["sh", "-c", words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 3
-    assert done.stderr == "tickdeck: error: stdout is closed; give the output a place to go, such as >/dev/null\n"
+    assert done.stderr == "tickdeck: error: stdout is closed; redirect the output, for example to /dev/null\n"
 
 
 def test_a_run_whose_reader_has_seen_enough_went_well(tmp_path):

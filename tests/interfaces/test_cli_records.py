@@ -146,7 +146,7 @@ def test_a_time_that_is_none_is_a_wrong_call(tickdeck, simulated, option):
     result = tickdeck("events", "last", option, "yesterday", "--data", simulated)
 
     assert result.exit_code == 2
-    assert "'yesterday' is no time" in result.stderr
+    assert "'yesterday' is not a time" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -116,7 +116,7 @@ def test_where_nothing_matches_it_says_so(tickdeck, simulated):
     [
         (["--speed", "-1"], "'-1' is not a valid speed; give a multiple of real time"),
         (["--from", "2", "--to", "1"], "it would end at 1, before it begins at 2"),
-        (["--from", "noon"], "'noon' is no time"),
+        (["--from", "noon"], "'noon' is not a time"),
     ],
 )
 def test_a_wrong_call_is_told_in_one_line(tickdeck, simulated, words, told):
@@ -131,7 +131,7 @@ def test_a_run_that_is_not_there_is_told(tickdeck):
     played = tickdeck("replay", "last")
 
     assert played.exit_code == 2
-    assert "there is no run under" in played.stderr
+    assert "there are no runs under" in played.stderr
 
 
 # -- processes ------------------------------------------------------------------------------------------------------

@@ -368,7 +368,7 @@ def test_a_run_that_does_not_repeat_itself_is_not_resumed(tickdeck, tmp_path):
     result = tickdeck("run", "--resume", "last", "--speed", "max")
 
     assert result.exit_code == 2
-    assert "does not repeat what it recorded" in result.stderr
+    assert "does not reproduce its record" in result.stderr
     assert "tickdeck verify" in result.stderr
 
 

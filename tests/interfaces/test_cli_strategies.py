@@ -97,7 +97,7 @@ def test_a_run_that_is_complete_says_so_when_it_is_resumed(tickdeck):
     again = tickdeck("run", "--resume", "last", "--speed", "max", "--json")
 
     assert again.exit_code == 0
-    assert "is complete already" in again.stderr
+    assert "is already complete" in again.stderr
     same = ("run", "events", "orders", "pnl")
     assert [json.loads(again.stdout)[k] for k in same] == [json.loads(first.stdout)[k] for k in same]
 
@@ -114,7 +114,7 @@ def test_a_writer_that_comes_in_between_is_told_as_any_other(tickdeck, tmp_path,
         run.close()
 
     assert result.exit_code == 2
-    assert f"is running, in process {os.getpid()}; stop that one first" in result.stderr
+    assert f"is running in process {os.getpid()}; stop it first" in result.stderr
 
 
 def test_a_neighbour_of_a_strategy_that_changed_is_noticed(tickdeck):

@@ -190,7 +190,7 @@ def test_a_copy_over_something_is_refused(tickdeck, copy: Path) -> None:
     result = tickdeck("tape", "convert", copy, "--to", "jsonl", "--out", copy)
 
     assert result.exit_code == 2
-    assert "exists already, and nothing is overwritten; name another place with --out" in result.stderr
+    assert "already exists and is not overwritten; name another place with --out" in result.stderr
 
 
 @pytest.mark.parametrize("form", ["sqlite", "jsonl"])

@@ -116,7 +116,7 @@ def test_where_nothing_differs_people_are_told(tickdeck, turns, trades):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "nothing is to be different"),
+        ((), "nothing to change"),
         (("--param", "every"), "name=value"),
         (("--param", "nonsense=1"), "no parameter 'nonsense'"),
         (("--strategy", "nonsense"), "nonsense"),

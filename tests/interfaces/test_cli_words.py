@@ -74,12 +74,12 @@ def test_an_integer_that_is_no_time_in_nanoseconds_is_refused(text):
 
 @pytest.mark.parametrize("text", ["", "noon", "2024-13-01", "-5", "1.5", "2024-08-08T12:00:00.5 oClock"])
 def test_what_is_no_time_is_refused_in_words(text):
-    with pytest.raises(ValueError, match="is no time; give ISO 8601"):
+    with pytest.raises(ValueError, match="is not a time; give ISO 8601"):
         parse_time(text)
 
 
 def test_more_nanoseconds_than_a_calendar_has_are_refused_in_words():
-    with pytest.raises(ValueError, match="is no time: nanoseconds since 1970 have at most 19 digits"):
+    with pytest.raises(ValueError, match="is not a time: nanoseconds since 1970 have at most 19 digits"):
         parse_time("9" * 20)
 
 
@@ -176,7 +176,7 @@ def test_effects_are_drawn_as_a_tree_in_order():
     shallow = [line[14:] for line in effect_lines(tree, depth=1, below=0)]
 
     assert whole == ["  ├ 1 trading.halted x", "  │ └ 2 trading.halted x", "  └ 3 trading.halted x"]
-    assert shallow == ["├ 1 trading.halted x", "│ … and so on; --depth shows more", "└ 3 trading.halted x"]
+    assert shallow == ["├ 1 trading.halted x", "│ … more below; --depth shows it", "└ 3 trading.halted x"]
 
 
 class Terminal(StringIO):

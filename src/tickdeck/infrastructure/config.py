@@ -1,4 +1,4 @@
-"""The configuration of a run: a TOML file, options of the command line, or both."""
+"""The configuration of a run, from a TOML file, command line options, or both."""
 
 from __future__ import annotations
 
@@ -39,18 +39,17 @@ class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class SignalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"spec": "class"}):
-    """A signal of the user's: ``class`` is ``package.module:Class`` or ``path/to/file.py:Class``; ``parameters`` by
-    name."""
+    """A user's signal: ``class`` is ``package.module:Class`` or ``path/to/file.py:Class``; ``parameters`` by name."""
 
     spec: str
     parameters: dict[str, Any] = {}
 
 
 class TapeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An input file; its ``format``, ``symbol`` and ``venue`` are found out where they are not given.
+    """An input file. ``format``, ``symbol`` and ``venue`` are detected if they are not given.
 
-    ``interval`` is how long its candles last (``1m``, ``1d``, ``1mo``), where the rows do not tell it. ``earliest`` and
-    ``latest`` (ISO 8601) bound the times that are taken as true; left out, 2009 and a day after the run's start.
+    ``interval`` is the duration of its candles (``1m``, ``1d``, ``1mo``), if the rows do not show it. ``earliest`` and
+    ``latest`` (ISO 8601) bound the accepted times; defaults: 2009, and a day after the run's start.
     """
 
     path: str
@@ -74,23 +73,23 @@ class TapeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that a run's events depend on, besides the code and the content of the input files.
+    """Everything that determines a run's events, besides the code and the content of the input files.
 
-    - ``strategies``: what trades. ``symbols``: which symbols of the input files, or which the simulated market has;
-      empty: all that the files have, or BTCUSDT.
+    - ``strategies``: what trades. ``symbols``: the symbols to use from the input files or to simulate; empty means
+      all symbols of the files, or BTCUSDT.
     - ``signals``: the user's signals by name; strategies read them by that name.
-    - ``tapes``: input files, in order; none: a simulated market made from ``seed``.
-    - ``exchange``: ``paper``, the one venue of this version. ``duration``: seconds of the run's clock, ``None``: to
-      the end.
+    - ``tapes``: input files, in order. Without any, a simulated market is generated from ``seed``.
+    - ``exchange``: ``paper``, the only venue of this version. ``duration``: seconds of the run's clock; ``None`` means
+      to the end.
     - ``candles``: the interval of candles made from trades (``250ms``, ``1s``, ``5m``, ``1h``).
-    - ``snapshots``: how far apart market snapshots are, of ``snapshot_depth`` levels a side; ``stale_after``: after
-      what silence of a symbol its feed is called stale; ``heartbeat``: how far apart heartbeats are. Intervals like
-      ``candles``, of the run's clock; ``None`` switches each off.
-    - ``backtest``: the course of the run and its figures are told as events.
-    - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol in place of the
+    - ``snapshots``: the time between market snapshots, which have ``snapshot_depth`` levels per side.
+      ``stale_after``: how long a symbol may be silent before its feed counts as stale. ``heartbeat``: the time between
+      heartbeats. All are intervals like ``candles``, on the run's clock; ``None`` switches each off.
+    - ``backtest``: publish the progress and the results of the run as events.
+    - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol that replace the
       built-in ones.
     - ``max_cascade``: how many events one input may cause before trading is halted.
-    - ``tape_format``: what the tape is written as, ``sqlite`` or ``jsonl``. No event depends on it.
+    - ``tape_format``: ``sqlite`` or ``jsonl``. No event depends on it.
     """
 
     strategies: tuple[StrategyConfig, ...] = (StrategyConfig(spec="ema-cross"),)
@@ -116,9 +115,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.tape_format not in ("sqlite", "jsonl"):
             raise ConfigError(f"tape_format is {self.tape_format!r}; give 'sqlite' or 'jsonl'")
         if self.exchange != "paper":
-            raise ConfigError(f"exchange is {self.exchange!r}; this version has one venue, 'paper'")
+            raise ConfigError(f"exchange is {self.exchange!r}; the only venue of this version is 'paper'")
         if self.duration is not None and not (self.duration.is_finite() and self.duration > 0):
-            raise ConfigError(f"duration is {self.duration}; give seconds above 0, or leave it out to run to the end")
+            raise ConfigError(f"duration is {self.duration}; give seconds above 0, or omit it to run to the end")
         if self.max_cascade < 1:
             raise ConfigError(f"max_cascade is {self.max_cascade}; give a whole number of at least 1")
         if self.snapshot_depth < 1:
@@ -128,7 +127,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 duration_ns(interval)
         for symbol in (*self.symbols, *(tape.symbol for tape in self.tapes if tape.symbol is not None)):
             if not symbol or any(map(str.isspace, symbol)):
-                raise ConfigError(f"{symbol!r} is no symbol; give one such as BTCUSDT, without blanks")
+                raise ConfigError(f"{symbol!r} is not a symbol; give one such as BTCUSDT, without blanks")
         for name in self.signals:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or built_in_signal(name) is not None:
                 raise ConfigError(
@@ -140,9 +139,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise ConfigError(f"instruments.{symbol}: its symbol is {instrument.symbol}; the two must be the same")
 
     def instrument(self, symbol: str) -> Instrument:
-        """The instrument of a symbol: the configured one, else the built-in one, else the finest steps and no minimum.
+        """The instrument of a symbol: the configured one, else the built-in one, else one with the finest steps and no
+        minimum.
 
-        Raises ``ConfigError`` where the symbol does not say its currencies for certain, and for an inverse contract.
+        Raises ``ConfigError`` if the currencies are not evident from the symbol, and for an inverse contract.
         """
         configured = self.instruments.get(symbol)
         if configured is None:
@@ -150,7 +150,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if configured.inverse:
             raise ConfigError(
                 f"{symbol} is an inverse contract: its profit is in {configured.base}, which Tickdeck does not"
-                " calculate; take the spot or USD-M market"
+                " support; use the spot or USD-M market"
             )
         return configured
 
@@ -159,10 +159,10 @@ _UNITS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_0
 
 
 def duration_ns(text: str) -> int:
-    """``250ms``, ``1s``, ``5m``, ``1h``, ``1d`` in nanoseconds."""
+    """Convert ``250ms``, ``1s``, ``5m``, ``1h`` or ``1d`` to ns."""
     match = re.fullmatch(r"([1-9][0-9]*)(ms|s|m|h|d)", text)
     if match is None:
-        raise ConfigError(f"{text!r} is no interval; give a whole number with a unit: 250ms, 1s, 5m, 1h, 1d")
+        raise ConfigError(f"{text!r} is not an interval; give a whole number with a unit: 250ms, 1s, 5m, 1h, 1d")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -186,9 +186,8 @@ def load_config(path: Path) -> RunConfig:
 
 
 def rooted(config: RunConfig, folder: Path) -> RunConfig:
-    """``config`` with the paths of its input files and strategies, where they are relative, taken from ``folder``, so
-    that the run can be resumed and verified from anywhere.
-    """
+    """``config`` with relative paths of input files and strategies resolved from ``folder``, so that the run can be
+    resumed and verified from anywhere."""
     tapes = tuple(msgspec.structs.replace(tape, path=str(folder / tape.path)) for tape in config.tapes)
     strategies = tuple(
         msgspec.structs.replace(strategy, spec=_rooted_spec(strategy.spec, folder)) for strategy in config.strategies
@@ -206,9 +205,9 @@ def _rooted_spec(spec: str, folder: Path) -> str:
 
 
 def config_from_dict(data: dict[str, Any]) -> RunConfig:
-    """From TOML's or a manifest's values. Raises ``ConfigError`` naming the key."""
+    """Build a configuration from the values of TOML or a manifest. Raises ``ConfigError`` naming the key."""
     if isinstance(data.get("risk"), dict):
-        # A limit that is left out keeps its default: naming one limit must not switch off the others.
+        # A limit that is not given keeps its default: setting one limit must not switch off the others.
         limits = {name: None if value == "none" else value for name, value in data["risk"].items()}
         data = {**data, "risk": {**msgspec.to_builtins(DEFAULT_LIMITS), **limits}}
     try:
@@ -230,11 +229,11 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "under [signals.NAME]": SignalConfig,
     "at the top, before the first table": RunConfig,
 }
-"""Where each kind of key belongs in a file. Of a key that several have, the last counts."""
+"""Where each kind of key belongs in a file. If several kinds have a key, the last one counts."""
 
 
 def _in_words(error: msgspec.ValidationError, data: dict[str, Any]) -> str:
-    """msgspec's message with the key, its value, and the nearest key that there is."""
+    """msgspec's message with the key, its value, and the most similar known key."""
     unknown = _UNKNOWN.fullmatch(str(error))
     if unknown is not None:
         place = f" in {unknown['place']}" if unknown["place"] else ""

@@ -1,4 +1,4 @@
-"""Making a file or folder that was not there before: whole, or not at all."""
+"""Creates a new file or folder: complete, or not at all."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ __all__ = ["fresh_file"]
 
 @contextmanager
 def fresh_file(path: Path, *, mend: str = "name another place with --out") -> Iterator[Path]:
-    """Gives a path in a folder of its own next to ``path``, for a file or a folder to be made there. It becomes
-    ``path`` when the block ends well; otherwise nothing is left behind. ``mend`` says what to do where it cannot be
-    had.
+    """Yields a path in a temporary folder next to ``path``, where you create a file or a folder. It is renamed to
+    ``path`` when the block succeeds; otherwise nothing is left. ``mend`` tells the user what to do if that fails.
 
-    Raises ``ConfigError`` where ``path`` exists or its folder cannot be written, ``TickdeckError`` where writing fails.
+    Raises ``ConfigError`` if ``path`` exists or its folder cannot be written, ``TickdeckError`` if writing fails.
     """
     _refuse_existing(path, mend)
     with contextlib.ExitStack() as stack:
         try:
             folder = stack.enter_context(workshop(path.parent))
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be made: {error.strerror}; {mend}") from None
+            raise ConfigError(f"{path}: cannot be created: {error.strerror}; {mend}") from None
         try:
             yield folder / path.name
             _refuse_existing(path, mend)
             (folder / path.name).rename(path)
         except OSError as error:
             raise TickdeckError(
-                f"{path}: cannot be written: {error.strerror or error}; look at the disk's space"
+                f"{path}: cannot be written: {error.strerror or error}; check the disk's free space"
             ) from error
 
 
 def _refuse_existing(path: Path, mend: str) -> None:
     try:
         if path.exists() or path.is_symlink():
-            raise ConfigError(f"{path}: exists already, and nothing is overwritten; {mend}")
+            raise ConfigError(f"{path}: already exists and is not overwritten; {mend}")
     except OSError as error:  # a name that is too long
-        raise ConfigError(f"{path}: cannot be made: {error.strerror}; {mend}") from None
+        raise ConfigError(f"{path}: cannot be created: {error.strerror}; {mend}") from None

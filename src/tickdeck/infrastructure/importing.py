@@ -1,4 +1,4 @@
-"""From a file of market data to a tape that holds it: one form for every format, with indexes by time and symbol."""
+"""Imports a file of market data to a tape: one format for all data, with indexes by time and symbol."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ SUFFIX = ".db"
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import came to: ``rows`` (events), the receive times of the first and the last (ns UTC), where the tape
-    is, events by symbol, what of the file was passed over, by kind, and what else is to be known about it.
-    """
+    """The result of an import: ``rows`` (events), the receive times of the first and last (ns UTC), the path of the
+    tape, events by symbol, what was skipped, by kind, and further notes."""
 
     rows: int
     first_ts: int
@@ -41,14 +40,14 @@ def import_file(
     feed_latency_ns: int = DEFAULT_FEED_LATENCY_NS,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Imported:
-    """Write the events of ``file`` to a new tape ``out``, stamped as inputs, in the file's order and with its times.
+    """Write the events of ``file`` to a new tape ``out``, stamped as inputs, with the file's order and times.
 
-    A run on the tape takes the same decisions as one on the file: unlike the kernel of a run, this does not move a
-    receive time that goes back. ``feed_latency_ns`` makes the receive times of formats that have none.
+    A run on the tape takes the same decisions as a run on the file. Unlike the kernel of a run, this does not change
+    receive times that go backwards. ``feed_latency_ns`` supplies receive times for formats without them.
     ``progress(rows)`` is called after each event.
 
-    Raises ``ConfigError`` where ``out`` exists or cannot be made, ``InputError`` where the file is not as it should be;
-    no tape is left then.
+    Raises ``ConfigError`` if ``out`` exists or cannot be created, and ``InputError`` if the file is invalid. Then no
+    tape is left.
     """
     if out.suffix != SUFFIX:
         raise ConfigError(f"{out}: the name of a tape ends in {SUFFIX}; name it {out.name}{SUFFIX}")
@@ -68,7 +67,7 @@ def import_file(
                 tape.append((stamp_input(event, rows, rows, 0),))
                 progress(rows)
         if not rows:
-            passed = f" (passed over: {', '.join(f'{n} x {kind}' for kind, n in skipped.items())})" if skipped else ""
+            passed = f" (skipped: {', '.join(f'{n} x {kind}' for kind, n in skipped.items())})" if skipped else ""
             raise InputError(f"{file.path}: no market data of {file.symbol or 'any symbol'} in it{passed}")
     return Imported(
         rows=rows,

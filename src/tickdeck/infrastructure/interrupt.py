@@ -1,4 +1,4 @@
-"""Ctrl-C at a library's user: the first waits for the end of the running cascade, so that no input is half taken."""
+"""Ctrl-C for library users: the first one waits for the current cascade to end, so that no input is half processed."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class _Deferred(Protocol):
 
 
 _buses: weakref.WeakSet[_Bus] = weakref.WeakSet()
-_waiting: list[threading.Timer] = []  # one while an interrupt waits for a cascade
+_waiting: list[threading.Timer] = []  # set while an interrupt waits for a cascade
 
 
 def defer_interrupts(bus: _Bus) -> None:
-    """Have the first Ctrl-C wait for the end of ``bus``'s cascade, then raise ``KeyboardInterrupt``. A second one, or
-    five seconds, raises it at once.
+    """Delay the first Ctrl-C until the current cascade of ``bus`` ends, then raise ``KeyboardInterrupt``. A second one,
+    or five seconds, raise it immediately.
 
-    Only in the main thread, and only where Python's own handler is in place: another handler (asyncio's, yours) is
-    left alone.
+    This applies only in the main thread, and only if Python's own handler is installed. Other handlers (asyncio's,
+    yours) are left alone.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -42,7 +42,7 @@ def defer_interrupts(bus: _Bus) -> None:
 
 
 def stop_deferring(bus: _Bus) -> None:
-    """``bus`` is closed. After the last one Python's own handler is back."""
+    """``bus`` is closed. After the last one, Python's own handler is restored."""
     _buses.discard(bus)
     if (
         not _buses
@@ -63,7 +63,7 @@ def _on_interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _raise_if_idle() -> None:
-    """One bus's cascade is over. Another's may be running around it: then wait for that one."""
+    """One bus's cascade has ended. If another one is running around it, wait for that one."""
     if not any(bus.after_cascade(_raise_if_idle) for bus in list(_buses)):
         _raise()
 

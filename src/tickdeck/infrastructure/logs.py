@@ -1,6 +1,7 @@
-"""Structured logs: a line for people on a terminal, one JSON object a line elsewhere and in the run's folder.
+"""Structured logs: readable lines on a terminal, one JSON object per line elsewhere and in the run's folder.
 
-Each line says which event was being handled, so it can be looked up with ``tickdeck trace``. Secrets are taken out.
+Each line names the event that was being handled, so that you can look it up with ``tickdeck trace``. Secrets are
+removed.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from tickdeck.errors import ConfigError
 __all__ = ["LEVELS", "LOG", "last_logged_seq", "log_to"]
 
 LOG = "log.jsonl"
-"""The log's name in the folder of a run."""
+"""The log's name in a run's folder."""
 LEVELS = ("debug", "info", "warning", "error")
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[36m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
-_TAIL = 65_536  # bytes of a log in which its newest event is looked for
+_TAIL = 65_536  # bytes at the end of a log to search for its newest event
 _Fields = MutableMapping[str, Any]
 
 
@@ -45,18 +46,18 @@ def log_to(
     before: str = "",
     past: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
-    """Within the block, write what Tickdeck and its strategies log.
+    """Within the block, write the log records of Tickdeck and its strategies.
 
-    - To ``stream`` from ``level`` on: in words where it is a terminal, each line after ``before`` (which takes away a
-      line that is written over), else as JSON. A fault is told in one line, with ``place`` of its exception; with its
-      traceback where ``details`` are wanted.
-    - To ``log.jsonl`` in ``folder`` from ``info`` on (from ``level`` on, where that is lower), with tracebacks.
+    - To ``stream`` from ``level`` upwards: readable lines on a terminal, otherwise JSON. ``before`` is written before
+      each line, to erase a progress line. An exception is one line with its ``place``; with ``details``, its traceback
+      follows.
+    - To ``log.jsonl`` in ``folder`` from ``info`` upwards (or ``level`` if that is lower), with tracebacks.
 
-    ``run`` is on each line, and so are id, correlation id and seq of the event that was being handled: ``current()``,
-    or the one that the running edge was given. Nothing is read unless something is logged. Nothing is written while
-    ``past()`` is true: a resumed run executes its past again, and has logged it before.
+    Each line has ``run`` and the id, correlation id and seq of the event that was being handled: ``current()``, or the
+    event given to the running async handler. Nothing is looked up unless something is logged. Nothing is written while
+    ``past()`` is true, because a resumed run executes its past again and logged it the first time.
 
-    Raises ``ConfigError`` where the file cannot be opened. A line that cannot be written is lost, and the run goes on.
+    Raises ``ConfigError`` if the file cannot be opened. A line that cannot be written is lost, and the run continues.
     """
     log = logging.getLogger("tickdeck")
     threshold = logging.getLevelName(level.upper())
@@ -86,12 +87,12 @@ def log_to(
         log.setLevel(level_before)
         for target in handlers:
             log.removeHandler(target)
-            with contextlib.suppress(OSError):  # a full disk refuses once more what it refused before
+            with contextlib.suppress(OSError):  # a full disk would refuse the rest again
                 target.close()
 
 
 def last_logged_seq(folder: Path) -> int:
-    """The ``seq`` of the newest event that ``log.jsonl`` in ``folder`` has a line of; 0 without any. A run that was
+    """The ``seq`` of the newest event mentioned in ``log.jsonl`` in ``folder``; 0 if there is none. A run that was
     killed may have logged events that its tape lost."""
     try:
         with (folder / LOG).open("rb") as file:
@@ -100,7 +101,7 @@ def last_logged_seq(folder: Path) -> int:
     except OSError:
         return 0
     for line in reversed(lines):
-        with contextlib.suppress(msgspec.MsgspecError):  # the first line of the tail is cut, the last may be
+        with contextlib.suppress(msgspec.MsgspecError):  # the first line of this part is incomplete, the last may be
             seq = msgspec.json.decode(line, type=_Line).seq
             if seq:
                 return seq
@@ -112,7 +113,7 @@ class _Line(msgspec.Struct):
 
 
 class _Stream(logging.StreamHandler[TextIO]):
-    """Flushes each line; one that cannot be written is lost: there is no place left to tell it."""
+    """Flushes each line. A line that cannot be written is lost, because there is no other place to report it."""
 
     def __init__(self, stream: TextIO, before: str) -> None:
         super().__init__(stream)
@@ -126,14 +127,14 @@ class _Stream(logging.StreamHandler[TextIO]):
 
 
 class _File(logging.FileHandler):
-    """The same for a file: a full disk is told by the tape, which cannot do without."""
+    """The same for a file. A full disk is reported by the tape, which cannot work without it."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         del record
 
 
 class _Lines(logging.Formatter):
-    """Records to lines, through structlog's processors."""
+    """Turns records into lines with structlog's processors."""
 
     def __init__(
         self,
@@ -160,7 +161,7 @@ class _Lines(logging.Formatter):
         return self._formatter.format(record)
 
     def _describe(self, logger: object, method: str, fields: _Fields) -> _Fields:
-        """The fixed fields first, then the line's own, which do not write over them."""
+        """The fixed fields first, then the record's own, which cannot override them."""
         record: logging.LogRecord = fields["_record"]
         message = fields.pop("event")
         described: _Fields = {
@@ -198,7 +199,7 @@ class _Lines(logging.Formatter):
 
 
 def _redact(logger: object, method: str, fields: _Fields) -> _Fields:
-    kept = {name: value for name, value in fields.items() if name.startswith("_")}  # structlog's own, taken off later
+    kept = {name: value for name, value in fields.items() if name.startswith("_")}  # structlog's own, removed later
     clean: dict[str, Any] = redacted({name: value for name, value in fields.items() if name not in kept})
     return clean | kept
 
@@ -208,7 +209,7 @@ def _as_json(logger: object, method: str, fields: _Fields) -> str:
 
 
 def _for_people(logger: object, method: str, fields: _Fields) -> str:
-    """``23:54:13.250 error  message  error=... event=1714-1``; a traceback under it."""
+    """Returns ``23:54:13.250 error message error=... event=1714-1``, followed by a traceback if there is one."""
     trace = fields.pop("traceback", "")
     level, message, error = fields.pop("level"), fields.pop("message"), fields.pop("error", "")
     time = str(fields.pop("ts"))[11:23]
@@ -228,5 +229,5 @@ def _value(value: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A line that somebody else put together must not look like two, nor work the terminal."""
+    """Escape a text from elsewhere, so that it cannot look like two lines or control the terminal."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

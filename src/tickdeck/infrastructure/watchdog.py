@@ -66,6 +66,6 @@ def running_handler(thread: int) -> str:
         if code.co_qualname in _CALLERS and handler is not None:
             return f"{handler.f_code.co_qualname}, at {handler.f_code.co_filename}:{handler.f_lineno}"
         if not (code.co_filename.startswith(_PACKAGE) and "<locals>" in code.co_qualname):
-            handler = frame  # what wraps a handler in our own code is a function within a function
+            handler = frame  # our own wrapper around a handler is a nested function
         frame = frame.f_back
     return "it returned just now"

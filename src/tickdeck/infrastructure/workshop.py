@@ -1,4 +1,4 @@
-"""Temporary folders beside a file that is being made, which nothing outlives for long: not even a ``SIGKILL``."""
+"""Temporary folders next to a file that is being created. They are cleaned up later even after a ``SIGKILL``."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _YOUNG_S = 3_600
 
 @contextlib.contextmanager
 def workshop(folder: Path) -> Iterator[Path]:
-    """Gives a temporary folder in ``folder``, and removes it after the block.
+    """Yields a temporary folder in ``folder``, and removes it after the block.
 
-    A process that is killed leaves its temporary folder behind, without the lock that it held on it. So each call first
-    removes those in ``folder`` that nobody holds. Raises ``OSError`` when ``folder`` cannot be written.
+    A killed process leaves its temporary folder behind, but loses its lock. So each call first removes the unlocked
+    ones in ``folder``. Raises ``OSError`` if ``folder`` cannot be written.
     """
     _remove_stale(folder)
     place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
     lock = -1
     try:
         lock = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with contextlib.suppress(OSError):  # a file system without locks: what is left there stays
+        with contextlib.suppress(OSError):  # a file system without locks: leftovers stay
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield place
     finally:
@@ -41,7 +41,7 @@ def workshop(folder: Path) -> Iterator[Path]:
 
 def _remove_stale(folder: Path) -> None:
     for place in folder.glob(f"{_PREFIX}*/"):
-        with contextlib.suppress(OSError):  # another user's, or another process removes it
+        with contextlib.suppress(OSError):  # it belongs to another user, or another process is removing it
             if _is_stale(place):
                 shutil.rmtree(place, ignore_errors=True)
 
@@ -49,7 +49,7 @@ def _remove_stale(folder: Path) -> None:
 def _is_stale(place: Path) -> bool:
     try:
         lock = os.open(place / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:  # its owner has just made it, or was killed then
+    except FileNotFoundError:  # its owner has just created it, or was killed then
         return time.time() - place.stat().st_mtime > _YOUNG_S
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

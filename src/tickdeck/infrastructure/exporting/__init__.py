@@ -1,4 +1,4 @@
-"""Events to other people's formats: JSON Lines, CSV, Parquet, each written in one module."""
+"""Exports events to other formats: JSON Lines, CSV and Parquet, one module each."""
 
 from tickdeck.infrastructure.exporting.export import EXPORT_FORMATS, Exported, export_events
 

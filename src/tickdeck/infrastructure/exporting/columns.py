@@ -1,4 +1,4 @@
-"""Events of several types as one table: which columns it has, and what stands in a cell."""
+"""Events of several types as one table: its columns and its cells."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["BOOLEAN", "FLOAT", "INTEGER", "TEXT", "Cell", "Columns"]
 Cell: TypeAlias = int | float | bool | str | None
 
 _TIMES = ("ts", "ts_ingress", "open_ts", "close_ts", "first_ts", "last_ts", "since", "due")
-"""Fields that are times (ns UTC), in whichever type."""
+"""Fields that are times (ns UTC), in any type."""
 
 INTEGER, FLOAT, BOOLEAN, TEXT = "integer", "float", "boolean", "text"
 
@@ -36,28 +36,28 @@ _HEAD: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "source": (TEXT, lambda event: event.source),
     "metadata": (TEXT, lambda event: event.metadata or None),
 }
-"""What every event has: the columns' kinds, and where their values are."""
+"""The envelope fields of every event: each column's kind, and where to find its value."""
 
 
 class Columns:
-    """The columns of a table of events: what all events have, then the own fields of each type that was added.
+    """The columns of a table of events: the envelope's, then the fields of each added type.
 
-    Fields of one name in several types share a column; where their kinds differ, it holds text. With ``iso_times``
-    times are text in ISO 8601 instead of integers of ns.
+    Fields with the same name share a column; if their kinds differ, it holds text. With ``iso_times``, times are ISO
+    8601 text instead of integers of ns.
     """
 
     def __init__(self, *, iso_times: bool = False) -> None:
         self._iso = iso_times
         self.kinds = {name: kind for name, (kind, _) in _HEAD.items()}
-        """The columns in their order, by name: ``INTEGER``, ``FLOAT``, ``BOOLEAN`` or ``TEXT``."""
+        """The columns in order, by name: ``INTEGER``, ``FLOAT``, ``BOOLEAN`` or ``TEXT``."""
         self._own: dict[type[DomainEvent], tuple[str, ...]] = {}
 
     def add(self, event: DomainEvent) -> None:
-        """See to it that the event has its columns."""
+        """Add the columns of the event's type."""
         cls = type(event)
         if isinstance(event, RawEvent):
             for name in event.payload:
-                self._put(name, TEXT)  # in a type that this process does not know a value may be anything
+                self._put(name, TEXT)  # in a type that this process does not know, a value may be anything
         elif cls not in self._own:
             hints = get_type_hints(cls)
             self._own[cls] = tuple(name for name in cls.__struct_fields__ if name not in DomainEvent.__struct_fields__)
@@ -69,9 +69,9 @@ class Columns:
             self.kinds[name] = TEXT
 
     def row(self, event: DomainEvent) -> list[Cell]:
-        """The cells of an event that was added, in the columns' order; ``None`` where its type has no such field.
+        """The cells of an added event, in column order; ``None`` for fields that its type does not have.
 
-        Text is as it is. A decimal is its digits without an exponent, other values in a text column are JSON.
+        Strings are copied. Decimals are written without an exponent. Other values in a text column are JSON.
         """
         values: dict[str, Any] = {name: read(event) for name, (_, read) in _HEAD.items()}
         if isinstance(event, RawEvent):
@@ -90,7 +90,7 @@ class Columns:
 
 
 def _iso(ts: int) -> str:
-    """``2024-08-08T12:00:05.250000000Z``."""
+    """Returns, for example, ``2024-08-08T12:00:05.250000000Z``."""
     seconds, ns = divmod(ts, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
 
@@ -104,6 +104,7 @@ def _text(value: Any) -> str:
 
 
 def _kind(hint: Any) -> str:
-    """``INTEGER`` for ``int`` and ``int | None``, and so on; ``TEXT`` for the rest, decimals too: they stay exact."""
+    """``INTEGER`` for ``int`` and ``int | None``, and so on. Everything else is ``TEXT``, including decimals, which
+    stay exact."""
     kinds = {_KINDS.get(arm, TEXT) for arm in get_args(hint) or (hint,) if arm is not type(None)}
     return kinds.pop() if len(kinds) == 1 else TEXT

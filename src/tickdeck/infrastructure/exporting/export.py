@@ -1,4 +1,4 @@
-"""Writing events to a new file, in one of the formats."""
+"""Writes events to a new file in one of the formats."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ _TO_BE_QUOTED = re.compile(r'[",\r\n]').search
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
-    """What an export came to: ``rows`` (events), ``ts_ingress`` of the first and the last (ns UTC, ``None`` without
-    any), the file, its format, and events by type.
-    """
+    """The result of an export: ``rows`` (events), ``ts_ingress`` of the first and last (ns UTC, ``None`` if there are
+    none), the file, its format, and the number of events by type."""
 
     rows: int
     first_ts: int | None
@@ -47,15 +46,15 @@ def export_events(
     for_spreadsheets: bool = False,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Exported:
-    """Write the events that ``events()`` gives to a new file ``out``; for a table they are asked for twice, since its
+    """Write the events of ``events()`` to a new file ``out``. For a table, ``events()`` is called twice, because the
     columns must be known first. ``format_`` is one of ``EXPORT_FORMATS``.
 
-    ``for_spreadsheets`` is for CSV: times are ISO 8601 text, since spreadsheets cut integers of ns to 15 digits, and
-    the file begins with a byte order mark, by which they know that it is UTF-8. A text format is packed where the name
-    of ``out`` ends in ``.gz``. ``progress(rows)`` is called after each event.
+    ``for_spreadsheets`` applies to CSV. Times become ISO 8601 text, because spreadsheets cut integers of ns to 15
+    digits. The file starts with a byte order mark, so that spreadsheets recognize UTF-8. Text formats are compressed if
+    the name of ``out`` ends in ``.gz``. ``progress(rows)`` is called after each event.
 
-    Raises ``ConfigError`` where ``out`` exists or cannot be made, or a package is missing; then, and where ``events``
-    raises, no file is left.
+    Raises ``ConfigError`` if ``out`` exists, cannot be created, or needs a package that is missing. In these cases, and
+    if ``events`` raises, no file is left.
     """
     count = _Count(events, progress)
     with fresh_file(out) as place:
@@ -74,9 +73,8 @@ def export_events(
 
 
 class _Count:
-    """Events, and what was seen of them when they were asked for last. Asked again, it gives those that there were:
-    a run may go on meanwhile.
-    """
+    """Iterates over the events and collects statistics. A second pass yields no more events than the first, because the
+    run may be adding events meanwhile."""
 
     def __init__(self, events: Events, progress: Callable[[int], None]) -> None:
         self._events = events
@@ -87,7 +85,7 @@ class _Count:
         self.types: Counter[str] = Counter()
 
     def columns(self, *, iso_times: bool = False) -> Columns:
-        """Of a table of all the events."""
+        """The columns of a table of all events."""
         columns = Columns(iso_times=iso_times)
         for event in self:
             columns.add(event)
@@ -110,7 +108,7 @@ class _Count:
 
 @contextmanager
 def _packed(place: Path) -> Iterator[IO[bytes]]:
-    """The file, to be written; through gzip (without a time, so that equal events give equal files) for ``.gz``."""
+    """The output file. For ``.gz`` it is compressed without a time stamp, so that equal events give equal files."""
     with place.open("wb") as file:
         if place.suffix != ".gz":
             yield file
@@ -134,7 +132,7 @@ def _write_csv(events: _Count, place: Path, *, for_spreadsheets: bool = False) -
 
 
 def _line(cells: Iterable[Cell]) -> str:
-    """A line of CSV. Not by the standard library's writer: it leaves a lone carriage return bare, which ends a line."""
+    """A line of CSV. The standard library's writer does not quote a lone carriage return, which ends a line."""
     return ",".join(map(_csv_cell, cells)) + "\n"
 
 
@@ -154,4 +152,4 @@ EXPORT_FORMATS: dict[str, Callable[[_Count, Path], None]] = {
     "parquet": _write_parquet,
     "jsonl": _write_jsonl,
 }
-"""What writes each format."""
+"""The writer of each format."""

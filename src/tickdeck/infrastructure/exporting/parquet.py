@@ -1,4 +1,4 @@
-"""Parquet, by way of pyarrow, which is an extra."""
+"""Parquet, with pyarrow, which is an extra."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from tickdeck.infrastructure.exporting.columns import BOOLEAN, FLOAT, INTEGER, T
 __all__ = ["write_parquet"]
 
 _GROUP = 32_768
-"""Rows that are written together, and so many are in memory."""
+"""Rows per write, and the most in memory at a time."""
 
 
 def write_parquet(columns: Callable[[], Columns], events: Iterable[DomainEvent], place: Path) -> None:
-    """Write the events as one table, with the columns that ``columns()`` finds. Integers are ``int64``, floats
-    ``double``; decimals are strings, since of one column with a fixed number of decimal places some digits would fall
-    away.
+    """Write the events as one table with the columns of ``columns()``. Integers are ``int64``, floats ``double``.
+    Decimals are strings, because a column with a fixed number of decimal places would lose digits.
 
-    Raises ``ConfigError`` where pyarrow is not installed.
+    Raises ``ConfigError`` if pyarrow is not installed.
     """
     pa, pq = _pyarrow()
     found = columns()
@@ -49,6 +48,6 @@ def _pyarrow() -> tuple[Any, Any]:
     except ImportError:
         raise ConfigError(
             "Parquet needs the package pyarrow, which is not installed; "
-            "`pip install 'tickdeck[parquet]'`, or take --format csv"
+            "`pip install 'tickdeck[parquet]'`, or use --format csv"
         ) from None
     return pa, pq

@@ -1,4 +1,4 @@
-"""The report's picture: equity, drawdown, and each symbol's price with the fills on it, over one axis of time."""
+"""The report's picture: equity, drawdown, and each symbol's price with its fills, over one time axis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ABOVE: dict[str, Any] = {
     "fontsize": 8,
 }
 _STYLE: dict[str, Any] = {
-    "font.family": ["DejaVu Sans"],  # it comes with matplotlib, so the picture is the same everywhere
+    "font.family": ["DejaVu Sans"],  # bundled with matplotlib, so the picture is the same everywhere
     "font.size": 9,
     "text.color": _INK,
     "axes.edgecolor": _GRID,
@@ -53,7 +53,7 @@ _STYLE: dict[str, Any] = {
 
 
 def chart_png(session: Session, title: str) -> bytes:
-    """The picture as a PNG, the same bytes for the same session. Of more than 12 symbols the first 12 are drawn."""
+    """The picture as a PNG. The same session gives the same bytes. Only the first 12 symbols are drawn."""
     import matplotlib as mpl
     from matplotlib import dates as untyped_dates
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -63,7 +63,7 @@ def chart_png(session: Session, title: str) -> bytes:
     style: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"} | _STYLE
     symbols = session.symbols[:_MOST_SYMBOLS]
     heights = [2.4, 1.2, *(2.6 for _ in symbols)]
-    with mpl.rc_context(style):  # whatever the caller's own settings are
+    with mpl.rc_context(style):  # independent of the caller's settings
         figure = Figure(figsize=(_WIDTH, sum(heights) + 0.9), dpi=_DPI, layout="constrained", facecolor="white")
         canvas: Any = FigureCanvasAgg(figure)
         figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold")
@@ -85,7 +85,7 @@ def chart_png(session: Session, title: str) -> bytes:
 
 
 def _time(ts: int) -> float:
-    """Days since 1970, as matplotlib counts time."""
+    """Days since 1970, matplotlib's unit of time."""
     return ts / _DAY_NS
 
 
@@ -133,7 +133,7 @@ def _price(axes: Axes, session: Session, times: list[float], index: int, symbol:
 
 
 def _plain_numbers(axes: Axes) -> None:
-    """Numbers of the axis written out: no ``1e5``, no offset."""
+    """Write the axis numbers in full: no ``1e5``, no offset."""
     from matplotlib.ticker import FuncFormatter
 
     def told(value: float, _position: int | None) -> str:

@@ -1,4 +1,4 @@
-"""The report's page: one HTML file with everything in it, no address of another place."""
+"""The report's page: one self-contained HTML file without links."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _TRADES_SHOWN = 2_000
 
 
 def headline(manifest: Manifest) -> str:
-    """``ema-cross on BTCUSDT``."""
+    """Returns, for example, ``ema-cross on BTCUSDT``."""
     strategies = ", ".join(record.strategy_id for record in manifest.strategies) or "no strategy"
     return f"{strategies} on {', '.join(manifest.symbols)}"
 
 
 def page(session: Session, manifest: Manifest, assumptions: Sequence[str], chart: bytes) -> str:
-    """The whole page; ``chart`` is a PNG. The same for the same run, whenever and wherever it is made."""
+    """The whole page; ``chart`` is a PNG. The same run always gives the same page."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
@@ -87,7 +87,7 @@ def _period(session: Session) -> str:
 def _status(session: Session) -> str:
     if session.completed:
         return f"completed: {session.reason}"
-    return "not completed: its record has no end yet, and this is as far as it goes"
+    return "not completed: the record has no end yet; this is the state so far"
 
 
 def _warnings(session: Session) -> list[str]:
@@ -96,7 +96,7 @@ def _warnings(session: Session) -> list[str]:
         found.append(f"Trading was halted: {session.halted}")
     failures = session.counts.get("system.handler_failed", 0)
     if failures:
-        found.append(f"{failures:,} times a handler raised; `tickdeck events --type system.*` shows where.")
+        found.append(f"Handlers raised {failures:,} errors; `tickdeck events --type system.*` lists them.")
     return found
 
 
@@ -118,7 +118,7 @@ def _figures(session: Session) -> list[dict[str, str]]:
 
 
 def _trades(trades: Iterable[RoundTrip]) -> list[dict[str, str]]:
-    """Each symbol's prices and quantities with equally many decimals, so that they stand under each other."""
+    """Each symbol's prices and quantities with equal numbers of decimals, so that they align."""
     trades = list(trades)
     prices: dict[str, int] = {}
     quantities: dict[str, int] = {}
@@ -182,10 +182,10 @@ def _counts(session: Session) -> list[tuple[str, str]]:
 
 
 def _settings(config: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """One row a setting, nested ones by dotted names. Folders stay out: the page is sent to others."""
+    """One row per setting, nested ones by dotted names. Folders are omitted, because the page is sent to others."""
     for name, value in config.items():
         if not prefix and name in ("tapes", "strategies"):
-            continue  # they have tables of their own
+            continue  # these have their own tables
         if is_secret(name):
             yield prefix + name, REDACTED
         elif isinstance(value, dict) and value:

@@ -1,4 +1,4 @@
-"""Writing a run's report: ``report.html`` and ``report.png``."""
+"""Writes a run's report: ``report.html`` and ``report.png``."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["HTML", "INSTALL", "PNG", "Written", "missing_extra", "run_session", 
 
 HTML, PNG = "report.html", "report.png"
 INSTALL = "pip install 'tickdeck[report]'"
-"""What installs all that a report needs."""
+"""The command that installs everything a report needs."""
 _NEEDED = ("jinja2", "matplotlib")
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a report is (absolute paths), and the session that it tells of."""
+    """The paths of a report (absolute), and its session."""
 
     html: str
     png: str
@@ -40,7 +40,7 @@ def missing_extra() -> tuple[str, ...]:
 
 
 def run_session(manifest: Manifest, record: Iterable[DomainEvent]) -> Session:
-    """The session of a run: its whole ``record`` in order of ``seq``, taken with the run's settings."""
+    """The session of a run, from its complete ``record`` in order of ``seq`` and the run's settings."""
     config = config_from_dict(manifest.config)
     return collect(
         record,
@@ -52,13 +52,13 @@ def run_session(manifest: Manifest, record: Iterable[DomainEvent]) -> Session:
 
 
 def write_report(manifest: Manifest, record: Iterable[DomainEvent], out: Path) -> Written:
-    """Make both files in the folder ``out``, which is made where it is missing; an older report there is replaced.
+    """Write both files to the folder ``out``, which is created if it is missing. An older report there is replaced.
 
-    Raises ``ConfigError`` where the extra ``report`` is not installed, or ``out`` cannot be written.
+    Raises ``ConfigError`` if the extra ``report`` is not installed or ``out`` cannot be written.
     """
     missing = missing_extra()
     if missing:
-        raise ConfigError(f"the report needs {' and '.join(missing)}; `{INSTALL}` installs what it needs")
+        raise ConfigError(f"the report needs {' and '.join(missing)}; `{INSTALL}` installs them")
     session = run_session(manifest, record)
     chart = chart_png(session, f"{headline(manifest)}, run {manifest.run_id}")
     html = page(session, manifest, _assumptions(manifest), chart)
@@ -73,14 +73,14 @@ def write_report(manifest: Manifest, record: Iterable[DomainEvent], out: Path) -
 
 def _assumptions(manifest: Manifest) -> tuple[str, ...]:
     config = config_from_dict(manifest.config)
-    venue = PaperVenue(  # nothing is sent to it: it only tells of itself
+    venue = PaperVenue(  # it receives no events; it only describes itself
         config=config.paper, instruments={}, seed=config.seed, schedule=lambda *_: 0, report=lambda _: None
     )
     return venue.assumptions()
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """All or nothing: a reader never sees half a file."""
+    """Write the file atomically: a reader never sees half a file."""
     with workshop(path.parent) as folder:
         (folder / path.name).write_bytes(data)
         (folder / path.name).replace(path)

@@ -1,4 +1,4 @@
-"""From fills to trades: what was bought and sold between flat and flat."""
+"""Turns fills into trades: what was bought and sold between two flat positions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["RoundTrip", "RoundTrips"]
 
 
 class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade in ``symbol``: from a fill that left flat to the one that came back to it, or through it.
+    """One trade in ``symbol``: from a fill that opened a position to the fill that closed or reversed it.
 
-    ``side`` is the entry's, ``quantity`` all that was entered (base), the prices are averages over the fills (quote).
-    ``exit_ts`` (ns UTC) is ``None`` where it is still open: then ``exit_price`` is over what was closed so far
-    (``None``: nothing), and ``pnl`` values the rest at the last price. ``fees`` and ``pnl``, which they are taken off,
-    in quote.
+    ``side`` is the entry's side, ``quantity`` everything entered (base); the prices are averages over the fills
+    (quote). ``exit_ts`` (ns UTC) is ``None`` while the trade is open. Then ``exit_price`` covers what was closed so far
+    (``None`` if nothing), and ``pnl`` values the rest at the last price. ``fees`` and ``pnl`` are in quote; ``pnl`` is
+    after fees.
     """
 
     symbol: str
@@ -33,9 +33,8 @@ class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoundTrips:
-    """The trades of one symbol. A fill that goes through flat ends one and begins the next, and its fee is shared
-    between them by quantity.
-    """
+    """The trades of one symbol. A fill that reverses the position ends one trade and begins the next, and its fee is
+    split between them by quantity."""
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -48,9 +47,8 @@ class RoundTrips:
         self._entered = self._entered_for = self._left = self._left_for = self._fees = ZERO
 
     def take(self, ts: int, signed: Quantity, price: Price, fee: Money) -> None:
-        """Book a fill of ``signed`` (base, negative: a sell; 0 is a fee and no more) at ``price``, with ``fee`` in
-        quote.
-        """
+        """Book a fill of ``signed`` (base; negative is a sell; 0 is a fee alone) at ``price``, with ``fee`` in
+        quote."""
         with localcontext(EXACT):
             held = self._entered - self._left
             side = Side.BUY if signed > 0 else Side.SELL
@@ -77,7 +75,7 @@ class RoundTrips:
                 self._entered, self._entered_for, self._fees = rest, rest * price, fee - share
 
     def open(self, price: Price | None) -> RoundTrip | None:
-        """The trade that is still open, its rest valued at ``price`` (``None``: at its cost)."""
+        """The open trade, with the rest valued at ``price`` (``None``: at cost)."""
         with localcontext(EXACT):
             return self._trade(None, price) if self._entered != self._left else None
 
@@ -102,6 +100,6 @@ _STEP = Decimal("1E-18")
 
 
 def _cut(value: Decimal) -> Decimal:
-    """``value`` rounded at the 18th decimal where it is longer: an average may have no end."""
+    """``value`` rounded to 18 decimals if it has more, because an average may be a repeating decimal."""
     rounded = value.quantize(_STEP, context=EXACT)
     return value if value == rounded else rounded

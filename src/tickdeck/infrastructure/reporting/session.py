@@ -1,4 +1,4 @@
-"""What a run did, from its record alone: the figures and series of which the report is made."""
+"""What a run did, from its record alone: the figures and series for the report."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ __all__ = ["Fill", "Sample", "Session", "collect"]
 _FillEvent: TypeAlias = OrderPartiallyFilledEvent | OrderFilledEvent
 _INTERVAL_NS = 100_000_000
 _SAMPLES = 4_096
-_DURATION_REACHED = "duration reached"  # as the driver of a run says it
+_DURATION_REACHED = "duration reached"  # the wording of the run's driver
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One fill: when we heard of it (ns UTC), ``quantity`` in base, ``price`` in quote, ``fee`` in ``fee_currency``."""
+    """One fill: when we received it (ns UTC), ``quantity`` in base, ``price`` in quote, ``fee`` in ``fee_currency``."""
 
     ts: int
     symbol: str
@@ -58,9 +58,8 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
-    """The account's equity (quote) and the price of each of the session's symbols (``None``: not known yet) at ``ts``,
-    ns UTC.
-    """
+    """The account's equity (quote) and the price of each symbol of the session (``None`` if unknown) at ``ts``, ns
+    UTC."""
 
     ts: int
     equity: Money
@@ -70,12 +69,12 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A run's figures and series. Amounts are exact and in ``currency``; times are ns UTC on the run's clock.
 
-    - ``first_ts``, ``last_ts``: the first and last event. ``completed``: the record has its ``run.stopped``, whose
-      ``reason`` is then given. ``halted``: why trading stopped first, ``None`` where it did not.
+    - ``first_ts``, ``last_ts``: the first and last event. ``completed``: the record contains ``run.stopped``, whose
+      ``reason`` is then set. ``halted``: the reason of the first trading halt, ``None`` if there was none.
     - ``counts``: events by type. ``refused_because``, ``rejected_because``: the most frequent reasons, as in a summary.
       ``deposits``, ``cash``, ``equity``, ``pnl``, ``fees``, ``positions``: at the end.
-    - ``samples``: at equal distances from the start on, and one at the end. ``fills``: in order. ``trades``: by their
-      entry. ``performance`` as ``tickdeck backtest`` computes it.
+    - ``samples``: at equal intervals from the start, and one at the end. ``fills``: in order. ``trades``: by entry
+      time. ``performance``: as computed by ``tickdeck backtest``.
     """
 
     symbols: tuple[str, ...]
@@ -124,11 +123,11 @@ def collect(
     instrument: Callable[[str], Instrument],
     duration: int | None = None,
 ) -> Session:
-    """The session that ``record`` tells of: every event of a run in order of ``seq``, those of its input files among
-    them. Pure: the same record gives the same session.
+    """The session of ``record``, which holds all events of a run in order of ``seq``, including those of its input
+    files. Pure: the same record gives the same session.
 
-    Prices, fills and balances go through the same code as in the run, so the figures are the run's to the last digit.
-    ``duration`` is the run's, in ns, where it had one.
+    Prices, fills and balances go through the same code as in the run, so the figures match the run's to the last digit.
+    ``duration`` is the run's, in ns, if it had one.
     """
     account = Account(account_id, instrument(symbols[0]).quote)
     collector = _Collector(symbols, account, instrument, duration)
@@ -138,9 +137,8 @@ def collect(
 
 
 class _Looks:
-    """The run's own looks at the equity, repeated: in the run they came with the next market data, so those behind the
-    last of it, when only the venue still reported, never happened.
-    """
+    """Repeats the run's own samples of the equity. In the run, samples were taken when the next market data arrived, so
+    there were none after the last market data, while only the venue still reported."""
 
     def __init__(self, observer: PerformanceObserver) -> None:
         self.observer = observer
@@ -148,11 +146,11 @@ class _Looks:
         self._waiting: list[tuple[int, Money]] = []
 
     def wait(self, ts: int, equity: Money) -> None:
-        """Until ``ts``, from the one before on, the equity is this."""
+        """From the previous call until ``ts``, the equity had this value."""
         self._waiting.append((ts, equity))
 
     def happen(self, until: int | None = None) -> None:
-        """Take the looks that wait; up to ``until``."""
+        """Take the waiting samples, up to ``until``."""
         for ts, equity in self._waiting:
             while self.due <= (ts if until is None else min(ts, until)):
                 self.due += self.observer.sample(self.due, equity)
@@ -208,7 +206,7 @@ class _Collector:
             self._first_ts = self._next_sample = self._looks.due = ts
         if event.is_input:
             self._inputs += 1
-            # As in the run: what is due at an instant comes before the market data of that instant, behind all else.
+            # As in the run: what is due at an instant comes before its market data, and after everything else.
             now = ts if event.is_market_data else ts - 1
             if self._looks.due <= now:
                 self._looks.wait(now, self._equity())
@@ -226,7 +224,7 @@ class _Collector:
                 self._observer.on_price(event)
 
     def _sample(self, now: int) -> None:
-        """At the last of the instants that are due: in between nothing has changed."""
+        """Take one sample at the last of the due instants; nothing changed in between."""
         due = now - (now - self._first_ts) % self._interval
         self._samples.append(self._look(due))
         if len(self._samples) > _SAMPLES:
@@ -262,11 +260,11 @@ class _Collector:
         trips = self._trips.setdefault(fill.symbol, RoundTrips(fill.symbol))
         signed = EXACT.multiply(fill.quantity, Decimal(fill.side.sign))
         fee = fill.fee
-        if fill.fee_currency == instrument.base:  # it comes off what the fill brought
+        if fill.fee_currency == instrument.base:  # it is subtracted from the received quantity
             signed = EXACT.subtract(signed, fee)
             fee = EXACT.multiply(fee, fill.price)
         elif fill.fee_currency not in ("", instrument.quote):
-            fee = Decimal(0)  # a third currency is counted for itself
+            fee = Decimal(0)  # a third currency is counted separately
         trips.take(fill.ts_ingress, signed, fill.price, fee)
 
     def _on_halted(self, halted: TradingHalted) -> None:
@@ -283,7 +281,7 @@ class _Collector:
     def session(self) -> Session:
         account, prices = self._account, self._market.prices()
         if self._samples and self._samples[-1].ts == self._last_ts:
-            self._samples.pop()  # it does not know the last event yet
+            self._samples.pop()  # the last event is not known yet
         self._samples.append(self._look(self._last_ts))
         equity = account.equity(prices)
         trades = [trade for trips in self._trips.values() for trade in trips.closed]

@@ -1,4 +1,4 @@
-"""Figures and times as the report writes them."""
+"""The format of figures and times in the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SECOND = 1_000_000_000
 
 
 def amount(value: Decimal, *, sign: bool = False) -> str:
-    """With thousands separators and two decimals, or four where two do not say it all."""
+    """With thousands separators and two decimals, or four if two are not exact."""
     decimals = 2 if value == round(value, 2) else 4
     rounded = round(value, decimals) or Decimal(0)  # no minus before a zero
     return f"{rounded:{'+' if sign else ''},.{decimals}f}"
@@ -33,7 +33,7 @@ def clock(ts: int) -> str:
 
 
 def span(ns: int) -> str:
-    """``5 min 46 s``: the two largest units, or seconds with a decimal below a minute."""
+    """``5 min 46 s``: the two largest units, or seconds with a decimal if it is less than a minute."""
     seconds = ns // _SECOND
     if seconds < 60:
         return f"{ns / _SECOND:.1f} s"

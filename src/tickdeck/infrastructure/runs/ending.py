@@ -1,4 +1,4 @@
-"""How a run ended: a small file in its folder, which an orderly end writes when everything is on disk."""
+"""How a run ended: a small file in its folder, written when a run stops in order and everything is on disk."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ END = "end.json"
 
 
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """``last_seq`` and ``digest`` of the tape when the run stopped in order. ``completed``: it came to its end, as
-    opposed to Ctrl-C, after which it may be resumed."""
+    """``last_seq`` and ``digest`` of the tape when the run stopped in order. ``completed``: it reached its end.
+    Otherwise Ctrl-C stopped it, and it may be resumed."""
 
     format: int = 1
     last_seq: int
@@ -26,11 +26,11 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_end(folder: Path, *, wanted: int, completed: bool) -> None:
-    """Write down, synced, where the closed tape of the run ends. Nothing is written for a run without events.
+    """Write and sync the end of the run's closed tape. Writes nothing for a run without events.
 
-    ``wanted`` is the ``seq`` of the last event that was recorded. Raises ``TapeError`` if the tape does not have it:
-    its folder was deleted or moved while the run was going on, which nothing else notices, since a deleted file can
-    still be written to. Raises ``RunError`` or ``TapeError`` if the end cannot be written.
+    ``wanted`` is the ``seq`` of the last recorded event. Raises ``TapeError`` if the tape does not contain it. That
+    happens if the folder was deleted or moved during the run, which no write reports, because a deleted file can still
+    be written to. Raises ``RunError`` or ``TapeError`` if the file cannot be written.
     """
     try:
         with open_reader(tape_path(folder)) as tape:
@@ -41,8 +41,8 @@ def write_end(folder: Path, *, wanted: int, completed: bool) -> None:
         mark, last_seq = None, -1
     if last_seq < wanted:
         raise TapeError(
-            f"run {folder.name} has no tape: {tape_path(folder)} was deleted or moved while the run was going on; "
-            "start the run again, and leave its folder alone"
+            f"run {folder.name} has no tape: {tape_path(folder)} was deleted or moved during the run; "
+            "start the run again, and do not touch its folder"
         )
     if not last_seq:
         return
@@ -51,20 +51,20 @@ def write_end(folder: Path, *, wanted: int, completed: bool) -> None:
     try:
         replace_file(path, msgspec.json.encode(end) + b"\n", durable=True)
     except OSError as error:
-        raise RunError(f"{path}: cannot write how the run ended: {error.strerror}; look at the disk") from None
+        raise RunError(f"{path}: cannot write how the run ended: {error.strerror}; check the disk") from None
     except TapeError as error:  # what syncing raises
         raise RunError(f"cannot write how the run ended: {error}") from None
 
 
 def read_end(folder: Path) -> RunEnd | None:
-    """``None`` where the run was killed, is still running, or is older than these files. Raises ``RunError`` where the
-    file was changed."""
+    """Read the file. Returns ``None`` if the run was killed, is still running, or is older than these files. Raises
+    ``RunError`` if the file was changed."""
     path = folder / END
     try:
         return msgspec.json.decode(path.read_bytes(), type=RunEnd)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise RunError(f"{path}: cannot read it: {error.strerror}; mend its permissions") from None
+        raise RunError(f"{path}: cannot read it: {error.strerror}; correct its permissions") from None
     except msgspec.MsgspecError as error:
-        raise RunError(f"{path}: {error}; the file was changed, bring it back from a copy") from None
+        raise RunError(f"{path}: {error}; the file was changed, restore it from a copy") from None

@@ -1,4 +1,4 @@
-"""Runs on disk: a folder each, with the manifest (synced before anything else) and the tape."""
+"""Runs on disk: each has a folder with a manifest (synced before anything else) and a tape."""
 
 from __future__ import annotations
 
@@ -45,10 +45,9 @@ _RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An input file as the run read it: absolute ``path``, ``format``, ``symbol`` (where it had to be told) and
-    SHA-256. Times before ``earliest`` or after ``latest`` (ns UTC) are refused, in every later reading as in the first;
-    ``None``: the bounds of today.
-    """
+    """An input file as the run read it: absolute ``path``, ``format``, ``symbol`` (if it had to be given) and SHA-256.
+    Times before ``earliest`` or after ``latest`` (ns UTC) are refused in every reading; ``None`` means the default
+    bounds."""
 
     path: str
     format: str
@@ -59,8 +58,7 @@ class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy, or a user's signal, as the run loaded it: its id, its spec and parameters, and the SHA-256 of its
-    source file."""
+    """A strategy or a user's signal as the run loaded it: its id, spec, parameters, and the SHA-256 of its source."""
 
     strategy_id: str
     spec: str
@@ -69,11 +67,12 @@ class StrategyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a run depends on. ``nonce`` makes ids unique outside of the run; ``config`` is the whole
-    configuration, without secrets.
+    """Everything a run depends on. ``nonce`` makes its ids unique across runs; ``config`` is the complete configuration
+    without secrets.
 
-    ``created_at`` is wall time (ISO 8601, UTC), for people; nothing in the run depends on it. ``whatif_of``: the id of
-    the run whose session this one ran again with other settings, where it is a what-if."""
+    ``created_at`` is wall time (ISO 8601, UTC) for people; nothing in the run depends on it. ``whatif_of`` is set for a
+    what-if: the id of the run whose session it repeats with other settings.
+    """
 
     format: int = 1
     run_id: str
@@ -92,13 +91,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def here() -> tuple[str, str]:
-    """Python's minor version and the machine's architecture: the scope within which a proof holds."""
+    """Python's minor version and the machine's architecture. A proof is valid within this scope."""
     return ".".join(platform.python_version_tuple()[:2]), platform.machine()
 
 
 def code_digest() -> str:
-    """SHA-256 over the sources of this Tickdeck on which a run's events depend: domain, application, exchanges,
-    readers, and what puts them together."""
+    """SHA-256 over the source files of this Tickdeck that determine a run's events: domain, application, exchanges,
+    readers, and the code that connects them."""
     root = Path(tickdeck.__file__).resolve().parent
     digest = hashlib.sha256()
     sources = [root / "infrastructure" / "config.py", root / "infrastructure" / "runs" / "inputs.py"]
@@ -111,8 +110,8 @@ def code_digest() -> str:
 
 
 def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = None) -> Path:
-    """Make the run's folder with its manifest, both synced, which only the user may read. Secret parameters go into a
-    file of their own. Raises ``RunError`` if that cannot be done."""
+    """Create the run's folder and manifest, both synced and readable by the user only. Secret parameters go to a
+    separate file. Raises ``RunError`` if that fails."""
     folder = data_dir / manifest.run_id
     existed = next((parent for parent in folder.absolute().parents if parent.is_dir()), folder.absolute())
     try:
@@ -121,18 +120,20 @@ def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = Non
         content = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
         replace_file(folder / MANIFEST, content, durable=True, mode=0o600)
         place = folder.absolute().parent
-        while place != existed.parent:  # each folder that was made has its name in the one above it
+        while place != existed.parent:  # sync the parent of each folder that was created, because it holds the name
             sync(place)
             place = place.parent
     except OSError as error:
-        raise RunError(f"cannot make the run's folder {folder}: {error.strerror}; choose another with --data") from None
+        raise RunError(
+            f"cannot create the run's folder {folder}: {error.strerror}; choose another with --data"
+        ) from None
     except TapeError as error:  # what syncing raises
-        raise RunError(f"cannot make the run's folder {folder}: {error}") from None
+        raise RunError(f"cannot create the run's folder {folder}: {error}") from None
     return folder
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises ``RunError`` where the folder holds no manifest that this version understands."""
+    """Read a run's manifest. Raises ``RunError`` if the folder has none that this version understands."""
     path = folder / MANIFEST
     try:
         data = path.read_bytes()
@@ -141,7 +142,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except msgspec.MsgspecError as error:
-        raise RunError(f"{path}: {error}; the manifest was changed or is not one") from None
+        raise RunError(f"{path}: {error}; the manifest was changed, or it is another file") from None
     if manifest.format > Manifest.__struct_defaults__[0]:
         raise RunError(f"{path}: format {manifest.format} is newer than this Tickdeck; update it to read this run")
     return manifest
@@ -158,30 +159,29 @@ def without_secrets(manifest: Manifest) -> tuple[Manifest, Secrets]:
 
 
 def settings_of(folder: Path, manifest: Manifest) -> dict[str, Any]:
-    """The run's whole configuration, with the secret parameters where they are kept in its ``folder``. To execute the
-    strategies; not to be shown."""
+    """The run's complete configuration, including secret parameters if its ``folder`` has them. Use it to execute the
+    strategies; never show it."""
     return restore_settings(manifest.config, read_secrets(folder))
 
 
 def discard_run(folder: Path) -> None:
-    """Take away the folder of a run that never began."""
+    """Remove the folder of a run that never began."""
     shutil.rmtree(folder)
 
 
 def run_folders(data_dir: Path) -> list[Path]:
-    """The folders under ``data_dir`` that hold a manifest, readable or not, by name. Raises ``RunError`` where
-    ``data_dir`` cannot be looked into.
-    """
+    """The folders under ``data_dir`` that have a manifest, readable or not, by name. Raises ``RunError`` if
+    ``data_dir`` cannot be read."""
     try:
         return sorted(folder for folder in data_dir.iterdir() if (folder / MANIFEST).is_file())
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise RunError(f"cannot look into {data_dir}: {error.strerror}; name another folder with --data") from None
+        raise RunError(f"cannot read {data_dir}: {error.strerror}; name another folder with --data") from None
 
 
 def list_runs(data_dir: Path) -> list[Path]:
-    """The folders of all runs under ``data_dir``, oldest first; one with a damaged manifest is passed over."""
+    """The folders of all runs under ``data_dir``, oldest first. Folders with a damaged manifest are skipped."""
     dated: list[tuple[str, str, Path]] = []
     for folder in run_folders(data_dir):
         with contextlib.suppress(RunError):
@@ -196,7 +196,7 @@ def find_run(data_dir: Path, run: str) -> Path:
         runs = list_runs(data_dir)
         if not runs:
             raise RunError(
-                f"there is no run under {data_dir} yet; start one with `tickdeck run`, or name the folder with --data"
+                f"there are no runs under {data_dir} yet; start one with `tickdeck run`, or name the folder with --data"
             )
         return runs[-1]
     for folder in (data_dir / run if _RUN_ID.fullmatch(run) else None, Path(run)):

@@ -1,4 +1,4 @@
-"""A run at a glance, from its manifest and the ends of its tape."""
+"""A summary of a run, from its manifest and the start and end of its tape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ __all__ = ["RunOverview", "overview"]
 class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
     """``status``: ``running`` (a process writes it), ``completed``, ``interrupted`` (it can be resumed) or ``empty``.
 
-    ``inputs`` and ``events`` up to the tape's last event, those of input files among them. ``tape``: its absolute path.
+    ``inputs`` and ``events`` count up to the tape's last event, including those of input files. ``tape``: its absolute
+    path.
     """
 
     run: str
@@ -32,7 +33,7 @@ class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def overview(folder: Path) -> RunOverview:
-    """Raises ``RunError`` where the manifest, ``TapeError`` where the tape cannot be read."""
+    """Raises ``RunError`` if the manifest cannot be read, ``TapeError`` if the tape cannot."""
     manifest = read_manifest(folder)
     path = tape_path(folder)
     inputs = events = 0
@@ -41,7 +42,9 @@ def overview(folder: Path) -> RunOverview:
         with open_reader(path) as tape:
             events = tape.last_seq
             for last in tape.read(TapeQuery(first_seq=events)):
-                inputs = int(last.event_id.partition("-")[0])  # a derived event's id begins with its input's number
+                inputs = int(
+                    last.event_id.partition("-")[0]
+                )  # a derived event's id begins with the number of its input
                 status = "interrupted"
             for _ in tape.read(TapeQuery(types=("run.stopped",), limit=1)):
                 status = "completed"

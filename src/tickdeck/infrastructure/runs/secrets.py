@@ -1,7 +1,7 @@
-"""A run's secret parameters: in a file of their own beside the manifest, which says ``[redacted]`` in their place.
+"""A run's secret parameters, in a separate file next to the manifest, which shows ``[redacted]`` instead.
 
-The manifest is what people look at, copy and bundle. The secrets are needed to execute the strategies again, to resume
-or to verify the run on this machine; nothing else reads them, and a bundle leaves them out.
+People view, copy and bundle the manifest. The secrets are needed to execute the strategies again, in order to resume or
+verify the run on this machine. Nothing else reads them, and bundles omit them.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ __all__ = [
 ]
 
 Secrets: TypeAlias = dict[str, dict[str, Any]]
-"""Secret parameters by name, of each strategy and signal that has some: ``strategies.0``, ``signals.mine``."""
+"""Secret parameters by name, for each strategy and signal that has any: ``strategies.0``, ``signals.mine``."""
 
 SECRETS = "secrets.json"
-"""The file in the run's folder, with mode 0600; a run without secrets has none."""
+"""The file in the run's folder, with mode 0600. A run without secrets has none."""
 
 
 class SplitParameters(msgspec.Struct, frozen=True):
-    """A strategy's parameters: what everybody may read, and the values that are secret or hold a secret."""
+    """A strategy's parameters in two parts: public values, and values that are secret or contain a secret."""
 
     public: dict[str, Any]
     secret: dict[str, Any]
 
 
 def split(parameters: Mapping[str, Any]) -> SplitParameters:
-    """``parameters`` are JSON-ready. A secret text becomes ``[redacted]``; a secret number is left out, because a text
-    would have the wrong type."""
+    """``parameters`` are JSON-ready. A secret string becomes ``[redacted]``. A secret number is left out, because a
+    string would have the wrong type."""
     public: dict[str, Any] = {}
     secret: dict[str, Any] = {}
     for name, value in parameters.items():
@@ -58,7 +58,7 @@ def split(parameters: Mapping[str, Any]) -> SplitParameters:
 
 
 def split_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], Secrets]:
-    """A configuration's JSON-ready values, without the secret parameters, and these."""
+    """A configuration's JSON-ready values without the secret parameters, and the secret parameters."""
     secrets: Secrets = {}
     strategies: list[Any] = []
     for number, wanted in enumerate(settings.get("strategies", ())):
@@ -76,7 +76,7 @@ def split_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], Secrets]:
 
 
 def restore_settings(settings: dict[str, Any], secrets: Secrets) -> dict[str, Any]:
-    """The configuration as it was before ``split_settings``."""
+    """The inverse of ``split_settings``."""
     if not secrets:
         return settings
     strategies = list(settings["strategies"])
@@ -90,18 +90,19 @@ def restore_settings(settings: dict[str, Any], secrets: Secrets) -> dict[str, An
 
 
 def write_secrets(folder: Path, secrets: Secrets) -> None:
-    """Raises ``OSError`` or ``TapeError``."""
+    """Write the file. Raises ``OSError`` or ``TapeError``."""
     if secrets:
         replace_file(folder / SECRETS, msgspec.json.encode(secrets), durable=True, mode=0o600)
 
 
 def read_secrets(folder: Path) -> Secrets:
-    """What ``write_secrets`` kept; empty where the run has no secrets, or they are not here, as in a bundle."""
+    """The secrets that ``write_secrets`` stored; empty if the run has none, or if the file is missing, as in a
+    bundle."""
     try:
         return msgspec.json.decode((folder / SECRETS).read_bytes(), type=Secrets)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise RunError(f"{folder / SECRETS}: {error.strerror}; it holds the run's secret parameters") from None
+        raise RunError(f"{folder / SECRETS}: {error.strerror}; it contains the run's secret parameters") from None
     except msgspec.MsgspecError as error:
         raise RunError(f"{folder / SECRETS}: {error}; it was changed or is damaged: start a new run") from None

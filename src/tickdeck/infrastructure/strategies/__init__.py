@@ -1,4 +1,4 @@
-"""Strategies on disk: loading them, fingerprinting their source, and a project to start from."""
+"""Strategies on disk: loading them, fingerprinting their source, and a project template."""
 
 from tickdeck.infrastructure.strategies.loader import (
     load_function,

@@ -1,4 +1,4 @@
-"""From ``--strategy SPEC`` to a strategy class."""
+"""Loads the strategy class of ``--strategy SPEC``."""
 
 from __future__ import annotations
 
@@ -26,22 +26,20 @@ _HOW = "give 'package.module:Class' or 'path/to/file.py:Class'"
 def load_strategy_class(spec: str) -> type[Strategy]:
     """The class that ``spec`` names: a built-in name, ``package.module:Class``, or ``path/to/file.py:Class``.
 
-    A file is run anew at each call, and so are modules of its folder that it imports (at its top: the folder is on the
-    path only while it loads): their globals start fresh. Raises ``ConfigError`` in one line for whatever
-    is wrong with the spec or the code behind it.
+    Each call executes a file again, including the modules of its folder that it imports at the top, so their globals
+    start fresh. The folder is on the import path only during loading. Raises a one-line ``ConfigError`` if the spec or
+    the code behind it is wrong.
     """
     if spec in BUILT_IN:
         return BUILT_IN[spec]
     if ":" not in spec:
         built_in = ", ".join(sorted(BUILT_IN))
-        raise ConfigError(
-            f"strategy {spec!r} is not known; built in are {built_in}; else give a built-in name, {_HOW[5:]}"
-        )
+        raise ConfigError(f"strategy {spec!r} is not known; built in are {built_in}; or {_HOW}")
     return _load_class(Strategy, spec)
 
 
 def load_signal_class(spec: str) -> type[Signal]:
-    """The signal class that ``spec`` names: ``package.module:Class`` or ``path/to/file.py:Class``. See
+    """The signal class that ``spec`` names: ``package.module:Class`` or ``path/to/file.py:Class``. Like
     ``load_strategy_class``."""
     return _load_class(Signal, spec)
 
@@ -66,15 +64,15 @@ def _load_class(base: type[P], spec: str) -> type[P]:
 
 
 def load_module(place: str) -> ModuleType:
-    """Import ``package.module`` or ``path/to/file.py``, a file by its name, as a module next to it would.
+    """Import ``package.module`` or ``path/to/file.py``; the file gets the name that a neighbouring module would import.
 
-    The file's folder stays on the path. Raises ``ConfigError`` in one line for whatever is wrong with it.
+    The file's folder stays on the import path. Raises a one-line ``ConfigError`` if it cannot be loaded.
     """
     name, path = place, None
     if place.endswith(".py"):
         path = Path(place).resolve()
         if not path.is_file():
-            raise ConfigError(f"{place}: there is no such file; give a module or the path of a .py file")
+            raise ConfigError(f"{place}: file not found; give a module or the path of a .py file")
         name = path.stem
         if str(path.parent) not in sys.path:
             sys.path.insert(0, str(path.parent))
@@ -93,11 +91,13 @@ def load_module(place: str) -> ModuleType:
 
 
 def load_function(spec: str) -> Callable[..., Any]:
-    """What ``package.module:function`` or ``path/to/file.py:function`` names. Raises ``ConfigError`` as
+    """The function that ``package.module:function`` or ``path/to/file.py:function`` names. Raises ``ConfigError`` like
     ``load_module``."""
     place, colon, name = spec.rpartition(":")
     if not colon or not place or not name:
-        raise ConfigError(f"{spec!r} names no function; give 'package.module:function' or 'path/to/file.py:function'")
+        raise ConfigError(
+            f"{spec!r} does not name a function; give 'package.module:function' or 'path/to/file.py:function'"
+        )
     found = getattr(load_module(place), name, None)
     if not callable(found):
         raise ConfigError(f"{spec!r}: {place} has no function {name!r}")
@@ -107,7 +107,7 @@ def load_function(spec: str) -> Callable[..., Any]:
 def _load_file(path: Path, what: str) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"{what}: there is no file {path}")
-    # The name is made of the path, so that a class keeps its name over runs; it is not importable by it.
+    # The name comes from the path, so that a class has the same name in every run; it cannot be imported by it.
     module_name = f"tickdeck_strategy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     found = importlib.util.spec_from_file_location(module_name, path)
     if found is None or found.loader is None:
@@ -120,17 +120,17 @@ def _load_file(path: Path, what: str) -> ModuleType:
     except TickdeckError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
-        raise ConfigError(f"{what}: {path} does not load: {_where(error, path)}") from error
+        raise ConfigError(f"{what}: cannot load {path}: {_where(error, path)}") from error
     return module
 
 
 _siblings: set[str] = set()
-"""Names of modules that strategies' files imported from their own folders."""
+"""Names of modules that strategy files imported from their own folders."""
 
 
 @contextlib.contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let modules of ``folder`` be imported, anew even where another load had them."""
+    """Make modules of ``folder`` importable, and import them again even if another load has imported them."""
     for name in _siblings:
         sys.modules.pop(name, None)
     _siblings.clear()
@@ -155,7 +155,7 @@ def _import(name: str, what: str) -> ModuleType:
     except TickdeckError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
-        raise ConfigError(f"{what}: module {name} does not load: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{what}: cannot load module {name}: {type(error).__name__}: {error}") from error
 
 
 def _where(error: BaseException, path: Path) -> str:
@@ -171,5 +171,5 @@ def _where(error: BaseException, path: Path) -> str:
 
 
 def strategy_name(spec: str) -> str:
-    """The strategy's id in a run: the built-in name, or the class's."""
+    """The strategy's id in a run: the built-in name or the class name."""
     return spec if spec in BUILT_IN else spec.rpartition(":")[2]

@@ -1,4 +1,4 @@
-"""The source of a strategy: its file and, beside it, the modules that it imports, as one digest."""
+"""One digest over a strategy's source: its file and the neighbouring modules that it imports."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["source_digest", "source_files"]
 
 
 def source_digest(cls: type[Parametrised]) -> str:
-    """SHA-256 of the code that defines the class: a run is resumed and verified with the same code only.
+    """SHA-256 of the code that defines the class. A run is only resumed and verified with the same code.
 
-    It covers the class's file and the modules that this imports, directly or not, from its own folder or its own
-    package; libraries that are installed are not covered. Empty where there is no file.
+    It covers the class's file and the modules that it imports, directly or indirectly, from its own folder or package.
+    Installed libraries are not covered. Empty if there is no file.
     """
     files = source_files(cls)
     if not files:
@@ -31,7 +31,7 @@ def source_digest(cls: type[Parametrised]) -> str:
 
 
 def source_files(cls: type[Parametrised]) -> list[Path]:
-    """The files that the digest covers: that of the class, then its modules in order of discovery."""
+    """The files that the digest covers: the class's file, then its modules in order of discovery."""
     try:
         source = inspect.getsourcefile(cls)
     except TypeError:
@@ -42,10 +42,10 @@ def source_files(cls: type[Parametrised]) -> list[Path]:
 
 
 def _with_imports(main: Path, module: str) -> list[Path]:
-    """``main`` and what it imports of its own, main first, in order of discovery."""
+    """``main`` and its own modules: main first, the others in order of discovery."""
     package, dot, _ = module.partition(".")
     if package == "tickdeck":
-        return [main]  # the run's manifest has a digest of all of Tickdeck
+        return [main]  # the run's manifest has a digest of Tickdeck itself
     root = main.parents[module.count(".")] if dot else main.parent
     found = {main: None}
     waiting = [main]
@@ -53,7 +53,7 @@ def _with_imports(main: Path, module: str) -> list[Path]:
         file = waiting.pop()
         for name in _imported(file, root):
             if dot and name.partition(".")[0] != package:
-                continue  # beside an installed package there are others
+                continue  # an installed package has unrelated neighbours
             for place in _files_of(root, name):
                 if place not in found:
                     found[place] = None
@@ -62,7 +62,7 @@ def _with_imports(main: Path, module: str) -> list[Path]:
 
 
 def _imported(file: Path, root: Path) -> Iterator[str]:
-    """Dotted names that ``file`` imports, those of relative imports as seen from ``root``."""
+    """Dotted names that ``file`` imports; relative imports are resolved from ``root``."""
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError:
@@ -84,7 +84,7 @@ def _imported(file: Path, root: Path) -> Iterator[str]:
 
 
 def _files_of(root: Path, name: str) -> Iterator[Path]:
-    """The files that importing ``name`` runs: those of the packages around it, and its own."""
+    """The files that are executed when ``name`` is imported: its packages' and its own."""
     place = root
     for part in name.split("."):
         place /= part

@@ -18,25 +18,25 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
 _README = """\
 # $name
 
-A strategy for Tickdeck. `strategy.py` is the strategy, `run.toml` how it is run, `tests/` what it must do.
+A strategy for Tickdeck. `strategy.py` contains the strategy, `run.toml` the settings, `tests/` the tests.
 
 ```
-tickdeck run --config run.toml                     # a simulated market, the paper venue; Ctrl-C ends it
-tickdeck verify last                               # the proof: the same code decides the same again
+tickdeck run --config run.toml                     # a simulated market, the paper venue; Ctrl-C stops it
+tickdeck verify last                               # prove it: replay the run and compare every decision
 tickdeck backtest --config run.toml --tape FILE    # on recorded market data
-tickdeck doctor --config run.toml                  # is everything as it should be?
+tickdeck doctor --config run.toml                  # check the machine and the settings
 python -m pytest                                   # the tests
 ```
 
-Run these in this folder, in the environment in which Tickdeck is installed; the tests need pytest besides.
+Run these in this folder, in the environment in which Tickdeck is installed; the tests also need pytest.
 
-What the strategy does: it buys when a candle closes above the highs of the candles before it, and sells all that it
-holds at the first candle that falls. `lookback` (how many candles) and `quantity` (in base currency) are parameters:
+What the strategy does: it buys when a candle closes above the highs of the candles before it, and sells
+everything at the first falling candle. `lookback` (how many candles) and `quantity` (in base currency) are parameters:
 `--param lookback=40` on the command line, or `parameters` in `run.toml`.
 """
 
 _STRATEGY = '''\
-"""Buy what breaks out above the highs, sell when a candle falls."""
+"""Buys breakouts above recent highs and sells at the first falling candle."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ from tickdeck import CandleEvent, Strategy
 
 
 class $cls(Strategy):
-    """Long from a close above the highs of the last ``lookback`` candles until the first falling candle; at market,
-    ``quantity`` in base.
+    """Buys at market when a candle closes above the highs of the last ``lookback`` candles. Sells everything when a
+    candle falls. ``quantity`` is in base currency.
     """
 
     lookback: int = 20
@@ -69,7 +69,7 @@ class $cls(Strategy):
 '''
 
 _CONFIG = """\
-# Settings of `tickdeck run --config run.toml`; what is left out has its default. Paths are relative to this file.
+# Settings of `tickdeck run --config run.toml`; settings that you omit have defaults. Paths are relative to this file.
 symbols = ["BTCUSDT"]        # of the input files, or of the simulated market
 seed = 1                     # of the simulated market, the paper venue's latencies and the strategy's rng
 candles = "250ms"            # the interval of candles made from trades: 250ms, 1s, 5m, 1h
@@ -88,12 +88,12 @@ balances = { USDT = 100000 }
 maker_fee = 0.001
 taker_fee = 0.001
 
-# [[tapes]]                  # recorded market data in place of the simulated market
+# [[tapes]]                  # recorded market data instead of the simulated market
 # path = "BTCUSDT-trades-2024-08-08.csv"
 """
 
 _TEST = '''\
-"""What the strategy must do, seen in short runs of the real command line."""
+"""Tests the strategy in short runs of the real command line."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def tickdeck(*words: object) -> dict[str, Any]:
-    """What ``tickdeck WORDS --json`` prints."""
+    """Returns the output of ``tickdeck WORDS --json``."""
     command = [sys.executable, "-m", "tickdeck", *map(str, words), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -116,7 +116,7 @@ def tickdeck(*words: object) -> dict[str, Any]:
 
 
 def backtest(closes: list[int], tmp_path: Path) -> dict[str, Any]:
-    """The strategy on one-minute candles that close at these prices, each opening where the one before closed."""
+    """Run the strategy on one-minute candles with these closes; each opens at the previous close."""
     lines = ["timestamp,open,high,low,close,volume"]
     for minute, (opened, closed) in enumerate(zip([closes[0], *closes], closes, strict=False)):
         low, high = sorted((opened, closed))
@@ -174,22 +174,24 @@ _FILES = {
     "pyproject.toml": _PYPROJECT,
     ".gitignore": _GITIGNORE,
 }
-"""The templates by path. ``$name``: the project's, ``$cls``: the strategy class's, ``$version``: Tickdeck's."""
+"""The templates by path. ``$name``: the project, ``$cls``: the strategy class, ``$version``: Tickdeck's version."""
 
 _TAKEN = ("Strategy", "Decimal", "CandleEvent")  # what strategy.py imports
 
 
 def create_project(folder: Path) -> list[Path]:
-    """Make ``folder``, which must not exist, with a strategy named after it. Returns its files.
+    """Create ``folder`` with a strategy named after it. Returns its files.
 
-    Raises ``ConfigError`` where the name will not do, the folder exists, or it cannot be made.
+    Raises ``ConfigError`` if the name is not usable, the folder exists, or it cannot be created.
     """
     name = folder.name
     cls = "".join(part[0].upper() + part[1:] for part in re.split("[-_]", name) if part)
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name!r} is no name for a project; take letters, digits and single hyphens, a letter first")
+        raise ConfigError(
+            f"{name!r} is not a valid project name; use letters, digits and single hyphens, starting with a letter"
+        )
     if cls in _TAKEN or keyword.iskeyword(cls) or name.lower() == tickdeck.__name__:
-        raise ConfigError(f"{name!r} is a name with a meaning of its own here; name the project after what it does")
+        raise ConfigError(f"{name!r} is a reserved name; name the project after what it does")
     values = {"name": name, "cls": cls, "version": tickdeck.__version__}
     with fresh_file(folder, mend="choose another name") as place:
         for path, text in _FILES.items():

@@ -1,4 +1,4 @@
-"""The command line, ``tickdeck COMMAND``: a file a command, and beside them what they share."""
+"""The command line, ``tickdeck COMMAND``: one file per command, and next to them the code they share."""
 
 from tickdeck.interfaces.cli.group import main
 

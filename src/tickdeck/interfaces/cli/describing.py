@@ -1,4 +1,4 @@
-"""An event in a few words for people: what it is about and the figures that tell."""
+"""A short description of an event: its subject and its main figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNTOLD = frozenset({"account_id", "venue_order_id", "venue_trade_id", "average_
 
 
 def describe_event(event: DomainEvent) -> str:
-    """``BTCUSDT buy 0.01 @ 61700``: without time, ids and type."""
+    """Returns, for example, ``BTCUSDT buy 0.01 @ 61700``: no time, no ids, no type."""
     teller = _TELLERS.get(type_name(event))
     if teller is not None and not isinstance(event, RawEvent):
         return teller(event)
@@ -24,12 +24,14 @@ def describe_event(event: DomainEvent) -> str:
 
 
 def _fields(event: DomainEvent) -> str:
-    """For a type without words of its own: the fields that hold something, the symbol first."""
+    """The default for types without a description of their own: the non-empty fields, the symbol first."""
     parts: list[str] = []
     if isinstance(event, RawEvent):
         values = event.payload
     else:
-        hidden = {"strategy_id"} if isinstance(event, OrderEvent) else set()  # its order.submitted tells whose it is
+        hidden = (
+            {"strategy_id"} if isinstance(event, OrderEvent) else set()
+        )  # its order.submitted already names the strategy
         hidden.update(DomainEvent.__struct_fields__)
         values = {name: getattr(event, name) for name in type(event).__struct_fields__ if name not in hidden}
     for name, value in values.items():
@@ -61,7 +63,7 @@ def _value(value: object) -> str:
 
 
 def _short(order_id: str) -> str:
-    """The end of an order's id, enough for people to tell the orders of a run apart."""
+    """The last characters of an order id, enough to tell the orders of one run apart."""
     return f"#{order_id[-6:]}"
 
 
@@ -78,12 +80,12 @@ def _limit(limit: Decimal | None) -> str:
     return "at market" if limit is None else f"@ {plain(limit)}"
 
 
-def _deal(event: Any) -> str:
+def _trade(event: Any) -> str:
     return f"{event.symbol} {event.side} {plain(event.quantity)} @ {plain(event.price)}"
 
 
 def _fill(event: Any) -> str:
-    return f"{_short(event.order_id)} {_deal(event)} fee {plain(event.fee)} {event.fee_currency} {event.liquidity}"
+    return f"{_short(event.order_id)} {_trade(event)} fee {plain(event.fee)} {event.fee_currency} {event.liquidity}"
 
 
 def _tick(event: Any) -> str:
@@ -123,7 +125,7 @@ def _position(event: Any) -> str:
 
 
 _TELLERS: dict[str, Callable[[Any], str]] = {
-    "market.trade": _deal,
+    "market.trade": _trade,
     "market.tick": _tick,
     "market.book": _levels,
     "market.book_delta": _levels,

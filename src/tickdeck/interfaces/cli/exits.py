@@ -1,7 +1,7 @@
-"""How a command ends: the exit codes, and errors in one line.
+"""How commands end: the exit codes, and errors in one line.
 
-0: done. 1: the answer is no. 2: the call or the configuration is wrong. 3: a fault while running. 130 (143): stopped by
-Ctrl-C (by SIGTERM).
+0: success. 1: the answer is no. 2: wrong arguments or configuration. 3: an error while running. 130 or 143: stopped by
+Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Within the block SIGINT, SIGTERM and SIGHUP raise ``Terminated``, so that files that were begun are removed. A
-    signal that is ignored or handled otherwise is left alone. A run has a way of its own (``stopping``)."""
+    """Within the block, SIGINT, SIGTERM and SIGHUP raise ``Terminated``, so that unfinished files are removed. Signals
+    that are ignored or already handled are left alone. A run handles signals itself (``stopping``)."""
 
     def end(number: int, frame: object) -> None:
         raise Terminated(number)
@@ -71,7 +71,7 @@ def terminable() -> Iterator[None]:
 
 
 def wants_details(words: Sequence[str]) -> bool:
-    """Tracebacks were asked for, by ``--debug`` anywhere in the call or by ``TICKDECK_DEBUG``."""
+    """True if ``--debug`` is anywhere in the arguments or ``TICKDECK_DEBUG`` is set."""
     return "--debug" in words or os.environ.get("TICKDECK_DEBUG", "0") not in ("", "0")
 
 
@@ -81,16 +81,15 @@ def details_wanted() -> bool:
 
 
 def exit_code(call: Callable[[], object], *, details: bool, as_json: bool = False) -> int:
-    """Make the call and return the exit code: what the call returns, or ``DONE`` for ``None``. An error becomes one
-    line on stderr, after its traceback where ``details`` are wanted. With ``as_json`` stdout gets it too, as
-    ``{"error": ..., "exit_code": ...}``."""
+    """Run the command and return its exit code; ``None`` means ``DONE``. An error becomes one line on stderr, after its
+    traceback if ``details`` is true. With ``as_json``, stdout also gets ``{"error": ..., "exit_code": ...}``."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without the characters shows others
+            stream.reconfigure(errors="replace")  # replace characters that the terminal cannot show
     try:
         if _closed["stdout"]:
-            raise TickdeckError("stdout is closed; give the output a place to go, such as >/dev/null")
+            raise TickdeckError("stdout is closed; redirect the output, for example to /dev/null")
         code = call()
         _flush_stdout()
         return code if isinstance(code, int) else DONE
@@ -98,7 +97,7 @@ def exit_code(call: Callable[[], object], *, details: bool, as_json: bool = Fals
         return _INTERRUPTED
     except Terminated as signalled:
         return 128 + signalled.number
-    except BaseException as error:  # noqa: BLE001 the last line of defence: people get a line, not a traceback
+    except BaseException as error:  # noqa: BLE001 the last line of defence: users get one line, not a traceback
         if details:
             _write_if_possible("".join(traceback.format_exception(error)).rstrip())
         if _is_of_stdout(error):
@@ -115,8 +114,8 @@ _closed = {"stdout": False, "stderr": False}
 
 
 def _open_closed_streams() -> None:
-    """A stream that was closed before the start (``2>&-``) becomes ``/dev/null``. Otherwise the next file that is
-    opened, a tape perhaps, would get its number, and all that is written to the stream."""
+    """Replace a stream that was closed before the start (``2>&-``) with ``/dev/null``. Otherwise the next file to be
+    opened, perhaps a tape, would get the stream's number and receive everything written to it."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)
@@ -128,13 +127,13 @@ def _open_closed_streams() -> None:
 
 
 def require_stderr() -> None:
-    """Raise ``TickdeckError`` when stderr was closed before the start. A run tells its faults there."""
+    """Raises ``TickdeckError`` if stderr was closed before the start. A run reports its errors there."""
     if _closed["stderr"]:
-        raise TickdeckError("stderr is closed; give the messages a place to go, such as 2>/dev/null")
+        raise TickdeckError("stderr is closed; redirect the messages, for example with 2>/dev/null")
 
 
 def _write_if_possible(text: str) -> None:
-    """On stderr. When even that fails, the exit code alone says that something went wrong."""
+    """Write to stderr. If that fails too, the exit code alone reports the error."""
     try:
         click.echo(text, err=True)
     except OSError:
@@ -150,7 +149,7 @@ def _print_error(message: str, code: int) -> None:
 
 
 def stdout_has_no_reader() -> bool:
-    """Stdout is a pipe, and the program that read it has ended."""
+    """True if stdout is a pipe whose reader has ended."""
     poll = select.poll()
     try:
         poll.register(sys.stdout.fileno(), select.POLLERR)
@@ -162,39 +161,42 @@ def stdout_has_no_reader() -> bool:
 def _flush_stdout() -> None:
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it has seen enough
+    except BrokenPipeError:  # the reader has seen enough
         mute(sys.stdout)
 
 
 def _is_of_stdout(error: BaseException) -> bool:
-    """Output had no place to go: a failed write names no file, unlike a file that cannot be opened."""
+    """True if writing the output failed. Such an error names no file, unlike a file that cannot be opened."""
     return isinstance(error, OSError) and error.errno in _NO_PLACE and error.filename is None
 
 
 def _describe(error: BaseException, details: bool) -> tuple[str, int]:
     if _is_of_stdout(error):
-        return f"cannot write the output: {os.strerror(cast(OSError, error).errno or 0)}; look at where it goes", FAULT
+        return (
+            f"cannot write the output: {os.strerror(cast(OSError, error).errno or 0)}; check where it is redirected to",
+            FAULT,
+        )
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx is not None else "tickdeck"
         message = " ".join(error.format_message().rstrip(".").split("\n"))
-        return f"{message}; `{command} --help` tells more", WRONG_CALL
+        return f"{message}; see `{command} --help`", WRONG_CALL
     if isinstance(error, click.ClickException):
         return error.format_message(), WRONG_CALL
     if isinstance(error, TickdeckError):
         return str(error), error.exit_code
     if isinstance(error, SystemExit):
-        return f"a strategy or a library tried to end the process: {error!r} ({origin(error)})", FAULT
+        return f"a strategy or a library tried to exit the process: {error!r} ({origin(error)})", FAULT
     if isinstance(error, OSError) and error.filename is not None and error.errno in _BAD_PATH:
         return f"{error.filename}: {error.strerror}; name another file or folder", WRONG_CALL
     if isinstance(error, ValueError) and str(error).startswith("embedded null"):
-        return "a path holds a null character; name another file or folder", WRONG_CALL
+        return "a path contains a null character; name another file or folder", WRONG_CALL
     text = " ".join(str(error).split())
-    more = "" if details else "; the same with --debug shows more"
+    more = "" if details else "; add --debug for details"
     return f"{type(error).__name__}: {text} ({origin(error)}){more}", FAULT
 
 
 def origin(error: BaseException) -> str:
-    """Where an exception comes from, file and line: the innermost frame of the user's own code, if there is any."""
+    """The file and line that raised ``error``: the innermost frame of the user's own code, if there is one."""
     frames = traceback.extract_tb(error.__traceback__)
     libraries = (tickdeck.__path__[0], *map(sysconfig.get_path, ("stdlib", "platlib", "purelib")))
     own = [frame for frame in frames if not frame.filename.startswith((*libraries, "<"))]

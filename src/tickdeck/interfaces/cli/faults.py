@@ -1,4 +1,4 @@
-"""Faults of handlers, which the bus logs, as lines for people."""
+"""Errors in handlers, which the bus logs, as lines for the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["FaultLines", "fault_lines"]
 
 
 class FaultLines(logging.Handler):
-    """Tells what a handler raised in one line, where the progress line is; with its traceback where that is wanted."""
+    """Prints an exception from a handler as one line, in place of the progress line; with a traceback if wanted."""
 
     def __init__(self, stream: TextIO, *, details: bool) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class FaultLines(logging.Handler):
 
 @contextlib.contextmanager
 def fault_lines(handler: logging.Handler) -> Iterator[None]:
-    """Let ``handler`` have what Tickdeck logs, and nobody else who was not set up for it."""
+    """Send Tickdeck's log records to ``handler``, and only to loggers that were set up explicitly."""
     log = logging.getLogger("tickdeck")
     log.addHandler(handler)
     try:

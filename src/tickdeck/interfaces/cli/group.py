@@ -1,4 +1,4 @@
-"""``tickdeck``: the commands by name, each loaded when it is asked for, so that ``--help`` answers at once."""
+"""``tickdeck``: the commands by name. Each is imported only when it is used, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMMANDS = "tickdeck.interfaces.cli.commands"
 COMMANDS = {
     "run": (
         "tickdeck.interfaces.cli.commands.run:run",
-        "Trade: market data in, orders and a portfolio out, all on a tape.",
+        "Trade: market data in, orders and a portfolio out, all recorded.",
     ),
     "backtest": (
         "tickdeck.interfaces.cli.commands.backtest:backtest",
@@ -28,44 +28,44 @@ COMMANDS = {
     ),
     "verify": (
         "tickdeck.interfaces.cli.commands.verify:verify",
-        "Prove a run: the same code must decide the same again.",
+        "Prove a run: replay it and compare every decision.",
     ),
     "events": (f"{_COMMANDS}.events:events", "List a run's events."),
-    "trace": (f"{_COMMANDS}.trace:trace", "Show what led to an event, and what it led to."),
-    "book": (f"{_COMMANDS}.book:book", "Show the order book at an instant of a run."),
+    "trace": (f"{_COMMANDS}.trace:trace", "Show the causes and the effects of an event."),
+    "book": (f"{_COMMANDS}.book:book", "Show the order book at a moment of a run."),
     "replay": (
         "tickdeck.interfaces.cli.commands.replay:replay",
-        "Play a run's events in their own time; keys work it.",
+        "Play back a run's events in real time, with key control.",
     ),
     "runs": (f"{_COMMANDS}.runs:runs", "List the runs."),
     "import": (
         "tickdeck.interfaces.cli.commands.import_:import_",
-        "Make a tape of market data in other people's formats.",
+        "Convert market data from other formats to a tape.",
     ),
     "report": (
         "tickdeck.interfaces.cli.commands.report:report",
-        "Write a run's report: a page to mail, and a picture.",
+        "Write a run's report as a web page and a picture.",
     ),
     "whatif": (
         "tickdeck.interfaces.cli.commands.whatif:whatif",
-        "Run other settings over a recorded session, and compare.",
+        "Rerun a recorded session with other settings and compare.",
     ),
     "dead-letters": (
         "tickdeck.interfaces.cli.commands.dead_letters:dead_letters",
-        "List the events that nobody could take.",
+        "List the events whose handlers failed every attempt.",
     ),
     "export": (f"{_COMMANDS}.export:export", "Write a run's events as CSV, Parquet or JSON Lines."),
     "tape": (f"{_COMMANDS}.tape:tape", "Check, repair, convert or compact a tape."),
     "doctor": (f"{_COMMANDS}.doctor:doctor", "Check the machine, the disk and the configuration."),
-    "new": (f"{_COMMANDS}.new:new", "Make a strategy project to start from."),
-    "bundle": (f"{_COMMANDS}.bundle:bundle", "Pack a run into one file that proves it anywhere."),
-    "bench": ("tickdeck.interfaces.bench.command:bench_command", "Measure how fast it is on this machine."),
+    "new": (f"{_COMMANDS}.new:new", "Create a strategy project."),
+    "bundle": (f"{_COMMANDS}.bundle:bundle", "Pack a run into one file that can be verified anywhere."),
+    "bench": ("tickdeck.interfaces.bench.command:bench_command", "Measure Tickdeck's speed on this machine."),
 }
-"""Where each command is (``module:attribute``), and what ``tickdeck --help`` says of it."""
+"""Each command's location (``module:attribute``) and its line in ``tickdeck --help``."""
 
 
 class CommandLine(click.Group):
-    """Loads commands late, and ends the process by the rules of ``exits``."""
+    """Imports commands on demand, and ends the process by the rules of ``exits``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -79,7 +79,7 @@ class CommandLine(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -87,15 +87,15 @@ class CommandLine(click.Group):
                 return super().invoke(ctx)
         except BrokenPipeError:
             if not stdout_has_no_reader():
-                raise TickdeckError("stderr is a pipe without a reader; give the messages a place to go") from None
-            mute(sys.stdout)  # whoever read the output has seen enough, as in `tickdeck events last | head`
+                raise TickdeckError("stderr is a pipe without a reader; redirect the messages") from None
+            mute(sys.stdout)  # the reader has seen enough, as in `tickdeck events last | head`
             return 0
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> NoReturn:
         """Run a command and end the process with its exit code."""
         words = list(sys.argv[1:] if args is None else args)
         details = wants_details(words)
-        words = [word for word in words if word != "--debug"]  # so that it may stand anywhere
+        words = [word for word in words if word != "--debug"]  # so that it works anywhere in the command line
         options |= {"standalone_mode": False, "obj": details}
         command_main = super().main
         as_json = "--json" in words
@@ -104,12 +104,10 @@ class CommandLine(click.Group):
 
 @click.group(cls=CommandLine, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(tickdeck.__version__, prog_name="tickdeck", message="%(prog)s %(version)s")
-@click.option(
-    "--debug", is_flag=True, expose_value=False, help="Show where an error comes from (also TICKDECK_DEBUG=1)."
-)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors (also TICKDECK_DEBUG=1).")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """The event backbone of a trading system: everything that happens is one event, in one order, on one tape.
+    """The event backbone of a trading system: every change is one event, in one order, on one tape.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Driving a run from the command line: the event loop, the signals, the progress line, the log."""
+"""Runs a run from the command line: the event loop, signals, progress line and log."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ __all__ = ["Outcome", "discard", "drive"]
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The figures of a run that ended, and the signal that ended it early, if one did."""
+    """The figures of a run that ended, and the signal that stopped it early, if any."""
 
     summary: Summary
     stopped_by: signal.Signals | None
 
 
 def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, log_level: str = "warning") -> Outcome:
-    """Run to the end, or to the first SIGINT, SIGTERM or SIGHUP, which stops it after the running cascade, so that it
-    can be resumed. A second signal, or five seconds, ends the process at once.
+    """Run to the end, or until the first SIGINT, SIGTERM or SIGHUP. The signal stops the run after the current cascade,
+    so that it can be resumed. A second signal, or five seconds, end the process immediately.
 
-    Everything is on disk and the tape closed when this returns or raises. ``speed`` as in ``Simulation.run``. ``live``:
-    the live view where the terminal has room for it, else a line. The log goes to stderr from ``log_level`` on, with
-    tracebacks where ``details`` are wanted, and to the run's folder. A resumed run writes nothing while it executes
-    its past again.
+    When this returns or raises, everything is on disk and the tape is closed. ``speed`` is as in ``Simulation.run``.
+    ``live`` shows the live view if the terminal has room for it, otherwise one line. Log records from ``log_level``
+    upwards go to stderr, with tracebacks if ``details`` is true, and to the run's folder. A resumed run prints nothing
+    while it executes its past again.
 
-    Raises ``TapeError`` when the tape is not in the run's folder at the end.
+    Raises ``TapeError`` if the tape is not in the run's folder at the end.
     """
     began = time.perf_counter()
     log = bound_logger("tickdeck.run")
@@ -63,11 +63,11 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
 
     def last_words(why: str) -> None:
         place = running_handler(main)
-        with contextlib.suppress(TickdeckError):  # a tape that failed has no more to keep
+        with contextlib.suppress(TickdeckError):  # a tape that failed cannot store more
             run.tape.wait_durable(run.tape.last_seq)
         _log_end(log, run, f"ended at once, {why}")
         note(
-            f"run {run.manifest.run_id} was ended at once, {why}; a handler was running: {place}; "
+            f"run {run.manifest.run_id} was ended immediately, {why}; a handler was running: {place}; "
             f"`tickdeck run --resume {run.manifest.run_id}` continues it"
         )
 
@@ -106,13 +106,13 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
                 _log_end(log, run, f"{type(error).__name__}: {error}")
                 raise
             _log_end(log, run, f"stopped by {stopping.stopped_by.name}" if stopping.stopped_by else "")
-    except ConfigError:  # there is no place for the log
+    except ConfigError:  # the log cannot be written
         run.close()
         raise
     except RecordDiverged as error:
         run_id = run.manifest.run_id
         raise RunError(
-            f"run {run_id} does not repeat what it recorded: {error}; `tickdeck verify {run_id}` shows why"
+            f"run {run_id} does not reproduce its record: {error}; `tickdeck verify {run_id}` shows why"
         ) from error
     except InputError as error:
         raise InputError(f"{error}{_after_broken_input(run)}") from error
@@ -124,14 +124,14 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
 
 
 def discard(run: Run) -> None:
-    """Let go of a run that is not driven after all, and remove its folder if nothing was recorded in it."""
+    """Close a run that will not be driven, and remove its folder if nothing was recorded in it."""
     run.close()
     if not overview(run.folder).events:
         discard_run(run.folder)
 
 
 def _log_end(log: object, run: Run, reason: str) -> None:
-    """The log's closing line, whatever ended the run."""
+    """Write the log's closing line, whatever ended the run."""
     reason = reason or ("completed" if run.simulation.completed else "stopped")
     kernel = run.kernel
     log.info(  # type: ignore[attr-defined]
@@ -140,15 +140,15 @@ def _log_end(log: object, run: Run, reason: str) -> None:
 
 
 def _after_broken_input(run: Run) -> str:
-    """What follows for the run; one that never began is taken away."""
+    """What the user can do with the run next. A run that never began is removed."""
     if not overview(run.folder).events:
         discard_run(run.folder)
         return ""
-    return f"; then start a new run: {run.manifest.run_id} ends there, since no run is resumed on inputs that changed"
+    return f"; then start a new run: {run.manifest.run_id} cannot be resumed, because its inputs changed"
 
 
 def _progress(run: Run, live: bool, past_seq: int) -> tuple[Progress | LiveView, TextIO, str]:
-    """What shows people how the run is going, where log lines go meanwhile, and what each of them begins with."""
+    """The display of progress, the place where log lines go meanwhile, and the prefix of each line."""
     if live:
         from tickdeck.interfaces.cli.live import LiveView, can_show
 
@@ -159,7 +159,7 @@ def _progress(run: Run, live: bool, past_seq: int) -> tuple[Progress | LiveView,
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's where it is installed; ``None`` is asyncio's own."""
+    """uvloop's event loop if it is installed; ``None`` means asyncio's own."""
     try:
         import uvloop
     except ImportError:

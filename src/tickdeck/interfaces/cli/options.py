@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def time_value(text: str) -> int:
-    """The type of an option that takes a time: ISO 8601, or an integer of ns; gives ns UTC."""
+    """The type of an option that takes a time, ISO 8601 or an integer of ns. The value is ns UTC."""
     try:
         return parse_time(text)
     except ValueError as error:
@@ -62,18 +62,18 @@ import_option = click.option(
     is_eager=True,
     callback=_import_all,
     metavar="MODULE",
-    help="Import your event classes first: my_events, or path/to/my_events.py. May be repeated.",
+    help="Import your event classes first: my_events, or path/to/my_events.py. Repeatable.",
 )
 
 
 def json_option(what: str) -> Callable[[F], F]:
-    """``--json``, where ``what`` says what of the output is then JSON."""
-    return click.option("--json", "as_json", is_flag=True, help=f"{what} on stdout, and nothing else there.")
+    """``--json``; ``what`` describes the output that is then JSON."""
+    return click.option("--json", "as_json", is_flag=True, help=f"{what} on stdout, and nothing else.")
 
 
 def recorded_place(data: Path, place: str) -> Path:
-    """The folder of a run, or a tape by its path, such as that of a bus (a .db file, a folder of JSON Lines). The tape
-    of a run stands for the run. Raises ``RunError`` where nothing is recorded there."""
+    """The folder of a run, or the path of a tape, such as the tape of a bus (a .db file, a folder of JSON Lines). A
+    run's tape stands for the run. Raises ``RunError`` if nothing is recorded there."""
     from tickdeck.errors import RunError
     from tickdeck.infrastructure.runs.folder import MANIFEST
     from tickdeck.infrastructure.tape.opening import is_tape, open_reader
@@ -85,18 +85,18 @@ def recorded_place(data: Path, place: str) -> Path:
         return recorded_run(data, str(path.absolute().parent))
     with open_reader(path) as tape:
         if not tape.last_seq:
-            raise RunError(f"{path}: there is nothing on this tape yet")
+            raise RunError(f"{path}: the tape is still empty")
     return path
 
 
 def recorded_run(data: Path, run: str) -> Path:
-    """The folder of ``RUN``, where there is something on its tape. Raises ``RunError`` where there is not."""
+    """The folder of ``RUN``. Raises ``RunError`` if its tape is empty."""
     from tickdeck.errors import RunError
     from tickdeck.infrastructure.runs import find_run, overview
 
     folder = find_run(data, run)
     if not overview(folder).events:
         raise RunError(
-            f"run {folder.name} has nothing on its tape yet; `tickdeck run --resume {folder.name}` begins it"
+            f"the tape of run {folder.name} is still empty; `tickdeck run --resume {folder.name}` starts the run"
         )
     return folder

@@ -1,4 +1,4 @@
-"""Where the ``print`` of a strategy goes during a run."""
+"""Where ``print`` output of a strategy goes during a run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["Printed"]
 
 
 class Printed(io.TextIOBase):
-    """Passes text on to ``stream``, but nothing while ``past()`` is true. Text that cannot be written is lost: a full
-    disk under stderr is no fault of the strategy that prints."""
+    """Passes text on to ``stream``, except while ``past()`` is true. Text that cannot be written is dropped: a full
+    disk under stderr is not the strategy's error."""
 
     def __init__(self, stream: TextIO, past: Callable[[], bool]) -> None:
         self._stream = stream

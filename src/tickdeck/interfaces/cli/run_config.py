@@ -1,4 +1,4 @@
-"""From the options of ``run`` and ``backtest`` to the configuration of a run."""
+"""Builds the configuration of a run from the options of ``run`` and ``backtest``."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def build_config(
     tape_format: str | None = None,
     backtest: bool = False,
 ) -> RunConfig:
-    """The configuration file's settings, or the defaults, with each option that was given in their place.
+    """The settings of the configuration file, or the defaults, overridden by the options that were given.
 
-    Relative paths among the options are taken from the current folder. Raises ``ConfigError`` for what is wrong.
+    Relative paths in options start at the current folder. Raises ``ConfigError`` if a setting is invalid.
     """
     settings = load_config(config) if config is not None else RunConfig()
     changes: dict[str, Any] = {
@@ -58,7 +58,7 @@ def build_config(
     of_files = {"venue": venue, "interval": interval, "earliest": earliest, "latest": latest}
     given = {name: value for name, value in of_files.items() if value is not None}
     if given and not settings.tapes:
-        raise ConfigError(f"--{next(iter(given))} is about files; name the file with --tape")
+        raise ConfigError(f"--{next(iter(given))} applies to files; name the file with --tape")
     if given:
         settings = replace(settings, tapes=tuple(replace(file, **given) for file in settings.tapes))
     return replace(
@@ -69,7 +69,7 @@ def build_config(
 
 
 def _with_symbol(file: TapeConfig, symbols: tuple[str, ...]) -> TapeConfig:
-    """A file that does not say which symbol it holds is taken to hold the one that was asked for."""
+    """If a file does not name its symbol, assume the symbol that was asked for."""
     if file.symbol is not None or len(symbols) != 1 or not Path(file.path).is_file() or file.path.endswith(".db"):
         return file
     try:
@@ -80,7 +80,7 @@ def _with_symbol(file: TapeConfig, symbols: tuple[str, ...]) -> TapeConfig:
 
 
 def with_parameters(strategies: tuple[StrategyConfig, ...], words: Iterable[str]) -> tuple[StrategyConfig, ...]:
-    """Each ``name=value`` goes to the one strategy, each ``strategy_id.name=value`` to the strategy that it names."""
+    """``name=value`` applies to the only strategy, ``strategy_id.name=value`` to the strategy with that id."""
     ids = strategy_ids([strategy_name(wanted.spec) for wanted in strategies])
     parameters = {strategy_id: dict(wanted.parameters) for strategy_id, wanted in zip(ids, strategies, strict=True)}
     for word in words:
@@ -88,14 +88,12 @@ def with_parameters(strategies: tuple[StrategyConfig, ...], words: Iterable[str]
         owner, dot, short = name.rpartition(".")
         shown = f"{name}={REDACTED}" if is_secret(name) else word
         if not equals or not (short if dot else name):
-            raise ConfigError(f"--param {shown!r}: give it as name=value")
+            raise ConfigError(f"--param {shown!r}: write it as name=value")
         if not dot and len(ids) > 1:
-            raise ConfigError(f"--param {shown!r}: there are several strategies; say whose, as in {ids[0]}.{shown}")
+            raise ConfigError(f"--param {shown!r}: there are several strategies; name one, as in {ids[0]}.{shown}")
         owner = owner if dot else ids[0]
         if owner not in parameters:
-            raise ConfigError(
-                f"--param {shown!r}: there is no strategy {owner!r} in this run; there is {', '.join(ids)}"
-            )
+            raise ConfigError(f"--param {shown!r}: this run has no strategy {owner!r}; it has {', '.join(ids)}")
         parameters[owner][short] = value
     return tuple(
         replace(wanted, parameters=parameters[strategy_id]) for strategy_id, wanted in zip(ids, strategies, strict=True)

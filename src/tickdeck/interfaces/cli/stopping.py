@@ -1,4 +1,4 @@
-"""Ending a run by signals: in order after the first one, at once after a second one or after five seconds."""
+"""Stops a run by signals: in order after the first one, immediately after a second one or five seconds."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from types import FrameType
 __all__ = ["GRACE_S", "Stopping"]
 
 GRACE_S = 5.0
-"""How long a running cascade may take to end after the first signal."""
+"""How long the current cascade may take to end after the first signal."""
 _LAST_WORDS_S = 2.0
 _ECHO_S = 0.05
-"""`timeout` sends a signal twice, to the process and to its group: what comes so soon is the same signal."""
+"""`timeout` sends a signal twice, to the process and to its group. A repetition this soon is the same signal."""
 _SIGNAL, _SETTLED, _DONE = b"s", b"o", b"q"
 
 
 class Stopping:
     """Catches SIGINT, SIGTERM and SIGHUP within a ``with`` block, in the main thread.
 
-    The first signal calls ``request()``, which is to end the run after its running cascade. A second one, or
-    ``GRACE_S`` seconds in which the run did not settle, ends the process with 128 plus the signal's number, whatever
-    the main thread is doing. ``last_words(why)`` is called before that, in another thread, and may take two seconds.
+    The first signal calls ``request()``, which must end the run after its current cascade. A second signal, or
+    ``GRACE_S`` seconds without ``settled()``, end the process with 128 plus the signal's number, whatever the main
+    thread is doing. Before that, ``last_words(why)`` is called in another thread and may take two seconds.
 
-    SIGHUP stays ignored where it is, as under ``nohup``.
+    If SIGHUP is ignored, as under ``nohup``, it stays ignored.
     """
 
     def __init__(self, request: Callable[[], None], last_words: Callable[[str], None]) -> None:
@@ -35,8 +35,8 @@ class Stopping:
         self._last_words = last_words
         self._before: list[tuple[signal.Signals, object]] = []
         self.stopped_by: signal.Signals | None = None
-        """The first signal that came."""
-        # A pipe, because a signal handler may interrupt its own thread anywhere: it must not wait for a lock.
+        """The first signal received."""
+        # A pipe, because a signal handler may interrupt its own thread anywhere and must not wait for a lock.
         self._read, self._write = os.pipe()
         self._thread = threading.Thread(target=self._watch, name="tickdeck-stopping", daemon=True)
 
@@ -57,7 +57,7 @@ class Stopping:
         os.close(self._read)
 
     def settled(self) -> None:
-        """The cascade has ended: from here on only a second signal ends the process at once."""
+        """The cascade has ended. From now on only a second signal ends the process immediately."""
         os.write(self._write, _SETTLED)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -90,5 +90,5 @@ class Stopping:
     def _end(self, why: str) -> None:
         thread = threading.Thread(target=self._last_words, args=(why,), daemon=True)
         thread.start()
-        thread.join(_LAST_WORDS_S)  # the main thread may hold a lock that the last words need
+        thread.join(_LAST_WORDS_S)  # the main thread may hold a lock that `last_words` needs
         os._exit(128 + (self.stopped_by or signal.SIGTERM))

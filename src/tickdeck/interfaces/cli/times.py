@@ -1,4 +1,4 @@
-"""Times as people write and read them."""
+"""Times in the form that people read and write."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ _FRACTION = re.compile(r"(?<=:\d\d)[.,](\d{1,9})(?!\d)")
 
 
 def parse_time(text: str) -> int:
-    """``text`` in ns since the epoch, UTC: an integer of ns, ISO 8601 (to the ns; without a zone it is UTC), or a year.
+    """Convert ``text`` to ns since the epoch, UTC. It may be an integer of ns, ISO 8601 (down to ns; UTC unless it
+    names a zone), or a year.
 
-    An integer of 4 digits is a year, one of 8 a date (``20240808``), one of 1 to 3 or of 18 and 19 digits is ns. Others
-    are refused: they are seconds, milliseconds or microseconds. Raises ``ValueError`` in words for people.
+    An integer of 4 digits is a year, one of 8 digits a date (``20240808``); 1 to 3, 18 or 19 digits are ns. Other
+    integers are refused, because they are seconds, milliseconds or microseconds. Raises ``ValueError`` with a message
+    for the user.
     """
     if re.fullmatch(r"[0-9]+", text) and len(text) not in (4, 8):
         if len(text) > _DIGITS:
-            raise ValueError(f"{text!r} is no time: nanoseconds since 1970 have at most {_DIGITS} digits")
+            raise ValueError(f"{text!r} is not a time: nanoseconds since 1970 have at most {_DIGITS} digits")
         if 3 < len(text) < _DIGITS - 1:
             raise ValueError(
-                f"{text!r} is no time: nanoseconds since 1970 have {_DIGITS} digits; give those, a year, or ISO 8601, "
+                f"{text!r} is not a time: nanoseconds since 1970 have {_DIGITS} digits; give those, a year or ISO 8601 "
                 "such as 2024-08-08T12:00:05.25Z"
             )
         return int(text)
@@ -34,7 +36,7 @@ def parse_time(text: str) -> int:
         moment = datetime.fromisoformat(_FRACTION.sub("", text))
     except ValueError:
         raise ValueError(
-            f"{text!r} is no time; give ISO 8601, such as 2024-08-08T12:00:05.25Z, or nanoseconds since 1970"
+            f"{text!r} is not a time; give ISO 8601, such as 2024-08-08T12:00:05.25Z, or nanoseconds since 1970"
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -44,7 +46,7 @@ def parse_time(text: str) -> int:
 
 
 def iso_time(ts: int) -> str:
-    """``2024-08-08T12:00:05.250000000Z``: what ``parse_time`` reads back to the same ns."""
+    """Returns, for example, ``2024-08-08T12:00:05.250000000Z``, which ``parse_time`` reads back to the same ns."""
     seconds, ns = divmod(ts, _SECOND)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
 
@@ -60,7 +62,7 @@ def clock_time(ts: int) -> str:
 
 
 def span(ns: int) -> str:
-    """A length of time for people: ``4 min 4 s``."""
+    """A duration for people: ``4 min 4 s``."""
     seconds = ns // _SECOND
     if seconds < 60:
         return f"{ns / _SECOND:.1f} s"

@@ -1,1 +1,1 @@
-"""A file for each command of ``tickdeck``. What two commands share lies one level up."""
+"""One file per command of ``tickdeck``. Code that two commands share is one level up."""

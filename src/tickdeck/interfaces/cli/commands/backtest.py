@@ -17,10 +17,10 @@ __all__ = ["backtest"]
     "--speed", type=speed_value, metavar="X|max", default="max", show_default=True, help="Times real time, or max."
 )
 def backtest(speed: float, **options: Any) -> int:
-    """Run on recorded market data as fast as it goes, and report how the strategies did.
+    """Run on recorded market data at full speed, and report the results of the strategies.
 
-    Sharpe and Sortino are from the equity's daily returns (hourly ones of a session of less than a week), scaled to a
-    year, without a risk-free rate; there are none of a session of less than a day. Drawdown is exact, a fraction of the
+    Sharpe and Sortino use the equity's daily returns (hourly if the session is shorter than a week), scaled to a year,
+    without a risk-free rate. Sessions shorter than a day have neither. The drawdown is exact, as a fraction of the
     peak. The win rate is before fees.
 
     \b

@@ -22,7 +22,7 @@ __all__ = ["book"]
 
 @click.command()
 @run_argument
-@click.option("--symbol", metavar="S", help="Whose book; needed where the run has several symbols.")
+@click.option("--symbol", metavar="S", help="The book's symbol; required if the run has several.")
 @click.option(
     "--at", type=time_value, metavar="T", help="ISO 8601 or ns, on the run's clock; default: the end of the tape."
 )
@@ -30,10 +30,10 @@ __all__ = ["book"]
 @data_option
 @json_option("The book as one JSON object")
 def book(run: str, symbol: str | None, at: int | None, depth: int, data: Path, as_json: bool) -> int:
-    """Show the order book at an instant of RUN, rebuilt from its record.
+    """Show the order book at a moment of RUN, rebuilt from its record.
 
-    Ends with 1 where there was no usable book then: before the first snapshot, or after a gap in its updates. RUN is a
-    run's id, a path to its folder, or `last`.
+    Exits with 1 if there was no usable book at that time: before the first snapshot, or after a gap in its updates. RUN
+    is a run's id, a path to its folder, or `last`.
 
     \b
     Examples:
@@ -74,11 +74,11 @@ def _symbol(folder: Path, symbol: str | None) -> str:
 def _why_not(found: BookAt, at: int | None) -> str:
     when = "at the end of the tape" if at is None else f"at {iso_time(at)}"
     if found.broken_at is not None:
-        why = f"a gap at {iso_time(found.broken_at)} broke it, and no snapshot has come since"
+        why = f"a gap at {iso_time(found.broken_at)} broke it, and no snapshot has arrived since"
     elif found.updates:
         why = "no snapshot had joined its updates yet"
     else:
-        why = "there was no order book in the record until then"
+        why = "the record has no order book before that time"
     return f"{found.book.symbol} has no usable book {when}: {why}"
 
 
@@ -94,7 +94,7 @@ def _json(found: BookAt, depth: int) -> dict[str, Any]:
 
 
 def _levels(levels: list[tuple[Decimal, Decimal]]) -> list[tuple[str, str]]:
-    """With the digits that the venue sent."""
+    """Formats a number with the digits that the venue sent."""
     return [(format(price, "f"), format(quantity, "f")) for price, quantity in levels]
 
 

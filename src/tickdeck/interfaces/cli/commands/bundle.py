@@ -21,16 +21,16 @@ __all__ = ["bundle"]
 
 @click.command()
 @run_argument
-@click.option("--out", type=click.Path(path_type=Path), metavar="F", help="The file to make; by default RUN's id.zip.")
-@click.option("--without-inputs", is_flag=True, help="Leave the input files out: whoever verifies must have them.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="F", help="The file to create; default: RUN's id.zip.")
+@click.option("--without-inputs", is_flag=True, help="Leave out the input files; whoever verifies must have them.")
 @data_option
-@json_option("What was bundled as one JSON object")
+@json_option("The bundle's contents as one JSON object")
 def bundle(run: str, out: Path | None, without_inputs: bool, data: Path, as_json: bool) -> int:
-    """Pack RUN into one zip file with which anybody can prove it: tape, manifest, logs, input files and the sources of
-    its strategies.
+    """Pack RUN into one zip file that anyone can verify: tape, manifest, logs, input files and the source code of its
+    strategies.
 
-    What looks like a secret in the configuration by its key (api_key, secret, password, token, ...) is left out.
-    Secrets within a source file are not found. Nothing is overwritten.
+    Values in the configuration whose key suggests a secret (api_key, secret, password, token, ...) are left out.
+    Secrets in source files are not detected. Existing files are never overwritten.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def bundle(run: str, out: Path | None, without_inputs: bool, data: Path, as_json
 
     folder = recorded_run(data, run)
     place = out if out is not None else Path(f"{folder.resolve().name}.zip")
-    with contextlib.redirect_stdout(sys.stderr):  # what strategies print as they load
+    with contextlib.redirect_stdout(sys.stderr):  # what strategies print while they load
         done = pack(folder, place, inputs=not without_inputs)
     if as_json:
         print_json(done)
@@ -56,7 +56,7 @@ def bundle(run: str, out: Path | None, without_inputs: bool, data: Path, as_json
 def _print(done: Bundled) -> None:
     click.echo(f"run {done.run}: {done.files} files, {_size(done.bytes)} packed")
     if done.input_bytes:
-        click.echo(f"  with {_size(done.input_bytes)} of input files (unpacked); --without-inputs leaves them out")
+        click.echo(f"  {_size(done.input_bytes)} of it are input files (unpacked); --without-inputs leaves them out")
     click.echo(f"file  {done.out}")
     click.echo(f"next  tickdeck verify {done.out}")
 

@@ -25,13 +25,13 @@ __all__ = ["dead_letters"]
 @click.argument("event_id", required=False, metavar="[EVENT_ID]")
 @import_option
 @data_option
-@json_option("One JSON object a letter: `event_id`, `event_type`, `handler`, `error`, `attempts`, `event`,")
+@json_option("One JSON object per letter: `event_id`, `event_type`, `handler`, `error`, `attempts`, `event`,")
 def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> int:
-    """List the events that a handler of RUN could not take in all its attempts, and has not handled since.
+    """List the events that a handler of RUN failed to handle in all attempts, and has not handled since.
 
-    In the place of a run a tape may stand by its path, such as that of a bus of its own (a .db file, a folder).
-    With EVENT_ID the letters of that event are shown whole. To send one again takes the process whose handler it is:
-    there, `bus.dead_letters()` has the letters and `bus.resend(...)` sends them; this command only reads the record.
+    Instead of a run you can give the path of a tape, such as the tape of a bus (a .db file, a folder). With EVENT_ID,
+    the letters of that event are shown in full. This command only reads the record. To send an event again, use the
+    process that has the handler: `bus.dead_letters()` lists the letters and `bus.resend(...)` sends them.
 
     \b
     Examples:
@@ -43,7 +43,7 @@ def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> i
     if event_id is not None:
         letters = [letter for letter in letters if letter.event.event_id == event_id]
         if not letters:
-            raise RunError(f"there is no dead letter of event {event_id!r} in this run; leave it out to list them")
+            raise RunError(f"this run has no dead letter of event {event_id!r}; omit the id to list all")
     if as_json:
         import msgspec
 
@@ -54,8 +54,8 @@ def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> i
         print_lines(map(_line, letters))
         if not letters:
             note(
-                "there are no dead letters: every edge took what it was given, or has handled it since "
-                "(what failed in the core is in the events: --type system.handler_failed)"
+                "there are no dead letters: every async handler handled its events, now or later "
+                "(errors in the core are events: --type system.handler_failed)"
             )
     return DONE
 

@@ -28,7 +28,7 @@ __all__ = ["doctor"]
     "--config",
     type=click.Path(path_type=Path),
     metavar="F",
-    help="The settings; by default the embedded ones.",
+    help="The settings file; default: the built-in settings.",
 )
 @click.option("--tape", multiple=True, metavar="F", help="Check this market data. May be repeated.")
 @click.option("--strategy", multiple=True, metavar="SPEC", help="Check this strategy. May be repeated.")
@@ -37,8 +37,8 @@ __all__ = ["doctor"]
 def doctor(config: Path | None, tape: tuple[str, ...], strategy: tuple[str, ...], data: Path, as_json: bool) -> int:
     """Check the machine, the disk under DIR, and a configuration with its strategies and input files.
 
-    Ends with 1 where something is not ok; each such line says how to mend it. Nothing is asked of a network. In JSON,
-    ok is null for what this version cannot check. --tape and --strategy go before the configuration, as in `run`.
+    Exits with 1 if something is not ok; each such line says how to fix it. The network is not used. In JSON, ok is null
+    for checks that this version cannot make. --tape and --strategy override the configuration, as in `run`.
 
     \b
     Examples:
@@ -48,7 +48,7 @@ def doctor(config: Path | None, tape: tuple[str, ...], strategy: tuple[str, ...]
     """
     from tickdeck.infrastructure.doctor import machine_findings
 
-    with contextlib.redirect_stdout(sys.stderr):  # what strategies print as they load is no finding
+    with contextlib.redirect_stdout(sys.stderr):  # what strategies print while they load is not a finding
         found = [*machine_findings(data), *_configuration(config, tape, strategy), *_venues()]
     if as_json:
         print_lines(msgspec.json.encode(finding) for finding in found)
@@ -58,7 +58,7 @@ def doctor(config: Path | None, tape: tuple[str, ...], strategy: tuple[str, ...]
 
 
 def _configuration(path: Path | None, tape: tuple[str, ...], strategy: tuple[str, ...]) -> Iterator[Finding]:
-    """The file, its strategies, its inputs; where all are well, a run that is made of them and does not begin."""
+    """Check the file, its strategies and its inputs; if all are ok, build a run from them without starting it."""
     from tickdeck.errors import TickdeckError
     from tickdeck.infrastructure.doctor import Finding, settings_findings
     from tickdeck.interfaces.cli.run_config import build_config
@@ -68,7 +68,7 @@ def _configuration(path: Path | None, tape: tuple[str, ...], strategy: tuple[str
     except TickdeckError as error:
         yield Finding("configuration", False, str(error))
         return
-    yield Finding("configuration", True, f"{path} loads" if path is not None else "none given: the embedded defaults")
+    yield Finding("configuration", True, f"{path} loads" if path is not None else "none given: the built-in defaults")
     fine = True
     for finding in settings_findings(config):
         fine = fine and finding.ok is not False
@@ -78,7 +78,7 @@ def _configuration(path: Path | None, tape: tuple[str, ...], strategy: tuple[str
 
 
 def _rehearsal(config: RunConfig) -> Finding:
-    """Put a run together in a folder that is thrown away: input files are hashed, engines and strategies are made."""
+    """Build a run in a temporary folder: this hashes the input files and creates engines and strategies."""
     from tickdeck.bootstrap import start_run
     from tickdeck.errors import TickdeckError
     from tickdeck.infrastructure.doctor import Finding
@@ -90,7 +90,7 @@ def _rehearsal(config: RunConfig) -> Finding:
             return Finding("run", False, str(error))
         run.close()
     strategies = ", ".join(record.strategy_id for record in run.manifest.strategies)
-    return Finding("run", True, f"can begin: {strategies} on {', '.join(run.manifest.symbols)}")
+    return Finding("run", True, f"can start: {strategies} on {', '.join(run.manifest.symbols)}")
 
 
 def _venues() -> Iterator[Finding]:

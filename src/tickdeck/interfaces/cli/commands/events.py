@@ -31,17 +31,17 @@ _WIDE = 110  # columns
 
 @click.command()
 @click.argument("run", metavar="RUN", required=False)
-@click.option("--catalogue", "types_only", is_flag=True, help="Instead of a run's events, list all types of events.")
+@click.option("--catalogue", "types_only", is_flag=True, help="List all event types instead of a run's events.")
 @click.option(
-    "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. May be repeated."
+    "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. Repeatable."
 )
 @click.option("--symbol", metavar="S", help="Only events of this symbol.")
 @click.option(
-    "--from", "first_ts", type=time_value, metavar="T", help="From this time on: ISO 8601 or ns, on the run's clock."
+    "--from", "first_ts", type=time_value, metavar="T", help="Start at this time: ISO 8601 or ns, on the run's clock."
 )
 @click.option("--to", "last_ts", type=time_value, metavar="T", help="Up to this time, inclusive.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first so many.")
-@click.option("--follow", is_flag=True, help="Go on with what a running run adds, until it ends or Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Keep listing new events of a running run, until it ends or Ctrl-C.")
 @import_option
 @data_option
 @json_option("One JSON object an event")
@@ -57,10 +57,10 @@ def events(
     data: Path,
     as_json: bool,
 ) -> int:
-    """List the events of RUN in their order, those of its input files among them.
+    """List the events of RUN in order, including those of its input files.
 
-    Times are those at which the run took an event (ts_ingress). On a terminal lines are cut to its width.
-    RUN is a run's id, a path to its folder, a path to a tape (that of a bus, say), or `last`.
+    Times are when the run received an event (ts_ingress). On a terminal, lines are cut to its width. RUN is a run's id,
+    a path to its folder, a path to a tape (for example of a bus), or `last`.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def events(
     if types_only:
         return _list_types(types, as_json)
     if run is None:
-        raise click.UsageError("name a run, such as `last`, or ask for the types of events with --catalogue")
+        raise click.UsageError("name a run, such as `last`, or list the event types with --catalogue")
     from tickdeck.application.ports import TapeQuery
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.tape.opening import tape_path
@@ -94,7 +94,7 @@ def events(
 
 
 def _list_types(patterns: tuple[str, ...], as_json: bool) -> int:
-    """A line a type; for people under a line a group."""
+    """Print one line per type, grouped unless the output is JSON."""
     from tickdeck.application.catalogue import catalogue
 
     def lines() -> Iterator[str | bytes]:
@@ -118,7 +118,7 @@ def _list_types(patterns: tuple[str, ...], as_json: bool) -> int:
 
 
 def _poll(tape: Path) -> Callable[[], bool]:
-    """Waits while the run goes on; says whether it was going on before the wait."""
+    """Waits while the run continues. Returns whether it was running before the wait."""
     from tickdeck.infrastructure.tape.lock import writer_of
 
     def more() -> bool:
@@ -131,7 +131,7 @@ def _poll(tape: Path) -> Callable[[], bool]:
 
 
 class _Counted:
-    """Events, and how many of them went by."""
+    """Iterates over events and counts them."""
 
     def __init__(self, events: Iterator[DomainEvent]) -> None:
         self._events = events
@@ -144,7 +144,7 @@ class _Counted:
 
 
 def _for_people(listed: Iterable[DomainEvent], width: int | None) -> Iterator[str]:
-    """A line an event, under a line for each day; cut to ``width`` columns."""
+    """One line per event, with a heading line per day; cut to ``width`` columns."""
     from tickdeck.application.bus import type_name
 
     today = ""
@@ -153,7 +153,7 @@ def _for_people(listed: Iterable[DomainEvent], width: int | None) -> Iterator[st
             today = day(event.ts_ingress)
             yield f"-- {today} UTC"
         time, event_id, event_type = clock_time(event.ts_ingress), event.event_id, type_name(event)
-        if width is not None and width < _WIDE:  # what it is about matters more than its number and straight columns
+        if width is not None and width < _WIDE:  # what happened matters more than the number and straight columns
             head = f"{time} {event_id:<11} {event_type:<15}"
         else:
             head = f"{time} {event.seq:>7} {event_id:<14} {event_type:<22}"
@@ -161,7 +161,7 @@ def _for_people(listed: Iterable[DomainEvent], width: int | None) -> Iterator[st
 
 
 def _why_nothing(folder: Path, patterns: Iterable[str], symbol: str | None) -> Iterator[str]:
-    """Nothing was listed: perhaps because a type or a symbol was misspelt."""
+    """Explain an empty list: perhaps a type or a symbol is misspelt."""
     from tickdeck.infrastructure.runs import read_manifest
     from tickdeck.infrastructure.tape.opening import is_tape
 

@@ -34,15 +34,15 @@ __all__ = ["export"]
 @click.option("--format", "format_", type=click.Choice(("csv", "parquet", "jsonl")), required=True, help="Of the file.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="F", help="The file to make.")
 @click.option(
-    "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. May be repeated."
+    "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. Repeatable."
 )
 @click.option("--symbol", metavar="S", help="Only events of this symbol.")
 @click.option(
-    "--from", "first_ts", type=time_value, metavar="T", help="From this time on: ISO 8601 or ns, on the run's clock."
+    "--from", "first_ts", type=time_value, metavar="T", help="Start at this time: ISO 8601 or ns, on the run's clock."
 )
 @click.option("--to", "last_ts", type=time_value, metavar="T", help="Up to this time, inclusive.")
 @import_option
-@click.option("--spreadsheet", is_flag=True, help="Of csv: times as ISO 8601 and a byte order mark, for spreadsheets.")
+@click.option("--spreadsheet", is_flag=True, help="For csv: times as ISO 8601 and a byte order mark, for spreadsheets.")
 @data_option
 @json_option("What was exported as one JSON object")
 def export(
@@ -57,10 +57,10 @@ def export(
     data: Path,
     as_json: bool,
 ) -> int:
-    """Write the events of RUN to a file, those of its input files among them.
+    """Write the events of RUN to a file, including those of its input files.
 
-    jsonl has one whole event a line; csv and parquet are one table, with a column for each field that the chosen types
-    have. csv and jsonl are packed where F ends in .gz. Nothing is overwritten.
+    jsonl has one complete event per line. csv and parquet are one table, with a column for each field of the chosen
+    types. csv and jsonl are compressed if F ends in .gz. Existing files are never overwritten.
 
     \b
     Examples:
@@ -69,7 +69,7 @@ def export(
       tickdeck export last --format jsonl --from 2024-08-08T23:55:00Z --out events.jsonl.gz
     """
     if spreadsheet and format_ != "csv":
-        raise click.UsageError("--spreadsheet is about --format csv")
+        raise click.UsageError("--spreadsheet needs --format csv")
     from tickdeck.application.ports import TapeQuery
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.exporting import export_events
@@ -88,7 +88,7 @@ def export(
     else:
         _print(done)
     if not done.rows:
-        _say_why(types)
+        _explain_empty_export(types)
     return DONE
 
 
@@ -102,11 +102,11 @@ def _print(done: Exported) -> None:
     click.echo(f"file  {done.out}")
 
 
-def _say_why(types: tuple[str, ...]) -> None:
-    """Nothing was exported: perhaps because a type was misspelt."""
+def _explain_empty_export(types: tuple[str, ...]) -> None:
+    """Explain an empty export: perhaps a type is misspelt."""
     from tickdeck.domain.events import event_types
 
-    note("no event is as asked for, so the file has none")
+    note("no event matches, so the file has no events")
     for pattern in types:
         if not any(fnmatchcase(name, pattern) for name in event_types()):
             near = get_close_matches(pattern, event_types(), 1)

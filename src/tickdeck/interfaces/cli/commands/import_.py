@@ -32,19 +32,19 @@ _ALIASES = {
 @click.command("import")
 @click.argument("format_", metavar="FORMAT")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--symbol", metavar="S", help="The symbol that FILE holds, or the only one to take from it.")
-@click.option("--venue", metavar="V", help="Of a file with several venues the one to take; by default the first.")
+@click.option("--symbol", metavar="S", help="The symbol of FILE, or the only symbol to import from it.")
+@click.option("--venue", metavar="V", help="The venue to import if the file has several; default: the first.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="TAPE", help="The tape to make: X.db.")
 @click.option(
     "--feed-latency",
     default="10ms",
     show_default=True,
     metavar="T",
-    help="How long the data took to reach us, where FILE has no receive time.",
+    help="How long the data took to reach us, if FILE has no receive times.",
 )
-@click.option("--interval", metavar="T", help="How long a candle lasts, if the rows leave it open: 1m, 1d, 1mo.")
-@click.option("--earliest", metavar="T", help="The earliest time to accept; by default 2009-01-01.")
-@click.option("--latest", metavar="T", help="The latest time to accept; by default a day from now.")
+@click.option("--interval", metavar="T", help="The duration of a candle, if the rows do not show it: 1m, 1d, 1mo.")
+@click.option("--earliest", metavar="T", help="The earliest time to accept; default: 2009-01-01.")
+@click.option("--latest", metavar="T", help="The latest time to accept; default: a day from now.")
 @json_option("What was imported as one JSON object")
 def import_(
     format_: str,
@@ -58,11 +58,11 @@ def import_(
     latest: str | None,
     as_json: bool,
 ) -> int:
-    """Make a tape of market data in other people's formats, for `tickdeck run --tape` and `backtest --tape`.
+    """Convert market data from other formats to a tape for `tickdeck run --tape` and `backtest --tape`.
 
     FORMAT is binance-raw, binance-trades, binance-aggtrades, trades, candles, tardis-trades, tardis-quotes,
-    tardis-book, tardis-book-snapshots, or auto: told from the file's first lines. FILE is plain, gzip or zip. Nothing
-    is overwritten.
+    tardis-book, tardis-book-snapshots, or auto, which reads the file's first lines to find out. FILE is plain, gzip or
+    zip. Existing files are never overwritten.
 
     \b
     Examples:
@@ -109,20 +109,20 @@ def _bound(option: str, text: str | None) -> int | None:
 
 
 def format_name(word: str) -> str | None:
-    """The format that a word of the command line means, ``None`` for ``auto``. Raises ``click.BadParameter``."""
+    """The format named by an argument, ``None`` for ``auto``. Raises ``click.BadParameter`` for an unknown name."""
     from tickdeck.infrastructure.readers import FORMATS
 
     name = word.lower().replace("_", "-")
-    if name in ("auto", "tardis"):  # tardis.dev's files tell their kind by their headers
+    if name in ("auto", "tardis"):  # tardis.dev's files show their kind in their headers
         return None
     name = _ALIASES.get(name, name)
     if name not in FORMATS:
-        raise click.BadParameter(f"{word!r} is no format; there are {', '.join(FORMATS)}, and auto")
+        raise click.BadParameter(f"{word!r} is not a format; use one of {', '.join(FORMATS)}, or auto")
     return name
 
 
 class RowCount:
-    """Counts on one line of a terminal, a few times a second; where ``stream`` is none, nothing is shown."""
+    """Shows a count on one line of a terminal, a few times a second. Shows nothing if ``stream`` is not a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -136,7 +136,7 @@ class RowCount:
             self._stream.flush()
 
     def close(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if self._shown:
             self._stream.write("\r\x1b[2K")
             self._stream.flush()

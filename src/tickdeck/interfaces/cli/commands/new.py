@@ -17,7 +17,7 @@ __all__ = ["new"]
 @click.argument("folder", type=click.Path(path_type=Path), metavar="NAME")
 @json_option("What was made as one JSON object")
 def new(folder: Path, as_json: bool) -> int:
-    """Make the folder NAME with a strategy to start from: its code, its settings, and tests that pass.
+    """Create the folder NAME with a strategy to start from: code, settings, and tests that pass.
 
     \b
     Examples:

@@ -45,14 +45,14 @@ def _speed(text: str) -> float:
 @click.command()
 @run_argument
 @click.option("--speed", type=_speed, metavar="X|max", default="1", show_default=True, help="Times real time, or max.")
-@click.option("--from", "first_ts", type=time_value, metavar="T", help="From this time on: ISO 8601 or ns.")
+@click.option("--from", "first_ts", type=time_value, metavar="T", help="Start at this time: ISO 8601 or ns.")
 @click.option("--to", "last_ts", type=time_value, metavar="T", help="Up to this time, inclusive.")
 @click.option(
-    "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. May be repeated."
+    "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. Repeatable."
 )
-@click.option("--symbol", "symbols", multiple=True, metavar="S", help="Only events of this symbol. May be repeated.")
+@click.option("--symbol", "symbols", multiple=True, metavar="S", help="Only events of this symbol. Repeatable.")
 @click.option(
-    "--exchange", "exchanges", multiple=True, metavar="E", help="Only what came from there: binance. May be repeated."
+    "--exchange", "exchanges", multiple=True, metavar="E", help="Only events of this source: binance. Repeatable."
 )
 @import_option
 @data_option
@@ -68,11 +68,11 @@ def replay(
     data: Path,
     as_json: bool,
 ) -> int:
-    """Play the events of RUN in their own time, those of its input files among them.
+    """Play back the events of RUN in real time, including those of its input files.
 
-    On a terminal keys work it: space pauses, up and down change the speed, left and right seek, ? shows all, q quits.
-    Times are those at which the run took an event (ts_ingress). At the end a line on stderr says how late events were.
-    RUN is a run's id, a path to its folder, a path to a tape (that of a bus, say), or `last`.
+    On a terminal you control it with keys: space pauses, up and down change the speed, left and right seek, ? shows all
+    keys, q quits. Times are when the run received an event (ts_ingress). The last line on stderr says how late events
+    were. RUN is a run's id, a path to its folder, a path to a tape (for example of a bus), or `last`.
 
     \b
     Examples:
@@ -108,15 +108,15 @@ def replay(
 
     began = time.perf_counter()
     with asyncio.Runner(loop_factory=_precise_loop) as runner, suppress(asyncio.CancelledError):
-        runner.run(work())  # a signal cancels it, or the key that quits
+        runner.run(work())  # cancelled by a signal or by the quit key
     _tell(replayer, time.perf_counter() - began, folder)
     return 128 + stopped_by[0] if stopped_by else DONE
 
 
 def _replayer(folder: Path, types: tuple[str, ...], symbols: tuple[str, ...]) -> Replayer:
-    """A replayer of the run in ``folder``, which reads of the tape what is asked for, by its indexes.
+    """A replayer of the run in ``folder``. It uses the tape's indexes to read only the selected events.
 
-    Where events of input files are asked for too, a pass reads all from the start: a seek backwards does then.
+    If events of input files are selected too, every pass reads everything from the start, also after a seek backwards.
     """
     from tickdeck.application.bus import takes_market_data
     from tickdeck.application.ports import TapeQuery
@@ -137,7 +137,7 @@ def _replayer(folder: Path, types: tuple[str, ...], symbols: tuple[str, ...]) ->
 
 
 def _bounds(folder: Path, first_ts: int | None, last_ts: int | None) -> tuple[int, int]:
-    """The times (ns) at which the run in ``folder`` begins and ends, or the part of it that is asked for."""
+    """The first and last time (ns) of the run in ``folder``, or of the selected part."""
     from tickdeck.application.ports import TapeQuery
     from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 
@@ -166,7 +166,7 @@ def _json(event: DomainEvent, width: int | None) -> list[str]:
 
 
 class _Told:
-    """Lines for people, with one above them for each day, and where a seek led back or ahead."""
+    """Lines for people, with a heading line per day, and a line where a seek moved."""
 
     def __init__(self, replayer: Replayer) -> None:
         self._replayer = replayer
@@ -186,7 +186,7 @@ class _Told:
 
 
 def _tell(replayer: Replayer, wall_s: float, folder: Path) -> None:
-    """What was played, and how late it was, on stderr."""
+    """Report on stderr what was played and how late it was."""
     played = replayer.statistics().played
     if not played:
         note(f"run {folder.name} has no such event; `tickdeck events {folder.name}` lists what it has")
@@ -203,6 +203,6 @@ def _ms(sorted_ns: Sequence[int], part: float) -> str:
 
 
 def _precise_loop() -> asyncio.AbstractEventLoop:
-    """A loop whose timers are good to a tenth of a millisecond: ``select`` waits to the microsecond, where ``epoll``
-    and uvloop know whole milliseconds only."""
+    """An event loop with timers accurate to a tenth of a millisecond: ``select`` waits in microseconds, whereas
+    ``epoll`` and uvloop only know whole milliseconds."""
     return asyncio.SelectorEventLoop(selectors.SelectSelector())

@@ -1,4 +1,4 @@
-"""``tickdeck report``, and the report that ``run`` and ``backtest`` leave behind."""
+"""``tickdeck report``, and the report that ``run`` and ``backtest`` write."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ __all__ = ["make_report", "report", "report_if_possible"]
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where the files go; the run's own folder unless told otherwise.",
+    help="Where to write the files; default: the run's folder.",
 )
 @data_option
-@json_option("Where the files are and the key figures as one JSON object")
+@json_option("The paths of the files and the key figures as one JSON object")
 def report(run: str, out: Path | None, data: Path, as_json: bool) -> int:
-    """Write report.html and report.png: equity, drawdown, fills on the price, trades, and what the figures rest on.
+    """Write report.html and report.png: equity, drawdown, fills on the price chart, trades, and the assumptions behind
+    the figures.
 
-    The page is one file that loads nothing else, so it can be mailed. It is made from the record of RUN alone, and is
-    the same whenever it is made. An older report in that folder is replaced. Needs the extra `report`.
+    The page is one self-contained file, so you can mail it. It is made from the record of RUN alone and never varies.
+    An older report in that folder is replaced. Needs the extra `report`.
 
     \b
     Examples:
@@ -44,7 +45,7 @@ def report(run: str, out: Path | None, data: Path, as_json: bool) -> int:
 
 
 def make_report(folder: Path, out: Path) -> dict[str, object]:
-    """Write the report of the run in ``folder``; returns the keys that ``report --json`` prints."""
+    """Write the report of the run in ``folder``. Returns the keys that ``report --json`` prints."""
     from tickdeck.application.results import plain
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.reporting import write_report
@@ -69,11 +70,11 @@ def make_report(folder: Path, out: Path) -> dict[str, object]:
 
 
 def report_if_possible(folder: Path) -> str | None:
-    """Write the report next to the tape; returns its path, or ``None``, and says how to install what is missing."""
+    """Write the report next to the tape. Returns its path, or ``None`` after saying how to install what is missing."""
     from tickdeck.infrastructure.reporting import INSTALL, missing_extra
 
     missing = missing_extra()
     if missing:
-        note(f"no report, as {' and '.join(missing)} are not installed; `{INSTALL}` adds what it needs")
+        note(f"no report, because {' and '.join(missing)} are not installed; `{INSTALL}` installs them")
         return None
     return str(make_report(folder, folder)["html"])

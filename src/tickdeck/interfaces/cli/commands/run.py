@@ -1,4 +1,4 @@
-"""``tickdeck run`` and what ``tickdeck backtest`` shares with it."""
+"""``tickdeck run``, and the code it shares with ``tickdeck backtest``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def speed_value(text: str) -> float:
-    """The type of ``--speed``: how many times real time, above 0, or ``max``, which is infinity."""
+    """The type of ``--speed``: a multiple of real time above 0, or ``max``, which is infinity."""
     if text == "max":
         return float("inf")
     try:
@@ -46,72 +46,74 @@ def _seconds(text: str) -> Decimal:
     except InvalidOperation:
         seconds = Decimal(0)
     if not seconds.is_finite() or seconds <= 0:
-        raise click.BadParameter(f"{text!r} is no length of time; give seconds above 0")
+        raise click.BadParameter(f"{text!r} is not a duration; give seconds above 0")
     return seconds
 
 
 _OPTIONS = (
     click.option(
-        "--config", type=click.Path(path_type=Path), metavar="F", help="Settings in TOML; options go before it."
+        "--config", type=click.Path(path_type=Path), metavar="F", help="A TOML file of settings; options override it."
     ),
     click.option(
         "--tape",
         multiple=True,
         metavar="F",
-        help="Recorded market data: a capture, a CSV file, or a run's folder. May be repeated.",
+        help="Recorded market data: a capture, a CSV file, or a run's folder. Repeatable.",
     ),
     click.option("--exchange", metavar="NAME", help="Where orders go: paper."),
     click.option(
         "--strategy",
         multiple=True,
         metavar="SPEC",
-        help="ema-cross, rsi-reversion, market-maker, package.module:Class or path/to/file.py:Class. May be repeated.",
+        help="ema-cross, rsi-reversion, market-maker, package.module:Class or path/to/file.py:Class. Repeatable.",
     ),
     click.option(
         "--param",
         multiple=True,
         metavar="NAME=VALUE",
-        help="A parameter of the strategy; with several ID.NAME=VALUE: ema-cross.fast=5, Mine-2.size=1.",
+        help="A strategy parameter; with several strategies ID.NAME=VALUE: ema-cross.fast=5, Mine-2.size=1.",
     ),
     click.option(
         "--symbol",
         multiple=True,
         metavar="S",
-        help="Only this symbol; of the simulated market, which to have; of a file that names none, what it holds.",
+        help="Only this symbol. Selects what the simulated market trades, or names the symbol of a file that does not.",
     ),
-    click.option("--venue", metavar="NAME", help="Of files with several venues the one to read; by default the first."),
+    click.option("--venue", metavar="NAME", help="The venue to read if a file has several; default: the first."),
+    click.option("--seed", type=int, metavar="N", help="The seed of the simulated market, latencies and strategies."),
     click.option(
-        "--seed", type=int, metavar="N", help="Where chance begins: the simulated market, latencies, strategies."
+        "--for",
+        "duration",
+        type=_seconds,
+        metavar="SECONDS",
+        help="End after this many seconds of the run's own clock.",
     ),
     click.option(
-        "--for", "duration", type=_seconds, metavar="SECONDS", help="End after so many seconds of the run's own clock."
+        "--interval",
+        metavar="T",
+        help="The duration of a candle in the files, if the rows do not show it: 1m, 1d, 1mo.",
     ),
-    click.option(
-        "--interval", metavar="T", help="How long a candle in the files lasts, if the rows leave it open: 1m, 1d, 1mo."
-    ),
-    click.option("--earliest", metavar="T", help="The earliest time to accept in a file; by default 2009-01-01."),
-    click.option("--latest", metavar="T", help="The latest time to accept in a file; by default a day from now."),
+    click.option("--earliest", metavar="T", help="The earliest time to accept in a file; default: 2009-01-01."),
+    click.option("--latest", metavar="T", help="The latest time to accept in a file; default: a day from now."),
     click.option("--candles", metavar="T", help="The candles' interval: 250ms, 1s, 5m, 1h."),
-    click.option(
-        "--tape-format", metavar="F", help="What the run writes: a tape on sqlite (the default), or in jsonl."
-    ),
+    click.option("--tape-format", metavar="F", help="The tape's format: sqlite (the default) or jsonl."),
     click.option("--resume", metavar="RUN", help="Continue a run that was stopped or killed."),
-    click.option("--plain", is_flag=True, help="On a terminal one line of progress instead of the live view."),
+    click.option("--plain", is_flag=True, help="Show one line of progress instead of the live view."),
     click.option(
         "--log-level",
         type=click.Choice(("debug", "info", "warning", "error")),
         default="warning",
         show_default=True,
-        help="What of the log goes to stderr; log.jsonl in the run's folder has all from info on.",
+        help="The lowest log level shown on stderr; log.jsonl in the run's folder starts at info.",
     ),
-    click.option("--report/--no-report", "page", default=None, help="Write report.html and report.png, or do not."),
+    click.option("--report/--no-report", "page", default=None, help="Whether to write report.html and report.png."),
     data_option,
     json_option("The figures as one JSON object"),
 )
 
 
 def run_options(command: F) -> F:
-    """The options that ``run`` and ``backtest`` have in common, besides the speed."""
+    """The options that ``run`` and ``backtest`` share, except the speed."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -123,10 +125,10 @@ def run_options(command: F) -> F:
     "--speed", type=speed_value, metavar="X|max", default="1", show_default=True, help="Times real time, or max."
 )
 def run(speed: float, **options: Any) -> int:
-    """Trade: market data in, decisions, orders, fills and a portfolio out, all on a tape.
+    """Trade: market data in; decisions, orders, fills and a portfolio out; everything recorded.
 
-    Without options: the paper venue, a simulated market and the sample strategy, in real time, until Ctrl-C. A run that
-    was stopped or killed is continued with --resume.
+    Without options: the paper venue, a simulated market and the sample strategy, in real time, until Ctrl-C. --resume
+    continues a run that was stopped or killed.
 
     \b
     Examples:
@@ -150,12 +152,12 @@ def execute(
     report: bool = False,
     **options: Any,
 ) -> int:
-    """Start or resume a run, drive it, print what it came to. Returns the exit code."""
-    # This and the like are heavy, and `--help` needs none of them.
+    """Start or resume a run, drive it, and print the results. Returns the exit code."""
+    # These imports are slow, and `--help` does not need them.
     from tickdeck.interfaces.cli.job import discard, drive
 
     require_stderr()
-    with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is no figure
+    with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is not a result
         job = _resumed(data, resume, options) if resume is not None else _started(data, options, needs_tape=report)
         try:
             note(_describe(job, speed))
@@ -163,7 +165,7 @@ def execute(
             discard(job)
             mute(sys.stderr)
             why = f"stderr cannot be written: {error.strerror}"
-            raise TickdeckError(f"{why}; give the messages a place to go") from None
+            raise TickdeckError(f"{why}; redirect the messages") from None
         outcome = drive(
             job,
             None if speed == float("inf") else speed,
@@ -173,7 +175,7 @@ def execute(
         )
     summary = outcome.summary
     notes = [text for name, of_file in job.notes.items() for text in of_file.lines(name)]
-    notes += _doubts(summary)
+    notes += _data_warnings(summary)
     if summary.nothing_passed is not None and (as_json or not sys.stderr.isatty()):
         notes.append(summary.nothing_passed)  # on a terminal the table ends with it
     if not sys.stderr.isatty():
@@ -188,7 +190,7 @@ def execute(
             written = report_if_possible(job.folder)
         except TickdeckError as error:  # the figures come first
             failed = error
-    with contextlib.suppress(BrokenPipeError):  # who reads the figures has seen enough: the run went well all the same
+    with contextlib.suppress(BrokenPipeError):  # the reader of the figures has seen enough; the run itself succeeded
         _print(job, summary, job.observer.performance() if report else None, as_json, data, resume is not None, written)
         sys.stdout.flush()
     if failed is not None:
@@ -198,22 +200,22 @@ def execute(
     return DONE if outcome.stopped_by is None else 128 + outcome.stopped_by
 
 
-def _doubts(summary: Summary) -> Iterator[str]:
-    """What is to be known of the market data before the figures are trusted."""
+def _data_warnings(summary: Summary) -> Iterator[str]:
+    """Problems of the market data that the user must know before trusting the figures."""
     if not summary.ticks:
-        yield f"there was no market data of {', '.join(summary.symbols)}"
+        yield f"no market data of {', '.join(summary.symbols)} arrived"
     for symbol, holes in summary.gaps.items():
         what = "a hole" if holes == 1 else f"{holes:,} holes"
-        yield f"{symbol}: {what} in the market data; `tickdeck events last --type market.gap_detected` tells where"
+        yield f"{symbol}: {what} in the market data; `tickdeck events last --type market.gap_detected` lists them"
     for symbol, count in summary.crossed.items():
         times = "once" if count == 1 else f"{count:,} times"
-        yield f"{symbol}: the order book was crossed {times}; each time it was not used until a later snapshot"
+        yield f"{symbol}: the order book was crossed {times}; each time it was unused until a later snapshot"
     for symbol, count in summary.repeated.items():
         what = "a trade was" if count == 1 else f"{count:,} trades were"
         yield f"{symbol}: {what} in the market data before; do two inputs hold the same session?"
     for symbol, book in summary.books.items():
         if book.since is None:
-            yield f"{symbol}: no usable order book in the whole run: no snapshot joined its updates"
+            yield f"{symbol}: no usable order book in the whole run, because no snapshot joined its updates"
         elif book.unusable_ns:
             now = "is usable again" if book.usable else "still is not usable at the end"
             yield f"{symbol}: the order book was not usable for {span(book.unusable_ns)} of the run, and {now}"
@@ -243,7 +245,7 @@ def _started(data: Path, options: dict[str, Any], *, needs_tape: bool) -> Run:
 
     config = build_config(**options, backtest=needs_tape)
     if needs_tape and not config.tapes:
-        raise click.UsageError("there is nothing to test on; name recorded market data with --tape")
+        raise click.UsageError("there is no data to test on; name recorded market data with --tape")
     run = start_run(config, data)
     for text in passed_over(run.config, run.manifest.inputs):
         note(text)
@@ -258,17 +260,17 @@ def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Run:
 
     given = ["for" if name == "duration" else name for name, value in options.items() if value not in (None, ())]
     if given:
-        raise click.UsageError(f"--resume takes the run as it was; leave out --{', --'.join(given)}")
+        raise click.UsageError(f"--resume uses the settings of the run; omit --{', --'.join(given)}")
     folder = find_run(data, run_name)
     if overview(folder).status == "completed":
-        note(f"run {folder.name} is complete already: it is executed again, for its figures, and nothing is added")
+        note(f"run {folder.name} is already complete; it is executed again for its figures, and nothing is added")
     try:
         return resume_run(folder)
     except TapeError:
         writer = writer_of(tape_path(folder))
         if writer is None:
             raise
-        raise RunError(f"run {folder.name} is running, in process {writer}; stop that one first") from None
+        raise RunError(f"run {folder.name} is running in process {writer}; stop it first") from None
 
 
 def _describe(job: Run, speed: float) -> str:

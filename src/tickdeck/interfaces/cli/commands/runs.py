@@ -22,13 +22,13 @@ __all__ = ["runs"]
 
 @click.group(invoke_without_command=True)
 @data_option
-@json_option("One JSON object a run, the oldest first,")
+@json_option("One JSON object per run, the oldest first,")
 @click.pass_context
 def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
     """List the runs under DIR, the oldest first, or remove some with `rm`.
 
     A run is running, completed, interrupted (`tickdeck run --resume RUN` continues it) or empty (stopped before it
-    began).
+    started).
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
     elif found:
         _print(found)
     else:
-        note(f"there is no run under {data} yet; `tickdeck run` starts one")
+        note(f"there are no runs under {data} yet; `tickdeck run` starts one")
     return DONE
 
 

@@ -1,4 +1,4 @@
-"""``tickdeck tape``: looking after a tape itself, whatever run it belongs to."""
+"""``tickdeck tape``: maintenance of tapes, of runs and others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _place_argument = click.argument("place", metavar="RUN|PATH")
 def tape(ctx: click.Context) -> None:
     """Check, repair, convert or compact a tape: that of a run, or one by its path (a .db file, a folder of JSON Lines).
 
-    Each takes --json, and --help tells more of it.
+    Each command accepts --json; see its --help.
 
     \b
     Examples:
@@ -38,7 +38,7 @@ def tape(ctx: click.Context) -> None:
 
 
 def find_tape(data: Path, place: str) -> Path:
-    """The tape that is meant. Raises ``RunError`` where there is none."""
+    """The tape that the argument names. Raises ``RunError`` if there is none."""
     from tickdeck.infrastructure.runs import find_run
     from tickdeck.infrastructure.tape.jsonl import is_jsonl_tape
     from tickdeck.infrastructure.tape.opening import tape_path
@@ -49,7 +49,7 @@ def find_tape(data: Path, place: str) -> Path:
     found = tape_path(find_run(data, place))
     if not found.exists():
         raise RunError(
-            f"run {found.parent.name} has no tape yet; `tickdeck run --resume {found.parent.name}` begins it"
+            f"run {found.parent.name} has no tape yet; `tickdeck run --resume {found.parent.name}` starts the run"
         )
     return found
 
@@ -58,12 +58,12 @@ def find_tape(data: Path, place: str) -> Path:
 @_place_argument
 @import_option
 @data_option
-@json_option("What was checked and found as one JSON object")
+@json_option("The checks and their findings as one JSON object")
 def check(place: str, data: Path, as_json: bool) -> int:
-    """Read all of a tape and say whether it is as it should be. Ends with 1 where it is not. Nothing is changed.
+    """Read a whole tape and report problems. Exits with 1 if there are any. Changes nothing.
 
-    Checked are: checksums (of JSON Lines) or SQLite's own integrity check, that every event decodes, the order of seq,
-    that cascades are whole, the versions of streams, snapshots, indexes.
+    Checks the checksums (JSON Lines) or SQLite's own integrity check, that every event can be decoded, the order of
+    seq, that cascades are complete, stream versions, snapshots and indexes.
 
     \b
     Examples:
@@ -83,19 +83,19 @@ def check(place: str, data: Path, as_json: bool) -> int:
         if report.found > len(report.problems):
             click.echo(f"  and {report.found - len(report.problems):,} more")
         if any(problem.repairable for problem in report.problems):
-            note(f"`tickdeck tape repair {place}` mends what is marked")
+            note(f"`tickdeck tape repair {place}` mends the problems marked as such")
     return DONE if report.ok else NO
 
 
 @tape.command()
 @_place_argument
-@click.option("--dry-run", is_flag=True, help="Say what would be mended, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be mended, without changing anything.")
 @data_option
-@json_option("What was mended and what is left as one JSON object")
+@json_option("What was mended and what remains as one JSON object")
 def repair(place: str, dry_run: bool, data: Path, as_json: bool) -> int:
-    """Cut off what a killed writer did not get to commit, and make indexes anew. What is committed is never touched.
+    """Cut off what a killed writer did not commit, and rebuild indexes. Committed events are never touched.
 
-    Ends with 1 where something is left that only a copy mends.
+    Exits with 1 if damage remains that only a backup can fix.
 
     \b
     Examples:
@@ -114,7 +114,7 @@ def repair(place: str, dry_run: bool, data: Path, as_json: bool) -> int:
             click.echo(f"{report.tape}: there is nothing to mend")
         _print_problems(report.problems)
         if report.problems:
-            note("what is left is damage to what was committed; restore the tape from a copy")
+            note("the remaining damage is in committed data; restore the tape from a copy")
     return DONE if report.ok else NO
 
 
@@ -130,11 +130,11 @@ def _print_problems(problems: Iterable[Problem]) -> None:
     "--out", type=click.Path(path_type=Path), required=True, metavar="TAPE", help="The copy: X.db, or a new folder."
 )
 @data_option
-@json_option("What was copied as one JSON object")
+@json_option("The copy as one JSON object")
 def convert(place: str, form: str, out: Path, data: Path, as_json: bool) -> int:
-    """Copy a tape to one in another form, with the same events to the byte, and compare the two.
+    """Copy a tape to the other format, with identical events, and compare the two.
 
-    The copy is there as a whole or not at all; nothing is overwritten.
+    The copy appears complete or not at all. Existing files are never overwritten.
 
     \b
     Examples:
@@ -159,9 +159,9 @@ def convert(place: str, form: str, out: Path, data: Path, as_json: bool) -> int:
 @data_option
 @json_option("The sizes before and after as one JSON object")
 def compact(place: str, data: Path, as_json: bool) -> int:
-    """Make a tape smaller: SQLite gives back its free pages, short segments and commits of JSON Lines are merged.
+    """Make a tape smaller: SQLite frees its unused pages; short segments and commits of JSON Lines are merged.
 
-    The events stay as they are. Nobody may be writing the tape; others may read it.
+    The events do not change. No process may be writing to the tape; others may read it.
 
     \b
     Examples:

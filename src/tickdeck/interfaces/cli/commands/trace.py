@@ -38,10 +38,10 @@ _SHOWN = 500
 @data_option
 @json_option("The causes and the tree of effects as one JSON object")
 def trace(run: str, event_id: str, depth: int, data: Path, as_json: bool) -> int:
-    """Show what led to an event of RUN, from the first input on, and what it led to.
+    """Show the causes of an event of RUN, from the first input on, and its effects.
 
-    RUN is a run's id, a path to its folder, a path to a tape (that of a bus, say), or `last`.
-    `tickdeck events` shows the ids.
+    RUN is a run's id, a path to its folder, a path to a tape (for example of a bus), or `last`. `tickdeck events` shows
+    the ids.
 
     \b
     Examples:
@@ -67,7 +67,7 @@ def trace(run: str, event_id: str, depth: int, data: Path, as_json: bool) -> int
 
 
 def _json(effects: Sequence[Effect], depth: int) -> list[dict[str, Any]]:
-    """``more`` counts the direct effects of an event that lie below ``depth`` levels."""
+    """``more`` counts the direct effects of an event that are below ``depth`` levels."""
     nested = []
     for effect in effects:
         inner: dict[str, Any] = {"event": event_fields(effect.event), "effects": []}
@@ -85,7 +85,7 @@ def _print(found: Trace, depth: int) -> None:
     from tickdeck.interfaces.cli.tables import chain, effect_lines
 
     out = console()
-    # On a terminal a line that is too long is cut; in a file or a pipe nothing is lost.
+    # On a terminal, long lines are cut; in a file or a pipe, they are complete.
     fit: dict[str, Any] = {"no_wrap": True, "overflow": "ellipsis"} if sys.stdout.isatty() else {"soft_wrap": True}
     *causes, event = chain([*reversed(found.causes), found.event], marked=True)
     for line in causes:

@@ -35,21 +35,21 @@ __all__ = ["verify"]
 @click.option(
     "--wiring",
     metavar="MODULE:FUNCTION",
-    help="Of the tape of a bus: your function that subscribes the handlers, called with the bus.",
+    help="For the tape of a bus: your function that subscribes the handlers; it is called with the bus.",
 )
-@click.option("--digest", metavar="D", help="Compare the record's digest with this one, which you wrote down before.")
+@click.option("--digest", metavar="D", help="A digest that you noted earlier; the record must match it.")
 @import_option
 @data_option
 @json_option("The verdict as one JSON object")
 def verify(run: str, wiring: str | None, digest: str | None, data: Path, as_json: bool) -> int:
-    """Run the strategies of RUN again on what it recorded, and compare every event that they lead to, byte for byte.
+    """Run the strategies of RUN again on the recorded inputs, and compare every resulting event byte for byte.
 
-    The record itself is compared with its digest, and with where the run ended. The command ends with 0 where all is
-    identical and with 1 where something is not: then the first difference is shown, with its chain of causes. A run
-    that was killed is identical as far as it goes, and not complete. RUN is a run's id, a path to its folder, `last`,
-    or a file that `tickdeck bundle` made: its strategies' code is run, so take bundles only from people whom you trust.
+    The record itself is compared with its digest and with the point where the run ended. Exits with 0 if everything is
+    identical, and with 1 if not; then it shows the first difference with its chain of causes. A run that was killed can
+    be identical up to its end, but it is not complete. RUN is a run's id, a path to its folder, `last`, or a file from
+    `tickdeck bundle`. Verifying executes the strategies' code, so only accept bundles from people you trust.
 
-    The tape of a bus is proven by its path, with the function that subscribes your handlers.
+    To prove the tape of a bus, give its path and the function that subscribes your handlers.
 
     \b
     Examples:
@@ -67,7 +67,9 @@ def verify(run: str, wiring: str | None, digest: str | None, data: Path, as_json
         place = recorded_place(data, run)
         if place.is_dir() and (place / MANIFEST).is_file():
             return _verify(place, digest, (), as_json)
-        raise click.UsageError("this is a tape without a run; name what subscribes its handlers with --wiring")
+        raise click.UsageError(
+            "this is a tape without a run; name the function that subscribes its handlers with --wiring"
+        )
     from tickdeck.infrastructure.bundles import unpacked
 
     with unpacked(bundle) as found:
@@ -75,7 +77,7 @@ def verify(run: str, wiring: str | None, digest: str | None, data: Path, as_json
 
 
 def _verify_bus(tape: Path, wiring: str, digest: str | None, as_json: bool) -> int:
-    """Prove the tape of a bus, and tell."""
+    """Prove the tape of a bus and print the verdict."""
     from tickdeck.bootstrap import verify_bus
     from tickdeck.infrastructure.strategies import load_function
     from tickdeck.interfaces.cli.faults import FaultLines, fault_lines
@@ -94,17 +96,17 @@ def _verify_bus(tape: Path, wiring: str, digest: str | None, as_json: bool) -> i
 
 
 def _verify(folder: Path, digest: str | None, noted: Sequence[str], as_json: bool) -> int:
-    """Prove the run in ``folder``, and tell. ``noted``: what is to be known of it besides."""
+    """Prove the run in ``folder`` and print the verdict. ``noted`` lists additional remarks."""
     from tickdeck.bootstrap import verify_run
     from tickdeck.interfaces.cli.faults import FaultLines, fault_lines
 
-    # What failed in the run fails again, and was told then.
+    # What failed in the run fails again, and was reported then.
     quiet = logging.NullHandler()
     told = FaultLines(sys.stderr, details=True) if details_wanted() else quiet
     with (
         fault_lines(told),
         contextlib.redirect_stdout(sys.stderr),
-    ):  # what strategies print is no part of the verdict
+    ):  # what strategies print is not part of the verdict
         verdict, changes = verify_run(folder, digest=digest)
     notes = [*noted, *changes]
     causes = _causes(folder, verdict.divergence) if verdict.divergence is not None else []
@@ -116,7 +118,7 @@ def _verify(folder: Path, digest: str | None, noted: Sequence[str], as_json: boo
 
 
 def _causes(folder: Path, divergence: Divergence) -> list[DomainEvent]:
-    """What led to the difference, the direct cause first, as far as it is on the record."""
+    """The causes of the difference, the direct cause first, as far as they are recorded."""
     from tickdeck.application.proof import trace
     from tickdeck.bootstrap import open_record
     from tickdeck.errors import RunError
@@ -187,16 +189,18 @@ def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Seq
     if verdict.identical and not verdict.complete:
         out.print(
             f"it is not complete: the record ends at seq {verdict.last_seq:,}, as the run was stopped or killed there, "
-            "is still running, or was made by an older version",
+            "is still running, or was recorded by an older version",
             soft_wrap=True,
         )
-    out.print(f"digest  {verdict.digest or 'none: an older version of Tickdeck began the tape'}", soft_wrap=True)
+    out.print(
+        f"digest  {verdict.digest or 'none: the tape was started by an older version of Tickdeck'}", soft_wrap=True
+    )
     for text in notes:
         out.print(f"note: {text}", soft_wrap=True)
 
 
 def _side_by_side(divergence: Divergence) -> Any:
-    """Of one event with two contents the fields that differ; of two different events what each is about."""
+    """For one event with two contents, the fields that differ; for two different events, a description of each."""
     from rich.table import Table
     from rich.text import Text
 
@@ -227,7 +231,7 @@ def _outline(event: DomainEvent | None) -> dict[str, object]:
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, object]]:
-    """The innermost values by their path, such as ``intents.0.quantity``."""
+    """The innermost values, keyed by their path, such as ``intents.0.quantity``."""
     if isinstance(value, dict | list | tuple):
         inner = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in inner:

@@ -35,22 +35,22 @@ _KEPT = 20  # differences in JSON
     "--param",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Another value of a strategy's parameter; with several strategies ID.NAME=VALUE. May be repeated.",
+    help="Another value for a strategy parameter; with several strategies ID.NAME=VALUE. Repeatable.",
 )
 @click.option(
     "--strategy",
     multiple=True,
     metavar="SPEC",
-    help="Other strategies in place of the run's: ema-cross, package.module:Class, path/to/file.py:Class.",
+    help="Other strategies instead of the run's: ema-cross, package.module:Class, path/to/file.py:Class.",
 )
 @data_option
 @json_option("The comparison as one JSON object")
 def whatif(run: str, param: tuple[str, ...], strategy: tuple[str, ...], data: Path, as_json: bool) -> int:
-    """Run other settings over the session that RUN recorded, and show what they change.
+    """Run other settings on the session that RUN recorded, and show what changes.
 
-    Market data, venue and limits are those of RUN, and so is the seed; the rest may differ. Shown are the first
-    decisions that differ, with the causes of both sides, and how the PnL does. What is run is a run of its own under
-    DIR, whose manifest names RUN, so that it can be looked at, verified and compared in turn.
+    Market data, venue, limits and seed are those of RUN; everything else may differ. Shows the first decisions that
+    differ, with the causes on both sides, and the difference in PnL. The result is an ordinary run under DIR whose
+    manifest names RUN, so you can inspect, verify and compare it.
 
     \b
     Examples:
@@ -62,15 +62,15 @@ def whatif(run: str, param: tuple[str, ...], strategy: tuple[str, ...], data: Pa
     from tickdeck.interfaces.cli.job import drive
 
     if not param and not strategy:
-        raise click.UsageError("nothing is to be different; name it with --param or --strategy")
+        raise click.UsageError("nothing to change; use --param or --strategy")
     folder = recorded_run(data, run)
     manifest = read_manifest(folder)
     config = _other(folder, manifest, param, strategy)
-    with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is no figure
+    with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is not a result
         job = start_run(config, data, whatif_of=manifest.run_id)
         outcome = drive(job, None, details=details_wanted())
     if outcome.stopped_by is not None:
-        note(f"stopped before it was through; `tickdeck run --resume {job.manifest.run_id}` continues it")
+        note(f"stopped before the end; `tickdeck run --resume {job.manifest.run_id}` continues it")
         return 128 + outcome.stopped_by
     sides = (_session(folder), _session(job.folder))
     comparison = _compare(folder, job.folder)
@@ -83,7 +83,7 @@ def whatif(run: str, param: tuple[str, ...], strategy: tuple[str, ...], data: Pa
 
 
 def _other(folder: Path, manifest: Manifest, param: tuple[str, ...], strategy: tuple[str, ...]) -> RunConfig:
-    """The run's configuration over what it recorded, with what is to be different."""
+    """The run's configuration on its recorded data, with the requested changes."""
     from tickdeck.infrastructure.config import StrategyConfig, TapeConfig, config_from_dict, rooted
     from tickdeck.infrastructure.runs import check_inputs, settings_of
     from tickdeck.infrastructure.tape.lock import writer_of
@@ -103,7 +103,7 @@ def _other(folder: Path, manifest: Manifest, param: tuple[str, ...], strategy: t
         config = rooted(config, Path.cwd())
     config = replace(config, strategies=with_parameters(config.strategies, param))
     if config.strategies == recorded.strategies:
-        raise ConfigError("nothing is different from the run; give --param or --strategy other values")
+        raise ConfigError("the settings are the same as the run's; give --param or --strategy other values")
     return config
 
 
@@ -132,7 +132,7 @@ def _decisions(folder: Path) -> Iterator[StrategyDecisionEvent]:
 
 
 def _causes(folder: Path, comparison: Comparison, side: str) -> dict[str, list[DomainEvent]]:
-    """What led to each of a side's first differing decisions, the first cause first, by the decision's id."""
+    """The causes of each side's first differing decisions, the first cause first, keyed by the decision's id."""
     from tickdeck.bootstrap import open_record
 
     wanted = [decision for difference in comparison.differences[:_SHOWN] if (decision := getattr(difference, side))]
@@ -210,7 +210,7 @@ def _print(
     from tickdeck.interfaces.cli.tables import decision_lines, figures_table, settings_lines
 
     out = console()
-    out.print(Text(f"what if run {original.run_id} had been otherwise: run {other.run_id}", style="bold"))
+    out.print(Text(f"what-if of run {original.run_id}: run {other.run_id}", style="bold"))
     for line in settings_lines(original, other):
         out.print(Text(line), soft_wrap=True)
     out.print()

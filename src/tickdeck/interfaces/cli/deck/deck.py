@@ -1,4 +1,4 @@
-"""The deck of ``tickdeck replay`` on a terminal: events scroll above it, keys work it."""
+"""The deck of ``tickdeck replay`` on a terminal: events scroll above it, and keys control it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["SPEEDS", "Deck", "deck_possible"]
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 1_000.0, 10_000.0, float("inf"))
 _FRAME_S = 0.04
-_RATE_S = 1.0  # the stretch over which events a second are counted
+_RATE_S = 1.0  # the period over which events per second are counted
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _STYLE = re.compile(r"\x1b\[\d+m")
 _TO_LINE_END, _TO_SCREEN_END = "\x1b[K", "\x1b[J"
 
 
 def deck_possible() -> bool:
-    """There is a terminal on both sides, it can move its cursor, and its keys are ours."""
+    """True if input and output are terminals, the cursor can move, and this process receives the keys."""
     return (
         os.environ.get("TERM", "dumb") != "dumb"
         and sys.stdout.isatty()
@@ -40,10 +40,10 @@ def deck_possible() -> bool:
 
 
 class Deck:
-    """Shows a replay, and does to it what the keys say.
+    """Shows a replay and lets keys control it.
 
-    ``start`` and ``end``: what the bar spans, ns. ``lines(event, width)``: the event's lines, which may be cut to
-    ``width`` columns. ``end_replay()`` is called for the key that quits.
+    ``start`` and ``end`` are the ends of the bar, in ns. ``lines(event, width)`` returns the event's lines, which may
+    be cut to ``width`` columns. The quit key calls ``end_replay()``.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Deck:
         self._keys = KeyParser()
         self._terminal = Cbreak(sys.stdin.fileno())
         self._waiting: list[str] = []  # lines for the next frame
-        self._drawn: list[int] = []  # columns of each line of the deck as it stands on the screen
+        self._drawn: list[int] = []  # columns of each line of the deck on the screen
         self._shown = ""
         self._counts: deque[tuple[float, int]] = deque()  # when so many had been played
         self._ascii = not _can_show("━─←→↑↓…")
 
     async def play(self, events: AsyncIterator[DomainEvent]) -> None:
-        """Show ``events`` to their end. The terminal is as it was before, whatever happens."""
+        """Show all ``events``. Afterwards the terminal is as before, whatever happens."""
         loop = asyncio.get_running_loop()
         stdin = sys.stdin.fileno()
         refresh = loop.create_task(self._refresh())
@@ -100,7 +100,7 @@ class Deck:
         self._draw()
 
     def press(self, key: str) -> None:
-        """Do what ``key`` stands for; nothing for a key that stands for nothing."""
+        """Do what ``key`` means; ignore unknown keys."""
         replayer = self._replayer
         match key:
             case "space":
@@ -138,7 +138,7 @@ class Deck:
         _write(_HIDE_CURSOR)
 
     def _leave(self) -> None:
-        """What was not shown yet is shown, the deck is taken away, and the terminal made what it was."""
+        """Show what is left, remove the deck, and restore the terminal."""
         try:
             self._draw(deck=False)
             _write(_SHOW_CURSOR)
@@ -146,7 +146,7 @@ class Deck:
             self._terminal.leave()
 
     def _suspend(self) -> None:
-        """Ctrl-Z: give the terminal back, stop, and go on here when the shell continues us."""
+        """Ctrl-Z: restore the terminal, stop, and continue here when the shell resumes the process."""
         paused = self._replayer.paused
         self._replayer.pause()
         self._leave()
@@ -164,13 +164,13 @@ class Deck:
             await asyncio.sleep(_FRAME_S)
 
     def _draw(self, *, deck: bool = True) -> None:
-        """One frame in one write: the new events where the deck stood, and the deck below them."""
+        """Draw a frame in one write: the new events in place of the deck, and the deck below them."""
         width, height = _size()
         lines = deck_lines(self._state(), width, ascii_only=self._ascii)[: height - 1] if deck else []
         shown = "\n".join(line + _TO_LINE_END for line in lines)
         if shown == self._shown and not self._waiting and deck:
             return
-        # Where the window became narrower meanwhile, the terminal has folded the lines that were too long.
+        # If the window became narrower meanwhile, the terminal has wrapped the lines that were too long.
         rows = sum(max(1, -(-columns // width)) for columns in self._drawn)
         above = f"\x1b[{rows - 1}A" if rows > 1 else ""
         scrolled = "".join(f"{line}{_TO_LINE_END}\n" for line in self._waiting)
@@ -204,7 +204,7 @@ class Deck:
 
 
 def _size() -> tuple[int, int]:
-    """Columns and rows; of a terminal that does not know, 80 and 24."""
+    """Columns and rows; 80 and 24 if the terminal does not know."""
     columns, rows = os.get_terminal_size(sys.stdout.fileno())
     return columns or 80, rows or 24
 

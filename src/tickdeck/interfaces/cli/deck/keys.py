@@ -1,4 +1,4 @@
-"""Single key presses on a terminal, and a terminal that gives them away without waiting for a line's end."""
+"""Single key presses on a terminal, without waiting for the end of a line."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _KEY = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1bO.|\x1b(?![\[O])|[^\x1b]", re.D
 
 
 class KeyParser:
-    """Names the keys in what a terminal sends: ``space``, ``up``, ``shift-left``, ``q``; others are left out."""
+    """Names the keys in terminal input: ``space``, ``up``, ``shift-left``, ``q``. Skips others."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
-        """The keys that are complete with ``data``, in their order."""
+        """The keys that ``data`` completes, in order."""
         data = self._rest + data
         keys: list[str] = []
         at = 0
         while (match := _KEY.match(data, at)) is not None and (match[0] != b"\x1b" or match.end() < len(data)):
             at = match.end()
-            key = match[0].replace(b"\x1bO", b"\x1b[")  # so in the mode in which a program before us left it
+            key = match[0].replace(b"\x1bO", b"\x1b[")  # the mode in which a previous program left the keypad
             if key in _NAMES:
                 keys.append(_NAMES[key])
             elif len(key) == 1 and 0x20 < key[0] < 0x7F:
@@ -47,9 +47,9 @@ class KeyParser:
 
 
 class Cbreak:
-    """The terminal at ``fd``: between ``enter`` and ``leave`` keys come at once and are not shown.
+    """The terminal at ``fd``. Between ``enter`` and ``leave``, keys arrive immediately and are not echoed.
 
-    Ctrl-C, Ctrl-Z and the like stay signals.
+    Ctrl-C, Ctrl-Z and the like remain signals.
     """
 
     def __init__(self, fd: int) -> None:
@@ -58,10 +58,11 @@ class Cbreak:
 
     @staticmethod
     def possible(fd: int) -> bool:
-        """``fd`` is a terminal, and we are in its foreground: from the background its keys are not ours."""
+        """True if ``fd`` is a terminal and this process is in its foreground. In the background, the keys belong to
+        others."""
         try:
             return os.isatty(fd) and os.tcgetpgrp(fd) == os.getpgrp()
-        except OSError:  # a terminal, but not the one that controls us: it knows no foreground
+        except OSError:  # a terminal, but not our controlling terminal, so it has no foreground for us
             return True
 
     def enter(self) -> None:
@@ -69,7 +70,7 @@ class Cbreak:
         tty.setcbreak(self._fd, termios.TCSADRAIN)
 
     def leave(self) -> None:
-        """Make the terminal what it was before. Leaving twice is harmless."""
+        """Restore the terminal. You may call this twice."""
         if self._before is not None:
             termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
             self._before = None

@@ -1,4 +1,4 @@
-"""What the deck of ``tickdeck replay`` looks like: a state in, a few lines of text out."""
+"""The appearance of the deck of ``tickdeck replay``: a state in, a few lines of text out."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ _NARROW_BAR = 8
 
 
 class DeckState(msgspec.Struct, frozen=True, kw_only=True):
-    """``start``, ``end``, ``position``: times of the record, ns. ``per_s``: events played a second, of late.
-    ``late_ns``: how late the last event was, wall ns. ``small``, ``large``: how far the keys seek, ns."""
+    """``start``, ``end`` and ``position`` are times of the record in ns. ``per_s``: events played per second recently.
+    ``late_ns``: how late the last event was, in wall clock ns. ``small`` and ``large``: how far the keys seek, in
+    ns."""
 
     start: int
     end: int
@@ -40,7 +41,7 @@ class DeckState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def jumps(span: int) -> tuple[int, int]:
-    """How far the keys seek in a record of ``span`` ns: 10 s and 1 min where it lasts minutes, else as fits it."""
+    """How far the keys seek in a record of ``span`` ns: 10 s and 1 min if it lasts minutes, otherwise in proportion."""
     small = 10 * _SECOND
     if not 10 * small <= span <= _HOUR:
         small = max((jump for jump in _JUMPS if jump <= span // 40), default=_JUMPS[0])
@@ -75,7 +76,8 @@ def deck_lines(state: DeckState, width: int, *, ascii_only: bool = False) -> lis
 
 
 def _bar(state: DeckState, width: int, ascii_only: bool) -> str:
-    """`` 2024-08-08 23:55:13.9  ━━━━━━━━────────────  1:19 of 5:46``; the date goes first where it is narrow."""
+    """Returns, for example, `` 2024-08-08 23:55:13.9 ━━━━━━━━──────────── 1:19 of 5:46``. Narrow lines omit the
+    date."""
     span = state.end - state.start
     tenths = span < _MINUTE
     whole = length(span, tenths=tenths)
@@ -95,7 +97,7 @@ def _bar(state: DeckState, width: int, ascii_only: bool) -> str:
 
 
 def _status(state: DeckState, width: int, ascii_only: bool) -> str:
-    """Speed and counts, and to the right as many of the keys as there is room for."""
+    """Speed and counts, and on the right as many of the keys as fit."""
     head = f" {'paused' if state.paused else 'playing'}, {speed_name(state.speed)}"
     rest = f"   {state.per_s:,.0f}/s   {state.played:,} played"
     if state.late_ns >= _SECOND and not state.paused:
@@ -134,6 +136,6 @@ def _help(state: DeckState, ascii_only: bool) -> list[str]:
 
 
 def _describe(ns: int) -> str:
-    """``10 s``, ``250 ms``: a length that is a whole number of some unit."""
+    """``10 s``, ``250 ms``: a duration in the largest unit that makes it a whole number."""
     size, unit = next((size, unit) for size, unit in _UNITS if ns % size == 0)
     return f"{ns // size} {unit}"

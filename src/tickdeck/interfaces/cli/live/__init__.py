@@ -1,4 +1,4 @@
-"""What a terminal shows while a run is going on: progress and the live view."""
+"""What a terminal shows during a run: progress and the live view."""
 
 from tickdeck.interfaces.cli.live.progress import CLEAR, Progress
 from tickdeck.interfaces.cli.live.view import LiveView, can_show

@@ -1,4 +1,4 @@
-"""What the live view looks like: a state and the terminal's size in, lines out."""
+"""The appearance of the live view: a state and the terminal's size in, lines out."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tickdeck.interfaces.cli.times import clock_time, day, span
 
 __all__ = ["live_lines"]
 
-_WIDE = 84  # columns for all of a symbol's figures
+_WIDE = 84  # columns for all figures of a symbol
 _NARROW = 60
 _MONEY = Decimal("0.01")
 _TITLE, _FAINT = "bold", "dim"
 
 
 def live_lines(state: LiveState, width: int, height: int) -> list[Text]:
-    """At most ``height`` lines of at most ``width`` columns, the most telling first where there is no room for all."""
+    """At most ``height`` lines of at most ``width`` columns; the most important come first if not all fit."""
     head = [_headline(state, width), *_symbols(state, width, height), _account(state, width)]
     tail = _machine(state, width)
     room = height - len(head) - len(tail)
@@ -31,7 +31,7 @@ def live_lines(state: LiveState, width: int, height: int) -> list[Text]:
 
 
 def _middle(state: LiveState, room: int) -> list[Text]:
-    """Faults, orders and decisions, as many of the newest as there is room for; faults go first."""
+    """Faults, orders and decisions: as many of the newest as fit, faults first."""
     sections = [
         ("faults", state.faults, [_moment(ts, text, "red") for ts, text in reversed(state.last_faults)]),
         ("orders", state.orders, list(map(_order, state.last_orders))),
@@ -49,7 +49,7 @@ def _middle(state: LiveState, room: int) -> list[Text]:
 
 
 def _share(room: int, wanted: Sequence[int]) -> list[int]:
-    """A row to each in turn, until all are served or there is no room."""
+    """Distribute the rows in turn until everyone is served or no rows are left."""
     given = [0] * len(wanted)
     while room > 0 and any(have < want for have, want in zip(given, wanted, strict=True)):
         for index, want in enumerate(wanted):
@@ -70,7 +70,7 @@ def _headline(state: LiveState, width: int) -> Text:
 
 
 def _symbols(state: LiveState, width: int, height: int) -> list[Text]:
-    """A row a symbol under a row of names; of more than a third of the screen only the first, and a count."""
+    """One row per symbol below a heading. If they need more than a third of the screen, only the first and a count."""
     most = max(height // 3, 1)
     shown = state.symbols[:most]
     columns = ["price", "position", "unrealized"] if width >= 44 else ["price", "position"]
@@ -99,7 +99,7 @@ def _row(cells: dict[str, str], widths: dict[str, int]) -> str:
 
 
 def _cells(symbol: LiveSymbol) -> dict[str, str]:
-    """A symbol's prices with equally many decimals, so that they do not jump about."""
+    """A symbol's prices with equal numbers of decimals, so that they do not jump around."""
     prices = {"price": symbol.price, "bid": symbol.bid, "ask": symbol.ask}
     decimals = max(2, *(len(plain(price).partition(".")[2]) for price in prices.values() if price is not None), 0)
     cells = {name: "-" if price is None else f"{price:,.{decimals}f}" for name, price in prices.items()}

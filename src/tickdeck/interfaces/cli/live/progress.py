@@ -1,4 +1,4 @@
-"""The line that shows people on a terminal how a run is going."""
+"""The line that shows the progress of a run on a terminal."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ __all__ = ["CLEAR", "Progress"]
 
 _INTERVAL_S = 0.25
 CLEAR = "\r\x1b[2K"
-"""Takes away what stands on a terminal's current line."""
+"""The codes that erase the current line of a terminal."""
 
 
 class Progress:
-    """Writes over one line on ``stream`` a few times a second; where that is no terminal, nothing at all. A terminal
-    that is gone is no reason to end the run. Up to ``past_seq`` a resumed run only catches up with its tape, and the
-    line says how far it is.
-    """
+    """Rewrites one line on ``stream`` a few times a second; does nothing if that is not a terminal. A terminal that
+    disappears does not end the run. Until ``past_seq``, a resumed run only catches up with its tape, and the line shows
+    how far it is."""
 
     def __init__(self, run: Run, stream: TextIO, *, past_seq: int = 0) -> None:
         self._run = run
@@ -36,7 +35,7 @@ class Progress:
         self._next = 0.0
 
     def __call__(self, ts: int) -> None:
-        """Show the run as it stands at ``ts`` of its clock, if it is time for that."""
+        """Show the run at ``ts`` of its clock, if it is time for an update."""
         if not self._shown:
             return
         now = time.monotonic()
@@ -47,7 +46,7 @@ class Progress:
         self._write(CLEAR + cut(self._line(ts, now - self._began, width), width))
 
     def _line(self, ts: int, wall_s: float, width: int) -> str:
-        """Time, as many of the symbols as there is room for, PnL, events and their rate."""
+        """Time, as many symbols as fit, PnL, events and their rate."""
         run = self._run
         portfolio = run.core.portfolio
         pnl = portfolio.pnl()
@@ -71,7 +70,7 @@ class Progress:
         return "-" if price is None else plain(price)
 
     def close(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if self._shown:
             self._write(CLEAR)
 

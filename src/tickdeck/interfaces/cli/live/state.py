@@ -1,4 +1,4 @@
-"""What the live view shows of a run at a moment."""
+"""What the live view shows of a run at one moment."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["LiveOrder", "LiveState", "LiveSymbol", "LiveWatch"]
 
 _REMEMBERED = 8
-_LATENCIES = 2_048  # the newest so many are looked at
+_LATENCIES = 2_048  # only this many of the newest are considered
 
 
 class LiveSymbol(msgspec.Struct, frozen=True, kw_only=True):
-    """Prices in quote, ``None`` where there is none yet; ``position`` in base; ``unrealized`` in quote, before fees."""
+    """Prices in quote, ``None`` if unknown; ``position`` in base; ``unrealized`` in quote, before fees."""
 
     symbol: str
     price: Price | None
@@ -54,11 +54,10 @@ class LiveOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveState(msgspec.Struct, frozen=True, kw_only=True):
-    """``ts``: the run's clock, ns UTC; ``speed``: how many times real time it went of late. Amounts in ``currency``.
-    ``events_per_s`` of late. ``p50_us``, ``p99_us``: an input with its cascade, ``None`` where none was timed.
-    ``lanes``: inputs that wait, by priority; ``tape_waiting``: events not yet on disk. ``decisions``, ``faults``: time
-    and words of the newest, the newest last.
-    """
+    """``ts``: the run's clock, ns UTC. ``speed``: recent multiple of real time. Amounts are in ``currency``.
+    ``events_per_s``: recent rate. ``p50_us``, ``p99_us``: an input with its cascade; ``None`` if none was timed.
+    ``lanes``: waiting inputs, by priority. ``tape_waiting``: events not yet on disk. ``decisions``, ``faults``: time
+    and description of the newest, the newest last."""
 
     run: str
     strategies: tuple[str, ...]
@@ -87,7 +86,7 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveWatch:
-    """Looks at a run: hears its decisions and faults as they come, and reads everything else when it is asked."""
+    """Observes a run: subscribes to its decisions and faults, and reads everything else on demand."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -96,15 +95,15 @@ class LiveWatch:
         self._decided = self._failed = 0
         self._halted = False
         self._began = time.monotonic()
-        self._before = (self._began, 0, 0)  # wall, the run's clock, events: at the look before
-        for event_type, hear in (
+        self._before = (self._began, 0, 0)  # wall clock, run clock and events at the previous look
+        for event_type, handler in (
             (StrategyDecisionEvent, self._on_decision),
             (HandlerFailed, self._on_fault),
             (RiskLimitBreachedEvent, self._on_fault),
             (TradingHalted, self._on_fault),
             (TradingResumed, self._on_resumed),
         ):
-            run.kernel.subscribe(event_type, hear, priority=-200, component="report")
+            run.kernel.subscribe(event_type, handler, priority=-200, component="report")
 
     def _on_decision(self, decision: DomainEvent) -> None:
         self._decided += 1
@@ -125,7 +124,7 @@ class LiveWatch:
         self._halted = False
 
     def state(self, ts: int) -> LiveState:
-        """The run as it stands at ``ts`` of its clock; changes nothing of it."""
+        """The run at ``ts`` of its clock. Does not change the run."""
         run, core = self._run, self._run.core
         now, events = time.monotonic(), run.kernel.seq
         wall, last_ts, last_events = self._before

@@ -1,4 +1,4 @@
-"""The live view of ``tickdeck run`` on a terminal: a panel that is drawn anew a few times a second."""
+"""The live view of ``tickdeck run`` on a terminal: a panel that is redrawn a few times a second."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["LiveView", "can_show"]
 
 _INTERVAL_S = 0.25
-_COLUMNS, _LINES = 30, 6  # less than that has no room for it
+_COLUMNS, _LINES = 30, 6  # a smaller terminal has no room for it
 
 
 def can_show(stream: TextIO) -> bool:
-    """``stream`` is a terminal that can move its cursor, and is not too small."""
+    """True if ``stream`` is a terminal with a movable cursor and enough room."""
     if not stream.isatty() or os.environ.get("TERM", "") in ("", "dumb"):
         return False
     size = Console(file=stream).size
@@ -33,18 +33,17 @@ def can_show(stream: TextIO) -> bool:
 
 
 class LiveView:
-    """Called with the run's time now and then, draws if it is time for that; ``close`` takes the panel away and gives
-    the terminal back as it was. What is written to ``stream`` or printed meanwhile goes above the panel.
-    """
+    """Call it regularly with the run's time; it redraws when it is time. ``close`` removes the panel and restores the
+    terminal. Text that is written to ``stream`` or printed meanwhile goes above the panel."""
 
     def __init__(self, run: Run, stream: TextIO) -> None:
         self._watch = LiveWatch(run)
         self._console = Console(file=stream, highlight=False, emoji=False, markup=False)
         self._live = Live(
             console=self._console,
-            auto_refresh=False,  # drawn from the run's own thread, which alone may look at the run
+            auto_refresh=False,  # drawn from the run's own thread, because no other may look at the run
             transient=True,
-            redirect_stdout=False,  # the run does that: what a strategy prints goes to ``stream``
+            redirect_stdout=False,  # the run redirects prints itself: what a strategy prints goes to ``stream``
             vertical_overflow="crop",
         )
         self._next = 0.0
@@ -57,7 +56,7 @@ class LiveView:
         self._next = now + _INTERVAL_S
         width, height = self._console.size
         lines = live_lines(self._watch.state(ts), width - 1, height - 1)  # the cursor needs a place too
-        with contextlib.suppress(OSError):  # the terminal may be gone, which is no reason to end the run
+        with contextlib.suppress(OSError):  # the terminal may have disappeared, which must not end the run
             if not self._live.is_started:
                 self._live.start()
             self._live.update(Text("\n").join(lines), refresh=True)

@@ -1,4 +1,4 @@
-"""Events and what they caused, drawn as lines."""
+"""Events and their effects, drawn as lines."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["chain", "effect_lines"]
 
 _OLDEST, _NEWEST = 4, 12
-"""Of a chain that is longer than both together, so many events are shown from either end."""
+"""For a chain longer than both together: how many events to show from each end."""
 _NO_TIME = " " * 12
 
 
 def chain(events: Sequence[DomainEvent], *, marked: bool = False) -> list[str]:
-    """A line an event, each a step further in than its cause, which stands above it; the last one ``marked``."""
+    """One line per event, each indented below its cause; the last one is ``marked``."""
     lines = _chain(events)
     return [*lines[:-1], _mark(lines[-1])] if marked else lines
 
 
 def _mark(line: str) -> str:
-    """Between the time and the rest."""
+    """The gap between the time and the rest."""
     return f"{line[: len(_NO_TIME)]} >{line[len(_NO_TIME) + 2 :]}"
 
 
@@ -43,9 +43,9 @@ def _chain(events: Sequence[DomainEvent]) -> list[str]:
 
 
 def effect_lines(effects: Sequence[Effect], *, depth: int, below: int) -> Iterator[str]:
-    """The tree of effects, ``depth`` levels of it, in order of ``seq`` on each.
+    """The tree of effects to ``depth`` levels, in order of ``seq`` on each level.
 
-    It hangs from the line ``below`` of a chain, counted from 0.
+    It is attached to line ``below`` of a chain, counted from 0.
     """
     waiting = [(effect, 1, "  " * below, effect is effects[-1]) for effect in reversed(effects)]
     while waiting:
@@ -56,7 +56,7 @@ def effect_lines(effects: Sequence[Effect], *, depth: int, below: int) -> Iterat
             children = effect.effects
             waiting += [(child, level + 1, indent, child is children[-1]) for child in reversed(children)]
         elif effect.effects:
-            yield f"{_NO_TIME}  {indent}… and so on; --depth shows more"
+            yield f"{_NO_TIME}  {indent}… more below; --depth shows it"
 
 
 def _line(event: DomainEvent, depth: int) -> str:

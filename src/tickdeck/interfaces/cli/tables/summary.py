@@ -1,4 +1,4 @@
-"""A run's figures as a table for people."""
+"""A run's figures as a table for the user."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def print_summary(
     resumed: bool,
     report: str | None = None,
 ) -> None:
-    """Print the figures, where the tape and the report are, what the fills rest on, and what to do next. What matters
-    most comes last, and is there without scrolling on a terminal of 80 columns and 24 lines."""
+    """Print the figures, the paths of the tape and the report, the assumptions about fills, and what to do next. The
+    most important comes last, so that it is visible without scrolling on a terminal of 80 columns and 24 lines."""
     out = console()
     out.print(_headline(summary))
     columns = Table.grid(padding=(0, 4))
@@ -104,7 +104,7 @@ def _account(summary: Summary) -> _Rows:
 
 
 def _reasons(summary: Summary) -> str:
-    """In one line: why orders were refused and rejected, the most frequent reasons first."""
+    """One line: why orders were refused and rejected, the most frequent reasons first."""
     groups = (("refused by risk", summary.refused_because), ("rejected by the venue", summary.rejected_because))
     told = (
         f"{name}: " + ", ".join(f"{reason} {count:,}x" for reason, count in reasons.items())
@@ -115,7 +115,7 @@ def _reasons(summary: Summary) -> str:
 
 
 def _data(summary: Summary) -> str:
-    """In one line: holes in the market data, and which order books can be used since when."""
+    """One line: gaps in the market data, and since when each order book is usable."""
     holes = ", ".join(f"{symbol} {count:,}" for symbol, count in summary.gaps.items())
     told = [f"gaps: {holes or 'none'}"]
     for symbol, book in summary.books.items():
@@ -125,7 +125,7 @@ def _data(summary: Summary) -> str:
 
 
 def _machine(summary: Summary) -> str:
-    """In one line: how much there was to do, and how fast it went."""
+    """One line: the amount of work, and the speed."""
     latency = summary.latency_us
     told = f"{summary.events:,} events from {summary.inputs:,} inputs in {summary.wall_s:,.2f} s"
     if summary.dropped:
@@ -149,7 +149,7 @@ def _ratio(value: float | None) -> str:
 
 
 def _near(tape: str) -> str:
-    """From the current folder where it is below it."""
+    """The path relative to the current folder, if it is below it."""
     path = Path(tape)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else tape
 

@@ -1,4 +1,4 @@
-"""What ``tickdeck whatif`` shows people: the settings, the first differences, and the figures side by side."""
+"""The output of ``tickdeck whatif``: the settings, the first differences, and the figures side by side."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["decision_lines", "figures_table", "settings_lines"]
 
 
 def settings_lines(original: Manifest, other: Manifest) -> Iterator[str]:
-    """A line a strategy of either run; where both have it, the parameters that differ."""
+    """One line per strategy of either run; for a strategy of both, the parameters that differ."""
     before = {record.strategy_id: record for record in original.strategies}
     after = {record.strategy_id: record for record in other.strategies}
     for strategy_id, record in before.items():
@@ -49,7 +49,7 @@ def _parameters(record: StrategyRecord) -> str:
 
 
 def decision_lines(difference: Difference, causes: Sequence[Mapping[str, Sequence[DomainEvent]]]) -> Iterator[str]:
-    """What each side decided at that time, each over the chain of its causes."""
+    """What each side decided at that time, each below the chain of its causes."""
     yield f"  {day(difference.ts)} {clock_time(difference.ts)} UTC"
     sides = (("run    ", difference.original), ("what-if", difference.other))
     for (name, decision), known in zip(sides, causes, strict=True):
@@ -92,5 +92,5 @@ def _add_money(table: Table, name: str, one: Money, two: Money) -> None:
 
 
 def _change(text: str) -> str:
-    """A change that is none, or that nothing shows of, in as few characters."""
+    """Shorten a change that is zero, or too small to be visible."""
     return text if any(digit in text for digit in "123456789") else "0"
