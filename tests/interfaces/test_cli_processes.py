@@ -44,7 +44,10 @@ def test_a_full_disk_under_the_output_is_one_line(spawn, simulated):
         done = spawn("events", "last", "--data", simulated, stdout=full)
 
     assert done.returncode == 3
-    assert done.stderr == "tickdeck: error: cannot write the output: No space left on device; check where it is redirected to\n"
+    assert (
+        done.stderr
+        == "tickdeck: error: cannot write the output: No space left on device; check where it is redirected to\n"
+    )
 
 
 def test_a_closed_output_is_one_line(tmp_path, simulated):
