@@ -451,7 +451,7 @@ def test_an_input_that_is_gone_or_changed_is_told(tickdeck, recorded, trades):
     trades.write_text(text + "\n")
     assert "has changed since" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
     trades.unlink()
-    assert "is gone; bring it back to that place, or bundle the run with --without-inputs" in refused(
+    assert "is gone; restore it to that place, or bundle the run with --without-inputs" in refused(
         tickdeck("bundle", "last", "--out", "b.zip")
     )
     assert not list(Path.cwd().glob("*.zip"))

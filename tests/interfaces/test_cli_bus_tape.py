@@ -116,7 +116,7 @@ def test_a_changed_field_that_causes_nothing_is_told(tape: Path) -> None:
     proven = tickdeck("verify", tape, "--wiring", "house:subscribe", "--json")
 
     assert proven.returncode == 1
-    assert "not as it was written" in json.loads(proven.stdout)["faults"][0]
+    assert "changed since it was written" in json.loads(proven.stdout)["faults"][0]
 
 
 def test_what_cannot_be_imported_or_proven_is_said_in_one_line(tape: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_data_folder_that_is_there_already_is_used(looked):
 
 
 def _broken_tape(*_: object) -> None:
-    raise TapeError("tape: this file system cannot hold a write-ahead log; put the data on a local disk")
+    raise TapeError("tape: this file system does not support a write-ahead log; put the data on a local disk")
 
 
 class _BlindReader:

@@ -36,7 +36,7 @@ def test_two_venues_under_one_symbol_are_refused(tickdeck, shared):
     assert result.exit_code == 2
     assert "BTCUSDT of binance, " in result.stderr
     assert "BTCUSDT of binance-usdm" in result.stderr
-    assert "run them apart" in result.stderr
+    assert "run them separately" in result.stderr
     assert not Path("tickdeck-data").exists()
 
 

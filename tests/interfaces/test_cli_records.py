@@ -429,7 +429,7 @@ def test_a_newer_tape_is_a_wrong_call(tickdeck, simulated):
     result = tickdeck("events", "tickdeck-data/newer")
 
     assert result.exit_code == 2
-    assert "install a newer Tickdeck" in result.stderr
+    assert "install a newer one" in result.stderr
 
 
 def test_a_data_folder_that_is_a_file_is_a_wrong_call(tickdeck):

@@ -151,7 +151,7 @@ def test_events_or_digests_that_are_gone_or_new_are_told(tmp_path: Path, written
 
     assert read_integrity(path).problems
     assert not check_tape(path).ok
-    with pytest.raises(TapeError, match="not as they were written"):
+    with pytest.raises(TapeError, match="changed since they were written"):
         SqliteTape(path)
 
 
@@ -170,8 +170,8 @@ def test_lines_whose_checksums_were_all_made_to_fit_are_told_by_the_digest(tmp_p
     (tmp_path / "bad" / "000001.index").unlink()
 
     assert not check_tape(tmp_path / "bad").ok
-    assert "not as it was written" in read_integrity(tmp_path / "bad").problems[0][1]
-    with pytest.raises(TapeError, match="not as they were written"):
+    assert "changed since it was written" in read_integrity(tmp_path / "bad").problems[0][1]
+    with pytest.raises(TapeError, match="changed since they were written"):
         JsonlTape(tmp_path / "bad")
 
 

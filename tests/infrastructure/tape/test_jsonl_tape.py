@@ -231,7 +231,7 @@ def test_a_missing_segment_is_told(path: Path) -> None:
     (path / "000002.jsonl").unlink()
 
     for opener in (JsonlTape, JsonlTapeReader):
-        with pytest.raises(TapeError, match=r"segment 000002\.jsonl is missing, though 000003\.jsonl is there"):
+        with pytest.raises(TapeError, match=r"segment 000002\.jsonl is missing, but 000003\.jsonl exists"):
             opener(path)
 
 
@@ -239,7 +239,7 @@ def test_a_segment_under_another_name_is_told(path: Path) -> None:
     write(path, 20, segment_bytes=1_500)
     (path / "000003.jsonl").rename(path / "000002.jsonl")
 
-    with pytest.raises(TapeError, match=r"000002\.jsonl: by its head this is segment 3"):
+    with pytest.raises(TapeError, match=r"000002\.jsonl: its head says segment 3"):
         JsonlTapeReader(path)
 
 
@@ -248,7 +248,7 @@ def test_a_newer_tape_is_refused(path: Path) -> None:
     (path / "000001.jsonl").write_bytes(lines.segment_line(lines.SegmentHead(1, 1, 0, format=9)))
 
     for opener in (JsonlTape, JsonlTapeReader):
-        with pytest.raises(TapeVersionError, match=r"format 9, this Tickdeck knows up to 2; install a newer Tickdeck"):
+        with pytest.raises(TapeVersionError, match=r"format 9, this Tickdeck supports up to 2; install a newer one"):
             opener(path)
 
 
@@ -326,9 +326,9 @@ def test_a_snapshot_in_the_place_of_another_is_told(path: Path) -> None:
         for found in (path / "snapshots").iterdir():
             found.write_bytes(content)
 
-        with pytest.raises(TapeError, match="by its line this is the snapshot of 'order/main/a'"):
+        with pytest.raises(TapeError, match="its content is the snapshot of 'order/main/a'"):
             tape.load_snapshot("order/main/b")
-    with JsonlTapeReader(path) as opened, pytest.raises(TapeError, match="by its line this is the snapshot of"):
+    with JsonlTapeReader(path) as opened, pytest.raises(TapeError, match="its content is the snapshot of"):
         list(opened.snapshots())
 
 
@@ -481,13 +481,13 @@ def corrupted(index: Path, how: str) -> None:
     elif how == "flipped":
         index.write_bytes(content.replace(b'"last_seq":', b'"last_seq":1', 1))
     elif how == "sound but no index":
-        index.write_bytes(lines.seal(b'{"index":{"number":2}'))
+        index.write_bytes(lines.add_checksum(b'{"index":{"number":2}'))
     else:
         assert how == "older"
         old = msgspec.json.decode(content)
         old["index"]["end"] -= 1
         del old["crc"]
-        index.write_bytes(lines.seal(msgspec.json.encode(old)[:-1]))
+        index.write_bytes(lines.add_checksum(msgspec.json.encode(old)[:-1]))
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_when_the_disk_is_full_what_was_acknowledged_is_kept_and_everyone_hears_
     tape = SqliteTape(path, linger_ms=NEVER)
     durable = 0
     clear_line = (
-        r"tape\.sqlite: cannot write the tape after seq \d+: database or disk is full \(the disk is full: make room"
+        r"tape\.sqlite: cannot write the tape after seq \d+: database or disk is full \(the disk is full: free some space"
     )
 
     def fill() -> None:

@@ -127,14 +127,14 @@ def test_whoever_asks_is_told_which_process_writes_the_tape(path: Path) -> None:
     [
         (lambda path: None, TapeError, "there is no tape here"),
         (lambda path: path.mkdir(), TapeError, "there is no tape here"),
-        (lambda path: path.touch(), TapeVersionError, "this is no tape"),
+        (lambda path: path.touch(), TapeVersionError, "this is not a Tickdeck tape"),
         (
             lambda path: path.write_bytes(b"not a database, but long enough for a header" * 9),
             TapeVersionError,
             "no tape",
         ),
         (lambda path: path.write_bytes(b"SQLite format 3\0"), TapeVersionError, "not a database"),
-        (lambda path: query(path, "CREATE TABLE mine (x)"), TapeVersionError, "this is no tape"),
+        (lambda path: query(path, "CREATE TABLE mine (x)"), TapeVersionError, "this is not a Tickdeck tape"),
     ],
     ids=["absent", "folder", "empty", "garbage", "cut in the header", "another database"],
 )
@@ -160,7 +160,7 @@ def test_what_is_no_tape_is_not_read(
             TapeVersionError,
             "no tape",
         ),
-        (lambda path: query(path, "CREATE TABLE mine (x)"), TapeVersionError, "this is no tape"),
+        (lambda path: query(path, "CREATE TABLE mine (x)"), TapeVersionError, "this is not a Tickdeck tape"),
     ],
     ids=["folder", "garbage", "another database"],
 )
@@ -220,7 +220,7 @@ def test_a_newer_tape_is_refused(path: Path) -> None:
     query(path, "PRAGMA user_version = 99")
 
     for opener in (SqliteTape, SqliteTapeReader):
-        with pytest.raises(TapeVersionError, match=r"version 99.*knows up to 3; install a newer Tickdeck"):
+        with pytest.raises(TapeVersionError, match=r"version 99.*supports up to 3; install a newer one"):
             opener(path)
 
 

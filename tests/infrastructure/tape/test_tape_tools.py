@@ -114,7 +114,7 @@ def test_a_sound_tape_is_ok_and_it_is_said_what_was_checked(tmp_path: Path, form
     assert (report.ok, report.problems, report.found) == (True, [], 0)
     assert (report.events, report.last_seq, report.streams, report.snapshots) == (len(events), 402, 2, 1)
     words = " ".join(report.checked)
-    for word in ("120", "checksum" if form == "jsonl" else "integrity", "seq", "cascades are whole", "2 streams"):
+    for word in ("120", "checksum" if form == "jsonl" else "integrity", "seq", "cascades are complete", "2 streams"):
         assert word in words
 
 
@@ -165,8 +165,8 @@ def test_an_event_in_the_stream_of_another_is_told(tmp_path: Path, form: str) ->
 
     found = said(check_tape(path))
 
-    assert f"is stored in stream 'order/main/b', and belongs to '{ORDER}'" in found
-    assert f"is stored in stream None, and belongs to '{ORDER}'" in found
+    assert f"is stored in stream 'order/main/b', but belongs to '{ORDER}'" in found
+    assert f"is stored in stream None, but belongs to '{ORDER}'" in found
 
 
 @FORMS
@@ -177,15 +177,15 @@ def test_a_cascade_with_a_hole_is_told(tmp_path: Path, form: str) -> None:
 
     found = said(check_tape(path))
 
-    assert "7-3 is there, and 7-2 before it is not" in found
-    assert "7-2-1 is there, and its cause 7-2 is not" in found
+    assert "7-3 exists, but 7-2 before it does not" in found
+    assert "7-2-1 exists, but its cause 7-2 does not" in found
 
 
 def test_a_commit_within_a_cascade_is_told(tmp_path: Path) -> None:
     rows = [[(accepted("7-1", 1), ORDER, 1)], [(accepted("7-2", 2), ORDER, 2)]]
     write_raw(tmp_path / "tape", "jsonl", rows)
 
-    assert "7-2 belongs to the cascade of the group before: a commit divides it" in said(check_tape(tmp_path / "tape"))
+    assert "7-2 belongs to the cascade of the previous group, so a commit divides it" in said(check_tape(tmp_path / "tape"))
 
 
 @FORMS
@@ -219,7 +219,7 @@ def test_a_snapshot_ahead_of_its_stream_is_told(tmp_path: Path, form: str) -> No
     with open_form(path, form) as tape:
         tape._write_snapshot("order/main/none", Snapshot(7, b""))
 
-    assert "snapshot of 'order/main/none': is of version 7, the stream has 0 events" in said(check_tape(path))
+    assert "snapshot of 'order/main/none': has version 7, but the stream has 0 events" in said(check_tape(path))
 
 
 def test_no_more_than_a_hundred_problems_are_told_and_all_are_counted(tmp_path: Path) -> None:
@@ -234,13 +234,13 @@ def test_no_more_than_a_hundred_problems_are_told_and_all_are_counted(tmp_path: 
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
-        ("UPDATE events SET ts = 5 WHERE seq = 11", "seq 11: the columns of its row are not those of the event"),
+        ("UPDATE events SET ts = 5 WHERE seq = 11", "seq 11: the columns of its row do not match the event"),
         ("UPDATE events SET symbol = 'X' WHERE seq = 10", "seq 10: the columns"),
         ("UPDATE events SET correlation_id = '9' WHERE seq = 11", "seq 11: the columns"),
-        ("UPDATE events SET type_id = 9 WHERE seq = 11", "seq 11: has a type that the tape does not name"),
+        ("UPDATE events SET type_id = 9 WHERE seq = 11", "seq 11: has a type number that the tape does not define"),
         ("UPDATE events SET payload = '{' WHERE seq = 11", "seq 11: does not decode"),
         ("UPDATE events SET seq = 500 WHERE seq = 11", "seq 500: the columns"),
-        ("DELETE FROM events WHERE seq = 11", "seq 12: 1-2 is there, and 1-1 before it is not"),
+        ("DELETE FROM events WHERE seq = 11", "seq 12: 1-2 exists, but 1-1 before it does not"),
     ],
 )
 def test_a_row_that_was_changed_is_told(tmp_path: Path, statement: str, told: str) -> None:
@@ -272,8 +272,8 @@ def test_a_damaged_snapshot_is_told(tmp_path: Path) -> None:
 
     report = check_tape(path)
 
-    assert f"{file}: the snapshot is not as it was written" in said(report)
-    with JsonlTapeReader(path) as reader, pytest.raises(TapeError, match="the snapshot is not as it was written"):
+    assert f"{file}: the snapshot was changed since it was written" in said(report)
+    with JsonlTapeReader(path) as reader, pytest.raises(TapeError, match="the snapshot was changed since it was written"):
         reader.load_snapshot(ORDER)
 
 
@@ -332,7 +332,7 @@ def test_a_torn_tail_is_cut_and_what_is_committed_is_not_touched(tmp_path: Path)
 
     report = check_tape(path)
     assert [problem.repairable for problem in report.problems] == [True]
-    assert "36 bytes follow that a writer did not get to commit" in said(report)
+    assert "36 bytes follow that a writer did not commit" in said(report)
     tried = repair_tape(path, dry_run=True)
     assert content(path) != committed
     assert (tried.dry_run, tried.ok, len(tried.done)) == (True, True, 1)
@@ -366,7 +366,7 @@ def test_files_that_a_crash_left_half_made_are_taken_away(tmp_path: Path) -> Non
     (path / f"{len(list_segments(path)) + 1:06d}.jsonl").write_bytes(b"{")
     (path / "000001.jsonl.part").write_bytes(b"{")
 
-    assert "a segment whose making or taking away was cut off" in said(check_tape(path))
+    assert "a segment whose creation or removal was interrupted" in said(check_tape(path))
     assert repair_tape(path).ok
 
     assert content(path) == whole
@@ -694,7 +694,7 @@ def test_a_row_without_what_queries_look_for_is_told(tmp_path: Path, column: str
     write(path, "sqlite")
     sql(path, f"UPDATE events SET {column} = NULL WHERE seq = 12")
 
-    assert said(check_tape(path)) == "seq 12: the columns of its row are not those of the event"
+    assert said(check_tape(path)) == "seq 12: the columns of its row do not match the event"
 
 
 def test_a_new_type_gets_no_number_that_another_has(tmp_path: Path) -> None:

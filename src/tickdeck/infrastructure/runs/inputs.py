@@ -1,4 +1,4 @@
-"""The inputs of a run: files of recorded market data and other runs' tapes, looked into before the run begins."""
+"""The inputs of a run: files of recorded market data and tapes of other runs, inspected before the run begins."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ __all__ = ["check_inputs", "input_records", "open_inputs", "open_inputs_with_ope
 _ON_TAPE = "tickdeck"
 _MAY_HOLD_CANDLES = ("candles", "binance-raw", _ON_TAPE)
 _SAME_VENUE = {"binance-spot": "binance", "binance-futures": "binance-usdm"}
-"""Venues that formats call by different names."""
+"""Venues with different names in different formats."""
 
 
 def input_records(tapes: tuple[TapeConfig, ...]) -> tuple[InputRecord, ...]:
-    """What a manifest says of each input. Raises ``InputError`` where one cannot be read or is given twice."""
+    """The manifest's records of the inputs. Raises ``InputError`` if one cannot be read or is given twice."""
     latest = a_day_from_now()
     records = tuple(_record(tape, latest) for tape in tapes)
     for (one, this), (other, that) in combinations(zip(tapes, records, strict=True), 2):
         apart = _differ(one.symbol, other.symbol) or _differ(one.venue, other.venue)
         if this.sha256 == that.sha256 and not apart:
             raise InputError(
-                f"{other.path} is the same data as {one.path}: every event would come twice; leave one out"
+                f"{other.path} is the same data as {one.path}, so every event would come twice; leave one out"
             )
     return records
 
 
 def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str, ...]:
-    """The symbols of a run on ``inputs``: those that are wanted, or else all that the inputs have.
+    """The symbols of a run on ``inputs``: the configured ones, or all symbols of the inputs.
 
-    Raises ``InputError`` where no input has one that is wanted, and where inputs hold one symbol of two venues.
+    Raises ``InputError`` if no input has a configured symbol, or if inputs have the same symbol from two venues.
     """
     had = [_look(tape, record) for tape, record in zip(config.tapes, inputs, strict=True)]
     found = tuple(dict.fromkeys(symbol for symbols, _ in had for symbol in symbols))
@@ -79,7 +79,7 @@ def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str,
             if one != other:
                 raise InputError(
                     f"{first} is {symbol} of {one}, {second} is {symbol} of {other}: two markets under one symbol, "
-                    "which --symbol does not tell apart; run them apart"
+                    "which --symbol cannot distinguish; run them separately"
                 )
     return symbols
 
@@ -87,19 +87,18 @@ def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str,
 def open_inputs(
     config: RunConfig, inputs: tuple[InputRecord, ...], notes: dict[str, ReadNotes] | None = None
 ) -> Iterator[MarketEvent]:
-    """The market data of ``inputs`` as one stream, in the order in which it was received: see
-    ``open_inputs_with_opens``, without the opens."""
+    """The market data of ``inputs`` as one stream in receive order: see ``open_inputs_with_opens``, without the
+    opens."""
     return cast("Iterator[MarketEvent]", _open_all(config, inputs, notes, opens=False))
 
 
 def open_inputs_with_opens(
     config: RunConfig, inputs: tuple[InputRecord, ...], notes: dict[str, ReadNotes] | None = None
 ) -> Iterator[MarketRecord]:
-    """The market data of ``inputs`` as one stream, in the order in which it was received, with the opens of candles
-    for a simulated venue.
+    """The market data of ``inputs`` as one stream in receive order, with the opens of candles for a simulated venue.
 
-    Quantities are in base currency, also where the data counts contracts and the instrument says their size. A trade
-    that two files hold comes once. What is passed over is counted in ``notes``, by the file's name, while reading.
+    Quantities are in base currency, even if the data counts contracts, provided the instrument gives their size. A
+    trade that two files contain appears once. Skipped rows are counted in ``notes`` during reading, by file name.
     """
     return _open_all(config, inputs, notes, opens=True)
 
@@ -119,7 +118,7 @@ def _open_all(
             with_opens(cast("Iterator[MarketEvent]", events)) if record.format in _MAY_HOLD_CANDLES else events
             for events, record in zip(streams, inputs, strict=True)
         ]
-    events = merge(streams, lambda index: told[index].skip("trade that another file holds too"))
+    events = merge(streams, lambda index: told[index].skip("trade that another file also contains"))
     sizes = {s: i.contract_size for s, i in config.instruments.items() if i.contract_size != 1}
     if sizes:
         events = in_base_currency(events, sizes)
@@ -128,7 +127,7 @@ def _open_all(
 
 
 def passed_over(config: RunConfig, inputs: tuple[InputRecord, ...]) -> list[str]:
-    """In words, of which inputs only one of several venues is read."""
+    """Messages about inputs of which only one of several venues is read."""
     told = []
     for tape, record in zip(config.tapes, inputs, strict=True):
         venues = [] if record.format == _ON_TAPE else peek_venues(_file(tape, record))
@@ -142,14 +141,14 @@ def passed_over(config: RunConfig, inputs: tuple[InputRecord, ...]) -> list[str]
 
 
 def check_inputs(manifest: Manifest) -> None:
-    """Raises ``RunError`` where an input of a run is not as the run read it."""
+    """Raises ``RunError`` if an input of a run has changed since the run read it."""
     for record in manifest.inputs:
         path = Path(record.path)
         if not path.exists():  # a tape may be a folder
-            raise RunError(f"the run's input {path} is gone; bring it back to that place")
+            raise RunError(f"the run's input {path} is gone; restore it to that place")
         if _digest(path, record.format) != record.sha256:
             raise RunError(
-                f"the run's input {path} has changed since; bring back the file that the run read, or start a new run"
+                f"the run's input {path} has changed; restore the file that the run read, or start a new run"
             )
 
 
@@ -161,7 +160,7 @@ def _record(tape: TapeConfig, latest: int) -> InputRecord:
     given = Path(tape.path)
     if given.exists() and not given.is_file() and not given.is_dir():
         raise InputError(
-            f"{given}: pipes are not supported, since a run's inputs are read again to resume and to prove it; "
+            f"{given}: pipes are not supported, because resume and verify read a run's inputs again; "
             "save the data in a file"
         )
     path = given.resolve()
@@ -182,9 +181,8 @@ def _record(tape: TapeConfig, latest: int) -> InputRecord:
 
 
 def _digest(path: Path, name: str) -> str:
-    """SHA-256 of an input's content. That of a tape is its market data: the bytes of its file depend on what of it is
-    still in the log.
-    """
+    """SHA-256 of an input's content. For a tape it covers the market data, because the bytes of the file depend on what
+    is still in the log."""
     if name != _ON_TAPE:
         return file_digest(path)
     digest = hashlib.sha256()
@@ -194,16 +192,19 @@ def _digest(path: Path, name: str) -> str:
 
 
 def _refuse_without_market_data(tape: Path) -> None:
-    """The tape of a run from files does not hold their market data: its reader would find a market without life."""
+    """The tape of a run on files does not contain their market data, so a reader would find a market without
+    activity."""
     if (tape.parent / MANIFEST).is_file():
         inputs = read_manifest(tape.parent).inputs
         if inputs:
             files = ", ".join(record.path for record in inputs)
-            raise InputError(f"{tape}: its market data is not on it but in the files that its run read; give {files}")
+            raise InputError(
+                f"{tape}: the market data is in the files that its run read, not on the tape; give {files}"
+            )
 
 
 def _look(tape: TapeConfig, record: InputRecord) -> tuple[tuple[str, ...], str | None]:
-    """The symbols of an input, as far as can be seen without reading it, and its venue."""
+    """The symbols of an input, as far as they can be found without reading it all, and its venue."""
     if record.format == _ON_TAPE:
         found: dict[str, None] = {}
         venue = None
@@ -214,12 +215,12 @@ def _look(tape: TapeConfig, record: InputRecord) -> tuple[tuple[str, ...], str |
     file = _file(tape, record)
     venues = peek_venues(file)
     if tape.venue is not None and venues and tape.venue not in venues:
-        raise InputError(f"{tape.path}: there is no data of venue {tape.venue} in it; there is {', '.join(venues)}")
+        raise InputError(f"{tape.path}: there is no data of venue {tape.venue}; it has {', '.join(venues)}")
     return tuple(peek_symbols(file)), tape.venue or (venues[0] if venues else None)
 
 
 def _appears_late(config: RunConfig, inputs: tuple[InputRecord, ...], symbol: str) -> bool:
-    """Whether an input that holds several symbols has ``symbol`` further on: this reads it."""
+    """Whether an input with several symbols contains ``symbol`` further on. This reads the input."""
     return any(event.symbol == symbol for event in open_inputs(msgspec.structs.replace(config, symbols=()), inputs))
 
 
@@ -239,7 +240,7 @@ def _open(
 
 
 def _if_any(events: Iterator[MarketEvent], notes: ReadNotes) -> Iterator[MarketEvent]:
-    """Of several files one may be of a day without trades."""
+    """One of several files may be of a day without trades."""
     try:
         yield from events
     except NoRowsError:
@@ -247,7 +248,7 @@ def _if_any(events: Iterator[MarketEvent], notes: ReadNotes) -> Iterator[MarketE
 
 
 def _market_on_tape(path: Path) -> Iterator[MarketEvent]:
-    """The market data that was an input of another run, on its tape."""
+    """The market data on the tape of another run."""
     with open_reader(path) as tape:
         for event in tape.read(TapeQuery(types=("market.*",))):
             if event.is_market_data and event.is_input and isinstance(event, MarketEvent):

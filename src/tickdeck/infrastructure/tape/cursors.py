@@ -1,7 +1,7 @@
-"""Where the edges of a bus stand: one small file beside its tape.
+"""The positions of a bus's async handlers: one small file next to its tape.
 
-The file is replaced as a whole, and synced before it is. It never says more than the tape holds durably: where it is
-older than what the edges did, they get some events again.
+The file is synced and then replaced as a whole. It never records more than the tape holds durably. If it is older than
+what the handlers did, they receive some events again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 
 
 _PAUSE_S = 0.05
-"""At least so long between two writes: a file that is a little older costs nothing but some events twice after a
-crash, and the tape's thread has commits to do."""
+"""The shortest time between two writes. An older file only means that some events are handled twice after a crash, and
+the tape's thread has commits to do."""
 
 
 class _Content(msgspec.Struct, forbid_unknown_fields=True):
@@ -35,22 +35,22 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Pending(msgspec.Struct):
-    """An edge has handled everything up to ``seq``; that counts once the tape is durable up to ``after``."""
+    """A handler has handled everything up to ``seq``. That counts once the tape is durable up to ``after``."""
 
     seq: int
     after: int
 
 
 def cursor_path(tape: Path) -> Path:
-    """The file of the cursors: in the folder of a tape in JSON Lines, beside one in SQLite."""
+    """The file of the cursors: in the folder of a JSON Lines tape, next to an SQLite tape."""
     return tape / "edges.cursors" if tape.is_dir() else tape.with_name(tape.name + ".cursors")
 
 
 class CursorFile:
-    """The cursors of the tape in ``tape``, whose events end at ``last_seq``.
+    """The cursors of the tape ``tape``, whose events end at ``last_seq``.
 
     The bus's thread moves cursors. The tape's thread writes the file, after the events; ``wake()`` tells it that there
-    is something to write. Raises ``TapeError`` where the file cannot be read.
+    is something to write. Raises ``TapeError`` if the file cannot be read.
     """
 
     def __init__(self, tape: Path, last_seq: int, wake: Callable[[], None]) -> None:
@@ -58,8 +58,8 @@ class CursorFile:
         self._last_seq = last_seq
         self._wake = wake
         self._lock = threading.Lock()  # guards the fields below; held briefly
-        self._write_lock = threading.Lock()  # one writes the file at a time
-        self._moves: dict[str, list[_Pending]] = {}  # at most two for each name: the next that can count, the newest
+        self._write_lock = threading.Lock()  # only one thread writes the file at a time
+        self._moves: dict[str, list[_Pending]] = {}  # at most two per name: the next one that can count, and the newest
         self._cursors = {name: min(seq, last_seq) for name, seq in self._load().items()}
         self._changed = False  # since it was written
         self._failed = False  # the last write did
@@ -71,10 +71,10 @@ class CursorFile:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise TapeError(f"{self._path}: cannot be read: {error.strerror}; look at its permissions") from error
+            raise TapeError(f"{self._path}: cannot be read: {error.strerror}; check its permissions") from error
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise TapeError(
-                f"{self._path}: this is no file of cursors ({error}); restore it, or remove it: edges with a name then "
+                f"{self._path}: not a file of cursors ({error}); restore it, or remove it: edges with a name then "
                 "start with new events"
             ) from error
 
@@ -90,7 +90,7 @@ class CursorFile:
             seq = self._cursors[name] = max(now, self._last_seq)
             self._changed = True
         if not self._write():
-            raise TapeError(f"{self._path}: cannot be written, so edge {name!r} cannot start; look at the disk")
+            raise TapeError(f"{self._path}: cannot be written, so edge {name!r} cannot start; check the disk")
         return seq
 
     def advance(self, name: str, seq: int, after: int) -> None:
@@ -108,15 +108,15 @@ class CursorFile:
     # -- for the tape's thread ----------------------------------------------------------------------------------------
 
     def due_in(self, durable_seq: int) -> float | None:
-        """Seconds until the file is to be written, now that the tape is durable up to ``durable_seq``; ``None`` where
+        """Seconds until the file must be written, given that the tape is durable up to ``durable_seq``; ``None`` if
         there is nothing to write."""
-        moves = list(self._moves.values())  # no lock: a move that is missed wakes the thread again
+        moves = list(self._moves.values())  # no lock: if this misses a move, the thread is woken again
         if not any(waiting and waiting[0].after <= durable_seq for waiting in moves):
             return None
         return max(0.0, self._written_at + _PAUSE_S - time.monotonic())
 
     def write(self, durable_seq: int) -> None:
-        """Move the cursors as far as ``durable_seq`` allows, and write them where one moved."""
+        """Move the cursors as far as ``durable_seq`` allows, and write the file if one moved."""
         with self._lock:
             for name, waiting in self._moves.items():
                 while waiting and waiting[0].after <= durable_seq:

@@ -1,9 +1,9 @@
-"""The digest of a tape: BLAKE2b over what is stored of each event, chained over blocks of 4,096 events.
+"""The digest of a tape: BLAKE2b over the stored events, chained over blocks of 4,096 events.
 
-An event counts as one line: its type, version, stream and stream version, then its payload. Blocks are counted in
-events, not in commits, so two tapes with the same events have the same digest: whatever the timing of their commits,
-in either form, and after a compaction. Each commit stores a ``Mark``. A writer goes on from there, and reads the events
-of the last block again when it opens the tape.
+An event contributes one line: its type, version, stream and stream version, then its payload. Blocks count events, not
+commits. So two tapes with the same events have the same digest, whatever the timing of their commits, in both formats,
+and after a compaction. Each commit stores a ``Mark``. A writer that opens the tape continues from it and reads the
+events of the last block again.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ __all__ = [
 ]
 
 BLOCK = 4_096
-"""Events a block."""
+"""Events per block."""
 _PERSON = b"tickdeck tape 1"
 _ALONE = 256
-"""From so many lines on, a group is worth a thread of its own."""
+"""A group of at least this many lines is hashed in a separate thread."""
 
 
 class Mark(NamedTuple):
-    """The digest after so many ``events`` of a tape. ``block`` is that of the full blocks, the last of which ends with
-    the event at ``block_seq`` (0 and empty where no block is full); ``digest`` that of everything. Both are in hex."""
+    """The digest after ``events`` events of a tape. ``block`` is the digest of the full blocks, the last of which ends
+    with the event at ``block_seq`` (0 and empty if no block is full). ``digest`` covers everything. Both are hex."""
 
     events: int
     block_seq: int
@@ -49,19 +49,20 @@ class Mark(NamedTuple):
 
 
 class Lines(Protocol):
-    """The digest's lines of some events, each with its end."""
+    """The digest's lines of some events, each with a line end."""
 
     def __len__(self) -> int: ...
 
     def joined(self, start: int, stop: int) -> bytes:
-        """The lines of the events at these places, in one piece."""
+        """The lines of the events at these indexes, as one value."""
 
     def seq(self, place: int) -> int:
         """``seq`` of one event."""
 
 
 class TapeDigest:
-    """The digest of the events so far. ``mark`` is where to go on: give the events after ``mark.block_seq`` again."""
+    """The digest of the events so far. ``mark`` is where to continue: pass the events after ``mark.block_seq``
+    again."""
 
     __slots__ = ("_block", "_block_seq", "_hasher", "events", "filled")
 
@@ -74,14 +75,14 @@ class TapeDigest:
         """The blocks that the last ``after`` filled: number of events, ``seq`` and digest at the end of each."""
 
     def after(self, lines: Lines) -> TapeDigest:
-        """The digest with these events too; this one stays as it is."""
+        """The digest including these events; this object does not change."""
         new = TapeDigest()
         new._block, new._block_seq, new.events = self._block, self._block_seq, self.events
         new._hasher = self._hasher.copy()
         at, count = 0, len(lines)
         while at < count:
             upto = min(at + BLOCK - new.events % BLOCK, count)
-            # In one piece: other threads run meanwhile, and each change of threads takes long.
+            # In one piece: other threads run meanwhile, and each thread switch is slow.
             new._hasher.update(lines.joined(at, upto))
             new.events += upto - at
             at = upto
@@ -97,13 +98,13 @@ class TapeDigest:
 
 
 class DigestWorker:
-    """Computes the digest of a group in a thread of its own, while the group is being written."""
+    """Computes the digest of a group in its own thread while the group is being written."""
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
 
     def after(self, digest: TapeDigest, lines: Lines) -> Callable[[], TapeDigest]:
-        """Begin; the callable waits for the result. A short group is done at once."""
+        """Start; the returned callable waits for the result. A short group is hashed immediately."""
         if len(lines) < _ALONE:
             done = digest.after(lines)
             return lambda: done
@@ -111,7 +112,7 @@ class DigestWorker:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(1, "tape digest")
             return self._pool.submit(digest.after, lines).result
-        except RuntimeError:  # the interpreter is ending, and starts no thread any more
+        except RuntimeError:  # the interpreter is shutting down and starts no more threads
             done = digest.after(lines)
             return lambda: done
 
@@ -136,19 +137,19 @@ class RecordLines:
         try:
             return decode_head(self._records[place].payload).seq
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return 0  # damaged, and not what the writer hashed
+            return 0  # damaged, so not what the writer hashed
 
 
 def continued_digest(path: Path, mark: Mark | None, records_after: Callable[[int], Iterable[Record]]) -> TapeDigest:
-    """The digest of a tape that a writer goes on with. ``records_after(seq)`` gives its events behind ``seq``.
+    """The digest of a tape to which a writer appends. ``records_after(seq)`` returns the events after ``seq``.
 
-    Raises ``TapeError`` where they are not what ``mark`` stands for: a new commit would call the change right.
+    Raises ``TapeError`` if they do not match ``mark``: a new commit would make the change look valid.
     """
     seq = mark.block_seq if mark is not None else 0
     digest = TapeDigest(mark).after(RecordLines(list(records_after(seq))))
     if digest.mark() != (mark or TapeDigest().mark()):
         raise TapeError(
-            f"{path}: the events after seq {seq} are not as they were written (the tape's digest says so); "
+            f"{path}: the events after seq {seq} were changed since they were written (the digest shows it); "
             "restore the tape from a copy"
         )
     return digest
@@ -163,10 +164,10 @@ def _line(record: Record) -> bytes:
 
 
 def event_head(event_type: str, version: int) -> bytes:
-    """What the lines of a type have in common."""
+    """What all lines of a type start with."""
     return b'"event_type":%b,"version":%d,' % (msgspec.json.encode(event_type), version)
 
 
 def stream_head(stream: str | None, version: int | None) -> bytes:
-    """What comes after it in the lines of events that have a stream."""
+    """What follows in the lines of events with a stream."""
     return b'"stream":%b,"stream_version":%b,' % (msgspec.json.encode(stream), str(version).encode())

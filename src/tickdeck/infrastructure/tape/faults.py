@@ -1,4 +1,4 @@
-"""What to tell people when a tape cannot be opened, read or written: which one, what for, why, what to do."""
+"""Messages for tapes that cannot be opened, read or written: which tape, during what, why, and what to do."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tickdeck.errors import TapeError, TapeVersionError
 
 __all__ = ["tape_error"]
 
-_FULL = "the disk is full: make room, then resume"
-_DISK = "the disk refused: look at its health and free space, then resume"
-_FORBIDDEN = "the file or its folder may not be written: mend its permissions"
+_FULL = "the disk is full: free some space, then resume"
+_DISK = "the disk reports an error: check its health and free space, then resume"
+_FORBIDDEN = "no permission to write the file or its folder: correct the permissions"
 
 _SQLITE_HINTS = {
     sqlite3.SQLITE_FULL: _FULL,
@@ -20,8 +20,8 @@ _SQLITE_HINTS = {
     sqlite3.SQLITE_READONLY: _FORBIDDEN,
     sqlite3.SQLITE_CORRUPT: "the file is damaged: restore it from a copy",
     sqlite3.SQLITE_NOTADB: "the file is no tape, or damaged",
-    sqlite3.SQLITE_BUSY: "another process holds it: close the tool that writes to it",
-    sqlite3.SQLITE_CANTOPEN: "look at the folder's existence and permissions",
+    sqlite3.SQLITE_BUSY: "another process has locked it: close the tool that writes to it",
+    sqlite3.SQLITE_CANTOPEN: "check that the folder exists, and its permissions",
 }
 _OS_HINTS = {
     errno.ENOSPC: _FULL,
@@ -36,10 +36,10 @@ _OS_HINTS = {
 
 
 def tape_error(path: Path, doing: str, error: Exception) -> TapeError:
-    """One clear line for what SQLite or the operating system said."""
+    """An error of SQLite or the operating system as one clear line."""
     if isinstance(error, TapeError):
         return error
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the extended code's low byte is the primary one
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of an extended code is the primary code
     kind = TapeVersionError if code == sqlite3.SQLITE_NOTADB else TapeError
     hint, text = _SQLITE_HINTS.get(code), str(error)
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""One writer a tape: a lock that the operating system lets go of when its process ends, however it ends."""
+"""One writer per tape: a lock that the operating system releases when the process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["WriterLock", "writer_of"]
 
 
 class WriterLock:
-    """Held from creation until ``release``. Its file, next to the tape or in the tape's folder, stays; it says who
-    holds or last held the lock.
+    """Held from creation until ``release``. Its file stays next to the tape or in the tape's folder, and names the
+    process that holds or last held the lock.
 
-    Raises ``TapeError`` where another writer, in this process or another, holds it.
+    Raises ``TapeError`` if another writer, in this process or another, holds it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +25,7 @@ class WriterLock:
             self._fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise TapeError(
-                f"{path}: cannot open the tape for writing: {error.strerror} ({lock.name}); mend the folder"
+                f"{path}: cannot open the tape for writing: {error.strerror} ({lock.name}); check the folder"
             ) from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,13 +47,13 @@ class WriterLock:
 
 
 def writer_of(path: Path) -> int | None:
-    """Id of the process that is writing the tape in ``path``, ``None`` where nobody is."""
+    """The id of the process that is writing the tape ``path``, ``None`` if there is none."""
     try:
         with _lock_of(path).open("rb") as lock:
             process = int(lock.read(32))
-            with contextlib.suppress(PermissionError):  # it lives, and is another user's
+            with contextlib.suppress(PermissionError):  # it runs, as another user
                 os.kill(process, 0)
-            # A number alone says little, it may be given anew: the lock has the last word.
+            # The number alone is not enough, because it may be reused. The lock decides.
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

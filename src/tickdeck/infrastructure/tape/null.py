@@ -1,4 +1,4 @@
-"""The tape that keeps nothing: for benchmarks of the kernel alone, and for ``verify``, which compares as it goes."""
+"""A tape that stores nothing: for benchmarks of the kernel alone, and for ``verify``, which compares while it runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["NullTape"]
 
 
 class NullTape:
-    """Counts what it is given and forgets it; everything counts as durable at once, and every stream is new. For one
+    """Counts the events and forgets them. Everything is durable immediately, and every stream is new. For one
     thread."""
 
     keeps_events: ClassVar[bool] = False
-    """``read`` gives back nothing, and nothing outlives the process."""
+    """``read`` returns nothing, and nothing outlives the process."""
 
     def __init__(self) -> None:
         self._last_seq = 0
@@ -35,7 +35,7 @@ class NullTape:
 
     def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
         if self._closed:
-            raise TapeError("null tape: closed, it takes no more events")
+            raise TapeError("null tape: closed, it accepts no more events")
         if expected_version:
             raise ConcurrencyError(f"null tape: every stream has version 0, not the expected {expected_version}")
         last = self._last_seq

@@ -1,4 +1,4 @@
-"""Which form a tape has is seen by what is there: a file is SQLite, a folder is JSON Lines."""
+"""The format of a tape is visible on disk: a file is SQLite, a folder is JSON Lines."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from tickdeck.infrastructure.tape.sqlite import SqliteTape, SqliteTapeReader
 __all__ = ["IN_A_RUN", "AnyReader", "AnyTape", "form_of", "is_tape", "open_reader", "open_tape", "tape_path"]
 
 IN_A_RUN = {"sqlite": "tape.db", "jsonl": "tape"}
-"""The forms, and what a tape in each is called in the folder of a run."""
+"""The formats, and the name of the tape in a run's folder for each."""
 
 AnyTape: TypeAlias = SqliteTape | JsonlTape
 AnyReader: TypeAlias = SqliteTapeReader | JsonlTapeReader
 
 
 def form_of(path: Path) -> str:
-    """``jsonl`` for a folder, else ``sqlite``."""
+    """``jsonl`` for a folder, otherwise ``sqlite``."""
     return "jsonl" if path.is_dir() else "sqlite"
 
 
 def is_tape(path: Path) -> bool:
-    """Whether ``path`` is a tape itself, as opposed to the folder of a run. Raises ``TapeError`` for a folder that may
-    not be looked into."""
+    """True if ``path`` is a tape itself, not the folder of a run. Raises ``TapeError`` for a folder that cannot be
+    read."""
     return path.is_file() or is_jsonl_tape(path)
 
 
 def tape_path(run: Path, form: str = "sqlite") -> Path:
-    """Where the tape of the run in folder ``run`` is; where it has none yet, that of one in ``form``. A tape by its own
-    path is itself."""
+    """The path of the tape in the run folder ``run``; if there is none yet, the path of one in ``form``. The path of a
+    tape is returned unchanged."""
     if is_tape(run):
         return run
     for name in IN_A_RUN.values():
@@ -40,14 +40,13 @@ def tape_path(run: Path, form: str = "sqlite") -> Path:
 
 
 def open_tape(path: Path, form: str | None = None, *, linger_ms: float = 5.0) -> AnyTape:
-    """The tape in ``path`` for writing; where there is none, a new one in ``form`` (``None``: SQLite). Raises as
-    ``SqliteTape`` and ``JsonlTape`` do.
-    """
+    """Open the tape ``path`` for writing, or create one in ``form`` (``None``: SQLite). Raises the errors of
+    ``SqliteTape`` and ``JsonlTape``."""
     if path.exists():
         form = form_of(path)
     return JsonlTape(path, linger_ms=linger_ms) if form == "jsonl" else SqliteTape(path, linger_ms=linger_ms)
 
 
 def open_reader(path: Path) -> AnyReader:
-    """The tape in ``path`` for reading. Raises as ``SqliteTapeReader`` and ``JsonlTapeReader`` do."""
+    """Open the tape ``path`` for reading. Raises the errors of ``SqliteTapeReader`` and ``JsonlTapeReader``."""
     return JsonlTapeReader(path) if path.is_dir() else SqliteTapeReader(path)

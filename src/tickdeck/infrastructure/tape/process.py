@@ -1,4 +1,4 @@
-"""Tapes and the life of the process: a normal exit makes them durable, and a forked child leaves them alone."""
+"""Tapes and process life: a normal exit makes tapes durable, and a forked child does not touch them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _open: weakref.WeakSet[_OpenTape] = weakref.WeakSet()
 
 
 def watch(tape: _OpenTape) -> None:
-    """Close ``tape`` when the process ends normally, also by an exception. Closing it earlier is harmless."""
+    """Close ``tape`` when the process exits normally or by an exception. You may close it earlier."""
     _open.add(tape)
 
 

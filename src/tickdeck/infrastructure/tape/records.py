@@ -1,5 +1,5 @@
-"""What is stored of an event, without making an event of it: for copies and checks, which must not depend on what this
-process knows of its type."""
+"""Stored events without decoding them. Copies and checks use these, because they must not depend on the event types
+known to this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Decode: TypeAlias = Callable[[bytes], DomainEvent]
 
 
 class Record(NamedTuple):
-    """One stored event. ``where`` names its place on the tape for people."""
+    """One stored event. ``where`` is its place on the tape, for messages."""
 
     type: str
     version: int
@@ -28,7 +28,7 @@ class Record(NamedTuple):
 
 
 class Head(msgspec.Struct, gc=False):
-    """The part of a payload that tapes go by."""
+    """The part of a payload that tapes need."""
 
     event_id: str = ""
     correlation_id: str = ""
@@ -42,9 +42,9 @@ decode_head = msgspec.json.Decoder(Head).decode
 
 
 def decoder_of(name: str, version: int) -> Decode | None:
-    """Makes events of payloads of a type and version; what it raises may not name the field (``explain`` does).
+    """Decodes payloads of a type and version into events. Its errors may not name the field; ``explain`` does.
 
-    ``None`` where this process does not know the type: the event's stream is needed then too, see ``decode_payload``.
+    ``None`` if this process does not know the type. Then the event's stream is needed too, see ``decode_payload``.
     """
     if event_class(name) is None:
         return None
@@ -52,7 +52,7 @@ def decoder_of(name: str, version: int) -> Decode | None:
 
 
 def explain(name: str, version: int, payload: bytes, error: Exception) -> Exception:
-    """Why a payload does not decode, in words that name the field where that can be told."""
+    """Why a payload cannot be decoded, naming the field if possible."""
     try:
         decode_payload(name, payload, version)
     except (EventError, TypeError) as better:

@@ -1,4 +1,4 @@
-"""The tape in JSON Lines: lines, segments, index, snapshots, writer and reader."""
+"""The JSON Lines tape: lines, segments, index, snapshots, writer and reader."""
 
 from tickdeck.infrastructure.tape.jsonl.lines import (
     Commit,

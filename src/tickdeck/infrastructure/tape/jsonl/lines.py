@@ -1,26 +1,28 @@
 r"""The lines of a tape in JSON Lines: each is one JSON object in UTF-8 with the CRC-32 of itself.
 
-An event, its own fields after those that the tape knows it by (``stream`` and ``stream_version`` where it has them)::
+An event line has the fields that the tape needs (``stream`` and ``stream_version`` if any), then its own fields::
 
     {"crc":"8973e19e","event_type":"order.accepted","version":1,"stream":"order/main/a","stream_version":1,"event_id":...}
 
-After the events of a group its commit. ``offset`` is where in the file the group begins: what is before it was synced.
-``so_far`` is the CRC-32 of the whole segment up to this line, so that a line that is gone or twice there is found too.
-It begins with a tab, which is nowhere else, so that it is found fast (and a space, where it would end a byte from the
-edge of a sector: a byte alone in its sector could be changed and look like a sector that a power cut lost)::
+A commit line follows the events of a group. ``offset`` is where the group begins in the file; everything before it was
+synced. ``so_far`` is the CRC-32 of the whole segment up to this line, which reveals missing and duplicated lines. The
+line begins with a tab, which appears nowhere else, so that it can be found quickly. A space follows the tab if the line
+would otherwise end one byte past the edge of a sector: a change to a byte that is alone in its sector could look like a
+sector lost in a power cut::
 
     \t{"commit":{"events":2,"first_seq":1,"last_seq":2,"first_ts":5,"last_ts":5,"offset":98,"so_far":"3d0a9cb1",...},"crc":"51a03fe0"}
 
-In format 2 the tape's digest follows after ``so_far``: the four fields of a ``Mark`` (see ``tape.digest``), up to and
-with this group::
+In format 2, ``so_far`` is followed by the tape's digest up to and including this group: the four fields of a ``Mark``
+(see ``tape.digest``)::
 
     "recorded":2,"block_seq":0,"block":"","digest":"5f1c..."
 
-And a segment begins with its head. ``through`` is above ``number`` where others were merged into it::
+A segment begins with its head. ``through`` is greater than ``number`` if others were merged into it::
 
     {"segment":{"format":2,"number":2,"through":2,"after_seq":4711},"crc":"0b9d3fa2"}
 
-The checksum of an event stands for what follows it up to the end of the line, that of the others for what precedes it.
+The checksum of an event line covers what follows it, up to the end of the line. The checksum of other lines covers what
+precedes it.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ __all__ = [
     "SECTOR",
     "Commit",
     "SegmentHead",
+    "add_checksum",
     "commit_line",
     "event_head_end",
     "event_line",
@@ -51,26 +54,25 @@ __all__ = [
     "parse_commit",
     "parse_event_head",
     "parse_head",
-    "seal",
+    "read_checked",
     "segment_line",
     "split_event",
     "streams_in",
-    "unseal",
 ]
 
 FORMAT = 2
-"""Of these lines. A reader refuses a higher number. A tape keeps the format that it was begun in: format 1 has no
-digest."""
+"""The format of these lines. A reader refuses a higher number. A tape keeps the format in which it was started; format
+1 has no digest."""
 COMMIT_MARK = b"\t"
-"""How a commit begins. In JSON a tab within a string is written as ``\\t``, and between tokens we write none."""
+"""How a commit begins. In JSON, a tab within a string is written as ``\\t``, and we write none between tokens."""
 COMMIT_LINE = 512
-"""No commit line is longer."""
+"""The longest possible commit line."""
 HEAD_LINE = 160
-"""No head of a segment is longer, and none with a group after it is so short."""
+"""No segment head is longer, and none that is followed by a group is this short."""
 SECTOR = 512
-"""Bytes that a disk writes as a whole, or not at all."""
+"""Bytes that a disk writes atomically."""
 HEAD_AT = len(b'{"crc":"01234567",')
-"""Where the checked part of an event line begins."""
+"""Where the checksummed part of an event line begins."""
 
 _EVENT = re.compile(rb'\{"crc":"([0-9a-f]{8})",(.*\})', re.DOTALL)
 _SEALED = re.compile(rb'((?:\t ?)?\{"(?:commit|segment|snapshot|index)":.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
@@ -93,8 +95,8 @@ T = TypeVar("T")
 
 
 class Commit(NamedTuple):
-    """What a commit says of its group, which begins at byte ``offset`` of the file; the times are the lowest and the
-    highest ``ts_ingress`` in it. ``mark``: the tape's digest up to here, ``None`` in format 1."""
+    """What a commit says about its group, which begins at byte ``offset`` of the file. The times are the lowest and the
+    highest ``ts_ingress`` in the group. ``mark``: the tape's digest up to here, ``None`` in format 1."""
 
     events: int
     first_seq: int
@@ -107,7 +109,7 @@ class Commit(NamedTuple):
 
 
 class SegmentHead(msgspec.Struct, frozen=True):
-    """``after_seq``: ``seq`` of the last event before the segment, 0 in the first one."""
+    """``after_seq``: ``seq`` of the last event before the segment, 0 for the first one."""
 
     number: int
     through: int
@@ -137,13 +139,13 @@ def event_line(head: bytes, payload: bytes) -> bytes:
     return b'{"crc":"%08x",%b\n' % (crc32(body), body)
 
 
-def seal(body: bytes) -> bytes:
-    """The line of a JSON object whose closing brace is left out: with its checksum, the brace and the line's end."""
+def add_checksum(body: bytes) -> bytes:
+    """Complete the line of a JSON object without its closing brace: adds the checksum, the brace and the line end."""
     return b'%b,"crc":"%08x"}\n' % (body, crc32(body))
 
 
 def commit_line(commit: Commit, at: int) -> bytes:
-    """``at``: where in the file the line begins."""
+    """``at``: the line's offset in the file."""
     body = (
         b'{"commit":{"events":%d,"first_seq":%d,"last_seq":%d,"first_ts":%d,"last_ts":%d,"offset":%d,"so_far":"%08x"'
         % commit[:7]
@@ -154,14 +156,14 @@ def commit_line(commit: Commit, at: int) -> bytes:
             recorded, block_seq, block.encode(), digest.encode(),
         )  # fmt: skip
     body += b"}"
-    line = seal(COMMIT_MARK + body)
+    line = add_checksum(COMMIT_MARK + body)
     if (at + len(line)) % SECTOR in (1, SECTOR - 1):
-        line = seal(COMMIT_MARK + b" " + body)
+        line = add_checksum(COMMIT_MARK + b" " + body)
     return line
 
 
 def segment_line(head: SegmentHead) -> bytes:
-    return seal(
+    return add_checksum(
         b'{"segment":{"format":%d,"number":%d,"through":%d,"after_seq":%d}'
         % (head.format, head.number, head.through, head.after_seq)
     )
@@ -170,8 +172,8 @@ def segment_line(head: SegmentHead) -> bytes:
 # -- reading ------------------------------------------------------------------------------------------------------
 
 
-def unseal(line: bytes) -> bytes | None:
-    """What ``seal`` was given, or ``None`` where ``line`` (without its end) is not as it was written."""
+def read_checked(line: bytes) -> bytes | None:
+    """What ``add_checksum`` was given, or ``None`` if ``line`` (without its end) was changed."""
     match = _SEALED.fullmatch(line)
     if match is None or crc32(match[1]) != int(match[2], 16):
         return None
@@ -179,15 +181,15 @@ def unseal(line: bytes) -> bytes | None:
 
 
 def is_sound(line: bytes) -> bool:
-    """A line, without its end, is as it was written."""
+    """True if a line, without its end, is unchanged."""
     match = _EVENT.fullmatch(line)
-    return crc32(match[2]) == int(match[1], 16) if match is not None else unseal(line) is not None
+    return crc32(match[2]) == int(match[1], 16) if match is not None else read_checked(line) is not None
 
 
 def parse_commit(line: bytes) -> Commit | None:
-    """A commit line, without its end; ``None`` where it is not one or not as it was written."""
+    """Parses a commit line without its end; ``None`` if it is not one or was changed."""
     match = _COMMIT.fullmatch(line)
-    if match is None or unseal(line) is None:
+    if match is None or read_checked(line) is None:
         return None
     *numbers, so_far, recorded, block_seq, block, digest = match.groups()
     mark = None if digest is None else Mark(int(recorded), int(block_seq), block.decode(), digest.decode())
@@ -195,8 +197,8 @@ def parse_commit(line: bytes) -> Commit | None:
 
 
 def parse_head(line: bytes) -> SegmentHead | None:
-    """The first line of a segment, without its end; ``None`` where it is not one or not as it was written."""
-    if unseal(line) is None:
+    """Parses the first line of a segment without its end; ``None`` if it is not one or was changed."""
+    if read_checked(line) is None:
         return None
     try:
         return _decode_head(line).segment
@@ -205,17 +207,17 @@ def parse_head(line: bytes) -> SegmentHead | None:
 
 
 def split_event(line: bytes) -> tuple[str | None, int | None, bytes, bytes]:
-    """An event line that is sound, in parts: its stream and version, the head that its type gives, the payload."""
+    """The parts of a valid event line: its stream and version, the head that depends on its type, the payload."""
     stream = version = None
     end = at = event_head_end(line)
-    match = _STREAM.match(line, end)  # no payload begins so: its first field is one of the envelope
+    match = _STREAM.match(line, end)  # no payload begins like this: its first field is part of the envelope
     if match is not None:
         stream, version, at = msgspec.json.decode(match[1], type=str), int(match[2]), match.end()
     return stream, version, line[HEAD_AT:end], b"{" + line[at:]
 
 
 def line_decoder(decode: Callable[[bytes], T], end: int) -> Callable[[bytes], T]:
-    """``decode`` for the payloads of event lines in which the head that their type gives ends at ``end``."""
+    """``decode`` for the payloads of event lines whose head, which depends on their type, ends at ``end``."""
 
     def decode_line(line: bytes) -> T:
         at = end
@@ -228,13 +230,13 @@ def line_decoder(decode: Callable[[bytes], T], end: int) -> Callable[[bytes], T]
 
 
 def event_head_end(line: bytes) -> int:
-    """Where in an event line the head ends that its type gives."""
-    # No string holds what is looked for: within one a quote has a backslash before it.
+    """The index in an event line where the head that depends on its type ends."""
+    # No string contains this text: a quote within a string has a backslash before it.
     return line.index(b",", line.index(b'","version":', HEAD_AT) + 12) + 1
 
 
 def parse_event_head(head: bytes) -> tuple[str, int]:
-    """Type and version of what ``event_head`` gave. Raises ``msgspec.MsgspecError``."""
+    """Type and version from the result of ``event_head``. Raises ``msgspec.MsgspecError``."""
     found = _decode_event_head(b"{%b}" % head[:-1])
     return found.event_type, found.version
 

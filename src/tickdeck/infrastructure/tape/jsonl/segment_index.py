@@ -1,8 +1,7 @@
-"""What is where in a segment: a sparse index, kept beside it when it is complete, and made anew where that is absent or
-does not fit.
+"""A sparse index of a segment. A complete segment has its index next to it; a missing or outdated one is rebuilt.
 
-A reader trusts an index for places alone: what is read there is verified against its checksums. For the version that a
-stream has it is trusted, as far as its own checksum goes; a writer makes that of the last segment anew.
+A reader uses an index only to find places: what it reads there is verified with checksums. Stream versions are taken
+from the index if its own checksum is valid; a writer rebuilds the index of the last segment.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ import msgspec
 from tickdeck.infrastructure.tape.jsonl.lines import (
     COMMIT_LINE,
     COMMIT_MARK,
+    add_checksum,
     parse_commit,
-    seal,
+    read_checked,
     streams_in,
-    unseal,
 )
 from tickdeck.infrastructure.tape.jsonl.segments import Group, SegmentFile, read_groups
 from tickdeck.infrastructure.tape.sync import replace_file
@@ -39,11 +38,11 @@ __all__ = [
 ]
 
 _SPAN = 256 << 10
-"""Bytes of a segment that are looked through to find an event in it."""
+"""Bytes of a segment that are scanned to find an event."""
 
 
 class Span(msgspec.Struct, array_like=True):
-    """Groups one after the other. They begin at byte ``offset``, and ``crc`` is that of the segment before it."""
+    """Consecutive groups. They begin at byte ``offset``, and ``crc`` is that of the segment before it."""
 
     offset: int
     crc: int
@@ -54,8 +53,8 @@ class Span(msgspec.Struct, array_like=True):
 
 
 class SegmentIndex(msgspec.Struct):
-    """``end`` and ``crc``: where the last whole group ends, and the CRC-32 of the segment up to there. ``last_seq``: of
-    the last event in it, 0 where there is none. ``streams``: the version that each stream has after its last event."""
+    """``end`` and ``crc``: where the last complete group ends, and the CRC-32 of the segment up to there. ``last_seq``:
+    ``seq`` of the last event in it, 0 if it is empty. ``streams``: the version of each stream after its last event."""
 
     number: int
     through: int
@@ -69,12 +68,12 @@ class SegmentIndex(msgspec.Struct):
 
     @classmethod
     def begin(cls, segment: SegmentFile) -> SegmentIndex:
-        """Of a segment of which no group is known yet."""
+        """The index of a segment without any known group."""
         return cls(segment.head.number, segment.head.through, segment.body, segment.crc)
 
     def add(self, group: Group, streams: Iterable[tuple[str, int]]) -> None:
-        """Take the next group; ``streams``: of its events, in their order. One that Ctrl-C interrupts may be taken
-        again, as long as ``last_seq`` is not the group's."""
+        """Add the next group; ``streams`` belong to its events, in order. If Ctrl-C interrupts it, you may add the
+        group again, as long as ``last_seq`` is not the group's."""
         commit = group.commit
         self.streams.update(streams)
         spans = self.spans
@@ -84,7 +83,7 @@ class SegmentIndex(msgspec.Struct):
         span.last_seq = commit.last_seq
         span.first_ts = min(span.first_ts, commit.first_ts)
         span.last_ts = max(span.last_ts, commit.last_ts)
-        # No call in these lines, hence no Ctrl-C between them.
+        # There is no call in these lines, so Ctrl-C cannot come between them.
         self.events += commit.events
         self.groups += 1
         self.end = group.end
@@ -92,7 +91,7 @@ class SegmentIndex(msgspec.Struct):
         self.last_seq = commit.last_seq
 
     def place_after(self, seq: int) -> tuple[int, int]:
-        """Where to begin reading for events above ``seq``: an offset, and the CRC-32 up to there."""
+        """Where to start reading for events after ``seq``: an offset, and the CRC-32 up to there."""
         for span in self.spans:
             if span.last_seq > seq:
                 return span.offset, span.crc
@@ -103,7 +102,7 @@ _decode = msgspec.json.Decoder(dict[str, SegmentIndex]).decode
 
 
 def scan_segment(segment: SegmentFile, *, is_last: bool, known: SegmentIndex | None = None) -> SegmentIndex:
-    """The index made from the segment itself, all of whose groups are verified by it, or those that ``known`` lacks.
+    """Build the index from the segment itself, which verifies all its groups, or those that ``known`` lacks.
 
     Raises ``TapeDamaged`` and ``OSError``.
     """
@@ -115,9 +114,9 @@ def scan_segment(segment: SegmentFile, *, is_last: bool, known: SegmentIndex | N
 
 
 def current_index(segment: SegmentFile, *, is_last: bool, known: SegmentIndex | None = None) -> SegmentIndex:
-    """The index of the segment as it is now: ``known`` or the one beside it, and what was appended since.
+    """The current index of the segment: ``known`` or the stored one, plus what was appended since.
 
-    Raises as ``scan_segment``.
+    Raises the errors of ``scan_segment``.
     """
     if known is None or not _is_of(segment, known):
         known = load_index(segment)
@@ -134,15 +133,15 @@ def index_path(segment: Path) -> Path:
 
 
 def store_index(segment: Path, index: SegmentIndex) -> None:
-    """Keep it beside the segment. It is not synced: one that does not fit is made anew. Raises ``OSError``."""
-    replace_file(index_path(segment), seal(msgspec.json.encode({"index": index})[:-1]), durable=False)
+    """Store the index next to the segment. It is not synced, because an outdated one is rebuilt. Raises ``OSError``."""
+    replace_file(index_path(segment), add_checksum(msgspec.json.encode({"index": index})[:-1]), durable=False)
 
 
 def load_index(segment: SegmentFile) -> SegmentIndex | None:
-    """The index beside the segment, ``None`` where there is none or it does not fit. Raises ``OSError``."""
+    """The stored index of the segment, ``None`` if it is missing or outdated. Raises ``OSError``."""
     with contextlib.suppress(FileNotFoundError):
         line = index_path(segment.path).read_bytes()
-        body = unseal(line[:-1])
+        body = read_checked(line[:-1])
         if body is None:
             return None
         try:
@@ -155,7 +154,7 @@ def load_index(segment: SegmentFile) -> SegmentIndex | None:
 
 
 def _is_of(segment: SegmentFile, index: SegmentIndex) -> bool:
-    """The segment is, or begins with, what the index was made of."""
+    """True if the segment is, or begins with, what the index was made from."""
     if (index.number, index.through) != (segment.head.number, segment.head.through):
         return False
     with segment.path.open("rb", buffering=0) as file:
@@ -163,7 +162,7 @@ def _is_of(segment: SegmentFile, index: SegmentIndex) -> bool:
 
 
 def is_boundary(file: FileIO, segment: SegmentFile, offset: int, crc: int) -> bool:
-    """In the segment's open file a group, or the head, ends at ``offset``, and ``crc`` is that of all before it."""
+    """True if a group or the head ends at ``offset`` of the open segment, and ``crc`` is that of everything before."""
     if offset <= segment.body:
         return (offset, crc) == (segment.body, segment.crc)
     start = max(0, offset - COMMIT_LINE)

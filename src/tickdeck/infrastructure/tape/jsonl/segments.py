@@ -1,8 +1,9 @@
-"""The segments of a tape in JSON Lines: their files, and their groups, each verified when it is read.
+"""The segments of a JSON Lines tape: their files and groups. Each group is verified when it is read.
 
-What follows the last whole group of the last segment is either *torn* (a writer was killed, or lost power, before it
-had acknowledged it; sectors of 512 bytes may be missing) or *damaged* (nothing is missing: it had been committed, and
-was changed since). Anything wrong before that is damage: a writer begins a group only when the one before is synced.
+Data after the last complete group of the last segment is either *torn* or *damaged*. Torn: a writer was killed, or lost
+power, before it had acknowledged the group; sectors of 512 bytes may be missing. Damaged: nothing is missing, so the
+group had been committed and was changed since. Any error before that is damage, because a writer begins a group only
+after the previous one is synced.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ _CHUNK = 512 << 10
 
 
 class Damage(NamedTuple):
-    """Bytes that are not as they were written: the whole of a line, from byte ``first`` up to and with ``last`` of the
-    file, from 0 on; ``line`` counts from 1."""
+    """Bytes that were changed since they were written: a whole line, from byte ``first`` to byte ``last`` of the file,
+    inclusive, counted from 0; ``line`` is counted from 1."""
 
     path: Path
     line: int
@@ -65,7 +66,7 @@ class Damage(NamedTuple):
 
 
 class TapeDamaged(TapeError):
-    """Committed bytes of a tape are not as they were written."""
+    """Committed bytes of a tape were changed."""
 
     def __init__(self, damage: Damage) -> None:
         self.damage = damage
@@ -73,7 +74,7 @@ class TapeDamaged(TapeError):
 
 
 class SegmentFile(NamedTuple):
-    """A segment that has a sound head. ``body``: where its first group begins, ``crc``: of the head's line."""
+    """A segment with a valid head. ``body``: where its first group begins, ``crc``: that of the head's line."""
 
     path: Path
     head: SegmentHead
@@ -82,8 +83,8 @@ class SegmentFile(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Whole cascades with one commit: their ``lines`` and where these begin in the file, ``end`` and ``crc`` of the
-    segment up to and with the commit's line."""
+    """Complete cascades with one commit: their ``lines`` and the offset of these in the file, and ``end`` and ``crc``
+    of the segment up to and including the commit's line."""
 
     offset: int
     lines: bytes
@@ -100,7 +101,7 @@ def file_name(number: int) -> str:
 
 
 def is_jsonl_tape(path: Path) -> bool:
-    """A folder with segments. Raises ``TapeError`` where it may not be looked into."""
+    """A folder with segments. Raises ``TapeError`` if it cannot be read."""
     try:
         return path.is_dir() and any(_NAME.fullmatch(found.name) for found in path.iterdir())
     except OSError as error:
@@ -108,12 +109,12 @@ def is_jsonl_tape(path: Path) -> bool:
 
 
 def highest_number(folder: Path) -> int:
-    """Of the segments' files in the folder, 0 where there is none. Raises ``OSError``."""
+    """The total size of the segment files in the folder, 0 if there are none. Raises ``OSError``."""
     return max((int(found.stem) for found in folder.iterdir() if _NAME.fullmatch(found.name)), default=0)
 
 
 def read_head(path: Path, *, is_last: bool) -> SegmentFile | None:
-    """The segment's head; ``None`` where it is the last one and its making was cut off by a crash.
+    """The segment's head; ``None`` if it is the last segment and a crash interrupted its creation.
 
     Raises ``TapeDamaged``, ``TapeVersionError``, and ``OSError``.
     """
@@ -123,30 +124,33 @@ def read_head(path: Path, *, is_last: bool) -> SegmentFile | None:
         if head is None:
             rest = file.read()
             damage = find_damage(path, line + rest, 0)
-            # The head is synced before a group follows it: a power cut can have taken it only where it is alone.
+            # The head is synced before a group follows, so a power cut can only have lost it if it is alone.
             if damage is None and not (is_last and len(line) + len(rest) <= HEAD_LINE):
-                damage = Damage(path, 1, 0, max(len(line) - 1, 0), "the segment's head is not as it was written")
+                damage = Damage(
+                    path, 1, 0, max(len(line) - 1, 0), "the segment's head was changed since it was written"
+                )
             if damage is not None:
                 raise TapeDamaged(damage)
             return None
     if head.format > FORMAT:
         raise TapeVersionError(
-            f"{path}: the tape has format {head.format}, this Tickdeck knows up to {FORMAT}; install a newer Tickdeck"
+            f"{path}: the tape has format {head.format}; this Tickdeck supports up to {FORMAT}; install a newer one"
         )
     return SegmentFile(path, head, len(line), crc32(line))
 
 
 def list_segments(folder: Path) -> list[SegmentFile]:
-    """The segments in their order. Left out: files that were merged into an earlier one, a last one without a head.
+    """The segments in order, without files that were merged into an earlier one and without a last one that has no
+    head.
 
-    Raises ``TapeError`` where one is missing or damaged, ``TapeVersionError`` where one has a newer format.
+    Raises ``TapeError`` if one is missing or damaged, ``TapeVersionError`` if one has a newer format.
     """
     try:
         while True:
             names = _names(folder)
             try:
                 return _read_heads(folder, names)
-            except FileNotFoundError:  # merged into another meanwhile
+            except FileNotFoundError:  # merged into another one meanwhile
                 if _names(folder) == names:
                     raise
     except OSError as error:
@@ -167,13 +171,13 @@ def _read_heads(folder: Path, names: list[str]) -> list[SegmentFile]:
             continue
         if number > expected:
             raise TapeError(
-                f"{folder}: segment {file_name(expected)} is missing, though {name} is there; bring it back from a copy"
+                f"{folder}: segment {file_name(expected)} is missing, but {name} exists; restore it from a copy"
             )
         segment = read_head(folder / name, is_last=name == names[-1])
         if segment is None:
             break
         if segment.head.number != number:
-            raise TapeError(f"{folder / name}: by its head this is segment {segment.head.number}; rename it back")
+            raise TapeError(f"{folder / name}: its head says segment {segment.head.number}; rename the file back")
         found.append(segment)
         expected = segment.head.through + 1
     return found
@@ -183,7 +187,7 @@ def _read_heads(folder: Path, names: list[str]) -> list[SegmentFile]:
 
 
 def read_groups(file: FileIO, path: Path, offset: int, crc: int, *, is_last: bool) -> Iterator[Group]:
-    """The whole groups from ``offset`` on, where the CRC-32 of what is before is ``crc``; each verified.
+    """Yields the complete groups from ``offset`` on, each verified. ``crc`` is the CRC-32 of everything before.
 
     Ends before a torn tail of the last segment. Raises ``TapeDamaged`` and ``OSError``.
     """
@@ -197,7 +201,7 @@ def read_groups(file: FileIO, path: Path, offset: int, crc: int, *, is_last: boo
                 return
             if not is_last or read_again == offset:
                 break
-            # A writer may have cut a torn tail, of which a part was read before, and have put a group in its place.
+            # A writer may have cut a torn tail that was partly read before, and written a group in its place.
             read_again, filled, looked = offset, 0, 0
             file.seek(offset)
             continue
@@ -231,15 +235,15 @@ def read_groups(file: FileIO, path: Path, offset: int, crc: int, *, is_last: boo
 def _refuse_if_damaged(path: Path, tail: bytes, offset: int, is_last: bool) -> None:
     damage = find_damage(path, tail, offset)
     if damage is None and not is_last:
-        damage = _place(path, tail, offset, 0, "the segment ends within a group, though another follows")
+        damage = _place(path, tail, offset, 0, "the segment ends within a group, but another segment follows")
     if damage is not None:
         raise TapeDamaged(damage)
 
 
 def find_damage(path: Path, tail: bytes, offset: int) -> Damage | None:
-    """What is wrong with the bytes that follow the last whole group before ``offset``; ``None`` where they are torn."""
-    bad: int | None = None  # where the first line begins that is not sound
-    committed: int | None = None  # where the first commit ends that is sound
+    """What is wrong with the bytes after the last complete group before ``offset``; ``None`` if they are torn."""
+    bad: int | None = None  # where the first invalid line begins
+    committed: int | None = None  # where the first valid commit ends
     was_committed_before = False
     at = 0
     *lines, rest = tail.split(b"\n")
@@ -248,20 +252,22 @@ def find_damage(path: Path, tail: bytes, offset: int) -> Damage | None:
             bad = at if bad is None else bad
         elif committed is None and (commit := parse_commit(line)) is not None:
             committed = at + len(line) + 1
-            # A group is begun when the one before is synced: one follows this one, or was before it.
+            # A group begins after the previous one is synced, so one that follows or precedes proves a commit.
             was_committed_before = committed < len(tail) or commit.offset > offset
         at += len(line) + 1
-    if rest and (commit := parse_commit(rest[:-1])) is not None:  # all is there, but for what ends the last line
+    if rest and (commit := parse_commit(rest[:-1])) is not None:  # everything is there except the end of the last line
         bad, committed = at if bad is None else bad, len(tail)
         was_committed_before |= commit.offset > offset
     if not was_committed_before and (_sector_is_missing(tail, offset) or (rest and committed is None)):
         return None
     if bad is not None:
-        return _place(path, tail, offset, bad, "the line is not as it was written (its checksum says so)")
+        return _place(
+            path, tail, offset, bad, "the line was changed since it was written (its checksum does not match)"
+        )
     if committed is not None:
         last = tail.rfind(b"\n", 0, committed - 1) + 1
-        return _place(path, tail, offset, last, "the group before this commit is not as it was written")
-    return None  # sound lines, and their commit is still missing
+        return _place(path, tail, offset, last, "the group before this commit was changed since it was written")
+    return None  # valid lines without a commit yet
 
 
 def _place(path: Path, tail: bytes, offset: int, at: int, what: str) -> Damage:
@@ -273,7 +279,7 @@ def _place(path: Path, tail: bytes, offset: int, at: int, what: str) -> Damage:
 
 
 def _sector_is_missing(tail: bytes, offset: int) -> bool:
-    """A part of ``tail`` that is a sector of the disk has nothing but zeros, which no line has."""
+    """True if a disk sector of ``tail`` contains only zeros, which no line does."""
     at = 0
     while at < len(tail):
         upto = min(len(tail), at + SECTOR - (offset + at) % SECTOR)
@@ -284,13 +290,13 @@ def _sector_is_missing(tail: bytes, offset: int) -> bool:
 
 
 def tail_size(path: Path, end: int) -> int:
-    """How many bytes a segment has after its last whole group."""
+    """The number of bytes after a segment's last complete group."""
     return max(path.stat().st_size - end, 0)
 
 
 def remove_merged(folder: Path, segments: list[SegmentFile]) -> list[Path]:
-    """Take away the files of segments that were merged into earlier ones, and what a crash left half made of others.
-    Returns which. Raises ``OSError``."""
+    """Remove the files of segments that were merged into earlier ones, and unfinished files left by a crash. Returns
+    their names. Raises ``OSError``."""
     merged = {
         file_name(number) for segment in segments for number in range(segment.head.number + 1, segment.head.through + 1)
     }

@@ -1,6 +1,6 @@
-"""Snapshots of a tape in JSON Lines: a file each stream, replaced as a whole.
+"""Snapshots of a JSON Lines tape: one file per stream, replaced as a whole.
 
-The file is named by a hash, since a stream's name may hold anything; its one line says which stream it is of::
+The file name is a hash, because a stream's name may contain any character. Its one line names the stream::
 
     {"snapshot":{"stream":"order/main/a","version":3,"state":"eyJ...base64..."},"crc":"1f00d2c4"}
 """
@@ -16,7 +16,7 @@ import msgspec
 from tickdeck.application.ports import Snapshot
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape.faults import tape_error
-from tickdeck.infrastructure.tape.jsonl.lines import seal, unseal
+from tickdeck.infrastructure.tape.jsonl.lines import add_checksum, read_checked
 from tickdeck.infrastructure.tape.sync import replace_file, sync
 
 __all__ = ["SNAPSHOTS", "load_snapshot", "read_snapshots", "save_snapshot"]
@@ -39,16 +39,16 @@ def _place(folder: Path, stream: str) -> Path:
 
 
 def save_snapshot(folder: Path, stream: str, snapshot: Snapshot) -> None:
-    """Put it on the disk in place of the one before: a crash leaves the one or the other. Raises ``OSError``."""
+    """Write it to disk, replacing the previous one. A crash leaves one or the other. Raises ``OSError``."""
     path = _place(folder, stream)
     path.parent.mkdir(exist_ok=True)
-    sync(folder)  # always: who made the folder may have been stopped before it got here
-    line = seal(msgspec.json.encode({"snapshot": _Saved(stream, *snapshot)})[:-1])
+    sync(folder)  # always: whoever created the folder may have been stopped before syncing it
+    line = add_checksum(msgspec.json.encode({"snapshot": _Saved(stream, *snapshot)})[:-1])
     replace_file(path, line, durable=True)
 
 
 def load_snapshot(folder: Path, stream: str) -> Snapshot | None:
-    """The stream's snapshot, ``None`` where there is none. Raises ``TapeError`` where it is damaged."""
+    """The stream's snapshot, ``None`` if there is none. Raises ``TapeError`` if it is damaged."""
     path = _place(folder, stream)
     try:
         saved = _read(path)
@@ -60,7 +60,7 @@ def load_snapshot(folder: Path, stream: str) -> Snapshot | None:
 
 
 def read_snapshots(folder: Path) -> Iterator[tuple[str, Snapshot]]:
-    """All of them, by stream. Raises ``TapeError`` where one is damaged."""
+    """All snapshots, by stream. Raises ``TapeError`` if one is damaged."""
     try:
         found = [_read(path) for path in (folder / SNAPSHOTS).glob("*.json")]
     except OSError as error:
@@ -70,13 +70,13 @@ def read_snapshots(folder: Path) -> Iterator[tuple[str, Snapshot]]:
 
 
 def _read(path: Path) -> _Saved:
-    body = unseal(path.read_bytes()[:-1])
+    body = read_checked(path.read_bytes()[:-1])
     try:
         saved = _decode((body or b"") + b"}")["snapshot"]
     except (msgspec.MsgspecError, KeyError):
-        what = "the snapshot is not as it was written; take the file away, the events are all there"
+        what = "the snapshot was changed since it was written; delete the file, the events are complete"
         raise TapeError(f"{path}: {what}") from None
     if path.name != _place(path.parent, saved.stream).name:
-        what = f"by its line this is the snapshot of {saved.stream!r}; take the file away, the events are all there"
+        what = f"its content is the snapshot of {saved.stream!r}; delete the file, the events are complete"
         raise TapeError(f"{path}: {what}")
     return saved

@@ -1,4 +1,4 @@
-"""The tape in SQLite: schema, rows, writer and reader."""
+"""The SQLite tape: schema, rows, writer and reader."""
 
 from tickdeck.infrastructure.tape.sqlite.reader import EVERYTHING, SqliteTapeReader
 from tickdeck.infrastructure.tape.sqlite.rows import RowEncoder

@@ -1,4 +1,4 @@
-"""From events to rows of the tape on SQLite."""
+"""Converts events to rows of the SQLite tape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["RowEncoder"]
 
 
 class RowEncoder(EventEncoder[int]):
-    """Gives ``COLUMNS`` values an event, in the order of the table's columns. Types get numbers; ``new_types`` are
+    """Returns the values of ``COLUMNS`` for an event, in the order of the table. Types get numbers; ``new_types`` lists
     those that the tape did not have when it was opened, with number, name and version."""
 
     def __init__(self, connection: sqlite3.Connection, versions: StreamVersions) -> None:
@@ -36,7 +36,7 @@ class RowEncoder(EventEncoder[int]):
         return type_id
 
     def digest_lines(self, values: list[Any]) -> Lines:
-        """What counts of these rows for the tape's digest."""
+        """The digest's view of these rows."""
         return _RowLines(values, self._heads)
 
     def _stored(

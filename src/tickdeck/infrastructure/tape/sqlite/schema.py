@@ -1,12 +1,12 @@
-"""What a tape looks like as an SQLite file: tables, indexes, versions, and how such a file is opened.
+"""The layout of a tape as an SQLite file (tables, indexes, versions), and how to open it.
 
-``events`` holds a row an event: its place (``seq``), its type (``types`` names it), our receive time (``ts``, ns UTC),
-what is searched for, and the whole event as JSON (``payload``). ``stream_version`` counts the events of one stream from
-1. ``correlation_id`` is NULL where an event of market data begins its own story, that is for nearly all market data:
-its correlation is its own id, and an index entry for each would cost more than all the others together. ``snapshots``
-holds what was saved last for a stream. ``blocks`` holds the tape's digest (``tape.digest``) up to the end of each block
-of 4,096 events; each commit puts that of all events into the last row.
-``events_readable`` is the same with names and times, for people with an SQL tool.
+``events`` has a row per event: its place (``seq``), its type (a number in ``types``), our receive time (``ts``, ns
+UTC), the searchable fields, and the complete event as JSON (``payload``). ``stream_version`` counts the events of one
+stream from 1. ``correlation_id`` is NULL for market data that starts its own correlation, which is nearly all market
+data. Its correlation id is then its own id, and indexing each would cost more than all other entries together.
+``snapshots`` has the last snapshot of each stream. ``blocks`` has the tape's digest (``tape.digest``) up to the end of
+each block of 4,096 events; each commit writes the digest of all events to the last row. ``events_readable`` shows the
+same with names and times, for use with an SQL tool.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 APPLICATION_ID = 0x5469636B
-"""``Tick``, in the file's header: tells a tape from any other SQLite file."""
+"""``Tick``, in the file's header: distinguishes a tape from other SQLite files."""
 
 COLUMNS = 8
-"""Values in a row of ``events``."""
+"""Values per row of ``events``."""
 
 DDL = (
     """CREATE TABLE types (
@@ -76,37 +76,38 @@ BLOCKS = (
         last_seq INTEGER NOT NULL,
         digest TEXT NOT NULL
     )""",
-    # Of a tape that an older version began the digest is not known. It says so, and never gets one.
+    # The digest of a tape that an older version started is unknown. It stays marked as such.
     "INSERT INTO blocks SELECT 0, 0, 0, '' WHERE EXISTS (SELECT 1 FROM events)",
 )
 """Added by version 3."""
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (DDL, SNAPSHOTS, BLOCKS)
-"""The statements that lead from version n to n + 1, for each n from 0 (an empty file) on. Only ever added to."""
+"""The statements that lead from version n to n + 1, for each n from 0 (an empty file). Only append to it."""
 
 SYNCHRONOUS = "FULL"
-"""Each commit is synced before it returns. A test sets ``OFF`` to see that its crash simulator finds the loss."""
+"""Each commit is synced before it returns. A test sets ``OFF`` to show that its crash simulator detects the loss."""
 CHECKPOINT_PAGES = 4_000
-"""How long the write-ahead log gets (in pages of 4096 bytes) before its content moves to the main file. Fewer would
-write the indexes' pages more often (1,000: 7 % slower appends), more would make readers and recovery slower."""
+"""The length of the write-ahead log (in pages of 4096 bytes) at which its content moves to the main file. A lower value
+would write the indexes' pages more often (1,000: 7 % slower appends); a higher one would slow down readers and
+recovery."""
 LOG_BYTES = 64 * 1024 * 1024
-"""A log that a long reader has kept from being reused shrinks to this when it is."""
+"""A log that grew because of a long reader shrinks to this size when it is reused."""
 CACHE_KIB = 16_384
 BUSY_S = 5.0
 """How long to wait for another process that writes to the file, such as an SQL tool, before giving up."""
 PATIENCE_MS = 50
-"""How long to wait for readers that keep the log from being begun anew: many times their short transactions."""
+"""How long to wait for readers that prevent restarting the log: many times their short transactions."""
 
 
 def wal_path(path: Path) -> Path:
-    """Where SQLite keeps the write-ahead log of a tape."""
+    """The path of a tape's write-ahead log."""
     return path.with_name(path.name + "-wal")
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
-    """A connection that may be used by one thread at a time, to a tape that is created or migrated as needed.
+    """A connection for one thread at a time, to a tape that is created or migrated as needed.
 
-    Raises ``TapeError`` where it cannot be opened, ``TapeVersionError`` where it is no tape or a newer one.
+    Raises ``TapeError`` if it cannot be opened, ``TapeVersionError`` if it is not a tape or a newer one.
     """
     try:
         connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
@@ -126,10 +127,10 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that never writes, for any process at any time, also while the tape is being written.
+    """A read-only connection, for any process at any time, even while the tape is being written.
 
-    Tapes of older versions are read as they are. Raises ``TapeError`` where there is no tape, ``TapeVersionError``
-    where the file is none or of a newer version.
+    Tapes of older versions are read without migration. Raises ``TapeError`` if there is no tape, ``TapeVersionError``
+    if the file is not a tape or has a newer version.
     """
     if not path.is_file():
         raise TapeError(f"{path}: there is no tape here; check the path")
@@ -140,11 +141,11 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         wal = wal_path(path)
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise tape_error(path, "read the tape", error) from error
-        # Readers share an index of the log in a file next to it, which cannot be made in a folder that may not be
-        # written. Without a log there is nothing to index, and nobody who could write one.
+        # Readers share an index of the log in a file next to it, which cannot be created in a read-only folder.
+        # Without a log there is nothing to index, and no process can write one.
         if wal.exists() and wal.stat().st_size:
             raise TapeError(
-                f"{path}: its writer was killed and its folder may not be written; copy {path.name} and {wal.name} "
+                f"{path}: its writer was killed and its folder is read-only; copy {path.name} and {wal.name} "
                 "to a folder that may"
             ) from error
     except sqlite3.Error as error:
@@ -162,7 +163,7 @@ def _connect_reading(address: str, path: Path) -> sqlite3.Connection:
     except (sqlite3.Error, TapeError):
         connection.close()
         raise
-    # Damaged UTF-8 is then reported by the event's decoder, with its seq.
+    # The event's decoder then reports damaged UTF-8, with its seq.
     connection.text_factory = bytes
     return connection
 
@@ -175,20 +176,20 @@ def _check(connection: sqlite3.Connection, path: Path, *, may_be_empty: bool) ->
         tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if may_be_empty and not (application_id or version or tables):
             return
-        raise TapeVersionError(f"{path}: this is no tape of Tickdeck; check the path")
+        raise TapeVersionError(f"{path}: this is not a Tickdeck tape; check the path")
     if version > newest:
         raise TapeVersionError(
-            f"{path}: the tape has version {version}, this Tickdeck knows up to {newest}; install a newer Tickdeck"
+            f"{path}: the tape has version {version}; this Tickdeck supports up to {newest}; install a newer one"
         )
 
 
 def configure(connection: sqlite3.Connection) -> None:
-    """How a writer writes: a log with a synced commit, checkpointed before it grows long."""
+    """A writer's settings: a log with synced commits, checkpointed before it grows long."""
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if isinstance(mode, bytes):  # the connection's texts are bytes; `python -bb` refuses to compare them with a str
+    if isinstance(mode, bytes):  # the connection returns bytes; `python -bb` refuses to compare them with a str
         mode = mode.decode()
     if mode != "wal":
-        raise TapeError("tape: this file system cannot hold a write-ahead log; put the data on a local disk")
+        raise TapeError("tape: this file system does not support a write-ahead log; put the data on a local disk")
     for pragma in (
         f"synchronous = {SYNCHRONOUS}",
         "fullfsync = ON",  # macOS: fsync alone leaves the data in the drive's cache
@@ -201,8 +202,8 @@ def configure(connection: sqlite3.Connection) -> None:
 
 
 def shorten_log(connection: sqlite3.Connection) -> None:
-    """Move the log's content to the main file and begin the log anew. Waits a moment for readers in a transaction;
-    those that begin meanwhile do not need the log. Where a reader stays, the log stays as it is."""
+    """Move the log's content to the main file and restart the log. Waits briefly for readers in a transaction; readers
+    that start meanwhile do not need the log. If a reader stays, the log stays."""
     connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
     try:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -211,7 +212,7 @@ def shorten_log(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...]) -> None:
-    """Bring the file from its version to the newest, in one transaction: a crash leaves the old version or the new."""
+    """Migrate the file to the newest version in one transaction: a crash leaves the old version or the new."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]

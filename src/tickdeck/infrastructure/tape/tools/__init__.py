@@ -1,4 +1,4 @@
-"""What people do to a tape: check, repair, convert and compact it."""
+"""Tools for maintaining tapes: check, repair, convert and compact."""
 
 from tickdeck.infrastructure.tape.tools.checking import Problem, check_tape
 from tickdeck.infrastructure.tape.tools.compacting import compact_tape

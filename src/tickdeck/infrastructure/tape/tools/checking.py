@@ -1,4 +1,4 @@
-"""Is a tape as it should be? Everything that can be told from the tape alone is looked at; nothing is changed."""
+"""Checks a tape: everything that can be verified from the tape alone. Changes nothing."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from tickdeck.infrastructure.tape.tools.integrity import read_integrity
 __all__ = ["CheckReport", "Problem", "check_tape", "integrity_faults", "is_index_fault"]
 
 _MOST = 100
-"""Problems that are told; the rest are counted."""
+"""How many problems to report; the rest are only counted."""
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """``where``: a file, a line, bytes, a seq. ``repair`` mends it."""
+    """``where``: a file, a line, bytes, a seq. ``repairable``: ``repair`` can mend it."""
 
     where: str
     what: str
@@ -46,9 +46,9 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class CheckReport(msgspec.Struct, kw_only=True):
-    """``ok``: nothing was found. ``checked``: in words. ``problems``: the first hundred that
-    can be mended and the first hundred that cannot; ``found``: how many in all. ``digest``: of all events, as they are
-    now; ``None`` for a tape that has none, since an older version began it, or that is too damaged to be read."""
+    """``ok``: nothing was found. ``checked``: descriptions of the checks. ``problems``: the first hundred that can be
+    mended and the first hundred that cannot; ``found``: the total number. ``digest``: of all events as they are now;
+    ``None`` if the tape has none, because an older version started it, or if it is too damaged to read."""
 
     tape: str
     form: str
@@ -67,14 +67,14 @@ class CheckReport(msgspec.Struct, kw_only=True):
     def add(self, where: str, what: str, *, repairable: bool = False) -> None:
         self.ok = False
         self.found += 1
-        # Counted apart: absent indexes of a hundred segments must not hide what cannot be mended.
+        # Counted separately: missing indexes of a hundred segments must not hide damage that cannot be mended.
         if sum(problem.repairable == repairable for problem in self.problems) < _MOST:
             self.problems.append(Problem(where, what, repairable))
 
 
 def check_tape(path: Path) -> CheckReport:
-    """Look at all of it. Raises ``TapeError`` where there is no tape, ``TapeVersionError`` where it is of a newer
-    version. A tape that is being written is checked as far as it goes."""
+    """Check the whole tape. Raises ``TapeError`` if there is no tape, ``TapeVersionError`` if it has a newer version. A
+    tape that is being written is checked up to its current end."""
     report = CheckReport(tape=str(path), form=form_of(path))
     if report.form == "jsonl":
         _check_jsonl(path, report)
@@ -97,7 +97,7 @@ def _check_jsonl(path: Path, report: CheckReport) -> None:
         raise
     except TapeError as error:
         where, what = _where_and_what(error)
-        report.add(where, f"{what}; without it nothing else of the tape was looked at")
+        report.add(where, f"{what}; without it, the rest of the tape could not be checked")
         events.has_gap = True
         segments = []
     for segment in segments:
@@ -123,16 +123,18 @@ def _check_jsonl(path: Path, report: CheckReport) -> None:
 
 
 def _check_segment(segment: SegmentFile, report: CheckReport, events: _Events, *, is_last: bool) -> int:
-    """Returns 1 where the segment's index fits, else 0."""
+    """Returns 1 if the segment's index is valid, else 0."""
     if segment.head.after_seq != report.last_seq and not events.has_gap:
-        what = f"begins after seq {segment.head.after_seq}, what is before it ends at {report.last_seq}"
+        what = f"begins after seq {segment.head.after_seq}, but the previous segment ends at {report.last_seq}"
         report.add(str(segment.path), what)
     index, line = SegmentIndex.begin(segment), 2
     try:
         with segment.path.open("rb", buffering=0) as file:
             for group in read_groups(file, segment.path, segment.body, segment.crc, is_last=is_last):
                 if group.lines.count(b"\n") != group.commit.events:
-                    report.add(f"{segment.path}, line {line}", "its group has not as many lines as were committed")
+                    report.add(
+                        f"{segment.path}, line {line}", "its group does not have as many lines as were committed"
+                    )
                 events.begin_group()
                 for record in records_of(segment.path, group, line):
                     events.see(record)
@@ -141,7 +143,7 @@ def _check_segment(segment: SegmentFile, report: CheckReport, events: _Events, *
                 report.groups += 1
     except TapeError as error:
         where, what = _where_and_what(error)
-        report.add(where, f"{what}; what follows in this file was not looked at")
+        report.add(where, f"{what}; the rest of this file was not checked")
         events.has_gap = True
         return 0
     except OSError as error:
@@ -155,13 +157,13 @@ def _where_and_what(error: TapeError) -> tuple[str, str]:
 
 
 def _check_rest(segment: SegmentFile, index: SegmentIndex, report: CheckReport, *, is_last: bool) -> int:
-    """What is beside the groups: a torn tail, the index. Returns how many indexes fit."""
+    """What is next to the groups: a torn tail, the index. Returns how many indexes are valid."""
     size = tail_size(segment.path, index.end)
     if size and is_last:
         if writer_of(segment.path.parent) is None:
             report.add(
                 f"{segment.path}, byte {index.end}",
-                f"{size} bytes follow that a writer did not get to commit; nobody was told that they are durable",
+                f"{size} bytes follow that a writer did not commit; it never reported them as durable",
                 repairable=True,
             )
         return 0
@@ -175,11 +177,11 @@ def _check_rest(segment: SegmentFile, index: SegmentIndex, report: CheckReport, 
 
 
 def _check_torn_file(path: Path, segments: list[SegmentFile], report: CheckReport) -> None:
-    """A last segment whose making was cut off, or files that a compaction did not get to take away."""
+    """A last segment whose creation was interrupted, or files that a compaction did not remove."""
     known = {segment.path.name for segment in segments}
     for found in sorted(path.glob("*.jsonl")):
         if found.name not in known and found.stem.isdigit() and writer_of(path) is None:
-            report.add(str(found), "a segment whose making or taking away was cut off", repairable=True)
+            report.add(str(found), "a segment whose creation or removal was interrupted", repairable=True)
 
 
 # -- SQLite -----------------------------------------------------------------------------------------------------------
@@ -209,18 +211,18 @@ def _check_sqlite(path: Path, report: CheckReport) -> None:
 
 
 def integrity_faults(reader: SqliteTapeReader) -> list[str]:
-    """What SQLite finds wrong with the file. Raises ``TapeError`` where it cannot even look."""
+    """The errors that SQLite finds in the file. Raises ``TapeError`` if it cannot check."""
     faults = [fault.decode(errors="replace") for (fault,) in reader.rows("PRAGMA integrity_check")]
     return [fault for fault in faults if fault != "ok"]
 
 
 def is_index_fault(fault: str) -> bool:
-    """Only an index is wrong, which can be made anew from the table."""
+    """True if only an index is wrong, which can be rebuilt from the table."""
     return " index " in fault and fault.startswith(("row ", "wrong # ", "non-unique "))
 
 
 def _check_digest(reader: AnyReader, report: CheckReport) -> None:
-    """The events against the tape's digest."""
+    """Compares the events with the tape's digest."""
     try:
         found = read_integrity(reader)
     except TapeError as error:
@@ -234,7 +236,7 @@ def _check_digest(reader: AnyReader, report: CheckReport) -> None:
 
 def _digest_checked(report: CheckReport) -> str:
     if report.digest is None:
-        return "no digest: the tape has none, since an older version began it (a converted copy has one)"
+        return "no digest: an older version started this tape (a converted copy has one)"
     return f"the digest of all events: {report.digest}"
 
 
@@ -242,7 +244,7 @@ def _digest_checked(report: CheckReport) -> str:
 
 
 class _Events:
-    """What must hold for the events of any tape, one after the other."""
+    """What must be true of the events of any tape, one after the other."""
 
     def __init__(self, report: CheckReport) -> None:
         self._report = report
@@ -250,7 +252,7 @@ class _Events:
         self._moved: MovedStreams = {}
         self._old: dict[str, int] = {}  # the lowest version of each type that is in a stream
         self.has_gap = False
-        """Something was not looked at, so that what is missing from streams tells nothing."""
+        """Something was not checked, so missing stream versions prove nothing."""
         self._cascade = _Cascade()
 
     def begin_group(self) -> None:
@@ -260,11 +262,11 @@ class _Events:
         report, where = self._report, record.where
         report.events += 1
         if not record.type:
-            report.add(where, "has a type that the tape does not name")
+            report.add(where, "has a type number that the tape does not define")
             return
         try:
             event = decode_payload(record.type, record.payload, record.version)
-        except EventSchemaError as error:  # the bytes are whole: it is this process's class that does not fit them
+        except EventSchemaError as error:  # the bytes are intact, but this process's class does not match them
             report.add(where, f"cannot be read by this process: {error}")
             self.has_gap = True
             return
@@ -274,10 +276,10 @@ class _Events:
         if event.seq <= report.last_seq:
             report.add(where, f"has seq {event.seq}, after seq {report.last_seq}")
         report.last_seq = event.seq
-        # An event keeps the stream in which it was stored, whatever an upcast makes of its fields.
+        # An event keeps the stream in which it was stored, even if an upcast changes its fields.
         same_class = record.version == event.version and not isinstance(event, RawEvent)
         if same_class and event.stream != record.stream:
-            report.add(where, f"is stored in stream {record.stream!r}, and belongs to {event.stream!r}")
+            report.add(where, f"is stored in stream {record.stream!r}, but belongs to {event.stream!r}")
         if record.stream is not None:
             version = self._version_before(record, event) + 1
             if self.has_gap and record.stream_version is not None:
@@ -308,19 +310,19 @@ class _Events:
     def check_snapshot(self, stream: str, version: int) -> None:
         has = self._versions.get(stream) or max(self._moved.get(stream, {}).values(), default=0)
         if version > has and not self.has_gap:
-            self._report.add(f"snapshot of {stream!r}", f"is of version {version}, the stream has {has} events")
+            self._report.add(f"snapshot of {stream!r}", f"has version {version}, but the stream has {has} events")
 
     @property
     def checked(self) -> list[str]:
         return [
             "every event decodes, the order of seq",
-            "cascades are whole: no cause and no sibling is missing",
+            "cascades are complete: no cause and no sibling is missing",
             f"{self._report.streams:,} streams without a missing version, {self._report.snapshots:,} snapshots",
         ]
 
 
 class _Cascade:
-    """By the ids that a kernel gives, what of a cascade must be there before an event. Other ids say nothing."""
+    """From a kernel's ids follows which events of a cascade must precede an event. Other ids prove nothing."""
 
     def __init__(self) -> None:
         self._input = ""
@@ -328,11 +330,11 @@ class _Cascade:
         self._complete = False
 
     def may_not_go_on(self) -> None:
-        """A group ends here, and no cascade is in two."""
+        """A group ends here, and a cascade must not continue in the next one."""
         self._complete = True
 
     def see(self, event_id: str, causation_id: str, *, halts: bool) -> Iterator[str]:
-        """``halts``: it may have been put in the place of siblings that were discarded."""
+        """``halts``: it may have replaced siblings that were discarded."""
         parent, dash, child = event_id.rpartition("-")
         if not (event_id.isdecimal() or (dash and child.isdecimal() and causation_id == parent)):
             return  # no kernel's
@@ -340,10 +342,10 @@ class _Cascade:
         if number != self._input:
             self._input, self._ids = number, set()
         elif self._complete:
-            yield f"{event_id} belongs to the cascade of the group before: a commit divides it"
+            yield f"{event_id} belongs to the cascade of the previous group, so a commit divides it"
         self._complete = False
         if "-" in parent and parent not in self._ids:
-            yield f"{event_id} is there, and its cause {parent} is not"
+            yield f"{event_id} exists, but its cause {parent} does not"
         if dash and int(child) > 1 and not halts and f"{parent}-{int(child) - 1}" not in self._ids:
-            yield f"{event_id} is there, and {parent}-{int(child) - 1} before it is not"
+            yield f"{event_id} exists, but {parent}-{int(child) - 1} before it does not"
         self._ids.add(event_id)

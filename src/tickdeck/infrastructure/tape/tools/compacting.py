@@ -1,7 +1,8 @@
-"""Making a tape smaller: SQLite gives back free pages, short segments of JSON Lines are merged.
+"""Makes a tape smaller: SQLite frees its unused pages, and short segments of JSON Lines are merged.
 
-A crash at any instant leaves the tape whole: SQLite sees to its own file; a merged segment is written beside, synced,
-and takes the place of the first of its parts at once, after which the others count as merged and are taken away.
+A crash at any time leaves the tape intact. SQLite protects its own file. A merged segment is written to a separate
+file, synced, and atomically replaces the first of its parts. From then on the other parts count as merged and are
+removed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ __all__ = ["CompactReport", "compact_tape"]
 _SEGMENT = 64 << 20
 """Segments are merged up to about this length."""
 _GROUP = 1 << 20
-"""Groups are merged up to about so many bytes: each has one commit line."""
+"""Groups are merged up to about this many bytes, because each has a commit line."""
 
 
 class CompactReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ class CompactReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compact_tape(path: Path, *, segment_bytes: int = _SEGMENT) -> CompactReport:
-    """Make it smaller. Raises ``TapeError`` where there is no tape, it has a writer or is damaged."""
+    """Compact the tape. Raises ``TapeError`` if there is no tape, if it has a writer, or if it is damaged."""
     form = form_of(path)
     before = _size(path), _segments(path)
     if form == "jsonl":
@@ -100,7 +101,7 @@ def _compact_sqlite(path: Path) -> None:
 def _compact_jsonl(path: Path, segment_bytes: int) -> None:
     if not is_jsonl_tape(path):
         raise TapeError(f"{path}: there is no tape here; check the path")
-    JsonlTape(path).close()  # a torn tail is cut, what an earlier attempt left is taken away
+    JsonlTape(path).close()  # cuts a torn tail and removes what an earlier attempt left
     lock = WriterLock(path)
     try:
         for parts in _runs(list_segments(path), segment_bytes):
@@ -113,7 +114,7 @@ def _compact_jsonl(path: Path, segment_bytes: int) -> None:
 
 
 def _runs(segments: list[SegmentFile], segment_bytes: int) -> Iterator[list[SegmentFile]]:
-    """Segments one after the other that make a long one together."""
+    """Consecutive segments that together make a long one."""
     run: list[SegmentFile] = []
     size = 0
     for segment in segments:
@@ -139,7 +140,7 @@ def _merge(folder: Path, parts: list[SegmentFile]) -> None:
     with replacing(place) as fd:
         write_at(fd, head, 0)
         end, crc = len(head), crc32(head)
-        for lines, commit in _regrouped(parts):
+        for lines, commit in _merge_groups(parts):
             crc = crc32(lines, crc)
             line = commit_line(commit._replace(offset=end, so_far=crc), end + len(lines))
             write_at(fd, lines + line, end)
@@ -153,8 +154,8 @@ def _merge(folder: Path, parts: list[SegmentFile]) -> None:
     store_index(place, scan_segment(merged, is_last=False))
 
 
-def _regrouped(parts: list[SegmentFile]) -> Iterator[tuple[bytes, Commit]]:
-    """The groups of all parts, several in one. ``offset`` and ``so_far`` are not right yet."""
+def _merge_groups(parts: list[SegmentFile]) -> Iterator[tuple[bytes, Commit]]:
+    """The groups of all parts, merged. ``offset`` and ``so_far`` are not correct yet."""
     lines: list[bytes] = []
     joined: Commit | None = None
     size = 0

@@ -1,4 +1,4 @@
-"""A copy of a tape in the other form: every event as it is stored, whatever this process knows of its type."""
+"""Copies a tape to the other format: every event as it is stored, even if this process does not know its type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Converted", "convert_tape"]
 
 
 class Converted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was copied, and found equal when both were read again."""
+    """What was copied, and found equal when both tapes were read again."""
 
     tape: str
     form: str
@@ -29,10 +29,10 @@ class Converted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def convert_tape(path: Path, out: Path, form: str) -> Converted:
-    """Write the tape in ``path`` to a new one ``out`` in ``form`` (``sqlite``, ``jsonl``), then compare the two.
+    """Write the tape ``path`` to a new one ``out`` in ``form`` (``sqlite``, ``jsonl``), then compare the two.
 
-    The copy appears whole or not at all. Raises ``ConfigError`` where ``out`` exists or cannot be made, ``TapeError``
-    where the tape is damaged.
+    The copy appears complete or not at all. Raises ``ConfigError`` if ``out`` exists or cannot be created,
+    ``TapeError`` if the tape is damaged.
     """
     if form == "sqlite" and out.suffix != ".db":
         raise ConfigError(f"{out}: the name of a tape on SQLite ends in .db; name it {out.name}.db")
@@ -57,14 +57,15 @@ def convert_tape(path: Path, out: Path, form: str) -> Converted:
 
 
 def _cascades(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Events whose ids tell that they have the same input, which no commit may divide; others one by one."""
+    """Groups events whose ids show that they have the same input, because no commit may divide them; others one by
+    one."""
     cascade: list[Record] = []
     of = ""
     for record in records:
         try:
             number = decode_head(record.payload).event_id.partition("-")[0]
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            what = f"{record.where} is damaged: {error}; see what else is with `tickdeck tape check`"
+            what = f"{record.where} is damaged: {error}; `tickdeck tape check` lists all damage"
             raise TapeError(what) from None
         if cascade and (number != of or not number.isdecimal()):
             yield cascade
@@ -76,14 +77,14 @@ def _cascades(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def _compare(source: AnyReader, copy: AnyReader, last_seq: int) -> int:
-    """Raises ``TapeError`` at the first difference. Returns how many snapshots there are."""
+    """Raises ``TapeError`` at the first difference. Returns the number of snapshots."""
     for one, other in zip_longest(source.records(), copy.records()):
         if one is not None and other is None and decode_head(one.payload).seq > last_seq:
             break  # appended meanwhile
         if one is None or other is None or one[:-1] != other[:-1]:  # all but the place
             where = (one or other).where if one or other else ""
-            raise TapeError(f"the copy differs from the tape at {where}; this is a fault of Tickdeck, please report it")
+            raise TapeError(f"the copy differs from the tape at {where}; this is a bug in Tickdeck, please report it")
     snapshots = list(source.snapshots())
     if snapshots != list(copy.snapshots()):
-        raise TapeError("the copy's snapshots differ from the tape's; copy it again when nobody writes to it")
+        raise TapeError("the copy's snapshots differ from the tape's; copy it again when no process writes to it")
     return len(snapshots)

@@ -1,4 +1,4 @@
-"""Is what a reader returns what the writer wrote? The events of a tape against its digest, and rows against events."""
+"""Does a reader return what the writer wrote? Compares a tape's events with its digest, and rows with their events."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tickdeck.infrastructure.tape.sqlite import SqliteTapeReader
 __all__ = ["Integrity", "read_integrity"]
 
 _MOST = 100
-"""Problems that are told."""
+"""How many problems to report."""
 
 
 class Integrity(msgspec.Struct, frozen=True, kw_only=True):
-    """``digest``: of all events on the tape, in hex; ``None`` where the tape has none, as an older version began it.
-    ``digest_then``: the same of the events up to the ``seq`` that was asked for. ``problems``: place and words."""
+    """``digest``: of all events on the tape, in hex; ``None`` if the tape has none, because an older version started
+    it. ``digest_then``: the same for the events up to the requested ``seq``. ``problems``: place and description."""
 
     events: int
     last_seq: int
@@ -31,15 +31,15 @@ class Integrity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_integrity(tape: Path | AnyReader, *, then: int | None = None) -> Integrity:
-    """Read the whole tape and compare. ``then``: a ``seq`` at which the digest is wanted too.
+    """Read the whole tape and compare. ``then``: a ``seq`` for which you also want the digest.
 
-    Raises ``TapeError`` where the tape cannot be read or a checksum already tells of a change.
+    Raises ``TapeError`` if the tape cannot be read or a checksum already shows a change.
     """
     if isinstance(tape, Path):
         with open_reader(tape) as reader:
             return read_integrity(reader, then=then)
     has = tape.has_digest
-    stored, upto = tape.digests()  # before the events: a writer may add more meanwhile
+    stored, upto = tape.digests()  # before the events, because a writer may add more meanwhile
     digest, digest_then, last_seq = TapeDigest(), None, 0
     ends: list[tuple[int, int, str]] = []
     for records in _chunks(takewhile(lambda record: _seq(record) <= upto, tape.records()), then):
@@ -51,7 +51,7 @@ def read_integrity(tape: Path | AnyReader, *, then: int | None = None) -> Integr
     computed = digest.mark()
     problems = list(_compare(stored, [*ends, (computed.events, last_seq, computed.digest)])) if has else []
     if isinstance(tape, SqliteTapeReader):
-        problems += ((f"seq {seq}", "the columns of its row are not those of the event") for seq in tape.misfits())
+        problems += ((f"seq {seq}", "the columns of its row do not match the event") for seq in tape.misfits())
     return Integrity(
         events=computed.events,
         last_seq=last_seq,
@@ -62,8 +62,8 @@ def read_integrity(tape: Path | AnyReader, *, then: int | None = None) -> Integr
 
 
 def _compare(stored: list[tuple[int, int, str]], computed: list[tuple[int, int, str]]) -> Iterator[tuple[str, str]]:
-    """The first block whose digest is not the stored one. Each has the number of events, ``seq`` and digest at the end
-    of each full block, and of everything."""
+    """The first block whose digest differs from the stored one. Each entry has the number of events, ``seq`` and digest
+    at the end of a full block or of everything."""
     if not stored and computed[-1][0]:
         yield f"seq 1 to {computed[-1][1]}", "the tape's digest is gone"
         return
@@ -71,15 +71,18 @@ def _compare(stored: list[tuple[int, int, str]], computed: list[tuple[int, int, 
     for number, (events, seq, digest) in enumerate(computed):
         if number >= len(stored) or stored[number] != (events, seq, digest):
             if events or stored:
-                yield f"seq {before + 1} to {seq}", "an event is not as it was written: the tape's digest says so"
+                yield (
+                    f"seq {before + 1} to {seq}",
+                    "an event was changed since it was written: the tape's digest does not match",
+                )
             return
         before = seq
     if len(stored) > len(computed):
-        yield f"seq {before}", f"the tape ends here, and its digest says that {stored[-1][0]:,} events were written"
+        yield f"seq {before}", f"the tape ends here, but by its digest {stored[-1][0]:,} events were written"
 
 
 def _chunks(records: Iterator[Record], then: int | None) -> Iterator[list[Record]]:
-    """The records in pieces, one of which ends at ``seq`` ``then``."""
+    """The records in chunks, one of which ends at ``seq`` ``then``."""
     while chunk := list(islice(records, BLOCK)):
         if then is not None:
             at = next((n for n, record in enumerate(chunk, 1) if _seq(record) == then), None)

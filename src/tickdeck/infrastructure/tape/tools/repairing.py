@@ -1,4 +1,4 @@
-"""Mending a tape without touching what is committed: a torn tail is cut off, indexes are made anew."""
+"""Mends a tape without touching committed data: cuts off a torn tail and rebuilds indexes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ __all__ = ["RepairReport", "repair_tape"]
 
 
 class RepairReport(msgspec.Struct, kw_only=True):
-    """``done``: what was mended (with ``dry_run``: would be). ``problems``: what is left, since only a copy mends it;
-    ``ok`` where nothing is."""
+    """``done``: what was mended (or would be, with ``dry_run``). ``problems``: what remains and needs a copy; ``ok`` if
+    nothing does."""
 
     tape: str
     form: str
@@ -39,7 +39,7 @@ class RepairReport(msgspec.Struct, kw_only=True):
 
 
 def repair_tape(path: Path, *, dry_run: bool = False) -> RepairReport:
-    """Mend what can be mended. Raises ``TapeError`` where there is no tape or it has a writer."""
+    """Mend what can be mended. Raises ``TapeError`` if there is no tape or it has a writer."""
     found = check_tape(path).problems
     if dry_run:
         left = [problem for problem in found if not problem.repairable]
@@ -63,7 +63,7 @@ def _repair_jsonl(path: Path) -> None:
     lock = WriterLock(path)
     try:
         segments = []
-        with contextlib.suppress(TapeDamaged):  # which is told by the check that follows
+        with contextlib.suppress(TapeDamaged):  # the check below reports it
             segments = list_segments(path)
         for segment in segments:
             with contextlib.suppress(TapeDamaged):
@@ -75,14 +75,14 @@ def _repair_jsonl(path: Path) -> None:
     finally:
         lock.release()
     with contextlib.suppress(TapeDamaged):
-        JsonlTape(path).close()  # whoever writes cuts a torn tail first
+        JsonlTape(path).close()  # a writer first cuts off a torn tail
 
 
 def _repair_sqlite(path: Path) -> None:
     lock = WriterLock(path)
     try:
         faults: list[str] = []
-        with SqliteTapeReader(path) as reader, contextlib.suppress(TapeError):  # it is told by the check that follows
+        with SqliteTapeReader(path) as reader, contextlib.suppress(TapeError):  # the check below reports it
             faults = integrity_faults(reader)
         if any(map(is_index_fault, faults)):
             with contextlib.closing(open_for_writing(path)) as connection:
@@ -91,5 +91,5 @@ def _repair_sqlite(path: Path) -> None:
         raise tape_error(path, "repair the tape", error) from error
     finally:
         lock.release()
-    with contextlib.suppress(TapeError):  # which is told by the check that follows
-        SqliteTape(path).close()  # what a killed writer left in the log moves to the file
+    with contextlib.suppress(TapeError):  # the check below reports it
+        SqliteTape(path).close()  # moves what a killed writer left in the log to the main file
