@@ -1,6 +1,6 @@
-"""What takes the next input and feeds it to the kernel, at the pace that a run asks for.
+"""Drivers take the next input and feed it to the kernel, at the run's pace.
 
-One file a driver; what happens to an input afterwards belongs to the kernel.
+One file per driver. What happens to an input afterwards is the kernel's job.
 """
 
 from tickdeck.application.drivers.simulation import Simulation

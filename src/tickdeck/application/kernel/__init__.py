@@ -1,6 +1,6 @@
-"""The kernel: one input, its whole cascade, stamped and recorded, and the agenda of what is due.
+"""The kernel takes an input and stamps and records its whole cascade. The agenda holds what is due.
 
-Only what orders and stamps events belongs here.
+Only code that orders and stamps events belongs here.
 """
 
 from tickdeck.application.kernel.agenda import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda

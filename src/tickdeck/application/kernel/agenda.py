@@ -1,4 +1,4 @@
-"""What is due when: timers, and whatever else happens at an instant of the run's clock."""
+"""What is due when: timers, and everything else that happens at a time of the run's clock."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ __all__ = ["NEVER", "RANK_OBSERVER", "RANK_TIMER", "RANK_VENUE", "Agenda"]
 
 NEVER = 1 << 63
 RANK_TIMER, RANK_VENUE, RANK_OBSERVER = range(3)
-"""At one instant timers go first, then the simulated venue, then those who only look."""
+"""At one instant, timers come first, then the simulated venue, then observers."""
 
 
 _FEW = 64
-"""A heap that is not larger than this is never rebuilt."""
+"""A heap of at most this size is never rebuilt."""
 
 
 class Agenda:
     """A heap of actions by (due, rank, order of creation). ``next_due`` is ``NEVER`` while it is empty.
 
-    The entry of a cancelled action stays in the heap until it comes up or until half of the heap is cancelled: the heap
-    is rebuilt then. So the heap is at most twice as large as what is due, and a cancel costs constant time on average.
+    The entry of a cancelled action stays in the heap until it reaches the top or until half of the heap is cancelled;
+    then the heap is rebuilt. So the heap has at most twice as many entries as there are actions, and a cancel takes
+    constant time on average.
     """
 
     __slots__ = ("_actions", "_created", "_heap", "next_due")
@@ -32,12 +33,12 @@ class Agenda:
         self.next_due: int = NEVER
 
     def __len__(self) -> int:
-        """How many actions are due at some time."""
+        """The number of pending actions."""
         return len(self._actions)
 
     @property
     def size(self) -> int:
-        """How many entries the heap holds, cancelled ones too."""
+        """The number of heap entries, including cancelled ones."""
         return len(self._heap)
 
     @property
@@ -46,7 +47,7 @@ class Agenda:
         return self._heap[0][:2] if self._heap else (NEVER, RANK_TIMER)
 
     def at(self, due: int, action: Callable[[], None], rank: int = RANK_VENUE) -> int:
-        """Run ``action()`` when the clock reaches ``due`` (ns UTC). Returns a number to cancel it by."""
+        """Run ``action()`` when the clock reaches ``due`` (ns UTC). Returns a number for ``cancel``."""
         self._created += 1
         self._actions[self._created] = action
         heapq.heappush(self._heap, (due, rank, self._created))
@@ -55,7 +56,7 @@ class Agenda:
         return self._created
 
     def cancel(self, number: int) -> None:
-        """Forget an action that has not run. Harmless where it has."""
+        """Cancel a pending action. Does nothing if it has run."""
         if self._actions.pop(number, None) is None:
             return
         if len(self._heap) > max(2 * len(self._actions), _FEW):
@@ -64,8 +65,8 @@ class Agenda:
         self._prune()
 
     def pop(self, now: int, *, rank: int | None = None) -> tuple[int, Callable[[], None]] | None:
-        """The next action due at or before ``now`` with its time, or ``None``. With ``rank`` entries of other ranks are
-        passed over and lost: for the end of a run, when only the venue still has something to say."""
+        """Remove and return the next action due at or before ``now`` with its time, or ``None``. With ``rank``, entries
+        of other ranks are skipped and lost: for the end of a run, when only the venue still has reports."""
         while self.next_due <= now:
             due, own, number = heapq.heappop(self._heap)
             action = self._actions.pop(number)

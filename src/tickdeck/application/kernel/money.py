@@ -1,4 +1,4 @@
-"""The decimal context in which the core computes, so that money never depends on the settings of a thread."""
+"""The decimal context for all computations of the core, so that money never depends on a thread's settings."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _SETTINGS: dict[str, Any] = {
     "flags": [],
     "traps": [InvalidOperation, DivisionByZero, Overflow],
 }
-"""Python's own defaults, written out: a program may change those."""
+"""Python's own defaults, written out, because a program may change those."""
 
 
 class _FixedContext(Context):
-    """A context that cannot be changed: ``getcontext().prec = 6`` in a handler raises."""
+    """A read-only context: ``getcontext().prec = 6`` in a handler raises."""
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(
-            f"decimal context: {name} is fixed while the kernel runs a handler, since all share it; "
+            f"decimal context: {name} is fixed while the kernel runs a handler, because all handlers share it; "
             "compute in `with decimal.localcontext() as context:`"
         )
 
     def __getattribute__(self, name: str) -> Any:
         value = super().__getattribute__(name)
-        return dict(value) if name == "traps" else value  # a copy: changing it changes nothing
+        return dict(value) if name == "traps" else value  # a copy, which may be changed freely
 
 
 MONEY_CONTEXT: Context = _FixedContext(**_SETTINGS)
@@ -50,7 +50,7 @@ MONEY_CONTEXT: Context = _FixedContext(**_SETTINGS)
 
 @contextmanager
 def money_context() -> Iterator[None]:
-    """The block computes in ``MONEY_CONTEXT``: for drivers, and for figures that are made of the core's money."""
+    """The block computes in ``MONEY_CONTEXT``. For drivers, and for figures based on the core's money."""
     callers = getcontext()
     try:
         setcontext(MONEY_CONTEXT)
@@ -60,5 +60,5 @@ def money_context() -> Iterator[None]:
 
 
 def user_context() -> Context:
-    """A context with the same settings that a strategy may change: it is the strategy's alone."""
+    """A context with the same settings for one strategy, which may change it."""
     return Context(**_SETTINGS)

@@ -1,6 +1,6 @@
-"""What shows that a run can be trusted: its record compared, verified, traced and judged.
+"""Evidence that a run can be trusted: comparing, verifying, tracing and judging its record.
 
-Only what reads a record or executes it again belongs here.
+Only code that reads a record or executes it again belongs here.
 """
 
 from tickdeck.application.proof.catching_up import CatchingUpKernel

@@ -1,4 +1,4 @@
-"""The kernel of a run that is resumed: it takes the record's inputs from outside where they stood."""
+"""The kernel of a resumed run: it inserts recorded external inputs at their original positions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ __all__ = ["CatchingUpKernel"]
 
 
 class CatchingUpKernel(Kernel):
-    """Executes a run again up to the end of its record, and then goes on like any kernel.
+    """Executes a run again up to the end of its record, and then continues like any kernel.
 
-    The driver, the timers and the simulated venue make their inputs again. Every other input is on the record:
-    commands, what edges published, what other threads handed over. ``record`` tells which these are, and each is taken
-    right after the event before it. Edges are not given an event of the record a second time, except for the venue's
-    gateway (the component ``gateway``), and an edge that knows by its cursor what it is owed.
+    The driver, the timers and the simulated venue produce their inputs again. Every other input comes from the record:
+    commands, events published by async handlers, and events handed over by other threads. ``record`` identifies these,
+    and each is inserted right after its predecessor. Async handlers do not receive recorded events a second time.
+    Exceptions are the venue's gateway (the component ``gateway``) and handlers with a cursor, which knows what is
+    missing.
 
-    What is published from outside meanwhile waits for the end of the record, and so does its receipt. Where the kernel
-    ends before that, each stage of the receipt raises ``TickdeckError``.
+    Events published from outside meanwhile wait for the end of the record, and so do their receipts. If the kernel ends
+    before that, each stage of such a receipt raises ``TickdeckError``.
     """
 
     def __init__(self, *, record: RecordCheck, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Two runs over one session: which decisions differ, in order of time."""
+"""Compares two runs of one session: which decisions differ, in order of time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ _Key: TypeAlias = tuple[object, ...]
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """What one run decided at ``ts`` (ns UTC, our receive time) and the other did not: ``None`` where it decided
-    nothing then.
-    """
+    """What only one run decided at ``ts`` (ns UTC, our receive time). ``None``: that run decided nothing at that
+    time."""
 
     ts: int
     original: StrategyDecisionEvent | None
@@ -27,7 +26,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """``same`` counts decisions that both runs took at the same time; the ``differences`` are in order of time."""
+    """``same`` counts decisions that both runs took at the same time. The ``differences`` are in order of time."""
 
     same: int
     only_original: int
@@ -38,11 +37,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 def compare_decisions(
     original: Iterable[StrategyDecisionEvent], other: Iterable[StrategyDecisionEvent], *, shown: int
 ) -> Comparison:
-    """Compare the decisions of two runs, each in order of ``seq``; at most the first ``shown`` differences are kept.
+    """Compare the decisions of two runs, each in order of ``seq``. Only the first ``shown`` differences are kept.
 
-    Two decisions are the same where the same is wanted at the same time, by the same strategy if a run has several.
-    Reasons do not count, as they may name parameters. An order that is cancelled or amended is known by the decision
-    that placed it, as the two runs give different ids.
+    Two decisions are equal if they have the same intents at the same time and, in a run with several strategies, the
+    same strategy. Reasons are ignored, because they may contain parameters. A cancelled or amended order is identified
+    by the decision that placed it, because the ids of the two runs differ.
     """
     sides = (list(original), list(other))
     by_strategy = any(len({decision.strategy_id for decision in side}) > 1 for side in sides)
@@ -79,7 +78,7 @@ def _keys(decisions: Sequence[StrategyDecisionEvent], by_strategy: bool) -> list
 def _without(
     decisions: Sequence[StrategyDecisionEvent], keys: Sequence[_Key], common: Counter[_Key]
 ) -> list[StrategyDecisionEvent]:
-    """Those that are not in both runs, in their order."""
+    """The decisions that are not in both runs, in order."""
     again = common.copy()
     left = []
     for decision, key in zip(decisions, keys, strict=True):
@@ -93,7 +92,7 @@ def _without(
 def _paired(
     left: Sequence[StrategyDecisionEvent], right: Sequence[StrategyDecisionEvent], shown: int
 ) -> Iterable[Difference]:
-    """Those of one instant stand beside each other."""
+    """Decisions of one instant are paired."""
     i = j = 0
     for _ in range(shown):
         one = left[i] if i < len(left) else None

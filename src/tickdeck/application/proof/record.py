@@ -1,6 +1,4 @@
-"""A run's record, read back: the tape and its input files as one sequence, and a check of a new execution against
-it.
-"""
+"""Reads back a run's record (tape and input files as one sequence), and compares a new execution with it."""
 
 from __future__ import annotations
 
@@ -17,10 +15,10 @@ __all__ = ["Divergence", "RecordCheck", "RecordDiverged", "merge_record"]
 
 
 def merge_record(recorded: Iterator[DomainEvent], market: Iterator[DomainEvent]) -> Iterator[DomainEvent]:
-    """Every event of a run in order of ``seq``: a hole in the tape's numbers is the next event of the input files.
+    """All events of a run in order of ``seq``. A gap in the tape's numbers is the next event of the input files.
 
-    Events of the files get the stamps that the kernel gave them. After the tape's last event the files are not read on.
-    Raises ``RunError`` where the files end before the tape does.
+    Events of the files get the stamps that the kernel gave them. The files are not read beyond the tape's last event.
+    Raises ``RunError`` if the files end before the tape does.
     """
     seq = number = now = 0
     for event in recorded:
@@ -36,17 +34,17 @@ def merge_record(recorded: Iterator[DomainEvent], market: Iterator[DomainEvent])
 
 
 def next_of(market: Iterator[DomainEvent], seq: int) -> DomainEvent:
-    """The next event of the input files, which has the place ``seq``."""
+    """The next event of the input files, which has the position ``seq``."""
     event = next(market, None)
     if event is None:
         raise RunError(
-            f"there is no event with seq {seq}, neither on the tape nor left in the input files; one of them was cut"
+            f"there is no event with seq {seq} on the tape or left in the input files; one of them was truncated"
         )
     return event
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
-    """The first difference: what the tape holds at ``seq``, and what the execution gave (``None``: nothing there)."""
+    """The first difference: what the tape has at ``seq``, and what the execution produced (``None``: nothing)."""
 
     seq: int
     recorded: DomainEvent | None
@@ -54,13 +52,13 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordDiverged(TickdeckError):
-    """An execution does not do what the record says."""
+    """An execution differs from the record."""
 
     def __init__(self, divergence: Divergence) -> None:
         self.divergence = divergence
         was = _describe(divergence.recorded)
         now = _describe(divergence.executed)
-        super().__init__(f"at seq {divergence.seq} the tape has {was}, the execution gave {now}")
+        super().__init__(f"at seq {divergence.seq} the tape has {was}, but the execution produced {now}")
 
 
 def _describe(event: DomainEvent | None) -> str:
@@ -68,11 +66,12 @@ def _describe(event: DomainEvent | None) -> str:
 
 
 class RecordCheck:
-    """A ``Tape`` that compares what it is given with a record, byte for byte, and beyond its end hands on to ``then``.
+    """A ``Tape`` that compares appended events with a record, byte for byte. After the record's end, it appends to
+    ``then``.
 
-    With ``then=None`` (a proof) there is nothing beyond. Raises ``RecordDiverged`` at the first difference, which a
-    record that ends within a cascade is too: a tape holds all of one or nothing. One that is continued must be through
-    by ``run.stopped``, except for inputs from outside (``from_outside``).
+    With ``then=None`` (a proof), nothing may follow. Raises ``RecordDiverged`` at the first difference. A record that
+    ends within a cascade is one too, because a tape stores a cascade completely or not at all. A record that is
+    continued must be finished before ``run.stopped``, except for external inputs (``from_outside``).
     """
 
     def __init__(
@@ -90,11 +89,11 @@ class RecordCheck:
 
     @property
     def next(self) -> DomainEvent | None:
-        """The record's next event that was not compared yet; ``None`` at its end."""
+        """The record's next event that has not been compared; ``None`` at its end."""
         return self._next
 
     def outside_at(self, seq: int) -> DomainEvent | None:
-        """The record's next event, where it is at ``seq`` and an input that the execution does not make by itself."""
+        """The record's next event, if it is at ``seq`` and is an input that the execution does not produce itself."""
         event = self._next
         if event is None or event.seq != seq or not event.is_input or not self._from_outside(event):
             return None
@@ -121,9 +120,8 @@ class RecordCheck:
             raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
 
     def expect_nothing_before(self, seq: int) -> None:
-        """Raise ``RecordDiverged`` where the record has an event at or before ``seq`` that the execution did not
-        give.
-        """
+        """Raise ``RecordDiverged`` if the record has an event at or before ``seq`` that the execution did not
+        produce."""
         if self._next is not None and self._next.seq <= seq:
             raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
 

@@ -1,4 +1,4 @@
-"""How far the recorded market data can be trusted: holes in it, and the times without a usable order book."""
+"""How reliable the recorded market data is: gaps in it, and times without a usable order book."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["BookState", "RecordQuality"]
 
 
 class BookState(msgspec.Struct, frozen=True, kw_only=True):
-    """A symbol's order book at the end: ``usable`` or not, and ``since`` when (the run's clock, ns UTC; ``None`` where
-    it never was). ``unusable_ns``: for how long it was not, after it had been."""
+    """A symbol's order book at the end: ``usable`` or not, and ``since`` when (the run's clock, ns UTC; ``None`` if it
+    never was usable). ``unusable_ns``: how long it was unusable after it had been usable."""
 
     usable: bool
     since: int | None
@@ -21,16 +21,16 @@ class BookState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordQuality:
-    """Counts holes by symbol and follows the order books. Looks on; publishes nothing."""
+    """Counts gaps by symbol and follows the order books. Only observes; publishes nothing."""
 
     def __init__(self, bus: InMemoryEventBus, market_data: MarketDataEngine) -> None:
         self._market_data = market_data
-        self._changed: dict[str, int] = {}  # when a book last became usable or stopped being so
+        self._changed: dict[str, int] = {}  # when a book last became usable or unusable
         self._broken: dict[str, int] = {}
         self._unusable: dict[str, int] = {}
         self.gaps: dict[str, int] = {}
         self.crossed: dict[str, int] = {}
-        """How often an update crossed the order book, by symbol; ``gaps`` counts these, too."""
+        """How often an update crossed the order book, by symbol. ``gaps`` includes these."""
         bus.subscribe(GapDetected, self._on_gap, priority=-100, component="report")
         bus.subscribe(BookResynced, self._on_resynced, priority=-100, component="report")
 
@@ -48,11 +48,11 @@ class RecordQuality:
             self._unusable[symbol] = self._unusable.get(symbol, 0) + now - self._broken.pop(symbol)
 
     def repeated(self) -> dict[str, int]:
-        """How many trades were there before, of the symbols that had any."""
+        """The number of repeated trades, for each symbol that had any."""
         return {symbol: market.repeated for symbol, market in self._market_data.markets.items() if market.repeated}
 
     def books(self, now: int) -> dict[str, BookState]:
-        """The books of all symbols of which there were snapshots or updates, at ``now`` (the run's clock, ns UTC)."""
+        """The order books of all symbols with snapshots or updates, at ``now`` (the run's clock, ns UTC)."""
         states = {}
         for symbol, market in self._market_data.markets.items():
             if market.book.seen:

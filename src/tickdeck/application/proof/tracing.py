@@ -1,4 +1,4 @@
-"""Why did this happen, and what came of it: the chain of causes of an event, and the tree of its effects."""
+"""Why did this happen, and what followed? The chain of causes of an event, and the tree of its effects."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 def trace(record: Callable[[], Iterable[DomainEvent]], event_id: str) -> Trace:
-    """The causes and effects of one event of a run; ``record()`` gives its whole record, and is called twice.
+    """The causes and effects of one event of a run. ``record()`` returns the complete record and is called twice.
 
-    Causes reach across inputs: a fill leads back over the venue's report and the order to the tick. Raises ``RunError``
-    where there is no such event.
+    Causes extend across inputs: from a fill via the venue's report and the order to the tick. Raises ``RunError`` if
+    there is no such event.
     """
     wanted = next((event for event in record() if event.event_id == event_id), None)
     if wanted is None:
@@ -46,8 +46,8 @@ def trace(record: Callable[[], Iterable[DomainEvent]], event_id: str) -> Trace:
 
 
 def _effects(wanted: DomainEvent, story: dict[str, DomainEvent]) -> tuple[Effect, ...]:
-    """From the story's end backwards, as effects come after their causes; a story may be thousands of steps deep (a
-    timer that sets itself anew), too deep for recursion."""
+    """Built from the end backwards, because effects come after their causes. Without recursion, because a chain may
+    have thousands of steps (a timer that sets itself again)."""
     made: dict[str, list[Effect]] = {}
     for event in reversed(story.values()):
         effects = tuple(reversed(made.pop(event.event_id, ())))

@@ -1,4 +1,4 @@
-"""Proof: the same code on the recorded inputs must give every recorded event again, byte for byte."""
+"""Proof: the same code with the recorded inputs must produce every recorded event again, byte for byte."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["ProofKernel", "Verdict", "verify"]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """``identical`` or not, with the first difference; ``inputs``, ``decisions``, ``orders`` and ``events`` that
-    were executed until then.
+    """``identical`` or not, with the first difference; ``inputs``, ``decisions``, ``orders`` and ``events`` that were
+    executed until then.
 
-    ``faults``: in words, what of the record is not as it was written, whether it causes anything or not; with one the
-    record is not identical. ``complete``: the record goes up to the run's orderly end; else it ends at ``last_seq``
-    because the run was killed, was stopped, or is still running. ``digest``: of the whole record, in hex; ``None``
-    where the tape has none.
+    ``faults``: descriptions of changes to the record since it was written, whether they have effects or not. A record
+    with faults is not identical. ``complete``: the record reaches the run's orderly end. Otherwise it ends at
+    ``last_seq``, because the run was killed, was stopped, or is still running. ``digest``: of the complete record, in
+    hex; ``None`` if the tape has none.
     """
 
     identical: bool
@@ -37,18 +37,18 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProofKernel(Kernel):
-    """A kernel whose edges are given nothing: what they published is on the record as inputs."""
+    """A kernel whose async handlers receive nothing: what they published is recorded as inputs."""
 
     def _serve_edges(self) -> None:
         self._outbox.clear()
 
 
 def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], timers: Agenda) -> Verdict:
-    """Feed ``kernel`` (a fresh core without edges, whose tape is ``check``) the record's inputs in their order.
+    """Feed the record's inputs to ``kernel`` (a fresh core without async handlers, whose tape is ``check``), in order.
 
-    ``market`` gives the events of the input files, for the holes in the record. ``timers`` is the kernel's agenda: the
-    record says when a timer fires, but what fires is the timer that the execution has set, since a strategy that read
-    the wall clock for it would not be caught otherwise. Raises ``RunError`` where the files end too early.
+    ``market`` supplies the events of the input files, for the gaps in the record. ``timers`` is the kernel's agenda.
+    The record determines when a timer fires, but the timer itself must have been set by the execution; otherwise a
+    strategy that used the wall clock for it would go unnoticed. Raises ``RunError`` if the files end too early.
     """
     divergence = None
     try:
@@ -84,9 +84,8 @@ def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], ti
 
 
 def _fire_unrecorded(timers: Agenda, now: int) -> None:
-    """In a run what is due fires before the market's next event. Where the record has none at this place, the
-    execution has set a timer that the run did not: firing it shows the difference, as the kernel's tape is the check.
-    """
+    """In a run, due timers fire before the next market event. If the record has none here, the execution has set a
+    timer that the run did not. Firing it reveals the difference, because the kernel's tape compares."""
     entry = timers.pop(now)
     if entry is not None:
         entry[1]()

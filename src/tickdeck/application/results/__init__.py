@@ -1,6 +1,6 @@
-"""What a run amounts to: its figures, and the figures of a backtest.
+"""The results of a run: its figures, and the figures of a backtest.
 
-Only what reads the engines after the fact belongs here; nothing here changes what a run does.
+Only code that reads the engines afterwards belongs here; it never changes what a run does.
 """
 
 from tickdeck.application.results.reasons import Reasons

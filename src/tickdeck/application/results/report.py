@@ -32,19 +32,19 @@ _HOUR_NS = 3_600 * 1_000_000_000
 _DAY_NS = 24 * _HOUR_NS
 _YEAR_NS = 365 * _DAY_NS
 _DAILY_FROM = 7 * _DAY_NS
-"""Runs of at least this length have their ratios from daily returns, shorter ones from hourly returns."""
+"""Runs of at least this length use daily returns for their ratios, shorter ones hourly returns."""
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run's equity and trades come to.
+    """The performance of a run's equity and trades.
 
-    - ``sharpe``: the mean of the returns over their standard deviation, scaled to a year, no risk-free rate.
+    - ``sharpe``: the mean of the returns over their standard deviation, scaled to a year, without a risk-free rate.
       ``sortino``: the same over the deviation of the losses alone. Both are ``None`` for a run of less than a day, for
-      fewer than two returns, and when the deviation is 0.
-    - ``returns``: what the returns are taken over: ``1d`` (from one UTC midnight to the next) for a run of at least
-      seven days, else ``1h``. ``None`` without ratios.
+      fewer than two returns, and if the deviation is 0.
+    - ``returns``: the period of the returns: ``1d`` (from one UTC midnight to the next) for a run of at least
+      seven days, otherwise ``1h``. ``None`` without ratios.
     - ``max_drawdown``: the largest fall from a peak, as a fraction of the peak; exact.
-    - ``trades``: positions closed. ``win_rate``: the part of them that gained, before fees; ``None`` without any.
+    - ``trades``: closed positions. ``win_rate``: the fraction with a profit, before fees; ``None`` without trades.
     """
 
     sharpe: float | None
@@ -58,8 +58,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
 class PerformanceObserver:
     """Follows the equity of ``account``, whose positions are valued at the prices of ``market``. Publishes nothing.
 
-    The drawdown follows each price and each fill. The ratios are from a sample at each full hour of the run's clock,
-    which whoever drives the run takes with ``observe``.
+    The drawdown follows every price and every fill. The ratios use a sample at each full hour of the run's clock, which
+    the run's driver takes with ``observe``.
     """
 
     def __init__(self, bus: InMemoryEventBus, account: Account, market: MarketDataEngine) -> None:
@@ -72,7 +72,7 @@ class PerformanceObserver:
         self._won = self._closed = 0
         self._realized: dict[str, Money] = {}  # by position, up to its last close
         self.samples: list[tuple[int, Money]] = []
-        """Time (ns UTC) and equity at the start, and at each full hour after it."""
+        """Time (ns UTC) and equity at the start and at each full hour after it."""
         for price in (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent):
             bus.subscribe(price, self.on_price, priority=-100, component="report")
         for fill in (OrderPartiallyFilledEvent, OrderFilledEvent):
@@ -86,8 +86,8 @@ class PerformanceObserver:
     # -- drawdown ---------------------------------------------------------------------------------------------------
 
     def on_price(self, event: MarketEvent) -> None:
-        """A price may have changed. With one open position the equity follows its price, up or down: only a price
-        beyond all those since the peak can make a new peak or a deeper fall."""
+        """A price may have changed. With one open position, the equity moves with its price. Only a price beyond all
+        prices since the peak can make a new peak or a deeper fall."""
         held = self._held
         if event.symbol not in held:
             return
@@ -102,14 +102,14 @@ class PerformanceObserver:
                 self._high = self._low = price
 
     def on_fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
-        """The account has applied a fill."""
+        """Call this after the account has applied a fill."""
         self._held = [symbol for symbol, position in self._account.positions.items() if position.quantity]
         price: Price | None = self._market.market(self._held[0]).price if len(self._held) == 1 else None
         self._high = self._low = price if price is not None else Decimal(0)
         self.look(self.equity())
 
     def look(self, equity: Money) -> bool:
-        """Note what the equity is now. Returns whether it is a new peak."""
+        """Record the current equity. Returns whether it is a new peak."""
         if equity > self._peak:
             self._peak = equity
             return True
@@ -120,11 +120,11 @@ class PerformanceObserver:
     # -- returns ----------------------------------------------------------------------------------------------------
 
     def observe(self, ts: int) -> int:
-        """Take a sample at ``ts``; returns the ns until the next."""
+        """Take a sample at ``ts``. Returns the ns until the next."""
         return self.sample(ts, self.equity())
 
     def sample(self, ts: int, equity: Money) -> int:
-        """The same, of an ``equity`` that is known."""
+        """The same, for a known ``equity``."""
         self.look(equity)
         self.samples.append((ts, equity))
         return _HOUR_NS - ts % _HOUR_NS
@@ -133,7 +133,7 @@ class PerformanceObserver:
 
     def on_closed(self, closed: PositionClosedEvent) -> None:
         self._closed += 1
-        # The last part alone does not tell: a position may have been brought down in several steps before.
+        # The last part alone is not enough, because the position may have been reduced in several steps before.
         before = self._realized.get(closed.aggregate_id, Decimal(0))
         self._won += closed.total_realized_pnl > before
         self._realized[closed.aggregate_id] = closed.total_realized_pnl
@@ -151,10 +151,10 @@ class PerformanceObserver:
 
 
 def ratios(samples: Sequence[tuple[int, Money]]) -> tuple[float | None, float | None, str | None]:
-    """Sharpe, Sortino, and what the returns are taken over, from hourly ``samples``: see ``Performance``."""
+    """Sharpe, Sortino, and the period of the returns, from hourly ``samples``: see ``Performance``."""
     nothing = (None, None, None)
     if not samples or samples[-1][0] - samples[0][0] < _DAY_NS:
-        return nothing  # scaled from minutes to a year it would be a number without a meaning
+        return nothing  # scaled from minutes to a year, the number would be meaningless
     name, step = ("1d", _DAY_NS) if samples[-1][0] - samples[0][0] >= _DAILY_FROM else ("1h", _HOUR_NS)
     equity = [float(value) for ts, value in samples if value > 0 and ts % step == 0]
     returns = [after / before - 1 for before, after in pairwise(equity)]
@@ -170,7 +170,7 @@ def ratios(samples: Sequence[tuple[int, Money]]) -> tuple[float | None, float | 
 
 
 def backtest_figures(inputs: int, portfolio: PortfolioEngine, observer: PerformanceObserver) -> BacktestCompleted:
-    """What a backtest came to after ``inputs`` of market data, for its record."""
+    """The results of a backtest after ``inputs`` of market data, for its record."""
     performance = observer.performance()
     return BacktestCompleted(
         inputs=inputs,

@@ -1,4 +1,4 @@
-"""What a run came to, in figures: the same for people, for scripts and for the benchmarks."""
+"""The figures of a run: the same for people, scripts and benchmarks."""
 
 from __future__ import annotations
 
@@ -29,13 +29,12 @@ _NOT_MARKET_DATA = (
     *("run.", "venue.", "timer.fired", "command.", "backtest."),
     *("feed.connected", "feed.disconnected", "system.error"),
 )
-"""Types of inputs that are no market data begin with one of these."""
+"""Types of inputs that are not market data begin with one of these."""
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """Microseconds from the kernel's taking an input to the end of its cascade, over the inputs that were timed (one in
-    16 at full speed); ``None`` where none was.
-    """
+    """Microseconds from the kernel receiving an input to the end of its cascade, over the inputs that were timed (one
+    in 16 at full speed); ``None`` if none was."""
 
     p50: float | None = None
     p99: float | None = None
@@ -43,21 +42,20 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A run's figures. Money is exact and in ``currency``, positions are in base by symbol.
+    """A run's figures. Money is exact and in ``currency``; positions are in base, by symbol.
 
-    - ``status``: ``completed``, or ``interrupted`` where it can be resumed; ``reason``: why it came to its end.
-      ``halted``: why trading stopped before that, ``None`` where it did not.
-    - ``events`` were dispatched, ``inputs`` of them came from outside, ``ticks`` of these were market data.
-    - ``fills`` counts partial ones too. ``rejected`` orders were refused by the venue, ``refused`` intents by risk.
-      ``unknown`` orders are in doubt at the end. ``dropped`` events were lost by a full mailbox.
-    - ``refused_because`` and ``rejected_because``: the reasons given most often, and how often: the limits of risk, and
-      what the venue said up to the first colon.
-    - ``pnl`` is the equity less what was paid in, so after fees.
-    - ``gaps``: holes in the market data, by symbol; ``repeated``: trades that came again; ``crossed``: how often
-      an update crossed the order book. ``books``: the order books at
-      the end, of the symbols that had any.
-    - ``failures`` of handlers, and the strategies that were ``paused`` for one.
-    - ``first_ts`` and ``last_ts`` on the run's clock, ns UTC. ``wall_s`` is real time; the two rates are by it.
+    - ``status``: ``completed``, or ``interrupted`` if it can be resumed. ``reason``: why it ended. ``halted``: why
+      trading stopped before that, ``None`` if it did not.
+    - ``events``: dispatched events. ``inputs`` of them came from outside; ``ticks`` of these were market data.
+    - ``fills`` includes partial ones. ``rejected`` orders were refused by the venue, ``refused`` intents by risk.
+      ``unknown`` orders are in doubt at the end. ``dropped`` events were lost because a mailbox was full.
+    - ``refused_because`` and ``rejected_because``: the most frequent reasons and their counts: the limits of risk, and
+      the venue's message up to the first colon.
+    - ``pnl``: the equity minus the deposits, so after fees.
+    - ``gaps``: gaps in the market data, by symbol; ``repeated``: trades that came again; ``crossed``: how often an
+      update crossed the order book. ``books``: the order books at the end, for the symbols that had any.
+    - ``failures`` of handlers, and the strategies that were ``paused`` because of one.
+    - ``first_ts`` and ``last_ts`` on the run's clock, ns UTC. ``wall_s``: real time; the two rates use it.
     """
 
     run: str
@@ -101,7 +99,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> bool:
-        """A handler raised, or the kernel had to halt: a fault, as opposed to a limit that was reached."""
+        """True if a handler raised or the kernel had to halt: an error, as opposed to a reached limit."""
         return self.failures > 0
 
     @property
@@ -119,7 +117,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         return "nothing was traded: " + "; ".join(told) if told and not self.fills else None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values: money and quantities as strings without an exponent."""
+        """JSON-ready values: money and quantities as strings without an exponent."""
         out: dict[str, Any] = {}
         for name in self.__struct_fields__:
             value = getattr(self, name)
@@ -129,13 +127,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunObserver:
-    """Remembers how a run began and ended, why trading halted and why orders were refused. Publishes nothing."""
+    """Records how a run began and ended, why trading halted and why orders were refused. Publishes nothing."""
 
     def __init__(self, bus: InMemoryEventBus) -> None:
         self.started: RunStarted | None = None
         self.stopped: RunStopped | None = None
         self.halted: TradingHalted | None = None
-        """The first halt: what follows from it may halt again; ``None`` once trading was resumed."""
+        """The first halt, because its effects may halt again; ``None`` once trading was resumed."""
         self.reasons = Reasons()
         bus.subscribe(RiskLimitBreachedEvent, self.reasons.on_refused, priority=-100, component="report")
         bus.subscribe(OrderRejectedEvent, self.reasons.on_rejected, priority=-100, component="report")
@@ -167,7 +165,7 @@ def summarise(
     latencies_ns: Sequence[int],
     wall_s: float,
 ) -> Summary:
-    """Collect the figures of a run as it stands; changes nothing. ``wall_s`` is how long it took, in seconds."""
+    """Collect the current figures of a run, without changing it. ``wall_s``: its duration in seconds."""
     statistics = kernel.statistics()
     published = statistics.published
     started, stopped, halted = observer.started, observer.stopped, observer.halted
@@ -199,7 +197,7 @@ def summarise(
         repeated=quality.repeated(),
         crossed=dict(quality.crossed),
         books=quality.books(kernel.clock.now()),
-        failures=max(statistics.failures, int(kernel.halted)),  # a cascade without end is no handler's failure
+        failures=max(statistics.failures, int(kernel.halted)),  # an endless cascade is not the failure of a handler
         paused=tuple(paused),
         position={symbol: account.position(symbol).quantity for symbol in symbols},
         currency=account.quote,
@@ -230,7 +228,7 @@ def _latency(latencies_ns: Sequence[int]) -> Latency:
 
 
 def plain(number: Decimal) -> str:
-    """All digits of a number, with neither exponent nor zeros behind the last digit that counts."""
+    """All digits of a number, without an exponent or trailing zeros."""
     text = format(number, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")

@@ -1,5 +1,5 @@
-"""``tickdeck bench``: what Tickdeck does per second, beside the machine's best and other libraries.
+"""``tickdeck bench``: Tickdeck's speed, compared with the best possible on this machine and with other libraries.
 
-``command`` is the command line, ``rows`` the table of what is measured, ``runner`` takes a row's figures from worker
-processes (``worker``), and the other modules hold the measurements themselves.
+``command`` is the command line. ``rows`` is the table of measurements. ``runner`` collects a row's figures from worker
+processes (``worker``). The other modules contain the measurements.
 """

@@ -1,4 +1,4 @@
-"""A whole backtest, with the parts that a user's run has: strategy, risk, execution, paper venue, portfolio, tape."""
+"""A complete backtest with all parts of a user's run: strategy, risk, execution, paper venue, portfolio, tape."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _STRATEGY = "tickdeck.interfaces.bench.strategy:TickEmaCross"
 
 
 def backtest(*, count: int, folder: str, preloaded: bool) -> Session:
-    """Trades per second through a run. ``orders`` and ``fills`` say that it did trade.
+    """Trades per second through a run. ``orders`` and ``fills`` show that it traded.
 
     ``preloaded``: the trades are in memory as events before the clock starts, and it stops when the tape is closed.
-    Otherwise the time includes all, from the hashing of the file on.
+    Otherwise the time includes everything, starting with hashing the file.
     """
     path = Path(folder) / f"{SYMBOL}-trades.csv"
     write_trades_csv(path, count)

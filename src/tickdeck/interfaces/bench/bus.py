@@ -1,4 +1,4 @@
-"""The bus by itself, and the kernel around it."""
+"""The bus alone, and the kernel around it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["bus", "kernel", "make_handlers"]
 
 
 def make_handlers(count: int) -> list[Callable[[Any], None]]:
-    """Handlers that do nothing, each a function of its own."""
+    """Handlers that do nothing; each is a separate function."""
 
     def make() -> Callable[[Any], None]:
         def handler(event: object) -> None:
@@ -28,7 +28,8 @@ def make_handlers(count: int) -> list[Callable[[Any], None]]:
 
 
 def bus(*, handlers: int, count: int) -> Session:
-    """Deliveries per second of ``count`` publications to ``handlers`` plain handlers; ceiling: a dict of lists."""
+    """Deliveries per second for ``count`` events published to ``handlers`` plain handlers. The ceiling is a dict of
+    lists."""
     events = list(ticks(min(count, 1_000)))
     rounds = count // len(events)
     calls = make_handlers(handlers)
@@ -61,9 +62,9 @@ def bus(*, handlers: int, count: int) -> Session:
 
 
 def kernel(*, count: int) -> Session:
-    """Events per second on a null tape, half of them inputs (trades), half derived (a signal each, made before).
+    """Events per second on a null tape: half are inputs (trades), half are derived (one prepared signal each).
 
-    The ceiling is the copies and the handlers without a kernel.
+    The ceiling only copies the events and calls the handlers, without a kernel.
     """
     inputs = list(trades(min(count // 2, 1_000)))
     signal = SignalSnapshotEvent(symbol=SYMBOL, values={"ema-12": 1.5})

@@ -18,20 +18,20 @@ __all__ = ["bench_command"]
 
 @click.command("bench")
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a row on stdout, and nothing else there.")
-@click.option("--quick", is_flag=True, help="Small sizes: a look at whether it works. Not the figures of the docs.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per row on stdout, and nothing else.")
+@click.option("--quick", is_flag=True, help="Small sizes, to check that it works. Do not quote these figures.")
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("tickdeck-data"),
     show_default=True,
-    help="Where tapes are written while measuring, and removed again: choose the disk that is to be measured.",
+    help="A folder for temporary tapes; choose the disk you want to measure.",
 )
 def bench_command(name: str | None, as_json: bool, quick: bool, data: Path) -> None:
-    """Measure Tickdeck, beside what the machine could do at best and beside other libraries where they are installed.
+    """Measure Tickdeck, next to the best possible on this machine and to other libraries if they are installed.
 
-    NAME is a row (`bus-1`), or several that begin alike (`bus`, `tape`, `latency`); all of them take about ten minutes.
-    Ratios are what counts: figures of one run share what else the machine was doing.
+    NAME is a row (`bus-1`) or a common prefix (`bus`, `tape`, `latency`). All rows take about ten minutes. Compare the
+    ratios: the figures of one run are equally affected by other load on the machine.
 
     Example: tickdeck bench bus --json
     """
@@ -52,7 +52,7 @@ def bench_command(name: str | None, as_json: bool, quick: bool, data: Path) -> N
 
 
 def _peers_file() -> Path | None:
-    """What measures the peers is in the repository, not in the package."""
+    """The code that measures other libraries is in the repository, not in the package."""
     path = Path(tickdeck.__file__).resolve().parents[2] / "benchmarks" / "peers.py"
     return path if path.is_file() else None
 

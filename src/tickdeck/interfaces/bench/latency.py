@@ -1,7 +1,7 @@
-"""How long an input takes from the instant at which it is due until its cascade is done and given to the tape.
+"""The time from the instant an input is due until its cascade is complete and handed to the tape.
 
-The load is open: inputs are due at a fixed rate whatever the system does, and a delay counts for all inputs that
-come due meanwhile (no coordinated omission).
+The load is open: inputs are due at a fixed rate whatever the system does, so a delay counts for all inputs that become
+due meanwhile (no coordinated omission).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = ["burst_latency", "steady_latency"]
 
 _SECOND = 1_000_000_000
 _CHUNK = 16
-"""Inputs handled between two looks at what has come in."""
+"""Inputs handled between two checks for new ones."""
 _URGENT_PER_SECOND = 1_000
 _LEAD_IN = 20_000_000  # ns from the start of the driver to the first input
 
 
 class Latencies:
-    """Counts by whole microseconds, up to a second; memory does not grow with the number of inputs."""
+    """Counts per microsecond, up to one second. Memory does not grow with the number of inputs."""
 
     def __init__(self) -> None:
         self.largest = 0
@@ -49,7 +49,8 @@ class Latencies:
         self._counts[us if us < 1_000_000 else 1_000_000] += 1
 
     def quantile_ms(self, part: float) -> float:
-        """The microsecond (its end) within which ``part`` of the latencies are; beyond a second the largest."""
+        """The upper end of the microsecond that contains the quantile ``part``; beyond one second, the largest
+        latency."""
         wanted, seen = part * self.count, 0
         for us, number in enumerate(self._counts[:-1]):
             seen += number
@@ -68,10 +69,10 @@ class Latencies:
 def drive(
     arrivals: Iterator[tuple[int, DomainEvent]], ingress: Ingress, handle: Callable[[DomainEvent], object]
 ) -> tuple[Latencies, Latencies]:
-    """Put each event in at its time (ns from now on) and have what is most urgent handled. Returns the latencies of
+    """Submit each event at its time (ns from now), and always handle the most urgent one. Returns the latencies of
     market data and of the others.
 
-    While nothing is due the driver asks the system for nothing, as an event loop does: the tape's thread gets a turn.
+    While nothing is due, the driver yields like an event loop, so that the tape's thread can run.
     """
     clock, put, take, wait = time.perf_counter_ns, ingress.put, ingress.take, select.select
     market, urgent = Latencies(), Latencies()
@@ -137,14 +138,14 @@ class _Recorded:
         return drive(arrivals, self.kernel.ingress, self.kernel.feed)
 
     def close(self) -> None:
-        """Checks that all was recorded, and removes the tape."""
+        """Check that everything was recorded, and remove the tape."""
         self.tape.close()
         assert self.tape.durable_seq == self.kernel.seq
         self._path.unlink()
 
 
 def steady_latency(*, rate: int, seconds: float, folder: str) -> Session:
-    """Milliseconds (p99) at ``rate`` inputs a second; the ceiling is the driver alone: what the machine adds."""
+    """Milliseconds (p99) at ``rate`` inputs per second. The ceiling is the driver alone: the machine's own share."""
     events = list(ticks(1_000))
 
     def session() -> Figures:
@@ -160,8 +161,8 @@ def steady_latency(*, rate: int, seconds: float, folder: str) -> Session:
 
 
 def burst_latency(*, rate: int, seconds: float, folder: str) -> Session:
-    """Milliseconds (p99) of fills, the most urgent inputs, while ten times ``rate`` inputs a second come in for
-    ``seconds``. ``market_*`` are the latencies of market data, before, in and after the burst."""
+    """Milliseconds (p99) for fills, the most urgent inputs, while ten times ``rate`` inputs per second arrive for
+    ``seconds``. ``market_*`` are the latencies of market data before, during and after the burst."""
     events = list(ticks(1_000))
     start, end = int(seconds * _SECOND), 2 * int(seconds * _SECOND)
     urgent = _fills(int(seconds * _URGENT_PER_SECOND))

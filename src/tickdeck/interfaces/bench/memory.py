@@ -1,4 +1,4 @@
-"""Whether memory grows with the number of events."""
+"""Does memory grow with the number of events?"""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["memory"]
 
 _MB = 1024 * 1024
 _BYTES_PER_EVENT = 450
-"""On disk, indexes included."""
+"""On disk, including indexes."""
 
 
 def memory(*, count: int, folder: str) -> Session:
-    """MB by which the process grows while ``count`` events go through kernel, bus and tape, after a tenth of them
-    were let through to warm up. The largest of a hundred looks counts."""
+    """MB by which the process grows while ``count`` events go through kernel, bus and tape, after a tenth of them as a
+    warm-up. The largest of a hundred samples counts."""
     free = shutil.disk_usage(folder).free
     if free < count * _BYTES_PER_EVENT:
         raise ConfigError(
-            f"{folder}: the tape of {count:,} events takes {count * _BYTES_PER_EVENT >> 30} GiB; make room"
+            f"{folder}: the tape of {count:,} events needs {count * _BYTES_PER_EVENT >> 30} GiB; free some space"
         )
     inputs = list(trades(min(1_000, count // 100)))
     warm_up = count // 10
@@ -66,7 +66,7 @@ def memory(*, count: int, folder: str) -> Session:
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory now; where the system does not tell, the most that there were."""
+    """This process's resident memory in bytes; if the system does not report it, the peak."""
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     except OSError:

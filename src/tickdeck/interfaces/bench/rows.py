@@ -1,4 +1,4 @@
-"""The table of what is measured: the goal of each row, and what is in its figures."""
+"""The table of measurements: each row's goal, and what its figures include."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ _HERE = "tickdeck.interfaces.bench"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker process runs: ``module:function`` (of a peer: the function alone), with parameters.
+    """What a worker process runs: ``module:function`` (for another library only the function), with parameters.
 
-    ``quick``: the parameters that differ for small sizes. ``needs_folder``: it is given a ``folder`` of its own.
-    ``timeout``: seconds that a repetition may take. ``module``: what has to be installed for
-    a peer. ``in_it``: what a peer does for its figure.
+    ``quick``: parameters that differ for small sizes. ``needs_folder``: pass a ``folder``. ``timeout``: seconds for a
+    repetition. ``module``: the package that another library needs. ``in_it``: what that library does for its figure.
     """
 
     target: str
@@ -36,7 +35,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
-    """A bound for ``value``, ``ratio``, another figure of the row, or (by the peer's name) how many times as good."""
+    """A bound for ``value``, ``ratio``, another figure of the row, or (with a peer's name) the factor over that
+    peer."""
 
     text: str
     of: str = "value"
@@ -44,7 +44,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     below: float | None = None
 
     def is_met(self, known: Mapping[str, float | None]) -> bool | None:
-        """``None`` where the figure is not known."""
+        """``None`` if the figure is unknown."""
         figure = known.get(self.of)
         if figure is None:
             return None
@@ -52,7 +52,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the table. The first ``warm_up`` repetitions do not count."""
+    """One row of the table. The first ``warm_up`` repetitions do not count."""
 
     name: str
     what: str
@@ -355,9 +355,9 @@ ROWS = (
 
 
 def select_rows(name: str | None) -> list[Row]:
-    """The row of that name, or those whose names begin with it (``bus``: ``bus-1`` and ``bus-10``); ``None``: all.
+    """The rows with this name or prefix (``bus``: ``bus-1`` and ``bus-10``); ``None``: all.
 
-    Raises ``ConfigError`` where there is none.
+    Raises ``ConfigError`` if there are none.
     """
     found = [row for row in ROWS if name is None or row.name == name] or [
         row for row in ROWS if row.name.startswith(f"{name}-")

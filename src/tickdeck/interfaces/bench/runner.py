@@ -1,4 +1,4 @@
-"""From a row of the table to its figures: worker processes take turns, so that a disturbance meets all."""
+"""Measures a row: worker processes take turns, so that a disturbance affects all of them."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class WorkerFailed(TickdeckError):
 
 
 class GoalResult(msgspec.Struct, frozen=True):
-    """``met`` is ``None`` where it cannot be told, because the peer that it names was not measured."""
+    """``met`` is ``None`` if it is unknown, because the named peer was not measured."""
 
     goal: str
     met: bool | None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One row's figures: medians over ``runs`` repetitions, ratios as medians of the repetitions' own ratios.
+    """One row's figures: medians over ``runs`` repetitions; ratios are medians of the ratios of the repetitions.
 
-    ``ratio``: how near ``value`` comes to ``ceiling``; 1 is as good, less is worse. ``peers``: their values;
-    ``peer_ratios``: how many times as good as each Tickdeck is. ``figures``: what else was measured. ``in_it``: what
-    each does for its figure. ``goal_met``: all ``goals`` are; ``None``: those are that can be told.
+    ``ratio``: how close ``value`` comes to ``ceiling``; 1 is equal, less is worse. ``peers``: their values;
+    ``peer_ratios``: how many times better Tickdeck is. ``figures``: other measurements. ``in_it``: what each does for
+    its figure. ``goal_met``: all ``goals`` are met; ``None``: all known ones are.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker:
-    """A measurement in a process of its own; a context manager, that ends it however it stands."""
+    """A measurement in its own process; a context manager that always ends it."""
 
     def __init__(self, part: Part, parameters: dict[str, Any]) -> None:
         self._timeout = part.timeout
@@ -80,7 +80,7 @@ class Worker:
         )
 
     def answer(self) -> Figures:
-        """What the worker says next: nothing when it is set up, then figures. Raises ``WorkerFailed``."""
+        """The worker's next message: empty after setup, then figures. Raises ``WorkerFailed``."""
         assert self._process.stdout is not None
         deadline = time.monotonic() + self._timeout
         line = b""
@@ -88,7 +88,7 @@ class Worker:
             ready, _, _ = select.select([self._process.stdout], [], [], max(deadline - time.monotonic(), 0))
             if not ready:
                 self._process.kill()
-                raise WorkerFailed(f"gave no answer within {self._timeout:g} s")
+                raise WorkerFailed(f"did not answer within {self._timeout:g} s")
             piece = os.read(self._process.stdout.fileno(), 65_536)
             if not piece:
                 raise WorkerFailed(f"ended: {self._last_words()}")
@@ -96,7 +96,7 @@ class Worker:
         return msgspec.json.decode(line, type=Figures)
 
     def repeat(self) -> Figures:
-        """One repetition. Raises ``WorkerFailed``."""
+        """Run one repetition. Raises ``WorkerFailed``."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
         self._process.stdin.flush()
@@ -127,9 +127,8 @@ class Worker:
 
 
 def run_row(row: Row, data: Path, *, quick: bool = False, peers: Path | None = None) -> Result:
-    """Measure a row. ``data``: where it may make a folder for tapes, gone at the end. ``peers``: the file that measures
-    peers, if there is one. A peer that fails is left out with a note; raises ``WorkerFailed`` where our own part does.
-    """
+    """Measure a row. ``data``: a folder for temporary tapes. ``peers``: the file that measures other libraries, if
+    there is one. A peer that fails is omitted with a note. Raises ``WorkerFailed`` if our own part fails."""
     notes: list[str] = []
     runs = row.quick_runs if quick else row.runs
     with ExitStack() as stack:
@@ -142,7 +141,7 @@ def run_row(row: Row, data: Path, *, quick: bool = False, peers: Path | None = N
                 place.mkdir()
                 parameters["folder"] = str(place)
             worker = stack.enter_context(Worker(part, parameters))
-            worker.answer()  # set up, before anybody measures
+            worker.answer()  # set up all workers before any of them measures
             return worker
 
         workers = {"tickdeck": start(row.part, "tickdeck")}

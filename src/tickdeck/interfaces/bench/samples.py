@@ -1,4 +1,4 @@
-"""Seeded market data to measure with: the same for Tickdeck, the ceilings and the peers."""
+"""Seeded market data for measurements: the same for Tickdeck, the ceilings and the peers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START_MS = 1_704_067_200_000
 
 
 class Print(NamedTuple):
-    """A trade in whole numbers: ``price`` in cents, ``quantity`` in units of 0.00001, ``time`` in ms UTC."""
+    """A trade in integers: ``price`` in cents, ``quantity`` in units of 0.00001, ``time`` in ms UTC."""
 
     number: int
     price: int
@@ -29,7 +29,7 @@ class Print(NamedTuple):
 
 
 def prints(count: int, seed: int = 1) -> Iterator[Print]:
-    """A random walk from 60,000, with about a hundred trades a second."""
+    """A random walk from 60,000, with about a hundred trades per second."""
     rng = random.Random(seed)
     price, time = 6_000_000, START_MS
     for number in range(1, count + 1):

@@ -1,4 +1,4 @@
-"""What a measurement is: something that was set up once and can be repeated."""
+"""A measurement: set up once, repeated often."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TypeAlias
 __all__ = ["Figures", "Session", "rate", "timed"]
 
 Figures: TypeAlias = dict[str, float]
-"""What one repetition gives: ``value`` (Tickdeck's figure, or a peer's), ``ceiling`` where there is one, others."""
+"""The result of one repetition: ``value`` (for Tickdeck or a peer), ``ceiling`` if there is one, and others."""
 Session: TypeAlias = Callable[[], Figures]
-"""One repetition, to be called again and again."""
+"""Runs one repetition; call it repeatedly."""
 
 
 @contextmanager
 def timed() -> Iterator[Callable[[], float]]:
-    """``with timed() as seconds: ...``, then ``seconds()`` is how long the block took."""
+    """``with timed() as seconds: ...``; afterwards ``seconds()`` is the duration of the block."""
     began = time.perf_counter()
     ended = began
 
@@ -31,7 +31,7 @@ def timed() -> Iterator[Callable[[], float]]:
 
 
 def rate(count: int, work: Callable[[], object]) -> float:
-    """Per second, where ``work()`` does ``count``."""
+    """The rate per second if ``work()`` processes ``count`` items."""
     with timed() as seconds:
         work()
     return count / seconds()

@@ -1,4 +1,4 @@
-"""How long the command line takes to say what it can do."""
+"""The time that the command line needs for its help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HELP = "import sys; sys.argv = ['tickdeck', '--help']; from tickdeck.interfaces
 
 
 def help_text() -> Session:
-    """Seconds of ``tickdeck --help``, as its console script runs it; ceiling: an interpreter that does nothing."""
+    """Seconds for ``tickdeck --help``, run like its console script. The ceiling is an interpreter that does nothing."""
 
     def seconds(code: str) -> float:
         with timed() as taken:

@@ -1,4 +1,4 @@
-"""The tape: appending in groups, one event at a time, and reading back."""
+"""The tape: appending in groups, appending one event at a time, and reading."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _INSERT = f"INSERT INTO events VALUES ({', '.join('?' * COLUMNS)})"  # noqa: S60
 
 
 class _Collector(NullTape):
-    """Keeps the cascades that a kernel makes, so that they can be appended to one tape after another."""
+    """Collects a kernel's cascades, so that they can be appended to several tapes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class _Collector(NullTape):
 
 
 def cascades(count: int) -> list[Sequence[DomainEvent]]:
-    """``count`` stamped events: trades, every tenth of which leads to an order, with a stream and a correlation."""
+    """``count`` stamped events: trades; every tenth causes an order, with a stream and a correlation."""
     tape = _Collector()
     kernel = Kernel(tape=tape)
 
@@ -65,7 +65,7 @@ def cascades(count: int) -> list[Sequence[DomainEvent]]:
 
 
 def ready_rows(made: list[Sequence[DomainEvent]]) -> tuple[list[tuple[int, str, int]], list[tuple[Any, ...]]]:
-    """The types and rows that a tape would hold of these cascades."""
+    """The types and rows that a tape would store for these cascades."""
     with sqlite3.connect(":memory:") as memory:
         memory.execute("CREATE TABLE types (id, name, version)")
         encoder = RowEncoder(memory, StreamVersions(None))
@@ -77,7 +77,7 @@ def ready_rows(made: list[Sequence[DomainEvent]]) -> tuple[list[tuple[int, str, 
 
 
 class _Folders:
-    """A fresh folder for each repetition; the one before it is removed, so that the disk does not fill."""
+    """A new folder for each repetition. The previous one is removed, so that the disk does not fill up."""
 
     def __init__(self, parent: str) -> None:
         self._parent = Path(parent)
@@ -99,9 +99,9 @@ def _bare_tape(path: Path, types: list[tuple[int, str, int]]) -> sqlite3.Connect
 
 
 def tape_append(*, count: int, folder: str) -> Session:
-    """Durable events per second; ``group`` is the mean size of the groups that were committed.
+    """Durable events per second; ``group`` is the mean size of the committed groups.
 
-    The ceiling: rows that were made ready before, by ``executemany``, in transactions of the same size.
+    The ceiling: prepared rows with ``executemany``, in transactions of the same size.
     """
     folders = _Folders(folder)
     made = cascades(count)
@@ -135,7 +135,7 @@ def tape_append(*, count: int, folder: str) -> Session:
 
 
 def tape_one(*, count: int, folder: str) -> Session:
-    """Events per second, each waited for until it is durable; the ceiling is a bare commit of its ready row."""
+    """Events per second if you wait for each to be durable. The ceiling is a bare commit of a prepared row."""
     folders = _Folders(folder)
     made = cascades(count)
     types, rows = ready_rows(made)
@@ -167,7 +167,7 @@ def tape_one(*, count: int, folder: str) -> Session:
 
 
 def tape_read(*, count: int, folder: str) -> Session:
-    """Typed events per second; the ceiling is one SELECT and msgspec's decoders."""
+    """Typed events per second. The ceiling is one SELECT and msgspec's decoders."""
     path = Path(folder) / "tape.db"
     made = cascades(count)
     with SqliteTape(path) as tape:
@@ -201,15 +201,15 @@ def tape_read(*, count: int, folder: str) -> Session:
 
 
 def _lines_of(tape: Path) -> list[bytes]:
-    """The event lines of a tape in JSON Lines."""
+    """The event lines of a JSON Lines tape."""
     with JsonlTapeReader(tape) as reader:
         return [line for _, group in reader.groups() for line in group.lines.splitlines(keepends=True)]
 
 
 def tape_jsonl_append(*, count: int, folder: str) -> Session:
-    """Durable events per second; ``group`` is the mean size of the groups that were committed.
+    """Durable events per second; ``group`` is the mean size of the committed groups.
 
-    The ceiling: the lines, ready before, joined to groups of the same size, each with one write and one fdatasync.
+    The ceiling: prepared lines, joined to groups of the same size, each with one write and one fdatasync.
     """
     folders = _Folders(folder)
     made = cascades(count)
@@ -242,7 +242,7 @@ def tape_jsonl_append(*, count: int, folder: str) -> Session:
 
 
 def tape_jsonl_read(*, count: int, folder: str) -> Session:
-    """Typed events per second; the ceiling is msgspec's decoders on lines that are in memory."""
+    """Typed events per second. The ceiling is msgspec's decoders on lines in memory."""
     path = Path(folder) / "tape"
     made = cascades(count)
     with JsonlTape(path) as tape:

@@ -1,9 +1,10 @@
-"""One measurement in a process of its own: set up once, then one repetition for each line on stdin.
+"""One measurement in its own process: setup, then one repetition for each line on stdin.
 
     python -m tickdeck.interfaces.bench.worker MODULE:FUNCTION PARAMETERS
 
-``MODULE`` is a module's name or the path of a ``.py`` file; ``FUNCTION`` takes the ``PARAMETERS`` (a JSON object) and
-returns a ``Session``. Writes an empty JSON object when it is set up, then an object of figures for each repetition.
+``MODULE`` is a module's name or the path of a ``.py`` file. ``FUNCTION`` takes the ``PARAMETERS`` (a JSON object) and
+returns a ``Session``. The worker writes an empty JSON object after setup, then an object of figures for each
+repetition.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def open_session(target: str, parameters: dict[str, Any]) -> Session:
 
 
 def main() -> None:
-    # Libraries print what they like: it goes to stderr, and our answers to what was stdout.
+    # Libraries may print: that goes to stderr, and our answers go to the original stdout.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     session = open_session(sys.argv[1], msgspec.json.decode(sys.argv[2]))
