@@ -222,7 +222,7 @@ def test_resuming_a_tape_without_one_of_its_events_is_refused(spoilt: Path, even
     seq = first_seq(spoilt, event_type)
     tamper(spoilt, "DELETE FROM events WHERE seq = ?", seq)
     forge_digest(spoilt)
-    refused(spoilt, RecordDiverged, f"at seq {seq} the tape has nothing, the execution gave {event_type}")
+    refused(spoilt, RecordDiverged, f"at seq {seq} the tape has nothing, but the execution produced {event_type}")
 
 
 def test_resuming_a_tape_that_ends_within_a_cascade_is_refused(spoilt: Path) -> None:
@@ -286,7 +286,7 @@ def test_resuming_a_run_whose_strategy_reads_chance_is_refused(tmp_path: Path, m
     folder = play_until(config("ReadsRandom"), tmp_path, 1_000)
     meant_to_differ.add(folder)
     seq = first_seq(folder, "strategy.decision")
-    refused(folder, RecordDiverged, f"at seq {seq} the tape has strategy.decision (.*), the execution gave")
+    refused(folder, RecordDiverged, f"at seq {seq} the tape has strategy.decision (.*), but the execution produced")
 
 
 def test_a_resumed_run_that_is_stopped_before_it_has_caught_up_is_as_it_was(stopped: Path, alone: LeftAlone) -> None:

@@ -207,7 +207,7 @@ def test_a_changed_stamp_of_an_input_is_caught(spoilt: Path, field: str) -> None
 def test_a_removed_input_of_a_run_without_files_is_refused_with_its_place(spoilt: Path) -> None:
     seq = first_seq(spoilt, "market.tick", after=200)
     tamper(spoilt, "DELETE FROM events WHERE seq = ?", seq)
-    with pytest.raises(RunError, match=f"no event with seq {seq}, neither on the tape nor left in the input files"):
+    with pytest.raises(RunError, match=f"no event with seq {seq} on the tape or left in the input files"):
         verify_run(spoilt)
 
 

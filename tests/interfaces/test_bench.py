@@ -181,7 +181,7 @@ def test_peers_are_compared_and_those_that_fail_are_left_out_with_a_note(stand_i
     assert result.notes == (
         "broken ended: exit code 1, RuntimeError: no such device",
         "unlucky ended: exit code 9, out of luck",
-        "stuck gave no answer within 2 s",
+        "stuck did not answer within 2 s",
     )
 
 
@@ -212,5 +212,5 @@ def test_latencies_are_told_by_microsecond_and_beyond_a_second_by_the_largest() 
 
 
 def test_memory_refuses_a_disk_without_room(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="make room"):
+    with pytest.raises(ConfigError, match="free some space"):
         open_session("tickdeck.interfaces.bench.memory:memory", {"count": sys.maxsize, "folder": str(tmp_path)})

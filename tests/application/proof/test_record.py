@@ -73,9 +73,7 @@ def test_after_the_tapes_end_the_files_are_not_read_on() -> None:
 
 def test_files_that_end_before_the_tape_are_refused() -> None:
     tape, _ = a_run()
-    with pytest.raises(
-        RunError, match="there is no event with seq 12, neither on the tape nor left in the input files"
-    ):
+    with pytest.raises(RunError, match="there is no event with seq 12 on the tape or left in the input files"):
         list(merge_record(iter(tape.events), market(6)))
 
 
@@ -107,7 +105,7 @@ def diverging(tape: list[DomainEvent], **how: int) -> RecordDiverged:
 def test_an_extra_event_is_a_divergence() -> None:
     diverged = diverging(a_run()[0].events, extra=3)
 
-    assert str(diverged) == "at seq 5 the tape has nothing, the execution gave test.pong 4-1"
+    assert str(diverged) == "at seq 5 the tape has nothing, but the execution produced test.pong 4-1"
 
 
 def test_a_missing_event_in_the_middle_of_a_cascade_is_a_divergence() -> None:
@@ -115,7 +113,7 @@ def test_a_missing_event_in_the_middle_of_a_cascade_is_a_divergence() -> None:
 
     # seq 5 is the fourth trade, 6 and 7 its pings, 8 and 9 their pongs
     assert diverged.divergence.recorded is not None
-    assert str(diverged) == "at seq 8 the tape has test.pong 5-1-1, the execution gave nothing"
+    assert str(diverged) == "at seq 8 the tape has test.pong 5-1-1, but the execution produced nothing"
 
 
 def test_other_bytes_are_a_divergence_with_both_events_shown() -> None:
@@ -130,7 +128,7 @@ def test_other_bytes_are_a_divergence_with_both_events_shown() -> None:
 def test_another_type_with_the_same_bytes_is_a_divergence() -> None:
     tape = a_run()[0].events
     changed = [Pong(**_fields(e)) if e.seq == 7 else e for e in tape]
-    assert "the tape has test.pong 5-2, the execution gave test.ping 5-2" in str(diverging(changed))
+    assert "the tape has test.pong 5-2, but the execution produced test.ping 5-2" in str(diverging(changed))
 
 
 def _fields(event: DomainEvent) -> dict[str, object]:
@@ -140,7 +138,7 @@ def _fields(event: DomainEvent) -> dict[str, object]:
 def test_a_record_that_ends_within_a_cascade_is_a_divergence() -> None:
     tape = a_run()[0].events
     cut = [e for e in tape if e.seq < 8]
-    assert "at seq 8 the tape has nothing, the execution gave test.pong 5-1-1" in str(diverging(cut))
+    assert "at seq 8 the tape has nothing, but the execution produced test.pong 5-1-1" in str(diverging(cut))
 
 
 def test_a_record_may_end_between_two_cascades() -> None:
@@ -155,7 +153,9 @@ def test_what_the_execution_left_out_is_found_where_the_numbers_have_passed_it()
     check = RecordCheck(iter(tape[1:]))
 
     check.expect_nothing_before(5)
-    with pytest.raises(RecordDiverged, match=r"at seq 6 the tape has test.ping 5-1, the execution gave nothing"):
+    with pytest.raises(
+        RecordDiverged, match=r"seq 6 the tape has test.ping 5-1, but the execution produced nothing"
+    ):
         check.expect_nothing_before(6)
 
 
@@ -181,7 +181,9 @@ def test_a_continued_record_hands_on_what_lies_beyond_its_end() -> None:
 def test_a_continued_record_must_be_through_by_the_runs_end() -> None:
     tape = a_run()[0]
     later = Pong(event_id="99", seq=99)
-    with pytest.raises(RecordDiverged, match=r"at seq 99 the tape has test.pong 99, the execution gave nothing"):
+    with pytest.raises(
+        RecordDiverged, match=r"seq 99 the tape has test.pong 99, but the execution produced nothing"
+    ):
         replayed(RecordCheck(iter([*tape.events, later]), then=tape))
 
 

@@ -192,7 +192,7 @@ def test_an_empty_tape_proves_nothing_and_says_so_in_figures() -> None:
 
 
 def test_input_files_that_end_early_are_refused(events: list[DomainEvent]) -> None:
-    with pytest.raises(RunError, match="neither on the tape nor left in the input files"):
+    with pytest.raises(RunError, match="on the tape or left in the input files"):
         proof(events, Trader(), prices(20))
 
 

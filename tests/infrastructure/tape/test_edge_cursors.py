@@ -223,7 +223,7 @@ def test_a_damaged_file_of_cursors_is_one_clear_line_and_leaves_no_lock(tmp_path
     open_tape(path).close()
     cursor_path(path).write_bytes(content)
     for _ in range(2):
-        with pytest.raises(TapeError, match="no file of cursors"):
+        with pytest.raises(TapeError, match="not a file of cursors"):
             open_bus(path)
     cursor_path(path).unlink()
     open_bus(path).close_tape()

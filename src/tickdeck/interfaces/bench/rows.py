@@ -246,7 +246,7 @@ ROWS = (
         unit="events/s",
         part=_tape("tape_jsonl_read", 200_000, 2_000),
         in_it="JsonlTapeReader.read: every checksum verified, events with all checks of their fields",
-        ceiling_is="msgspec's decoder of the same classes, with the same checks, on lines that are in memory",
+        ceiling_is="msgspec's decoder of the same classes, with the same checks, on payloads in memory",
         goals=(Goal(text="at least 0.7 M/s", at_least=0.7e6),),
         warm_up=1,
     ),

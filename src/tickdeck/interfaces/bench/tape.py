@@ -16,6 +16,7 @@ from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, TradeEvent,
 from tickdeck.domain.values import Side
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, NullTape, SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.encoding import StreamVersions
+from tickdeck.infrastructure.tape.jsonl import split_event
 from tickdeck.infrastructure.tape.sqlite import COLUMNS, RowEncoder, open_for_reading, open_for_writing
 from tickdeck.infrastructure.tape.sync import sync_content
 from tickdeck.interfaces.bench.samples import SYMBOL, trades
@@ -242,7 +243,7 @@ def tape_jsonl_append(*, count: int, folder: str) -> Session:
 
 
 def tape_jsonl_read(*, count: int, folder: str) -> Session:
-    """Typed events per second. The ceiling is msgspec's decoders on lines in memory."""
+    """Typed events per second. The ceiling is msgspec's decoders on payloads in memory."""
     path = Path(folder) / "tape"
     made = cascades(count)
     with JsonlTape(path) as tape:
@@ -251,15 +252,16 @@ def tape_jsonl_read(*, count: int, folder: str) -> Session:
     total = sum(map(len, made))
     decode = {type(event): msgspec.json.Decoder(type(event)).decode for cascade in made for event in cascade}
     events = [event for cascade in made for event in cascade]
-    ready = [(decode[type(event)], line) for event, line in zip(events, _lines_of(path), strict=True)]
+    payloads = [split_event(line.rstrip())[-1] for line in _lines_of(path)]
+    ready = [(decode[type(event)], payload) for event, payload in zip(events, payloads, strict=True)]
 
     def read() -> int:
         with JsonlTapeReader(path) as reader:
             return sum(1 for _ in reader.read())
 
     def bare() -> int:
-        for decode_line, line in ready:
-            decode_line(line)
+        for decode_payload, payload in ready:
+            decode_payload(payload)
         return len(ready)
 
     def session() -> Figures:

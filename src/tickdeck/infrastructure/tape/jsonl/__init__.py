@@ -5,6 +5,7 @@ from tickdeck.infrastructure.tape.jsonl.lines import (
     SegmentHead,
     commit_line,
     segment_line,
+    split_event,
     streams_in,
 )
 from tickdeck.infrastructure.tape.jsonl.reader import JsonlTapeReader, records_of
@@ -48,6 +49,7 @@ __all__ = [
     "remove_merged",
     "scan_segment",
     "segment_line",
+    "split_event",
     "store_index",
     "streams_in",
     "tail_size",
