@@ -124,7 +124,7 @@ def test_resuming_with_another_source_of_the_strategy_is_refused(tmp_path: Path,
     folder = play_until(config(f"{source}:Busy"), tmp_path, 500)
     meant_to_differ.add(folder)
     source.write_text(source.read_text() + "# better now\n")
-    refused(folder, RunError, r"the source of strategy '.*own.py:Busy' has changed since the run: bring back")
+    refused(folder, RunError, r"the source of strategy '.*own.py:Busy' has changed since the run: restore")
 
 
 def test_resuming_without_the_strategy_is_refused(tmp_path: Path, meant_to_differ: set[Path]) -> None:
@@ -146,7 +146,7 @@ def test_resuming_with_other_code_or_on_another_machine_is_refused(
     stopped: Path, monkeypatch: pytest.MonkeyPatch, what: str, value: object, reason: str
 ) -> None:
     monkeypatch.setattr(bootstrap.strategies, what, lambda: value)
-    refused(stopped, RunError, f"{reason}.*: bring back what the run was made with, or start a new run")
+    refused(stopped, RunError, f"{reason}.*: restore the original, or start a new run")
 
 
 @pytest.mark.parametrize("harm", ["changed", "gone"])
@@ -162,7 +162,7 @@ def test_resuming_with_another_input_is_refused(
         file.unlink()
     else:
         file.write_bytes(file.read_bytes() + b"\n")
-    refused(folder, RunError, f"input {file} {'is gone' if harm == 'gone' else 'has changed since'}; bring")
+    refused(folder, RunError, f"input {file} {'is gone' if harm == 'gone' else 'has changed'}; restore")
 
 
 def test_a_manifest_that_is_torn_is_refused(spoilt: Path) -> None:

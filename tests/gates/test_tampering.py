@@ -224,7 +224,7 @@ def test_an_input_file_that_is_not_as_it_was_is_refused(
         with file.open("r+b") as stream:
             stream.seek(-5, 2)
             stream.write(b"\0")
-    with pytest.raises(RunError, match=f"input {file} {'is gone' if harm == 'gone' else 'has changed since'}; bring"):
+    with pytest.raises(RunError, match=f"input {file} {'is gone' if harm == 'gone' else 'has changed'}; restore"):
         verify_run(folder)
 
 
@@ -235,5 +235,5 @@ def test_a_tape_that_changed_after_it_was_another_runs_input_is_refused(
     second = play(config("ema-cross", seconds=4, tapes=(first,)), tmp_path).folder
     meant_to_differ.update((first, second))
     tamper(first, "DELETE FROM events WHERE seq = ?", first_seq(first, "market.trade"))
-    with pytest.raises(RunError, match="has changed since"):
+    with pytest.raises(RunError, match="has changed"):
         verify_run(second)

@@ -122,7 +122,7 @@ def test_a_changed_field_that_causes_nothing_is_told(tape: Path) -> None:
 def test_what_cannot_be_imported_or_proven_is_said_in_one_line(tape: Path) -> None:
     Path("broken.py").write_text("1 / 0")
     for words, said in (
-        (("events", tape, "--import", "nowhere"), "cannot load module nowhere"),
+        (("events", tape, "--import", "nowhere"), "cannot load nowhere"),
         (("events", tape, "--import", "broken.py"), "ZeroDivisionError"),
         (("events", tape, "--import", "gone.py"), "file not found"),
         (("verify", tape, "--wiring", "house:gone"), "has no function 'gone'"),

@@ -46,7 +46,7 @@ def test_a_fit_machine_with_the_defaults_is_ready(looked):
 
     assert (code, not_ok(findings)) == (0, [])
     assert {"python", "sqlite", "tape", "disk sync", "disk space", "clock", "cores", "open files"} <= findings.keys()
-    assert findings["run"]["detail"] == "can begin: ema-cross on BTCUSDT"
+    assert findings["run"]["detail"] == "can start: ema-cross on BTCUSDT"
 
 
 def test_nothing_is_left_behind(looked):
@@ -255,7 +255,7 @@ def test_a_sound_configuration_is_ready(looked, trades):
     assert findings["configuration"]["detail"] == "run.toml loads"
     assert "fast=3, slow=26" in findings["strategy ema-cross"]["detail"]
     assert findings[f"input {trades.name}"]["detail"].endswith(": binance-trades of BTCUSDT")
-    assert findings["run"]["detail"] == "can begin: ema-cross on BTCUSDT"
+    assert findings["run"]["detail"] == "can start: ema-cross on BTCUSDT"
 
 
 def test_a_tape_of_ones_own_is_an_input_too(looked, tickdeck, trades):

@@ -235,7 +235,7 @@ def test_an_input_that_is_gone_is_told_and_leaves_nothing(tickdeck, trades):
 
     told = refused(tickdeck("export", "last", "--format", "csv", "--out", "x.csv"))
 
-    assert "is gone; bring it back" in told
+    assert "is gone; restore it" in told
     assert not Path("x.csv").exists()
 
 

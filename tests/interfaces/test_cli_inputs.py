@@ -53,7 +53,7 @@ def test_a_venue_that_the_file_does_not_have_is_refused(tickdeck, two_venues):
     result = tickdeck("backtest", "--tape", two_venues, "--venue", "okx")
 
     assert result.exit_code == 2
-    assert "there is no data of venue okx in it; there is usdm, spot" in result.stderr
+    assert "there is no data of venue okx; it has usdm, spot" in result.stderr
 
 
 def test_a_venue_without_a_file_is_a_wrong_call(tickdeck):

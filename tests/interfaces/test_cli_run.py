@@ -203,8 +203,8 @@ def test_with_several_strategies_a_parameter_without_an_owner_is_refused(tickdec
         (["run", "--for", "soon"], "seconds above 0"),
         (["run", "--seed", "x"], "--seed"),
         (["run", "--resume", "nothing"], "'nothing'"),
-        (["run", "--resume", "last"], "there is no run"),
-        (["run", "--resume", "last", "--for", "5", "--tape", "x"], "leave out --"),
+        (["run", "--resume", "last"], "there are no runs"),
+        (["run", "--resume", "last", "--for", "5", "--tape", "x"], "omit --"),
         (["run", "--param", "fast=0", "--speed", "max"], "fast is 0"),
         (["nonsense"], "nonsense"),
         (["run", "--nonsense"], "--nonsense"),
@@ -459,7 +459,7 @@ def test_an_unexpected_fault_is_one_line_with_exit_code_3(tickdeck, monkeypatch)
     assert result.exit_code == 3
     assert re.fullmatch(
         r"tickdeck: error: LookupError: the moon is gone \(test_cli_run\.py, line \d+\); "
-        r"the same with --debug shows more\n",
+        r"add --debug for details\n",
         result.stderr,
     )
 
@@ -496,7 +496,7 @@ def test_a_run_that_another_process_is_writing_is_not_resumed(tickdeck, tmp_path
         run.close()
 
     assert result.exit_code == 2
-    assert f"is running, in process {os.getpid()}" in result.stderr
+    assert f"is running in process {os.getpid()}" in result.stderr
 
 
 def test_without_uvloop_asyncios_own_loop_does(tickdeck, monkeypatch):

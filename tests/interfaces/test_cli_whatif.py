@@ -120,7 +120,7 @@ def test_where_nothing_differs_people_are_told(tickdeck, turns, trades):
         (("--param", "every"), "name=value"),
         (("--param", "nonsense=1"), "no parameter 'nonsense'"),
         (("--strategy", "nonsense"), "nonsense"),
-        (("--strategy", "turns.py:Turns"), "nothing is different"),
+        (("--strategy", "turns.py:Turns"), "the settings are the same"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line_and_leaves_no_run(tickdeck, turns, trades, words, told):

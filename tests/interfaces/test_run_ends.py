@@ -209,7 +209,7 @@ def test_a_second_signal_ends_a_run_at_once_within_a_handler_that_never_returns(
     _, stderr = process.communicate(timeout=4)
 
     assert process.returncode == 128 + numbers[0]
-    assert "ended at once, by a second signal" in stderr
+    assert "ended immediately, by a second signal" in stderr
     assert "Hangs.on_trade" in stderr
     assert log_of(tmp_path)[-1]["message"] == "run ends"
     assert json.loads(spawn("verify", "last", "--json").stdout)["identical"] is True

@@ -243,13 +243,13 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
     settings = settings_of(folder, manifest)
     if REDACTED.encode() in msgspec.json.encode([settings["strategies"], settings.get("signals")]):
         raise RunError(
-            f"run {manifest.run_id} has secret parameters, and {SECRETS} in its folder is gone: bring the file back, "
+            f"run {manifest.run_id} has secret parameters, and {SECRETS} in its folder is gone: restore the file, "
             "or start a new run"
         )
     config = config_from_dict(settings)
     strategies, changes = strategies_as_recorded(config, manifest)
     if changes:
-        raise RunError(f"{changes[0]}: bring back what the run was made with, or start a new run")
+        raise RunError(f"{changes[0]}: restore the original, or start a new run")
     tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=_LINGER_MS)
     try:
         with open_reader(tape_path(folder)) as reader:
@@ -257,7 +257,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
         if faults:
             raise RunError(
                 f"run {manifest.run_id} cannot be resumed, since its record was changed: {faults[0]}; "
-                "bring it back from a copy"
+                "restore it from a copy"
             )
         check = RecordCheck(
             tape.read(), then=tape, from_outside=_is_from_outside_files if manifest.inputs else _is_from_outside

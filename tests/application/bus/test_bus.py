@@ -271,7 +271,7 @@ def test_a_weak_function_goes_with_its_last_reference() -> None:
     ids=["lambda", "local function", "partial", "method of a list"],
 )
 def test_what_would_be_gone_at_once_is_not_held_weakly(handler: Callable[[DomainEvent], None]) -> None:
-    with pytest.raises(ConfigError, match="may be gone at once"):
+    with pytest.raises(ConfigError, match="may disappear immediately"):
         InMemoryEventBus().subscribe(Ping, handler, weak=True)
 
 
@@ -548,7 +548,7 @@ def test_statistics_count_events_by_type_and_calls_by_handler() -> None:
 
 
 def test_what_is_no_event_is_refused_in_words() -> None:
-    with pytest.raises(ConfigError, match="publish: 'x' is no event; give an object of a subclass of DomainEvent"):
+    with pytest.raises(ConfigError, match="publish: 'x' is not an event; give an object of a subclass of DomainEvent"):
         InMemoryEventBus().publish("x")  # type: ignore[arg-type]
 
 

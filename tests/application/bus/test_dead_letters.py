@@ -58,9 +58,9 @@ def test_two_edges_of_one_class_have_names_of_their_own_and_a_letter_goes_to_the
 def test_a_name_that_an_edge_has_is_refused_for_another_until_the_first_ends() -> None:
     bus = InMemoryEventBus()
     first = bus.subscribe(Ping, Mailer().mail, name="mail")
-    with pytest.raises(ConfigError, match="'mail' already"):
+    with pytest.raises(ConfigError, match="'mail' exists already"):
         bus.subscribe(Ping, Mailer().mail, name="mail")
-    with pytest.raises(ConfigError, match="'mail' already"):
+    with pytest.raises(ConfigError, match="'mail' exists already"):
         bus.subscribe(Ping, print, name="mail", edge=True)
     first.cancel()
     bus.subscribe(Ping, Mailer().mail, name="mail")

@@ -495,7 +495,7 @@ def test_what_is_no_event_is_refused_in_words_and_changes_nothing() -> None:
     kernel, tape = kernel_with()
 
     for take in (kernel.feed, kernel.publish):
-        with pytest.raises(ConfigError, match="'x' is no event"):
+        with pytest.raises(ConfigError, match="'x' is not an event"):
             take("x")  # type: ignore[arg-type]
     kernel.feed(ping())
 

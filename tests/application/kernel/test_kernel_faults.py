@@ -176,7 +176,7 @@ def test_taking_inputs_inside_a_handler_is_refused_and_drops_none() -> None:
     kernel.subscribe(Ping, handler)
     kernel.post(Pong(n=7))
     kernel.publish(Ping())
-    assert errors == ["run_pending inside a handler: a handler publishes, it does not take inputs"]
+    assert errors == ["run_pending inside a handler: handlers publish events, they do not take inputs"]
     assert kernel.run_pending() == 1
 
 

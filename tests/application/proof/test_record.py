@@ -153,9 +153,7 @@ def test_what_the_execution_left_out_is_found_where_the_numbers_have_passed_it()
     check = RecordCheck(iter(tape[1:]))
 
     check.expect_nothing_before(5)
-    with pytest.raises(
-        RecordDiverged, match=r"seq 6 the tape has test.ping 5-1, but the execution produced nothing"
-    ):
+    with pytest.raises(RecordDiverged, match=r"seq 6 the tape has test.ping 5-1, but the execution produced nothing"):
         check.expect_nothing_before(6)
 
 
@@ -181,9 +179,7 @@ def test_a_continued_record_hands_on_what_lies_beyond_its_end() -> None:
 def test_a_continued_record_must_be_through_by_the_runs_end() -> None:
     tape = a_run()[0]
     later = Pong(event_id="99", seq=99)
-    with pytest.raises(
-        RecordDiverged, match=r"seq 99 the tape has test.pong 99, but the execution produced nothing"
-    ):
+    with pytest.raises(RecordDiverged, match=r"seq 99 the tape has test.pong 99, but the execution produced nothing"):
         replayed(RecordCheck(iter([*tape.events, later]), then=tape))
 
 

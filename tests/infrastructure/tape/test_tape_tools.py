@@ -185,9 +185,7 @@ def test_a_commit_within_a_cascade_is_told(tmp_path: Path) -> None:
     rows = [[(accepted("7-1", 1), ORDER, 1)], [(accepted("7-2", 2), ORDER, 2)]]
     write_raw(tmp_path / "tape", "jsonl", rows)
 
-    assert "7-2 belongs to the cascade of the previous group, so a commit" in said(
-        check_tape(tmp_path / "tape")
-    )
+    assert "7-2 belongs to the cascade of the previous group, so a commit" in said(check_tape(tmp_path / "tape"))
 
 
 @FORMS

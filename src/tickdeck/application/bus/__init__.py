@@ -1,6 +1,6 @@
-"""The event bus in one process: who hears what, in which order, and what becomes of faults.
+"""The event bus in one process: which handlers receive which events, in which order, and what happens to errors.
 
-Subscriptions, mailboxes, overflow, retries and dead letters belong here; stamps and tapes do not.
+Subscriptions, mailboxes, overflow, retries and dead letters belong here. Stamps and tapes do not.
 """
 
 from tickdeck.application.bus.ambient import ambient_bus, get_event_bus, publish_domain_event, subscribe_to_event

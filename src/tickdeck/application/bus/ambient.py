@@ -1,4 +1,4 @@
-"""The bus of the running code: a run's, or a plain one where there is no run."""
+"""The bus of the running code: that of the current run, or a plain one outside of runs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def ambient_bus(bus: EventBus) -> Iterator[EventBus]:
 
 
 def get_event_bus() -> EventBus:
-    """The bus of the run that this code belongs to: in its engines, strategies, handlers and edges. An edge of any
-    other bus gets the bus that it is subscribed to. Elsewhere you get a plain bus, the same for the whole process.
-    """
+    """The bus of the run that calls this: in its engines, strategies and handlers, including async ones. An async
+    handler of any other bus gets the bus to which it is subscribed. Elsewhere you get a plain bus, the same for the
+    whole process."""
     bus: EventBus | None = AMBIENT.get()
     if bus is not None:
         return bus

@@ -1,4 +1,4 @@
-"""How far an edge with a name has come, across processes: the ``seq`` below which nothing is owed to it."""
+"""The position of a named async handler across processes: every event below this ``seq`` has been handled."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from tickdeck.domain.events import DomainEvent, iter_event_classes
 
 __all__ = ["Cursor"]
 
-_READ = 500  # events at a time, so that reading does not hold up the event loop for long
+_READ = 500  # events at a time, so that reading does not block the event loop for long
 
 
 class Cursor:
-    """The position of one edge, and what the tape still holds for it.
+    """The position of one edge, and the events it still has to read from the tape.
 
-    An edge is *behind* while it is to read from the tape: after a restart, or when its mailbox ran over. Events that
-    are published meanwhile are read there too, in their order. Once it has read everything it gets them live again.
+    An edge is *behind* while it has to read from the tape: after a restart, or after its mailbox overflowed. It also
+    reads events that are published meanwhile from the tape, in order. Once it has read everything, it receives events
+    live again.
 
     - ``present()``: the ``seq`` up to which all events were handed to the edges.
-    - ``position()``: the last ``seq`` on the tape. The cursor passes an event only when the tape is durable up to its
+    - ``position()``: the last ``seq`` on the tape. The cursor only passes an event when the tape is durable up to its
       position at the end of the handler, so that what the handler published is durable too.
     - ``now``: where an edge with a new name starts.
     """
@@ -50,7 +51,7 @@ class Cursor:
 
     @property
     def behind(self) -> bool:
-        """There is something to read from the tape."""
+        """True if there is something to read from the tape."""
         return self._next is not None
 
     def is_behind(self, seq: int) -> bool:
@@ -58,19 +59,19 @@ class Cursor:
         return self._next is not None and self._next <= seq
 
     def wants(self, seq: int) -> bool:
-        """Whether a live event goes into the mailbox. Not one that was handled before (a resumed run dispatches it
-        again), and none while the edge is behind."""
+        """Whether a live event goes into the mailbox. False for an event that was handled before (a resumed run
+        dispatches it again), and while the edge is behind."""
         return self._next is None and seq > self._handled_before
 
     def fall_behind(self, seq: int) -> None:
-        """There was no room for the event at ``seq``: read it, and what follows it, from the tape later."""
+        """There was no room for the event at ``seq``: read it and its successors from the tape later."""
         self._next = seq
 
     def present(self) -> int:
         return self._present()
 
     def read_on(self, upto: int, at_most: int) -> list[DomainEvent]:
-        """The next events on the tape, none after ``upto``, which must be durable. They may be of no interest."""
+        """The next events on the tape, up to ``upto``, which must be durable. Some may not be for this edge."""
         if self._next is None or upto < self._next:
             return []
         limit = min(_READ, at_most)
@@ -88,19 +89,19 @@ class Cursor:
             self._store.advance(self._name, seq, self._position())
 
     def advance_to_present(self, seq: int = 0) -> None:
-        """Everything is handled that was handed to edges so far, and the event at ``seq``."""
+        """Everything handed to edges so far is handled, including the event at ``seq``."""
         if self._live:
             seq = max(seq, self._present())
         if seq:
             self.advance(seq)
 
     def stop_reading(self) -> None:
-        """The subscription ended: what comes from now on is owed to the next one of this name."""
+        """The subscription ended. Later events are left for the next subscription with this name."""
         self._next = None
         self._live = False
 
     def stop(self) -> None:
-        """An event could not be handled: it stays owed, and so does all that follows."""
+        """An event could not be handled. It and all later events remain to be handled."""
         self._stopped = True
 
 

@@ -1,4 +1,4 @@
-"""Events that a handler could not take: kept, published, and sent again on demand."""
+"""Events that a handler failed to handle: kept, published, and sent again on request."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _KEPT = 10_000
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that ``handler`` could not take in ``attempts`` calls, and the ``error`` of the last one.
+    """An event that ``handler`` failed to handle in ``attempts`` calls, and the ``error`` of the last one.
 
-    ``attempts`` is 0 where the mailbox had no room. ``letter_id`` names the letter on its bus. On a bus with a tape it
-    is made of the event's id and the handler, so it is the same after a restart.
+    ``attempts`` is 0 if the mailbox had no room. ``letter_id`` identifies the letter on its bus. On a bus with a tape
+    it is derived from the event's id and the handler, so it is the same after a restart.
     """
 
     event: DomainEvent
@@ -38,16 +38,16 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetters:
-    """The newest 10,000 letters, oldest first. ``forgotten`` counts those that had to go.
+    """The newest 10,000 letters, oldest first. ``forgotten`` counts those that were removed.
 
-    ``numbered``: the bus gives events no ids of their own, so letters are numbered.
+    ``numbered``: the bus gives events no ids, so letters are numbered.
     """
 
     def __init__(self, *, numbered: bool) -> None:
         self._numbered = numbered
         self._kept: dict[str, DeadLetter] = {}
         self._owners: dict[str, Subscription] = {}
-        self._sent: dict[str, None] = {}  # letters that are on their way to their handlers again
+        self._sent: dict[str, None] = {}  # letters that are being sent to their handlers again
         self._added = 0
         self.forgotten = 0
 
@@ -58,9 +58,9 @@ class DeadLetters:
         return letter.letter_id in self._kept
 
     def add(self, letter: DeadLetter, owner: Subscription | None = None) -> DeadLetter:
-        """Keep ``letter`` as the newest, under the id that it has or gets now. One with the same id is replaced: it
-        was sent again and failed again. ``owner`` is the subscription that could not take it; ``None`` where an earlier
-        process had it."""
+        """Keep ``letter`` as the newest, under its id or a new one. It replaces a letter with the same id, which was
+        sent again and failed again. ``owner`` is the subscription that failed; ``None`` if that was in an earlier
+        process."""
         if not letter.letter_id:
             self._added += 1
             letter_id = str(self._added) if self._numbered else self._free_id(letter, owner)
@@ -75,7 +75,7 @@ class DeadLetters:
         return letter
 
     def _free_id(self, letter: DeadLetter, owner: Subscription | None) -> str:
-        """Handlers in step may share a name: their letters do not."""
+        """Plain handlers may share a name, but not their letters."""
         base = letter_id = _letter_id(letter.event.event_id, letter.handler)
         number = 1
         while (other := self._owners.get(letter_id)) is not None and other is not owner:
@@ -84,24 +84,24 @@ class DeadLetters:
         return letter_id
 
     def owner(self, letter: DeadLetter) -> Subscription | None:
-        """The subscription that could not take it, where this process had it."""
+        """The subscription that failed, if it was in this process."""
         return self._owners.get(letter.letter_id)
 
     def remove(self, letter_id: str) -> None:
-        """Forget a letter: its handler has handled it."""
+        """Remove a letter, because its handler has handled it."""
         self._kept.pop(letter_id, None)
         self._owners.pop(letter_id, None)
         self._sent.pop(letter_id, None)
 
     def is_sent(self, letter: DeadLetter) -> bool:
-        """Whether the letter is on its way to its handler again."""
+        """Whether the letter is being sent to its handler again."""
         return letter.letter_id in self._sent
 
     def mark_sent(self, letter: DeadLetter) -> None:
         self._sent[letter.letter_id] = None
 
     def mark_returned(self, letter: DeadLetter) -> None:
-        """The letter did not reach its handler: it can be sent again."""
+        """The letter did not reach its handler, so it can be sent again."""
         self._sent.pop(letter.letter_id, None)
 
     def all(self) -> tuple[DeadLetter, ...]:
@@ -109,9 +109,8 @@ class DeadLetters:
 
 
 def dead_letters_on(record: Iterable[DomainEvent]) -> tuple[DeadLetter, ...]:
-    """The dead letters that a record leaves open: those of ``system.event_dead_lettered`` that no
-    ``system.dead_letter_handled`` follows. So they outlive the process that could not deliver them.
-    """
+    """The open dead letters of a record: each ``system.event_dead_lettered`` without a later
+    ``system.dead_letter_handled``. So letters outlive the process that could not deliver them."""
     letters = DeadLetters(numbered=False)
     for event in record:
         if isinstance(event, EventDeadLettered):
@@ -125,7 +124,7 @@ def dead_letters_on(record: Iterable[DomainEvent]) -> tuple[DeadLetter, ...]:
         elif isinstance(event, DeadLetterHandled):
             letters.remove(_letter_id(event.dead_event_id, event.handler))
         elif isinstance(event, CommandReceived) and event.command == RESEND and "letter_id" not in event.arguments:
-            # Older versions did not record that a letter was handled: it counted from the command on.
+            # Older versions did not record that a letter was handled; the command counted as success.
             arguments = event.arguments
             letters.remove(_letter_id(arguments.get("event_id", ""), arguments.get("handler", "")))
     return letters.all()

@@ -1,4 +1,4 @@
-"""The edges of a bus: handlers that get an event after its cascade, and the async ones' mailboxes."""
+"""The edges of a bus: handlers that receive events after the cascade, and the mailboxes of async handlers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Edges", "SyncEdge"]
 
 
 class _Bus(Protocol):
-    """What edges need of their bus."""
+    """What edges need from their bus."""
 
     _ended_by: str
     _stamps: bool
@@ -48,12 +48,11 @@ class _Bus(Protocol):
 
 
 _NOTHING = (Plan((), ()), RawEvent(raw_type="nothing"))
-"""An entry of the outbox that goes to nobody."""
+"""An outbox entry without a recipient."""
 
 
 class SyncEdge:
-    """Calls a handler that is an edge, though not async: after the cascade, in the context in which it was
-    subscribed."""
+    """Calls a plain handler that is an edge: after the cascade, in the context in which it was subscribed."""
 
     def __init__(self, bus: object) -> None:
         self._bus = bus
@@ -74,7 +73,7 @@ class SyncEdge:
 
 
 class Edges:
-    """Hands events to the edges when a cascade is over, and publishes what became of those that an edge could not take.
+    """Hands events to the edges after each cascade, and publishes failures.
 
     ``outbox`` holds the cascade's events for edges. ``sleep(seconds)`` paces retries.
     """
@@ -85,22 +84,22 @@ class Edges:
         self._sleep = sleep
         self.outbox: deque[tuple[Plan, DomainEvent]] = deque()
         self.releasing = False
-        self._delivered = 0  # edges that have the oldest event of the outbox already
+        self._delivered = 0  # edges that already have the oldest event of the outbox
         self._calls_after: deque[Callable[[], object]] = deque()
         self.mailboxes: list[Mailbox] = []
-        self._by_cursor: dict[str, Mailbox] = {}  # the last mailbox of each name that has a cursor
+        self._by_cursor: dict[str, Mailbox] = {}  # the latest mailbox of each name with a cursor
         self.busy: dict[Mailbox, None] = {}
-        """The mailboxes with work, in order of getting it."""
+        """The mailboxes with work, in the order in which they got it."""
         self._draining: list[Mailbox] = []  # whose handlers wait in ``drain``
         self.refused: Counter[str] = Counter()
-        """Events that found no room in a mailbox, by type."""
-        self._unhandled: Counter[str] = Counter()  # the handler was held weakly and gone
+        """Events for which a mailbox had no room, by type."""
+        self._unhandled: Counter[str] = Counter()  # the weakly held handler no longer exists
         self._dropped: Counter[str] = Counter()  # by mailboxes that ended
 
     # -- mailboxes --------------------------------------------------------------------------------------------
 
     def make_mailbox(self, *, capacity: int, overflow: OverflowPolicy, retry: Retry | None) -> Mailbox:
-        """A mailbox that ``attach`` then ties to its subscription."""
+        """A mailbox; ``attach`` then connects it to its subscription."""
         return Mailbox(
             capacity=capacity,
             overflow=overflow,
@@ -122,8 +121,9 @@ class Edges:
         refused: Callable[[DomainEvent], None] | None = None,
         cursor: Cursor | None = None,
     ) -> None:
-        """Tie ``box`` to ``subscription``: it ends with it. ``refused(event)`` gets each event that found no room.
-        With a ``cursor`` the edge gets what it is owed from the tape first, as far as ``where`` wants it."""
+        """Connect ``box`` to ``subscription``, whose end closes it. ``refused(event)`` receives each event for which
+        there was no room. With a ``cursor``, the edge first reads what it missed from the tape, filtered by
+        ``where``."""
         box.handler = subscription.handler
         box.failed = lambda event, error, attempts, letter: self._bus._edge_failed(
             subscription, event, error, attempts, letter
@@ -150,7 +150,8 @@ class Edges:
         self._dropped += _losses(box)
 
     def dropped(self) -> Counter[str]:
-        """Events, by type, that a mailbox lost or had no room for, or whose weakly held handler was gone."""
+        """Events, by type, that a mailbox dropped or had no room for, or whose weakly held handler no longer
+        existed."""
         return sum(map(_losses, self.mailboxes), self._dropped + self.refused + self._unhandled)
 
     def checkpoint(self) -> None:
@@ -159,13 +160,13 @@ class Edges:
             box.checkpoint()
 
     def running(self) -> Mailbox | None:
-        """The mailbox whose handler is the caller, where the caller is an async handler of this bus."""
+        """The caller's mailbox, if the caller is an async handler of this bus."""
         handling = handling_on(self._bus)
         return None if handling is None else handling.mailbox
 
     async def drain(self) -> None:
-        """Return when every mailbox is empty and its handler idle. Inside an async handler: every other mailbox, but
-        for those whose handlers wait here too, so that none waits for itself."""
+        """Return when every mailbox is empty and its handler idle. Inside an async handler, this skips the mailboxes of
+        handlers that also wait here, so that none waits for itself."""
         caller = self.running()
         if caller is None:
             while self.busy:
@@ -179,9 +180,9 @@ class Edges:
             self._draining.remove(caller)
 
     async def handled(self) -> None:
-        """Return when every mailbox is through what it holds now.
+        """Return when every mailbox has processed its current events.
 
-        Raises ``ConfigError`` inside an async handler, ``TapeError`` where the tape failed.
+        Raises ``ConfigError`` inside an async handler, ``TapeError`` if the tape failed.
         """
         if self.running() is not None:
             raise ConfigError("receipt.handled() inside an async handler would wait for itself; await it elsewhere")
@@ -190,7 +191,7 @@ class Edges:
     # -- delivery ---------------------------------------------------------------------------------------------
 
     def release(self) -> None:
-        """The cascade is over: hand its events to the edges. What an edge publishes comes to the edges after them."""
+        """The cascade is over: hand its events to the edges. What an edge publishes goes to the edges after them."""
         if self.releasing:
             return
         outbox = self.outbox
@@ -215,19 +216,19 @@ class Edges:
             if result is not None:
                 refuse_unfinished(result)
         except Exception as error:
-            if self._bus._ended_by:  # what the edge published broke the kernel off: nobody can be told
+            if self._bus._ended_by:  # an event published by the edge broke the kernel, so there is no recipient left
                 raise
             self._bus._edge_failed(subscription, event, error, 1)
 
     def run_calls_after(self) -> None:
-        """Run what waited for the end of the cascade and of its release."""
+        """Run the calls that waited for the end of the cascade and of its release."""
         while self._calls_after and not self.releasing:
             self._calls_after.popleft()()
 
     def after(self, call: Callable[[], object]) -> None:
-        """Have ``call()`` run when the release that goes on, or that comes next, is over."""
+        """Run ``call()`` after the current or next release."""
         self._calls_after.append(call)
-        self.outbox.append(_NOTHING)  # so that the cascade, once it is over, has something to release
+        self.outbox.append(_NOTHING)  # so that the cascade has something to release at its end
 
     def failed(
         self,
@@ -237,7 +238,7 @@ class Edges:
         attempts: int,
         letter: DeadLetter | None = None,
     ) -> None:
-        """An edge could not take an event: publish that, and keep the event as a dead letter. ``letter``: it was one
+        """An edge failed to handle an event: publish that, and keep the event as a dead letter. ``letter``: it was one
         already, and was sent again."""
         box = subscription.mailbox
         if isinstance(error, BufferFull):
@@ -281,8 +282,8 @@ class Edges:
         )
 
     def _keeps_refused(self, box: Mailbox | None, event: DomainEvent, error: BufferFull) -> bool:
-        """Whether an event that found no room becomes a dead letter: under ``Halt``, but for market data, unless the
-        edge reads it from the tape later or its subscriber settles it in ``refused``."""
+        """Whether an event without room becomes a dead letter. It does under ``Halt``, except for market data, and
+        unless the edge reads it from the tape later or its subscriber handles it in ``refused``."""
         if box is None or not isinstance(error, BufferHalted) or event.is_market_data:
             return False
         return box.cursor is None and box.refused is None
@@ -290,13 +291,11 @@ class Edges:
     # -- dead letters -----------------------------------------------------------------------------------------
 
     def resend(self, letter: DeadLetter) -> None:
-        """Hand a dead letter to its handler again, as a command that is itself published. One that is on its way
-        already is left alone."""
+        """Send a dead letter to its handler again, as a command that is itself published. Does nothing if that is
+        already under way."""
         letters = self.faults.dead_letters
         if letter not in letters:
-            raise ConfigError(
-                f"there is no dead letter {letter.letter_id!r} any more; bus.dead_letters() has those that there are"
-            )
+            raise ConfigError(f"there is no dead letter {letter.letter_id!r} any more; see bus.dead_letters()")
         subscription = letters.owner(letter)
         if subscription is None or not subscription.active:
             subscription = self._only(self._bus._table.named(letter.handler), letter.handler)
@@ -304,7 +303,7 @@ class Edges:
             return
         box, handler = subscription.mailbox, subscription.handler()
         if handler is None:
-            raise ConfigError(f"the handler of {letter.handler!r} is gone; subscribe it again, then resend")
+            raise ConfigError(f"the handler {letter.handler!r} no longer exists; subscribe it again, then resend")
         if box is not None:
             box.check_room(letter)
         letters.mark_sent(letter)
@@ -331,10 +330,10 @@ class Edges:
 
     def _only(self, found: list[Subscription], name: str) -> Subscription:
         if not found:
-            raise ConfigError(f"no subscription is called {name!r}; subscribe it again, then resend")
+            raise ConfigError(f"no subscription is named {name!r}; subscribe it again, then resend")
         if len(found) > 1:
             raise ConfigError(
-                f"{len(found)} subscriptions are called {name!r}, so the letter's is not known; "
+                f"{len(found)} subscriptions are named {name!r}, so the letter's is unknown; "
                 "give each a name= of its own"
             )
         return found[0]

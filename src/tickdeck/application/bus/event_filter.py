@@ -1,4 +1,4 @@
-"""Filters that can be kept, named and combined: ``where=orders & ~of_others``."""
+"""Filters that can be stored, named and combined: ``where=orders & ~of_others``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["EventFilter"]
 
 
 class EventFilter:
-    """Says of each event whether it passes. For ``where=`` of ``subscribe``, or to be called.
+    """Decides for each event whether it passes. Use it for ``where=`` of ``subscribe``, or call it.
 
-    ``types``: dotted types or wildcards, ``symbols``, ``sources``: an event must be of one of each that is given, and
-    ``where`` must hold. Filters combine: ``a & b``, ``a | b``, ``~a``. One without any condition passes everything.
-    Raises ``ConfigError`` where one name stands in the place of a tuple of names.
+    ``types`` are dotted types or wildcards. An event passes if it matches one entry of each of ``types``, ``symbols``
+    and ``sources`` that is given, and if ``where`` is true. Filters combine: ``a & b``, ``a | b``, ``~a``. A filter
+    without conditions passes everything. Raises ``ConfigError`` if you give one name instead of a tuple of names.
     """
 
     __slots__ = ("_passes",)
@@ -34,7 +34,7 @@ class EventFilter:
         named: tuple[tuple[str, object], ...] = (("symbols", symbols), ("sources", sources))
         for name, given in named:
             if isinstance(given, str):
-                raise ConfigError(f"EventFilter: {name} is {given!r}, one name; give a tuple of them: ({given!r},)")
+                raise ConfigError(f"EventFilter: {name} is {given!r}, a single name; give a tuple: ({given!r},)")
 
         check_plain("EventFilter: where", where)
 

@@ -1,5 +1,5 @@
-"""Handlers that raise: counted, logged and published, with a text that finds the error, is the same in every run and
-holds no secret."""
+"""Errors in handlers: they are counted, logged and published. The published text locates the error, is the same in
+every run, and contains no secret."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Faults:
     def record(
         self, subscription: Subscription, event: DomainEvent, error: BaseException, letter: DeadLetter | None = None
     ) -> HandlerFailed | None:
-        """Count and log an error. Returns the event that reports it, or ``None`` where ``event`` is itself such a
-        report: it becomes a dead letter in silence, so that no error reports itself for ever. ``letter``: it was one
-        already, and was sent again."""
+        """Count and log an error. Returns the event that reports it. Returns ``None`` if ``event`` is itself such a
+        report, which silently becomes a dead letter, so that reports cannot cause further reports forever. ``letter``:
+        the event was a dead letter already, and was sent again."""
         subscription.failures += 1
         self.count += 1
-        # The text of an edge's error may hold a secret, so it is not logged.
+        # The error text of an async handler may contain a secret, so it is not logged.
         inner = not subscription.edge or isinstance(error, TickdeckError)
         shown = "" if inner else f" with {type(error).__name__} at {place_of(error)}"
         log.error(
@@ -60,7 +60,8 @@ class Faults:
 
 
 def message_of(subscription: Subscription, error: BaseException) -> str:
-    """An error's text. An edge's may hold a secret, such as the URL that it called; our own errors hold none."""
+    """The text of an error. An async handler's text may contain a secret, such as a URL with a key, so only the class
+    and the location are kept. Our own errors contain no secrets."""
     return "" if subscription.edge and not isinstance(error, TickdeckError) else describe_error(error)
 
 
@@ -70,7 +71,7 @@ def error_text(subscription: Subscription, error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """File and line where it was raised."""
+    """The file and line that raised it."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -78,9 +79,9 @@ def place_of(error: BaseException) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """The text of an error, the same in every run: without the addresses of objects, and fit to be encoded."""
+    """The text of an error, the same in every run: without addresses of objects, and encodable."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 (an error that cannot tell itself must not hide that there was one)
+    except Exception:  # noqa: BLE001 (an error whose text fails must still be reported)
         return ""
     return _ADDRESS.sub("0x...", text).encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Holds back what is published from outside: during a batch, a pause, or while the bus is disabled."""
+"""Holds events published from outside: during a batch, during a pause, or while the bus is disabled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Held(NamedTuple):
 
 
 class Gate:
-    """The three reasons not to dispatch an event now. The innermost batch comes first, then disabled, then paused."""
+    """The three reasons to hold an event. The innermost batch comes first, then disabled, then paused."""
 
     def __init__(self) -> None:
         self.batch: list[Held] | None = None
@@ -38,7 +38,7 @@ class Gate:
         return self.batch is None and not self.disabled and not self.paused and not self.closed
 
     def take(self, held: Held) -> HeldReceipt:
-        """Hold or discard an event in place of its dispatch."""
+        """Hold or discard an event instead of dispatching it."""
         if self.closed:
             raise TickdeckError("the bus is closed; open it again to publish")
         if self.batch is not None:
@@ -51,7 +51,7 @@ class Gate:
         return held.receipt
 
     def discard(self, batch: list[Held], error: BaseException) -> None:
-        """Count the events of a batch that ended in ``error`` and were not dispatched, and tell their publishers."""
+        """Count the undelivered events of a batch that ended in ``error``, and settle their receipts."""
         reason = TickdeckError(f"the event was discarded: its batch ended in {type(error).__name__}")
         for _, receipt in batch:
             if not receipt.settled:

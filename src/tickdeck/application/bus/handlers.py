@@ -1,4 +1,4 @@
-"""What kind of callable a handler is: called in step, run as a coroutine, or neither."""
+"""What kind of callable a handler is: a plain function, a coroutine function, or neither."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["check_plain", "check_runs", "holds", "is_async", "refuse_unfinished"
 
 
 def is_async(handler: Callable[..., Any]) -> bool:
-    """Whether calling ``handler`` gives a coroutine: also through ``partial``, ``__call__`` and decorators that set
+    """Whether calling ``handler`` returns a coroutine. Looks through ``partial``, ``__call__`` and decorators that set
     ``__wrapped__``."""
     return any(inspect.iscoroutinefunction(layer) for layer in _layers(handler, decorated=True))
 
 
 def check_runs(handler: Callable[..., Any]) -> None:
-    """Raise ``ConfigError`` for a generator function, plain or async: calling one does not run it."""
+    """Raise ``ConfigError`` for a generator function, plain or async, because calling one does not run it."""
     for layer in _layers(handler):
         if inspect.isasyncgenfunction(layer) or inspect.isgeneratorfunction(layer):
             raise ConfigError(
@@ -29,7 +29,7 @@ def check_runs(handler: Callable[..., Any]) -> None:
 
 
 def check_plain(what: str, function: Callable[..., Any] | None) -> None:
-    """Raise ``ConfigError`` for a function that is async or a generator, where a plain answer is needed."""
+    """Raise ``ConfigError`` for an async or generator function, if a plain result is needed."""
     if function is None:
         return
     for layer in _layers(function):
@@ -42,20 +42,21 @@ def check_plain(what: str, function: Callable[..., Any] | None) -> None:
 
 
 def refuse_unfinished(result: object, what: str = "the handler") -> None:
-    """Raise ``ConfigError`` where a call returned work that nobody will do: a coroutine, another awaitable, or a
-    generator. Other results are ignored, and so is the receipt of an event that the handler published."""
+    """Raise ``ConfigError`` if a call returned work that will never be done: a coroutine, another awaitable, or a
+    generator. Other results are ignored, including the receipt of an event that the handler published."""
     if isinstance(result, Receipt):
         return
     if hasattr(type(result), "__await__"):
         if inspect.iscoroutine(result):
-            result.close()  # else Python warns that it was never awaited
-        raise ConfigError(f"{what} returned {_a(result)}, which nobody awaits; make it an async def")
+            result.close()  # otherwise Python warns that it was never awaited
+        raise ConfigError(f"{what} returned {_a(result)}, which is never awaited; make it an async def")
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        raise ConfigError(f"{what} returned {_a(result)}, which nobody runs; remove the yield")
+        raise ConfigError(f"{what} returned {_a(result)}, which is never run; remove the yield")
 
 
 def holds(condition: Callable[[Any], object], event: object) -> bool:
-    """Whether ``condition(event)`` is true. Raises ``ConfigError`` where it is async: a coroutine is always true."""
+    """Whether ``condition(event)`` is true. Raises ``ConfigError`` if it is async, because a coroutine is always
+    true."""
     answer = condition(event)
     if answer is True or not answer:
         return answer is True
@@ -71,7 +72,7 @@ def _a(result: object) -> str:
 def _layers(function: Any, *, decorated: bool = False) -> Iterator[Any]:
     """The callable and what calling it calls, outermost first; with ``decorated`` also what a decorator says that it
     wraps."""
-    for _ in range(100):  # a chain that wraps itself ends too
+    for _ in range(100):  # a chain that wraps itself must end too
         yield function
         if isinstance(function, functools.partial):
             function = function.func
@@ -80,6 +81,6 @@ def _layers(function: Any, *, decorated: bool = False) -> Iterator[Any]:
         elif inspect.ismethod(function):
             function = function.__func__
         elif not inspect.isroutine(function) and not isinstance(function, type):
-            function = getattr(type(function), "__call__", None)  # noqa: B004 (not whether, but which)
+            function = getattr(type(function), "__call__", None)  # noqa: B004 (which one, not whether)
         else:
             return

@@ -1,4 +1,4 @@
-"""Which event the running code handles, and on which bus it runs: both travel with the context (``contextvars``)."""
+"""The event that the running code handles, and its bus. Both are stored in the context (``contextvars``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["AMBIENT", "HANDLING", "Handling", "edge_context", "handled_event", "
 
 
 class Handling:
-    """One call of an edge. Tasks that the edge starts inherit it, but it counts only until the call is over."""
+    """One call of an edge. Tasks started by the edge inherit it, but it only counts until the call ends."""
 
     __slots__ = ("bus", "event", "mailbox", "over")
 
@@ -31,7 +31,7 @@ AMBIENT: ContextVar[Any] = ContextVar("tickdeck_bus", default=None)
 
 
 def handling_on(bus: object) -> Handling | None:
-    """The call of an edge of ``bus`` that goes on in this context: its event causes what is published now."""
+    """The current call of an edge of ``bus`` in this context. Its event is the cause of what is published now."""
     handling = HANDLING.get()
     if handling is None or handling.over or handling.bus is not bus:
         return None
@@ -39,13 +39,13 @@ def handling_on(bus: object) -> Handling | None:
 
 
 def handled_event() -> DomainEvent | None:
-    """The event that an edge of any bus is handling right now in this context."""
+    """The event that an edge of any bus is handling in this context."""
     handling = HANDLING.get()
     return None if handling is None or handling.over else handling.event
 
 
 def edge_context(bus: object) -> Context:
-    """A copy of the present context for an edge of ``bus``, which is the ambient bus in it."""
+    """A copy of the current context for an edge of ``bus``, in which ``bus`` is the ambient bus."""
     context = copy_context()
     context.run(AMBIENT.set, bus)
     return context

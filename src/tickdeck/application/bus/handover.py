@@ -1,4 +1,4 @@
-"""Events that other threads hand to the thread that owns the bus."""
+"""Events that other threads hand over to the thread that owns the bus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Bus(ReceiptBus, Protocol):
 
 
 class Handover:
-    """Puts events of other threads into the ingress, keeps their receipts, and wakes the owner's event loop.
+    """Puts events from other threads into the ingress, keeps their receipts, and wakes the owner's event loop.
 
     The loop then calls ``bus.run_pending()``.
     """
@@ -28,22 +28,22 @@ class Handover:
     def __init__(self, bus: _Bus, ingress: Ingress) -> None:
         self._bus = bus
         self._ingress = ingress
-        self._receipts: dict[int, HeldReceipt] = {}  # by the identity of an event that waits at the ingress
+        self._receipts: dict[int, HeldReceipt] = {}  # by the identity of the event that waits at the ingress
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = ""
-        self._next: DomainEvent | None = None  # taken from the ingress, and not dispatched
+        self._next: DomainEvent | None = None  # taken from the ingress, but not dispatched
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wake ``loop`` from now on, and at once where something waits already."""
+        """Wake ``loop`` from now on, and immediately if an event is waiting."""
         self._loop = loop
         if len(self._ingress):
             loop.call_soon(self._run_pending)
 
     def put(self, event: DomainEvent) -> HeldReceipt:
-        """From any thread. Raises ``TickdeckError`` once the bus is closed."""
+        """Call this from any thread. Raises ``TickdeckError`` once the bus is closed."""
         if self._closed:
-            raise TickdeckError(f"publish_threadsafe: nothing more is taken, since {self._closed}")
-        event = event.__copy__()  # one object may be handed over twice; its receipts are told apart by the copies
+            raise TickdeckError(f"publish_threadsafe: the bus accepts no more events, because {self._closed}")
+        event = event.__copy__()  # one object may be handed over twice; the copies distinguish its receipts
         self._receipts[id(event)] = receipt = HeldReceipt(self._bus)
         self._ingress.put(event)
         loop = self._loop
@@ -57,7 +57,7 @@ class Handover:
             self._bus.run_pending()
 
     def take(self) -> Held | None:
-        """The next input of the ingress; ``None`` where none waits. It is given again until ``begin``."""
+        """The next input of the ingress; ``None`` if there is none. Returns the same one again until ``begin``."""
         if self._next is None:
             self._next = self._ingress.first()
         self._ingress.remove_first()  # only now that it is kept here: Ctrl-C in between drops nothing
@@ -74,15 +74,15 @@ class Handover:
         return len(self._ingress) + (self._next is not None and not self._ingress.offers)
 
     def begin(self) -> None:
-        """The input that ``take`` gave is dispatched now."""
+        """The input returned by ``take`` is being dispatched."""
         self._receipts.pop(id(self._next), None)
         self._next = None
 
     def put_back(self, held: Held) -> None:
-        """It was not dispatched after all: ``take`` gives it again."""
+        """It was not dispatched after all: ``take`` returns it again."""
         self._receipts[id(held.event)] = held.receipt
         self._next = held.event
 
     def close(self, why: str) -> None:
-        """Take nothing more: what comes from now on is refused."""
+        """Accept no more events; later ones are refused."""
         self._closed = why

@@ -1,7 +1,7 @@
-"""The event bus: publish an event, and every handler that asked for it is called, in one order, apart from each
-other's faults.
+"""The event bus: publishing an event calls every matching handler, in one order. An error in one handler does not
+affect the others.
 
-This is the bus by itself, without stamps and tape; a run's ``Kernel`` is this bus with both.
+This is the bus alone, without stamps and tape. A run's ``Kernel`` is this bus with both.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ R = TypeVar("R")
 
 
 class InMemoryEventBus:
-    """Publish and subscribe, in step: an event and all that it causes (first in, first out) are done before
-    ``publish`` returns.
+    """Publishes and dispatches synchronously: an event and everything it causes (first in, first out) are complete
+    before ``publish`` returns.
 
-    Handlers run by priority, then in order of subscription. A handler that raises harms neither the others nor the
-    publisher: what it had published is discarded, and a ``system.handler_failed`` is published in its stead. An
-    ``async`` handler is an edge: it has a bounded mailbox of its own and gets events when the cascade is over.
+    Handlers run by priority, then in order of subscription. If a handler raises, the other handlers and the publisher
+    are not affected: the events it had published are discarded, and ``system.handler_failed`` is published instead. An
+    ``async`` handler is an edge: it has its own bounded mailbox and receives events after the cascade.
 
     One thread owns the bus: the first that publishes, or the one that calls ``bind``. Other threads use
-    ``publish_threadsafe``. ``clock`` paces the retries of edges, and with ``measure`` times every call of a handler.
+    ``publish_threadsafe``. ``clock`` paces the retries of edges and, with ``measure``, times every call of a handler.
     ``shuffle`` orders handlers of equal priority, for tests.
     """
 
     _overflow: OverflowPolicy = Block()
-    """What mailboxes do that were told nothing else: refuse until there is room."""
+    """The default overflow policy of mailboxes: refuse until there is room."""
     _stamps = False
-    """Events get ids, causes and times on this bus."""
+    """Whether events get ids, causes and times on this bus."""
 
     def __init__(
         self,
@@ -66,25 +66,25 @@ class InMemoryEventBus:
         shuffle: Callable[[list[Subscription]], None] | None = None,
     ) -> None:
         if measure and clock is None:
-            raise ConfigError("a bus that measures needs a clock: InMemoryEventBus(clock=..., measure=True)")
+            raise ConfigError("measuring needs a clock: InMemoryEventBus(clock=..., measure=True)")
         self._table = Subscriptions(shuffle, clock.monotonic_ns if measure and clock else None)
         self._plans = self._table.plans
         self._clock = clock
         self.ingress = Ingress()
         self._handover = Handover(self, self.ingress)
         self._owner = 0  # ident of the owning thread; 0 until one claims the bus
-        self._claims: dict[int, int] = {}  # owner before -> the thread that claimed the bus after it
+        self._claims: dict[int, int] = {}  # previous owner -> the thread that claimed the bus after it
         self._busy = False
-        self._ended_by = ""  # what broke a kernel's cascade off; from then on nothing more is taken
-        self._staged: list[DomainEvent] = []  # published by the handler that is running
-        self._queue: deque[DomainEvent] = deque()  # published by handlers that returned
+        self._ended_by = ""  # what broke a kernel's cascade; from then on the bus accepts nothing
+        self._staged: list[DomainEvent] = []  # published by the running handler
+        self._queue: deque[DomainEvent] = deque()  # published by handlers that have returned
         self._edges = Edges(
             self, Faults(numbered=not self._stamps), clock.sleep if clock is not None else asyncio.sleep
         )
-        self._outbox = self._edges.outbox  # for the edges, when the cascade is over
+        self._outbox = self._edges.outbox  # for the edges, after the cascade
         self._receipt = Receipt(self)
         self._throttlers: dict[Throttler, None] = {}
-        self._suppressed: Counter[str] = Counter()  # by throttles of subscriptions that ended
+        self._suppressed: Counter[str] = Counter()  # by throttles of ended subscriptions
         self._gate = Gate()
         self._open = True  # the gate holds nothing back
 
@@ -116,20 +116,20 @@ class InMemoryEventBus:
     ) -> Subscription:
         """Call ``handler(event)`` for every event of ``topic``: a class, a dotted type, or a wildcard.
 
-        ``where`` narrows it; a higher ``priority`` goes first; ``component`` is whose handler it is (a fault in
-        ``risk``, ``execution`` or ``portfolio`` halts trading); ``weak`` holds the handler weakly. ``edge``: call it
-        after the cascade, outside the core.
+        ``where`` filters events. Handlers with higher ``priority`` run first. ``component`` names the handler's owner;
+        an error in ``risk``, ``execution`` or ``portfolio`` halts trading. ``weak`` holds the handler weakly. ``edge``
+        calls it after the cascade, outside the core.
 
-        An ``async`` handler is always an edge. Its mailbox holds ``mailbox`` events; ``overflow`` says what becomes of
-        more: by default they are refused and counted until there is room again, and ``refused(event)`` gets each; with
-        ``Halt()`` (the default in a run) nothing more is taken, and trading halts; ``DropOldest()`` and
-        ``Conflate(key)`` are for market data. ``retry`` tries it again before the
-        event becomes a dead letter. ``Throttle(interval, key)`` goes with any handler and is by the events' own
-        time, or by the bus's clock where an event has none.
+        An ``async`` handler is always an edge. Its mailbox holds ``mailbox`` events, and ``overflow`` decides about
+        more. By default they are refused and counted until there is room again, and ``refused(event)`` receives each.
+        With ``Halt()`` (the default in a run), the mailbox accepts no more events, and trading halts. ``DropOldest()``
+        and ``Conflate(key)`` are for market data. ``retry`` repeats failed calls before the event becomes a dead
+        letter. ``Throttle(interval, key)`` works with any handler; it uses the event's own time, or the bus's clock if
+        the event has none.
 
-        Raises ``ConfigError`` for a lossy policy on anything but market data, an option that does not fit the kind of
-        handler, and ``weak`` with a lambda or a local function. Warns (``TopicWarning``) where ``topic`` is a type that
-        no event can have.
+        Raises ``ConfigError`` for a lossy policy on anything but market data, for an option that does not fit the kind
+        of handler, and for ``weak`` with a lambda or a local function. Warns (``TopicWarning``) if no event can have
+        the type ``topic``.
         """
         topic = checked_topic(topic)
         if callable(handler):
@@ -145,10 +145,10 @@ class InMemoryEventBus:
             where = self._throttled(throttler, where)
         in_step = not is_async(handler)
         if isinstance(overflow, Block):
-            raise ConfigError("overflow: Block is for sockets; a handler that could block the bus would stop it")
+            raise ConfigError("overflow: Block is for sockets; a blocking handler would stop the bus")
         if in_step and (retry is not None or (overflow is not None and throttle is None)):
             raise ConfigError(
-                f"subscribe: {handler!r} is called in step, so nothing waits and nothing is tried again; "
+                f"subscribe: {handler!r} is a plain handler, so it has no mailbox and no retries; "
                 "make it async, or use Throttle"
             )
         options: dict[str, Any] = {
@@ -168,11 +168,11 @@ class InMemoryEventBus:
         return self._count_suppressed(subscription, throttler)
 
     def _cursor(self, name: str, topic: Topic) -> Cursor | None:
-        """Where the edge ``name`` stands, on a bus that remembers it across processes."""
+        """The position of the edge ``name``, if this bus remembers positions across processes."""
         return None
 
     subscribe_async = subscribe
-    """The same: what is ``async`` is an edge, by whichever name it came."""
+    """The same function. An ``async`` handler is an edge, whichever method subscribes it."""
 
     @overload
     def on(
@@ -183,7 +183,7 @@ class InMemoryEventBus:
     def on(self, topic: str, **options: Unpack[SubscribeOptions]) -> Callable[[H], H]: ...
 
     def on(self, topic: Topic, **options: Unpack[SubscribeOptions]) -> Callable[[H], H]:
-        """``subscribe`` as a decorator: ``@bus.on("order.*", priority=1)``. Leaves the function as it is."""
+        """``subscribe`` as a decorator: ``@bus.on("order.*", priority=1)``. Returns the function unchanged."""
         check_options("on", options)
 
         def enter(handler: H) -> H:
@@ -193,7 +193,7 @@ class InMemoryEventBus:
         return enter
 
     def _count_suppressed(self, subscription: Subscription, throttler: Throttler | None) -> Subscription:
-        """Count what ``throttler`` suppresses, and keep the counts when the subscription ends."""
+        """Count the events that ``throttler`` suppresses, and keep the counts after the subscription ends."""
         if throttler is None:
             return subscription
         self._throttlers[throttler] = None
@@ -212,7 +212,7 @@ class InMemoryEventBus:
             if where is not None and not holds(where, event):
                 return False
             ts = event.ts_ingress or event.ts
-            if not ts:  # a bus without a kernel stamps nothing
+            if not ts:  # without a kernel, the bus stamps nothing
                 if self._clock is None:
                     raise ConfigError("Throttle needs a time: give the event a ts, or the bus a clock (clock=...)")
                 ts = self._clock.monotonic_ns()
@@ -227,10 +227,10 @@ class InMemoryEventBus:
     def unsubscribe(self, target: Topic, handler: Handler) -> int: ...
 
     def unsubscribe(self, target: Subscription | Handler | Topic, handler: Handler | None = None) -> int:
-        """End a subscription, all those of a handler, or those of a handler for one topic:
-        ``unsubscribe("order.*", handler)``. Returns how many ended; none is no error.
+        """End a subscription, all subscriptions of a handler, or those of a handler for one topic:
+        ``unsubscribe("order.*", handler)``. Returns how many ended; 0 is not an error.
 
-        Raises ``ConfigError`` for a topic alone.
+        Raises ``ConfigError`` for a topic without a handler.
         """
         if isinstance(target, Subscription):
             ending = [target] if target.active else []
@@ -250,7 +250,8 @@ class InMemoryEventBus:
     # -- publishing -------------------------------------------------------------------------------------------
 
     def publish(self, event: DomainEvent) -> Receipt:
-        """Outside a handler: run the event's whole cascade. Inside one: queue it behind what is already queued.
+        """Outside a handler: run the event's whole cascade. Inside a handler: queue the event after those already
+        queued.
 
         Raises ``ConfigError`` in a thread that does not own the bus.
         """
@@ -261,8 +262,8 @@ class InMemoryEventBus:
                 raise not_an_event(event)
             self._staged.append(event)
         elif self._open:
-            # The first line of the block and the last but one are where they are for a Ctrl-C that comes between two
-            # lines: whichever it is, the bus is not left busy.
+            # Ctrl-C may come between any two lines. The first line of the block and the last but one are placed so that
+            # the bus is never left busy.
             try:
                 self._busy = True
                 self._dispatch(event)
@@ -289,45 +290,45 @@ class InMemoryEventBus:
         return self._receipt
 
     def publish_threadsafe(self, event: DomainEvent) -> Receipt:
-        """From any thread: hand the event to the thread that owns the bus.
+        """Hand the event to the thread that owns the bus. Call this from any thread.
 
-        It is taken in the event loop that was given to ``bind``, or else by the owner's next ``run_pending``. The
-        receipt tells when: ``receipt.wait(timeout)`` blocks the calling thread, ``await receipt`` works in any loop.
+        The event is dispatched in the event loop given to ``bind``, or else by the owner's next ``run_pending``. The
+        receipt shows when: ``receipt.wait(timeout)`` blocks the calling thread, ``await receipt`` works in any loop.
 
-        Raises ``ConfigError`` for what is no event, ``TickdeckError`` once the bus is closed.
+        Raises ``ConfigError`` if it is not an event, ``TickdeckError`` once the bus is closed.
         """
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
         return self._handover.put(self._caused(event))
 
     def bind(self) -> None:
-        """Make the calling thread the owner, and have its running event loop woken by ``publish_threadsafe``.
+        """Make the calling thread the owner. ``publish_threadsafe`` then wakes its running event loop.
 
-        Call it again in the next loop, where several run one after another. Raises ``ConfigError`` while a cascade
-        runs in another thread.
+        If you run several loops one after another, call it in each. Raises ``ConfigError`` while a cascade runs in
+        another thread.
         """
         loop = asyncio.get_running_loop()
         if self._busy and not self._is_owner():
-            raise ConfigError("bind: a cascade is running in the thread that owns the bus; call bind between two")
+            raise ConfigError("bind: a cascade is running in the thread that owns the bus; call bind between cascades")
         self._owner = get_ident()
         self._handover.bind(loop)
 
     def post(self, event: DomainEvent) -> None:
-        """Let an input wait at the ingress, in its lane; ``run_pending`` takes it."""
+        """Queue an input at the ingress, in its lane; ``run_pending`` takes it."""
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
         self.ingress.put(self._caused(event))
 
     def run_next(self) -> bool:
-        """Take one input of those that wait at the ingress, from the most urgent lane. False where none waits.
+        """Take one input from the most urgent lane of the ingress. Returns False if there is none.
 
-        During a pause it is held, and on a disabled bus discarded, as if it were published now. During a batch it
-        stays at the ingress. Raises ``ConfigError`` inside a handler: an input never starts within another's cascade.
+        A paused bus holds it and a disabled bus discards it, as if it were published now. During a batch it stays at
+        the ingress. Raises ``ConfigError`` inside a handler, because an input never starts within another's cascade.
         """
         if get_ident() != self._owner:
             self._claim("run_pending")
         if self._busy:
-            raise ConfigError("run_pending inside a handler: a handler publishes, it does not take inputs")
+            raise ConfigError("run_pending inside a handler: handlers publish events, they do not take inputs")
         if self._gate.batch is not None:
             return False
         before = self._table.total()
@@ -351,18 +352,18 @@ class InMemoryEventBus:
         return True
 
     def run_pending(self) -> int:
-        """Take what waits at the ingress, the most urgent lane first, until nothing does. Returns how many."""
+        """Take all inputs from the ingress, the most urgent lane first. Returns how many."""
         taken = 0
         while self.run_next():
             taken += 1
         return taken
 
     def _caused(self, event: DomainEvent) -> DomainEvent:
-        """The event with its cause, where an edge of this bus publishes it and the bus stamps events."""
+        """The event with its cause, if an edge of this bus publishes it and the bus stamps events."""
         return event
 
     def _take_input(self, event: DomainEvent) -> None:
-        """Dispatch an input, past the gate."""
+        """Dispatch an input, bypassing the gate."""
         try:
             self._open = True
             self.publish(event)
@@ -370,7 +371,7 @@ class InMemoryEventBus:
             self._open = self._gate.is_open
 
     def _deliver(self, held: Held) -> None:
-        """Dispatch an event that was held, and settle its receipt. Where this raises, the caller refuses it."""
+        """Dispatch a held event and settle its receipt. If this raises, the caller refuses the receipt."""
         self._take_input(held.event)
         held.receipt.settle(self._position())
 
@@ -385,10 +386,10 @@ class InMemoryEventBus:
         return get_ident() == self._owner
 
     def _claim(self, call: str) -> None:
-        """Make the calling thread the owner, where no living thread is one; refuse the call otherwise.
+        """Make the calling thread the owner if no living thread is the owner; otherwise refuse the call.
 
-        ``setdefault`` is one step, so of two threads that claim at one time one wins. A lock would stay taken where
-        Ctrl-C comes at its end.
+        ``setdefault`` is one step, so one of two simultaneous threads wins. A lock could stay locked if Ctrl-C came at
+        its end.
         """
         caller = get_ident()
         living = {thread.ident: thread.name for thread in threading.enumerate() if thread.ident != caller}
@@ -396,7 +397,7 @@ class InMemoryEventBus:
             if owner in living:
                 raise ConfigError(
                     f"{call}: thread {threading.current_thread().name!r} does not own the bus, {living[owner]!r} does; "
-                    "call publish_threadsafe(event) here, or bind() in the thread that is to own it"
+                    "call publish_threadsafe(event) here, or bind() in the thread that should own it"
                 )
         self._claims[self._owner] = caller
         self._owner = caller
@@ -405,17 +406,17 @@ class InMemoryEventBus:
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Hold what is published in the block and deliver it together at its end; on an exception it is discarded.
+        """Hold the events published in the block and deliver them together at its end; discard them on an exception.
 
-        It is all of the block or nothing, also inside a handler, a pause or another batch. Do not await in the block:
-        what others publish meanwhile would wait, or be discarded, with it.
+        This delivers all of the block's events or none, also inside a handler, a pause or another batch. Do not await
+        in the block: events that others publish meanwhile would be held or discarded too.
         """
         if get_ident() != self._owner:
             self._claim("batch")
         if self._busy:
             staged, before = self._staged, len(self._staged)
             try:
-                yield  # what a handler publishes waits anyway
+                yield  # a handler's events wait anyway
             except BaseException:
                 del staged[before:]
                 raise
@@ -441,12 +442,12 @@ class InMemoryEventBus:
             raise
 
     def pause(self) -> None:
-        """Hold what is published from outside until ``resume``; a running cascade goes on to its end."""
+        """Hold events published from outside until ``resume``. A running cascade continues to its end."""
         self._gate.paused = True
         self._open = False
 
     def resume(self) -> None:
-        """Deliver what was held, in order, and go on. Inside a handler: when its cascade is over."""
+        """Deliver the held events in order, and continue. Inside a handler, this happens after its cascade."""
         if self._busy:
             self.after_cascade(self.resume)
             return
@@ -471,8 +472,8 @@ class InMemoryEventBus:
 
     @property
     def enabled(self) -> bool:
-        """While false, what is published from outside is discarded, and counted. Disabling ends a pause: what it held
-        is delivered first."""
+        """While false, events published from outside are discarded and counted. Disabling ends a pause and first
+        delivers the events it held."""
         return not self._gate.disabled
 
     @enabled.setter
@@ -483,9 +484,8 @@ class InMemoryEventBus:
         self._open = self._gate.is_open
 
     def after_cascade(self, call: Callable[[], object]) -> bool:
-        """Have ``call()`` run when the cascade that runs now is over and its edges were served. False, without keeping
-        it, where no cascade runs. A signal handler may use it.
-        """
+        """Run ``call()`` after the current cascade, once its edges were served. Returns False, without keeping it, if
+        no cascade runs. Signal handlers may use this."""
         if not self._busy and not self._edges.releasing:
             return False
         self._edges.after(call)
@@ -495,12 +495,12 @@ class InMemoryEventBus:
 
     @property
     def dispatched(self) -> int:
-        """How many events were dispatched, all in all. May be asked from another thread."""
+        """The total number of dispatched events. Any thread may read it."""
         return self._table.total()
 
     @property
     def busy(self) -> bool:
-        """A cascade is running: the caller is inside a handler."""
+        """True if a cascade is running, that is, if the caller is inside a handler."""
         return self._busy
 
     def _dispatch(self, event: DomainEvent) -> None:
@@ -514,7 +514,7 @@ class InMemoryEventBus:
                 result = call(event)
                 if result is not None and result is not self._receipt:
                     refuse_unfinished(result)
-            except Exception as error:  # noqa: BLE001 (isolation is the bus's promise; it is told, not lost)
+            except Exception as error:  # noqa: BLE001 (the bus isolates handlers; the error is reported, not lost)
                 self._failed(plan.owner(call), event, error)
             except BaseException as error:
                 if not self._is_fault(plan.owner(call), error):
@@ -526,31 +526,31 @@ class InMemoryEventBus:
             self._outbox.append((plan, event))
 
     def _take_staged(self, parent: DomainEvent) -> None:
-        """A handler of ``parent`` returned: what it published joins the queue."""
+        """A handler of ``parent`` returned: queue what it published."""
         self._queue.extend(self._staged)
         self._staged.clear()
 
     def _serve_edges(self) -> None:
-        """The cascade is over: hand its events to the edges, then run what waited for that."""
+        """The cascade is over: hand its events to the edges, then run the calls that waited for that."""
         self._edges.release()
         self._edges.run_calls_after()
 
     def _abandon(self) -> None:
-        """The cascade cannot end: forget what is left of it, so that it does not join the next. What was dispatched to
-        its end still goes to the edges, with the next cascade."""
+        """The cascade cannot continue: discard the rest, so that it does not join the next. Completely dispatched
+        events still go to the edges, with the next cascade."""
         self._staged.clear()
         self._queue.clear()
 
     # -- faults -----------------------------------------------------------------------------------------------
 
     def _is_fault(self, subscription: Subscription, error: BaseException) -> bool:
-        """Whether an error that is no ``Exception`` is the handler's own fault. On a bare bus it is not: it may be
+        """Whether an error that is not an ``Exception`` is the handler's own fault. Not on a bare bus, where it may be
         Ctrl-C, which ends the program."""
         del subscription, error
         return False
 
     def _failed(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> None:
-        """A handler raised: discard what it published, and tell."""
+        """A handler raised: discard what it published, and report the error."""
         self._staged.clear()
         failure = self._edges.faults.record(subscription, event, error)
         if failure is not None:
@@ -567,27 +567,27 @@ class InMemoryEventBus:
         self._edges.failed(subscription, event, error, attempts, letter)
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """Events that a handler could not take and has not handled since, oldest first."""
+        """Events that a handler failed to handle and has not handled since, oldest first."""
         return self._edges.faults.dead_letters.all()
 
     def restore_dead_letters(self, letters: Iterable[DeadLetter]) -> None:
-        """Take over the letters that an earlier process left: see ``dead_letters_on``."""
+        """Take over the letters of an earlier process: see ``dead_letters_on``."""
         for letter in letters:
             self._edges.faults.dead_letters.add(letter)
 
     def resend(self, letter: DeadLetter) -> None:
-        """Hand a dead letter to its handler again, as a command that is itself published (and recorded). The letter
-        leaves ``dead_letters()`` when the handler has handled it. Until then, sending it once more does nothing.
+        """Send a dead letter to its handler again, as a command that is itself published (and recorded). The letter
+        leaves ``dead_letters()`` when the handler has handled it. Until then, sending it again does nothing.
 
-        Raises ``ConfigError`` where the letter is not kept any more, or where no subscription, or more than one, has
-        the handler's name; ``TickdeckError`` where its mailbox is full. The letter is kept then.
+        Raises ``ConfigError`` if the letter is not kept any more, or if not exactly one subscription has the handler's
+        name; ``TickdeckError`` if its mailbox is full. The letter is then kept.
         """
         self._edges.resend(letter)
 
     # -- edges ------------------------------------------------------------------------------------------------
 
     def _position(self) -> int:
-        """Where the tape stands, for the edges; 0 where there is none."""
+        """The tape's last position, for the edges; 0 without a tape."""
         return 0
 
     async def _wait_durable(self, position: int) -> None:
@@ -597,13 +597,13 @@ class InMemoryEventBus:
         await self._edges.handled()
 
     async def drain(self) -> None:
-        """Return when every mailbox is empty and its handler idle. Inside an async handler: every other mailbox, but
-        for those whose handlers wait here too."""
+        """Return when every mailbox is empty and its handler idle. Inside an async handler, this skips the mailboxes of
+        handlers that also wait here."""
         await self._edges.drain()
 
     async def aclose(self) -> None:
-        """Take what was handed over and held before this call, then finish what waits in the mailboxes, so that no task
-        is left. Raises ``TapeError`` where the tape failed."""
+        """Dispatch what was handed over and held before this call, then process the mailboxes, so that no task is left.
+        Raises ``TapeError`` if the tape failed."""
         if self._gate.paused:
             self.resume()
         self.run_pending()
@@ -644,7 +644,7 @@ class InMemoryEventBus:
 
     @contextmanager
     def collect(self, topic: Topic) -> Iterator[list[Any]]:
-        """The events of ``topic`` that are published in the block, in a list; for tests."""
+        """A list of the events of ``topic`` that are published in the block; for tests."""
         events: list[DomainEvent] = []
         with self.subscribe(topic, events.append, name="collect"):
             yield events

@@ -1,4 +1,4 @@
-"""Where inputs wait: four lanes, taken by priority, and never two inputs of one source or stream out of order."""
+"""The waiting inputs: four lanes by priority. Inputs of one source or stream always stay in order."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def lane_of(event: DomainEvent) -> int:
 
 
 class Ingress:
-    """The waiting inputs. Not thread-safe, except ``put``: it belongs to the kernel's thread.
+    """The waiting inputs. Not thread-safe, except for ``put``; everything else belongs to the kernel's thread.
 
-    An input never overtakes an earlier one of the same source or of the same stream, whatever their lanes: it waits in
-    the lane of its class, or in the slower lane in which such an input still waits.
+    An input never overtakes an earlier one of the same source or stream, whatever their lanes. It waits in the lane of
+    its class, or in the slower lane in which such an input still waits.
     """
 
     def __init__(self) -> None:
-        self._inbox: deque[DomainEvent] = deque()  # put by any thread: appending is one step for the interpreter
+        self._inbox: deque[DomainEvent] = deque()  # any thread may put: appending is atomic in the interpreter
         self._lanes: tuple[deque[DomainEvent], ...] = (deque(), deque(), deque(), deque())
-        # How many wait in each lane, by ("source", name) and ("stream", key). Only of those that wait.
+        # How many wait in each lane, by ("source", name) and ("stream", key). Only those with waiting inputs.
         self._waiting: dict[tuple[str, str], list[int]] = {}
         self._exact = True  # the counts above hold; Ctrl-C in the middle of a change leaves this False
         self._chosen: int | None = None  # the lane whose first input ``first`` gave
@@ -44,13 +44,13 @@ class Ingress:
         self._inbox.append(event)
 
     def take(self) -> DomainEvent | None:
-        """The next input, or ``None``: the oldest of the most urgent lane that has any."""
+        """The oldest input of the most urgent non-empty lane, or ``None``."""
         event = self.first()
         self.remove_first()
         return event
 
     def first(self) -> DomainEvent | None:
-        """The next input, which stays here until ``remove_first``: the same one at each call until then."""
+        """The next input. It stays here, and every call returns it, until ``remove_first``."""
         if self._chosen is None:
             self._sort()
             for number, lane in enumerate(self._lanes):
@@ -63,7 +63,7 @@ class Ingress:
         return self._lanes[self._chosen][0]
 
     def remove_first(self) -> None:
-        """Remove what ``first`` gave, if anything. Call it again where Ctrl-C cut it off: it removes no other."""
+        """Remove the input returned by ``first``, if any. If Ctrl-C interrupts it, call it again: it removes no other."""
         if self._chosen is None:
             return
         lane = self._lanes[self._chosen]
@@ -79,7 +79,7 @@ class Ingress:
         self._chosen = None
 
     def _sort(self) -> None:
-        """From the inbox into the lanes."""
+        """Move inputs from the inbox to the lanes."""
         inbox = self._inbox
         if not inbox:
             return
@@ -110,7 +110,7 @@ class Ingress:
         self._exact = True
 
     def depths(self) -> tuple[int, int, int, int]:
-        """How many wait in each lane."""
+        """The number of waiting inputs per lane."""
         if self._chosen is None:
             self._sort()
         p0, p1, p2, p3 = map(len, self._lanes)
@@ -118,7 +118,7 @@ class Ingress:
 
 
 def _keys(event: DomainEvent) -> tuple[tuple[str, str], ...]:
-    """What the event keeps its order by."""
+    """The keys that determine the event's order."""
     stream = event.stream
     source = ("source", event.source)
     return (source,) if stream is None else (source, ("stream", stream))

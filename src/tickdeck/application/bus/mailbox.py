@@ -1,4 +1,4 @@
-"""An async handler's mailbox: bounded, in order, and opened only for events that are on disk."""
+"""An async handler's mailbox: bounded, in order, and only delivering events that are on disk."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["Mailbox"]
 Sleep = Callable[[float], Awaitable[None]]
 
 _CANCELLATIONS = 3
-"""So often may a running handler be cancelled from outside on one event before the event is a dead letter."""
+"""How often a running handler may be cancelled from outside on one event before the event becomes a dead letter."""
 
 
 class _Entry(NamedTuple):
-    """``event`` waits until the tape is durable up to ``position``. ``letter``: it is a dead letter, sent again."""
+    """``event`` waits until the tape is durable up to ``position``. ``letter``: a dead letter that is sent again."""
 
     event: DomainEvent
     position: int
@@ -35,18 +35,18 @@ class _Entry(NamedTuple):
 
 
 class Mailbox:
-    """Events on their way to one async handler, which gets them one at a time, in order.
+    """Events waiting for one async handler, which receives them one at a time, in order.
 
-    An event is released to the handler when everything is durable that the tape held as the event was put here: that
-    one rule makes the mailbox an outbox. Where the tape fails nothing more is released, and ``drain`` raises the
-    tape's error. Without a running event loop the events wait until there is one. A loop that was closed, or that
-    cancelled its tasks, leaves the event in hand here; the next loop begins with it.
+    An event is released to the handler when everything that was on the tape when it arrived is durable. This rule alone
+    makes the mailbox an outbox. If the tape fails, nothing more is released, and ``drain`` raises the tape's error.
+    Without a running event loop, events wait for one. If a loop is closed or cancels its tasks, the current event stays
+    here, and the next loop begins with it.
 
-    - ``overflow`` says what becomes of more than ``capacity`` events. ``retry`` says how often the handler is called
-      for one, with ``sleep(seconds)`` in between.
+    - ``overflow`` decides about events beyond ``capacity``. ``retry`` limits the calls for one event, with
+      ``sleep(seconds)`` in between.
     - ``bus`` and ``context`` are those of the handler: its calls run in ``context``.
-    - ``busy`` is where a mailbox enters itself while it has work.
-    - ``cursor`` remembers what the handler has handled, across processes; ``None`` for one that has no name.
+    - ``busy`` lists the mailboxes with work.
+    - ``cursor`` remembers what the handler has handled, across processes; ``None`` for a handler without a name.
     """
 
     def __init__(
@@ -68,38 +68,38 @@ class Mailbox:
         self._sleep = sleep
         self._waiting: OverflowBuffer[_Entry] = OverflowBuffer(capacity, overflow, event_of=itemgetter(0))
         self._in_hand: _Entry | None = None  # taken out, and not done with
-        self._cancellations = 0  # of the one in hand, from outside
+        self._cancellations = 0  # cancellations of the current event, from outside
         self._busy = busy
         self._bus = bus
         self._context = context
         self._handling: Handling | None = None
-        self._worker: object | None = None  # identifies the task that works; another loop may replace it
+        self._worker: object | None = None  # identifies the working task, which another loop may replace
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._done = 0  # events that were in hand and no longer are
+        self._done = 0  # events that were current and are finished
         self._progress: list[asyncio.Future[None]] = []  # of those who wait for it
         self.retried = 0
         self.unhandled: Counter[str] = Counter()
-        """Events, by type, that could not be handled because the weakly held handler was gone."""
+        """Events, by type, that could not be handled because the weakly held handler no longer existed."""
         self.cursor: Cursor | None = None
         self.running_over = False
-        """An event found no room, and none has since: that is published once, then counted."""
+        """An event found no room, and there has been none since. This is published once, then only counted."""
         self.handler: Callable[[], Callable[[Any], Awaitable[Any]] | None] = lambda: None
-        """Returns the async handler; ``None`` where it was held weakly and is gone."""
+        """Returns the async handler; ``None`` if it was held weakly and no longer exists."""
         self.failed: Callable[[DomainEvent, BaseException, int, DeadLetter | None], None] = _ignore
-        """Called with each event on which the handler raised in its last attempt."""
+        """Called with each event on which the handler's last attempt raised."""
         self.letter_handled: Callable[[DeadLetter], None] = lambda letter: None
         self.letter_returned: Callable[[DeadLetter], None] = lambda letter: None
         """Called with a dead letter that was sent again and did not reach the handler."""
         self.wanted: Callable[[DomainEvent], bool] = lambda event: True
-        """Whether an event that was read from the tape is for the handler."""
+        """Whether an event read from the tape is for the handler."""
         self.refused: Callable[[DomainEvent], None] | None = None
-        """Called with each event for which there was no room."""
+        """Called with each event that found no room."""
 
     # -- putting events in ----------------------------------------------------------------------------------------
 
     def put(self, event: DomainEvent) -> None:
-        """Raises ``BufferFull`` where there is no room and nothing may be lost."""
+        """Raises ``BufferFull`` if there is no room and nothing may be dropped."""
         cursor = self.cursor
         if cursor is not None and not cursor.wants(event.seq):
             return  # handled before, or still to be read from the tape
@@ -114,16 +114,16 @@ class Mailbox:
         self.running_over = False
 
     def check_room(self, letter: DeadLetter) -> None:
-        """Raises ``TickdeckError`` where there is no room for a dead letter."""
+        """Raises ``TickdeckError`` if there is no room for a dead letter."""
         if self._waiting.full:
             raise TickdeckError(
                 f"dead letter {letter.letter_id}: the mailbox of {letter.handler!r} is full; resend it later"
             )
 
     def put_letter(self, letter: DeadLetter) -> None:
-        """Hand a dead letter to the handler again. Raises as ``check_room``."""
+        """Send a dead letter to the handler again. Raises the errors of ``check_room``."""
         self.check_room(letter)
-        self._waiting.reopen()  # sending the letters of an overrun again ends a ``Halt``
+        self._waiting.reopen()  # resending the letters of an overrun ends a ``Halt``
         self._put(_Entry(letter.event, self._position(), letter))
 
     def _put(self, entry: _Entry) -> None:
@@ -136,13 +136,13 @@ class Mailbox:
         self._wake()
 
     def begin(self) -> None:
-        """Start on what the tape still holds for the handler."""
+        """Start reading what the tape still has for the handler."""
         if self._has_work:
             self._busy[self] = None
             self._wake()
 
     def end(self) -> None:
-        """The subscription ended: handle what was handed over, and read no more from the tape."""
+        """The subscription ended: handle the events already here, and read no more from the tape."""
         if self.cursor is not None:
             self.cursor.stop_reading()
         if not self._has_work:
@@ -150,7 +150,7 @@ class Mailbox:
             self._tell_progress()
 
     def replace(self) -> None:
-        """Another mailbox goes on from the same cursor: leave to it what waits here."""
+        """Another mailbox continues from the same cursor: leave the waiting events to it."""
         if self.cursor is not None:
             self.cursor = None
             while len(self._waiting):
@@ -159,7 +159,7 @@ class Mailbox:
             self.end()
 
     def checkpoint(self) -> None:
-        """Move the cursor to the present: where nothing waits, nothing is owed."""
+        """Move the cursor to the present, if no event is waiting."""
         if self.cursor is not None and not self._has_work:
             self.cursor.advance_to_present()
 
@@ -172,7 +172,7 @@ class Mailbox:
         return self.cursor is not None and self.cursor.behind
 
     def _wake(self) -> None:
-        """Have a task work in the running loop. Without one, events wait."""
+        """Start a task in the running loop. Without a loop, events wait."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -181,14 +181,14 @@ class Mailbox:
             if self._loop is loop:
                 return
             if self._loop is not None and self._loop.is_running():
-                return  # in another thread: it goes on there
+                return  # in another thread, which continues
             self._abandon()
         worker = self._worker = object()
         self._loop = loop
         self._task = loop.create_task(self._work(worker), context=self._context)
 
     def _abandon(self) -> None:
-        """The loop of the working task was closed or stopped in the middle: the running loop takes over."""
+        """The working task's loop was closed or stopped: the running loop takes over."""
         if self._handling is not None:
             self._handling.over = True
         self._worker = None
@@ -214,7 +214,7 @@ class Mailbox:
                 self._tell_progress()
 
     async def _take(self, worker: object) -> bool:
-        """Take the next event in hand. False where nothing waits."""
+        """Make the next event current. Returns False if there is none."""
         while self._in_hand is None and self._worker is worker:
             if len(self._waiting):
                 self._in_hand = self._waiting.get()
@@ -227,7 +227,7 @@ class Mailbox:
 
     async def _read_on(self, cursor: Cursor, worker: object) -> None:
         """Fill the empty mailbox from the tape."""
-        await asyncio.sleep(0)  # out of a ``publish`` that may be running, and a turn for others
+        await asyncio.sleep(0)  # leave a ``publish`` that may be running, and let others run
         upto = cursor.present()
         await self._wait_durable(self._position())
         if self._worker is not worker or self.cursor is not cursor or not cursor.behind:
@@ -244,7 +244,7 @@ class Mailbox:
             self._rest()
 
     async def _handle(self, entry: _Entry, worker: object) -> None:
-        """Call the handler for the event in hand, to the last attempt."""
+        """Call the handler for the current event, up to the last attempt."""
         for attempt in range(1, self._retry.attempts + 1):
             handler = self.handler()
             if handler is None:
@@ -259,7 +259,7 @@ class Mailbox:
             except BaseException as error:
                 handling.over = True
                 if self._worker is not worker or not self._counts(error):
-                    raise  # the event stays in hand, for the next task
+                    raise  # the event stays current, for the next task
                 tried_again = isinstance(error, Exception | asyncio.CancelledError) and not self._is_cancelled()
                 if attempt == self._retry.attempts or not tried_again:
                     self._fail(entry, error, attempt)
@@ -279,12 +279,12 @@ class Mailbox:
                 return
 
     def _counts(self, error: BaseException) -> bool:
-        """Whether ``error`` is the handler's: then the call was an attempt. If not, the call was cut off."""
+        """Whether ``error`` is the handler's own, so that the call was an attempt. If not, the call was interrupted."""
         if isinstance(error, KeyboardInterrupt):
             return False
         task = _running_task()
         if task is None or task is not self._task:
-            return False  # the coroutine is being disposed of
+            return False  # the coroutine is being destroyed
         if isinstance(error, asyncio.CancelledError) and self._is_cancelled():
             if not _others_go_on():
                 return False  # the loop ends
@@ -293,7 +293,7 @@ class Mailbox:
         return True
 
     def _is_cancelled(self) -> bool:
-        """Somebody cancelled the working task itself, not something that its handler waited for."""
+        """The working task itself was cancelled, not something that its handler awaited."""
         return self._task is not None and self._task.cancelling() > 0
 
     # -- done with an event ---------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ class Mailbox:
         try:
             if entry.letter is not None:
                 self.letter_handled(entry.letter)
-                await self._wait_durable(self._position())  # or a crash brings the letter back
+                await self._wait_durable(self._position())  # otherwise a crash would bring the letter back
                 handled = True
         finally:
             self._finish(entry, handled=handled)
@@ -317,7 +317,7 @@ class Mailbox:
             self._finish(entry, handled=handled)
 
     def _lose(self, entry: _Entry) -> None:
-        """The handler is gone: nobody can handle the event any more."""
+        """The handler no longer exists, so the event can never be handled."""
         self.unhandled[type_name(entry.event)] += 1
         if entry.letter is not None:
             self.letter_returned(entry.letter)
@@ -339,26 +339,26 @@ class Mailbox:
         self._tell_progress()
 
     def _rest(self) -> None:
-        """Nothing waits any more."""
+        """The mailbox is empty."""
         self._busy.pop(self, None)
         if self.refused is not None:
-            self._waiting.reopen()  # what found no room was settled there; else ``Halt`` lasts
+            self._waiting.reopen()  # events without room were handled there; otherwise ``Halt`` continues
 
     @property
     def _left(self) -> int:
-        """Events that no longer wait, for whatever reason."""
+        """Remove events that no longer wait, for whatever reason."""
         return self._done + self._waiting.displaced
 
     # -- waiting for it -------------------------------------------------------------------------------------------
 
     async def drain(self) -> None:
-        """Return when nothing waits and the handler is idle."""
+        """Return when the mailbox is empty and the handler idle."""
         while self._has_work:
             await self._next_progress()
 
     async def drained(self) -> None:
-        """Return when every event that waits now, or is in hand, was handled, or is a dead letter or lost by the
-        policy. Raises what the tape raises."""
+        """Return when every event that is waiting or current now was handled, became a dead letter, or was dropped by
+        the policy. Raises the tape's errors."""
         cursor, upto = self.cursor, self._position()
         while cursor is not None and cursor is self.cursor and cursor.is_behind(upto):
             await self._next_progress()
@@ -367,14 +367,14 @@ class Mailbox:
             await self._next_progress()
 
     async def _next_progress(self) -> None:
-        """Return when one event more is done with, or the working task ended. Raises what ended it, unless that was
-        a cancellation."""
+        """Return when one more event is finished or the working task ended. Raises what ended it, unless that was a
+        cancellation."""
         left, loop = self._left, asyncio.get_running_loop()
         self._wake()
         task = self._task
         if task is None or self._loop is not loop:
             raise TickdeckError(
-                "the async handlers of this bus run in an event loop of another thread; wait for them there"
+                "the async handlers of this bus run in the event loop of another thread; wait for them there"
             )
         if self._left == left and not task.done():
             waiter: asyncio.Future[None] = loop.create_future()
@@ -405,9 +405,9 @@ def _running_task() -> asyncio.Task[Any] | None:
 
 
 def _others_go_on() -> bool:
-    """Some task of the loop is not cancelled, so the loop is not coming to its end."""
+    """True if some task of the loop is not cancelled, so the loop is not ending."""
     return any(not task.cancelling() for task in asyncio.all_tasks())
 
 
 def _ignore(event: DomainEvent, error: BaseException, attempts: int, letter: DeadLetter | None) -> None:
-    """What a mailbox calls before it belongs to a subscription."""
+    """The callback of a mailbox without a subscription."""

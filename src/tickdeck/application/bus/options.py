@@ -1,4 +1,4 @@
-"""The options of ``subscribe``, written once for every call that takes them."""
+"""The options of ``subscribe``, defined once for every call that takes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["SubscribeOptions", "check_options"]
 
 
 class SubscribeOptions(TypedDict, total=False):
-    """What they mean is said in ``InMemoryEventBus.subscribe``."""
+    """See ``InMemoryEventBus.subscribe``."""
 
     where: Callable[[Any], bool] | None
     priority: int

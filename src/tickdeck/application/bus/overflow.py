@@ -1,8 +1,8 @@
-"""What becomes of events that come faster than they are taken: the policies, and the buffer and the throttle that
-follow them.
+"""What happens to events that arrive faster than they are handled: the policies, and the buffer and the throttle that
+apply them.
 
-Market data may be lost where a subscriber chose so, and each loss is counted. Nothing else is ever lossy: a lossy
-policy is refused where it is chosen (``check_lossy``), and again for each event that reaches a buffer or a throttle.
+Market data may be dropped if a subscriber chose so, and each loss is counted. Everything else is never dropped: a lossy
+policy is refused when it is chosen (``check_lossy``), and again for each event that reaches a buffer or a throttle.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ Key: TypeAlias = str | Callable[[Any], Hashable]
 
 
 class Block(msgspec.Struct, frozen=True):
-    """Nothing is lost: whoever puts waits for room. For queues behind a socket alone: to publish is a plain call, which
-    cannot wait."""
+    """Drops nothing: the producer waits for room. Only for queues behind a socket, because ``publish`` is a plain call
+    and cannot wait."""
 
     name: ClassVar[str] = "block"
     lossy: ClassVar[bool] = False
 
 
 class DropOldest(msgspec.Struct, frozen=True):
-    """Where there is no room, the event that has waited longest is lost."""
+    """If there is no room, the oldest waiting event is dropped."""
 
     name: ClassVar[str] = "drop_oldest"
     lossy: ClassVar[bool] = True
 
 
 class Conflate(msgspec.Struct, frozen=True):
-    """At most one event of a type and ``key`` waits, the newest, in the place of the one that it replaces.
+    """At most one event of a type and ``key`` waits: the newest, in the position of the one that it replaces.
 
-    So who takes slowly gets the present state and not an old one, and a key that changes often delays no other. Between
-    keys the order of time may be lost, within one it is not. Where more keys wait than there is room for, the event
-    that has waited longest is lost. ``key``: a field's name, or a pure function of the event.
+    So a slow consumer sees the current state instead of an old one, and a frequent key does not delay others. Events of
+    one key stay in order of time; events of different keys may not. If more keys wait than there is room for, the
+    oldest waiting event is dropped. ``key``: a field's name, or a pure function of the event.
     """
 
     name: ClassVar[str] = "conflate"
@@ -75,10 +75,12 @@ class Conflate(msgspec.Struct, frozen=True):
 
 
 class Halt(msgspec.Struct, frozen=True):
-    """Nothing is lost in silence: where there is no room the event is refused, and so is every later one. What waits
-    is then a beginning without a hole.
+    """Never drops silently: if there is no room, the event and all later ones are refused. The waiting events are then
+    a complete beginning.
 
-    What an edge was refused, market data aside, becomes dead letters. When you resend one, it takes events again."""
+    Events refused for an edge, except market data, become dead letters. When you resend one, the edge accepts events
+    again.
+    """
 
     name: ClassVar[str] = "halt"
     lossy: ClassVar[bool] = False
@@ -87,8 +89,8 @@ class Halt(msgspec.Struct, frozen=True):
 class Throttle(msgspec.Struct, frozen=True):
     """At most one event of a type and ``key`` passes in ``interval`` ns of the run's clock: the first.
 
-    The interval begins with the event that passes, and what comes before it is over is suppressed; nothing is held
-    back to be passed later, so the last event of a burst may be among them. ``key`` as in ``Conflate``.
+    The interval begins with the event that passes; further events are suppressed until it is over. Nothing is held back
+    for later, so the last event of a burst may be suppressed. ``key`` is as in ``Conflate``.
     """
 
     name: ClassVar[str] = "throttle"
@@ -103,15 +105,15 @@ class Throttle(msgspec.Struct, frozen=True):
 
 
 OverflowPolicy: TypeAlias = Block | DropOldest | Conflate | Halt
-"""What a buffer can follow."""
+"""The policies of a buffer."""
 
 
 def check_lossy(policy: OverflowPolicy | Throttle, *topics: type[DomainEvent] | str) -> None:
-    """Refuse a lossy policy on anything but market data: orders are never lossy.
+    """Refuse a lossy policy on anything but market data: orders are never dropped.
 
-    A topic is what ``subscribe`` takes: a class (its subclasses too) or a dotted type with wildcards. Raises
-    ``ConfigError`` where one takes a type that is no market data, or none that is known, or one without the field that
-    is the policy's key.
+    A topic is what ``subscribe`` accepts: a class (including its subclasses) or a dotted type with wildcards. Raises
+    ``ConfigError`` if a topic includes a type that is not market data, matches no known type, or includes a type
+    without the policy's key field.
     """
     if not policy.lossy:
         return
@@ -148,7 +150,7 @@ def _check_key(name: str, key: object) -> None:
 
 
 def _key_of(policy: Conflate | Throttle) -> Callable[[Any], Hashable]:
-    """Gives an event's type and key: events of different types never stand for each other."""
+    """Returns an event's type and key, because events of different types never replace each other."""
     key = policy.key
     if not isinstance(key, str):
         function = key
@@ -179,17 +181,17 @@ def _name(item: object) -> str:
 
 
 class BufferFull(TickdeckError):
-    """There is no room, and the policy loses nothing: what was to be put is still the caller's."""
+    """There is no room, and the policy drops nothing: the caller keeps the item."""
 
 
 class BufferHalted(BufferFull):
-    """A buffer under ``Halt`` ran over: it takes nothing more."""
+    """A buffer with ``Halt`` overflowed and accepts nothing more."""
 
 
 class BufferStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """``put``: taken, ``got``: given out, ``waiting``: neither lost nor given out yet, ``high_water``: the most that
-    ever waited. By type: ``dropped``, lost to make room; ``conflated``, replaced by a newer one of the same key;
-    ``refused``, not taken because there was no room. ``put = got + waiting + dropped + conflated``."""
+    """``put``: accepted. ``got``: delivered. ``waiting``: neither dropped nor delivered yet. ``high_water``: the most
+    that ever waited. By type: ``dropped`` to make room; ``conflated``, replaced by a newer one of the same key;
+    ``refused``, because there was no room. ``put = got + waiting + dropped + conflated``."""
 
     policy: str
     capacity: int
@@ -204,17 +206,17 @@ class BufferStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lost(self) -> int:
-        """All that was taken and never given out."""
+        """All items that were accepted but never delivered."""
         return sum(self.dropped.values()) + sum(self.conflated.values())
 
 
 class OverflowBuffer(Generic[T]):
-    """At most ``capacity`` items in order, and ``policy`` for those beyond. It waits for nothing and is for one thread.
+    """At most ``capacity`` items in order; ``policy`` decides about more. It never waits, and is for one thread.
 
-    Items are events, or what ``event_of`` finds the event in, such as ``(event, position)``; under ``Block`` and
-    ``Halt`` they may be anything (frames of a socket).
+    Items are events, or anything from which ``event_of`` returns the event, such as ``(event, position)``. With
+    ``Block`` and ``Halt`` they may be anything (frames of a socket).
 
-    Raises ``ConfigError`` where ``capacity`` is not above 0 or ``policy`` is none for a buffer.
+    Raises ``ConfigError`` if ``capacity`` is not above 0 or ``policy`` is not a buffer policy.
     """
 
     __slots__ = (
@@ -242,7 +244,7 @@ class OverflowBuffer(Generic[T]):
         self._policy = policy
         self._event_of = event_of
         self._key_of = _key_of(policy) if isinstance(policy, Conflate) else None
-        self._waiting: deque[Any] = deque()  # the items; under Conflate their keys
+        self._waiting: deque[Any] = deque()  # the items; with Conflate their keys
         self._latest: dict[Hashable, T] = {}  # under Conflate: key -> item
         self._halted = False
         self._put = 0
@@ -265,18 +267,18 @@ class OverflowBuffer(Generic[T]):
 
     @property
     def displaced(self) -> int:
-        """Items that were lost to make room. One that a newer item of its key replaced is not among them."""
+        """Items dropped to make room. Items replaced by a newer one of their key do not count."""
         return self._displaced
 
     def reopen(self) -> None:
-        """Take items again, after ``Halt`` refused one."""
+        """Accept items again, after ``Halt`` refused one."""
         self._halted = False
 
     def put(self, item: T) -> T | None:
-        """Take an item. Returns the one that was lost for it, ``None`` where none was.
+        """Add an item. Returns the item that was dropped for it, or ``None``.
 
-        Raises ``BufferFull`` under ``Block`` and ``BufferHalted`` under ``Halt`` where there is no room, and
-        ``ConfigError`` where a lossy policy is given what is no event of market data; nothing has changed then.
+        Raises ``BufferFull`` (``Block``) or ``BufferHalted`` (``Halt``) if there is no room, and ``ConfigError`` if a
+        lossy policy gets anything but market data. Then nothing has changed.
         """
         if self._policy.lossy:
             _check_market_data(self._policy, self._event(item))
@@ -306,11 +308,11 @@ class OverflowBuffer(Generic[T]):
         return lost
 
     def get(self) -> T:
-        """Give out the item that has waited longest. Raises ``IndexError`` where none waits."""
+        """Remove and return the oldest item. Raises ``IndexError`` if the buffer is empty."""
         return self._take()
 
     def refuse(self, item: T) -> BufferFull:
-        """Count an item that finds no room; gives the error to raise for it."""
+        """Count an item without room. Returns the error to raise."""
         self._count(self._refused, item)
         name, capacity = _name(self._event(item)), self._capacity
         if isinstance(self._policy, Halt):
@@ -359,7 +361,7 @@ class ThrottleStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Throttler:
-    """Says of each event whether it passes a ``Throttle``. Remembers the keys that passed within one interval only."""
+    """Decides for each event whether a ``Throttle`` lets it pass. Remembers only the keys of one interval."""
 
     __slots__ = ("_interval", "_key_of", "_order", "_passed", "_policy", "_recent", "_suppressed")
 
@@ -373,9 +375,9 @@ class Throttler:
         self._suppressed: dict[str, int] = {}
 
     def admit(self, event: DomainEvent, now: int) -> bool:
-        """Whether ``event`` passes at ``now``: ns of the run's clock, which never goes back.
+        """Whether ``event`` passes at ``now``: ns of the run's clock, which never goes backwards.
 
-        Raises ``ConfigError`` where the event is no market data, or has no such field as the key.
+        Raises ``ConfigError`` if the event is not market data or lacks the key field.
         """
         _check_market_data(self._policy, event)
         key = self._key_of(event)

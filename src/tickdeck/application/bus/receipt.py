@@ -1,4 +1,4 @@
-"""What a publisher gets back: a receipt that says how far the event has come."""
+"""The receipt that a publisher gets. It shows how far the event has come."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["HeldReceipt", "Receipt", "ReceiptBus"]
 
 
 class ReceiptBus(Protocol):
-    """What a receipt asks its bus."""
+    """What a receipt needs from its bus."""
 
     def _position(self) -> int: ...
 
@@ -25,17 +25,16 @@ class ReceiptBus(Protocol):
 
 
 class Receipt:
-    """What ``publish`` returns. It is about the event that was published.
+    """What ``publish`` returns, about the published event.
 
     - ``await receipt``: the event was dispatched, so every plain handler has run.
-    - ``await receipt.durable()``: it is on disk. At once on a bus without a tape. Raises ``TapeError`` where the tape
+    - ``await receipt.durable()``: it is on disk. Immediate on a bus without a tape. Raises ``TapeError`` if the tape
       failed.
-    - ``await receipt.handled()``: every async handler has handled what its mailbox held at the call, or left a dead
-      letter. Raises ``ConfigError`` inside an async handler, which would wait for itself.
+    - ``await receipt.handled()``: every async handler has processed the events in its mailbox at the time of the call;
+      failed ones are dead letters. Raises ``ConfigError`` inside an async handler, which would wait for itself.
 
-    A cascade runs to its end before any coroutine gets a turn. So most events share one receipt a bus, which has
-    nothing to wait for at its first stage. An event that is held (a pause, a batch, another thread) has a
-    ``HeldReceipt`` of its own.
+    A cascade runs to its end before any coroutine runs. So most events share one receipt per bus, whose first stage is
+    already complete. An event that is held (by a pause, a batch, or another thread) has its own ``HeldReceipt``.
     """
 
     __slots__ = ("_bus",)
@@ -48,24 +47,24 @@ class Receipt:
         yield
 
     async def durable(self) -> None:
-        """Wait until the event, and all published before this call, is on disk."""
+        """Wait until this event, and all published before this call, are on disk."""
         await self._bus._wait_durable(self._bus._position())
 
     async def handled(self) -> None:
-        """Wait until every mailbox is through what it holds now."""
+        """Wait until every mailbox has processed its current events."""
         await self._bus._wait_handled()
 
     def wait(self, timeout: float | None = None) -> None:
         """Block the calling thread until the event was dispatched. Raises ``TimeoutError`` after ``timeout`` seconds.
 
-        For a thread that does not own the bus; the owner awaits.
+        For threads that do not own the bus; the owner awaits instead.
         """
 
 
 class HeldReceipt(Receipt):
     """The receipt of one event that is dispatched later. Each stage waits for the dispatch first.
 
-    Where the event is discarded or refused, each stage raises why. ``settle`` and ``refuse`` are the bus's.
+    If the event is discarded or refused, each stage raises the reason. Only the bus calls ``settle`` and ``refuse``.
     """
 
     __slots__ = ("_dispatch",)
@@ -73,11 +72,11 @@ class HeldReceipt(Receipt):
     def __init__(self, bus: ReceiptBus) -> None:
         super().__init__(bus)
         self._dispatch: Future[int] = Future()
-        self._dispatch.set_running_or_notify_cancel()  # who stops waiting does not cancel it for the others
+        self._dispatch.set_running_or_notify_cancel()  # one waiter's cancellation does not cancel the others
 
     @property
     def settled(self) -> bool:
-        """The event was dispatched, discarded or refused."""
+        """True if the event was dispatched, discarded or refused."""
         return self._dispatch.done()
 
     def settle(self, position: int) -> None:
@@ -89,7 +88,7 @@ class HeldReceipt(Receipt):
         """The event will not be dispatched."""
         if self._dispatch.done():
             return
-        if not isinstance(error, Exception):  # Ctrl-C belongs to the thread that it hit
+        if not isinstance(error, Exception):  # Ctrl-C belongs to the thread that received it
             error = TickdeckError(f"the event was not dispatched: {type(error).__name__} interrupted the bus")
         self._dispatch.set_exception(error)
 

@@ -1,4 +1,4 @@
-"""A bus that remembers, for tests."""
+"""A bus that remembers its events, for tests."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["RecordingBus"]
 
 
 class RecordingBus(InMemoryEventBus):
-    """An ``InMemoryEventBus`` that keeps every event that it dispatched, in order, in ``events``."""
+    """An ``InMemoryEventBus`` that keeps all dispatched events, in order, in ``events``."""
 
     def __init__(self) -> None:
         super().__init__()
         self.events: list[DomainEvent] = []
-        # The first to hear: an event is in the list before any handler sees it.
+        # Runs first, so that an event is in the list before other handlers see it.
         self.subscribe("*", self.events.append, priority=1 << 30, name="recording")
 
     def of(self, topic: Topic) -> list[DomainEvent]:
-        """Those of a class, a dotted type or a wildcard."""
+        """The events of a class, a dotted type or a wildcard."""
         if isinstance(topic, str):
             return list(filter(EventFilter(topic), self.events))
         return [event for event in self.events if isinstance(event, topic)]
 
     def clear(self) -> None:
-        """Forget what was recorded."""
+        """Forget the recorded events."""
         self.events.clear()

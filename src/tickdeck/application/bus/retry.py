@@ -1,4 +1,4 @@
-"""How often, and with which pauses, an edge tries again."""
+"""How often to retry an async handler, and how long to wait."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["Retry"]
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """At most ``attempts`` calls for one event. The first pause is ``backoff`` seconds, each further one twice as
-    long, none longer than ``longest`` seconds. Raises ``ConfigError`` for values out of range."""
+    """At most ``attempts`` calls for one event. The first pause is ``backoff`` seconds; each further one is twice as
+    long, up to ``longest`` seconds. Raises ``ConfigError`` for values out of range."""
 
     attempts: int = 3
     backoff: float = 0.1

@@ -1,4 +1,4 @@
-"""A part of a run's record, chosen by the same rules as a part of a tape."""
+"""Selects a part of a run's record, by the same rules as a part of a tape."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["after_id", "select", "takes_market_data", "type_name"]
 
 
 def type_name(event: DomainEvent) -> str:
-    """The dotted type, also of an event whose type this process does not know."""
+    """The dotted type, even if this process does not know it."""
     return event.raw_type if isinstance(event, RawEvent) else event.event_type
 
 
 def takes_market_data(types: tuple[str, ...]) -> bool:
-    """Events of input files may be asked for, so the tape alone does not do."""
+    """True if events of input files may match, so that the tape alone is not enough."""
     if not types:
         return True
     names = [cls.event_type for cls in iter_event_classes() if cls.is_market_data]
@@ -27,7 +27,7 @@ def takes_market_data(types: tuple[str, ...]) -> bool:
 
 
 def select(record: Iterator[DomainEvent], query: TapeQuery) -> Iterator[DomainEvent]:
-    """The events of a whole record, in order of ``seq``, that ``query`` asks for; ends when no more can follow."""
+    """The events of a complete record, in order of ``seq``, that match ``query``. Ends when no more can follow."""
     return islice(_matching(record, query), query.limit)
 
 
@@ -51,7 +51,7 @@ def _matching(record: Iterator[DomainEvent], query: TapeQuery) -> Iterator[Domai
 
 
 def after_id(record: Iterator[DomainEvent], event_id: str) -> Iterator[DomainEvent]:
-    """What follows the event with this id. Raises ``RunError`` where there is none."""
+    """The events after the event with this id. Raises ``RunError`` if there is none."""
     for event in record:
         if event.event_id == event_id:
             yield from record

@@ -1,4 +1,4 @@
-"""What a bus counts."""
+"""The counters of a bus."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["BusStatistics"]
 
 
 class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bus did since it was made.
+    """What a bus has done since it was created.
 
-    - ``published``: events dispatched, by type. ``handlers``: each subscription's calls, failures and, on a bus that
+    - ``published``: dispatched events, by type. ``handlers``: each subscription's calls, failures and, on a bus that
       measures, latencies.
-    - ``failures``: handlers that raised (an edge's retries count once). ``dead_letters``: events that could not be
-      delivered and wait to be sent again.
-    - ``dropped``: events that were lost by a policy or found no room, by type. ``waiting``: at the ingress.
+    - ``failures``: handlers that raised (an edge's retries count once). ``dead_letters``: undelivered events that can
+      be sent again.
+    - ``dropped``: events that a policy dropped or that found no room, by type. ``waiting``: at the ingress.
       ``discarded``: published while the bus was disabled.
     """
 

@@ -1,4 +1,4 @@
-"""Who hears what: the table of subscriptions, and from it the plan of calls for each type of event."""
+"""The table of subscriptions, and the plan of calls for each type of event that follows from it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Handler: TypeAlias = Callable[[Any], Any]
 
 
 class SubscriptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """``calls`` made to the handler (for an edge: events handed to it), and the ``failures`` among them. What ``where``
-    kept away is in neither. How long a call took (of an edge: handing over), where the bus measures, in ns."""
+    """``calls`` of the handler (for an edge: events handed to it), and ``failures`` among them. Events rejected by
+    ``where`` are in neither. If the bus measures, the duration of a call in ns (for an edge: of handing over)."""
 
     name: str
     component: str
@@ -41,10 +41,10 @@ class SubscriptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Subscription:
-    """One handler's standing order for events. ``cancel()`` ends it; as a context manager it ends with the block.
+    """A handler's subscription. ``cancel()`` ends it; as a context manager, it ends with the block.
 
-    Coming and going take effect with the next event that is dispatched: one that is being handled goes to those who
-    were subscribed when its turn came.
+    New and ended subscriptions take effect with the next dispatched event. The current event goes to the handlers that
+    were subscribed when its dispatch began.
     """
 
     __slots__ = (
@@ -79,9 +79,9 @@ class Subscription:
         self._table = table
         self.topic = topic
         self.handler = handler
-        """Gives what was subscribed; ``None`` where that was held weakly and is gone."""
+        """Returns the subscribed handler; ``None`` if it was held weakly and no longer exists."""
         self.call: Handler = _nothing
-        """What the bus calls in the handler's stead."""
+        """What the bus calls instead of the handler."""
         self.priority = priority
         self.order = order
         self.name = name
@@ -101,7 +101,7 @@ class Subscription:
         return isinstance(event, self.topic)
 
     def cancel(self) -> None:
-        """Hear nothing more, from the next event on. Cancelling twice is harmless."""
+        """Receive nothing more, from the next event on. You may call this twice."""
         self._table.remove(self)
 
     @property
@@ -129,9 +129,9 @@ class Subscription:
 
 
 class Plan:
-    """What to do with one type of event: the handlers to call in order, and the edges to hand it to.
+    """How to dispatch one type of event: the handlers to call in order, and the edges to hand it to.
 
-    ``count`` counts dispatches, so that a handler's calls need not be counted one by one on the hot path.
+    ``count`` counts dispatches, so that the hot path need not count each handler's calls.
     """
 
     __slots__ = ("calls", "count", "edges", "handlers")
@@ -143,7 +143,7 @@ class Plan:
         self.count = 0
 
     def owner(self, call: Handler) -> Subscription:
-        """Whose ``call`` this is."""
+        """The subscription to which ``call`` belongs."""
         return next(s for s, own in zip(self.handlers, self.calls, strict=True) if own is call)
 
 
@@ -162,8 +162,8 @@ class Subscriptions:
         self.plans: dict[type[DomainEvent], Plan] = {}
         self._raw_plans: dict[str, Plan] = {}
         self.published: dict[str, int] = {}
-        self._edge_names: dict[str, int] = {}  # name -> how many default names were made of it
-        self._gone: deque[int] = deque()  # subscriptions whose weakly held handler died since the last look
+        self._edge_names: dict[str, int] = {}  # name -> how many default names were derived from it
+        self._gone: deque[int] = deque()  # subscriptions whose weakly held handler has died since the last cleanup
 
     def add(
         self,
@@ -178,7 +178,7 @@ class Subscriptions:
         edge: bool = False,
         deliver: Handler | None = None,
     ) -> Subscription:
-        """Enter ``handler`` for ``topic``; ``deliver`` is called in its stead, where it is not to be called in step."""
+        """Add ``handler`` for ``topic``; if given, ``deliver`` is called instead of it."""
         self._release_dead()
         if not callable(handler):
             raise ConfigError(f"subscribe: {handler!r} is not callable; give a function or a method")
@@ -206,12 +206,12 @@ class Subscriptions:
         return subscription
 
     def _edge_name(self, name: str, *, given: bool) -> str:
-        """A name that no other edge has now: letters and positions go by it. A default name gets a number."""
+        """A name that no other edge has, because it identifies letters and positions. A default name gets a number."""
         names = self._edge_names
         if name in names:
             if given:
                 raise ConfigError(
-                    f"subscribe: an edge is called {name!r} already, and its dead letters and its position go by the "
+                    f"subscribe: an edge named {name!r} exists already; its dead letters and its position use the "
                     "name; give this one another name"
                 )
             number = names[name] + 1
@@ -223,8 +223,8 @@ class Subscriptions:
         return name
 
     def _weakly(self, handler: Handler, order: int) -> Callable[[], Handler | None]:
-        """A reference that reports its handler's end. It may end at any moment, in the middle of a dispatch too, so the
-        table is not touched then: the number waits for the next look."""
+        """A reference that reports its handler's end. That may happen at any time, even during a dispatch, so the table
+        is not changed then: the number waits for the next cleanup."""
         _check_outlives_this_call(handler)
         gone = self._gone.append
         refer = weakref.WeakMethod if inspect.ismethod(handler) else weakref.ref
@@ -254,7 +254,7 @@ class Subscriptions:
             subscription.ended()
 
     def named(self, name: str) -> list[Subscription]:
-        """The subscriptions of a name, oldest first. Edges have names of their own; handlers in step may share one."""
+        """The subscriptions with this name, oldest first. Edge names are unique; plain handlers may share one."""
         self._release_dead()
         return [s for s in self._all.values() if s.name == name]
 
@@ -263,17 +263,17 @@ class Subscriptions:
         return subscription.order in self._all
 
     def find(self, handler: Handler, topic: Topic | None = None) -> list[Subscription]:
-        """The subscriptions of a handler, oldest first; those for ``topic`` alone where it is given."""
+        """The subscriptions of a handler, oldest first; with ``topic`` only those for it."""
         return [s for s in self._all.values() if s.handler() == handler and topic in (None, s.topic)]
 
     def plan_for(self, event: DomainEvent) -> Plan:
-        """The plan for ``event``, made on first need and kept until a subscription comes or goes."""
-        if not isinstance(event, DomainEvent):  # asked here, where each type comes by but once
+        """The plan for ``event``, cached until a subscription is added or ends."""
+        if not isinstance(event, DomainEvent):  # checked here, because each type comes here only once
             raise not_an_event(event)
         plan = self._raw_plans.get(event.raw_type) if isinstance(event, RawEvent) else self.plans.get(type(event))
         if plan is None:
             self._release_dead()
-            # A copy: another thread may subscribe meanwhile.
+            # A copy, because another thread may subscribe meanwhile.
             matching = [s for s in tuple(self._all.values()) if s.matches(event)]
             if self._shuffle is not None:
                 self._shuffle(matching)
@@ -303,7 +303,7 @@ class Subscriptions:
         plan.count = 0
 
     def total(self) -> int:
-        """Events dispatched: those folded, and those that the plans still count."""
+        """Dispatched events: those already moved, and those that the plans still count."""
         plans = [*self.plans.copy().values(), *self._raw_plans.copy().values()]
         return sum(self.published.copy().values()) + sum(plan.count for plan in plans)
 
@@ -319,12 +319,12 @@ class Subscriptions:
 
 
 def not_an_event(given: object) -> ConfigError:
-    """The error for something published that is not an event."""
-    return ConfigError(f"publish: {given!r} is no event; give an object of a subclass of DomainEvent")
+    """The error for publishing something that is not an event."""
+    return ConfigError(f"publish: {given!r} is not an event; give an object of a subclass of DomainEvent")
 
 
 def _check_outlives_this_call(handler: Handler) -> None:
-    """Refuse what nobody but the subscription is likely to hold: held weakly, it would be gone at once."""
+    """Refuse a handler that only the subscription is likely to hold: held weakly, it would disappear immediately."""
     if inspect.isbuiltin(handler):
         kept = handler.__self__ is None or isinstance(handler.__self__, ModuleType)
     elif inspect.isfunction(handler):
@@ -333,17 +333,17 @@ def _check_outlives_this_call(handler: Handler) -> None:
         kept = not isinstance(handler, partial)
     if not kept:
         raise ConfigError(
-            f"subscribe: weak=True with {handler!r}, which may be gone at once, and then hears nothing; give a method "
-            "of an object that you keep, or leave weak out"
+            f"subscribe: weak=True with {handler!r}, which may disappear immediately; give a method "
+            "of an object that you keep, or omit weak"
         )
 
 
 def _nothing(event: DomainEvent) -> None:
-    """What a subscription calls before it is told what to."""
+    """The callback of a new subscription."""
 
 
 def _nothing_more() -> None:
-    """What follows the end of most subscriptions."""
+    """The default action at the end of a subscription."""
 
 
 def _timed(subscription: Subscription, now: Callable[[], int]) -> Handler:
@@ -361,7 +361,7 @@ def _timed(subscription: Subscription, now: Callable[[], int]) -> Handler:
 
 
 def _distinct(handlers: tuple[Subscription, ...]) -> tuple[Handler, ...]:
-    """What to call for each: never one object twice, so that a failed call tells whose it was."""
+    """The callables, all distinct objects, so that a failed call identifies its subscription."""
     calls: dict[int, Handler] = {}
     for subscription in handlers:
         call = subscription.call if id(subscription.call) not in calls else partial(subscription.call)

@@ -1,4 +1,4 @@
-"""What a subscription may ask for, and what it most likely meant where nothing can match."""
+"""The topics of subscriptions, and suggestions for topics that cannot match."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from tickdeck.errors import ConfigError, TopicWarning
 __all__ = ["Topic", "checked_topic", "checked_type"]
 
 Topic: TypeAlias = type[DomainEvent] | str
-"""An event class (its subclasses too), or a dotted type with wildcards: ``order.filled``, ``order.*``, ``*``."""
+"""An event class (including its subclasses), or a dotted type with wildcards: ``order.filled``, ``order.*``, ``*``."""
 
 _WILDCARD = re.compile(r"[*?\[]")
 _POSSIBLE = re.compile(r"[a-z0-9_.*?\[\]!-]+")
-"""The characters of types and wildcards. A pattern with any other matches nothing."""
+"""The characters of types and wildcards. A pattern with any other character matches nothing."""
 _CLOSE = 0.8
-"""How alike two names must be for one to be a slip of the other: ``order.filed`` and ``order.filled`` are 0.96."""
+"""The similarity at which one name counts as a typo of another: ``order.filed`` and ``order.filled`` have 0.96."""
 
 
 def checked_topic(topic: Topic) -> Topic:
-    """``topic`` as a subscription keeps it. Raises ``ConfigError`` where it is neither a class nor a type; warns where
-    it cannot match any event."""
+    """``topic`` in the form that a subscription keeps. Raises ``ConfigError`` if it is neither a class nor a type.
+    Warns if it cannot match any event."""
     if isinstance(topic, str) and topic:
         return checked_type(topic, "subscribe")
     if isinstance(topic, type) and issubclass(topic, DomainEvent):
         return topic
-    raise ConfigError(f"subscribe: {topic!r} is no topic; give an event class or a type such as 'order.*'")
+    raise ConfigError(f"subscribe: {topic!r} is not a topic; give an event class or a type such as 'order.*'")
 
 
 def checked_type(pattern: str, call: str) -> str:
     """A dotted type or a wildcard in our spelling: ``order.canceled`` becomes ``order.cancelled``.
 
-    Warns with ``TopicWarning`` where ``pattern`` can never match: it has characters that no type has, it looks like a
-    slip of a known type, or it is unknown and the catalogue is closed. Any other unknown type may be defined later.
+    Warns with ``TopicWarning`` if ``pattern`` can never match: it contains characters that no type has, it looks like a
+    typo of a known type, or it is unknown and the catalogue is closed. Other unknown types may be defined later.
     """
     types = event_types()
     if _matches(pattern, types):
@@ -65,7 +65,7 @@ def _matches(pattern: str, types: list[str]) -> bool:
 
 
 def _likely(pattern: str, types: list[str]) -> str:
-    """The known type, or the wildcard of a known family, that ``pattern`` is a slip of; empty where there is none."""
+    """The known type, or the wildcard of a known family, of which ``pattern`` is a typo; empty if there is none."""
     cleaned = re.sub(r"[\s/:-]+", ".", pattern.strip().lower())
     for guess in (cleaned, f"{cleaned}.*", *_type_of_class(pattern)):
         if _matches(guess, types):
@@ -82,7 +82,7 @@ def _type_of_class(name: str) -> list[str]:
 
 
 def _callers_level() -> int:
-    """The ``stacklevel`` of the first frame outside of Tickdeck, so that the warning names the user's line."""
+    """The ``stacklevel`` of the first frame outside Tickdeck, so that the warning shows the user's line."""
     frame, level = inspect.currentframe(), 0
     while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("tickdeck."):
         frame, level = frame.f_back, level + 1

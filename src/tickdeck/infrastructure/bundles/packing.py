@@ -122,7 +122,7 @@ def _input(archive: _Archive, index: int, record: InputRecord, wanted: bool) -> 
         return InputFile(name=None, path=record.path, sha256=record.sha256)
     if not path.exists():
         raise RunError(
-            f"the run's input {path} is gone; bring it back to that place, or bundle the run with --without-inputs"
+            f"the run's input {path} is gone; restore it to that place, or bundle the run with --without-inputs"
         )
     name = f"inputs/{index}/{safe_name(path.name)}"
     if path.is_dir():
@@ -133,7 +133,7 @@ def _input(archive: _Archive, index: int, record: InputRecord, wanted: bool) -> 
         digest = archive.add(name, path)
         if record.format != "tickdeck" and digest != record.sha256:
             raise RunError(
-                f"the run's input {path} has changed since; bring back the file that the run read, "
+                f"the run's input {path} has changed; restore the file that the run read, "
                 "or bundle the run with --without-inputs"
             )
         log = path.with_name(path.name + "-wal")  # left by a writer that was killed
@@ -156,7 +156,7 @@ def _source(
     cls = load(record.spec)
     files = source_files(cls)
     if not files:
-        raise RunError(f"the source of {cls.kind} {record.spec!r} is gone; bring it back to its place")
+        raise RunError(f"the source of {cls.kind} {record.spec!r} is gone; restore it")
     if source_digest(cls) != record.sha256:
         notes.append(f"the source of {cls.kind} {record.strategy_id} had changed since the run when it was bundled")
     depth = cls.__module__.count(".")

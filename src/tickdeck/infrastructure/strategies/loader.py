@@ -84,7 +84,7 @@ def load_module(place: str) -> ModuleType:
         raise
     except Exception as error:
         where = _where(error, path) if path is not None else f"{type(error).__name__}: {error}"
-        raise ConfigError(f"{place} does not load: {where}") from error
+        raise ConfigError(f"cannot load {place}: {where}") from error
     if path is not None and Path(getattr(module, "__file__", None) or "").resolve() != path:
         raise ConfigError(f"{place}: another module is called {name!r}; rename the file")
     return module

@@ -65,7 +65,7 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
         place = running_handler(main)
         with contextlib.suppress(TickdeckError):  # a tape that failed cannot store more
             run.tape.wait_durable(run.tape.last_seq)
-        _log_end(log, run, f"ended at once, {why}")
+        _log_end(log, run, f"ended immediately, {why}")
         note(
             f"run {run.manifest.run_id} was ended immediately, {why}; a handler was running: {place}; "
             f"`tickdeck run --resume {run.manifest.run_id}` continues it"
