@@ -180,7 +180,7 @@ class EventBusContract(ABC):
     def test_what_is_no_event_is_refused(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
             nothing: Any = {"order_id": "td1"}
-            with pytest.raises(ConfigError, match="is no event"):
+            with pytest.raises(ConfigError, match="is not an event"):
                 bus.publish(nothing)
 
         on_bus(scenario)
