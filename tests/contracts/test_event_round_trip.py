@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -15,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from many_examples import MANY
 
 from tickdeck.domain.events import (
     ActionIntent,
@@ -179,5 +179,5 @@ def test_an_event_is_refused_or_comes_back_from_both_tapes(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_events_are_refused_or_come_back(tmp_path: Path) -> None:
-    _check(int(os.environ.get("TICKDECK_EXAMPLES", "100000")), tmp_path)
+def test_very_many_events_are_refused_or_come_back(tmp_path: Path) -> None:
+    _check(MANY, tmp_path)

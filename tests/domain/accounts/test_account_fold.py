@@ -8,6 +8,7 @@ import pytest
 from folding import state_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from many_examples import MANY
 
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, OrderEvent, OrderFilledEvent, VenueBalanceReported
@@ -78,7 +79,7 @@ def test_an_account_and_its_positions_fold_from_their_events_after_any_history(h
 
 
 @pytest.mark.slow
-@settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories)
 def test_an_account_folds_from_its_events_after_any_of_very_many_histories(history: list[DomainEvent]) -> None:
     folds_like_the_live_account(history)

@@ -9,6 +9,7 @@ import pytest
 from folding import state_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from many_examples import MANY
 
 from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, VenueFillReported, VenueOrderReported
 from tickdeck.domain.trading import Order
@@ -92,7 +93,7 @@ def test_an_order_folds_from_its_stream_after_any_history(history: list[object])
 
 
 @pytest.mark.slow
-@settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories)
 def test_an_order_folds_from_its_stream_after_any_of_very_many_histories(history: list[object]) -> None:
     folds_like_the_live_order(history)
