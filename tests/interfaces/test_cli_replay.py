@@ -253,7 +253,7 @@ def test_every_key_does_what_the_help_says(terminal):
     deck.expect("playing, 0.1x")
 
     deck.press("?")
-    deck.expect("faster, slower: 0.1x to 100x, then full speed")
+    deck.expect("faster, slower: 0.1x to 10,000x, then full speed")
     deck.press("?", "up")
     deck.expect("playing, 0.25x")
     deck.press("+")
@@ -303,16 +303,18 @@ def test_events_scroll_above_the_deck_cut_to_the_terminal(terminal):
     assert deck.restored()
 
 
-def test_at_full_speed_up_stays_and_down_is_a_hundred(terminal):
+def test_at_full_speed_up_stays_and_down_is_the_fastest_that_is_paced(terminal):
     deck = terminal("--speed", "0.1")
     deck.expect("playing")
 
     deck.press(" ", *["up"] * 8)
     deck.expect("paused, 100x")
     deck.press("up", "up")
+    deck.expect("paused, 10,000x")
+    deck.press("up", "up")
     deck.expect("paused, full speed")
     deck.press("down")
-    deck.expect("paused, 100x")
+    deck.expect("paused, 10,000x")
 
 
 def test_json_lines_are_whole_on_a_terminal_too(terminal):

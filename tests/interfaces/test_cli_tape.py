@@ -218,7 +218,7 @@ def test_a_place_without_a_tape_is_one_clear_line(tickdeck, command: str, place:
 
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert result.stderr.startswith("tickdeck: error: there are no runs")
+    assert result.stderr.startswith(("tickdeck: error: there are no runs", "tickdeck: error: there is no run"))
     assert result.stderr.count("\n") == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,9 @@ def test_people_see_settings_differences_and_figures_side_by_side(tickdeck, turn
 
 
 def test_another_strategy_runs_over_the_same_session(tickdeck, simulated, tmp_path):
-    result = tickdeck("whatif", "last", "--data", simulated, "--strategy", "rsi-reversion", "--json")
+    data = tmp_path / "copy"
+    shutil.copytree(simulated, data)  # the what-if is a run of its own
+    result = tickdeck("whatif", "last", "--data", data, "--strategy", "rsi-reversion", "--json")
 
     told = json.loads(result.stdout)
     figures = json.loads((simulated / "figures.json").read_text())

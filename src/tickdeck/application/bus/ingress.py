@@ -63,7 +63,7 @@ class Ingress:
         return self._lanes[self._chosen][0]
 
     def remove_first(self) -> None:
-        """Remove the input returned by ``first``, if any. If Ctrl-C interrupts it, call it again: it removes no other."""
+        """Remove the input returned by ``first``, if any. After Ctrl-C, call it again: it removes no other."""
         if self._chosen is None:
             return
         lane = self._lanes[self._chosen]

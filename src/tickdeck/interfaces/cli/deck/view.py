@@ -49,7 +49,9 @@ def jumps(span: int) -> tuple[int, int]:
 
 
 def speed_name(speed: float) -> str:
-    return "full speed" if speed == float("inf") else f"{speed:g}x"
+    if speed == float("inf"):
+        return "full speed"
+    return f"{speed:,.0f}x" if speed >= 100 else f"{speed:g}x"
 
 
 def length(ns: int, *, tenths: bool) -> str:
