@@ -254,10 +254,10 @@ def test_the_checksums_of_a_forger_fit(tmp_path: Path, written_lines: Path) -> N
 
     lines[3] = event_line(b"", b"{" + lines[3][HEAD_AT:-1].replace(b'"note":"x"', b'"note":"y"'))
     (tmp_path / "000001.jsonl").write_bytes(with_fitting_commits(head, lines))
-    with pytest.raises(TapeError, match="the tape's digest says so"):
+    with pytest.raises(TapeError, match="the digest shows it"):
         JsonlTape(tmp_path)
     assert [what for _, what in read_integrity(tmp_path).problems] == [
-        "an event is not as it was written: the tape's digest says so"
+        "an event was changed since it was written: the tape's digest does not match"
     ]
 
 
