@@ -73,13 +73,16 @@ def write(path: Path, form: str, numbers: range = range(1, 41)) -> list[DomainEv
     return events
 
 
+NOW = OrderAcceptedEvent.version
+
+
 def write_raw(path: Path, form: str, records: list[list[tuple[dict[str, Any], str | None, int | None]]]) -> None:
     """Groups of payloads with streams and versions, as no writer of ours would store them."""
     with open_form(path, form) as tape:
         for group in records:
             tape.append_records(
                 [
-                    Record("order.accepted", 1, stream, version, msgspec.json.encode(fields), "made up")
+                    Record("order.accepted", NOW, stream, version, msgspec.json.encode(fields), "made up")
                     for fields, stream, version in group
                 ]
             )
