@@ -6,23 +6,19 @@ paces it: the events of a run at speed 1 and at full speed are the same.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 
-from msgspec.structs import force_setattr
-
 from tickdeck.application.bus import ambient_bus
 from tickdeck.application.clock import WallClock
-from tickdeck.application.kernel import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda, Kernel, money_context
+from tickdeck.application.drivers.driver import Driver
+from tickdeck.application.kernel import NEVER, RANK_VENUE, Agenda, Kernel, money_context
 from tickdeck.domain.events import (
     BacktestCompleted,
     BacktestFailed,
     BacktestProgressed,
     BacktestStarted,
-    CommandReceived,
     DomainEvent,
-    FeedConnected,
     FeedDisconnected,
     RunStarted,
     RunStopped,
@@ -35,27 +31,21 @@ __all__ = ["Simulation"]
 
 _CHUNK = 16  # inputs between two looks at the wall clock, and of which one is timed
 _TURN = 2_048  # inputs between two turns of the event loop at full speed
-_TIMED = 65_536  # of the inputs timed, so many are remembered: the newest
 _PROGRESS = 65_536  # market data between two looks at a backtest's progress; a multiple of the chunk
 _SETTLE = 1_000_000_000  # ns after the last input in which the venue's last reports may still come
-_STANDSTILL = 1_000_000  # ns of the run's clock within which so many timers and reports mean that it stands still
-_CASCADES = 10  # cascades of the longest length that may fall into that time
 
 
-class Simulation:
+class Simulation(Driver):
     """Feeds the kernel until the market ends, the duration is over, or ``request_stop`` is called.
 
     - ``market``: events in order of ``ts_ingress``, and the opens of candles, which only ``on_market`` gets.
       ``on_market(event)`` gets each one before the kernel does: this is how the paper venue sees the market.
     - ``record_market``: put the market events on the tape too, because no file holds them.
-    - ``begin(ts)`` runs after ``run.started``. ``feed`` names the stream of market data.
     - ``duration``: ns of the run's clock; ``None`` runs to the end of the market data.
-    - ``observe(ts)`` is called at the start, and again after as many ns of the run's clock as it returns.
     - ``figures(inputs)`` makes the run a backtest: the events ``backtest.*`` report its progress, and the last one
       holds what this returns.
 
-    When more than ten times ``kernel.max_cascade`` timers and reports fall due within a millisecond, the clock stands
-    still: the driver then feeds the command ``halt``, once.
+    The rest is as in ``Driver``.
     """
 
     def __init__(
@@ -74,17 +64,11 @@ class Simulation:
         observe: Callable[[int], int] | None = None,
         figures: Callable[[int], BacktestCompleted] | None = None,
     ) -> None:
-        self._kernel = kernel
-        self._agenda = agenda
+        super().__init__(kernel, agenda, wall=wall, started=started, begin=begin, feed=feed, observe=observe)
         self._market = market
-        self._wall = wall
-        self._started = started
         self._record = record_market
         self._on_market = on_market
-        self._begin = begin
-        self._feed_name = feed
         self._duration = duration
-        self._observe = observe
         self._figures = figures
         self._taken = 0  # market data
         self._next_progress = _PROGRESS
@@ -92,12 +76,6 @@ class Simulation:
         self._last = 0
         self._next: DomainEvent | CandleOpen | None = None  # seen by the pacing, not yet its time
         self._anchor: tuple[int, int] | None = None  # wall and run time when pacing began
-        self._stopping = False
-        self._crowd = (0, 0)  # where a millisecond of the run's clock began, and how much was due in it
-        self._stood_still = False
-        self.latencies_ns: deque[int] = deque(maxlen=_TIMED)
-        """How long a cascade took, for a sample of the inputs: one in 16 at full speed, each one of a paced run."""
-        self.completed = False
 
     async def run(
         self,
@@ -131,15 +109,7 @@ class Simulation:
         start = first.ts_ingress if first is not None else 0
         if self._duration is not None:
             self._until = start + self._duration
-        self._kernel.take(_at(self._started, start))
-        self._begin(start)
-        self._kernel.run_pending()
-        symbols = self._started.symbols
-        if self._figures is not None:
-            self._feed(BacktestStarted(strategies=self._started.strategies, symbols=symbols, first_ts=start))
-        self._feed(FeedConnected(feed=self._feed_name, symbols=symbols))
-        if self._observe is not None:
-            self._agenda.at(start, lambda: self._look(start), RANK_OBSERVER)
+        self._start(start)
         self._last = start
         if first is not None:
             self._market = chain((first,), self._market)
@@ -159,9 +129,10 @@ class Simulation:
                 return
         self._finish("end of market data" if self._last < self._until else "duration reached")
 
-    def request_stop(self) -> None:
-        """End the run after the cascade that is running. A signal handler may call this at any time."""
-        self._stopping = True
+    def _began(self, ts: int) -> None:
+        if self._figures is not None:
+            started = self._started
+            self._feed(BacktestStarted(strategies=started.strategies, symbols=started.symbols, first_ts=ts))
 
     def _turn(self) -> bool:
         """A stretch at full speed. False when there are no more events."""
@@ -236,37 +207,6 @@ class Simulation:
                 return False
         return True
 
-    def _run_due(self, now: int) -> None:
-        """Everything due up to ``now``, in its order; inputs that come at one instant are taken by their lanes."""
-        agenda, kernel = self._agenda, self._kernel
-        instant = 0
-        while not self._stopping:
-            if agenda.next > (instant, RANK_VENUE) and kernel.run_next():
-                continue  # one at a time: a timer that it set for this very instant goes before the next
-            entry = agenda.pop(now)
-            if entry is None:
-                return
-            instant = max(instant, entry[0])
-            self._run_entry(entry)
-
-    def _run_entry(self, entry: tuple[int, Callable[[], None]]) -> None:
-        """Run an action that is due. Too many of them close together halt trading: a venue without latency and a
-        strategy that answers each report with an order would otherwise go on for ever."""
-        due, action = entry
-        began, count = self._crowd
-        self._crowd = (began, count + 1) if due - began < _STANDSTILL else (due, 1)
-        most = _CASCADES * self._kernel.max_cascade
-        if count >= most and not self._stood_still:
-            self._stood_still = True
-            reason = f"the clock stands still: more than {most:,} timers and reports were due within a millisecond"
-            self._feed(CommandReceived(command="halt", reason=reason))
-        action()
-
-    def _look(self, now: int) -> None:
-        assert self._observe is not None
-        due = now + self._observe(now)
-        self._agenda.at(due, lambda: self._look(due), RANK_OBSERVER)
-
     def _finish(self, reason: str) -> None:
         """Feed the venue's last reports, then ``run.stopped``."""
         self._feed(FeedDisconnected(feed=self._feed_name, symbols=self._started.symbols, reason=reason))
@@ -291,15 +231,3 @@ class Simulation:
         self._feed(FeedDisconnected(feed=self._feed_name, symbols=self._started.symbols, reason=reason))
         if self._figures is not None:
             self._feed(BacktestFailed(inputs=self._taken, reason=reason))
-
-    def _feed(self, event: DomainEvent) -> None:
-        """Feed an event of the driver's own, at the time of the last input."""
-        event = event.__copy__()
-        force_setattr(event, "source", "driver")
-        self._kernel.take(event)
-
-
-def _at(event: RunStarted, ts: int) -> RunStarted:
-    return RunStarted(
-        strategies=event.strategies, symbols=event.symbols, seed=event.seed, ts=ts, ts_ingress=ts, source="driver"
-    )

@@ -1,0 +1,119 @@
+"""What every driver does: begin the run, run what is due, and stop."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from msgspec.structs import force_setattr
+
+from tickdeck.application.clock import WallClock
+from tickdeck.application.kernel import RANK_OBSERVER, RANK_VENUE, Agenda, Kernel
+from tickdeck.domain.events import CommandReceived, DomainEvent, FeedConnected, RunStarted
+
+__all__ = ["Driver"]
+
+_TIMED = 65_536  # of the inputs timed, so many are remembered: the newest
+_STANDSTILL = 1_000_000  # ns of the run's clock within which so many timers and reports mean that it stands still
+_CASCADES = 10  # cascades of the longest length that may fall into that time
+
+
+class Driver:
+    """Feeds a kernel. Subclasses decide where the next market event comes from and when it is taken.
+
+    - ``begin(ts)`` runs after ``run.started``. ``feed`` names the stream of market data.
+    - ``observe(ts)`` is called at the start, and again after as many ns of the run's clock as it returns.
+
+    When more than ten times ``kernel.max_cascade`` timers and reports fall due within a millisecond, the clock stands
+    still: the driver then feeds the command ``halt``, once.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        agenda: Agenda,
+        *,
+        wall: WallClock,
+        started: RunStarted,
+        begin: Callable[[int], None],
+        feed: str,
+        observe: Callable[[int], int] | None = None,
+    ) -> None:
+        self._kernel = kernel
+        self._agenda = agenda
+        self._wall = wall
+        self._started = started
+        self._begin = begin
+        self._feed_name = feed
+        self._observe = observe
+        self._stopping = False
+        self._crowd = (0, 0)  # where a millisecond of the run's clock began, and how much was due in it
+        self._stood_still = False
+        self.latencies_ns: deque[int] = deque(maxlen=_TIMED)
+        """How long a cascade took, for a sample of the inputs: one in 16 at full speed, each one of a paced run."""
+        self.completed = False
+
+    def request_stop(self) -> None:
+        """End the run after the cascade that is running. A signal handler may call this at any time."""
+        self._stopping = True
+
+    def _start(self, ts: int) -> None:
+        """Feed ``run.started`` at ``ts``, begin the venue and start the observers."""
+        started = self._started
+        self._kernel.take(
+            RunStarted(
+                strategies=started.strategies,
+                symbols=started.symbols,
+                seed=started.seed,
+                ts=ts,
+                ts_ingress=ts,
+                source="driver",
+            )
+        )
+        self._begin(ts)
+        self._kernel.run_pending()
+        self._began(ts)
+        self._feed(FeedConnected(feed=self._feed_name, symbols=started.symbols))
+        if self._observe is not None:
+            self._agenda.at(ts, lambda: self._look(ts), RANK_OBSERVER)
+
+    def _began(self, ts: int) -> None:
+        """Called after ``run.started``, before the market data."""
+
+    def _run_due(self, now: int) -> None:
+        """Run everything that is due up to ``now``, in order. Inputs that come at one instant are taken by their
+        lanes."""
+        agenda, kernel = self._agenda, self._kernel
+        instant = 0
+        while not self._stopping:
+            if agenda.next > (instant, RANK_VENUE) and kernel.run_next():
+                continue  # one at a time: a timer that it set for this very instant goes before the next
+            entry = agenda.pop(now)
+            if entry is None:
+                return
+            instant = max(instant, entry[0])
+            self._run_entry(entry)
+
+    def _run_entry(self, entry: tuple[int, Callable[[], None]]) -> None:
+        """Run an action that is due. Too many of them close together halt trading: a venue without latency and a
+        strategy that answers each report with an order would otherwise go on for ever."""
+        due, action = entry
+        began, count = self._crowd
+        self._crowd = (began, count + 1) if due - began < _STANDSTILL else (due, 1)
+        most = _CASCADES * self._kernel.max_cascade
+        if count >= most and not self._stood_still:
+            self._stood_still = True
+            reason = f"the clock stands still: more than {most:,} timers and reports were due within a millisecond"
+            self._feed(CommandReceived(command="halt", reason=reason))
+        action()
+
+    def _look(self, now: int) -> None:
+        assert self._observe is not None
+        due = now + self._observe(now)
+        self._agenda.at(due, lambda: self._look(due), RANK_OBSERVER)
+
+    def _feed(self, event: DomainEvent) -> None:
+        """Feed an event of the driver's own, at the time of the last input."""
+        event = event.__copy__()
+        force_setattr(event, "source", "driver")
+        self._kernel.take(event)
