@@ -39,19 +39,19 @@ __all__ = [
 
 
 class TickdeckError(Exception):
-    """The root of the tree."""
+    """The base class of all errors that Tickdeck raises."""
 
     exit_code = 3
 
 
 class ConfigError(TickdeckError):
-    """The call or the configuration is wrong: what, where, how to mend it."""
+    """The call or the configuration is wrong; the message says what, where, and how to fix it."""
 
     exit_code = 2
 
 
 class TopicWarning(UserWarning):
-    """A subscription or a filter asks for a type that no event can have."""
+    """A subscription or a filter names a type that no event can have."""
 
 
 class EventError(TickdeckError):
@@ -59,20 +59,20 @@ class EventError(TickdeckError):
 
 
 class EventValidationError(EventError, ValueError):
-    """A field of an event has a value that it must not have; names event, field and value."""
+    """A field of an event has an invalid value; the message names event, field and value."""
 
 
 class EventDecodeError(EventError):
-    """Bytes are not the event that they claim to be; names event, field and value."""
+    """Bytes do not decode to the event that they claim to be; the message names event, field and value."""
 
 
 class EventSchemaError(EventDecodeError):
-    """The bytes are whole, but this process's class of the event does not fit them: another version without an upcast,
-    or a field that the class does not know. Nothing is damaged."""
+    """The bytes are intact, but this process's event class does not match them: another version without an upcast, or
+    an unknown field. Nothing is damaged."""
 
 
 class InputError(TickdeckError):
-    """An input file cannot be read as what it should be; names file and line."""
+    """An input file cannot be read in its format; the message names file and line."""
 
     exit_code = 2
 
@@ -82,11 +82,11 @@ class TapeError(TickdeckError):
 
 
 class ConcurrencyError(TapeError):
-    """A stream is not at the version that the caller expected. Nothing was written, and the tape goes on."""
+    """A stream is not at the version that the caller expected. Nothing was written, and the tape remains usable."""
 
 
 class TapeVersionError(TapeError):
-    """The file is no tape, or one that a newer Tickdeck wrote."""
+    """The file is not a tape, or a newer Tickdeck wrote it."""
 
     exit_code = 2
 
@@ -99,8 +99,7 @@ class RunError(TickdeckError):
 
 class Terminated(BaseException):
     """A signal ends the process; ``number`` is the signal's. A signal handler raises it wherever the main thread is. It
-    is no ``Exception``, and the kernel never takes it for a fault of the strategy that was running.
-    """
+    is not an ``Exception``, so the kernel never treats it as an error of the running strategy."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -111,10 +110,11 @@ _LONGEST = 200
 
 
 def format_value(value: object) -> str:
-    """A value as messages show it: a decimal by its digits, all else as Python writes it, long ones cut off."""
+    """A value as messages show it: decimals by their digits, everything else as Python writes it, long values cut
+    off."""
     try:
         text = str(value) if isinstance(value, Decimal) else repr(value)
-    except Exception:  # noqa: BLE001 (a value that cannot be shown must not hide what is wrong with it)
+    except Exception:  # noqa: BLE001 (a value that cannot be shown must not hide the actual error)
         text = f"a {type(value).__name__}"
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}... ({len(text)} characters)"

@@ -138,8 +138,8 @@ def test_resuming_without_the_strategy_is_refused(tmp_path: Path, meant_to_diffe
 @pytest.mark.parametrize(
     ("what", "value", "reason"),
     [
-        ("code_digest", "other", "made by other code of Tickdeck"),
-        ("here", ("2.7", "vax"), r"made by Python 3\.\d+ on .*, this is 2\.7 on vax"),
+        ("code_digest", "other", "made with other code of Tickdeck"),
+        ("here", ("2.7", "vax"), r"made with Python 3\.\d+ on .*, this is 2\.7 on vax"),
     ],
 )
 def test_resuming_with_other_code_or_on_another_machine_is_refused(
@@ -271,7 +271,7 @@ def test_resuming_a_tape_that_goes_on_after_the_end_of_the_run_is_refused(
 def test_resuming_a_tape_with_an_event_that_its_digest_does_not_know_is_refused(spoilt: Path, event_type: str) -> None:
     seq = first_seq(spoilt, event_type)
     put_payload(spoilt, seq, with_other_digit(raw_payload(spoilt, seq), "ts"))
-    refused(spoilt, TickdeckError, "(not as (it was|they were) written|changed since)")
+    refused(spoilt, TickdeckError, "changed since (it was|they were) written")
 
 
 def test_resuming_a_damaged_tape_is_refused_and_lets_go_of_it(spoilt: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_run_whose_second_half_is_gone_is_not_identical(
     verdict = verdict_of(folder)
 
     assert (verdict.identical, verdict.complete) == (False, False)
-    assert any("the rest is gone" in fault for fault in verdict.faults)
+    assert any("the rest is missing" in fault for fault in verdict.faults)
     with pytest.raises(Exception, match=r"changed|changed since they were written"):
         resume(folder)
 

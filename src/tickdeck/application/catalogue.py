@@ -14,8 +14,8 @@ _OURS = "tickdeck.domain.events."
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, rename={"event_type": "type", "event_class": "class"}):
-    """``event_type`` is the dotted type, ``event_class`` its class, ``group`` the subject (for a user's type: its
-    module), ``line`` the first paragraph of the class's docstring."""
+    """``event_type``: the dotted type. ``event_class``: its class. ``group``: the first part of the type (for a user's
+    type: its module). ``line``: the first paragraph of the class's docstring."""
 
     event_type: str
     event_class: str

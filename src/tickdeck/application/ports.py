@@ -102,8 +102,8 @@ EVERYTHING = TapeQuery()
 
 
 class TapeStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """``appended`` and ``durable`` are counts of events since opening; ``commits`` of groups; ``waiting`` of events
-    not yet durable. ``repaired``: bytes that opening cut off, since a killed writer had not finished writing them."""
+    """``appended`` and ``durable``: events since opening. ``commits``: groups. ``waiting``: events that are not durable
+    yet. ``repaired``: bytes cut off at opening, because a killed writer had not finished them."""
 
     appended: int
     durable: int
@@ -113,7 +113,7 @@ class TapeStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(NamedTuple):
-    """What the first ``version`` events of a stream led to, as its owner encoded it."""
+    """The state after the first ``version`` events of a stream, as encoded by its owner."""
 
     version: int
     state: bytes
@@ -123,52 +123,52 @@ class Tape(Protocol):
     """An ordered, durable record of events. One writer; any number of readers in other processes.
 
     ``append`` takes one cascade: events with increasing ``seq``, all stamped. A cascade is never stored in part, even
-    by a crash: either all of its events are read back or none. ``append`` returns before the cascade is durable; after
-    ``wait_durable(seq)`` returned, every event up to ``seq`` survives a power cut.
+    after a crash: either all of its events are read back or none. ``append`` returns before the cascade is durable.
+    After ``wait_durable(seq)`` returned, every event up to ``seq`` survives a power cut.
     """
 
     @property
     def last_seq(self) -> int:
-        """``seq`` of the last event appended (or found at opening), 0 when empty."""
+        """``seq`` of the last appended event (or the last found at opening), 0 if the tape is empty."""
 
     @property
     def durable_seq(self) -> int:
         """Every event up to this ``seq`` is on disk, synced."""
 
     def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> object:
-        """Take a cascade. Raises ``TapeError`` where an earlier write failed, or ``seq`` does not increase.
+        """Append a cascade. Raises ``TapeError`` if an earlier write failed or ``seq`` does not increase.
 
-        ``expected_version``: how many events the stream of these events must have before them, 0 for a new one; all
-        must belong to one stream. Raises ``ConcurrencyError`` where it has more or fewer, and then takes nothing.
+        ``expected_version``: how many events the stream of these events must already have, 0 for a new one; all must
+        belong to one stream. Raises ``ConcurrencyError`` if it has more or fewer, and then appends nothing.
         """
 
     def wait_durable(self, seq: int) -> None:
-        """Block until ``durable_seq >= seq``; raises ``TapeError`` where the write failed."""
+        """Block until ``durable_seq >= seq``. Raises ``TapeError`` if the write failed."""
 
     async def wait_durable_async(self, seq: int) -> None:
         """The same, without blocking the event loop."""
 
     def read(self, query: TapeQuery = ...) -> Iterator[DomainEvent]:
-        """Durable events in order of ``seq``. Types that this process does not know come as ``RawEvent``."""
+        """Durable events in order of ``seq``. Types unknown to this process are returned as ``RawEvent``."""
 
     def stream_version(self, stream: str) -> int:
-        """How many events the stream has, those that are not durable yet among them; 0 where there is none."""
+        """The number of events in the stream, including those that are not durable yet; 0 if there are none."""
 
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
-        """Keep what the stream's first ``version`` events led to, in place of what was kept before.
+        """Store the state after the stream's first ``version`` events, replacing the previous snapshot.
 
-        Returns when it is on disk, and all events appended before too. Raises ``ConcurrencyError`` where the stream
-        has fewer events, ``TapeError`` where the write fails.
+        Returns when it and all events appended before are on disk. Raises ``ConcurrencyError`` if the stream has fewer
+        events, ``TapeError`` if the write fails.
         """
 
     def load_snapshot(self, stream: str) -> Snapshot | None:
-        """The stream's snapshot that was saved last, ``None`` where none was."""
+        """The stream's last snapshot, ``None`` if there is none."""
 
     def statistics(self) -> TapeStatistics:
         """Counts since opening."""
 
     def close(self) -> None:
-        """Make everything durable and let go of the files. Closing twice is harmless."""
+        """Make everything durable and close the files. You may call this twice."""
 
 
 class FoundEvents(Iterator[DomainEvent], AsyncIterable[DomainEvent], Protocol):
@@ -235,11 +235,11 @@ class EventStore(Tape, Protocol):
 
 
 class TapeReader(Protocol):
-    """A tape opened for reading, also while another process writes it. For one thread at a time."""
+    """A tape opened for reading, even while another process writes it. For one thread at a time."""
 
     @property
     def last_seq(self) -> int:
-        """``seq`` of the last event that is on the tape now, 0 when it is empty."""
+        """``seq`` of the last event on the tape now, 0 if it is empty."""
 
     def read(self, query: TapeQuery = ...) -> FoundEvents:
         """As ``EventStore.read``. What is appended meanwhile is read too, until the end of the tape is met."""
@@ -251,13 +251,13 @@ class TapeReader(Protocol):
         """As ``EventStore.follow``, of what another process writes too."""
 
     def stream_version(self, stream: str) -> int:
-        """How many events the stream has, 0 where there is none."""
+        """The number of events in the stream, 0 if there are none."""
 
     def load_snapshot(self, stream: str) -> Snapshot | None:
-        """As ``Tape.load_snapshot``."""
+        """Like ``Tape.load_snapshot``."""
 
     def close(self) -> None:
-        """Let go of the files. Closing twice is harmless."""
+        """Close the files. You may call this twice."""
 
     def __enter__(self) -> Self: ...
 
@@ -265,38 +265,39 @@ class TapeReader(Protocol):
 
 
 class EdgeCursors(Protocol):
-    """Where the edges of a bus stand, kept beside its tape: for each name the ``seq`` below which nothing is owed to
-    it. It may lag behind what an edge has handled, never run ahead."""
+    """The positions of a bus's edges, stored next to its tape: for each name, every event below this ``seq`` has been
+    handled. A position may lag behind what an edge has handled, but never run ahead."""
 
     def start(self, name: str, now: int) -> int:
-        """Where ``name`` stands. A new name stands at ``now``, or at the end that the tape had when it was opened,
-        whichever is later; that is durable when this returns."""
+        """The position of ``name``. A new name starts at ``now``, or at the end of the tape when it was opened,
+        whichever is later. This is durable when the method returns."""
 
     def advance(self, name: str, seq: int, after: int) -> None:
         """``name`` has handled everything up to ``seq``. That counts once the tape is durable up to ``after``."""
 
 
 class TradingVenue(Protocol):
-    """Where orders go. Calls never raise for what the venue decides: outcomes come back as ``venue.order_reported``,
-    ``venue.fill_reported`` and ``venue.cancel_refused`` inputs, handed to the callable the venue was given.
+    """Where orders go. Calls never raise for the venue's decisions: outcomes arrive as the inputs
+    ``venue.order_reported``, ``venue.fill_reported`` and ``venue.cancel_refused``, passed to the callable that the
+    venue was given.
 
-    The methods are plain functions that return at once, or ``async def`` unless the venue is ``simulated``. The gateway
-    calls the next method for an order only when the one before has returned; calls for different orders overlap.
+    The methods are plain functions that return immediately, or ``async def`` unless the venue is ``simulated``. The
+    gateway makes one call at a time for each order; calls for different orders overlap.
 
-    An exception means that nobody knows whether the venue has the request: the gateway reports an order ``unknown``.
+    An exception means that it is unknown whether the venue has the request: the gateway reports an order ``unknown``.
     """
 
     name: str
     simulated: bool
-    """The venue lives and dies with this process, so there is no effect that a crash could orphan, and the gateway
-    need not wait for durability before it sends."""
+    """The venue exists only in this process, so a crash cannot orphan any effect, and the gateway need not wait for
+    durability before it sends."""
 
     def submit(self, order: OrderSubmittedEvent) -> Awaitable[None] | None:
         """Send an order under its ``order_id``."""
 
     def amend(self, request: OrderAmendRequestedEvent) -> Awaitable[None] | None:
-        """Ask to change an order. The answer, either way, names the request's ``revision``."""
+        """Ask to change an order. Either answer names the request's ``revision``."""
 
     def cancel(self, request: OrderCancelRequestedEvent) -> Awaitable[None] | None:
-        """Ask to cancel an order. A venue that refuses reports the order's state if it knows it, and otherwise
+        """Ask to cancel an order. A venue that refuses reports the order's state if it knows it; otherwise it reports
         ``venue.cancel_refused``, which says nothing about the order."""

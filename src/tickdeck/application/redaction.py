@@ -22,10 +22,10 @@ _PLAIN = (bool, int, float)
 
 
 def redacted(value: Any, name: str = "") -> Any:
-    """``value`` without its secrets: values under a secret's name at any depth, and in texts whatever follows such a
-    name (``secret=...``, ``"apiKey": "..."``, ``Authorization: Bearer ...``, the password in a URL).
+    """``value`` without its secrets: values whose key marks a secret at any depth, and in strings whatever follows such
+    a name (``secret=...``, ``"apiKey": "..."``, ``Authorization: Bearer ...``, the password in a URL).
 
-    Returns JSON-ready values; other types become ``str()``. A secret without such a name is not found.
+    Returns JSON-ready values; other types become ``str()``. Secrets without such a name are not found.
     """
     if name and is_secret(name):
         return REDACTED

@@ -1,6 +1,6 @@
-"""Where the parts are put together: a bus, a run, a resumed run, a proof, a record.
+"""Builds the complete systems: a bus, a run, a resumed run, a proof, a record.
 
-One module for each thing that is put together, read as a list of its parts. Nothing else builds parts.
+One module for each system, which reads like a list of its parts. Nothing else creates parts.
 """
 
 from tickdeck.bootstrap.bus import RecordedBus, close_bus, open_bus

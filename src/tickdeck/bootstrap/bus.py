@@ -78,30 +78,31 @@ def open_bus(url: Path | str, *, tape_format: str | None = None) -> RecordedBus:
 
 
 async def close_bus(bus: EventBus) -> None:
-    """Take what other threads handed over, let the edges finish what waits for them, then put everything on disk and
-    let the file go. The file is let go of too where an edge or the tape fails; the error is raised.
+    """Dispatch what other threads handed over, let the edges finish their events, then write everything to disk and
+    close the file. The file is closed even if an edge or the tape fails; the error is raised.
 
-    Inside an async handler it waits for the other handlers only.
+    Inside an async handler this only waits for the other handlers.
     """
     await bus.close()
 
 
 class _NoTimers(Agenda):
-    """The agenda of a bus that no driver drives."""
+    """The agenda of a bus without a driver."""
 
     def at(self, due: int, action: Callable[[], None], rank: int = RANK_VENUE) -> NoReturn:
         raise ConfigError("set_timer: nothing fires timers on this bus; use loop.call_later(...) and publish an event")
 
 
 def _refuse_green_threads() -> None:
-    """A patched ``threading`` runs the tape's thread as a green one: a commit would stop all others, or never come."""
+    """A patched ``threading`` runs the tape's thread as a green one: a commit would block all others, or never
+    happen."""
     gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
     patched = (gevent is not None and gevent.is_module_patched("threading")) or (
         eventlet is not None and eventlet.is_monkey_patched("thread")
     )
     if patched:
         name = "gevent" if gevent is not None else "eventlet"
-        raise ConfigError(f"open_bus: {name} has patched threading, which the tape needs as it is; use another process")
+        raise ConfigError(f"open_bus: {name} has patched threading, which breaks the tape; use another process")
 
 
 def _refuse_in_child() -> None:

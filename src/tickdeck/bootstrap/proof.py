@@ -24,11 +24,11 @@ __all__ = ["examine", "verify_bus", "verify_run"]
 
 
 def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, list[str]]:
-    """Execute the run's core again on its recorded inputs and compare all that it derives. Before that, compare the
-    record with its own digest, with how the run ended, and with ``digest`` (one that was written down elsewhere).
+    """Execute the run's core again on its recorded inputs, and compare everything it derives. First, compare the record
+    with its own digest, with how the run ended, and with ``digest`` (one that you noted elsewhere).
 
-    Returns the verdict and, in words, what of the code is not as it was when the run was made. Raises ``RunError``
-    where an input file is not, or where ``digest`` is given and the tape has none.
+    Returns the verdict, and descriptions of code that has changed since the run. Raises ``RunError`` if an input file
+    has changed, or if ``digest`` is given and the tape has none.
     """
     manifest = read_manifest(folder)
     config = config_from_dict(settings_of(folder, manifest))
@@ -45,12 +45,13 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
 
 
 def verify_bus(tape: Path, wiring: Callable[[Kernel], object], *, digest: str | None = None) -> Verdict:
-    """Prove the tape of a bus: compare it with its digest, and with ``digest``; then subscribe the program's handlers
-    again with ``wiring(bus)``, feed the recorded inputs, and compare all that the handlers publish.
+    """Prove the tape of a bus. Compares it with its digest, and with ``digest``. Then subscribes the program's handlers
+    with ``wiring(bus)``, feeds the recorded inputs, and compares everything the handlers publish.
 
-    Async handlers and other edges are not called, as what they published is on the tape. ``wiring`` must subscribe what
-    the program had subscribed, and nothing from elsewhere may change what a handler publishes. It runs once for the
-    whole tape, also where the program was started several times: what a handler remembers must not depend on that.
+    Async handlers and other edges are not called, because what they published is on the tape. ``wiring`` must subscribe
+    what the program had subscribed, and nothing external may influence what a handler publishes. ``wiring`` runs once
+    for the whole tape, even if the program was started several times, so a handler's memory must not depend on
+    restarts.
     """
     with open_reader(tape) as reader:
         record = examine(reader, None, digest)
@@ -62,7 +63,7 @@ def verify_bus(tape: Path, wiring: Callable[[Kernel], object], *, digest: str | 
 
 
 class Examined(NamedTuple):
-    """What was found of a record without executing it."""
+    """What a check of a record found without executing it."""
 
     faults: tuple[str, ...]
     complete: bool
@@ -71,22 +72,22 @@ class Examined(NamedTuple):
 
 
 def examine(tape: AnyReader, end: RunEnd | None = None, digest: str | None = None) -> Examined:
-    """Compare a record with its digest and with how the run ended. Raises ``RunError`` where ``digest`` is given and
-    the tape has none."""
+    """Compare a record with its digest and with how the run ended. Raises ``RunError`` if ``digest`` is given and the
+    tape has none."""
     found = read_integrity(tape, then=end.last_seq if end is not None else None)
     faults = [f"{where}: {what}" for where, what in found.problems]
     if end is not None:
         if found.last_seq < end.last_seq:
             faults.append(
-                f"the record ends at seq {found.last_seq}, and the run went on to seq {end.last_seq}: the rest is gone"
+                f"the record ends at seq {found.last_seq}, the run went on to seq {end.last_seq}: the rest is missing"
             )
         elif found.digest_then != end.digest:
-            faults.append(f"the events up to seq {end.last_seq} are not those with which the run ended")
+            faults.append(f"the events up to seq {end.last_seq} differ from those with which the run ended")
     if digest is not None:
         if found.digest is None:
             raise RunError(
-                "the tape has no digest, since an older version of Tickdeck began it; leave out --digest, or compare a "
-                "copy that `tickdeck tape convert` makes"
+                "the tape has no digest, because an older version of Tickdeck started it; omit --digest, or compare a "
+                "copy made with `tickdeck tape convert`"
             )
         if digest.lower() != found.digest:
             faults.append(f"the record's digest is {found.digest}, not {digest}")

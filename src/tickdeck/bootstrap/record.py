@@ -1,4 +1,4 @@
-"""A run's record: the events of its tape, and those of its input files among them."""
+"""A run's record: the events of its tape and of its input files."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from tickdeck.infrastructure.tape.sqlite import EVERYTHING
 
 __all__ = ["market_for_venue", "market_of", "open_record"]
 
-_SIMULATION_START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z: a run's events must not depend on today
+_SIMULATION_START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z: a run's events must not depend on today's date
 
 
 def open_record(
     folder: Path | str, query: TapeQuery = EVERYTHING, *, more: Callable[[], bool] = lambda: False
 ) -> Iterator[DomainEvent]:
-    """The events of the run in ``folder`` that ``query`` asks for, in order of ``seq``, those of its input files among
-    them. In the place of a folder a tape may stand, such as that of a bus.
+    """The events of the run in ``folder`` that match ``query``, in order of ``seq``, including those of its input
+    files. Instead of a folder you can give a tape, such as the tape of a bus.
 
-    The input files are read only where ``query`` may mean their events. To follow a run that is being written,
-    ``more()`` is called before each look at the tape: it waits a while, and says whether the run was going on before.
+    The input files are only read if ``query`` may match their events. To follow a run that is being written, pass
+    ``more()``. It is called before each look at the tape, waits a while, and returns whether the run was active before.
     """
     folder = Path(folder)
     manifest = None if is_tape(folder) else read_manifest(folder)
@@ -68,9 +68,8 @@ def market_of(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
 def market_for_venue(
     config: RunConfig, manifest: Manifest, notes: dict[str, ReadNotes]
 ) -> Iterator[DomainEvent | CandleOpen]:
-    """The same with the opens of candles, for a run with a simulated venue. What is passed over in a file is counted in
-    ``notes``, by the file's name.
-    """
+    """The same with the opens of candles, for a run with a simulated venue. Skipped rows are counted in ``notes``, by
+    file name."""
     return open_inputs_with_opens(config, manifest.inputs, notes) if manifest.inputs else _simulated(config, manifest)
 
 

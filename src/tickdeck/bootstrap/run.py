@@ -1,4 +1,4 @@
-"""A run: a new one, or one that is resumed."""
+"""A new or a resumed run."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ from tickdeck.infrastructure.tape.opening import open_reader, open_tape, tape_pa
 
 __all__ = ["Run", "resume_run", "start_run"]
 
-_LINGER_MS = 100.0  # nobody waits for a virtual run's commits: fewer of them leave the kernel's thread more of the time
+_LINGER_MS = 100.0  # nobody waits for a virtual run's commits, and fewer of them leave more time to the kernel's thread
 
 
 _RESERVED = frozenset({"driver", "timer", PaperVenue.name})
-"""The sources of what a run makes itself, and makes again when it is resumed. Market data is made again too."""
+"""The sources of inputs that a run produces itself, and produces again when resumed. So is market data."""
 
 
 def _is_from_outside(event: DomainEvent) -> bool:
-    """An input that a run on the simulated market does not make again."""
+    """An input that a run on the simulated market does not produce again."""
     return event.source not in _RESERVED and not event.is_market_data
 
 
@@ -74,7 +74,7 @@ def _is_from_outside_files(event: DomainEvent) -> bool:
 
 
 class Run:
-    """A run that is ready to go: ``await simulation.run(...)``, then ``close()``."""
+    """A run that is ready: ``await simulation.run(...)``, then ``close()``."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Run:
         self.tape = tape
         self.caught_up = caught_up
         self.notes: dict[str, ReadNotes] = {}
-        """What was passed over in each input file, by its name; filled while the run reads."""
+        """What was skipped in each input file, by file name; filled while the run reads."""
         agenda = Agenda()
         options: dict[str, Any] = {
             "cursors": cursors, "agenda": agenda, "max_cascade": config.max_cascade, "reserved": _RESERVED,
@@ -102,7 +102,7 @@ class Run:
         self.kernel = (
             CatchingUpKernel(record=tape, **options) if isinstance(tape, RecordCheck) else Kernel(tape=tape, **options)
         )
-        with ambient_bus(self.kernel):  # for what strategies subscribe as they are added
+        with ambient_bus(self.kernel):  # for subscriptions that strategies make while they are added
             self.core = Core(config, manifest, strategies, self.kernel)
         self.venue = PaperVenue(
             config=config.paper,
@@ -138,9 +138,9 @@ class Run:
         )
 
     def close(self) -> None:
-        """Everything on disk, and the files let go; then write down where the record ends.
+        """Write everything to disk, close the files, and write where the record ends.
 
-        A run that was resumed and did not get to the end of its record keeps what was written down before.
+        A resumed run that did not reach the end of its record keeps the earlier note.
         """
         wanted = self.tape.last_seq
         if isinstance(self._market, Generator):
@@ -150,7 +150,7 @@ class Run:
             write_end(self.folder, wanted=wanted, completed=self.simulation.completed)
 
     def summary(self, wall_s: float) -> Summary:
-        """The run's figures as it stands, after ``wall_s`` seconds of work; also after ``close``."""
+        """The run's current figures after ``wall_s`` seconds of work. Works after ``close``, too."""
         core = self.core
         with money_context():
             return summarise(
@@ -169,9 +169,8 @@ class Run:
 
 
 def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = None, whatif_of: str | None = None) -> Run:
-    """A new run in a folder of its own under ``data_dir``. Raises ``ConfigError`` or ``InputError`` for what is
-    wrong with it. ``whatif_of`` is for the manifest.
-    """
+    """Create a new run in its own folder under ``data_dir``. Raises ``ConfigError`` or ``InputError`` if it cannot be
+    created. ``whatif_of`` is for the manifest."""
     config = msgspec.structs.replace(
         config,
         strategies=tuple(map(by_absolute_path, config.strategies)),
@@ -209,7 +208,7 @@ def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = Non
     tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=_LINGER_MS)
     try:
         return Run(folder, manifest, config, strategies, tape, cursors=tape.cursors, wall=wall)
-    except BaseException:  # a signal that does not exist, say: it never was a run
+    except BaseException:  # for example an unknown signal: the run never began
         tape.close()
         discard_run(folder)
         raise
@@ -222,9 +221,8 @@ def _nonce(
     symbols: tuple[str, ...],
     code: str,
 ) -> str:
-    """Made of all that determines the run's events, wherever its files lie, so that two equal runs are equal to the
-    byte.
-    """
+    """The nonce, derived from everything that determines the run's events, but not from the location of its files, so
+    that two equal runs are identical to the byte."""
     elsewhere = ("tapes", "strategies", "signals", "tape_format")
     what = {name: value for name, value in settings.items() if name not in elsewhere}
     asked = [(tape["venue"], tape["interval"]) for tape in settings["tapes"]]
@@ -234,10 +232,10 @@ def _nonce(
 
 
 def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
-    """The run in ``folder``, to be executed again from its start, compared with its tape as far as that goes, and
-    continued.
+    """The run in ``folder``, ready to be executed again from its start. It is compared with its tape as far as that
+    goes, and then continues.
 
-    Raises ``RunError`` where code or inputs are not those of the run any more.
+    Raises ``RunError`` if the code or the inputs have changed since the run.
     """
     manifest = read_manifest(folder)
     settings = settings_of(folder, manifest)
@@ -256,7 +254,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None) -> Run:
             faults = examine(reader, read_end(folder)).faults
         if faults:
             raise RunError(
-                f"run {manifest.run_id} cannot be resumed, since its record was changed: {faults[0]}; "
+                f"run {manifest.run_id} cannot be resumed, because its record was changed: {faults[0]}; "
                 "restore it from a copy"
             )
         check = RecordCheck(

@@ -1,4 +1,4 @@
-"""A run's strategies, loaded from what its configuration or its manifest names."""
+"""Loads a run's strategies from its configuration or manifest."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ W = TypeVar("W", StrategyConfig, SignalConfig)
 
 
 def by_absolute_path(wanted: W) -> W:
-    """With the absolute path of its file, which is found again when the run is verified or resumed from another
-    folder."""
+    """The spec with the absolute path of its file, so that it can be found when the run is verified or resumed from
+    another folder."""
     place, _, name = wanted.spec.rpartition(":")
     if not place.endswith(".py"):
         return wanted
@@ -55,11 +55,11 @@ def load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tupl
 
 
 def signal_factories(config: RunConfig) -> dict[str, SignalFactory]:
-    """What makes the user's signals, by name. Raises ``ConfigError`` for a wrong class or parameter."""
+    """The factories of the user's signals, by name. Raises ``ConfigError`` for a wrong class or parameter."""
     factories: dict[str, SignalFactory] = {}
     for name, wanted in config.signals.items():
         factories[name] = partial(load_signal_class(wanted.spec), **wanted.parameters)
-        factories[name]()  # a wrong parameter is refused before the run begins
+        factories[name]()  # refuse a wrong parameter before the run begins
     return factories
 
 
@@ -77,16 +77,16 @@ def signal_records(config: RunConfig) -> tuple[StrategyRecord, ...]:
 
 
 def strategies_as_recorded(config: RunConfig, manifest: Manifest) -> tuple[list[tuple[str, Strategy]], list[str]]:
-    """The run's strategies, and what of code and machine is not as it was then. Refuses changed input files."""
+    """The run's strategies, and what has changed in code and machine since the run. Refuses changed input files."""
     check_inputs(manifest)
     changes = []
     python, machine = here()
     if (manifest.python, manifest.machine) != (python, machine):
         changes.append(
-            f"the run was made by Python {manifest.python} on {manifest.machine}, this is {python} on {machine}"
+            f"the run was made with Python {manifest.python} on {manifest.machine}, this is {python} on {machine}"
         )
     if manifest.code != code_digest():
-        changes.append(f"the run was made by other code of Tickdeck (version {manifest.tickdeck})")
+        changes.append(f"the run was made with other code of Tickdeck (version {manifest.tickdeck})")
     strategies, records = load_strategies(config)
     for then, now in zip(manifest.strategies, records, strict=True):
         if then.sha256 != now.sha256:

@@ -500,7 +500,7 @@ def test_a_backtest_in_which_a_fault_halted_trading_has_failed() -> None:
     rig.run()
 
     assert rig.log[-2:] == ["backtest.failed", "run.stopped"]
-    assert rig.tape.events[-2].payload == {"inputs": 2, "reason": "a fault of the core halted trading"}
+    assert rig.tape.events[-2].payload == {"inputs": 2, "reason": "an error in the core halted trading"}
 
 
 @pytest.mark.parametrize("speed", [None, 1e9])

@@ -158,7 +158,7 @@ def test_an_amend_of_an_order_that_is_done_is_refused_with_the_reason() -> None:
 def test_an_amend_of_what_is_no_order_of_the_strategy_is_refused() -> None:
     core, amender = core_with()
     amend(core, amender, order_id="tdnever", quantity=D(5))
-    assert refusals(core) == [("order", "there is no order tdnever of this strategy at a venue")]
+    assert refusals(core) == [("order", "this strategy has no order tdnever at a venue")]
 
 
 def test_a_market_order_cannot_be_amended() -> None:
@@ -270,7 +270,7 @@ def test_an_amend_for_which_there_is_no_room_is_told_as_never_sent() -> None:
     core.gateway.never_sent(core.venue.amended[0])
 
     (rejected,) = (e for e in core.tape.events if isinstance(e, OrderAmendRejectedEvent))
-    assert rejected.reason == "never sent: too many orders wait to be durable"
+    assert rejected.reason == "never sent: too many orders are waiting to become durable"
 
 
 def test_an_amend_whose_sending_fails_stays_without_an_answer_and_counts_at_the_larger_quantity() -> None:

@@ -290,4 +290,4 @@ def test_a_fill_of_an_order_that_is_not_known_is_told() -> None:
         VenueFillReported(order_id="x", symbol=BTC, side=Side.BUY, price=D(1), quantity=D(1), venue_trade_id="t")
     )
     (warning,) = core.of("system.warning")
-    assert "order x, which is not known here" in warning.payload["message"]
+    assert "belongs to the unknown order x and changes no position" in warning.payload["message"]

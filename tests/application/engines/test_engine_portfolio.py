@@ -76,7 +76,7 @@ def test_a_balance_that_is_reported_after_the_start_is_compared_and_changes_noth
     core.feed(VenueBalanceReported(currency="USDT", total=D(900), source="scripted"))
 
     (warning,) = core.of("system.warning")
-    assert "reports 900 USDT and our books say 1000" in warning.payload["message"]
+    assert "reports 900 USDT, but our books have 1000" in warning.payload["message"]
     assert core.portfolio.account.cash == 1_000
     assert core.portfolio.pnl() == 0
 

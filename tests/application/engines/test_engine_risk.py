@@ -356,7 +356,7 @@ def test_a_cancel_of_an_order_that_does_not_exist_is_refused_in_words() -> None:
 
     (breach,) = (e for e in core.tape.events if isinstance(e, RiskLimitBreachedEvent))
     assert breach.limit == "unknown_order"
-    assert breach.detail == "there is no order nonsense of this strategy"
+    assert breach.detail == "this strategy has no order nonsense"
 
 
 def test_a_cancel_of_an_order_at_its_end_is_refused_with_its_state() -> None:

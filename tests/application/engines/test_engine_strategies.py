@@ -417,7 +417,7 @@ def test_two_strategies_of_one_class_are_told_apart() -> None:
 
 def test_an_id_that_is_taken_is_refused() -> None:
     core = Core({"diary": Diary()})
-    with pytest.raises(ConfigError, match="two strategies are called 'diary'; name one of them otherwise"):
+    with pytest.raises(ConfigError, match="two strategies are called 'diary'; rename one of them"):
         core.strategies.add("diary", Diary())
 
 

@@ -141,7 +141,7 @@ def test_feeding_inside_a_handler_is_refused() -> None:
     kernel.feed(ping())
 
     assert [e.event_type for e in tape.events] == ["test.ping", "system.handler_failed"]
-    assert "a handler publishes, it does not take inputs" in tape.events[1].payload["message"]
+    assert "handlers publish events, they do not take inputs" in tape.events[1].payload["message"]
 
 
 def test_the_next_id_is_the_one_that_the_next_event_gets() -> None:
@@ -420,7 +420,7 @@ def test_after_a_tape_error_nothing_reaches_the_edges_and_nothing_more_is_taken(
     for take in (kernel.feed, kernel.publish):
         with pytest.raises(
             TickdeckError,
-            match=r"no more inputs, since input 2 \(test.ping\) ended in TapeError: the disk is full; resume the run",
+            match=r"no more inputs, because input 2 \(test.ping\) ended in TapeError: the disk is full; resume the run",
         ):
             take(ping())
     assert outside == []

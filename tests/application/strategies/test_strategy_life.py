@@ -154,7 +154,7 @@ def test_a_deleted_strategy_hears_nothing_more_and_its_open_orders_are_cancelled
     assert life(core)[2:] == ["deleted"]
     assert "counter" not in core.strategies.strategies
     command(core, "activate")
-    assert warnings(core) == ["strategy-activate: there is no strategy 'counter' in this run; there is: none"]
+    assert warnings(core) == ["strategy-activate: this run has no strategy 'counter'; it has: none"]
 
 
 def test_a_paused_strategy_can_be_deleted() -> None:
@@ -167,7 +167,7 @@ def test_a_paused_strategy_can_be_deleted() -> None:
 @pytest.mark.parametrize(
     ("commands", "says"),
     [
-        (["pause", "pause"], "strategy 'counter' is paused already"),
+        (["pause", "pause"], "strategy 'counter' is already paused"),
         (["activate"], "strategy 'counter' is not paused"),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_command_that_changes_nothing_is_told(commands: list[str], says: str) 
 def test_a_command_for_a_strategy_that_is_not_there_is_told_and_no_fault(arguments: dict[str, str]) -> None:
     core, _ = started()
     command(core, "pause", **arguments)
-    assert "in this run; there is: counter" in warnings(core)[0]
+    assert "; it has: counter" in warnings(core)[0]
     assert core.kernel.statistics().failures == 0
 
 

@@ -13,9 +13,9 @@ from tickdeck.domain.events import CommandReceived, DomainEvent, FeedConnected, 
 
 __all__ = ["Driver"]
 
-_TIMED = 65_536  # of the inputs timed, so many are remembered: the newest
-_STANDSTILL = 1_000_000  # ns of the run's clock within which so many timers and reports mean that it stands still
-_CASCADES = 10  # cascades of the longest length that may fall into that time
+_TIMED = 65_536  # how many timings to remember: the newest
+_STANDSTILL = 1_000_000  # ns of the run's clock; too many timers and reports within it mean that the clock stands still
+_CASCADES = 10  # how many cascades of the maximum length fit into that time
 
 
 class Driver:
@@ -24,7 +24,7 @@ class Driver:
     - ``begin(ts)`` runs after ``run.started``. ``feed`` names the stream of market data.
     - ``observe(ts)`` is called at the start, and again after as many ns of the run's clock as it returns.
 
-    When more than ten times ``kernel.max_cascade`` timers and reports fall due within a millisecond, the clock stands
+    If more than ten times ``kernel.max_cascade`` timers and reports are due within a millisecond, the clock stands
     still: the driver then feeds the command ``halt``, once.
     """
 
@@ -50,11 +50,11 @@ class Driver:
         self._crowd = (0, 0)  # where a millisecond of the run's clock began, and how much was due in it
         self._stood_still = False
         self.latencies_ns: deque[int] = deque(maxlen=_TIMED)
-        """How long a cascade took, for a sample of the inputs: one in 16 at full speed, each one of a paced run."""
+        """Durations of cascades for a sample of the inputs: one in 16 at full speed, all of a paced run."""
         self.completed = False
 
     def request_stop(self) -> None:
-        """End the run after the cascade that is running. A signal handler may call this at any time."""
+        """End the run after the current cascade. A signal handler may call this at any time."""
         self._stopping = True
 
     def _start(self, ts: int) -> None:
@@ -81,13 +81,12 @@ class Driver:
         """Called after ``run.started``, before the market data."""
 
     def _run_due(self, now: int) -> None:
-        """Run everything that is due up to ``now``, in order. Inputs that come at one instant are taken by their
-        lanes."""
+        """Process everything due up to ``now``, in order; simultaneous inputs are taken by lane."""
         agenda, kernel = self._agenda, self._kernel
         instant = 0
         while not self._stopping:
             if agenda.next > (instant, RANK_VENUE) and kernel.run_next():
-                continue  # one at a time: a timer that it set for this very instant goes before the next
+                continue  # one at a time, because a timer set for this very instant comes before the next
             entry = agenda.pop(now)
             if entry is None:
                 return
@@ -95,8 +94,8 @@ class Driver:
             self._run_entry(entry)
 
     def _run_entry(self, entry: tuple[int, Callable[[], None]]) -> None:
-        """Run an action that is due. Too many of them close together halt trading: a venue without latency and a
-        strategy that answers each report with an order would otherwise go on for ever."""
+        """Run a due action. Too many close together halt trading. Otherwise a venue without latency and a strategy that
+        answers each report with an order would continue forever."""
         due, action = entry
         began, count = self._crowd
         self._crowd = (began, count + 1) if due - began < _STANDSTILL else (due, 1)
@@ -113,7 +112,7 @@ class Driver:
         self._agenda.at(due, lambda: self._look(due), RANK_OBSERVER)
 
     def _feed(self, event: DomainEvent) -> None:
-        """Feed an event of the driver's own, at the time of the last input."""
+        """Feed the driver's own event, at the time of the last input."""
         event = event.__copy__()
         force_setattr(event, "source", "driver")
         self._kernel.take(event)

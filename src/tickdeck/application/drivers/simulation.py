@@ -1,7 +1,7 @@
-"""The driver of a run on the virtual clock: recorded or simulated market data in, one input after the other.
+"""The driver of a run on the virtual clock: takes recorded or simulated market data, one input after the other.
 
-The order of things at an instant: timers, the simulated venue's arrivals and reports, then market data. Speed only
-paces it: the events of a run at speed 1 and at full speed are the same.
+The order at one instant is: timers, the simulated venue's arrivals and reports, then market data. Speed only affects
+the pace: a run at speed 1 and one at full speed have the same events.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from tickdeck.errors import InputError
 
 __all__ = ["Simulation"]
 
-_CHUNK = 16  # inputs between two looks at the wall clock, and of which one is timed
+_CHUNK = 16  # inputs between two checks of the wall clock, and of which one is timed
 _TURN = 2_048  # inputs between two turns of the event loop at full speed
-_PROGRESS = 65_536  # market data between two looks at a backtest's progress; a multiple of the chunk
-_SETTLE = 1_000_000_000  # ns after the last input in which the venue's last reports may still come
+_PROGRESS = 65_536  # market data between two progress reports of a backtest; a multiple of the chunk
+_SETTLE = 1_000_000_000  # ns after the last input in which the venue's last reports may arrive
 
 
 class Simulation(Driver):
     """Feeds the kernel until the market ends, the duration is over, or ``request_stop`` is called.
 
-    - ``market``: events in order of ``ts_ingress``, and the opens of candles, which only ``on_market`` gets.
-      ``on_market(event)`` gets each one before the kernel does: this is how the paper venue sees the market.
-    - ``record_market``: put the market events on the tape too, because no file holds them.
+    - ``market``: events in order of ``ts_ingress``, and the opens of candles, which only ``on_market`` receives.
+      ``on_market(event)`` receives each one before the kernel does: this is how the paper venue sees the market.
+    - ``record_market``: put the market events on the tape too, because no file contains them.
     - ``duration``: ns of the run's clock; ``None`` runs to the end of the market data.
     - ``figures(inputs)`` makes the run a backtest: the events ``backtest.*`` report its progress, and the last one
-      holds what this returns.
+      contains what this returns.
 
     The rest is as in ``Driver``.
     """
@@ -74,7 +74,7 @@ class Simulation(Driver):
         self._next_progress = _PROGRESS
         self._until = NEVER
         self._last = 0
-        self._next: DomainEvent | CandleOpen | None = None  # seen by the pacing, not yet its time
+        self._next: DomainEvent | CandleOpen | None = None  # read by the pacing, but not due yet
         self._anchor: tuple[int, int] | None = None  # wall and run time when pacing began
 
     async def run(
@@ -85,15 +85,14 @@ class Simulation(Driver):
         progress: Callable[[int], None] = lambda ts: None,
         pace_from: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Run to the end, or until ``request_stop`` is called or ``stop()`` is true: then the run is left as it is, and
-        can be resumed.
+        """Run to the end, or until ``request_stop`` is called or ``stop()`` is true; then the run can be resumed.
 
-        ``speed``: how many times real time; ``None`` for as fast as it goes. Pacing begins when ``pace_from()``
-        turns true (a resumed run first catches up with its tape). ``stop()`` is asked and ``progress(ts)`` is called
-        between two turns of the event loop, ``progress`` with the run's time. ``get_event_bus()`` returns the run's
-        kernel in everything that this calls.
+        ``speed``: how many times real time; ``None`` for full speed. Pacing begins when ``pace_from()`` becomes true (a
+        resumed run first catches up with its tape). Between two turns of the event loop, ``stop()`` is checked and
+        ``progress(ts)`` is called with the run's time. In everything that this calls, ``get_event_bus()`` returns the
+        run's kernel.
 
-        Raises ``InputError`` when the market data is broken; the tape then has a ``system.error``.
+        Raises ``InputError`` if the market data is broken; the tape then has a ``system.error``.
         """
         with money_context(), ambient_bus(self._kernel):
             await self._run(speed, stop, progress, pace_from)
@@ -135,12 +134,12 @@ class Simulation(Driver):
             self._feed(BacktestStarted(strategies=started.strategies, symbols=started.symbols, first_ts=ts))
 
     def _turn(self) -> bool:
-        """A stretch at full speed. False when there are no more events."""
+        """Run a chunk at full speed. Returns False if there are no more events."""
         return all(self._take(islice(self._market, _CHUNK)) == _CHUNK for _ in range(_TURN // _CHUNK))
 
     def _take(self, events: Iterable[DomainEvent | CandleOpen]) -> int:
-        """Feed market events, and what falls due before each. Returns how many, or -1 when ``until`` is reached or the
-        run is to stop."""
+        """Feed market events, and what is due before each. Returns how many, or -1 if ``until`` is reached or the run
+        must stop."""
         agenda, on_market, record, until = self._agenda, self._on_market, self._record, self._until
         feed = self._kernel.take
         taken = opens = 0
@@ -155,7 +154,7 @@ class Simulation(Driver):
                     self._last = until
                     return -1
                 if isinstance(event, CandleOpen):
-                    on_market(event)  # of a candle that opens the venue alone is told
+                    on_market(event)  # only the venue receives the opens of candles
                     opens += 1
                     self._last = ts
                     continue
@@ -172,13 +171,13 @@ class Simulation(Driver):
         finally:
             self._taken += taken
         if self._figures is not None and self._taken >= self._next_progress:
-            # After the very input that completes the step, at any speed: no chunk goes past one.
+            # Exactly after the input that completes the step, at any speed: no chunk crosses a step.
             self._next_progress += _PROGRESS
             self._feed(BacktestProgressed(inputs=self._taken, reached_ts=self._last))
         return taken + opens
 
     async def _paced(self, speed: float, stop: Callable[[], bool]) -> bool:
-        """Feed market events at their own time, for about a tenth of a second. False when there are no more."""
+        """Feed market events at their own time, for about a tenth of a second. Returns False if there are no more."""
         wall, agenda = self._wall, self._agenda
         if self._anchor is None:
             self._anchor = (wall.monotonic_ns(), self._last)
@@ -197,7 +196,7 @@ class Simulation(Driver):
             if self._stopping or stop():
                 break
             if wait > 100_000_000:
-                continue  # not there yet: look at the time, and at stop(), again
+                continue  # not due yet: check the time and stop() again
             if agenda.next_due <= due < event.ts_ingress:
                 self._run_due(due)
                 self._last = max(self._last, due)
@@ -218,14 +217,14 @@ class Simulation(Driver):
                 return
         if self._figures is not None:
             if self._kernel.halted:
-                self._feed(BacktestFailed(inputs=self._taken, reason="a fault of the core halted trading"))
+                self._feed(BacktestFailed(inputs=self._taken, reason="an error in the core halted trading"))
             else:
                 self._feed(self._figures(self._taken))
         self._kernel.take(RunStopped(reason=reason, source="driver"))
         self.completed = True
 
     def _fail(self, error: InputError) -> None:
-        """The market data is broken, which it is again whenever the run is executed: so that may be on the tape."""
+        """The market data is broken. It is broken again whenever the run is executed, so this may be on the tape."""
         reason = f"{type(error).__name__}: {error}"
         self._feed(SystemError(component="driver", error=type(error).__name__, message=str(error)))
         self._feed(FeedDisconnected(feed=self._feed_name, symbols=self._started.symbols, reason=reason))

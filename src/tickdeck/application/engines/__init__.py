@@ -1,6 +1,6 @@
 """The engines between an input and an order, from market data to the portfolio, and the gateway.
 
-One file an engine. Each declares the events that it hears and publishes.
+One file per engine. Each declares the events that it handles and publishes.
 """
 
 from tickdeck.application.engines.execution import ExecutionEngine

@@ -1,4 +1,4 @@
-"""The execution engine: approved intents become orders, and the venue's reports become conclusions about them."""
+"""The execution engine: turns approved intents into orders, and updates orders from the venue's reports."""
 
 from __future__ import annotations
 
@@ -40,18 +40,19 @@ _SECOND = 1_000_000_000
 _FIRST_RETRY_NS = _SECOND
 _LONGEST_RETRY_NS = 60 * _SECOND
 _CLOSED_KEPT = 10_000
-"""So many orders that have ended are kept, for reports that come late."""
+"""How many ended orders are kept for late reports."""
 
 
 class ExecutionEngine:
-    """Keeps the open orders of the run and the last 10,000 that ended, under their client order ids.
+    """Keeps the run's open orders and the last 10,000 that ended, by client order id.
 
-    An id that is kept is never submitted again. A report about an order that is not kept is counted in ``strangers``
-    and changes nothing; where it is a fill, a ``system.warning`` says so. A report that cannot be true of its order
-    raises, which halts trading: our books are wrong then. An order whose fills have not all come yet is always kept.
+    A kept id is never submitted again. Reports about orders that are not kept are counted in ``strangers`` and change
+    nothing; if such a report is a fill, a ``system.warning`` is published. A report that cannot be true of its order
+    raises, which halts trading, because our books are then wrong. An order whose fills have not all arrived is always
+    kept.
 
-    A cancel that was refused or could not be sent is tried again after 1 s, 2 s, 4 s and so on, at most 60 s apart on
-    the run's clock, until the venue's reports have ended the order.
+    A cancel that was refused or could not be sent is repeated after 1 s, 2 s, 4 s and so on, at most 60 s apart on the
+    run's clock, until the venue's reports end the order.
     """
 
     component = "execution"
@@ -82,11 +83,11 @@ class ExecutionEngine:
         self._open: dict[str, Order] = {}
         self._closed: deque[str] = deque()  # ids in the order in which they ended
         self._by_strategy: dict[str, dict[str, Order]] = {}  # the open ones
-        self._retries: dict[str, int] = {}  # timers that will send a cancel again, by order id
-        self._refusals: dict[str, int] = {}  # of the cancels of an open order, by order id
+        self._retries: dict[str, int] = {}  # timers that will repeat a cancel, by order id
+        self._refusals: dict[str, int] = {}  # cancels of an open order, by order id
         self.strangers = 0
         self.submitted = 0
-        """How many orders there were in all."""
+        """The total number of orders."""
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         kernel.subscribe(RiskApprovedEvent, self.on_approved, **own)
         kernel.subscribe(VenueOrderReported, self.on_report, **own)
@@ -111,7 +112,7 @@ class ExecutionEngine:
             return
         if intent.action == "amend":
             order = self.orders.get(intent.order_id)
-            if order is not None and order.is_open and intent.limit is not None:  # risk has filled the intent in
+            if order is not None and order.is_open and intent.limit is not None:  # risk has completed the intent
                 self._kernel.publish(order.request_amend(intent.quantity, intent.limit))
             return
         assert intent.side is not None  # the event's own check
@@ -154,23 +155,23 @@ class ExecutionEngine:
             self.strangers += 1
             if isinstance(report, VenueFillReported):
                 message = (
-                    f"a fill of {report.quantity} {report.symbol} is of order {report.order_id}, which is not known "
-                    "here; it is in no position and in no balance: compare the account with the venue's"
+                    f"a fill of {report.quantity} {report.symbol} belongs to the unknown order {report.order_id} and "
+                    "changes no position and no balance; compare the account with the venue's"
                 )
                 self._kernel.publish(SystemWarning(component=self.component, message=message))
             return
         was_open, owed = order.order_id in self._open, order.missing
         conclusions = order.apply_fill(report) if isinstance(report, VenueFillReported) else order.apply_report(report)
         if order.is_open and not was_open:
-            self._opened(order)  # again: a fill revokes a rejection
+            self._opened(order)  # again, because a fill revokes a rejection
         elif was_open and not order.is_open:
             self._ended(order)
         elif owed and not was_open and not order.missing:
-            self._remember(order.order_id)  # it may be forgotten now, as others may
+            self._remember(order.order_id)  # it may be removed now, and so may others
         self._kernel.publish_all(conclusions)
 
     def on_cancel_refused(self, refused: VenueCancelRefused) -> None:
-        """Nothing is known of the order by this, so ask again later."""
+        """This report does not settle the order, so ask again later."""
         order = self._open.get(refused.order_id)
         if order is None:
             self.strangers += refused.order_id not in self.orders
@@ -185,7 +186,7 @@ class ExecutionEngine:
         self._retries[order.order_id] = self._kernel.set_timer(due, order.order_id, self.component)
 
     def on_timer(self, timer: TimerFired) -> None:
-        """Send a cancel again."""
+        """Repeat a cancel."""
         self._retries.pop(timer.name, None)
         order = self._open.get(timer.name)
         if order is not None:
@@ -195,20 +196,20 @@ class ExecutionEngine:
 
     @property
     def unknown(self) -> int:
-        """How many orders are in doubt."""
+        """The number of orders in doubt."""
         return sum(order.status is OrderStatus.UNKNOWN for order in self._open.values())
 
     def open_orders(self, strategy_id: str, symbol: str | None = None) -> tuple[str, ...]:
-        """Ids of a strategy's orders that are not at their end, oldest first."""
+        """Ids of a strategy's orders that have not ended, oldest first."""
         orders = self._by_strategy.get(strategy_id, {}).values()
         return tuple(order.order_id for order in orders if symbol in (None, order.symbol))
 
     def open_of(self, symbol: str = "") -> tuple[Order, ...]:
-        """All open orders, of one symbol where it is given, oldest first."""
+        """All open orders, or those of one symbol, oldest first."""
         return tuple(order for order in self._open.values() if symbol in ("", order.symbol))
 
     def working(self, symbol: str, side: Side) -> Quantity:
-        """What may still be filled at most of the open orders of one side of a symbol (base)."""
+        """The most that the open orders of one side of a symbol may still fill (base)."""
         return sum((o.exposure for o in self._open.values() if o.symbol == symbol and o.side is side), ZERO)
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -228,8 +229,8 @@ class ExecutionEngine:
         self._remember(order_id)
 
     def _remember(self, order_id: str) -> None:
-        """Keep an order that has ended for a while; forget the one that ended longest ago, unless it is open again or
-        is owed a fill."""
+        """Keep an ended order for a while, and remove the order that ended first, unless it is open again or fills are
+        still missing."""
         self._closed.append(order_id)
         if len(self._closed) > _CLOSED_KEPT:
             oldest = self._closed.popleft()

@@ -1,6 +1,4 @@
-"""The gateway: the edge through which orders leave for a venue, only when they are durable and trading is not
-halted.
-"""
+"""The gateway: the edge that sends orders to a venue. It only sends durable orders, and not while trading is halted."""
 
 from __future__ import annotations
 
@@ -31,24 +29,25 @@ __all__ = ["VenueGateway"]
 
 Request: TypeAlias = OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent
 
-_NO_ROOM = "never sent: too many orders wait to be durable"
+_NO_ROOM = "never sent: too many orders are waiting to become durable"
 _EVERYTHING = 1 << 63
 _HALTED = "never sent: trading is halted"
 
 
 class VenueGateway:
-    """Carries ``order.submitted``, ``order.amend_requested`` and ``order.cancel_requested`` to the venue, after the
-    cascade that made them.
+    """Sends ``order.submitted``, ``order.amend_requested`` and ``order.cancel_requested`` to the venue after their
+    cascade.
 
-    A venue outside this process gets an order only when the order is durable (the mailbox of an async handler waits for
-    that). A simulated venue dies with the process, so there is no effect to guard, and it gets the order at once.
+    A venue outside this process receives an order only when the order is durable; the mailbox of an async handler waits
+    for that. A simulated venue dies with the process, so no external effect needs protection, and it receives orders
+    immediately.
 
-    The requests of one order leave in the order in which they were decided. A call that hangs holds back the requests
-    of its own order and no others.
+    Requests of one order are sent in the order in which they were decided. A call that hangs only delays requests of
+    its own order.
 
-    If the venue's call raises, nobody knows whether the venue got the request. An order is then reported as ``unknown``
-    and is never sent again. A cancel gives ``venue.cancel_refused``. An amend stays without an answer, and the order
-    counts at the larger of both quantities from then on.
+    If a call to the venue raises, it is unknown whether the venue received the request. An order is then reported as
+    ``unknown`` and never sent again. For a cancel, ``venue.cancel_refused`` is published. An amend remains unanswered,
+    and the order counts with the larger of both quantities from then on.
 
     Raises ``ConfigError`` for a simulated venue with async methods.
     """
@@ -61,21 +60,21 @@ class VenueGateway:
         self._kernel = kernel
         self._venue = venue
         self._halted = False
-        self._held_below = 0  # while it is halted: requests with a smaller seq are not sent
-        self._lanes: dict[str, deque[Request]] = {}  # by order id, while a call of that order has not returned
-        self._calls: dict[str, asyncio.Task[None]] = {}  # the same, so that no task is lost
+        self._held_below = 0  # while trading is halted: requests with a smaller seq are not sent
+        self._lanes: dict[str, deque[Request]] = {}  # by order id, until the current call for that order returns
+        self._calls: dict[str, asyncio.Task[None]] = {}  # strong references, so that no task is lost
         if venue.simulated and any(is_async(call) for call in (venue.submit, venue.amend, venue.cancel)):
             raise ConfigError(f"venue {venue.name}: a simulated venue has async methods; make them plain functions")
         kernel.subscribe(TradingHalted, self.on_halted, component=self.component)
         kernel.subscribe(TradingResumed, self.on_resumed, component=self.component)
-        # One subscription for all of them: a cancel must not overtake its order.
+        # One subscription for all requests, because a cancel must not overtake its order.
         deliver: Any = {"edge": True} if venue.simulated else {"refused": self.never_sent}
         handler: Handler = self.take if venue.simulated else self._take_durable
         kernel.subscribe(OrderEvent, handler, where=_leaves, component=self.component, **deliver)
 
     def on_halted(self, halted: TradingHalted) -> None:
-        """In step with the core: orders and amends that wait to be durable are not sent any more. Cancels still are,
-        and unless the halt is a fault's, so is what risk lets pass after it."""
+        """Called within the cascade: orders and amends that wait to become durable are no longer sent. Cancels still
+        are, and so are requests that risk approves later, unless an error caused the halt."""
         self._held_below = halted.seq if halted.resumable else _EVERYTHING
         self._halted = True
 
@@ -99,7 +98,7 @@ class VenueGateway:
         self.take(request)
 
     def never_sent(self, request: DomainEvent) -> None:
-        """There is no room for it among those that wait to be durable. Trading halts, and the order ends here."""
+        """There is no room to wait for durability. Trading halts, and the order ends here."""
         self._halted, self._held_below = True, _EVERYTHING
         if isinstance(request, OrderSubmittedEvent):
             self._report(request, OrderStatus.REJECTED, _NO_ROOM)
@@ -109,14 +108,14 @@ class VenueGateway:
             self._refuse_cancel(request, _NO_ROOM)
 
     async def idle(self) -> None:
-        """Wait until every call to the venue has returned."""
+        """Wait until all calls to the venue have returned."""
         while self._calls:
             await asyncio.gather(*self._calls.values())
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _call(self, request: Request) -> Awaitable[None] | None:
-        """Hand a request to the venue, unless trading is halted. Returns what is to be awaited, if anything."""
+        """Pass a request to the venue, unless trading is halted. Returns an awaitable, if there is one."""
         try:
             if isinstance(request, OrderCancelRequestedEvent):
                 return self._venue.cancel(request)
@@ -131,7 +130,7 @@ class VenueGateway:
             return None
 
     async def _work(self, request: Request, call: Awaitable[None] | None) -> None:
-        """Wait for a call of an order, then send what was asked of the same order meanwhile."""
+        """Wait for the call of an order, then send later requests of the same order."""
         order_id = request.order_id
         lane = self._lanes[order_id]
         try:
@@ -155,7 +154,7 @@ class VenueGateway:
             self._report(request, OrderStatus.UNKNOWN, _HALTED, revision=request.revision)
 
     def _failed(self, request: Request, error: Exception) -> None:
-        """Report a request whose call raised. The error's text is left out, since it may hold a secret."""
+        """Report a request whose call raised. The error's text is omitted, because it may contain a secret."""
         reason = f"sending failed: {type(error).__name__}"
         if isinstance(request, OrderSubmittedEvent):
             self._report(request, OrderStatus.UNKNOWN, reason)

@@ -1,4 +1,4 @@
-"""The market data engine: what the market looks like now, and whether the record of it can be trusted."""
+"""The market data engine: the current state of the market, and the quality of its record."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ __all__ = ["Market", "MarketDataEngine"]
 
 
 class Market:
-    """One symbol as we see it. Read-only for everyone but the engine.
+    """The state of one symbol. Only the engine may change it.
 
-    ``last_price`` of the last trade or candle (quote), ``tick`` the newest best bid and ask as reported, ``book``
-    the local order book (look at ``book.usable`` first). ``repeated``: trades whose id was there before or is older
-    than the first, as where two inputs hold the same session.
+    ``last_price``: of the last trade or candle (quote). ``tick``: the latest best bid and ask as reported. ``book``:
+    the local order book; check ``book.usable`` first. ``repeated``: trades whose id was seen before or is older than
+    the first, for example because two inputs contain the same session.
     """
 
     __slots__ = (
@@ -60,9 +60,8 @@ class Market:
 
     @property
     def price(self) -> Price | None:
-        """The price to value and to judge by: the last trade's, else the middle of the best bid and ask, else
-        ``None``.
-        """
+        """The price for valuation and limits: the last trade's, else the middle of the best bid and ask, else
+        ``None``."""
         if self.last_price is not None:
             return self.last_price
         bid, ask = self.best_bid, self.best_ask
@@ -70,25 +69,26 @@ class Market:
 
     @property
     def best_bid(self) -> Level | None:
-        """(price, quantity) from the newest tick, else from a usable book; ``None`` where nobody bids."""
+        """(price, quantity) from the latest tick, else from a usable book; ``None`` if there is no bid."""
         if self.tick is not None:
             return (self.tick.bid_price, self.tick.bid_quantity) if self.tick.bid_price else None
         return self.book.best_bid() if self.book.usable else None
 
     @property
     def best_ask(self) -> Level | None:
-        """The same of the other side."""
+        """The best ask, like ``best_bid``."""
         if self.tick is not None:
             return (self.tick.ask_price, self.tick.ask_quantity) if self.tick.ask_price else None
         return self.book.best_ask() if self.book.usable else None
 
 
 class MarketDataEngine:
-    """Keeps a ``Market`` for each symbol; checks the sequence of book updates, trades and recorded
-    candles; makes candles from trades.
+    """Keeps a ``Market`` for each symbol, checks the sequence of book updates, trades and recorded candles, and makes
+    candles from trades.
 
-    ``candle_interval`` in ns, ``None`` for no candles. ``snapshot_interval`` in ns: how far apart snapshots are, each
-    with the first market data of its interval, ``None`` for none; of books they show ``snapshot_depth`` levels a side.
+    ``candle_interval``: in ns, ``None`` for no candles. ``snapshot_interval``: the time between snapshots in ns,
+    ``None`` for none. Each is taken with the first market data of its interval, and shows ``snapshot_depth`` levels per
+    side of the book.
     """
 
     component = "market_data"
@@ -117,13 +117,13 @@ class MarketDataEngine:
         bus.subscribe(CandleEvent, self.on_candle, **own)
         if snapshot_interval is not None:
             for event_type in (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent):
-                # After the handlers above, so that a snapshot holds the event with which it is due.
+                # After the handlers above, so that a snapshot includes the event that triggers it.
                 bus.subscribe(
                     event_type, self.watch_window, priority=PRIORITY[self.component] - 1, component=self.component
                 )
 
     def market(self, symbol: str) -> Market:
-        """The market of a symbol, empty where nothing was heard of it yet."""
+        """The market of a symbol; empty if there is no data yet."""
         market = self.markets.get(symbol)
         if market is None:
             market = self.markets[symbol] = Market(symbol, self._candle_interval)
@@ -148,7 +148,7 @@ class MarketDataEngine:
                 self._bus.publish(candle)
 
     def _check_trade_id(self, market: Market, trade: TradeEvent) -> None:
-        """The id is not the next one: the first we see, one that does not count (text, or 0), an old one, or a hole."""
+        """The id is not the next one: it is the first, not a counter (text, or 0), an old one, or follows a gap."""
         trade_id, expected = trade.trade_id, market.next_trade_id
         if not isinstance(trade_id, int) or not trade_id:
             market.next_trade_id = None
@@ -211,7 +211,7 @@ class MarketDataEngine:
 
     def on_candle(self, candle: CandleEvent) -> None:
         if not candle.is_input:
-            return  # one of our own is older news than the trade that closed it
+            return  # one of our own candles is older than the trade that closed it
         market = self.market(candle.symbol)
         market.last_price = candle.close
         if 0 < market.candle_end < candle.open_ts:
@@ -222,7 +222,7 @@ class MarketDataEngine:
         market.candle_end = candle.close_ts
 
     def watch_window(self, event: MarketEvent) -> None:
-        """Count a trade, and publish a snapshot where one is due."""
+        """Count a trade, and publish a snapshot if it is time."""
         if not event.is_input:
             return  # a candle of our own making
         now = event.ts_ingress

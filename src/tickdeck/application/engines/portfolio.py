@@ -1,4 +1,4 @@
-"""The portfolio engine: books fills, and says what we hold."""
+"""The portfolio engine: books fills and publishes positions."""
 
 from __future__ import annotations
 
@@ -79,16 +79,17 @@ class PortfolioEngine:
             self._bus.publish(self._state())
 
     def on_balance(self, report: VenueBalanceReported) -> None:
-        """Take over what the account begins with: the first report of a currency in which nothing was booked yet.
+        """Adopt the initial balance: the first report of a currency without any bookings.
 
-        Compare any later report. A difference warns and changes nothing, since a fill may still be on its way to us."""
+        Later reports are compared. A difference only causes a warning, because a fill may still be on its way to us.
+        """
         held = self.account.balances.get(report.currency)
         if held is None and report.currency not in self._reported:
             self._reported[report.currency] = None
             self._bus.publish_all(self.account.set_balance(report))
         elif (held or ZERO) != report.total:
             message = (
-                f"the venue reports {report.total} {report.currency} and our books say {held or ZERO}. Nothing "
+                f"the venue reports {report.total} {report.currency}, but our books have {held or ZERO}. Nothing "
                 "was changed. A fill may still be on its way; if it stays, compare the account with the venue's"
             )
             self._bus.publish(SystemWarning(component=self.component, message=message))
@@ -118,7 +119,7 @@ class PortfolioEngine:
         return self.account.equity(self._market_data.prices())
 
     def pnl(self) -> Money:
-        """What trading made of what was paid in: realised and unrealised, after fees, in quote."""
+        """The profit of trading on the deposits: realised and unrealised, after fees, in quote."""
         return EXACT.subtract(self.equity(), self.account.deposits())
 
     def unrealized_pnl(self) -> Money:

@@ -1,4 +1,4 @@
-"""The risk engine: every intent of every decision passes here, or does not."""
+"""The risk engine: approves or refuses every intent of every decision."""
 
 from __future__ import annotations
 
@@ -47,15 +47,16 @@ _DAY = 86_400_000_000_000
 
 
 class RiskEngine:
-    """Puts each intent on the instrument's grid, judges it by the limits, and lets it pass or refuses it in words.
+    """Rounds each intent to the instrument's grid, checks it against the limits, and approves it or refuses it with a
+    reason.
 
-    An amend is judged as the order that it would make. A cancel passes where its order is the strategy's and still open
-    or on its way, whatever the limits. An order that only reduces a position passes every limit.
+    An amend is judged as the order that it would result in. A cancel passes, whatever the limits, if its order belongs
+    to the strategy and is open or on its way. An order that only reduces a position passes every limit.
 
-    At the daily loss limit and on the command ``halt`` trading halts. After a limit's halt only reducing orders pass,
-    after an operator's only what the command ``flatten`` asks for (with the argument ``symbol``: of that symbol), and
-    after a fault or the run's end only cancels. The command ``resume`` ends a halt by a limit or an operator, and the
-    day's loss counts anew from there; a halt by a fault stays.
+    Trading halts at the daily loss limit and on the command ``halt``. After a limit's halt, only reducing orders pass.
+    After an operator's halt, only the orders of the command ``flatten`` pass (its argument ``symbol`` restricts it).
+    After an error or the run's end, only cancels pass. The command ``resume`` ends a halt by a limit or an operator,
+    and the day's loss is counted from zero again. A halt by an error stays.
     """
 
     component = "risk"
@@ -172,15 +173,15 @@ class RiskEngine:
         try:
             intent = self._on_grid(intent)
             return self._judge(intent, instead_of)
-        except DecimalException:  # a number with more digits than can be reckoned with: the strategy's fault, not ours
+        except DecimalException:  # more digits than we can compute with: the strategy's error, not ours
             size = f"quantity {intent.quantity}, limit {intent.limit}"
-            return intent, Breach("instrument", f"{size}: these are no numbers that could be traded")
+            return intent, Breach("instrument", f"{size}: not tradable numbers")
 
     def _review_amend(self, strategy_id: str, intent: ActionIntent) -> tuple[ActionIntent, Breach | None]:
-        """The intent with all that the order would be, on the instrument's grid, and what speaks against it."""
+        """The intent completed with all fields of the order, on the instrument's grid, and the reason against it."""
         order = self.exposure.orders.get(intent.order_id)
         if order is None or order.strategy_id != strategy_id or not order.is_sent:
-            return intent, Breach("order", f"there is no order {intent.order_id} of this strategy at a venue")
+            return intent, Breach("order", f"this strategy has no order {intent.order_id} at a venue")
         intent = msgspec.structs.replace(
             intent,
             symbol=order.symbol,
@@ -198,7 +199,7 @@ class RiskEngine:
     def _judge_cancel(self, strategy_id: str, order_id: str) -> Breach | None:
         order = self.exposure.orders.get(order_id)
         if order is None or order.strategy_id != strategy_id:
-            return Breach("unknown_order", f"there is no order {order_id} of this strategy")
+            return Breach("unknown_order", f"this strategy has no order {order_id}")
         return None if order.is_open else Breach("unknown_order", f"order {order_id} is {order.status.value}")
 
     def _on_grid(self, intent: ActionIntent) -> ActionIntent:
@@ -216,10 +217,10 @@ class RiskEngine:
         if intent.limit is not None and intent.limit <= 0:
             return intent, Breach("instrument", "the limit is 0 when put on the tick size")
         if instead_of is not None and intent.quantity <= instead_of.filled:
-            filled = f"{instead_of.filled} of order {instead_of.order_id} is filled already"
+            filled = f"{instead_of.filled} of order {instead_of.order_id} is already filled"
             return intent, Breach("order", f"{filled}, so it cannot become one of {intent.quantity}; cancel the rest")
         working = self.exposure.working(intent.symbol, side)
-        if instead_of is not None:  # it would not be there any more, and what is filled of it is in the position
+        if instead_of is not None:  # it would be replaced, and its filled part is in the position
             working = EXACT.subtract(EXACT.subtract(working, instead_of.exposure), instead_of.filled)
         position = self.exposure.position(intent.symbol)
         reduces = only_reduces(side, intent.quantity, position, working)
@@ -278,7 +279,7 @@ class RiskEngine:
             self._halt(f"{breach.limit}: {breach.detail}", reducing_passes=True)
 
     def _pnl(self) -> Money:
-        """What trading has made, in the limits' currency. Without a rate no order passes, so nothing is lost then."""
+        """The profit of trading in the limits' currency. Without a rate no order passes, so nothing is lost then."""
         return self._trading_pnl() * (self._limits.rate(self._quote) or ZERO)
 
     def on_command(self, command: CommandReceived) -> None:
@@ -290,9 +291,9 @@ class RiskEngine:
             self._flatten(command.arguments.get("symbol", ""))
 
     def _flatten(self, symbol: str) -> None:
-        """Cancel the open orders and close the positions at the market, of one symbol or of all."""
+        """Cancel the open orders and close the positions at market, for one symbol or all."""
         if self._closed_because and not self._resumable:
-            why = f"flatten: only cancels pass, since trading is halted: {self._closed_because}"
+            why = f"flatten: only cancels pass, because trading is halted: {self._closed_because}"
             self._bus.publish(SystemWarning(component=self.component, message=why))
             return
         for order in self.exposure.open_orders(symbol):

@@ -1,4 +1,4 @@
-"""The strategy engine: gives strategies what they hear, carries out what they say, and sets one aside that fails."""
+"""The strategy engine: passes events to strategies, executes their decisions, and pauses strategies that fail."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ from tickdeck.errors import ConfigError
 
 __all__ = ["StrategyEngine"]
 
-_STANDSTILL = 1_000_000  # ns: more timers of one strategy within it than a cascade may have events are a fault
+_STANDSTILL = 1_000_000  # ns: more timers of one strategy within this time than a cascade may have events are an error
 _MARKET: tuple[tuple[type[DomainEvent], str], ...] = (
     (TradeEvent, "on_trade"),
     (TickEvent, "on_tick"),
@@ -74,12 +74,12 @@ _OWN_ORDERS: tuple[tuple[type[DomainEvent], str], ...] = (
 
 
 class StrategyEngine:
-    """Runs strategies. A strategy that raises is paused: it hears nothing more (the kernel sees to that at once), and
-    its open orders stay as they are.
+    """Runs strategies. A strategy that raises is paused: it receives no more events (the kernel ensures that
+    immediately), and its open orders stay as they are.
 
-    Commands, with the strategy's id as the argument ``strategy_id``: ``strategy-pause``; ``strategy-activate``, after a
-    fault too; ``strategy-update`` with parameters as further arguments; ``strategy-delete``, which cancels its open
-    orders. One that cannot be carried out changes nothing and gives a ``system.warning``.
+    Commands have the strategy's id as the argument ``strategy_id``: ``strategy-pause``; ``strategy-activate``, also
+    after an error; ``strategy-update`` with parameters as further arguments; ``strategy-delete``, which cancels its
+    open orders. A command that cannot be executed changes nothing and causes a ``system.warning``.
     """
 
     component = "strategy"
@@ -137,7 +137,7 @@ class StrategyEngine:
             "strategy-update": self._update,
             "strategy-delete": self._delete,
         }
-        # Before the strategies, whose life this is about.
+        # Before the strategies, because these events are about their life.
         own: SubscribeOptions = {"priority": PRIORITY[self.component] + 1, "component": self.component}
         kernel.subscribe(RunStarted, self.on_started, **own)
         kernel.subscribe(CommandReceived, self.on_command, **own)
@@ -147,7 +147,7 @@ class StrategyEngine:
         """Run ``strategy`` under an id of its own; ``name`` is what it is called, its id where it is not given. Raises
         ``ConfigError`` where the id is taken."""
         if strategy_id in self.strategies:
-            raise ConfigError(f"two strategies are called {strategy_id!r}; name one of them otherwise")
+            raise ConfigError(f"two strategies are called {strategy_id!r}; rename one of them")
         self.strategies[strategy_id] = strategy
         self._labels[strategy_id] = {"strategy_id": strategy_id, "name": name or strategy_id, "role": strategy.role}
         strategy._desk = _Desk(self, self._kernel, strategy_id)
@@ -158,7 +158,7 @@ class StrategyEngine:
         return self._labels[strategy_id]
 
     def _listen(self, strategy_id: str) -> None:
-        """Let a strategy hear what its class overrides."""
+        """Subscribe the methods that the strategy's class overrides."""
         strategy = self.strategies[strategy_id]
         in_its_context = _in_own_context()
         self._heard_by[strategy_id] = subscriptions = []
@@ -171,7 +171,7 @@ class StrategyEngine:
             handler: Callable[[Any], None] | None = None,
         ) -> None:
             def still_wanted(event: DomainEvent) -> bool:
-                # One event may come to two methods, as a fill does: not to the second where the first has raised.
+                # One event may go to two methods, such as a fill: not to the second if the first raised.
                 return where is not None and where(event) and subscription.active
 
             if getattr(type(strategy), method) is not getattr(Strategy, method):
@@ -235,11 +235,11 @@ class StrategyEngine:
             carry_out(strategy_id, command)
         else:
             there_is = ", ".join(self.strategies) or "none"
-            self._warn(command, f"there is no strategy {strategy_id!r} in this run; there is: {there_is}")
+            self._warn(command, f"this run has no strategy {strategy_id!r}; it has: {there_is}")
 
     def _pause(self, strategy_id: str, command: CommandReceived) -> None:
         if strategy_id in self.paused:
-            self._warn(command, f"strategy {strategy_id!r} is paused already")
+            self._warn(command, f"strategy {strategy_id!r} is already paused")
             return
         self._mute(strategy_id)
         self._change(StrategyPaused(**self._labels[strategy_id], reason=_reason(command)))
@@ -257,8 +257,8 @@ class StrategyEngine:
         before = strategy.parameters()
         try:
             strategy.set_parameters(wanted)
-            self.signals.check(strategy.required_signals())  # what it asks for is only computed from the start on
-        except Exception as error:  # noqa: BLE001 (the strategy's own code is asked; it may raise anything)
+            self.signals.check(strategy.required_signals())  # signals are only computed once the run has started
+        except Exception as error:  # noqa: BLE001 (this calls the strategy's own code, which may raise anything)
             for name, value in before.items():
                 setattr(strategy, name, value)
             self._warn(command, f"{type(error).__name__}: {describe_error(error)}")
@@ -288,8 +288,8 @@ class StrategyEngine:
 
 
 def _in_own_context() -> Callable[[Callable[[Any], object]], Callable[[Any], object]]:
-    """Runs a strategy's methods in a decimal context of the strategy's own: what it sets there (``getcontext().prec``)
-    holds for the strategy from then on, and never for the core's money."""
+    """Runs a strategy's methods in their own decimal context: settings such as ``getcontext().prec`` persist for this
+    strategy, and never affect the core's money."""
     context = user_context()
 
     def wrap(method: Callable[[Any], object]) -> Callable[[Any], object]:
@@ -406,8 +406,8 @@ class _Desk:
 
 
 def _bounded(on_timer: Callable[[TimerFired], None], most: int) -> Callable[[TimerFired], None]:
-    """``on_timer``, which fails when its timers come so close together that the clock stands still: a timer without a
-    delay that is set again each time it fires would otherwise never let the market go on."""
+    """``on_timer`` with a check: it fails if timers fire so close together that the clock stands still. Otherwise a
+    timer without a delay that sets itself again would block the market forever."""
     began = count = 0
 
     def handle(timer: TimerFired) -> None:
@@ -430,14 +430,15 @@ def _reason(command: CommandReceived) -> str:
 
 
 def _as_text(parameters: dict[str, Any]) -> dict[str, str]:
-    """Values as a command could give them again: text as it is, anything else as JSON. A tape goes to many places, so
-    what has the name of a secret is left out, whatever it is: a proof without the secret gives the same text."""
+    """Values in the form that a command accepts: strings unchanged, everything else as JSON. Values whose name marks a
+    secret are left out, whatever they are, because a tape may be shared. A proof without the secret gives the same
+    text."""
     plain = {n: redacted(msgspec.to_builtins(value), n) for n, value in parameters.items()}
     return {name: v if isinstance(v, str) else msgspec.json.encode(v).decode() for name, v in plain.items()}
 
 
 def strategy_ids(names: Sequence[str]) -> list[str]:
-    """An id for each strategy of a run: its name, with ``-2``, ``-3``, ... behind a repeated one."""
+    """A unique id for each strategy of a run: its name, with ``-2``, ``-3``, ... if it is repeated."""
     seen: dict[str, int] = {}
     ids = []
     for name in names:

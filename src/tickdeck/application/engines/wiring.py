@@ -1,4 +1,4 @@
-"""The order in which the engines hear the same event."""
+"""The order in which engines handle the same event."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ PRIORITY = {
     "heartbeat": 50,
     "strategy": 0,
 }
-"""Engines that know something run before those that ask for it. When a strategy hears a trade, the market, signals
-and positions are up to date."""
+"""Engines that hold state run before those that read it. When a strategy receives a trade, the market, signals and
+positions are up to date."""

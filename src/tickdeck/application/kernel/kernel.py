@@ -1,7 +1,7 @@
-"""The kernel: the one place where events get their order, their names and their causes.
+"""The kernel: the only place that gives events their order, ids and causes.
 
-It is an event bus that takes one input at a time, runs the whole cascade that the input causes, stamps every event,
-and gives the cascade to the tape as one piece. Then, and only then, the edges see it.
+It is an event bus that takes one input at a time, runs the whole cascade that the input causes, stamps every event, and
+appends the cascade to the tape as one unit. Only then do the edges receive it.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from tickdeck.errors import ConfigError, EventValidationError, Terminated, Tickd
 __all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
 
 CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
-"""Whose faults halt trading: after one of them nobody knows what we hold or may do."""
-_LONGEST_ID = 1_000  # an id grows with each cause: of a chain of 500 it is a thousand characters long
+"""Components whose errors halt trading, because our positions or permissions are unknown after one."""
+_LONGEST_ID = 1_000  # ids grow with each cause: after a chain of 500 an id is a thousand characters long
 _ENDED = RawEvent(raw_type="ended")
-"""Stands for the current event of a kernel that ended between two inputs."""
+"""The current event of a kernel that was interrupted between two inputs."""
 _TIMER_EVENTS = (TimerSet, TimerCancelled)
 STRATEGY = "strategy:"
-"""Before a strategy's id, its component: a fault in it ends that strategy's subscriptions."""
+"""The prefix of a strategy's component. An error in such a component ends the strategy's subscriptions."""
 
 
 def stamp_input(event: DomainEvent, number: int, seq: int, now: int) -> DomainEvent:
-    """A copy of ``event`` as input ``number`` of a run, at ``seq``, where the clock stood at ``now`` (ns) before it."""
+    """A copy of ``event`` as input ``number`` of a run, at ``seq``; ``now`` (ns) is the clock's time before it."""
     event_id = str(number)
     event = event.__copy__()
     force_setattr(event, "event_id", event_id)
@@ -62,14 +62,14 @@ def stamp_input(event: DomainEvent, number: int, seq: int, now: int) -> DomainEv
 
 
 class Kernel(InMemoryEventBus):
-    """One input, its whole cascade, then the next.
+    """Processes one input and its whole cascade, then the next.
 
-    ``tape`` takes each cascade. ``cursors`` remember what each edge with a name has handled; what it has not, it gets
-    from the tape when it subscribes. ``agenda`` gets the timers; with ``None`` timers are only counted, since the
-    record will fire them (``verify``). ``max_cascade`` bounds how many events one input may cause: beyond it trading is
-    halted. ``reserved``: sources of inputs that whoever drives the kernel makes; others that publish in their name are
-    refused. ``wall_now()`` (ns UTC) gives published inputs their ``ts_ingress``, where a run is not on the virtual
-    clock. ``clock``, ``measure`` and ``shuffle`` are the bus's.
+    ``tape`` stores each cascade. ``cursors`` remember what each named edge has handled; when an edge subscribes, it
+    first reads the rest from the tape. ``agenda`` receives the timers; with ``None``, timers are only counted, because
+    the record will fire them (``verify``). ``max_cascade`` bounds how many events one input may cause; beyond it,
+    trading is halted. ``reserved``: sources of the driver's inputs; nobody else may publish with them. ``wall_now()``
+    (ns UTC) gives published inputs their ``ts_ingress`` if the run is not on the virtual clock. ``clock``, ``measure``
+    and ``shuffle`` are as for the bus.
     """
 
     _overflow = Halt()
@@ -104,7 +104,7 @@ class Kernel(InMemoryEventBus):
         self.seq = 0
         self.inputs = 0
         self.halted = False
-        """The kernel had to halt trading: a fault in a critical component, or a cascade without end."""
+        """True if the kernel had to halt trading: an error in a critical component, or an endless cascade."""
 
     @property
     def max_cascade(self) -> int:
@@ -119,15 +119,15 @@ class Kernel(InMemoryEventBus):
     # -- inputs -----------------------------------------------------------------------------------------------
 
     def feed(self, event: DomainEvent, record: bool = True) -> None:
-        """Take one input and run its whole cascade, in ``MONEY_CONTEXT`` whatever the caller's decimal context.
+        """Process one input with its whole cascade, in ``MONEY_CONTEXT`` whatever the caller's decimal context.
 
-        Its ``ts_ingress`` moves the clock; one that is 0 or in the past gets the clock's time. ``record=False``
-        leaves the input itself off the tape (its seq stays a hole), because a file that the manifest names holds it.
+        Its ``ts_ingress`` moves the clock; if it is 0 or in the past, it is set to the clock's time. ``record=False``
+        keeps the input itself off the tape (its seq stays a gap), because a file named in the manifest contains it.
 
-        Raises what the tape raises. The cascade is on the tape then wholly or not at all, and no edge has seen it; but
-        the engines have, so nothing can be taken after it: every further call raises ``TickdeckError``. The same holds
-        for whatever else breaks a cascade off, such as Ctrl-C. Raises ``ConfigError`` in a thread that does not own
-        the kernel.
+        Raises the tape's errors. The cascade is then on the tape completely or not at all, and no edge has received it.
+        But the engines have processed it, so the kernel cannot continue: every further call raises ``TickdeckError``.
+        The same applies to anything else that interrupts a cascade, such as Ctrl-C. Raises ``ConfigError`` in a thread
+        that does not own the kernel.
         """
         if get_ident() != self._owner:
             self._claim("feed")
@@ -139,7 +139,7 @@ class Kernel(InMemoryEventBus):
             setcontext(callers)
 
     def take(self, event: DomainEvent, record: bool = True) -> None:
-        """``feed`` for a driver, which owns the kernel and has set ``MONEY_CONTEXT`` already."""
+        """``feed`` for a driver, which owns the kernel and has already set ``MONEY_CONTEXT``."""
         if self._current is not None:
             raise self._refusal()
         clock = self.clock
@@ -150,12 +150,12 @@ class Kernel(InMemoryEventBus):
         except (AttributeError, TypeError):
             raise _not_an_input(event) from None
         try:
-            # From here to the end of the block an input is half taken, and ``_current`` marks the kernel as broken.
-            # The last line unmarks it, so whatever breaks the cascade off, at whatever line, nothing is built on it.
+            # Until the end of the block the input is half processed, and ``_current`` marks the kernel as broken.
+            # The last line removes the mark. If anything interrupts the cascade, at any line, the kernel stays marked.
             self._current = event
             self.inputs = number = self.inputs + 1
             self.seq = seq = self.seq + 1
-            # As ``stamp_input``, written out: a call less for each tick of a backtest.
+            # Like ``stamp_input``, but inlined: it saves a call for each tick of a backtest.
             event_id = str(number)
             force_setattr(event, "event_id", event_id)
             force_setattr(event, "seq", seq)
@@ -180,9 +180,8 @@ class Kernel(InMemoryEventBus):
             self._serve_edges()
 
     def publish(self, event: DomainEvent) -> Receipt:
-        """Inside a handler: queue a derived event. Outside: take an input, caused by what the running edge was
-        given. Raises ``ConfigError`` in a thread that does not own the kernel.
-        """
+        """Inside a handler: queue a derived event. Outside: process an input, caused by the event that the running edge
+        received. Raises ``ConfigError`` in a thread that does not own the kernel."""
         if get_ident() != self._owner:
             self._claim("publish")
         if self._busy:
@@ -211,13 +210,13 @@ class Kernel(InMemoryEventBus):
         super().post(event)
 
     def post_own(self, event: DomainEvent) -> None:
-        """``post`` for the driver's side, which the reserved sources belong to."""
+        """``post`` for the driver, which may use the reserved sources."""
         super().post(event)
 
     def _is_reserved(self, event: DomainEvent) -> ConfigError:
         return ConfigError(
-            f"{event.event_type}: the source {event.source!r} is reserved for events that the run makes itself, and "
-            "makes again when it is resumed; give another source"
+            f"{event.event_type}: the source {event.source!r} is reserved for events that the run produces itself, and "
+            "produces again when it is resumed; use another source"
         )
 
     def _caused(self, event: DomainEvent) -> DomainEvent:
@@ -236,7 +235,7 @@ class Kernel(InMemoryEventBus):
         if self._wall_now is not None:
             now = self._wall_now()
             if not event.ts_ingress or event.ts_ingress > now:
-                # ``ts_ingress`` is our time: a stamp from the future would hold the clock there for ever.
+                # ``ts_ingress`` is our own time: a stamp from the future would hold the clock there forever.
                 event = event.__copy__()
                 force_setattr(event, "ts_ingress", now)
         return event
@@ -299,9 +298,8 @@ class Kernel(InMemoryEventBus):
             self._serve_edges()
 
     def continue_from(self, last: DomainEvent) -> None:
-        """Number on behind ``last``, the last event of a tape that this kernel goes on with, and not earlier than
-        it.
-        """
+        """Continue numbering after ``last``, the last event of an existing tape, and never run the clock before its
+        time."""
         self.seq = last.seq
         number = last.event_id.split("-", 1)[0]
         # An id that was given by hand is no number. No number of an input exceeds its seq.
@@ -312,18 +310,18 @@ class Kernel(InMemoryEventBus):
         if self._busy:
             if self._owner and not self._is_owner():
                 return ConfigError("feed: another thread's cascade is running; call publish_threadsafe(event) instead")
-            return RuntimeError("feed() inside a handler: a handler publishes, it does not take inputs")
-        why = self._ended_by or "an input was broken off; resume the run from its tape"
-        return TickdeckError(f"the kernel takes no more inputs, since {why}")
+            return RuntimeError("feed() inside a handler: handlers publish events, they do not take inputs")
+        why = self._ended_by or "an input was interrupted; resume the run from its tape"
+        return TickdeckError(f"the kernel takes no more inputs, because {why}")
 
     def refuse_inputs(self, why: str) -> None:
-        """Take nothing more; ``why`` says the reason and what to do, after "since"."""
+        """Take no more inputs; ``why`` gives the reason and what to do, after "because"."""
         self._ended_by = self._ended_by or why
         self._current = self._current or _ENDED
         self._handover.close(why)
 
     def _end(self, what: str, error: BaseException) -> None:
-        """Take nothing more: ``error`` cut off ``what``."""
+        """Take no more inputs, because ``error`` interrupted ``what``."""
         self._current = self._current or _ENDED
         self._ended_by = f"{what} ended in {type(error).__name__}"
         self._abandon()
@@ -332,7 +330,8 @@ class Kernel(InMemoryEventBus):
         self._ended_by += "; resume the run from its tape"
 
     def _serve_edges(self) -> None:
-        """As the bus's. A handler that is cut off by Ctrl-C ends the kernel: nobody knows what it has done."""
+        """As on the bus. If Ctrl-C interrupts a handler, the kernel cannot continue, because the handler's effects are
+        unknown."""
         try:
             self._edges.release()
         except BaseException as error:
@@ -344,9 +343,7 @@ class Kernel(InMemoryEventBus):
     # -- the cascade ------------------------------------------------------------------------------------------
 
     def _run_cascade(self, root: DomainEvent, record: bool) -> list[DomainEvent]:
-        """Dispatch what the root caused, and what that caused. Returns the part of the cascade that goes on the
-        tape.
-        """
+        """Dispatch the root's effects, and their effects. Returns the part of the cascade that goes on the tape."""
         queue = self._queue
         cascade = [root] if record else []
         limit, longest = self._max_cascade, _LONGEST_ID
@@ -354,7 +351,7 @@ class Kernel(InMemoryEventBus):
             event = queue.popleft()
             if len(cascade) >= limit or len(event.event_id) > longest:
                 self._stop_runaway(cascade, halt=longest == _LONGEST_ID)
-                limit, longest = limit + 1_000, longest * 2  # room for what the halt itself causes
+                limit, longest = limit + 1_000, longest * 2  # room for the effects of the halt itself
                 continue
             self.seq += 1
             force_setattr(event, "seq", self.seq)
@@ -372,7 +369,7 @@ class Kernel(InMemoryEventBus):
         self._staged.clear()
 
     def _derive(self, parent: DomainEvent, event: DomainEvent) -> DomainEvent:
-        """A stamped copy of ``event`` as the next child of ``parent``; its ``seq`` comes when it is dispatched."""
+        """A stamped copy of ``event`` as the next child of ``parent``; it gets its ``seq`` when it is dispatched."""
         self._children += 1
         event = event.__copy__()
         force_setattr(event, "event_id", f"{parent.event_id}-{self._children}")
@@ -384,17 +381,15 @@ class Kernel(InMemoryEventBus):
         return event
 
     def next_id(self) -> str:
-        """The id that the next published event will get, should the running handler return (outside one: the next
-        input).
-        """
+        """The id of the next published event, if the running handler returns (outside a handler: of the next input)."""
         if self._current is None:
             return str(self.inputs + 1)
         return f"{self._current.event_id}-{self._children + len(self._staged) + 1}"
 
     def _stop_runaway(self, cascade: list[DomainEvent], halt: bool) -> None:
-        """The cascade does not end: discard what waits, and halt with the chain of causes. What the halt itself causes
-        without end is discarded in silence. The edges still get what was dispatched: the gateway, which heard of the
-        halt, ends the orders among it as never sent."""
+        """The cascade does not end: discard the waiting events, and halt with the chain of causes. If the halt itself
+        causes endless events, they are discarded silently. The edges still receive what was dispatched. The gateway
+        also receives the halt, and ends the orders among these events as never sent."""
         self._queue.clear()
         if not halt:
             return
@@ -410,7 +405,7 @@ class Kernel(InMemoryEventBus):
         self._queue.append(self._derive(last, TradingHalted(reason=reason)))
 
     def _is_fault(self, subscription: Subscription, error: BaseException) -> bool:
-        """``sys.exit()`` in a strategy is that strategy's fault; it does not end the run."""
+        """``sys.exit()`` in a strategy counts as that strategy's error; it does not end the run."""
         return subscription.component.startswith(STRATEGY) and not isinstance(error, Terminated)
 
     def _failed(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> None:
@@ -422,7 +417,7 @@ class Kernel(InMemoryEventBus):
                 what = f"{component} failed on {event.event_type} {event.event_id}"
                 self._staged.append(TradingHalted(reason=f"{what}: {type(error).__name__}: {describe_error(error)}"))
         elif component.startswith(STRATEGY):
-            self._table.remove_component(component)  # at once: it must not decide on the rest of this cascade
+            self._table.remove_component(component)  # now, because it must not decide on the rest of this cascade
 
     def _edge_failed(
         self,
@@ -442,13 +437,8 @@ class Kernel(InMemoryEventBus):
     # -- timers -----------------------------------------------------------------------------------------------
 
     def set_timer(self, due: int, name: str, owner: str = "") -> int:
-        """Have a ``timer.fired`` input with ``name`` and ``owner`` come at ``due`` (ns UTC, on the run's clock),
-        before any other input of that time. Returns the timer's id. One that is due already fires before the next
-        input.
-
-        In a handler this publishes ``timer.set``, and the timer is set when that event is dispatched: a handler that
-        raises has set no timer. Outside a handler nothing in the run causes the timer, so no event tells of it.
-        """
+        """Schedule a ``timer.fired`` input with ``name`` and ``owner`` at ``due`` (ns UTC, on the run's clock), before
+        all other inputs of that time. Returns the timer's id. If ``due`` has passed, it fires before the next input."""
         if type(due) is not int:
             raise ConfigError(f"timer {name!r}: due is {due!r}; give whole nanoseconds, as an int")
         self._timers_set += 1
@@ -531,7 +521,7 @@ class Kernel(InMemoryEventBus):
         return self.seq if self._ended_by or not (self._busy or self._outbox) else 0
 
     def close_tape(self) -> None:
-        """Everything on disk; nothing more can be taken. Closing twice is harmless."""
+        """Write everything to disk; the kernel then takes no more. You may call this twice."""
         self.refuse_inputs("the bus is closed; open it again to publish")
         self._edges.checkpoint()
         self._tape.close()
