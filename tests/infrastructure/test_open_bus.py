@@ -83,6 +83,25 @@ print(os.waitpid(child, 0)[1])
     assert length(tmp_path / "t") == 3
 
 
+@pytest.mark.parametrize("form", ["sqlite", "jsonl"])
+def test_a_fork_after_a_bus_was_closed_closes_no_other_file(tmp_path: Path, form: str) -> None:
+    text = """
+bus.publish(Ping())
+bus.close_tape()  # but the bus is still there, and the numbers of its files are free again
+pipes = [os.pipe() for _ in range(20)]
+child = os.fork()
+if child == 0:
+    for read, write in pipes:
+        os.write(write, b"x")
+        assert os.read(read, 1) == b"x"
+    print("all open", flush=True)
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+    done = program(text, tmp_path / "t", form)
+    assert done.stdout.split("\n")[:2] == ["all open", "0"], done.stderr
+
+
 def test_ctrl_c_waits_for_the_end_of_the_cascade_and_a_second_one_does_not(tmp_path: Path) -> None:
     text = """
 @bus.on(Ping)

@@ -16,7 +16,7 @@ import pytest
 
 COMMAND = [sys.executable, "-m", "tickdeck"]
 STRATEGIES = """
-import os
+import os, signal, time
 from pathlib import Path
 from tickdeck import Strategy
 
@@ -45,6 +45,21 @@ class Hangs(Strategy):
                     pass
             except BaseException:
                 pass
+
+class Forks(Strategy):
+    forked: bool = False
+    def on_trade(self, trade):
+        if not self.forked:
+            self.forked = True
+            ready, go = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.write(go, b"x")
+                time.sleep(60)
+                os._exit(0)
+            os.read(ready, 1)
+            os.kill(child, signal.SIGTERM)
+            Path("child").write_text(str(os.waitpid(child, 0)[1]))
 
 class Loud(Strategy):
     def on_trade(self, trade):
@@ -225,6 +240,13 @@ def test_one_signal_and_five_seconds_end_a_run_within_a_handler_that_never_retur
     assert process.returncode == 143
     assert 4.5 < time.monotonic() - began < 12
     assert "5 s after SIGTERM" in stderr
+
+
+def test_a_signal_to_a_child_that_a_strategy_forked_ends_the_child_alone(spawn, tmp_path):
+    done = spawn("run", "--strategy", "s.py:Forks", "--for", 3, "--speed", "max", "--json")
+
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "completed"), done.stderr
+    assert (tmp_path / "child").read_text() == str(signal.SIGTERM.value)
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])

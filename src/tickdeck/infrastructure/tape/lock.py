@@ -42,8 +42,11 @@ class WriterLock:
             raise TapeError(f"{path}: cannot lock the tape: {error.strerror}; put the data on a local disk") from error
 
     def release(self) -> None:
-        with contextlib.suppress(OSError):
-            os.close(self._fd)
+        """Let the lock go. Harmless when it was released before: its descriptor's number may be another file's now."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
 
 def writer_of(path: Path) -> int | None:

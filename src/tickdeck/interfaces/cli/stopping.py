@@ -36,6 +36,7 @@ class Stopping:
         self._before: list[tuple[signal.Signals, object]] = []
         self.stopped_by: signal.Signals | None = None
         """The first signal received."""
+        self._process = os.getpid()
         # A pipe, because a signal handler may interrupt its own thread anywhere and must not wait for a lock.
         self._read, self._write = os.pipe()
         self._thread = threading.Thread(target=self._watch, name="tickdeck-stopping", daemon=True)
@@ -62,6 +63,11 @@ class Stopping:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
+        if os.getpid() != self._process:
+            # A child forked by a strategy or an edge: the pipe is its parent's, so the signal is the child's alone.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+            return
         if self.stopped_by is None:
             self.stopped_by = signal.Signals(number)
             self._request()
