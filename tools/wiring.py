@@ -45,7 +45,7 @@ SOURCES = {
     "driver": ("run.started", "run.stopped", "feed.connected", "feed.disconnected", "timer.fired"),
     "commands": ("command.received",),
     "venue": ("venue.order_reported", "venue.fill_reported", "venue.balance_reported"),
-    "kernel": ("system.handler_failed", "trading.halted"),
+    "kernel": ("system.handler_failed", "trading.halted", "timer.set", "timer.cancelled"),
 }
 """What comes from outside the engines."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "design.md"

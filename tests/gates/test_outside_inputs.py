@@ -10,7 +10,15 @@ import pytest
 from gate_runs import config, finish, looking_up_often, prove, resume, rows
 
 from tickdeck.bootstrap import Run, resume_run, start_run
-from tickdeck.domain.events import CommandReceived, NotificationAlert, OrderEvent
+from tickdeck.domain.events import (
+    CommandReceived,
+    DomainEvent,
+    NotificationAlert,
+    OrderEvent,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+)
 from tickdeck.errors import ConfigError
 
 WANTED = config("Busy", "ema-cross", seconds=8)
@@ -97,6 +105,43 @@ def test_events_of_other_threads_are_fed_again(tmp_path: Path) -> None:
 
     assert resume(run.folder).simulation.completed
     prove(run.folder)
+
+
+def test_a_timer_event_that_somebody_else_published_is_an_input_like_any_other(tmp_path: Path) -> None:
+    run = start_run(WANTED, tmp_path)
+    sent: list[DomainEvent] = []
+
+    def look() -> bool:
+        if run.kernel.inputs >= 300 and not sent:
+            now = run.kernel.clock.now()
+            sent.append(TimerFired(timer_id=7, name="turn", owner="Busy", due=now + 5))
+            sent.append(TimerSet(timer_id=1, name="turn", owner="Busy", due=now))
+            sent.append(TimerCancelled(timer_id=1))
+            for event in sent:
+                run.kernel.publish(event)
+        return run.kernel.inputs >= 900
+
+    with looking_up_often():
+        finish(run, stop=look)
+
+    assert resume(run.folder).simulation.completed
+    prove(run.folder)
+
+
+def test_only_market_data_counts_as_ticks_of_a_run_whose_timers_and_visitors_publish_too(tmp_path: Path) -> None:
+    run = start_run(WANTED, tmp_path)
+
+    def look() -> bool:
+        run.kernel.publish(NotificationAlert(text="a look"))
+        return False
+
+    with looking_up_often():
+        finish(run, stop=look)
+
+    market_data = sum(event.is_input and event.is_market_data for event in run.tape.read())
+    assert run.kernel.statistics().published["notification.alert"] > 0
+    assert run.kernel.statistics().published["timer.cancelled"] > 0
+    assert run.summary(1.0).ticks == market_data > 0
 
 
 @pytest.mark.parametrize("source", ["driver", "timer", "paper"])

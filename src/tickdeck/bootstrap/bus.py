@@ -6,12 +6,10 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 from tickdeck.application.bus import EventBus, dead_letters_on
-from tickdeck.application.kernel import RANK_VENUE, Agenda, Kernel
+from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TapeQuery
 from tickdeck.bootstrap.bus_store import BusStore
 from tickdeck.bootstrap.store import AnyStore, make_store
@@ -27,10 +25,10 @@ _kernels: weakref.WeakSet[Kernel] = weakref.WeakSet()
 class RecordedBus(Kernel):
     """The bus of a program of its own: a kernel whose tape can be read as ``store``."""
 
+    has_timers = False
+
     def __init__(self, store: AnyStore) -> None:
-        super().__init__(
-            tape=store, cursors=store.cursors, agenda=_NoTimers(), wall_now=time.time_ns, clock=SystemClock()
-        )
+        super().__init__(tape=store, cursors=store.cursors, wall_now=time.time_ns, clock=SystemClock())
         self.store = BusStore(store)
         """The bus's events: read, follow, take the last n, keep snapshots."""
 
@@ -84,13 +82,6 @@ async def close_bus(bus: EventBus) -> None:
     Inside an async handler this only waits for the other handlers.
     """
     await bus.close()
-
-
-class _NoTimers(Agenda):
-    """The agenda of a bus without a driver."""
-
-    def at(self, due: int, action: Callable[[], None], rank: int = RANK_VENUE) -> NoReturn:
-        raise ConfigError("set_timer: nothing fires timers on this bus; use loop.call_later(...) and publish an event")
 
 
 def _refuse_green_threads() -> None:

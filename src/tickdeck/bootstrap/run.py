@@ -163,6 +163,7 @@ class Run:
                 quality=self._quality,
                 symbols=self.manifest.symbols,
                 paused=core.strategies.paused,
+                ticks=self.simulation.market_events,
                 latencies_ns=self.simulation.latencies_ns,
                 wall_s=wall_s,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -270,6 +271,35 @@ def test_without_an_agenda_timers_are_only_counted() -> None:
     kernel.cancel_timer(1)
     kernel.feed(ping(ts=START + 1))
 
+    assert [e.event_type for e in tape.events] == ["test.ping"]
+
+
+def test_an_edge_and_another_thread_set_no_timers_since_a_resumed_run_would_miss_them() -> None:
+    agenda = Agenda()
+    kernel, tape = kernel_with(agenda=agenda)
+    refused: list[str] = []
+
+    def attempt(_: object) -> None:
+        for call in (lambda: kernel.set_timer(START + 1, "x"), lambda: kernel.cancel_timer(1)):
+            try:
+                call()
+            except ConfigError as error:
+                refused.append(str(error))
+
+    kernel.set_timer(START + 5, "before the first input")
+    kernel.subscribe(Ping, attempt, edge=True)
+    kernel.feed(ping())
+    thread = threading.Thread(target=attempt, args=(None,))
+    thread.start()
+    thread.join()
+
+    assert [text.split(":")[0] for text in refused] == [
+        "set_timer in an edge",
+        "cancel_timer in an edge",
+        "set_timer",
+        "cancel_timer",
+    ]
+    assert kernel.timers == (1,)
     assert [e.event_type for e in tape.events] == ["test.ping"]
 
 

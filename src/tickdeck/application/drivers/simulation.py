@@ -133,6 +133,11 @@ class Simulation(Driver):
             started = self._started
             self._feed(BacktestStarted(strategies=started.strategies, symbols=started.symbols, first_ts=ts))
 
+    @property
+    def market_events(self) -> int:
+        """How many inputs of market data were taken."""
+        return self._taken
+
     def _turn(self) -> bool:
         """Run a chunk at full speed. Returns False if there are no more events."""
         return all(self._take(islice(self._market, _CHUNK)) == _CHUNK for _ in range(_TURN // _CHUNK))

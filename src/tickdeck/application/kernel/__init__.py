@@ -4,7 +4,7 @@ Only code that orders and stamps events belongs here.
 """
 
 from tickdeck.application.kernel.agenda import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda
-from tickdeck.application.kernel.kernel import STRATEGY, Kernel, stamp_input
+from tickdeck.application.kernel.kernel import STRATEGY, TIMER_SOURCE, Kernel, stamp_input
 from tickdeck.application.kernel.money import MONEY_CONTEXT, money_context, user_context
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "RANK_OBSERVER",
     "RANK_VENUE",
     "STRATEGY",
+    "TIMER_SOURCE",
     "Agenda",
     "Kernel",
     "money_context",

@@ -34,7 +34,7 @@ from tickdeck.application.ports import EdgeCursors, Tape, check_versions
 from tickdeck.domain.events import DomainEvent, RawEvent, TimerCancelled, TimerFired, TimerSet, TradingHalted
 from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
 
-__all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
+__all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "TIMER_SOURCE", "Kernel", "stamp_input"]
 
 CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
 """Components whose errors halt trading, because our positions or permissions are unknown after one."""
@@ -42,6 +42,8 @@ _LONGEST_ID = 1_000  # ids grow with each cause: after a chain of 500 an id is a
 _ENDED = RawEvent(raw_type="ended")
 """The current event of a kernel that was interrupted between two inputs."""
 _TIMER_EVENTS = (TimerSet, TimerCancelled)
+TIMER_SOURCE = "timer"
+"""The ``source`` of the inputs ``timer.fired`` that the kernel makes of its timers."""
 STRATEGY = "strategy:"
 """The prefix of a strategy's component. An error in such a component ends the strategy's subscriptions."""
 
@@ -74,6 +76,8 @@ class Kernel(InMemoryEventBus):
 
     _overflow = Halt()
     _stamps = True
+    has_timers = True
+    """Whether something fires timers. Without, ``set_timer`` raises ``ConfigError``."""
 
     def __init__(
         self,
@@ -438,7 +442,19 @@ class Kernel(InMemoryEventBus):
 
     def set_timer(self, due: int, name: str, owner: str = "") -> int:
         """Schedule a ``timer.fired`` input with ``name`` and ``owner`` at ``due`` (ns UTC, on the run's clock), before
-        all other inputs of that time. Returns the timer's id. If ``due`` has passed, it fires before the next input."""
+        all other inputs of that time. Returns the timer's id. If ``due`` has passed, it fires before the next input.
+
+        In a handler, this publishes ``timer.set``; the timer is set when that event is dispatched, so a handler that
+        raises sets no timer. Before the first input there is no such event.
+
+        Raises ``ConfigError`` in an edge and in another thread, because a resumed run does not call these again and
+        would miss the timer. Publish an event there, and set the timer in a handler of that event.
+        """
+        if not self.has_timers:
+            raise ConfigError(
+                "set_timer: nothing fires timers on this bus; use loop.call_later(...) and publish an event"
+            )
+        self._check_timer_call("set_timer")
         if type(due) is not int:
             raise ConfigError(f"timer {name!r}: due is {due!r}; give whole nanoseconds, as an int")
         self._timers_set += 1
@@ -447,9 +463,19 @@ class Kernel(InMemoryEventBus):
 
     def cancel_timer(self, timer_id: int) -> None:
         """Forget a timer; in a handler this publishes ``timer.cancelled``. Harmless where the timer has fired or was
-        cancelled before."""
+        cancelled before. Raises ``ConfigError`` where ``set_timer`` does."""
+        self._check_timer_call("cancel_timer")
         if self._is_timer_pending(timer_id):
             self._publish_timer(TimerCancelled(timer_id=timer_id))
+
+    def _check_timer_call(self, call: str) -> None:
+        if self._owner and get_ident() != self._owner:
+            self._claim(call)
+        if not self._busy and handling_on(self) is not None:
+            raise ConfigError(
+                f"{call} in an edge: a resumed run does not call the edge again, so its timers would differ; publish "
+                "an event, and call it in a handler of that event"
+            )
 
     @property
     def timers(self) -> tuple[int, ...]:
@@ -484,7 +510,7 @@ class Kernel(InMemoryEventBus):
             due=event.due,
             ts=event.due,
             ts_ingress=event.due,
-            source="timer",
+            source=TIMER_SOURCE,
             causation_id=event.causation_id,
             correlation_id=event.correlation_id,
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tickdeck.application.bus import ambient_bus
-from tickdeck.application.kernel import Agenda, Kernel, money_context
+from tickdeck.application.kernel import TIMER_SOURCE, Agenda, Kernel, money_context
 from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, next_of
 from tickdeck.domain.events import DomainEvent, TimerFired
 
@@ -37,7 +37,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProofKernel(Kernel):
-    """A kernel whose async handlers receive nothing: what they published is recorded as inputs."""
+    """The kernel of a bus without a driver, executed again: its async handlers receive nothing, because what they
+    published is recorded as inputs."""
+
+    has_timers = False
 
     def _serve_edges(self) -> None:
         self._outbox.clear()
@@ -58,7 +61,7 @@ def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], ti
                     event = next_of(market, kernel.seq + 1)
                     _fire_unrecorded(timers, event.ts_ingress)
                     kernel.take(event, record=False)
-                elif isinstance(recorded, TimerFired):
+                elif isinstance(recorded, TimerFired) and recorded.source == TIMER_SOURCE and kernel.has_timers:
                     entry = timers.pop(recorded.due)
                     if entry is None:
                         raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))

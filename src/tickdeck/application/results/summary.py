@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -24,12 +24,6 @@ from tickdeck.domain.events import (
 from tickdeck.domain.values import Money, Quantity
 
 __all__ = ["Latency", "RunObserver", "Summary", "plain", "summarise"]
-
-_NOT_MARKET_DATA = (
-    *("run.", "venue.", "timer.fired", "command.", "backtest."),
-    *("feed.connected", "feed.disconnected", "system.error"),
-)
-"""Types of inputs that are not market data begin with one of these."""
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,15 +156,16 @@ def summarise(
     quality: RecordQuality,
     symbols: tuple[str, ...],
     paused: Sequence[str],
+    ticks: int,
     latencies_ns: Sequence[int],
     wall_s: float,
 ) -> Summary:
-    """Collect the current figures of a run, without changing it. ``wall_s``: its duration in seconds."""
+    """Collect the current figures of a run, without changing it. ``ticks``: the number of inputs that are market data.
+    ``wall_s``: its duration in seconds."""
     statistics = kernel.statistics()
     published = statistics.published
     started, stopped, halted = observer.started, observer.stopped, observer.halted
     account = portfolio.account
-    ticks = _ticks(kernel.inputs, published)
     return Summary(
         run=run,
         status="completed" if stopped is not None else "interrupted",
@@ -211,10 +206,6 @@ def summarise(
         latency_us=_latency(latencies_ns),
         tape=tape,
     )
-
-
-def _ticks(inputs: int, published: Mapping[str, int]) -> int:
-    return inputs - sum(count for name, count in published.items() if name.startswith(_NOT_MARKET_DATA))
 
 
 def _latency(latencies_ns: Sequence[int]) -> Latency:

@@ -83,10 +83,10 @@ class Order:
     """
 
     __slots__ = (
-        "_answered",
+        "_amends",
         "_ended",
-        "_requested",
         "_trade_ids",
+        "_unanswered",
         "account_id",
         "filled",
         "limit",
@@ -127,8 +127,8 @@ class Order:
         self.reason: str = ""
         self.revision: int = 0
         self._trade_ids: set[str] = set()
-        self._requested: list[Quantity] = []  # by revision, the first is 1
-        self._answered: set[int] = set()
+        self._amends = 0  # asked for; the newest has this revision
+        self._unanswered: dict[int, Quantity] = {}  # the quantities of those without an answer, by revision, ascending
         self._ended: VenueOrderReported | None = None  # the venue's first word that it is cancelled or expired
 
     # -- what is asked of it ---------------------------------------------------------------------------------------
@@ -177,8 +177,8 @@ class Order:
 
         Nothing else changes before the venue's answer.
         """
-        self._requested.append(quantity)
-        revision = len(self._requested)
+        self._amends = revision = self._amends + 1
+        self._unanswered[revision] = quantity
         return self._event(OrderAmendRequestedEvent, 0, revision=revision, quantity=quantity, limit=limit)
 
     def request_cancel(self) -> OrderCancelRequestedEvent:
@@ -197,7 +197,7 @@ class Order:
         amend that was not asked for or cannot be.
         """
         events = self._conclusions(report) if self._note(report) else []
-        if report.revision and report.revision not in self._answered:
+        if report.revision in self._unanswered:
             events += self._take_answer(report)
         return events
 
@@ -290,11 +290,12 @@ class Order:
             case VenueOrderReported():
                 self._note_report(event)
             case OrderAmendRequestedEvent():
-                self._requested.append(event.quantity)
+                self._amends = event.revision
+                self._unanswered[event.revision] = event.quantity
             case OrderAmendRejectedEvent():
-                self._answered.add(event.revision)
+                self._unanswered.pop(event.revision, None)
             case OrderAmendedEvent():
-                self._answered.add(event.revision)
+                self._unanswered.pop(event.revision, None)
                 self.revision, self.quantity, self.limit = event.revision, event.quantity, event.limit
                 self._conclude(event)
             case OrderPartiallyFilledEvent() | OrderFilledEvent():
@@ -326,8 +327,7 @@ class Order:
             self._note(report)
         except OrderEvidenceError:
             return  # it was refused then too, and changed nothing
-        if report.revision:
-            self._answered.add(report.revision)
+        self._unanswered.pop(report.revision, None)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -364,7 +364,7 @@ class Order:
 
     def _take_answer(self, report: VenueOrderReported) -> list[OrderEvent]:
         """The first answer to an amend."""
-        self._answered.add(report.revision)
+        del self._unanswered[report.revision]
         quantity, limit = report.quantity, report.limit
         if quantity is None or limit is None:
             return [self._event(OrderAmendRejectedEvent, report.ts, revision=report.revision, reason=report.reason)]
@@ -377,12 +377,18 @@ class Order:
     @property
     def _most(self) -> Quantity:
         """The largest quantity that the order may have at the venue (base)."""
-        return self._ceiling(self.quantity, self.revision, self._answered)
+        return self._ceiling(self.quantity, self.revision)
 
-    def _ceiling(self, quantity: Quantity, revision: int, answered: set[int]) -> Quantity:
-        """The same, were ``revision`` the newest confirmed amend, with ``quantity``, and these answered."""
-        waiting = (q for n, q in enumerate(self._requested, 1) if n > revision and n not in answered)
-        return max([quantity, *waiting])
+    def _ceiling(self, quantity: Quantity, confirmed: int, without: int = 0) -> Quantity:
+        """The same if ``confirmed`` were the newest confirmed amend, with ``quantity``, and amend ``without`` were
+        answered. Looks at no amend up to ``confirmed``."""
+        most = quantity
+        for revision in reversed(self._unanswered):
+            if revision <= confirmed:
+                break
+            if revision != without:
+                most = max(most, self._unanswered[revision])
+        return most
 
     def _acknowledge(self, report: VenueOrderReported) -> list[OrderEvent]:
         if self.status not in _IN_DOUBT:
@@ -422,18 +428,18 @@ class Order:
             )
 
     def _check_answer(self, report: VenueOrderReported) -> None:
-        revision, asked = report.revision, len(self._requested)
+        revision, asked = report.revision, self._amends
         if not 0 < revision <= asked or (report.quantity is None) is not (report.limit is None):
             raise OrderEvidenceError(
                 f"order {self.order_id}: the venue answers amend {revision} with {report.quantity} at {report.limit}, "
                 f"and {asked} were asked for; compare the order with the venue's before trading on"
             )
-        if revision in self._answered or revision < self.revision:
+        if revision not in self._unanswered or revision < self.revision:
             return
         if report.quantity is None:
-            most = self._ceiling(self.quantity, self.revision, self._answered | {revision})
+            most = self._ceiling(self.quantity, self.revision, without=revision)
         else:
-            most = self._ceiling(report.quantity, revision, self._answered)
+            most = self._ceiling(report.quantity, revision)
         if self.filled > most:
             raise OrderEvidenceError(
                 f"order {self.order_id}: the answer to amend {revision} leaves {most}, and {self.filled} is filled; "
