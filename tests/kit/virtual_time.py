@@ -33,7 +33,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualWall:
-    """``application.clock.WallClock`` on the time of the running ``VirtualLoop``."""
+    """``application.clock.LiveClock`` on the time of the running ``VirtualLoop``, which begins at ``epoch`` (ns)."""
+
+    def __init__(self, epoch: int = 0) -> None:
+        self._epoch = epoch
+
+    def time_ns(self) -> int:
+        return self._epoch + self.monotonic_ns()
 
     def monotonic_ns(self) -> int:
         loop = asyncio.get_running_loop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["RunClock", "WallClock"]
+__all__ = ["LiveClock", "RunClock", "WallClock"]
 
 
 class RunClock:
@@ -27,3 +27,10 @@ class WallClock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Return after ``seconds``. For 0, return after one turn of the event loop."""
+
+
+class LiveClock(WallClock, Protocol):
+    """A wall clock that also knows the time of day, for runs on live data."""
+
+    def time_ns(self) -> int:
+        """Nanoseconds since 1970, UTC. May be set back."""

@@ -9,10 +9,13 @@ __all__ = ["SystemClock"]
 
 
 class SystemClock:
-    """``application.clock.WallClock`` on the real world's time."""
+    """``application.clock.LiveClock`` on the real world's time."""
 
     def monotonic_ns(self) -> int:
         return time.perf_counter_ns()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def time_ns(self) -> int:
+        return time.time_ns()

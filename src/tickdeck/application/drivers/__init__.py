@@ -3,8 +3,11 @@
 One file per driver. What happens to an input afterwards is the kernel's job.
 """
 
+from tickdeck.application.drivers.live import LiveAgenda, LiveDriver
 from tickdeck.application.drivers.simulation import Simulation
 
 __all__ = [
+    "LiveAgenda",
+    "LiveDriver",
     "Simulation",
 ]

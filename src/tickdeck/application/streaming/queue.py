@@ -115,6 +115,14 @@ class BoundedAsyncQueue(Generic[T]):
         self._settle()
         return item
 
+    def get_nowait(self) -> T | None:
+        """Return the oldest item, or ``None`` if there is none that is not promised to a getter that waits."""
+        if self._getters or not self._buffer:
+            return None
+        item = self._buffer.get()
+        self._settle()
+        return item
+
     def __aiter__(self) -> BoundedAsyncQueue[T]:
         return self
 

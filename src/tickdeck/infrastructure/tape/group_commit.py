@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import getcontext
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
@@ -84,6 +84,9 @@ class GroupCommitTape(Reading):
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._commit_lock = threading.Lock()  # guards the files; held while a group is committed
+        self.before_commit: Callable[[], None] = _nothing
+        """Called before each commit, in the committing thread: puts on the disk what the events refer to. An error
+        counts as one of the commit."""
         self._thread = threading.Thread(target=self._commit_when_due, name=f"tape {path.name}", daemon=True)
 
     def _start(self, last_seq: int) -> None:
@@ -353,6 +356,7 @@ class GroupCommitTape(Reading):
         failure = ""
         try:
             if not (interrupted and self._has_written(group.last_seq)):
+                self.before_commit()
                 self._write(group.values, group.last_seq)
         except Exception as error:  # noqa: BLE001 whatever it was, the group is not on disk, and those who wait must hear of it
             failure = str(tape_error(self._path, f"write the tape after seq {self._durable_seq}", error))
@@ -402,3 +406,7 @@ def _settle(futures: list[asyncio.Future[None]], failure: str) -> None:
             future.set_exception(TapeError(failure))
         else:
             future.set_result(None)
+
+
+def _nothing() -> None:
+    """What a tape calls before a commit where its events refer to nothing else on the disk."""

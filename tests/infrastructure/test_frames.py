@@ -1,0 +1,130 @@
+"""Segments of a venue's frames: what was written is read back, after a kill too."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tickdeck.errors import TapeError
+from tickdeck.infrastructure.frames import Frame, FrameWriter, one_line, read_frames
+
+
+def frames(count: int) -> list[Frame]:
+    return [
+        Frame(1_700_000_000_000_000_000 + n, b'{"stream":"btcusdt@trade","data":{"t":%d}}' % n) for n in range(count)
+    ]
+
+
+def test_frames_are_read_back_in_order_across_segments(tmp_path: Path) -> None:
+    writer = FrameWriter(tmp_path, segment=10_000)
+    for frame in frames(20_000):
+        writer.write(frame)
+    writer.close()
+
+    assert len(list(tmp_path.iterdir())) > 2
+    assert list(read_frames(tmp_path)) == frames(20_000)
+
+
+def test_a_closed_segment_is_a_capture_that_gzip_reads(tmp_path: Path) -> None:
+    writer = FrameWriter(tmp_path)
+    writer.write(Frame(5, b"{}"))
+    writer.close()
+    writer.close()
+
+    assert gzip.decompress((tmp_path / "000001.raw.gz").read_bytes()) == b"5 {}\n"
+
+
+def test_what_was_synced_is_read_while_the_writer_goes_on(tmp_path: Path) -> None:
+    writer = FrameWriter(tmp_path)
+    for frame in frames(10):
+        writer.write(frame)
+    writer.sync()
+    writer.write(frames(11)[10])
+
+    assert list(read_frames(tmp_path)) == frames(10)
+    writer.close()
+
+
+def test_a_segment_that_was_cut_short_gives_its_whole_lines(tmp_path: Path) -> None:
+    writer = FrameWriter(tmp_path)
+    for frame in frames(1_000):
+        writer.write(frame)
+    writer.close()
+    path = tmp_path / "000001.raw.gz"
+    whole = path.read_bytes()
+
+    for cut in range(0, len(whole), 61):
+        path.write_bytes(whole[:cut])
+        got = list(read_frames(tmp_path))
+        assert got == frames(1_000)[: len(got)]
+
+
+def test_a_second_writer_begins_its_own_segment(tmp_path: Path) -> None:
+    for frame in frames(2):
+        writer = FrameWriter(tmp_path)
+        writer.write(frame)
+        writer.close()
+
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["000001.raw.gz", "000002.raw.gz"]
+    assert list(read_frames(tmp_path)) == frames(2)
+
+
+def test_a_damaged_segment_is_an_error_that_names_it(tmp_path: Path) -> None:
+    writer = FrameWriter(tmp_path)
+    for frame in frames(1_000):
+        writer.write(frame)
+    writer.close()
+    path = tmp_path / "000001.raw.gz"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+    with pytest.raises(TapeError, match=r"000001\.raw\.gz: the segment is damaged"):
+        list(read_frames(tmp_path))
+
+
+def test_no_frame_is_lost_when_another_thread_syncs_all_the_time(tmp_path: Path) -> None:
+    writer, done = FrameWriter(tmp_path, segment=50_000), threading.Event()
+
+    def sync_until_done() -> None:
+        while not done.is_set():
+            writer.sync()
+
+    thread = threading.Thread(target=sync_until_done)
+    thread.start()
+    for frame in frames(30_000):
+        writer.write(frame)
+    done.set()
+    thread.join()
+    writer.close()
+
+    assert list(read_frames(tmp_path)) == frames(30_000)
+
+
+def test_a_killed_writer_leaves_all_that_it_synced(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys; from pathlib import Path; from tickdeck.infrastructure.frames import *\n"
+        "writer = FrameWriter(Path(sys.argv[1]))\n"
+        "[writer.write(Frame(n, b'x' * 50)) for n in range(5000)]; writer.sync()\n"
+        "[writer.write(Frame(n, b'y' * 50)) for n in range(50)]; os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+
+    assert [frame.received for frame in read_frames(tmp_path)][:5000] == list(range(5000))
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "frames").write_text("a file in its place")
+
+    with pytest.raises(TapeError, match="frames: cannot write market data"):
+        FrameWriter(tmp_path / "frames")
+
+
+@pytest.mark.parametrize("given", [b'{"a":\n1}', b'{"a":\r1}'])
+def test_a_message_becomes_one_line(given: bytes) -> None:
+    assert one_line(given) == b'{"a": 1}'
