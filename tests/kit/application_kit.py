@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from tickdeck.application.bus import Subscription
 from tickdeck.application.engines import (
+    CandlePlan,
     ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
@@ -19,6 +20,8 @@ from tickdeck.application.engines import (
     SignalEngine,
     StrategyEngine,
     VenueGateway,
+    timeframes_of,
+    with_timeframe,
 )
 from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.application.ports import TapeQuery, TapeStatistics
@@ -38,7 +41,7 @@ from tickdeck.domain.events import (
     VenueFillReported,
     VenueOrderReported,
 )
-from tickdeck.domain.market import Instrument
+from tickdeck.domain.market import Instrument, Timeframe
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.domain.values import OrderStatus, Side
 
@@ -215,16 +218,19 @@ class Core:
     ) -> None:
         """``monitors`` (ns): snapshots and heartbeats so far apart, and so much silence is too much."""
         strategies = strategies or {}
-        names = [*signals, *(name for s in strategies.values() for name in s.required_signals())]
         self.tape = tape or MemoryTape()
         self.venue = venue or ScriptedVenue()
         self.agenda = Agenda()
         self.kernel = kernel = Kernel(tape=self.tape, agenda=self.agenda, max_cascade=max_cascade, shuffle=shuffle)
-        self.market_data = MarketDataEngine(kernel, candles, snapshot_interval=monitors)
+        base = Timeframe(candles) if candles is not None else None
+        names = [with_timeframe(n, timeframes_of(s)) for s in strategies.values() for n in s.required_signals()]
+        names += signals
+        plan = CandlePlan.of(base, strategies.values(), names)._replace(base_wanted=candles is not None)
+        self.market_data = MarketDataEngine(kernel, plan, snapshot_interval=monitors)
         if monitors is not None:
             FeedMonitor(kernel, monitors)
             HeartbeatEngine(kernel, monitors)
-        self.signals = SignalEngine(kernel, self.market_data, names, own_signals)
+        self.signals = SignalEngine(kernel, self.market_data, names, own_signals, plan)
         self.portfolio = PortfolioEngine(kernel, Account(), self.market_data, instrument)
         self.execution = ExecutionEngine(kernel, "nonce", instrument)
         self.risk = RiskEngine(
@@ -245,6 +251,7 @@ class Core:
             nonce="nonce",
             seed=seed,
             instrument=instrument,
+            candles=plan,
         )
         for strategy_id, strategy in strategies.items():
             self.strategies.add(strategy_id, strategy)

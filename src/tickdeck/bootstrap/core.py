@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tickdeck.application.engines import (
+    CandlePlan,
     ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
@@ -11,11 +12,14 @@ from tickdeck.application.engines import (
     RiskEngine,
     SignalEngine,
     StrategyEngine,
+    timeframes_of,
+    with_timeframe,
 )
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.accounts import Account
+from tickdeck.domain.market import parse_timeframe
 from tickdeck.infrastructure.config import RunConfig, duration_ns
 from tickdeck.infrastructure.runs import (
     Manifest,
@@ -31,15 +35,22 @@ class Core:
     def __init__(
         self, config: RunConfig, manifest: Manifest, strategies: list[tuple[str, Strategy]], kernel: Kernel
     ) -> None:
-        names = [name for _, strategy in strategies for name in strategy.required_signals()]
-        candles = any(
-            strategy.required_signals() or type(strategy).on_candle is not Strategy.on_candle
+        own_signals = signal_factories(config)
+        names = [
+            with_timeframe(name, timeframes_of(strategy), own_signals)
             for _, strategy in strategies
-        ) or bool(config.signals)
+            for name in strategy.required_signals()
+        ]
+        self.candles = CandlePlan.of(
+            parse_timeframe(config.candles) if config.candles is not None else None,
+            (strategy for _, strategy in strategies),
+            names,
+            own_signals=bool(own_signals),
+        )
         self.kernel = kernel
         self.market_data = MarketDataEngine(
             kernel,
-            duration_ns(config.candles) if candles else None,
+            self.candles,
             snapshot_interval=duration_ns(config.snapshots) if config.snapshots else None,
             snapshot_depth=config.snapshot_depth,
         )
@@ -47,7 +58,7 @@ class Core:
             FeedMonitor(kernel, duration_ns(config.stale_after))
         if config.heartbeat:
             HeartbeatEngine(kernel, duration_ns(config.heartbeat))
-        self.signals = SignalEngine(kernel, self.market_data, names, signal_factories(config))
+        self.signals = SignalEngine(kernel, self.market_data, names, own_signals, self.candles)
         account = Account(
             config.paper.account_id, config.instrument(manifest.symbols[0]).quote, user_id=config.paper.user_id
         )
@@ -74,6 +85,7 @@ class Core:
             nonce=manifest.nonce,
             seed=config.seed,
             instrument=config.instrument,
+            candles=self.candles,
         )
         for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=True):
             self.strategies.add(strategy_id, strategy, strategy_name(wanted.spec))

@@ -12,7 +12,7 @@ from tickdeck.application.bus import select, takes_market_data
 from tickdeck.application.ports import TapeQuery
 from tickdeck.application.proof import merge_record
 from tickdeck.domain.events import DomainEvent
-from tickdeck.domain.market import CandleOpen
+from tickdeck.domain.market import CandleOpen, Timeframe
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.exchanges.simulated import simulated_market
 from tickdeck.infrastructure.readers import ReadNotes
@@ -66,11 +66,15 @@ def market_of(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
 
 
 def market_for_venue(
-    config: RunConfig, manifest: Manifest, notes: dict[str, ReadNotes]
+    config: RunConfig, manifest: Manifest, notes: dict[str, ReadNotes], timeframes: tuple[Timeframe, ...] = ()
 ) -> Iterator[DomainEvent | CandleOpen]:
     """The same with the opens of candles, for a run with a simulated venue. Skipped rows are counted in ``notes``, by
-    file name."""
-    return open_inputs_with_opens(config, manifest.inputs, notes) if manifest.inputs else _simulated(config, manifest)
+    file name. Raises ``InputError`` for a candle from which a candle of ``timeframes`` cannot be
+    made.
+    """
+    if not manifest.inputs:
+        return _simulated(config, manifest)
+    return open_inputs_with_opens(config, manifest.inputs, notes, timeframes)
 
 
 def _simulated(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:

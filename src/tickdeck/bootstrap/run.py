@@ -115,7 +115,7 @@ class Run:
         self.observer = PerformanceObserver(self.kernel, self.core.portfolio.account, self.core.market_data)
         self._ends = RunObserver(self.kernel)
         self._quality = RecordQuality(self.kernel, self.core.market_data)
-        self._market = market_for_venue(config, manifest, self.notes)
+        self._market = market_for_venue(config, manifest, self.notes, self.core.candles.from_candles())
         self.simulation = Simulation(
             self.kernel,
             agenda,

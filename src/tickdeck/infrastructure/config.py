@@ -13,11 +13,11 @@ import msgspec
 
 from tickdeck.application.signals import built_in_signal
 from tickdeck.application.wording import in_words
-from tickdeck.domain.market import Instrument, instrument_for
+from tickdeck.domain.market import Instrument, instrument_for, parse_timeframe
 from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
 from tickdeck.errors import ConfigError, format_value
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
-from tickdeck.infrastructure.readers import date_to_ns, parse_interval, read_exchange_info
+from tickdeck.infrastructure.readers import date_to_ns, read_exchange_info
 
 __all__ = [
     "RunConfig",
@@ -62,7 +62,7 @@ class TapeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         if self.interval is not None:
-            parse_interval(self.interval)
+            parse_timeframe(self.interval)
         for name in ("earliest", "latest"):
             text = getattr(self, name)
             if text is not None:
@@ -81,10 +81,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``tapes``: input files, in order. Without any, a simulated market is generated from ``seed``.
     - ``exchange``: ``paper``, the only venue of this version. ``duration``: seconds of the run's clock; ``None`` means
       to the end.
-    - ``candles``: the interval of candles made from trades (``250ms``, ``1s``, ``5m``, ``1h``).
+    - ``candles``: the interval of the run's candles (``250ms``, ``1s``, ``5m``, ``1h``, ``1mo``), made from trades or
+      from the finer candles of a file. ``None``: candles of files as they are, and from trades those of 250 ms.
     - ``snapshots``: the time between market snapshots, which have ``snapshot_depth`` levels per side.
       ``stale_after``: how long a symbol may be silent before its feed counts as stale. ``heartbeat``: the time between
-      heartbeats. All are intervals like ``candles``, on the run's clock; ``None`` switches each off.
+      heartbeats. All are durations such as ``30s``, on the run's clock; ``None`` switches each off.
     - ``backtest``: publish the progress and the results of the run as events.
     - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol that replace the
       built-in ones.
@@ -99,7 +100,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     exchange: str = "paper"
     seed: int = 1
     duration: Decimal | None = None
-    candles: str = "250ms"
+    candles: str | None = None
     snapshots: str | None = None
     snapshot_depth: int = 10
     stale_after: str | None = None
@@ -122,7 +123,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError(f"max_cascade is {self.max_cascade}; give a whole number of at least 1")
         if self.snapshot_depth < 1:
             raise ConfigError(f"snapshot_depth is {self.snapshot_depth}; give a whole number of at least 1")
-        for interval in (self.candles, self.snapshots, self.stale_after, self.heartbeat):
+        if self.candles is not None:
+            parse_timeframe(self.candles)
+        for interval in (self.snapshots, self.stale_after, self.heartbeat):
             if interval is not None:
                 duration_ns(interval)
         for symbol in (*self.symbols, *(tape.symbol for tape in self.tapes if tape.symbol is not None)):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.errors import ConfigError
-from tickdeck.infrastructure.readers.intervals import Interval, OverlapError, candle_ends, parse_interval
+from tickdeck.domain.market import Timeframe, parse_timeframe
+from tickdeck.infrastructure.readers.intervals import OverlapError, candle_ends
 
 S = 1_000_000_000
 M, H, D = 60 * S, 3_600 * S, 86_400 * S
@@ -22,7 +22,7 @@ def opens(*steps: int) -> list[int]:
     return list(accumulate(steps, initial=START))
 
 
-def lengths(begins: list[int], given_: Interval | None = None) -> list[int]:
+def lengths(begins: list[int], given_: Timeframe | None = None) -> list[int]:
     ends = candle_ends(begins, given_)
     assert ends is not None
     return [end - begin for begin, end in zip(begins, ends, strict=True)]
@@ -91,38 +91,18 @@ def test_days_and_months_of_a_time_zone_end_where_the_next_begins(zone: str, mon
 
 def test_one_row_needs_an_interval() -> None:
     assert candle_ends([START]) is None
-    assert candle_ends([START], Interval(M)) == [START + M]
-    assert candle_ends([START - 8 * D], parse_interval("1mo")) == [1_725_148_800 * S]  # August 2024
+    assert candle_ends([START], Timeframe(M)) == [START + M]
+    assert candle_ends([START - 8 * D], parse_timeframe("1mo")) == [1_725_148_800 * S]  # August 2024
 
 
 def test_a_given_interval_that_is_longer_than_the_steps_is_refused_with_its_row() -> None:
     with pytest.raises(OverlapError, match="begins before the one above it ends") as caught:
-        candle_ends(opens(5 * M, M), Interval(5 * M))
+        candle_ends(opens(5 * M, M), Timeframe(5 * M))
     assert caught.value.index == 2
 
 
 def test_a_given_day_may_have_23_or_25_hours() -> None:
-    assert lengths(opens(D, 23 * H, 25 * H, D), Interval(D)) == [D, 23 * H, 25 * H, D, D]
-
-
-@pytest.mark.parametrize(
-    ("text", "interval"),
-    [
-        ("1m", Interval(M)),
-        ("4h", Interval(4 * H)),
-        ("1w", Interval(7 * D)),
-        ("1M", Interval(0, 1)),
-        ("3mo", Interval(0, 3)),
-    ],
-)
-def test_an_interval_is_written_as_exchanges_write_it(text: str, interval: Interval) -> None:
-    assert parse_interval(text) == interval
-
-
-@pytest.mark.parametrize("text", ["", "m", "0m", "1.5h", "1y", "60"])
-def test_what_is_no_interval_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="give a whole number with a unit"):
-        parse_interval(text)
+    assert lengths(opens(D, 23 * H, 25 * H, D), Timeframe(D)) == [D, 23 * H, 25 * H, D, D]
 
 
 @given(st.lists(st.integers(1, 50).map(lambda n: n * M), min_size=1, max_size=60))

@@ -3,6 +3,7 @@
 One file per engine. Each declares the events that it handles and publishes.
 """
 
+from tickdeck.application.engines.candle_plan import CandlePlan, timeframes_of
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.feed_monitor import FeedMonitor
 from tickdeck.application.engines.gateway import VenueGateway
@@ -10,10 +11,11 @@ from tickdeck.application.engines.heartbeat import HeartbeatEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.risk import RiskEngine
-from tickdeck.application.engines.signals import SignalEngine
+from tickdeck.application.engines.signals import SignalEngine, with_timeframe
 from tickdeck.application.engines.strategies import StrategyEngine
 
 __all__ = [
+    "CandlePlan",
     "ExecutionEngine",
     "FeedMonitor",
     "HeartbeatEngine",
@@ -23,4 +25,6 @@ __all__ = [
     "SignalEngine",
     "StrategyEngine",
     "VenueGateway",
+    "timeframes_of",
+    "with_timeframe",
 ]

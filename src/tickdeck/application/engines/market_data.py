@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tickdeck.application.bus import EventBus, SubscribeOptions
+from tickdeck.application.engines.candle_plan import DEFAULT_CANDLES, CandlePlan
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.domain.events import (
     BookResynced,
@@ -18,7 +19,7 @@ from tickdeck.domain.events import (
     TickEvent,
     TradeEvent,
 )
-from tickdeck.domain.market import CandleBuilder, Crossed, Gap, OrderBook, Resynced, TradeGaps
+from tickdeck.domain.market import CandleBuilder, CandleResampler, Crossed, Gap, OrderBook, Resynced, TradeGaps
 from tickdeck.domain.snapshots import SnapshotWindow
 from tickdeck.domain.values import Level, Price
 
@@ -36,17 +37,18 @@ class Market:
     __slots__ = (
         "book",
         "book_gap",
+        "builders",
         "candle_end",
-        "candles",
         "gaps",
         "last_price",
         "next_trade_id",
         "repeated",
+        "resamplers",
         "symbol",
         "tick",
     )
 
-    def __init__(self, symbol: str, candle_interval: int | None) -> None:
+    def __init__(self, symbol: str, candles: CandlePlan) -> None:
         self.symbol = symbol
         self.last_price: Price | None = None
         self.tick: TickEvent | None = None
@@ -56,7 +58,8 @@ class Market:
         self.gaps = TradeGaps()
         self.repeated = 0
         self.candle_end = 0  # of the last one from a file, ns UTC
-        self.candles = CandleBuilder(symbol, candle_interval) if candle_interval else None
+        self.builders = tuple(CandleBuilder(symbol, timeframe) for timeframe in candles.from_trades())
+        self.resamplers = tuple(CandleResampler(symbol, timeframe) for timeframe in candles.from_candles())
 
     @property
     def price(self) -> Price | None:
@@ -84,11 +87,11 @@ class Market:
 
 class MarketDataEngine:
     """Keeps a ``Market`` for each symbol, checks the sequence of book updates, trades and recorded candles, and makes
-    candles from trades.
+    candles from trades or from finer candles.
 
-    ``candle_interval``: in ns, ``None`` for no candles. ``snapshot_interval``: the time between snapshots in ns,
-    ``None`` for none. Each is taken with the first market data of its interval, and shows ``snapshot_depth`` levels per
-    side of the book.
+    ``candles`` says which candles to make. For a symbol of which there are candles in the input, none are made from its
+    trades. ``snapshot_interval`` is the time between snapshots (ns), each with the first market data of its interval;
+    ``None`` means none. They show ``snapshot_depth`` levels of each side of a book.
     """
 
     component = "market_data"
@@ -98,13 +101,13 @@ class MarketDataEngine:
     def __init__(
         self,
         bus: EventBus,
-        candle_interval: int | None = None,
+        candles: CandlePlan = DEFAULT_CANDLES,
         *,
         snapshot_interval: int | None = None,
         snapshot_depth: int = 10,
     ) -> None:
         self._bus = bus
-        self._candle_interval = candle_interval
+        self._candles = candles
         self._snapshot_interval = snapshot_interval
         self._snapshot_depth = snapshot_depth
         self._windows: dict[str, SnapshotWindow] = {}
@@ -126,7 +129,7 @@ class MarketDataEngine:
         """The market of a symbol; empty if there is no data yet."""
         market = self.markets.get(symbol)
         if market is None:
-            market = self.markets[symbol] = Market(symbol, self._candle_interval)
+            market = self.markets[symbol] = Market(symbol, self._candles)
         return market
 
     def prices(self) -> dict[str, Decimal]:
@@ -142,8 +145,8 @@ class MarketDataEngine:
         else:
             self._check_trade_id(market, trade)
         market.last_price = trade.price
-        if market.candles is not None:
-            candle = market.candles.on_trade(trade)
+        for builder in market.builders:
+            candle = builder.on_trade(trade)
             if candle is not None:
                 self._bus.publish(candle)
 
@@ -211,7 +214,7 @@ class MarketDataEngine:
 
     def on_candle(self, candle: CandleEvent) -> None:
         if not candle.is_input:
-            return  # one of our own candles is older than the trade that closed it
+            return  # a candle of our own is older than the trade or candle that closed it
         market = self.market(candle.symbol)
         market.last_price = candle.close
         if 0 < market.candle_end < candle.open_ts:
@@ -220,6 +223,15 @@ class MarketDataEngine:
                 GapDetected(symbol=candle.symbol, what="candles", expected=expected, received=candle.open_ts)
             )
         market.candle_end = candle.close_ts
+        market.builders = ()
+        for resampler in market.resamplers:
+            if resampler.timeframe.lasts(candle.interval):  # it is one already; a finer stretch may have been before it
+                open_candle = resampler.close()
+                if open_candle is not None:
+                    self._bus.publish(open_candle)
+            else:
+                for closed in resampler.on_candle(candle):
+                    self._bus.publish(closed)
 
     def watch_window(self, event: MarketEvent) -> None:
         """Count a trade, and publish a snapshot if it is time."""

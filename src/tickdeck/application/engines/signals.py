@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 from tickdeck.application.bus import EventBus
+from tickdeck.application.engines.candle_plan import DEFAULT_CANDLES, CandlePlan
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
-from tickdeck.application.signals import Signal, built_in_signal
+from tickdeck.application.signals import Signal, built_in_signal, split_timeframe
 from tickdeck.domain.events import (
     CandleEvent,
     OrderBookDeltaEvent,
@@ -18,9 +20,10 @@ from tickdeck.domain.events import (
     TickEvent,
     TradeEvent,
 )
+from tickdeck.domain.market import Timeframe
 from tickdeck.errors import ConfigError
 
-__all__ = ["SignalEngine", "SignalFactory"]
+__all__ = ["SignalEngine", "SignalFactory", "with_timeframe"]
 
 SignalFactory: TypeAlias = Callable[[], Signal]
 """Makes a new signal for a symbol."""
@@ -37,10 +40,11 @@ _FED_BY: tuple[tuple[type[_Heard], str], ...] = (
 class SignalEngine:
     """Maintains the named signals of every symbol.
 
-    ``names`` are the built-in signals that strategies use; ``own`` are users' signals by name, which are always
-    computed. ``signal.snapshot`` has the values of all signals that are published at a candle's close, or the value of
-    one signal that is published at each event. The engine subscribes only to what its signals need. A user's signal
-    that raises is dropped for its symbol. Raises ``ConfigError`` for an unknown name.
+    ``names`` are the signals that strategies use; ``own`` are users' signals by name, which are always computed. A name
+    with a timeframe (``ema-12@1h``) hears the candles of that timeframe, one without hears the run's own.
+    ``signal.snapshot`` has the values of all signals that are published at a candle's close, or the value of one signal
+    that is published at each event. The engine subscribes only to what its signals need. A user's signal that raises
+    is dropped for its symbol. Raises ``ConfigError`` for an unknown name.
     """
 
     component = "signals"
@@ -53,28 +57,45 @@ class SignalEngine:
         market_data: MarketDataEngine,
         names: Iterable[str] = (),
         own: Mapping[str, SignalFactory] | None = None,
+        candles: CandlePlan = DEFAULT_CANDLES,
     ) -> None:
         self._bus = bus
         self._market_data = market_data
+        self._candles = candles
+        self._own = dict(own or {})
         self._factories: dict[str, SignalFactory] = dict(own or {})
         for name in names:
             if name not in self._factories:
-                self._factories[name] = _built_in_factory(name, own or {})
+                bare, _ = split_timeframe(name)
+                self._factories[name] = (own or {}).get(bare) or _built_in_factory(bare, own or {})
         self._symbols: dict[str, dict[str, Signal]] = {}
+        groups: dict[Timeframe | None, list[str]] = {}
         for name, make in self._factories.items():
             self._subscribe(name, type(make()))
-        if self._factories:
+            groups.setdefault(split_timeframe(name)[1], []).append(name)
+        for timeframe, group in groups.items():
             bus.subscribe(
-                CandleEvent, self.publish_snapshot, priority=PRIORITY[self.component], component=self.component
+                CandleEvent,
+                partial(self.publish_snapshot, group),
+                where=self._filter(timeframe),
+                name="SignalEngine.publish_snapshot" + (f"@{timeframe}" if timeframe else ""),
+                priority=PRIORITY[self.component],
+                component=self.component,
             )
+
+    def _filter(self, timeframe: Timeframe | None) -> Callable[[CandleEvent], bool] | None:
+        """Which candles signals of ``timeframe`` hear."""
+        return self._candles.filter(() if timeframe is None else (timeframe,))
 
     def _subscribe(self, name: str, signal_class: type[Signal]) -> None:
         """Feed the signal what its class overrides, by subscriptions of its own: its faults are its own, too."""
+        timeframe = split_timeframe(name)[1]
         for event_type, method in _FED_BY:
             if getattr(signal_class, method) is not getattr(Signal, method):
                 self._bus.subscribe(
                     event_type,
                     self._feeder(name, method),
+                    where=self._filter(timeframe) if method == "on_candle" else None,
                     priority=PRIORITY[self.component] + 1,  # before the snapshot that shows its value
                     name=f"{name}.{method}",
                     component=f"{self.component}:{name}",
@@ -113,21 +134,40 @@ class SignalEngine:
         signal = self._of(symbol).get(name)
         return signal.value if signal is not None else None
 
+    def full_name(self, name: str, timeframes: tuple[Timeframe, ...]) -> str:
+        """See ``with_timeframe``."""
+        return with_timeframe(name, timeframes, self._own)
+
     def check(self, names: Iterable[str]) -> None:
         """Raise ``ConfigError`` if the signal was not requested at the start, because it is not computed then."""
         for name in names:
             if name not in self._factories:
                 raise ConfigError(f"signal {name!r} was not requested; name it in the strategy's required_signals()")
 
-    def publish_snapshot(self, candle: CandleEvent) -> None:
-        """Show the values of the signals that are published at a candle's close."""
+    def publish_snapshot(self, names: list[str], candle: CandleEvent) -> None:
+        """Show the values of those of ``names`` that are published at a candle's close."""
+        signals = self._of(candle.symbol)
         values = {
             name: value
-            for name, signal in self._of(candle.symbol).items()
-            if (value := signal.value) is not None and signal.publish_at == "candle"
+            for name in names
+            if (signal := signals.get(name)) is not None
+            and (value := signal.value) is not None
+            and signal.publish_at == "candle"
         }
         if values:
             self._bus.publish(SignalSnapshotEvent(symbol=candle.symbol, values=values))
+
+
+def with_timeframe(name: str, timeframes: tuple[Timeframe, ...], own: Mapping[str, SignalFactory] | None = None) -> str:
+    """The full name of a signal for a strategy that hears candles of ``timeframes``: ``rsi-14`` is ``rsi-14@1h`` where
+    the first of them is an hour. Signals that hear no candles, and names with a timeframe, stay as they are."""
+    if not timeframes or "@" in name:
+        return name
+    make = (own or {}).get(name)
+    signal = make() if make is not None else built_in_signal(name)
+    if signal is None or type(signal).on_candle is Signal.on_candle:
+        return name
+    return f"{name}@{timeframes[0]}"
 
 
 def _built_in_factory(name: str, own: Mapping[str, SignalFactory]) -> SignalFactory:

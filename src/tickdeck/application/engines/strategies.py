@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from tickdeck.application.bus import SubscribeOptions, Subscription, describe_error, not_an_event
+from tickdeck.application.engines.candle_plan import DEFAULT_CANDLES, CandlePlan, timeframes_of
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
@@ -117,8 +118,10 @@ class StrategyEngine:
         nonce: str,
         seed: int,
         instrument: Callable[[str], Instrument] = instrument_for,
+        candles: CandlePlan = DEFAULT_CANDLES,
     ) -> None:
         self._kernel = kernel
+        self._candles = candles
         self.instrument = instrument
         self.market_data = market_data
         self.signals = signals
@@ -157,6 +160,11 @@ class StrategyEngine:
         """The fields of an event that say which strategy it is about: its id, name and role."""
         return self._labels[strategy_id]
 
+    def signal_names(self, strategy_id: str) -> list[str]:
+        """The full names of the signals that a strategy asks for."""
+        strategy = self.strategies[strategy_id]
+        return [self.signals.full_name(name, timeframes_of(strategy)) for name in strategy.required_signals()]
+
     def _listen(self, strategy_id: str) -> None:
         """Subscribe the methods that the strategy's class overrides."""
         strategy = self.strategies[strategy_id]
@@ -186,7 +194,7 @@ class StrategyEngine:
                 subscriptions.append(subscription)
 
         for topic, method in _MARKET:
-            hear(topic, method)
+            hear(topic, method, where=self._candles.filter(timeframes_of(strategy)) if topic is CandleEvent else None)
         for topic, method in _OWN_ORDERS:
             hear(topic, method, where=lambda event: event.strategy_id == strategy_id)
         hear(
@@ -257,7 +265,7 @@ class StrategyEngine:
         before = strategy.parameters()
         try:
             strategy.set_parameters(wanted)
-            self.signals.check(strategy.required_signals())  # signals are only computed once the run has started
+            self.signals.check(self.signal_names(strategy_id))  # signals are only computed from the start on
         except Exception as error:  # noqa: BLE001 (this calls the strategy's own code, which may raise anything)
             for name, value in before.items():
                 setattr(strategy, name, value)
@@ -317,6 +325,8 @@ class _Desk:
         self.symbols = engine.symbols
         self.clock = kernel.clock
         self.rng = random.Random(f"{engine.seed}/{strategy_id}")
+        self._timeframes = timeframes_of(engine.strategies[strategy_id])
+        self._full_names: dict[str, str] = {}
 
     def decide(self, intents: tuple[ActionIntent, ...], reason: str) -> tuple[str, ...]:
         """Publish a decision. Each order intent gets its client order id now, so that the strategy knows it at once.
@@ -360,7 +370,13 @@ class _Desk:
         return msgspec.structs.replace(intent, quantity=quantity)
 
     def signal(self, name: str, symbol: str) -> float | None:
-        return self._engine.signals.value(name, symbol)
+        signals = self._engine.signals
+        if self._timeframes:
+            full = self._full_names.get(name)
+            if full is None:
+                full = self._full_names[name] = signals.full_name(name, self._timeframes)
+            name = full
+        return signals.value(name, symbol)
 
     def position(self, symbol: str) -> PositionView:
         with money_context():

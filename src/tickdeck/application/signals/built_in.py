@@ -6,9 +6,9 @@ import re
 
 from tickdeck.application.signals.signal import Signal
 from tickdeck.domain.events import CandleEvent, TradeEvent
-from tickdeck.domain.market import BookImbalance, Ema, OrderBook, Rsi, Sma, Vwap
+from tickdeck.domain.market import BookImbalance, Ema, OrderBook, Rsi, Sma, Timeframe, Vwap, parse_timeframe
 
-__all__ = ["built_in_signal"]
+__all__ = ["built_in_signal", "split_timeframe"]
 
 
 class _OfCloses(Signal):
@@ -102,3 +102,9 @@ def built_in_signal(name: str) -> Signal | None:
         return None
     signal_class, parameter = _CLASSES[match[1]]
     return signal_class(**{parameter: int(match[2])})
+
+
+def split_timeframe(name: str) -> tuple[str, Timeframe | None]:
+    """``ema-12@1h`` as (``ema-12``, one hour); a name without ``@`` has no timeframe. Raises ``ConfigError``."""
+    bare, at, timeframe = name.partition("@")
+    return bare, parse_timeframe(timeframe) if at else None

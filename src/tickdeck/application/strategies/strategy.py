@@ -100,7 +100,16 @@ class Strategy(Parametrised):
             ) from None
 
     def required_signals(self) -> tuple[str, ...]:
-        """Names of the signals that this strategy will use, such as ``ema-12``. Called once, before the start."""
+        """Names of the signals that this strategy will use, such as ``ema-12`` or ``ema-12@1h``. Called once, before
+        the start."""
+        return ()
+
+    def required_candles(self) -> tuple[str, ...]:
+        """The timeframes of the candles that this strategy hears, such as ``("15m", "4h")``. Called once, before the
+        start. Without any, it hears the run's own candles (``--candles``, or those of the file).
+
+        They are made from trades or from finer candles. ``candle.interval`` (ns) tells them apart in ``on_candle``. A
+        signal without a timeframe (``rsi-14``) is of the first one; ``rsi-14@4h`` names another."""
         return ()
 
     # -- what it hears ----------------------------------------------------------------------------------------

@@ -2,16 +2,18 @@
 
 from tickdeck.domain.market.book import Crossed, Gap, OrderBook, Resynced
 from tickdeck.domain.market.candle_opens import CandleOpen, MarketRecord, with_opens
-from tickdeck.domain.market.candles import CandleBuilder
+from tickdeck.domain.market.candles import CandleBuilder, CandleResampler
 from tickdeck.domain.market.indicators import BookImbalance, Ema, Rsi, Sma, Vwap
 from tickdeck.domain.market.instrument import Instrument, instrument_for
 from tickdeck.domain.market.matching import Ended, Fill, Matcher, Outcome, WorkingOrder
+from tickdeck.domain.market.timeframe import Timeframe, parse_timeframe
 from tickdeck.domain.market.trade_gaps import TradeGaps
 
 __all__ = [
     "BookImbalance",
     "CandleBuilder",
     "CandleOpen",
+    "CandleResampler",
     "Crossed",
     "Ema",
     "Ended",
@@ -25,9 +27,11 @@ __all__ = [
     "Resynced",
     "Rsi",
     "Sma",
+    "Timeframe",
     "TradeGaps",
     "Vwap",
     "WorkingOrder",
     "instrument_for",
+    "parse_timeframe",
     "with_opens",
 ]

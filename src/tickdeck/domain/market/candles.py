@@ -1,12 +1,13 @@
-"""Candles from public trades: one builder for each symbol and interval."""
+"""Candles from public trades or from finer candles: one builder for each symbol and timeframe."""
 
 from __future__ import annotations
 
 from tickdeck.domain.events import CandleEvent, TradeEvent
+from tickdeck.domain.market.timeframe import Timeframe
 from tickdeck.domain.values import ZERO, Price, Quantity
 from tickdeck.errors import ConfigError
 
-__all__ = ["CandleBuilder"]
+__all__ = ["CandleBuilder", "CandleResampler"]
 
 
 _AHEAD_NS = 60_000_000_000
@@ -16,7 +17,7 @@ _ENOUGH = 10
 
 
 class CandleBuilder:
-    """Gathers trades of ``symbol`` into candles of ``interval_ns``, aligned to the epoch (UTC), by the exchange's time.
+    """Gathers trades of ``symbol`` into candles of ``timeframe``, by the exchange's time.
 
     A candle is closed by the first trade at or after its end. One in which nothing traded does not exist: silence is
     not filled with copies of the last price. A trade that comes late, with a time before the current candle, counts
@@ -29,6 +30,7 @@ class CandleBuilder:
     """
 
     __slots__ = (
+        "_begin",
         "_close",
         "_closed_end",
         "_end",
@@ -39,15 +41,16 @@ class CandleBuilder:
         "_too_early",
         "_trades",
         "_volume",
-        "interval_ns",
         "symbol",
+        "timeframe",
     )
 
-    def __init__(self, symbol: str, interval_ns: int) -> None:
-        if interval_ns <= 0:
-            raise ConfigError(f"candles of {symbol}: interval_ns is {interval_ns}; give nanoseconds above 0")
+    def __init__(self, symbol: str, timeframe: Timeframe) -> None:
+        if timeframe.ns <= 0 >= timeframe.months:
+            raise ConfigError(f"candles of {symbol}: they last {timeframe.ns} ns; give a duration above 0")
         self.symbol: str = symbol
-        self.interval_ns: int = interval_ns
+        self.timeframe: Timeframe = timeframe
+        self._begin: int = 0  # ns UTC
         self._end: int = 0  # ns UTC, exclusive
         self._closed_end: int = 0  # the end of the last closed candle
         self._too_early: int = 0  # a trade before this may show that the current candle is in the future
@@ -88,9 +91,8 @@ class CandleBuilder:
 
     def _place(self, ts: int) -> None:
         """Let the current candle be the one that holds ``ts``."""
-        start = ts - ts % self.interval_ns
-        self._end = start + self.interval_ns
-        self._too_early = start - _AHEAD_NS
+        self._begin, self._end = self.timeframe.bounds(ts)
+        self._too_early = self._begin - _AHEAD_NS
         self._strays = 0
 
     def _in_the_future(self, trade: TradeEvent) -> bool:
@@ -101,8 +103,8 @@ class CandleBuilder:
     def _candle(self) -> CandleEvent:
         return CandleEvent(
             symbol=self.symbol,
-            interval=self.interval_ns,
-            open_ts=self._end - self.interval_ns,
+            interval=self._end - self._begin,
+            open_ts=self._begin,
             close_ts=self._end,
             open=self._open,
             high=self._high,
@@ -111,4 +113,64 @@ class CandleBuilder:
             volume=self._volume,
             trades=self._trades,
             ts=self._end,
+        )
+
+
+class CandleResampler:
+    """Gathers finer candles of ``symbol`` into candles of ``timeframe``: exactly, and only whole ones.
+
+    A candle is closed by the finer one that ends with it. If that one is missing, the next one closes it. The first
+    candle holds what was traded from the first finer one seen, and the last one is not published while it is open.
+    """
+
+    __slots__ = ("_begin", "_close", "_end", "_high", "_low", "_open", "_trades", "_volume", "symbol", "timeframe")
+
+    def __init__(self, symbol: str, timeframe: Timeframe) -> None:
+        self.symbol: str = symbol
+        self.timeframe: Timeframe = timeframe
+        self._begin: int = 0
+        self._end: int = 0  # 0 while there is no open candle
+        self._open: Price = ZERO
+        self._high: Price = ZERO
+        self._low: Price = ZERO
+        self._close: Price = ZERO
+        self._volume: Quantity = ZERO
+        self._trades: int = 0
+
+    def on_candle(self, candle: CandleEvent) -> list[CandleEvent]:
+        """Count a finer candle; returns what it closed: none, one, or after a gap two. ``ts`` of each is its end."""
+        closed = []
+        if self._end and candle.open_ts >= self._end:
+            closed.append(self._take())
+        if not self._end:
+            self._begin, self._end = self.timeframe.bounds(candle.open_ts)
+            self._open, self._high, self._low = candle.open, candle.high, candle.low
+            self._volume, self._trades = ZERO, 0
+        self._high = max(self._high, candle.high)
+        self._low = min(self._low, candle.low)
+        self._close = candle.close
+        self._volume += candle.volume
+        self._trades += candle.trades
+        if candle.close_ts >= self._end:
+            closed.append(self._take())
+        return closed
+
+    def close(self) -> CandleEvent | None:
+        """The open candle, closed as it is, if there is one: a coarser stretch of candles begins behind it."""
+        return self._take() if self._end else None
+
+    def _take(self) -> CandleEvent:
+        end, self._end = self._end, 0
+        return CandleEvent(
+            symbol=self.symbol,
+            interval=end - self._begin,
+            open_ts=self._begin,
+            close_ts=end,
+            open=self._open,
+            high=self._high,
+            low=self._low,
+            close=self._close,
+            volume=self._volume,
+            trades=self._trades,
+            ts=end,
         )

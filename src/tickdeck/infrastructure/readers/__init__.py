@@ -4,7 +4,6 @@ from tickdeck.infrastructure.readers.columns import NoRowsError
 from tickdeck.infrastructure.readers.contracts import in_base_currency
 from tickdeck.infrastructure.readers.exchange_info import read_exchange_info
 from tickdeck.infrastructure.readers.files import DEFAULT_FEED_LATENCY_NS, file_digest
-from tickdeck.infrastructure.readers.intervals import parse_interval
 from tickdeck.infrastructure.readers.merge import merge
 from tickdeck.infrastructure.readers.notes import ReadNotes
 from tickdeck.infrastructure.readers.registry import (
@@ -16,7 +15,7 @@ from tickdeck.infrastructure.readers.registry import (
     peek_symbols,
     peek_venues,
 )
-from tickdeck.infrastructure.readers.times import a_day_from_now, date_to_ns
+from tickdeck.infrastructure.readers.times import a_day_from_now, date_to_ns, ns_to_date
 
 __all__ = [
     "DEFAULT_FEED_LATENCY_NS",
@@ -31,8 +30,8 @@ __all__ = [
     "in_base_currency",
     "merge",
     "names_symbols",
+    "ns_to_date",
     "open_input",
-    "parse_interval",
     "peek_symbols",
     "peek_venues",
     "read_exchange_info",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tickdeck.domain.events import CandleEvent
+from tickdeck.domain.market import Timeframe
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.columns import (
     delimiter_of,
@@ -27,7 +28,7 @@ from tickdeck.infrastructure.readers.columns import (
     width_fault,
 )
 from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, fault, open_text, require_symbol
-from tickdeck.infrastructure.readers.intervals import Interval, OverlapError, candle_ends
+from tickdeck.infrastructure.readers.intervals import OverlapError, candle_ends
 from tickdeck.infrastructure.readers.notes import ReadNotes
 from tickdeck.infrastructure.readers.times import Times
 
@@ -78,7 +79,7 @@ def read_candles(
     path: Path,
     *,
     symbol: str | None,
-    interval: Interval | None,
+    interval: Timeframe | None,
     times: Times,
     feed_latency_ns: int,
     notes: ReadNotes,
@@ -96,7 +97,7 @@ def read_candles(
 
 
 def _read(
-    path: Path, symbol: str, interval: Interval | None, times: Times, latency: int, notes: ReadNotes
+    path: Path, symbol: str, interval: Timeframe | None, times: Times, latency: int, notes: ReadNotes
 ) -> Iterator[CandleEvent]:
     opens, ends = _bounds(path, symbol, interval, times)
     index = number = 0
@@ -188,7 +189,7 @@ def _is_header(fields: list[str], plan: _Plan) -> bool:
     return not fields[plan.begin][:1].isdigit() and not what_candles_lack(fields)
 
 
-def _bounds(path: Path, symbol: str, interval: Interval | None, times: Times) -> tuple[array[int], list[int]]:
+def _bounds(path: Path, symbol: str, interval: Timeframe | None, times: Times) -> tuple[array[int], list[int]]:
     """The begin and the end of each candle (ns), from a first reading of the file."""
     opens, lines, own = array("q"), array("q"), array("q")
     number = factor = 0

@@ -6,50 +6,20 @@ in docs/data.md, "How long candles last".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
-from typing import NamedTuple
 
-from tickdeck.errors import ConfigError
+from tickdeck.domain.market import Timeframe
 
-__all__ = ["Interval", "OverlapError", "candle_ends", "parse_interval"]
+__all__ = ["OverlapError", "candle_ends"]
 
-_UNITS = {
-    "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60_000_000_000,
-    "min": 60_000_000_000,
-    "h": 3_600_000_000_000,
-    "d": 86_400_000_000_000,
-    "w": 604_800_000_000_000,
-}
-_HOUR, _DAY = _UNITS["h"], _UNITS["d"]
+_HOUR, _DAY = 3_600_000_000_000, 86_400_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUARTER = 900_000_000_000  # zones differ from UTC by multiples of a quarter of an hour
 _ZONES = range(-12 * 4, 14 * 4 + 1)
 _STRETCH, _ALIGNED_STRETCH = 10, 4
 """So many equal steps between finer ones are candles of their own interval; fewer are candles that are missing."""
-
-
-class Interval(NamedTuple):
-    """How long a candle lasts: ``ns``, or that many calendar ``months`` where ``ns`` is 0."""
-
-    ns: int
-    months: int = 0
-
-
-def parse_interval(text: str) -> Interval:
-    """``1m``, ``5m``, ``1h``, ``1d``, ``1w``, or months as ``1mo`` or ``1M``. Raises ``ConfigError``."""
-    match = re.fullmatch(r"([1-9][0-9]*) ?([A-Za-z]+)", text.strip())
-    if match is not None:
-        count, unit = int(match[1]), match[2]
-        if unit == "M" or unit.lower() in ("mo", "mon", "month", "months"):
-            return Interval(0, count)
-        if unit.lower() in _UNITS:
-            return Interval(count * _UNITS[unit.lower()])
-    raise ConfigError(f"{text!r} is no interval; give a whole number with a unit: 1m, 5m, 1h, 1d, 1w, 1mo (a month)")
 
 
 class OverlapError(ValueError):
@@ -60,7 +30,7 @@ class OverlapError(ValueError):
         self.index = index
 
 
-def candle_ends(opens: Sequence[int], given: Interval | None = None) -> list[int] | None:
+def candle_ends(opens: Sequence[int], given: Timeframe | None = None) -> list[int] | None:
     """The end of each candle (ns UTC, exclusive), where ``opens`` are their begins, each after the one before it.
 
     No end lies after the begin of the next candle. ``None`` where there is one candle and no interval is ``given``.

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import TypeAlias, TypeVar
 
-from tickdeck.domain.events import TradeEvent
-from tickdeck.domain.market import MarketRecord
+from tickdeck.domain.events import CandleEvent, TradeEvent
+from tickdeck.domain.market import CandleOpen, MarketRecord, Timeframe
+from tickdeck.errors import InputError
+from tickdeck.infrastructure.readers.times import ns_to_date
 
 __all__ = ["merge"]
 
@@ -25,7 +27,8 @@ def merge(inputs: Sequence[Iterable[M]], repeated: Callable[[int], None] = lambd
     as soon as it is its input's turn again, and with the time that it has. Lazy: holds one event of each input.
 
     A trade that another input gave already, of the same id, time, price and quantity, is left out, and
-    ``repeated(index)`` is called with the position of its input.
+    ``repeated(index)`` is called with the position of its input. So is an equal candle. Raises ``InputError`` for
+    candles of one symbol that overlap in two inputs: a venue would trade both.
     """
     if len(inputs) == 1:
         return iter(inputs[0])
@@ -37,14 +40,22 @@ def _merge(inputs: Sequence[Iterable[M]], repeated: Callable[[int], None]) -> It
     heads = [next(events, None) for events in iterators]
     heap = [(event.ts_ingress, index) for index, event in enumerate(heads) if event is not None]
     known: dict[tuple[str, str], _Known] = {}
+    candles: dict[str, tuple[int, CandleEvent]] = {}
+    opens: dict[str, int] = {}
     heapify(heap)
     while heap:
         index = heap[0][1]
         event = heads[index]
         assert event is not None  # an input leaves the heap with its last event
-        if isinstance(event, TradeEvent) and event.trade_id and _is_repeated(event, index, known):
-            repeated(index)
+        if isinstance(event, CandleOpen):
+            again, told = _is_repeated_open(event, opens), False
+        elif isinstance(event, TradeEvent) and event.trade_id:
+            again = told = _is_repeated(event, index, known)
         else:
+            again = told = isinstance(event, CandleEvent) and _is_repeated_candle(event, index, candles)
+        if told:
+            repeated(index)
+        if not again:
             yield event
         following = heads[index] = next(iterators[index], None)
         if following is None:
@@ -70,3 +81,32 @@ def _is_repeated(trade: TradeEvent, index: int, known: dict[tuple[str, str], _Kn
         and same.quantity == trade.quantity
         and same.side is trade.side
     )
+
+
+def _is_repeated_candle(candle: CandleEvent, index: int, newest: dict[str, tuple[int, CandleEvent]]) -> bool:
+    """Whether another input gave ``candle`` already. Raises ``InputError`` where it gave one that overlaps it."""
+    giver, last = newest.get(candle.symbol, (index, candle))
+    if giver != index and candle.open_ts < last.close_ts:
+        if (candle.open_ts, candle.close_ts) != (last.open_ts, last.close_ts):
+            finer, coarser = sorted((last.interval, candle.interval))
+            what = f"overlap (they last {Timeframe(finer)} and {Timeframe(coarser)})"
+        elif (candle.open, candle.high, candle.low, candle.close, candle.volume) != (
+            (last.open, last.high, last.low, last.close, last.volume)
+        ):
+            what = "differ"
+        else:
+            return True
+        raise InputError(
+            f"candles of {candle.symbol} in two input files {what} at {ns_to_date(candle.open_ts)}; give one file for "
+            "each time, with the finest candles, and name coarser ones in the strategy's required_candles()"
+        )
+    newest[candle.symbol] = (index, candle)
+    return False
+
+
+def _is_repeated_open(opened: CandleOpen, newest: dict[str, int]) -> bool:
+    """Whether the open of the same candle was given already."""
+    if newest.get(opened.symbol) == opened.open_ts:
+        return True
+    newest[opened.symbol] = opened.open_ts
+    return False

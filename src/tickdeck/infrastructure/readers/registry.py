@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 
 from tickdeck.domain.events import MarketEvent
+from tickdeck.domain.market import parse_timeframe
 from tickdeck.domain.market.instrument import is_inverse, symbol_in_name
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.binance_raw import read_binance_raw, survey_capture
 from tickdeck.infrastructure.readers.candle_csv import candle_symbols, is_candles, read_candles, what_candles_lack
 from tickdeck.infrastructure.readers.columns import delimiter_of, split_row
 from tickdeck.infrastructure.readers.files import DEFAULT_FEED_LATENCY_NS, peek_lines, require_symbol
-from tickdeck.infrastructure.readers.intervals import parse_interval
 from tickdeck.infrastructure.readers.notes import ReadNotes
 from tickdeck.infrastructure.readers.tardis_csv import TARDIS_FORMATS, detect_tardis, read_tardis, tardis_streams
 from tickdeck.infrastructure.readers.times import EARLIEST_NS, Times
@@ -82,7 +82,7 @@ def open_input(
         return read_candles(
             path,
             symbol=file.symbol or _only(path, candle_symbols(path)) or symbol_in_name(path.name),
-            interval=parse_interval(file.interval) if file.interval is not None else None,
+            interval=parse_timeframe(file.interval) if file.interval is not None else None,
             times=times,
             feed_latency_ns=feed_latency_ns,
             notes=notes,

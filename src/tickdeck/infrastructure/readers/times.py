@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-__all__ = ["DAY_NS", "EARLIEST_NS", "Times", "a_day_from_now", "date_to_ns"]
+__all__ = ["DAY_NS", "EARLIEST_NS", "Times", "a_day_from_now", "date_to_ns", "ns_to_date"]
 
 DAY_NS = 86_400_000_000_000
 EARLIEST_NS = 1_230_768_000_000_000_000
@@ -144,6 +144,12 @@ def a_day_from_now() -> int:
 def date_to_ns(text: str) -> int:
     """A bound that somebody wrote: ISO 8601, UTC where it has no zone. Raises ``ValueError``."""
     return Times(-(1 << 62), 1 << 63)._from_iso(text, "the time")
+
+
+def ns_to_date(ns: int) -> str:
+    """A time in a message: ISO 8601, UTC, to the second unless it has a fraction."""
+    moment = _EPOCH + timedelta(microseconds=ns // 1_000)
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _ns(moment: datetime) -> int:

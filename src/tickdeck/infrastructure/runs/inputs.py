@@ -11,8 +11,8 @@ from typing import cast
 import msgspec
 
 from tickdeck.application.ports import TapeQuery
-from tickdeck.domain.events import MarketEvent
-from tickdeck.domain.market import MarketRecord, with_opens
+from tickdeck.domain.events import CandleEvent, MarketEvent
+from tickdeck.domain.market import MarketRecord, Timeframe, with_opens
 from tickdeck.errors import InputError, RunError
 from tickdeck.infrastructure.config import RunConfig, TapeConfig
 from tickdeck.infrastructure.readers import (
@@ -25,6 +25,7 @@ from tickdeck.infrastructure.readers import (
     file_digest,
     in_base_currency,
     merge,
+    ns_to_date,
     open_input,
     peek_symbols,
     peek_venues,
@@ -93,18 +94,29 @@ def open_inputs(
 
 
 def open_inputs_with_opens(
-    config: RunConfig, inputs: tuple[InputRecord, ...], notes: dict[str, ReadNotes] | None = None
+    config: RunConfig,
+    inputs: tuple[InputRecord, ...],
+    notes: dict[str, ReadNotes] | None = None,
+    timeframes: tuple[Timeframe, ...] = (),
 ) -> Iterator[MarketRecord]:
     """The market data of ``inputs`` as one stream in receive order, with the opens of candles for a simulated venue.
+
+    ``timeframes`` are those that the run makes from candles: a candle from which one cannot be made raises
+    ``InputError``.
 
     Quantities are in base currency, even if the data counts contracts, provided the instrument gives their size. A
     trade that two files contain appears once. Skipped rows are counted in ``notes`` during reading, by file name.
     """
-    return _open_all(config, inputs, notes, opens=True)
+    return _open_all(config, inputs, notes, opens=True, timeframes=timeframes)
 
 
 def _open_all(
-    config: RunConfig, inputs: tuple[InputRecord, ...], notes: dict[str, ReadNotes] | None, *, opens: bool
+    config: RunConfig,
+    inputs: tuple[InputRecord, ...],
+    notes: dict[str, ReadNotes] | None,
+    *,
+    opens: bool,
+    timeframes: tuple[Timeframe, ...] = (),
 ) -> Iterator[MarketRecord]:
     told = [ReadNotes() for _ in inputs]
     if notes is not None:
@@ -113,6 +125,13 @@ def _open_all(
         _open(config, tape, record, of, alone=len(inputs) == 1)
         for tape, record, of in zip(config.tapes, inputs, told, strict=True)
     ]
+    if timeframes:
+        streams = [
+            _check_candles(cast("Iterator[MarketEvent]", events), Path(record.path), timeframes)
+            if record.format in _MAY_HOLD_CANDLES
+            else events
+            for events, record in zip(streams, inputs, strict=True)
+        ]
     if opens:
         streams = [
             with_opens(cast("Iterator[MarketEvent]", events)) if record.format in _MAY_HOLD_CANDLES else events
@@ -124,6 +143,22 @@ def _open_all(
         events = in_base_currency(events, sizes)
     wanted = config.symbols
     return (event for event in events if event.symbol in wanted) if wanted else events
+
+
+def _check_candles(
+    events: Iterator[MarketEvent], path: Path, timeframes: tuple[Timeframe, ...]
+) -> Iterator[MarketEvent]:
+    """``events``, as long as candles of ``timeframes`` can be made from their candles."""
+    for event in events:
+        if type(event) is CandleEvent:
+            for timeframe in timeframes:
+                if not timeframe.lasts(event.interval) and event.close_ts > timeframe.bounds(event.open_ts)[1]:
+                    raise InputError(
+                        f"{path}: candles of {timeframe} cannot be made from the one of {Timeframe(event.interval)} at "
+                        f"{ns_to_date(event.open_ts)}, which does not lie within one of them; ask for a multiple of "
+                        "its interval (--candles, or required_candles() of the strategy)"
+                    )
+        yield event
 
 
 def passed_over(config: RunConfig, inputs: tuple[InputRecord, ...]) -> list[str]:

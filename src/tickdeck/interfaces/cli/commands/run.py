@@ -95,7 +95,12 @@ _OPTIONS = (
     ),
     click.option("--earliest", metavar="T", help="The earliest time to accept in a file; default: 2009-01-01."),
     click.option("--latest", metavar="T", help="The latest time to accept in a file; default: a day from now."),
-    click.option("--candles", metavar="T", help="The candles' interval: 250ms, 1s, 5m, 1h."),
+    click.option(
+        "--candles",
+        metavar="T",
+        help="The interval of candles, made from trades or from finer candles: 250ms, 5m, 1h, 1d, 1mo; "
+        "default: that of the file, and 250ms from trades.",
+    ),
     click.option("--tape-format", metavar="F", help="The tape's format: sqlite (the default) or jsonl."),
     click.option("--resume", metavar="RUN", help="Continue a run that was stopped or killed."),
     click.option("--plain", is_flag=True, help="Show one line of progress instead of the live view."),
