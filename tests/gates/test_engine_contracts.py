@@ -190,6 +190,9 @@ def eventful_run() -> Core:
         venue=venue,
         monitors=20 * MS,
     ).start()
+    # Coins that the account begins with: the portfolio hears the market until there is a price of ether, too.
+    for currency in ("BTC", "ETH"):
+        core.feed(VenueBalanceReported(currency=currency, total=D(1), source="scripted"))
     core.feed(FeedConnected(feed="files", symbols=(BTC,)))
     core.feed(tick("9", "11"), tick("9", "12"), book(1), delta(2), delta(9), book(9))
     for n in range(300):

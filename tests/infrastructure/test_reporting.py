@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.domain.accounts import Account
+from tickdeck.domain.accounts import Account, Rates, Valuation
 from tickdeck.domain.events import (
     ActionIntent,
     DomainEvent,
@@ -25,7 +25,7 @@ from tickdeck.domain.events import (
     TradingHalted,
     VenueBalanceReported,
 )
-from tickdeck.domain.market import Instrument
+from tickdeck.domain.market import Instrument, instrument_for
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import Side
 from tickdeck.errors import ConfigError
@@ -168,7 +168,7 @@ def test_the_trades_make_up_the_whole_pnl(made):
     for trade in session.trades:
         made_of = EXACT.add(made_of, trade.pnl)
     assert abs(made_of - session.pnl) < D("1E-12")
-    assert session.pnl == account.equity({"BTCUSDT": D("123.45")})
+    assert session.pnl == Valuation(account, Rates(), instrument_for).equity({"BTCUSDT": D("123.45")}.get)
     assert session.fees == account.fees()
 
 

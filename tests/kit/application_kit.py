@@ -27,7 +27,7 @@ from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.application.ports import TapeQuery, TapeStatistics
 from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import Strategy
-from tickdeck.domain.accounts import Account
+from tickdeck.domain.accounts import Account, Rates
 from tickdeck.domain.events import (
     DomainEvent,
     OrderAmendRequestedEvent,
@@ -231,15 +231,18 @@ class Core:
             FeedMonitor(kernel, monitors)
             HeartbeatEngine(kernel, monitors)
         self.signals = SignalEngine(kernel, self.market_data, names, own_signals, plan)
-        self.portfolio = PortfolioEngine(kernel, Account(), self.market_data, instrument)
+        rates = Rates((BTC, "ETHUSDT"), instrument)
+        account = Account(homes=rates.homes("USDT"))
+        self.portfolio = PortfolioEngine(kernel, account, self.market_data, instrument, rates)
         self.execution = ExecutionEngine(kernel, "nonce", instrument)
         self.risk = RiskEngine(
             kernel,
             limits,
             clock=kernel.clock.now,
-            price=lambda symbol: self.market_data.market(symbol).price,
+            price=self.market_data.price,
             pnl=self.portfolio.pnl,
             instrument=instrument,
+            homes=account.homes,
         )
         self.strategies = StrategyEngine(
             kernel,

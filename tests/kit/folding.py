@@ -46,7 +46,7 @@ def assert_folds(
     for order_id, order in execution.orders.items():
         assert state_of(Order.fold(streams[order_id])) == state_of(order)
     account = portfolio.account
-    folded = Account.fold(tape, account.account_id, account.quote, account.user_id)
+    folded = Account.fold(tape, account.account_id, account.quote, account.user_id, account.homes)
     assert state_of(folded) == state_of(account)
     for symbol, position in account.positions.items():
         assert state_of(Position.fold(symbol, tape)) == state_of(position)
@@ -56,7 +56,7 @@ def assert_folds(
 
 def assert_risk_folds(tape: Sequence[DomainEvent], risk: RiskEngine) -> None:
     exposure = risk.exposure
-    assert exposure_of(Exposure.fold(tape, exposure.base)) == exposure_of(exposure)
+    assert exposure_of(Exposure.fold(tape, exposure.base, exposure.homes)) == exposure_of(exposure)
     if risk.daily_loss is not None:
         assert DailyLoss.fold(risk.daily_loss.limit, tape).start_equity == risk.daily_loss.start_equity
     if risk.rate is not None:

@@ -18,7 +18,7 @@ from tickdeck.application.engines import (
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.strategies import signal_factories
-from tickdeck.domain.accounts import Account
+from tickdeck.domain.accounts import Account, Rates, reporting_currency
 from tickdeck.domain.market import parse_timeframe
 from tickdeck.infrastructure.config import RunConfig, duration_ns
 from tickdeck.infrastructure.runs import (
@@ -59,19 +59,20 @@ class Core:
         if config.heartbeat:
             HeartbeatEngine(kernel, duration_ns(config.heartbeat))
         self.signals = SignalEngine(kernel, self.market_data, names, own_signals, self.candles)
-        account = Account(
-            config.paper.account_id, config.instrument(manifest.symbols[0]).quote, user_id=config.paper.user_id
-        )
-        self.portfolio = PortfolioEngine(kernel, account, self.market_data, config.instrument)
+        rates = Rates(manifest.symbols, config.instrument)
+        quote = reporting_currency(map(config.instrument, manifest.symbols))
+        account = Account(config.paper.account_id, quote, config.paper.user_id, rates.homes(quote))
+        self.portfolio = PortfolioEngine(kernel, account, self.market_data, config.instrument, rates)
         self.execution = ExecutionEngine(kernel, manifest.nonce, config.instrument)
         self.risk = RiskEngine(
             kernel,
             config.risk,
             clock=kernel.clock.now,
-            price=lambda symbol: self.market_data.market(symbol).price,
+            price=self.market_data.price,
             pnl=self.portfolio.pnl,
             instrument=config.instrument,
             quote=account.quote,
+            homes=account.homes,
             account_id=account.account_id,
             user_id=account.user_id,
         )

@@ -112,7 +112,7 @@ class Run:
             report=self.kernel.post_own,
         )
         VenueGateway(self.kernel, self.venue)
-        self.observer = PerformanceObserver(self.kernel, self.core.portfolio.account, self.core.market_data)
+        self.observer = PerformanceObserver(self.kernel, self.core.portfolio.valuation, self.core.market_data)
         self._ends = RunObserver(self.kernel)
         self._quality = RecordQuality(self.kernel, self.core.market_data)
         self._market = market_for_venue(config, manifest, self.notes, self.core.candles.from_candles())

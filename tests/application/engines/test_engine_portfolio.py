@@ -20,13 +20,13 @@ def test_a_round_trip_is_accounted_for_exactly() -> None:
     )
     core.trades("120")
 
-    assert core.portfolio.account.cash == D("789.79")
+    assert core.portfolio.cash() == D("789.79")
     assert core.portfolio.equity() == D("1029.79")
     assert core.portfolio.unrealized_pnl() == 30
     assert core.portfolio.pnl() == D("29.79")
 
     order(core, Side.SELL, "2").fill(core.orders[-1], "115", fee="0.23")
-    assert core.portfolio.account.cash == D("1019.56")
+    assert core.portfolio.cash() == D("1019.56")
     assert core.portfolio.pnl() == D("19.56")
     assert core.portfolio.account.realized_pnl() == 20
     assert core.portfolio.account.fees() == D("0.44")
@@ -77,7 +77,7 @@ def test_a_balance_that_is_reported_after_the_start_is_compared_and_changes_noth
 
     (warning,) = core.of("system.warning")
     assert "reports 900 USDT, but our books have 1000" in warning.payload["message"]
-    assert core.portfolio.account.cash == 1_000
+    assert core.portfolio.cash() == 1_000
     assert core.portfolio.pnl() == 0
 
 

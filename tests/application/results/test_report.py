@@ -15,7 +15,7 @@ from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.engines import MarketDataEngine
 from tickdeck.application.results import PerformanceObserver
 from tickdeck.application.results.report import ratios
-from tickdeck.domain.accounts import Account
+from tickdeck.domain.accounts import Account, Rates, Valuation
 from tickdeck.domain.events import OrderFilledEvent, PositionClosedEvent, PositionUpdatedEvent, VenueBalanceReported
 from tickdeck.domain.market import instrument_for
 from tickdeck.domain.values import Side
@@ -31,10 +31,12 @@ class Followed:
         self.bus = InMemoryEventBus()
         self.market = MarketDataEngine(self.bus)
         self.account = Account("main", "USDT")
-        self.account.set_balance(VenueBalanceReported(account_id="main", currency="USDT", total=D(1_000)))
+        self.valuation = Valuation(self.account, Rates(), instrument_for)
+        balance = VenueBalanceReported(account_id="main", currency="USDT", total=D(1_000))
+        self.valuation.take(self.account.set_balance(balance), self.market.price)
         for event_type in (OrderFilledEvent,):
             self.bus.subscribe(event_type, lambda e: self.account.apply_fill(e, instrument_for(e.symbol)))
-        self.observer = PerformanceObserver(self.bus, self.account, self.market)
+        self.observer = PerformanceObserver(self.bus, self.valuation, self.market)
         self.equities: list[Decimal] = []
         self.bus.subscribe("*", lambda e: self.equities.append(self.observer.equity()), priority=-200)
         self.observer.observe(START)
@@ -97,7 +99,7 @@ def test_the_drawdown_is_that_of_every_change_of_the_equity(moves: list[tuple[st
 
 def test_without_money_there_is_no_drawdown_and_no_ratio() -> None:
     bus = InMemoryEventBus()
-    observer = PerformanceObserver(bus, Account("main", "USDT"), MarketDataEngine(bus))
+    observer = PerformanceObserver(bus, Valuation(Account(), Rates(), instrument_for), MarketDataEngine(bus))
     observer.observe(0)
     performance = observer.performance()
 

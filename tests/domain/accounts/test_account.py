@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.domain.accounts import Account
+from tickdeck.domain.accounts import Account, Rates, Valuation
 from tickdeck.domain.events import (
     BalanceEvent,
     OrderFilledEvent,
@@ -26,6 +26,17 @@ BUY, SELL = Side.BUY, Side.SELL
 BTC = instrument_for("BTCUSDT")
 ETH = instrument_for("ETHUSDT")
 ETHBTC = instrument_for("ETHBTC")
+
+
+INSTRUMENTS = {instrument.symbol: instrument for instrument in (BTC, ETH, ETHBTC)}
+
+
+def valuation(account: Account) -> Valuation:
+    return Valuation(account, Rates(INSTRUMENTS, INSTRUMENTS.__getitem__), INSTRUMENTS.__getitem__)
+
+
+def equity(account: Account, prices: dict[str, Decimal]) -> Decimal:
+    return valuation(account).equity(prices.get)
 
 
 def funded(total: str = "100000") -> Account:
@@ -62,7 +73,7 @@ def test_reported_balance_is_taken_over_and_counts_as_paid_in() -> None:
     events = account.set_balance(VenueBalanceReported(currency="USDT", total=D(100), ts=3))
 
     assert events == [BalanceEvent(currency="USDT", total=D(100), free=D(100), change=D(100), deposit=D(100), ts=3)]
-    assert account.cash == account.deposits() == account.equity({}) == 100
+    assert account.balances["USDT"] == account.deposits() == equity(account, {}) == 100
 
 
 def test_report_of_the_same_balance_changes_nothing() -> None:
@@ -74,7 +85,7 @@ def test_transfer_changes_deposits_and_makes_no_profit() -> None:
 
     (event,) = account.set_balance(VenueBalanceReported(currency="USDT", total=D(70)))
 
-    assert (event.change, account.deposits(), account.equity({})) == (-30, 70, 70)
+    assert (event.change, account.deposits(), equity(account, {})) == (-30, 70, 70)
 
 
 # -- fills and their events -----------------------------------------------------------------------------------------
@@ -191,7 +202,7 @@ def test_fee_in_base_comes_off_the_holding_and_the_position_and_counts_at_the_fi
     assert account.position("BTCUSDT").quantity == D("0.999")
     assert account.position("BTCUSDT").average_price == 60000
     assert account.fees() == 60
-    assert account.equity({"BTCUSDT": D(60000)}) == 100000 - 60
+    assert equity(account, {"BTCUSDT": D(60000)}) == 100000 - 60
 
 
 def test_fee_in_base_of_a_sale_is_sold_on_top() -> None:
@@ -210,7 +221,7 @@ def test_fee_that_eats_the_whole_fill_leaves_the_position_alone() -> None:
 
     assert [type(e) for e in events] == [BalanceEvent]
     assert account.positions == {}
-    assert account.equity({}) == account.deposits() - account.fees() == 100000 - 60
+    assert equity(account, {}) == account.deposits() - account.fees() == 100000 - 60
 
 
 def test_fee_in_a_third_currency_is_paid_and_counted_in_it() -> None:
@@ -229,7 +240,7 @@ def test_fee_without_a_currency_is_in_quote() -> None:
 
     account.apply_fill(fill(BUY, "60000", "1", "60", ""), BTC)
 
-    assert (account.cash, account.fees()) == (39940, 60)
+    assert (account.balances["USDT"], account.fees()) == (39940, 60)
 
 
 def test_rebate_is_a_negative_fee() -> None:
@@ -238,7 +249,7 @@ def test_rebate_is_a_negative_fee() -> None:
     account.apply_fill(fill(BUY, "60000", "1", "-6"), BTC)
 
     assert account.fees() == -6
-    assert account.equity({"BTCUSDT": D(60000)}) == 100006
+    assert equity(account, {"BTCUSDT": D(60000)}) == 100006
 
 
 # -- figures --------------------------------------------------------------------------------------------------------
@@ -249,28 +260,27 @@ def test_equity_follows_the_price_of_what_is_held() -> None:
     account.apply_fill(fill(BUY, "60000", "1"), BTC)
     prices = {"BTCUSDT": D(61000)}
 
-    assert account.unrealized_pnl(prices) == 1000
-    assert account.equity(prices) == 101000
+    assert account.unrealized_pnl(prices.get) == 1000
+    assert equity(account, prices) == 101000
 
 
 def test_position_without_a_price_stands_at_its_cost() -> None:
     account = funded()
     account.apply_fill(fill(SELL, "60000", "1"), BTC)
 
-    assert account.unrealized_pnl({}) == 0
-    assert account.equity({}) == 100000
+    assert account.unrealized_pnl({}.get) == 0
+    assert equity(account, {}) == 100000
 
 
-def test_figures_take_in_the_symbols_of_one_quote_currency_alone() -> None:
+def test_figures_of_one_quote_currency_are_of_the_symbols_quoted_in_it() -> None:
     account = funded()
     account.set_balance(VenueBalanceReported(currency="BTC", total=D(2)))
     account.apply_fill(fill(BUY, "3000", "10", symbol="ETHUSDT"), ETH)
     account.apply_fill(fill(BUY, "0.05", "20", "0.001", "BTC", symbol="ETHBTC"), ETHBTC)
     prices = {"ETHUSDT": D(3100), "ETHBTC": D("0.06")}
 
-    assert account.equity(prices) == 100000 + 1000
-    assert account.unrealized_pnl(prices, "BTC") == D("0.2")
-    assert account.equity(prices, "BTC") == D(2) + D("0.2") - D("0.001")
+    assert account.unrealized_pnl(prices.get) == 1000
+    assert account.unrealized_pnl(prices.get, "BTC") == D("0.2")
     assert account.fees("BTC") == D("0.001")
     assert account.realized_pnl("BTC") == 0
     assert account.balances["ETH"] == 30
@@ -310,8 +320,8 @@ def test_equity_is_deposits_and_profits_less_fees_to_the_last_digit(
     for trade in history:
         book(account, trade)
 
-        profits = account.realized_pnl() + account.unrealized_pnl(prices)
-        assert account.equity(prices) == account.deposits() + profits - account.fees()
+        profits = account.realized_pnl() + account.unrealized_pnl(prices.get)
+        assert equity(account, prices) == account.deposits() + profits - account.fees()
 
 
 @given(trades, ticks)
@@ -322,7 +332,7 @@ def test_without_a_change_of_price_fees_alone_cost_equity(history: list, price: 
         book(account, (instrument, side, price, quantity, fee, in_base))
 
     prices = {"BTCUSDT": price, "ETHUSDT": price}
-    assert account.equity(prices) == account.deposits() - account.fees()
+    assert equity(account, prices) == account.deposits() - account.fees()
 
 
 @given(trades)
@@ -359,4 +369,4 @@ def test_round_trip_in_uneven_parts_returns_every_last_digit(parts: int) -> None
 
     assert account.position("BTCUSDT").is_flat
     assert account.realized_pnl() == D("-0.05")
-    assert account.cash == D("99999.95")
+    assert account.balances["USDT"] == D("99999.95")

@@ -229,11 +229,26 @@ def test_start_reports_the_balance_of_each_currency() -> None:
     assert all(isinstance(r, VenueBalanceReported) and r.account_id == "main" for r in desk.reports)
 
 
-def test_quote_currency_that_is_not_listed_starts_with_the_default_balance() -> None:
+@pytest.mark.parametrize(("quote", "amount"), [("ETH", 25), ("BTC", 1), ("WAGMI", 0)])
+def test_a_run_without_dollars_begins_with_a_stated_amount_of_its_quote_currency(quote: str, amount: int) -> None:
+    xrp = Instrument(symbol=f"XRP{quote}", base="XRP", quote=quote)
+    venue = PaperVenue(
+        config=PaperConfig(), instruments={xrp.symbol: xrp}, seed=1, schedule=lambda *_: None, report=lambda _: None
+    )
+    assert {currency: venue.account.total(currency) for currency in venue.account.currencies} == {
+        quote: amount,
+        "XRP": 0,
+    }
+    told = venue.begins_with()
+    assert told is not None
+    assert f"{amount or 'nothing'}" in told
+    assert f"[paper] balances = {{ {quote} = " in told
+
+
+def test_balances_that_are_configured_or_in_dollars_need_no_line() -> None:
     xrp = Instrument(symbol="XRPETH", base="XRP", quote="ETH")
-    desk = Desk(instruments=(xrp,), default_balance=D(7))
-    assert (desk.venue.account.total("ETH"), desk.venue.account.total("XRP")) == (D(7), D(0))
-    assert desk.venue.account.currencies == ["BTC", "ETH", "USDT", "XRP"]
+    assert Desk(instruments=(xrp,), balances={"ETH": D(3)}).venue.begins_with() is None
+    assert Desk().venue.begins_with() is None
 
 
 def test_an_account_begins_with_no_coins_that_nobody_gave_it() -> None:
@@ -540,7 +555,8 @@ def test_wrong_configuration_is_refused_with_the_field_and_its_value(change: dic
 
 def test_defaults_are_those_that_the_documentation_names() -> None:
     config = PaperConfig()
-    assert config.balances == {"USDT": D(100_000)}
+    assert config.balances == {}
+    assert config.default_balance == 100_000
     assert (config.maker_fee, config.taker_fee) == (D("0.001"), D("0.001"))
 
 

@@ -132,6 +132,11 @@ class MarketDataEngine:
             market = self.markets[symbol] = Market(symbol, self._candles)
         return market
 
+    def price(self, symbol: str) -> Price | None:
+        """The price of a symbol, ``None`` where nothing was heard of it yet."""
+        market = self.markets.get(symbol)
+        return market.price if market is not None else None
+
     def prices(self) -> dict[str, Decimal]:
         """The price of every symbol that has one."""
         return {symbol: price for symbol, market in self.markets.items() if (price := market.price) is not None}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from tickdeck.application.bus import EventBus
+from tickdeck.application.bus import EventBus, SubscribeOptions, Subscription
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.strategies import PositionView
-from tickdeck.domain.accounts import Account
+from tickdeck.domain.accounts import Account, Rates, Valuation
 from tickdeck.domain.events import (
     BalanceEvent,
+    CandleEvent,
+    DomainEvent,
+    MarketEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
     OrderEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
@@ -21,22 +26,29 @@ from tickdeck.domain.events import (
     StateLeg,
     StateUpdated,
     SystemWarning,
+    TickEvent,
+    TradeEvent,
     VenueBalanceReported,
 )
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money
 
 __all__ = ["PortfolioEngine"]
 
 _FILLS = (OrderPartiallyFilledEvent, OrderFilledEvent)
+_PRICES = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
 
 
 class PortfolioEngine:
-    """One account: cash, positions, PnL, fees, equity; exact decimals, in the account's quote currency."""
+    """One account: cash, positions, PnL, fees, equity; exact decimals, over all currencies of the account, in its quote
+    currency.
+
+    Market data is heard only while something waits for the first price of a symbol: coins that the account began with,
+    or an amount in another currency.
+    """
 
     component = "portfolio"
-    hears = (VenueBalanceReported, OrderEvent)
+    hears = (VenueBalanceReported, OrderEvent, *_PRICES)
     publishes = (
         PositionOpenedEvent,
         PositionUpdatedEvent,
@@ -52,12 +64,17 @@ class PortfolioEngine:
         account: Account,
         market_data: MarketDataEngine,
         instrument: Callable[[str], Instrument],
+        rates: Rates,
     ) -> None:
+        """``rates``: what currencies are worth in each other."""
         self._bus = bus
         self._market_data = market_data
         self._instrument = instrument
+        self._rates = rates
         self.account = account
+        self.valuation = Valuation(account, rates, instrument)
         self._reported: dict[str, None] = {}  # currencies whose first balance is known
+        self._watching: list[Subscription] = []  # of market data
         bus.subscribe(OrderEvent, self.on_order, priority=PRIORITY[self.component], component=self.component)
         bus.subscribe(
             VenueBalanceReported, self.on_balance, priority=PRIORITY[self.component], component=self.component
@@ -75,7 +92,9 @@ class PortfolioEngine:
         """Hold back what the order takes, and book its fill, if it is one."""
         self.account.reserve(order)
         if isinstance(order, _FILLS):
-            self._bus.publish_all(self.account.apply_fill(order, self._instrument(order.symbol)))
+            booked = self.account.apply_fill(order, self._instrument(order.symbol))
+            self._value(booked)
+            self._bus.publish_all(booked)
             self._bus.publish(self._state())
 
     def on_balance(self, report: VenueBalanceReported) -> None:
@@ -86,7 +105,9 @@ class PortfolioEngine:
         held = self.account.balances.get(report.currency)
         if held is None and report.currency not in self._reported:
             self._reported[report.currency] = None
-            self._bus.publish_all(self.account.set_balance(report))
+            booked = self.account.set_balance(report)
+            self._value(booked)
+            self._bus.publish_all(booked)
         elif (held or ZERO) != report.total:
             message = (
                 f"the venue reports {report.total} {report.currency}, but our books have {held or ZERO}. Nothing "
@@ -94,14 +115,69 @@ class PortfolioEngine:
             )
             self._bus.publish(SystemWarning(component=self.component, message=message))
 
+    def on_price(self, event: MarketEvent) -> None:
+        """Value what waits for a price of this symbol."""
+        valuation = self.valuation
+        self._bus.publish_all(valuation.on_price(event.symbol, self._market_data.price, event.ts))
+        if not valuation.waits:
+            for subscription in self._watching:
+                subscription.cancel()
+            self._watching.clear()
+
+    # -- figures -----------------------------------------------------------------------------------------------------
+
+    def equity(self) -> Money:
+        """Cash and positions of all currencies at the market's prices, in the account's quote currency."""
+        return self.valuation.equity(self._market_data.price)
+
+    def cash(self) -> Money:
+        """What is in no position, of all currencies."""
+        return self.valuation.cash(self._market_data.price)
+
+    def pnl(self) -> Money:
+        """What trading and holding made of what was paid in: realised and unrealised, after fees."""
+        return self.valuation.pnl(self._market_data.price)
+
+    def fees(self) -> Money:
+        """Fees paid less rebates, each at its value when it was paid."""
+        return self.valuation.fees
+
+    def unrealized_pnl(self) -> Money:
+        return self.valuation.unrealized_pnl(self._market_data.price)
+
+    def left_out(self) -> dict[str, Money]:
+        """Amounts by currency that are in no figure, because no price tells what they are worth."""
+        return self.valuation.left_out(self._market_data.price)
+
+    def rate(self, currency: str, into: str) -> Decimal | None:
+        """What one unit of ``currency`` is worth in ``into`` at the market's prices; ``None`` if they do not tell."""
+        return self._rates.rate(currency, into, self._market_data.price)
+
+    def view(self, symbol: str) -> PositionView:
+        """The position in ``symbol`` at the market's price."""
+        position = self.account.position(symbol)
+        price = self._market_data.price(symbol)
+        unrealized = position.unrealized_pnl(price) if price is not None else ZERO
+        quantity = self.account.unpriced.get(symbol, position.quantity)
+        return PositionView(symbol, quantity, position.average_price, position.realized_pnl, unrealized)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _value(self, booked: Iterable[DomainEvent]) -> None:
+        self.valuation.take(booked, self._market_data.price)
+        if self.valuation.waits and not self._watching:
+            own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
+            self._watching = [self._bus.subscribe(event_type, self.on_price, **own) for event_type in _PRICES]
+
     def _state(self) -> StateUpdated:
         account = self.account
+        price = self._market_data.price
         figures = {
-            "cash": account.cash,
+            "cash": self.cash(),
             "equity": self.equity(),
-            "realized_pnl": account.realized_pnl(),
+            "realized_pnl": self.valuation.realized_pnl(price),
             "unrealized_pnl": self.unrealized_pnl(),
-            "fees": account.fees(),
+            "fees": self.fees(),
         }
         return StateUpdated(
             owner=account.account_id,
@@ -113,21 +189,3 @@ class PortfolioEngine:
                 if position.quantity
             ),
         )
-
-    def equity(self) -> Money:
-        """Cash and positions at the market's prices, in quote."""
-        return self.account.equity(self._market_data.prices())
-
-    def pnl(self) -> Money:
-        """The profit of trading on the deposits: realised and unrealised, after fees, in quote."""
-        return EXACT.subtract(self.equity(), self.account.deposits())
-
-    def unrealized_pnl(self) -> Money:
-        return self.account.unrealized_pnl(self._market_data.prices())
-
-    def view(self, symbol: str) -> PositionView:
-        """The position in ``symbol`` at the market's price."""
-        position = self.account.position(symbol)
-        price = self._market_data.market(symbol).price
-        unrealized = position.unrealized_pnl(price) if price is not None else Decimal(0)
-        return PositionView(symbol, position.quantity, position.average_price, position.realized_pnl, unrealized)

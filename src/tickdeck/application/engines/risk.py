@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import DecimalException
 
 import msgspec
@@ -12,6 +12,7 @@ from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     ActionIntent,
+    BalanceEvent,
     CommandReceived,
     NotificationAlert,
     OrderEvent,
@@ -69,6 +70,7 @@ class RiskEngine:
         TimerFired,
         RunStarted,
         RunStopped,
+        BalanceEvent,
     )
     publishes = (
         RiskApprovedEvent,
@@ -90,11 +92,13 @@ class RiskEngine:
         pnl: Callable[[], Money],
         instrument: Callable[[str], Instrument],
         quote: str = "USDT",
+        homes: Mapping[str, str] | None = None,
         account_id: str = "main",
         user_id: str = "",
     ) -> None:
         """``clock()`` is the run's time (ns UTC), ``price(symbol)`` the last price (quote), and ``pnl()`` what trading
         has made so far, after fees, in ``quote``. What is held and what is on its way risk counts itself, from events.
+        ``homes`` names the symbol in which coins that are paid in count as held, by currency.
         """
         self._bus = bus
         self._limits = limits
@@ -105,7 +109,7 @@ class RiskEngine:
         self._quote = quote
         self._account_id = account_id
         self._user_id = user_id
-        self.exposure = Exposure(lambda symbol: instrument(symbol).base)
+        self.exposure = Exposure(lambda symbol: instrument(symbol).base, homes)
         self._flattening: dict[str, list[str]] = {}  # orders that a flatten waits for, by symbol
         self.rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
         self.daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
@@ -116,6 +120,7 @@ class RiskEngine:
         bus.subscribe(StrategyDecisionEvent, self.on_decision, **own)
         bus.subscribe(OrderEvent, self.on_order, **own)
         bus.subscribe(PositionEvent, self.on_position, **own)
+        bus.subscribe(BalanceEvent, self.on_balance, **own)
         bus.subscribe(TradingHalted, self.on_halted, **own)
         bus.subscribe(CommandReceived, self.on_command, **own)
         bus.subscribe(RunStarted, self.on_started, **own)
@@ -165,6 +170,11 @@ class RiskEngine:
         self.exposure.apply(event)
         if event.symbol in self._flattening:
             self._close_rest(event.symbol)
+
+    def on_balance(self, event: BalanceEvent) -> None:
+        """Count coins that are paid in."""
+        if event.deposit:
+            self.exposure.deposit(event)
 
     def _review(
         self, intent: ActionIntent, instead_of: CountedOrder | None = None

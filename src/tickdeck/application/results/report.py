@@ -11,19 +11,23 @@ import msgspec
 
 from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.engines import MarketDataEngine, PortfolioEngine
-from tickdeck.domain.accounts import Account
+from tickdeck.domain.accounts import Valuation
 from tickdeck.domain.events import (
     BacktestCompleted,
     CandleEvent,
+    DomainEvent,
     MarketEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionClosedEvent,
+    PositionOpenedEvent,
     TickEvent,
     TradeEvent,
+    VenueBalanceReported,
 )
+from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import Money, Price
 
 __all__ = ["Performance", "PerformanceObserver", "backtest_figures", "ratios"]
@@ -56,16 +60,17 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PerformanceObserver:
-    """Follows the equity of ``account``, whose positions are valued at the prices of ``market``. Publishes nothing.
+    """Follows the equity of an account in ``valuation``, at the prices of ``market``. Publishes nothing.
 
     The drawdown follows every price and every fill. The ratios use a sample at each full hour of the run's clock, which
-    the run's driver takes with ``observe``.
+    the run's driver takes with ``observe``. What was paid in and could be valued only later counts from the start.
     """
 
-    def __init__(self, bus: InMemoryEventBus, account: Account, market: MarketDataEngine) -> None:
-        self._account = account
+    def __init__(self, bus: InMemoryEventBus, valuation: Valuation, market: MarketDataEngine) -> None:
+        self._valuation = valuation
         self._market = market
-        self._held: list[str] = []  # symbols with an open position
+        self._deposits = valuation.deposits
+        self._held: list[str] = []  # symbols whose price the equity depends on
         self._low = self._high = Decimal(0)  # prices since the peak or the last fill; see ``on_price``
         self._peak = Decimal(0)
         self._drawdown = Decimal(0)
@@ -76,17 +81,19 @@ class PerformanceObserver:
         for price in (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent):
             bus.subscribe(price, self.on_price, priority=-100, component="report")
         for fill in (OrderPartiallyFilledEvent, OrderFilledEvent):
-            bus.subscribe(fill, self.on_fill, priority=-100, component="report")
+            bus.subscribe(fill, self.on_holdings, priority=-100, component="report")
+        for holding in (VenueBalanceReported, PositionOpenedEvent):  # what the account begins with
+            bus.subscribe(holding, self.on_holdings, priority=-100, component="report")
         bus.subscribe(PositionClosedEvent, self.on_closed, priority=-100, component="report")
 
     def equity(self) -> Money:
         """In the account's quote currency, at the market's prices."""
-        return self._account.equity(self._market.prices())
+        return self._valuation.equity(self._market.price)
 
     # -- drawdown ---------------------------------------------------------------------------------------------------
 
     def on_price(self, event: MarketEvent) -> None:
-        """A price may have changed. With one open position, the equity moves with its price. Only a price beyond all
+        """A price may have changed. If the equity depends on one price, it moves with that one. Only a price beyond all
         prices since the peak can make a new peak or a deeper fall."""
         held = self._held
         if event.symbol not in held:
@@ -101,21 +108,29 @@ class PerformanceObserver:
             if self.look(self.equity()):
                 self._high = self._low = price
 
-    def on_fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
-        """Call this after the account has applied a fill."""
-        self._held = [symbol for symbol, position in self._account.positions.items() if position.quantity]
-        price: Price | None = self._market.market(self._held[0]).price if len(self._held) == 1 else None
+    def on_holdings(self, _: DomainEvent) -> None:
+        """Call this after the account has applied a fill, a deposit, or the first price of what it began with."""
+        self._held = self._valuation.symbols()
+        price: Price | None = self._market.price(self._held[0]) if len(self._held) == 1 else None
         self._high = self._low = price if price is not None else Decimal(0)
         self.look(self.equity())
 
     def look(self, equity: Money) -> bool:
         """Record the current equity. Returns whether it is a new peak."""
+        if self._valuation.deposits is not self._deposits:
+            self._raise(EXACT.subtract(self._valuation.deposits, self._deposits))
         if equity > self._peak:
             self._peak = equity
             return True
         if self._peak:
             self._drawdown = max(self._drawdown, 1 - equity / self._peak)
         return False
+
+    def _raise(self, paid_in: Money) -> None:
+        """Count what was paid in and has a value only now as if it had been there before."""
+        self._deposits = self._valuation.deposits
+        self._peak = EXACT.add(self._peak, paid_in)
+        self.samples = [(ts, EXACT.add(equity, paid_in)) for ts, equity in self.samples]
 
     # -- returns ----------------------------------------------------------------------------------------------------
 
@@ -176,7 +191,7 @@ def backtest_figures(inputs: int, portfolio: PortfolioEngine, observer: Performa
         inputs=inputs,
         equity=portfolio.equity(),
         pnl=portfolio.pnl(),
-        fees=portfolio.account.fees(),
+        fees=portfolio.fees(),
         max_drawdown=performance.max_drawdown,
         trades=performance.trades,
         win_rate=performance.win_rate,

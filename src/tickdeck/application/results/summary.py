@@ -45,7 +45,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
       ``unknown`` orders are in doubt at the end. ``dropped`` events were lost because a mailbox was full.
     - ``refused_because`` and ``rejected_because``: the most frequent reasons and their counts: the limits of risk, and
       the venue's message up to the first colon.
-    - ``pnl``: the equity minus the deposits, so after fees.
+    - ``equity``, ``cash``, ``pnl`` and ``fees`` are over all currencies of the account, at the last prices; fees at
+      their value when they were paid. ``pnl``: the equity minus the deposits, so after fees. ``left_out``: amounts by
+      currency that are in none of these, because no price tells what they are worth.
     - ``gaps``: gaps in the market data, by symbol; ``repeated``: trades that came again; ``crossed``: how often an
       update crossed the order book. ``books``: the order books at the end, for the symbols that had any.
     - ``failures`` of handlers, and the strategies that were ``paused`` because of one.
@@ -85,6 +87,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     equity: Money
     pnl: Money
     fees: Money
+    left_out: dict[str, Money]
     wall_s: float
     events_per_s: float
     ticks_per_s: float
@@ -116,6 +119,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         for name in self.__struct_fields__:
             value = getattr(self, name)
             out[name] = plain(value) if isinstance(value, Decimal) else msgspec.to_builtins(value)
+        out["left_out"] = {currency: plain(amount) for currency, amount in self.left_out.items()}
         out["position"] = {symbol: plain(quantity) for symbol, quantity in self.position.items()}
         return out
 
@@ -196,10 +200,11 @@ def summarise(
         paused=tuple(paused),
         position={symbol: account.position(symbol).quantity for symbol in symbols},
         currency=account.quote,
-        cash=account.cash,
+        cash=portfolio.cash(),
         equity=portfolio.equity(),
         pnl=portfolio.pnl(),
-        fees=account.fees(),
+        fees=portfolio.fees(),
+        left_out=portfolio.left_out(),
         wall_s=round(wall_s, 6),
         events_per_s=round(kernel.seq / wall_s, 1) if wall_s > 0 else 0.0,
         ticks_per_s=round(ticks / wall_s, 1) if wall_s > 0 else 0.0,

@@ -1,12 +1,8 @@
 """What an account holds and what trading made of it. Pure: fills go in, the events to publish come out.
 
-The identity that holds at every moment, to the last digit, for fees in the quote or base currency::
-
-    equity = deposits + realised PnL + unrealised PnL - fees
-
-in each quote currency that is not also traded as a base. A fill's price x quantity moves between the quote and the
-base balance; a fee leaves the balance of its own currency. A fee in base comes off what the fill brought: buying 1 with
-a fee of 0.001 is a position of 0.999 at the fill's price, and the fee counts as 0.001 x that price.
+A fill's price x quantity moves between the quote and the base balance; a fee leaves the balance of its own currency. A
+fee in base comes off what the fill brought: buying 1 with a fee of 0.001 is a position of 0.999 at the fill's price,
+and the fee counts as 0.001 x that price. What all of it is worth in one currency is for ``Valuation`` to say.
 """
 
 from __future__ import annotations
@@ -15,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from decimal import localcontext
 from typing import Any, Self, TypeAlias
 
+from tickdeck.domain.accounts.rates import PriceOf
 from tickdeck.domain.events import (
     BalanceEvent,
     DomainEvent,
@@ -39,10 +36,12 @@ Fill: TypeAlias = OrderPartiallyFilledEvent | OrderFilledEvent
 class Account:
     """Balances by currency and positions by symbol of one ``account_id``, which ``user_id`` owns.
 
-    Figures (``equity``, ``realized_pnl``, ...) are in one quote currency: ``quote``, or the one asked for. They take
-    in the symbols quoted in it and no others: nothing is converted between currencies. A balance of a base currency
-    that was there before the first fill is no position and not in the equity. Short positions are allowed, so a base
-    balance may be negative; whether that is wanted is for risk to say.
+    Figures (``realized_pnl``, ``fees``, ...) are in one quote currency: ``quote``, or the one asked for. Nothing is
+    converted between currencies here.
+
+    Coins that are paid in become a position in the symbol that ``homes`` names for them, at the first price of that
+    symbol (``open_holding``); until then they are in ``unpriced``. Short positions are allowed, so a base balance may
+    be negative; whether that is wanted is for risk to say.
     """
 
     __slots__ = (
@@ -54,17 +53,29 @@ class Account:
         "_reserved_by",
         "account_id",
         "balances",
+        "homes",
         "positions",
         "quote",
+        "unpriced",
         "user_id",
     )
 
-    def __init__(self, account_id: str = "main", quote: str = "USDT", user_id: str = "") -> None:
+    def __init__(
+        self,
+        account_id: str = "main",
+        quote: str = "USDT",
+        user_id: str = "",
+        homes: Mapping[str, str] | None = None,
+    ) -> None:
+        """``homes``: the symbol that stands for a base currency, by currency."""
         self.account_id: str = account_id
         self.user_id: str = user_id
         self.quote: str = quote
+        self.homes: dict[str, str] = dict(homes or {})
         self.balances: dict[str, Money] = {}
         self.positions: dict[str, Position] = {}
+        self.unpriced: dict[str, Quantity] = {}
+        """By symbol, coins that were paid in and wait for the first price."""
         self._by_quote: dict[str, list[Position]] = {}
         self._deposits: dict[str, Money] = {}
         self._fees: dict[str, Money] = {}
@@ -74,11 +85,16 @@ class Account:
 
     @classmethod
     def fold(
-        cls, events: Iterable[DomainEvent], account_id: str = "main", quote: str = "USDT", user_id: str = ""
+        cls,
+        events: Iterable[DomainEvent],
+        account_id: str = "main",
+        quote: str = "USDT",
+        user_id: str = "",
+        homes: Mapping[str, str] | None = None,
     ) -> Self:
         """The account after ``events``: all of ``balance.*``, ``position.*`` and ``order.*`` in order. Others, and
         those of other accounts, change nothing."""
-        account = cls(account_id, quote, user_id)
+        account = cls(account_id, quote, user_id, homes)
         for event in events:
             if getattr(event, "account_id", None) == account_id:
                 account.apply_event(event)
@@ -92,9 +108,10 @@ class Account:
             currency = event.currency
             self.balances[currency] = event.total
             self._set_locked(currency, event.locked)
-            _add(self._deposits, currency, event.deposit)
+            self._receive(currency, event.deposit)
             _add(self._fees, currency, event.fee)
         elif isinstance(event, PositionEvent):
+            self.unpriced.pop(event.symbol, None)
             self._position(event.symbol, event.currency).apply_event(event)
 
     # -- what happens to it ----------------------------------------------------------------------------------------
@@ -110,10 +127,18 @@ class Account:
         change = EXACT.subtract(report.total, self.balances.get(currency, ZERO))
         if not change and report.locked == self._locked.get(currency, ZERO):
             return []
-        _add(self._deposits, currency, change)
+        self._receive(currency, change)
         self.balances[currency] = report.total
         self._set_locked(currency, report.locked)
         return [self._balance_event(currency, change, report.ts, deposit=change)]
+
+    def open_holding(self, instrument: Instrument, price: Price, ts: int) -> list[DomainEvent]:
+        """Make what was paid in of ``instrument`` a position that cost ``price`` (quote), the first one known. Returns
+        the position's event, which names no order, or nothing where nothing waits."""
+        held = self.unpriced.pop(instrument.symbol, None)
+        if not held:
+            return []
+        return list(self._move_position(instrument.symbol, held, price, instrument.quote, ts))
 
     def reserve(self, order: OrderEvent) -> None:
         """Hold back what ``order`` says of its rest, instead of what it held back before."""
@@ -142,7 +167,10 @@ class Account:
             changes = {base: base_change, quote: -base_change * fill.price}
             changes[fee_currency] = changes.get(fee_currency, ZERO) - fee
             charged = (quote, fee * fill.price) if fee_currency == base else (fee_currency, fee)
-            events: list[DomainEvent] = list(self._move_position(fill, changes[base], quote))
+            signed = changes[base]  # the fee in base taken off
+            events: list[DomainEvent] = list(
+                self._move_position(fill.symbol, signed, fill.price, quote, fill.ts, fill.order_id)
+            )
             for currency, change in changes.items():
                 charge = charged[1] if currency == charged[0] else ZERO
                 if change or charge:
@@ -167,11 +195,6 @@ class Account:
         taken = EXACT.add(self._locked.get(currency, ZERO), self._reserved.get(currency, ZERO))
         return EXACT.subtract(self.balances.get(currency, ZERO), taken)
 
-    @property
-    def cash(self) -> Money:
-        """The balance of the account's quote currency."""
-        return self.balances.get(self.quote, ZERO)
-
     def deposits(self, currency: str | None = None) -> Money:
         """What was paid in less what was paid out, the balances at the start included."""
         return self._deposits.get(currency or self.quote, ZERO)
@@ -188,25 +211,27 @@ class Account:
             total = EXACT.add(total, position.realized_pnl)
         return total
 
-    def unrealized_pnl(self, prices: Mapping[str, Price], currency: str | None = None) -> Money:
-        """Of all open parts at ``prices`` (by symbol), before fees. A symbol without a price stands at its cost."""
+    def unrealized_pnl(self, price: PriceOf, currency: str | None = None) -> Money:
+        """Of all open parts at ``price(symbol)``, before fees. A symbol without a price stands at its cost."""
         total = ZERO
         for position in self._by_quote.get(currency or self.quote, ()):
-            price = prices.get(position.symbol)
-            if price is not None:
-                total = EXACT.add(total, position.unrealized_pnl(price))
+            last = price(position.symbol)
+            if last is not None:
+                total = EXACT.add(total, position.unrealized_pnl(last))
         return total
 
-    def equity(self, prices: Mapping[str, Price], currency: str | None = None) -> Money:
-        """The balance of the quote currency and all positions quoted in it, valued at ``prices`` (by symbol). A symbol
-        without a price stands at its cost."""
-        currency = currency or self.quote
-        total = self.balances.get(currency, ZERO)
-        for position in self._by_quote.get(currency, ()):
-            price = prices.get(position.symbol)
-            value = position.cost if price is None else EXACT.multiply(position.quantity, price)
-            total = EXACT.add(total, value)
+    def position_value(self, price: PriceOf, currency: str | None = None) -> Money:
+        """All positions quoted in a currency, at ``price(symbol)``, below 0 for shorts. A symbol without a price stands
+        at its cost."""
+        total = ZERO
+        for position in self._by_quote.get(currency or self.quote, ()):
+            last = price(position.symbol)
+            total = EXACT.add(total, position.cost if last is None else EXACT.multiply(position.quantity, last))
         return total
+
+    def quotes(self) -> tuple[str, ...]:
+        """The quote currencies of all positions that there ever were."""
+        return tuple(self._by_quote)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -214,29 +239,36 @@ class Account:
         if locked != self._locked.get(currency, ZERO):
             self._locked[currency] = locked
 
-    def _move_position(self, fill: Fill, signed: Quantity, quote: str) -> list[PositionEvent]:
-        """Book ``signed`` (base, the fee in base taken off) at the fill's price."""
+    def _receive(self, currency: str, amount: Money) -> None:
+        """Count what is paid in (or out)."""
+        _add(self._deposits, currency, amount)
+        if currency in self.homes:
+            _add(self.unpriced, self.homes[currency], amount)
+
+    def _move_position(
+        self, symbol: str, signed: Quantity, price: Price, quote: str, ts: int, order_id: str = ""
+    ) -> list[PositionEvent]:
+        """Book ``signed`` (base) at ``price`` (quote)."""
         if not signed:  # a fee in base that ate the whole fill
             return []
-        position = self._position(fill.symbol, quote)
+        position = self._position(symbol, quote)
         before, cost_before = position.quantity, position.cost
         opened_by, closed_by = position.opened_by, position.closed_by
-        order_id = fill.order_id
-        realized = position.apply(Side.BUY if signed > 0 else Side.SELL, fill.price, abs(signed), order_id)
+        named = (order_id,) if order_id else ()
+        realized = position.apply(Side.BUY if signed > 0 else Side.SELL, price, abs(signed), order_id)
         if not before:
-            return [self._position_event(PositionOpenedEvent, position, quote, fill.ts, opened_by_orders=(order_id,))]
+            return [self._position_event(PositionOpenedEvent, position, quote, ts, opened_by_orders=named)]
         if before * position.quantity > 0:
             name = "opened_by_orders" if before * signed > 0 else "closed_by_orders"
-            names = {name: (order_id,)}
             return [
-                self._position_event(PositionUpdatedEvent, position, quote, fill.ts, realized_pnl=realized, **names)
+                self._position_event(PositionUpdatedEvent, position, quote, ts, realized_pnl=realized, **{name: named})
             ]
         flipped = not position.is_flat
         closed = self._position_event(
             PositionClosedEvent,
             position,
             quote,
-            fill.ts,
+            ts,
             quantity=ZERO,
             cost=ZERO,
             average_price=average_of(cost_before, before),
@@ -246,7 +278,7 @@ class Account:
         )
         if not flipped:
             return [closed]
-        opened = self._position_event(PositionOpenedEvent, position, quote, fill.ts, opened_by_orders=(order_id,))
+        opened = self._position_event(PositionOpenedEvent, position, quote, ts, opened_by_orders=named)
         return [closed, opened]
 
     def _position(self, symbol: str, quote: str) -> Position:

@@ -21,7 +21,8 @@ __all__ = [
 
 
 class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """Base of what happens to one position. Emitted by the portfolio engine after a fill.
+    """Base of what happens to one position. Emitted by the portfolio engine after a fill, and at the first price of a
+    symbol for coins that the account began with; that event names no order.
 
     ``quantity`` in base, negative when short; ``cost`` is what the open part cost, exact and of the same sign, in
     ``currency``, the quote currency of all amounts. ``average_price`` is ``cost`` / ``quantity`` to 28 significant
@@ -61,7 +62,8 @@ class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class PositionOpenedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
-    """From flat to long or short, or through flat to the other side. Emitted by the portfolio engine after a fill."""
+    """From flat to long or short, or through flat to the other side. Emitted by the portfolio engine after a fill, and
+    for coins that the account began with."""
 
     event_type: ClassVar[str] = "position.opened"
     version: ClassVar[int] = 2

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
 from tickdeck.domain.events import (
     ActionIntent,
+    BalanceEvent,
     DomainEvent,
     OrderAmendedEvent,
     OrderAmendRejectedEvent,
@@ -74,14 +75,16 @@ class CountedOrder:
 class Exposure:
     """Positions by symbol, and what open orders may still fill by symbol and side (base).
 
-    Positions come from our fills alone. An order counts from the moment it is approved (``approve``), before it is
-    submitted. Each event and each total costs the same, however many orders are open.
+    Positions come from our fills and from coins that are paid in. An order counts from the moment it is approved
+    (``approve``), before it is submitted. Each event and each total costs the same, however many orders are open.
 
-    ``base(symbol)`` is the base currency of a symbol: a fee in it comes off what a fill brought.
+    ``base(symbol)`` is the base currency of a symbol: a fee in it comes off what a fill brought. ``homes`` names the
+    symbol in which coins that are paid in count, by currency.
     """
 
-    def __init__(self, base: Callable[[str], str]) -> None:
+    def __init__(self, base: Callable[[str], str], homes: Mapping[str, str] | None = None) -> None:
         self.base = base
+        self.homes = dict(homes or {})
         self.positions: dict[str, Quantity] = {}
         self.orders: dict[str, CountedOrder] = {}
         """The open ones and the last 10,000 that ended, by order id."""
@@ -91,20 +94,25 @@ class Exposure:
         self._working: dict[tuple[str, Side], Quantity] = {}
 
     @classmethod
-    def fold(cls, events: Iterable[DomainEvent], base: Callable[[str], str]) -> Self:
-        """The exposure after ``events``: all of ``risk.approved`` and ``order.*``, in order. Others change nothing."""
-        exposure = cls(base)
+    def fold(
+        cls, events: Iterable[DomainEvent], base: Callable[[str], str], homes: Mapping[str, str] | None = None
+    ) -> Self:
+        """The exposure after ``events``: all of ``risk.approved``, ``order.*`` and ``balance.*``, in order. Others
+        change nothing."""
+        exposure = cls(base, homes)
         for event in events:
             if isinstance(event, RiskApprovedEvent):
                 exposure.approve(event.strategy_id, event.intent)
             elif isinstance(event, OrderEvent):
                 exposure.apply(event)
+            elif isinstance(event, BalanceEvent):
+                exposure.deposit(event)
         return exposure
 
     # -- what is asked of it ---------------------------------------------------------------------------------------
 
     def position(self, symbol: str) -> Quantity:
-        """What our fills add up to, below 0 when short (base)."""
+        """What is held: deposits and fills, below 0 when short (base)."""
         return self.positions.get(symbol, ZERO)
 
     def working(self, symbol: str, side: Side) -> Quantity:
@@ -133,6 +141,12 @@ class Exposure:
             else:
                 self._unnamed.append((strategy_id, intent))
             self._count(intent.symbol, intent.side, intent.quantity)
+
+    def deposit(self, event: BalanceEvent) -> None:
+        """Count what ``event`` says was paid in (or out)."""
+        symbol = self.homes.get(event.currency)
+        if symbol is not None and event.deposit:
+            self.positions[symbol] = EXACT.add(self.position(symbol), event.deposit)
 
     def apply(self, event: OrderEvent) -> None:
         """Take in what happened to an order."""

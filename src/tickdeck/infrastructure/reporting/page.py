@@ -16,7 +16,7 @@ from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import Side
 from tickdeck.infrastructure.reporting.round_trips import RoundTrip
 from tickdeck.infrastructure.reporting.session import Session
-from tickdeck.infrastructure.reporting.words import amount, clock, day, fraction, span
+from tickdeck.infrastructure.reporting.words import amount, clock, day, fraction, left_out_of_figures, span
 from tickdeck.infrastructure.runs import Manifest
 
 __all__ = ["headline", "page"]
@@ -94,6 +94,8 @@ def _warnings(session: Session) -> list[str]:
     found = []
     if session.halted is not None:
         found.append(f"Trading was halted: {session.halted}")
+    if session.left_out:
+        found.append(f"Figures: {left_out_of_figures(session.left_out, session.currency)}.")
     failures = session.counts.get("system.handler_failed", 0)
     if failures:
         found.append(f"Handlers raised {failures:,} errors; `tickdeck events --type system.*` lists them.")

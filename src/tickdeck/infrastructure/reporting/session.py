@@ -8,11 +8,12 @@ from itertools import accumulate
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from tickdeck.application.bus import InMemoryEventBus, type_name
 from tickdeck.application.engines import MarketDataEngine
 from tickdeck.application.results import Performance, PerformanceObserver, Reasons
-from tickdeck.domain.accounts import Account
+from tickdeck.domain.accounts import Account, Rates, Valuation, reporting_currency
 from tickdeck.domain.events import (
     CandleEvent,
     DomainEvent,
@@ -23,6 +24,7 @@ from tickdeck.domain.events import (
     OrderPartiallyFilledEvent,
     OrderRejectedEvent,
     PositionClosedEvent,
+    PositionOpenedEvent,
     RiskLimitBreachedEvent,
     RunStopped,
     TickEvent,
@@ -32,7 +34,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import Money, Price, Quantity, Side
+from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 from tickdeck.infrastructure.reporting.round_trips import RoundTrip, RoundTrips
 
 __all__ = ["Fill", "Sample", "Session", "collect"]
@@ -72,7 +74,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     - ``first_ts``, ``last_ts``: the first and last event. ``completed``: the record contains ``run.stopped``, whose
       ``reason`` is then set. ``halted``: the reason of the first trading halt, ``None`` if there was none.
     - ``counts``: events by type. ``refused_because``, ``rejected_because``: the most frequent reasons, as in a summary.
-      ``deposits``, ``cash``, ``equity``, ``pnl``, ``fees``, ``positions``: at the end.
+      ``deposits``, ``cash``, ``equity``, ``pnl``, ``fees``, ``positions``: at the end, over all currencies.
+      ``left_out``: amounts by currency that are in none of these, because no price tells what they are worth.
     - ``samples``: at equal intervals from the start, and one at the end. ``fills``: in order. ``trades``: by entry
       time. ``performance``: as computed by ``tickdeck backtest``.
     """
@@ -93,6 +96,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     equity: Money
     pnl: Money
     fees: Money
+    left_out: dict[str, Money]
     positions: dict[str, Quantity]
     samples: tuple[Sample, ...]
     fills: tuple[Fill, ...]
@@ -129,8 +133,10 @@ def collect(
     Prices, fills and balances go through the same code as in the run, so the figures match the run's to the last digit.
     ``duration`` is the run's, in ns, if it had one.
     """
-    account = Account(account_id, instrument(symbols[0]).quote)
-    collector = _Collector(symbols, account, instrument, duration)
+    rates = Rates(symbols, instrument)
+    quote = reporting_currency(map(instrument, symbols))
+    account = Account(account_id, quote, homes=rates.homes(quote))
+    collector = _Collector(symbols, account, rates, instrument, duration)
     for event in record:
         collector.take(event)
     return collector.session()
@@ -162,6 +168,7 @@ class _Collector:
         self,
         symbols: tuple[str, ...],
         account: Account,
+        rates: Rates,
         instrument: Callable[[str], Instrument],
         duration: int | None,
     ) -> None:
@@ -171,7 +178,8 @@ class _Collector:
         self._instrument = instrument
         bus = InMemoryEventBus()
         self._market = MarketDataEngine(bus)
-        self._observer = PerformanceObserver(bus, account, self._market)
+        self._valuation = Valuation(account, rates, instrument)
+        self._observer = PerformanceObserver(bus, self._valuation, self._market)
         self._looks = _Looks(self._observer)
         self._reasons = Reasons()
         self._handlers: dict[type[DomainEvent], Callable[[Any], Any]] = {
@@ -182,7 +190,7 @@ class _Collector:
             CandleEvent: self._market.on_candle,
             OrderPartiallyFilledEvent: self._on_fill,
             OrderFilledEvent: self._on_fill,
-            VenueBalanceReported: account.set_balance,
+            VenueBalanceReported: self._on_balance,
             PositionClosedEvent: self._observer.on_closed,
             RiskLimitBreachedEvent: self._reasons.on_refused,
             OrderRejectedEvent: self._reasons.on_rejected,
@@ -221,6 +229,8 @@ class _Collector:
         if handler is not None:
             handler(event)
             if isinstance(event, MarketEvent):
+                if self._valuation.waits:
+                    self._value(event)
                 self._observer.on_price(event)
 
     def _sample(self, now: int) -> None:
@@ -235,15 +245,30 @@ class _Collector:
 
     def _look(self, ts: int) -> Sample:
         prices = self._market.prices()
-        return Sample(ts, self._account.equity(prices), tuple(prices.get(symbol) for symbol in self._symbols))
+        return Sample(ts, self._equity(), tuple(prices.get(symbol) for symbol in self._symbols))
 
     def _equity(self) -> Money:
-        return self._account.equity(self._market.prices())
+        return self._valuation.equity(self._market.price)
+
+    def _on_balance(self, report: VenueBalanceReported) -> None:
+        self._valuation.take(self._account.set_balance(report), self._market.price)
+        self._observer.on_holdings(report)
+
+    def _value(self, event: MarketEvent) -> None:
+        """Value what waits for a price of this symbol, as in the run."""
+        before = self._valuation.deposits
+        for opened in self._valuation.on_price(event.symbol, self._market.price, event.ts):
+            assert isinstance(opened, PositionOpenedEvent)
+            self._trips_of(opened.symbol).take(event.ts_ingress, opened.quantity, opened.average_price, ZERO)
+            self._observer.on_holdings(opened)
+        paid_in = EXACT.subtract(self._valuation.deposits, before)
+        if paid_in:  # it was there from the start
+            self._samples = [replace(s, equity=EXACT.add(s.equity, paid_in)) for s in self._samples]
 
     def _on_fill(self, fill: _FillEvent) -> None:
         instrument = self._instrument(fill.symbol)
-        self._account.apply_fill(fill, instrument)
-        self._observer.on_fill(fill)
+        self._valuation.take(self._account.apply_fill(fill, instrument), self._market.price)
+        self._observer.on_holdings(fill)
         self._fills.append(
             Fill(
                 ts=fill.ts_ingress,
@@ -257,7 +282,6 @@ class _Collector:
                 strategy_id=fill.strategy_id,
             )
         )
-        trips = self._trips.setdefault(fill.symbol, RoundTrips(fill.symbol))
         signed = EXACT.multiply(fill.quantity, Decimal(fill.side.sign))
         fee = fill.fee
         if fill.fee_currency == instrument.base:  # it is subtracted from the received quantity
@@ -265,7 +289,10 @@ class _Collector:
             fee = EXACT.multiply(fee, fill.price)
         elif fill.fee_currency not in ("", instrument.quote):
             fee = Decimal(0)  # a third currency is counted separately
-        trips.take(fill.ts_ingress, signed, fill.price, fee)
+        self._trips_of(fill.symbol).take(fill.ts_ingress, signed, fill.price, fee)
+
+    def _trips_of(self, symbol: str) -> RoundTrips:
+        return self._trips.setdefault(symbol, RoundTrips(symbol))
 
     def _on_halted(self, halted: TradingHalted) -> None:
         if self._halted is None:
@@ -279,13 +306,13 @@ class _Collector:
             self._looks.happen(until)
 
     def session(self) -> Session:
-        account, prices = self._account, self._market.prices()
+        account, valuation, price = self._account, self._valuation, self._market.price
         if self._samples and self._samples[-1].ts == self._last_ts:
             self._samples.pop()  # the last event is not known yet
         self._samples.append(self._look(self._last_ts))
-        equity = account.equity(prices)
+        equity = valuation.equity(price)
         trades = [trade for trips in self._trips.values() for trade in trips.closed]
-        still_open = (trips.open(prices.get(symbol)) for symbol, trips in self._trips.items())
+        still_open = (trips.open(price(symbol)) for symbol, trips in self._trips.items())
         trades += [trade for trade in still_open if trade is not None]
         return Session(
             symbols=self._symbols,
@@ -299,11 +326,12 @@ class _Collector:
             refused_because=self._reasons.refused,
             rejected_because=self._reasons.rejected,
             inputs=self._inputs,
-            deposits=account.deposits(),
-            cash=account.cash,
+            deposits=valuation.deposits,
+            cash=valuation.cash(price),
             equity=equity,
-            pnl=EXACT.subtract(equity, account.deposits()),
-            fees=account.fees(),
+            pnl=valuation.pnl(price),
+            fees=valuation.fees,
+            left_out=valuation.left_out(price),
             positions={symbol: account.position(symbol).quantity for symbol in self._symbols},
             samples=tuple(self._samples),
             fills=tuple(self._fills),

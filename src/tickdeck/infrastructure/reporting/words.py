@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
-__all__ = ["amount", "clock", "day", "fraction", "span"]
+from tickdeck.application.results import plain
+
+__all__ = ["amount", "clock", "day", "fraction", "left_out_of_figures", "span"]
 
 _SECOND = 1_000_000_000
 
@@ -15,6 +18,12 @@ def amount(value: Decimal, *, sign: bool = False) -> str:
     decimals = 2 if value == round(value, 2) else 4
     rounded = round(value, decimals) or Decimal(0)  # no minus before a zero
     return f"{rounded:{'+' if sign else ''},.{decimals}f}"
+
+
+def left_out_of_figures(amounts: Mapping[str, Decimal], currency: str) -> str:
+    """One line: what the figures of a run leave out."""
+    told = ", ".join(f"{plain(value)} {name}" for name, value in amounts.items())
+    return f"not in the figures: {told}, since no price in the data tells what that is worth in {currency}"
 
 
 def fraction(value: float | None) -> str:

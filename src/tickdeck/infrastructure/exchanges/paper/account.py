@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
 
+from tickdeck.domain.accounts import MONEY
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
-__all__ = ["PaperAccount", "default_balances", "fee_of"]
+__all__ = ["PaperAccount", "begins_with", "coin_quote", "default_balances", "fee_of"]
 
-_MONEY = (
-    *("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI"),
-    *("EUR", "GBP", "JPY", "TRY", "BRL", "AUD", "CAD", "CHF", "KRW", "MXN", "PLN", "UAH", "ZAR", "ARS", "IDR", "INR"),
-)
-"""Quote currencies that an account begins with ``default_balance`` of. Nobody is given coins."""
+_COINS = {
+    "BTC": Decimal(1),
+    "ETH": Decimal(25),
+    "BNB": Decimal(150),
+    "SOL": Decimal(500),
+    "XRP": Decimal(100_000),
+    "TRX": Decimal(500_000),
+    "DOGE": Decimal(500_000),
+}
+"""What an account begins with if its only quote currency is a coin and nothing was configured."""
 
 _FEE_STEP = Decimal("0.00000001")
 
@@ -84,11 +90,26 @@ class PaperAccount:
 
 def default_balances(instruments: Iterable[Instrument], default: Money) -> dict[str, Money]:
     """What nobody configured: ``default`` of each dollar and fiat currency that quotes an instrument, 0 of any other. A
-    run without such a currency has ``default`` of the first one that quotes an instrument and is no base of another."""
+    run without such a currency gets an amount of its ``coin_quote`` that suits a trial."""
     instruments = list(instruments)
-    quotes = list(dict.fromkeys(i.quote for i in instruments))
+    balances = {i.quote: default if i.quote in MONEY else ZERO for i in instruments}
+    coin = coin_quote(instruments)
+    return balances if coin is None else balances | {coin: _COINS.get(coin, ZERO)}
+
+
+def coin_quote(instruments: Sequence[Instrument]) -> str | None:
+    """The first quote currency that is the base of no instrument, if none is a dollar or fiat currency: what such a run
+    pays with. ``None`` for other runs."""
+    quotes = [i.quote for i in instruments]
+    if not quotes or any(quote in MONEY for quote in quotes):
+        return None
     bases = [i.base for i in instruments]
-    given = [quote for quote in quotes if quote in _MONEY]
-    if not given:
-        given = [quote for quote in quotes if quote not in bases][:1] or quotes[:1]
-    return {quote: default if quote in given else ZERO for quote in quotes}
+    return next((quote for quote in quotes if quote not in bases), quotes[0])
+
+
+def begins_with(coin: str, amount: Money) -> str:
+    """One line for a run without a dollar or fiat quote currency, whose account nobody configured."""
+    example = f"[paper] balances = {{ {coin} = {amount or 1000:f} }}"
+    if amount:
+        return f"the account begins with {amount:f} {coin}, since no balance is configured; change it with {example}"
+    return f"the account begins with nothing, since no balance is configured; give it some {coin}, as in {example}"

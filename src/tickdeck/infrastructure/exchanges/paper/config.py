@@ -14,17 +14,13 @@ __all__ = ["PaperConfig", "assumptions_of"]
 _MS = 1_000_000
 
 
-def _start_balances() -> dict[str, Money]:
-    return {"USDT": Decimal(100_000)}
-
-
 class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The paper venue's account, fees and distances.
 
     - ``account_id``: the account's name; ``user_id``: who owns it, empty where nobody is named.
     - ``balances``: what the account starts with, by currency. A dollar or fiat currency in which an instrument is
       quoted and that is not listed starts with ``default_balance``; any other with 0. Where no instrument is quoted in
-      such a currency, the first quote currency that is no base currency starts with ``default_balance``.
+      such a currency, and none is listed, the account starts with a fixed amount of the quote currency (1 BTC, 25 ETH).
     - ``maker_fee``, ``taker_fee``: of the notional, charged in quote currency.
     - ``feed_latency_ns``: from an event at the venue to us. ``order_latency_ns``: from us to the venue.
       ``ack_latency_ns``: from the venue back to us, at least the feed's, since a report cannot outrun the feed that it
@@ -37,7 +33,7 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     account_id: str = "main"
     user_id: str = ""
-    balances: dict[str, Money] = msgspec.field(default_factory=_start_balances)
+    balances: dict[str, Money] = {}
     default_balance: Money = Decimal(100_000)
     maker_fee: Decimal = Decimal("0.001")
     taker_fee: Decimal = Decimal("0.001")

@@ -23,7 +23,13 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import CandleOpen, Ended, Fill, Instrument, Matcher, Outcome, WorkingOrder
 from tickdeck.domain.values import ZERO, OrderStatus, Price, Side, TimeInForce
-from tickdeck.infrastructure.exchanges.paper.account import PaperAccount, default_balances, fee_of
+from tickdeck.infrastructure.exchanges.paper.account import (
+    PaperAccount,
+    begins_with,
+    coin_quote,
+    default_balances,
+    fee_of,
+)
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig, assumptions_of
 from tickdeck.infrastructure.exchanges.paper.reports import Reports
 from tickdeck.infrastructure.exchanges.paper.tickets import Ticket, Tickets
@@ -122,6 +128,13 @@ class PaperVenue:
     def assumptions(self) -> tuple[str, ...]:
         """What the fills of this venue rest on, in plain sentences."""
         return assumptions_of(self._config)
+
+    def begins_with(self) -> str | None:
+        """One line about balances that nobody configured, if they are in coins."""
+        coin = coin_quote(list(self._instruments.values()))
+        if coin is None or coin in self._config.balances:
+            return None
+        return begins_with(coin, self.account.total(coin))
 
     # -- arrivals -----------------------------------------------------------------------------------------------
 

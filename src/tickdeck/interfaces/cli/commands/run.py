@@ -166,6 +166,8 @@ def execute(
         job = _resumed(data, resume, options) if resume is not None else _started(data, options, needs_tape=report)
         try:
             note(_describe(job, speed))
+            if (begins := job.venue.begins_with()) is not None:
+                note(begins)
         except OSError as error:
             discard(job)
             mute(sys.stderr)
@@ -181,6 +183,10 @@ def execute(
     summary = outcome.summary
     notes = [text for name, of_file in job.notes.items() for text in of_file.lines(name)]
     notes += _data_warnings(summary)
+    if summary.left_out:
+        from tickdeck.infrastructure.reporting.words import left_out_of_figures
+
+        notes.append(left_out_of_figures(summary.left_out, summary.currency))
     if summary.nothing_passed is not None and (as_json or not sys.stderr.isatty()):
         notes.append(summary.nothing_passed)  # on a terminal the table ends with it
     if not sys.stderr.isatty():

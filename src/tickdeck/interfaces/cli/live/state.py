@@ -142,7 +142,7 @@ class LiveWatch:
             currency=core.portfolio.account.quote,
             equity=core.portfolio.equity(),
             pnl=core.portfolio.pnl(),
-            fees=core.portfolio.account.fees(),
+            fees=core.portfolio.fees(),
             orders=core.execution.submitted,
             orders_open=sum(len(core.execution.open_orders(name)) for name in strategies),
             last_orders=tuple(map(_order, islice(reversed(core.execution.orders.values()), _REMEMBERED))),

@@ -1,0 +1,171 @@
+"""What a whole account is worth in one currency, at the prices of the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from tickdeck.domain.accounts.account import Account
+from tickdeck.domain.accounts.rates import PriceOf, Rates
+from tickdeck.domain.events import BalanceEvent, DomainEvent
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading import EXACT
+from tickdeck.domain.values import ZERO, Money
+
+__all__ = ["Valuation"]
+
+
+class _Amount(NamedTuple):
+    """An amount that has no value yet, because there was no price."""
+
+    currency: str
+    deposit: Money
+    fee: Money
+
+
+class Valuation:
+    """The figures of an account over all its currencies, in ``currency``, the account's quote currency.
+
+    Other currencies count at the rate that the prices give now. A deposit and a fee keep the value that they had when
+    they were paid, or at the first price after that. What no price tells the value of is in no figure: ``left_out``
+    says how much that is.
+
+    ``equity`` is ``cash`` and the value of all positions, and ``pnl`` is ``equity`` less ``deposits``. With one quote
+    currency, ``equity = deposits + realised PnL + unrealised PnL - fees``, to the last digit. With several, a currency
+    that became more or less valuable is in ``pnl`` too.
+    """
+
+    def __init__(self, account: Account, rates: Rates, instrument: Callable[[str], Instrument]) -> None:
+        self._account = account
+        self._rates = rates
+        self._instrument = instrument
+        self._unvalued: list[_Amount] = []
+        self.currency: str = account.quote
+        self.deposits: Money = ZERO
+        """What was paid in less what was paid out, the balances at the start included."""
+        self.fees: Money = ZERO
+        """Fees paid less rebates."""
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def take(self, events: Iterable[DomainEvent], price: PriceOf) -> None:
+        """Add the deposits and fees of ``balance.updated``. Call it when the account has applied them."""
+        for event in events:
+            if isinstance(event, BalanceEvent) and (event.deposit or event.fee):
+                amount = _Amount(event.currency, event.deposit, event.fee)
+                if not self._add(amount, price) and self._rates.symbols(event.currency, self.currency):
+                    self._unvalued.append(amount)
+
+    @property
+    def waits(self) -> bool:
+        """Something waits for the first price of a symbol."""
+        return bool(self._unvalued or self._account.unpriced)
+
+    def on_price(self, symbol: str, price: PriceOf, ts: int) -> list[DomainEvent]:
+        """There is a price of ``symbol``: value what has waited for it. Returns ``position.opened`` for coins that the
+        account began with."""
+        last = price(symbol)
+        if last is None:
+            return []
+        self._unvalued = [amount for amount in self._unvalued if not self._add(amount, price)]
+        if symbol not in self._account.unpriced:
+            return []
+        return self._account.open_holding(self._instrument(symbol), last, ts)
+
+    # -- figures -----------------------------------------------------------------------------------------------------
+
+    def cash(self, price: PriceOf) -> Money:
+        """What is in no position, of all currencies."""
+        total = ZERO
+        for currency, amount in self._cash().items():
+            total = EXACT.add(total, self._worth(currency, amount, price) or ZERO)
+        return total
+
+    def equity(self, price: PriceOf) -> Money:
+        """Cash and all positions. A position without a price counts at its cost."""
+        total = self.cash(price)
+        for quote, value in self._positions(price).items():
+            total = EXACT.add(total, self._worth(quote, value, price) or ZERO)
+        return total
+
+    def pnl(self, price: PriceOf) -> Money:
+        """What trading and holding made of what was paid in, after fees."""
+        return EXACT.subtract(self.equity(price), self.deposits)
+
+    def realized_pnl(self, price: PriceOf) -> Money:
+        """Of all closed parts, before fees."""
+        total = ZERO
+        for quote in self._account.quotes():
+            total = EXACT.add(total, self._worth(quote, self._account.realized_pnl(quote), price) or ZERO)
+        return total
+
+    def unrealized_pnl(self, price: PriceOf) -> Money:
+        """Of all open parts, before fees."""
+        total = ZERO
+        for quote in self._account.quotes():
+            value = self._account.unrealized_pnl(price, quote)
+            total = EXACT.add(total, self._worth(quote, value, price) or ZERO)
+        return total
+
+    def left_out(self, price: PriceOf) -> dict[str, Money]:
+        """Amounts by currency that are in no figure, because no price tells what they are worth."""
+        amounts = self._cash()
+        for quote, value in self._positions(price).items():
+            amounts[quote] = EXACT.add(amounts.get(quote, ZERO), value)
+        left_out = {
+            currency: amount
+            for currency, amount in amounts.items()
+            if amount and self._rates.rate(currency, self.currency, price) is None
+        }
+        for symbol, amount in self._account.unpriced.items():
+            base = self._instrument(symbol).base
+            left_out[base] = EXACT.add(left_out.get(base, ZERO), amount)
+        return dict(sorted(left_out.items()))
+
+    def symbols(self) -> list[str]:
+        """The symbols on whose prices the equity depends now."""
+        needed = {symbol: None for symbol, position in self._account.positions.items() if position.quantity}
+        quotes = dict.fromkeys(self._account.quotes(), ZERO)
+        for currency, amount in (quotes | self._cash()).items():
+            if currency != self.currency and (amount or currency in quotes):
+                needed |= dict.fromkeys(self._rates.symbols(currency, self.currency))
+        return list(needed)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _cash(self) -> dict[str, Money]:
+        """By currency, what is in no position and does not wait to be one; below 0 where a position was paid with what
+        is in another one."""
+        account = self._account
+        amounts = dict(account.balances)
+        held = [(symbol, position.quantity) for symbol, position in account.positions.items()]
+        for symbol, quantity in (*held, *account.unpriced.items()):
+            if quantity:
+                base = self._instrument(symbol).base
+                amounts[base] = EXACT.subtract(amounts.get(base, ZERO), quantity)
+        return amounts
+
+    def _positions(self, price: PriceOf) -> dict[str, Money]:
+        """The value of the positions by quote currency."""
+        return {quote: self._account.position_value(price, quote) for quote in self._account.quotes()}
+
+    def _worth(self, currency: str, amount: Money, price: PriceOf) -> Money | None:
+        if currency == self.currency or not amount:
+            return amount
+        rate = self._rates.rate(currency, self.currency, price)
+        return None if rate is None else EXACT.multiply(amount, rate)
+
+    def _add(self, amount: _Amount, price: PriceOf) -> bool:
+        """Whether there is a value to add."""
+        rate = self._rates.rate(amount.currency, self.currency, price)
+        home = self._account.homes.get(amount.currency)
+        if amount.deposit and home is not None:  # it costs what the position costs
+            last, quote = price(home), self._rates.rate(self._instrument(home).quote, self.currency, price)
+            rate = None if last is None or quote is None else EXACT.multiply(last, quote)
+        if rate is None:
+            return False
+        if amount.deposit:
+            self.deposits = EXACT.add(self.deposits, EXACT.multiply(amount.deposit, rate))
+        if amount.fee:
+            self.fees = EXACT.add(self.fees, EXACT.multiply(amount.fee, rate))
+        return True
