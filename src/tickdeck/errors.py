@@ -18,6 +18,7 @@ line ends with when the error reaches it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 __all__ = [
@@ -45,9 +46,20 @@ class TickdeckError(Exception):
 
 
 class ConfigError(TickdeckError):
-    """The call or the configuration is wrong; the message says what, where, and how to fix it."""
+    """The call or the configuration is wrong; the message says what, where, and how to fix it.
+
+    ``mistakes`` has each mistake as one line, where there are several; the message is all of them.
+    """
 
     exit_code = 2
+    mistakes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, mistakes: Sequence[str]) -> ConfigError:
+        """One error for all ``mistakes``, of which there is at least one."""
+        error = cls("\n".join(mistakes))
+        error.mistakes = tuple(mistakes)
+        return error
 
 
 class TopicWarning(UserWarning):

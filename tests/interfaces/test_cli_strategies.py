@@ -128,3 +128,26 @@ def test_a_neighbour_of_a_strategy_that_changed_is_noticed(tickdeck):
 
     assert "has changed" in tickdeck("run", "--resume", "last").stderr
     assert any("has changed" in text for text in json.loads(tickdeck("verify", "last", "--json").stdout)["notes"])
+
+
+def test_all_mistakes_of_a_file_and_of_parameters_are_a_line_each(tickdeck):
+    Path("run.toml").write_text('seed = "x"\n[paper]\nshort_selling = "perhaps"\n')
+
+    result = tickdeck("run", "--config", "run.toml", "--json")
+    parameters = tickdeck("run", "--param", "fast=x", "--param", "quick=1")
+
+    assert result.exit_code == parameters.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "tickdeck: error: run.toml: seed is 'x': give a whole number",
+        "tickdeck: error: run.toml: paper.short_selling is 'perhaps': give true or false",
+    ]
+    assert json.loads(result.stdout)["error"].count("run.toml: ") == 2
+    assert [line.partition("parameter")[2][:8] for line in parameters.stderr.splitlines()] == [" fast='x", " 'quick'"]
+
+
+def test_a_share_may_be_given_as_a_percentage(tickdeck):
+    result = tickdeck("run", "--strategy", "rsi-reversion", "--param", "quantity=2%", "--for", "1s", "--speed", "max")
+
+    assert result.exit_code == 0
+    manifest = json.loads(next(Path("tickdeck-data").glob("*/manifest.json")).read_text())
+    assert manifest["strategies"][0]["parameters"]["quantity"] == "0.02"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Mapping
 from copy import deepcopy
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 import msgspec
 
 from tickdeck.application.secret_names import REDACTED, is_secret
+from tickdeck.application.units import share_of
 from tickdeck.application.wording import in_words
 from tickdeck.errors import ConfigError, format_value
 
@@ -64,16 +66,20 @@ class Parametrised:
         """
         hints = self._parameters
         values: dict[str, Any] = {}
+        mistakes: list[str] = []
         for name, value in parameters.items():
             if name not in hints:
                 known = ", ".join(sorted(hints)) or "none"
-                raise ConfigError(f"{self.kind} {type(self).__name__} has no parameter {name!r}; it has: {known}")
+                mistakes.append(f"{self.kind} {type(self).__name__} has no parameter {name!r}; it has: {known}")
+                continue
             try:
                 values[name] = _converted(value, hints[name])
             except (TypeError, ValueError) as error:
                 wanted = in_words(str(error))
                 shown = REDACTED if is_secret(name) else format_value(value)
-                raise ConfigError(f"{self.kind} {type(self).__name__}: parameter {name}={shown}: {wanted}") from None
+                mistakes.append(f"{self.kind} {type(self).__name__}: parameter {name}={shown}: {wanted}")
+        if mistakes:
+            raise ConfigError.of(mistakes)
         before = {name: getattr(self, name) for name in values}
         for name, value in values.items():
             setattr(self, name, value)
@@ -89,8 +95,12 @@ class Parametrised:
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    """Convert a parameter to the type of its annotation; text, as from a command line, is parsed. Raises
-    ``ValueError``."""
+    """Convert a parameter to the type of its annotation; text, as from a command line, is parsed (``2%`` is 0.02).
+    Raises ``ValueError``."""
+    if isinstance(value, str) and value.rstrip().endswith("%") and hint in (Decimal, float):
+        with contextlib.suppress(ConfigError):
+            value = share_of(value)
+            value = float(value) if hint is float else value
     converted = msgspec.convert(value, hint, strict=False)
     if isinstance(converted, Decimal) and (isinstance(value, float) or not converted.is_finite()):
         raise ValueError("give a finite decimal, as text or as a Decimal (a float is not exact)")

@@ -23,6 +23,6 @@ def in_words(message: str) -> str:
     """``give true or false`` for ``Expected `bool`, got `str```. Any other message stays as it is."""
     expected = _EXPECTED.match(message)
     if expected is None:
-        return message
+        return "give a decimal number" if message.startswith("Invalid decimal string") else message
     kinds = [_TYPES.get(kind.strip(), kind.strip()) for kind in expected["kinds"].split("|")]
     return f"give {' or '.join(kind for kind in kinds if kind != 'nothing')}"

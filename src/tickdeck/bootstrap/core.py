@@ -17,10 +17,11 @@ from tickdeck.application.engines import (
 )
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import Strategy
+from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.accounts import Account, Rates, reporting_currency
 from tickdeck.domain.market import parse_timeframe
-from tickdeck.infrastructure.config import RunConfig, duration_ns
+from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import (
     Manifest,
 )

@@ -43,14 +43,21 @@ def load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tupl
     ids = strategy_ids([strategy_name(wanted.spec) for wanted in config.strategies])
     loaded: list[tuple[str, Strategy]] = []
     records: list[StrategyRecord] = []
+    mistakes: list[str] = []
     for strategy_id, wanted in zip(ids, config.strategies, strict=True):
-        cls = load_strategy_class(wanted.spec)
-        strategy = cls(**wanted.parameters)
+        try:
+            cls = load_strategy_class(wanted.spec)
+            strategy = cls(**wanted.parameters)
+        except ConfigError as error:
+            mistakes.extend(error.mistakes or (str(error),))
+            continue
         loaded.append((strategy_id, strategy))
         parameters = msgspec.to_builtins(strategy.parameters())
         records.append(
             StrategyRecord(strategy_id=strategy_id, spec=wanted.spec, parameters=parameters, sha256=source_digest(cls))
         )
+    if mistakes:
+        raise ConfigError.of(mistakes)
     return loaded, tuple(records)
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 import tomllib
 from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tickdeck.application.signals import built_in_signal
-from tickdeck.application.wording import in_words
+from tickdeck.application.units import duration_ns
 from tickdeck.domain.market import Instrument, instrument_for, parse_timeframe
 from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
-from tickdeck.errors import ConfigError, format_value
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.config_mistakes import find_mistakes, plain_values
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 from tickdeck.infrastructure.readers import date_to_ns, read_exchange_info
 
@@ -25,7 +25,6 @@ __all__ = [
     "StrategyConfig",
     "TapeConfig",
     "config_from_dict",
-    "duration_ns",
     "load_config",
     "rooted",
 ]
@@ -158,19 +157,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return configured
 
 
-_UNITS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000}
-
-
-def duration_ns(text: str) -> int:
-    """Convert ``250ms``, ``1s``, ``5m``, ``1h`` or ``1d`` to ns."""
-    match = re.fullmatch(r"([1-9][0-9]*)(ms|s|m|h|d)", text)
-    if match is None:
-        raise ConfigError(f"{text!r} is not an interval; give a whole number with a unit: 250ms, 1s, 5m, 1h, 1d")
-    return int(match[1]) * _UNITS[match[2]]
-
-
 def load_config(path: Path) -> RunConfig:
-    """Read a TOML file. Paths in it are relative to its folder. Raises ``ConfigError`` naming file and key."""
+    """Read a TOML file. Paths in it are relative to its folder. Raises ``ConfigError`` with a line for each mistake,
+    naming file and key."""
     try:
         data = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
     except OSError as error:
@@ -184,7 +173,7 @@ def load_config(path: Path) -> RunConfig:
             data["instruments"] = msgspec.to_builtins(read_exchange_info(folder / file))
         config = config_from_dict(data)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError.of([f"{path}: {mistake}" for mistake in error.mistakes or (str(error),)]) from None
     return rooted(config, folder)
 
 
@@ -208,19 +197,20 @@ def _rooted_spec(spec: str, folder: Path) -> str:
 
 
 def config_from_dict(data: dict[str, Any]) -> RunConfig:
-    """Build a configuration from the values of TOML or a manifest. Raises ``ConfigError`` naming the key."""
+    """Build a configuration from the values of TOML or a manifest.
+
+    Durations and shares may be written as ``10 ms`` and ``0.1%``. Raises one ``ConfigError`` for all mistakes; each
+    names the key, its value and what is right.
+    """
     if isinstance(data.get("risk"), dict):
         # A limit that is not given keeps its default: setting one limit must not switch off the others.
         limits = {name: None if value == "none" else value for name, value in data["risk"].items()}
         data = {**data, "risk": {**msgspec.to_builtins(DEFAULT_LIMITS), **limits}}
+    data = plain_values(data, RunConfig)
     try:
         return msgspec.convert(data, RunConfig, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_in_words(error, data)) from None
-
-
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
-_AT = re.compile(r"(?P<what>.*) - at `\$\.?(?P<path>[^`]*)`")
+    except (msgspec.ValidationError, ConfigError) as error:
+        raise ConfigError.of(find_mistakes(data, RunConfig, _BELONGS) or [str(error)]) from None
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
@@ -232,28 +222,5 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "under [signals.NAME]": SignalConfig,
     "at the top, before the first table": RunConfig,
 }
-"""Where each kind of key belongs in a file. If several kinds have a key, the last one counts."""
-
-
-def _in_words(error: msgspec.ValidationError, data: dict[str, Any]) -> str:
-    """msgspec's message with the key, its value, and the most similar known key."""
-    unknown = _UNKNOWN.fullmatch(str(error))
-    if unknown is not None:
-        place = f" in {unknown['place']}" if unknown["place"] else ""
-        keys = {name: table for table, struct in _TABLES.items() for name in struct.__struct_fields__}
-        told = f"there is no key {unknown['key']!r}{place}"
-        if unknown["key"] in keys:
-            return f"{told}; it belongs {keys[unknown['key']]}"
-        near = get_close_matches(unknown["key"], keys, 1)
-        return told + (f"; did you mean {near[0]!r}?" if near else "")
-    at = _AT.fullmatch(str(error))
-    if at is None:
-        return str(error)
-    value: Any = data
-    for step in re.findall(r"[^.\[\]]+", at["path"]):
-        if isinstance(value, (list, tuple)) and step.isdigit():
-            value = value[int(step)]
-        else:
-            value = value.get(step) if isinstance(value, dict) else None
-    what = in_words(at["what"])
-    return f"{at['path']} is {format_value(value)}: {what[0].lower()}{what[1:]}"
+_BELONGS = {name: table for table, struct in _TABLES.items() for name in struct.__struct_fields__}
+"""Where each key belongs in a file. If several kinds of tables have a key, the last one counts."""

@@ -15,9 +15,10 @@ import msgspec
 import tickdeck
 from tickdeck.application.results import Summary
 from tickdeck.application.strategies import Strategy
+from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap import Run
 from tickdeck.domain.events import OrderFilledEvent, OrderPartiallyFilledEvent, StrategyDecisionEvent
-from tickdeck.infrastructure.config import RunConfig, TapeConfig, duration_ns
+from tickdeck.infrastructure.config import RunConfig, TapeConfig
 from tickdeck.infrastructure.runs import Manifest, input_records
 from tickdeck.infrastructure.tape.null import NullTape
 

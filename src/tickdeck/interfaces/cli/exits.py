@@ -22,7 +22,7 @@ from typing import cast
 import click
 
 import tickdeck
-from tickdeck.errors import Terminated, TickdeckError
+from tickdeck.errors import ConfigError, Terminated, TickdeckError
 from tickdeck.interfaces.cli.output import mute, one_line, print_json
 
 __all__ = [
@@ -103,10 +103,12 @@ def exit_code(call: Callable[[], object], *, details: bool, as_json: bool = Fals
         if _is_of_stdout(error):
             mute(sys.stdout)
         message, code = _describe(error, details)
-        message = one_line(message)
-        _write_if_possible(f"tickdeck: error: {message}")
+        lines = error.mistakes if isinstance(error, ConfigError) and error.mistakes else (message,)
+        lines = tuple(map(one_line, lines))
+        for line in lines:
+            _write_if_possible(f"tickdeck: error: {line}")
         if as_json:
-            _print_error(message, code)
+            _print_error("; ".join(lines), code)
         return code
 
 

@@ -70,7 +70,7 @@ def import_(
       tickdeck import tardis binance_trades_2024-08-08_BTCUSDT.csv.gz --out btc.db
       tickdeck backtest --tape btc.db --strategy ema-cross
     """
-    from tickdeck.infrastructure.config import duration_ns
+    from tickdeck.application.units import duration_ns
     from tickdeck.infrastructure.importing import import_file
     from tickdeck.infrastructure.readers import InputFile, detect_format
 
@@ -81,7 +81,7 @@ def import_(
         done = import_file(
             InputFile(file, name, symbol, venue, interval, *bounds),
             out,
-            feed_latency_ns=duration_ns(feed_latency),
+            feed_latency_ns=duration_ns(feed_latency, zero=True),
             progress=count,
         )
     finally:

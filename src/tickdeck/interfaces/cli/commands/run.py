@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
-from tickdeck.errors import RunError, TapeError, TickdeckError
+from tickdeck.application.units import seconds_of
+from tickdeck.errors import ConfigError, RunError, TapeError, TickdeckError
 from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted, require_stderr
 from tickdeck.interfaces.cli.options import data_option, json_option
 from tickdeck.interfaces.cli.output import mute, note, note_if_possible, print_json
@@ -42,12 +43,9 @@ def speed_value(text: str) -> float:
 
 def _seconds(text: str) -> Decimal:
     try:
-        seconds = Decimal(text)
-    except InvalidOperation:
-        seconds = Decimal(0)
-    if not seconds.is_finite() or seconds <= 0:
-        raise click.BadParameter(f"{text!r} is not a duration; give seconds above 0")
-    return seconds
+        return seconds_of(text)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 _OPTIONS = (

@@ -1,0 +1,66 @@
+"""Durations and shares as people write them: ``10 ms``, ``1h``, ``0.1%``."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+
+from tickdeck.errors import ConfigError, format_value
+
+__all__ = ["duration_ns", "seconds_of", "share_of"]
+
+_UNITS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "sec": 1_000_000_000,
+    "m": 60_000_000_000,
+    "min": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+    "w": 604_800_000_000_000,
+}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Zµ]+)")
+_EXAMPLES = "a number with a unit: 250ms, 1.5s, 5m, 1h, 1d"
+
+
+def duration_ns(text: str, *, zero: bool = False) -> int:
+    """``250ms``, ``10 ms``, ``1.5s``, ``5m``, ``1h`` or ``1d`` in ns. Raises ``ConfigError``, for 0 too unless ``zero``
+    allows it."""
+    match = _DURATION.fullmatch(text.strip())
+    unit = _UNITS.get(match[2].lower()) if match is not None else None
+    if match is None or unit is None:
+        raise ConfigError(f"{text!r} is not a duration; give {_EXAMPLES}")
+    ns = Decimal(match[1]) * unit
+    if ns != int(ns) or (not ns and not zero):
+        raise ConfigError(f"{text!r} is not a duration that can be used; give whole nanoseconds above 0, such as 250ms")
+    return int(ns)
+
+
+def seconds_of(text: str) -> Decimal:
+    """A number of seconds (``60``, ``0.5``), or a duration with a unit (``1h``). Raises ``ConfigError``."""
+    try:
+        seconds = Decimal(text.strip())
+    except InvalidOperation:
+        try:
+            return Decimal(duration_ns(text)) / 1_000_000_000
+        except ConfigError:
+            seconds = Decimal(0)
+    if not seconds.is_finite() or seconds <= 0:
+        raise ConfigError(f"{text!r} is not a duration; give seconds above 0, or {_EXAMPLES}")
+    return seconds
+
+
+def share_of(text: str) -> Decimal:
+    """``0.1%`` or ``0.1 %`` as 0.001, and a plain number as it is. Raises ``ConfigError``."""
+    plain = text.strip()
+    percent = plain.endswith("%")
+    try:
+        share = Decimal(plain.removesuffix("%").strip())
+    except InvalidOperation:
+        share = Decimal("NaN")
+    if not share.is_finite():
+        raise ConfigError(f"{format_value(text)} is not a share; give a number such as 0.001, or a percentage: 0.1%")
+    return share.scaleb(-2) if percent else share

@@ -1,0 +1,106 @@
+"""Configuration files: what their values mean, and all that is wrong with one at once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.config import RunConfig, load_config
+
+D = Decimal
+MS = 1_000_000
+SYMBOL = "give one such as BTCUSDT, without blanks"
+SHARE = "give a share such as 0.001, or a percentage such as '0.1%'"
+
+
+def load(tmp_path: Path, text: str) -> RunConfig:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    return load_config(path)
+
+
+def mistakes(tmp_path: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    lines = str(caught.value).split("\n")
+    assert caught.value.mistakes == tuple(lines)
+    start = f"{tmp_path / 'run.toml'}: "
+    assert all(line.startswith(start) for line in lines)
+    return [line.removeprefix(start) for line in lines]
+
+
+def test_durations_and_shares_are_read_as_people_write_them(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        'duration = "1h"\nheartbeat = "10 s"\n[risk]\nprice_band = "5 %"\n'
+        '[paper]\nmaker_fee = "0.1%"\ntaker_fee = 0.002\nfeed_latency = "10 ms"\norder_latency_ns = "1.5ms"\n'
+        'jitter_ns = 7\nack_latency = "1s"\n',
+    )
+
+    assert config.duration == 3_600
+    assert config.risk.price_band == D("0.05")
+    assert (config.paper.maker_fee, config.paper.taker_fee) == (D("0.001"), D("0.002"))
+    latencies = (config.paper.feed_latency_ns, config.paper.order_latency_ns, config.paper.ack_latency_ns)
+    assert (*latencies, config.paper.jitter_ns) == (10 * MS, 1_500_000, 1_000 * MS, 7)
+
+
+def test_a_duration_in_seconds_stays_a_number(tmp_path: Path) -> None:
+    assert load(tmp_path, "duration = 0.5").duration == D("0.5")
+
+
+def test_all_mistakes_are_told_at_once_each_with_key_value_and_what_is_right(tmp_path: Path) -> None:
+    told = mistakes(
+        tmp_path,
+        'candels = "1h"\nseed = "x"\nsnapshot_depth = 0\nstale_after = "soon"\n'
+        "[risk]\nmax_daily_loss = -3\n"
+        '[paper]\nseed = 3\ntaker_fee = "120%"\norder_latency = "soon"\nbalances = { USDT = "lots", BTC = 1 }\n'
+        "[[tapes]]\npath = 3\n"
+        '[[tapes]]\nformat = "candles"\n'
+        '[instruments.BTCUSDT]\nsymbol = "BTCUSDT"\nbase = "BTC"\n'
+        '[instruments.ETHUSDT]\nsymbol = "ETHUSDT"\nbase = "ETH"\nquote = "USDT"\ntick_size = 0\n',
+    )
+
+    assert sorted(told) == sorted(
+        [
+            "there is no key 'candels'; did you mean 'candles'?",
+            "seed is 'x': give a whole number",
+            "snapshot_depth is 0; give a whole number of at least 1",
+            "stale_after is 'soon': 'soon' is not a duration; give a number with a unit: 250ms, 1.5s, 5m, 1h, 1d",
+            "risk.max_daily_loss is -3; give a decimal above 0, or none for no limit",
+            "there is no key 'seed' in paper; it belongs at the top, before the first table",
+            "paper.taker_fee is 1.20; give a share below 1, such as 0.001",
+            "paper.order_latency_ns is 'soon': give a duration such as '10 ms', or whole nanoseconds",
+            "paper.balances.USDT is 'lots': give a decimal number",
+            "tapes[0].path is 3: give text",
+            "tapes[1] has no path; add it",
+            "instruments.BTCUSDT has no quote; add it",
+            "instruments.ETHUSDT: tick_size, lot_size and contract_size must be greater than 0",
+        ]
+    )
+
+
+def test_values_that_contradict_each_other_are_told_beside_the_others(tmp_path: Path) -> None:
+    told = mistakes(tmp_path, '[paper]\nfeed_latency = "10 ms"\nack_latency = "1 ms"\nshort_selling = "perhaps"\n')
+
+    assert told[0] == "paper.short_selling is 'perhaps': give true or false"
+    assert told[1].startswith("paper.ack_latency_ns is 1000000, less than feed_latency_ns (10000000)")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("paper = 3", "paper is 3: give a table"),
+        ("tapes = 3", "tapes is 3: give a list of tables, [[tapes]]"),
+        ("signals = 3", "signals is 3: give tables, [signals.NAME]"),
+        ('[paper]\nmaker_fee = "cheap"', f"paper.maker_fee is 'cheap': {SHARE}"),
+        ("[paper]\nfeed_latency = 5", "there is no key 'feed_latency' in paper; did you mean 'feed_latency_ns'?"),
+        ('duration = "a while"', "duration is 'a while': give seconds above 0, or a duration such as '1h'"),
+        ('symbols = ["BTC USDT"]', "symbols is ['BTC USDT']: 'BTC USDT' is not a symbol; " + SYMBOL),
+        ('symbols = "BTCUSDT"', "symbols is 'BTCUSDT': give a list"),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_one_line(tmp_path: Path, text: str, told: str) -> None:
+    assert mistakes(tmp_path, text) == [told]
