@@ -62,7 +62,8 @@ class Fate:
 
 def arm(fate: Fate) -> None:
     """Have the program tell its fate at each point."""
-    replace, create_run, append, connect = Path.replace, bootstrap.run.create_run, SqliteTape.append, sqlite3.connect
+    replace, append, connect = Path.replace, SqliteTape.append, sqlite3.connect
+    create_run = bootstrap.new_run.create_run
 
     def replacing(self: Path, target: Path) -> Path:
         fate.reached("part")
@@ -102,7 +103,7 @@ def arm(fate: Fate) -> None:
 
     sqlite._ROWS = 2  # more statements a transaction, between which to die
     Path.replace = replacing  # type: ignore[method-assign]
-    bootstrap.run.create_run = creating
+    bootstrap.new_run.create_run = creating
     SqliteTape.append = appending  # type: ignore[method-assign]
     sqlite3.connect = lambda *a, **k: connect(*a, **k, factory=Connection)  # type: ignore[assignment]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tickdeck.application.streaming import Frame
 from tickdeck.errors import TapeError
-from tickdeck.infrastructure.frames import Frame, FrameWriter, one_line, read_frames
+from tickdeck.infrastructure.frames import FrameReader, FrameWriter, one_line
 
 
 def frames(count: int) -> list[Frame]:
@@ -27,7 +28,7 @@ def test_frames_are_read_back_in_order_across_segments(tmp_path: Path) -> None:
     writer.close()
 
     assert len(list(tmp_path.iterdir())) > 2
-    assert list(read_frames(tmp_path)) == frames(20_000)
+    assert list(FrameReader(tmp_path)) == frames(20_000)
 
 
 def test_a_closed_segment_is_a_capture_that_gzip_reads(tmp_path: Path) -> None:
@@ -46,7 +47,19 @@ def test_what_was_synced_is_read_while_the_writer_goes_on(tmp_path: Path) -> Non
     writer.sync()
     writer.write(frames(11)[10])
 
-    assert list(read_frames(tmp_path)) == frames(10)
+    assert list(FrameReader(tmp_path)) == frames(10)
+    writer.close()
+
+
+def test_a_reader_at_the_end_goes_on_when_the_writer_has_written_more(tmp_path: Path) -> None:
+    writer, reader = FrameWriter(tmp_path, segment=1_000), FrameReader(tmp_path)
+    got: list[Frame] = []
+    for first in range(0, 5_000, 500):
+        for frame in frames(5_000)[first : first + 500]:
+            writer.write(frame)
+        writer.flush()
+        got += reader
+        assert got == frames(5_000)[: first + 500]
     writer.close()
 
 
@@ -60,7 +73,7 @@ def test_a_segment_that_was_cut_short_gives_its_whole_lines(tmp_path: Path) -> N
 
     for cut in range(0, len(whole), 61):
         path.write_bytes(whole[:cut])
-        got = list(read_frames(tmp_path))
+        got = list(FrameReader(tmp_path))
         assert got == frames(1_000)[: len(got)]
 
 
@@ -71,7 +84,7 @@ def test_a_second_writer_begins_its_own_segment(tmp_path: Path) -> None:
         writer.close()
 
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["000001.raw.gz", "000002.raw.gz"]
-    assert list(read_frames(tmp_path)) == frames(2)
+    assert list(FrameReader(tmp_path)) == frames(2)
 
 
 def test_a_damaged_segment_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -85,7 +98,7 @@ def test_a_damaged_segment_is_an_error_that_names_it(tmp_path: Path) -> None:
     path.write_bytes(data)
 
     with pytest.raises(TapeError, match=r"000001\.raw\.gz: the segment is damaged"):
-        list(read_frames(tmp_path))
+        list(FrameReader(tmp_path))
 
 
 def test_no_frame_is_lost_when_another_thread_syncs_all_the_time(tmp_path: Path) -> None:
@@ -103,19 +116,20 @@ def test_no_frame_is_lost_when_another_thread_syncs_all_the_time(tmp_path: Path)
     thread.join()
     writer.close()
 
-    assert list(read_frames(tmp_path)) == frames(30_000)
+    assert list(FrameReader(tmp_path)) == frames(30_000)
 
 
 def test_a_killed_writer_leaves_all_that_it_synced(tmp_path: Path) -> None:
     program = (
-        "import os, signal, sys; from pathlib import Path; from tickdeck.infrastructure.frames import *\n"
+        "import os, signal, sys; from pathlib import Path; from tickdeck.application.streaming import Frame\n"
+        "from tickdeck.infrastructure.frames import FrameWriter\n"
         "writer = FrameWriter(Path(sys.argv[1]))\n"
         "[writer.write(Frame(n, b'x' * 50)) for n in range(5000)]; writer.sync()\n"
         "[writer.write(Frame(n, b'y' * 50)) for n in range(50)]; os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
 
-    assert [frame.received for frame in read_frames(tmp_path)][:5000] == list(range(5000))
+    assert [frame.received for frame in FrameReader(tmp_path)][:5000] == list(range(5000))
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

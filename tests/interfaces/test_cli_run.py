@@ -194,7 +194,7 @@ def test_with_several_strategies_a_parameter_without_an_owner_is_refused(tickdec
         (["run", "--strategy", "nonsense"], "'nonsense'"),
         (["run", "--strategy", "absent.py:Mine"], "absent.py"),
         (["run", "--strategy", "no.such.module:Mine"], "no.such.module"),
-        (["run", "--exchange", "binance"], "'paper'"),
+        (["run", "--exchange", "nowhere"], "give one of paper"),
         (["run", "--candles", "fortnight"], "fortnight"),
         (["run", "--speed", "fast"], "'fast' is not a valid speed"),
         (["run", "--speed", "0"], "'0' is not a valid speed"),

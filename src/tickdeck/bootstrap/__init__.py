@@ -5,20 +5,25 @@ One module for each system, which reads like a list of its parts. Nothing else c
 
 from tickdeck.bootstrap.bus import RecordedBus, close_bus, open_bus
 from tickdeck.bootstrap.core import Core
+from tickdeck.bootstrap.live import LiveRun, start_live_run
 from tickdeck.bootstrap.proof import verify_bus, verify_run
 from tickdeck.bootstrap.record import open_record
 from tickdeck.bootstrap.run import Run, resume_run, start_run
+from tickdeck.bootstrap.session import Session
 from tickdeck.bootstrap.store import open_store
 
 __all__ = [
     "Core",
+    "LiveRun",
     "RecordedBus",
     "Run",
+    "Session",
     "close_bus",
     "open_bus",
     "open_record",
     "open_store",
     "resume_run",
+    "start_live_run",
     "start_run",
     "verify_bus",
     "verify_run",

@@ -16,6 +16,7 @@ from tickdeck.bootstrap.record import market_of
 from tickdeck.bootstrap.strategies import strategies_as_recorded
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.config import config_from_dict
+from tickdeck.infrastructure.frames import FOLDER, frames_digest
 from tickdeck.infrastructure.runs import RunEnd, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, tape_path
 from tickdeck.infrastructure.tape.tools import read_integrity
@@ -40,8 +41,9 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
         kernel = Kernel(tape=check, agenda=timers, max_cascade=config.max_cascade)
         with ambient_bus(kernel):
             Core(config, manifest, strategies, kernel)
-        verdict = verify(kernel, check, market_of(config, manifest) if manifest.inputs else iter(()), timers)
-    return _with_record(verdict, record), changes
+        market = market_of(config, manifest, folder) if manifest.market_is_elsewhere else iter(())
+        verdict = verify(kernel, check, market, timers)
+    return _with_record(verdict, _with_frames(record, folder)), changes
 
 
 def verify_bus(tape: Path, wiring: Callable[[Kernel], object], *, digest: str | None = None) -> Verdict:
@@ -93,6 +95,15 @@ def examine(tape: AnyReader, end: RunEnd | None = None, digest: str | None = Non
             faults.append(f"the record's digest is {found.digest}, not {digest}")
     complete = end is not None and end.completed and found.last_seq == end.last_seq and not faults
     return Examined(tuple(faults), complete, found.last_seq, found.digest)
+
+
+def _with_frames(record: Examined, folder: Path) -> Examined:
+    """What was found of the record, with what is found of a live run's frames."""
+    end = read_end(folder)
+    if end is None or end.frames is None or frames_digest(folder / FOLDER) == end.frames:
+        return record
+    fault = "the frames are not those with which the run ended"
+    return record._replace(faults=(*record.faults, fault), complete=False)
 
 
 def _with_record(verdict: Verdict, record: Examined) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -9,12 +10,15 @@ from pathlib import Path
 import msgspec
 
 from tickdeck.application.bus import select, takes_market_data
+from tickdeck.application.drivers import LiveFeed
 from tickdeck.application.ports import TapeQuery
 from tickdeck.application.proof import merge_record
+from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.market import CandleOpen, Timeframe
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.exchanges.simulated import simulated_market
+from tickdeck.infrastructure.frames import FOLDER, FrameReader
 from tickdeck.infrastructure.readers import ReadNotes
 from tickdeck.infrastructure.runs import (
     Manifest,
@@ -26,7 +30,7 @@ from tickdeck.infrastructure.runs import (
 from tickdeck.infrastructure.tape.opening import AnyReader, is_tape, open_reader, tape_path
 from tickdeck.infrastructure.tape.sqlite import EVERYTHING
 
-__all__ = ["market_for_venue", "market_of", "open_record"]
+__all__ = ["FramedMarket", "market_for_venue", "market_of", "open_record"]
 
 _SIMULATION_START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z: a run's events must not depend on today's date
 
@@ -43,11 +47,11 @@ def open_record(
     folder = Path(folder)
     manifest = None if is_tape(folder) else read_manifest(folder)
     with open_reader(tape_path(folder)) as tape:
-        if manifest is None or not manifest.inputs or not takes_market_data(query.patterns):
+        if manifest is None or not manifest.market_is_elsewhere or not takes_market_data(query.patterns):
             yield from islice(_followed(tape, query, more), query.limit)
             return
         check_inputs(manifest)
-        market = market_of(config_from_dict(manifest.config), manifest)
+        market = market_of(config_from_dict(manifest.config), manifest, folder)
         yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
 
 
@@ -60,9 +64,30 @@ def _followed(tape: AnyReader, query: TapeQuery, more: Callable[[], bool]) -> It
             yield event
 
 
-def market_of(config: RunConfig, manifest: Manifest) -> Iterator[DomainEvent]:
-    """The market data of a run: its input files as one stream, or the simulated market."""
+def market_of(config: RunConfig, manifest: Manifest, folder: Path) -> Iterator[DomainEvent]:
+    """The market data of the run in ``folder``: of the venue's frames, of its input files as one stream, or of the
+    simulated market."""
+    if manifest.is_live:
+        return FramedMarket(FrameReader(folder / FOLDER), live_feed(config, manifest.symbols))
     return open_inputs(config, manifest.inputs) if manifest.inputs else _simulated(config, manifest)
+
+
+class FramedMarket:
+    """The market events that a live run heard, decoded again from its frames. At the end of what there is, iterating
+    stops; it goes on later if the run has heard more."""
+
+    def __init__(self, frames: FrameReader, feed: LiveFeed) -> None:
+        self._frames = frames
+        self._feed = feed
+        self._events: deque[DomainEvent] = deque()
+
+    def __iter__(self) -> FramedMarket:
+        return self
+
+    def __next__(self) -> DomainEvent:
+        while not self._events:
+            self._events.extend(self._feed.decode(next(self._frames)))
+        return self._events.popleft()
 
 
 def market_for_venue(

@@ -78,8 +78,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
       all symbols of the files, or BTCUSDT.
     - ``signals``: the user's signals by name; strategies read them by that name.
     - ``tapes``: input files, in order. Without any, a simulated market is generated from ``seed``.
-    - ``exchange``: ``paper``, the only venue of this version. ``duration``: seconds of the run's clock; ``None`` means
-      to the end.
+    - ``exchange``: ``paper``, or the venue whose live market data the run hears; orders are filled on paper.
+      ``duration``: seconds of the run's clock; ``None`` means to the end.
     - ``candles``: the interval of the run's candles (``250ms``, ``1s``, ``5m``, ``1h``, ``1mo``), made from trades or
       from the finer candles of a file. ``None``: candles of files as they are, and from trades those of 250 ms.
     - ``snapshots``: the time between market snapshots, which have ``snapshot_depth`` levels per side.
@@ -114,8 +114,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if self.tape_format not in ("sqlite", "jsonl"):
             raise ConfigError(f"tape_format is {self.tape_format!r}; give 'sqlite' or 'jsonl'")
-        if self.exchange != "paper":
-            raise ConfigError(f"exchange is {self.exchange!r}; the only venue of this version is 'paper'")
+        if self.exchange != "paper" and (self.tapes or self.backtest):
+            raise ConfigError(
+                f"exchange is {self.exchange!r}, whose market data is live; omit the files, or omit the exchange"
+            )
         if self.duration is not None and not (self.duration.is_finite() and self.duration > 0):
             raise ConfigError(f"duration is {self.duration}; give seconds above 0, or omit it to run to the end")
         if self.max_cascade < 1:

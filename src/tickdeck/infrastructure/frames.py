@@ -6,19 +6,19 @@ given to ``--tape`` as any capture can. Messages keep the order in which the run
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
+from tickdeck.application.streaming import Frame
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.sync import sync, sync_content, write_at
 
-__all__ = ["FOLDER", "Frame", "FrameWriter", "one_line", "read_frames"]
+__all__ = ["FOLDER", "FrameReader", "FrameWriter", "frames_digest", "one_line"]
 
 FOLDER = "frames"
 """The folder of segments in a run's folder."""
@@ -27,14 +27,8 @@ _SUFFIX = ".raw.gz"
 _SEGMENT = 64 << 20  # bytes on disk, after which the next segment begins
 _BUFFER = 64 << 10  # bytes of text that wait for compression at most
 _LEVEL = 1  # of compression: the fastest makes market data a sixth, the best a ninth at ten times the work
+_LINE = b"%d %b\n"
 _GZIP = 31  # zlib's window, with gzip's head and checksum
-
-
-class Frame(NamedTuple):
-    """A message of a venue: when we received it (ns UTC), and its bytes, without a line break."""
-
-    received: int
-    data: bytes
 
 
 def one_line(data: bytes) -> bytes:
@@ -63,6 +57,7 @@ class FrameWriter:
         self._fd = -1
         self._failure = ""
         self._synced = True
+        self._hash = _new_hash()
         self.frames = 0
         """How many frames were written."""
         try:
@@ -74,13 +69,19 @@ class FrameWriter:
 
     def write(self, frame: Frame) -> None:
         """Take a frame. It is on disk when ``sync`` returned, and sooner if enough frames wait."""
-        line = b"%d %b\n" % frame
+        line = _LINE % frame
         self._waiting.append(line)
         self._size += len(line)
         self.frames += 1
         if self._size >= _BUFFER:
             self._size = 0
             self.flush()
+
+    @property
+    def digest(self) -> str:
+        """Of all frames written to disk by this writer, in hex: the same for equal frames, however they lie in
+        segments."""
+        return self._hash.hexdigest()
 
     def flush(self) -> None:
         """Hand what waits to the operating system: it survives a kill of this process."""
@@ -92,7 +93,7 @@ class FrameWriter:
         with self._lock:
             self._flush()
             if self._synced:
-                return
+                return  # also when it is closed
             try:
                 sync_content(self._fd)
             except OSError as error:
@@ -120,6 +121,7 @@ class FrameWriter:
         if not self._waiting:
             return
         text = b"".join([self._waiting.popleft() for _ in range(len(self._waiting))])
+        self._hash.update(text)
         self._put(self._packer.compress(text) + self._packer.flush(zlib.Z_SYNC_FLUSH))
         if self._written >= self._segment:
             self._end_segment()
@@ -156,25 +158,76 @@ class FrameWriter:
         raise TapeError(self._failure) from None
 
 
-def read_frames(folder: Path) -> Iterator[Frame]:
+class FrameReader:
     """The frames of all segments in ``folder``, in the order in which they were written.
 
-    The last line of a segment whose writer was killed may be cut short: it is left out. Raises ``TapeError`` if a
-    segment cannot be read, or is damaged before its end.
+    At the end of what there is, iterating stops; it goes on later if the writer has written more. The last line of a
+    segment whose writer was killed may be cut short: it is left out. Raises ``TapeError`` if a segment cannot be read,
+    or is damaged before its end.
     """
-    for path in _segments(folder):
-        unpacker, rest = zlib.decompressobj(_GZIP), b""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._number = 0  # of the segment that is being read
+        self._path: Path | None = None
+        self._offset = 0  # of what is read next; the file is not held open
+        self._lines: deque[bytes] = deque()
+        self._rest = b""
+
+    def __iter__(self) -> FrameReader:
+        return self
+
+    def __next__(self) -> Frame:
+        while not self._lines:
+            if not self._read_on() and not self._next_segment():
+                raise StopIteration
+        stamp, _, message = self._lines.popleft().partition(b" ")
         try:
-            with path.open("rb") as file:
-                while data := file.read(1 << 18):
-                    *lines, rest = (rest + unpacker.decompress(data)).split(b"\n")
-                    for line in lines:
-                        stamp, _, message = line.partition(b" ")
-                        yield Frame(int(stamp), message)
+            return Frame(int(stamp), message)
+        except ValueError:
+            raise self._damaged(f"a line begins with {stamp[:40].decode(errors='replace')!r}") from None
+
+    def _read_on(self) -> bool:
+        """Read some more of the current segment. Returns False at its end."""
+        if self._path is None:
+            return False
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read(1 << 18)
         except OSError as error:
-            raise tape_error(path, "read market data", error) from None
-        except (zlib.error, ValueError) as error:
-            raise TapeError(f"{path}: the segment is damaged ({error}); restore it from a copy") from None
+            raise tape_error(self._path, "read market data", error) from None
+        self._offset += len(data)
+        try:
+            *lines, self._rest = (self._rest + self._unpacker.decompress(data)).split(b"\n")
+        except zlib.error as error:
+            raise self._damaged(str(error)) from None
+        self._lines.extend(lines)
+        return bool(data)
+
+    def _next_segment(self) -> bool:
+        """Open the next segment. Returns False if there is none."""
+        later = [path for path in _segments(self._folder) if _number(path) > self._number]
+        if not later:
+            return False
+        self._path, self._offset, self._rest = later[0], 0, b""
+        self._number, self._unpacker = _number(self._path), zlib.decompressobj(_GZIP)
+        return True
+
+    def _damaged(self, why: str) -> TapeError:
+        return TapeError(f"{self._path}: the segment is damaged ({why}); restore it from a copy")
+
+
+def frames_digest(folder: Path) -> str:
+    """``FrameWriter.digest`` of what is in ``folder``. Raises the errors of ``FrameReader``."""
+    digest = _new_hash()
+    for frame in FrameReader(folder):
+        digest.update(_LINE % frame)
+    return digest.hexdigest()
+
+
+def _new_hash() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=32)
 
 
 def _segments(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from virtual_time import VirtualLoop, VirtualWall
 
 from tickdeck.application.drivers import LiveAgenda, LiveDriver
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.streaming import BoundedAsyncQueue
+from tickdeck.application.streaming import BoundedAsyncQueue, Frame
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
@@ -22,8 +22,6 @@ from tickdeck.domain.events import (
     TimerFired,
     TradeEvent,
 )
-
-Frame = tuple[int, bytes]
 
 
 class Rig:
@@ -55,7 +53,7 @@ class Rig:
         )
 
     def put(self, price: str, *, at: int | None = None) -> None:
-        self.frames.put_nowait((self.wall.time_ns() if at is None else at, price.encode()))
+        self.frames.put_nowait(Frame(self.wall.time_ns() if at is None else at, price.encode()))
 
     def run(self, work: Callable[[], Awaitable[None]] | None = None) -> Rig:
         async def both() -> None:
@@ -150,7 +148,7 @@ def test_a_command_is_taken_while_frames_never_end() -> None:
         for _ in range(10_000):
             if rig.log and "command" in rig.log[-1]:
                 break
-            await rig.frames.put((rig.wall.time_ns(), b"1"))
+            await rig.frames.put(Frame(rig.wall.time_ns(), b"1"))
             loop.now_ns += 500_000
         rig.driver.request_stop()
 

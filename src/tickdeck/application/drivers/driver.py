@@ -46,6 +46,7 @@ class Driver:
         self._begin = begin
         self._feed_name = feed
         self._observe = observe
+        self._taken = 0  # market data
         self._stopping = False
         self._crowd = (0, 0)  # where a millisecond of the run's clock began, and how much was due in it
         self._stood_still = False
@@ -56,6 +57,11 @@ class Driver:
     def request_stop(self) -> None:
         """End the run after the current cascade. A signal handler may call this at any time."""
         self._stopping = True
+
+    @property
+    def market_events(self) -> int:
+        """How many inputs of market data were taken."""
+        return self._taken
 
     def _start(self, ts: int) -> None:
         """Feed ``run.started`` at ``ts``, begin the venue and start the observers."""

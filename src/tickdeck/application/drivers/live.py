@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
 
 from tickdeck.application.bus import ambient_bus
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.drivers.driver import Driver
 from tickdeck.application.kernel import NEVER, RANK_VENUE, Agenda, Kernel, money_context
-from tickdeck.application.streaming import BoundedAsyncQueue
+from tickdeck.application.streaming import BoundedAsyncQueue, Frame
 from tickdeck.domain.events import DomainEvent, FeedDisconnected, RunStarted, RunStopped
 
-__all__ = ["LiveAgenda", "LiveDriver"]
+__all__ = ["LiveAgenda", "LiveDriver", "LiveFeed"]
 
 _SLICE_NS = 2_000_000  # how long frames are taken before timers, orders and other tasks have their turn
 _LONGEST_WAIT = 0.1  # seconds until a request to stop is noticed
@@ -35,11 +36,26 @@ class LiveAgenda(Agenda):
         return number
 
 
+class LiveFeed(Protocol):
+    """A venue's market data: the connections to it, and what its frames mean."""
+
+    name: str
+
+    async def run(self, put: Callable[[Frame], Awaitable[object]]) -> None:
+        """Connect, and ``await put(frame)`` for all that comes, until cancelled. Connections that break are made again;
+        what breaks for good is raised. What the frames leave open (a lost connection, an answer to a request) is a
+        frame too, so that ``decode`` needs nothing else."""
+
+    def decode(self, frame: Frame) -> Iterable[DomainEvent]:
+        """The market events of a frame, in order. They depend on the frames before it and on nothing else, because a
+        proof decodes the recorded frames again. Never raises for what a venue sends."""
+
+
 class LiveDriver(Driver):
     """Feeds the kernel until ``request_stop`` is called or the duration is over.
 
-    - ``frames``: what arrived, in the order of arrival: (our time of receipt in ns UTC, bytes). The task that reads the
-      sockets puts, this driver takes. When the queue is closed with an error, ``run`` raises it.
+    - ``frames``: what arrived, in the order of arrival. The task that reads the sockets puts, this driver takes.
+      When the queue is closed with an error, ``run`` raises it.
     - ``record(frame)`` keeps a frame, before anything follows from it.
     - ``decode(frame)``: the market events of a frame, in order. It must depend on the frames alone, because a proof
       decodes them again.
@@ -56,12 +72,12 @@ class LiveDriver(Driver):
         self,
         kernel: Kernel,
         agenda: LiveAgenda,
-        frames: BoundedAsyncQueue[tuple[int, bytes]],
+        frames: BoundedAsyncQueue[Frame],
         *,
         wall: LiveClock,
         started: RunStarted,
-        record: Callable[[tuple[int, bytes]], None],
-        decode: Callable[[tuple[int, bytes]], Iterable[DomainEvent]],
+        record: Callable[[Frame], None],
+        decode: Callable[[Frame], Iterable[DomainEvent]],
         on_market: Callable[[DomainEvent], None],
         begin: Callable[[int], None],
         feed: str,
@@ -112,9 +128,9 @@ class LiveDriver(Driver):
                 return
             frame = frames.get_nowait()
 
-    def _take(self, frame: tuple[int, bytes]) -> None:
+    def _take(self, frame: Frame) -> None:
         """Everything that was due when the frame came, then the frame."""
-        received = frame[0]
+        received = frame.received
         if received >= self._agenda.next_due:
             self._run_due(received)
         began = self._clock.monotonic_ns()
@@ -122,9 +138,10 @@ class LiveDriver(Driver):
         for event in self._decode(frame):
             self._on_market(event)
             self._kernel.take(event, False)
+            self._taken += 1
         self.latencies_ns.append(self._clock.monotonic_ns() - began)
 
-    async def _next_frame(self) -> tuple[int, bytes] | None:
+    async def _next_frame(self) -> Frame | None:
         """Wait for a frame until something else is due. ``None``: there is something else to do."""
         wait = (min(self._agenda.next_due, self._until) - self._clock.time_ns()) / 1e9
         if wait <= 0:

@@ -70,7 +70,6 @@ class Simulation(Driver):
         self._on_market = on_market
         self._duration = duration
         self._figures = figures
-        self._taken = 0  # market data
         self._next_progress = _PROGRESS
         self._until = NEVER
         self._last = 0
@@ -132,11 +131,6 @@ class Simulation(Driver):
         if self._figures is not None:
             started = self._started
             self._feed(BacktestStarted(strategies=started.strategies, symbols=started.symbols, first_ts=ts))
-
-    @property
-    def market_events(self) -> int:
-        """How many inputs of market data were taken."""
-        return self._taken
 
     def _turn(self) -> bool:
         """Run a chunk at full speed. Returns False if there are no more events."""

@@ -17,18 +17,21 @@ END = "end.json"
 
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """``last_seq`` and ``digest`` of the tape when the run stopped in order. ``completed``: it reached its end.
-    Otherwise Ctrl-C stopped it, and it may be resumed."""
+    Otherwise Ctrl-C stopped it, and it may be resumed. ``frames``: the digest of a live run's frames."""
 
     format: int = 1
     last_seq: int
     digest: str | None
     completed: bool
+    frames: str | None = None
 
 
-def write_end(folder: Path, *, wanted: int, completed: bool) -> None:
+def write_end(folder: Path, *, wanted: int, completed: bool, frames: str | None = None) -> None:
     """Write and sync the end of the run's closed tape. Writes nothing for a run without events.
 
-    ``wanted`` is the ``seq`` of the last recorded event. Raises ``TapeError`` if the tape does not contain it. That
+    ``wanted`` is the ``seq`` of the last recorded event; ``frames`` is as in ``RunEnd``.
+
+    Raises ``TapeError`` if the tape does not contain ``wanted``. That
     happens if the folder was deleted or moved during the run, which no write reports, because a deleted file can still
     be written to. Raises ``RunError`` or ``TapeError`` if the file cannot be written.
     """
@@ -46,7 +49,9 @@ def write_end(folder: Path, *, wanted: int, completed: bool) -> None:
         )
     if not last_seq:
         return
-    end = RunEnd(last_seq=last_seq, digest=mark.digest if mark is not None else None, completed=completed)
+    end = RunEnd(
+        last_seq=last_seq, digest=mark.digest if mark is not None else None, completed=completed, frames=frames
+    )
     path = folder / END
     try:
         replace_file(path, msgspec.json.encode(end) + b"\n", durable=True)

@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+PAPER = "paper"
+"""The ``exchange`` of runs that hear no venue: their market data comes from files or is simulated."""
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -88,6 +90,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     strategies: tuple[StrategyRecord, ...] = ()
     signals: tuple[StrategyRecord, ...] = ()
     whatif_of: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """The market data came from a venue, and the run's folder holds its frames."""
+        exchange: str = self.config.get("exchange", PAPER)
+        return exchange != PAPER
+
+    @property
+    def market_is_elsewhere(self) -> bool:
+        """The market data is not on the tape, but in files or in frames."""
+        return bool(self.inputs) or self.is_live
 
 
 def here() -> tuple[str, str]:

@@ -27,7 +27,7 @@ from tickdeck.interfaces.cli.stopping import Stopping
 
 if TYPE_CHECKING:
     from tickdeck.application.results import Summary
-    from tickdeck.bootstrap import Run
+    from tickdeck.bootstrap import Session
     from tickdeck.interfaces.cli.live import LiveView
 
 __all__ = ["Outcome", "discard", "drive"]
@@ -40,7 +40,9 @@ class Outcome(msgspec.Struct, frozen=True):
     stopped_by: signal.Signals | None
 
 
-def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, log_level: str = "warning") -> Outcome:
+def drive(
+    run: Session, speed: float | None, *, details: bool, live: bool = False, log_level: str = "warning"
+) -> Outcome:
     """Run to the end, or until the first SIGINT, SIGTERM or SIGHUP. The signal stops the run after the current cascade,
     so that it can be resumed. A second signal, or five seconds, end the process immediately.
 
@@ -73,7 +75,7 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
 
     async def work() -> None:
         try:
-            await run.simulation.run(speed, progress=progress, pace_from=run.caught_up)
+            await run.drive(speed, progress=progress)
         finally:
             stopping.settled()
             try:
@@ -95,7 +97,7 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
                 past=past,
             ),
             contextlib.redirect_stdout(Printed(stream, past)),
-            Stopping(run.simulation.request_stop, last_words) as stopping,
+            Stopping(run.driver.request_stop, last_words) as stopping,
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
             strategies = [record.strategy_id for record in run.manifest.strategies]
@@ -123,23 +125,23 @@ def drive(run: Run, speed: float | None, *, details: bool, live: bool = False, l
     return Outcome(msgspec.structs.replace(summary, reason=f"stopped by {by}"), stopping.stopped_by)
 
 
-def discard(run: Run) -> None:
+def discard(run: Session) -> None:
     """Close a run that will not be driven, and remove its folder if nothing was recorded in it."""
     run.close()
     if not overview(run.folder).events:
         discard_run(run.folder)
 
 
-def _log_end(log: object, run: Run, reason: str) -> None:
+def _log_end(log: object, run: Session, reason: str) -> None:
     """Write the log's closing line, whatever ended the run."""
-    reason = reason or ("completed" if run.simulation.completed else "stopped")
+    reason = reason or ("completed" if run.driver.completed else "stopped")
     kernel = run.kernel
     log.info(  # type: ignore[attr-defined]
-        "run ends", events=kernel.seq, inputs=kernel.inputs, completed=run.simulation.completed, reason=reason
+        "run ends", events=kernel.seq, inputs=kernel.inputs, completed=run.driver.completed, reason=reason
     )
 
 
-def _after_broken_input(run: Run) -> str:
+def _after_broken_input(run: Session) -> str:
     """What the user can do with the run next. A run that never began is removed."""
     if not overview(run.folder).events:
         discard_run(run.folder)
@@ -147,7 +149,7 @@ def _after_broken_input(run: Run) -> str:
     return f"; then start a new run: {run.manifest.run_id} cannot be resumed, because its inputs changed"
 
 
-def _progress(run: Run, live: bool, past_seq: int) -> tuple[Progress | LiveView, TextIO, str]:
+def _progress(run: Session, live: bool, past_seq: int) -> tuple[Progress | LiveView, TextIO, str]:
     """The display of progress, the place where log lines go meanwhile, and the prefix of each line."""
     if live:
         from tickdeck.interfaces.cli.live import LiveView, can_show

@@ -126,7 +126,7 @@ def _replayer(folder: Path, types: tuple[str, ...], symbols: tuple[str, ...]) ->
     from tickdeck.infrastructure.runs import read_manifest
     from tickdeck.infrastructure.tape.opening import is_tape
 
-    if not is_tape(folder) and read_manifest(folder).inputs and takes_market_data(types):
+    if not is_tape(folder) and read_manifest(folder).market_is_elsewhere and takes_market_data(types):
         return Replayer(lambda: open_record(folder), SystemClock())
     query = TapeQuery(types=types, symbol=symbols[0] if len(symbols) == 1 else None)
     return Replayer(

@@ -21,7 +21,7 @@ from tickdeck.interfaces.cli.times import span
 
 if TYPE_CHECKING:
     from tickdeck.application.results import Performance, Summary
-    from tickdeck.bootstrap import Run
+    from tickdeck.bootstrap import Session
 
 __all__ = ["execute", "run", "run_options", "speed_value"]
 
@@ -58,7 +58,11 @@ _OPTIONS = (
         metavar="F",
         help="Recorded market data: a capture, a CSV file, or a run's folder. Repeatable.",
     ),
-    click.option("--exchange", metavar="NAME", help="Where orders go: paper."),
+    click.option(
+        "--exchange",
+        metavar="NAME",
+        help="The venue whose live market data the run hears: binance. Orders are filled on paper.",
+    ),
     click.option(
         "--strategy",
         multiple=True,
@@ -231,7 +235,7 @@ def _data_warnings(summary: Summary) -> Iterator[str]:
 
 
 def _print(
-    job: Run,
+    job: Session,
     summary: Summary,
     performance: Performance | None,
     as_json: bool,
@@ -247,21 +251,23 @@ def _print(
     print_summary(summary, performance, job.venue.assumptions(), data=data, resumed=resumed, report=report)
 
 
-def _started(data: Path, options: dict[str, Any], *, needs_tape: bool) -> Run:
-    from tickdeck.bootstrap import start_run
+def _started(data: Path, options: dict[str, Any], *, needs_tape: bool) -> Session:
+    from tickdeck.bootstrap import start_live_run, start_run
     from tickdeck.infrastructure.runs import passed_over
     from tickdeck.interfaces.cli.run_config import build_config
 
     config = build_config(**options, backtest=needs_tape)
     if needs_tape and not config.tapes:
         raise click.UsageError("there is no data to test on; name recorded market data with --tape")
+    if config.exchange != "paper":
+        return start_live_run(config, data)
     run = start_run(config, data)
     for text in passed_over(run.config, run.manifest.inputs):
         note(text)
     return run
 
 
-def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Run:
+def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Session:
     from tickdeck.bootstrap import resume_run
     from tickdeck.infrastructure.runs import find_run, overview
     from tickdeck.infrastructure.tape.lock import writer_of
@@ -282,9 +288,12 @@ def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Run:
         raise RunError(f"run {folder.name} is running in process {writer}; stop it first") from None
 
 
-def _describe(job: Run, speed: float) -> str:
+def _describe(job: Session, speed: float) -> str:
     manifest = job.manifest
     names = ", ".join(record.strategy_id for record in manifest.strategies)
+    if manifest.is_live:
+        market = f"live market data of {job.config.exchange}, orders on paper"
+        return f"run {manifest.run_id}: {names} on {', '.join(manifest.symbols)}, {market}; Ctrl-C stops it"
     market = "recorded market data" if manifest.inputs else "a simulated market"
     pace = "at full speed" if speed == float("inf") else "in real time" if speed == 1 else f"at {speed:g} x real time"
     return f"run {manifest.run_id}: {names} on {', '.join(manifest.symbols)}, {market}, {pace}; Ctrl-C stops it"

@@ -12,7 +12,7 @@ from tickdeck.interfaces.cli.output import cut
 from tickdeck.interfaces.cli.times import clock_time, day
 
 if TYPE_CHECKING:
-    from tickdeck.bootstrap import Run
+    from tickdeck.bootstrap import Session
 
 __all__ = ["CLEAR", "Progress"]
 
@@ -26,7 +26,7 @@ class Progress:
     disappears does not end the run. Until ``past_seq``, a resumed run only catches up with its tape, and the line shows
     how far it is."""
 
-    def __init__(self, run: Run, stream: TextIO, *, past_seq: int = 0) -> None:
+    def __init__(self, run: Session, stream: TextIO, *, past_seq: int = 0) -> None:
         self._run = run
         self._past_seq = past_seq
         self._stream = stream

@@ -21,7 +21,7 @@ from tickdeck.domain.values import Money, Price, Quantity
 from tickdeck.interfaces.cli.describing import describe_event
 
 if TYPE_CHECKING:
-    from tickdeck.bootstrap import Run
+    from tickdeck.bootstrap import Session
     from tickdeck.domain.events import DomainEvent
     from tickdeck.domain.trading import Order
 
@@ -88,7 +88,7 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
 class LiveWatch:
     """Observes a run: subscribes to its decisions and faults, and reads everything else on demand."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Session) -> None:
         self._run = run
         self._decisions: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
         self._faults: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
@@ -174,7 +174,7 @@ class LiveWatch:
         )
 
     def _latencies(self) -> tuple[float | None, float | None]:
-        newest = sorted(islice(reversed(self._run.simulation.latencies_ns), _LATENCIES))
+        newest = sorted(islice(reversed(self._run.driver.latencies_ns), _LATENCIES))
         if not newest:
             return None, None
         last = len(newest) - 1

@@ -16,7 +16,7 @@ from tickdeck.interfaces.cli.live.panel import live_lines
 from tickdeck.interfaces.cli.live.state import LiveWatch
 
 if TYPE_CHECKING:
-    from tickdeck.bootstrap import Run
+    from tickdeck.bootstrap import Session
 
 __all__ = ["LiveView", "can_show"]
 
@@ -36,7 +36,7 @@ class LiveView:
     """Call it regularly with the run's time; it redraws when it is time. ``close`` removes the panel and restores the
     terminal. Text that is written to ``stream`` or printed meanwhile goes above the panel."""
 
-    def __init__(self, run: Run, stream: TextIO) -> None:
+    def __init__(self, run: Session, stream: TextIO) -> None:
         self._watch = LiveWatch(run)
         self._console = Console(file=stream, highlight=False, emoji=False, markup=False)
         self._live = Live(

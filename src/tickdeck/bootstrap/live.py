@@ -1,0 +1,111 @@
+"""A run on a venue's live market data, with paper orders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from tickdeck.application.clock import LiveClock
+from tickdeck.application.drivers import LiveAgenda, LiveDriver, LiveFeed
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.strategies import Strategy
+from tickdeck.application.streaming import BoundedAsyncQueue, Frame
+from tickdeck.bootstrap.feeds import live_feed
+from tickdeck.bootstrap.new_run import prepare
+from tickdeck.bootstrap.session import RESERVED, Session
+from tickdeck.errors import RunError
+from tickdeck.infrastructure.clock import SystemClock
+from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.frames import FOLDER, FrameWriter
+from tickdeck.infrastructure.runs import Manifest
+from tickdeck.infrastructure.tape.opening import AnyTape
+
+__all__ = ["LiveRun", "start_live_run"]
+
+_LINGER_MS = 5.0  # how long an event may wait before it is synced, where nobody asks for it sooner
+_FRAMES = 65_536  # that may wait between the sockets and the kernel: some seconds of the fastest market
+
+
+class LiveRun(Session):
+    """A run that hears ``feed`` and trades on paper, on the wall clock. ``await drive(None)``, then ``close()``.
+
+    The venue's frames go to segments in the run's folder, and each is on disk before what follows from it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        config: RunConfig,
+        strategies: list[tuple[str, Strategy]],
+        tape: AnyTape,
+        *,
+        feed: LiveFeed,
+        clock: LiveClock,
+    ) -> None:
+        agenda = LiveAgenda()
+        kernel = Kernel(
+            tape=tape,
+            cursors=tape.cursors,
+            agenda=agenda,
+            max_cascade=config.max_cascade,
+            reserved=RESERVED,
+            wall_now=clock.time_ns,
+            clock=clock,
+        )
+        super().__init__(folder, manifest, config, strategies, tape=tape, kernel=kernel, agenda=agenda)
+        self._feed = feed
+        self._frames = FrameWriter(folder / FOLDER)
+        tape.before_commit = self._frames.sync
+        self._queue: BoundedAsyncQueue[Frame] = BoundedAsyncQueue(_FRAMES, clock=clock)
+        self.driver: LiveDriver = LiveDriver(
+            kernel,
+            agenda,
+            self._queue,
+            wall=clock,
+            started=self._started,
+            record=self._frames.write,
+            decode=feed.decode,
+            on_market=self.venue.on_market,
+            begin=self.venue.start,
+            feed=feed.name,
+            duration=self._duration,
+            observe=self.observer.observe,
+        )
+
+    async def drive(self, speed: float | None, *, progress: Callable[[int], None] = lambda ts: None) -> None:
+        """Run until it is stopped or the duration is over. ``speed`` has no meaning here: time is the wall clock's.
+
+        Raises what ended the feed for good.
+        """
+        reading = asyncio.create_task(self._read())
+        try:
+            await self.driver.run(progress=progress)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            await self._feed.run(self._queue.put)
+        except Exception as error:  # noqa: BLE001 (whatever it was, the driver has to hear of it)
+            self._queue.close(error)
+        else:
+            self._queue.close(RunError(f"the feed {self._feed.name} has ended; start another run"))
+
+    def _let_go(self) -> None:
+        self._frames.close()
+
+    def _frames_digest(self) -> str:
+        return self._frames.digest
+
+
+def start_live_run(config: RunConfig, data_dir: Path, *, clock: LiveClock | None = None) -> LiveRun:
+    """Create a new run on the live market data of ``config.exchange``, in its own folder under ``data_dir``. Raises
+    ``ConfigError`` if it cannot be created."""
+    prepared = prepare(config)
+    config, strategies = prepared.config, prepared.strategies
+    feed = live_feed(config, prepared.manifest.symbols)
+    with prepared.created(data_dir, linger_ms=_LINGER_MS) as (folder, manifest, tape):
+        return LiveRun(folder, manifest, config, strategies, tape, feed=feed, clock=clock or SystemClock())

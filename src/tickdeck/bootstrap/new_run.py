@@ -1,0 +1,114 @@
+"""What every new run needs before it begins: its strategies, its manifest, its folder and its tape."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, NamedTuple
+
+import msgspec
+
+import tickdeck
+from tickdeck.application.strategies import Strategy
+from tickdeck.bootstrap.strategies import by_absolute_path, load_strategies, signal_records
+from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.runs import (
+    InputRecord,
+    Manifest,
+    StrategyRecord,
+    code_digest,
+    create_run,
+    discard_run,
+    input_records,
+    symbols_of,
+    without_secrets,
+)
+from tickdeck.infrastructure.runs.folder import PAPER, here
+from tickdeck.infrastructure.tape.opening import AnyTape, open_tape, tape_path
+
+__all__ = ["NewRun", "prepare"]
+
+
+class NewRun(NamedTuple):
+    """A run that nothing on the disk knows yet."""
+
+    config: RunConfig
+    manifest: Manifest
+    strategies: list[tuple[str, Strategy]]
+
+    @contextlib.contextmanager
+    def created(self, data_dir: Path, *, linger_ms: float) -> Iterator[tuple[Path, Manifest, AnyTape]]:
+        """The run's folder under ``data_dir``, its manifest without secrets, and its open tape. If the block raises,
+        the folder is removed again."""
+        manifest, secrets = without_secrets(self.manifest)
+        folder = create_run(data_dir, manifest, secrets)
+        form = self.config.tape_format
+        tape = open_tape(tape_path(folder, form), form, linger_ms=linger_ms)
+        try:
+            yield folder, manifest, tape
+        except BaseException:  # for example an unknown signal: the run never began
+            tape.close()
+            discard_run(folder)
+            raise
+
+
+def prepare(config: RunConfig, *, whatif_of: str | None = None) -> NewRun:
+    """Load what ``config`` names, and describe it. Raises ``ConfigError`` or ``InputError`` if something is wrong."""
+    config = msgspec.structs.replace(
+        config,
+        strategies=tuple(map(by_absolute_path, config.strategies)),
+        signals={name: by_absolute_path(signal) for name, signal in config.signals.items()},
+    )
+    signals = signal_records(config)
+    strategies, records = load_strategies(config)
+    inputs = input_records(config.tapes)
+    symbols = symbols_of(config, inputs) or ("BTCUSDT",)
+    configured = {symbol: config.instrument(symbol) for symbol in symbols if symbol in config.instruments}
+    config = msgspec.structs.replace(config, instruments=configured)  # a venue's file has thousands
+    for symbol in symbols:
+        config.instrument(symbol)  # refuses what is not certain
+    python, machine = here()
+    code = code_digest()
+    settings = msgspec.to_builtins(config)
+    now = datetime.fromtimestamp(time.time(), UTC)
+    # Two live runs of one configuration are different runs: equal ids of their orders would mix them up at the venue.
+    is_live = config.exchange != PAPER
+    nonce = token_hex(8) if is_live else _nonce(settings, inputs, (*records, *signals), symbols, code)
+    manifest = Manifest(
+        run_id=f"{now:%Y%m%d-%H%M%S}-{token_hex(3)}",
+        nonce=nonce,
+        created_at=now.isoformat(),
+        tickdeck=tickdeck.__version__,
+        code=code,
+        python=python,
+        machine=machine,
+        symbols=symbols,
+        config=settings,
+        inputs=inputs,
+        strategies=records,
+        signals=signals,
+        whatif_of=whatif_of,
+    )
+    return NewRun(config, manifest, strategies)
+
+
+def _nonce(
+    settings: dict[str, Any],
+    inputs: tuple[InputRecord, ...],
+    strategies: tuple[StrategyRecord, ...],
+    symbols: tuple[str, ...],
+    code: str,
+) -> str:
+    """The nonce, derived from everything that determines the run's events, but not from the location of its files, so
+    that two equal runs are identical to the byte."""
+    elsewhere = ("tapes", "strategies", "signals", "tape_format")
+    what = {name: value for name, value in settings.items() if name not in elsewhere}
+    asked = [(tape["venue"], tape["interval"]) for tape in settings["tapes"]]
+    read = [(record.format, record.symbol, *how, record.sha256) for record, how in zip(inputs, asked, strict=True)]
+    loaded = [(record.strategy_id, record.parameters, record.sha256) for record in strategies]
+    return hashlib.sha256(msgspec.json.encode([what, read, loaded, symbols, code], order="sorted")).hexdigest()[:16]

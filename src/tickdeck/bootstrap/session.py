@@ -1,0 +1,116 @@
+"""What every run is made of, wherever its market data comes from and whatever clock it goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tickdeck.application.bus import ambient_bus
+from tickdeck.application.drivers import Driver
+from tickdeck.application.engines import VenueGateway
+from tickdeck.application.kernel import Agenda, Kernel, money_context
+from tickdeck.application.ports import Tape
+from tickdeck.application.proof import RecordQuality
+from tickdeck.application.results import PerformanceObserver, RunObserver, Summary, summarise
+from tickdeck.application.strategies import Strategy
+from tickdeck.bootstrap.core import Core
+from tickdeck.domain.events import RunStarted
+from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.exchanges import PaperVenue
+from tickdeck.infrastructure.readers import ReadNotes
+from tickdeck.infrastructure.runs import Manifest, write_end
+from tickdeck.infrastructure.tape.opening import tape_path
+
+__all__ = ["RESERVED", "Session"]
+
+RESERVED = frozenset({"driver", "timer", PaperVenue.name})
+"""The sources of inputs that a run produces itself, and produces again when resumed. So is market data."""
+
+
+class Session:
+    """The engines, the paper venue and the observers around one kernel. A subclass adds the driver."""
+
+    driver: Driver
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        config: RunConfig,
+        strategies: list[tuple[str, Strategy]],
+        *,
+        tape: Tape,
+        kernel: Kernel,
+        agenda: Agenda,
+    ) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.config = config
+        self.tape = tape
+        self.kernel = kernel
+        self.notes: dict[str, ReadNotes] = {}
+        """What was skipped in each input file, by file name; filled while the run reads."""
+        with ambient_bus(self.kernel):  # for subscriptions that strategies make while they are added
+            self.core = Core(config, manifest, strategies, self.kernel)
+        self.venue = PaperVenue(
+            config=config.paper,
+            instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
+            seed=config.seed,
+            schedule=agenda.at,
+            report=self.kernel.post_own,
+        )
+        VenueGateway(self.kernel, self.venue)
+        self.observer = PerformanceObserver(self.kernel, self.core.portfolio.valuation, self.core.market_data)
+        self._ends = RunObserver(self.kernel)
+        self._quality = RecordQuality(self.kernel, self.core.market_data)
+        self._started = RunStarted(
+            strategies=tuple(strategy_id for strategy_id, _ in strategies),
+            symbols=manifest.symbols,
+            seed=config.seed,
+        )
+        self._duration = int(config.duration * 1_000_000_000) if config.duration is not None else None
+
+    async def drive(self, speed: float | None, *, progress: Callable[[int], None] = lambda ts: None) -> None:
+        """Run to the end, or until ``driver.request_stop()`` is called. ``speed`` is as in ``Simulation.run``."""
+        raise NotImplementedError
+
+    def caught_up(self) -> bool:
+        """Whether a resumed run has executed all of its past again."""
+        return True
+
+    def close(self) -> None:
+        """Write everything to disk, close the files, and write where the record ends.
+
+        A resumed run that did not reach the end of its record keeps the earlier note.
+        """
+        wanted = self.tape.last_seq
+        self._let_go()
+        self.tape.close()
+        if self.caught_up():
+            write_end(self.folder, wanted=wanted, completed=self.driver.completed, frames=self._frames_digest())
+
+    def _let_go(self) -> None:
+        """Close what the market data comes from."""
+
+    def _frames_digest(self) -> str | None:
+        """The digest of the frames that were heard, if the run is live."""
+        return None
+
+    def summary(self, wall_s: float) -> Summary:
+        """The run's current figures after ``wall_s`` seconds of work. Works after ``close``, too."""
+        core = self.core
+        with money_context():
+            return summarise(
+                run=self.manifest.run_id,
+                tape=str(tape_path(self.folder.resolve())),
+                kernel=self.kernel,
+                portfolio=core.portfolio,
+                execution=core.execution,
+                observer=self._ends,
+                quality=self._quality,
+                symbols=self.manifest.symbols,
+                paused=core.strategies.paused,
+                ticks=self.driver.market_events,
+                latencies_ns=self.driver.latencies_ns,
+                wall_s=wall_s,
+            )
