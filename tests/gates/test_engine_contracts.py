@@ -189,10 +189,12 @@ def eventful_run() -> Core:
         limits=limits,
         venue=venue,
         monitors=20 * MS,
+        short_selling=True,
     ).start()
-    # Coins that the account begins with: the portfolio hears the market until there is a price of ether, too.
-    for currency in ("BTC", "ETH"):
-        core.feed(VenueBalanceReported(currency=currency, total=D(1), source="scripted"))
+    # Coins that the account begins with: the portfolio hears the market until there is a price of ether, and risk as
+    # long as bitcoin is owed.
+    for currency, total in (("BTC", "-1"), ("ETH", "1")):
+        core.feed(VenueBalanceReported(currency=currency, total=D(total), source="scripted"))
     core.feed(FeedConnected(feed="files", symbols=(BTC,)))
     core.feed(tick("9", "11"), tick("9", "12"), book(1), delta(2), delta(9), book(9))
     for n in range(300):

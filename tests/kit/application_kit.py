@@ -215,6 +215,7 @@ class Core:
         max_cascade: int = 10_000,
         shuffle: Callable[[list[Subscription]], None] | None = None,
         monitors: int | None = None,
+        short_selling: bool = False,
     ) -> None:
         """``monitors`` (ns): snapshots and heartbeats so far apart, and so much silence is too much."""
         strategies = strategies or {}
@@ -240,9 +241,9 @@ class Core:
             limits,
             clock=kernel.clock.now,
             price=self.market_data.price,
-            pnl=self.portfolio.pnl,
+            portfolio=self.portfolio,
             instrument=instrument,
-            homes=account.homes,
+            short_selling=short_selling,
         )
         self.strategies = StrategyEngine(
             kernel,

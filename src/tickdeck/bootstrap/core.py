@@ -70,12 +70,9 @@ class Core:
             config.risk,
             clock=kernel.clock.now,
             price=self.market_data.price,
-            pnl=self.portfolio.pnl,
+            portfolio=self.portfolio,
             instrument=config.instrument,
-            quote=account.quote,
-            homes=account.homes,
-            account_id=account.account_id,
-            user_id=account.user_id,
+            short_selling=config.paper.short_selling,
         )
         self.strategies = StrategyEngine(
             kernel,

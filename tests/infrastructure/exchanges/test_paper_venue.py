@@ -566,7 +566,7 @@ def test_assumptions_name_latencies_fees_and_the_rule_for_shorts() -> None:
     assert "reports 20.5 ms" in plain[0]
     assert "maker 0.1 %" in plain[1]
     assert any("A buy needs its cost" in line for line in plain)
-    assert any("no margin" in line for line in Desk(short_selling=True).venue.assumptions())
+    assert any("equity covers shorts in full" in line for line in Desk(short_selling=True).venue.assumptions())
 
 
 def test_paper_venue_is_a_trading_venue() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from decimal import DecimalException
+from collections.abc import Callable
+from decimal import Decimal, DecimalException
 
 import msgspec
 
 from tickdeck.application.bus import SubscribeOptions
+from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.short_cover import PRICES, ShortCover
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
@@ -40,7 +42,7 @@ from tickdeck.domain.risk import (
     only_reduces,
 )
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, Money, Price, Side
+from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
 __all__ = ["RiskEngine"]
 
@@ -71,6 +73,7 @@ class RiskEngine:
         RunStarted,
         RunStopped,
         BalanceEvent,
+        *PRICES,
     )
     publishes = (
         RiskApprovedEvent,
@@ -89,27 +92,35 @@ class RiskEngine:
         *,
         clock: Callable[[], int],
         price: Callable[[str], Price | None],
-        pnl: Callable[[], Money],
+        portfolio: PortfolioEngine,
         instrument: Callable[[str], Instrument],
-        quote: str = "USDT",
-        homes: Mapping[str, str] | None = None,
-        account_id: str = "main",
-        user_id: str = "",
+        short_selling: bool = False,
     ) -> None:
-        """``clock()`` is the run's time (ns UTC), ``price(symbol)`` the last price (quote), and ``pnl()`` what trading
-        has made so far, after fees, in ``quote``. What is held and what is on its way risk counts itself, from events.
-        ``homes`` names the symbol in which coins that are paid in count as held, by currency.
+        """``clock()`` is the run's time (ns UTC) and ``price(symbol)`` the last price (quote). What is held and what is
+        on its way risk counts itself, from events. ``short_selling``: the account may owe coins; its equity has to
+        cover.
         """
         self._bus = bus
         self._limits = limits
         self._clock = clock
         self._price = price
-        self._trading_pnl = pnl
+        self._portfolio = portfolio
         self._instrument = instrument
-        self._quote = quote
-        self._account_id = account_id
-        self._user_id = user_id
-        self.exposure = Exposure(lambda symbol: instrument(symbol).base, homes)
+        self._quote = portfolio.account.quote
+        self._account_id = portfolio.account_id
+        self._user_id = portfolio.user_id
+        self.exposure = Exposure(lambda symbol: instrument(symbol).base, portfolio.account.homes)
+        self._cover: ShortCover | None = None
+        if short_selling:
+            self._cover = ShortCover(
+                bus,
+                portfolio,
+                self.exposure,
+                price=price,
+                instrument=instrument,
+                buy_back=self._buy_back,
+                halt=lambda reason: self._halt(reason, reducing_passes=True),
+            )
         self._flattening: dict[str, list[str]] = {}  # orders that a flatten waits for, by symbol
         self.rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
         self.daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
@@ -247,9 +258,17 @@ class RiskEngine:
             quantity=intent.quantity,
             limit=intent.limit,
             reference=self._price(intent.symbol),
+            rate=self._rate(self._instrument(intent.symbol).quote),
             position=position,
             working=working,
         )
+        if breach is None and self._cover is not None and not reduces:
+            before = ZERO if instead_of is None else EXACT.add(instead_of.exposure, instead_of.filled)
+            reference = self._price(intent.symbol) or ZERO  # a sale fills at its limit or better
+            worth = reference if intent.limit is None else intent.limit
+            if side is Side.SELL:
+                worth = max(worth, reference)
+            breach = self._cover.judge(side, intent.symbol, EXACT.subtract(intent.quantity, before), worth)
         if breach is None and self.rate is not None and not reduces:
             breach = self.rate.take(self._clock())
         return intent, breach
@@ -280,6 +299,8 @@ class RiskEngine:
 
     def on_position(self, _: PositionEvent) -> None:
         self._watch_daily_loss()
+        if self._cover is not None:
+            self._cover.on_holdings(self._clock())
 
     def _watch_daily_loss(self) -> None:
         if self.daily_loss is None or self._closed_because:
@@ -289,8 +310,17 @@ class RiskEngine:
             self._halt(f"{breach.limit}: {breach.detail}", reducing_passes=True)
 
     def _pnl(self) -> Money:
-        """The profit of trading in the limits' currency. Without a rate no order passes, so nothing is lost then."""
-        return self._trading_pnl() * (self._limits.rate(self._quote) or ZERO)
+        """What trading has made, in the limits' currency. Without a rate no order passes, so nothing is lost then."""
+        return self._portfolio.pnl() * (self._rate(self._quote) or ZERO)
+
+    def _rate(self, quote: str) -> Decimal | None:
+        """What one unit of ``quote`` is worth in the limits' currency: as configured, else at the last prices."""
+        limits = self._limits
+        worth = limits.rate(quote) or self._portfolio.rate(quote, limits.currency)
+        if worth is None:
+            rate, into = self._portfolio.rate(quote, self._quote), limits.rate(self._quote)
+            worth = None if rate is None or into is None else EXACT.multiply(rate, into)
+        return worth
 
     def on_command(self, command: CommandReceived) -> None:
         if command.command == "halt":
@@ -338,6 +368,19 @@ class RiskEngine:
             del self._flattening[symbol]
         if not self._closed_because or self._resumable:
             self._close(symbol)
+
+    def _buy_back(self, symbol: str, quantity: Quantity, why: str) -> None:
+        """Cancel what strategies have open in ``symbol``, and buy back what is not covered."""
+        if self._closed_because and not self._resumable:
+            return
+        self._bus.publish(SystemWarning(component=self.component, message=f"short_cover: {why}"))
+        for order in self.exposure.open_orders(symbol):
+            if order.strategy_id != self.component:
+                self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))
+        self._approve(
+            self.component,
+            ActionIntent(action="order", symbol=symbol, side=Side.BUY, quantity=quantity, reduce_only=True),
+        )
 
     def _approve(self, strategy_id: str, intent: ActionIntent) -> None:
         self.exposure.approve(strategy_id, intent)

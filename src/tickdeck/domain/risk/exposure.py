@@ -119,6 +119,10 @@ class Exposure:
         """What the open orders of one side of a symbol may still fill at most (base)."""
         return self._working.get((symbol, side), ZERO)
 
+    def symbols(self) -> tuple[str, ...]:
+        """All symbols that were held or had an order."""
+        return tuple(dict.fromkeys([*self.positions, *(symbol for symbol, _ in self._working)]))
+
     def open_orders(self, symbol: str = "") -> tuple[CountedOrder, ...]:
         """The open orders that were sent, of one symbol where it is given, oldest first."""
         return tuple(o for o in self._open.values() if o.is_sent and symbol in ("", o.symbol))

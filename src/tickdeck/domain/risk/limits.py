@@ -30,9 +30,9 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What an account may do; a limit that is ``None`` does not limit.
 
     - ``currency``: what the amounts below are in.
-    - ``rates``: what one unit of another quote currency is worth in ``currency``, such as ``{"ETH": 2500}``. Dollars
-      and the common dollar coins count as equal. An order in a quote currency without a rate is refused while an amount
-      limits it.
+    - ``rates``: what one unit of another quote currency is worth in ``currency``, such as ``{"ETH": 2500}``. Without
+      one the last prices of the run's symbols count. Dollars and the common dollar coins count as equal. An order in a
+      quote currency without any rate is refused while an amount limits it.
     - ``max_order_notional``: price x quantity of one order.
     - ``max_position_notional``: of one symbol's position, long or short, were all open orders of the same side filled.
     - ``max_orders_per_second``: in any window of a second, not in each second of the clock.
@@ -122,6 +122,7 @@ def check_order(
     reference: Price | None,
     position: Quantity,
     working: Quantity = ZERO,
+    rate: Decimal | None = None,
 ) -> Breach | None:
     """The first limit that an order would breach, ``None`` where it may go.
 
@@ -133,8 +134,9 @@ def check_order(
     filters), ``price_band``, ``max_order_notional``, ``max_position_notional``. An amount equal to its limit passes.
     A sale is valued at the higher of its limit and the last price, since it fills at its limit or better.
 
-    The amounts are converted into the limits' currency. Without a rate for the instrument's quote currency the order is
-    refused (``currency``), as long as an amount limits it.
+    The amounts are converted into the limits' currency: as ``limits.rates`` says, else at ``rate``, what one
+    unit of the quote currency is worth by the prices seen. Without a rate the order is refused (``currency``), as long
+    as an amount limits it.
 
     An order that only reduces the position passes all but the venue's filters.
 
@@ -156,12 +158,15 @@ def check_order(
     if band is not None and abs(price - reference) > band * reference:
         return Breach("price_band", f"limit {price} is further than {band} of the last price {reference} from it")
     worth = max(price, reference) if side is Side.SELL else price
-    rate = limits.rate(instrument.quote)
+    rate = limits.rate(instrument.quote) or rate
     if rate is None:
         if (limits.max_order_notional, limits.max_position_notional, limits.max_daily_loss) == (None, None, None):
             return None
         what = f"the limits are in {limits.currency} and {instrument.symbol} is quoted in {instrument.quote}"
-        return Breach("currency", f"{what}; give risk.rates.{instrument.quote}, what one is worth in {limits.currency}")
+        return Breach(
+            "currency",
+            f"{what}; no price tells what one is worth: give risk.rates.{instrument.quote} in {limits.currency}",
+        )
     worth *= rate
     most = limits.max_order_notional
     if most is not None and worth * quantity > most:

@@ -25,7 +25,8 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     - ``feed_latency_ns``: from an event at the venue to us. ``order_latency_ns``: from us to the venue.
       ``ack_latency_ns``: from the venue back to us, at least the feed's, since a report cannot outrun the feed that it
       is derived from. ``jitter_ns``: up to so much is added to order and ack latency, drawn evenly from the seed.
-    - ``short_selling``: a sell needs no holding; there is no margin and no liquidation.
+    - ``short_selling``: a sell needs no holding. There is no margin account: risk refuses shorts that equity does not
+      cover in full, and buys back what it no longer covers.
     - ``participation``: with candles alone, the share of a candle's volume that our orders may have together.
 
     Raises ``ConfigError`` for a value out of its range.
@@ -95,7 +96,8 @@ def assumptions_of(c: PaperConfig) -> tuple[str, ...]:
         "same price keeps its place.",
         "All our orders share the quantity of one trade; they never trade with each other.",
         "Our orders move no price, and nobody reacts to them.",
-        "A sell needs no holding; there is no margin and no liquidation."
+        "A sell needs no holding, a buy its cost and fee in quote currency; equity covers shorts in full, "
+        "and what it no longer covers is bought back."
         if c.short_selling
         else "A buy needs its cost and fee in quote currency, a sell what it sells; open orders lock both.",
         "It never fails: no outage, no lost report, no rate limit, no price band of a real venue.",

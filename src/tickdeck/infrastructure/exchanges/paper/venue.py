@@ -203,7 +203,7 @@ class PaperVenue:
         unit = request.limit * self._with_fee if order.side is Side.BUY else ticket.unit
         need = unit * (request.quantity - ticket.filled)
         free = self.account.free(ticket.currency) + self.account.locked_by(request.order_id)
-        if need > free:
+        if need > max(free, ZERO):  # what needs nothing may owe
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
         return None
 
@@ -249,19 +249,25 @@ class PaperVenue:
             ticket.unit = ZERO if self._config.short_selling else Decimal(1)
         else:
             ticket.currency = instrument.quote
-            ticket.worst = self._worst_price(ticket.order, matcher, instrument, reference)
-            ticket.unit = ticket.worst * self._with_fee
+            # Buying back what is owed must always be possible, whatever is left to pay it with.
+            covers = request.reduce_only and request.quantity <= -self.account.total(instrument.base)
+            ticket.worst = self._worst_price(ticket.order, matcher, instrument, reference, covers=covers)
+            ticket.unit = ZERO if covers else ticket.worst * self._with_fee
         need, free = ticket.unit * request.quantity, self.account.free(ticket.currency)
-        if need > free:
+        if need > max(free, ZERO):  # what needs nothing may owe
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
         return None
 
-    def _worst_price(self, order: WorkingOrder, matcher: Matcher, instrument: Instrument, reference: Price) -> Price:
-        """The highest price (quote) that this buy can come to pay."""
+    def _worst_price(
+        self, order: WorkingOrder, matcher: Matcher, instrument: Instrument, reference: Price, *, covers: bool
+    ) -> Price:
+        """The highest price (quote) that this buy can come to pay. ``covers``: it buys back what is owed."""
         if order.limit is not None:
             return order.limit
         if matcher.liquidity.displayed:
             return matcher.worst_price(order.side, order.quantity) or reference
+        if covers:
+            return reference  # at any price
         # Nobody knows the prices that it will find. It may pay what is free, up to the protection.
         affordable = self.account.free(instrument.quote) / (order.quantity * self._with_fee)
         affordable -= affordable % instrument.tick_size
@@ -292,7 +298,7 @@ class PaperVenue:
         fee = self.account.settle(
             instrument, order.side, fill.price, fill.quantity, fee, reserve=ticket.worst * remaining
         )
-        lock = min(ticket.unit * remaining, self.account.free(ticket.currency))
+        lock = max(min(ticket.unit * remaining, self.account.free(ticket.currency)), ZERO)
         self.account.lock(order.order_id, ticket.currency, lock)
         ticket.status = OrderStatus.PARTIALLY_FILLED if remaining else OrderStatus.FILLED
         if not remaining:

@@ -1,0 +1,210 @@
+"""Shorts stay within the equity: what would owe more is refused, and what equity no longer covers is bought back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import ROUND_UP, Decimal
+
+from tickdeck.application.bus import SubscribeOptions, Subscription
+from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import (
+    CandleEvent,
+    MarketEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    TickEvent,
+    TradeEvent,
+)
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.risk import Breach, Exposure
+from tickdeck.domain.trading import EXACT
+from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side
+
+__all__ = ["PRICES", "ShortCover"]
+
+PRICES = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
+_SECOND = 1_000_000_000
+_COVERED = Decimal("0.99")
+"""Buying back goes a little further than it must, so that not every tick asks for another order."""
+
+
+class ShortCover:
+    """What the account owes in coins, valued in the reporting currency, against its equity.
+
+    Until there is a margin account, equity covers every short in full. ``judge`` refuses an order that would owe more,
+    and a purchase that would spend what shorts brought in. While the account owes coins, every price is heard, and
+    what the equity no longer covers is bought back: at most one order a second for each symbol. Equity of 0 or less
+    halts trading, and everything is bought back.
+    """
+
+    def __init__(
+        self,
+        bus: Kernel,
+        portfolio: PortfolioEngine,
+        exposure: Exposure,
+        *,
+        price: Callable[[str], Price | None],
+        instrument: Callable[[str], Instrument],
+        buy_back: Callable[[str, Quantity, str], None],
+        halt: Callable[[str], None],
+    ) -> None:
+        """``buy_back(symbol, quantity, why)`` cancels what else is open in ``symbol`` and buys at the market;
+        ``halt(reason)`` halts trading for everything that does not reduce a position."""
+        self._bus = bus
+        self._portfolio = portfolio
+        self._exposure = exposure
+        self._price = price
+        self._instrument = instrument
+        self._buy_back = buy_back
+        self._halt = halt
+        self._watching: list[Subscription] = []  # of market data, while coins are owed
+        self._bought_at: dict[str, int] = {}  # ns, by symbol
+        self._seen: dict[str, Price | None] = {}  # the price at the last look, by symbol
+
+    # -- before an order ---------------------------------------------------------------------------------------------
+
+    def judge(self, side: Side, symbol: str, quantity: Quantity, price: Price) -> Breach | None:
+        """Why the account must not buy or sell ``quantity`` (base) more of ``symbol`` at ``price`` (quote), if all open
+        orders are filled; ``None`` if it may."""
+        instrument = self._instrument(symbol)
+        if side is Side.SELL:
+            return self._judge_sale(instrument, quantity, price)
+        return self._judge_purchase(instrument, quantity, price)
+
+    def _judge_sale(self, instrument: Instrument, quantity: Quantity, price: Price) -> Breach | None:
+        debts = self._debts(Side.SELL, {instrument.base: quantity})
+        if instrument.base not in debts:
+            return None
+        owed = self._worth(debts, instrument, price)
+        equity = self._portfolio.equity()
+        if owed <= equity:
+            return None
+        what = f"shorts worth {owed:.2f} {self._currency} are more than the equity of {equity:.2f}"
+        return Breach("short_cover", f"{what}, which has to cover them in full")
+
+    def _judge_purchase(self, instrument: Instrument, quantity: Quantity, price: Price) -> Breach | None:
+        debts = self._debts()
+        if not debts:
+            return None
+        cost = ZERO
+        buying = self._on_the_way(Side.BUY)
+        buying[instrument.symbol] = EXACT.add(buying.get(instrument.symbol, ZERO), quantity)
+        owed = dict(debts)
+        for symbol, amount in buying.items():
+            bought = self._instrument(symbol)
+            opening = EXACT.subtract(amount, owed.get(bought.base, ZERO))  # the rest buys back
+            if opening > 0:
+                at = price if symbol == instrument.symbol else self._price(symbol) or ZERO
+                cost = EXACT.add(cost, EXACT.multiply(EXACT.multiply(opening, at), self._rate(bought.quote)))
+            owed[bought.base] = max(EXACT.subtract(ZERO, opening), ZERO)
+        spare = EXACT.subtract(self._portfolio.cash(), self._worth(debts))
+        if not cost or cost <= spare:
+            return None
+        what = f"it would cost {cost:.2f} {self._currency} with the open orders, and {max(spare, ZERO):.2f} is free"
+        return Breach("short_cover", f"{what}; what shorts brought in stays there to buy them back")
+
+    # -- after a fill, and at each price -----------------------------------------------------------------------------
+
+    def on_holdings(self, now: int) -> None:
+        """A fill changed what the account holds, at ``now`` (ns)."""
+        if not self._debts():
+            for subscription in self._watching:
+                subscription.cancel()
+            self._watching.clear()
+            return
+        if not self._watching:
+            own: SubscribeOptions = {"priority": PRIORITY["risk"], "component": "risk"}
+            self._watching = [self._bus.subscribe(event_type, self.on_price, **own) for event_type in PRICES]
+        self._seen.clear()
+        for symbol in list(self._exposure.positions):
+            self._restore(symbol, now)
+
+    def on_price(self, event: MarketEvent) -> None:
+        symbol = event.symbol
+        price = self._price(symbol)
+        if price == self._seen.get(symbol):
+            return
+        self._seen[symbol] = price
+        now = self._bus.clock.now()
+        for owed in list(self._exposure.positions):
+            self._restore(owed, now)
+
+    def _restore(self, symbol: str, now: int) -> None:
+        """Buy back what the equity does not cover of ``symbol``."""
+        instrument = self._instrument(symbol)
+        debt = self._debts().get(instrument.base)
+        price = self._price(symbol)
+        if debt is None or price is None or not (self._exposure.position(symbol) < 0 or self._is_home(instrument)):
+            return
+        owed, equity = self._worth(self._debts()), self._portfolio.equity()
+        if owed <= equity:
+            return
+        if equity <= 0:
+            self._halt(f"short_cover: the equity is {equity:.2f} {self._currency}; all shorts are bought back")
+        if now - self._bought_at.get(symbol, -_SECOND) < _SECOND:
+            return
+        excess = EXACT.subtract(owed, EXACT.multiply(max(equity, ZERO), _COVERED))
+        unit = EXACT.multiply(price, self._rate(instrument.quote))
+        wanted = min(EXACT.divide(excess, unit), debt)
+        quantity = self._tradable(instrument, EXACT.subtract(wanted, self._being_bought(symbol)), debt, price)
+        if quantity is None:
+            return
+        self._bought_at[symbol] = now
+        why = f"shorts are worth {owed:.2f} {self._currency} and the equity is {equity:.2f}, which has to cover them"
+        self._buy_back(symbol, quantity, f"{why}: {quantity} {symbol} is bought back")
+
+    def _tradable(self, instrument: Instrument, wanted: Quantity, debt: Quantity, price: Price) -> Quantity | None:
+        """``wanted`` rounded up to what the instrument allows, at most ``debt``; ``None`` if that cannot be bought."""
+        if wanted <= 0:
+            return None
+        least = max(wanted, instrument.min_quantity, EXACT.divide(instrument.min_notional, price))
+        lots = (least / instrument.lot_size).quantize(Decimal(1), ROUND_UP)
+        quantity = min(lots * instrument.lot_size, instrument.quantise_quantity(debt))
+        if instrument.max_quantity:
+            quantity = min(quantity, instrument.quantise_quantity(instrument.max_quantity))
+        return quantity if instrument.violation(OrderType.MARKET, quantity, price) is None else None
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _currency(self) -> str:
+        return self._portfolio.account.quote
+
+    def _is_home(self, instrument: Instrument) -> bool:
+        return self._portfolio.account.homes.get(instrument.base) == instrument.symbol
+
+    def _rate(self, currency: str) -> Decimal:
+        return self._portfolio.rate(currency, self._currency) or ZERO
+
+    def _on_the_way(self, side: Side) -> dict[str, Quantity]:
+        """What open orders may still fill, by symbol."""
+        symbols = self._exposure.symbols()
+        return {symbol: quantity for symbol in symbols if (quantity := self._exposure.working(symbol, side))}
+
+    def _being_bought(self, symbol: str) -> Quantity:
+        own = (order for order in self._exposure.open_orders(symbol) if order.strategy_id == "risk")
+        return sum((order.exposure for order in own if order.side is Side.BUY), ZERO)
+
+    def _debts(self, side: Side | None = None, more: Mapping[str, Quantity] | None = None) -> dict[str, Quantity]:
+        """What the account owes by currency (above 0); with ``side``, if all its open orders of that side were filled,
+        and ``more`` were sold."""
+        held = dict(self._portfolio.account.balances)
+        if side is not None:
+            for symbol, quantity in self._on_the_way(side).items():
+                base = self._instrument(symbol).base
+                held[base] = EXACT.subtract(held.get(base, ZERO), quantity)
+        for currency, quantity in (more or {}).items():
+            held[currency] = EXACT.subtract(held.get(currency, ZERO), quantity)
+        return {currency: -amount for currency, amount in held.items() if amount < 0}
+
+    def _worth(self, debts: Mapping[str, Quantity], instrument: Instrument | None = None, price: Price = ZERO) -> Money:
+        """The value of ``debts``, those in the base of ``instrument`` at ``price`` (quote) at least."""
+        total = ZERO
+        for currency, amount in debts.items():
+            rate = Decimal(1) if currency == self._currency else self._rate(currency)
+            if instrument is not None and currency == instrument.base:
+                rate = max(rate, EXACT.multiply(price, self._rate(instrument.quote)))
+            total = EXACT.add(total, EXACT.multiply(amount, rate))
+        return total
