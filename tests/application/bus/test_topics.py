@@ -61,7 +61,7 @@ def test_an_unknown_type_warns_when_the_catalogue_is_closed(closed: None) -> Non
 
 
 def test_a_class_that_comes_after_the_catalogue_was_closed_is_refused(closed: None) -> None:
-    with pytest.raises(EventValidationError, match=r"'topics\.late' comes too late"):
+    with pytest.raises(EventValidationError, match=r"'topics\.late' is defined after close_catalogue"):
 
         class Late(DomainEvent, frozen=True, kw_only=True):
             event_type: ClassVar[str] = "topics.late"

@@ -266,17 +266,17 @@ class Local:
         ({"event_type": str}, "write `event_type: ClassVar"),
         ({"event_type": "str"}, "write `event_type: ClassVar"),
         ({"version": int}, "write `version: ClassVar"),
-        ({"extra": Any}, "extra: Any cannot be checked"),
-        ({"extra": object}, "extra: object cannot be checked"),
-        ({"extra": dict[str, Any]}, "extra: Any cannot be checked"),
-        ({"extra": dict}, "extra: dict cannot be checked"),
-        ({"extra": Local}, "extra: Local cannot be checked"),
-        ({"extra": "Nowhere"}, "the name 'Nowhere' in an annotation is not found"),
+        ({"extra": Any}, "extra: Any is not supported"),
+        ({"extra": object}, "extra: object is not supported"),
+        ({"extra": dict[str, Any]}, "extra: Any is not supported"),
+        ({"extra": dict}, "extra: dict is not supported"),
+        ({"extra": Local}, "extra: Local is not supported"),
+        ({"extra": "Nowhere"}, "an annotation uses the name 'Nowhere', which .* does not define"),
         ({"extra": str | Decimal}, "extra: .*may not contain more than one str-like type"),
-        ({"extra": dict[float, int]}, "cannot be keys in JSON"),
-        ({"payload": str}, "payload is a name that every event has already"),
-        ({"stream": str}, "stream is a name that every event has already"),
-        ({"ts": datetime}, "ts belongs to every event"),
+        ({"extra": dict[float, int]}, "JSON cannot have the keys"),
+        ({"payload": str}, "every event already has an attribute payload"),
+        ({"stream": str}, "every event already has an attribute stream"),
+        ({"ts": datetime}, "every event has a field ts of another type"),
     ],
 )
 def test_a_class_that_cannot_work_is_refused_when_it_is_defined(annotations: dict[str, Any], said: str) -> None:
@@ -288,12 +288,12 @@ def test_a_struct_that_can_be_changed_is_no_field_of_an_event() -> None:
     class Loose(msgspec.Struct):
         name: str
 
-    with pytest.raises(EventValidationError, match=r"Loose can be changed.*frozen=True"):
+    with pytest.raises(EventValidationError, match=r"Loose is mutable.*frozen=True"):
         define({"leg": Loose})
 
 
 def test_a_subclass_of_a_concrete_event_needs_a_type_of_its_own() -> None:
-    with pytest.raises(EventValidationError, match=r"MyTrade: it extends TradeEvent.*event_type of its own"):
+    with pytest.raises(EventValidationError, match=r"MyTrade: it extends TradeEvent.*its own event_type"):
 
         class MyTrade(TradeEvent, frozen=True, kw_only=True):
             liquidation: bool = False
@@ -328,9 +328,9 @@ def test_an_option_that_cannot_work_is_refused_with_the_first_event(options: dic
 
 
 def test_a_field_that_the_class_does_not_know_is_told() -> None:
-    with pytest.raises(EventSchemaError, match=r"everything: x is a field that Everything \(version 1\) does not know"):
+    with pytest.raises(EventSchemaError, match=r"everything: x is a field that Everything \(version 1\) does not have"):
         decode_payload("declaration_test.everything", b'{"x":5}')
-    with pytest.raises(EventSchemaError, match=r"part\.x is a field that Part does not know"):
+    with pytest.raises(EventSchemaError, match=r"part\.x is a field that Part does not have"):
         decode_payload("declaration_test.everything", b'{"part":{"name":"p","x":5}}')
     with pytest.raises(EventSchemaError, match="x is a field"):
         event_from_json(b'{"event_type":"declaration_test.everything","x":5}')

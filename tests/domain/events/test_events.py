@@ -515,7 +515,7 @@ def test_a_base_without_a_type_is_not_registered() -> None:
         member: str
 
     assert event_types() == before
-    with pytest.raises(EventValidationError, match="Family has no event_type: it is a base"):
+    with pytest.raises(EventValidationError, match="Family has no event_type, so it is a base class"):
         Family(member="x")
 
 

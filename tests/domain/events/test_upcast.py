@@ -73,12 +73,12 @@ def test_json_with_a_version_of_its_own_is_brought_up_to_date() -> None:
 def test_an_older_version_without_a_way_up_is_one_clear_line() -> None:
     upcast("upcast_test.deal", 1, to_price)
 
-    with pytest.raises(EventDecodeError, match=r"version 1 is older than the 3 .* no upcast leads on from 2"):
+    with pytest.raises(EventDecodeError, match=r"version 1 is older than version 3, .* no upcast from version 2"):
         decode_payload("upcast_test.deal", V1, 1)
 
 
 def test_a_newer_version_is_one_clear_line() -> None:
-    with pytest.raises(EventDecodeError, match=r"version 4 is newer than the 3 that this process knows; update"):
+    with pytest.raises(EventDecodeError, match=r"version 4 is newer than version 3, which this process has; update"):
         decode_payload("upcast_test.deal", V3, 4)
 
 
@@ -101,14 +101,14 @@ def test_two_functions_for_one_step_are_refused_and_one_that_is_loaded_again_is_
     upcast("upcast_test.deal", 1, to_price)
     upcast("upcast_test.deal", 1, to_price)
 
-    with pytest.raises(EventValidationError, match=r"the step from version 1 is taken by .*to_price"):
+    with pytest.raises(EventValidationError, match=r"the upcast from version 1 is already registered by .*to_price"):
         upcast("upcast_test.deal", 1, with_venue)
 
 
 def test_two_lambdas_for_one_step_are_refused() -> None:
     upcast("upcast_test.deal", 2, lambda fields: {**fields, "venue": "one"})
 
-    with pytest.raises(EventValidationError, match="the step from version 2 is taken by"):
+    with pytest.raises(EventValidationError, match="the upcast from version 2 is already registered by"):
         upcast("upcast_test.deal", 2, lambda fields: {**fields, "venue": "other"})
 
 
@@ -116,8 +116,8 @@ def test_two_lambdas_for_one_step_are_refused() -> None:
     ("step", "message"),
     [
         (lambda fields: fields["price"].nothing, "the upcast from version 2 failed: AttributeError"),
-        (lambda fields: fields.update(venue="x"), "the upcast from version 2 gave None; return the fields"),
-        (lambda fields: {**fields, "venue": object()}, "gave what JSON has not"),
+        (lambda fields: fields.update(venue="x"), "the upcast from version 2 returned None; it must return the fields"),
+        (lambda fields: {**fields, "venue": object()}, "returned a value that JSON cannot have"),
         (
             lambda fields: {**fields, "venue": "x", "price": 1.1 * 3},
             r"price is 3\.3000000000000003; it must",
@@ -152,7 +152,7 @@ def test_a_float_of_an_old_version_is_for_the_upcast_to_mend() -> None:
 def test_json_that_is_not_in_utf_8_is_one_clear_line(version: int) -> None:
     data = b'{"event_type":"upcast_test.deal","version":%d,"price":"1","venue":"\xff"}' % version
 
-    with pytest.raises(EventDecodeError, match="it is not in UTF-8"):
+    with pytest.raises(EventDecodeError, match="the payload is not UTF-8"):
         event_from_json(data)
 
 

@@ -1,7 +1,8 @@
-"""The catalogue of events, grouped in files by subject; ``base`` says what all of them share.
+"""The catalogue of events: one file per subject, such as ``orders`` or ``market``.
 
-``declaration`` is what happens when a class of events is defined, ``kinds`` what each annotation allows, ``registry``
-which class stands for which type, ``codec`` the way back from JSON, ``raw`` what becomes of types that are not known.
+The machinery: ``base`` defines what all events share. ``declaration`` checks an event class when it is defined.
+``annotations`` and ``kinds`` decide which values a field accepts. ``registry`` maps types to classes. ``codec`` decodes
+events from JSON. ``upcast`` converts older versions, and ``raw`` holds events of unknown types.
 """
 
 from tickdeck.domain.events.backtest import BacktestCompleted, BacktestFailed, BacktestProgressed, BacktestStarted

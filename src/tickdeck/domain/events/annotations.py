@@ -1,4 +1,5 @@
-"""From the annotations of a class to the kinds of its fields, and what cannot be a field of an event."""
+"""Translates the annotations of a class into the kinds of its fields, and rejects annotations that events cannot
+have."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ from tickdeck.domain.events.kinds import (
 __all__ = ["Unsupported", "booleans", "hints_of", "kind_of"]
 
 IDENTIFIERS = ("symbol", "order_id", "strategy_id", "account_id", "currency")
-"""Fields that name something: as text they are never empty, but where the class has "" for a default."""
+"""Text fields with these names must not be empty, unless their default is ""."""
 
 _SEQUENCES = (list, abc.Sequence, abc.MutableSequence, abc.Collection)
 _SETS = (set, frozenset, abc.Set, abc.MutableSet)
@@ -47,11 +48,11 @@ _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 
 
 class Unsupported(Exception):
-    """An annotation cannot be that of an event's field; says why, and what to write instead."""
+    """An event cannot have a field with this annotation. The message says why, and what to write instead."""
 
 
 class _Booleans(Enums):
-    """``bool``, which is as closed as an enum."""
+    """``bool``: like an enum, it has a fixed set of values."""
 
 
 def booleans() -> Kind:
@@ -61,24 +62,25 @@ def booleans() -> Kind:
 
 
 def hints_of(cls: type) -> dict[str, Any]:
-    """The annotations of a class, resolved. Raises ``Unsupported`` where a name in them cannot be found."""
+    """The resolved annotations of a class. Raises ``Unsupported`` if one cannot be resolved."""
     try:
         return get_type_hints(cls, include_extras=True)
     except NameError as error:
         name = getattr(error, "name", None) or str(error)
         raise Unsupported(
-            f"the name {name!r} in an annotation is not found in {cls.__module__}; define it before the class, at the "
-            "top of the module and outside of `if TYPE_CHECKING`, or leave `from __future__ import annotations` out"
+            f"an annotation uses the name {name!r}, which {cls.__module__} does not define; define it before the "
+            "class, at the top of the module and outside `if TYPE_CHECKING`, or remove `from __future__ import "
+            "annotations`"
         ) from None
     except (TypeError, SyntaxError, AttributeError) as error:
-        raise Unsupported(f"an annotation cannot be read: {error}") from None
+        raise Unsupported(f"an annotation cannot be resolved: {error}") from None
 
 
 def kind_of(hint: Any, records: dict[type, Records], *, name: str = "", empty: bool = True) -> Kind:
-    """The kind of an annotation. ``records`` holds those that are known already, and gets what is new; ``name`` is the
-    field's, ``empty`` says whether it may be empty though it names something.
+    """The kind of an annotation. Raises ``Unsupported``.
 
-    Raises ``Unsupported``.
+    - ``records``: the kinds of the nested classes found so far; new ones are added.
+    - ``name``: the name of the field. ``empty``: whether text may be empty, even if its name is in ``IDENTIFIERS``.
     """
     hint = _without_new_type(hint)
     origin, inner = get_origin(hint), get_args(hint)
@@ -108,11 +110,11 @@ def kind_of(hint: Any, records: dict[type, Records], *, name: str = "", empty: b
         if hint in Others.CLASSES or (hint.__module__, hint.__name__) == (
             "uuid",
             "UUID",
-        ):  # which the core never imports
+        ):  # by name, because the core must not import uuid
             return Others(hint)
         found = records.get(hint)
         return found if found is not None else _record(hint, records)
-    raise Unsupported(f"{_show(hint)} cannot be checked and read back; {_advice(hint)}")
+    raise Unsupported(f"{_show(hint)} is not supported; {_advice(hint)}")
 
 
 def _without_new_type(hint: Any) -> Any:
@@ -141,21 +143,23 @@ def _annotated(hint: Any, records: dict[type, Records], name: str, empty: bool) 
 
 def _mapping(hint: Any, key: Kind, value: Kind) -> Kind:
     if not isinstance(key, Text | Integers | Decimals | Enums | Literals) or isinstance(key, _Booleans):
-        raise Unsupported(f"the keys of {_show(hint)} cannot be keys in JSON; use str, int, Decimal or an enum")
+        raise Unsupported(f"JSON cannot have the keys of {_show(hint)}; use str, int, Decimal or an enum")
     return Mappings(key, value)
 
 
 def _record(cls: type, records: dict[type, Records]) -> Kind:
-    """A class of fields within an event. It is entered before its fields are looked at: it may hold its own kind."""
+    """The kind of a nested class. It is added to ``records`` before its fields, because it may contain its own type."""
     shown = f"{cls.__module__}.{cls.__qualname__}"
     replace: Callable[..., Any]
     defaults: dict[str, Any]
     if issubclass(cls, msgspec.Struct):
         config = cls.__struct_config__
         if not config.frozen:
-            raise Unsupported(f"{shown} can be changed, and an event cannot; declare it with frozen=True")
+            raise Unsupported(f"{shown} is mutable, but events are immutable; declare it with frozen=True")
         if config.omit_defaults:
-            raise Unsupported(f"{shown} leaves out defaults by identity, so that equal ones differ; drop omit_defaults")
+            raise Unsupported(
+                f"{shown} omits defaults by identity, so equal values may encode differently; remove omit_defaults"
+            )
         infos = msgspec.structs.fields(cls)
         defaults = {field.name: field.default for field in infos}
         fields = {field.name: field.encode_name for field in infos}
@@ -164,7 +168,7 @@ def _record(cls: type, records: dict[type, Records]) -> Kind:
         record = records[cls] = Records(cls, replace, in_json, tagged)
     elif dataclasses.is_dataclass(cls):
         if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-            raise Unsupported(f"{shown} can be changed, and an event cannot; declare it with frozen=True")
+            raise Unsupported(f"{shown} is mutable, but events are immutable; declare it with frozen=True")
         defaults = {field.name: field.default for field in dataclasses.fields(cls)}
         fields = {name: name for name in defaults}
         record = records[cls] = Records(cls, dataclasses.replace, tuple(fields))
@@ -173,7 +177,7 @@ def _record(cls: type, records: dict[type, Records]) -> Kind:
         defaults = cls._field_defaults  # type: ignore[attr-defined]
         record = records[cls] = Records(cls, cls._replace, None)  # type: ignore[attr-defined]
     else:
-        raise Unsupported(f"{_show(cls)} cannot be checked and read back; {_advice(cls)}")
+        raise Unsupported(f"{_show(cls)} is not supported; {_advice(cls)}")
     try:
         hints = hints_of(cls)
         missing = [name for name in fields if name not in hints]
@@ -194,13 +198,13 @@ def _show(hint: Any) -> str:
 
 def _advice(hint: Any) -> str:
     if hint in (Any, object):
-        return "say what it holds, such as `dict[str, str]` or `int | str`"
+        return "write a precise type, such as `dict[str, str]` or `int | str`"
     if isinstance(hint, TypeVar):
-        return "write the type itself"
+        return "write a concrete type"
     if hint in (dict, list, tuple, set, frozenset):
-        return f"say what it holds, such as `{hint.__name__}[str{', Decimal' if hint is dict else ''}]`"
+        return f"write the type of its items, such as `{hint.__name__}[str{', Decimal' if hint is dict else ''}]`"
     if hint is ClassVar or get_origin(hint) is ClassVar:
-        return "a ClassVar is no field"
+        return "a ClassVar cannot be a field"
     return "use str, int, float, bool, Decimal, enums, dates, containers of these, or a frozen msgspec.Struct"
 
 

@@ -1,8 +1,8 @@
-"""What every event is: immutable, checked, named by a dotted type, stamped by the kernel.
+"""The base of all events. Events are immutable, validated, and identified by a dotted type.
 
-An event is created by whoever saw or decided something, with its own fields only. Publishing it stamps a copy
-with its place in the run: ``seq``, ``event_id``, ``correlation_id``, ``causation_id`` and times. Equal events
-encode to equal bytes, which is what proof rests on.
+Create an event with its own fields only. Publishing stamps a copy of it with its place in the run: ``seq``,
+``event_id``, ``correlation_id``, ``causation_id`` and times. Equal events encode to equal bytes; ``verify`` depends on
+this.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ __all__ = ["ENVELOPE", "DomainEvent", "encode_payload", "invalid", "plain_digits
 NO_METADATA: FrozenDict[str, str] = FrozenDict()
 
 encode_payload = msgspec.json.Encoder(order=None).encode
-"""``encode_payload(event) -> bytes``: the event's fields as one JSON object. Equal events give equal bytes: events
-keep dicts and sets in one order, and defaults are written out. (Equal to the digit: ``Decimal("1.50")`` and
-``Decimal("1.5")`` are equal numbers and different text, since what a venue sent keeps its digits.)
+"""``encode_payload(event) -> bytes``: the event's fields as one JSON object, including defaults.
 
-A thread whose decimal context has ``capitals = 0`` would write ``1e+3`` for ``1E+3``. Where the context may be a
-user's, call it in ``plain_digits()``.
+Equal events give equal bytes, because dicts and sets in events have a fixed order. Decimals keep their digits as the
+venue sent them: ``Decimal("1.50")`` and ``Decimal("1.5")`` are equal numbers but give different text.
+
+If the thread's decimal context has ``capitals = 0``, ``1E+3`` is written as ``1e+3``. Call this within
+``plain_digits()`` if user code may have changed the context.
 """
 
 
 @contextmanager
 def plain_digits() -> Iterator[None]:
-    """Decimals are written alike in the block, whatever the thread's decimal context says."""
+    """Within this block, decimals are formatted the same way regardless of the thread's decimal context."""
     if getcontext().capitals == 1:
         yield
         return
@@ -46,37 +47,40 @@ def plain_digits() -> Iterator[None]:
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
-    """The base of all events. Subclass it with an ``event_type`` to make a type of your own::
+    """The base of all events. Subclass it with an ``event_type`` to define your own type::
 
         class NewsEvent(DomainEvent, frozen=True, kw_only=True):
             event_type: ClassVar[str] = "news.published"
             headline: str
 
-    Fields that the kernel fills (leave them alone when you create an event):
+    The kernel sets these fields. Do not set them when you create an event:
 
-    - ``event_id``: ``<n>`` for the n-th input of a run, ``<parent>-<k>`` for the k-th event its parent caused.
-    - ``correlation_id``: the id of the input that began the story; ``causation_id``: the id of the direct cause,
-      empty for an input from outside.
-    - ``seq``: position in the run, counted over every dispatched event, from 1.
-    - ``ts_ingress``: when we took it, ns since the epoch, UTC; never decreases within a run.
+    - ``event_id``: ``<n>`` for the n-th input of a run, ``<parent>-<k>`` for the k-th event that its parent caused.
+    - ``correlation_id``: the id of the input that started the chain of events.
+    - ``causation_id``: the id of the direct cause; empty for inputs.
+    - ``seq``: the position in the run, starting at 1. Every dispatched event counts.
+    - ``ts_ingress``: when the run received the event, in ns since the epoch (UTC). It never decreases within a run.
 
-    Fields that the creator may fill: ``ts`` (the source's own time, ns UTC; the kernel puts its clock's time
-    where it is 0), ``source`` (who saw it: a venue, a file, an engine) and ``metadata`` (strings).
+    You may set these fields: ``ts`` (the source's time in ns UTC; if it is 0, the kernel sets the time of its clock),
+    ``source`` (a venue, a file or an engine) and ``metadata`` (strings).
 
-    Every field is checked when the event is created: what passes can be stored and read back as an equal event. Lists
-    become tuples, dicts and sets immutable ones in one order, times with a zone UTC; a subclass of ``str``, ``int``,
-    ``float`` or ``Decimal`` becomes the plain one. Raises ``EventValidationError``, which names event, field and value;
-    a class that cannot work raises it when it is defined. ``__post_init__`` of a subclass may check more; the fields
-    were checked before it runs. (``msgspec.structs.force_setattr`` goes around the checks: it is the kernel's.)
+    All fields are validated when the event is created. A valid event can be stored and read back as an equal event.
+    Values are normalized: lists become tuples, dicts and sets become immutable with a fixed order, times with a zone
+    become UTC, and subclasses of ``str``, ``int``, ``float`` and ``Decimal`` become the plain type.
+
+    Raises ``EventValidationError``, which names the event, the field and the value. A class that cannot work raises it
+    when it is defined. A subclass can add checks in ``__post_init__``, which runs after these checks. Only the kernel
+    may bypass the checks, with ``msgspec.structs.force_setattr``.
     """
 
     event_type: ClassVar[str] = ""
     version: ClassVar[int] = 1
-    """Version of the type's schema (not of a stream)."""
+    """The version of the schema of this type. It is not the version of a stream."""
     is_market_data: ClassVar[bool] = False
-    """Public market data: an input file's copy serves as its record, and a subscriber may choose to lose some."""
+    """True for public market data. If it comes from a file, the tape does not repeat it, and a subscriber may choose to
+    drop some of it under load."""
     priority: ClassVar[Priority] = Priority.P3
-    """How urgent the event is while it waits at the ingress."""
+    """The event's priority in the ingress queue."""
     _is_raw: ClassVar[bool] = False
 
     event_id: str = ""
@@ -88,7 +92,7 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_un
     source: str = ""
     metadata: dict[str, str] = NO_METADATA
 
-    if TYPE_CHECKING:  # msgspec has it, its stubs do not
+    if TYPE_CHECKING:  # it exists, but the stubs of msgspec omit it
 
         def __copy__(self) -> Self: ...
 
@@ -98,26 +102,26 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_un
 
     def __post_init__(self) -> None:
         if type(self) is DomainEvent:
-            raise EventValidationError("DomainEvent is the base of all events; make one of its subclasses")
+            raise EventValidationError("DomainEvent is the base class of all events; create one of its subclasses")
 
     @property
     def aggregate_id(self) -> str:
-        """What the event is about: an order's id, a position's key, a symbol; empty where it is about the run."""
+        """What the event is about: an order id, the key of a position, a symbol. Empty if it is about the whole run."""
         return ""
 
     @property
     def stream(self) -> str | None:
-        """Key of the stream of the aggregate's events, ``None`` for market data and the system's events."""
+        """The key of the aggregate's stream; ``None`` for market data and system events, which have no stream."""
         return None
 
     @property
     def is_input(self) -> bool:
-        """Came from outside (as opposed to: derived by a handler), as its stamped id tells."""
+        """Whether the event came from outside the run. False if a handler published it. Valid once it is stamped."""
         return "-" not in self.event_id
 
     @property
     def occurred_at(self) -> datetime:
-        """``ts`` as an aware datetime in UTC, cut to microseconds."""
+        """``ts`` as an aware datetime in UTC, truncated to microseconds."""
         seconds, ns = divmod(self.ts, 1_000_000_000)
         return datetime.fromtimestamp(seconds, UTC).replace(microsecond=ns // 1000)
 
@@ -129,8 +133,8 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_un
             return {k: msgspec.to_builtins(getattr(self, k)) for k in fields if k not in ENVELOPE}
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON-ready values: type, version, the envelope, ``aggregate_id``, ``occurred_at`` (``ts`` in ISO
-        8601, UTC, cut to microseconds), the own fields."""
+        """The whole event as JSON-ready values: type, version, envelope, ``aggregate_id``, ``occurred_at`` (``ts`` in
+        ISO 8601, UTC, truncated to microseconds) and the event's own fields."""
         out: dict[str, Any] = {
             "seq": self.seq,
             "event_id": self.event_id,
@@ -149,7 +153,7 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_un
         return out
 
     def to_json(self) -> bytes:
-        """One JSON object that ``event_from_json`` turns back into an equal event."""
+        """The event as one JSON object. ``event_from_json`` turns it back into an equal event."""
         head = f'{{"event_type":"{self.event_type}","version":{self.version}'.encode()
         with plain_digits():
             body = encode_payload(self)
@@ -161,6 +165,6 @@ ENVELOPE = frozenset(DomainEvent.__struct_fields__)
 
 
 def invalid(event: DomainEvent, field: str, wanted: str) -> EventValidationError:
-    """The error for a field with a wrong value: names event, field and value."""
+    """The error for an invalid field. It names the event, the field and the value."""
     name = type(event).event_type or type(event).__name__
     return EventValidationError(f"{name}: {field} is {format_value(getattr(event, field))}; it must be {wanted}")

@@ -1,4 +1,4 @@
-"""From JSON back to events."""
+"""Decodes events from JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["decode_payload", "event_from_dict", "event_from_json", "payload_deco
 
 _HEAD = ("event_type", "version")
 _DERIVED = ("aggregate_id", "occurred_at", "crc", "stream", "stream_version")
-"""What ``to_dict`` and a line of a JSON Lines tape add to the fields."""
+"""Names that ``to_dict`` and the lines of a JSON Lines tape add to the fields."""
 
 _decoders: dict[type[DomainEvent], msgspec.json.Decoder[Any]] = {}
 _raw_decoder = msgspec.json.Decoder(dict[str, Any])
@@ -37,12 +37,14 @@ _head_decoder = msgspec.json.Decoder(_Head)
 
 
 def decode_payload(event_type: str, data: bytes | str, version: int = 1, stream: str | None = None) -> DomainEvent:
-    """The inverse of ``encode_payload``. An unknown type gives a ``RawEvent``, with ``stream`` for its stream.
+    """The inverse of ``encode_payload``. An unknown type gives a ``RawEvent`` with ``stream`` as its stream.
 
-    For bytes that Tickdeck wrote: what comes from elsewhere goes through ``event_from_json``, which looks for floats.
-    An older version of the type is brought to the newest by the functions that ``upcast`` registered. Raises
-    ``EventDecodeError`` naming event, field and value; ``EventSchemaError``, which is one too, where nothing is wrong
-    with the bytes: they are of a version that cannot be read, or have a field that the class does not know.
+    Use this only for bytes that Tickdeck wrote. For other sources use ``event_from_json``, which also rejects floats
+    for decimals. An older version of the type is converted by the functions registered with ``upcast``.
+
+    Raises ``EventDecodeError``, which names the event, the field and the value. Raises its subclass
+    ``EventSchemaError`` if the bytes are intact but do not match the class: their version has no upcast, or they have
+    a field that the class does not have.
     """
     cls = event_class(event_type)
     try:
@@ -50,22 +52,23 @@ def decode_payload(event_type: str, data: bytes | str, version: int = 1, stream:
             return _raw_event(event_type, data, version, stream)
         if version != cls.version:
             data = _upcast(cls, data, version)
-        elif declaration_of(cls).loose:
-            _look_for_surprises(cls, data)
+        elif declaration_of(cls).drops_unknown_fields:
+            _check_json(cls, data)
         event: DomainEvent = _decoder(cls).decode(data)
     except msgspec.MsgspecError as error:
         raise _decode_error(event_type, cls, data, error) from None
     except UnicodeDecodeError as error:
-        raise EventDecodeError(f"{event_type}: it is not in UTF-8: {error}") from None
+        raise EventDecodeError(f"{event_type}: the payload is not UTF-8: {error}") from None
     return event
 
 
 def payload_decoder(event_type: str, version: int) -> Callable[[bytes], DomainEvent] | None:
-    """The quickest function that makes events of payloads of a type and version, ``None`` where only
-    ``decode_payload`` can. What it raises may not name the field; ``decode_payload`` does.
+    """The fastest decoder for a type and version; ``None`` if only ``decode_payload`` can decode them.
+
+    Its errors may not name the field. Call ``decode_payload`` to get an error that does.
     """
     cls = event_class(event_type)
-    if cls is None or cls.version != version or declaration_of(cls).loose:
+    if cls is None or cls.version != version or declaration_of(cls).drops_unknown_fields:
         return None
     return _decoder(cls).decode
 
@@ -78,7 +81,7 @@ def _decoder(cls: type[DomainEvent]) -> msgspec.json.Decoder[Any]:
 
 
 def _upcast(cls: type[DomainEvent], data: bytes | str, version: int) -> bytes:
-    """The payload of an older version as one of the newest. The envelope stays: it is not the step's to change."""
+    """Convert the payload of an older version to the newest. An upcast cannot change the envelope."""
     stored = _raw_decoder.decode(data)
     fields = upcasted(cls.event_type, stored, version, cls.version)
     fields |= {name: value for name, value in stored.items() if name in ENVELOPE}
@@ -86,32 +89,32 @@ def _upcast(cls: type[DomainEvent], data: bytes | str, version: int) -> bytes:
         newest = encode_payload(fields)
     except (TypeError, ValueError) as error:
         raise EventDecodeError(
-            f"{cls.event_type}: the upcast from version {version} gave what JSON has not: {error}"
+            f"{cls.event_type}: the upcast from version {version} returned a value that JSON cannot have: {error}"
         ) from None
-    _look_for_surprises(cls, newest)
+    _check_json(cls, newest)
     return newest
 
 
-def _look_for_surprises(cls: type[DomainEvent], data: bytes | str) -> None:
-    """msgspec takes a JSON float for a ``Decimal``, and skips fields within a struct that it does not know. We do not:
-    whoever wrote the float may have rounded it, and a field is never lost without a word."""
-    for path, problem in declaration_of(cls).record.surprises_in("", _literals.decode(data)):
+def _check_json(cls: type[DomainEvent], data: bytes | str) -> None:
+    """Reject what msgspec would accept: a JSON float for a ``Decimal``, which may have been rounded, and an unknown
+    field of a nested struct, which would be lost."""
+    for path, problem in declaration_of(cls).record.object_problems("", _literals.decode(data)):
         unknown = problem.startswith("is a field that")
         raise (EventSchemaError if unknown else EventDecodeError)(f"{cls.event_type}: {path} {problem}")
 
 
 def event_from_json(data: bytes | str) -> DomainEvent:
-    """The inverse of ``DomainEvent.to_json``. A float where money belongs is refused.
+    """The inverse of ``DomainEvent.to_json``. Rejects a float for a decimal.
 
-    Raises ``EventDecodeError`` naming event, field and value.
+    Raises ``EventDecodeError``, which names the event, the field and the value.
     """
     try:
         head = _head_decoder.decode(data)
         parts = _parts_decoder.decode(data)
     except msgspec.MsgspecError as error:
-        raise EventDecodeError(f"event: {error}; an event in JSON is an object with an 'event_type'") from None
+        raise EventDecodeError(f"event: {error}; an event is a JSON object with an 'event_type'") from None
     except UnicodeDecodeError as error:
-        raise EventDecodeError(f"event: it is not in UTF-8: {error}") from None
+        raise EventDecodeError(f"event: the JSON is not UTF-8: {error}") from None
     cls = event_class(head.event_type)
     for name in _HEAD:
         parts.pop(name, None)
@@ -120,16 +123,16 @@ def event_from_json(data: bytes | str) -> DomainEvent:
             if name not in cls.__struct_fields__:
                 parts.pop(name, None)
     payload = encode_payload(parts)
-    if cls is not None and cls.version == head.version:  # an older one is looked at when it was upcast
+    if cls is not None and cls.version == head.version:  # an older version is checked after its upcast
         try:
-            _look_for_surprises(cls, payload)
+            _check_json(cls, payload)
         except UnicodeDecodeError as error:
-            raise EventDecodeError(f"{head.event_type}: it is not in UTF-8: {error}") from None
+            raise EventDecodeError(f"{head.event_type}: the payload is not UTF-8: {error}") from None
     return decode_payload(head.event_type, payload, head.version)
 
 
 def event_from_dict(data: Mapping[str, Any]) -> DomainEvent:
-    """The inverse of ``DomainEvent.to_dict``. A float where money belongs is refused."""
+    """The inverse of ``DomainEvent.to_dict``. Rejects a float for a decimal."""
     return event_from_json(msgspec.json.encode(data))
 
 
@@ -156,7 +159,7 @@ def _decode_error(
     path = match["path"]
     try:
         value: Any = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as worse:  # what is behind the field was not read yet
+    except (msgspec.MsgspecError, UnicodeDecodeError) as worse:  # the JSON after the field is broken
         return EventDecodeError(f"{event_type}: {worse}")
     for step in re.findall(r"[^.\[\]]+", path):
         if isinstance(value, dict):

@@ -1,9 +1,9 @@
-"""What happens when an event class is defined: its fields are understood, its checks are made, its type is entered.
+"""What happens when an event class is defined: analyse its fields, compile its checks, register its type.
 
-A class that could not work is refused here, with ``EventValidationError`` in words for its author.
+A class that could not work raises ``EventValidationError``. The message tells the author of the class what to change.
 
-(A metaclass would be the natural place, but on CPython 3.11 a class with a metaclass written in Python is called
-without the vectorcall protocol, and events would take twice as long to create.)
+This is not a metaclass, although that would be the natural place. CPython 3.11 does not use the vectorcall protocol for
+classes with a metaclass written in Python, and events would take twice as long to create.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from tickdeck.domain.events.annotations import Unsupported, hints_of, kind_of
-from tickdeck.domain.events.kinds import Kind, Names, Nothing, Records, Text, Unfit, Unions
+from tickdeck.domain.events.kinds import InvalidValue, Kind, Names, Nothing, Records, Text, Unions
 from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.registry import check_name, register
 from tickdeck.errors import EventValidationError
@@ -29,19 +29,20 @@ __all__ = ["Declaration", "declaration_of", "declare", "fault_of"]
 
 _CLASS_VARS = {"event_type": "str", "version": "int", "is_market_data": "bool", "priority": "Priority"}
 _STAMPED = ("event_id", "correlation_id", "causation_id", "seq")
-"""Fields that only the kernel fills: they have their defaults when an event is made."""
+"""Fields that only the kernel sets. They have their defaults when an event is created."""
 _REPEATED = ("source", "symbol", "strategy_id", "account_id")
-"""Fields that are the same in most events of a class."""
+"""Fields that have the same value in most events of a class."""
 _STREAM = Unions((Nothing(), Text(empty=False)))
 
 
 class Declaration(NamedTuple):
-    """What is known of an event class."""
+    """What the analysis of an event class found."""
 
     record: Records
-    """Its fields."""
-    loose: bool
-    """A struct within it would drop a field that it does not know; who reads it has to look."""
+    """The kinds of its fields."""
+    drops_unknown_fields: bool
+    """When decoding, a struct within the event would silently drop unknown fields. So the decoder must check for
+    them."""
 
 
 _declarations: dict[type, Declaration] = {}
@@ -52,22 +53,22 @@ def declaration_of(cls: type[DomainEvent]) -> Declaration:
 
 
 def fault_of(event: DomainEvent) -> str | None:
-    """The first field with a value that it must not have, and what it must be; ``None`` where all are right. Only
-    ``force_setattr`` puts a wrong value into an event.
+    """Describe the first field that has an invalid value; ``None`` if all are valid. An event has an invalid value
+    only if ``force_setattr`` set it.
     """
     try:
         for name, kind in _declarations[type(event)].record.fields.items():
-            kind.settle(getattr(event, name), name)
-    except Unfit as error:
+            kind.normalize(getattr(event, name), name)
+    except InvalidValue as error:
         return str(error)
     return None
 
 
 def declare(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
-    """Check a new event class, give it its ``__post_init__``, and enter its type. ``root`` is ``DomainEvent``.
+    """Check a new event class, set its ``__post_init__`` and register its type. ``root`` is ``DomainEvent``.
 
-    msgspec has not finished the class at this moment. What it alone knows (defaults, options) is looked at when the
-    first event is created.
+    msgspec has not finished the class at this point. So its defaults and options are checked when the first event of
+    the class is created.
     """
     nested: dict[type, Records] = {}
     record = Records(cls, msgspec.structs.replace, None)
@@ -77,7 +78,7 @@ def declare(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
         fields = _fields(cls)
         for field in fields:
             if field in envelope and hints[field] != envelope[field]:
-                raise Unsupported(f"{field} belongs to every event, with a type of its own; call yours otherwise")
+                raise Unsupported(f"every event has a field {field} of another type; rename yours")
             try:
                 record.fields[field] = kind_of(hints[field], nested)
                 msgspec.json.Decoder(hints[field])
@@ -88,10 +89,10 @@ def declare(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
         register(cls)
     except Unsupported as error:
         raise EventValidationError(f"{cls.__name__}: {error}") from None
-    loose = any(
+    drops = any(
         not (issubclass(each, msgspec.Struct) and each.__struct_config__.forbid_unknown_fields) for each in nested
     )
-    _declarations[cls] = Declaration(record, loose)
+    _declarations[cls] = Declaration(record, drops)
     cls.__post_init__ = _post_init(cls, root, hints)  # type: ignore[method-assign]
 
 
@@ -105,14 +106,14 @@ def _check_statement(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
     concrete = next((parent for parent in parents if parent.event_type), None)
     if concrete is not None and not cls.__dict__.get("event_type"):
         raise Unsupported(
-            f"it extends {concrete.__name__}, and would be read back as one; give it an event_type of its own: "
+            f"it extends {concrete.__name__} and would be decoded as one; give it its own event_type: "
             "`event_type: ClassVar[str] = ...`"
         )
     for field, hint in annotations.items():
         if _is_class_var(hint) or field.startswith("__"):
             continue
         if any(hasattr(parent, field) and field not in parent.__struct_fields__ for parent in parents):
-            raise Unsupported(f"{field} is a name that every event has already; call the field otherwise")
+            raise Unsupported(f"every event already has an attribute {field}; rename the field")
 
 
 def _fields(cls: type[DomainEvent]) -> tuple[str, ...]:
@@ -133,7 +134,7 @@ def _check_class_vars(cls: type[DomainEvent]) -> None:
     if cls.event_type or not isinstance(cls.event_type, str):
         check_name(cls.__name__, cls.event_type)
     if type(cls.version) is not int or cls.version < 1:
-        raise Unsupported(f"version is {cls.version!r}; it must be an int from 1")
+        raise Unsupported(f"version is {cls.version!r}; it must be an int of at least 1")
     if type(cls.is_market_data) is not bool:
         raise Unsupported(f"is_market_data is {cls.is_market_data!r}; it must be True or False")
     if type(cls.priority) is not Priority:
@@ -141,18 +142,18 @@ def _check_class_vars(cls: type[DomainEvent]) -> None:
 
 
 def _check_options(cls: type[DomainEvent]) -> None:
-    """What the class statement said to msgspec, which is known once the class is complete."""
+    """Check the msgspec options of the class. They are known only once the class is complete."""
     config = cls.__struct_config__
     wrong = (
-        (not config.frozen, "an event is immutable; leave frozen=False out"),
-        (not config.eq, "events with equal fields are equal; leave eq=False out"),
-        (config.array_like, "an event is written with named fields; leave array_like out"),
-        (config.omit_defaults, "defaults are left out by identity, so that equal events differ; drop omit_defaults"),
-        (config.tag is not None, "the event_type tells one class from another; leave tag out"),
-        (not config.forbid_unknown_fields, "no field is dropped in silence; leave forbid_unknown_fields=False out"),
+        (not config.frozen, "events are immutable; remove frozen=False"),
+        (not config.eq, "events with equal fields must be equal; remove eq=False"),
+        (config.array_like, "events are written with named fields; remove array_like"),
+        (config.omit_defaults, "omit_defaults compares by identity, so equal events may encode differently; remove it"),
+        (config.tag is not None, "event_type identifies the class; remove tag"),
+        (not config.forbid_unknown_fields, "unknown fields must not be dropped; remove forbid_unknown_fields=False"),
         (
             cls.__struct_fields__ != cls.__struct_encode_fields__,
-            "fields have the same names in Python and on the tape; leave rename out",
+            "fields must have the same names in Python and on the tape; remove rename",
         ),
     )
     for is_wrong, text in wrong:
@@ -161,14 +162,14 @@ def _check_options(cls: type[DomainEvent]) -> None:
 
 
 def _post_init(cls: type[DomainEvent], root: type[DomainEvent], hints: dict[str, Any]) -> FunctionType:
-    """The ``__post_init__`` of a class. The first event completes it: from then on it is one compiled function.
+    """The ``__post_init__`` of a class. It compiles itself when the first event is created.
 
-    A ``__post_init__`` that the class has (``own``) runs behind the checks, whether it calls
-    ``super().__post_init__()`` or not.
+    The class's own ``__post_init__`` (``own``) runs after the checks, whether or not it calls
+    ``super().__post_init__()``.
     """
     own = cls.__dict__.get("__post_init__") or cls.__post_init__.__globals__.get("own")
     names = Names()
-    names.all.update(own=own, settle=_settle, force_setattr=force_setattr)
+    names.all.update(own=own, normalize=_normalize, force_setattr=force_setattr)
 
     def begin(event: DomainEvent) -> None:
         _check_options(cls)
@@ -181,17 +182,17 @@ def _post_init(cls: type[DomainEvent], root: type[DomainEvent], hints: dict[str,
 
 
 def _begin(e: DomainEvent) -> None:
-    begin(e)  # type: ignore[name-defined]  # noqa: F821 (a global of each class's own)
+    begin(e)  # type: ignore[name-defined]  # noqa: F821 (a global, different for each class)
 
 
 def _compile(
     cls: type[DomainEvent], root: type[DomainEvent], hints: dict[str, Any], names: Names, event: DomainEvent
 ) -> CodeType:
-    """All checks of a class as one function, as dataclasses do it. ``event`` is the first of the class.
+    """Compile all checks of a class into one function, as dataclasses does. ``event`` is the first of its class.
 
-    Values that are nearly always the same are compared by identity, which costs a quarter of a check: the default of
-    a field, the part of the envelope that the kernel fills, and the text that the first event has (most runs have one
-    venue, many have one symbol).
+    Values that rarely differ are first compared by identity, which costs a quarter of a full check. These are the
+    defaults, the fields that the kernel sets, and the texts of the first event: most runs have one venue, and many
+    have one symbol.
     """
     record = _declarations[cls].record
     own = names.all["own"]
@@ -200,7 +201,7 @@ def _compile(
         field, default = info.name, info.default
         kind = record.fields[field] = kind_of(hints[field], {}, name=field, empty=default == "")
         usual = []
-        if default is not msgspec.NODEFAULT and _settled_default(cls, field, kind, default) is default:
+        if default is not msgspec.NODEFAULT and _normalized_default(cls, field, kind, default) is default:
             usual.append(default)
         if field in _STAMPED:
             untouched.append(f"e.{field} is {names.of(default)}" if usual else "False")
@@ -213,14 +214,14 @@ def _compile(
             condition = f"({' or '.join(same)} or {kind.code('v', names)})"
         else:
             condition = f"({kind.code('v', names, f'(v := e.{field})')})"
-        if field == "metadata":  # an empty one is nearly always what is read from a tape
+        if field == "metadata":  # nearly always an empty one that was read from a tape
             empty = names.of(default)
             metadata = [
                 f"if (v := e.metadata) is not {empty}:",
                 "    if not v and type(v) is dict:",
                 f"        force_setattr(e, 'metadata', {empty})",
                 f"    elif not ({kind.code('v', names)}):",
-                f"        {names.of(_settler(cls, field, kind))}(e, v)",
+                f"        {names.of(_normalizer(cls, field, kind))}(e, v)",
             ]
         elif field in _STAMPED:
             stamped.append(condition)
@@ -228,11 +229,11 @@ def _compile(
             single.append(condition)
         else:
             containers.append(f"if not {condition}:")
-            containers.append(f"    {names.of(_settler(cls, field, kind))}(e, v)")
+            containers.append(f"    {names.of(_normalizer(cls, field, kind))}(e, v)")
     ours = cls.__module__.startswith("tickdeck.")
     has_stream = cls.stream is not root.stream
-    if _is_base(cls):  # no event is of this class alone; the checks of its subclasses may call it by ``super()``
-        lines = [f"if type(e) is {names.of(cls)}:", "    settle(e)"]
+    if _is_base(cls):  # a base class; only a subclass calls this, by ``super()``
+        lines = [f"if type(e) is {names.of(cls)}:", "    normalize(e)"]
         lines += ["elif own is not None:", "    own(e)"]
     else:
         if has_stream and (own is None or ours):
@@ -240,63 +241,64 @@ def _compile(
         lines = [
             f"if not ({' and '.join(untouched)}):",
             f"    if not ({' and '.join(stamped)}):",
-            "        settle(e)",
+            "        normalize(e)",
             *metadata,
             f"if not ({' and '.join(single)}):",
-            "    settle(e)",
+            "    normalize(e)",
             *containers,
         ]
         if own is not None:
             lines.append("own(e)")
-            if not ours:  # it may have changed a field, and its stream may be made of what it computed
-                lines.append("settle(e)")
+            if not ours:  # it may have changed a field or the stream
+                lines.append("normalize(e)")
     source = "def __post_init__(e):\n" + "\n".join(f"    {line}" for line in lines)
     made: dict[str, Any] = {}
-    exec(source, names.all, made)  # noqa: S102 (made of the names of fields)
+    exec(source, names.all, made)  # noqa: S102 (made of field names only)
     code: CodeType = made["__post_init__"].__code__
     return code
 
 
 def _keeps(kind: Kind, value: Any) -> bool:
     try:
-        return kind.settle(value, "") is value
-    except Unfit:
+        return kind.normalize(value, "") is value
+    except InvalidValue:
         return False
 
 
-def _settled_default(cls: type[DomainEvent], field: str, kind: Kind, default: Any) -> Any:
+def _normalized_default(cls: type[DomainEvent], field: str, kind: Kind, default: Any) -> Any:
     try:
-        return kind.settle(default, f"the default of {field}")
-    except Unfit as error:
+        return kind.normalize(default, f"the default of {field}")
+    except InvalidValue as error:
         raise EventValidationError(f"{cls.__name__}: {error}") from None
 
 
-def _settler(cls: type[DomainEvent], field: str, kind: Kind) -> Callable[[DomainEvent, Any], None]:
-    def settle_field(event: DomainEvent, value: Any) -> None:
+def _normalizer(cls: type[DomainEvent], field: str, kind: Kind) -> Callable[[DomainEvent, Any], None]:
+    def normalize_field(event: DomainEvent, value: Any) -> None:
         try:
-            force_setattr(event, field, kind.settle(value, field))
-        except Unfit as error:
+            force_setattr(event, field, kind.normalize(value, field))
+        except InvalidValue as error:
             raise EventValidationError(f"{cls.event_type or cls.__name__}: {error}") from None
 
-    return settle_field
+    return normalize_field
 
 
 def _is_base(cls: type[DomainEvent]) -> bool:
     return not cls.event_type and not cls._is_raw
 
 
-def _settle(event: DomainEvent) -> None:
-    """Bring the fields into the form in which events keep them. Raises ``EventValidationError`` for the first that
-    has a value which it must not have."""
+def _normalize(event: DomainEvent) -> None:
+    """Normalize all fields and check the stream. Raises ``EventValidationError`` for the first invalid value."""
     cls = type(event)
     if _is_base(cls):
-        raise EventValidationError(f"{cls.__name__} has no event_type: it is a base; make one of its subclasses")
+        raise EventValidationError(
+            f"{cls.__name__} has no event_type, so it is a base class; create one of its subclasses"
+        )
     try:
         for name, kind in _declarations[cls].record.fields.items():
             old = getattr(event, name)
-            new = kind.settle(old, name)
+            new = kind.normalize(old, name)
             if new is not old:
                 force_setattr(event, name, new)
-        _STREAM.settle(event.stream, "stream")
-    except Unfit as error:
+        _STREAM.normalize(event.stream, "stream")
+    except InvalidValue as error:
         raise EventValidationError(f"{cls.event_type or cls.__name__}: {error}") from None

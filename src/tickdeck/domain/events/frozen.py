@@ -1,4 +1,4 @@
-"""Containers that never change and have one order, so that equal events are written to equal bytes."""
+"""Immutable containers with a fixed order, so that equal events encode to equal bytes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class FrozenDict(dict[K, V]):
-    """A dict that refuses to change. It is equal to a plain dict with the same items, and encoded like one."""
+    """An immutable dict. It is equal to a plain dict with the same items, and is encoded in the same way."""
 
     __slots__ = ()
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("an event is immutable: build a new one instead of changing its mapping")
+        raise TypeError("events are immutable; create a new event instead of changing its dict")
 
     __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse
 
@@ -30,7 +30,7 @@ class FrozenDict(dict[K, V]):
 
 
 class FrozenSet(frozenset[T_co]):
-    """A frozenset that is iterated in order of its items, whatever the hash seed."""
+    """A frozenset that iterates in sorted order, regardless of the hash seed."""
 
     __slots__ = ("_items",)
     _items: tuple[T_co, ...]
@@ -51,7 +51,7 @@ class FrozenSet(frozenset[T_co]):
 
 
 def in_order(item: object) -> tuple[str, Any]:
-    """Sorts items of any kinds: text and numbers by value, all others by what they look like."""
+    """A sort key for items of any type: text and integers by value, all others by ``repr``."""
     if isinstance(item, str):
         return "str", str(item)
     if isinstance(item, int):

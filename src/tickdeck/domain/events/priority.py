@@ -1,4 +1,4 @@
-"""How urgent an event is while it waits to be taken."""
+"""Priorities of events in the ingress queue."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ __all__ = ["Priority"]
 
 
 class Priority(IntEnum):
-    """The lanes of the ingress; a lower number goes first. A class says its own: ``priority: ClassVar[Priority]``."""
+    """The lanes of the ingress queue. Lower numbers go first. Set one in a class: ``priority: ClassVar[Priority]``."""
 
     P0 = 0
     """Fills, risk breaches, halts."""
     P1 = 1
-    """Orders, positions, balances, timers, commands, the run's own events."""
+    """Orders, positions, balances, timers, commands, and events about the run."""
     P2 = 2
     """Market data."""
     P3 = 3
-    """All else: signals, metrics, warnings, your own events unless they say otherwise."""
+    """Everything else: signals, metrics, warnings, and your own events by default."""

@@ -7,24 +7,24 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from tickdeck.domain.events.base import ENVELOPE, DomainEvent, encode_payload
-from tickdeck.domain.events.kinds import Kind, Names, Unfit
+from tickdeck.domain.events.kinds import InvalidValue, Kind, Names
 
 __all__ = ["RawEvent"]
 
 
 class _Json(Kind):
-    """Any JSON object."""
+    """A JSON object with any content."""
 
-    wanted = "a dict of JSON values, with text for keys"
+    wanted = "a dict of JSON values with str keys"
 
     def code(self, v: str, names: Names, first: str = "") -> str:
         return f"type({first or v}) is dict and {names.of(_is_json)}({v})"
 
-    def settle(self, value: Any, path: str) -> Any:
+    def normalize(self, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
-            raise self.unfit(path, value)
+            raise self.invalid(path, value)
         if not _is_json(value):
-            raise Unfit(path, value, "a dict that JSON can hold, with text for keys")
+            raise InvalidValue(path, value, "a dict that can be written to JSON, with str keys")
         return value
 
 
@@ -36,10 +36,10 @@ def _is_json(value: dict[Any, Any]) -> bool:
 
 
 class RawEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """An event whose type this process does not know: kept as it was and shown raw.
+    """An event whose type this process does not know. It is stored and shown unchanged.
 
-    ``raw`` has its fields as they were read, ``raw_stream`` is the stream in which it was stored. Published again it
-    keeps both and its type, and gets new stamps.
+    ``raw`` contains its fields as they were read. ``raw_stream`` is the stream in which it was stored. If you publish
+    it again, it keeps its type, fields and stream, and gets new stamps.
     """
 
     event_type: ClassVar[str] = ""
@@ -63,7 +63,7 @@ class RawEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
         return out
 
     def to_payload(self) -> bytes:
-        """What the event's own process would have written, with the envelope that it has now."""
+        """The payload as the original process would have written it, with the current envelope."""
         return encode_payload(self._fields())
 
     def to_json(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Which class stands for which dotted type."""
+"""The registry of event classes, by dotted type."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ _closed: list[bool] = []
 
 
 def register(cls: type[DomainEvent]) -> None:
-    """Enter a class under its ``event_type``; a base of a family has none and is not entered.
+    """Register a class under its ``event_type``. A base class without ``event_type`` is ignored.
 
-    A class of the same module and name takes the place of the one before: a module that is loaded again, a cell of a
-    notebook that is run again. Raises ``EventValidationError`` for a type that is not well formed or belongs to
-    another class.
+    A class with the same module and name replaces the earlier one, because a module may be reloaded and a notebook
+    cell may run again. Raises ``EventValidationError`` if the type is malformed or belongs to another class.
     """
     name = cls.event_type
     if not name:
@@ -44,27 +43,27 @@ def register(cls: type[DomainEvent]) -> None:
         )
     if other is None and _closed:
         raise EventValidationError(
-            f"{cls.__name__}: the catalogue is closed, so {name!r} comes too late; import it before close_catalogue()"
+            f"{cls.__name__}: {name!r} is defined after close_catalogue(); import its module earlier"
         )
     _registry[name] = cls
 
 
 def close_catalogue() -> None:
-    """Say that all event classes of this process are defined. From now on a class of a new type is refused, and a
-    subscription for an unknown type warns. Calling it twice is harmless."""
+    """Declare that all event classes of this process are defined. From now on, defining a new type is an error, and
+    subscribing to an unknown type gives a warning. You may call this more than once."""
     if not _closed:
         _closed.append(True)
 
 
 def catalogue_is_closed() -> bool:
-    """``close_catalogue`` was called."""
+    """Whether ``close_catalogue`` was called."""
     return bool(_closed)
 
 
 def check_name(cls_name: str, name: object) -> None:
     if not isinstance(name, str) or not _TYPE.fullmatch(name):
         raise EventValidationError(
-            f"{cls_name}: event_type {name!r} must be dotted lower case, such as 'news.published'"
+            f"{cls_name}: event_type is {name!r}; it must be dotted lower case, such as 'news.published'"
         )
 
 

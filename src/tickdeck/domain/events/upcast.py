@@ -1,4 +1,4 @@
-"""Old versions of event types: what is on a tape stays as it was written, and is brought up to date on reading."""
+"""Reading events of older versions. A tape keeps them as they were written; they are converted when they are read."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from tickdeck.errors import EventDecodeError, EventSchemaError, EventValidationE
 __all__ = ["upcast", "upcasted"]
 
 Fields = dict[str, Any]
-"""An event's fields, envelope and own ones, as JSON-ready values: money is in strings."""
+"""An event's fields, including the envelope, as JSON-ready values. Decimals are strings."""
 
 _steps: dict[tuple[str, int], Callable[[Fields], Fields]] = {}
 
 
 def upcast(event_type: str, from_version: int, function: Callable[[Fields], Fields]) -> None:
-    """Register how an event of ``event_type`` goes from ``from_version`` to the next version::
+    """Register a function that converts events of ``event_type`` from ``from_version`` to the next version::
 
         upcast("news.published", 1, lambda fields: {**fields, "language": "en"})
 
-    Called once for each event that is older than its class, step by step up to the version of the class. ``function``
-    must depend on the fields alone, since a proof reads the event again. Raises ``EventValidationError`` where another
-    function is registered for the same step.
+    An event that is older than its class is converted step by step, up to the version of the class. ``function`` must
+    depend only on the fields, because ``verify`` reads the event again and must get the same result. Raises
+    ``EventValidationError`` if another function is already registered for this step.
     """
     other = _steps.get((event_type, from_version))
-    if other is not None and _code(other) != _code(function):  # equal where a module is loaded again
+    if other is not None and _code(other) != _code(function):  # a reloaded module registers the same code again
         raise EventValidationError(
-            f"{event_type}: the step from version {from_version} is taken by {other.__module__}.{other.__qualname__}"
+            f"{event_type}: the upcast from version {from_version} is already registered by "
+            f"{other.__module__}.{other.__qualname__}; remove one of them"
         )
     _steps[event_type, from_version] = function
 
@@ -37,21 +38,21 @@ def _code(function: Callable[[Fields], Fields]) -> object:
 
 
 def upcasted(event_type: str, fields: Fields, version: int, wanted: int) -> Fields:
-    """``fields`` of an event of ``version`` as those of version ``wanted``.
+    """Convert the ``fields`` of an event from ``version`` to version ``wanted``.
 
-    Raises ``EventDecodeError`` where there is no way from one to the other.
+    Raises ``EventSchemaError`` if an upcast is missing, and ``EventDecodeError`` if one fails.
     """
     if version > wanted:
         raise EventSchemaError(
-            f"{event_type}: version {version} is newer than the {wanted} that this process knows; update its code"
+            f"{event_type}: version {version} is newer than version {wanted}, which this process has; update its code"
         )
     fields = {name: value for name, value in fields.items() if name not in ("event_type", "version")}
     for step in range(version, wanted):
         function = _steps.get((event_type, step))
         if function is None:
             raise EventSchemaError(
-                f"{event_type}: version {version} is older than the {wanted} that this process knows, and no upcast "
-                f"leads on from {step}; register one"
+                f"{event_type}: version {version} is older than version {wanted}, which this process has, and there is "
+                f"no upcast from version {step}; register one"
             )
         try:
             fields = function(fields)
@@ -61,5 +62,7 @@ def upcasted(event_type: str, fields: Fields, version: int, wanted: int) -> Fiel
             ) from error
         given: object = fields
         if not isinstance(given, dict):
-            raise EventDecodeError(f"{event_type}: the upcast from version {step} gave {given!r}; return the fields")
+            raise EventDecodeError(
+                f"{event_type}: the upcast from version {step} returned {given!r}; it must return the fields"
+            )
     return fields
