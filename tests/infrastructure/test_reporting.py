@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import Side
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.reporting import collect, missing_extra, write_report
+from tickdeck.infrastructure.reporting.curves import Curve
 from tickdeck.infrastructure.reporting.round_trips import RoundTrips
 from tickdeck.infrastructure.runs import InputRecord, Manifest, StrategyRecord
 
@@ -197,9 +199,15 @@ def test_equity_follows_the_price_and_drawdown_the_peak():
 
     session = session_of(tape)
 
-    assert [sample.equity for sample in session.samples] == [1000, 1000, 1100, 1000]
-    assert [sample.prices[0] for sample in session.samples] == [None, D(100), D(150), D(100)]
-    assert session.drawdowns() == [0, 0, 0, pytest.approx(1000 / 1100 - 1)]
+    assert [seconds(ts) for ts, _ in changes(session.equity_curve)] == [0, 1, 2.5]
+    assert [value for _, value in changes(session.equity_curve)] == [1000, 1100, 1000]
+    assert [(seconds(ts), price) for ts, price in changes(session.price_curves["BTCUSDT"])] == [
+        (0, 100),
+        (1, 150),
+        (2.5, 100),
+    ]
+    assert session.drawdowns()[-1] == pytest.approx(1000 / 1100 - 1)
+    assert min(session.drawdowns()) == pytest.approx(-session.max_drawdown)
     assert session.positions == {"BTCUSDT": D(2)}
     assert not session.completed
 
@@ -214,20 +222,88 @@ def test_several_symbols_have_their_own_prices_and_trades():
 
     session = session_of(tape, "BTCUSDT", "ETHUSDT")
 
-    assert session.samples[-1].prices == (D(100), D(12))
+    assert [curve[-1][1] for curve in session.price_curves.values()] == [D(100), D(12)]
     assert {trade.symbol: trade.pnl for trade in session.trades} == {"BTCUSDT": 0, "ETHUSDT": 2}
     assert session.halted == "daily loss"
 
 
-def test_a_long_session_has_no_more_samples_than_a_chart_can_show():
+def changes(curve):
+    """The points of a curve at which its value changes."""
+    return [point for n, point in enumerate(curve) if not n or curve[n - 1][1] != point[1]]
+
+
+def seconds(ts: int) -> float:
+    return (ts - START) / 1e9
+
+
+def test_the_curves_of_a_long_session_are_evenly_spaced_and_no_longer_than_a_chart_can_show():
     tape = begun()
+    tape.fill(1, Side.BUY, "1", "100")
     for hour in range(1, 9_000):
-        tape.trade(hour * 3600, "100")
+        tape.trade(hour * 3600, str(100 + hour % 7))
 
     session = session_of(tape)
 
-    assert 1_000 < len(session.samples) <= 4_097
-    assert [sample.ts for sample in session.samples] == sorted({sample.ts for sample in session.samples})
+    for curve in (session.equity_curve, session.price_curves["BTCUSDT"]):
+        times = [ts for ts, _ in curve]
+        assert 1_000 < len(times) <= 3 * 1_024 + 2
+        assert times == sorted(times)
+        assert max(b - a for a, b in pairwise(times)) <= (times[-1] - times[0]) / 256
+
+
+def test_a_spike_of_a_moment_is_in_the_curves_of_a_long_session():
+    tape = begun()
+    tape.fill(1, Side.BUY, "1", "100")
+    for hour in range(1, 9_000):
+        tape.trade(hour * 3600, "100")
+        if hour == 5_000:
+            tape.trade(hour * 3600 + 1, "500")
+            tape.trade(hour * 3600 + 2, "10")
+            tape.trade(hour * 3600 + 3, "100")
+
+    session = session_of(tape)
+
+    prices = [price for _, price in session.price_curves["BTCUSDT"]]
+    equity = [value for _, value in session.equity_curve]
+    assert (max(prices), min(prices)) == (500, 10)
+    assert (max(equity), min(equity)) == (1_400, 910)
+    assert min(session.drawdowns()) == pytest.approx(-session.max_drawdown) == pytest.approx(910 / 1_400 - 1)
+
+
+def test_every_fill_is_a_point_of_its_price_curve():
+    tape = begun()
+    for second in range(1, 4_000):
+        tape.trade(second, "100")
+        if second % 2:
+            tape.fill(second + 0.5, Side.BUY if second % 4 == 1 else Side.SELL, "0.1", "101")
+
+    session = session_of(tape)
+
+    points = set(session.price_curves["BTCUSDT"])
+    assert {(fill.ts, fill.price) for fill in session.fills} <= points
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(-50, 50)), min_size=1, max_size=300))
+def test_a_curve_keeps_lowest_highest_and_last_of_each_stretch(steps):
+    curve, ts, points = Curve(7), 7, []
+    for step, value in steps:
+        ts += step
+        points.append((ts, D(value)))
+        curve.add(ts, D(value))
+
+    kept = list(curve.points())
+
+    assert [t for t, _ in kept] == sorted(t for t, _ in kept)
+    assert set(kept) <= set(points)
+    assert kept[-1] == points[-1]
+    assert (min(v for _, v in kept), max(v for _, v in kept)) == (min(v for _, v in points), max(v for _, v in points))
+    groups = {}
+    for t, value in points:
+        groups.setdefault(curve.end_of_stretch(t), []).append(value)
+    assert len(groups) <= 1_024
+    for end, values in groups.items():
+        of_group = [value for t, value in kept if curve.end_of_stretch(t) == end]
+        assert (min(of_group), max(of_group)) == (min(values), max(values))
 
 
 # -- the page ---------------------------------------------------------------------------------------------------

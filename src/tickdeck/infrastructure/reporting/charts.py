@@ -68,16 +68,16 @@ def chart_png(session: Session, title: str) -> bytes:
         canvas: Any = FigureCanvasAgg(figure)
         figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold")
         axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
-        times = [_time(sample.ts) for sample in session.samples]
+        times = [_time(ts) for ts, _ in session.equity_curve]
         _equity(axes[0], session, times)
         _drawdown(axes[1], session, times)
-        for index, symbol in enumerate(symbols):
-            _price(axes[index + 2], session, times, index, symbol)
+        for index, symbol in enumerate(symbols, 2):
+            _price(axes[index], session, symbol)
         locator = dates.AutoDateLocator(minticks=4, maxticks=9, tz=UTC)
         axes[-1].xaxis.set_major_locator(locator)
         axes[-1].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=UTC))
-        if len(times) > 1:
-            axes[-1].set_xlim(times[0], times[-1])
+        if session.last_ts > session.first_ts:
+            axes[-1].set_xlim(_time(session.first_ts), _time(session.last_ts))
         axes[-1].set_xlabel("time, UTC")
         out = io.BytesIO()
         canvas.print_png(out, metadata={"Software": None})
@@ -90,7 +90,7 @@ def _time(ts: int) -> float:
 
 
 def _equity(axes: Axes, session: Session, times: list[float]) -> None:
-    equity = [float(sample.equity) for sample in session.samples]
+    equity = [float(value) for _, value in session.equity_curve]
     axes.plot(times, equity, color=_EQUITY, drawstyle="steps-post")
     paid_in = float(session.deposits)
     axes.axhline(paid_in, color=_FAINT, linewidth=0.8, linestyle=(0, (4, 3)), label="paid in")
@@ -109,9 +109,9 @@ def _drawdown(axes: Axes, session: Session, times: list[float]) -> None:
         axes.set_ylim(-1, 0)
 
 
-def _price(axes: Axes, session: Session, times: list[float], index: int, symbol: str) -> None:
-    prices = [sample.prices[index] for sample in session.samples]
-    axes.plot(times, [float("nan") if price is None else float(price) for price in prices], color=_PRICE, linewidth=0.9)
+def _price(axes: Axes, session: Session, symbol: str) -> None:
+    curve = session.price_curves[symbol]
+    axes.plot([_time(ts) for ts, _ in curve], [float(price) for _, price in curve], color=_PRICE, linewidth=0.9)
     axes.set_title(f"{symbol}, price and fills")
     for side, marker, colour in ((Side.BUY, "^", _BUY), (Side.SELL, "v", _SELL)):
         fills = [fill for fill in session.fills if fill.symbol == symbol and fill.side is side]

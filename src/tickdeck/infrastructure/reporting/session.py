@@ -8,7 +8,6 @@ from itertools import accumulate
 from typing import Any, TypeAlias
 
 import msgspec
-from msgspec.structs import replace
 
 from tickdeck.application.bus import InMemoryEventBus, type_name
 from tickdeck.application.engines import MarketDataEngine
@@ -35,13 +34,12 @@ from tickdeck.domain.events import (
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
+from tickdeck.infrastructure.reporting.curves import Curve, Point
 from tickdeck.infrastructure.reporting.round_trips import RoundTrip, RoundTrips
 
-__all__ = ["Fill", "Sample", "Session", "collect"]
+__all__ = ["Fill", "Session", "collect"]
 
 _FillEvent: TypeAlias = OrderPartiallyFilledEvent | OrderFilledEvent
-_INTERVAL_NS = 100_000_000
-_SAMPLES = 4_096
 _DURATION_REACHED = "duration reached"  # the wording of the run's driver
 
 
@@ -59,15 +57,6 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     strategy_id: str
 
 
-class Sample(msgspec.Struct, frozen=True, gc=False):
-    """The account's equity (quote) and the price of each symbol of the session (``None`` if unknown) at ``ts``, ns
-    UTC."""
-
-    ts: int
-    equity: Money
-    prices: tuple[Price | None, ...]
-
-
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A run's figures and series. Amounts are exact and in ``currency``; times are ns UTC on the run's clock.
 
@@ -76,8 +65,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     - ``counts``: events by type. ``refused_because``, ``rejected_because``: the most frequent reasons, as in a summary.
       ``deposits``, ``cash``, ``equity``, ``pnl``, ``fees``, ``positions``: at the end, over all currencies.
       ``left_out``: amounts by currency that are in none of these, because no price tells what they are worth.
-    - ``samples``: at equal intervals from the start, and one at the end. ``fills``: in order. ``trades``: by entry
-      time. ``performance``: as computed by ``tickdeck backtest``.
+    - ``equity_curve``, ``price_curves`` (by symbol, with the price of each fill): points in order of time, evenly
+      spaced over the run, with the extremes of each stretch (``Curve``). ``fills``: in order. ``trades``: by entry
+      time.
+      ``performance``: as computed by ``tickdeck backtest``.
     """
 
     symbols: tuple[str, ...]
@@ -98,7 +89,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     fees: Money
     left_out: dict[str, Money]
     positions: dict[str, Quantity]
-    samples: tuple[Sample, ...]
+    equity_curve: tuple[Point, ...]
+    price_curves: dict[str, tuple[Point, ...]]
     fills: tuple[Fill, ...]
     trades: tuple[RoundTrip, ...]
     performance: Performance
@@ -113,8 +105,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         return self.performance.max_drawdown
 
     def drawdowns(self) -> list[float]:
-        """The fall from the peak so far at each sample, as a fraction of that peak, 0 or less."""
-        equity = [float(sample.equity) for sample in self.samples]
+        """The fall from the peak so far at each point of the equity's curve, as a fraction of that peak, 0 or less."""
+        equity = [float(value) for _, value in self.equity_curve]
         peaks = accumulate(equity, max)
         return [value / peak - 1 if peak > 0 else 0.0 for value, peak in zip(equity, peaks, strict=True)]
 
@@ -200,9 +192,11 @@ class _Collector:
         self._counts: dict[str, int] = {}
         self._inputs = 0
         self._first_ts = self._last_ts = 0
-        self._interval = _INTERVAL_NS
-        self._next_sample = 0
-        self._samples: list[Sample] = []
+        self._equity_curve = Curve(0)
+        self._price_curves: dict[str, Curve] = {}
+        self._stretch_end = 0  # of the equity's curve
+        self._held: list[str] = []  # symbols whose prices the equity depends on
+        self._seen: dict[str, tuple[Price, Price]] = {}  # their lowest and highest price; see _follow
         self._fills: list[Fill] = []
         self._trips: dict[str, RoundTrips] = {}
         self._halted: str | None = None
@@ -211,7 +205,9 @@ class _Collector:
     def take(self, event: DomainEvent) -> None:
         ts = event.ts_ingress
         if not self._counts:
-            self._first_ts = self._next_sample = self._looks.due = ts
+            self._first_ts = self._looks.due = ts
+            self._equity_curve = Curve(ts)
+            self._stretch_end = self._equity_curve.end_of_stretch(ts)
         if event.is_input:
             self._inputs += 1
             # As in the run: what is due at an instant comes before its market data, and after everything else.
@@ -220,8 +216,8 @@ class _Collector:
                 self._looks.wait(now, self._equity())
             if event.is_market_data:
                 self._looks.happen()
-            if self._next_sample <= now:
-                self._sample(now)
+            if self._stretch_end <= now:
+                self._begin_stretch(now)
         self._last_ts = ts
         name = type_name(event)
         self._counts[name] = self._counts.get(name, 0) + 1
@@ -232,43 +228,63 @@ class _Collector:
                 if self._valuation.waits:
                     self._value(event)
                 self._observer.on_price(event)
+                self._follow(event.symbol, ts)
 
-    def _sample(self, now: int) -> None:
-        """Take one sample at the last of the due instants; nothing changed in between."""
-        due = now - (now - self._first_ts) % self._interval
-        self._samples.append(self._look(due))
-        if len(self._samples) > _SAMPLES:
-            self._interval *= 2
-            step = self._interval
-            self._samples = [sample for sample in self._samples if (sample.ts - self._first_ts) % step == 0]
-        self._next_sample = due + self._interval - (due - self._first_ts) % self._interval
+    def _begin_stretch(self, now: int) -> None:
+        """Record the equity at the end of the stretch that is over, and in the one of ``now``: nothing has changed in
+        between."""
+        equity = self._equity()
+        self._equity_curve.add(self._stretch_end - 1, equity)
+        self._equity_curve.add(now, equity)
+        self._stretch_end = self._equity_curve.end_of_stretch(now)
+        self._seen.clear()
 
-    def _look(self, ts: int) -> Sample:
-        prices = self._market.prices()
-        return Sample(ts, self._equity(), tuple(prices.get(symbol) for symbol in self._symbols))
+    def _follow(self, symbol: str, ts: int) -> None:
+        """A price may have changed. While the holdings stay the same, the equity moves with the price of what is held,
+        so only prices beyond all since the last fill and in this stretch can be its extremes."""
+        price = self._market.market(symbol).price
+        if price is None:
+            return
+        curve = self._price_curves.get(symbol)
+        if curve is None:
+            curve = self._price_curves[symbol] = Curve(self._first_ts)
+        curve.add(ts, price)
+        if symbol not in self._held:
+            return
+        low, high = self._seen.get(symbol, (price, price))
+        if symbol not in self._seen or price < low or price > high or len(self._held) > 1:
+            self._seen[symbol] = (min(low, price), max(high, price))
+            self._equity_curve.add(ts, self._equity())
+
+    def _price_curve(self, symbol: str) -> tuple[Point, ...]:
+        curve = self._price_curves.get(symbol)
+        points = [*curve.points()] if curve is not None else []
+        points += [(fill.ts, fill.price) for fill in self._fills if fill.symbol == symbol]
+        return tuple(sorted(points, key=lambda point: point[0]))
 
     def _equity(self) -> Money:
         return self._valuation.equity(self._market.price)
 
     def _on_balance(self, report: VenueBalanceReported) -> None:
         self._valuation.take(self._account.set_balance(report), self._market.price)
-        self._observer.on_holdings(report)
+        self._on_holdings(report, report.ts_ingress)
 
     def _value(self, event: MarketEvent) -> None:
         """Value what waits for a price of this symbol, as in the run."""
         before = self._valuation.deposits
-        for opened in self._valuation.on_price(event.symbol, self._market.price, event.ts):
-            assert isinstance(opened, PositionOpenedEvent)
-            self._trips_of(opened.symbol).take(event.ts_ingress, opened.quantity, opened.average_price, ZERO)
-            self._observer.on_holdings(opened)
+        booked = self._valuation.on_price(event.symbol, self._market.price, event.ts)
         paid_in = EXACT.subtract(self._valuation.deposits, before)
         if paid_in:  # it was there from the start
-            self._samples = [replace(s, equity=EXACT.add(s.equity, paid_in)) for s in self._samples]
+            self._equity_curve.raise_by(paid_in)
+        for opened in booked:
+            assert isinstance(opened, PositionOpenedEvent)
+            self._trips_of(opened.symbol).take(event.ts_ingress, opened.quantity, opened.average_price, ZERO)
+            self._on_holdings(opened, event.ts_ingress)
 
     def _on_fill(self, fill: _FillEvent) -> None:
         instrument = self._instrument(fill.symbol)
         self._valuation.take(self._account.apply_fill(fill, instrument), self._market.price)
-        self._observer.on_holdings(fill)
+        self._on_holdings(fill, fill.ts_ingress)
         self._fills.append(
             Fill(
                 ts=fill.ts_ingress,
@@ -294,6 +310,12 @@ class _Collector:
     def _trips_of(self, symbol: str) -> RoundTrips:
         return self._trips.setdefault(symbol, RoundTrips(symbol))
 
+    def _on_holdings(self, event: DomainEvent, ts: int) -> None:
+        self._observer.on_holdings(event)
+        self._held = self._valuation.symbols()
+        self._seen.clear()
+        self._equity_curve.add(ts, self._equity())
+
     def _on_halted(self, halted: TradingHalted) -> None:
         if self._halted is None:
             self._halted = halted.reason
@@ -307,10 +329,8 @@ class _Collector:
 
     def session(self) -> Session:
         account, valuation, price = self._account, self._valuation, self._market.price
-        if self._samples and self._samples[-1].ts == self._last_ts:
-            self._samples.pop()  # the last event is not known yet
-        self._samples.append(self._look(self._last_ts))
         equity = valuation.equity(price)
+        self._equity_curve.add(self._last_ts, equity)
         trades = [trade for trips in self._trips.values() for trade in trips.closed]
         still_open = (trips.open(price(symbol)) for symbol, trips in self._trips.items())
         trades += [trade for trade in still_open if trade is not None]
@@ -333,7 +353,8 @@ class _Collector:
             fees=valuation.fees,
             left_out=valuation.left_out(price),
             positions={symbol: account.position(symbol).quantity for symbol in self._symbols},
-            samples=tuple(self._samples),
+            equity_curve=tuple(self._equity_curve.points()),
+            price_curves={symbol: self._price_curve(symbol) for symbol in self._symbols},
             fills=tuple(self._fills),
             trades=tuple(sorted(trades, key=lambda trade: (trade.entry_ts, trade.symbol))),
             performance=self._looks.observer.performance(),
