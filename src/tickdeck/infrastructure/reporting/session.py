@@ -233,6 +233,8 @@ class _Collector:
     def _begin_stretch(self, now: int) -> None:
         """Record the equity at the end of the stretch that is over, and in the one of ``now``: nothing has changed in
         between."""
+        if not self._valuation.deposits:
+            return  # the account has not begun
         equity = self._equity()
         self._equity_curve.add(self._stretch_end - 1, equity)
         self._equity_curve.add(now, equity)
