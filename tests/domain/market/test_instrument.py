@@ -138,7 +138,11 @@ def test_an_inverse_contract_is_refused(symbol: str) -> None:
         ("BTCUSD_PERP-aggTrades-2024-01-01.zip", "BTCUSD_PERP"),
         ("btcusdt_250328-1h.csv", "BTCUSDT_250328"),
         ("trades_ethusdt_20240808.csv.gz", "ETHUSDT"),
+        ("BTC-USD.csv", "BTC-USD"),
+        ("BTC_USDT-5m.csv", "BTC_USDT"),
+        ("tBTCUSD-1h.csv", "tBTCUSD"),
         ("entry-registry-usdt.csv", None),
+        ("data-2024-USD.csv", None),
     ],
 )
 def test_a_file_s_name_gives_a_symbol_as_its_venue_writes_it(name: str, symbol: str | None) -> None:

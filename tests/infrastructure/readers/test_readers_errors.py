@@ -106,7 +106,7 @@ def test_a_bad_row_of_flat_trades_is_named(tmp_path: Path, row: str, wanted: str
         ("T0,2,4,1,3,1\nT1,2,4,1,3\n", ", line 3: 5 columns where there should be 6"),
         ("T0,2,4,1,3,1\nnoon,2,4,1,3,1\n", ", line 3: the time is 'noon', which is no time"),
         ("T0,2,4,1,3,1\nT1,2,2,1,3,1\n", ", line 3: market.candle: high is 2"),
-        ("T1,2,4,1,3,1\nT0,2,4,1,3,1\n", ", line 3: the candle does not begin after the one above it"),
+        ("T0,2,4,1,3,1\nT2,2,4,1,3,1\nT1,2,4,1,3,1\n", ", line 4: the candle does not begin after the one above it"),
         ("T0,2,4,1,3,1\nT0,2,5,1,3,1\nT1,2,4,1,3,1\n", ", line 3: another candle begins at the same time"),
         ("T0,2,4,1,3,1\n", ": one row does not tell how long its candle lasts; give --interval"),
         ("", ": no rows in it"),

@@ -29,6 +29,10 @@ _GLUED = re.compile(r"[A-Z0-9]+")
 
 _IN_NAMES = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "BRL", "BTC", "ETH", "BNB")  # words of English end in others
 _WORDS = re.compile(r"(?<![A-Z0-9])([A-Z0-9]+USD[TC]?_(?:PERP|\d{6})|[A-Z0-9]+)(?![A-Z0-9])")
+_PAIR_IN_NAME = re.compile(
+    r"(?<![A-Za-z0-9])(?=[0-9]*[A-Z])[A-Z0-9]{2,10}[-_](?:USDT|USDC|USD|EUR|TRY|JPY)(?![A-Za-z0-9])"
+)
+"""``BTC-USD``, ``BTC_USDT``: in capitals, since names of files also join words of English in this way."""
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,8 +145,13 @@ def is_inverse(symbol: str) -> bool:
 
 def symbol_in_name(name: str) -> str | None:
     """The first word of a file's name that is a symbol (``BTCUSDT-trades-2024-08-08.csv``), as a venue writes it."""
-    words = _WORDS.findall(name.upper())
-    return next((word for word in words if "_" in word or (word.endswith(_IN_NAMES) and word not in _QUOTES)), None)
+    for word in _WORDS.finditer(name.upper()):
+        text = word[0]
+        if "_" in text or (text.endswith(_IN_NAMES) and text not in _QUOTES):
+            written = name[word.start() : word.end()]
+            return text if written.islower() else written
+    pair = _PAIR_IN_NAME.search(name)
+    return pair[0] if pair is not None else None
 
 
 def instrument_for(symbol: str) -> Instrument:

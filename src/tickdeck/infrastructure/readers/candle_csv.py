@@ -3,15 +3,18 @@
 With a header the columns are found by name, in any order: the begin (``timestamp``, ``time``, ``date``, ``datetime``,
 ``open_time``, ``unix``), ``open``, ``high``, ``low``, ``close``, ``volume``, and the end where there is one
 (``close_time``). Further columns are ignored. Without a header rows are Binance's 12 columns, or the first six of them.
+Comments and other lines above the header are skipped. A first column without a name is the begin, as where pandas saves
+an index; yfinance's three header lines are read as one.
 """
 
 from __future__ import annotations
 
+import contextlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +22,11 @@ from tickdeck.domain.events import CandleEvent
 from tickdeck.domain.market import Timeframe
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.columns import (
+    bare_name,
     delimiter_of,
     file_without_rows,
     header_of,
+    is_above_header,
     peek_rows,
     row_fault,
     split_row,
@@ -53,25 +58,54 @@ class _Plan(NamedTuple):
     numbers: dict[str, int]
 
 
+class _Header(NamedTuple):
+    fields: list[str]
+    lines: int
+    symbol: str | None = None
+
+
 def is_candles(rows: list[list[str]]) -> bool:
     """Whether the first rows of a file are candles with a header, or klines without one."""
-    return bool(rows) and (not what_candles_lack(rows[0]) or _without_header(rows[0]) is not None)
+    return bool(rows) and (not what_candles_lack(*rows) or _without_header(rows[0]) is not None)
 
 
-def what_candles_lack(header: list[str]) -> list[str]:
-    """The columns that a header of candles lacks, by name."""
-    names = header_of(header)
+def what_candles_lack(header: list[str], *following: list[str]) -> list[str]:
+    """The columns that a header of candles lacks, by name. ``following`` are the rows below it."""
+    names = header_of(_header((header, *following)).fields)
     lacking = [] if any(name in names for name in _BEGIN) else ["timestamp"]
     lacking += [name for name in _NUMBERS[:4] if name not in names]
     return lacking if _volume_at(names) is not None else [*lacking, "volume"]
 
 
+def _header(rows: Sequence[list[str]]) -> _Header:
+    """The header that stands in the first rows, as one line."""
+    first = rows[0]
+    begin = bare_name(first[0])
+    if begin == "price" and len(rows) > 2 and bare_name(rows[1][0]) == "ticker" and bare_name(rows[2][0]) in _BEGIN:
+        tickers = {cell.strip() for cell in rows[1][1:]}
+        return _Header([rows[2][0], *first[1:]], 3, tickers.pop() if len(tickers) == 1 else None)
+    if not begin and len(rows) > 1 and _is_time(rows[1][0]) and not any(name in _BEGIN for name in header_of(first)):
+        return _Header(["timestamp", *first[1:]], 1)
+    return _Header(first, 1)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        Times().from_text(text)
+    except ValueError:
+        return False
+    return True
+
+
 def candle_symbols(path: Path) -> list[str]:
-    """The symbols that the first rows name, none where there is no such column."""
+    """The symbols that the first rows name, none if there is no such column."""
     rows = peek_rows(path, PEEK_LINES)
-    if not rows or what_candles_lack(rows[0]):
+    if not rows or what_candles_lack(*rows[:3]):
         return []
-    at = _plan(path, 1, rows[0]).symbol
+    header = _header(rows[:3])
+    if header.symbol is not None:
+        return [header.symbol]
+    at = _plan(path, 1, header.fields).symbol
     return [] if at is None else list(dict.fromkeys(row[at] for row in rows[1:] if len(row) == len(rows[0])))
 
 
@@ -84,7 +118,7 @@ def read_candles(
     feed_latency_ns: int,
     notes: ReadNotes,
 ) -> Iterator[CandleEvent]:
-    """The candles in the file's order, which must be that of time.
+    """The candles in order of time, which must be that of the file, or its reverse.
 
     A candle is known at its end only: ``ts`` is its end, ``ts_ingress`` that plus ``feed_latency_ns``. The end is the
     row's own where there is a column for it, else it is told by ``interval``, else by all the rows (``intervals``).
@@ -99,12 +133,15 @@ def read_candles(
 def _read(
     path: Path, symbol: str, interval: Timeframe | None, times: Times, latency: int, notes: ReadNotes
 ) -> Iterator[CandleEvent]:
-    opens, ends = _bounds(path, symbol, interval, times)
+    newest_first = _is_newest_first(path, symbol, times)
+    if newest_first:
+        notes.warn("its newest row is the first; it is read from its end")
+    opens, ends = _bounds(path, symbol, interval, times, newest_first)
     index = number = 0
     fields: list[str] = []
     last, last_begins = [""], ""
     traded = False
-    with _rows(path, symbol) as (plan, rows):
+    with _rows(path, symbol, newest_first) as (plan, rows):
         at, begin_at = plan.numbers, plan.begin
         open_at, high_at, low_at, close_at, volume_at = (at[name] for name in _NUMBERS)
         try:
@@ -146,23 +183,38 @@ def _read(
 
 
 @contextmanager
-def _rows(path: Path, symbol: str) -> Iterator[tuple[_Plan, Iterator[tuple[int, list[str]]]]]:
-    """Where the columns are, and the rows with their line numbers. Where rows name their symbol, those of
-    ``symbol``."""
+def _rows(
+    path: Path, symbol: str, newest_first: bool = False
+) -> Iterator[tuple[_Plan, Iterator[tuple[int, list[str]]]]]:
+    """Where the columns are, and the rows in order of time with their line numbers. If rows name their symbol, only
+    those of ``symbol``."""
     with open_text(path) as text:
         numbered = enumerate(text, 1)
-        for number, line in numbered:
-            if not line.strip():
-                continue
-            delimiter = delimiter_of(line)
-            fields = split_row(line, delimiter)
-            plan = _without_header(fields)
-            first = [(number, line)]
-            if plan is None:
-                plan, first = _plan(path, number, fields), []
-            yield plan, _split(path, first, numbered, delimiter, plan, symbol)
-            return
-    raise file_without_rows(path)
+        first = list(islice(((n, line) for n, line in numbered if not is_above_header(line)), 3))
+        if not first:
+            raise file_without_rows(path)
+        delimiter = delimiter_of(first[0][1])
+        fields = [split_row(line, delimiter) for _, line in first]
+        plan = _without_header(fields[0])
+        if plan is None:
+            header = _header(fields)
+            plan, first = _plan(path, first[0][0], header.fields), first[header.lines :]
+        rows = _split(path, first, numbered, delimiter, plan, symbol)
+        if newest_first:
+            try:
+                rows = iter([*rows][::-1])
+            except FAULTS as error:
+                raise fault(path, 0, error) from None
+        yield plan, rows
+
+
+def _is_newest_first(path: Path, symbol: str, times: Times) -> bool:
+    """Whether the first two candles of the file are in reverse order. A fault is left to the reader."""
+    with contextlib.suppress(*FAULTS), _rows(path, symbol) as (plan, rows):
+        begins = dict.fromkeys(fields[plan.begin] for _, fields in islice(rows, 10))
+        first, *following = (times.from_text(text) for text in begins)
+        return bool(following) and following[0] < first
+    return False
 
 
 def _split(
@@ -189,14 +241,16 @@ def _is_header(fields: list[str], plan: _Plan) -> bool:
     return not fields[plan.begin][:1].isdigit() and not what_candles_lack(fields)
 
 
-def _bounds(path: Path, symbol: str, interval: Timeframe | None, times: Times) -> tuple[array[int], list[int]]:
+def _bounds(
+    path: Path, symbol: str, interval: Timeframe | None, times: Times, newest_first: bool
+) -> tuple[array[int], list[int]]:
     """The begin and the end of each candle (ns), from a first reading of the file."""
     opens, lines, own = array("q"), array("q"), array("q")
     number = factor = 0
     fields: list[str] = []
     last = ""
     earliest, latest = times.earliest, times.latest
-    with _rows(path, symbol) as (plan, rows):
+    with _rows(path, symbol, newest_first) as (plan, rows):
         begin_at, end_at = plan.begin, plan.end
         try:
             for number, fields in rows:
@@ -242,6 +296,7 @@ def _bounds(path: Path, symbol: str, interval: Timeframe | None, times: Times) -
 
 def _own_end(text: str, begin: int, times: Times) -> int:
     """The end (ns, exclusive) that a row states: exchanges write the last unit of time that belongs to the candle."""
+    text = text.strip()
     end = times.from_text(text, "the close time")
     if (end - begin) % 1_000_000_000 or (end - begin) % 60_000_000_000 == 59_000_000_000:
         end += times.factor_of(text, end) or 1

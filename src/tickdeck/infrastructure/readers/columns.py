@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
+from itertools import dropwhile
 from pathlib import Path
 
 from tickdeck.domain.values import Side
@@ -18,6 +19,7 @@ __all__ = [
     "delimiter_of",
     "file_without_rows",
     "header_of",
+    "is_above_header",
     "peek_rows",
     "row_fault",
     "split_row",
@@ -59,9 +61,16 @@ def header_of(fields: Iterable[str]) -> list[str]:
     return [bare_name(name) for name in fields]
 
 
+def is_above_header(line: str) -> bool:
+    """Whether a line at the begin of a file is no part of its table: blank, a comment, or without a delimiter, such as
+    the address from which the file is."""
+    return not any(map(line.__contains__, ",;\t")) or (line.startswith("# ") and "," not in line.partition(" ")[0])
+
+
 def peek_rows(path: Path, count: int) -> list[list[str]]:
-    """The cells of the first ``count`` lines; blank lines are left out. Raises ``InputError`` as ``open_text`` does."""
-    lines = [line for line in peek_lines(path, count) if line.strip()]
+    """The cells of the first ``count`` lines, without blank lines and what stands above the header. Raises
+    ``InputError`` as ``open_text`` does."""
+    lines = [line for line in dropwhile(is_above_header, peek_lines(path, count)) if line.strip()]
     delimiter = delimiter_of(lines[0]) if lines else ","
     return [split_row(line, delimiter) for line in lines]
 

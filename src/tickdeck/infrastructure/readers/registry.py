@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import dropwhile
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from tickdeck.domain.market.instrument import is_inverse, symbol_in_name
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.binance_raw import read_binance_raw, survey_capture
 from tickdeck.infrastructure.readers.candle_csv import candle_symbols, is_candles, read_candles, what_candles_lack
-from tickdeck.infrastructure.readers.columns import delimiter_of, split_row
+from tickdeck.infrastructure.readers.columns import delimiter_of, is_above_header, split_row
 from tickdeck.infrastructure.readers.files import DEFAULT_FEED_LATENCY_NS, peek_lines, require_symbol
 from tickdeck.infrastructure.readers.notes import ReadNotes
 from tickdeck.infrastructure.readers.tardis_csv import TARDIS_FORMATS, detect_tardis, read_tardis, tardis_streams
@@ -101,9 +102,10 @@ def open_input(
 
 def detect_format(path: Path) -> str:
     """The format's name, told from the first lines; raises ``InputError`` where they are of none."""
-    lines = [line for line in peek_lines(path, 3) if line.strip()]
-    if lines and _CAPTURE_LINE.match(lines[0]):
+    head = [line for line in peek_lines(path, 20) if line.strip()]
+    if head and _CAPTURE_LINE.match(head[0]):
         return "binance-raw"
+    lines = [*dropwhile(is_above_header, head)][:3]
     delimiter = delimiter_of(lines[0]) if lines else ","
     rows = [split_row(line, delimiter) for line in lines]
     found = (detect_tardis(rows[0]) if rows else None) or detect_trades(rows)
@@ -114,10 +116,12 @@ def detect_format(path: Path) -> str:
     what = ""
     if rows and len(rows[0]) > 1:
         has = ", ".join(cell.strip() for cell in rows[0])
-        lacking = what_candles_lack(rows[0])
+        lacking = what_candles_lack(*rows)
         # A header of candles has most of their columns; say which are not there.
         what = f": no column named {', '.join(lacking)}" if len(lacking) <= 3 else ""
         what += f"; it has {has[:200]}"
+    if head and head[0].lstrip("\ufeff ")[:1] in "[{":
+        what = ": it is JSON, of which only captures are read; save it as CSV"
     raise InputError(f"{path}: its first lines are of no known format{what}; the formats are {', '.join(FORMATS)}")
 
 

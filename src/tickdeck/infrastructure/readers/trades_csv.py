@@ -30,6 +30,7 @@ from tickdeck.infrastructure.readers.columns import (
     delimiter_of,
     file_without_rows,
     header_of,
+    is_above_header,
     peek_rows,
     row_fault,
     split_row,
@@ -160,7 +161,7 @@ def read_trades(
     with open_text(path) as text:
         numbered = enumerate(text, 1)
         try:
-            first, line = next((n, line) for n, line in numbered if line.strip())
+            first, line = next((n, line) for n, line in numbered if not is_above_header(line))
         except StopIteration:
             raise file_without_rows(path) from None
         except FAULTS as error:

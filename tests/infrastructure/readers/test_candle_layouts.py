@@ -1,0 +1,103 @@
+"""Candle files as libraries and sites write them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tickdeck.domain.events import CandleEvent
+from tickdeck.errors import InputError
+from tickdeck.infrastructure.readers import InputFile, ReadNotes, open_input, peek_symbols
+
+HOUR = 3_600_000_000_000
+DAY = 24 * HOUR
+AUGUST_1 = 1_722_470_400_000_000_000
+
+
+def read(path: Path, text: str, symbol: str | None = None) -> tuple[list[CandleEvent], ReadNotes]:
+    path.write_text(text)
+    notes = ReadNotes()
+    return [e for e in open_input(InputFile(path, symbol=symbol), notes=notes) if isinstance(e, CandleEvent)], notes
+
+
+def days(*numbers: int, row: str = "2024-08-{:02d},10,12,9,11,5\n") -> str:
+    return "".join(row.format(n) for n in numbers)
+
+
+def is_first_days_of_august(candles: list[CandleEvent], count: int = 3) -> None:
+    assert [(c.open_ts - AUGUST_1) // DAY for c in candles] == list(range(count))
+    assert {(c.open, c.high, c.low, c.close, c.volume) for c in candles} == {tuple(map(Decimal, (10, 12, 9, 11, 5)))}
+
+
+def test_the_three_header_lines_of_yfinance_name_the_symbol(tmp_path: Path) -> None:
+    text = "Price,Close,High,Low,Open,Volume\nTicker,BTC-USD,BTC-USD,BTC-USD,BTC-USD,BTC-USD\nDate,,,,,\n"
+    candles, _ = read(tmp_path / "x.csv", text + days(1, 2, 3, row="2024-08-{:02d},11,12,9,10,5\n"))
+
+    is_first_days_of_august(candles)
+    assert {c.symbol for c in candles} == {"BTC-USD"}
+    assert peek_symbols(InputFile(tmp_path / "x.csv")) == ["BTC-USD"]
+
+
+def test_an_index_without_a_name_is_the_begin(tmp_path: Path) -> None:
+    candles, _ = read(tmp_path / "BTCUSDT.csv", ",Open,High,Low,Close,Volume\n" + days(1, 2, 3))
+
+    is_first_days_of_august(candles)
+
+
+def test_a_counter_without_a_name_is_ignored_beside_a_date(tmp_path: Path) -> None:
+    text = ",date,open,high,low,close,volume\n" + days(1, 2, 3, row="{0},2024-08-{0:02d},10,12,9,11,5\n")
+    candles, _ = read(tmp_path / "BTCUSDT.csv", text)
+
+    is_first_days_of_august(candles)
+
+
+def test_a_counter_without_a_name_is_no_begin(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no column named timestamp"):
+        read(tmp_path / "BTCUSDT.csv", ",open,high,low,close,volume\n" + days(1, 2, row="{},10,12,9,11,5\n"))
+
+
+@pytest.mark.parametrize(
+    "above", ["https://www.CryptoDataDownload.com\n", "# exported by me\n\n", "# a, b and c\n# more, of it\n", "\n\n"]
+)
+def test_lines_above_the_header_are_skipped(tmp_path: Path, above: str) -> None:
+    candles, _ = read(tmp_path / "BTCUSDT.csv", above + "date,open,high,low,close,volume\n" + days(1, 2, 3))
+
+    is_first_days_of_august(candles)
+
+
+def test_a_header_that_begins_with_a_hash_is_one(tmp_path: Path) -> None:
+    candles, _ = read(tmp_path / "BTCUSDT.csv", "#date,open,high,low,close,volume\n" + days(1, 2, 3))
+
+    is_first_days_of_august(candles)
+
+
+def test_a_file_whose_newest_row_is_the_first_is_read_from_its_end_and_told(tmp_path: Path) -> None:
+    candles, notes = read(tmp_path / "BTCUSDT.csv", "date,open,high,low,close,volume\n" + days(3, 2, 2, 1))
+
+    is_first_days_of_august(candles)
+    assert notes.warnings == ["its newest row is the first; it is read from its end"]
+    assert notes.skipped == {"row that is there twice": 1}
+
+
+@pytest.mark.parametrize(("order", "line"), [((1, 3, 2, 4), 4), ((4, 3, 1, 2), 4)])
+def test_a_file_in_no_order_is_refused_with_its_line(tmp_path: Path, order: tuple[int, ...], line: int) -> None:
+    with pytest.raises(InputError, match=f"line {line}: the candle does not begin after the one"):
+        read(tmp_path / "BTCUSDT.csv", "date,open,high,low,close,volume\n" + days(*order))
+
+
+def test_blanks_around_cells_change_nothing(tmp_path: Path) -> None:
+    header = "open_time,open,high,low,close,volume,close_time\n"
+    row = "{0},10,12,9,11,5,{1}\n"
+    starts = [(AUGUST_1 + n * DAY) // 1_000_000 for n in range(3)]
+    text = header + "".join(row.format(start, start + DAY // 1_000_000 - 1) for start in starts)
+    candles, _ = read(tmp_path / "BTCUSDT.csv", text.replace(",", " , "))
+
+    is_first_days_of_august(candles)
+    assert {c.interval for c in candles} == {DAY}
+
+
+def test_json_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="it is JSON, of which only captures are read; save it as CSV"):
+        read(tmp_path / "BTC_USDT-5m.json", "[[1722470400000, 10, 12, 9, 11, 5], [1722470700000, 10, 12, 9, 11, 5]]")
