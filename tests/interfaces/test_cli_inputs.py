@@ -200,3 +200,21 @@ def test_a_book_pasted_back_at_its_own_time_is_the_same(tickdeck, captured):
     again = tickdeck("book", "last", "--data", captured, "--at", shown["ts"], "--json")
 
     assert json.loads(again.stdout) == shown
+
+
+def test_a_symbol_that_appears_late_in_a_file_is_told_and_can_be_asked_for(tickdeck, tmp_path):
+    path = tmp_path / "late.csv"
+    rows = (
+        f"{START + n * 1_000_000},spot,{'BTCUSDT' if n < 2_500 else 'ETHUSDT'},{n},100,1,true,{MS + n},{MS + n}\n"
+        for n in range(2_510)
+    )
+    path.write_text(HEADER + "".join(rows))
+
+    result = tickdeck("backtest", "--tape", path, "--json")
+    asked = tickdeck("backtest", "--tape", path, "--symbol", "BTCUSDT", "--symbol", "ETHUSDT", "--json")
+
+    assert json.loads(result.stdout)["late_symbols"] == ["ETHUSDT"]
+    assert "the market data of ETHUSDT begins late in its file" in result.stderr
+    assert "give --symbol BTCUSDT --symbol ETHUSDT" in result.stderr
+    assert json.loads(asked.stdout)["symbols"] == ["BTCUSDT", "ETHUSDT"]
+    assert "begins late" not in asked.stderr

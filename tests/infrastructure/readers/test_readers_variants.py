@@ -226,6 +226,32 @@ def test_receive_times_come_in_any_unit(file: Path, unit: int) -> None:
         assert [event.ts_ingress for event in read(file)] == [1723161254 * 10**9]
 
 
+def test_blank_lines_and_messages_that_are_no_objects_change_nothing(file: Path) -> None:
+    capture(file, wrapped("btcusdt@trade", TRADE))
+    first = file.read_text()
+    stamp = first.partition(" ")[0]
+    file.write_text(f"{first}\n\n{stamp} null\n{stamp} 5\n{first}")
+    notes = ReadNotes()
+
+    assert len(read(file, notes)) == 2
+    assert notes.skipped == {"message that is no object": 2}
+
+
+def test_a_last_line_that_a_killed_recorder_cut_off_is_told_and_not_read(file: Path) -> None:
+    capture(file, wrapped("btcusdt@trade", TRADE))
+    line = file.read_text()
+    for length in (10, 30, len(line) - 3):
+        file.write_text(line + line[:length])
+        notes = ReadNotes()
+
+        assert len(read(file, notes)) == 1
+        assert notes.warnings == ["its last line is cut off, as where a recorder was killed; it is not read"]
+
+    file.write_text(line + line[: len(line) - 3] + "\n" + line)
+    with pytest.raises(InputError, match="line 2: Input data was truncated"):
+        read(file)
+
+
 def test_aggregates_are_read_where_there_are_no_trades(file: Path) -> None:
     (event,) = read(capture(file, wrapped("btcusdt@aggTrade", AGGREGATE)))
     assert isinstance(event, TradeEvent)

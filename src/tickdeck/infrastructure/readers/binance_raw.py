@@ -296,6 +296,8 @@ def read_binance_raw(path: Path, *, symbol: str | None, times: Times, notes: Rea
                 try:
                     received = int(stamp) * factor
                 except ValueError:
+                    if not line.strip():
+                        continue
                     received = 0
                 if not earliest <= received <= last_time:
                     received = _received(stamp, number, times)
@@ -321,6 +323,9 @@ def read_binance_raw(path: Path, *, symbol: str | None, times: Times, notes: Rea
                     events += 1
                     yield event
         except FAULTS as error:
+            if events and not line.endswith(b"\n") and isinstance(error, (msgspec.MsgspecError, ValueError)):
+                notes.warn("its last line is cut off, as where a recorder was killed; it is not read")
+                return
             if type(error) is ValueError and not str(error).startswith("the "):  # int's own words help nobody
                 error = ValueError(f"it reads {line[:40].decode(errors='replace')!r}")
             raise fault(path, number, error, _WANTED) from None
@@ -362,8 +367,13 @@ class _Capture:
 
     def other(self, message: bytes, received: int, number: int) -> MarketEvent | None:
         """The event of a message that is formatted in another way than the exchange does, or came without a stream."""
-        if message.lstrip().startswith(b"["):
+        start = message.lstrip()[:1]
+        if start == b"[":
             self._notes.skip("list of messages")
+            return None
+        if start != b"{":
+            msgspec.json.decode(message)
+            self._notes.skip("message that is no object")
             return None
         head = _decode_head(message)
         if head.stream is not None:
