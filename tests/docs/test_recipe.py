@@ -1,8 +1,9 @@
-"""The recipe in docs/strategies.md does what it says."""
+"""The strategies in docs/strategies.md and docs/coming-from.md do what the pages say."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -13,23 +14,31 @@ import pytest
 
 from tickdeck.testing import run_candles
 
-PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def code_of(page: str, name: str, language: str = "python") -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text("utf-8"), re.S)
+    return next(code for code in blocks if name in code)
+
+
+def run_code(code: str, module: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    made = ModuleType(module)
+    monkeypatch.setitem(sys.modules, module, made)  # its annotations are looked up there
+    exec(compile(code, module, "exec"), vars(made))
+    return made
 
 
 @pytest.fixture
 def rsi_stop(monkeypatch: pytest.MonkeyPatch) -> Any:
-    code = next(code for code in re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S) if "RsiStop" in code)
-    module = ModuleType("recipe")
-    monkeypatch.setitem(sys.modules, "recipe", module)  # its annotations are looked up there
-    exec(compile(code, str(PAGE), "exec"), vars(module))
-    return module.RsiStop
+    return run_code(code_of("strategies.md", "class RsiStop"), "recipe", monkeypatch).RsiStop
 
 
-def test_the_recipe_buys_a_share_of_its_capital_after_the_warm_up_and_sells_when_the_rsi_is_high(rsi_stop: Any) -> None:
+def test_the_recipe_buys_a_share_of_the_equity_after_the_warm_up_and_sells_when_the_rsi_is_high(rsi_stop: Any) -> None:
     done = run_candles(rsi_stop, [1000, 998, 996, 994, 998, 1002, 1006], period=3)
 
     assert [decision.reason[:3] for decision in done.decisions] == ["rsi", "rsi"]
-    assert done.fills[0].quantity == Decimal("1.00603")  # 1000 / 994: the fourth close is the first with an RSI
+    assert done.fills[0].quantity == Decimal("5.03018")  # 5,000 / 994: the fourth close is the first with an RSI
     assert not done.summary.failures
     assert not done.summary.refused
 
@@ -38,3 +47,25 @@ def test_the_recipe_sells_at_the_stop(rsi_stop: Any) -> None:
     done = run_candles(rsi_stop, [1000, 998, 996, 994, 992, 900, 890], period=3)
 
     assert [decision.reason for decision in done.decisions][1] == "stop"
+
+
+def test_the_strategy_for_newcomers_trades_and_its_test_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    sma_cross = run_code(code_of("coming-from.md", "class SmaCross"), "sma_cross", monkeypatch).SmaCross
+    run_code(code_of("coming-from.md", "run_candles", "py"), "test_sma_cross", monkeypatch).test_it_buys_after_a_rise()
+
+    done = run_candles(sma_cross, [100, 99, 98, 97, 98, 101, 105, 104, 96, 90, 89], fast=2, slow=3, share="0.05")
+    assert [fill.side for fill in done.fills] == ["buy", "sell"]
+    assert done.fills[0].quantity == Decimal("49.50495")  # a twentieth of 100,000 at 101
+    assert not done.summary.position["BTCUSDT"]
+
+
+def test_strategies_can_be_tested_without_pytest(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['pytest'] = None\n"
+        "from tickdeck import Strategy\n"
+        "from tickdeck.testing import run_candles\n"
+        "print(run_candles(Strategy, [1, 2, 3]).summary.ticks)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+
+    assert done.stdout == "3\n"

@@ -1,11 +1,29 @@
 """Tests of your own code: a strategy over a few closes, and what every event store and every event bus promises.
 
-The contracts need pytest. Subclass one in a test module, say how to open your implementation, and pytest runs its
-tests.
+The contracts need pytest, ``run_candles`` does not. Subclass a contract in a test module, say how to open your
+implementation, and pytest runs its tests.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from tickdeck.testing.candles import CandleRun, run_candles
-from tickdeck.testing.event_bus import EventBusContract
-from tickdeck.testing.event_store import EventStoreContract
+
+if TYPE_CHECKING:
+    from tickdeck.testing.event_bus import EventBusContract
+    from tickdeck.testing.event_store import EventStoreContract
 
 __all__ = ["CandleRun", "EventBusContract", "EventStoreContract", "run_candles"]
+
+_CONTRACTS = {
+    "EventBusContract": "tickdeck.testing.event_bus",
+    "EventStoreContract": "tickdeck.testing.event_store",
+}
+
+
+def __getattr__(name: str) -> object:
+    """A contract is imported when it is first asked for, so that strategies can be tested without pytest."""
+    module = _CONTRACTS.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(module), name)

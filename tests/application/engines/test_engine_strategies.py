@@ -445,3 +445,13 @@ def test_an_order_reaches_the_venue_after_the_strategies_have_finished() -> None
 
     assert seen == [0]
     assert isinstance(core.orders[0], OrderSubmittedEvent)
+
+
+def test_the_equity_is_cash_and_positions_at_the_newest_price() -> None:
+    diary = Diary({1: buy_one, 2: lambda s: s.equity(), 3: lambda s: s.equity() / 3})
+    core = Core({"diary": diary}).start().trades("100")
+    (order,) = [event for event in core.tape.events if isinstance(event, OrderSubmittedEvent)]
+    core.fill(order, "100", fee="2").trades("110", "90")
+
+    assert diary.results[1] == 100_008
+    assert diary.results[2] == D(99_988) / 3

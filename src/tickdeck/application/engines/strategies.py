@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from decimal import getcontext, setcontext
+from decimal import Decimal, getcontext, setcontext
 from typing import Any
 
 import msgspec
@@ -381,6 +381,10 @@ class _Desk:
     def position(self, symbol: str) -> PositionView:
         with money_context():
             return self._engine.portfolio.view(symbol)
+
+    def equity(self) -> Decimal:
+        with money_context():
+            return self._engine.portfolio.equity()
 
     def price(self, symbol: str) -> Price | None:
         return self._engine.market_data.market(symbol).price
