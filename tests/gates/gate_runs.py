@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from folding import assert_folds
+from ledger import assert_ledger
 
 from tickdeck.application.clock import WallClock
 from tickdeck.application.drivers import simulation
@@ -72,6 +73,8 @@ def finish(run: Run, *, speed: float | None = None, stop: Callable[[], bool] = l
         risk=core.risk,
         strategies=core.strategies,
     )
+    if run.simulation.completed:
+        assert_ledger(run)
     return run
 
 

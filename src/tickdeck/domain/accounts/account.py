@@ -132,13 +132,13 @@ class Account:
         self._set_locked(currency, report.locked)
         return [self._balance_event(currency, change, report.ts, deposit=change)]
 
-    def open_holding(self, instrument: Instrument, price: Price, ts: int) -> list[DomainEvent]:
+    def open_holding(self, instrument: Instrument, price: Price, ts: int) -> list[PositionEvent]:
         """Make what was paid in of ``instrument`` a position that cost ``price`` (quote), the first one known. Returns
         the position's event, which names no order, or nothing where nothing waits."""
         held = self.unpriced.pop(instrument.symbol, None)
         if not held:
             return []
-        return list(self._move_position(instrument.symbol, held, price, instrument.quote, ts))
+        return self._move_position(instrument.symbol, held, price, instrument.quote, ts)
 
     def reserve(self, order: OrderEvent) -> None:
         """Hold back what ``order`` says of its rest, instead of what it held back before."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tickdeck.domain.accounts.account import Account
 from tickdeck.domain.accounts.rates import PriceOf, Rates
-from tickdeck.domain.events import BalanceEvent, DomainEvent
+from tickdeck.domain.events import BalanceEvent, DomainEvent, PositionEvent
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money
@@ -52,25 +52,29 @@ class Valuation:
         """Add the deposits and fees of ``balance.updated``. Call it when the account has applied them."""
         for event in events:
             if isinstance(event, BalanceEvent) and (event.deposit or event.fee):
-                amount = _Amount(event.currency, event.deposit, event.fee)
-                if not self._add(amount, price) and self._rates.symbols(event.currency, self.currency):
-                    self._unvalued.append(amount)
+                # Coins that become a position count when they do, at what that costs.
+                deposit = ZERO if event.currency in self._account.homes else event.deposit
+                self._count(_Amount(event.currency, deposit, event.fee), price)
 
     @property
     def waits(self) -> bool:
         """Something waits for the first price of a symbol."""
         return bool(self._unvalued or self._account.unpriced)
 
-    def on_price(self, symbol: str, price: PriceOf, ts: int) -> list[DomainEvent]:
+    def on_price(self, symbol: str, price: PriceOf, ts: int) -> list[PositionEvent]:
         """There is a price of ``symbol``: value what has waited for it. Returns ``position.opened`` for coins that the
         account began with."""
         last = price(symbol)
         if last is None:
             return []
-        self._unvalued = [amount for amount in self._unvalued if not self._add(amount, price)]
+        if self._unvalued:
+            self._unvalued = [amount for amount in self._unvalued if not self._add(amount, price)]
         if symbol not in self._account.unpriced:
             return []
-        return self._account.open_holding(self._instrument(symbol), last, ts)
+        opened = self._account.open_holding(self._instrument(symbol), last, ts)
+        for event in opened:
+            self._count(_Amount(event.currency, event.cost, ZERO), price)
+        return opened
 
     # -- figures -----------------------------------------------------------------------------------------------------
 
@@ -155,13 +159,13 @@ class Valuation:
         rate = self._rates.rate(currency, self.currency, price)
         return None if rate is None else EXACT.multiply(amount, rate)
 
+    def _count(self, amount: _Amount, price: PriceOf) -> None:
+        if not self._add(amount, price) and self._rates.symbols(amount.currency, self.currency):
+            self._unvalued.append(amount)
+
     def _add(self, amount: _Amount, price: PriceOf) -> bool:
         """Whether there is a value to add."""
         rate = self._rates.rate(amount.currency, self.currency, price)
-        home = self._account.homes.get(amount.currency)
-        if amount.deposit and home is not None:  # it costs what the position costs
-            last, quote = price(home), self._rates.rate(self._instrument(home).quote, self.currency, price)
-            rate = None if last is None or quote is None else EXACT.multiply(last, quote)
         if rate is None:
             return False
         if amount.deposit:
