@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from ledger import assert_ledger
 
+from tickdeck.bootstrap import Run
+from tickdeck.infrastructure.runs import read_end
 from tickdeck.interfaces.cli import main
 
 CAPTURE = "market-data/binance-spot-BTCUSDT-20240808.raw.gz"
@@ -109,3 +112,21 @@ def trades(tmp_path: Path) -> Path:
     )
     path.write_text("\n".join(rows) + "\n")
     return path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ledger() -> Iterator[list[str]]:
+    """Every run that a test makes in this process, and that traded and came to its end, agrees with the independent
+    ledger. The ids of those runs."""
+    checked: list[str] = []
+    close = Run.close
+
+    def close_and_check(run: Run) -> None:
+        close(run)
+        if run.simulation.completed and run.summary(1.0).fills and read_end(run.folder) is not None:
+            assert_ledger(run)
+            checked.append(run.manifest.run_id)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(Run, "close", close_and_check)
+        yield checked
