@@ -48,6 +48,9 @@ def report_agrees(run: Run) -> None:
 @pytest.mark.parametrize("name", [*CANDLES, *(pytest.param(name, marks=SLOW) for name in MORE_CANDLES)])
 def test_a_backtest_on_candles_agrees_with_the_ledger(shared: Path, tmp_path: Path, name: str) -> None:
     wanted = config("ema-cross", tapes=(shared / "market-data" / name,), backtest=True)
+    if "BTC-PERP" in name:  # which no rule reads from a name
+        tape = msgspec.structs.replace(wanted.tapes[0], symbol="BTC-PERP")
+        wanted = msgspec.structs.replace(wanted, tapes=(tape,))
     run = play(msgspec.structs.replace(wanted, duration=None), tmp_path)
     assert run.summary(1.0).fills > 100
     report_agrees(run)

@@ -71,4 +71,6 @@ def exposure_of(exposure: Exposure) -> dict[str, Any]:
         "orders": _plain(exposure.orders),
         "open": [order.order_id for order in exposure.open_orders()],
         "working": {(symbol, side): exposure.working(symbol, side) for symbol in symbols for side in Side},
+        "staying": {(symbol, side): exposure.staying(symbol, side) for symbol in symbols for side in Side},
+        "beyond": {symbol: [order.order_id for order in exposure.beyond(symbol)] for symbol in symbols},
     }

@@ -15,6 +15,7 @@ from tickdeck.domain.events import (
     TradeEvent,
     TradingHalted,
     VenueBalanceReported,
+    VenueCancelRefused,
 )
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.domain.values import OrderStatus, Side
@@ -422,6 +423,67 @@ def test_a_reducing_order_passes_the_rate_and_the_price_band() -> None:
     core, puppet = holding("10", STRICT)
     do(core, puppet, buy("1"), sell("5"), sell("5", "200"))
     assert breaches(core) == []
+
+
+def cancel_all(s: Puppet) -> None:
+    for order_id in s.open_orders(BTC):
+        s.cancel(order_id)
+
+
+def test_an_exit_passes_every_limit_once_the_orders_that_could_close_the_same_are_cancelled() -> None:
+    core, puppet = holding("30", STRICT, at_once="10")
+    do(core, puppet, sell("10", "104"), sell("10", "104.5"))
+    first, second = core.orders[-2:]
+
+    do(core, puppet, sell("30"))
+    assert breaches(core) == ["max_order_notional"]
+    do(core, puppet, cancel_all, sell("30"))
+
+    exit_order = core.orders[-1]
+    assert breaches(core) == ["max_order_notional"]
+    assert (exit_order.quantity, exit_order.reduce_only) == (30, True)
+    assert [c.order_id for c in core.venue.cancelled] == [first.order_id, second.order_id]
+
+
+def test_a_cancel_that_was_refused_counts_its_order_again() -> None:
+    core, puppet = holding("30", STRICT, at_once="10")
+    do(core, puppet, sell("10", "104"))
+    resting = core.orders[-1]
+    do(core, puppet, cancel_all)
+    core.feed(VenueCancelRefused(order_id=resting.order_id, symbol=BTC, reason="unknown", source="scripted"))
+
+    puppet.todo = [sell("30")]
+    core.feed(trade("100", ts=core.now + 1))  # before the cancel is sent again
+
+    assert breaches(core) == ["max_order_notional"]
+
+
+def test_an_exit_after_a_limits_halt_passes_beside_a_take_profit_that_is_partly_filled() -> None:
+    core, puppet = holding("10", RiskLimits(max_daily_loss=D(50)))
+    do(core, puppet, sell("6", "101"))
+    core.fill(core.orders[-1], "101", "2")
+
+    do(core, puppet, sell("5"), sell("4"), price="90")
+
+    assert breaches(core) == ["trading_halted"]
+    assert (core.orders[-1].quantity, core.orders[-1].reduce_only) == (4, True)
+
+
+def test_a_reduce_only_order_that_became_larger_than_the_position_is_cancelled() -> None:
+    core, puppet = holding("10", RiskLimits())
+    do(core, puppet, sell("4", "200"), sell("6", "201"))
+    older, newer = core.orders[-2:]
+    do(core, puppet, sell("5"))
+    assert core.venue.cancelled == []
+
+    core.fill(core.orders[-1], "100", "5")
+
+    # 5 are left, of which the older one may sell 4.
+    assert [c.order_id for c in core.venue.cancelled] == [newer.order_id]
+    (warning,) = core.of("system.warning")
+    assert newer.order_id in warning.payload["message"]
+    core.fill(older, "200", "4")
+    assert core.portfolio.account.position(BTC).quantity == 1
 
 
 def test_after_a_limits_halt_only_reducing_orders_pass() -> None:

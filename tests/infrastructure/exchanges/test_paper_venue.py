@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tickdeck.application.kernel import Agenda
 from tickdeck.application.ports import TradingVenue
@@ -424,6 +425,37 @@ def test_short_selling_needs_no_holding_where_it_is_allowed() -> None:
     desk.venue.submit(order(side=SELL))
     assert desk.told()[-1] == ("a", "fill", "99", "1")
     assert (desk.venue.account.total("BTC"), desk.venue.account.total("USDT")) == (D(-1), D("98.901"))
+
+
+@pytest.mark.parametrize(
+    ("side", "quantity", "told"),
+    [
+        (BUY, "1", "fill"),
+        (BUY, "1.001", "rejected"),
+        (SELL, "0.001", "rejected"),
+    ],
+)
+def test_a_reduce_only_order_never_does_more_than_close_what_is_owed(side: Side, quantity: str, told: str) -> None:
+    desk = Desk(short_selling=True, balances={"USDT": D(0)})
+    desk.market(tick(T0, quantity="5"))
+    desk.venue.submit(order(side=SELL))
+    desk.market(tick(T0 + 1, quantity="5"))
+    desk.venue.submit(replace(order("b", side, quantity), reduce_only=True))
+    assert desk.told()[-1][:2] == ("b", told)
+
+
+def test_what_is_owed_can_be_bought_back_with_too_little_money_and_at_any_price() -> None:
+    desk = Desk(short_selling=True, balances={"USDT": D(0)})
+    desk.market(trade(T0, "100", "1", BUY))
+    desk.market(trade(T0 + 1, "100", "1", SELL))
+    desk.venue.submit(order(side=SELL))
+    desk.market(trade(T0 + FEED + SEND + 2, "100", "5", SELL))
+    desk.venue.submit(replace(order("b", BUY, ts=T0 + 1_000_000_000), reduce_only=True))
+    desk.run_to(T0 + 1_100_000_000)
+    desk.market(trade(T0 + 1_200_000_000, "300", "5", BUY))
+    desk.settle()
+    assert desk.venue.account.total("BTC") == 0
+    assert desk.venue.account.total("USDT") < -200
 
 
 def test_market_buy_without_a_book_locks_some_more_than_the_last_price_and_gives_the_rest_back() -> None:

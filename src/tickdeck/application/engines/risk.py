@@ -18,6 +18,8 @@ from tickdeck.domain.events import (
     CommandReceived,
     NotificationAlert,
     OrderEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
     PositionEvent,
     RiskApprovedEvent,
     RiskDayStarted,
@@ -179,8 +181,20 @@ class RiskEngine:
     def on_order(self, event: OrderEvent) -> None:
         """Count what happened to an order."""
         self.exposure.apply(event)
+        if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
+            self._withdraw_excess(event.symbol)
         if event.symbol in self._flattening:
             self._close_rest(event.symbol)
+
+    def _withdraw_excess(self, symbol: str) -> None:
+        """Cancel reduce-only orders that became larger than the position."""
+        for order in self.exposure.beyond(symbol):
+            held = self.exposure.position(symbol)
+            message = (
+                f"reduce-only order {order.order_id} is larger than the position of {held} {symbol}: it is cancelled"
+            )
+            self._bus.publish(SystemWarning(component=self.component, message=message))
+            self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))
 
     def on_balance(self, event: BalanceEvent) -> None:
         """Count coins that are paid in."""
@@ -240,12 +254,14 @@ class RiskEngine:
         if instead_of is not None and intent.quantity <= instead_of.filled:
             filled = f"{instead_of.filled} of order {instead_of.order_id} is already filled"
             return intent, Breach("order", f"{filled}, so it cannot become one of {intent.quantity}; cancel the rest")
-        working = self.exposure.working(intent.symbol, side)
+        working, staying = self.exposure.working(intent.symbol, side), self.exposure.staying(intent.symbol, side)
         if instead_of is not None:  # it would be replaced, and its filled part is in the position
             working = EXACT.subtract(EXACT.subtract(working, instead_of.exposure), instead_of.filled)
+            staying = EXACT.subtract(EXACT.subtract(staying, instead_of.staying), instead_of.filled)
         position = self.exposure.position(intent.symbol)
-        reduces = only_reduces(side, intent.quantity, position, working)
+        reduces = only_reduces(side, intent.quantity, position, staying)
         if reduces:
+            working = staying
             intent = msgspec.structs.replace(intent, reduce_only=True)
         elif intent.reduce_only:
             return intent, Breach("reduce_only", f"with the open orders it would do more than close {position}")

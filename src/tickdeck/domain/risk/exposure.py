@@ -12,6 +12,8 @@ from tickdeck.domain.events import (
     OrderAmendedEvent,
     OrderAmendRejectedEvent,
     OrderAmendRequestedEvent,
+    OrderCancelRejectedEvent,
+    OrderCancelRequestedEvent,
     OrderEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
@@ -38,12 +40,14 @@ class CountedOrder:
         "limit",
         "order_id",
         "quantity",
+        "reduce_only",
         "side",
         "status",
         "strategy_id",
         "symbol",
         "time_in_force",
         "waiting",
+        "withdrawn",
     )
 
     def __init__(self, order_id: str, strategy_id: str, symbol: str, side: Side, quantity: Quantity) -> None:
@@ -57,12 +61,19 @@ class CountedOrder:
         self.filled: Quantity = ZERO
         self.status = OrderStatus.SUBMITTED
         self.is_sent = False
+        self.reduce_only = False
+        self.withdrawn = False  # its cancel was approved and was not refused since
         self.waiting: list[Quantity] = []  # approved amends that were not requested yet
         self.amends: dict[int, Quantity] = {}  # requested amends without an answer, by revision
 
     @property
     def is_open(self) -> bool:
         return self.status not in _FINAL
+
+    @property
+    def staying(self) -> Quantity:
+        """``exposure``, 0 once a cancel was approved."""
+        return ZERO if self.withdrawn else self.exposure
 
     @property
     def exposure(self) -> Quantity:
@@ -92,6 +103,8 @@ class Exposure:
         self._ended: dict[str, None] = {}
         self._unnamed: list[tuple[str, ActionIntent]] = []  # approved orders that get their id when submitted
         self._working: dict[tuple[str, Side], Quantity] = {}
+        self._leaving: dict[tuple[str, Side], Quantity] = {}  # of these, orders whose cancel was approved
+        self._reducing: dict[str, dict[str, CountedOrder]] = {}  # open reduce-only orders, by symbol and id
 
     @classmethod
     def fold(
@@ -119,6 +132,22 @@ class Exposure:
         """What the open orders of one side of a symbol may still fill at most (base)."""
         return self._working.get((symbol, side), ZERO)
 
+    def staying(self, symbol: str, side: Side) -> Quantity:
+        """``working`` without the orders whose cancel was approved: these may still fill, but only before their cancel
+        arrives."""
+        return EXACT.subtract(self.working(symbol, side), self._leaving.get((symbol, side), ZERO))
+
+    def beyond(self, symbol: str) -> list[CountedOrder]:
+        """Reduce-only orders that would do more than close the position, if the older ones are filled first."""
+        position = self.position(symbol)
+        room, beyond = abs(position), []
+        for order in self._reducing.get(symbol, {}).values():
+            if position * order.side.sign >= 0 or order.staying > room:
+                beyond.append(order)
+            else:
+                room = EXACT.subtract(room, order.staying)
+        return [order for order in beyond if order.is_sent and order.staying]
+
     def symbols(self) -> tuple[str, ...]:
         """All symbols that were held or had an order."""
         return tuple(dict.fromkeys([*self.positions, *(symbol for symbol, _ in self._working)]))
@@ -132,19 +161,23 @@ class Exposure:
     def approve(self, strategy_id: str, intent: ActionIntent) -> None:
         """Count an intent that is approved."""
         order = self.orders.get(intent.order_id)
-        if intent.action == "amend":
-            if order is not None and order.is_open:
-                before = order.exposure
-                order.waiting.append(intent.quantity)
-                self._count(order.symbol, order.side, EXACT.subtract(order.exposure, before))
-        elif intent.action == "order" and intent.side is not None and order is None:
+        if intent.action == "order":
+            if intent.side is None or order is not None:
+                return
             if intent.order_id:
                 order = CountedOrder(intent.order_id, strategy_id, intent.symbol, intent.side, intent.quantity)
                 order.limit, order.time_in_force = intent.limit, intent.time_in_force
-                self.orders[order.order_id] = self._open[order.order_id] = order
+                self._open_order(order, intent.reduce_only)
             else:
                 self._unnamed.append((strategy_id, intent))
-            self._count(intent.symbol, intent.side, intent.quantity)
+                self._count(self._working, intent.symbol, intent.side, intent.quantity)
+        elif order is not None and order.is_open:
+            before = order.exposure, order.staying
+            if intent.action == "amend":
+                order.waiting.append(intent.quantity)
+            else:
+                order.withdrawn = True
+            self._recount(order, before)
 
     def deposit(self, event: BalanceEvent) -> None:
         """Count what ``event`` says was paid in (or out)."""
@@ -164,7 +197,7 @@ class Exposure:
             return
         if order is None:
             return
-        before = order.exposure
+        before = order.exposure, order.staying
         if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
             order.filled = event.filled
         elif isinstance(event, OrderAmendRequestedEvent):
@@ -176,9 +209,13 @@ class Exposure:
             order.amends = {revision: q for revision, q in order.amends.items() if revision > event.revision}
         elif isinstance(event, OrderAmendRejectedEvent):
             order.amends.pop(event.revision, None)
+        elif isinstance(event, OrderCancelRejectedEvent):
+            order.withdrawn = False
+        elif isinstance(event, OrderCancelRequestedEvent):
+            order.withdrawn = True
         if event.status is not None:
             self._set_status(order, event.status)
-        self._count(order.symbol, order.side, EXACT.subtract(order.exposure, before))
+        self._recount(order, before)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -186,14 +223,21 @@ class Exposure:
         """The order that was approved without an id."""
         order = CountedOrder(event.order_id, event.strategy_id, event.symbol, event.side, event.quantity)
         order.limit, order.time_in_force = event.limit, event.time_in_force
-        self.orders[order.order_id] = self._open[order.order_id] = order
+        self._open_order(order, event.reduce_only)
         wanted = (event.strategy_id, event.symbol, event.side, event.quantity, event.limit)
         for place, (strategy_id, intent) in enumerate(self._unnamed):
             if (strategy_id, intent.symbol, intent.side, intent.quantity, intent.limit) == wanted:
                 del self._unnamed[place]
+                self._count(self._working, order.symbol, order.side, -order.quantity)  # it was counted already
                 return order
-        self._count(order.symbol, order.side, order.quantity)  # nobody approved it, and it is there
         return order
+
+    def _open_order(self, order: CountedOrder, reduce_only: bool) -> None:
+        self.orders[order.order_id] = self._open[order.order_id] = order
+        order.reduce_only = reduce_only
+        if reduce_only:
+            self._reducing.setdefault(order.symbol, {})[order.order_id] = order
+        self._count(self._working, order.symbol, order.side, order.quantity)
 
     def _set_status(self, order: CountedOrder, status: OrderStatus) -> None:
         was_open = order.is_open
@@ -201,6 +245,7 @@ class Exposure:
         if was_open and not order.is_open:
             order.waiting.clear()  # execution does not request amends of an order that ended
             del self._open[order.order_id]
+            self._reducing.get(order.symbol, {}).pop(order.order_id, None)
             self._ended[order.order_id] = None
             if len(self._ended) > _ENDED_KEPT:
                 oldest = next(iter(self._ended))
@@ -208,6 +253,8 @@ class Exposure:
         elif order.is_open and not was_open:  # a fill revokes a rejection, a late amend leaves something to fill
             self._open[order.order_id] = order
             del self._ended[order.order_id]
+            if order.reduce_only:
+                self._reducing[order.symbol][order.order_id] = order
 
     def _book(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
         change = EXACT.multiply(fill.quantity, fill.side.sign)
@@ -215,7 +262,15 @@ class Exposure:
             change = EXACT.subtract(change, fill.fee)
         self.positions[fill.symbol] = EXACT.add(self.position(fill.symbol), change)
 
-    def _count(self, symbol: str, side: Side, change: Quantity) -> None:
+    def _recount(self, order: CountedOrder, before: tuple[Quantity, Quantity]) -> None:
+        """The exposure of an order was ``before`` (in all, and without what is withdrawn)."""
+        exposure, staying = before
+        change = EXACT.subtract(order.exposure, exposure)
+        self._count(self._working, order.symbol, order.side, change)
+        leaving = EXACT.subtract(EXACT.subtract(order.exposure, order.staying), EXACT.subtract(exposure, staying))
+        self._count(self._leaving, order.symbol, order.side, leaving)
+
+    def _count(self, sums: dict[tuple[str, Side], Quantity], symbol: str, side: Side, change: Quantity) -> None:
         if change:
             key = (symbol, side)
-            self._working[key] = EXACT.add(self._working.get(key, ZERO), change)
+            sums[key] = EXACT.add(sums.get(key, ZERO), change)

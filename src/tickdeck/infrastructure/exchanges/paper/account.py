@@ -41,6 +41,7 @@ class PaperAccount:
         self._totals = dict(balances)
         self._locked = dict.fromkeys(balances, ZERO)
         self._locks: dict[str, tuple[str, Money]] = {}  # order id -> (currency, amount)
+        self._bought: dict[str, Quantity] = {}  # less what was sold, by symbol
 
     @property
     def currencies(self) -> list[str]:
@@ -59,6 +60,12 @@ class PaperAccount:
     def locked_by(self, order_id: str) -> Money:
         """What an order locks, of the currency that it locks."""
         return self._locks[order_id][1] if order_id in self._locks else ZERO
+
+    def reducible(self, instrument: Instrument, side: Side) -> Quantity:
+        """What an order of ``side`` may buy or sell without doing more than close what is owed or held: of the base
+        currency, or of what was traded in this symbol alone."""
+        bought = max(-side.sign * self._bought.get(instrument.symbol, ZERO), ZERO)
+        return max(-side.sign * self.total(instrument.base), bought)
 
     def lock(self, order_id: str, currency: str, amount: Money) -> None:
         """Let ``order_id`` lock ``amount`` of ``currency``, instead of what it locked before; 0 lets go of it."""
@@ -81,6 +88,7 @@ class PaperAccount:
         base, quote = instrument.base, instrument.quote
         with localcontext(EXACT):
             self._totals[base] = self.total(base) + side.sign * quantity
+            self._bought[instrument.symbol] = self._bought.get(instrument.symbol, ZERO) + side.sign * quantity
             self._totals[quote] = self.total(quote) - side.sign * price * quantity
             spare = (self.free(quote) - reserve).quantize(_FEE_STEP, ROUND_DOWN)
             fee = min(fee, max(spare, ZERO))

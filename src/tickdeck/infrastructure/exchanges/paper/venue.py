@@ -236,6 +236,10 @@ class PaperVenue:
         violation = instrument.violation(request.order_type, request.quantity, reference)
         if violation is not None:
             return violation
+        if request.reduce_only:
+            most = self.account.reducible(instrument, request.side)
+            if request.quantity > most:
+                return f"reduce only: {request.quantity} is more than the {most} that it could close"
         ticket.order = WorkingOrder(
             order_id=request.order_id,
             side=request.side,
