@@ -1,0 +1,40 @@
+"""The matching engine: orders, books with price-time priority, balances with locks, filters and fees.
+
+Pure and synchronous: no I/O, no clock of its own. Protocols, faults and storage belong outside this room.
+"""
+
+from tickdeck.infrastructure.venue.matching.balances import Balance, Balances
+from tickdeck.infrastructure.venue.matching.engine import FEE_ACCOUNT, HOUSE, MatchingEngine
+from tickdeck.infrastructure.venue.matching.market import Market, MarketStatus
+from tickdeck.infrastructure.venue.matching.orders import (
+    Execution,
+    ExecutionKind,
+    NewOrder,
+    Order,
+    OrderRefused,
+    Refusal,
+    SelfTrade,
+    Status,
+    Tif,
+    Type,
+)
+
+__all__ = [
+    "FEE_ACCOUNT",
+    "HOUSE",
+    "Balance",
+    "Balances",
+    "Execution",
+    "ExecutionKind",
+    "Market",
+    "MarketStatus",
+    "MatchingEngine",
+    "NewOrder",
+    "Order",
+    "OrderRefused",
+    "Refusal",
+    "SelfTrade",
+    "Status",
+    "Tif",
+    "Type",
+]

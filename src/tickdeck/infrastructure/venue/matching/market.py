@@ -1,0 +1,50 @@
+"""A market of the venue: its assets and filters, as a real venue publishes them in its exchange information."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from tickdeck.errors import ConfigError
+
+__all__ = ["Market", "MarketStatus"]
+
+
+class MarketStatus(StrEnum):
+    """What the venue accepts for a symbol: everything, only cancels, or nothing."""
+
+    TRADING = "TRADING"
+    CANCEL_ONLY = "CANCEL_ONLY"
+    HALT = "HALT"
+    BREAK = "BREAK"
+
+
+class Market(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol and its filters. Prices and notionals are in quote, quantities in base.
+
+    ``maker_fee`` and ``taker_fee`` are shares of what a trade gives the account, which pays them in that asset.
+    Raises ``ConfigError`` for a step that is not above 0.
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    tick_size: Decimal = Decimal("0.01")
+    step_size: Decimal = Decimal("0.00001")
+    min_price: Decimal = Decimal("0.01")
+    max_price: Decimal = Decimal(1_000_000)
+    min_quantity: Decimal = Decimal("0.00001")
+    max_quantity: Decimal = Decimal(9_000)
+    min_notional: Decimal = Decimal(5)
+    max_orders: int = 200
+    maker_fee: Decimal = Decimal("0.001")
+    taker_fee: Decimal = Decimal("0.001")
+    status: MarketStatus = MarketStatus.TRADING
+
+    def __post_init__(self) -> None:
+        for name in ("tick_size", "step_size"):
+            value = getattr(self, name)
+            if not value.is_finite() or value <= 0:
+                raise ConfigError(f"market {self.symbol}: {name} is {value}; give a decimal above 0")

@@ -1,0 +1,195 @@
+"""Orders as the matching engine knows them, what happens to them, and why one is refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+__all__ = [
+    "Execution",
+    "ExecutionKind",
+    "NewOrder",
+    "Order",
+    "OrderRefused",
+    "Refusal",
+    "SelfTrade",
+    "Status",
+    "Tif",
+    "Type",
+]
+
+ZERO = Decimal(0)
+
+
+class Type(StrEnum):
+    """How an order trades. ``LIMIT_MAKER`` is a limit order that is refused if it would take."""
+
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    LIMIT_MAKER = "LIMIT_MAKER"
+
+
+class Tif(StrEnum):
+    """Time in force of a limit order: rest, take and expire, or all at once and otherwise nothing."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+class Status(StrEnum):
+    """Where an order stands. All but ``NEW`` and ``PARTIALLY_FILLED`` are final."""
+
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+
+
+class SelfTrade(StrEnum):
+    """What happens when an order meets one of the same account. The taker's mode decides.
+
+    ``DECREMENT`` takes the smaller quantity off both orders without a trade.
+    """
+
+    NONE = "NONE"
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+    DECREMENT = "DECREMENT"
+
+
+class ExecutionKind(StrEnum):
+    """What happened to an order."""
+
+    NEW = "NEW"
+    TRADE = "TRADE"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REPLACED = "REPLACED"
+    TRADE_PREVENTION = "TRADE_PREVENTION"
+
+
+class Refusal(StrEnum):
+    """Why the engine refuses a request. A refused request changes nothing."""
+
+    UNKNOWN_SYMBOL = "unknown symbol"
+    MARKET_CLOSED = "market is closed"
+    INSUFFICIENT_BALANCE = "insufficient balance"
+    DUPLICATE_CLIENT_ID = "duplicate client order id"
+    WOULD_TAKE = "post-only order would take"
+    UNKNOWN_ORDER = "unknown order"
+    PRICE_FILTER = "PRICE_FILTER"
+    LOT_SIZE = "LOT_SIZE"
+    NOTIONAL = "NOTIONAL"
+    MAX_NUM_ORDERS = "MAX_NUM_ORDERS"
+    NO_LIQUIDITY = "no liquidity"
+    BAD_AMEND = "amend must reduce the quantity"
+
+
+class OrderRefused(Exception):
+    """A request was refused for ``reason``; nothing has changed."""
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A request to place an order.
+
+    ``quantity`` is in base. A market order may give ``quote_quantity`` (quote) instead: how much to spend or to
+    receive. ``price`` (quote) belongs to limit orders.
+    """
+
+    account: str
+    symbol: str
+    is_buy: bool
+    type: Type = Type.LIMIT
+    quantity: Decimal | None = None
+    quote_quantity: Decimal | None = None
+    price: Decimal | None = None
+    tif: Tif = Tif.GTC
+    client_id: str
+    self_trade: SelfTrade = SelfTrade.NONE
+
+
+class Order:
+    """A working or finished order. ``filled`` is in base, ``spent`` in quote; times are ns UTC.
+
+    ``prevented`` (base) was taken off by self-trade prevention. ``amends`` counts how often the order was reduced.
+    ``previous`` and ``next`` link the queue of its level.
+    """
+
+    __slots__ = (
+        "account",
+        "amends",
+        "client_id",
+        "created",
+        "filled",
+        "is_buy",
+        "next",
+        "number",
+        "prevented",
+        "previous",
+        "price",
+        "quantity",
+        "quote_quantity",
+        "remaining",
+        "self_trade",
+        "spent",
+        "status",
+        "symbol",
+        "tif",
+        "type",
+        "updated",
+        "working",
+    )  # fmt: skip
+
+    def __init__(self, number: int, request: NewOrder, now: int) -> None:
+        self.number = number
+        self.account = request.account
+        self.symbol = request.symbol
+        self.is_buy = request.is_buy
+        self.type = request.type
+        self.tif = request.tif
+        self.price = request.price
+        self.quantity = self.remaining = request.quantity or ZERO
+        self.quote_quantity = request.quote_quantity
+        self.client_id = request.client_id
+        self.self_trade = request.self_trade
+        self.filled = self.spent = self.prevented = ZERO
+        self.amends = 0
+        self.status = Status.NEW
+        self.created = self.updated = now
+        self.working = False
+        self.previous: Order | None = None
+        self.next: Order | None = None
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One thing that happened to ``order``, with the order's figures right after it.
+
+    ``price`` (quote) and ``quantity`` (base) are those of a trade, or of a prevented one. ``commission`` is in
+    ``commission_asset``. ``counter`` is the other order of a trade. ``number`` counts executions; ``trade_id`` counts
+    the trades of a symbol and is 0 for everything else.
+    """
+
+    number: int
+    kind: ExecutionKind
+    order: Order
+    at: int
+    status: Status
+    filled: Decimal
+    spent: Decimal
+    price: Decimal = ZERO
+    quantity: Decimal = ZERO
+    trade_id: int = 0
+    is_maker: bool = False
+    commission: Decimal = ZERO
+    commission_asset: str = ""
+    counter: Order | None = None
