@@ -324,6 +324,10 @@ def test_runs_lists_a_run_a_line_the_oldest_first(tickdeck, lines):
     assert listed[0]["status"] == "completed"
     assert listed[0]["strategies"] == ["ema-cross"]
     assert listed[0]["symbols"] == ["BTCUSDT"]
+    assert listed[0]["parameters"] == {"ema-cross": {"fast": 12, "slow": 26, "quantity": "0.01"}}
+    figures = listed[0]["figures"]
+    assert (figures["currency"], figures["fills"]) == ("USDT", made[0]["fills"])
+    assert Decimal(figures["pnl"]) == Decimal(made[0]["pnl"])
     assert listed[0]["tape"] == made[0]["tape"]
     assert listed[0]["created_at"] <= listed[1]["created_at"]
 
@@ -363,7 +367,21 @@ def test_people_see_the_runs_as_a_table(tickdeck, simulated):
     result = tickdeck("runs", "--data", simulated)
 
     assert "completed" in result.stdout
-    assert "ema-cross on BTCUSDT, ETHUSDT" in result.stdout
+    assert "drawdown" in result.stdout
+    assert "USDT" in result.stdout
+    assert "ema-cross(fast=12, slow=26, quantity=0.01) on BTCUSDT, ETHUSDT" in " ".join(result.stdout.split())
+
+
+def test_runs_shows_the_figures_that_the_backtest_showed(tickdeck, capture, lines):
+    parameters = ("--param", "fast=3", "--param", "slow=9")
+    told = json.loads(tickdeck("backtest", "--tape", capture, *parameters, "--json").stdout)
+
+    (run,) = lines(tickdeck("runs", "--json"))
+
+    assert run["figures"]["trades"] == told["trades"] > 0
+    assert run["figures"]["max_drawdown"] == told["max_drawdown"] > 0
+    assert Decimal(run["figures"]["pnl"]) == Decimal(told["pnl"])
+    assert run["parameters"]["ema-cross"]["fast"] == 3
 
 
 def test_without_runs_people_are_told_how_to_begin(tickdeck):

@@ -18,7 +18,7 @@ from tickdeck.domain.events import RunStarted
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges import PaperVenue
 from tickdeck.infrastructure.readers import ReadNotes
-from tickdeck.infrastructure.runs import Manifest, write_end
+from tickdeck.infrastructure.runs import Manifest, RunFigures, write_end
 from tickdeck.infrastructure.tape.opening import tape_path
 
 __all__ = ["RESERVED", "Session"]
@@ -87,7 +87,26 @@ class Session:
         self._let_go()
         self.tape.close()
         if self.caught_up():
-            write_end(self.folder, wanted=wanted, completed=self.driver.completed, frames=self._frames_digest())
+            write_end(
+                self.folder,
+                wanted=wanted,
+                completed=self.driver.completed,
+                frames=self._frames_digest(),
+                figures=self._figures(),
+            )
+
+    def _figures(self) -> RunFigures:
+        portfolio, performance = self.core.portfolio, self.observer.performance()
+        published = self.kernel.statistics().published
+        with money_context():
+            return RunFigures(
+                currency=portfolio.account.quote,
+                equity=portfolio.equity(),
+                pnl=portfolio.pnl(),
+                fills=published.get("order.filled", 0) + published.get("order.partially_filled", 0),
+                trades=performance.trades,
+                max_drawdown=performance.max_drawdown,
+            )
 
     def _let_go(self) -> None:
         """Close what the market data comes from."""

@@ -1,6 +1,6 @@
 """Runs on disk: the folder with its manifest, the input files, and the list of runs."""
 
-from tickdeck.infrastructure.runs.ending import RunEnd, read_end, write_end
+from tickdeck.infrastructure.runs.ending import RunEnd, RunFigures, read_end, write_end
 from tickdeck.infrastructure.runs.folder import (
     InputRecord,
     Manifest,
@@ -29,6 +29,7 @@ __all__ = [
     "InputRecord",
     "Manifest",
     "RunEnd",
+    "RunFigures",
     "RunOverview",
     "StrategyRecord",
     "check_inputs",

@@ -6,30 +6,46 @@ from pathlib import Path
 
 import msgspec
 
+from tickdeck.domain.values import Money
 from tickdeck.errors import RunError, TapeError
 from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 from tickdeck.infrastructure.tape.sync import replace_file
 
-__all__ = ["END", "RunEnd", "read_end", "write_end"]
+__all__ = ["END", "RunEnd", "RunFigures", "read_end", "write_end"]
 
 END = "end.json"
 
 
+class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a run by which runs are compared, as in its summary. Money is in ``currency``."""
+
+    currency: str
+    equity: Money
+    pnl: Money
+    fills: int
+    trades: int
+    max_drawdown: float
+
+
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """``last_seq`` and ``digest`` of the tape when the run stopped in order. ``completed``: it reached its end.
-    Otherwise Ctrl-C stopped it, and it may be resumed. ``frames``: the digest of a live run's frames."""
+    Otherwise Ctrl-C stopped it, and it may be resumed. ``frames``: the digest of a live run's frames. ``figures``: the
+    run's, for lists of runs; no part of the record."""
 
     format: int = 1
     last_seq: int
     digest: str | None
     completed: bool
     frames: str | None = None
+    figures: RunFigures | None = None
 
 
-def write_end(folder: Path, *, wanted: int, completed: bool, frames: str | None = None) -> None:
+def write_end(
+    folder: Path, *, wanted: int, completed: bool, frames: str | None = None, figures: RunFigures | None = None
+) -> None:
     """Write and sync the end of the run's closed tape. Writes nothing for a run without events.
 
-    ``wanted`` is the ``seq`` of the last recorded event; ``frames`` is as in ``RunEnd``.
+    ``wanted`` is the ``seq`` of the last recorded event; ``frames`` and ``figures`` are as in ``RunEnd``.
 
     Raises ``TapeError`` if the tape does not contain ``wanted``. That
     happens if the folder was deleted or moved during the run, which no write reports, because a deleted file can still
@@ -50,7 +66,11 @@ def write_end(folder: Path, *, wanted: int, completed: bool, frames: str | None 
     if not last_seq:
         return
     end = RunEnd(
-        last_seq=last_seq, digest=mark.digest if mark is not None else None, completed=completed, frames=frames
+        last_seq=last_seq,
+        digest=mark.digest if mark is not None else None,
+        completed=completed,
+        frames=frames,
+        figures=figures,
     )
     path = folder / END
     try:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tickdeck.application.ports import TapeQuery
+from tickdeck.errors import RunError
+from tickdeck.infrastructure.runs.ending import RunFigures, read_end
 from tickdeck.infrastructure.runs.folder import read_manifest
 from tickdeck.infrastructure.tape.jsonl import is_jsonl_tape
 from tickdeck.infrastructure.tape.lock import writer_of
@@ -18,17 +21,20 @@ __all__ = ["RunOverview", "overview"]
 class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
     """``status``: ``running`` (a process writes it), ``completed``, ``interrupted`` (it can be resumed) or ``empty``.
 
-    ``inputs`` and ``events`` count up to the tape's last event, including those of input files. ``tape``: its absolute
-    path.
+    ``parameters``: of its strategies, by their ids. ``figures``: at its end, ``None`` for a run that is running or was
+    killed. ``inputs`` and ``events`` count up to the tape's last event, including those of input files. ``tape``: its
+    absolute path.
     """
 
     run: str
     created_at: str
     status: str
     strategies: tuple[str, ...]
+    parameters: dict[str, dict[str, Any]]
     symbols: tuple[str, ...]
     inputs: int
     events: int
+    figures: RunFigures | None
     tape: str
 
 
@@ -55,8 +61,18 @@ def overview(folder: Path) -> RunOverview:
         created_at=manifest.created_at,
         status=status,
         strategies=tuple(record.strategy_id for record in manifest.strategies),
+        parameters={record.strategy_id: record.parameters for record in manifest.strategies},
         symbols=manifest.symbols,
         inputs=inputs,
         events=events,
+        figures=_figures(folder) if status in ("completed", "interrupted") else None,
         tape=str(path.resolve()),
     )
+
+
+def _figures(folder: Path) -> RunFigures | None:
+    try:
+        end = read_end(folder)
+    except RunError:
+        return None  # a list of runs is no place for it: `verify` says what is wrong with the file
+    return end.figures if end is not None else None

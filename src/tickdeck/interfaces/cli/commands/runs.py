@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -28,7 +28,8 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
     """List the runs under DIR, the oldest first, or remove some with `rm`.
 
     A run is running, completed, interrupted (`tickdeck run --resume RUN` continues it) or empty (stopped before it
-    started).
+    started). Each line has the closed trades, the PnL after fees, the largest drawdown, and the strategies with their
+    parameters.
 
     \b
     Examples:
@@ -86,10 +87,20 @@ def _print(found: list[RunOverview]) -> None:
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     table.add_column("run", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    table.add_column("inputs", justify="right", no_wrap=True)
     table.add_column("events", justify="right", no_wrap=True)
+    table.add_column("trades", justify="right", no_wrap=True)
+    table.add_column("pnl", justify="right", no_wrap=True)
+    table.add_column("drawdown", justify="right", no_wrap=True)
     table.add_column("strategies, symbols")
     for run in found:
-        what = f"{', '.join(run.strategies)} on {', '.join(run.symbols)}"
-        table.add_row(run.run, run.status, f"{run.inputs:,}", f"{run.events:,}", what)
+        figures = run.figures
+        told = ("-", "-", "-")
+        if figures is not None:
+            told = (f"{figures.trades:,}", f"{figures.pnl:+,.2f} {figures.currency}", f"{figures.max_drawdown:.2%}")
+        what = ", ".join(f"{name}{_parameters(run.parameters[name])}" for name in run.strategies)
+        table.add_row(run.run, run.status, f"{run.events:,}", *told, f"{what} on {', '.join(run.symbols)}")
     console().print(table)
+
+
+def _parameters(values: dict[str, Any]) -> str:
+    return f"({', '.join(f'{name}={value}' for name, value in values.items())})" if values else ""
