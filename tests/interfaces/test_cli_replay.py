@@ -327,14 +327,23 @@ def test_json_lines_are_whole_on_a_terminal_too(terminal):
     assert [event["event_type"] for event in (events[0], events[-1])] == ["run.started", "run.stopped"]
 
 
-def test_a_seek_beyond_the_end_plays_the_last_event_and_ends(terminal):
-    deck = terminal("--speed", "0.1")
+def test_it_pauses_at_its_end_and_can_be_played_again_from_before(terminal):
+    deck = terminal("--speed", "1")
     deck.expect("playing")
 
-    deck.press(*["]"] * 10)
+    deck.press(*["]"] * 12)
+    deck.expect("run.stopped")
+    deck.expect("paused at the end")
+    deck.press(" ")
+    deck.expect("paused at the end")
+    deck.press("[", " ")
+    deck.expect("playing")
+    deck.press("]", "]")
+    deck.expect("paused at the end")
+    deck.press("q")
 
     assert deck.end() == 0
-    assert "run.stopped" in deck.seen
+    assert deck.restored()
 
 
 def test_a_window_that_gets_narrow_keeps_the_deck_within(terminal):
@@ -470,6 +479,7 @@ def state(**changes: Any) -> DeckState:
         "position": START + 79 * SECOND,
         "speed": 1.0,
         "paused": False,
+        "at_end": False,
         "played": 12_345,
         "per_s": 170.4,
         "late_ns": 0,

@@ -785,3 +785,41 @@ def test_whatever_the_consumer_takes_events_come_in_order_at_most_once_a_pass_an
     assert all(lag >= 0 for lag in replayer.lags_ns)
     if not any(name == "seek" for _, (name, _) in operations):
         assert passes == [list(range(len(times)))]
+
+
+# -- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_it_pauses_at_its_end_where_it_is_asked_to_and_a_seek_plays_on() -> None:
+    async def scenario() -> list[int]:
+        replayer = player(pings(0, 1, 2))
+        replayer.pause_at_end = True
+        heard: list[int] = []
+
+        async def listen() -> None:
+            async for event in replayer.replay():
+                heard.append(event.seq)  # noqa: PERF401 (the test looks while it plays)
+
+        playing = asyncio.create_task(listen())
+        wall = VirtualWall()
+        await wall.sleep(5)
+        assert (heard, replayer.at_end, replayer.paused) == ([1, 2, 3], True, True)
+        replayer.resume()
+        await wall.sleep(5)
+        assert (heard, replayer.at_end) == ([1, 2, 3], True)
+        replayer.seek(at(1))
+        assert not replayer.at_end
+        replayer.resume()
+        await wall.sleep(5)
+        playing.cancel()
+        await asyncio.wait((playing,))
+        return heard
+
+    assert run(scenario()) == [1, 2, 3, 2, 3]
+
+
+def test_a_replay_without_events_ends_also_where_it_would_pause() -> None:
+    replayer = player([])
+    replayer.pause_at_end = True
+
+    assert play(replayer) == []

@@ -67,7 +67,10 @@ class Replayer:
         self._wall = wall
         self._clock = ReplayClock(wall, 1.0)
         self._playing: object = None  # identifies the replay that may play
-        self._paused = False
+        self.pause_at_end = False
+        """Whether a replay pauses at its end instead of ending, so that a seek can go back. A replay without any event
+        ends."""
+        self._paused = self._at_end = False
         self._cued = True  # the clock starts at the next event
         self._start: int | None = None  # where the clock first began; unknown before the first event
         self._at = 0  # recorded time at the last event, or at the last use of a control
@@ -105,7 +108,7 @@ class Replayer:
         wanted = _filter(types, symbols, exchanges)
         self._clock = ReplayClock(self._wall, _times(speed))
         self._playing = playing = object()
-        self._paused = False
+        self._paused = self._at_end = False
         self._cued = True
         self._start = from_
         self._at = from_ or 0
@@ -170,6 +173,7 @@ class Replayer:
         A time before the replay's start means its start; a time beyond its end ends it. A paused replay stays paused.
         """
         self._seeks += 1
+        self._at_end = False
         self._target = ts
         self._at = ts if self._start is None else max(ts, self._start)
         self._cued = True
@@ -186,6 +190,11 @@ class Replayer:
     @property
     def paused(self) -> bool:
         return self._paused
+
+    @property
+    def at_end(self) -> bool:
+        """Whether it is paused behind its last event."""
+        return self._paused and self._at_end
 
     @property
     def speed(self) -> float:
@@ -248,11 +257,15 @@ class Replayer:
                 if event is None:
                     event = next(events, None)
                     if event is None:
+                        if self._pauses_at_end():
+                            continue
                         return
                     since_turn += 1
                     if event.ts_ingress < first:
                         continue
                     if to is not None and event.ts_ingress > to:
+                        if self._pauses_at_end():
+                            continue
                         return
                     if wanted is not None and not wanted(event):
                         self._skipped += 1
@@ -288,6 +301,13 @@ class Replayer:
                 yield event
         finally:
             _close(events)
+
+    def _pauses_at_end(self) -> bool:
+        if not self.pause_at_end or self._start is None:
+            return False
+        self.pause()
+        self._at_end = True
+        return True
 
     def _open(self, ts: int | None) -> Iterator[DomainEvent]:
         return iter(self._record() if ts is None or self._record_from is None else self._record_from(ts))

@@ -71,8 +71,9 @@ def replay(
     """Play back the events of RUN in real time, including those of its input files.
 
     On a terminal you control it with keys: space pauses, up and down change the speed, left and right seek, ? shows all
-    keys, q quits. Times are when the run received an event (ts_ingress). The last line on stderr says how late events
-    were. RUN is a run's id, a path to its folder, a path to a tape (for example of a bus), or `last`.
+    keys, q quits. It pauses at its end, unless you start it at full speed. Times are when the run received an event
+    (ts_ingress). The last line on stderr says how late events were. RUN is a run's id, a path to its folder, a path to
+    a tape (for example of a bus), or `last`.
 
     \b
     Examples:
@@ -102,6 +103,7 @@ def replay(
         async with aclosing(events):
             if deck_possible():
                 start, end = _bounds(folder, first_ts, last_ts)
+                replayer.pause_at_end = speed != float("inf")
                 await Deck(replayer, start, end, lines, task.cancel).play(events)
             else:
                 await _print(events, replayer, lines)

@@ -194,6 +194,7 @@ class Deck:
             position=self._position(),
             speed=replayer.speed,
             paused=replayer.paused,
+            at_end=replayer.at_end,
             played=statistics.played,
             per_s=(statistics.played - before) / (now - then) if now > then else 0.0,
             late_ns=statistics.lag_ns,

@@ -32,6 +32,7 @@ class DeckState(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     speed: float
     paused: bool
+    at_end: bool
     played: int
     per_s: float
     late_ns: int
@@ -100,7 +101,8 @@ def _bar(state: DeckState, width: int, ascii_only: bool) -> str:
 
 def _status(state: DeckState, width: int, ascii_only: bool) -> str:
     """Speed and counts, and on the right as many of the keys as fit."""
-    head = f" {'paused' if state.paused else 'playing'}, {speed_name(state.speed)}"
+    doing = "paused at the end" if state.at_end else "paused" if state.paused else "playing"
+    head = f" {doing}, {speed_name(state.speed)}"
     rest = f"   {state.per_s:,.0f}/s   {state.played:,} played"
     if state.late_ns >= _SECOND and not state.paused:
         rest += f"   {state.late_ns / _SECOND:.1f} s late"
