@@ -17,6 +17,7 @@ from gate_runs import config, play
 from tickdeck.application.ports import TapeQuery
 from tickdeck.bootstrap import open_record
 from tickdeck.domain.events import DomainEvent, OrderFilledEvent, OrderPartiallyFilledEvent
+from tickdeck.infrastructure.config import TapeConfig
 
 FAST, SLOW = 12, 26
 ORDER_ID = re.compile(r"td[0-9a-f]{28}")
@@ -48,22 +49,28 @@ def next_open_backtest(path: Path) -> list[tuple[int, str, Decimal]]:
     return fills
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "candles-5m-BTCUSDT-20250403-20250702.csv.gz",
-        "candles-5m-ETHUSDT-20250403-20250702.csv.gz",
-        pytest.param("candles-1m-BTCUSDT-20241001-20241104.csv.gz", marks=pytest.mark.slow),
-        pytest.param("candles-1m-BTCUSDT-20250101-20250204.csv.gz", marks=pytest.mark.slow),
-        pytest.param("candles-1m-ETHUSDT-20241001-20241104.csv.gz", marks=pytest.mark.slow),
-        pytest.param("candles-1m-ETHUSDT-20250101-20250204.csv.gz", marks=pytest.mark.slow),
-    ],
-)
+SHORT = ["candles-5m-BTCUSDT-20250403-20250702.csv.gz", "candles-5m-ETHUSDT-20250403-20250702.csv.gz"]
+LONG = [
+    "candles-1m-BTC-PERP-20211231-20220201.csv.gz",
+    "candles-1m-BTCUSDT-20241001-20241104.csv.gz",
+    "candles-1m-BTCUSDT-20250101-20250204.csv.gz",
+    "candles-1m-ETHUSDT-20241001-20241104.csv.gz",
+    "candles-1m-ETHUSDT-20250101-20250204.csv.gz",
+]
+
+
+def test_each_recorded_file_of_candles_is_compared(shared: Path) -> None:
+    assert sorted(path.name for path in (shared / "market-data").glob("candles-*")) == sorted(SHORT + LONG)
+
+
+@pytest.mark.parametrize("name", [*SHORT, *(pytest.param(name, marks=pytest.mark.slow) for name in LONG)])
 def test_a_backtest_on_candles_fills_as_an_independent_one_at_the_next_open(
     shared: Path, tmp_path: Path, name: str
 ) -> None:
     path = shared / "market-data" / name
-    wanted = msgspec.structs.replace(config("ema-cross", tapes=(path,)), duration=None)
+    symbol = name.removesuffix(".csv.gz").split("-", 2)[2][: -len("-20250403-20250702")]
+    tapes = (TapeConfig(path=str(path), symbol=symbol),)
+    wanted = msgspec.structs.replace(config("ema-cross"), tapes=tapes, duration=None)
     folder = play(wanted, tmp_path).folder
 
     query = TapeQuery(types=("order.filled", "order.partially_filled"))
