@@ -20,7 +20,7 @@ def test_every_registered_type_is_there_once_with_class_group_and_line() -> None
     assert sorted(entries) == event_types()
     halted = entries["trading.halted"]
     assert (halted.event_class, halted.group) == ("TradingHalted", "risk")
-    assert halted.line.startswith("No new order leaves from here on. Emitted by ")
+    assert halted.line.startswith("No new orders are sent from now on. Emitted by ")
     assert "\n" not in halted.line
 
 

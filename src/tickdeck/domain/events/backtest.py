@@ -1,4 +1,4 @@
-"""The course of a backtest, as its driver tells it."""
+"""The start, progress and end of a backtest, reported by its driver."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["BacktestCompleted", "BacktestFailed", "BacktestProgressed", "Backtes
 class BacktestStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
     """A backtest begins. An input of the run's driver, before the first market data.
 
-    ``first_ts`` (ns UTC) is the receive time of that."""
+    ``first_ts`` (ns UTC) is the receive time of the first market data.
+    """
 
     event_type: ClassVar[str] = "backtest.started"
     strategies: tuple[str, ...] = ()
@@ -23,9 +24,10 @@ class BacktestStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class BacktestProgressed(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """So much market data was taken. An input of the run's driver, each time after a fixed number of inputs.
+    """The progress of a backtest. An input of the run's driver, after each fixed number of inputs.
 
-    ``inputs`` counts market data alone; ``reached_ts`` (ns UTC) is the receive time of the last."""
+    ``inputs`` counts only market data. ``reached_ts`` (ns UTC) is the receive time of the last one.
+    """
 
     event_type: ClassVar[str] = "backtest.progressed"
     inputs: int
@@ -33,11 +35,12 @@ class BacktestProgressed(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class BacktestCompleted(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A backtest came to its end, with its figures. An input of the run's driver, before ``run.stopped``.
+    """A backtest reached its end, with its results. An input of the run's driver, before ``run.stopped``.
 
-    ``equity``, ``pnl`` (after fees) and ``fees`` in the account's quote currency. ``max_drawdown`` is a fraction of
-    the peak; ``trades`` are positions closed, ``win_rate`` (before fees) and ``sharpe`` (a year, no risk-free rate) are
-    ``None`` where there is nothing to make them of."""
+    ``equity``, ``pnl`` (after fees) and ``fees`` are in the account's quote currency. ``max_drawdown`` is a fraction of
+    the peak. ``trades`` counts closed positions. ``win_rate`` (before fees) and ``sharpe`` (per year, no risk-free
+    rate) are ``None`` if there is too little data for them.
+    """
 
     event_type: ClassVar[str] = "backtest.completed"
     inputs: int
@@ -57,10 +60,11 @@ class BacktestCompleted(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class BacktestFailed(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A backtest says nothing about its strategies: its input is broken, or a fault halted trading. An input of the
-    run's driver.
+    """A backtest has no valid result, because its input is broken or an error halted trading. An input of the run's
+    driver.
 
-    ``inputs`` counts the market data that was taken."""
+    ``inputs`` counts the market data that was processed.
+    """
 
     event_type: ClassVar[str] = "backtest.failed"
     inputs: int

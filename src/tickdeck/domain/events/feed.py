@@ -1,4 +1,4 @@
-"""The streams that market data comes by: when they begin, end, and fall silent."""
+"""Market data feeds: their start, their end, and silence."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ __all__ = ["FeedConnected", "FeedDisconnected", "FeedStale"]
 
 
 class FeedConnected(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A stream of market data begins. An input of the run's driver.
+    """A market data feed begins. An input of the run's driver.
 
-    ``feed`` names it (``files``, ``simulation``), ``symbols`` are those that may come by it."""
+    ``feed`` is its name (``files``, ``simulation``). ``symbols`` are the symbols that it may deliver.
+    """
 
     event_type: ClassVar[str] = "feed.connected"
     feed: str
@@ -24,9 +25,10 @@ class FeedConnected(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class FeedDisconnected(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A stream of market data has ended. An input of the run's driver.
+    """A market data feed has ended. An input of the run's driver.
 
-    ``feed`` and ``symbols`` as in ``FeedConnected``, ``reason`` in words."""
+    ``feed`` and ``symbols`` are as in ``FeedConnected``. ``reason`` says why it ended.
+    """
 
     event_type: ClassVar[str] = "feed.disconnected"
     feed: str
@@ -39,10 +41,11 @@ class FeedDisconnected(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class FeedStale(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """Nothing was heard of a symbol for too long. Emitted by the feed monitor, once a silence.
+    """No market data of a symbol arrived for too long. Emitted by the feed monitor, once per silence.
 
-    ``since`` (ns UTC, our receive time) is that of the symbol's last market data, or of the feed's beginning;
-    ``limit`` (ns) is how much silence is allowed."""
+    ``since`` (ns UTC, receive time) is when the last market data of the symbol arrived, or when the feed began.
+    ``limit`` (ns) is the longest silence allowed.
+    """
 
     event_type: ClassVar[str] = "feed.stale"
     symbol: str

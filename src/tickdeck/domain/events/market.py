@@ -1,4 +1,4 @@
-"""What the exchange shows to everyone: trades, best prices, books, candles, and how good that record is."""
+"""Public market data: trades, best prices, books, candles, and gaps in them."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class MarketEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class TradeEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
-    """A public execution on the exchange. Emitted by market data sources.
+    """A public trade on the exchange. Emitted by market data sources.
 
-    ``price`` in quote, ``quantity`` in base, ``side`` of the aggressor. ``trade_id`` as the venue gave it; where
-    it is an integer, successive trades of a symbol are expected to count up by one.
+    ``price`` is in quote, ``quantity`` in base. ``side`` is the side of the aggressor. ``trade_id`` is the id from the
+    venue. If it is an integer, consecutive trades of a symbol should have consecutive ids; a jump is reported as a gap.
     """
 
     event_type: ClassVar[str] = "market.trade"
@@ -57,7 +57,8 @@ class TradeEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
 class TickEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
     """The best bid and ask. Emitted by market data sources.
 
-    Prices in quote, quantities in base. ``update_id`` is the book's update id at the venue, 0 where it gives none.
+    Prices are in quote, quantities in base. ``update_id`` is the id of the book update at the venue; 0 if the venue
+    gives none.
     """
 
     event_type: ClassVar[str] = "market.tick"
@@ -69,9 +70,10 @@ class TickEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderBookEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
-    """A whole order book at ``last_update_id``. Emitted by market data sources.
+    """A full order book as of ``last_update_id``. Emitted by market data sources.
 
-    ``bids`` from the highest price down, ``asks`` from the lowest up: (price in quote, quantity in base).
+    ``bids`` are sorted from the highest price down, ``asks`` from the lowest price up. Each level is (price in quote,
+    quantity in base).
     """
 
     event_type: ClassVar[str] = "market.book"
@@ -81,10 +83,10 @@ class OrderBookEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderBookDeltaEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
-    """Changed levels of an order book, as absolute quantities; 0 deletes. Emitted by market data sources.
+    """Changed levels of an order book, with absolute quantities; 0 deletes a level. Emitted by market data sources.
 
-    Covers the venue's updates ``first_update_id`` to ``last_update_id``. ``previous_update_id`` is the last id of
-    the delta before it where the venue says so (Binance futures: ``pu``), else 0.
+    The delta covers the updates ``first_update_id`` to ``last_update_id`` of the venue. ``previous_update_id`` is the
+    last id of the previous delta if the venue provides it (``pu`` of Binance futures), otherwise 0.
     """
 
     event_type: ClassVar[str] = "market.book_delta"
@@ -100,10 +102,10 @@ class OrderBookDeltaEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
 
 
 class CandleEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
-    """A closed candle. Emitted by the market data engine (derived from trades) and by candle files (an input).
+    """A closed candle. Emitted by the market data engine (built from trades) and by candle files (an input).
 
-    ``open_ts`` and ``close_ts`` bound it, ns UTC, the end exclusive; ``interval`` in ns. Prices in quote, ``volume`` in
-    base. ``trades`` is 0 where the source does not count them.
+    The candle covers ``open_ts`` to ``close_ts``, in ns UTC; ``close_ts`` is exclusive. ``interval`` is in ns, prices
+    are in quote, and ``volume`` is in base. ``trades`` is 0 if the source does not count them.
     """
 
     event_type: ClassVar[str] = "market.candle"
@@ -121,15 +123,15 @@ class CandleEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
         if self.interval <= 0:
             raise invalid(self, "interval", "above 0 ns")
         if not self.low <= min(self.open, self.close) <= max(self.open, self.close) <= self.high:
-            raise invalid(self, "high", f"the candle's maximum, and low ({self.low}) its minimum")
+            raise invalid(self, "high", f"the highest price of the candle, and low ({self.low}) the lowest")
 
 
 class GapDetected(MarketEvent, frozen=True, kw_only=True, gc=False):
-    """The record has a hole. Emitted by the market data engine.
+    """Market data is missing. Emitted by the market data engine.
 
-    ``what`` is missing: updates of the ``book`` (the local book is unusable until ``BookResynced``), ``trades``, or
-    ``candles`` of a candle file. ``expected`` and ``received`` are update ids, trade ids, or open times (ns UTC). Of a
-    book both are the same where that update crossed it: the best bid came to lie at or above the best ask.
+    ``what`` is missing: ``book`` (updates; the local book is unusable until ``BookResynced``), ``trades``, or
+    ``candles`` of a candle file. ``expected`` and ``received`` are update ids, trade ids or open times (ns UTC). For a
+    book, both are the same if the update crossed the book, that is, the best bid reached the best ask.
     """
 
     event_type: ClassVar[str] = "market.gap_detected"
@@ -140,10 +142,10 @@ class GapDetected(MarketEvent, frozen=True, kw_only=True, gc=False):
 
 
 class GapFilled(MarketEvent, frozen=True, kw_only=True, gc=False):
-    """A hole in the record is closed. Emitted by the market data engine.
+    """A gap in the market data is closed. Emitted by the market data engine.
 
-    ``what``, ``expected`` and ``received`` are those of its ``GapDetected``. ``how``: ``late``, the missing trades came
-    after all; ``snapshot``, a new book took the place of the missing deltas (``BookResynced`` says where it stands).
+    ``what``, ``expected`` and ``received`` are those of the ``GapDetected``. ``how`` is ``late`` if the missing trades
+    arrived after all, and ``snapshot`` if a new book replaced the missing deltas (``BookResynced`` has its update id).
     """
 
     event_type: ClassVar[str] = "market.gap_filled"
@@ -155,7 +157,7 @@ class GapFilled(MarketEvent, frozen=True, kw_only=True, gc=False):
 
 
 class BookResynced(MarketEvent, frozen=True, kw_only=True, gc=False):
-    """The local book is usable (again). Emitted by the market data engine when a snapshot joins the deltas."""
+    """The local book is usable. Emitted by the market data engine when a snapshot joins the deltas."""
 
     event_type: ClassVar[str] = "market.book_resynced"
     is_market_data: ClassVar[bool] = False
@@ -163,13 +165,12 @@ class BookResynced(MarketEvent, frozen=True, kw_only=True, gc=False):
 
 
 class MarketSnapshotEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
-    """A symbol at an instant: its book, its last trade, and what was traded since the snapshot before. Emitted by the
-    market data engine at the first market data of each interval, where snapshots are configured.
+    """The state of a symbol: its book, its last trade, and what was traded since the previous snapshot. Emitted by the
+    market data engine at the first market data of each interval, if snapshots are configured.
 
-    ``bids`` and ``asks`` are the best levels (price in quote, quantity in base), none where the book
-    cannot be trusted. ``last_price`` in quote and ``last_quantity`` in base are ``None`` before the first trade.
-    Since ``since`` (ns UTC, our receive time): ``volume`` in base, ``trades``, and ``vwap`` in quote (``None``
-    without trades).
+    ``bids`` and ``asks`` are the best levels (price in quote, quantity in base); they are empty while the book is
+    unusable. ``last_price`` (quote) and ``last_quantity`` (base) are ``None`` before the first trade. ``volume``
+    (base), ``trades`` and ``vwap`` (quote, ``None`` without trades) count from ``since`` (ns UTC, receive time).
     """
 
     event_type: ClassVar[str] = "market.snapshot"

@@ -1,4 +1,4 @@
-"""What people should be told."""
+"""Messages for people."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ SEVERITIES = ("info", "warning", "critical")
 
 
 class NotificationAlert(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """Somebody should know. Emitted by a strategy's ``notify``, and by the risk engine when trading halts.
+    """A message for a person. Emitted by a strategy's ``notify``, and by the risk engine when trading halts.
 
-    ``text`` for people; ``severity`` is ``info``, ``warning`` or ``critical``; ``recipients`` are names that an edge
-    knows how to reach, none for whoever is in charge."""
+    ``severity`` is ``info``, ``warning`` or ``critical``. ``recipients`` are names that an edge can resolve; if there
+    are none, the message is for whoever is on duty.
+    """
 
     event_type: ClassVar[str] = "notification.alert"
     text: str

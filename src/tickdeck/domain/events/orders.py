@@ -1,7 +1,6 @@
-"""Our orders, as we conclude from what we did and from what the venue reported.
+"""Events of our orders, concluded from our own actions and the venue's reports.
 
-Each event is complete in itself: besides what happened it carries the order as it is after the event, so that a
-notifier or a journal needs no other event.
+Each event contains the full state of the order after the event. A consumer needs no other event.
 """
 
 from __future__ import annotations
@@ -36,17 +35,18 @@ __all__ = [
 class OrderEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     """Base of what happens to one order.
 
-    ``order_id`` is ours: the client order id, made of the run's nonce and the id of the event that asked for the
-    order, so the same decision can never make two orders. ``user_id`` owns the account, empty where nobody is named.
+    ``order_id`` is our client order id. It is derived from the run's nonce and the id of the event that asked for the
+    order, so the same decision can never create two orders. ``user_id`` is the owner of the account; empty if there is
+    none.
 
     ``side``, ``quantity`` (base), ``limit`` (quote; null for a market order), ``status``, ``filled`` and ``remaining``
-    (base) are the order's after this event. ``average_price`` is over all fills so far (quote per base, 28 significant
-    digits; null before the first). In fills and amend requests ``quantity`` says something else: see there.
-    ``reduce_only``: the order may only make a position smaller. ``reserved`` of ``reserved_currency`` is what the rest
-    of the order holds back, without fees: of a buy its price in quote, of a sell its base; 0 for a market buy, whose
-    price nobody knows yet.
+    (base) describe the order after this event. ``average_price`` covers all fills so far (quote per base, 28
+    significant digits; null before the first fill). In fills and amend requests, ``quantity`` has another meaning,
+    which is described there. A ``reduce_only`` order may only make a position smaller. ``reserved`` is the amount of
+    ``reserved_currency`` that the rest of the order reserves, without fees: quote for a buy, base for a sell. It is 0
+    for a market buy, because its price is not known yet.
 
-    A tape of an earlier version lacks most of this; what it does not tell is null.
+    Events of an earlier version lack most of these fields; they are null.
     """
 
     priority: ClassVar[Priority] = Priority.P1
@@ -76,14 +76,16 @@ class OrderEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 def order_stream(account_id: str, order_id: str) -> str:
-    """The stream of an order: our conclusions about it and the venue's reports."""
+    """The stream of an order. It contains our conclusions and the reports from the venue."""
     return f"order/{account_id}/{order_id}"
 
 
 class OrderSubmittedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """An order leaves for the venue. Emitted by the execution engine; the venue gateway acts on it when it is durable.
+    """An order is sent to the venue. Emitted by the execution engine; the venue gateway sends the order as soon as this
+    event is durable.
 
-    ``quantity`` in base, ``limit`` in quote (``None``: a market order); both already on the instrument's grid.
+    ``quantity`` is in base, ``limit`` in quote (``None`` for a market order). Both are already rounded to the steps of
+    the instrument.
     """
 
     event_type: ClassVar[str] = "order.submitted"
@@ -106,7 +108,7 @@ class OrderSubmittedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderAcceptedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """The venue works the order. Emitted by the execution engine from a venue's report."""
+    """The venue accepted the order. Emitted by the execution engine, from a report of the venue."""
 
     event_type: ClassVar[str] = "order.accepted"
     version: ClassVar[int] = 2
@@ -115,9 +117,9 @@ class OrderAcceptedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class _Fill(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """``quantity`` (base) at ``price`` (quote) are this fill's; ``order_quantity`` (base) is the order's. ``fee`` in
-    ``fee_currency``. ``status`` is still ``cancelled`` or ``expired`` where a fill comes after the end and does not
-    complete the order."""
+    """``quantity`` (base) and ``price`` (quote) describe this fill; ``order_quantity`` (base) is the quantity of the
+    order. ``fee`` is in ``fee_currency``. If a fill arrives after the order was cancelled or expired and does not
+    complete it, ``status`` remains ``cancelled`` or ``expired``."""
 
     priority: ClassVar[Priority] = Priority.P0
     side: Side
@@ -142,15 +144,15 @@ class _Fill(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderPartiallyFilledEvent(_Fill, frozen=True, kw_only=True, gc=False):
-    """A part of the order was executed. Emitted by the execution engine, once for each of the venue's fills."""
+    """A part of the order was filled. Emitted by the execution engine, once per fill of the venue."""
 
     event_type: ClassVar[str] = "order.partially_filled"
     version: ClassVar[int] = 2
 
 
 class OrderFilledEvent(_Fill, frozen=True, kw_only=True, gc=False):
-    """The last part of the order was executed. Emitted by the execution engine, once an order (and once more where an
-    amend that was confirmed late had left something to fill)."""
+    """The order is completely filled. Emitted by the execution engine, once per order. It may come once more if an
+    amend that was confirmed late left a rest to fill."""
 
     event_type: ClassVar[str] = "order.filled"
     version: ClassVar[int] = 2
@@ -160,9 +162,10 @@ class OrderFilledEvent(_Fill, frozen=True, kw_only=True, gc=False):
 class OrderAmendRequestedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
     """We ask the venue to change an order. Emitted by the execution engine; the venue gateway acts on it.
 
-    ``quantity`` (base, with what is filled already) and ``limit`` (quote) are what the order should have instead; the
-    other fields are the order's as it is. ``revision`` counts the requests of the order, from 1; the venue's answer
-    names it."""
+    ``quantity`` (base, including what is already filled) and ``limit`` (quote) are the new values. All other fields
+    describe the order as it is. ``revision`` counts the amend requests of the order, starting at 1; the venue's answer
+    has the same number.
+    """
 
     event_type: ClassVar[str] = "order.amend_requested"
     version: ClassVar[int] = 2
@@ -177,11 +180,12 @@ class OrderAmendRequestedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderAmendedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """The venue changed the order. Emitted by the execution engine from a venue's report.
+    """The venue changed the order. Emitted by the execution engine, from a report of the venue.
 
-    From here on it is one for ``quantity`` (base) at ``limit`` (quote), of which ``filled`` was executed so far and
-    ``remaining`` was not (base; 0 where the fills that complete the amended order came before this event: no
-    ``order.filled`` follows then)."""
+    ``quantity`` (base) and ``limit`` (quote) are the new values. ``filled`` and ``remaining`` (base) are the parts that
+    are and are not filled. ``remaining`` is 0 if fills that complete the amended order arrived before this event. In
+    that case no ``order.filled`` follows.
+    """
 
     event_type: ClassVar[str] = "order.amended"
     version: ClassVar[int] = 2
@@ -193,7 +197,8 @@ class OrderAmendedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderAmendRejectedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """The venue did not change the order, which is as it was before. Emitted by the execution engine from a report."""
+    """The venue refused to change the order, which remains as it was. Emitted by the execution engine, from a report of
+    the venue."""
 
     event_type: ClassVar[str] = "order.amend_rejected"
     version: ClassVar[int] = 2
@@ -202,24 +207,25 @@ class OrderAmendRejectedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderCancelRequestedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """We ask the venue to cancel. Emitted by the execution engine; the venue gateway acts on it."""
+    """We ask the venue to cancel an order. Emitted by the execution engine; the venue gateway acts on it."""
 
     event_type: ClassVar[str] = "order.cancel_requested"
     version: ClassVar[int] = 2
 
 
 class OrderCancelRejectedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """A cancel was refused or could not be sent. The order is as it was before, and the cancel is tried again until the
-    venue reports how the order ended. Emitted by the execution engine."""
+    """A cancel was refused or could not be sent. The order remains as it was, and the cancel is retried until the venue
+    reports how the order ended. Emitted by the execution engine."""
 
     event_type: ClassVar[str] = "order.cancel_rejected"
     reason: str = ""
 
 
 class OrderCancelledEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """The venue cancelled the rest. Emitted by the execution engine.
+    """The venue cancelled the rest of the order. Emitted by the execution engine.
 
-    ``filled`` (base) is what was executed before the cancel, as we or the venue count it: the larger of both."""
+    ``filled`` (base) is what was filled before the cancel: the larger of our count and the venue's count.
+    """
 
     event_type: ClassVar[str] = "order.cancelled"
     version: ClassVar[int] = 2
@@ -229,7 +235,7 @@ class OrderCancelledEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderRejectedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """The venue refused the order, or the gateway never sent it. Emitted by the execution engine, only on a report
+    """The venue rejected the order, or the gateway never sent it. Emitted by the execution engine, only on a report
     that says so."""
 
     event_type: ClassVar[str] = "order.rejected"
@@ -240,10 +246,11 @@ class OrderRejectedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderExpiredEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """The venue ended the order by its time in force, or a market order found nothing more to take. Emitted by the
-    execution engine.
+    """The venue ended the order because of its time in force, or because a market order found no more liquidity.
+    Emitted by the execution engine.
 
-    ``filled`` (base) is what was executed before the end, as we or the venue count it: the larger of both."""
+    ``filled`` (base) is what was filled before the end: the larger of our count and the venue's count.
+    """
 
     event_type: ClassVar[str] = "order.expired"
     version: ClassVar[int] = 2
@@ -253,8 +260,8 @@ class OrderExpiredEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderUnknownEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """Nobody knows whether the venue has the order. Emitted by the execution engine when sending it failed in doubt;
-    the order is never sent again, and only the venue's evidence ends the state."""
+    """It is unknown whether the venue received the order. Emitted by the execution engine when sending failed without a
+    clear result. The order is never sent again; only a report of the venue ends this state."""
 
     event_type: ClassVar[str] = "order.unknown"
     version: ClassVar[int] = 2
@@ -271,7 +278,7 @@ def _submitted_from_1(fields: Fields) -> Fields:
 
 
 def _unchanged(fields: Fields) -> Fields:
-    """What version 1 did not tell gets its default: the status that the type says, or null."""
+    """Fields that version 1 did not have get their defaults: null, or the status that belongs to the type."""
     return fields
 
 

@@ -1,4 +1,4 @@
-"""What we hold: positions and balances, as we account for them."""
+"""Events of positions and balances, from our own accounting."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = [
 
 
 class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """Base of what happens to one position. Emitted by the portfolio engine after a fill, and at the first price of a
-    symbol for coins that the account began with; that event names no order.
+    """Base of what happens to one position. Emitted by the portfolio engine after a fill.
 
-    ``quantity`` in base, negative when short; ``cost`` is what the open part cost, exact and of the same sign, in
-    ``currency``, the quote currency of all amounts. ``average_price`` is ``cost`` / ``quantity`` to 28 significant
-    digits, for show. ``realized_pnl`` (before fees) is of this change, ``total_realized_pnl`` since the account's books
-    began. ``user_id`` owns the account, empty where nobody is named.
+    ``quantity`` is in base, negative when short. All amounts are in ``currency``, the quote currency. ``cost`` is the
+    exact cost of the open part, with the sign of ``quantity``. ``average_price`` is ``cost`` / ``quantity`` rounded to
+    28 significant digits, for display. ``realized_pnl`` (before fees) is the profit of this change;
+    ``total_realized_pnl`` is the sum since the start of the account's books. ``user_id`` is the owner of the account;
+    empty if there is none.
 
-    ``opened_by_orders`` and ``closed_by_orders``: the order of this change, in the first where it made the position
-    larger and in the second where it made it smaller. ``position.closed`` names all orders of the whole round trip,
-    oldest first; of more than 100 the newest. ``opened_by_trades`` and ``closed_by_trades`` are for our own trade
-    records, which this version does not make: they are empty.
+    The order of this change is in ``opened_by_orders`` if it made the position larger, and in ``closed_by_orders`` if
+    it made it smaller. ``position.closed`` lists all orders of the round trip, oldest first, but at most the newest
+    100. ``opened_by_trades`` and ``closed_by_trades`` are reserved for trade records, which this version does not
+    create; they are empty.
 
-    A tape of an earlier version names no orders, and its ``cost`` is only as exact as the average price was.
+    Events of an earlier version name no orders, and their ``cost`` is only as exact as the average price was.
     """
 
     priority: ClassVar[Priority] = Priority.P1
@@ -62,41 +62,44 @@ class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class PositionOpenedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
-    """From flat to long or short, or through flat to the other side. Emitted by the portfolio engine after a fill, and
-    for coins that the account began with."""
+    """A flat position became long or short, or a position changed sides. Emitted by the portfolio engine after a
+    fill."""
 
     event_type: ClassVar[str] = "position.opened"
     version: ClassVar[int] = 2
 
 
 class PositionUpdatedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
-    """Larger or smaller, on the same side. Emitted by the portfolio engine after a fill."""
+    """A position became larger or smaller and stayed on its side. Emitted by the portfolio engine after a fill."""
 
     event_type: ClassVar[str] = "position.updated"
     version: ClassVar[int] = 2
 
 
 class PositionClosedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
-    """Flat again. Emitted by the portfolio engine after a fill.
+    """A position became flat. Emitted by the portfolio engine after a fill.
 
-    ``quantity`` and ``cost`` are 0, ``average_price`` is that of what was closed."""
+    ``quantity`` and ``cost`` are 0. ``average_price`` is that of the closed part.
+    """
 
     event_type: ClassVar[str] = "position.closed"
     version: ClassVar[int] = 2
 
 
 class BalanceEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """An account's holding of one currency changed. Emitted by the portfolio engine.
+    """The balance of an account in one currency changed. Emitted by the portfolio engine.
 
-    All amounts are in ``currency``. ``change`` is the difference to the ``total`` before: ``deposit`` was paid in (or
-    out, negative), the rest came from trading, and ``fee`` (of a base currency: in the quote currency's event, at the
-    fill's price) is what it was charged. ``free`` is ``total`` less ``locked`` and ``reserved``: ``locked`` by orders
-    that are not ours, as the venue reported it, ``reserved`` by our own open orders (see ``order.*``). ``free`` is
-    negative where more is offered than held, as in a short sale. ``user_id`` owns the account, empty where nobody is
-    named.
+    All amounts are in ``currency``. ``change`` is the change of ``total``. ``deposit`` is the part of it that was paid
+    in (negative: paid out); the rest comes from trading. ``fee`` is the fee that was charged. A fee in base currency is
+    counted in the event of the quote currency, at the price of the fill.
 
-    A tape of an earlier version has no ``locked``, ``reserved``, ``deposit`` and ``fee``; they are 0 there, and
-    ``free`` is ``total``."""
+    ``free`` is ``total`` minus ``locked`` minus ``reserved``. ``locked`` is what orders of others lock, as the venue
+    reported it; ``reserved`` is what our own open orders reserve (see ``order.*``). ``free`` is negative if more is
+    offered than held, as in a short sale. ``user_id`` is the owner of the account; empty if there is none.
+
+    Events of an earlier version have no ``locked``, ``reserved``, ``deposit`` and ``fee``. They are 0, and ``free`` is
+    ``total``.
+    """
 
     event_type: ClassVar[str] = "balance.updated"
     priority: ClassVar[Priority] = Priority.P1
@@ -122,7 +125,7 @@ class BalanceEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 def balance_stream(account_id: str, currency: str) -> str:
-    """The stream of an account's holding of one currency: our events and the venue's reports."""
+    """The stream of an account's balance in one currency. It contains our events and the reports from the venue."""
     return f"balance/{account_id}/{currency}"
 
 

@@ -1,4 +1,4 @@
-"""What risk says to a decision, and when trading as a whole stops."""
+"""Decisions of the risk engine, and halts of trading."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["RiskApprovedEvent", "RiskDayStarted", "RiskLimitBreachedEvent", "Tra
 
 
 class RiskApprovedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """Risk lets one intent of a decision pass, its numbers put on the instrument's grid. Emitted by the risk engine."""
+    """Risk approved one intent of a decision. Its numbers are rounded to the steps of the instrument. Emitted by the
+    risk engine."""
 
     event_type: ClassVar[str] = "risk.approved"
     priority: ClassVar[Priority] = Priority.P1
@@ -30,9 +31,10 @@ class RiskApprovedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class RiskLimitBreachedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """Risk refuses one intent of a decision. Emitted by the risk engine.
+    """Risk refused one intent of a decision. Emitted by the risk engine.
 
-    ``limit`` names the limit, ``detail`` says in words what was asked for and what is allowed."""
+    ``limit`` is the name of the limit. ``detail`` says what was requested and what is allowed.
+    """
 
     event_type: ClassVar[str] = "risk.limit_breached"
     priority: ClassVar[Priority] = Priority.P0
@@ -50,11 +52,12 @@ class RiskLimitBreachedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class RiskDayStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The daily loss counts from here on. Emitted by the risk engine when the run begins, at midnight (UTC), and when
-    trading is resumed after a halt.
+    """The daily loss is counted from here. Emitted by the risk engine when the run begins, at midnight (UTC), and when
+    trading resumes after a halt.
 
-    ``equity`` (in ``currency``) is what trading has made since the account's books began: realised and unrealised,
-    after fees. ``user_id`` owns the account, empty where nobody is named."""
+    ``equity`` (in ``currency``) is the result of trading since the start of the account's books: realized and
+    unrealized profit, after fees. ``user_id`` is the owner of the account; empty if there is none.
+    """
 
     event_type: ClassVar[str] = "risk.day_started"
     priority: ClassVar[Priority] = Priority.P1
@@ -73,10 +76,11 @@ class RiskDayStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class TradingHalted(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """No new order leaves from here on. Emitted by the kernel after a fault in risk, execution or portfolio, or a
-    cascade that did not end, and by the risk engine at the daily loss limit and on a command.
+    """No new orders are sent from now on. Emitted by the kernel after an error in risk, execution or portfolio or after
+    an endless cascade, and by the risk engine at the daily loss limit or on a command.
 
-    ``resumable``: a command may let trading go on, since nothing is at fault."""
+    ``resumable``: whether a command may resume trading. It is false after an error.
+    """
 
     event_type: ClassVar[str] = "trading.halted"
     priority: ClassVar[Priority] = Priority.P0
@@ -85,7 +89,8 @@ class TradingHalted(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class TradingResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """Orders may leave again. Emitted by the risk engine on a command, after a halt that was no fault's."""
+    """Orders may be sent again. Emitted by the risk engine on a command, after a halt that was not caused by an
+    error."""
 
     event_type: ClassVar[str] = "trading.resumed"
     priority: ClassVar[Priority] = Priority.P1

@@ -1,4 +1,4 @@
-"""What a strategy or a portfolio is in at an instant, in figures for whoever watches."""
+"""The state of a strategy or a portfolio, for display and monitoring."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _KINDS = ("strategy", "portfolio")
 
 
 class StateLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
-    """One symbol's part: ``quantity`` in base, negative when short; ``average_price`` in quote, ``None`` where the
-    owner does not know it.
+    """The position in one symbol. ``quantity`` is in base, negative when short; ``average_price`` is in quote, ``None``
+    if the owner does not know it.
 
-    Raises ``EventValidationError`` where a number is no finite ``Decimal``."""
+    Raises ``EventValidationError`` if a number is not a finite ``Decimal``.
+    """
 
     symbol: str
     quantity: Quantity
@@ -36,11 +37,13 @@ class StateLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unkno
 
 
 class StateUpdated(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The state of a strategy or of a portfolio, in its owner's words. Emitted by a strategy's ``update_state`` and,
+    """The state of a strategy or a portfolio, as its owner describes it. Emitted by a strategy's ``update_state`` and,
     after each fill, by the portfolio engine.
 
-    ``owner`` is a strategy's id or an account's, ``kind`` is ``strategy`` or ``portfolio``. ``values`` are text by name
-    (decimals as text; a portfolio's amounts in its quote currency), ``legs`` the parts by symbol."""
+    ``kind`` is ``strategy`` or ``portfolio``, and ``owner`` is the id of the strategy or account. ``values`` maps names
+    to text; decimals are text too, and amounts of a portfolio are in its quote currency. ``legs`` are the positions by
+    symbol.
+    """
 
     event_type: ClassVar[str] = "state.updated"
     owner: str

@@ -1,4 +1,4 @@
-"""What our own code concludes before any order exists: signals and decisions."""
+"""Signals, decisions and the life of strategies: what our own code concludes before any order exists."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ __all__ = [
 
 
 class SignalSnapshotEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The values of a symbol's signals at an instant. Emitted by the signal engine at each closed candle.
+    """The signal values of a symbol. Emitted by the signal engine at each closed candle.
 
-    ``values`` maps a signal's name (``ema-12``) to its value; floats, since no money is settled by them. A signal
-    that has not seen enough data yet is absent.
+    ``values`` maps the name of a signal (``ema-12``) to its value. Values are floats, because they are not money. A
+    signal that has not seen enough data yet is absent.
     """
 
     event_type: ClassVar[str] = "signal.snapshot"
@@ -42,12 +42,14 @@ class SignalSnapshotEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
-    """One thing that a strategy wants done, before risk has seen it.
+    """One action that a strategy wants to take, before risk has checked it.
 
-    ``action`` is ``order`` (then ``side``, ``symbol``, ``quantity`` in base, and for a limit order ``limit`` in quote),
-    ``cancel`` (then ``order_id``) or ``amend`` (then ``order_id`` and what the order should have instead: ``quantity``
-    in all, with what is filled already, or 0 to leave it; ``limit``, or ``None`` to leave it). An order that is
-    ``reduce_only`` may only make a position smaller.
+    - ``action`` is ``order``: ``side``, ``symbol``, ``quantity`` (base), and ``limit`` (quote) for a limit order.
+    - ``action`` is ``cancel``: ``order_id``.
+    - ``action`` is ``amend``: ``order_id``, and the new ``quantity`` (including what is filled; 0 leaves it unchanged)
+      or ``limit`` (``None`` leaves it unchanged).
+
+    A ``reduce_only`` order may only make a position smaller.
     """
 
     action: str
@@ -74,8 +76,9 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_u
 class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     """A strategy decided to act. Emitted by the strategy's own calls (``buy``, ``sell``, ``amend``, ``cancel``).
 
-    ``name`` and ``role`` are the strategy's, as in ``strategy.created``; ``user_id`` owns the account, empty where
-    nobody is named."""
+    ``name`` and ``role`` are those of the strategy, as in ``strategy.created``. ``user_id`` is the owner of the
+    account; empty if there is none.
+    """
 
     event_type: ClassVar[str] = "strategy.decision"
     version: ClassVar[int] = 2
@@ -107,7 +110,9 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
                 raise invalid(self, "intents", "order intents with a symbol")
             for value in (intent.quantity, intent.limit):
                 if value is not None and (value.is_signed() or value.is_zero()):
-                    raise invalid(self, "intents", f"orders of decimals above 0, and {format_value(value)} is not")
+                    raise invalid(
+                        self, "intents", f"orders with a quantity and a limit above 0 (one has {format_value(value)})"
+                    )
 
     @property
     def aggregate_id(self) -> str:
@@ -117,8 +122,9 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 class StrategyEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     """Base of what happens to one strategy of the run. Emitted by the strategy engine.
 
-    ``strategy_id`` is unique in the run, ``name`` is what the strategy is called (two of one name have ids of their
-    own), ``role`` what it is for. A tape of an earlier version has no name and no role."""
+    ``strategy_id`` is unique in the run. ``name`` may be the same for several strategies. ``role`` is its purpose.
+    Events of an earlier version have no name and no role.
+    """
 
     strategy_id: str
     name: str = ""
@@ -134,10 +140,11 @@ class StrategyEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StrategyCreated(StrategyEvent, frozen=True, kw_only=True, gc=False):
-    """A strategy is part of the run. Emitted by the strategy engine at the start.
+    """A strategy was added to the run. Emitted by the strategy engine at the start.
 
-    ``strategy_type`` is its class, ``created_by`` says who asked for it (``configuration``), ``parameters`` are all of
-    them as text."""
+    ``strategy_type`` is its class, ``created_by`` is who asked for it (``configuration``), and ``parameters`` are all
+    its parameters as text.
+    """
 
     event_type: ClassVar[str] = "strategy.created"
     version: ClassVar[int] = 2
@@ -147,9 +154,10 @@ class StrategyCreated(StrategyEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StrategyUpdated(StrategyEvent, frozen=True, kw_only=True, gc=False):
-    """A strategy's parameters were changed. Emitted by the strategy engine on a command.
+    """Parameters of a strategy were changed. Emitted by the strategy engine on a command.
 
-    ``parameters`` are those that were given, with their new values as text."""
+    ``parameters`` are the changed ones, with their new values as text.
+    """
 
     event_type: ClassVar[str] = "strategy.updated"
     version: ClassVar[int] = 2
@@ -158,7 +166,8 @@ class StrategyUpdated(StrategyEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StrategyActivated(StrategyEvent, frozen=True, kw_only=True, gc=False):
-    """A strategy hears from here on. Emitted by the strategy engine at the start, and on a command after a pause."""
+    """A strategy receives events from now on. Emitted by the strategy engine at the start, and on a command after a
+    pause."""
 
     event_type: ClassVar[str] = "strategy.activated"
     version: ClassVar[int] = 2
@@ -166,9 +175,8 @@ class StrategyActivated(StrategyEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StrategyPaused(StrategyEvent, frozen=True, kw_only=True, gc=False):
-    """A strategy hears nothing from here on, and keeps its state and its orders. Emitted by the strategy engine after a
-    fault of the strategy or on a command.
-    """
+    """A strategy receives no events from now on. It keeps its state and its orders. Emitted by the strategy engine
+    after an error in the strategy or on a command."""
 
     event_type: ClassVar[str] = "strategy.paused"
     version: ClassVar[int] = 2
@@ -176,9 +184,8 @@ class StrategyPaused(StrategyEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StrategyDeleted(StrategyEvent, frozen=True, kw_only=True, gc=False):
-    """A strategy is no part of the run any more; its open orders are being cancelled. Emitted by the strategy engine on
-    a command.
-    """
+    """A strategy was removed from the run. Its open orders are being cancelled. Emitted by the strategy engine on a
+    command."""
 
     event_type: ClassVar[str] = "strategy.deleted"
     version: ClassVar[int] = 2

@@ -1,4 +1,4 @@
-"""The run itself: its start and stop, timers, commands from people, failures of handlers."""
+"""Events about the run: start and stop, timers, commands, handler errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RunStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class RunStopped(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The last event of a run that came to its end. An input of the run's driver."""
+    """The last event of a run that reached its end. An input of the run's driver."""
 
     event_type: ClassVar[str] = "run.stopped"
     priority: ClassVar[Priority] = Priority.P1
@@ -44,8 +44,9 @@ class RunStopped(DomainEvent, frozen=True, kw_only=True, gc=False):
 class TimerSet(DomainEvent, frozen=True, kw_only=True, gc=False):
     """A timer was set. Emitted by the kernel.
 
-    ``timer_id`` counts the run's timers in order of creation; ``timer.fired`` comes with the same ``name`` and
-    ``owner`` when the run's clock reaches ``due`` (ns UTC), unless ``timer.cancelled`` comes before."""
+    ``timer_id`` numbers the timers of the run in order of creation. When the run's clock reaches ``due`` (ns UTC),
+    ``timer.fired`` follows with the same ``name`` and ``owner``, unless ``timer.cancelled`` comes first.
+    """
 
     event_type: ClassVar[str] = "timer.set"
     priority: ClassVar[Priority] = Priority.P1
@@ -60,7 +61,7 @@ class TimerSet(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class TimerCancelled(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A timer that had not fired was cancelled. Emitted by the kernel. ``timer_id`` is that of ``timer.set``."""
+    """A timer was cancelled before it fired. Emitted by the kernel. ``timer_id`` is that of ``timer.set``."""
 
     event_type: ClassVar[str] = "timer.cancelled"
     priority: ClassVar[Priority] = Priority.P1
@@ -68,10 +69,11 @@ class TimerCancelled(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class TimerFired(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A timer came due. An input of the kernel's clock.
+    """A timer is due. An input of the kernel's clock.
 
-    ``timer_id`` counts the run's timers in order of creation; ``name`` and ``owner`` are as they were set; ``due`` in
-    ns UTC. Its cause is the event that was being handled when the timer was set."""
+    ``timer_id``, ``name``, ``owner`` and ``due`` (ns UTC) are those of ``timer.set``. Its cause is the event that was
+    being handled when the timer was set.
+    """
 
     event_type: ClassVar[str] = "timer.fired"
     priority: ClassVar[Priority] = Priority.P1
@@ -86,9 +88,10 @@ class TimerFired(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class CommandReceived(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A person or another process asks the run to do something. An input of the run's edges.
+    """A command from a person or another process. An input of the run's edges.
 
-    ``command`` is ``halt`` in this version; ``arguments`` are strings."""
+    ``command`` is its name, such as ``halt``; ``arguments`` are strings.
+    """
 
     event_type: ClassVar[str] = "command.received"
     priority: ClassVar[Priority] = Priority.P1
@@ -98,9 +101,11 @@ class CommandReceived(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class HandlerFailed(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A handler raised; what it had published was discarded. Emitted by the kernel.
+    """A handler raised an exception. The events that it had published were discarded. Emitted by the kernel.
 
-    ``handler`` and ``component`` name it, ``failed_event_id`` and ``failed_event_type`` what it was handling."""
+    ``handler`` and ``component`` are its name and its component. ``failed_event_id`` and ``failed_event_type`` are the
+    event that it was handling.
+    """
 
     event_type: ClassVar[str] = "system.handler_failed"
     handler: str
@@ -116,10 +121,11 @@ class HandlerFailed(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class EventDeadLettered(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """An edge could not take an event, in all its attempts; the event waits to be sent again. Emitted by the bus.
+    """An edge could not handle an event in any of its attempts. The event waits to be sent again. Emitted by the bus.
 
-    ``dead_event_id`` and ``payload_json`` (self-contained, as ``to_json`` gives it) are the event, ``handler`` is
-    who could not take it, ``error`` what it raised last, after ``attempts`` calls."""
+    ``dead_event_id`` is the id of the event, and ``payload_json`` is the whole event as ``to_json`` returns it.
+    ``handler`` is the handler that failed, ``attempts`` the number of calls, and ``error`` the last error.
+    """
 
     event_type: ClassVar[str] = "system.event_dead_lettered"
     dead_event_id: str
@@ -134,9 +140,10 @@ class EventDeadLettered(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class DeadLetterHandled(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A dead letter was sent again, and its handler has handled it. Emitted by a bus with a tape.
+    """A dead letter was sent again, and its handler handled it. Emitted by a bus with a tape.
 
-    ``dead_event_id`` and ``handler`` are those of the ``system.event_dead_lettered`` that is settled by this."""
+    ``dead_event_id`` and ``handler`` are those of the ``system.event_dead_lettered`` that this settles.
+    """
 
     event_type: ClassVar[str] = "system.dead_letter_handled"
     dead_event_id: str
@@ -148,9 +155,10 @@ class DeadLetterHandled(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class SystemError(DomainEvent, frozen=True, kw_only=True, gc=False):  # noqa: A001 (the catalogue's name)
-    """The run cannot go on. An input of the run's driver, where the market data that it reads is broken.
+    """The run cannot continue. An input of the run's driver, if the market data is broken.
 
-    ``component`` had it; ``error`` is its class, ``message`` says it in words."""
+    ``component`` is where the error occurred, ``error`` its class and ``message`` its text.
+    """
 
     event_type: ClassVar[str] = "system.error"
     component: str
@@ -163,9 +171,10 @@ class SystemError(DomainEvent, frozen=True, kw_only=True, gc=False):  # noqa: A0
 
 
 class SystemWarning(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """Something that was asked for is not done, and the run goes on. Emitted by the engine that was asked.
+    """A request was not carried out, and the run continues. Emitted by the engine that received the request.
 
-    ``component`` is that engine, ``message`` says in words what and why."""
+    ``component`` is that engine. ``message`` says what was not done and why.
+    """
 
     event_type: ClassVar[str] = "system.warning"
     component: str
@@ -177,9 +186,10 @@ class SystemWarning(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class SystemHeartbeat(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The core is alive. Emitted by the heartbeat engine, in fixed steps of the run's clock.
+    """The core is alive. Emitted by the heartbeat engine, at fixed intervals of the run's clock.
 
-    ``number`` counts from 1; ``inputs`` and ``events`` are the run's so far, this one not among them."""
+    ``number`` counts from 1. ``inputs`` and ``events`` are the totals of the run so far, without this event.
+    """
 
     event_type: ClassVar[str] = "system.heartbeat"
     number: int

@@ -1,6 +1,6 @@
-"""What a venue said to us, word for word: inputs, distinct from our own conclusions in ``orders`` and ``portfolio``.
+"""Reports from the venue, as received. They are inputs; our own conclusions are in ``orders`` and ``portfolio``.
 
-A report belongs to the stream of the order or of the balance that it is about.
+A report belongs to the stream of its order or balance.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ __all__ = ["VenueBalanceReported", "VenueCancelRefused", "VenueFillReported", "V
 
 
 class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The venue reported the state of an order; or the gateway itself did: ``unknown`` where sending failed in doubt,
-    ``rejected`` where the order was never sent, since trading is halted. An input of gateways.
+    """The state of an order, reported by the venue. The gateway itself reports ``unknown`` if sending failed without a
+    clear result, and ``rejected`` if it did not send the order because trading is halted. An input of gateways.
 
-    ``order_id`` is our client order id. ``filled`` in base, as the venue counts it.
+    ``order_id`` is our client order id. ``filled`` (base) is the venue's count.
 
-    The answer to an amend has its ``revision``; ``quantity`` (base) and ``limit`` (quote) are the order's from then on,
-    or ``None`` where the amend was refused, with the ``reason``. With ``status`` ``unknown`` the
-    report is about the amend alone."""
+    The answer to an amend has its ``revision``. ``quantity`` (base) and ``limit`` (quote) are then the new values of
+    the order; both are ``None`` if the amend was refused, with a ``reason``. If the ``status`` is ``unknown``, the
+    report is only about the amend.
+    """
 
     event_type: ClassVar[str] = "venue.order_reported"
     priority: ClassVar[Priority] = Priority.P1
@@ -53,10 +54,11 @@ class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class VenueCancelRefused(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A cancel did not succeed: the venue refused it, or sending it failed. An input of gateways.
+    """A cancel failed: the venue refused it, or it could not be sent. An input of gateways.
 
     It says nothing about the order, which may still be open, filled or unknown to the venue. A venue that knows the
-    order's state reports it with ``venue.order_reported`` instead."""
+    state of the order reports it with ``venue.order_reported`` instead.
+    """
 
     event_type: ClassVar[str] = "venue.cancel_refused"
     order_id: str
@@ -75,10 +77,11 @@ class VenueCancelRefused(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The venue executed a part of an order. An input of gateways.
+    """The venue filled a part of an order. An input of gateways.
 
-    ``quantity`` in base at ``price`` in quote; ``fee`` in ``fee_currency``; ``venue_trade_id`` is unique a symbol and
-    makes a repeated report harmless; ``liquidity`` is ``maker`` or ``taker``."""
+    ``quantity`` is in base, ``price`` in quote, ``fee`` in ``fee_currency``. ``venue_trade_id`` is unique per symbol; a
+    repeated report of the same trade is ignored. ``liquidity`` is ``maker`` or ``taker``.
+    """
 
     event_type: ClassVar[str] = "venue.fill_reported"
     priority: ClassVar[Priority] = Priority.P0
@@ -114,10 +117,11 @@ class VenueFillReported(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class VenueBalanceReported(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """The venue reported what an account holds of one currency. An input of gateways; the paper venue reports at
-    the start.
+    """The balance of an account in one currency, reported by the venue. An input of gateways; the paper venue reports
+    at the start.
 
-    ``total`` and ``locked`` (of it, in open orders) in units of ``currency``."""
+    ``total`` includes ``locked``, which is in open orders. Both are in units of ``currency``.
+    """
 
     event_type: ClassVar[str] = "venue.balance_reported"
     priority: ClassVar[Priority] = Priority.P1
