@@ -292,9 +292,9 @@ def test_any_word_from_the_venue_ends_the_doubt_and_doubt_never_comes_back(word:
     ("message", "says"),
     [
         (fill("t2", "0.8"), "makes 1.1 filled of 1"),
-        (fill("t2", "0.1", side=Side.SELL), "is a buy, and fill t2 a sell"),
-        (fill("t2", "0.1", order_id="o-2"), "a report of order o-2"),
-        (fill("", "0.1"), "without a venue_trade_id"),
+        (fill("t2", "0.1", side=Side.SELL), "is a buy, but fill t2 is a sell"),
+        (fill("t2", "0.1", order_id="o-2"), "the report is about order o-2"),
+        (fill("", "0.1"), "a fill has no venue_trade_id"),
         (report(S.CANCELLED, "1.1"), "counts 1.1 filled of 1"),
     ],
 )

@@ -213,10 +213,10 @@ def test_an_amend_whose_word_comes_after_the_fills_that_complete_it_ends_the_ord
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (granted(2, "3"), "answers amend 2 with 3 at 99, and 1 were asked for"),
+        (granted(2, "3"), "answers amend 2 with 3 at 99, but 1 were requested"),
         (report(S.ACCEPTED, revision=-1), "answers amend -1"),
         (report(S.ACCEPTED, revision=1, quantity=D(3)), "with 3 at None"),
-        (granted(1, "0.5"), "the answer to amend 1 leaves 0.5, and 1.5 is filled"),
+        (granted(1, "0.5"), "the answer to amend 1 allows 0.5, but 1.5 is filled"),
         (report(S.CANCELLED, "3.5", revision=1, quantity=D(3), limit=D(99)), "counts 3.5 filled of"),
     ],
 )
@@ -236,7 +236,7 @@ def test_a_refusal_of_the_amend_that_a_fill_had_proven_is_refused() -> None:
     order.request_amend(D(2), D(100))
     order.apply_fill(fill("t1", "1.5"))
 
-    with pytest.raises(OrderEvidenceError, match=r"leaves 1, and 1\.5 is filled"):
+    with pytest.raises(OrderEvidenceError, match=r"allows 1, but 1\.5 is filled"):
         order.apply_report(refused(1))
 
 

@@ -1,6 +1,6 @@
 """What we trade: orders and positions, with their life cycles.
 
-Pure rules; no account, no market data.
+Pure rules, without accounts and market data.
 """
 
 from tickdeck.domain.trading.order import Order, reservation

@@ -1,22 +1,21 @@
-"""One order of ours and what we may conclude about it from the venue's reports.
+"""One of our orders, and what we conclude about it from the venue's reports.
 
-Reports come late, twice and out of order. The rules, each of which makes the end of the story the same whatever
-the order of arrival:
+Reports arrive late, more than once and out of order. These rules make the final state independent of the order of
+arrival:
 
-- A fill is evidence and is never dropped: it counts once, by its ``venue_trade_id``, in every state, even after
-  ``cancelled``, ``expired`` or ``rejected``.
-- ``filled`` is concluded from fills alone. A report that says ``filled`` or ``partially_filled`` shows that the venue
-  has the order, no more: it carries no price. What it counts is kept, and ``missing`` tells what is still owed.
-- ``cancelled`` and ``expired`` end the order at once, even where fills are missing; those are applied when they come,
-  and the status stays, unless they complete the order: then it is ``filled``.
-- ``rejected`` says that nothing was or will be executed. After a fill it is contradicted by evidence and ignored; a
-  fill after it revokes it.
-- ``unknown`` replaces ``submitted`` alone and never a state that the venue told. Any word from the venue ends it.
-- Final states are left only by fills, as above; of two contradicting final reports the first counts.
-- Amends are numbered by us. ``quantity`` and ``limit`` are those of the highest revision that the venue confirmed. A
-  fill beyond ``quantity`` is true where an amend that was asked for and not answered yet allows it. Should an amend or
-  such a fill show that an order which looked filled was not, it is open again, or as the venue ended it; should a
-  confirmed amend leave nothing to fill, the order is filled without a further fill.
+- Fills are never dropped. Each fill counts once, by its ``venue_trade_id``, in every state, even after ``cancelled``,
+  ``expired`` or ``rejected``.
+- ``filled`` is the sum of fills only. A report with status ``filled`` or ``partially_filled`` has no price, so it only
+  shows that the venue has the order. Its count is stored, and ``missing`` is the part for which no fill has arrived.
+- ``cancelled`` and ``expired`` end the order immediately, even if fills are missing. Later fills are still applied, and
+  the status remains, unless they complete the order: then it is ``filled``.
+- ``rejected`` means that nothing was or will be filled. After a fill it is ignored, and a fill after it revokes it.
+- ``unknown`` only replaces ``submitted``, never a status that the venue reported. Any report from the venue ends it.
+- Only fills change a final status, as described above. Of two contradicting final reports, the first one counts.
+- We number our amends. ``quantity`` and ``limit`` are those of the highest revision that the venue confirmed. A fill
+  beyond ``quantity`` is accepted if an unanswered amend allows it. If an amend or such a fill shows that a filled order
+  has a rest, the order is open again, or has the status with which the venue ended it. If a confirmed amend leaves
+  nothing to fill, the order is filled without another fill.
 """
 
 from __future__ import annotations
@@ -44,49 +43,42 @@ from tickdeck.domain.events import (
     VenueFillReported,
     VenueOrderReported,
 )
+from tickdeck.domain.trading.amend_requests import AmendRequests
+from tickdeck.domain.trading.evidence import OrderEvidenceError
 from tickdeck.domain.trading.position import EXACT
 from tickdeck.domain.values import ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
-from tickdeck.errors import TickdeckError
 
-__all__ = ["Order", "OrderEvidenceError", "reservation"]
+__all__ = ["Order", "reservation"]
 
 E = TypeVar("E", bound=OrderEvent)
 
 _AVERAGE = Context(prec=28, rounding=ROUND_HALF_EVEN)
-"""For averages, which may have no last digit: never the thread's context, which a program may have changed."""
+"""The context for averages. It does not depend on the thread's context, which a program may have changed."""
 
 _IN_DOUBT = (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
 _ENDED_BY_VENUE = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
 
 
-class OrderEvidenceError(TickdeckError, ValueError):
-    """A report cannot be true of the order that it names, so our books and the venue's differ.
-
-    The order is left as it was. Whoever gets it stops trading: nothing computed from such books can be relied on.
-    """
-
-
 def reservation(side: Side, remaining: Quantity, limit: Price | None) -> Money:
-    """What an order for ``remaining`` (base) holds back, without fees: a sell its base, a buy its price in quote; 0 for
-    a market buy, whose price nobody knows yet."""
+    """The amount that an order for ``remaining`` (base) reserves, without fees: base for a sell, quote for a buy. It is
+    0 for a market buy, because its price is not known yet."""
     if side is Side.SELL:
         return remaining
     return ZERO if limit is None else EXACT.multiply(remaining, limit)
 
 
 class Order:
-    """The state of one order: quantities in base, prices and ``notional`` in quote.
+    """The state of one order. Quantities are in base, prices and ``notional`` in quote.
 
-    ``filled`` is the sum of the fills seen, ``notional`` the sum of their price x quantity; ``venue_filled`` is the
-    most that a report of the venue ever counted. ``reason`` is the venue's for the last change that had one.
-    ``revision`` is that of the newest amend that the venue confirmed, 0 before any.
+    ``filled`` is the sum of all fills, and ``notional`` the sum of their price x quantity. ``venue_filled`` is the
+    largest count that the venue reported. ``reason`` is the venue's reason for the last change that had one.
+    ``revision`` is the newest amend that the venue confirmed; 0 if there is none.
     """
 
     __slots__ = (
         "_amends",
-        "_ended",
+        "_end_report",
         "_trade_ids",
-        "_unanswered",
         "account_id",
         "filled",
         "limit",
@@ -127,11 +119,10 @@ class Order:
         self.reason: str = ""
         self.revision: int = 0
         self._trade_ids: set[str] = set()
-        self._amends = 0  # asked for; the newest has this revision
-        self._unanswered: dict[int, Quantity] = {}  # the quantities of those without an answer, by revision, ascending
-        self._ended: VenueOrderReported | None = None  # the venue's first word that it is cancelled or expired
+        self._amends = AmendRequests()
+        self._end_report: VenueOrderReported | None = None  # the first report that it is cancelled or expired
 
-    # -- what is asked of it ---------------------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------------------------
 
     @property
     def order_type(self) -> OrderType:
@@ -139,104 +130,103 @@ class Order:
 
     @property
     def remaining(self) -> Quantity:
-        """What was ordered and not filled (base); of an ended order, what will not be."""
+        """The quantity that is not filled (base). For an ended order, it never will be."""
         return max(EXACT.subtract(self.quantity, self.filled), ZERO)
 
     @property
     def exposure(self) -> Quantity:
-        """What may still be filled at most (base): ``remaining``, were the amends that wait for an answer confirmed."""
-        return max(EXACT.subtract(self._most, self.filled), ZERO)
+        """The most that may still be filled (base): ``remaining``, assuming that all unanswered amends are
+        confirmed."""
+        return max(EXACT.subtract(self._largest_quantity, self.filled), ZERO)
 
     @property
     def average_price(self) -> Price | None:
-        """Over all fills, quote per base, to 28 significant digits; ``None`` before the first."""
+        """The average over all fills, quote per base, to 28 significant digits; ``None`` before the first fill."""
         return _AVERAGE.divide(self.notional, self.filled) if self.filled else None
 
     @property
     def reserved(self) -> Money:
-        """What the rest of the order holds back, in ``reserved_currency``; 0 where that is not known, and at the
-        end."""
+        """What the rest of the order reserves, in ``reserved_currency``. 0 if the currency is unknown or the order has
+        ended."""
         if not self.reserved_currency or self.status.is_final:
             return ZERO
         return reservation(self.side, self.remaining, self.limit)
 
     @property
     def is_open(self) -> bool:
-        """The venue may still work it; an order in doubt counts as open."""
+        """Whether the venue may still fill the order. This includes orders with status ``unknown``."""
         return not self.status.is_final
 
     @property
     def missing(self) -> Quantity:
-        """What the venue counted as filled and no fill has shown yet (base)."""
+        """The quantity that the venue reported as filled but for which no fill has arrived (base)."""
         return max(self.venue_filled - self.filled, ZERO)
 
-    # -- what happens to it ----------------------------------------------------------------------------------------
+    # -- changes ---------------------------------------------------------------------------------------------------
 
     def request_amend(self, quantity: Quantity, limit: Price) -> OrderAmendRequestedEvent:
-        """Ask for ``quantity`` in all (base) at ``limit`` (quote) instead; returns the request to publish.
+        """Ask for a total ``quantity`` (base) at ``limit`` (quote). Returns the request to publish.
 
-        Nothing else changes before the venue's answer.
+        Nothing else changes before the venue answers.
         """
-        self._amends = revision = self._amends + 1
-        self._unanswered[revision] = quantity
+        revision = self._amends.request(quantity)
         return self._event(OrderAmendRequestedEvent, 0, revision=revision, quantity=quantity, limit=limit)
 
     def request_cancel(self) -> OrderCancelRequestedEvent:
-        """Ask the venue to cancel; returns the request to publish. Nothing changes before the venue's answer."""
+        """Ask the venue to cancel. Returns the request to publish. Nothing changes before the venue answers."""
         return self._event(OrderCancelRequestedEvent, 0)
 
     def cancel_refused(self, reason: str, ts: int) -> OrderCancelRejectedEvent:
-        """A cancel did not succeed, at ``ts`` (ns); returns the event to publish. The order is as it was."""
+        """A cancel failed at ``ts`` (ns). Returns the event to publish. The order remains as it was."""
         return self._event(OrderCancelRejectedEvent, ts, reason=reason)
 
     def apply_report(self, report: VenueOrderReported) -> list[OrderEvent]:
-        """Take in what the venue said about the order's state, or about an amend; returns the conclusions to publish,
-        often none.
+        """Apply a report about the status of the order, or about an amend. Returns the events to publish, often none.
 
-        Raises ``OrderEvidenceError`` where the report is of another order, counts more than was ordered, or answers an
-        amend that was not asked for or cannot be.
+        Raises ``OrderEvidenceError`` if the report is about another order, counts more than was ordered, or answers an
+        amend that was not requested or is impossible.
         """
-        events = self._conclusions(report) if self._note(report) else []
-        if report.revision in self._unanswered:
-            events += self._take_answer(report)
+        events = self._react(report) if self._record(report) else []
+        if report.revision in self._amends:
+            events += self._apply_answer(report)
         return events
 
-    def _note(self, report: VenueOrderReported) -> bool:
-        """Keep what the report says beyond conclusions; false where it says nothing about the order's state."""
-        self._check_addressee(report)
+    def _record(self, report: VenueOrderReported) -> bool:
+        """Store what the report says. Returns False if it says nothing about the order's status."""
+        self._check_order_id(report)
         if report.revision:
             self._check_answer(report)
             if report.status is OrderStatus.UNKNOWN:
                 return False
-        if report.filled > self._most:
+        if report.filled > self._largest_quantity:
             raise OrderEvidenceError(
                 f"order {self.order_id}: the venue counts {report.filled} filled of {self.quantity} ordered; "
-                "compare the order with the venue's before trading on"
+                "compare the order with the venue before you continue trading"
             )
         self.venue_filled = max(self.venue_filled, report.filled)
         self.venue_order_id = self.venue_order_id or report.venue_order_id
         if report.status in _ENDED_BY_VENUE:
-            self._ended = self._ended or report
+            self._end_report = self._end_report or report
         return True
 
-    def _conclusions(self, report: VenueOrderReported) -> list[OrderEvent]:
+    def _react(self, report: VenueOrderReported) -> list[OrderEvent]:
         if self.status.is_final:
             return []
         match report.status:
             case OrderStatus.UNKNOWN:
-                return self._doubt(report)
+                return self._mark_unknown(report)
             case OrderStatus.REJECTED:
-                return self._reject(report)
+                return self._mark_rejected(report)
             case OrderStatus.CANCELLED | OrderStatus.EXPIRED:
-                return self._end(report)
+                return self._finish(report)
             case _:
-                return self._acknowledge(report)
+                return self._mark_accepted(report)
 
     def apply_fill(self, fill: VenueFillReported) -> list[OrderEvent]:
-        """Take in an execution; returns ``order.partially_filled`` or ``order.filled``, or nothing for a repeat.
+        """Apply a fill. Returns ``order.partially_filled`` or ``order.filled``, or nothing for a repeated fill.
 
-        Raises ``OrderEvidenceError`` where the fill is of another order or side, has no trade id, or would fill more
-        than was ordered.
+        Raises ``OrderEvidenceError`` if the fill is for another order or side, has no trade id, or would fill more than
+        was ordered.
         """
         if not self._check_fill(fill):
             return []
@@ -245,7 +235,7 @@ class Order:
         self.filled = filled
         self.notional = EXACT.fma(fill.price, fill.quantity, self.notional)
         self.venue_order_id = self.venue_order_id or fill.venue_order_id
-        ended = self._settle()
+        ended = self._update_status()
         conclusion = OrderFilledEvent if self.status is OrderStatus.FILLED else OrderPartiallyFilledEvent
         return [
             self._event(
@@ -266,11 +256,12 @@ class Order:
 
     @classmethod
     def fold(cls, events: Iterable[DomainEvent]) -> Self:
-        """The order after ``events``: all of its stream, in order. What came before ``order.submitted`` is skipped.
+        """The order after ``events``, which must be all events of its stream, in order. Events before
+        ``order.submitted`` are skipped.
 
-        Conclusions (``order.*``) count as they stand, whatever rules made them. The venue's reports only add what no
-        conclusion tells: the venue's own count and order id, and its word on the order's end. Raises ``ValueError``
-        where there is no ``order.submitted``.
+        The ``order.*`` events are applied as recorded, even if today's rules would conclude something else. The venue's
+        reports only add what no ``order.*`` event contains: the venue's count, its order id, and its report of the end.
+        Raises ``ValueError`` if there is no ``order.submitted``.
         """
         order: Self | None = None
         for event in events:
@@ -279,126 +270,115 @@ class Order:
             elif isinstance(event, OrderSubmittedEvent):
                 order = cls(event)
         if order is None:
-            raise ValueError("there is no order.submitted among the events; give all events of the order's stream")
+            raise ValueError("the events contain no order.submitted; pass all events of the order's stream")
         return order
 
     def apply(self, event: DomainEvent) -> None:
-        """Take in the next event of the order's stream, as ``fold`` does. Other types change nothing."""
+        """Apply the next event of the order's stream, as ``fold`` does. Other events change nothing."""
         match event:
             case VenueFillReported():
-                self._note_fill(event)
+                self._restore_fill(event)
             case VenueOrderReported():
-                self._note_report(event)
+                self._restore_report(event)
             case OrderAmendRequestedEvent():
-                self._amends = event.revision
-                self._unanswered[event.revision] = event.quantity
+                self._amends.restore(event.revision, event.quantity)
             case OrderAmendRejectedEvent():
-                self._unanswered.pop(event.revision, None)
+                self._amends.close(event.revision)
             case OrderAmendedEvent():
-                self._unanswered.pop(event.revision, None)
+                self._amends.close(event.revision)
                 self.revision, self.quantity, self.limit = event.revision, event.quantity, event.limit
-                self._conclude(event)
+                self._take_status(event)
             case OrderPartiallyFilledEvent() | OrderFilledEvent():
                 self._trade_ids.add(event.venue_trade_id)
                 self.filled = event.filled
                 self.notional = EXACT.fma(event.price, event.quantity, self.notional)
-                self._conclude(event)
+                self._take_status(event)
             case OrderAcceptedEvent():
                 self.status, self.venue_order_id = event.status, event.venue_order_id
             case OrderCancelledEvent() | OrderExpiredEvent() | OrderRejectedEvent() | OrderUnknownEvent():
                 self.status, self.reason = event.status, event.reason
 
-    def _conclude(self, event: OrderEvent) -> None:
+    def _take_status(self, event: OrderEvent) -> None:
         if event.status is not None:
             self.status = event.status
-        elif self.filled:  # a tape of an earlier version, which does not tell it
-            self._settle()
+        elif self.filled:  # an event of an earlier version, which has no status
+            self._update_status()
 
-    def _note_fill(self, fill: VenueFillReported) -> None:
+    def _restore_fill(self, fill: VenueFillReported) -> None:
         try:
             is_new = self._check_fill(fill)
         except OrderEvidenceError:
-            return  # it was refused then too, and changed nothing
+            return  # it was also rejected when it arrived, and changed nothing
         if is_new:
             self.venue_order_id = self.venue_order_id or fill.venue_order_id
 
-    def _note_report(self, report: VenueOrderReported) -> None:
+    def _restore_report(self, report: VenueOrderReported) -> None:
         try:
-            self._note(report)
+            self._record(report)
         except OrderEvidenceError:
-            return  # it was refused then too, and changed nothing
-        self._unanswered.pop(report.revision, None)
+            return  # it was also rejected when it arrived, and changed nothing
+        self._amends.close(report.revision)
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- rules -----------------------------------------------------------------------------------------------------
 
-    def _doubt(self, report: VenueOrderReported) -> list[OrderEvent]:
+    def _mark_unknown(self, report: VenueOrderReported) -> list[OrderEvent]:
         if self.status is not OrderStatus.SUBMITTED:
             return []
         self.status, self.reason = OrderStatus.UNKNOWN, report.reason
         return [self._event(OrderUnknownEvent, report.ts, reason=report.reason)]
 
-    def _reject(self, report: VenueOrderReported) -> list[OrderEvent]:
+    def _mark_rejected(self, report: VenueOrderReported) -> list[OrderEvent]:
         if self.filled:
             return []
         self.status, self.reason = OrderStatus.REJECTED, report.reason
         return [self._event(OrderRejectedEvent, report.ts, reason=report.reason)]
 
-    def _end(self, report: VenueOrderReported) -> list[OrderEvent]:
+    def _finish(self, report: VenueOrderReported) -> list[OrderEvent]:
         self.status, self.reason = report.status, report.reason
         conclusion = OrderCancelledEvent if report.status is OrderStatus.CANCELLED else OrderExpiredEvent
-        # The larger count is the true one: either we have fills that the report left out, or some are on their way.
+        # The larger count is correct: either the report omits fills that we have, or fills have not arrived yet.
         filled = max(self.filled, self.venue_filled)
         remaining = max(EXACT.subtract(self.quantity, filled), ZERO)
         return [self._event(conclusion, report.ts, filled=filled, remaining=remaining, reason=report.reason)]
 
-    def _settle(self) -> list[OrderEvent]:
-        """The status of an order that has fills; what the venue had said of its end where it looked filled till now."""
+    def _update_status(self) -> list[OrderEvent]:
+        """Update the status of an order with fills. If it was filled and no longer is, returns the end that the venue
+        had reported."""
         looked_filled = self.status is OrderStatus.FILLED
         if self.filled == self.quantity:
             self.status = OrderStatus.FILLED
-        elif self._ended is None:
+        elif self._end_report is None:
             self.status = OrderStatus.PARTIALLY_FILLED
         elif looked_filled:
-            return self._end(self._ended)
+            return self._finish(self._end_report)
         return []
 
-    def _take_answer(self, report: VenueOrderReported) -> list[OrderEvent]:
-        """The first answer to an amend."""
-        del self._unanswered[report.revision]
+    def _apply_answer(self, report: VenueOrderReported) -> list[OrderEvent]:
+        """Apply the first answer to an amend."""
+        self._amends.close(report.revision)
         quantity, limit = report.quantity, report.limit
         if quantity is None or limit is None:
             return [self._event(OrderAmendRejectedEvent, report.ts, revision=report.revision, reason=report.reason)]
         if report.revision < self.revision:
-            return []  # a later one has taken its place
+            return []  # a later amend is already confirmed
         self.revision, self.quantity, self.limit = report.revision, quantity, limit
-        ended = self._settle() if self.filled else []
+        ended = self._update_status() if self.filled else []
         return [self._event(OrderAmendedEvent, report.ts, revision=report.revision), *ended]
 
     @property
-    def _most(self) -> Quantity:
+    def _largest_quantity(self) -> Quantity:
         """The largest quantity that the order may have at the venue (base)."""
-        return self._ceiling(self.quantity, self.revision)
+        return self._amends.largest_quantity(self.quantity, self.revision)
 
-    def _ceiling(self, quantity: Quantity, confirmed: int, without: int = 0) -> Quantity:
-        """The same if ``confirmed`` were the newest confirmed amend, with ``quantity``, and amend ``without`` were
-        answered. Looks at no amend up to ``confirmed``."""
-        most = quantity
-        for revision in reversed(self._unanswered):
-            if revision <= confirmed:
-                break
-            if revision != without:
-                most = max(most, self._unanswered[revision])
-        return most
-
-    def _acknowledge(self, report: VenueOrderReported) -> list[OrderEvent]:
+    def _mark_accepted(self, report: VenueOrderReported) -> list[OrderEvent]:
         if self.status not in _IN_DOUBT:
             return []
         self.status = OrderStatus.ACCEPTED
         return [self._event(OrderAcceptedEvent, report.ts, venue_order_id=self.venue_order_id)]
 
     def _event(self, kind: type[E], ts: int, **own: Any) -> E:
-        """An event with the order as it is now and its ``own`` fields; ``ts`` is the venue's time of what it is
-        concluded from."""
+        """An event with the current state of the order and the fields ``own``. ``ts`` is the venue's time of the report
+        or fill."""
         fields: dict[str, Any] = {
             "order_id": self.order_id,
             "symbol": self.symbol,
@@ -420,50 +400,50 @@ class Order:
         fields.update(own)
         return kind(**fields)
 
-    def _check_addressee(self, report: VenueOrderReported | VenueFillReported) -> None:
+    def _check_order_id(self, report: VenueOrderReported | VenueFillReported) -> None:
         if (report.order_id, report.symbol) != (self.order_id, self.symbol):
             raise OrderEvidenceError(
-                f"order {self.order_id} on {self.symbol}: "
-                f"was given a report of order {report.order_id} on {report.symbol}"
+                f"order {self.order_id} on {self.symbol}: the report is about order {report.order_id} on "
+                f"{report.symbol}"
             )
 
     def _check_answer(self, report: VenueOrderReported) -> None:
-        revision, asked = report.revision, self._amends
-        if not 0 < revision <= asked or (report.quantity is None) is not (report.limit is None):
+        revision, requested = report.revision, self._amends.count
+        if not 0 < revision <= requested or (report.quantity is None) is not (report.limit is None):
             raise OrderEvidenceError(
                 f"order {self.order_id}: the venue answers amend {revision} with {report.quantity} at {report.limit}, "
-                f"and {asked} were asked for; compare the order with the venue's before trading on"
+                f"but {requested} were requested; compare the order with the venue before you continue trading"
             )
-        if revision not in self._unanswered or revision < self.revision:
+        if revision not in self._amends or revision < self.revision:
             return
         if report.quantity is None:
-            most = self._ceiling(self.quantity, self.revision, without=revision)
+            largest = self._amends.largest_quantity(self.quantity, self.revision, without=revision)
         else:
-            most = self._ceiling(report.quantity, revision)
-        if self.filled > most:
+            largest = self._amends.largest_quantity(report.quantity, revision)
+        if self.filled > largest:
             raise OrderEvidenceError(
-                f"order {self.order_id}: the answer to amend {revision} leaves {most}, and {self.filled} is filled; "
-                "compare the order with the venue's before trading on"
+                f"order {self.order_id}: the answer to amend {revision} allows {largest}, but {self.filled} is filled; "
+                "compare the order with the venue before you continue trading"
             )
 
     def _check_fill(self, fill: VenueFillReported) -> bool:
-        """Whether the fill is new. Raises ``OrderEvidenceError`` where it cannot be true."""
-        self._check_addressee(fill)
+        """Whether the fill is new. Raises ``OrderEvidenceError`` if it cannot be true."""
+        self._check_order_id(fill)
         if fill.side is not self.side:
             raise OrderEvidenceError(
-                f"order {self.order_id}: is a {self.side}, and fill {fill.venue_trade_id} a {fill.side}"
+                f"order {self.order_id} is a {self.side}, but fill {fill.venue_trade_id} is a {fill.side}"
             )
         if not fill.venue_trade_id:
-            # Two fills without an id would look like one and its repeat.
+            # Without ids, two fills and a repeated fill look the same.
             raise OrderEvidenceError(
-                f"order {self.order_id}: a fill without a venue_trade_id cannot be told from a repeat"
+                f"order {self.order_id}: a fill has no venue_trade_id, so a repeated fill cannot be detected"
             )
         if fill.venue_trade_id in self._trade_ids:
             return False
         filled = EXACT.add(self.filled, fill.quantity)
-        if filled > self._most:
+        if filled > self._largest_quantity:
             raise OrderEvidenceError(
                 f"order {self.order_id}: fill {fill.venue_trade_id} of {fill.quantity} makes {filled} filled of "
-                f"{self.quantity} ordered; compare the order with the venue's before trading on"
+                f"{self.quantity} ordered; compare the order with the venue before you continue trading"
             )
         return True

@@ -11,18 +11,18 @@ __all__ = ["PausedStrategies"]
 
 
 class PausedStrategies(list[str]):
-    """The ids of the strategies that are paused, in the order in which they were. Change it with ``apply`` alone."""
+    """The ids of the paused strategies, in the order in which they were paused. Use only ``apply`` to change it."""
 
     @classmethod
     def fold(cls, events: Iterable[DomainEvent]) -> Self:
-        """Those that are paused after ``events``: all of ``strategy.*``, in order; others change nothing."""
+        """The paused strategies after ``events``: all ``strategy.*`` events, in order. Other events change nothing."""
         paused = cls()
         for event in events:
             paused.apply(event)
         return paused
 
     def apply(self, event: DomainEvent) -> None:
-        """Take in what happened to a strategy."""
+        """Apply an event. Events other than ``strategy.*`` change nothing."""
         if isinstance(event, StrategyPaused):
             if event.strategy_id not in self:
                 self.append(event.strategy_id)

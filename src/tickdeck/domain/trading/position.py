@@ -1,12 +1,12 @@
-"""What we hold of one symbol, with the profit that it made.
+"""The position in one symbol, and the profit that it made.
 
-Kept as a signed quantity and a signed cost (the sum of quantity x price of the open part), never as an average:
-an average such as 100/3 has no last digit, and rounding it would make money appear or vanish.
+A position stores a signed quantity and a signed cost (the sum of quantity x price of the open part). It does not store
+an average price: an average such as 100/3 has infinitely many digits, and rounding it would create or lose money.
 
-When a part is closed, the same part of the cost goes with it. That share is rounded at the 18th decimal of the quote
-currency where it is longer, and exactly what was taken is what stays away from the rest, so nothing drifts: once
-flat, the realised profit is the sum of all sales less the sum of all purchases, to the last digit. A position that
-goes through zero is closed whole, then opened on the other side at the fill's price.
+When a part is closed, its share of the cost is removed. This share is rounded to the 18th decimal of the quote
+currency, and exactly the rounded amount is subtracted from the rest, so errors do not accumulate. Once the position is
+flat, the realized profit is exactly the sum of all sales minus the sum of all purchases. A position that changes sides
+is first closed completely, then opened on the other side at the price of the fill.
 """
 
 from __future__ import annotations
@@ -21,20 +21,26 @@ from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 __all__ = ["EXACT", "Position", "average_of", "with_order"]
 
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
-"""The books' own decimal context: wide enough that no sum or product of venues' numbers is rounded (28 digits, the
-default, are not), and out of reach of code that changes the thread's context."""
+"""The decimal context of the books. Its precision is high enough that no sum or product of numbers from venues is
+rounded; the default of 28 digits is too low. It does not depend on the thread's context, which other code may
+change."""
 
 _COST_STEP = Decimal("1E-18")
 _AVERAGE = Context(prec=28, rounding=ROUND_HALF_EVEN)
 _NAMED = 100
-"""So many orders a position remembers of its round trip, the newest, so that one that is never flat does not grow."""
+"""How many orders of a round trip a position remembers: the newest. Otherwise a position that is never flat would grow
+without limit."""
 
 
 class Position:
-    """``quantity`` in base, negative when short; ``cost`` in quote, of the same sign; ``realized_pnl`` in quote, before
-    fees, since the position was created. ``opened_by`` and ``closed_by`` are the ids of the orders that made it larger
-    and smaller since it was last flat, oldest first, at most the newest 100 each; they stay while it is flat. Change it
-    with ``apply`` alone."""
+    """A position in one symbol. Use only ``apply`` to change it.
+
+    - ``quantity``: in base, negative when short.
+    - ``cost``: in quote, with the sign of ``quantity``.
+    - ``realized_pnl``: in quote, before fees, since the position was created.
+    - ``opened_by``, ``closed_by``: the ids of the orders that made the position larger and smaller since it was last
+      flat, oldest first, at most the newest 100 each. They remain while it is flat.
+    """
 
     __slots__ = ("closed_by", "cost", "opened_by", "quantity", "realized_pnl", "symbol")
 
@@ -48,8 +54,8 @@ class Position:
 
     @classmethod
     def fold(cls, symbol: str, events: Iterable[DomainEvent]) -> Self:
-        """The position of ``symbol`` after ``events``, all that its account published in order (those that are not
-        about this position change nothing)."""
+        """The position in ``symbol`` after ``events``: all events of its account, in order. Events of other positions
+        change nothing."""
         position = cls(symbol)
         for event in events:
             if isinstance(event, PositionEvent) and event.symbol == symbol:
@@ -57,9 +63,9 @@ class Position:
         return position
 
     def apply_event(self, event: PositionEvent) -> None:
-        """Take in what was concluded before, as it is on the tape."""
+        """Apply a recorded position event."""
         self.quantity, self.cost, self.realized_pnl = event.quantity, event.cost, event.total_realized_pnl
-        if isinstance(event, PositionOpenedEvent | PositionClosedEvent):  # these name all orders of the round trip
+        if isinstance(event, PositionOpenedEvent | PositionClosedEvent):  # these list all orders of the round trip
             self.opened_by, self.closed_by = event.opened_by_orders, event.closed_by_orders
             return
         for order_id in event.opened_by_orders:
@@ -73,20 +79,22 @@ class Position:
 
     @property
     def average_price(self) -> Price:
-        """What a unit of the open part cost, quote per base, to 28 significant digits; 0 when flat. For show: the
-        books use ``cost``."""
+        """The cost of one unit of the open part, quote per base, to 28 significant digits; 0 when flat. For display
+        only: the books use ``cost``."""
         return average_of(self.cost, self.quantity)
 
     def unrealized_pnl(self, price: Price) -> Money:
-        """What closing everything at ``price`` would add to ``realized_pnl``, quote, before fees. Exact."""
+        """The exact profit (quote, before fees) of closing the whole position at ``price``."""
         return EXACT.subtract(EXACT.multiply(self.quantity, price), self.cost)
 
     def apply(self, side: Side, price: Price, quantity: Quantity, order_id: str = "") -> Money:
-        """Take in an execution of ``quantity`` (base, above 0) at ``price`` (quote) by ``order_id``; returns the profit
-        that it realised (quote, before fees), 0 where it closed nothing. Raises ``ValueError`` where ``quantity`` is
-        not above 0."""
+        """Apply a fill of ``quantity`` (base, above 0) at ``price`` (quote) by ``order_id``. Returns the profit that it
+        realized (quote, before fees), which is 0 if it closed nothing.
+
+        Raises ``ValueError`` if ``quantity`` is not above 0.
+        """
         if not quantity > 0:
-            raise ValueError(f"position {self.symbol}: a fill's quantity is {quantity}; it must be above 0")
+            raise ValueError(f"position {self.symbol}: the quantity of a fill is {quantity}; it must be above 0")
         with localcontext(EXACT):
             signed = quantity * side.sign
             held = self.quantity
@@ -115,18 +123,18 @@ class Position:
 
 
 def average_of(cost: Money, quantity: Quantity) -> Price:
-    """``cost`` / ``quantity`` to 28 significant digits, 0 where the quantity is 0."""
+    """``cost`` / ``quantity`` to 28 significant digits; 0 if the quantity is 0."""
     return _AVERAGE.divide(cost, quantity) if quantity else ZERO
 
 
 def with_order(orders: tuple[str, ...], order_id: str) -> tuple[str, ...]:
-    """``orders`` and ``order_id``, once each, at most the newest 100."""
+    """``orders`` with ``order_id`` added if it is new; at most the newest 100."""
     if not order_id or order_id in orders:
         return orders
     return (*orders, order_id)[-_NAMED:]
 
 
 def _cut(value: Decimal, step: Decimal) -> Decimal:
-    """``value`` rounded to ``step`` where it is finer, else as it is, without zeros added."""
+    """``value`` rounded to ``step`` if it has more digits. Otherwise ``value`` itself, without added zeros."""
     rounded = value.quantize(step, context=EXACT)
     return value if value == rounded else rounded
