@@ -1,4 +1,4 @@
-"""What was traded in a symbol between two snapshots of its market."""
+"""The trades of a symbol between two market snapshots."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["SnapshotWindow"]
 
 
 class SnapshotWindow:
-    """The trades since a snapshot, and when the next one is due: with the first market data at or after the next
-    multiple of ``interval`` (ns) on the run's clock.
+    """The trades since the last snapshot, and when the next snapshot is due: with the first market data at or after the
+    next multiple of ``interval`` (ns) of the run's clock.
 
-    ``volume`` in base, ``notional`` in quote; ``last`` is the newest trade, also from before the window.
+    ``volume`` is in base, ``notional`` in quote. ``last`` is the newest trade, which may be from before the window.
     """
 
     __slots__ = ("_interval", "due", "last", "notional", "since", "trades", "volume")
@@ -24,7 +24,7 @@ class SnapshotWindow:
         self.start(now)
 
     def start(self, now: int) -> None:
-        """A window begins at ``now`` (ns)."""
+        """Start a window at ``now`` (ns)."""
         self.since: int = now
         self.due: int = now - now % self._interval + self._interval
         self.volume: Quantity = ZERO
@@ -39,5 +39,6 @@ class SnapshotWindow:
 
     @property
     def vwap(self) -> Price | None:
-        """Average price by volume (quote), to the decimal context's precision; ``None`` without trades."""
+        """The volume-weighted average price (quote), with the precision of the decimal context; ``None`` without
+        trades."""
         return self.notional / self.volume if self.volume else None

@@ -1,8 +1,7 @@
-"""The words of trading that are values: sides, order types, money.
+"""The basic values of trading: sides, order types, money.
 
-Money (prices, quantities, fees, PnL) is ``decimal.Decimal`` and nothing else. ``Price`` and ``Quantity``
-are aliases that say which one is meant: a price is in quote currency per unit of base, a quantity is in
-base currency, and ``Money`` is an amount of quote currency.
+All money (prices, quantities, fees, PnL) is ``decimal.Decimal``. The aliases say which kind is meant: ``Price`` is in
+quote currency per unit of base, ``Quantity`` is in base currency, and ``Money`` is an amount of quote currency.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ ZERO = Decimal(0)
 
 
 class Side(StrEnum):
-    """Who buys. Of a public trade: the side of the aggressor (the taker)."""
+    """The side of an order or trade. For a public trade, the side of the aggressor (the taker)."""
 
     BUY = "buy"
     SELL = "sell"
@@ -55,8 +54,8 @@ class OrderType(StrEnum):
 
 
 class TimeInForce(StrEnum):
-    """``gtc`` rests until cancelled; ``ioc`` takes what is there and expires the rest; ``fok`` all or nothing;
-    ``post_only`` is rejected where it would take."""
+    """``gtc`` rests until it is cancelled. ``ioc`` takes what is available and expires. ``fok`` fills completely or not
+    at all. ``post_only`` is rejected if it would take."""
 
     GTC = "gtc"
     IOC = "ioc"
@@ -65,7 +64,7 @@ class TimeInForce(StrEnum):
 
 
 class StrategyRole(StrEnum):
-    """What a strategy is for: to open positions, to close them, or to look after those that are open."""
+    """The purpose of a strategy: to open positions, to close them, or to manage open ones."""
 
     ENTRY = "entry"
     EXIT = "exit"
@@ -73,7 +72,8 @@ class StrategyRole(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """Where an order is in its life. ``unknown`` means in doubt: only the venue's evidence ends it."""
+    """The status of an order. ``unknown`` means that we do not know whether the venue has it; only the venue's report
+    ends that."""
 
     SUBMITTED = "submitted"
     ACCEPTED = "accepted"
@@ -86,7 +86,7 @@ class OrderStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """No further change is expected from the venue."""
+        """Whether no further change is expected from the venue."""
         return self in _FINAL
 
 

@@ -100,7 +100,7 @@ def test_trade_at_the_epoch_is_counted() -> None:
 
 @pytest.mark.parametrize("interval", [0, -1])
 def test_interval_must_be_above_zero(interval: int) -> None:
-    with pytest.raises(ConfigError, match="candles of BTCUSDT: they last"):
+    with pytest.raises(ConfigError, match="candles of BTCUSDT: the duration is"):
         CandleBuilder("BTCUSDT", Timeframe(interval))
 
 

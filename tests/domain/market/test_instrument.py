@@ -121,7 +121,7 @@ def test_a_symbol_that_is_certain_splits_into_base_and_quote(symbol: str, parts:
 )
 def test_a_symbol_that_is_not_certain_is_never_cut(symbol: str) -> None:
     assert split_symbol(symbol) is None
-    with pytest.raises(ConfigError, match=r"does not say for certain .*; give \[instruments\."):
+    with pytest.raises(ConfigError, match=r"has no unambiguous .*; add \[instruments\."):
         instrument_for(symbol)
 
 

@@ -26,7 +26,7 @@ class LiveAgenda(Agenda):
 
     def __init__(self) -> None:
         super().__init__()
-        self.on_sooner: Callable[[], None] = _nobody_waits
+        self.on_sooner: Callable[[], None] = _no_driver_waits
 
     def at(self, due: int, action: Callable[[], None], rank: int = RANK_VENUE) -> int:
         next_due = self.next_due
@@ -166,5 +166,5 @@ class LiveDriver(Driver):
         self.completed = True
 
 
-def _nobody_waits() -> None:
+def _no_driver_waits() -> None:
     """What a ``LiveAgenda`` calls while no driver waits on it."""

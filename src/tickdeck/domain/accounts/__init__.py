@@ -1,4 +1,4 @@
-"""What an account holds and what it is worth."""
+"""What an account holds, and what it is worth."""
 
 from tickdeck.domain.accounts.account import Account
 from tickdeck.domain.accounts.rates import MONEY, PriceOf, Rates, reporting_currency

@@ -1,8 +1,8 @@
-"""What an account holds and what trading made of it. Pure: fills go in, the events to publish come out.
+"""An account: its balances and positions. Pure: fills go in, and the events to publish come out.
 
-A fill's price x quantity moves between the quote and the base balance; a fee leaves the balance of its own currency. A
-fee in base comes off what the fill brought: buying 1 with a fee of 0.001 is a position of 0.999 at the fill's price,
-and the fee counts as 0.001 x that price. What all of it is worth in one currency is for ``Valuation`` to say.
+A fill moves price x quantity between the quote and the base balance. A fee is taken from the balance of its currency. A
+fee in base reduces what the fill brought: buying 1 with a fee of 0.001 gives a position of 0.999 at the price of the
+fill, and the fee counts as 0.001 x that price. ``Valuation`` computes what the whole account is worth in one currency.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Fill: TypeAlias = OrderPartiallyFilledEvent | OrderFilledEvent
 
 
 class Account:
-    """Balances by currency and positions by symbol of one ``account_id``, which ``user_id`` owns.
+    """The balances by currency and positions by symbol of one ``account_id``. ``user_id`` is its owner.
 
-    Figures (``realized_pnl``, ``fees``, ...) are in one quote currency: ``quote``, or the one asked for. Nothing is
-    converted between currencies here.
+    Figures such as ``realized_pnl`` and ``fees`` are in one quote currency: ``quote``, or the currency that you ask
+    for. Nothing is converted between currencies here.
 
     Coins that are paid in become a position in the symbol that ``homes`` names for them, at the first price of that
-    symbol (``open_holding``); until then they are in ``unpriced``. Short positions are allowed, so a base balance may
-    be negative; whether that is wanted is for risk to say.
+    symbol (``open_holding``). Until then they are in ``unpriced``. Short positions are allowed, so a base balance may
+    be negative. Limiting them is up to risk.
     """
 
     __slots__ = (
@@ -67,7 +67,7 @@ class Account:
         user_id: str = "",
         homes: Mapping[str, str] | None = None,
     ) -> None:
-        """``homes``: the symbol that stands for a base currency, by currency."""
+        """``homes`` maps a base currency to the symbol in which its coins are a position."""
         self.account_id: str = account_id
         self.user_id: str = user_id
         self.quote: str = quote
@@ -75,7 +75,7 @@ class Account:
         self.balances: dict[str, Money] = {}
         self.positions: dict[str, Position] = {}
         self.unpriced: dict[str, Quantity] = {}
-        """By symbol, coins that were paid in and wait for the first price."""
+        """Coins that were paid in and wait for the first price, by symbol."""
         self._by_quote: dict[str, list[Position]] = {}
         self._deposits: dict[str, Money] = {}
         self._fees: dict[str, Money] = {}
@@ -92,8 +92,8 @@ class Account:
         user_id: str = "",
         homes: Mapping[str, str] | None = None,
     ) -> Self:
-        """The account after ``events``: all of ``balance.*``, ``position.*`` and ``order.*`` in order. Others, and
-        those of other accounts, change nothing."""
+        """The account after ``events``: all ``balance.*``, ``position.*`` and ``order.*`` events, in order. Other
+        events, and events of other accounts, change nothing."""
         account = cls(account_id, quote, user_id, homes)
         for event in events:
             if getattr(event, "account_id", None) == account_id:
@@ -101,7 +101,7 @@ class Account:
         return account
 
     def apply_event(self, event: DomainEvent) -> None:
-        """Take in what was concluded before, as it is on the tape."""
+        """Apply a recorded event."""
         if isinstance(event, OrderEvent):
             self.reserve(event)
         elif isinstance(event, BalanceEvent):
@@ -114,14 +114,14 @@ class Account:
             self.unpriced.pop(event.symbol, None)
             self._position(event.symbol, event.currency).apply_event(event)
 
-    # -- what happens to it ----------------------------------------------------------------------------------------
+    # -- changes ---------------------------------------------------------------------------------------------------
 
     def set_balance(self, report: VenueBalanceReported) -> list[BalanceEvent]:
-        """Take over the venue's total, and what it says is locked; the difference counts as paid in (or out). Returns
-        ``balance.updated``, or nothing where both are the same.
+        """Set the balance to the total and the locked amount that the venue reported. The difference counts as paid in
+        or out. Returns ``balance.updated``, or nothing if both are unchanged.
 
-        For the balances at the start and for transfers. A report that already counts a fill which is still on its way
-        to us would count it twice: compare such a report, do not apply it.
+        Use this for the balances at the start and for transfers. If a report already includes a fill that we have not
+        received yet, the fill would be counted twice. Compare such a report, but do not apply it.
         """
         currency = report.currency
         change = EXACT.subtract(report.total, self.balances.get(currency, ZERO))
@@ -133,15 +133,15 @@ class Account:
         return [self._balance_event(currency, change, report.ts, deposit=change)]
 
     def open_holding(self, instrument: Instrument, price: Price, ts: int) -> list[PositionEvent]:
-        """Make what was paid in of ``instrument`` a position that cost ``price`` (quote), the first one known. Returns
-        the position's event, which names no order, or nothing where nothing waits."""
+        """Turn coins of ``instrument`` that were paid in into a position with cost ``price`` (quote), the first known
+        price. Returns the position's event, which names no order, or nothing if no coins wait."""
         held = self.unpriced.pop(instrument.symbol, None)
         if not held:
             return []
         return self._move_position(instrument.symbol, held, price, instrument.quote, ts)
 
     def reserve(self, order: OrderEvent) -> None:
-        """Hold back what ``order`` says of its rest, instead of what it held back before."""
+        """Reserve what ``order`` says, instead of what the same order reserved before."""
         before = self._reserved_by.get(order.order_id)
         now = (order.reserved_currency, order.reserved) if order.reserved else None
         if before == now:
@@ -154,11 +154,11 @@ class Account:
             self._reserved[now[0]] = EXACT.add(self._reserved.get(now[0], ZERO), now[1])
 
     def apply_fill(self, fill: Fill, instrument: Instrument) -> list[DomainEvent]:
-        """Book a fill of ``instrument``; returns the position's events (a flip: closed, then opened), then
-        ``balance.updated`` for each currency that it changed: base, quote, and the fee's where that is a third.
+        """Book a fill of ``instrument``. Returns the position's events (closed, then opened, if it changes sides), then
+        ``balance.updated`` for each currency that changed: base, quote, and the currency of the fee.
 
-        Fills are taken to be deduplicated. A fee without a currency is in quote. A fee in a third currency is counted
-        in that currency alone.
+        The caller must not pass the same fill twice. A fee without a currency is in quote. A fee in a third currency is
+        only counted in that currency.
         """
         base, quote = instrument.base, instrument.quote
         fee, fee_currency = fill.fee, fill.fee_currency or quote
@@ -167,7 +167,7 @@ class Account:
             changes = {base: base_change, quote: -base_change * fill.price}
             changes[fee_currency] = changes.get(fee_currency, ZERO) - fee
             charged = (quote, fee * fill.price) if fee_currency == base else (fee_currency, fee)
-            signed = changes[base]  # the fee in base taken off
+            signed = changes[base]  # without a fee in base
             events: list[DomainEvent] = list(
                 self._move_position(fill.symbol, signed, fill.price, quote, fill.ts, fill.order_id)
             )
@@ -179,40 +179,41 @@ class Account:
                     events.append(self._balance_event(currency, change, fill.ts, fee=charge))
         return events
 
-    # -- what is asked of it ---------------------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------------------------
 
     def position(self, symbol: str) -> Position:
-        """The position of ``symbol``; a flat one where there was never a fill."""
+        """The position in ``symbol``; a flat one if there never was a fill."""
         return self.positions.get(symbol) or Position(symbol)
 
     def reserved(self, currency: str) -> Money:
-        """What our own open orders hold back of ``currency``, without fees."""
+        """What our own open orders reserve of ``currency``, without fees."""
         return self._reserved.get(currency, ZERO)
 
     def free(self, currency: str) -> Money:
-        """What is neither locked by orders that are not ours nor reserved by our own; negative where more is offered
-        than held, as in a short sale."""
+        """The balance that is neither locked by others' orders nor reserved by our own. It is negative if more is
+        offered than held, as in a short sale."""
         taken = EXACT.add(self._locked.get(currency, ZERO), self._reserved.get(currency, ZERO))
         return EXACT.subtract(self.balances.get(currency, ZERO), taken)
 
     def deposits(self, currency: str | None = None) -> Money:
-        """What was paid in less what was paid out, the balances at the start included."""
+        """What was paid in minus what was paid out, including the balances at the start."""
         return self._deposits.get(currency or self.quote, ZERO)
 
     def fees(self, currency: str | None = None) -> Money:
-        """Fees paid (less rebates) in a quote currency, those in base valued at their fill's price; for a third
-        currency, such as an exchange's own coin, what was paid in it."""
+        """Fees paid minus rebates. For a quote currency, fees in base are included at the price of their fill. For a
+        third currency, such as an exchange's own coin, the fees paid in it."""
         return self._fees.get(currency or self.quote, ZERO)
 
     def realized_pnl(self, currency: str | None = None) -> Money:
-        """Of all closed parts, before fees."""
+        """The profit of all closed parts, before fees."""
         total = ZERO
         for position in self._by_quote.get(currency or self.quote, ()):
             total = EXACT.add(total, position.realized_pnl)
         return total
 
     def unrealized_pnl(self, price: PriceOf, currency: str | None = None) -> Money:
-        """Of all open parts at ``price(symbol)``, before fees. A symbol without a price stands at its cost."""
+        """The profit of all open parts at ``price(symbol)``, before fees. A symbol without a price is valued at its
+        cost."""
         total = ZERO
         for position in self._by_quote.get(currency or self.quote, ()):
             last = price(position.symbol)
@@ -221,8 +222,8 @@ class Account:
         return total
 
     def position_value(self, price: PriceOf, currency: str | None = None) -> Money:
-        """All positions quoted in a currency, at ``price(symbol)``, below 0 for shorts. A symbol without a price stands
-        at its cost."""
+        """The value of all positions quoted in a currency, at ``price(symbol)``; shorts count negative. A symbol
+        without a price is valued at its cost."""
         total = ZERO
         for position in self._by_quote.get(currency or self.quote, ()):
             last = price(position.symbol)
@@ -230,17 +231,17 @@ class Account:
         return total
 
     def quotes(self) -> tuple[str, ...]:
-        """The quote currencies of all positions that there ever were."""
+        """The quote currencies of all positions, including closed ones."""
         return tuple(self._by_quote)
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- bookkeeping -----------------------------------------------------------------------------------------------
 
     def _set_locked(self, currency: str, locked: Money) -> None:
         if locked != self._locked.get(currency, ZERO):
             self._locked[currency] = locked
 
     def _receive(self, currency: str, amount: Money) -> None:
-        """Count what is paid in (or out)."""
+        """Count an amount that was paid in or out."""
         _add(self._deposits, currency, amount)
         if currency in self.homes:
             _add(self.unpriced, self.homes[currency], amount)
@@ -249,7 +250,7 @@ class Account:
         self, symbol: str, signed: Quantity, price: Price, quote: str, ts: int, order_id: str = ""
     ) -> list[PositionEvent]:
         """Book ``signed`` (base) at ``price`` (quote)."""
-        if not signed:  # a fee in base that ate the whole fill
+        if not signed:  # a fee in base consumed the whole fill
             return []
         position = self._position(symbol, quote)
         before, cost_before = position.quantity, position.cost
@@ -291,7 +292,7 @@ class Account:
     def _position_event(
         self, kind: type[PositionEvent], position: Position, quote: str, ts: int, **own: Any
     ) -> PositionEvent:
-        """An event with the position as it is now and its ``own`` fields."""
+        """An event with the current state of the position and the fields ``own``."""
         fields: dict[str, Any] = {
             "symbol": position.symbol,
             "account_id": self.account_id,

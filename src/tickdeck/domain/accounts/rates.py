@@ -1,4 +1,4 @@
-"""What one currency is worth in another, at the prices of the symbols of a run."""
+"""Exchange rates between currencies, from the prices of the symbols of a run."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ MONEY = (
 """Dollars, the common dollar coins and other fiat currencies."""
 
 PriceOf: TypeAlias = Callable[[str], Price | None]
-"""The last price of a symbol, ``None`` if there was none yet."""
+"""The last price of a symbol; ``None`` if there is none yet."""
 
 _ONE = Decimal(1)
 _INVERSE = Context(prec=28, rounding=ROUND_HALF_EVEN)
-_Step: TypeAlias = tuple[str, bool]  # a symbol, and whether its price is turned over
+_Step: TypeAlias = tuple[str, bool]  # a symbol, and whether its price is inverted
 
 
 def reporting_currency(instruments: Iterable[Instrument]) -> str:
-    """The currency of an account's figures: the first dollar or fiat quote currency of ``instruments`` (at least one),
-    else the first quote currency."""
+    """The currency of the figures of an account: the first dollar or fiat quote currency among ``instruments`` (at
+    least one), otherwise the first quote currency."""
     quotes = [instrument.quote for instrument in instruments]
     return next((quote for quote in quotes if quote in MONEY), quotes[0])
 
 
 class Rates:
-    """Exchange rates by way of at most two symbols: direct (BTCUSDT), the other way round, or through one currency in
-    between (ETHBTC and BTCUSDT).
+    """Exchange rates through at most two symbols: direct (BTCUSDT), inverted, or through one other currency (ETHBTC and
+    BTCUSDT).
 
-    Where several ways have a price, a direct one wins, then the order of ``symbols``. A price that is turned over has
-    28 significant digits; everything else is exact.
+    If several routes have a price, a direct route is preferred, then the order of ``symbols``. Inverted prices have 28
+    significant digits; everything else is exact.
     """
 
     def __init__(self, symbols: Iterable[str] = (), instrument: Callable[[str], Instrument] | None = None) -> None:
-        """``symbols``: those whose prices may be used, as ``instrument(symbol)`` describes them."""
+        """``symbols`` are those whose prices may be used. ``instrument(symbol)`` describes each of them."""
         self._instruments: dict[str, Instrument] = {}
         self._routes: dict[tuple[str, str], tuple[tuple[_Step, ...], ...]] = {}
         if instrument is not None:
             self._instruments = {symbol: instrument(symbol) for symbol in symbols}
 
     def homes(self, quote: str) -> dict[str, str]:
-        """For each base currency, the symbol that stands for it: the first that is quoted in ``quote``, else the first.
-        ``quote`` itself has none."""
+        """Maps each base currency to the symbol in which its coins are a position: the first symbol quoted in
+        ``quote``, otherwise the first symbol. ``quote`` itself is not included."""
         homes: dict[str, str] = {}
         for symbol, instrument in self._instruments.items():
             home = homes.get(instrument.base)
@@ -60,25 +60,25 @@ class Rates:
         return homes
 
     def rate(self, currency: str, into: str, price: PriceOf) -> Decimal | None:
-        """What one unit of ``currency`` is worth in ``into``; ``None`` if no price tells."""
+        """The value of one unit of ``currency`` in ``into``; ``None`` if the prices for it are missing."""
         if currency == into:
             return _ONE
-        for route in self._ways(currency, into):
+        for route in self._routes_between(currency, into):
             rate = _ONE
-            for symbol, turned in route:
+            for symbol, inverted in route:
                 last = price(symbol)
                 if not last:
                     break
-                rate = EXACT.multiply(rate, _INVERSE.divide(_ONE, last) if turned else last)
+                rate = EXACT.multiply(rate, _INVERSE.divide(_ONE, last) if inverted else last)
             else:
                 return rate
         return None
 
     def symbols(self, currency: str, into: str) -> tuple[str, ...]:
-        """The symbols whose prices ``rate`` may use; empty if there is no way from the one to the other."""
-        return tuple(dict.fromkeys(symbol for route in self._ways(currency, into) for symbol, _ in route))
+        """The symbols whose prices ``rate`` may use; empty if there is no route."""
+        return tuple(dict.fromkeys(symbol for route in self._routes_between(currency, into) for symbol, _ in route))
 
-    def _ways(self, currency: str, into: str) -> tuple[tuple[_Step, ...], ...]:
+    def _routes_between(self, currency: str, into: str) -> tuple[tuple[_Step, ...], ...]:
         routes = self._routes.get((currency, into))
         if routes is None:
             direct = [(step,) for step, end in self._steps(currency) if end == into]
@@ -93,7 +93,8 @@ class Rates:
         return routes
 
     def _steps(self, currency: str) -> list[tuple[_Step, str]]:
-        """Each symbol that leads from ``currency`` to another one, and where to; turned-over prices last."""
+        """Each symbol that leads from ``currency`` to another currency, and that currency. Inverted prices come
+        last."""
         instruments = self._instruments.items()
         sold = [((symbol, False), i.quote) for symbol, i in instruments if i.base == currency]
         return sold + [((symbol, True), i.base) for symbol, i in instruments if i.quote == currency]

@@ -1,4 +1,4 @@
-"""What a whole account is worth in one currency, at the prices of the record."""
+"""The value of a whole account in one currency, at the prices of the record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Valuation"]
 
 
 class _Amount(NamedTuple):
-    """An amount that has no value yet, because there was no price."""
+    """An amount that could not be valued yet, because a price was missing."""
 
     currency: str
     deposit: Money
@@ -26,13 +26,12 @@ class _Amount(NamedTuple):
 class Valuation:
     """The figures of an account over all its currencies, in ``currency``, the account's quote currency.
 
-    Other currencies count at the rate that the prices give now. A deposit and a fee keep the value that they had when
-    they were paid, or at the first price after that. What no price tells the value of is in no figure: ``left_out``
-    says how much that is.
+    Balances and positions are valued at the current rates. A deposit or a fee keeps the value that it had when it was
+    paid, or at the first price after that. Amounts without a price are in no figure; ``left_out`` returns them.
 
-    ``equity`` is ``cash`` and the value of all positions, and ``pnl`` is ``equity`` less ``deposits``. With one quote
-    currency, ``equity = deposits + realised PnL + unrealised PnL - fees``, to the last digit. With several, a currency
-    that became more or less valuable is in ``pnl`` too.
+    ``equity`` is ``cash`` plus the value of all positions, and ``pnl`` is ``equity`` minus ``deposits``. With one quote
+    currency, ``equity = deposits + realized PnL + unrealized PnL - fees``, to the last digit. With several, ``pnl``
+    also includes changes in the value of the currencies.
     """
 
     def __init__(self, account: Account, rates: Rates, instrument: Callable[[str], Instrument]) -> None:
@@ -42,14 +41,14 @@ class Valuation:
         self._unvalued: list[_Amount] = []
         self.currency: str = account.quote
         self.deposits: Money = ZERO
-        """What was paid in less what was paid out, the balances at the start included."""
+        """What was paid in minus what was paid out, including the balances at the start."""
         self.fees: Money = ZERO
-        """Fees paid less rebates."""
+        """Fees paid minus rebates."""
 
-    # -- what happens ------------------------------------------------------------------------------------------------
+    # -- changes -----------------------------------------------------------------------------------------------------
 
     def take(self, events: Iterable[DomainEvent], price: PriceOf) -> None:
-        """Add the deposits and fees of ``balance.updated``. Call it when the account has applied them."""
+        """Add the deposits and fees of ``balance.updated`` events. Call it after the account has applied them."""
         for event in events:
             if isinstance(event, BalanceEvent) and (event.deposit or event.fee):
                 # Coins that become a position count when they do, at what that costs.
@@ -58,12 +57,12 @@ class Valuation:
 
     @property
     def waits(self) -> bool:
-        """Something waits for the first price of a symbol."""
+        """Whether something waits for the first price of a symbol."""
         return bool(self._unvalued or self._account.unpriced)
 
     def on_price(self, symbol: str, price: PriceOf, ts: int) -> list[PositionEvent]:
-        """There is a price of ``symbol``: value what has waited for it. Returns ``position.opened`` for coins that the
-        account began with."""
+        """Value everything that waited for a price of ``symbol``. Returns ``position.opened`` for coins that the
+        account had at the start."""
         last = price(symbol)
         if last is None:
             return []
@@ -79,32 +78,32 @@ class Valuation:
     # -- figures -----------------------------------------------------------------------------------------------------
 
     def cash(self, price: PriceOf) -> Money:
-        """What is in no position, of all currencies."""
+        """The balances of all currencies without the coins in positions."""
         total = ZERO
         for currency, amount in self._cash().items():
             total = EXACT.add(total, self._worth(currency, amount, price) or ZERO)
         return total
 
     def equity(self, price: PriceOf) -> Money:
-        """Cash and all positions. A position without a price counts at its cost."""
+        """Cash plus all positions. A position without a price is valued at its cost."""
         total = self.cash(price)
         for quote, value in self._positions(price).items():
             total = EXACT.add(total, self._worth(quote, value, price) or ZERO)
         return total
 
     def pnl(self, price: PriceOf) -> Money:
-        """What trading and holding made of what was paid in, after fees."""
+        """The result of trading and holding, after fees."""
         return EXACT.subtract(self.equity(price), self.deposits)
 
     def realized_pnl(self, price: PriceOf) -> Money:
-        """Of all closed parts, before fees."""
+        """The profit of all closed parts, before fees."""
         total = ZERO
         for quote in self._account.quotes():
             total = EXACT.add(total, self._worth(quote, self._account.realized_pnl(quote), price) or ZERO)
         return total
 
     def unrealized_pnl(self, price: PriceOf) -> Money:
-        """Of all open parts, before fees."""
+        """The profit of all open parts, before fees."""
         total = ZERO
         for quote in self._account.quotes():
             value = self._account.unrealized_pnl(price, quote)
@@ -112,7 +111,7 @@ class Valuation:
         return total
 
     def left_out(self, price: PriceOf) -> dict[str, Money]:
-        """Amounts by currency that are in no figure, because no price tells what they are worth."""
+        """Amounts by currency that are in no figure, because a price for them is missing."""
         amounts = self._cash()
         for quote, value in self._positions(price).items():
             amounts[quote] = EXACT.add(amounts.get(quote, ZERO), value)
@@ -127,7 +126,7 @@ class Valuation:
         return dict(sorted(left_out.items()))
 
     def symbols(self) -> list[str]:
-        """The symbols on whose prices the equity depends now."""
+        """The symbols whose prices currently affect the equity."""
         needed = {symbol: None for symbol, position in self._account.positions.items() if position.quantity}
         quotes = dict.fromkeys(self._account.quotes(), ZERO)
         for currency, amount in (quotes | self._cash()).items():
@@ -135,11 +134,11 @@ class Valuation:
                 needed |= dict.fromkeys(self._rates.symbols(currency, self.currency))
         return list(needed)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- parts -------------------------------------------------------------------------------------------------------
 
     def _cash(self) -> dict[str, Money]:
-        """By currency, what is in no position and does not wait to be one; below 0 where a position was paid with what
-        is in another one."""
+        """The balances by currency without the coins in positions and in ``unpriced``. Negative if a position was paid
+        with coins of another position."""
         account = self._account
         amounts = dict(account.balances)
         held = [(symbol, position.quantity) for symbol, position in account.positions.items()]
@@ -164,7 +163,7 @@ class Valuation:
             self._unvalued.append(amount)
 
     def _add(self, amount: _Amount, price: PriceOf) -> bool:
-        """Whether there is a value to add."""
+        """Add a deposit or fee. Returns False if it has no value yet."""
         rate = self._rates.rate(amount.currency, self.currency, price)
         if rate is None:
             return False

@@ -1,4 +1,4 @@
-"""What a market is: instruments, books, candles, indicators, and how orders match against a record."""
+"""Markets: instruments, order books, candles, indicators, and matching of our orders against recorded data."""
 
 from tickdeck.domain.market.book import Crossed, Gap, OrderBook, Resynced
 from tickdeck.domain.market.candle_opens import CandleOpen, MarketRecord, with_opens

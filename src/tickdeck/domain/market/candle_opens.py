@@ -1,4 +1,4 @@
-"""When a candle opens, a market knows its open and nothing else of it."""
+"""The opening prices of candles, for simulated venues."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ __all__ = ["CandleOpen", "MarketRecord", "with_opens"]
 
 
 class CandleOpen(NamedTuple):
-    """A candle of ``symbol`` opens at ``open_ts`` (ns UTC) with ``price`` (quote); we would learn it at ``ts_ingress``.
+    """A candle of ``symbol`` opens at ``open_ts`` (ns UTC) with ``price`` (quote). We would receive it at
+    ``ts_ingress``.
 
-    It is no event and never on a tape: strategies hear a candle when it closes. A simulated venue is told, because a
-    real one would trade at that price then.
+    This is not an event and is never on a tape: strategies receive a candle only when it closes. A simulated venue
+    receives it, because a real venue would trade at that price at that time.
     """
 
     symbol: str
@@ -28,10 +29,10 @@ MarketRecord: TypeAlias = MarketEvent | CandleOpen
 
 
 def with_opens(events: Iterable[MarketEvent]) -> Iterator[MarketRecord]:
-    """``events`` of one input, each candle preceded by its open at the time of that.
+    """``events`` of one input, with the open of each candle inserted at the time when the candle opens.
 
-    An open that lies before the event in front of it is left out: then the record holds something better than candles,
-    or its candles overlap. So is that of the first candle, since nobody can have ordered before it.
+    An open that would be earlier than the preceding event is omitted: either the record contains better data than
+    candles, or its candles overlap. The open of the first candle is omitted too, because no order can exist before it.
     """
     last = None
     for event in events:

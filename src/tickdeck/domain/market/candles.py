@@ -11,18 +11,17 @@ __all__ = ["CandleBuilder", "CandleResampler"]
 
 
 _AHEAD_NS = 60_000_000_000
-"""A venue's clock may be ahead of ours by so much."""
+"""How far the venue's clock may be ahead of ours."""
 _ENOUGH = 10
-"""So many old trades in one candle are no accident."""
+"""How many old trades in one candle show that it is in the future."""
 
 
 class CandleBuilder:
-    """Gathers trades of ``symbol`` into candles of ``timeframe``, by the exchange's time.
+    """Builds candles of ``timeframe`` from the trades of ``symbol``, by the exchange's time.
 
-    A candle is closed by the first trade at or after its end. One in which nothing traded does not exist: silence is
-    not filled with copies of the last price. A trade that comes late, with a time before the current candle, counts
-    in the current one, since a closed candle is never taken back. The first candle holds what was traded from the
-    first trade seen, and the last one is not published while it is open.
+    A candle is closed by the first trade at or after its end. A period without trades has no candle. A late trade,
+    whose time is before the current candle, counts in the current candle, because a closed candle never changes. The
+    first candle contains the trades from the first one seen, and the last candle is not published while it is open.
 
     A trade whose clock is far ahead does not stop the candles. It opens a candle in the future. The candle moves back
     to the present with the next trade that we receive more than a minute before the candle's begin, or when most of its
@@ -47,7 +46,7 @@ class CandleBuilder:
 
     def __init__(self, symbol: str, timeframe: Timeframe) -> None:
         if timeframe.ns <= 0 >= timeframe.months:
-            raise ConfigError(f"candles of {symbol}: they last {timeframe.ns} ns; give a duration above 0")
+            raise ConfigError(f"candles of {symbol}: the duration is {timeframe.ns} ns; it must be above 0")
         self.symbol: str = symbol
         self.timeframe: Timeframe = timeframe
         self._begin: int = 0  # ns UTC
@@ -63,9 +62,9 @@ class CandleBuilder:
         self._volume: Quantity = ZERO
 
     def on_trade(self, trade: TradeEvent) -> CandleEvent | None:
-        """Count a trade of the builder's symbol; returns the candle that it closed, else ``None``.
+        """Add a trade of the builder's symbol. Returns the candle that it closed, or ``None``.
 
-        The candle's ``ts`` is its end. Volume is the exact sum of the trades' quantities (base).
+        ``ts`` of the candle is its end. ``volume`` is the exact sum of the quantities (base).
         """
         price = trade.price
         if trade.ts < self._end:
@@ -90,13 +89,13 @@ class CandleBuilder:
         return closed
 
     def _place(self, ts: int) -> None:
-        """Let the current candle be the one that holds ``ts``."""
+        """Move the current candle to the period that contains ``ts``."""
         self._begin, self._end = self.timeframe.bounds(ts)
         self._too_early = self._begin - _AHEAD_NS
         self._strays = 0
 
     def _in_the_future(self, trade: TradeEvent) -> bool:
-        """The current candle is: ``trade``, from well before its begin, shows it."""
+        """Whether the current candle is in the future, as shown by ``trade``, which is from well before its begin."""
         self._strays += 1
         return 0 < trade.ts_ingress < self._too_early or (self._strays >= _ENOUGH and 2 * self._strays >= self._trades)
 
@@ -117,10 +116,11 @@ class CandleBuilder:
 
 
 class CandleResampler:
-    """Gathers finer candles of ``symbol`` into candles of ``timeframe``: exactly, and only whole ones.
+    """Combines finer candles of ``symbol`` into candles of ``timeframe``.
 
-    A candle is closed by the finer one that ends with it. If that one is missing, the next one closes it. The first
-    candle holds what was traded from the first finer one seen, and the last one is not published while it is open.
+    A candle is closed by the finer candle that ends with it. If that one is missing, the next one closes it. The first
+    candle contains what was traded from the first finer candle seen, and the last candle is not published while it is
+    open.
     """
 
     __slots__ = ("_begin", "_close", "_end", "_high", "_low", "_open", "_trades", "_volume", "symbol", "timeframe")
@@ -138,7 +138,8 @@ class CandleResampler:
         self._trades: int = 0
 
     def on_candle(self, candle: CandleEvent) -> list[CandleEvent]:
-        """Count a finer candle; returns what it closed: none, one, or after a gap two. ``ts`` of each is its end."""
+        """Add a finer candle. Returns the candles that it closed: none, one, or two after a gap. ``ts`` of each is its
+        end."""
         closed = []
         if self._end and candle.open_ts >= self._end:
             closed.append(self._take())
@@ -156,7 +157,7 @@ class CandleResampler:
         return closed
 
     def close(self) -> CandleEvent | None:
-        """The open candle, closed as it is, if there is one: a coarser stretch of candles begins behind it."""
+        """Close the open candle as it is, because coarser candles follow. Returns ``None`` if there is none."""
         return self._take() if self._end else None
 
     def _take(self) -> CandleEvent:

@@ -1,8 +1,8 @@
-"""Indicators as small objects that are fed one observation at a time.
+"""Indicators. Each is a small object that receives one observation at a time.
 
-All have one shape: ``update(...)`` takes the next observation and returns the new ``value``; ``value`` is ``None``
-until enough was seen. They are floats, since no money is settled by them. The cost of an update does not depend on
-the period (of ``BookImbalance``: on the depth only). A period that makes no sense raises ``ConfigError``.
+``update(...)`` takes the next observation and returns the new ``value``, which is ``None`` until the indicator has seen
+enough. Values are floats, because they are not money. The cost of an update does not depend on the period (for
+``BookImbalance``, only on the depth). An invalid period raises ``ConfigError``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ __all__ = ["BookImbalance", "Ema", "Rsi", "Sma", "Vwap"]
 class Ema:
     """Exponential moving average: ``ema += alpha * (x - ema)``, seeded with the first observation.
 
-    ``Ema(period)`` has ``alpha = 2 / (period + 1)`` and a value from the ``period``-th observation on, when the first
-    one's weight is down to about 1/7.4. ``Ema(period, seed="sma")`` is seeded as TA-Lib's is: its first value is the
-    mean of the first ``period`` observations. The two agree more and more as data comes in. ``Ema(alpha=0.1)`` is given
-    its smoothing and has a value from the first observation.
+    - ``Ema(period)``: ``alpha = 2 / (period + 1)``. It has a value from the ``period``-th observation on, when the
+      weight of the first one is about 1/7.4.
+    - ``Ema(period, seed="sma")``: seeded as in TA-Lib. The first value is the mean of the first ``period``
+      observations. The two converge as data arrives.
+    - ``Ema(alpha=0.1)``: has a value from the first observation on.
     """
 
     __slots__ = ("_ema", "_first", "_missing", "alpha", "value")
@@ -64,10 +65,10 @@ class Ema:
 
 
 class _WindowSum:
-    """The sum of the last ``size`` numbers, or of all where ``size`` is ``None``.
+    """The sum of the last ``size`` numbers, or of all numbers if ``size`` is ``None``.
 
-    The running sum of a window is taken afresh once every ``size`` numbers, so that rounding errors do not pile up;
-    ``fsum``, unlike ``sum``, gives the same digits on every Python.
+    The sum of a window is recomputed every ``size`` numbers, so rounding errors do not accumulate. ``fsum``, unlike
+    ``sum``, gives the same digits on every Python version.
     """
 
     __slots__ = ("_next", "_ring", "_size", "total")
@@ -102,7 +103,8 @@ class _WindowSum:
 
 
 class Sma:
-    """Simple moving average: the mean of the last ``period`` observations; has a value once it has seen so many."""
+    """Simple moving average: the mean of the last ``period`` observations. It has a value after ``period``
+    observations."""
 
     __slots__ = ("_sum", "period", "value")
 
@@ -121,12 +123,13 @@ class Sma:
 class Rsi:
     """Relative strength index (J. W. Wilder, New Concepts in Technical Trading Systems, 1978), 0 to 100.
 
-    With G and L the averages of the rises and of the falls from one observation to the next::
+    G and L are the averages of the rises and the falls between observations::
 
         rsi = 100 - 100 / (1 + G / L) = 100 * G / (G + L)
 
-    The first averages are plain means of the first ``period`` changes, so the first value comes with observation
-    ``period + 1``; from then on ``G = (G * (period - 1) + rise) / period``, and L alike. 50 where nothing moved.
+    The first averages are the means of the first ``period`` changes, so the first value comes with observation ``period
+    + 1``. From then on ``G = (G * (period - 1) + rise) / period``, and the same for L. The value is 50 if nothing
+    moved.
     """
 
     __slots__ = ("_changes", "_fall", "_last", "_rise", "period", "value")
@@ -157,16 +160,16 @@ class Rsi:
             self._rise = (self._rise * (n - 1) + rise) / n
             self._fall = (self._fall * (n - 1) + fall) / n
         both = self._rise + self._fall
-        # Divided first: the share is at most 1, so the value at most 100, whatever is rounded.
+        # Divide first: the share is at most 1, so rounding cannot bring the value above 100.
         self.value = value = 100.0 * (self._rise / both) if both > 0.0 else 50.0
         return value
 
 
 class Vwap:
-    """Volume-weighted average price: the sum of price x quantity over the sum of quantity.
+    """Volume-weighted average price: the sum of price x quantity divided by the sum of quantity.
 
-    ``Vwap(window)`` takes the last ``window`` trades and has a value once it has seen so many; ``Vwap()`` takes all
-    since the session began, which ``reset()`` does.
+    ``Vwap(window)`` uses the last ``window`` trades, and has a value after that many. ``Vwap()`` uses all trades since
+    the session began; ``reset()`` begins a session.
     """
 
     __slots__ = ("_money", "_quantity", "value", "window")
@@ -176,13 +179,13 @@ class Vwap:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: a new session."""
+        """Start a new session."""
         self.value: float | None = None
         self._money = _WindowSum(self.window)
         self._quantity = _WindowSum(self.window)
 
     def update(self, price: float, quantity: float) -> float | None:
-        """A trade's ``price`` (quote) and ``quantity`` (base, above 0)."""
+        """Add a trade with ``price`` (quote) and ``quantity`` (base, above 0)."""
         money = self._money.push(price * quantity)
         total = self._quantity.push(quantity)
         if self._money.is_full and total > 0.0:
@@ -191,11 +194,11 @@ class Vwap:
 
 
 class BookImbalance:
-    """Which side of the book is heavier near the best price, -1 (asks only) to 1 (bids only)::
+    """Which side of the book is larger near the best price, from -1 (only asks) to 1 (only bids)::
 
-        (sum of bid quantities - sum of ask quantities) / (sum of both)      over the best ``depth`` levels a side
+        (sum of bid quantities - sum of ask quantities) / (sum of both)      over the best ``depth`` levels per side
 
-    ``None`` where there are no quantities on either side.
+    ``None`` if both sides are empty.
     """
 
     __slots__ = ("depth", "value")
@@ -205,7 +208,8 @@ class BookImbalance:
         self.value: float | None = None
 
     def update(self, bids: Sequence[Level], asks: Sequence[Level]) -> float | None:
-        """``bids`` from the highest price down, ``asks`` from the lowest up: (price, quantity) as decimals."""
+        """``bids`` are sorted from the highest price down, ``asks`` from the lowest up; each level is (price, quantity)
+        as decimals."""
         bid = _quantity(bids[: self.depth])
         ask = _quantity(asks[: self.depth])
         both = bid + ask

@@ -1,4 +1,4 @@
-"""What may be traded, in which steps: an instrument, its venue's filters, and what a symbol says for certain."""
+"""Instruments: what may be traded, in which steps, and what a symbol alone says about its currencies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIAT = (
     *("COP", "KRW", "CHF", "CAD", "INR", "SGD", "HKD", "NZD", "THB", "VND", "PHP", "AED"),
 )
 _QUOTES = ("USD", *_STABLE, *_COINS, *_FIAT)
-"""Currencies in which prices are quoted."""
+"""The known quote currencies."""
 
 _PAIR = re.compile(r"([A-Za-z0-9]+)[-/_]([A-Za-z0-9]+)")
 _USD_PERPETUAL = re.compile(r"([A-Z0-9]+)-PERP")
@@ -27,7 +27,7 @@ _DATED = re.compile(r"([A-Z0-9]+)(USDT|USDC)_\d{6}")
 _COIN_MARGINED = re.compile(r"([A-Z0-9]+)USD_(PERP|\d{6})")
 _GLUED = re.compile(r"[A-Z0-9]+")
 
-_IN_NAMES = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "BRL", "BTC", "ETH", "BNB")  # words of English end in others
+_IN_NAMES = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "BRL", "BTC", "ETH", "BNB")  # English words end in the others
 _WORDS = re.compile(r"(?<![A-Z0-9])([A-Z0-9]+USD[TC]?_(?:PERP|\d{6})|[A-Z0-9]+)(?![A-Z0-9])")
 _PAIR_IN_NAME = re.compile(
     r"(?<![A-Za-z0-9])(?=[0-9]*[A-Z])[A-Z0-9]{2,10}[-_](?:USDT|USDC|USD|EUR|TRY|JPY)(?![A-Za-z0-9])"
@@ -36,13 +36,14 @@ _PAIR_IN_NAME = re.compile(
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A symbol with the steps and bounds that its venue enforces.
+    """A symbol with the steps and limits that its venue enforces.
 
-    ``tick_size`` is the step of prices (quote), ``lot_size`` the step of quantities (base), ``min_quantity`` and
-    ``max_quantity`` bound one order (base; a maximum of 0 is none), ``min_notional`` is price x quantity (quote).
+    ``tick_size`` is the step of prices (quote) and ``lot_size`` the step of quantities (base). ``min_quantity`` and
+    ``max_quantity`` limit one order (base; a maximum of 0 means none). ``min_notional`` is the minimum of price x
+    quantity (quote).
 
-    Where the venue's data counts contracts, ``contract_size`` is what one is worth in base currency: readers multiply
-    by it. ``inverse`` contracts are worth an amount of quote currency instead and settle in base; they cannot be
+    If the venue's data counts contracts, ``contract_size`` is the value of one contract in base currency. Readers
+    multiply by it. ``inverse`` contracts are worth an amount of quote currency and settle in base; they cannot be
     traded.
     """
 
@@ -72,12 +73,12 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return (price / self.tick_size).quantize(Decimal(1), ROUND_HALF_EVEN) * self.tick_size
 
     def quantise_quantity(self, quantity: Quantity) -> Quantity:
-        """The quantity cut down to the lot grid: never more than was asked for."""
+        """The quantity rounded down to the lot grid."""
         return (quantity / self.lot_size).quantize(Decimal(1), ROUND_DOWN) * self.lot_size
 
     def violation(self, kind: OrderType, quantity: Quantity, price: Price) -> str | None:
-        """Which filter an order of ``quantity`` at ``price`` (its limit, or the reference for a market order)
-        would break, in words; ``None`` where it breaks none."""
+        """The filter that an order of ``quantity`` at ``price`` would violate, as text; ``None`` if it passes all.
+        ``price`` is its limit, or the reference price of a market order."""
         if quantity <= 0:
             return f"quantity {quantity} is not positive"
         if quantity % self.lot_size:
@@ -118,12 +119,12 @@ _KNOWN = {
 
 
 def split_symbol(symbol: str) -> tuple[str, str] | None:
-    """Base and quote currency, where the symbol says them for certain: ``("BTC", "USDT")`` for ``BTCUSDT``.
+    """The base and quote currency of a symbol, if they are unambiguous: ``("BTC", "USDT")`` for ``BTCUSDT``.
 
-    Certain are a separator before a currency (``DOT-USD``, ``SHIB/USD``), exactly one known quote currency at the end
-    of capitals (``1000PEPEUSDT``, ``ETHBTC``), Binance's dated USD-M futures (``BTCUSDT_250328``), and ``BTC-PERP``,
-    which is quoted in USD. ``None`` for all else. ``XBTUSD`` is a spot pair at one venue and an inverse contract at
-    another, and ``DOTUSD`` ends in two currencies.
+    These forms are unambiguous: a separator before a currency (``DOT-USD``, ``SHIB/USD``), capitals that end in exactly
+    one known quote currency (``1000PEPEUSDT``, ``ETHBTC``), dated USD-M futures of Binance (``BTCUSDT_250328``), and
+    ``BTC-PERP``, which is quoted in USD. For all others the result is ``None``: ``XBTUSD`` is a spot pair at one venue
+    and an inverse contract at another, and ``DOTUSD`` ends in two currencies.
     """
     pair = _PAIR.fullmatch(symbol)
     if pair is not None and pair[2].upper() in _QUOTES:
@@ -139,12 +140,12 @@ def split_symbol(symbol: str) -> tuple[str, str] | None:
 
 
 def is_inverse(symbol: str) -> bool:
-    """Whether the symbol is certainly that of an inverse contract: Binance's COIN-M (``BTCUSD_PERP``)."""
+    """Whether the symbol is an inverse contract in Binance's COIN-M notation (``BTCUSD_PERP``)."""
     return _COIN_MARGINED.fullmatch(symbol) is not None
 
 
 def symbol_in_name(name: str) -> str | None:
-    """The first word of a file's name that is a symbol (``BTCUSDT-trades-2024-08-08.csv``), as a venue writes it."""
+    """The first word of a file name that is a symbol (``BTCUSDT-trades-2024-08-08.csv``), in the venue's notation."""
     for word in _WORDS.finditer(name.upper()):
         text = word[0]
         if "_" in text or (text.endswith(_IN_NAMES) and text not in _QUOTES):
@@ -155,22 +156,22 @@ def symbol_in_name(name: str) -> str | None:
 
 
 def instrument_for(symbol: str) -> Instrument:
-    """The built-in instrument for ``symbol``; where there is none, one with the finest steps and no minimum.
+    """The built-in instrument for ``symbol``. If there is none, an instrument with the finest steps and no minimum.
 
-    Raises ``ConfigError`` where the symbol does not say its base and quote currency for certain.
+    Raises ``ConfigError`` if the base and quote currency of the symbol are ambiguous.
     """
     known = _KNOWN.get(symbol)
     if known is not None:
         return known
     if is_inverse(symbol):
         raise ConfigError(
-            f"{symbol} is an inverse contract: its profit is in the base currency, which Tickdeck does not calculate;"
-            " take the spot or USD-M market"
+            f"{symbol} is an inverse contract. Its profit is in the base currency, which Tickdeck does not support;"
+            " use the spot or USD-M market"
         )
     parts = split_symbol(symbol)
     if parts is None:
         raise ConfigError(
-            f"{symbol} does not say for certain what is traded in which currency; give [instruments.{symbol}] with"
+            f"{symbol} has no unambiguous base and quote currency; add [instruments.{symbol}] with"
             ' symbol, base and quote, or instruments = "exchangeInfo.json", in the --config file'
         )
     base, quote = parts

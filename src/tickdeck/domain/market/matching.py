@@ -1,20 +1,23 @@
-"""Matching our orders against the public record of one symbol: what fills, at which price, how much.
+"""Matches our orders against the public record of one symbol: what fills, at which price, and how much.
 
-The record cannot react to us, so the rules fill less where in doubt, and never at a price that the record did not
-offer at that time:
+The record cannot react to our orders. In case of doubt the rules fill less, and never at a price that the record did
+not offer at that time:
 
 - *Taking from a displayed book*: level by level up to the limit. What we took is not offered again until the record
-  changes that level. What is left of a market or ``ioc`` order expires.
-- *Taking without one*: the order waits for the next prints whose aggressor is on its side, at their prices, within
-  their quantities; with candles alone for the next open, within a share of the last candle's volume.
-- *Resting*: behind the quantity displayed at the price on arrival, or behind an unknown one. Only prints advance us:
-  one at our price drains the queue ahead, then fills us; one through our price fills us at our limit. Cancels of
-  others never advance us. With candles alone we fill where the price went through the limit.
-- An amend to another price or a larger quantity goes to the back of the queue, as a new order would, and may take. Less
-  at the same price keeps its place.
-- All our orders share one print's quantity by price, then time. They never trade with each other.
+  changes that level. The rest of a market or ``ioc`` order expires.
+- *Taking without a book*: the order waits for the next trades whose aggressor is on its side, and fills at their
+  prices, within their quantities. If there are only candles, it waits for the next open, and fills within a share of
+  the last candle's volume.
+- *Resting*: an order queues behind the quantity displayed at its price on arrival, or behind an unknown quantity. Only
+  trades advance it. A trade at its price first reduces the queue ahead, then fills the order; a trade through its price
+  fills it at its limit. Cancels of others never advance it. If there are only candles, it fills if the price went
+  through its limit.
+- *Amending*: a new price or a larger quantity goes to the back of the queue like a new order, and may take. A smaller
+  quantity at the same price keeps its place.
+- All our orders share the quantity of one trade, by price, then time. They never trade with each other.
 
-No I/O, no latency, no scheduling, no money: a venue around it decides when an order arrives and who can pay.
+The matcher has no I/O, no latency, no schedule and no money. The venue around it decides when an order arrives and
+whether the account can pay.
 """
 
 from __future__ import annotations
@@ -226,8 +229,8 @@ class Matcher:
         return self._display_changed() if self._waiting else _NOTHING
 
     def on_open(self, opened: CandleOpen) -> Sequence[Outcome]:
-        """If candles are all there is, waiting orders take at the open. How much the new candle will trade is not known
-        yet: they share what the volume of the last one allows."""
+        """If there are only candles, waiting orders fill at the open. The volume of the new candle is not known yet, so
+        they share what the volume of the last candle allows."""
         self.liquidity.on_open(opened)
         last = self.liquidity.last_candle
         if last is None or not self.liquidity.only_candles:
@@ -244,16 +247,15 @@ class Matcher:
         return out
 
     def on_candle(self, candle: CandleEvent) -> Sequence[Outcome]:
-        """If candles are all there is, a range through a limit fills resting orders. The path within the candle: the
-        open, then for each order the extreme that is worse for it, then the other one; so an order fills if the range
-        goes through its limit, and never better than at its limit.
+        """If there are only candles, resting orders fill if the range goes through their limit, and never better than
+        at the limit. The assumed path is the open, then for each order the worse extreme, then the other one.
 
-        Where the open was not told before, it fills waiting orders first.
+        If the open was not received before, it fills waiting orders first.
         """
         opened = self.liquidity.opened
-        told = opened is not None and opened.open_ts == candle.open_ts
+        has_open = opened is not None and opened.open_ts == candle.open_ts
         taken = ZERO
-        if told:
+        if has_open:
             last = self.liquidity.last_candle
             assert last is not None
             taken = self._lots(last.volume * self._participation) - self._open_left
@@ -263,7 +265,7 @@ class Matcher:
         out: list[Outcome] = []
         left = max(self._lots(candle.volume * self._participation) - taken, ZERO)
         latest = candle.open_ts + self._candle_grace_ns
-        if not told:
+        if not has_open:
             left = self._fill_waiting(tuple(self._waiting.values()), candle.open, left, out, latest)
         for order in (*self._bids.better_than(candle.low), *self._asks.better_than(candle.high)):
             limit = order.limit
@@ -275,9 +277,9 @@ class Matcher:
     # -- taking -------------------------------------------------------------------------------------------------
 
     def _may_take(self, order: WorkingOrder) -> bool:
-        """A limit order that arrives while nothing is displayed reaches the last known offer."""
+        """Whether a limit order that arrives while nothing is displayed reaches the last known offer."""
         if self.liquidity.only_candles:
-            return True  # the next open tells
+            return True  # the next open decides
         shown = self.liquidity.shown_offer(order.side)
         return shown is not None and order.reaches(shown)
 
@@ -326,8 +328,8 @@ class Matcher:
         out: list[Outcome],
         latest: int | None = None,
     ) -> Quantity:
-        """Offer ``left`` at ``price`` to waiting ``orders``, to those that arrived by ``latest``. Returns what is
-        left."""
+        """Offer ``left`` at ``price`` to those of the waiting ``orders`` that arrived by ``latest``. Returns the
+        rest."""
         for order in orders:
             if latest is not None and order.arrival > latest:
                 continue

@@ -1,4 +1,4 @@
-"""Our resting orders of one side, by price and time."""
+"""Our resting orders on one side, by price and time."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ OrderT = TypeVar("OrderT", bound=_Resting)
 
 
 class RestingOrders(dict[Price, dict[str, OrderT]]):
-    """The orders by limit price, and at one price in the order in which they were added.
+    """Orders by limit price, and at the same price in the order in which they were added.
 
-    Adding and removing an order costs the same however many there are, but for the search for its price. An order's
-    limit must not change while it is here.
+    The cost of adding and removing an order does not depend on the number of orders, except for the search for its
+    price. The limit of an order must not change while it is in here.
     """
 
     __slots__ = ("_bids", "_ranks")
@@ -32,7 +32,7 @@ class RestingOrders(dict[Price, dict[str, OrderT]]):
     def __init__(self, side: Side) -> None:
         super().__init__()
         self._bids = side is Side.BUY
-        self._ranks: list[Decimal] = []  # the prices, best first, as numbers that rise
+        self._ranks: list[Decimal] = []  # the ranks of the prices, ascending: best price first
 
     def add(self, order: OrderT) -> None:
         price = _limit(order)
@@ -51,17 +51,18 @@ class RestingOrders(dict[Price, dict[str, OrderT]]):
             del self._ranks[bisect_left(self._ranks, self._rank(price))]
 
     def better_than(self, price: Price) -> Iterator[OrderT]:
-        """The orders with a better limit than ``price``, best first. They may be removed meanwhile."""
+        """The orders with a better limit than ``price``, best first. They may be removed during the iteration."""
         reached = self._ranks[: bisect_left(self._ranks, self._rank(price))]
         for rank in reached:
             yield from list(self[self._rank(rank)].values())
 
     def _rank(self, price: Price) -> Decimal:
-        """The lower, the better: the best bid is the highest, the best ask the lowest. Its own inverse, and exact."""
+        """A number that is lower for better prices: the best bid is the highest, the best ask the lowest. It is exact,
+        and its own inverse."""
         return price.copy_negate() if self._bids else price
 
     def at(self, price: Price) -> list[OrderT]:
-        """The orders with the limit ``price``, by time."""
+        """The orders with limit ``price``, oldest first."""
         return list(self.get(price, {}).values())
 
 

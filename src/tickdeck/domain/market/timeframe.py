@@ -1,4 +1,4 @@
-"""How long candles last, and where they begin."""
+"""The durations of candles, and where candles begin."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _MEAN_MONTH = 30.436875 * _DAY
 
 
 class Timeframe(NamedTuple):
-    """How long a candle lasts: ``ns``, or that many calendar ``months`` where ``ns`` is 0."""
+    """The duration of a candle: ``ns``, or a number of calendar ``months`` if ``ns`` is 0."""
 
     ns: int
     months: int = 0
 
     def bounds(self, ts: int) -> tuple[int, int]:
-        """Begin and end (ns UTC, the end exclusive) of the candle that holds ``ts``.
+        """The begin and the exclusive end (ns UTC) of the candle that contains ``ts``.
 
-        Candles are aligned to UTC: weeks begin on Monday, months on the first (several months count from January of
-        the year 0), all others at multiples of their duration since 1970.
+        Candles are aligned to UTC: weeks begin on Monday, and months on the first day (several months count from
+        January of year 0). All others begin at multiples of their duration since 1970.
         """
         if self.ns:
             begin = ts - (ts - _MONDAY if self.ns % _WEEK == 0 else ts) % self.ns
@@ -46,14 +46,14 @@ class Timeframe(NamedTuple):
         return _first_of(month), _first_of(month + self.months)
 
     def lasts(self, ns: int) -> bool:
-        """Whether a candle of ``ns`` is of this timeframe. A day, a week or a month may be an hour shorter or longer,
-        because a time zone with summer time has such days."""
+        """Whether a candle of ``ns`` has this timeframe. A day, a week or a month may be an hour shorter or longer,
+        because of daylight saving time."""
         if self.months:
             return abs(ns - self.months * _MEAN_MONTH) <= 2.5 * _DAY + _HOUR
         return ns == self.ns or (self.ns >= _DAY and abs(ns - self.ns) <= _HOUR)
 
     def __str__(self) -> str:
-        """``1m``, ``4h``, ``1mo``: what ``parse_timeframe`` reads."""
+        """``1m``, ``4h``, ``1mo``: the format of ``parse_timeframe``."""
         if self.months:
             return f"{self.months}mo"
         for unit in ("w", "d", "h", "m", "s", "ms"):
@@ -63,7 +63,7 @@ class Timeframe(NamedTuple):
 
 
 def parse_timeframe(text: str) -> Timeframe:
-    """Read ``250ms``, ``1s``, ``5m``, ``1h``, ``1d``, ``1w``, or months as ``1mo`` or ``1M``. Raises
+    """Parse ``250ms``, ``1s``, ``5m``, ``1h``, ``1d``, ``1w``, or months as ``1mo`` or ``1M``. Raises
     ``ConfigError``."""
     match = re.fullmatch(r"([1-9][0-9]*) ?([A-Za-z]+)", text.strip())
     if match is not None:
@@ -76,5 +76,5 @@ def parse_timeframe(text: str) -> Timeframe:
 
 
 def _first_of(month: int) -> int:
-    """The first instant (ns UTC) of a month, counted from January of the year 0."""
+    """The begin (ns UTC) of a month, counted from January of year 0."""
     return (datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) - _EPOCH).days * _DAY

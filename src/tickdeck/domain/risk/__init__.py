@@ -1,4 +1,4 @@
-"""The limits that an intent has to pass."""
+"""The limits that each intent of a strategy must pass."""
 
 from tickdeck.domain.risk.exposure import CountedOrder, Exposure
 from tickdeck.domain.risk.limits import (

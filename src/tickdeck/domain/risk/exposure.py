@@ -1,4 +1,4 @@
-"""What risk counts as held and as on its way: a read model of our orders' events, by symbol and side."""
+"""Positions and open orders as risk counts them: a read model of our orders' events, by symbol and side."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _FINAL = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED, Order
 
 
 class CountedOrder:
-    """One order as risk counts it: quantities in base, ``limit`` in quote. ``is_sent`` is false until the order is
-    submitted."""
+    """One order as risk counts it. Quantities are in base, ``limit`` is in quote. ``is_sent`` is False until the order
+    is submitted."""
 
     __slots__ = (
         "amends",
@@ -63,7 +63,7 @@ class CountedOrder:
         self.is_sent = False
         self.reduce_only = False
         self.withdrawn = False  # its cancel was approved and was not refused since
-        self.waiting: list[Quantity] = []  # approved amends that were not requested yet
+        self.waiting: list[Quantity] = []  # approved amends that are not requested yet
         self.amends: dict[int, Quantity] = {}  # requested amends without an answer, by revision
 
     @property
@@ -77,20 +77,20 @@ class CountedOrder:
 
     @property
     def exposure(self) -> Quantity:
-        """What may still be filled at most (base), also if every amend that waits for an answer is confirmed."""
+        """The most that may still be filled (base), assuming that all unanswered amends are confirmed."""
         if not self.is_open:
             return ZERO
         return max(EXACT.subtract(max([self.quantity, *self.waiting, *self.amends.values()]), self.filled), ZERO)
 
 
 class Exposure:
-    """Positions by symbol, and what open orders may still fill by symbol and side (base).
+    """Positions by symbol, and what open orders may still fill, by symbol and side (base).
 
-    Positions come from our fills and from coins that are paid in. An order counts from the moment it is approved
-    (``approve``), before it is submitted. Each event and each total costs the same, however many orders are open.
+    Positions come from our fills and from coins that are paid in. An order counts from its approval (``approve``),
+    before it is submitted. The cost of an event or a query does not depend on the number of open orders.
 
-    ``base(symbol)`` is the base currency of a symbol: a fee in it comes off what a fill brought. ``homes`` names the
-    symbol in which coins that are paid in count, by currency.
+    ``base(symbol)`` returns the base currency of a symbol: a fee in it reduces what a fill brought. ``homes`` maps a
+    currency to the symbol in which coins that are paid in count.
     """
 
     def __init__(self, base: Callable[[str], str], homes: Mapping[str, str] | None = None) -> None:
@@ -98,7 +98,7 @@ class Exposure:
         self.homes = dict(homes or {})
         self.positions: dict[str, Quantity] = {}
         self.orders: dict[str, CountedOrder] = {}
-        """The open ones and the last 10,000 that ended, by order id."""
+        """The open orders and the last 10,000 that ended, by order id."""
         self._open: dict[str, CountedOrder] = {}
         self._ended: dict[str, None] = {}
         self._unnamed: list[tuple[str, ActionIntent]] = []  # approved orders that get their id when submitted
@@ -110,8 +110,8 @@ class Exposure:
     def fold(
         cls, events: Iterable[DomainEvent], base: Callable[[str], str], homes: Mapping[str, str] | None = None
     ) -> Self:
-        """The exposure after ``events``: all of ``risk.approved``, ``order.*`` and ``balance.*``, in order. Others
-        change nothing."""
+        """The exposure after ``events``: all ``risk.approved``, ``order.*`` and ``balance.*`` events, in order. Other
+        events change nothing."""
         exposure = cls(base, homes)
         for event in events:
             if isinstance(event, RiskApprovedEvent):
@@ -122,14 +122,14 @@ class Exposure:
                 exposure.deposit(event)
         return exposure
 
-    # -- what is asked of it ---------------------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------------------------
 
     def position(self, symbol: str) -> Quantity:
-        """What is held: deposits and fills, below 0 when short (base)."""
+        """The position from deposits and fills, negative when short (base)."""
         return self.positions.get(symbol, ZERO)
 
     def working(self, symbol: str, side: Side) -> Quantity:
-        """What the open orders of one side of a symbol may still fill at most (base)."""
+        """The most that the open orders on one side of a symbol may still fill (base)."""
         return self._working.get((symbol, side), ZERO)
 
     def staying(self, symbol: str, side: Side) -> Quantity:
@@ -149,17 +149,17 @@ class Exposure:
         return [order for order in beyond if order.is_sent and order.staying]
 
     def symbols(self) -> tuple[str, ...]:
-        """All symbols that were held or had an order."""
+        """All symbols that ever had a position or an order."""
         return tuple(dict.fromkeys([*self.positions, *(symbol for symbol, _ in self._working)]))
 
     def open_orders(self, symbol: str = "") -> tuple[CountedOrder, ...]:
-        """The open orders that were sent, of one symbol where it is given, oldest first."""
+        """The open orders that were sent, oldest first; all of them, or those of one symbol."""
         return tuple(o for o in self._open.values() if o.is_sent and symbol in ("", o.symbol))
 
-    # -- what happens to it ----------------------------------------------------------------------------------------
+    # -- changes ---------------------------------------------------------------------------------------------------
 
     def approve(self, strategy_id: str, intent: ActionIntent) -> None:
-        """Count an intent that is approved."""
+        """Count an approved intent."""
         order = self.orders.get(intent.order_id)
         if intent.action == "order":
             if intent.side is None or order is not None:
@@ -180,13 +180,13 @@ class Exposure:
             self._recount(order, before)
 
     def deposit(self, event: BalanceEvent) -> None:
-        """Count what ``event`` says was paid in (or out)."""
+        """Count the deposit or withdrawal in ``event``."""
         symbol = self.homes.get(event.currency)
         if symbol is not None and event.deposit:
             self.positions[symbol] = EXACT.add(self.position(symbol), event.deposit)
 
     def apply(self, event: OrderEvent) -> None:
-        """Take in what happened to an order."""
+        """Apply an order event."""
         if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
             self._book(event)
         order = self.orders.get(event.order_id)
@@ -217,10 +217,10 @@ class Exposure:
             self._set_status(order, event.status)
         self._recount(order, before)
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- bookkeeping -----------------------------------------------------------------------------------------------
 
     def _named(self, event: OrderSubmittedEvent) -> CountedOrder:
-        """The order that was approved without an id."""
+        """The order of an intent that was approved without an id."""
         order = CountedOrder(event.order_id, event.strategy_id, event.symbol, event.side, event.quantity)
         order.limit, order.time_in_force = event.limit, event.time_in_force
         self._open_order(order, event.reduce_only)
@@ -243,14 +243,14 @@ class Exposure:
         was_open = order.is_open
         order.status = status
         if was_open and not order.is_open:
-            order.waiting.clear()  # execution does not request amends of an order that ended
+            order.waiting.clear()  # execution does not amend an order that has ended
             del self._open[order.order_id]
             self._reducing.get(order.symbol, {}).pop(order.order_id, None)
             self._ended[order.order_id] = None
             if len(self._ended) > _ENDED_KEPT:
                 oldest = next(iter(self._ended))
                 del self._ended[oldest], self.orders[oldest]
-        elif order.is_open and not was_open:  # a fill revokes a rejection, a late amend leaves something to fill
+        elif order.is_open and not was_open:  # a fill revoked a rejection, or a late amend left a rest
             self._open[order.order_id] = order
             del self._ended[order.order_id]
             if order.reduce_only:

@@ -1,8 +1,7 @@
-"""The limits that stand between a strategy's intent and an order, as values and pure checks.
+"""Limits on the orders of strategies, as values and pure checks.
 
-What passes is for ``check_order`` to say, order by order; ``OrderRate`` and ``DailyLoss`` remember what they need to.
-All of them answer ``None`` (let it pass) or a ``Breach`` that names the limit and says in words what was asked and
-allowed.
+``check_order`` checks one order. ``OrderRate`` and ``DailyLoss`` keep the state that they need. Each check returns
+``None`` if it passes, or a ``Breach``.
 """
 
 from __future__ import annotations
@@ -23,25 +22,26 @@ __all__ = ["DEFAULT_LIMITS", "Breach", "DailyLoss", "OrderRate", "RiskLimits", "
 
 _SECOND = 1_000_000_000
 _DOLLARS = ("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI")
-"""Taken as equal by the limits, unless ``rates`` says otherwise."""
+"""Currencies that the limits treat as equal, unless ``rates`` says otherwise."""
 
 
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an account may do; a limit that is ``None`` does not limit.
+    """The limits of an account. ``None`` means no limit.
 
-    - ``currency``: what the amounts below are in.
-    - ``rates``: what one unit of another quote currency is worth in ``currency``, such as ``{"ETH": 2500}``. Without
-      one the last prices of the run's symbols count. Dollars and the common dollar coins count as equal. An order in a
-      quote currency without any rate is refused while an amount limits it.
+    - ``currency``: the currency of the amounts below.
+    - ``rates``: the value of one unit of another quote currency in ``currency``, such as ``{"ETH": 2500}``. Without an
+      entry, the last prices of the run's symbols are used. Dollars and the common dollar coins count as equal. If there
+      is no rate at all, an order in that quote currency is refused, unless no amount is limited.
     - ``max_order_notional``: price x quantity of one order.
-    - ``max_position_notional``: of one symbol's position, long or short, were all open orders of the same side filled.
-    - ``max_orders_per_second``: in any window of a second, not in each second of the clock.
-    - ``max_daily_loss``: fall of the equity since the start of the day (UTC) at which trading halts.
-    - ``price_band``: how far a limit price may be from the last price, as a fraction of it (0.05 is 5 %).
+    - ``max_position_notional``: the position in one symbol, long or short, assuming that all open orders on the same
+      side are filled.
+    - ``max_orders_per_second``: in any window of one second, not per second of the clock.
+    - ``max_daily_loss``: trading halts if the equity falls by this amount from its value at the start of the day (UTC).
+    - ``price_band``: the largest distance of a limit price from the last price, as a fraction (0.05 is 5 %).
 
     An order that only reduces a position passes all of them.
 
-    Raises ``ConfigError`` where a limit or a rate is not above 0 or not of its type.
+    Raises ``ConfigError`` if a limit or a rate is not above 0 or has the wrong type.
     """
 
     currency: str = "USDT"
@@ -75,7 +75,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             )
 
     def rate(self, quote: str) -> Decimal | None:
-        """What one unit of ``quote`` is worth in ``currency``; ``None`` where nobody said."""
+        """The value of one unit of ``quote`` in ``currency``; ``None`` if it is not configured."""
         if quote == self.currency:
             return _ONE
         worth = self.rates.get(quote)
@@ -93,22 +93,22 @@ DEFAULT_LIMITS = RiskLimits(
     max_daily_loss=Decimal(5_000),
     price_band=Decimal("0.05"),
 )
-"""For the embedded run, of 100,000 USDT and a bitcoin at some 60,000: an order is at most a tenth of the account
-(about 0.16 BTC), a position half of it, a day's loss a twentieth; ten orders a second are more than a sound strategy
-on candles sends; 5 % from the last price is well outside of what a bitcoin's book moves in seconds, and inside of a
-typing error."""
+"""For the built-in example run, with 100,000 USDT and bitcoin at about 60,000. An order is at most a tenth of the
+account (about 0.16 BTC), a position half of it, and a daily loss a twentieth. A sound strategy on candles sends fewer
+than ten orders per second. A distance of 5 % from the last price is far more than the book moves within seconds, and
+small enough to catch a typing error."""
 
 
 class Breach(msgspec.Struct, frozen=True):
-    """``limit`` is the name of what was breached, ``detail`` says it in words."""
+    """A limit was breached. ``limit`` is its name, ``detail`` the explanation."""
 
     limit: str
     detail: str
 
 
 def only_reduces(side: Side, quantity: Quantity, position: Quantity, working: Quantity = ZERO) -> bool:
-    """An order of ``quantity`` (base) can only make ``position`` smaller, also if all that is ``working`` of the same
-    side is filled before."""
+    """Whether an order of ``quantity`` (base) can only make ``position`` smaller, even if everything ``working`` on the
+    same side is filled before it."""
     return position * side.sign < 0 and quantity + working <= abs(position)
 
 
@@ -124,29 +124,27 @@ def check_order(
     working: Quantity = ZERO,
     rate: Decimal | None = None,
 ) -> Breach | None:
-    """The first limit that an order would breach, ``None`` where it may go.
+    """The first limit that an order would breach; ``None`` if it may be sent.
 
-    ``limit`` is its limit price (``None``: a market order) and ``reference`` the last price, both in quote;
-    ``position`` is the signed quantity held (base) and ``working`` what is still to be filled of the open orders of
-    the same ``side`` (base).
+    - ``limit``: its limit price in quote; ``None`` for a market order. ``reference``: the last price in quote.
+    - ``position``: the signed quantity held (base). ``working``: what open orders on the same ``side`` may still fill
+      (base).
+    - ``rate``: the value of one unit of the quote currency in the currency of the limits, by the prices seen.
+      ``limits.rates`` takes precedence.
 
-    In turn: ``reference_price`` (nothing can be valued before a price was seen), ``instrument`` (the venue's
-    filters), ``price_band``, ``max_order_notional``, ``max_position_notional``. An amount equal to its limit passes.
-    A sale is valued at the higher of its limit and the last price, since it fills at its limit or better.
+    The checks, in this order: ``reference_price`` (without a price the order has no value), ``instrument`` (the venue's
+    filters), ``price_band``, ``currency`` (there is no rate, and an amount is limited), ``max_order_notional``,
+    ``max_position_notional``. An amount equal to its limit passes. A sale is valued at the higher of its limit and the
+    last price, because it fills at its limit or better.
 
-    The amounts are converted into the limits' currency: as ``limits.rates`` says, else at ``rate``, what one
-    unit of the quote currency is worth by the prices seen. Without a rate the order is refused (``currency``), as long
-    as an amount limits it.
+    An order that only reduces the position needs to pass only the first two.
 
-    An order that only reduces the position passes all but the venue's filters.
-
-    The position limit looks at the worst case, in which this order and all ``working`` ones are filled. It never
-    refuses an order that brings the position down (against it, and no larger than it), also where a move of the price
-    has carried it over the limit, unless the worst case is a larger position on the other side: orders in flight may
-    add up to one flip, not to more.
+    The position limit assumes the worst case: this order and all ``working`` ones are filled. It never refuses an order
+    that reduces the position, even if the price has carried the position over the limit, unless the worst case is a
+    larger position on the other side. So open orders may together reverse a position, but not enlarge it.
     """
     if reference is None:
-        return Breach("reference_price", f"no price of {instrument.symbol} was seen yet, so the order cannot be valued")
+        return Breach("reference_price", f"there is no price of {instrument.symbol} yet, so the order cannot be valued")
     kind = OrderType.MARKET if limit is None else OrderType.LIMIT
     price = reference if limit is None else limit
     violation = instrument.violation(kind, quantity, price)
@@ -156,7 +154,7 @@ def check_order(
         return None
     band = limits.price_band
     if band is not None and abs(price - reference) > band * reference:
-        return Breach("price_band", f"limit {price} is further than {band} of the last price {reference} from it")
+        return Breach("price_band", f"limit {price} differs from the last price {reference} by more than {band} of it")
     worth = max(price, reference) if side is Side.SELL else price
     rate = limits.rate(instrument.quote) or rate
     if rate is None:
@@ -165,7 +163,7 @@ def check_order(
         what = f"the limits are in {limits.currency} and {instrument.symbol} is quoted in {instrument.quote}"
         return Breach(
             "currency",
-            f"{what}; no price tells what one is worth: give risk.rates.{instrument.quote} in {limits.currency}",
+            f"{what}, and there is no rate between them; set risk.rates.{instrument.quote}",
         )
     worth *= rate
     most = limits.max_order_notional
@@ -186,12 +184,12 @@ def check_order(
 
 
 def _counts(intent: ActionIntent) -> bool:
-    """Whether the order rate counts it."""
+    """Whether the order rate counts the intent."""
     return intent.action != "cancel" and not intent.reduce_only
 
 
 class OrderRate:
-    """At most ``max_per_second`` orders in any window of one second, on the run's clock (ns)."""
+    """At most ``max_per_second`` orders in any window of one second, by the run's clock (ns)."""
 
     __slots__ = ("_sent", "max_per_second")
 
@@ -199,13 +197,13 @@ class OrderRate:
         if max_per_second < 1:
             raise ConfigError(f"order rate: max_per_second is {max_per_second}; give a whole number of at least 1")
         self.max_per_second: int = max_per_second
-        # The last so many suffice: the next may go when the oldest of them is a second old.
+        # These are enough: the next order is allowed when the oldest of them is one second old.
         self._sent: deque[int] = deque(maxlen=max_per_second)
 
     @classmethod
     def fold(cls, max_per_second: int, events: Iterable[DomainEvent]) -> Self:
-        """The state after ``events``, in order: of ``risk.approved`` orders and amends count, by ``ts_ingress``,
-        unless they only reduce a position."""
+        """The state after ``events``, in order. It counts approved orders and amends (``risk.approved``) by
+        ``ts_ingress``, except those that only reduce a position."""
         rate = cls(max_per_second)
         for event in events:
             if isinstance(event, RiskApprovedEvent) and _counts(event.intent):
@@ -214,12 +212,12 @@ class OrderRate:
 
     @property
     def sent(self) -> tuple[int, ...]:
-        """When the newest orders were counted (ns), oldest first; as many as one second may have."""
+        """The times (ns) of the newest counted orders, oldest first; at most as many as one second may have."""
         return tuple(self._sent)
 
     def take(self, now: int) -> Breach | None:
-        """Count an order at ``now`` (ns, never decreasing) if it may go; a refused one is not counted. Ask last, when
-        all other checks have passed."""
+        """Count an order at ``now`` (ns, never decreasing) if it is allowed. A refused order is not counted. Call this
+        last, after all other checks have passed."""
         sent = self._sent
         if len(sent) == self.max_per_second and now - sent[0] < _SECOND:
             return Breach(
@@ -230,10 +228,10 @@ class OrderRate:
 
 
 class DailyLoss:
-    """How far the equity fell since the start of the day.
+    """The loss of equity since the start of the day.
 
-    ``start_equity`` (quote) is that of the newest ``risk.day_started``, ``None`` before the first. Whoever watches the
-    clock publishes that event, at midnight (UTC) and where trading is resumed in spite of the loss.
+    ``start_equity`` (quote) is from the newest ``risk.day_started``; ``None`` before the first. The risk engine
+    publishes that event at midnight (UTC), and when trading resumes after the loss limit.
     """
 
     __slots__ = ("limit", "start_equity")
@@ -244,7 +242,7 @@ class DailyLoss:
 
     @classmethod
     def fold(cls, limit: Money, events: Iterable[DomainEvent]) -> Self:
-        """The state after ``events``: those of one account, in order. Only ``risk.day_started`` counts."""
+        """The state after ``events`` of one account, in order. Only ``risk.day_started`` counts."""
         daily_loss = cls(limit)
         for event in events:
             if isinstance(event, RiskDayStarted):
@@ -252,11 +250,11 @@ class DailyLoss:
         return daily_loss
 
     def apply(self, started: RiskDayStarted) -> None:
-        """A day starts, with the equity that the event tells."""
+        """Start a day, with the equity of the event."""
         self.start_equity = started.equity
 
     def judge(self, equity: Money) -> Breach | None:
-        """A breach where the loss has reached the limit at ``equity`` (quote); ``None`` otherwise, and before the first
+        """A breach if the loss has reached the limit at ``equity`` (quote). ``None`` otherwise, and before the first
         day has started."""
         if self.start_equity is None:
             return None
