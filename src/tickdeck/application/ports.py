@@ -1,8 +1,8 @@
-"""The doors through which the application touches the world: small Protocols, each with more than one implementation.
+"""The ports: interfaces between the application and the outside world. Each has more than one implementation.
 
-``EventStore`` and ``TapeReader``: SQLite (``infrastructure.tape.sqlite``) and JSON Lines on disk
-(``infrastructure.tape.jsonl``), and a store in memory. ``Tape``, what a kernel writes to: these, and a null tape that
-keeps nothing. ``TradingVenue``: the paper venue, and the twin that tests use.
+``EventStore`` and ``TapeReader`` have three: SQLite (``infrastructure.tape.sqlite``), JSON Lines
+(``infrastructure.tape.jsonl``), and memory. ``Tape``, to which a kernel writes, also has a null tape, which stores
+nothing. ``TradingVenue`` is implemented by the paper venue and by a test double.
 """
 
 from __future__ import annotations
@@ -38,15 +38,20 @@ __all__ = [
 
 
 class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events to read; every bound is inclusive, and a field left alone does not restrict.
+    """Selects events. All bounds are inclusive. A field that you leave out does not restrict.
 
-    ``first_seq``/``last_seq``: positions. ``from_id``: only what follows the event with this id, for whoever has
-    handled that one; reading raises ``TapeError`` where there is none. ``first_ts``/``last_ts``: ``ts_ingress``, ns
-    UTC. ``types``: dotted types, wildcards (``order.*``, ``*``) or event classes, which stand for their own type and
-    those of their subclasses that are defined by now; an event of any of them matches. ``symbol``: of events that have
-    one. ``correlation_id``: one story. ``stream``: one aggregate. ``limit``: the first so many.
-    A tape goes by the fields as they were stored, also those of an old version that an upcast renames on reading.
-    Raises ``ConfigError`` for one type in the place of a tuple of types, and for a bound that is no whole number.
+    - ``first_seq``, ``last_seq``: positions.
+    - ``from_id``: only events after the event with this id. Reading raises ``TapeError`` if there is none.
+    - ``first_ts``, ``last_ts``: ``ts_ingress`` in ns UTC.
+    - ``types``: dotted types, wildcards (``order.*``, ``*``) or event classes. An event must match one of them. A class
+      stands for its own type and those of all subclasses defined so far.
+    - ``symbol``: only events that have a symbol can match.
+    - ``correlation_id``: the chain of events that one input started. ``stream``: one aggregate.
+    - ``limit``: at most this many events.
+
+    A tape compares the fields as they were stored, even if an upcast would rename them.
+
+    Raises ``ConfigError`` for a single type instead of a tuple, and for a bound that is not a whole number.
     """
 
     first_seq: int = 0
@@ -64,7 +69,7 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
         types: object = self.types
         if isinstance(types, str | type):
             shown = types.__name__ if isinstance(types, type) else repr(types)
-            raise ConfigError(f"TapeQuery: types is {shown}, one type; give a tuple of them: ({shown},)")
+            raise ConfigError(f"TapeQuery: types is {shown}, a single type; give a tuple: ({shown},)")
         force_setattr(self, "types", tuple(name for given in self.types for name in _type_names(given)))
         for field in ("first_seq", "last_seq", "limit"):
             self._check_whole(field, "a whole number")
@@ -172,29 +177,30 @@ class Tape(Protocol):
 
 
 class FoundEvents(Iterator[DomainEvent], AsyncIterable[DomainEvent], Protocol):
-    """What a query found, for ``for`` and for ``async for``; events are read when you ask for them."""
+    """The result of a query, for ``for`` and ``async for``. Events are read lazily."""
 
 
 def check_versions(version_of: Callable[[str], int], expected: Mapping[str, int]) -> None:
-    """Raise ``ConcurrencyError`` where a stream has more or fewer events than ``expected`` says."""
+    """Raise ``ConcurrencyError`` if a stream does not have the expected number of events."""
     for stream, version in expected.items():
         found = version_of(stream)
         if found != version:
             raise ConcurrencyError(
                 f"tape: stream {stream!r} has version {found}, not the expected {version}; nothing was written: "
-                "read the stream again and decide anew"
+                "read the stream again and repeat the decision"
             )
 
 
 class EventStore(Tape, Protocol):
-    """A tape that keeps what it takes, as programs use it: with a bus (``bus.store``), or alone, without a kernel.
+    """A tape that can also be read, used by programs with a bus (``bus.store``) or alone, without a kernel.
 
-    Both tapes on disk and ``InMemoryEventStore`` are such stores; ``tickdeck.testing.EventStoreContract`` has the tests
-    that each must pass. One process writes, any number may read meanwhile (``open_store(url, read_only=True)``).
+    Both tapes on disk and ``InMemoryEventStore`` implement it. ``tickdeck.testing.EventStoreContract`` contains the
+    tests that every store must pass. One process writes, and any number of processes may read at the same time
+    (``open_store(url, read_only=True)``).
 
-    What holds for every back end, also across a network: events of one ``append`` are stored together or not at all;
-    ``wait_durable`` returning means that they survive; events are read in order of ``seq``; a version conflict
-    writes nothing. In one process alone: an append is read by the very next ``read``. A remote reader may see it later.
+    Every store promises, also across a network: the events of one ``append`` are stored together or not at all. After
+    ``wait_durable`` returns, they survive a crash. Events are read in order of ``seq``. A version conflict writes
+    nothing. Only in one process: the next ``read`` returns what was appended; a remote reader may see it later.
     """
 
     def append(
@@ -204,29 +210,28 @@ class EventStore(Tape, Protocol):
         *,
         expected: Mapping[str, int] | None = None,
     ) -> Sequence[DomainEvent]:
-        """As ``Tape.append``. Events that were made by hand (without ``seq``) are stamped first: they get ``seq``, an
-        id, times and a correlation id where these are missing, each event as an input of its own. Returns the events as
-        they are stored.
+        """Like ``Tape.append``. Events without ``seq``, which were created by hand, are stamped first: each is an
+        input, and gets ``seq`` and, if missing, an id, times and a correlation id. Returns the events as stored.
 
-        ``expected``: the versions of several streams by name, also of streams that get no event here. Raises
-        ``ConcurrencyError`` where one has more or fewer events, and then takes nothing.
+        ``expected`` maps streams to their expected versions; it may name streams that get no event here. Raises
+        ``ConcurrencyError`` if one has more or fewer events, and then appends nothing.
         """
 
     def read(self, query: TapeQuery = ...) -> FoundEvents:
-        """The events that ``query`` asks for, in order of ``seq``; with no query, all of them. Read by ``for`` or by
-        ``async for``. Includes all that this process appended before. Types that it does not know come as ``RawEvent``.
+        """The events that match ``query`` (by default all), in order of ``seq``, for ``for`` or ``async for``. They
+        include everything that this process has appended before. Events of unknown types are ``RawEvent`` objects.
 
-        Raises ``TapeError`` where an event does not decode, or ``from_id`` is not there.
+        Raises ``TapeError`` if an event cannot be decoded, or if there is no event ``from_id``.
         """
 
     def last(self, count: int, query: TapeQuery = ...) -> list[DomainEvent]:
-        """The newest ``count`` of the events that ``query`` asks for, oldest first."""
+        """The newest ``count`` events that match ``query``, oldest first."""
 
     def follow(self, query: TapeQuery = ...) -> AsyncIterator[DomainEvent]:
-        """The events that ``query`` asks for, then each new one when it is durable, without end: ``async for event in
-        store.follow(TapeQuery(first_seq=seen + 1))``. Ends at ``limit`` or ``last_seq``, and when the store is closed.
+        """The events that match ``query``, then each new one as soon as it is durable: ``async for event in
+        store.follow(TapeQuery(first_seq=seen + 1))``. Ends at ``limit`` or ``last_seq``, or when the store is closed.
 
-        Every event comes once and in order. After a restart, begin behind the last event that you handled.
+        Every event comes exactly once and in order. After a restart, continue after the last event that you handled.
         """
 
     def __enter__(self) -> Self: ...
@@ -235,20 +240,21 @@ class EventStore(Tape, Protocol):
 
 
 class TapeReader(Protocol):
-    """A tape opened for reading, even while another process writes it. For one thread at a time."""
+    """A tape that is opened for reading, even while another process writes to it. Use it in one thread at a time."""
 
     @property
     def last_seq(self) -> int:
-        """``seq`` of the last event on the tape now, 0 if it is empty."""
+        """``seq`` of the last event that is currently on the tape; 0 if it is empty."""
 
     def read(self, query: TapeQuery = ...) -> FoundEvents:
-        """As ``EventStore.read``. What is appended meanwhile is read too, until the end of the tape is met."""
+        """Like ``EventStore.read``. Events that are appended meanwhile are included, until the end of the tape is
+        reached."""
 
     def last(self, count: int, query: TapeQuery = ...) -> list[DomainEvent]:
-        """As ``EventStore.last``."""
+        """Like ``EventStore.last``."""
 
     def follow(self, query: TapeQuery = ...) -> AsyncIterator[DomainEvent]:
-        """As ``EventStore.follow``, of what another process writes too."""
+        """Like ``EventStore.follow``, also for events that another process writes."""
 
     def stream_version(self, stream: str) -> int:
         """The number of events in the stream, 0 if there are none."""

@@ -1,4 +1,4 @@
-"""A bus with a tape, for programs of any kind."""
+"""A bus with a tape, for any program."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _kernels: weakref.WeakSet[Kernel] = weakref.WeakSet()
 
 
 class RecordedBus(Kernel):
-    """The bus of a program of its own: a kernel whose tape can be read as ``store``."""
+    """The bus of a program: a kernel whose tape can be read as ``store``."""
 
     has_timers = False
 
@@ -41,21 +41,22 @@ class RecordedBus(Kernel):
 
 
 def open_bus(url: Path | str, *, tape_format: str | None = None) -> RecordedBus:
-    """A bus of its own with a tape at ``url``, made where there is none: events are stamped with ids, causes and the
-    wall clock's time, and recorded before edges see them. It goes on behind the tape's last event, with the dead
-    letters that were left. ``close_bus`` ends it; a program that ends without it still keeps what ``publish`` returned
-    for.
+    """Open a bus with a tape at ``url``, which is created if it does not exist. Events are stamped with ids, causes and
+    the time of the wall clock, and recorded before edges receive them. The bus continues after the last event of the
+    tape, with the dead letters that remained. Close it with ``close_bus``. If a program ends without that, the tape
+    still has everything for which ``publish`` returned.
 
-    ``url``: ``memory://``, ``sqlite:///absolute/path``, ``jsonl:///absolute/path``, or a path, where a new tape gets
-    ``tape_format`` (``sqlite``, the default, or ``jsonl``).
+    ``url``: ``memory://``, ``sqlite:///absolute/path``, ``jsonl:///absolute/path``, or a path. A new tape at a path has
+    the format ``tape_format`` (``sqlite``, the default, or ``jsonl``).
 
-    - The first thread that publishes owns the bus, or the one that calls ``bus.bind()``.
-    - Ctrl-C waits for the end of the running cascade, five seconds at most, where Python's own handler was in place.
-    - ``set_timer`` raises ``ConfigError``: no driver fires timers here; use ``loop.call_later`` and publish.
+    - The bus belongs to the first thread that publishes, or to the thread that calls ``bus.bind()``.
+    - Ctrl-C waits for the end of the running cascade, at most five seconds, unless the program has its own handler.
+    - ``set_timer`` raises ``ConfigError``, because there is no driver to fire timers. Use ``loop.call_later`` and
+      publish.
     - A forked child cannot publish on its parent's bus, and does not hold its lock.
 
-    Raises ``TapeError`` where the tape cannot be opened, ``ConfigError`` for a URL that names none, and under gevent's
-    or eventlet's patches. No thread and no lock is left then.
+    Raises ``TapeError`` if the tape cannot be opened, and ``ConfigError`` for an invalid URL or under the patches of
+    gevent or eventlet. In that case no thread and no lock remains.
     """
     _refuse_green_threads()
     store = make_store("open_bus", url, tape_format)

@@ -14,9 +14,8 @@ __all__ = ["BusStore"]
 
 
 class BusStore:
-    """What ``bus.store`` is: read, follow, take the last n, keep snapshots. The bus alone writes events, since it gives
-    them their order; ``append`` says so. The calls are those of ``EventStore``.
-    """
+    """The store of a bus: read, follow, take the last n, and keep snapshots, like ``EventStore``. Only the bus writes
+    events, because it determines their order; ``append`` raises an error that says so."""
 
     __slots__ = ("_store",)
 

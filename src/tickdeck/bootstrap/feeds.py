@@ -1,4 +1,4 @@
-"""The venues whose market data a live run can hear, by name."""
+"""The venues that provide live market data, by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["FEEDS", "live_feed"]
 MakeFeed: TypeAlias = Callable[[RunConfig, tuple[str, ...]], LiveFeed]
 
 FEEDS: dict[str, MakeFeed] = {}
-"""By the name of a venue: makes its feed of the symbols. A program may add one of its own."""
+"""Creates the feed of a venue, by name. A program may add its own."""
 
 
 def live_feed(config: RunConfig, symbols: tuple[str, ...]) -> LiveFeed:

@@ -23,14 +23,15 @@ from tickdeck.infrastructure.tape.opening import AnyTape
 
 __all__ = ["LiveRun", "start_live_run"]
 
-_LINGER_MS = 5.0  # how long an event may wait before it is synced, where nobody asks for it sooner
-_FRAMES = 65_536  # that may wait between the sockets and the kernel: some seconds of the fastest market
+_LINGER_MS = 5.0  # how long an event may wait before it is synced, unless it is needed earlier
+_FRAMES = 65_536  # the capacity between the sockets and the kernel: a few seconds of the fastest market
 
 
 class LiveRun(Session):
-    """A run that hears ``feed`` and trades on paper, on the wall clock. ``await drive(None)``, then ``close()``.
+    """A run that receives ``feed`` and trades on paper, on the wall clock. Call ``await drive(None)``, then
+    ``close()``.
 
-    The venue's frames go to segments in the run's folder, and each is on disk before what follows from it.
+    The venue's frames are stored in segments in the run's folder. Each frame is on disk before any of its effects.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What every new run needs before it begins: its strategies, its manifest, its folder and its tape."""
+"""Prepares a new run: its strategies, its manifest, its folder and its tape."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["NewRun", "prepare"]
 
 
 class NewRun(NamedTuple):
-    """A run that nothing on the disk knows yet."""
+    """A run that does not exist on disk yet."""
 
     config: RunConfig
     manifest: Manifest

@@ -65,16 +65,16 @@ def _followed(tape: AnyReader, query: TapeQuery, more: Callable[[], bool]) -> It
 
 
 def market_of(config: RunConfig, manifest: Manifest, folder: Path) -> Iterator[DomainEvent]:
-    """The market data of the run in ``folder``: of the venue's frames, of its input files as one stream, or of the
-    simulated market."""
+    """The market data of the run in ``folder``: from the frames of the venue, from its input files as one stream, or
+    from the simulated market."""
     if manifest.is_live:
         return FramedMarket(FrameReader(folder / FOLDER), live_feed(config, manifest.symbols))
     return open_inputs(config, manifest.inputs) if manifest.inputs else _simulated(config, manifest)
 
 
 class FramedMarket:
-    """The market events that a live run heard, decoded again from its frames. At the end of what there is, iterating
-    stops; it goes on later if the run has heard more."""
+    """The market events of a live run, decoded again from its frames. The iteration stops at the end of the frames; it
+    can continue later if more were recorded."""
 
     def __init__(self, frames: FrameReader, feed: LiveFeed) -> None:
         self._frames = frames
@@ -93,10 +93,9 @@ class FramedMarket:
 def market_for_venue(
     config: RunConfig, manifest: Manifest, notes: dict[str, ReadNotes], timeframes: tuple[Timeframe, ...] = ()
 ) -> Iterator[DomainEvent | CandleOpen]:
-    """The same with the opens of candles, for a run with a simulated venue. Skipped rows are counted in ``notes``, by
-    file name. Raises ``InputError`` for a candle from which a candle of ``timeframes`` cannot be
-    made.
-    """
+    """Like ``market_of``, with the opens of candles, for a run with a simulated venue. Skipped rows are counted in
+    ``notes``, by file name. Raises ``InputError`` for a candle from which a candle of ``timeframes`` cannot be
+    built."""
     if not manifest.inputs:
         return _simulated(config, manifest)
     return open_inputs_with_opens(config, manifest.inputs, notes, timeframes)

@@ -36,7 +36,9 @@ from tickdeck.infrastructure.tape.opening import open_reader, open_tape, tape_pa
 
 __all__ = ["Run", "resume_run", "start_run"]
 
-_LINGER_MS = 100.0  # nobody waits for a virtual run's commits, and fewer of them leave more time to the kernel's thread
+_LINGER_MS = (
+    100.0  # nothing waits for commits of a virtual run, and fewer commits leave more time for the kernel's thread
+)
 
 
 def _is_from_outside(event: DomainEvent) -> bool:

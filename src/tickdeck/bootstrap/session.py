@@ -1,4 +1,4 @@
-"""What every run is made of, wherever its market data comes from and whatever clock it goes by."""
+"""The parts of every run, independent of its market data and its clock."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ class Session:
             )
 
     def _let_go(self) -> None:
-        """Close what the market data comes from."""
+        """Close the source of the market data."""
 
     def _frames_digest(self) -> str | None:
-        """The digest of the frames that were heard, if the run is live."""
+        """The digest of the received frames, if the run is live."""
         return None
 
     def summary(self, wall_s: float) -> Summary:

@@ -1,4 +1,4 @@
-"""A store of events by itself, without a bus."""
+"""An event store without a bus."""
 
 from __future__ import annotations
 
@@ -24,19 +24,22 @@ def open_store(url: Path | str, *, read_only: Literal[True]) -> AnyReader: ...
 
 
 def open_store(url: Path | str, *, read_only: bool = False) -> AnyStore | AnyReader:
-    """The event store at ``url``, made where there is none; ``close()`` it, or use it as a context manager.
+    """Open the event store at ``url``, which is created if it does not exist. ``close()`` it, or use it as a context
+    manager.
 
-    ``url``: ``memory://``, ``sqlite:///absolute/path``, ``jsonl:///absolute/path``, or a path (a new one becomes
-    SQLite). ``read_only`` opens one that another process may be writing. One process writes a store at a time; where a
-    bus writes it, publish there.
+    ``url``: ``memory://``, ``sqlite:///absolute/path``, ``jsonl:///absolute/path``, or a path (a new store there is
+    SQLite). ``read_only`` also opens a store that another process is writing. Only one process may write at a time. If
+    a bus writes the store, publish on the bus.
 
-    Raises ``ConfigError`` for a URL that names no store, ``TapeError`` where it cannot be opened or has a writer.
+    Raises ``ConfigError`` for an invalid URL, and ``TapeError`` if the store cannot be opened or already has a writer.
     """
     if not read_only:
         return make_store("open_store", url)
     place = store_place("open_store", url)
     if place.form == "memory":
-        raise ConfigError("open_store: a store in memory has no other reader; read it where it was opened")
+        raise ConfigError(
+            "open_store: no other reader can open a store in memory; read it with the object that opened it"
+        )
     return open_reader(place.path)
 
 

@@ -94,9 +94,9 @@ def test_nothing_is_read_beyond_the_last_time():
 
 
 def test_one_type_in_the_place_of_a_tuple_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"types is 'order\.\*', one type; give a tuple of them"):
+    with pytest.raises(ConfigError, match=r"types is 'order\.\*', a single type; give a tuple"):
         TapeQuery(types="order.*")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"types is OrderEvent, one type; give a tuple of them: \(OrderEvent,\)"):
+    with pytest.raises(ConfigError, match=r"types is OrderEvent, a single type; give a tuple: \(OrderEvent,\)"):
         TapeQuery(types=OrderEvent)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The bus as programs use it: one interface for the bus in memory, the recorded bus and a run's."""
+"""The interface of an event bus. The in-memory bus, the recorded bus and the bus of a run all implement it."""
 
 from __future__ import annotations
 
@@ -22,35 +22,38 @@ R = TypeVar("R")
 
 
 class EventBus(Protocol):
-    """Publish and subscribe, whatever carries the events.
+    """Publish events and subscribe to them, independent of how they are transported.
 
-    A program that keeps to these calls, and to the promises that hold across a network, runs on any bus:
-    ``InMemoryEventBus``, the bus of ``open_bus``, a run's bus, and a broker's later. Each call says what every bus
-    promises, then what only a bus in one process does. What only one process can do at all is not here (``post``,
-    ``run_pending``, ``pause``, ``enabled``). ``tickdeck.testing.EventBusContract`` has the tests that each must pass.
+    A program that uses only these methods, and relies only on promises that also hold across a network, runs on any
+    bus: ``InMemoryEventBus``, the bus of ``open_bus``, the bus of a run, and later that of a broker. Each method
+    documents first what every bus promises, then what only a bus in one process does. Methods that need one process are
+    not part of this interface (``post``, ``run_pending``, ``pause``, ``enabled``).
+    ``tickdeck.testing.EventBusContract`` contains the tests that every bus must pass.
 
     - **Order**: events of one publisher with the same key (the event's stream, or else its source) reach every handler
       in the order in which they were published. One process: all events reach all handlers in one order.
-    - **Delivery**: at least once to an async handler with a ``name``, so it must bear an event twice. One process: a
-      plain handler gets each event exactly once.
+    - **Delivery**: at least once for an async handler with a ``name``, so it must tolerate duplicates. One process: a
+      plain handler receives each event exactly once.
     """
 
     def publish(self, event: DomainEvent) -> Receipt:
-        """Give an event to the bus. Returning means *accepted*: the bus has it and delivers it, in order by key. It
-        does not mean that a handler has seen it. ``await receipt.durable()`` means *acknowledged*: it survives a crash.
+        """Publish an event. When this returns, the event is *accepted*: the bus will deliver it, in order by key. That
+        does not mean that a handler has received it. After ``await receipt.durable()`` the event is *acknowledged*: it
+        survives a crash.
 
-        One process: plain handlers, and all that they publish in turn, are done when this returns. Inside a handler
-        the event waits until the handler is through, and is discarded where the handler raises.
+        One process: when this returns, all plain handlers have run, including those for events that they published in
+        turn. Inside a handler, the event waits until the handler returns, and is discarded if the handler raises.
 
-        Raises ``ConfigError`` for what is no event, ``TickdeckError`` once the bus is closed; the event is not accepted
-        then.
+        Raises ``ConfigError`` if it is not an event, and ``TickdeckError`` once the bus is closed. The event is then
+        not accepted.
         """
 
     def publish_all(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int] | None = None) -> Receipt:
-        """``publish`` each, in order. The receipt is about the last.
+        """Publish several events in order. The receipt is for the last one.
 
-        ``expected``: on a bus with a store, all or none, as one piece, and only if each stream named has as many
-        events as ``expected`` says. Raises ``ConcurrencyError`` where one has not, ``ConfigError`` without a store.
+        ``expected`` needs a bus with a store. The events are then published atomically, and only if each stream in
+        ``expected`` has the given number of events. Raises ``ConcurrencyError`` if one does not, and ``ConfigError``
+        without a store.
         """
 
     @overload
@@ -62,14 +65,15 @@ class EventBus(Protocol):
     def subscribe(self, topic: str, handler: Handler, **options: Unpack[SubscribeOptions]) -> Subscription: ...
 
     def subscribe(self, topic: Topic, handler: Handler, **options: Unpack[SubscribeOptions]) -> Subscription:
-        """Have ``handler(event)`` called for every event of ``topic``: a class, a dotted type, or a wildcard.
+        """Call ``handler(event)`` for every event of ``topic``: a class, a dotted type, or a wildcard.
 
-        It hears what is published after this returns. An async handler with a ``name`` also gets what its name was
-        owed, where the bus has a store. An error in a handler harms neither the publisher nor other handlers; an async
-        handler is tried again as ``retry`` says, and then the event is a dead letter.
+        The handler receives what is published after this returns. If the bus has a store, an async handler with a
+        ``name`` also receives what an earlier handler with this name has not handled. An error in a handler affects
+        neither the publisher nor other handlers. An async handler is retried according to ``retry``; after that, the
+        event becomes a dead letter.
 
-        One process: plain handlers run inside ``publish``, by ``priority``. Elsewhere ``priority`` orders the handlers
-        of this process alone, and every handler runs after ``publish`` returned.
+        One process: plain handlers run inside ``publish``, in order of ``priority``. Across a network, ``priority``
+        only orders the handlers of this process, and every handler runs after ``publish`` has returned.
         """
 
     @overload
@@ -90,14 +94,15 @@ class EventBus(Protocol):
     def unsubscribe(self, target: Topic, handler: Handler) -> int: ...
 
     def unsubscribe(self, target: Subscription | Handler | Topic, handler: Handler | None = None) -> int:
-        """End a subscription, those of a handler, or those of a handler for one topic. Returns how many ended.
+        """End a subscription, all subscriptions of a handler, or those of a handler for one topic. Returns how many
+        ended.
 
-        Across a network an event that is on its way may still come.
+        Across a network, events that are already on their way may still arrive.
         """
 
     def batch(self) -> AbstractContextManager[None]:
-        """Hold what is published in the block, and publish it together at its end; after an exception, none of it.
-        Across a network the batch is not one piece to others: use ``publish_all(events, expected={})`` for that."""
+        """Hold the events published in the block, and publish them together at its end; after an exception, none of
+        them. Across a network a batch is not atomic for others: use ``publish_all(events, expected={})`` for that."""
 
     @overload
     def collect(self, topic: type[E]) -> AbstractContextManager[list[E]]: ...
@@ -106,18 +111,18 @@ class EventBus(Protocol):
     def collect(self, topic: str) -> AbstractContextManager[list[DomainEvent]]: ...
 
     def collect(self, topic: Topic) -> AbstractContextManager[list[E]] | AbstractContextManager[list[DomainEvent]]:
-        """The events of ``topic`` that are published in the block, in a list; for tests. One process: the list is
-        complete as soon as ``publish`` returned."""
+        """A list of the events of ``topic`` that are published in the block, for tests. One process: the list is
+        complete as soon as ``publish`` returns."""
 
     def statistics(self) -> BusStatistics:
-        """Counts of this process: what it published, and what its handlers took, failed and dropped."""
+        """The counters of this process: events published, and events handled, failed and dropped by its handlers."""
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """Events that a handler of this process could not take and has not handled since, oldest first."""
+        """Events that a handler of this process failed to handle and has not handled since, oldest first."""
 
     def resend(self, letter: DeadLetter) -> None:
-        """Hand a dead letter to its handler again. The letter leaves when the handler has handled it."""
+        """Send a dead letter to its handler again. It is removed when the handler has handled it."""
 
     async def close(self) -> None:
-        """Take what was accepted before, let async handlers finish what waits for them, make everything durable, and
-        let go of files and connections. Nothing can be published afterwards. Closing twice is harmless."""
+        """Process everything accepted so far, let async handlers finish their waiting events, make everything durable,
+        and close files and connections. Nothing can be published afterwards. You may call this twice."""

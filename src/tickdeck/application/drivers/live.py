@@ -1,4 +1,5 @@
-"""The driver of a live run, on the wall clock: timers when they are due, a venue's frames as they come."""
+"""The driver of a live run, on the wall clock. It takes timers when they are due, and frames of the venue when they
+arrive."""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ from tickdeck.domain.events import DomainEvent, FeedDisconnected, RunStarted, Ru
 
 __all__ = ["LiveAgenda", "LiveDriver", "LiveFeed"]
 
-_SLICE_NS = 2_000_000  # how long frames are taken before timers, orders and other tasks have their turn
+_SLICE_NS = 2_000_000  # how long to process frames before timers, orders and other tasks get a turn
 _LONGEST_WAIT = 0.1  # seconds until a request to stop is noticed
 
 
 class LiveAgenda(Agenda):
-    """An agenda that says when something was added that is due before everything else."""
+    """An agenda that reports when an action is added that is due before all others."""
 
     __slots__ = ("on_sooner",)
 
@@ -37,33 +38,34 @@ class LiveAgenda(Agenda):
 
 
 class LiveFeed(Protocol):
-    """A venue's market data: the connections to it, and what its frames mean."""
+    """A venue's market data: its connections, and the decoding of its frames."""
 
     name: str
 
     async def run(self, put: Callable[[Frame], Awaitable[object]]) -> None:
-        """Connect, and ``await put(frame)`` for all that comes, until cancelled. Connections that break are made again;
-        what breaks for good is raised. What the frames leave open (a lost connection, an answer to a request) is a
-        frame too, so that ``decode`` needs nothing else."""
+        """Connect, and ``await put(frame)`` for everything that arrives, until cancelled. Broken connections are
+        restored; if that is impossible, the error is raised. Everything that ``decode`` needs to know is a frame,
+        including a lost connection or the answer to a request."""
 
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
-        """The market events of a frame, in order. They depend on the frames before it and on nothing else, because a
-        proof decodes the recorded frames again. Never raises for what a venue sends."""
+        """The market events of a frame, in order. They depend only on this and earlier frames, because ``verify``
+        decodes the recorded frames again. Never raises for what a venue sends."""
 
 
 class LiveDriver(Driver):
     """Feeds the kernel until ``request_stop`` is called or the duration is over.
 
-    - ``frames``: what arrived, in the order of arrival. The task that reads the sockets puts, this driver takes.
-      When the queue is closed with an error, ``run`` raises it.
-    - ``record(frame)`` keeps a frame, before anything follows from it.
-    - ``decode(frame)``: the market events of a frame, in order. It must depend on the frames alone, because a proof
-      decodes them again.
-    - ``on_market(event)`` gets each event before the kernel does: this is how the paper venue sees the market.
+    - ``frames``: the queue of received frames, in order of arrival. The task that reads the sockets puts them, this
+      driver gets them. If the queue is closed with an error, ``run`` raises it.
+    - ``record(frame)`` stores a frame before any of its effects.
+    - ``decode(frame)`` returns the market events of a frame, in order. The result must depend only on the frames,
+      because ``verify`` decodes them again.
+    - ``on_market(event)`` receives each event before the kernel does: this is how the paper venue sees the market.
     - ``duration``: ns of the wall clock; ``None`` runs until it is stopped.
 
-    The order of things: before a frame, everything that was due at its time of receipt; when no frame waits, everything
-    that is due now. After two milliseconds of frames, other tasks have a turn, so orders leave under any load.
+    Before a frame, everything that was due at its time of receipt is processed. While no frame waits, everything that
+    is due now is processed. After two milliseconds of frames, other tasks get a turn, so orders are sent under any
+    load.
 
     The rest is as in ``Driver``.
     """
@@ -96,9 +98,10 @@ class LiveDriver(Driver):
         agenda.on_sooner = self._wake
 
     async def run(self, *, progress: Callable[[int], None] = lambda ts: None) -> None:
-        """Run until it is stopped. ``progress(ts)`` is called between two turns of the event loop, with the run's time.
+        """Run until it is stopped. ``progress(ts)`` is called with the run's time between two turns of the event loop.
 
-        A run that is stopped is left as it is; one whose duration is over ends with ``run.stopped``.
+        If the duration is over, the run ends with ``run.stopped``. If it is stopped earlier, nothing is added to its
+        record.
         """
         with money_context(), ambient_bus(self._kernel):
             now = self._clock.time_ns()
@@ -112,7 +115,7 @@ class LiveDriver(Driver):
                 self._finish("duration reached")
 
     async def _turn(self) -> None:
-        """Take what waits for a slice of time, then let other tasks run; where nothing waits, wait."""
+        """Process waiting frames for a slice of time, then let other tasks run. If no frame waits, wait for one."""
         frames, clock = self._frames, self._clock
         frame = frames.get_nowait()
         if frame is None:
@@ -129,7 +132,7 @@ class LiveDriver(Driver):
             frame = frames.get_nowait()
 
     def _take(self, frame: Frame) -> None:
-        """Everything that was due when the frame came, then the frame."""
+        """Process everything that was due when the frame arrived, then the frame."""
         received = frame.received
         if received >= self._agenda.next_due:
             self._run_due(received)
@@ -142,7 +145,7 @@ class LiveDriver(Driver):
         self.latencies_ns.append(self._clock.monotonic_ns() - began)
 
     async def _next_frame(self) -> Frame | None:
-        """Wait for a frame until something else is due. ``None``: there is something else to do."""
+        """Wait for a frame until something else is due. Returns ``None`` if something else is due."""
         wait = (min(self._agenda.next_due, self._until) - self._clock.time_ns()) / 1e9
         if wait <= 0:
             await self._clock.sleep(0)
@@ -156,7 +159,7 @@ class LiveDriver(Driver):
             self._timeout = None
 
     def _wake(self) -> None:
-        """Something is due sooner than the driver waits."""
+        """Stop waiting, because something is due earlier."""
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(0)
 

@@ -1,4 +1,4 @@
-"""Which candles a run makes, and who hears which."""
+"""Which candles a run builds, and who receives which."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FROM_TRADES = Timeframe(250_000_000)
 class CandlePlan(NamedTuple):
     """The timeframes of a run.
 
-    - ``base``: the run's own timeframe (``--candles``). ``None``: candles of files as they are, and from trades those
-      of 250 ms.
-    - ``others``: what strategies and signals name beside it.
-    - ``base_wanted``: whether anybody hears the run's own candles. If nobody does, they are not made.
+    - ``base``: the run's own timeframe (``--candles``). ``None`` takes the candles of files as they are, and builds
+      candles of 250 ms from trades.
+    - ``others``: the additional timeframes that strategies and signals use.
+    - ``base_wanted``: whether anyone needs the run's own candles. If not, they are not built.
     """
 
     base: Timeframe | None = None
@@ -38,8 +38,8 @@ class CandlePlan(NamedTuple):
         *,
         own_signals: bool = False,
     ) -> CandlePlan:
-        """What the strategies and the ``signals`` of a run need. ``own_signals``: the user has signals, which may hear
-        the run's own candles. Raises ``ConfigError`` for a name that is no timeframe."""
+        """The plan for the strategies and ``signals`` of a run. ``own_signals``: whether the user has signals, which
+        may use the run's own candles. Raises ``ConfigError`` for a name that is not a timeframe."""
         others: dict[Timeframe, None] = {}
         base_wanted = own_signals
         for strategy in strategies:
@@ -56,18 +56,18 @@ class CandlePlan(NamedTuple):
         return cls(base, tuple(others), base_wanted)
 
     def from_trades(self) -> tuple[Timeframe, ...]:
-        """What is made from trades."""
+        """The timeframes that are built from trades."""
         own = (self.base or _FROM_TRADES,) if self.base_wanted else ()
         return tuple(dict.fromkeys((*own, *self.others)))
 
     def from_candles(self) -> tuple[Timeframe, ...]:
-        """What is made from finer candles."""
+        """The timeframes that are built from finer candles."""
         own = (self.base,) if self.base is not None and self.base_wanted else ()
         return tuple(dict.fromkeys((*own, *self.others)))
 
     def filter(self, timeframes: tuple[Timeframe, ...] = ()) -> Callable[[CandleEvent], bool] | None:
-        """Whether a candle is for a listener that named ``timeframes``; without any it hears the run's own candles.
-        ``None``: every candle of the run is."""
+        """A condition for candles that a subscriber with ``timeframes`` receives; without any, it receives the run's
+        own candles. ``None`` means every candle of the run."""
         wanted = timeframes or (() if self.base is None else (self.base,))
         if not wanted:
             if not self.others:
@@ -80,7 +80,7 @@ class CandlePlan(NamedTuple):
 
 
 DEFAULT_CANDLES = CandlePlan()
-"""The candles of files as they are, and none from trades."""
+"""The candles of files as they are, and no candles from trades."""
 
 
 def timeframes_of(strategy: Strategy) -> tuple[Timeframe, ...]:

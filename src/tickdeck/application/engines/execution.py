@@ -75,7 +75,8 @@ class ExecutionEngine:
     )
 
     def __init__(self, kernel: Kernel, nonce: str, instrument: Callable[[str], Instrument] | None = None) -> None:
-        """``instrument(symbol)`` says in which currency an order holds something back; without it none does."""
+        """``instrument(symbol)`` gives the currency in which an order reserves an amount. Without it, orders reserve
+        nothing."""
         self._kernel = kernel
         self._instrument = instrument
         self._nonce = nonce

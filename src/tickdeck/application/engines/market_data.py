@@ -133,12 +133,12 @@ class MarketDataEngine:
         return market
 
     def price(self, symbol: str) -> Price | None:
-        """The price of a symbol, ``None`` where nothing was heard of it yet."""
+        """The last price of a symbol; ``None`` if there is none yet."""
         market = self.markets.get(symbol)
         return market.price if market is not None else None
 
     def prices(self) -> dict[str, Decimal]:
-        """The price of every symbol that has one."""
+        """The last price of every symbol that has one."""
         return {symbol: price for symbol, market in self.markets.items() if (price := market.price) is not None}
 
     def on_trade(self, trade: TradeEvent) -> None:

@@ -40,11 +40,11 @@ _PRICES = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEve
 
 
 class PortfolioEngine:
-    """One account: cash, positions, PnL, fees, equity; exact decimals, over all currencies of the account, in its quote
+    """One account: cash, positions, PnL, fees and equity over all its currencies, as exact decimals in its quote
     currency.
 
-    Market data is heard only while something waits for the first price of a symbol: coins that the account began with,
-    or an amount in another currency.
+    The engine only receives market data while something waits for the first price of a symbol: coins that the account
+    had at the start, or an amount in another currency.
     """
 
     component = "portfolio"
@@ -66,7 +66,7 @@ class PortfolioEngine:
         instrument: Callable[[str], Instrument],
         rates: Rates,
     ) -> None:
-        """``rates``: what currencies are worth in each other."""
+        """``rates`` are the exchange rates between currencies."""
         self._bus = bus
         self._market_data = market_data
         self._instrument = instrument
@@ -127,30 +127,30 @@ class PortfolioEngine:
     # -- figures -----------------------------------------------------------------------------------------------------
 
     def equity(self) -> Money:
-        """Cash and positions of all currencies at the market's prices, in the account's quote currency."""
+        """Cash and positions of all currencies, in the account's quote currency."""
         return self.valuation.equity(self._market_data.price)
 
     def cash(self) -> Money:
-        """What is in no position, of all currencies."""
+        """The balances of all currencies without the coins in positions."""
         return self.valuation.cash(self._market_data.price)
 
     def pnl(self) -> Money:
-        """What trading and holding made of what was paid in: realised and unrealised, after fees."""
+        """The result of trading and holding, realized and unrealized, after fees."""
         return self.valuation.pnl(self._market_data.price)
 
     def fees(self) -> Money:
-        """Fees paid less rebates, each at its value when it was paid."""
+        """Fees paid minus rebates, each valued when it was paid."""
         return self.valuation.fees
 
     def unrealized_pnl(self) -> Money:
         return self.valuation.unrealized_pnl(self._market_data.price)
 
     def left_out(self) -> dict[str, Money]:
-        """Amounts by currency that are in no figure, because no price tells what they are worth."""
+        """Amounts by currency that are in no figure, because a price for them is missing."""
         return self.valuation.left_out(self._market_data.price)
 
     def rate(self, currency: str, into: str) -> Decimal | None:
-        """What one unit of ``currency`` is worth in ``into`` at the market's prices; ``None`` if they do not tell."""
+        """The value of one unit of ``currency`` in ``into`` at the current prices; ``None`` if a price is missing."""
         return self._rates.rate(currency, into, self._market_data.price)
 
     def view(self, symbol: str) -> PositionView:

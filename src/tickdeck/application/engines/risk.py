@@ -98,10 +98,9 @@ class RiskEngine:
         instrument: Callable[[str], Instrument],
         short_selling: bool = False,
     ) -> None:
-        """``clock()`` is the run's time (ns UTC) and ``price(symbol)`` the last price (quote). What is held and what is
-        on its way risk counts itself, from events. ``short_selling``: the account may owe coins; its equity has to
-        cover.
-        """
+        """``clock()`` is the run's time (ns UTC), and ``price(symbol)`` the last price (quote). Risk counts positions
+        and open orders itself, from events. ``short_selling``: whether the account may owe coins, which its equity must
+        cover."""
         self._bus = bus
         self._limits = limits
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Shorts stay within the equity: what would owe more is refused, and what equity no longer covers is bought back."""
+"""Covers short positions by equity: refuses orders that would exceed it, and buys back what it no longer covers."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ __all__ = ["PRICES", "ShortCover"]
 PRICES = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
 _SECOND = 1_000_000_000
 _COVERED = Decimal("0.99")
-"""Buying back goes a little further than it must, so that not every tick asks for another order."""
+"""Buying back covers slightly more than necessary, so that not every price change needs another order."""
 
 
 class ShortCover:
-    """What the account owes in coins, valued in the reporting currency, against its equity.
+    """Compares what the account owes in coins, valued in the reporting currency, with its equity.
 
-    Until there is a margin account, equity covers every short in full. ``judge`` refuses an order that would owe more,
-    and a purchase that would spend what shorts brought in. While the account owes coins, every price is heard, and
-    what the equity no longer covers is bought back: at most one order a second for each symbol. Equity of 0 or less
-    halts trading, and everything is bought back.
+    There is no margin account yet, so the equity must cover every short position completely. ``judge`` refuses a sale
+    that would owe more, and a purchase that would spend the proceeds of short sales. While the account owes coins,
+    every price is checked, and what the equity no longer covers is bought back, with at most one order per second and
+    symbol. If the equity is 0 or less, trading halts and everything is bought back.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class ShortCover:
     # -- before an order ---------------------------------------------------------------------------------------------
 
     def judge(self, side: Side, symbol: str, quantity: Quantity, price: Price) -> Breach | None:
-        """Why the account must not buy or sell ``quantity`` (base) more of ``symbol`` at ``price`` (quote), if all open
-        orders are filled; ``None`` if it may."""
+        """Why the account must not buy or sell ``quantity`` (base) of ``symbol`` at ``price`` (quote), assuming that
+        all open orders are filled; ``None`` if it may."""
         instrument = self._instrument(symbol)
         if side is Side.SELL:
             return self._judge_sale(instrument, quantity, price)
@@ -108,7 +108,7 @@ class ShortCover:
     # -- after a fill, and at each price -----------------------------------------------------------------------------
 
     def on_holdings(self, now: int) -> None:
-        """A fill changed what the account holds, at ``now`` (ns)."""
+        """A fill changed the balances, at ``now`` (ns)."""
         if not self._debts():
             for subscription in self._watching:
                 subscription.cancel()
@@ -132,7 +132,7 @@ class ShortCover:
             self._restore(owed, now)
 
     def _restore(self, symbol: str, now: int) -> None:
-        """Buy back what the equity does not cover of ``symbol``."""
+        """Buy back the part of ``symbol`` that the equity does not cover."""
         instrument = self._instrument(symbol)
         debt = self._debts().get(instrument.base)
         price = self._price(symbol)
@@ -188,8 +188,8 @@ class ShortCover:
         return sum((order.exposure for order in own if order.side is Side.BUY), ZERO)
 
     def _debts(self, side: Side | None = None, more: Mapping[str, Quantity] | None = None) -> dict[str, Quantity]:
-        """What the account owes by currency (above 0); with ``side``, if all its open orders of that side were filled,
-        and ``more`` were sold."""
+        """The amounts that the account owes, by currency (above 0). With ``side``, this assumes that all open orders of
+        that side are filled. ``more`` are additional sales."""
         held = dict(self._portfolio.account.balances)
         if side is not None:
             for symbol, quantity in self._on_the_way(side).items():
@@ -200,7 +200,8 @@ class ShortCover:
         return {currency: -amount for currency, amount in held.items() if amount < 0}
 
     def _worth(self, debts: Mapping[str, Quantity], instrument: Instrument | None = None, price: Price = ZERO) -> Money:
-        """The value of ``debts``, those in the base of ``instrument`` at ``price`` (quote) at least."""
+        """The value of ``debts``. Those in the base currency of ``instrument`` are valued at ``price`` (quote) or
+        more."""
         total = ZERO
         for currency, amount in debts.items():
             rate = Decimal(1) if currency == self._currency else self._rate(currency)

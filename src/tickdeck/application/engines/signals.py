@@ -40,11 +40,11 @@ _FED_BY: tuple[tuple[type[_Heard], str], ...] = (
 class SignalEngine:
     """Maintains the named signals of every symbol.
 
-    ``names`` are the signals that strategies use; ``own`` are users' signals by name, which are always computed. A name
-    with a timeframe (``ema-12@1h``) hears the candles of that timeframe, one without hears the run's own.
-    ``signal.snapshot`` has the values of all signals that are published at a candle's close, or the value of one signal
-    that is published at each event. The engine subscribes only to what its signals need. A user's signal that raises
-    is dropped for its symbol. Raises ``ConfigError`` for an unknown name.
+    ``names`` are the signals that strategies use. ``own`` are users' signals by name; they are always computed. A name
+    with a timeframe (``ema-12@1h``) uses the candles of that timeframe, other names use the run's own candles.
+    ``signal.snapshot`` contains the values of all signals that are published when a candle closes, or the value of one
+    signal that is published at each event. The engine subscribes only to the events that its signals need. A user's
+    signal that raises is dropped for its symbol. Raises ``ConfigError`` for an unknown name.
     """
 
     component = "signals"
@@ -159,8 +159,8 @@ class SignalEngine:
 
 
 def with_timeframe(name: str, timeframes: tuple[Timeframe, ...], own: Mapping[str, SignalFactory] | None = None) -> str:
-    """The full name of a signal for a strategy that hears candles of ``timeframes``: ``rsi-14`` is ``rsi-14@1h`` where
-    the first of them is an hour. Signals that hear no candles, and names with a timeframe, stay as they are."""
+    """The full name of a signal for a strategy that receives candles of ``timeframes``: ``rsi-14`` is ``rsi-14@1h`` if
+    the first of them is an hour. Names with a timeframe, and signals that use no candles, are unchanged."""
     if not timeframes or "@" in name:
         return name
     make = (own or {}).get(name)

@@ -235,21 +235,21 @@ class Kernel(InMemoryEventBus):
         self.feed(self._received(event))
 
     def _received(self, event: DomainEvent) -> DomainEvent:
-        """The event with the time at which we took it, where the bus goes by the wall clock."""
+        """The event with its receive time, if the bus uses the wall clock."""
         if self._wall_now is not None:
             now = self._wall_now()
             if not event.ts_ingress or event.ts_ingress > now:
-                # ``ts_ingress`` is our own time: a stamp from the future would hold the clock there forever.
+                # A ``ts_ingress`` in the future would keep the clock there until that time.
                 event = event.__copy__()
                 force_setattr(event, "ts_ingress", now)
         return event
 
     def publish_all(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int] | None = None) -> Receipt:
-        """``publish`` each, in order. With ``expected`` they are one go: all of them and what they cause go on the tape
-        as one piece, and only if each stream named has as many events as ``expected`` says.
+        """``publish`` each, in order. With ``expected`` this is atomic: all events and their effects are written to the
+        tape as one unit, and only if each stream in ``expected`` has the given number of events.
 
-        Raises ``ConcurrencyError`` where a stream has moved on; nothing is published then. With ``expected``, raises
-        ``ConfigError`` inside a handler, a batch or a pause: what the versions are then is not yet settled.
+        Raises ``ConcurrencyError`` if a stream has another version; nothing is published then. With ``expected``,
+        raises ``ConfigError`` inside a handler, a batch or a pause, because the versions are not known there.
         """
         if expected is None:
             return super().publish_all(events)
@@ -275,7 +275,7 @@ class Kernel(InMemoryEventBus):
         return self._receipt
 
     def _take_together(self, events: list[DomainEvent]) -> None:
-        """``take`` for several inputs whose cascades go on the tape as one piece."""
+        """``take`` for several inputs whose cascades are written to the tape as one unit."""
         if self._current is not None:
             raise self._refusal()
         cascades: list[DomainEvent] = []
@@ -462,8 +462,8 @@ class Kernel(InMemoryEventBus):
         return self._timers_set
 
     def cancel_timer(self, timer_id: int) -> None:
-        """Forget a timer; in a handler this publishes ``timer.cancelled``. Harmless where the timer has fired or was
-        cancelled before. Raises ``ConfigError`` where ``set_timer`` does."""
+        """Cancel a timer. In a handler, this publishes ``timer.cancelled``. Does nothing if the timer has fired or was
+        cancelled. Raises ``ConfigError`` in the same cases as ``set_timer``."""
         self._check_timer_call("cancel_timer")
         if self._is_timer_pending(timer_id):
             self._publish_timer(TimerCancelled(timer_id=timer_id))
@@ -553,8 +553,8 @@ class Kernel(InMemoryEventBus):
         self._tape.close()
 
     async def close(self) -> None:
-        """Let the edges finish what waits for them, then put everything on disk. The file is let go of also where an
-        edge or the tape fails; the error is raised. Inside an async handler it waits for the other handlers only."""
+        """Let the edges finish their waiting events, then write everything to disk. The file is closed even if an edge
+        or the tape fails; the error is raised. Inside an async handler, this only waits for the other handlers."""
         try:
             await self.aclose()
         finally:

@@ -1,4 +1,4 @@
-"""The base class of signals: it is fed market data and keeps a value."""
+"""The base class of signals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tickdeck.domain.market import OrderBook
 __all__ = ["PublishAt", "Signal"]
 
 PublishAt: TypeAlias = Literal["candle", "event"]
-"""When ``signal.snapshot`` shows the value: at each closed candle, or after each event that the signal hears."""
+"""When ``signal.snapshot`` contains the value: at each closed candle, or after each event that the signal receives."""
 
 
 class Signal(Parametrised):

@@ -1,6 +1,6 @@
-"""The strategy that users subclass, and the ones that are built in, by the names that ``--strategy`` takes.
+"""The strategy base class, and the built-in strategies by the names that ``--strategy`` accepts.
 
-One file a strategy. Nothing here knows the engines.
+One file per strategy. Nothing here knows the engines.
 """
 
 from tickdeck.application.strategies.ema_cross import EmaCross

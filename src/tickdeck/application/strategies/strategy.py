@@ -1,4 +1,4 @@
-"""The base class of strategies: it hears what happens and says what it wants done."""
+"""The base class of strategies."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class PositionView(msgspec.Struct, frozen=True):
 
 
 class StrategyDesk(Protocol):
-    """What a running strategy works with. A run gets it from the strategy engine, a test from its own stand-in."""
+    """The services that a running strategy uses. In a run the strategy engine provides them, in a test a test
+    double."""
 
     strategy_id: str
     symbols: tuple[str, ...]
@@ -85,10 +86,10 @@ class Strategy(Parametrised):
 
     kind: ClassVar[str] = "strategy"
     hears: ClassVar[tuple[type[DomainEvent], ...]] = ()
-    """Event classes that ``on_event`` wants: your own, or any other."""
+    """Event classes that ``on_event`` receives: your own, or any other."""
     role: ClassVar[StrategyRole] = StrategyRole.ENTRY
-    """What the strategy is for: ``entry``, ``exit`` or ``management``. The strategy's events carry it; it restricts
-    nothing."""
+    """The purpose of the strategy: ``entry``, ``exit`` or ``management``. The strategy's events contain it; it
+    restricts nothing."""
     _desk: StrategyDesk | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -106,21 +107,22 @@ class Strategy(Parametrised):
         return ()
 
     def required_candles(self) -> tuple[str, ...]:
-        """The timeframes of the candles that this strategy hears, such as ``("15m", "4h")``. Called once, before the
-        start. Without any, it hears the run's own candles (``--candles``, or those of the file).
+        """The timeframes of the candles that this strategy receives, such as ``("15m", "4h")``. Called once, before the
+        start. By default, it receives the run's own candles (``--candles``, or those of the file).
 
-        They are made from trades or from finer candles. ``candle.interval`` (ns) tells them apart in ``on_candle``. A
-        signal without a timeframe (``rsi-14``) is of the first one; ``rsi-14@4h`` names another."""
+        Candles are built from trades or from finer candles. In ``on_candle``, ``candle.interval`` (ns) distinguishes
+        them. A signal without a timeframe (``rsi-14``) uses the first one; ``rsi-14@4h`` names another.
+        """
         return ()
 
-    # -- what it hears ----------------------------------------------------------------------------------------
+    # -- events -----------------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
         """The run begins."""
 
     def on_activated(self) -> None:
-        """The strategy is active from here on: called after ``on_start`` and after each pause. It missed the events
-        of the pause, and its timers too."""
+        """The strategy is active: called after ``on_start`` and after each pause. It missed the events and timers of
+        the pause."""
 
     def on_stop(self) -> None:
         """The run has ended. Orders are refused from here on."""
@@ -155,7 +157,7 @@ class Strategy(Parametrised):
     def on_event(self, event: DomainEvent) -> None:
         """An event of one of the classes in ``hears``."""
 
-    # -- what it says -----------------------------------------------------------------------------------------
+    # -- actions ----------------------------------------------------------------------------------------------
 
     def buy(
         self,
@@ -215,8 +217,8 @@ class Strategy(Parametrised):
         self.desk.decide((intent,), reason)
 
     def update_state(self, values: Mapping[str, Any], legs: tuple[StateLeg, ...] = ()) -> None:
-        """Publish ``state.updated``, the state of this strategy for whoever watches. ``values`` are text, numbers or
-        booleans by name; ``legs`` are its parts by symbol."""
+        """Publish ``state.updated``, the state of this strategy for display. ``values`` are text, numbers or booleans
+        by name; ``legs`` are its positions by symbol."""
         self.desk.update_state({_text("name", name): _plain(name, value) for name, value in values.items()}, legs)
 
     def notify(self, text: str, severity: str = "info", recipients: tuple[str, ...] = ()) -> None:
@@ -257,7 +259,7 @@ class Strategy(Parametrised):
         )
         return self.desk.decide((intent,), reason)[0]
 
-    # -- what it knows ----------------------------------------------------------------------------------------
+    # -- state ------------------------------------------------------------------------------------------------
 
     @property
     def desk(self) -> StrategyDesk:

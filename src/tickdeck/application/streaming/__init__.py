@@ -1,6 +1,6 @@
-"""Streams of events between tasks: a bounded queue, a ring buffer, and logs that late subscribers catch up from.
+"""Streams of events between tasks: a bounded queue, a ring buffer, and logs for late subscribers.
 
-What waits, what is dropped and what is replayed is decided here; sockets and files are not touched.
+This room decides what waits, what is dropped and what is replayed. It touches neither sockets nor files.
 """
 
 from tickdeck.application.streaming.frame import Frame

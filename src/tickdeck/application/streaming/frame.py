@@ -1,4 +1,4 @@
-"""A message as a venue sent it."""
+"""A message from a venue, as received."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Frame"]
 
 
 class Frame(NamedTuple):
-    """A message of a venue: when we received it (ns UTC), and its bytes, without a line break."""
+    """A message from a venue: the time of receipt (ns UTC), and its bytes, without a line break."""
 
     received: int
     data: bytes

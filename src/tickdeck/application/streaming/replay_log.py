@@ -1,4 +1,4 @@
-"""Where late subscribers, reconnecting subscribers and debuggers get past events from."""
+"""The source of past events for late and returning subscribers, and for debugging."""
 
 from __future__ import annotations
 
