@@ -249,6 +249,19 @@ def test_crossed_book_is_not_believed() -> None:
     assert m.submit(order(BUY, 1)) == []
 
 
+def test_a_book_that_was_crossed_is_not_believed_before_a_later_snapshot() -> None:
+    m = matcher(BOOK, delta(11, bids=[(103, 1)]), delta(12, bids=[(103, 0)]))
+    assert m.submit(order(BUY, 1)) == []
+    assert told(m.on_book(book(bids=[(99, 1)], asks=[(103, 4)], last=15))) == [("a", "103", "1", "taker")]
+
+
+def test_crossed_best_prices_are_not_believed() -> None:
+    m = matcher(tick(99, 1, 101, 1), tick(101, 1, 101, 1))
+    assert not m.liquidity.displayed
+    assert m.submit(order(BUY, 1)) == []
+    assert told(m.on_tick(tick(99, 1, 102, 1))) == [("a", "102", "1", "taker")]
+
+
 def test_book_with_a_gap_offers_nothing_until_it_is_resynced() -> None:
     m = matcher(BOOK, delta(15))
     assert m.submit(order(BUY, 1)) == []
@@ -595,7 +608,13 @@ class Oracle:
                 self.book[SELL].update(event.bids)
                 self.book_id = event.last_update_id
         elif isinstance(event, TickEvent):
-            self.tick = event
+            self.tick = event if event.bid_price < event.ask_price else None
+        if self.book is not None:
+            bids, asks = ([p for p, q in self.book[taker].items() if q] for taker in (SELL, BUY))
+            if bids and asks and max(bids) >= min(asks):
+                self.book, self.book_id = None, 0  # crossed: there is no book until a later snapshot
+            elif self.tick is not None and self.tick.update_id <= self.book_id:
+                self.tick = None
 
     def displayed(self, taker: Side) -> dict[Decimal, Decimal]:
         shown = dict(self.book[taker]) if self.book is not None else {}

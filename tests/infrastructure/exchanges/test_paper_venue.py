@@ -428,6 +428,19 @@ def test_short_selling_needs_no_holding_where_it_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("step", "fee"), [("0.00000001", "0.00330001"), ("0.01", "0.00"), ("0.0005", "0.0035"), ("0.001", "0.003")]
+)
+def test_a_fee_is_rounded_to_the_step_of_the_instrument(step: str, fee: str) -> None:
+    coin = Instrument(symbol="XUSDT", base="X", quote="USDT", fee_step=D(step))
+    desk = Desk(instruments=(coin,), balances={"USDT": D(1000)})
+    desk.market(tick(T0, "3", "3.300008", symbol="XUSDT"))
+    desk.venue.submit(order(symbol="XUSDT"))
+    desk.settle()
+    (fill,) = [r for r in desk.reports if isinstance(r, VenueFillReported)]
+    assert fill.fee == D(fee)
+
+
+@pytest.mark.parametrize(
     ("side", "quantity", "told"),
     [
         (BUY, "1", "fill"),

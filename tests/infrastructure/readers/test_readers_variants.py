@@ -392,10 +392,13 @@ def test_instruments_are_read_from_the_venues_own_description(shared: Path, tmp_
     assert (found["ETHBTC"].base, found["ETHBTC"].quote) == ("ETH", "BTC")
     assert (found["ETHBTC"].tick_size, found["ETHBTC"].lot_size) == (Decimal("0.00001"), Decimal("0.0001"))
     assert found["ETHBTC"].min_notional == Decimal("0.0001")
+    assert found["ETHBTC"].fee_step == Decimal("1E-8")
 
     coin = {"symbol": "BTCUSD_PERP", "baseAsset": "BTC", "quoteAsset": "USD", "marginAsset": "BTC", "contractSize": 100}
+    coin |= {"quoteCommissionPrecision": 2}
     (tmp_path / "coin.json").write_text(json.dumps({"symbols": [coin]}))
     (contract,) = read_exchange_info(tmp_path / "coin.json").values()
+    assert contract.fee_step == Decimal("0.01")
     assert (contract.inverse, contract.contract_size) == (True, 100)
 
     (tmp_path / "other.json").write_text("[]")

@@ -45,6 +45,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     If the venue's data counts contracts, ``contract_size`` is the value of one contract in base currency. Readers
     multiply by it. ``inverse`` contracts are worth an amount of quote currency and settle in base; they cannot be
     traded.
+
+    A fee in quote currency is rounded to a multiple of ``fee_step``, half to even.
     """
 
     symbol: str
@@ -57,16 +59,26 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     min_notional: Decimal = Decimal(0)
     contract_size: Decimal = Decimal(1)
     inverse: bool = False
+    fee_step: Decimal = Decimal("0.00000001")
 
     def __post_init__(self) -> None:
-        for name in ("tick_size", "lot_size", "min_quantity", "max_quantity", "min_notional", "contract_size"):
+        for name in (
+            "tick_size",
+            "lot_size",
+            "min_quantity",
+            "max_quantity",
+            "min_notional",
+            "contract_size",
+            "fee_step",
+        ):
             value = getattr(self, name)
             if type(value) is not Decimal or not value.is_finite() or value < 0:
                 raise ConfigError(
                     f"instrument {self.symbol}: {name} is {format_value(value)}; give a decimal that is not negative"
                 )
-        if not self.tick_size or not self.lot_size or not self.contract_size:
-            raise ConfigError(f"instrument {self.symbol}: tick_size, lot_size and contract_size must be greater than 0")
+        if not self.tick_size or not self.lot_size or not self.contract_size or not self.fee_step:
+            names = "tick_size, lot_size, contract_size and fee_step"
+            raise ConfigError(f"instrument {self.symbol}: {names} must be greater than 0")
 
     def quantise_price(self, price: Price) -> Price:
         """The nearest price on the tick grid (half to even)."""

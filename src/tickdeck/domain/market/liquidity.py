@@ -79,7 +79,10 @@ class Liquidity:
                 self._fold()
 
     def on_tick(self, tick: TickEvent) -> None:
-        """Take the current best bid and ask."""
+        """Take the current best bid and ask. Crossed ones are an error of the record: then none are known."""
+        if tick.bid_price >= tick.ask_price > 0:
+            self._tick = None
+            return
         self._tick = tick
         self._displays = True
         self._shown_at = tick.ts_ingress
@@ -87,13 +90,15 @@ class Liquidity:
             self._forget_prints()
 
     def on_book(self, snapshot: OrderBookEvent) -> None:
-        """Take a whole book. It counts from the moment it joins the deltas."""
+        """Take a whole book. It counts from the moment it joins the deltas, unless it is crossed."""
         self.book.apply_snapshot(snapshot)
+        self.book.empty_if_crossed()
         self._book_changed(snapshot.ts_ingress)
 
     def on_delta(self, delta: OrderBookDeltaEvent) -> None:
-        """Take changed levels. After a gap, the book is unusable until a snapshot joins again."""
+        """Take changed levels. After a gap, or once they crossed it, the book is unusable until a later snapshot."""
         self.book.apply_delta(delta)
+        self.book.empty_if_crossed()
         self._book_changed(delta.ts_ingress)
 
     def on_candle(self, candle: CandleEvent) -> None:
@@ -150,7 +155,7 @@ class Liquidity:
         return self._tick is not None or self._book_counts()
 
     def _book_counts(self) -> bool:
-        return self._displays and self.book.usable and not self.book.is_crossed()
+        return self._displays and self.book.usable
 
     def _tick_counts(self, tick: TickEvent) -> bool:
         """True if the tick is fresher than the book, or there is no book."""

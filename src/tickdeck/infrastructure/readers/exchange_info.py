@@ -21,6 +21,7 @@ class _Symbol(msgspec.Struct):
     quote: str = msgspec.field(name="quoteAsset")
     margin: str = msgspec.field(name="marginAsset", default="")
     contract_size: Decimal = msgspec.field(name="contractSize", default=Decimal(1))
+    fee_decimals: int | None = msgspec.field(name="quoteCommissionPrecision", default=None)
     filters: list[dict[str, Any]] = []
 
 
@@ -64,6 +65,8 @@ def _instrument(of: _Symbol) -> Instrument:
         "min_notional": notional.get("minNotional", notional.get("notional")),
     }
     found = {name: number for name, text in steps.items() if text is not None and (number := Decimal(str(text)))}
+    if of.fee_decimals is not None:
+        found["fee_step"] = Decimal(1).scaleb(-of.fee_decimals)
     inverse = bool(of.margin) and of.margin == of.base
     return Instrument(
         symbol=of.symbol,

@@ -23,12 +23,16 @@ _COINS = {
 }
 """What an account begins with if its only quote currency is a coin and nothing was configured."""
 
-_FEE_STEP = Decimal("0.00000001")
+
+def fee_of(notional: Money, rate: Decimal, step: Decimal) -> Money:
+    """The fee on ``notional`` in the same currency, rounded to a multiple of ``step`` (half to even)."""
+    return _to_step(notional * rate, step, ROUND_HALF_EVEN)
 
 
-def fee_of(notional: Money, rate: Decimal) -> Money:
-    """The fee on ``notional`` in the same currency, quantised to 8 decimals (half to even)."""
-    return (notional * rate).quantize(_FEE_STEP, ROUND_HALF_EVEN)
+def _to_step(amount: Money, step: Decimal, rounding: str) -> Money:
+    if step.as_tuple().digits == (1,):  # the power of ten that it always is
+        return amount.quantize(step, rounding)
+    return (amount / step).quantize(Decimal(1), rounding) * step
 
 
 class PaperAccount:
@@ -90,7 +94,7 @@ class PaperAccount:
             self._totals[base] = self.total(base) + side.sign * quantity
             self._bought[instrument.symbol] = self._bought.get(instrument.symbol, ZERO) + side.sign * quantity
             self._totals[quote] = self.total(quote) - side.sign * price * quantity
-            spare = (self.free(quote) - reserve).quantize(_FEE_STEP, ROUND_DOWN)
+            spare = _to_step(self.free(quote) - reserve, instrument.fee_step, ROUND_DOWN)
             fee = min(fee, max(spare, ZERO))
             self._totals[quote] -= fee
         return fee

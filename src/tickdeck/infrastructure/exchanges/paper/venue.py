@@ -295,7 +295,7 @@ class PaperVenue:
     def _settle_fill(self, symbol: str, ticket: Ticket, fill: Fill, now: int) -> None:
         instrument, order = self._instruments[symbol], fill.order
         rate = self._config.maker_fee if fill.liquidity == "maker" else self._config.taker_fee
-        fee = fee_of(fill.price * fill.quantity, rate)
+        fee = fee_of(fill.price * fill.quantity, rate, instrument.fee_step)
         ticket.filled += fill.quantity
         remaining = order.quantity - ticket.filled
         self.account.lock(order.order_id, ticket.currency, ZERO)
