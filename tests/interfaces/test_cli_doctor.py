@@ -353,3 +353,12 @@ def test_a_tape_and_a_strategy_are_checked_without_a_configuration(looked, tmp_p
     assert code == 1
     assert "size=3" in findings["strategy Mine"]["detail"]
     assert not_ok(findings) == ["input absent.csv"]
+
+
+def test_each_mistake_of_the_configuration_is_a_finding(tickdeck, lines):
+    Path("run.toml").write_text('seed = "x"\n[paper]\nmaker_fee = 2\n')
+
+    found = [finding["detail"] for finding in lines(tickdeck("doctor", "--config", "run.toml", "--json"))]
+
+    assert "run.toml: seed is 'x': give a whole number" in found
+    assert "run.toml: paper.maker_fee is 2; give a share below 1, such as 0.001" in found

@@ -218,3 +218,32 @@ def test_a_symbol_that_appears_late_in_a_file_is_told_and_can_be_asked_for(tickd
     assert "give --symbol BTCUSDT --symbol ETHUSDT" in result.stderr
     assert json.loads(asked.stdout)["symbols"] == ["BTCUSDT", "ETHUSDT"]
     assert "begins late" not in asked.stderr
+
+
+def test_instruments_come_from_the_venues_description_and_tables_go_before_it(tickdeck, tmp_path):
+    rows = "".join(f"2024-11-{n:02d},10,10,10,10,5\n" for n in range(1, 20))
+    tape = tmp_path / "DOTUSD-1d.csv"
+    tape.write_text("date,open,high,low,close,volume\n" + rows)
+    lot = {"filterType": "LOT_SIZE", "stepSize": "0.5", "minQty": "0.5", "maxQty": "100"}
+    symbol = {"symbol": "DOTUSD", "baseAsset": "DOT", "quoteAsset": "USD", "filters": [lot]}
+    Path("info.json").write_text(json.dumps({"symbols": [symbol]}))
+    Path("run.toml").write_text('[instruments.DOTUSD]\nsymbol = "DOTUSD"\nbase = "DOT"\nquote = "USD"\nlot_size = 2\n')
+
+    refused = tickdeck("backtest", "--tape", tape)
+    told = tickdeck("backtest", "--tape", tape, "--instruments", "info.json", "--json")
+    config = tickdeck("backtest", "--tape", tape, "--instruments", "info.json", "--config", "run.toml", "--json")
+
+    assert "--instruments exchangeInfo.json" in refused.stderr
+    assert json.loads(told.stdout)["currency"] == "USD"
+    steps = [json.loads((path / "manifest.json").read_text())["config"]["instruments"]["DOTUSD"]["lot_size"]
+             for path in sorted(Path("tickdeck-data").iterdir(), key=lambda path: path.stat().st_mtime_ns)]  # fmt: skip
+    assert (config.exit_code, steps) == (0, ["0.5", "2"])
+
+
+def test_a_file_that_describes_no_instruments_is_refused(tickdeck, tmp_path):
+    Path("info.json").write_text("[]")
+
+    result = tickdeck("run", "--instruments", "info.json")
+
+    assert result.exit_code == 2
+    assert "info.json: not the body of a venue's exchangeInfo" in result.stderr

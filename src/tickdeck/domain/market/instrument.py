@@ -184,7 +184,7 @@ def instrument_for(symbol: str) -> Instrument:
     if parts is None:
         raise ConfigError(
             f"{symbol} has no unambiguous base and quote currency; add [instruments.{symbol}] with"
-            ' symbol, base and quote, or instruments = "exchangeInfo.json", in the --config file'
+            " symbol, base and quote in the --config file, or the venue's description: --instruments exchangeInfo.json"
         )
     base, quote = parts
     return Instrument(symbol=symbol, base=base, quote=quote)

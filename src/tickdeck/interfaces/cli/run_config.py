@@ -13,7 +13,7 @@ from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.application.redaction import REDACTED, is_secret
 from tickdeck.errors import ConfigError, InputError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, load_config, rooted
-from tickdeck.infrastructure.readers import InputFile, peek_symbols
+from tickdeck.infrastructure.readers import InputFile, peek_symbols, read_exchange_info
 from tickdeck.infrastructure.strategies import strategy_name
 
 __all__ = ["build_config", "with_parameters"]
@@ -27,6 +27,7 @@ def build_config(
     strategy: tuple[str, ...] = (),
     param: tuple[str, ...] = (),
     symbol: tuple[str, ...] = (),
+    instruments: Path | None = None,
     venue: str | None = None,
     seed: int | None = None,
     duration: Decimal | None = None,
@@ -53,6 +54,8 @@ def build_config(
         "tape_format": tape_format,
         "backtest": backtest or None,
     }
+    if instruments is not None:  # a table of the file says more than the venue
+        changes["instruments"] = read_exchange_info(instruments) | settings.instruments
     settings = replace(settings, **{name: value for name, value in changes.items() if value not in (None, ())})
     settings = rooted(settings, Path.cwd())
     of_files = {"venue": venue, "interval": interval, "earliest": earliest, "latest": latest}

@@ -66,7 +66,8 @@ def _configuration(path: Path | None, tape: tuple[str, ...], strategy: tuple[str
     try:
         config = build_config(config=path, tape=tape, strategy=strategy)
     except TickdeckError as error:
-        yield Finding("configuration", False, str(error))
+        for mistake in getattr(error, "mistakes", ()) or (str(error),):
+            yield Finding("configuration", False, mistake)
         return
     yield Finding("configuration", True, f"{path} loads" if path is not None else "none given: the built-in defaults")
     fine = True

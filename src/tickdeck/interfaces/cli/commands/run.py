@@ -81,6 +81,12 @@ _OPTIONS = (
         metavar="S",
         help="Only this symbol. Selects what the simulated market trades, or names the symbol of a file that does not.",
     ),
+    click.option(
+        "--instruments",
+        type=click.Path(path_type=Path),
+        metavar="F",
+        help="The venue's description of its instruments: the body of Binance's exchangeInfo.",
+    ),
     click.option("--venue", metavar="NAME", help="The venue to read if a file has several; default: the first."),
     click.option("--seed", type=int, metavar="N", help="The seed of the simulated market, latencies and strategies."),
     click.option(
