@@ -27,6 +27,7 @@ from tickdeck.application.bus import (
     publish_domain_event,
     subscribe_to_event,
 )
+from tickdeck.application.clock import set_default_wall_now
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import EventStore, Snapshot, Tape, TapeQuery, TapeReader, TradingVenue
 from tickdeck.application.replay import Replayer
@@ -124,12 +125,15 @@ from tickdeck.errors import (
     TickdeckError,
     TopicWarning,
 )
+from tickdeck.infrastructure.clock import SystemClock
 
 if TYPE_CHECKING:
     from tickdeck.bootstrap import close_bus, open_bus, open_store
     from tickdeck.infrastructure.tape import InMemoryEventStore
 
 __version__ = "0.1.0"
+
+set_default_wall_now(SystemClock().time_ns)
 
 _ON_DEMAND = {
     "InMemoryEventStore": "tickdeck.infrastructure.tape",

@@ -18,6 +18,7 @@ from tickdeck.interfaces.bench.worker import open_session
 
 TINY = {
     "bus-1": {"count": 20},
+    "bus-1-stamped": {"count": 20},
     "bus-10": {"count": 20},
     "kernel": {"count": 20},
     "tape-append": {"count": 50},
@@ -135,7 +136,7 @@ def test_a_folder_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
 
 
 def test_a_name_takes_the_rows_that_begin_with_it() -> None:
-    assert [row.name for row in select_rows("bus")] == ["bus-1", "bus-10"]
+    assert [row.name for row in select_rows("bus")] == ["bus-1", "bus-1-stamped", "bus-10"]
     assert [row.name for row in select_rows("backtest")] == ["backtest"]
     assert len(select_rows(None)) == len(ROWS)
 

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["LiveClock", "RunClock", "WallClock"]
+__all__ = ["LiveClock", "RunClock", "WallClock", "default_wall_now", "set_default_wall_now"]
+
+_default_wall_now: list[Callable[[], int]] = []
+
+
+def set_default_wall_now(wall_now: Callable[[], int]) -> None:
+    """Inject the time of day (ns UTC) that a bus without a kernel stamps with, unless it was given another. The
+    package does this once, when it is imported: nothing in the core reads the wall clock."""
+    _default_wall_now[:] = [wall_now]
+
+
+def default_wall_now() -> Callable[[], int]:
+    """What ``set_default_wall_now`` injected."""
+    return _default_wall_now[0]
 
 
 class RunClock:

@@ -286,7 +286,7 @@ def test_unsubscribe_ends_what_a_handler_has_for_one_topic() -> None:
     assert bus.unsubscribe("order.canceled", listener.hear) == 1
     bus.publish_all([Ping(), Pong()])
 
-    assert listener.heard == [Pong()]
+    assert [type(event) for event in listener.heard] == [Pong]
 
 
 @pytest.mark.parametrize("topic", [Ping, "test.ping"])

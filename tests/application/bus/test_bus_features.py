@@ -569,7 +569,7 @@ def test_a_throttle_goes_by_the_clock_of_the_bus_where_events_have_no_time() -> 
             raise NotImplementedError
 
     clock, heard = Clock(), list[DomainEvent]()
-    bus, without = InMemoryEventBus(clock=clock), InMemoryEventBus()
+    bus, without = InMemoryEventBus(clock=clock, stamp=False), InMemoryEventBus(stamp=False)
     bus.subscribe(TradeEvent, heard.append, overflow=Throttle(100))
     without.subscribe(TradeEvent, heard.append, overflow=Throttle(100))
 

@@ -11,7 +11,7 @@ from tickdeck.application.bus.event_filter import EventFilter
 from tickdeck.application.bus.faults import describe_error
 from tickdeck.application.bus.gate import Held
 from tickdeck.application.bus.handlers import check_plain, is_async, refuse_unfinished
-from tickdeck.application.bus.handling import handled_event, handling_on
+from tickdeck.application.bus.handling import caused, handled_event, handling_on
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
 from tickdeck.application.bus.ingress import Ingress
 from tickdeck.application.bus.options import SubscribeOptions
@@ -63,6 +63,7 @@ __all__ = [
     "Throttle",
     "Topic",
     "ambient_bus",
+    "caused",
     "check_lossy",
     "check_plain",
     "dead_letters_on",

@@ -28,7 +28,7 @@ class _Bus(Protocol):
     """What edges need from their bus."""
 
     _ended_by: str
-    _stamps: bool
+    _records: bool
     _table: Subscriptions
 
     def publish(self, event: DomainEvent) -> Receipt: ...
@@ -340,7 +340,7 @@ class Edges:
 
     def _letter_handled(self, letter: DeadLetter) -> None:
         self.faults.dead_letters.remove(letter.letter_id)
-        if self._bus._stamps:
+        if self._bus._records:
             event = letter.event
             self._bus.publish(
                 DeadLetterHandled(

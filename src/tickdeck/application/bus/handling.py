@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import force_setattr
+
 from tickdeck.domain.events import DomainEvent
 
 if TYPE_CHECKING:
     from tickdeck.application.bus.mailbox import Mailbox
 
-__all__ = ["AMBIENT", "HANDLING", "Handling", "edge_context", "handled_event", "handling_on"]
+__all__ = ["AMBIENT", "HANDLING", "Handling", "caused", "edge_context", "handled_event", "handling_on"]
 
 
 class Handling:
@@ -36,6 +38,16 @@ def handling_on(bus: object) -> Handling | None:
     if handling is None or handling.over or handling.bus is not bus:
         return None
     return handling
+
+
+def caused(bus: object, event: DomainEvent) -> DomainEvent:
+    """``event`` with its cause and correlation, if an edge of ``bus`` publishes it. A cause that it has stays."""
+    handling = handling_on(bus)
+    if handling is not None and not event.causation_id:
+        event = event.__copy__()
+        force_setattr(event, "causation_id", handling.event.event_id)
+        force_setattr(event, "correlation_id", handling.event.correlation_id)
+    return event
 
 
 def handled_event() -> DomainEvent | None:

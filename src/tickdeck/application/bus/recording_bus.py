@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tickdeck.application.bus.event_filter import EventFilter
 from tickdeck.application.bus.in_memory_bus import InMemoryEventBus
 from tickdeck.application.bus.topics import Topic
@@ -11,10 +13,11 @@ __all__ = ["RecordingBus"]
 
 
 class RecordingBus(InMemoryEventBus):
-    """An ``InMemoryEventBus`` that keeps all dispatched events, in order, in ``events``."""
+    """An ``InMemoryEventBus`` that keeps all dispatched events, in order, in ``events``. With ``stamp=False`` they are
+    the very objects that were published."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, stamp: bool = True, wall_now: Callable[[], int] | None = None) -> None:
+        super().__init__(stamp=stamp, wall_now=wall_now)
         self.events: list[DomainEvent] = []
         # Runs first, so that an event is in the list before other handlers see it.
         self.subscribe("*", self.events.append, priority=1 << 30, name="recording")

@@ -23,11 +23,12 @@ from tickdeck.application.bus import (
     Receipt,
     Subscription,
     Topic,
+    caused,
     describe_error,
     handling_on,
     not_an_event,
 )
-from tickdeck.application.clock import RunClock, WallClock
+from tickdeck.application.clock import WallClock
 from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
 from tickdeck.application.kernel.money import MONEY_CONTEXT
 from tickdeck.application.ports import EdgeCursors, Tape, check_versions
@@ -75,7 +76,7 @@ class Kernel(InMemoryEventBus):
     """
 
     _overflow = Halt()
-    _stamps = True
+    _records = True
     has_timers = True
     """Whether something fires timers. Without, ``set_timer`` raises ``ConfigError``."""
 
@@ -92,7 +93,7 @@ class Kernel(InMemoryEventBus):
         measure: bool = False,
         shuffle: Callable[[list[Subscription]], None] | None = None,
     ) -> None:
-        super().__init__(clock=clock, measure=measure, shuffle=shuffle)
+        super().__init__(clock=clock, measure=measure, shuffle=shuffle, stamp=False)
         self._wall_now = wall_now
         self._tape = tape
         self._cursors = cursors
@@ -101,12 +102,9 @@ class Kernel(InMemoryEventBus):
         self.reserved = reserved
         self._queue: deque[DomainEvent] = deque()
         self._current: DomainEvent | None = None
-        self._children = 0  # of the current event
         self._timers_set = 0
         self._timers: dict[int, int] = {}  # timer id -> number on the agenda
-        self.clock = RunClock()
         self.seq = 0
-        self.inputs = 0
         self.halted = False
         """True if the kernel had to halt trading: an error in a critical component, or an endless cascade."""
 
@@ -224,12 +222,7 @@ class Kernel(InMemoryEventBus):
         )
 
     def _caused(self, event: DomainEvent) -> DomainEvent:
-        handling = handling_on(self)
-        if handling is not None and not event.causation_id:
-            event = event.__copy__()
-            force_setattr(event, "causation_id", handling.event.event_id)
-            force_setattr(event, "correlation_id", handling.event.correlation_id)
-        return event
+        return caused(self, event)
 
     def _take_input(self, event: DomainEvent) -> None:
         self.feed(self._received(event))
@@ -371,18 +364,6 @@ class Kernel(InMemoryEventBus):
         for event in self._staged:
             self._queue.append(self._derive(parent, event))
         self._staged.clear()
-
-    def _derive(self, parent: DomainEvent, event: DomainEvent) -> DomainEvent:
-        """A stamped copy of ``event`` as the next child of ``parent``; it gets its ``seq`` when it is dispatched."""
-        self._children += 1
-        event = event.__copy__()
-        force_setattr(event, "event_id", f"{parent.event_id}-{self._children}")
-        force_setattr(event, "causation_id", parent.event_id)
-        force_setattr(event, "correlation_id", parent.correlation_id)
-        force_setattr(event, "ts_ingress", self.clock._now)
-        if not event.ts:
-            force_setattr(event, "ts", self.clock._now)
-        return event
 
     def next_id(self) -> str:
         """The id of the next published event, if the running handler returns (outside a handler: of the next input)."""

@@ -168,7 +168,7 @@ class _Collector:
         self._duration = duration
         self._account = account
         self._instrument = instrument
-        bus = InMemoryEventBus()
+        bus = InMemoryEventBus(stamp=False)
         self._market = MarketDataEngine(bus)
         self._valuation = Valuation(account, rates, instrument)
         self._observer = PerformanceObserver(bus, self._valuation, self._market)

@@ -27,13 +27,13 @@ def make_handlers(count: int) -> list[Callable[[Any], None]]:
     return [make() for _ in range(count)]
 
 
-def bus(*, handlers: int, count: int) -> Session:
+def bus(*, handlers: int, count: int, stamp: bool = False) -> Session:
     """Deliveries per second for ``count`` events published to ``handlers`` plain handlers. The ceiling is a dict of
     lists."""
     events = list(ticks(min(count, 1_000)))
     rounds = count // len(events)
     calls = make_handlers(handlers)
-    subject = InMemoryEventBus()
+    subject = InMemoryEventBus(stamp=stamp)
     for call in calls:
         subject.subscribe(TickEvent, call)
     table: dict[type, list[Callable[[Any], None]]] = {TickEvent: calls}

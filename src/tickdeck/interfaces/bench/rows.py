@@ -135,8 +135,12 @@ def _backtest(*, preloaded: bool) -> Part:
 
 
 _BUS = (
-    "InMemoryEventBus.publish: handlers by type, class and wildcard, priorities, isolation of faults, counters; "
-    "no ids, no tape"
+    "InMemoryEventBus(stamp=False).publish: handlers by type, class and wildcard, priorities, isolation of faults, "
+    "counters; no ids, no tape"
+)
+_STAMPED_BUS = (
+    "InMemoryEventBus.publish, as it is by default: the same, and each event is copied and gets an id, a correlation "
+    "and the time of day; no tape"
 )
 _BARE_DISPATCH = "a dict from type to a list of handlers, and a loop over them"
 _RECORDED = (
@@ -162,6 +166,19 @@ ROWS = (
             Goal(text="at least 2.1 M/s", at_least=2.1e6),
             Goal(text="at least 3 x nautilus_trader", of="nautilus_trader", at_least=3.0),
         ),
+        warm_up=1,
+    ),
+    Row(
+        name="bus-1-stamped",
+        what="bus, publish to 1 sync handler, with ids and times",
+        unit="events/s",
+        part=Part(
+            target=f"{_HERE}.bus:bus",
+            parameters={"handlers": 1, "count": 500_000, "stamp": True},
+            quick={"count": 5_000},
+        ),
+        in_it=_STAMPED_BUS,
+        ceiling_is=_BARE_DISPATCH,
         warm_up=1,
     ),
     Row(
@@ -355,7 +372,7 @@ ROWS = (
 
 
 def select_rows(name: str | None) -> list[Row]:
-    """The rows with this name or prefix (``bus``: ``bus-1`` and ``bus-10``); ``None``: all.
+    """The rows with this name or prefix (``bus``: all that begin with ``bus-``); ``None``: all.
 
     Raises ``ConfigError`` if there are none.
     """
