@@ -79,3 +79,25 @@ def test_equity_stays_above_0_whatever_the_steps(tmp_path_factory: pytest.TempPa
     run = run_of(tmp_path_factory.mktemp("steps"), prices)
     assert run.core.portfolio.equity() > 0
     assert run.core.portfolio.account.position(BTC).quantity <= 0
+
+
+def test_a_gap_between_candles_that_takes_the_equity_below_0_ends_flat_and_halted(tmp_path: Path) -> None:
+    strategy = tmp_path / "shorts.py"
+    strategy.write_text(SHORTS.replace("on_trade(self, trade)", "on_candle(self, candle)").replace("trade.", "candle."))
+    rows = [f"{1_723_161_600_000 + n * 60_000},{price},{price},{price},{price},100" for n, price in PATH]
+    (tmp_path / "BTCUSDT-1m.csv").write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]) + "\n")
+    wanted = RunConfig(
+        strategies=(StrategyConfig(spec=f"{strategy}:Shorts"),),
+        tapes=(TapeConfig(path=str(tmp_path / "BTCUSDT-1m.csv")),),
+        paper=PaperConfig(short_selling=True, balances={"USDT": Decimal(100)}),
+        risk=RiskLimits(),
+    )
+
+    run = play(wanted, tmp_path / "data")
+
+    assert run.summary(1.0).fills > 2
+    assert run.core.portfolio.account.position(BTC).is_flat
+    assert run.summary(1.0).halted is not None
+
+
+PATH = list(enumerate(["100"] * 10 + ["103"] * 10 + ["350"] * 10))

@@ -195,7 +195,10 @@ BITCOIN = Instrument(
 
 
 def instrument(symbol: str) -> Instrument:
-    return BITCOIN if symbol == BTC else Instrument(symbol=symbol, base=symbol.removesuffix("USDT"), quote="USDT")
+    if symbol == BTC:
+        return BITCOIN
+    quote = "EUR" if symbol.endswith("EUR") else "USDT"
+    return Instrument(symbol=symbol, base=symbol.removesuffix(quote), quote=quote)
 
 
 class Core:

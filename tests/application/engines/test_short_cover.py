@@ -63,6 +63,14 @@ def test_what_a_short_brought_in_buys_nothing_else() -> None:
     assert refused(core) == ["short_cover"]
 
 
+def test_a_short_whose_value_no_price_tells_is_refused() -> None:
+    core = Core({"asks": Asks(("sell", "XRPEUR", "1"))}, short_selling=True).start("1000")
+    core.feed(trade("1", symbol="XRPEUR", trade_id=0))
+    core.trades("100")
+    assert core.orders == []
+    assert refused(core) == ["short_cover"]
+
+
 def test_selling_what_is_held_is_no_short() -> None:
     core = core_of(("buy", BTC, "10"), ("sell", BTC, "10"), cash="1000")
     assert refused(core) == []

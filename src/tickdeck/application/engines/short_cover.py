@@ -77,6 +77,9 @@ class ShortCover:
         debts = self._debts(Side.SELL, {instrument.base: quantity})
         if instrument.base not in debts:
             return None
+        if not self._rate(instrument.quote):
+            what = f"no price tells what {instrument.quote} is worth in {self._currency}"
+            return Breach("short_cover", f"{what}, so that no equity is known to cover a short of {instrument.symbol}")
         owed = self._worth(debts, instrument, price)
         equity = self._portfolio.equity()
         if owed <= equity:

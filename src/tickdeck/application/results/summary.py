@@ -112,7 +112,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         if self.refused and (not self.orders or told):
             limit = next(iter(self.refused_because), "no reason given")
             whole = f"risk refused every order ({self.refused:,})" if not told else f"risk refused {self.refused:,}"
-            told.append(f"{whole}, most often because of: {limit}")
+            hint = "; risk.rates says what one unit of the quote currency is worth" if limit == "currency" else ""
+            told.append(f"{whole}, most often because of: {limit}{hint}")
         return "nothing was traded: " + "; ".join(told) if told and not self.fills else None
 
     def to_dict(self) -> dict[str, Any]:
