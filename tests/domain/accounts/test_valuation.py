@@ -143,6 +143,14 @@ def test_a_fee_that_is_paid_before_there_is_a_price_counts_at_the_first() -> Non
     assert books.figures == (-60, -3060, -60, 50)
 
 
+def test_coins_are_a_position_in_the_pair_not_in_a_contract_on_it() -> None:
+    rates = Rates(("BTCUSDT_250328", "BTCEUR", "BTC-USDT"), instrument_for)
+    assert rates.homes("USDT") == {"BTC": "BTC-USDT"}
+    prices = {"BTCUSDT_250328": D(61), "BTC-USDT": D(60)}
+    assert rates.rate("BTC", "USDT", prices.get) == 60
+    assert Rates(("BTCUSDT_250328",), instrument_for).homes("USDT") == {"BTC": "BTCUSDT_250328"}
+
+
 @pytest.mark.parametrize(
     ("symbols", "currency"),
     [(("ETHBTC", "BTCUSDT"), "USDT"), (("ETHBTC", "XRPETH"), "BTC"), (("BTCEUR", "BTCUSDT"), "EUR")],

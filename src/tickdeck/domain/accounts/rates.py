@@ -37,8 +37,9 @@ class Rates:
     """Exchange rates through at most two symbols: direct (BTCUSDT), inverted, or through one other currency (ETHBTC and
     BTCUSDT).
 
-    If several routes have a price, a direct route is preferred, then the order of ``symbols``. Inverted prices have 28
-    significant digits; everything else is exact.
+    If several routes have a price, a direct route is preferred, then a pair to a contract on it (BTCUSDT to
+    BTCUSDT_250328), then the order of ``symbols``. Inverted prices have 28 significant digits; everything else is
+    exact.
     """
 
     def __init__(self, symbols: Iterable[str] = (), instrument: Callable[[str], Instrument] | None = None) -> None:
@@ -46,11 +47,12 @@ class Rates:
         self._instruments: dict[str, Instrument] = {}
         self._routes: dict[tuple[str, str], tuple[tuple[_Step, ...], ...]] = {}
         if instrument is not None:
-            self._instruments = {symbol: instrument(symbol) for symbol in symbols}
+            known = {symbol: instrument(symbol) for symbol in symbols}
+            self._instruments = dict(sorted(known.items(), key=lambda item: not _is_pair(item[1])))
 
     def homes(self, quote: str) -> dict[str, str]:
         """Maps each base currency to the symbol in which its coins are a position: the first symbol quoted in
-        ``quote``, otherwise the first symbol. ``quote`` itself is not included."""
+        ``quote``, otherwise the first symbol; pairs before contracts. ``quote`` itself is not included."""
         homes: dict[str, str] = {}
         for symbol, instrument in self._instruments.items():
             home = homes.get(instrument.base)
@@ -98,3 +100,8 @@ class Rates:
         instruments = self._instruments.items()
         sold = [((symbol, False), i.quote) for symbol, i in instruments if i.base == currency]
         return sold + [((symbol, True), i.base) for symbol, i in instruments if i.quote == currency]
+
+
+def _is_pair(instrument: Instrument) -> bool:
+    """Whether the symbol names two currencies and nothing else."""
+    return "".join(filter(str.isalnum, instrument.symbol)).upper() == f"{instrument.base}{instrument.quote}".upper()
