@@ -35,12 +35,15 @@ class Followed:
         balance = VenueBalanceReported(account_id="main", currency="USDT", total=D(1_000))
         self.valuation.take(self.account.set_balance(balance), self.market.price)
         for event_type in (OrderFilledEvent,):
-            self.bus.subscribe(event_type, lambda e: self.account.apply_fill(e, instrument_for(e.symbol)))
+            self.bus.subscribe(event_type, self.book)
         self.observer = PerformanceObserver(self.bus, self.valuation, self.market)
         self.equities: list[Decimal] = []
         self.bus.subscribe("*", lambda e: self.equities.append(self.observer.equity()), priority=-200)
         self.observer.observe(START)
         self.equities.append(self.observer.equity())
+
+    def book(self, fill: OrderFilledEvent) -> None:
+        self.valuation.take(self.account.apply_fill(fill, instrument_for(fill.symbol)), self.market.price)
 
     def price(self, price: Decimal, symbol: str = BTC) -> None:
         self.bus.publish(trade(str(price), symbol=symbol, ts=START))

@@ -38,6 +38,8 @@ class Valuation:
         self._account = account
         self._rates = rates
         self._instrument = instrument
+        self._bases: dict[str, str] = {}  # by symbol
+        self._in_cash: dict[str, Money] | None = None  # see ``_cash``; None after the account changed
         self._unvalued: list[_Amount] = []
         self.currency: str = account.quote
         self.deposits: Money = ZERO
@@ -48,7 +50,8 @@ class Valuation:
     # -- changes -----------------------------------------------------------------------------------------------------
 
     def take(self, events: Iterable[DomainEvent], price: PriceOf) -> None:
-        """Add the deposits and fees of ``balance.updated`` events. Call it after the account has applied them."""
+        """Add the deposits and fees of ``balance.updated`` events. Call it after each change of the account."""
+        self._in_cash = None
         for event in events:
             if isinstance(event, BalanceEvent) and (event.deposit or event.fee):
                 # Coins that become a position count when they do, at what that costs.
@@ -70,6 +73,7 @@ class Valuation:
             self._unvalued = [amount for amount in self._unvalued if not self._add(amount, price)]
         if symbol not in self._account.unpriced:
             return []
+        self._in_cash = None
         opened = self._account.open_holding(self._instrument(symbol), last, ts)
         for event in opened:
             self._count(_Amount(event.currency, event.cost, ZERO), price)
@@ -79,16 +83,22 @@ class Valuation:
 
     def cash(self, price: PriceOf) -> Money:
         """The balances of all currencies without the coins in positions."""
-        total = ZERO
-        for currency, amount in self._cash().items():
-            total = EXACT.add(total, self._worth(currency, amount, price) or ZERO)
+        amounts = self._cash()
+        total = amounts.get(self.currency, ZERO)
+        for currency, amount in amounts.items():
+            if amount and currency != self.currency:
+                total = EXACT.add(total, self._worth(currency, amount, price) or ZERO)
         return total
 
     def equity(self, price: PriceOf) -> Money:
         """Cash plus all positions. A position without a price is valued at its cost."""
         total = self.cash(price)
-        for quote, value in self._positions(price).items():
-            total = EXACT.add(total, self._worth(quote, value, price) or ZERO)
+        account, own = self._account, self.currency
+        for quote in account.quotes():
+            value = account.position_value(price, quote)
+            if quote != own:
+                value = self._worth(quote, value, price) or ZERO
+            total = EXACT.add(total, value)
         return total
 
     def pnl(self, price: PriceOf) -> Money:
@@ -112,7 +122,7 @@ class Valuation:
 
     def left_out(self, price: PriceOf) -> dict[str, Money]:
         """Amounts by currency that are in no figure, because a price for them is missing."""
-        amounts = self._cash()
+        amounts = dict(self._cash())
         for quote, value in self._positions(price).items():
             amounts[quote] = EXACT.add(amounts.get(quote, ZERO), value)
         left_out = {
@@ -121,7 +131,7 @@ class Valuation:
             if amount and self._rates.rate(currency, self.currency, price) is None
         }
         for symbol, amount in self._account.unpriced.items():
-            base = self._instrument(symbol).base
+            base = self._base(symbol)
             left_out[base] = EXACT.add(left_out.get(base, ZERO), amount)
         return dict(sorted(left_out.items()))
 
@@ -139,14 +149,23 @@ class Valuation:
     def _cash(self) -> dict[str, Money]:
         """The balances by currency without the coins in positions and in ``unpriced``. Negative if a position was paid
         with coins of another position."""
+        if self._in_cash is not None:
+            return self._in_cash
         account = self._account
         amounts = dict(account.balances)
         held = [(symbol, position.quantity) for symbol, position in account.positions.items()]
         for symbol, quantity in (*held, *account.unpriced.items()):
             if quantity:
-                base = self._instrument(symbol).base
+                base = self._base(symbol)
                 amounts[base] = EXACT.subtract(amounts.get(base, ZERO), quantity)
+        self._in_cash = amounts
         return amounts
+
+    def _base(self, symbol: str) -> str:
+        base = self._bases.get(symbol)
+        if base is None:
+            base = self._bases[symbol] = self._instrument(symbol).base
+        return base
 
     def _positions(self, price: PriceOf) -> dict[str, Money]:
         """The value of the positions by quote currency."""
