@@ -34,6 +34,7 @@ __all__ = [
     "TapeStatistics",
     "TradingVenue",
     "check_versions",
+    "is_saved",
 ]
 
 
@@ -160,14 +161,16 @@ class Tape(Protocol):
         """The number of events in the stream, including those that are not durable yet; 0 if there are none."""
 
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
-        """Store the state after the stream's first ``version`` events, replacing the previous snapshot.
+        """Store the state after the stream's first ``version`` events, beside the snapshots of other versions: a proof
+        may begin with any of them. Saving the same again does nothing.
 
         Returns when it and all events appended before are on disk. Raises ``ConcurrencyError`` if the stream has fewer
-        events, ``TapeError`` if the write fails.
+        events, or if the snapshot of this version has another state; ``TapeError`` if the write fails.
         """
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
-        """The stream's last snapshot, ``None`` if there is none."""
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        """The stream's snapshot of the highest version, or of the highest up to ``upto``; ``None`` if there is none.
+        Raises ``TapeError`` if it is damaged."""
 
     def statistics(self) -> TapeStatistics:
         """Counts since opening."""
@@ -189,6 +192,18 @@ def check_versions(version_of: Callable[[str], int], expected: Mapping[str, int]
                 f"tape: stream {stream!r} has version {found}, not the expected {version}; nothing was written: "
                 "read the stream again and repeat the decision"
             )
+
+
+def is_saved(stream: str, snapshot: Snapshot, found: Snapshot | None) -> bool:
+    """Whether ``found`` is ``snapshot``. Raises ``ConcurrencyError`` if it has the same version and another state."""
+    if found is None or found.version != snapshot.version:
+        return False
+    if found.state != snapshot.state:
+        raise ConcurrencyError(
+            f"tape: stream {stream!r} has another snapshot of version {snapshot.version}, and a snapshot is never "
+            "overwritten, since a proof may begin with it; save one after the stream's next event"
+        )
+    return True
 
 
 class EventStore(Tape, Protocol):
@@ -259,7 +274,7 @@ class TapeReader(Protocol):
     def stream_version(self, stream: str) -> int:
         """The number of events in the stream, 0 if there are none."""
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
         """Like ``Tape.load_snapshot``."""
 
     def close(self) -> None:

@@ -45,8 +45,8 @@ class BusStore:
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
         self._store.save_snapshot(stream, version, state)
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
-        return self._store.load_snapshot(stream)
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        return self._store.load_snapshot(stream, upto)
 
     def statistics(self) -> TapeStatistics:
         return self._store.statistics()

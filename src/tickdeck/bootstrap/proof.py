@@ -36,7 +36,7 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
     strategies, changes = strategies_as_recorded(config, manifest)
     with open_reader(tape_path(folder)) as tape:
         record = examine(tape, read_end(folder), digest)
-        check = RecordCheck(tape.read())
+        check = RecordCheck(tape.read(), past=tape)
         timers = Agenda()
         kernel = Kernel(tape=check, agenda=timers, max_cascade=config.max_cascade)
         with ambient_bus(kernel):
@@ -57,7 +57,7 @@ def verify_bus(tape: Path, wiring: Callable[[Kernel], object], *, digest: str | 
     """
     with open_reader(tape) as reader:
         record = examine(reader, None, digest)
-        check, timers = RecordCheck(reader.read()), Agenda()
+        check, timers = RecordCheck(reader.read(), past=reader), Agenda()
         kernel = ProofKernel(tape=check, agenda=timers)
         wiring(kernel)
         verdict = verify(kernel, check, iter(()), timers)

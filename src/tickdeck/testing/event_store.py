@@ -366,7 +366,7 @@ class EventStoreContract(ABC):
         assert again.stream_version("order/main/none") == 0
         again.close()
 
-    def test_the_snapshot_that_was_saved_last_is_kept_and_makes_its_events_durable(self, tmp_path: Path) -> None:
+    def test_snapshots_are_kept_by_version_and_make_their_events_durable(self, tmp_path: Path) -> None:
         store = self.open(tmp_path)
         store.append(orders(1, 2, 3))
         assert store.load_snapshot(ORDER) is None
@@ -376,14 +376,31 @@ class EventStoreContract(ABC):
         assert store.load_snapshot(ORDER) == Snapshot(2, b"first \x00\xff")
         store.save_snapshot(ORDER, 3, b"second")
         store.save_snapshot("position/main/é 'x'", 0, b"")
-        assert store.load_snapshot(ORDER) == Snapshot(3, b"second")
+        store.save_snapshot(ORDER, 1, b"saved late")
+        self._check_snapshots(store)
         store.close()
 
         if self.survives:
             again = self.open(tmp_path)
-            assert again.load_snapshot(ORDER) == Snapshot(3, b"second")
-            assert again.load_snapshot("position/main/é 'x'") == Snapshot(0, b"")
+            self._check_snapshots(again)
             again.close()
+
+    def _check_snapshots(self, store: EventStore) -> None:
+        assert store.load_snapshot(ORDER) == Snapshot(3, b"second")
+        found = {upto: store.load_snapshot(ORDER, upto=upto) for upto in range(5)}
+        first, second = Snapshot(2, b"first \x00\xff"), Snapshot(3, b"second")
+        assert found == {0: None, 1: Snapshot(1, b"saved late"), 2: first, 3: second, 4: second}
+        assert store.load_snapshot("position/main/é 'x'") == Snapshot(0, b"")
+
+    def test_a_snapshot_is_never_overwritten(self, store: EventStore) -> None:
+        store.append(orders(1, 2))
+        store.save_snapshot(ORDER, 1, b"state")
+        store.save_snapshot(ORDER, 1, b"state")
+
+        with pytest.raises(ConcurrencyError, match="another snapshot of version 1"):
+            store.save_snapshot(ORDER, 1, b"other")
+
+        assert store.load_snapshot(ORDER, upto=1) == Snapshot(1, b"state")
 
     def test_a_snapshot_of_events_that_are_not_there_is_refused(self, store: EventStore) -> None:
         store.append(orders(1))

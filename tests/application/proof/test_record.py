@@ -10,8 +10,9 @@ from application_kit import START, MemoryTape, Ping, Pong, trade
 
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.proof import RecordCheck, RecordDiverged, merge_record
-from tickdeck.domain.events import DomainEvent, RawEvent, RunStarted, RunStopped, TradeEvent
+from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RawEvent, RunStarted, RunStopped, TradeEvent
 from tickdeck.errors import RunError, TapeError
+from tickdeck.infrastructure.tape import InMemoryEventStore
 
 
 def market(count: int) -> Iterator[TradeEvent]:
@@ -216,23 +217,27 @@ def test_unknown_types_are_compared_like_others() -> None:
         execute(RecordCheck(iter(tape.events)), 2)
 
 
-class _TapeWithSnapshots(MemoryTape):
-    def __init__(self) -> None:
-        super().__init__()
-        self.saved: list[tuple[str, int, bytes]] = []
+def test_a_snapshot_is_that_of_the_place_which_the_execution_has_reached() -> None:
+    def accepted() -> OrderAcceptedEvent:
+        return OrderAcceptedEvent(order_id="a", symbol="BTCUSDT")
 
-    def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
-        self.saved.append((stream, version, state))
+    stream = "order/main/a"
+    store = InMemoryEventStore()
+    kernel = Kernel(tape=store)
+    for version in (1, 2):
+        kernel.feed(accepted())
+        store.save_snapshot(stream, version, b"%d" % version)
 
+    for check in (RecordCheck(store.read(), then=store), RecordCheck(store.read(), past=store)):
+        again, found = Kernel(tape=check), [(check.stream_version(stream), check.load_snapshot(stream))]
+        again.feed(accepted())
+        check.save_snapshot(stream, 1, b"what this execution has")
+        found.append((check.stream_version(stream), check.load_snapshot(stream)))
+        again.feed(accepted())
+        found.append((check.stream_version(stream), check.load_snapshot(stream)))
+        assert found == [(0, None), (1, (1, b"1")), (2, (2, b"2"))]
+        assert check.load_snapshot(stream, upto=1) == (1, b"1")
 
-def test_a_run_that_catches_up_does_not_overwrite_a_snapshot_of_the_record() -> None:
-    tape = _TapeWithSnapshots()
-    Kernel(tape=tape).feed(Ping())
-    check = RecordCheck(iter(list(tape.events)), then=tape)
-
-    check.save_snapshot("order/main/a", 1, b"of the past")
-    assert tape.saved == []
-
-    Kernel(tape=check).feed(Ping())
-    check.save_snapshot("order/main/a", 2, b"new")
-    assert tape.saved == [("order/main/a", 2, b"new")]
+    resumed = RecordCheck(iter(()), then=store)
+    resumed.save_snapshot(stream, 0, b"new")
+    assert store.load_snapshot(stream, upto=0) == (0, b"new")

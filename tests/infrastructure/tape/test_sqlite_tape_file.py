@@ -220,7 +220,7 @@ def test_a_newer_tape_is_refused(path: Path) -> None:
     query(path, "PRAGMA user_version = 99")
 
     for opener in (SqliteTape, SqliteTapeReader):
-        with pytest.raises(TapeVersionError, match=r"version 99.*supports up to 3; install a newer one"):
+        with pytest.raises(TapeVersionError, match=r"version 99.*supports up to 4; install a newer one"):
             opener(path)
 
 
@@ -292,6 +292,21 @@ def test_a_tape_of_the_first_version_is_read_as_it_is_and_migrated_with_all_that
     with SqliteTapeReader(path) as opened:
         assert list(opened.read()) == [*before, order(3)]
         assert opened.load_snapshot("order/main/a") == (2, b"state")
+
+
+def test_a_snapshot_of_a_tape_of_the_third_version_is_read_before_and_after_the_migration(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:3])
+    write(path, 3)
+    query(path, "INSERT INTO snapshots VALUES ('order/main/a', 0, x'01')")
+    with SqliteTapeReader(path) as opened:
+        assert opened.load_snapshot("order/main/a") == (0, b"\x01")
+        assert list(opened.snapshots()) == [("order/main/a", (0, b"\x01"))]
+
+    monkeypatch.undo()
+    with SqliteTape(path) as tape:
+        assert tape.load_snapshot("order/main/a") == (0, b"\x01")
 
 
 def test_a_migration_that_fails_leaves_the_older_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from tickdeck.domain.values import Side
 from tickdeck.errors import ConfigError, TapeError, TapeVersionError
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader, SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.jsonl import lines, list_segments, load_index, store_index
-from tickdeck.infrastructure.tape.opening import AnyTape, open_reader
+from tickdeck.infrastructure.tape.opening import AnyTape, open_reader, open_tape
 from tickdeck.infrastructure.tape.records import Record
 from tickdeck.infrastructure.tape.tools import check_tape, compact_tape, compacting, convert_tape, repair_tape
 from tickdeck.infrastructure.tape.tools.checking import CheckReport
@@ -270,7 +270,7 @@ def test_a_damaged_page_is_told(tmp_path: Path) -> None:
 def test_a_damaged_snapshot_is_told(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     write(path, "jsonl")
-    (file,) = (path / "snapshots").iterdir()
+    (file,) = (path / "snapshots").rglob("*.json")
     file.write_bytes(file.read_bytes().replace(b'"version":2', b'"version":3'))
 
     report = check_tape(path)
@@ -281,6 +281,43 @@ def test_a_damaged_snapshot_is_told(tmp_path: Path) -> None:
         pytest.raises(TapeError, match="the snapshot was changed since it was written"),
     ):
         reader.load_snapshot(ORDER)
+
+
+@pytest.mark.parametrize("column", ["stream", "version", "state"])
+def test_a_damaged_snapshot_on_sqlite_is_told_and_may_be_written_again(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "tape.db"
+    write(path, "sqlite")
+    other = {"stream": "'order/main/z'", "version": "1", "state": "x'00'"}[column]
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE snapshots SET {column} = {other}")
+
+    report = check_tape(path)
+
+    assert "was changed since it was written; delete its row, the events are complete" in said(report)
+    with SqliteTape(path) as tape:
+        if column == "state":
+            with pytest.raises(TapeError, match=f"the snapshot of '{ORDER}' at version 2 was changed"):
+                tape.load_snapshot(ORDER)
+        tape.save_snapshot(ORDER, 2, b"state")
+        assert tape.load_snapshot(ORDER) == (2, b"state")
+
+
+@pytest.mark.parametrize("form", ["sqlite", "jsonl"])
+def test_compacting_and_copying_keep_every_snapshot(tmp_path: Path, form: str) -> None:
+    path = tmp_path / ("tape.db" if form == "sqlite" else "tape")
+    write(path, form)
+    with open_tape(path, form) as tape:
+        tape.save_snapshot(ORDER, 1, b"before")
+        tape.save_snapshot(ORDER, 3, b"after")
+    kept = [(ORDER, (1, b"before")), (ORDER, (2, b"state")), (ORDER, (3, b"after"))]
+
+    compact_tape(path)
+    convert_tape(path, tmp_path / "copy.db", "sqlite")
+    convert_tape(path, tmp_path / "copy", "jsonl")
+
+    for tape_path in (path, tmp_path / "copy.db", tmp_path / "copy"):
+        with open_reader(tape_path) as reader:
+            assert list(reader.snapshots()) == kept
 
 
 def test_segments_that_do_not_follow_each_other_are_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from tickdeck.application.kernel import stamp_input
-from tickdeck.application.ports import EVERYTHING, Snapshot, Tape, TapeQuery, TapeStatistics
+from tickdeck.application.ports import EVERYTHING, Snapshot, Tape, TapeQuery, TapeReader, TapeStatistics
 from tickdeck.domain.events import DomainEvent, RunStopped, encode_payload
 from tickdeck.errors import RunError, TickdeckError
 
@@ -69,9 +69,10 @@ class RecordCheck:
     """A ``Tape`` that compares appended events with a record, byte for byte. After the record's end, it appends to
     ``then``.
 
-    With ``then=None`` (a proof), nothing may follow. Raises ``RecordDiverged`` at the first difference. A record that
-    ends within a cascade is one too, because a tape stores a cascade completely or not at all. A record that is
-    continued must be finished before ``run.stopped``, except for external inputs (``from_outside``).
+    With ``then=None`` (a proof), nothing may follow; snapshots are read from ``past``, the tape of the record. Raises
+    ``RecordDiverged`` at the first difference. A record that ends within a cascade is one too, because a tape stores a
+    cascade completely or not at all. A record that is continued must be finished before ``run.stopped``, except for
+    external inputs (``from_outside``).
     """
 
     def __init__(
@@ -79,11 +80,13 @@ class RecordCheck:
         recorded: Iterator[DomainEvent],
         then: Tape | None = None,
         *,
+        past: TapeReader | None = None,
         from_outside: Callable[[DomainEvent], bool] = lambda event: False,
     ) -> None:
         self._recorded = recorded
         self._next = next(recorded, None)
         self._then = then
+        self._past = past
         self._from_outside = from_outside
         self._seq = 0
 
@@ -147,15 +150,26 @@ class RecordCheck:
         return self._then.read(query) if self._then is not None else iter(())
 
     def stream_version(self, stream: str) -> int:
-        return self._then.stream_version(stream) if self._then is not None else 0
+        """The version up to where the execution is, which on the tape may be higher."""
+        if self._then is not None and self._next is None:
+            return self._then.stream_version(stream)
+        past = self._then if self._then is not None else self._past
+        return 0 if past is None else sum(1 for _ in past.read(TapeQuery(stream=stream, last_seq=self._seq)))
 
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
         """Up to the end of the record nothing is saved: the tape may have a later snapshot of the stream."""
         if self._then is not None and self._next is None:
             self._then.save_snapshot(stream, version, state)
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
-        return self._then.load_snapshot(stream) if self._then is not None else None
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        """Up to the end of the record, none of a version that the execution has not reached."""
+        past = self._then if self._then is not None else self._past
+        if past is None:
+            return None
+        if self._then is None or self._next is not None:
+            reached = self.stream_version(stream)
+            upto = reached if upto is None else min(upto, reached)
+        return past.load_snapshot(stream, upto)
 
     def statistics(self) -> TapeStatistics:
         if self._then is not None:

@@ -16,7 +16,7 @@ from decimal import getcontext
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
-from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics
+from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics, is_saved
 from tickdeck.domain.events import DomainEvent, plain_digits
 from tickdeck.errors import ConcurrencyError, ConfigError, TapeError
 from tickdeck.infrastructure.tape import process
@@ -231,14 +231,19 @@ class GroupCommitTape(Reading):
         with self._commit_lock:
             if not self._takes_events:
                 self._refuse()
+            snapshot, found = Snapshot(version, state), None
+            with contextlib.suppress(TapeError):  # a damaged one is written again
+                found = self.load_snapshot(stream, version)
+            if is_saved(stream, snapshot, found):
+                return
             try:
-                self._write_snapshot(stream, Snapshot(version, state))
+                self._write_snapshot(stream, snapshot)
             except Exception as error:
                 raise tape_error(self._path, f"write a snapshot of {stream!r}", error) from error
 
     @abstractmethod
-    def load_snapshot(self, stream: str) -> Snapshot | None:
-        """The stream's snapshot that was saved last, ``None`` where none was."""
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        """See ``Tape.load_snapshot``."""
 
     def statistics(self) -> TapeStatistics:
         with self._lock:

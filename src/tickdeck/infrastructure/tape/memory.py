@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import ClassVar, Self
 
 from tickdeck.application.bus import type_name
-from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics, check_versions
+from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics, check_versions, is_saved
 from tickdeck.domain.events import DomainEvent, RawEvent
 from tickdeck.errors import ConcurrencyError, ConfigError, TapeError
 from tickdeck.infrastructure.tape.encoding import expected_versions, misplaced
@@ -33,7 +33,7 @@ class InMemoryEventStore(Reading):
         self._kept: list[DomainEvent] = []
         self._seqs: list[int] = []
         self._versions: dict[str, int] = {}
-        self._snapshots: dict[str, Snapshot] = {}
+        self._snapshots: dict[str, dict[int, Snapshot]] = {}
         self._appends = 0
         self._closed = False
         self._lock = threading.RLock()
@@ -91,7 +91,9 @@ class InMemoryEventStore(Reading):
                     f"memory store: a snapshot of stream {stream!r} at version {version}, but the stream has {known} "
                     "events"
                 )
-            self._snapshots[stream] = Snapshot(version, state)
+            kept, snapshot = self._snapshots.setdefault(stream, {}), Snapshot(version, state)
+            if not is_saved(stream, snapshot, kept.get(version)):
+                kept[version] = snapshot
 
     def close(self) -> None:
         """Take no more events. What is there can still be read. Closing twice is harmless."""
@@ -140,8 +142,11 @@ class InMemoryEventStore(Reading):
     def stream_version(self, stream: str) -> int:
         return self._versions.get(stream, 0)
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
-        return self._snapshots.get(stream)
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        with self._lock:
+            kept = self._snapshots.get(stream, {})
+            version = max((number for number in kept if upto is None or number <= upto), default=None)
+            return None if version is None else kept[version]
 
     def statistics(self) -> TapeStatistics:
         count = len(self._seqs)

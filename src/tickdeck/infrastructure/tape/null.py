@@ -63,7 +63,7 @@ class NullTape:
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
         pass
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
         return None
 
     def statistics(self) -> TapeStatistics:

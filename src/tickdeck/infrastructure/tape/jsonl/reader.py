@@ -95,9 +95,9 @@ class JsonlTapeReader(Reading):
         """The version that a stream without events of its own has by those that upcasts put into it."""
         return max(self._moved_streams().get(stream, {}).values(), default=0)
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
-        """The stream's snapshot that was saved last, ``None`` where none was."""
-        return load_snapshot(self._path, stream)
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        """As ``Tape.load_snapshot``."""
+        return load_snapshot(self._path, stream, upto)
 
     def snapshots(self) -> Iterator[tuple[str, Snapshot]]:
         """All that were saved, by stream."""

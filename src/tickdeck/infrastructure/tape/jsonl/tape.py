@@ -152,8 +152,8 @@ class JsonlTape(GroupCommitTape):
     def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
         return self.open_reader(self._path, visible=lambda: self._durable_seq)._events(query)
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
-        return load_snapshot(self._path, stream)
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        return load_snapshot(self._path, stream, upto)
 
     open_reader = JsonlTapeReader
     """Open a tape for reading alone."""

@@ -18,7 +18,7 @@ from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams
 from tickdeck.infrastructure.tape.reading import Reading
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
-from tickdeck.infrastructure.tape.sqlite.schema import open_for_reading
+from tickdeck.infrastructure.tape.sqlite.schema import open_for_reading, snapshot_checksum
 
 __all__ = ["EVERYTHING", "SqliteTapeReader"]
 
@@ -26,7 +26,8 @@ _CHUNK = 1_024
 """Events fetched in one transaction. A reader that holds one open keeps the writer's log from being reused."""
 _MERGED_TYPES = 64
 """Up to so many types are each read by index and merged; more than that, all events are looked at."""
-_WITH_DIGEST = 3
+_WITH_SNAPSHOTS, _WITH_DIGEST, _WITH_CHECKSUMS = 2, 3, 4
+"""The versions of the schema that added these."""
 """The version that added digests."""
 _DIGITS = 19
 """A number of fewer digits fits in 64 bits."""
@@ -111,12 +112,12 @@ class SqliteTapeReader(Reading):
             after = rows[-1][0]
             left -= size
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
-        """The stream's snapshot that was saved last, ``None`` where none was."""
-        if not self._has_snapshots():
-            return None
-        row = self._row("SELECT version, state FROM snapshots WHERE stream = ?", stream)
-        return None if row is None else Snapshot(*row)
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        """As ``Tape.load_snapshot``."""
+        found = self._snapshots(
+            "WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1", stream, _MAX if upto is None else upto
+        )
+        return next((snapshot for _, snapshot in found), None)
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """All that is stored of each event above ``after``, in order of ``seq``; of one that is damaged the type may be
@@ -175,14 +176,21 @@ class SqliteTapeReader(Reading):
         return not self._one("SELECT count(*) FROM blocks WHERE number = 0")
 
     def snapshots(self) -> Iterator[tuple[str, Snapshot]]:
-        """All that were saved, by stream."""
-        if self._has_snapshots():
-            for stream, version, state in self.rows("SELECT stream, version, state FROM snapshots ORDER BY stream"):
-                yield _text(stream), Snapshot(version, state)
+        """All that were saved, by stream and version. Raises ``TapeError`` if one is damaged."""
+        return self._snapshots("ORDER BY stream, version")
 
-    def _has_snapshots(self) -> bool:
+    def _snapshots(self, which: str, *parameters: object) -> Iterator[tuple[str, Snapshot]]:
         version: int = self._one("PRAGMA user_version")
-        return version >= 2  # which added them
+        if version < _WITH_SNAPSHOTS:
+            return
+        checksum = "checksum" if version >= _WITH_CHECKSUMS else "NULL"
+        statement = f"SELECT stream, version, state, {checksum} FROM snapshots {which}"  # noqa: S608
+        for stream, number, state, expected in self.rows(statement, *parameters):
+            name = _text(stream)
+            if expected is not None and expected != snapshot_checksum(name, Snapshot(number, state)):
+                what = "was changed since it was written; delete its row, the events are complete"
+                raise TapeError(f"{self._path}: the snapshot of {name!r} at version {number} {what}")
+            yield name, Snapshot(number, state)
 
     def rows(self, statement: str, *parameters: object) -> list[Any]:
         """What any SELECT gives."""

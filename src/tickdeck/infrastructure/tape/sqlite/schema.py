@@ -4,16 +4,18 @@
 UTC), the searchable fields, and the complete event as JSON (``payload``). ``stream_version`` counts the events of one
 stream from 1. ``correlation_id`` is NULL for market data that starts its own correlation, which is nearly all market
 data. Its correlation id is then its own id, and indexing each would cost more than all other entries together.
-``snapshots`` has the last snapshot of each stream. ``blocks`` has the tape's digest (``tape.digest``) up to the end of
-each block of 4,096 events; each commit writes the digest of all events to the last row. ``events_readable`` shows the
-same with names and times, for use with an SQL tool.
+``snapshots`` has the snapshots of each stream by version. ``blocks`` has the tape's digest (``tape.digest``) up to the
+end of each block of 4,096 events; each commit writes the digest of all events to the last row. ``events_readable``
+shows the same with names and times, for use with an SQL tool.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from zlib import crc32
 
+from tickdeck.application.ports import Snapshot
 from tickdeck.errors import TapeError, TapeVersionError
 from tickdeck.infrastructure.tape.faults import tape_error
 
@@ -27,6 +29,7 @@ __all__ = [
     "open_for_reading",
     "open_for_writing",
     "shorten_log",
+    "snapshot_checksum",
     "wal_path",
 ]
 
@@ -81,7 +84,22 @@ BLOCKS = (
 )
 """Added by version 3."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (DDL, SNAPSHOTS, BLOCKS)
+SNAPSHOTS_BY_VERSION = (
+    "ALTER TABLE snapshots RENAME TO last_snapshots",
+    """CREATE TABLE snapshots (
+        stream TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        state BLOB NOT NULL,
+        checksum INTEGER,
+        PRIMARY KEY (stream, version)
+    )""",
+    # The checksum of a snapshot that an older version wrote stays unknown.
+    "INSERT INTO snapshots SELECT stream, version, state, NULL FROM last_snapshots",
+    "DROP TABLE last_snapshots",
+)
+"""Added by version 4, which keeps all snapshots of a stream and not the last alone."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (DDL, SNAPSHOTS, BLOCKS, SNAPSHOTS_BY_VERSION)
 """The statements that lead from version n to n + 1, for each n from 0 (an empty file). Only append to it."""
 
 SYNCHRONOUS = "FULL"
@@ -97,6 +115,11 @@ BUSY_S = 5.0
 """How long to wait for another process that writes to the file, such as an SQL tool, before giving up."""
 PATIENCE_MS = 50
 """How long to wait for readers that prevent restarting the log: many times their short transactions."""
+
+
+def snapshot_checksum(stream: str, snapshot: Snapshot) -> int:
+    """The CRC-32 of a snapshot with its stream and version."""
+    return crc32(snapshot.state, crc32(f"{snapshot.version} {stream} ".encode()))
 
 
 def wal_path(path: Path) -> Path:

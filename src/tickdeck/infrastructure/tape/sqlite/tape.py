@@ -22,7 +22,13 @@ from tickdeck.infrastructure.tape.group_commit import GroupCommitTape
 from tickdeck.infrastructure.tape.lock import WriterLock
 from tickdeck.infrastructure.tape.sqlite.reader import SqliteTapeReader
 from tickdeck.infrastructure.tape.sqlite.rows import RowEncoder
-from tickdeck.infrastructure.tape.sqlite.schema import COLUMNS, open_for_writing, shorten_log, wal_path
+from tickdeck.infrastructure.tape.sqlite.schema import (
+    COLUMNS,
+    open_for_writing,
+    shorten_log,
+    snapshot_checksum,
+    wal_path,
+)
 from tickdeck.infrastructure.tape.sync import sync
 
 __all__ = ["SqliteTape"]
@@ -85,9 +91,9 @@ class SqliteTape(GroupCommitTape):
         with SqliteTapeReader(self._path) as reader:
             yield from reader._events(query)
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
+    def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
         with SqliteTapeReader(self._path) as reader:
-            return reader.load_snapshot(stream)
+            return reader.load_snapshot(stream, upto)
 
     @staticmethod
     def open_reader(path: Path) -> SqliteTapeReader:
@@ -176,7 +182,10 @@ class SqliteTape(GroupCommitTape):
 
     def _write_snapshot(self, stream: str, snapshot: Snapshot) -> None:
         with self._transaction():
-            self._connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (stream, *snapshot))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO snapshots (stream, version, state, checksum) VALUES (?, ?, ?, ?)",
+                (stream, *snapshot, snapshot_checksum(stream, snapshot)),
+            )
 
     def _close_files(self) -> None:
         if self._reader is not None:
