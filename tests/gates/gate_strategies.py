@@ -44,6 +44,27 @@ class Busy(Strategy):
             self.buy(symbol, self.quantity, limit=price * Decimal("1.0002") if self._turns % 2 else None, reason=reason)
 
 
+class Wakes(Strategy):
+    """Trades each time that a command activates it again."""
+
+    def on_start(self) -> None:
+        self._times = 0
+
+    def on_activated(self) -> None:
+        self._times += 1
+        [symbol] = self.symbols
+        price, held = self.price(symbol), self.position(symbol).quantity
+        if price is None:
+            return
+        for order_id in self.open_orders(symbol):
+            self.cancel(order_id, reason="stale")
+        if held > Decimal("0.01"):
+            self.sell(symbol, held, reason=str(self._times))
+        else:
+            limit = price * Decimal("0.9999") if self._times % 2 else None
+            self.buy(symbol, Decimal("0.002"), limit=limit, reason=str(self._times))
+
+
 class Faulty(Strategy):
     """Buys at each tenth trade, and raises at the 50th, after it has asked for an order."""
 

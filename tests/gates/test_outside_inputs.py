@@ -25,11 +25,11 @@ WANTED = config("Busy", "ema-cross", seconds=8)
 
 
 def commanded(run: Run, *, stop_at: int | None) -> Run:
-    """Play a run to which a pause and a resume come from outside, and stop it."""
+    """Play a run to which a pause and an activation come from outside, and stop it."""
     sent: list[int] = []
 
     def look() -> bool:
-        for at, command in ((200, "strategy-pause"), (500, "strategy-resume")):
+        for at, command in ((200, "strategy-pause"), (500, "strategy-activate")):
             if run.kernel.inputs >= at and at not in sent:
                 sent.append(at)
                 run.kernel.publish(CommandReceived(command=command, arguments={"strategy_id": "ema-cross"}))

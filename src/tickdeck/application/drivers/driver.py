@@ -110,7 +110,10 @@ class Driver:
             self._stood_still = True
             reason = f"the clock stands still: more than {most:,} timers and reports were due within a millisecond"
             self._feed(CommandReceived(command="halt", reason=reason))
+        before = self._kernel.inputs
         action()
+        if self._kernel.inputs == before:
+            self._kernel.step()
 
     def _look(self, now: int) -> None:
         assert self._observe is not None

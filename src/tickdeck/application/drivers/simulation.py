@@ -154,6 +154,7 @@ class Simulation(Driver):
                     return -1
                 if isinstance(event, CandleOpen):
                     on_market(event)  # only the venue receives the opens of candles
+                    self._kernel.step()
                     opens += 1
                     self._last = ts
                     continue

@@ -4,7 +4,7 @@ Only code that orders and stamps events belongs here.
 """
 
 from tickdeck.application.kernel.agenda import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda
-from tickdeck.application.kernel.kernel import STRATEGY, TIMER_SOURCE, Kernel, stamp_input
+from tickdeck.application.kernel.kernel import STEPS, STRATEGY, TIMER_SOURCE, Kernel, stamp_input
 from tickdeck.application.kernel.money import MONEY_CONTEXT, money_context, user_context
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "NEVER",
     "RANK_OBSERVER",
     "RANK_VENUE",
+    "STEPS",
     "STRATEGY",
     "TIMER_SOURCE",
     "Agenda",

@@ -35,7 +35,7 @@ from tickdeck.application.ports import EdgeCursors, Tape, check_versions
 from tickdeck.domain.events import DomainEvent, RawEvent, TimerCancelled, TimerFired, TimerSet, TradingHalted
 from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
 
-__all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "TIMER_SOURCE", "Kernel", "stamp_input"]
+__all__ = ["CRITICAL_COMPONENTS", "STEPS", "STRATEGY", "TIMER_SOURCE", "Kernel", "stamp_input"]
 
 CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
 """Components whose errors halt trading, because our positions or permissions are unknown after one."""
@@ -45,6 +45,8 @@ _ENDED = RawEvent(raw_type="ended")
 _TIMER_EVENTS = (TimerSet, TimerCancelled)
 TIMER_SOURCE = "timer"
 """The ``source`` of the inputs ``timer.fired`` that the kernel makes of its timers."""
+STEPS = "driver_steps"
+"""In the ``metadata`` of an input from outside: the number of the driver's steps between the input before and it."""
 STRATEGY = "strategy:"
 """The prefix of a strategy's component. An error in such a component ends the strategy's subscriptions."""
 
@@ -102,6 +104,8 @@ class Kernel(InMemoryEventBus):
         self.reserved = reserved
         self._queue: deque[DomainEvent] = deque()
         self._current: DomainEvent | None = None
+        self._steps = 0  # of the driver, since input ``_steps_after``
+        self._steps_after = 0
         self._timers_set = 0
         self._timers: dict[int, int] = {}  # timer id -> number on the agenda
         self.seq = 0
@@ -228,14 +232,33 @@ class Kernel(InMemoryEventBus):
         self.feed(self._received(event))
 
     def _received(self, event: DomainEvent) -> DomainEvent:
-        """The event with its receive time, if the bus uses the wall clock."""
-        if self._wall_now is not None:
-            now = self._wall_now()
-            if not event.ts_ingress or event.ts_ingress > now:
-                # A ``ts_ingress`` in the future would keep the clock there until that time.
-                event = event.__copy__()
-                force_setattr(event, "ts_ingress", now)
+        """The event as an input from outside, with the time at which we took it and its place among the driver's
+        steps."""
+        if self._wall_now is None and (not self.reserved or event.source in self.reserved):
+            return event
+        now = self.clock._now if self._wall_now is None else self._wall_now()
+        steps = str(self._steps) if self._steps and self._steps_after == self.inputs else None
+        # ``ts_ingress`` is our own time: a stamp from the future would hold the clock there forever.
+        given = event.ts_ingress
+        if (given and given <= now) and event.metadata.get(STEPS) == steps:
+            return event
+        event = event.__copy__()
+        if not given or given > now:
+            force_setattr(event, "ts_ingress", now)
+        if event.metadata.get(STEPS) != steps:
+            others = {name: value for name, value in event.metadata.items() if name != STEPS}
+            force_setattr(event, "metadata", others if steps is None else {**others, STEPS: steps})
         return event
+
+    def step(self) -> None:
+        """The driver did something that is not an input, such as letting an order arrive at a simulated venue.
+
+        An input from outside that comes now records in its ``metadata`` how many steps there were since the last input,
+        so that a resumed run can insert it at the same place.
+        """
+        if self._steps_after != self.inputs:
+            self._steps_after, self._steps = self.inputs, 0
+        self._steps += 1
 
     def publish_all(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int] | None = None) -> Receipt:
         """``publish`` each, in order. With ``expected`` this is atomic: all events and their effects are written to the

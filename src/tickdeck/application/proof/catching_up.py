@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tickdeck.application.bus import Held, HeldReceipt, Plan, Receipt, Subscription
-from tickdeck.application.kernel import Kernel
+from tickdeck.application.kernel import STEPS, Kernel
 from tickdeck.application.proof.record import RecordCheck
 from tickdeck.domain.events import DomainEvent
-from tickdeck.errors import TickdeckError
+from tickdeck.errors import ConfigError, TickdeckError
 
 __all__ = ["CatchingUpKernel"]
 
@@ -19,9 +20,9 @@ class CatchingUpKernel(Kernel):
 
     The driver, the timers and the simulated venue produce their inputs again. Every other input comes from the record:
     commands, events published by async handlers, and events handed over by other threads. ``record`` identifies these,
-    and each is inserted right after its predecessor. Async handlers do not receive recorded events a second time.
-    Exceptions are the venue's gateway (the component ``gateway``) and handlers with a cursor, which knows what is
-    missing.
+    and each is inserted after its predecessor and after the driver's steps that came between. Async handlers do not
+    receive recorded events a second time. Exceptions are the venue's gateway (the component ``gateway``) and handlers
+    with a cursor, which knows what is missing.
 
     Events published from outside meanwhile wait for the end of the record, and so do their receipts. If the kernel ends
     before that, each stage of such a receipt raises ``TickdeckError``.
@@ -35,9 +36,10 @@ class CatchingUpKernel(Kernel):
         """Inputs from outside that wait for the end of the record, oldest first."""
 
     def take(self, event: DomainEvent, record: bool = True) -> None:
+        if not self.inputs:
+            self._insert_recorded()
         super().take(event, record)
-        while (recorded := self._record.outside_at(self.seq + 1)) is not None:
-            super().take(recorded)
+        self._insert_recorded()
         while self._waiting and self._record.next is None:
             held = self._waiting.popleft()
             try:
@@ -46,10 +48,30 @@ class CatchingUpKernel(Kernel):
                 held.receipt.refuse(error)
                 raise
 
+    def step(self) -> None:
+        super().step()
+        self._insert_recorded()
+
+    def _insert_recorded(self) -> None:
+        """Take the recorded inputs from outside whose place is here."""
+        while (recorded := self._record.outside_at(self.seq + 1)) is not None:
+            steps, wanted = self._steps if self._steps_after == self.inputs else 0, recorded.metadata.get(STEPS, "")
+            if wanted.isdecimal() and int(wanted) > steps:
+                return
+            super().take(recorded)
+
     def publish(self, event: DomainEvent) -> Receipt:
         waiting = len(self._waiting)
         receipt = super().publish(event)
         return receipt if len(self._waiting) <= waiting else self._waiting[-1].receipt
+
+    def publish_all(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int] | None = None) -> Receipt:
+        if expected is not None and self._record.next is not None:
+            raise ConfigError(
+                "publish_all(expected=...): a resumed run catches up with its tape, and its streams are not at their "
+                "versions yet; wait until run.caught_up()"
+            )
+        return super().publish_all(events, expected=expected)
 
     def refuse_inputs(self, why: str) -> None:
         super().refuse_inputs(why)
