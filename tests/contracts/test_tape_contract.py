@@ -140,7 +140,7 @@ class TapeMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.tape = self.backend.open(self.folder)
         self.cascades: list[list[DomainEvent]] = []
-        self.snapshots: dict[str, Snapshot] = {}
+        self.snapshots: dict[str, dict[int, Snapshot]] = {}
         self.since_opening = 0
         self.number = 0
         self.seq = 0
@@ -231,14 +231,21 @@ class TapeMachine(RuleBasedStateMachine):
     @rule(stream=st.sampled_from(STREAMS), back=st.integers(0, 2), state=st.binary(max_size=20))
     def save_a_snapshot(self, stream: str, back: int, state: bytes) -> None:
         version = max(0, self.version(stream) - back)
-        self.tape.save_snapshot(stream, version, state)
+        kept = self.snapshots.setdefault(stream, {})
+        if version in kept and kept[version].state != state:
+            with pytest.raises(ConcurrencyError, match=f"another snapshot of version {version}"):
+                self.tape.save_snapshot(stream, version, state)
+        else:
+            self.tape.save_snapshot(stream, version, state)
+            if self.backend.keeps_events:
+                kept[version] = Snapshot(version, state)
         assert self.tape.durable_seq == self.tape.last_seq
-        if self.backend.keeps_events:
-            self.snapshots[stream] = Snapshot(version, state)
 
-    @rule(stream=st.sampled_from(STREAMS))
-    def load_a_snapshot(self, stream: str) -> None:
-        assert self.tape.load_snapshot(stream) == self.snapshots.get(stream)
+    @rule(stream=st.sampled_from(STREAMS), upto=st.none() | st.integers(0, 9))
+    def load_a_snapshot(self, stream: str, upto: int | None) -> None:
+        kept = [version for version in self.snapshots.get(stream, {}) if upto is None or version <= upto]
+        expected = self.snapshots[stream][max(kept)] if kept else None
+        assert self.tape.load_snapshot(stream, upto) == expected
 
     def version(self, stream: str) -> int:
         return sum(event.stream == stream for event in self.events)

@@ -19,7 +19,7 @@ from tickdeck.domain.events import (
     TimerFired,
     TimerSet,
 )
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, TickdeckError
 
 WANTED = config("Busy", "ema-cross", seconds=8)
 
@@ -142,6 +142,21 @@ def test_only_market_data_counts_as_ticks_of_a_run_whose_timers_and_visitors_pub
     assert run.kernel.statistics().published["notification.alert"] > 0
     assert run.kernel.statistics().published["timer.cancelled"] > 0
     assert run.summary(1.0).ticks == market_data > 0
+
+
+def test_the_receipt_of_an_event_that_still_waits_when_its_run_is_closed_raises(tmp_path: Path) -> None:
+    run = start_run(WANTED, tmp_path)
+    run.kernel.pause()
+    waiting = run.kernel.publish(CommandReceived(command="note"))
+    handed_over = run.kernel.publish_threadsafe(CommandReceived(command="note"))
+    run.close()
+
+    for receipt in (waiting, handed_over):
+        with pytest.raises(TickdeckError, match="not taken, because the run is closed"):
+            receipt.wait(5)
+    for call in (run.kernel.publish, run.kernel.publish_threadsafe):
+        with pytest.raises(TickdeckError, match="the run is closed"):
+            call(CommandReceived(command="note"))
 
 
 @pytest.mark.parametrize("source", ["driver", "timer", "paper"])

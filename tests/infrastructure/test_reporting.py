@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import re
 import subprocess
 import sys
@@ -348,6 +349,17 @@ def test_the_report_is_the_same_bytes_whenever_it_is_made(traded, tmp_path: Path
 
     assert Path(one.html).read_bytes() == Path(two.html).read_bytes() == Path(again.html).read_bytes()
     assert Path(one.png).read_bytes() == Path(two.png).read_bytes()
+
+
+def test_the_report_does_not_depend_on_the_decimal_context_of_its_caller(traded, tmp_path: Path):
+    one = write_report(manifest(), traded.events, tmp_path / "one")
+    with decimal.localcontext(decimal.Context(prec=3, rounding=decimal.ROUND_UP, capitals=0)):
+        session = session_of(traded)
+        other = write_report(manifest(), traded.events, tmp_path / "other")
+
+    assert Path(one.html).read_bytes() == Path(other.html).read_bytes()
+    assert Path(one.png).read_bytes() == Path(other.png).read_bytes()
+    assert session.samples == session_of(traded).samples
 
 
 def test_the_page_shows_names_as_text_and_neither_folders_nor_secrets(traded, tmp_path: Path):

@@ -99,7 +99,7 @@ def _refuse_green_threads() -> None:
 
 def _refuse_in_child() -> None:
     for kernel in list(_kernels):
-        kernel.refuse_inputs("this process was forked from the one that writes its tape; open a bus with its own tape")
+        kernel.leave("this process was forked from the one that writes its tape; open a bus with its own tape")
 
 
 os.register_at_fork(after_in_child=_refuse_in_child)

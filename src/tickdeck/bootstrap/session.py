@@ -79,11 +79,13 @@ class Session:
         return True
 
     def close(self) -> None:
-        """Write everything to disk, close the files, and write where the record ends.
+        """Take nothing more, write everything to disk, close the files, and write where the record ends. Receipts of
+        events that still wait raise ``TickdeckError``.
 
         A resumed run that did not reach the end of its record keeps the earlier note.
         """
         wanted = self.tape.last_seq
+        self.kernel.refuse_inputs("the run is closed; resume it to publish")
         self._let_go()
         self.tape.close()
         if self.caught_up():

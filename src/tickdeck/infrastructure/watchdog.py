@@ -48,7 +48,7 @@ class Watchdog:
     def _watch(self) -> None:
         since, seen, told = time.monotonic(), -1, -1
         while not self._stop.wait(self._limit / 4):
-            dispatched = self._bus.dispatched if self._bus.busy else -1
+            dispatched = self._bus.dispatched if self._bus.occupied else -1
             now = time.monotonic()
             if dispatched != seen:
                 since, seen = now, dispatched

@@ -525,6 +525,23 @@ def test_the_watchdog_names_a_handler_that_does_not_return() -> None:
     assert "test_bus_features.py" in text
 
 
+def test_the_watchdog_names_a_plain_edge_that_does_not_return() -> None:
+    bus, alarms, rang = InMemoryEventBus(), list[str](), threading.Event()
+
+    def alarm(text: str) -> None:
+        alarms.append(text)
+        rang.set()
+
+    def stuck_edge(event: Note) -> None:
+        assert rang.wait(30)
+
+    bus.subscribe(Note, stuck_edge, edge=True)
+    with Watchdog(bus, limit=0.05, alarm=alarm):
+        bus.publish(Note())
+    (text,) = alarms
+    assert "stuck_edge" in text
+
+
 @pytest.mark.parametrize("cycles", [5_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_subscribing_and_cancelling_leaves_nothing_behind(cycles: int) -> None:
     bus = InMemoryEventBus()

@@ -16,7 +16,7 @@ from tickdeck.application.bus import EventFilter, InMemoryEventBus
 from tickdeck.application.engines import VenueGateway
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import HandlerFailed
-from tickdeck.errors import ConfigError, TickdeckError
+from tickdeck.errors import ConfigError, TapeError, TickdeckError
 
 
 def in_thread(call: Callable[[], Any]) -> Any:
@@ -41,6 +41,67 @@ def bus(request: pytest.FixtureRequest) -> InMemoryEventBus:
 
 
 # -- receipts ---------------------------------------------------------------------------------------------------
+
+
+def test_the_receipt_of_what_a_handler_published_before_it_raised_says_so(bus: InMemoryEventBus) -> None:
+    kept: list[Any] = []
+
+    def good(ping: Ping) -> object:
+        kept.append(bus.publish(Pong(n=1)))
+        return kept[-1]
+
+    def bad(ping: Ping) -> None:
+        kept.append(bus.publish(Pong(n=2)))
+        kept.append(bus.publish(Pong(n=3)))
+        raise ValueError("no")
+
+    bus.subscribe(Ping, good, name="good")
+    bus.subscribe(Ping, bad, name="bad")
+    bus.subscribe(Ping, good, name="again")
+    bus.publish(Ping())
+
+    async def look() -> list[str]:
+        said = []
+        for receipt in kept:
+            for stage in (receipt.durable(), receipt.handled(), dispatched(receipt)):
+                try:
+                    await stage
+                except TickdeckError as error:
+                    said.append(str(error))
+                else:
+                    said.append("")
+        return said
+
+    discarded = "the event was discarded: bad, which published it, raised ValueError"
+    assert asyncio.run(look()) == [*[""] * 3, *[discarded] * 6, *[""] * 3]
+    with pytest.raises(TickdeckError, match="discarded"):
+        kept[1].wait(0)
+    assert bus.statistics().failures == 1
+
+
+async def dispatched(receipt: Any) -> None:
+    await receipt
+
+
+@pytest.mark.parametrize("end", ["refused", "broken"])
+def test_receipts_of_events_that_wait_when_the_kernel_ends_raise(end: str) -> None:
+    tape = MemoryTape()
+    kernel = Kernel(tape=tape)
+    kernel.publish(Ping())
+    kernel.pause()
+    waiting = [kernel.publish(Pong()), kernel.publish_threadsafe(Pong())]
+    if end == "refused":
+        kernel.refuse_inputs("it is over")
+    else:
+        tape.error = TapeError("full")
+        with pytest.raises(TapeError):
+            kernel.feed(Ping())
+
+    for receipt in waiting:
+        with pytest.raises(TickdeckError, match=r"not taken, because (it is over|input 2 \(test.ping\) ended)"):
+            receipt.wait(5)
+    with pytest.raises(TickdeckError):
+        kernel.publish_threadsafe(Pong())
 
 
 def test_receipts_of_held_events_wait_and_those_of_discarded_ones_raise(bus: InMemoryEventBus) -> None:

@@ -68,7 +68,7 @@ def test_where_the_kernel_ends_before_its_record_the_receipt_of_what_waits_says_
         with pytest.raises(TickdeckError):
             kernel.feed(Ping(n=17, source="driver"))  # not what the record has
 
-    with pytest.raises(TickdeckError, match="the event was not taken, since"):
+    with pytest.raises(TickdeckError, match="the event was not taken, because"):
         asyncio.run(dispatched(receipt))
 
 
@@ -83,5 +83,5 @@ def test_a_tape_that_fails_on_what_waited_is_told_to_its_publisher() -> None:
 
     with pytest.raises(TapeError, match="full"):
         asyncio.run(dispatched(first))
-    with pytest.raises(TickdeckError, match="the event was not taken, since input 2"):
+    with pytest.raises(TickdeckError, match="the event was not taken, because input 2"):
         asyncio.run(dispatched(second))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -550,6 +552,29 @@ def test_an_unknown_type_on_a_tape_is_kept_raw() -> None:
     event = decode_payload("weather.changed", b'{"seq":9,"degrees":21.5}', version=2)
     assert isinstance(event, RawEvent)
     assert (event.raw_type, event.raw_version, event.seq) == ("weather.changed", 2, 9)
+
+
+def test_the_content_of_an_unknown_type_cannot_be_changed() -> None:
+    content = {"levels": [[1, {"a": 1}]], "empty": {}}
+    made = RawEvent(raw_type="book.raw", raw=content)
+    read = event_from_json(made.to_json())
+    assert isinstance(read, RawEvent)
+    content["levels"].append(2)  # type: ignore[attr-defined]
+
+    for event in (made, read, pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):
+        assert event.payload == {"levels": [[1, {"a": 1}]], "empty": {}}
+        levels, empty = event.raw["levels"], event.raw["empty"]
+        for change in (
+            lambda: event.raw.update(a=1),  # noqa: B023
+            lambda: empty.update(a=1),  # noqa: B023
+            lambda: levels.append(1),  # noqa: B023
+            lambda: levels[0].clear(),  # noqa: B023
+            lambda: levels[0][1].pop("a"),  # noqa: B023
+            lambda: levels.sort(),  # noqa: B023
+        ):
+            with pytest.raises(TypeError, match="events are immutable"):
+                change()
+    assert event_from_json(made.to_json()).to_json() == made.to_json()
 
 
 def test_an_unknown_type_that_is_no_json_object_is_refused() -> None:

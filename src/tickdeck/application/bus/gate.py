@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from tickdeck.application.bus.receipt import HeldReceipt
+from tickdeck.application.bus.receipt import HeldReceipt, not_taken
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import TickdeckError
 
@@ -32,6 +32,7 @@ class Gate:
         self.held: deque[Held] = deque()
         """Events that wait for ``resume``, oldest first."""
         self.discarded = 0
+        self._ended_by = ""
 
     @property
     def is_open(self) -> bool:
@@ -41,6 +42,8 @@ class Gate:
         """Hold or discard an event instead of dispatching it."""
         if self.closed:
             raise TickdeckError("the bus is closed; open it again to publish")
+        if self._ended_by:
+            raise TickdeckError(f"the bus takes no more events, because {self._ended_by}")
         if self.batch is not None:
             self.batch.append(held)
         elif self.disabled:
@@ -49,6 +52,13 @@ class Gate:
         else:
             self.held.append(held)
         return held.receipt
+
+    def refuse_waiting(self, why: str) -> None:
+        """What is held will not be dispatched, and nothing more is held."""
+        self._ended_by = why
+        for _, receipt in (*self.held, *(self.batch or ())):
+            receipt.refuse(not_taken(why))
+        self.held.clear()
 
     def discard(self, batch: list[Held], error: BaseException) -> None:
         """Count the undelivered events of a batch that ended in ``error``, and settle their receipts."""

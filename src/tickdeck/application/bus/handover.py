@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tickdeck.application.bus.gate import Held
 from tickdeck.application.bus.ingress import Ingress
-from tickdeck.application.bus.receipt import HeldReceipt, ReceiptBus
+from tickdeck.application.bus.receipt import HeldReceipt, ReceiptBus, not_taken
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import TickdeckError
 
@@ -31,6 +31,7 @@ class Handover:
         self._receipts: dict[int, HeldReceipt] = {}  # by the identity of the event that waits at the ingress
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = ""
+        self._refusal = ""  # why what waits is refused too
         self._next: DomainEvent | None = None  # taken from the ingress, but not dispatched
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -46,6 +47,8 @@ class Handover:
         event = event.__copy__()  # one object may be handed over twice; the copies distinguish its receipts
         self._receipts[id(event)] = receipt = HeldReceipt(self._bus)
         self._ingress.put(event)
+        if self._refusal:  # since the check above
+            self.refuse_waiting(self._refusal)
         loop = self._loop
         if loop is not None and not loop.is_closed():
             with contextlib.suppress(RuntimeError):  # closed meanwhile: the event waits for run_pending
@@ -86,3 +89,9 @@ class Handover:
     def close(self, why: str) -> None:
         """Accept no more events; later ones are refused."""
         self._closed = why
+
+    def refuse_waiting(self, why: str) -> None:
+        """What waits will not be dispatched: say so to those who wait for it."""
+        self._refusal = why
+        for receipt in list(self._receipts.values()):
+            receipt.refuse(not_taken(why))

@@ -27,7 +27,7 @@ from tickdeck.application.bus.handover import Handover
 from tickdeck.application.bus.ingress import Ingress
 from tickdeck.application.bus.options import SubscribeOptions, check_options
 from tickdeck.application.bus.overflow import Block, OverflowPolicy, Throttle, Throttler, check_lossy
-from tickdeck.application.bus.receipt import HeldReceipt, Receipt
+from tickdeck.application.bus.receipt import HeldReceipt, Receipt, StagedReceipt
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.statistics import BusStatistics
 from tickdeck.application.bus.subscriptions import Handler, Subscription, Subscriptions, not_an_event
@@ -100,6 +100,7 @@ class InMemoryEventBus:
         )
         self._outbox = self._edges.outbox  # for the edges, after the cascade
         self._receipt = Receipt(self)
+        self._staged_receipt = StagedReceipt(self)  # of the handler that published last
         self._throttlers: dict[Throttler, None] = {}
         self._suppressed: Counter[str] = Counter()  # by throttles of ended subscriptions
         self._gate = Gate()
@@ -277,8 +278,11 @@ class InMemoryEventBus:
         if self._busy:
             if not isinstance(event, DomainEvent):
                 raise not_an_event(event)
+            if not self._staged:  # the first of this handler
+                self._staged_receipt = StagedReceipt(self)
             self._staged.append(event)
-        elif self._open:
+            return self._staged_receipt
+        if self._open:
             # Ctrl-C may come between any two lines. The first line of the block and the last but one are placed so that
             # the bus is never left busy.
             try:
@@ -364,7 +368,7 @@ class InMemoryEventBus:
                 self._gate.take(held)
         except BaseException as error:
             if held is not None:
-                if not isinstance(error, Exception) and self._table.total() == before:
+                if not isinstance(error, Exception) and self._table.total() == before and not self._ended_by:
                     self._handover.put_back(held)  # Ctrl-C came before the input was taken
                 else:
                     held.receipt.refuse(error)
@@ -401,6 +405,11 @@ class InMemoryEventBus:
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
         return self._gate.take(Held(self._caused(event), HeldReceipt(self)))
+
+    def _refuse_waiting(self, why: str) -> None:
+        """Nothing will be taken any more: refuse the receipts of all that waits."""
+        self._handover.refuse_waiting(why)
+        self._gate.refuse_waiting(why)
 
     # -- ownership --------------------------------------------------------------------------------------------
 
@@ -525,6 +534,11 @@ class InMemoryEventBus:
         """True if a cascade is running, that is, if the caller is inside a handler."""
         return self._busy
 
+    @property
+    def occupied(self) -> bool:
+        """True if a handler or a plain edge is running. Any thread may read it."""
+        return self._busy or self._edges.releasing
+
     def _dispatch(self, event: DomainEvent) -> None:
         plan = self._plans.get(type(event))
         if plan is None:
@@ -534,7 +548,7 @@ class InMemoryEventBus:
         for call in plan.calls:
             try:
                 result = call(event)
-                if result is not None and result is not self._receipt:
+                if result is not None and result is not self._staged_receipt:
                     refuse_unfinished(result)
             except Exception as error:  # noqa: BLE001 (the bus isolates handlers; the error is reported, not lost)
                 self._failed(plan.owner(call), event, error)
@@ -603,7 +617,9 @@ class InMemoryEventBus:
     def _abandon(self) -> None:
         """The cascade cannot continue: discard the rest, so that it does not join the next. Completely dispatched
         events still go to the edges, with the next cascade."""
-        self._staged.clear()
+        if self._staged:
+            self._staged_receipt.discard("its cascade was interrupted")
+            self._staged.clear()
         self._queue.clear()
 
     # -- faults -----------------------------------------------------------------------------------------------
@@ -616,7 +632,9 @@ class InMemoryEventBus:
 
     def _failed(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> None:
         """A handler raised: discard what it published, and report the error."""
-        self._staged.clear()
+        if self._staged:
+            self._staged_receipt.discard(f"{subscription.name}, which published it, raised {type(error).__name__}")
+            self._staged.clear()
         failure = self._edges.faults.record(subscription, event, error)
         if failure is not None:
             self._staged.append(failure)

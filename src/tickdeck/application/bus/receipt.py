@@ -9,7 +9,12 @@ from typing import Any, Protocol
 
 from tickdeck.errors import ConfigError, TickdeckError
 
-__all__ = ["HeldReceipt", "Receipt", "ReceiptBus"]
+__all__ = ["HeldReceipt", "Receipt", "ReceiptBus", "StagedReceipt", "not_taken"]
+
+
+def not_taken(why: str) -> TickdeckError:
+    """What a receipt raises if its bus ended before it took the event."""
+    return TickdeckError(f"the event was not taken, because {why}")
 
 
 class ReceiptBus(Protocol):
@@ -59,6 +64,40 @@ class Receipt:
 
         For threads that do not own the bus; the owner awaits instead.
         """
+
+
+class StagedReceipt(Receipt):
+    """The receipt of the events that one call of a handler publishes. They are dispatched after the handler has
+    returned, and discarded if it raises."""
+
+    __slots__ = ("_discarded",)
+
+    def __init__(self, bus: ReceiptBus) -> None:
+        super().__init__(bus)
+        self._discarded: TickdeckError | None = None
+
+    def discard(self, why: str) -> None:
+        """The events will not be dispatched."""
+        self._discarded = TickdeckError(f"the event was discarded: {why}")
+
+    def _check(self) -> None:
+        if self._discarded is not None:
+            raise self._discarded
+
+    def __await__(self) -> Generator[Any, None, None]:
+        self._check()
+        yield from ()
+
+    async def durable(self) -> None:
+        self._check()
+        await super().durable()
+
+    async def handled(self) -> None:
+        self._check()
+        await super().handled()
+
+    def wait(self, timeout: float | None = None) -> None:
+        self._check()
 
 
 class HeldReceipt(Receipt):

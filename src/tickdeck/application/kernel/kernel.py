@@ -21,6 +21,7 @@ from tickdeck.application.bus import (
     Halt,
     InMemoryEventBus,
     Receipt,
+    StagedReceipt,
     Subscription,
     Topic,
     caused,
@@ -30,6 +31,7 @@ from tickdeck.application.bus import (
 )
 from tickdeck.application.clock import WallClock
 from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
+from tickdeck.application.kernel.interrupts import came_by_signal
 from tickdeck.application.kernel.money import MONEY_CONTEXT
 from tickdeck.application.ports import EdgeCursors, Tape, check_versions
 from tickdeck.domain.events import DomainEvent, RawEvent, TimerCancelled, TimerFired, TimerSet, TradingHalted
@@ -193,8 +195,10 @@ class Kernel(InMemoryEventBus):
         if self._busy:
             if not isinstance(event, DomainEvent):
                 raise not_an_event(event)
+            if not self._staged:  # the first of this handler
+                self._staged_receipt = StagedReceipt(self)
             self._staged.append(event)
-            return self._receipt
+            return self._staged_receipt
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
         event = self._caused(event)
@@ -335,7 +339,13 @@ class Kernel(InMemoryEventBus):
         return TickdeckError(f"the kernel takes no more inputs, because {why}")
 
     def refuse_inputs(self, why: str) -> None:
-        """Take no more inputs; ``why`` gives the reason and what to do, after "because"."""
+        """Take no more inputs; ``why`` gives the reason and what to do, after "because". Receipts of events that wait
+        raise it."""
+        self.leave(why)
+        self._refuse_waiting(self._ended_by)
+
+    def leave(self, why: str) -> None:
+        """``refuse_inputs`` in a forked child, which must not touch its parent's receipts."""
         self._ended_by = self._ended_by or why
         self._current = self._current or _ENDED
         self._handover.close(why)
@@ -348,6 +358,8 @@ class Kernel(InMemoryEventBus):
         if isinstance(error, Exception):
             self._ended_by += f": {describe_error(error)}"
         self._ended_by += "; resume the run from its tape"
+        self._handover.close(self._ended_by)
+        self._refuse_waiting(self._ended_by)
 
     def _serve_edges(self) -> None:
         """As on the bus. If Ctrl-C interrupts a handler, the kernel cannot continue, because the handler's effects are
@@ -413,8 +425,10 @@ class Kernel(InMemoryEventBus):
         self._queue.append(self._derive(last, TradingHalted(reason=reason)))
 
     def _is_fault(self, subscription: Subscription, error: BaseException) -> bool:
-        """``sys.exit()`` in a strategy counts as that strategy's error; it does not end the run."""
-        return subscription.component.startswith(STRATEGY) and not isinstance(error, Terminated)
+        """``sys.exit()`` in a strategy counts as that strategy's error; it does not end the run. A real Ctrl-C does."""
+        if not subscription.component.startswith(STRATEGY) or isinstance(error, Terminated):
+            return False
+        return not came_by_signal(error)
 
     def _failed(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> None:
         super()._failed(subscription, event, error)

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tickdeck.application.bus import Held, HeldReceipt, Plan, Receipt, Subscription
+from tickdeck.application.bus import Held, HeldReceipt, Plan, Receipt, Subscription, not_taken
 from tickdeck.application.kernel import STEPS, Kernel
 from tickdeck.application.proof.record import RecordCheck
 from tickdeck.domain.events import DomainEvent
-from tickdeck.errors import ConfigError, TickdeckError
+from tickdeck.errors import ConfigError
 
 __all__ = ["CatchingUpKernel"]
 
@@ -73,17 +73,10 @@ class CatchingUpKernel(Kernel):
             )
         return super().publish_all(events, expected=expected)
 
-    def refuse_inputs(self, why: str) -> None:
-        super().refuse_inputs(why)
-        self._refuse_waiting()
-
-    def _end(self, what: str, error: BaseException) -> None:
-        super()._end(what, error)
-        self._refuse_waiting()
-
-    def _refuse_waiting(self) -> None:
+    def _refuse_waiting(self, why: str) -> None:
+        super()._refuse_waiting(why)
         while self._waiting:
-            self._waiting.popleft().receipt.refuse(TickdeckError(f"the event was not taken, since {self._ended_by}"))
+            self._waiting.popleft().receipt.refuse(not_taken(why))
 
     def _take_input(self, event: DomainEvent) -> None:
         if self._waits_for_the_record(event):

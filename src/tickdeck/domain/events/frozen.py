@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn, TypeVar
 
-__all__ = ["FrozenDict", "FrozenSet", "in_order"]
+__all__ = ["FrozenDict", "FrozenList", "FrozenSet", "in_order"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -27,6 +27,24 @@ class FrozenDict(dict[K, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)
+
+
+class FrozenList(list[V]):
+    """An immutable list. It is equal to a plain list with the same items, and is encoded in the same way."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("events are immutable; create a new event instead of changing its list")
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = clear = extend = insert = pop = _refuse
+    remove = reverse = sort = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (list(self),)
 
 
 class FrozenSet(frozenset[T_co]):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from tickdeck.domain.events.base import ENVELOPE, DomainEvent, encode_payload
+from tickdeck.domain.events.frozen import FrozenDict, FrozenList
 from tickdeck.domain.events.kinds import InvalidValue, Kind, Names
 
 __all__ = ["RawEvent"]
@@ -18,14 +19,28 @@ class _Json(Kind):
     wanted = "a dict of JSON values with str keys"
 
     def code(self, v: str, names: Names, first: str = "") -> str:
-        return f"type({first or v}) is dict and {names.of(_is_json)}({v})"
+        return f"type({first or v}) is {names.of(_RawDict)}"
 
     def normalize(self, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
             raise self.invalid(path, value)
         if not _is_json(value):
             raise InvalidValue(path, value, "a dict that can be written to JSON, with str keys")
-        return value
+        return value if type(value) is _RawDict else _RawDict((key, _frozen(item)) for key, item in value.items())
+
+
+class _RawDict(FrozenDict[str, Any]):
+    """Made here alone, so its content is known to be immutable JSON."""
+
+    __slots__ = ()
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return FrozenDict((key, _frozen(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return FrozenList(map(_frozen, value))
+    return value
 
 
 def _is_json(value: dict[Any, Any]) -> bool:

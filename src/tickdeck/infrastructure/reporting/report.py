@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from tickdeck.application.kernel import money_context
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import config_from_dict
@@ -51,6 +52,7 @@ def run_session(manifest: Manifest, record: Iterable[DomainEvent]) -> Session:
     )
 
 
+@money_context()
 def write_report(manifest: Manifest, record: Iterable[DomainEvent], out: Path) -> Written:
     """Write both files to the folder ``out``, which is created if it is missing. An older report there is replaced.
 

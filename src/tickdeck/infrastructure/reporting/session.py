@@ -11,6 +11,7 @@ import msgspec
 
 from tickdeck.application.bus import InMemoryEventBus, type_name
 from tickdeck.application.engines import MarketDataEngine
+from tickdeck.application.kernel import money_context
 from tickdeck.application.results import Performance, PerformanceObserver, Reasons
 from tickdeck.domain.accounts import Account, Rates, Valuation, reporting_currency
 from tickdeck.domain.events import (
@@ -111,6 +112,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         return [value / peak - 1 if peak > 0 else 0.0 for value, peak in zip(equity, peaks, strict=True)]
 
 
+@money_context()
 def collect(
     record: Iterable[DomainEvent],
     *,
