@@ -247,3 +247,45 @@ def test_a_fill_beyond_all_that_was_asked_for_is_refused() -> None:
 
     with pytest.raises(OrderEvidenceError, match=r"makes 1\.5 filled of"):
         order.apply_fill(fill("t1", "1.5"))
+
+
+def test_an_answer_that_contradicts_the_first_one_is_ignored() -> None:
+    order = working_order("2")
+    order.request_amend(D(3), D(99))
+    order.apply_report(granted(1, "3"))
+    order.apply_fill(fill("t1", "1.5"))
+
+    assert order.apply_report(granted(1, "1")) == []
+
+    assert (order.quantity, order.revision) == (3, 1)
+
+
+def test_a_late_answer_to_an_earlier_amend_is_no_contradiction_of_fills_since() -> None:
+    order = working_order("2")
+    order.request_amend(D(1), D(99))
+    order.request_amend(D(3), D(99))
+    order.apply_report(granted(2, "3"))
+    order.apply_fill(fill("t1", "2.5"))
+
+    assert order.apply_report(granted(1, "1")) == []
+
+    assert (order.quantity, order.revision, order.exposure) == (3, 2, D("0.5"))
+
+
+def test_an_order_that_ends_while_a_larger_amend_is_on_its_way_leaves_nothing_below_zero() -> None:
+    order = working_order("1")
+    order.request_amend(D(2), D(100))
+
+    [cancelled] = order.apply_report(report(S.CANCELLED, "2"))
+
+    assert (cancelled.filled, cancelled.remaining) == (2, 0)
+
+
+def test_an_order_forgets_the_amends_that_were_answered() -> None:
+    order = working_order("2")
+    for revision in range(1, 501):
+        order.request_amend(D(3), D(99))
+        order.apply_report(granted(revision, "3") if revision % 2 else refused(revision))
+
+    assert len(order._unanswered) == 0
+    assert order.exposure == 3

@@ -5,13 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from decimal import Decimal
 
+import msgspec
 import pytest
 from folding import state_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from many_examples import MANY
 
-from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, VenueFillReported, VenueOrderReported
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderSubmittedEvent,
+    VenueFillReported,
+    VenueOrderReported,
+)
 from tickdeck.domain.trading import Order
 from tickdeck.domain.trading.order import OrderEvidenceError
 from tickdeck.domain.values import OrderStatus, Side
@@ -118,3 +124,73 @@ def test_conclusions_count_as_they_stand_whatever_the_rules_are_now() -> None:
 def test_a_stream_without_its_submission_is_no_order() -> None:
     with pytest.raises(ValueError, match=r"no order\.submitted"):
         Order.fold([])
+
+
+def submitted(quantity: int = 2) -> OrderSubmittedEvent:
+    return OrderSubmittedEvent(
+        order_id="o",
+        symbol="B",
+        strategy_id="s",
+        side=Side.BUY,
+        quantity=D(quantity),
+        remaining=D(quantity),
+        limit=D(100),
+    )
+
+
+def test_what_came_before_the_submission_is_skipped() -> None:
+    before = Order(submitted()).request_cancel()
+    assert Order.fold([before, submitted()]).order_id == "o"
+
+
+def test_conclusions_alone_tell_how_amends_were_answered() -> None:
+    live_order = Order(submitted())
+    first, second = live_order.request_amend(D(3), D(99)), live_order.request_amend(D(5), D(99))
+    answer = VenueOrderReported(
+        order_id="o", symbol="B", status=OrderStatus.ACCEPTED, revision=1, quantity=D(3), limit=D(99)
+    )
+    [_, amended] = live_order.apply_report(answer)
+    [rejected] = live_order.apply_report(
+        VenueOrderReported(order_id="o", symbol="B", status=OrderStatus.ACCEPTED, revision=2)
+    )
+
+    folded = Order.fold([submitted(), first, second, amended, rejected])
+
+    assert (folded.quantity, folded.revision, folded.exposure) == (3, 1, 3)
+    assert folded.apply_report(answer)[1:] == []  # the amend was answered already
+
+
+def test_the_status_of_a_fill_on_an_older_tape_follows_from_its_quantity() -> None:
+    order = Order(submitted())
+    [event] = order.apply_fill(
+        VenueFillReported(order_id="o", symbol="B", side=Side.BUY, price=D(100), quantity=D(1), venue_trade_id="t")
+    )
+    older = msgspec.structs.replace(event, status=None)
+
+    assert Order.fold([submitted(), older]).status is OrderStatus.PARTIALLY_FILLED
+
+
+def test_an_amend_on_an_older_tape_says_nothing_of_the_status_before_the_first_fill() -> None:
+    order = Order(submitted())
+    request = order.request_amend(D(3), D(99))
+    [_, amended] = order.apply_report(
+        VenueOrderReported(
+            order_id="o", symbol="B", status=OrderStatus.ACCEPTED, revision=1, quantity=D(3), limit=D(99)
+        )
+    )
+    older = msgspec.structs.replace(amended, status=None)
+
+    assert Order.fold([submitted(), request, older]).status is OrderStatus.SUBMITTED
+
+
+def test_the_status_that_a_conclusion_has_counts_though_the_rules_now_give_another() -> None:
+    order = Order(submitted())
+    [event] = order.apply_fill(
+        VenueFillReported(order_id="o", symbol="B", side=Side.BUY, price=D(100), quantity=D(1), venue_trade_id="t")
+    )
+    other = msgspec.structs.replace(event, status=OrderStatus.CANCELLED, filled=D(3))
+
+    folded = Order.fold([submitted(), other])
+
+    assert (folded.status, folded.filled) == (OrderStatus.CANCELLED, 3)
+    assert (folded.exposure, folded.remaining, folded.missing) == (0, 0, 0)
