@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from forging import forge_lines
 from gate_runs import (
     causes,
     config,
@@ -28,6 +29,7 @@ from gate_runs import (
 from tickdeck.bootstrap import verify_run
 from tickdeck.errors import RunError, TapeError
 from tickdeck.infrastructure.tape import SqliteTapeReader
+from tickdeck.infrastructure.tape.opening import tape_path
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,38 @@ def test_any_changed_digit_of_any_derived_event_is_caught(spoilt: Path) -> None:
             assert place == seq
         put_payload(spoilt, seq, payload)
     assert verdict_of(spoilt).identical
+
+
+@pytest.mark.parametrize("form", ["sqlite", "jsonl"])
+def test_a_change_that_has_no_effects_is_told_by_the_digest_though_every_checksum_was_made_to_fit(
+    tmp_path: Path, meant_to_differ: set[Path], form: str
+) -> None:
+    """The metadata of one trade is changed: nothing computes with it, so the execution is the same."""
+    folder = play(config("ema-cross", seconds=2, tape_format=form), tmp_path).folder
+    before, _ = verify_run(folder)
+    assert (before.identical, before.complete) == (True, True)
+    meant_to_differ.add(folder)
+    if form == "sqlite":
+        seq = first_seq(folder, "market.trade", after=100)
+        payload = raw_payload(folder, seq)
+        put_payload(folder, seq, payload.replace('"metadata":{}', '"metadata":{"note":"forged"}'))
+    else:
+        done: list[bytes] = []
+
+        def change(line: bytes) -> bytes:
+            if b'"market.trade"' not in line or done:
+                return line
+            done.append(line)
+            return line.replace(b'"metadata":{}', b'"metadata":{"note":"forged"}')
+
+        assert forge_lines(tape_path(folder), change) == 1
+
+    verdict, _ = verify_run(folder)
+
+    assert verdict.divergence is None
+    assert (verdict.identical, verdict.complete) == (False, False)
+    assert any("the tape's digest does not match" in fault for fault in verdict.faults)
+    assert verdict.digest != before.digest
 
 
 @pytest.mark.parametrize("event_type", DERIVED)

@@ -141,11 +141,18 @@ class Tape(Protocol):
     def durable_seq(self) -> int:
         """Every event up to this ``seq`` is on disk, synced."""
 
-    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> object:
+    def append(
+        self,
+        events: Sequence[DomainEvent],
+        expected_version: int | None = None,
+        *,
+        expected: Mapping[str, int] | None = None,
+    ) -> object:
         """Append a cascade. Raises ``TapeError`` if an earlier write failed or ``seq`` does not increase.
 
         ``expected_version``: how many events the stream of these events must already have, 0 for a new one; all must
-        belong to one stream. Raises ``ConcurrencyError`` if it has more or fewer, and then appends nothing.
+        belong to one stream. ``expected``: the versions of several streams by name. Raises ``ConcurrencyError`` if one
+        has more or fewer, and then appends nothing.
         """
 
     def wait_durable(self, seq: int) -> None:

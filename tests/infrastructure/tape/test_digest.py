@@ -10,6 +10,7 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+from forging import with_fitting_commits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -259,11 +260,3 @@ def test_the_checksums_of_a_forger_fit(tmp_path: Path, written_lines: Path) -> N
     assert [what for _, what in read_integrity(tmp_path).problems] == [
         "an event was changed since it was written: the tape's digest does not match"
     ]
-
-
-def with_fitting_commits(content: bytes, lines: Iterable[bytes]) -> bytes:
-    """A segment with these lines after its head, whose commits have the checksums that the lines lead to."""
-    for line in lines:
-        commit = parse_commit(line[:-1])
-        content += line if commit is None else commit_line(commit._replace(so_far=crc32(content)), len(content))
-    return content

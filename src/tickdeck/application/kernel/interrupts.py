@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from functools import partial
 from opcode import opmap
-from types import CodeType, TracebackType
+from types import FrameType, TracebackType
 
 __all__ = ["came_by_signal"]
 
@@ -19,19 +17,16 @@ def came_by_signal(error: BaseException) -> bool:
     """
     if not isinstance(error, KeyboardInterrupt):
         return False
-    handler = _code_of(signal.getsignal(signal.SIGINT))
     last: TracebackType | None = None
     traceback = error.__traceback__
     while traceback is not None:
-        if traceback.tb_frame.f_code is handler:
+        if _handles_signal(traceback.tb_frame):
             return True
         last, traceback = traceback, traceback.tb_next
     return last is None or last.tb_frame.f_code.co_code[last.tb_lasti] != _RAISE
 
 
-def _code_of(handler: object) -> CodeType | None:
-    """The code of a signal handler that is written in Python."""
-    while isinstance(handler, partial):
-        handler = handler.func
-    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
-    return code if isinstance(code, CodeType) else None
+def _handles_signal(frame: FrameType) -> bool:
+    """A signal handler, and hardly any other function, is given the frame that it interrupted."""
+    caller = frame.f_back
+    return caller is not None and any(value is caller for value in frame.f_locals.values())

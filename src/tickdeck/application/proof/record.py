@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -102,13 +102,20 @@ class RecordCheck:
             return None
         return event
 
-    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+    def append(
+        self,
+        events: Sequence[DomainEvent],
+        expected_version: int | None = None,
+        *,
+        expected: Mapping[str, int] | None = None,
+    ) -> None:
         for position, event in enumerate(events):
             if self._next is None:
                 if position:
                     raise RecordDiverged(Divergence(seq=event.seq, recorded=None, executed=event))
                 if self._then is not None:
-                    self._then.append(events, expected_version)
+                    versions = {} if expected is None else {"expected": expected}
+                    self._then.append(events, expected_version, **versions)
                 return
             if self._next.seq < event.seq:
                 raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery, TapeStatistics
+from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery, TapeStatistics, check_versions
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConcurrencyError, TapeError
 
@@ -33,11 +33,18 @@ class NullTape:
     def durable_seq(self) -> int:
         return self._last_seq
 
-    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+    def append(
+        self,
+        events: Sequence[DomainEvent],
+        expected_version: int | None = None,
+        *,
+        expected: Mapping[str, int] | None = None,
+    ) -> None:
         if self._closed:
             raise TapeError("null tape: closed, it accepts no more events")
         if expected_version:
             raise ConcurrencyError(f"null tape: every stream has version 0, not the expected {expected_version}")
+        check_versions(self.stream_version, expected or {})
         last = self._last_seq
         for event in events:
             if event.seq <= last:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,13 @@ class _Collector(NullTape):
         super().__init__()
         self.cascades: list[Sequence[DomainEvent]] = []
 
-    def append(self, events: Sequence[DomainEvent], expected_version: int | None = None) -> None:
+    def append(
+        self,
+        events: Sequence[DomainEvent],
+        expected_version: int | None = None,
+        *,
+        expected: Mapping[str, int] | None = None,
+    ) -> None:
         self.cascades.append(events)
 
 
