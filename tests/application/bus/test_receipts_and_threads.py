@@ -419,3 +419,47 @@ def test_a_handler_may_return_the_receipt_of_what_it_published(bus: InMemoryEven
     bus.subscribe(Pong, lambda e: seen.append(e.n))
     bus.publish(Ping(n=3))
     assert (seen, bus.statistics().failures) == ([3], 0)
+
+
+# -- odd handlers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("edge", [False, True])
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit])
+def test_a_plain_handler_that_raises_what_only_coroutines_are_sent_fails_alone(
+    bus: InMemoryEventBus, edge: bool, error: type[BaseException]
+) -> None:
+    seen: list[int] = []
+
+    def asks_a_cancelled_future(ping: Ping) -> None:
+        raise error
+
+    bus.subscribe(Ping, asks_a_cancelled_future, edge=edge)
+    bus.subscribe(Ping, lambda ping: seen.append(ping.n))
+    for n in range(2):
+        bus.publish(Ping(n=n))
+
+    assert seen == [0, 1]
+    assert bus.statistics().failures == 2
+
+
+def test_refusing_inputs_inside_a_handler_takes_effect_after_its_cascade() -> None:
+    tape = MemoryTape()
+    kernel = Kernel(tape=tape)
+    kernel.subscribe(Ping, lambda ping: kernel.refuse_inputs("it is over") or kernel.publish(Pong()))
+
+    kernel.publish(Ping())
+
+    assert [event.event_type for event in tape.events] == ["test.ping", "test.pong"]
+    for call in (kernel.publish, kernel.publish_threadsafe):
+        with pytest.raises(TickdeckError, match="it is over"):
+            call(Ping())
+
+
+def test_a_bus_cannot_be_closed_inside_a_handler_and_works_on() -> None:
+    kernel = Kernel(tape=MemoryTape())
+    kernel.subscribe(Ping, lambda ping: kernel.close_tape())
+    kernel.publish(Ping())
+    kernel.publish(Ping())
+
+    assert (kernel.inputs, kernel.statistics().failures) == (2, 2)

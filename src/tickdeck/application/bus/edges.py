@@ -42,6 +42,8 @@ class _Bus(Protocol):
         letter: DeadLetter | None = None,
     ) -> None: ...
 
+    def _is_fault(self, subscription: Subscription, error: BaseException) -> bool: ...
+
     def _position(self) -> int: ...
 
     async def _wait_durable(self, position: int) -> None: ...
@@ -215,7 +217,9 @@ class Edges:
             result = subscription.call(event)
             if result is not None:
                 refuse_unfinished(result)
-        except Exception as error:
+        except BaseException as error:
+            if not isinstance(error, Exception) and not self._bus._is_fault(subscription, error):
+                raise
             if self._bus._ended_by:  # an event published by the edge broke the kernel, so there is no recipient left
                 raise
             self._bus._edge_failed(subscription, event, error, 1)

@@ -42,6 +42,9 @@ E = TypeVar("E", bound=DomainEvent)
 H = TypeVar("H", bound=Handler)
 R = TypeVar("R")
 
+_NEVER_FROM_OUTSIDE = (asyncio.CancelledError, GeneratorExit)
+"""A plain handler gets these from what it calls, such as a future that was cancelled."""
+
 
 class InMemoryEventBus:
     """Publishes and dispatches synchronously: an event and everything it causes (first in, first out) are complete
@@ -625,10 +628,10 @@ class InMemoryEventBus:
     # -- faults -----------------------------------------------------------------------------------------------
 
     def _is_fault(self, subscription: Subscription, error: BaseException) -> bool:
-        """Whether an error that is not an ``Exception`` is the handler's own fault. Not on a bare bus, where it may be
-        Ctrl-C, which ends the program."""
-        del subscription, error
-        return False
+        """Whether an error that is not an ``Exception`` is the handler's own. On a bare bus, most may be Ctrl-C, which
+        ends the program. But nobody cancels or closes a plain function from outside."""
+        del subscription
+        return isinstance(error, _NEVER_FROM_OUTSIDE)
 
     def _failed(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> None:
         """A handler raised: discard what it published, and report the error."""

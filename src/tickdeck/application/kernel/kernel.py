@@ -340,7 +340,10 @@ class Kernel(InMemoryEventBus):
 
     def refuse_inputs(self, why: str) -> None:
         """Take no more inputs; ``why`` gives the reason and what to do, after "because". Receipts of events that wait
-        raise it."""
+        raise it. Inside a handler, this happens after its cascade."""
+        if self._busy and self._is_owner():
+            self.after_cascade(lambda: self.refuse_inputs(why))
+            return
         self.leave(why)
         self._refuse_waiting(self._ended_by)
 
@@ -426,6 +429,8 @@ class Kernel(InMemoryEventBus):
 
     def _is_fault(self, subscription: Subscription, error: BaseException) -> bool:
         """``sys.exit()`` in a strategy counts as that strategy's error; it does not end the run. A real Ctrl-C does."""
+        if super()._is_fault(subscription, error):
+            return True
         if not subscription.component.startswith(STRATEGY) or isinstance(error, Terminated):
             return False
         return not came_by_signal(error)
@@ -565,7 +570,10 @@ class Kernel(InMemoryEventBus):
         return self.seq if self._ended_by or not (self._busy or self._outbox) else 0
 
     def close_tape(self) -> None:
-        """Write everything to disk; the kernel then takes no more. You may call this twice."""
+        """Write everything to disk; the kernel then takes no more. You may call this twice. Raises ``ConfigError``
+        inside a handler, whose cascade is not on the tape yet."""
+        if self._busy and self._is_owner():
+            raise ConfigError("the bus cannot be closed inside a handler; call bus.after_cascade(bus.close_tape) there")
         self.refuse_inputs("the bus is closed; open it again to publish")
         self._edges.checkpoint()
         self._tape.close()
