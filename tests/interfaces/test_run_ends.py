@@ -61,6 +61,13 @@ class Forks(Strategy):
             os.kill(child, signal.SIGTERM)
             Path("child").write_text(str(os.waitpid(child, 0)[1]))
 
+class GoesOnInBoth(Strategy):
+    trades: int = 0
+    def on_trade(self, trade):
+        self.trades += 1
+        if self.trades == 5:
+            os.fork()
+
 class Loud(Strategy):
     def on_trade(self, trade):
         print("printed", trade.seq)
@@ -240,6 +247,17 @@ def test_one_signal_and_five_seconds_end_a_run_within_a_handler_that_never_retur
     assert process.returncode == 143
     assert 4.5 < time.monotonic() - began < 12
     assert "5 s after SIGTERM" in stderr
+
+
+def test_a_child_that_a_strategy_forked_and_did_not_end_leaves_the_run_to_its_parent(spawn, tmp_path):
+    done = spawn("run", "--strategy", "s.py:GoesOnInBoth", "--for", 3, "--speed", "max")
+
+    assert done.returncode == 0, done.stderr
+    assert "this process was forked from the one that writes the tape" in done.stderr
+    assert "has no tape" not in done.stderr
+    # The proof executes the strategy again, so there are two of it too.
+    verdict, _ = map(json.loads, spawn("verify", "last", "--json").stdout.splitlines())
+    assert (verdict["identical"], verdict["complete"]) == (True, True)
 
 
 def test_a_signal_to_a_child_that_a_strategy_forked_ends_the_child_alone(spawn, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Session:
         kernel: Kernel,
         agenda: Agenda,
     ) -> None:
+        self._process = os.getpid()
         self.folder = folder
         self.manifest = manifest
         self.config = config
@@ -82,8 +84,11 @@ class Session:
         """Take nothing more, write everything to disk, close the files, and write where the record ends. Receipts of
         events that still wait raise ``TickdeckError``.
 
-        A resumed run that did not reach the end of its record keeps the earlier note.
+        A resumed run that did not reach the end of its record keeps the earlier note. A child that was forked within
+        the run writes nothing: the run is its parent's.
         """
+        if os.getpid() != self._process:
+            return
         wanted = self.tape.last_seq
         self.kernel.refuse_inputs("the run is closed; resume it to publish")
         self._let_go()
