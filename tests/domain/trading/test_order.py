@@ -631,7 +631,7 @@ def test_the_venues_first_word_of_the_end_is_the_one_that_is_told_when_an_amend_
 def test_a_report_of_another_order_is_refused(message: VenueOrderReported) -> None:
     order = new_order()
     before = state(order)
-    with pytest.raises(OrderEvidenceError, match="was given a report of order"):
+    with pytest.raises(OrderEvidenceError, match="the report is about order"):
         order.apply_report(message)
     assert state(order) == before
 
