@@ -27,7 +27,7 @@ from tickdeck.application.bus.overflow import (
     Throttle,
     check_lossy,
 )
-from tickdeck.application.bus.receipt import HeldReceipt, Receipt, StagedReceipt, not_taken
+from tickdeck.application.bus.receipt import HeldReceipt, Receipt, StagedReceipt, new_receipt, not_taken
 from tickdeck.application.bus.recording_bus import RecordingBus
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.selection import select, takes_market_data, type_name
@@ -73,6 +73,7 @@ __all__ = [
     "handled_event",
     "handling_on",
     "is_async",
+    "new_receipt",
     "not_an_event",
     "not_taken",
     "publish_domain_event",

@@ -27,7 +27,7 @@ from tickdeck.application.bus.handover import Handover
 from tickdeck.application.bus.ingress import Ingress
 from tickdeck.application.bus.options import SubscribeOptions, check_options
 from tickdeck.application.bus.overflow import Block, OverflowPolicy, Throttle, Throttler, check_lossy
-from tickdeck.application.bus.receipt import HeldReceipt, Receipt, StagedReceipt
+from tickdeck.application.bus.receipt import HeldReceipt, Receipt, StagedReceipt, new_receipt
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.statistics import BusStatistics
 from tickdeck.application.bus.subscriptions import Handler, Subscription, Subscriptions, not_an_event
@@ -282,7 +282,8 @@ class InMemoryEventBus:
             if not isinstance(event, DomainEvent):
                 raise not_an_event(event)
             if not self._staged:  # the first of this handler
-                self._staged_receipt = StagedReceipt(self)
+                self._staged_receipt = receipt = new_receipt(StagedReceipt)
+                receipt._bus = self
             self._staged.append(event)
             return self._staged_receipt
         if self._open:

@@ -27,6 +27,7 @@ from tickdeck.application.bus import (
     caused,
     describe_error,
     handling_on,
+    new_receipt,
     not_an_event,
 )
 from tickdeck.application.clock import WallClock
@@ -196,7 +197,8 @@ class Kernel(InMemoryEventBus):
             if not isinstance(event, DomainEvent):
                 raise not_an_event(event)
             if not self._staged:  # the first of this handler
-                self._staged_receipt = StagedReceipt(self)
+                self._staged_receipt = receipt = new_receipt(StagedReceipt)
+                receipt._bus = self
             self._staged.append(event)
             return self._staged_receipt
         if not isinstance(event, DomainEvent):
@@ -236,22 +238,30 @@ class Kernel(InMemoryEventBus):
         self.feed(self._received(event))
 
     def _received(self, event: DomainEvent) -> DomainEvent:
-        """The event as an input from outside, with the time at which we took it and its place among the driver's
-        steps."""
-        if self._wall_now is None and (not self.reserved or event.source in self.reserved):
+        """The event as an input from outside, with its receive time and its place among the driver's steps."""
+        if self._wall_now is not None:
+            now = self._wall_now()
+        elif self.reserved and event.source not in self.reserved:
+            now = self.clock._now
+        else:
             return event
-        now = self.clock._now if self._wall_now is None else self._wall_now()
-        steps = str(self._steps) if self._steps and self._steps_after == self.inputs else None
-        # ``ts_ingress`` is our own time: a stamp from the future would hold the clock there forever.
         given = event.ts_ingress
-        if (given and given <= now) and event.metadata.get(STEPS) == steps:
-            return event
-        event = event.__copy__()
         if not given or given > now:
+            # A ``ts_ingress`` in the future would keep the clock there until that time.
+            event = event.__copy__()
             force_setattr(event, "ts_ingress", now)
-        if event.metadata.get(STEPS) != steps:
-            others = {name: value for name, value in event.metadata.items() if name != STEPS}
-            force_setattr(event, "metadata", others if steps is None else {**others, STEPS: steps})
+        return self._placed(event) if self._steps or event.metadata else event
+
+    def _placed(self, event: DomainEvent) -> DomainEvent:
+        """The event with the number of the driver's steps since the last input, if there were any."""
+        steps = str(self._steps) if self._steps and self._steps_after == self.inputs else None
+        if event.metadata.get(STEPS) == steps:
+            return event
+        metadata = {name: value for name, value in event.metadata.items() if name != STEPS}
+        if steps is not None:
+            metadata[STEPS] = steps
+        event = event.__copy__()
+        force_setattr(event, "metadata", type(event.metadata)(sorted(metadata.items())))
         return event
 
     def step(self) -> None:
