@@ -211,5 +211,5 @@ asyncio.run(main())
 def test_a_store_that_is_only_read_takes_nothing_and_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(TapeError):
         open_store(tmp_path / "none.db", read_only=True)
-    with pytest.raises(ConfigError, match="read it where it was opened"):
+    with pytest.raises(ConfigError, match="no other reader can open a store in memory"):
         open_store("memory://", read_only=True)
