@@ -295,7 +295,7 @@ class Edges:
         already under way."""
         letters = self.faults.dead_letters
         if letter not in letters:
-            raise ConfigError(f"there is no dead letter {letter.letter_id!r} any more; see bus.dead_letters()")
+            raise ConfigError(f"dead letter {letter.letter_id!r} no longer exists; see bus.dead_letters()")
         subscription = letters.owner(letter)
         if subscription is None or not subscription.active:
             subscription = self._only(self._bus._table.named(letter.handler), letter.handler)
@@ -334,7 +334,7 @@ class Edges:
         if len(found) > 1:
             raise ConfigError(
                 f"{len(found)} subscriptions are named {name!r}, so the letter's is unknown; "
-                "give each a name= of its own"
+                "give each a different name="
             )
         return found[0]
 

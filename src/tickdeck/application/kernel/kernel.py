@@ -43,7 +43,7 @@ _ENDED = RawEvent(raw_type="ended")
 """The current event of a kernel that was interrupted between two inputs."""
 _TIMER_EVENTS = (TimerSet, TimerCancelled)
 TIMER_SOURCE = "timer"
-"""The ``source`` of the inputs ``timer.fired`` that the kernel makes of its timers."""
+"""The ``source`` of the ``timer.fired`` inputs that the kernel creates."""
 STRATEGY = "strategy:"
 """The prefix of a strategy's component. An error in such a component ends the strategy's subscriptions."""
 
@@ -306,7 +306,7 @@ class Kernel(InMemoryEventBus):
         time."""
         self.seq = last.seq
         number = last.event_id.split("-", 1)[0]
-        # An id that was given by hand is no number. No number of an input exceeds its seq.
+        # An id that a user chose is not a number. The number of an input never exceeds its seq.
         self.inputs = int(number) if number.isascii() and number.isdecimal() else last.seq
         self.clock._now = last.ts_ingress
 
@@ -347,7 +347,8 @@ class Kernel(InMemoryEventBus):
     # -- the cascade ------------------------------------------------------------------------------------------
 
     def _run_cascade(self, root: DomainEvent, record: bool) -> list[DomainEvent]:
-        """Dispatch the root's effects, and their effects. Returns the part of the cascade that goes on the tape."""
+        """Dispatch the root's effects, and their effects. Returns the part of the cascade that is written to the
+        tape."""
         queue = self._queue
         cascade = [root] if record else []
         limit, longest = self._max_cascade, _LONGEST_ID
@@ -547,7 +548,7 @@ class Kernel(InMemoryEventBus):
         return self.seq if self._ended_by or not (self._busy or self._outbox) else 0
 
     def close_tape(self) -> None:
-        """Write everything to disk; the kernel then takes no more. You may call this twice."""
+        """Write everything to disk, and accept no more inputs. You may call this twice."""
         self.refuse_inputs("the bus is closed; open it again to publish")
         self._edges.checkpoint()
         self._tape.close()
