@@ -197,7 +197,7 @@ class Edges:
         outbox = self.outbox
         try:
             self.releasing = True
-            while outbox and not self._bus._ended_by:  # what a broken kernel left may not be on the tape
+            while outbox and not self._bus._ended_by:  # the rest of a broken kernel's cascade may not be on the tape
                 plan, event = outbox[0]
                 edges = plan.edges
                 while self._delivered < len(edges):

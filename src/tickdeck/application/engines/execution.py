@@ -102,7 +102,7 @@ class ExecutionEngine:
             component=self.component,
         )
 
-    # -- what is asked for -----------------------------------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------------------------------
 
     def on_approved(self, approved: RiskApprovedEvent) -> None:
         intent = approved.intent
@@ -148,7 +148,7 @@ class ExecutionEngine:
             time_in_force=intent.time_in_force,
         )
 
-    # -- what the venue says ---------------------------------------------------------------------------------------
+    # -- reports from the venue ------------------------------------------------------------------------------------
 
     def on_report(self, report: VenueOrderReported | VenueFillReported) -> None:
         order = self.orders.get(report.order_id)
@@ -193,7 +193,7 @@ class ExecutionEngine:
         if order is not None:
             self._kernel.publish(order.request_cancel())
 
-    # -- what is asked of it ---------------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------------------------
 
     @property
     def unknown(self) -> int:
@@ -213,7 +213,7 @@ class ExecutionEngine:
         """The most that the open orders of one side of a symbol may still fill (base)."""
         return sum((o.exposure for o in self._open.values() if o.symbol == symbol and o.side is side), ZERO)
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- helpers ---------------------------------------------------------------------------------------------------
 
     def _opened(self, order: Order) -> None:
         self.orders[order.order_id] = self._open[order.order_id] = order

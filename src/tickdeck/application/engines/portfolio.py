@@ -161,7 +161,7 @@ class PortfolioEngine:
         quantity = self.account.unpriced.get(symbol, position.quantity)
         return PositionView(symbol, quantity, position.average_price, position.realized_pnl, unrealized)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- helpers -----------------------------------------------------------------------------------------------------
 
     def _value(self, booked: Iterable[DomainEvent]) -> None:
         self.valuation.take(booked, self._market_data.price)

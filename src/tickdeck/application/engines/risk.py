@@ -372,7 +372,7 @@ class RiskEngine:
             return
         intent = ActionIntent(action="order", symbol=symbol, side=side, quantity=quantity, reduce_only=True)
         intent = self._on_grid(intent)
-        if intent.quantity:  # else less than a lot is left, which no order can sell
+        if intent.quantity:  # otherwise the rest is less than a lot and cannot be sold
             self._approve(self.component, intent)
 
     def _close_rest(self, symbol: str) -> None:

@@ -61,7 +61,7 @@ class ShortCover:
         self._halt = halt
         self._watching: list[Subscription] = []  # of market data, while coins are owed
         self._bought_at: dict[str, int] = {}  # ns, by symbol
-        self._seen: dict[str, Price | None] = {}  # the price at the last look, by symbol
+        self._seen: dict[str, Price | None] = {}  # the price at the last check, by symbol
 
     # -- before an order ---------------------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class ShortCover:
             quantity = min(quantity, instrument.quantise_quantity(instrument.max_quantity))
         return quantity if instrument.violation(OrderType.MARKET, quantity, price) is None else None
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- helpers -----------------------------------------------------------------------------------------------------
 
     @property
     def _currency(self) -> str:
