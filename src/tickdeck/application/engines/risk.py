@@ -252,7 +252,9 @@ class RiskEngine:
             return intent, Breach("instrument", "the limit is 0 after rounding to the tick size")
         if instead_of is not None and intent.quantity <= instead_of.filled:
             filled = f"{instead_of.filled} of order {instead_of.order_id} is already filled"
-            return intent, Breach("order", f"{filled}, so it cannot become one of {intent.quantity}; cancel the rest")
+            return intent, Breach(
+                "order", f"{filled}, so its quantity cannot become {intent.quantity}; cancel the rest"
+            )
         working, staying = self.exposure.working(intent.symbol, side), self.exposure.staying(intent.symbol, side)
         if instead_of is not None:  # it would be replaced, and its filled part is in the position
             working = EXACT.subtract(EXACT.subtract(working, instead_of.exposure), instead_of.filled)

@@ -103,7 +103,7 @@ class ShortCover:
         if not cost or cost <= spare:
             return None
         what = f"it would cost {cost:.2f} {self._currency} with the open orders, and {max(spare, ZERO):.2f} is free"
-        return Breach("short_cover", f"{what}; what shorts brought in stays there to buy them back")
+        return Breach("short_cover", f"{what}; the proceeds of short sales are reserved for buying back")
 
     # -- after a fill, and at each price -----------------------------------------------------------------------------
 
