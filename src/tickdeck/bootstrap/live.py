@@ -95,7 +95,7 @@ class LiveRun(Session):
         else:
             self._queue.close(RunError(f"the feed {self._feed.name} has ended; start another run"))
 
-    def _let_go(self) -> None:
+    def _close_market(self) -> None:
         self._frames.close()
 
     def _frames_digest(self) -> str:

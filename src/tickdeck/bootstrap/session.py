@@ -84,7 +84,7 @@ class Session:
         A resumed run that did not reach the end of its record keeps the earlier note.
         """
         wanted = self.tape.last_seq
-        self._let_go()
+        self._close_market()
         self.tape.close()
         if self.caught_up():
             write_end(
@@ -108,7 +108,7 @@ class Session:
                 max_drawdown=performance.max_drawdown,
             )
 
-    def _let_go(self) -> None:
+    def _close_market(self) -> None:
         """Close the source of the market data."""
 
     def _frames_digest(self) -> str | None:
