@@ -115,7 +115,7 @@ def test_where_nothing_matches_it_says_so(tickdeck, simulated):
     ("words", "told"),
     [
         (["--speed", "-1"], "'-1' is not a valid speed; give a multiple of real time"),
-        (["--from", "2", "--to", "1"], "it would end at 1, before it begins at 2"),
+        (["--from", "2", "--to", "1"], "the end 1 is before the start 2"),
         (["--from", "noon"], "'noon' is not a time"),
     ],
 )

@@ -100,7 +100,9 @@ def _type_names(given: Any) -> tuple[str, ...]:
         return ("*",)
     names = tuple(cls.event_type for cls in iter_event_classes() if issubclass(cls, given))
     if not names:
-        raise ConfigError(f"TapeQuery: types has {given.__name__}, a class without a type of its own or of a subclass")
+        raise ConfigError(
+            f"TapeQuery: types has {given.__name__}, a class that has no event_type and no subclass with one"
+        )
     return names
 
 

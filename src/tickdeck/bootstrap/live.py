@@ -90,12 +90,12 @@ class LiveRun(Session):
     async def _read(self) -> None:
         try:
             await self._feed.run(self._queue.put)
-        except Exception as error:  # noqa: BLE001 (whatever it was, the driver has to hear of it)
+        except Exception as error:  # noqa: BLE001 (the driver must receive any error)
             self._queue.close(error)
         else:
             self._queue.close(RunError(f"the feed {self._feed.name} has ended; start another run"))
 
-    def _let_go(self) -> None:
+    def _close_market(self) -> None:
         self._frames.close()
 
     def _frames_digest(self) -> str:

@@ -100,7 +100,7 @@ class Run(Session):
     def caught_up(self) -> bool:
         return self._caught_up()
 
-    def _let_go(self) -> None:
+    def _close_market(self) -> None:
         if isinstance(self._market, Generator):
             self._market.close()  # a run that ends early has not read its files to the end
 

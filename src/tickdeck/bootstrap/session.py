@@ -91,7 +91,7 @@ class Session:
             return
         wanted = self.tape.last_seq
         self.kernel.refuse_inputs("the run is closed; resume it to publish")
-        self._let_go()
+        self._close_market()
         self.tape.close()
         if self.caught_up():
             write_end(
@@ -115,7 +115,7 @@ class Session:
                 max_drawdown=performance.max_drawdown,
             )
 
-    def _let_go(self) -> None:
+    def _close_market(self) -> None:
         """Close the source of the market data."""
 
     def _frames_digest(self) -> str | None:

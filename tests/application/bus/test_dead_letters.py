@@ -89,7 +89,7 @@ def test_a_letter_stays_until_its_handler_has_handled_it_and_no_other_is_touched
         await bus.drain()
         assert bus.dead_letters() == (first, third)
         assert mailer.sent == [1]
-        with pytest.raises(ConfigError, match="no dead letter"):
+        with pytest.raises(ConfigError, match="no longer exists"):
             bus.resend(second)
 
     asyncio.run(run())

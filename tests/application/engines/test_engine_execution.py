@@ -135,7 +135,7 @@ def test_a_report_about_a_strangers_order_is_counted_and_changes_nothing() -> No
         VenueFillReported(order_id="x", symbol=BTC, side=Side.BUY, price=D(1), quantity=D(1), venue_trade_id="t"),
     )
 
-    assert core.execution.strangers == 2
+    assert core.execution.unknown_reports == 2
     assert core.types() == ["venue.order_reported", "venue.fill_reported", "system.warning"]
 
 
@@ -257,7 +257,7 @@ def test_a_refused_cancel_of_an_order_that_has_ended_or_is_not_ours_changes_noth
     before = core.kernel.seq
     refused(refused(core), "stranger")
     assert core.types(before) == ["venue.cancel_refused"] * 2
-    assert core.execution.strangers == 1
+    assert core.execution.unknown_reports == 1
 
 
 # -- a long life ---------------------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def test_both_ends_are_inclusive() -> None:
 
 
 def test_an_end_before_the_beginning_is_refused() -> None:
-    with pytest.raises(ConfigError, match="would end at 4, before it begins at 5"):
+    with pytest.raises(ConfigError, match="the end 4 is before the start 5"):
         player([]).replay(from_=5, to=4)
 
 
@@ -652,7 +652,7 @@ def test_a_handler_that_fails_is_told_on_the_bus_and_the_replay_goes_on() -> Non
 
 
 def test_the_kernel_of_a_run_is_refused() -> None:
-    with pytest.raises(ConfigError, match="would stamp recorded events anew; give a plain bus"):
+    with pytest.raises(ConfigError, match="would stamp recorded events again; give a plain bus"):
         run(player(pings(0)).replay_onto(Kernel(tape=MemoryTape())))
 
 

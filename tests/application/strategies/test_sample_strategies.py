@@ -234,7 +234,7 @@ def test_it_waits_for_both_sides_of_the_market_and_takes_a_book_as_well_as_ticks
         ({"size": "-1"}, "size is -1"),
         ({"threshold": -1}, "threshold is -1"),
         ({"min_inventory": "0.3"}, "the first must be the smaller"),
-        ({"size": "0.5"}, "size is 0.5; give no more than lies between"),
+        ({"size": "0.5"}, "size is 0.5; give at most the difference between"),
     ],
 )
 def test_a_market_maker_that_could_not_quote_is_refused(parameters: dict[str, object], says: str) -> None:

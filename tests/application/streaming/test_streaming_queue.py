@@ -187,7 +187,7 @@ def test_a_lossy_queue_refuses_what_is_no_market_data_and_goes_on() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[Any] = BoundedAsyncQueue(2, DropOldest())
 
-        with pytest.raises(ConfigError, match="never lossy"):
+        with pytest.raises(ConfigError, match="lose nothing"):
             await queue.put(Ping())
         await queue.put(trade("1"))
 

@@ -199,7 +199,7 @@ class Edges:
         outbox = self.outbox
         try:
             self.releasing = True
-            while outbox and not self._bus._ended_by:  # what a broken kernel left may not be on the tape
+            while outbox and not self._bus._ended_by:  # the rest of a broken kernel's cascade may not be on the tape
                 plan, event = outbox[0]
                 edges = plan.edges
                 while self._delivered < len(edges):
@@ -299,7 +299,7 @@ class Edges:
         already under way."""
         letters = self.faults.dead_letters
         if letter not in letters:
-            raise ConfigError(f"there is no dead letter {letter.letter_id!r} any more; see bus.dead_letters()")
+            raise ConfigError(f"dead letter {letter.letter_id!r} no longer exists; see bus.dead_letters()")
         subscription = letters.owner(letter)
         if subscription is None or not subscription.active:
             subscription = self._only(self._bus._table.named(letter.handler), letter.handler)
@@ -338,7 +338,7 @@ class Edges:
         if len(found) > 1:
             raise ConfigError(
                 f"{len(found)} subscriptions are named {name!r}, so the letter's is unknown; "
-                "give each a name= of its own"
+                "give each a different name="
             )
         return found[0]
 

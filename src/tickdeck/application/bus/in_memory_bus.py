@@ -260,7 +260,7 @@ class InMemoryEventBus:
             ending = self._table.find(handler, checked_topic(topic))
         elif isinstance(target, str) or (isinstance(target, type) and issubclass(target, DomainEvent)):
             raise ConfigError(
-                f"unsubscribe: {target!r} alone does not say whose; give a subscription, a handler, or both"
+                f"unsubscribe: {target!r} is a topic; give a subscription, a handler, or a topic and a handler"
             )
         else:
             ending = self._table.find(target)

@@ -77,7 +77,7 @@ class Mailbox:
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._done = 0  # events that were current and are finished
-        self._progress: list[asyncio.Future[None]] = []  # of those who wait for it
+        self._progress: list[asyncio.Future[None]] = []  # of the tasks that wait for it
         self.retried = 0
         self.unhandled: Counter[str] = Counter()
         """Events, by type, that could not be handled because the weakly held handler no longer existed."""

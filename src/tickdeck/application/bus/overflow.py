@@ -124,12 +124,12 @@ def check_lossy(policy: OverflowPolicy | Throttle, *topics: type[DomainEvent] | 
         if protected:
             more = f" and {len(protected) - 1} more types" if len(protected) > 1 else ""
             raise ConfigError(
-                f"overflow: {policy.name} may lose events, but {shown} takes {protected[0]}{more}, which are no market "
-                f"data and never lossy; subscribe to market data alone, such as 'market.trade'"
+                f"overflow: {policy.name} may lose events, but {shown} includes {protected[0]}{more}, which are not "
+                f"market data; subscribe only to market data, such as 'market.trade'"
             )
         if not taken:
             raise ConfigError(
-                f"overflow: {policy.name} may lose events, but {shown} takes no type that is known to be market data; "
+                f"overflow: {policy.name} may lose events, but {shown} includes no known type of market data; "
                 f"correct it, or import the module that defines the type first"
             )
         key = getattr(policy, "key", None)
@@ -168,8 +168,8 @@ def _key_of(policy: Conflate | Throttle) -> Callable[[Any], Hashable]:
 def _check_market_data(policy: OverflowPolicy | Throttle, event: object) -> None:
     if not getattr(event, "is_market_data", False):
         raise ConfigError(
-            f"{policy.name} may lose events, and {_name(event)} is no event of market data; "
-            f"orders and all else are never lossy: use block or halt"
+            f"{policy.name} may lose events, but {_name(event)} is not market data; "
+            f"use block or halt, which lose nothing"
         )
 
 
@@ -239,7 +239,7 @@ class OverflowBuffer(Generic[T]):
         if type(capacity) is not int or capacity < 1:
             raise ConfigError(f"overflow: capacity is {capacity!r}; give a whole number above 0")
         if not isinstance(policy, Block | DropOldest | Conflate | Halt):
-            raise ConfigError(f"overflow: {policy!r} is no policy of a buffer; use Block, DropOldest, Conflate or Halt")
+            raise ConfigError(f"overflow: {policy!r} is not a buffer policy; use Block, DropOldest, Conflate or Halt")
         self._capacity = capacity
         self._policy = policy
         self._event_of = event_of

@@ -24,5 +24,5 @@ class Retry(msgspec.Struct, frozen=True):
             raise ConfigError(f"retry: backoff is {self.backoff!r}; give seconds from 0 to longest ({self.longest})")
 
     def pause(self, failed: int) -> float:
-        """Seconds to wait after so many failed attempts."""
+        """Seconds to wait after this number of failed attempts."""
         return float(min(self.backoff * 2 ** min(failed - 1, 60), self.longest))

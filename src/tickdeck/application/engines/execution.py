@@ -46,10 +46,10 @@ _CLOSED_KEPT = 10_000
 class ExecutionEngine:
     """Keeps the run's open orders and the last 10,000 that ended, by client order id.
 
-    A kept id is never submitted again. Reports about orders that are not kept are counted in ``strangers`` and change
-    nothing; if such a report is a fill, a ``system.warning`` is published. A report that cannot be true of its order
-    raises, which halts trading, because our books are then wrong. An order whose fills have not all arrived is always
-    kept.
+    A kept id is never submitted again. Reports about orders that are not kept are counted in ``unknown_reports`` and
+    change nothing; if such a report is a fill, a ``system.warning`` is published. A report that cannot be true of its
+    order raises, which halts trading, because our books are then wrong. An order whose fills have not all arrived is
+    always kept.
 
     A cancel that was refused or could not be sent is repeated after 1 s, 2 s, 4 s and so on, at most 60 s apart on the
     run's clock, until the venue's reports end the order.
@@ -86,7 +86,7 @@ class ExecutionEngine:
         self._by_strategy: dict[str, dict[str, Order]] = {}  # the open ones
         self._retries: dict[str, int] = {}  # timers that will repeat a cancel, by order id
         self._refusals: dict[str, int] = {}  # cancels of an open order, by order id
-        self.strangers = 0
+        self.unknown_reports = 0
         self.submitted = 0
         """The total number of orders."""
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
@@ -102,7 +102,7 @@ class ExecutionEngine:
             component=self.component,
         )
 
-    # -- what is asked for -----------------------------------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------------------------------
 
     def on_approved(self, approved: RiskApprovedEvent) -> None:
         intent = approved.intent
@@ -148,12 +148,12 @@ class ExecutionEngine:
             time_in_force=intent.time_in_force,
         )
 
-    # -- what the venue says ---------------------------------------------------------------------------------------
+    # -- reports from the venue ------------------------------------------------------------------------------------
 
     def on_report(self, report: VenueOrderReported | VenueFillReported) -> None:
         order = self.orders.get(report.order_id)
         if order is None:
-            self.strangers += 1
+            self.unknown_reports += 1
             if isinstance(report, VenueFillReported):
                 message = (
                     f"a fill of {report.quantity} {report.symbol} belongs to the unknown order {report.order_id} and "
@@ -175,7 +175,7 @@ class ExecutionEngine:
         """This report does not settle the order, so ask again later."""
         order = self._open.get(refused.order_id)
         if order is None:
-            self.strangers += refused.order_id not in self.orders
+            self.unknown_reports += refused.order_id not in self.orders
             return
         self._kernel.publish(order.cancel_refused(refused.reason, refused.ts))
         if order.order_id in self._retries:
@@ -193,7 +193,7 @@ class ExecutionEngine:
         if order is not None:
             self._kernel.publish(order.request_cancel())
 
-    # -- what is asked of it ---------------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------------------------
 
     @property
     def unknown(self) -> int:
@@ -213,7 +213,7 @@ class ExecutionEngine:
         """The most that the open orders of one side of a symbol may still fill (base)."""
         return sum((o.exposure for o in self._open.values() if o.symbol == symbol and o.side is side), ZERO)
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- helpers ---------------------------------------------------------------------------------------------------
 
     def _opened(self, order: Order) -> None:
         self.orders[order.order_id] = self._open[order.order_id] = order

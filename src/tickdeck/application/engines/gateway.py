@@ -112,7 +112,7 @@ class VenueGateway:
         while self._calls:
             await asyncio.gather(*self._calls.values())
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- helpers ---------------------------------------------------------------------------------------------------
 
     def _call(self, request: Request) -> Awaitable[None] | None:
         """Pass a request to the venue, unless trading is halted. Returns an awaitable, if there is one."""

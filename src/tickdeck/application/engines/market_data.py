@@ -230,7 +230,7 @@ class MarketDataEngine:
         market.candle_end = candle.close_ts
         market.builders = ()
         for resampler in market.resamplers:
-            if resampler.timeframe.lasts(candle.interval):  # it is one already; a finer stretch may have been before it
+            if resampler.timeframe.lasts(candle.interval):  # already this timeframe; finer candles may precede it
                 open_candle = resampler.close()
                 if open_candle is not None:
                     self._bus.publish(open_candle)

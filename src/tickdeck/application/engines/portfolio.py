@@ -89,7 +89,7 @@ class PortfolioEngine:
         return self.account.user_id
 
     def on_order(self, order: OrderEvent) -> None:
-        """Hold back what the order takes, and book its fill, if it is one."""
+        """Update the reservation of the order, and book its fill, if it is one."""
         self.account.reserve(order)
         if isinstance(order, _FILLS):
             booked = self.account.apply_fill(order, self._instrument(order.symbol))
@@ -161,7 +161,7 @@ class PortfolioEngine:
         quantity = self.account.unpriced.get(symbol, position.quantity)
         return PositionView(symbol, quantity, position.average_price, position.realized_pnl, unrealized)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- helpers -----------------------------------------------------------------------------------------------------
 
     def _value(self, booked: Iterable[DomainEvent]) -> None:
         self.valuation.take(booked, self._market_data.price)

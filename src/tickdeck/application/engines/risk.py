@@ -178,7 +178,7 @@ class RiskEngine:
                 )
 
     def on_order(self, event: OrderEvent) -> None:
-        """Count what happened to an order."""
+        """Count an order event."""
         self.exposure.apply(event)
         if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
             self._withdraw_excess(event.symbol)
@@ -196,14 +196,14 @@ class RiskEngine:
             self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))
 
     def on_balance(self, event: BalanceEvent) -> None:
-        """Count coins that are paid in."""
+        """Count coins that were paid in."""
         if event.deposit:
             self.exposure.deposit(event)
 
     def _review(
         self, intent: ActionIntent, instead_of: CountedOrder | None = None
     ) -> tuple[ActionIntent, Breach | None]:
-        """The intent on the instrument's grid, and the limit that it breaches."""
+        """The intent, rounded to the steps of the instrument, and the limit that it breaches."""
         try:
             intent = self._on_grid(intent)
             return self._judge(intent, instead_of)
@@ -212,7 +212,7 @@ class RiskEngine:
             return intent, Breach("instrument", f"{size}: not tradable numbers")
 
     def _review_amend(self, strategy_id: str, intent: ActionIntent) -> tuple[ActionIntent, Breach | None]:
-        """The intent completed with all fields of the order, on the instrument's grid, and the reason against it."""
+        """The amend intent, completed with all fields of the order and rounded, and the limit that it breaches."""
         order = self.exposure.orders.get(intent.order_id)
         if order is None or order.strategy_id != strategy_id or not order.is_sent:
             return intent, Breach("order", f"this strategy has no order {intent.order_id} at a venue")
@@ -243,16 +243,18 @@ class RiskEngine:
         return msgspec.structs.replace(intent, quantity=quantity, limit=limit)
 
     def _judge(self, intent: ActionIntent, instead_of: CountedOrder | None) -> tuple[ActionIntent, Breach | None]:
-        """The intent, marked ``reduce_only`` where it can only reduce a position, and the limit that it breaches."""
+        """The intent, marked ``reduce_only`` if it can only reduce a position, and the limit that it breaches."""
         side = intent.side
         assert side is not None  # the event's own check
         if self._closed_because and not self._reducing_passes:
             return intent, Breach("trading_halted", self._closed_because)
         if intent.limit is not None and intent.limit <= 0:
-            return intent, Breach("instrument", "the limit is 0 when put on the tick size")
+            return intent, Breach("instrument", "the limit is 0 after rounding to the tick size")
         if instead_of is not None and intent.quantity <= instead_of.filled:
             filled = f"{instead_of.filled} of order {instead_of.order_id} is already filled"
-            return intent, Breach("order", f"{filled}, so it cannot become one of {intent.quantity}; cancel the rest")
+            return intent, Breach(
+                "order", f"{filled}, so its quantity cannot become {intent.quantity}; cancel the rest"
+            )
         working, staying = self.exposure.working(intent.symbol, side), self.exposure.staying(intent.symbol, side)
         if instead_of is not None:  # it would be replaced, and its filled part is in the position
             working = EXACT.subtract(EXACT.subtract(working, instead_of.exposure), instead_of.filled)
@@ -263,7 +265,9 @@ class RiskEngine:
             working = staying
             intent = msgspec.structs.replace(intent, reduce_only=True)
         elif intent.reduce_only:
-            return intent, Breach("reduce_only", f"with the open orders it would do more than close {position}")
+            return intent, Breach(
+                "reduce_only", f"together with the open orders it would do more than close the position of {position}"
+            )
         if self._closed_because and not reduces:
             return intent, Breach("trading_halted", self._closed_because)
         breach = check_order(
@@ -295,7 +299,7 @@ class RiskEngine:
         self._start_day()
 
     def _start_day(self) -> None:
-        """The daily loss counts from the present equity, until the next midnight (UTC)."""
+        """Count the daily loss from the current equity, until the next midnight (UTC)."""
         if self.daily_loss is None:
             return
         self._restart_day(self.daily_loss)
@@ -325,11 +329,12 @@ class RiskEngine:
             self._halt(f"{breach.limit}: {breach.detail}", reducing_passes=True)
 
     def _pnl(self) -> Money:
-        """What trading has made, in the limits' currency. Without a rate no order passes, so nothing is lost then."""
+        """The result of trading in the currency of the limits. Without a rate no order passes, so there can be no
+        loss."""
         return self._portfolio.pnl() * (self._rate(self._quote) or ZERO)
 
     def _rate(self, quote: str) -> Decimal | None:
-        """What one unit of ``quote`` is worth in the limits' currency: as configured, else at the last prices."""
+        """The value of one unit of ``quote`` in the currency of the limits: as configured, else at the last prices."""
         limits = self._limits
         worth = limits.rate(quote) or self._portfolio.rate(quote, limits.currency)
         if worth is None:
@@ -360,8 +365,8 @@ class RiskEngine:
                 self._close(held)
 
     def _close(self, symbol: str) -> None:
-        """Close at the market what is held of ``symbol``, less what open orders of the same side may still fill: a
-        fill that is faster than its cancel would carry the position to the other side."""
+        """Close the position in ``symbol`` at market, minus what open orders on the same side may still fill: a fill
+        that is faster than its cancel would reverse the position."""
         held = self.exposure.position(symbol)
         side = Side.SELL if held > 0 else Side.BUY
         quantity = EXACT.subtract(abs(held), self.exposure.working(symbol, side))
@@ -369,11 +374,11 @@ class RiskEngine:
             return
         intent = ActionIntent(action="order", symbol=symbol, side=side, quantity=quantity, reduce_only=True)
         intent = self._on_grid(intent)
-        if intent.quantity:  # else less than a lot is left, which no order can sell
+        if intent.quantity:  # otherwise the rest is less than a lot and cannot be sold
             self._approve(self.component, intent)
 
     def _close_rest(self, symbol: str) -> None:
-        """Close what a flatten had to leave, as the orders end that it waits for."""
+        """Close the rest of a flatten when the orders that it waits for have ended."""
         waiting = self._flattening[symbol]
         ended = [i for i in waiting if (order := self.exposure.orders.get(i)) is None or not order.is_open]
         if not ended:
@@ -385,7 +390,7 @@ class RiskEngine:
             self._close(symbol)
 
     def _buy_back(self, symbol: str, quantity: Quantity, why: str) -> None:
-        """Cancel what strategies have open in ``symbol``, and buy back what is not covered."""
+        """Cancel the open orders of strategies in ``symbol``, and buy back what is not covered."""
         if self._closed_because and not self._resumable:
             return
         self._bus.publish(SystemWarning(component=self.component, message=f"short_cover: {why}"))

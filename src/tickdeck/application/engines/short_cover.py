@@ -61,7 +61,7 @@ class ShortCover:
         self._halt = halt
         self._watching: list[Subscription] = []  # of market data, while coins are owed
         self._bought_at: dict[str, int] = {}  # ns, by symbol
-        self._seen: dict[str, Price | None] = {}  # the price at the last look, by symbol
+        self._seen: dict[str, Price | None] = {}  # the price at the last check, by symbol
 
     # -- before an order ---------------------------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class ShortCover:
         if not cost or cost <= spare:
             return None
         what = f"it would cost {cost:.2f} {self._currency} with the open orders, and {max(spare, ZERO):.2f} is free"
-        return Breach("short_cover", f"{what}; what shorts brought in stays there to buy them back")
+        return Breach("short_cover", f"{what}; the proceeds of short sales are reserved for buying back")
 
     # -- after a fill, and at each price -----------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class ShortCover:
             quantity = min(quantity, instrument.quantise_quantity(instrument.max_quantity))
         return quantity if instrument.violation(OrderType.MARKET, quantity, price) is None else None
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- helpers -----------------------------------------------------------------------------------------------------
 
     @property
     def _currency(self) -> str:

@@ -84,11 +84,12 @@ class SignalEngine:
             )
 
     def _filter(self, timeframe: Timeframe | None) -> Callable[[CandleEvent], bool] | None:
-        """Which candles signals of ``timeframe`` hear."""
+        """The condition for candles that signals of ``timeframe`` receive."""
         return self._candles.filter(() if timeframe is None else (timeframe,))
 
     def _subscribe(self, name: str, signal_class: type[Signal]) -> None:
-        """Feed the signal what its class overrides, by subscriptions of its own: its faults are its own, too."""
+        """Subscribe the methods that the signal's class overrides. Each signal has its own subscriptions, so an error
+        in one does not affect the others."""
         timeframe = split_timeframe(name)[1]
         for event_type, method in _FED_BY:
             if getattr(signal_class, method) is not getattr(Signal, method):

@@ -132,7 +132,7 @@ class StrategyEngine:
         self.seed = seed
         self.strategies: dict[str, Strategy] = {}
         self.paused = PausedStrategies()
-        self._labels: dict[str, dict[str, Any]] = {}  # what the events of a strategy say of it, by its id
+        self._labels: dict[str, dict[str, Any]] = {}  # the fields that identify a strategy in its events, by its id
         self._heard_by: dict[str, list[Subscription]] = {}
         self._commands: dict[str, Callable[[str, CommandReceived], None]] = {
             "strategy-pause": self._pause,
@@ -147,8 +147,8 @@ class StrategyEngine:
         kernel.subscribe(HandlerFailed, self.on_handler_failed, **own)
 
     def add(self, strategy_id: str, strategy: Strategy, name: str = "") -> None:
-        """Run ``strategy`` under an id of its own; ``name`` is what it is called, its id where it is not given. Raises
-        ``ConfigError`` where the id is taken."""
+        """Run ``strategy`` under a unique id. ``name`` is by default the id. Raises ``ConfigError`` if the id is
+        taken."""
         if strategy_id in self.strategies:
             raise ConfigError(f"two strategies are called {strategy_id!r}; rename one of them")
         self.strategies[strategy_id] = strategy
@@ -329,8 +329,8 @@ class _Desk:
         self._full_names: dict[str, str] = {}
 
     def decide(self, intents: tuple[ActionIntent, ...], reason: str) -> tuple[str, ...]:
-        """Publish a decision. Each order intent gets its client order id now, so that the strategy knows it at once.
-        Quantities are cut down to the instrument's grid."""
+        """Publish a decision. Each order intent gets its client order id now, so that the strategy can use it
+        immediately. Quantities are rounded down to the lot size."""
         decision_id = self._kernel.next_id()
         intents = tuple(map(self._on_grid, intents))
         named = tuple(
@@ -353,8 +353,8 @@ class _Desk:
         return tuple(intent.order_id for intent in named)
 
     def _on_grid(self, intent: ActionIntent) -> ActionIntent:
-        """The intent with a quantity that the instrument knows: ``equity * share / price`` has 28 digits. A quantity
-        below one step stays as it is, so that risk refuses it and says so."""
+        """The intent with its quantity rounded to the lot size, because ``equity * share / price`` has 28 digits. A
+        quantity below one lot is unchanged, so that risk refuses it with a reason."""
         symbol = intent.symbol
         if intent.action == "amend":
             order = self._engine.execution.orders.get(intent.order_id)

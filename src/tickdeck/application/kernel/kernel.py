@@ -47,7 +47,7 @@ _ENDED = RawEvent(raw_type="ended")
 """The current event of a kernel that was interrupted between two inputs."""
 _TIMER_EVENTS = (TimerSet, TimerCancelled)
 TIMER_SOURCE = "timer"
-"""The ``source`` of the inputs ``timer.fired`` that the kernel makes of its timers."""
+"""The ``source`` of the ``timer.fired`` inputs that the kernel creates."""
 STEPS = "driver_steps"
 """In the ``metadata`` of an input from outside: the number of the driver's steps between the input before and it."""
 STRATEGY = "strategy:"
@@ -336,7 +336,7 @@ class Kernel(InMemoryEventBus):
         time."""
         self.seq = last.seq
         number = last.event_id.split("-", 1)[0]
-        # An id that was given by hand is no number. No number of an input exceeds its seq.
+        # An id that a user chose is not a number. The number of an input never exceeds its seq.
         self.inputs = int(number) if number.isascii() and number.isdecimal() else last.seq
         self.clock._now = last.ts_ingress
 
@@ -388,7 +388,8 @@ class Kernel(InMemoryEventBus):
     # -- the cascade ------------------------------------------------------------------------------------------
 
     def _run_cascade(self, root: DomainEvent, record: bool) -> list[DomainEvent]:
-        """Dispatch the root's effects, and their effects. Returns the part of the cascade that goes on the tape."""
+        """Dispatch the root's effects, and their effects. Returns the part of the cascade that is written to the
+        tape."""
         queue = self._queue
         cascade = [root] if record else []
         limit, longest = self._max_cascade, _LONGEST_ID
@@ -580,7 +581,7 @@ class Kernel(InMemoryEventBus):
         return self.seq if self._ended_by or not (self._busy or self._outbox) else 0
 
     def close_tape(self) -> None:
-        """Write everything to disk; the kernel then takes no more. You may call this twice. Raises ``ConfigError``
+        """Write everything to disk, and accept no more inputs. You may call this twice. Raises ``ConfigError``
         inside a handler, whose cascade is not on the tape yet."""
         if self._busy and self._is_owner():
             raise ConfigError("the bus cannot be closed inside a handler; call bus.after_cascade(bus.close_tape) there")

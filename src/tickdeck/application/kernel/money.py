@@ -27,7 +27,7 @@ _SETTINGS: dict[str, Any] = {
     "flags": [],
     "traps": [InvalidOperation, DivisionByZero, Overflow],
 }
-"""Python's own defaults, written out, because a program may change those."""
+"""Python's defaults. They are written out, because a program may change the defaults of its process."""
 
 
 class _FixedContext(Context):

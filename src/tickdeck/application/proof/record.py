@@ -135,7 +135,7 @@ class RecordCheck:
         if self._next is not None and self._next.seq <= seq:
             raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
 
-    # -- the rest of the port: durability is that of the tape beyond ------------------------------------------
+    # -- the rest of the port: passed to the next tape ---------------------------------------------------------
 
     @property
     def last_seq(self) -> int:

@@ -70,7 +70,7 @@ def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], ti
                     if recorded.is_market_data:
                         _fire_unrecorded(timers, recorded.ts_ingress)
                     kernel.take(recorded)
-                else:  # derived, and what should have caused it did not
+                else:  # a derived event that its cause did not produce again
                     raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
                 check.expect_nothing_before(kernel.seq)
     except RecordDiverged as diverged:

@@ -104,7 +104,7 @@ class Replayer:
         ``ConfigError`` for a wrong call and, while playing, whatever the record and ``transform`` raise.
         """
         if from_ is not None and to is not None and to < from_:
-            raise ConfigError(f"replay: it would end at {to}, before it begins at {from_}; exchange the two")
+            raise ConfigError(f"replay: the end {to} is before the start {from_}; exchange them")
         wanted = _filter(types, symbols, exchanges)
         self._clock = ReplayClock(self._wall, _times(speed))
         self._playing = playing = object()
@@ -139,7 +139,7 @@ class Replayer:
         """
         if isinstance(bus, Kernel):
             raise ConfigError(
-                "replay_onto: the kernel of a run would stamp recorded events anew; give a plain bus, or run "
+                "replay_onto: the kernel of a run would stamp recorded events again; give a plain bus, or run "
                 "the recorded inputs again with `tickdeck run --tape`"
             )
         events = self.replay(from_, to, speed, types, symbols, exchanges, transform)
@@ -313,7 +313,7 @@ class Replayer:
         return iter(self._record() if ts is None or self._record_from is None else self._record_from(ts))
 
     async def _rest(self, ns: int | None) -> None:
-        """Wait for so many ns (``None``: for ever), or until a control is used."""
+        """Wait for this number of ns (``None``: forever), or until a control is used."""
         loop = asyncio.get_running_loop()
         rest: asyncio.Future[None] = (
             loop.create_future() if ns is None else loop.create_task(self._wall.sleep(ns / 1e9))

@@ -93,8 +93,8 @@ class PerformanceObserver:
     # -- drawdown ---------------------------------------------------------------------------------------------------
 
     def on_price(self, event: MarketEvent) -> None:
-        """A price may have changed. If the equity depends on one price, it moves with that one. Only a price beyond all
-        prices since the peak can make a new peak or a deeper fall."""
+        """A price may have changed. If the equity depends on one price, it moves with that one. Only a price outside
+        the range since the peak can make a new peak or a deeper fall."""
         held = self._held
         if event.symbol not in held:
             return
@@ -109,7 +109,7 @@ class PerformanceObserver:
                 self._high = self._low = price
 
     def on_holdings(self, _: DomainEvent) -> None:
-        """Call this after the account has applied a fill, a deposit, or the first price of what it began with."""
+        """Call this after the account has applied a fill, a deposit, or the first price of coins from the start."""
         self._held = self._valuation.symbols()
         price: Price | None = self._market.price(self._held[0]) if len(self._held) == 1 else None
         self._high = self._low = price if price is not None else Decimal(0)

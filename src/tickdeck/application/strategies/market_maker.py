@@ -50,7 +50,9 @@ class MarketMaker(Strategy):
                 "the smaller"
             )
         if self.size > self.max_inventory - self.min_inventory:
-            raise ConfigError(f"size is {self.size}; give no more than lies between min_inventory and max_inventory")
+            raise ConfigError(
+                f"size is {self.size}; give at most the difference between max_inventory and min_inventory"
+            )
 
     def on_start(self) -> None:
         self._quotes: dict[tuple[str, Side], _Quote] = {}

@@ -329,14 +329,14 @@ class Strategy(Parametrised):
 
 
 def _text(name: str, value: object) -> str:
-    """A text field of an intent. It goes on the tape, so it must have the type that is read back."""
+    """Check a text field of an intent. It is written to the tape, so it must have the type that is read back."""
     if type(value) is not str:
         raise ConfigError(f"{name} is {format_value(value)}; give text")
     return value
 
 
 def _check_amount(name: str, value: object) -> None:
-    """A quantity or a limit must be a number that an order can have."""
+    """Check a quantity or a limit."""
     if type(value) is not Decimal or not value.is_finite() or value <= 0:
         raise ConfigError(f"{name} is {format_value(value)}; give a decimal.Decimal above 0")
 

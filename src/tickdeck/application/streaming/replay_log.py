@@ -28,7 +28,7 @@ class ReplayLog(Protocol):
 
     @property
     def in_step(self) -> bool:
-        """True if an event is in the log before any other handler hears it. False if it arrives there only after its
+        """True if an event is in the log before any other handler receives it. False if it arrives there only after its
         cascade."""
 
     @property

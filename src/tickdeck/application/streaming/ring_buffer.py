@@ -43,7 +43,7 @@ class RingBuffer:
         return self._forgotten_seq
 
     def follow(self, bus: EventBus, topic: Topic = "*") -> Subscription:
-        """Append every future event of ``topic`` before any other handler hears it. A subscriber inside a handler
+        """Append every future event of ``topic`` before any other handler receives it. A subscriber inside a handler
         then finds the current event in the log, and no event is lost between replay and live."""
         return bus.subscribe(topic, self.append, priority=_BEFORE_ALL_OTHERS, name="replay-log")
 
@@ -74,7 +74,7 @@ class RingBuffer:
         if seq < self._forgotten_seq:
             raise ReplayGap(
                 f"the ring buffer has forgotten events after seq {seq}, up to seq {self._forgotten_seq}; "
-                f"begin anew from the present state, or give it more than {self._events.maxlen} places"
+                f"start again from the current state, or give it a larger capacity than {self._events.maxlen}"
             )
         found = list(takewhile(lambda event: event.seq > seq, reversed(self._events)))
         found.reverse()

@@ -14,8 +14,8 @@ SEVERITIES = ("info", "warning", "critical")
 class NotificationAlert(DomainEvent, frozen=True, kw_only=True, gc=False):
     """A message for a person. Emitted by a strategy's ``notify``, and by the risk engine when trading halts.
 
-    ``severity`` is ``info``, ``warning`` or ``critical``. ``recipients`` are names that an edge can resolve; if there
-    are none, the message is for whoever is on duty.
+    ``severity`` is ``info``, ``warning`` or ``critical``. ``recipients`` are names that an edge can resolve. If there
+    are none, the edge decides who receives the message.
     """
 
     event_type: ClassVar[str] = "notification.alert"

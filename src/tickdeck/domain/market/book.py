@@ -39,7 +39,7 @@ class Gap(NamedTuple):
 
 
 class Crossed(NamedTuple):
-    """The best bid came to lie at or above the best ask: the record is wrong. The book is empty and unusable from here
+    """The best bid reached the best ask, so the record is wrong. The book is empty and unusable from here
     until a later snapshot. ``last_update_id`` is the update that crossed it.
     """
 
@@ -55,7 +55,7 @@ class Resynced(NamedTuple):
 class OrderBook:
     """The levels of one symbol, and whether they can be trusted.
 
-    A book that is not ``usable`` is empty, so that nobody trades on levels that may be wrong. Every method is
+    A book that is not ``usable`` is empty, because its levels may be wrong. Every method is
     deterministic and changes nothing but the book. The caller passes the events of one symbol in the venue's order and
     publishes what the two ``apply_*`` methods return.
     """

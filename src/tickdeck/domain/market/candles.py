@@ -12,7 +12,7 @@ __all__ = ["CandleBuilder", "CandleResampler"]
 
 _AHEAD_NS = 60_000_000_000
 """How far the venue's clock may be ahead of ours."""
-_ENOUGH = 10
+_MIN_STRAYS = 10
 """How many old trades in one candle show that it is in the future."""
 
 
@@ -97,7 +97,9 @@ class CandleBuilder:
     def _in_the_future(self, trade: TradeEvent) -> bool:
         """Whether the current candle is in the future, as shown by ``trade``, which is from well before its begin."""
         self._strays += 1
-        return 0 < trade.ts_ingress < self._too_early or (self._strays >= _ENOUGH and 2 * self._strays >= self._trades)
+        return 0 < trade.ts_ingress < self._too_early or (
+            self._strays >= _MIN_STRAYS and 2 * self._strays >= self._trades
+        )
 
     def _candle(self) -> CandleEvent:
         return CandleEvent(

@@ -208,7 +208,7 @@ class Liquidity:
                 if taken[0] == quantity:
                     available -= taken[1]
                 else:
-                    del self._taken[taker, price]  # the record changed this level, so it is offered anew
+                    del self._taken[taker, price]  # the record changed this level, so all of it is offered again
             yield Offer(price, max(available, ZERO), quantity)
 
     def take(self, taker: Side, offer: Offer, quantity: Quantity) -> None:

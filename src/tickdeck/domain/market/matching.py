@@ -44,7 +44,7 @@ from tickdeck.domain.values import ZERO, OrderStatus, Price, Quantity, Side, Tim
 __all__ = ["Ended", "Fill", "Matcher", "Outcome", "WorkingOrder"]
 
 _BUY = Side.BUY
-_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
+_IMMEDIATE = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 class WorkingOrder(msgspec.Struct, kw_only=True, eq=False):
@@ -147,7 +147,7 @@ class Matcher:
             shown = self.liquidity.shown_offer(order.side)
             if shown is not None and order.reaches(shown):
                 return [_would_take(order)]
-        elif order.limit is None or order.time_in_force in _AT_ONCE or self._may_take(order):
+        elif order.limit is None or order.time_in_force in _IMMEDIATE or self._may_take(order):
             self._orders[order.order_id] = order
             self._waiting[order.order_id] = order
             opened = self.liquidity.opened
@@ -333,7 +333,7 @@ class Matcher:
         for order in orders:
             if latest is not None and order.arrival > latest:
                 continue
-            at_once = order.time_in_force in _AT_ONCE
+            at_once = order.time_in_force in _IMMEDIATE
             if not order.reaches(price):
                 if order.limit is not None and not at_once:
                     self._remove(order)

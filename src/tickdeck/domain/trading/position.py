@@ -27,7 +27,7 @@ change."""
 
 _COST_STEP = Decimal("1E-18")
 _AVERAGE = Context(prec=28, rounding=ROUND_HALF_EVEN)
-_NAMED = 100
+_MAX_ORDERS = 100
 """How many orders of a round trip a position remembers: the newest. Otherwise a position that is never flat would grow
 without limit."""
 
@@ -109,7 +109,7 @@ class Position:
             self.closed_by = with_order(self.closed_by, order_id)
             if quantity < abs(held):
                 closed_quantity = -signed
-                closed_cost = _cut(self.cost * closed_quantity / held, _COST_STEP)
+                closed_cost = _rounded(self.cost * closed_quantity / held, _COST_STEP)
                 self.cost -= closed_cost
             else:
                 closed_quantity, closed_cost = held, self.cost
@@ -131,10 +131,10 @@ def with_order(orders: tuple[str, ...], order_id: str) -> tuple[str, ...]:
     """``orders`` with ``order_id`` added if it is new; at most the newest 100."""
     if not order_id or order_id in orders:
         return orders
-    return (*orders, order_id)[-_NAMED:]
+    return (*orders, order_id)[-_MAX_ORDERS:]
 
 
-def _cut(value: Decimal, step: Decimal) -> Decimal:
+def _rounded(value: Decimal, step: Decimal) -> Decimal:
     """``value`` rounded to ``step`` if it has more digits. Otherwise ``value`` itself, without added zeros."""
     rounded = value.quantize(step, context=EXACT)
     return value if value == rounded else rounded

@@ -253,7 +253,8 @@ class _Items:
 
 
 def _rows_hold(row: Tuples) -> Callable[[Any], bool]:
-    """A function that tells whether no tuple in a sequence needs conversion, such as the levels of an order book.
+    """A function that checks whether all tuples in a sequence are in their final form, such as the levels of an order
+    book.
 
     This check is most of the cost of creating a book event. So the loop is written out, and it unpacks each tuple,
     which is faster than checking its length and indexing its items.
@@ -278,7 +279,7 @@ def holds(rows):
 
 
 def _items_hold(key: Kind, value: Kind) -> Callable[[Any], bool]:
-    """A function that tells whether no key and no value of a dict needs conversion."""
+    """A function that checks whether all keys and values of a dict are in their final form."""
     names = Names()
     source = f"""
 def holds(mapping):
