@@ -274,7 +274,8 @@ def test_a_spike_of_a_moment_is_in_the_curves_of_a_long_session():
 def test_the_equity_begins_with_what_was_paid_in_however_late_that_is_told():
     tape = Tape()
     tape.add(RunStarted, 0, strategies=("mine",), symbols=("BTCUSDT",), seed=1)
-    tape.add(VenueBalanceReported, 5, currency="USDT", total=D(1000))
+    tape.add(VenueBalanceReported, 4, account_id="main", currency="BTC", total=D(0))
+    tape.add(VenueBalanceReported, 5, account_id="main", currency="USDT", total=D(1000))
     tape.trade(10, "90")
 
     assert {value for _, value in session_of(tape).equity_curve} == {1000}

@@ -8,7 +8,7 @@ import pytest
 from application_kit import BTC, START, Core, trade
 
 from tickdeck.application.strategies import Strategy
-from tickdeck.domain.events import CandleEvent, SignalSnapshotEvent
+from tickdeck.domain.events import CandleEvent, CommandReceived, SignalSnapshotEvent, SystemWarning
 from tickdeck.errors import ConfigError
 
 D = Decimal
@@ -138,3 +138,15 @@ def test_text_in_the_place_of_a_tuple_is_refused() -> None:
 
     with pytest.raises(ConfigError, match=r"gives '1h'; give a tuple of intervals, such as \('1h',\)"):
         Core({"t": Text()})
+
+
+def test_timeframes_are_fixed_when_the_run_begins() -> None:
+    listener = Listener(timeframes="2m")
+    core = Core({"l": listener}).start()
+    arguments = {"strategy_id": "l", "timeframes": "4m"}
+    core.feed(CommandReceived(command="strategy-update", arguments=arguments, source="me"))
+
+    (warning,) = [event for event in core.tape.events if isinstance(event, SystemWarning)]
+    assert "required_candles() gives other timeframes now" in warning.message
+    core.feed(*MINUTES)
+    assert {h[0] for h in listener.heard} == {2}

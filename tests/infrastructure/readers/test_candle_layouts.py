@@ -101,3 +101,15 @@ def test_blanks_around_cells_change_nothing(tmp_path: Path) -> None:
 def test_json_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="it is JSON, of which only captures are read; save it as CSV"):
         read(tmp_path / "BTC_USDT-5m.json", "[[1722470400000, 10, 12, 9, 11, 5], [1722470700000, 10, 12, 9, 11, 5]]")
+
+
+def test_candles_of_a_symbol_that_appears_late_are_counted(tmp_path: Path) -> None:
+    symbols = ["BTC/USDT"] * 2_100 + ["ETH/USDT"] * 5
+    rows = [f"{symbol},{AUGUST_1 // 10**9 + n * 60},10,12,9,11,5\n" for n, symbol in enumerate(symbols)]
+    text = "symbol,timestamp,open,high,low,close,volume\n" + "".join(rows)
+
+    candles, notes = read(tmp_path / "x.csv", text)
+    assert (len(candles), notes.skipped) == (2_100, {"candle of ETH/USDT": 5})
+
+    candles, notes = read(tmp_path / "x.csv", text, symbol="ETH/USDT")
+    assert (len(candles), notes.skipped) == (5, {})

@@ -262,9 +262,11 @@ class StrategyEngine:
     def _update(self, strategy_id: str, command: CommandReceived) -> None:
         strategy = self.strategies[strategy_id]
         wanted = {name: value for name, value in command.arguments.items() if name != "strategy_id"}
-        before = strategy.parameters()
+        before, timeframes = strategy.parameters(), timeframes_of(strategy)
         try:
             strategy.set_parameters(wanted)
+            if timeframes_of(strategy) != timeframes:
+                raise ConfigError("required_candles() gives other timeframes now; they are fixed when the run begins")
             self.signals.check(self.signal_names(strategy_id))  # signals are only computed from the start on
         except Exception as error:  # noqa: BLE001 (this calls the strategy's own code, which may raise anything)
             for name, value in before.items():

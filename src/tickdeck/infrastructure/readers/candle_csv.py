@@ -117,21 +117,30 @@ def read_candles(
     times: Times,
     feed_latency_ns: int,
     notes: ReadNotes,
+    count_others: bool = False,
 ) -> Iterator[CandleEvent]:
     """The candles in order of time, which must be that of the file, or its reverse.
 
     A candle is known at its end only: ``ts`` is its end, ``ts_ingress`` that plus ``feed_latency_ns``. The end is the
     row's own where there is a column for it, else it is told by ``interval``, else by all the rows (``intervals``).
-    A row that is there twice is taken once.
+    A row that is there twice is taken once. If rows name their symbol, those of another are left out; with
+    ``count_others`` they are counted in ``notes``.
 
     Raises ``InputError`` at the first row that is not as described, where there is no row, where a single row leaves
     the interval open, and at once where there is no ``symbol``.
     """
-    return _read(path, require_symbol(path, symbol), interval, times, feed_latency_ns, notes)
+    others = notes if count_others else None
+    return _read(path, require_symbol(path, symbol), interval, times, feed_latency_ns, notes, others)
 
 
 def _read(
-    path: Path, symbol: str, interval: Timeframe | None, times: Times, latency: int, notes: ReadNotes
+    path: Path,
+    symbol: str,
+    interval: Timeframe | None,
+    times: Times,
+    latency: int,
+    notes: ReadNotes,
+    others: ReadNotes | None,
 ) -> Iterator[CandleEvent]:
     newest_first = _is_newest_first(path, symbol, times)
     if newest_first:
@@ -141,7 +150,7 @@ def _read(
     fields: list[str] = []
     last, last_begins = [""], ""
     traded = False
-    with _rows(path, symbol, newest_first) as (plan, rows):
+    with _rows(path, symbol, newest_first, others) as (plan, rows):
         at, begin_at = plan.numbers, plan.begin
         open_at, high_at, low_at, close_at, volume_at = (at[name] for name in _NUMBERS)
         try:
@@ -184,7 +193,7 @@ def _read(
 
 @contextmanager
 def _rows(
-    path: Path, symbol: str, newest_first: bool = False
+    path: Path, symbol: str, newest_first: bool = False, others: ReadNotes | None = None
 ) -> Iterator[tuple[_Plan, Iterator[tuple[int, list[str]]]]]:
     """Where the columns are, and the rows in order of time with their line numbers. If rows name their symbol, only
     those of ``symbol``."""
@@ -199,7 +208,7 @@ def _rows(
         if plan is None:
             header = _header(fields)
             plan, first = _plan(path, first[0][0], header.fields), first[header.lines :]
-        rows = _split(path, first, numbered, delimiter, plan, symbol)
+        rows = _split(path, first, numbered, delimiter, plan, symbol, others)
         if newest_first:
             try:
                 rows = iter([*rows][::-1])
@@ -224,6 +233,7 @@ def _split(
     delimiter: str,
     plan: _Plan,
     symbol: str,
+    others: ReadNotes | None,
 ) -> Iterator[tuple[int, list[str]]]:
     width, at = plan.width, plan.symbol
     ends = "\r\n " if delimiter == "\t" else None
@@ -235,6 +245,8 @@ def _split(
             raise width_fault(path, number, len(fields), width)
         if at is None or fields[at] == symbol or _is_header(fields, plan):
             yield number, fields
+        elif others is not None:
+            others.skip(f"candle of {fields[at]}")
 
 
 def _is_header(fields: list[str], plan: _Plan) -> bool:

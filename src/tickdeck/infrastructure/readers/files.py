@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,7 @@ _OTHER_PACKERS = {b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BUFFER = 1 << 18
 _MAX_TEXT = 240
+_SAYS_WHAT_TO_DO = re.compile("; (give|sort|use|write) ")
 
 FAULTS = (
     ValueError,
@@ -169,7 +171,8 @@ def fault(path: Path, line: int, error: Exception, wanted: str = "") -> InputErr
     if len(text) > _MAX_TEXT:  # it may quote a whole line
         text = f"{text[:_MAX_TEXT]}..."
     wanted = f" ({wanted})" if wanted else ""
-    return InputError(f"{path}, line {line}: {text}{wanted}; mend the line or take it out")
+    mend = "" if _SAYS_WHAT_TO_DO.search(text) else "; mend the line or take it out"
+    return InputError(f"{path}, line {line}: {text}{wanted}{mend}")
 
 
 def check_step_back(path: Path, line: int, time: int, latest: int) -> None:

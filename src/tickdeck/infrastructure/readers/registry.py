@@ -87,6 +87,7 @@ def open_input(
             times=times,
             feed_latency_ns=feed_latency_ns,
             notes=notes,
+            count_others=file.symbol is None,
         )
     in_rows = not TRADE_FORMATS[name].venues[0]
     return read_trades(

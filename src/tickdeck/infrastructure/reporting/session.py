@@ -318,7 +318,8 @@ class _Collector:
         self._observer.on_holdings(event)
         self._held = self._valuation.symbols()
         self._seen.clear()
-        self._equity_curve.add(ts, self._equity())
+        if self._valuation.deposits:  # before that, the account has not begun
+            self._equity_curve.add(ts, self._equity())
 
     def _on_halted(self, halted: TradingHalted) -> None:
         if self._halted is None:

@@ -72,7 +72,7 @@ _CONFIG = """\
 # Settings of `tickdeck run --config run.toml`; settings that you omit have defaults. Paths are relative to this file.
 symbols = ["BTCUSDT"]        # of the input files, or of the simulated market
 seed = 1                     # of the simulated market, the paper venue's latencies and the strategy's rng
-candles = "250ms"            # the interval of candles made from trades: 250ms, 1s, 5m, 1h
+# candles = "1h"             # made from trades or finer candles; left out: those of the file, 250ms from trades
 
 [[strategies]]
 spec = "strategy.py:$cls"
@@ -85,8 +85,8 @@ max_daily_loss = 5000        # since 00:00 UTC; trading halts
 
 [paper]
 balances = { USDT = 100000 }
-maker_fee = 0.001
-taker_fee = 0.001
+maker_fee = "0.1%"
+taker_fee = "0.1%"
 
 # [[tapes]]                  # recorded market data instead of the simulated market
 # path = "BTCUSDT-trades-2024-08-08.csv"
