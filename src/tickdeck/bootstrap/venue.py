@@ -15,6 +15,7 @@ from tickdeck.infrastructure.readers import InputFile, merge, open_input, peek_s
 from tickdeck.infrastructure.venue import DEFAULT_ACCOUNT, Account, Faults, RunningVenue, running_venue
 from tickdeck.infrastructure.venue.markets import market_of
 from tickdeck.infrastructure.venue.matching import Market
+from tickdeck.infrastructure.venue.scenarios import Scenario
 
 __all__ = ["open_venue"]
 
@@ -33,8 +34,11 @@ async def open_venue(
     journal: Path | None = None,
     accounts: Sequence[Account] = (DEFAULT_ACCOUNT,),
     legacy_listen_key: bool = False,
+    scenario: Scenario | None = None,
 ) -> AsyncIterator[RunningVenue]:
     """A venue whose other traders play ``tapes``, and a simulated market for symbols without a tape.
+
+    With a ``scenario`` nobody else trades, and symbols, deposits and faults are the scenario's own.
 
     ``symbols`` defaults to those of the tapes, or BTCUSDT. ``simulated`` defaults to whether there is no tape.
     ``speed`` (above 0) paces them. Raises ``ConfigError`` or ``InputError`` before it listens.
@@ -42,6 +46,12 @@ async def open_venue(
     if not speed > 0:
         raise ConfigError(f"venue: speed is {speed}; give a number above 0")
     parsed = Faults.parse(faults)
+    if scenario is not None:
+        async with running_venue(
+            host=host, port=port, accounts=accounts, faults=parsed, journal=journal, scenario=scenario
+        ) as venue:
+            yield venue
+        return
     files = [InputFile(path) for path in tapes]
     on_tape = list(dict.fromkeys(symbol for file in files for symbol in peek_symbols(file)))
     chosen = list(symbols) or on_tape or ["BTCUSDT"]

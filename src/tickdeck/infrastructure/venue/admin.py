@@ -39,6 +39,11 @@ class Door(Protocol):
     def refuse(self, symbol: str, code: int | None, text: str) -> None: ...
     def send_private(self, account: str, event: Json) -> None: ...
     def disconnect(self, path: str) -> int: ...
+    def script(self, values: Json) -> None: ...
+    def script_reports(self, values: Json) -> None: ...
+    def hide_orders(self, duration_ns: int) -> None: ...
+    @property
+    def asked(self) -> dict[str, int]: ...
 
 
 class AdminApi:
@@ -69,6 +74,9 @@ class AdminApi:
             "ban": self._ban,
             "refuse": self._refuse,
             "event": self._event,
+            "script": self._script,
+            "reports": self._reports,
+            "hide": self._hide,
             "disconnect": lambda values: {"closed": self._door.disconnect(str(values.get("path", "")))},
         }
 
@@ -96,6 +104,7 @@ class AdminApi:
         return {
             "now": self._door.now(),
             "requests": self._door.requests,
+            "asked": dict(self._door.asked),
             "markets": self._markets(values),
             "orders": self._orders(values),
             "fills": self._fills(values),
@@ -220,6 +229,21 @@ class AdminApi:
         market = self._door.exchange.market(str(values["symbol"]))
         code = values.get("code")
         self._door.refuse(market.symbol, int(code) if code is not None else None, str(values.get("msg", "")))
+        return {}
+
+    def _script(self, values: Json) -> Json:
+        """Decide over the next requests of a kind: ``{"on": "place", "lost": true}``."""
+        self._door.script(values)
+        return {}
+
+    def _reports(self, values: Json) -> Json:
+        """Decide over the next private reports: ``{"on": "TRADE", "hold": "25s"}``."""
+        self._door.script_reports(values)
+        return {}
+
+    def _hide(self, values: Json) -> Json:
+        """Let queries not know the orders that are there now: ``{"for": "3s"}``."""
+        self._door.hide_orders(parse_duration(str(values["for"])))
         return {}
 
     def _event(self, values: Json) -> Json:

@@ -20,6 +20,7 @@ from tickdeck.infrastructure.venue.faults import Faults
 from tickdeck.infrastructure.venue.journal import Journal
 from tickdeck.infrastructure.venue.markets import default_deposits, market_of
 from tickdeck.infrastructure.venue.matching import Market
+from tickdeck.infrastructure.venue.scenarios import Scenario, ScenarioPlayer
 from tickdeck.infrastructure.venue.traders import Traders
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class RunningVenue:
         self.traders: Traders = server.traders
         self.faults: Faults = server.venue.faults
         self.accounts = tuple(accounts)
+        self.player: ScenarioPlayer | None = None
+        """The scenario that is played."""
 
     @property
     def url(self) -> str:
@@ -81,6 +84,7 @@ async def running_venue(
     rates: RateLimits | None = None,
     settings: ServerSettings | None = None,
     legacy_listen_key: bool = False,
+    scenario: Scenario | None = None,
     clock: Callable[[], int] = time.time_ns,
 ) -> AsyncIterator[RunningVenue]:
     """A venue that serves on ``port`` (0: any free one) until the block ends.
@@ -88,10 +92,15 @@ async def running_venue(
     ``events`` is market data that other traders play, ``speed`` times as fast as it was recorded. Each new account gets
     ``deposits`` (by asset; default: some of each). With ``journal`` (a file) the venue comes back as it was.
 
+    A ``scenario`` brings its own symbols, deposits, faults and book, and is played from the start.
+
     Raises ``ConfigError`` for a port that is taken, an unknown fault, or a missing package.
     """
     from tickdeck.infrastructure.venue.dialects.binance.server import BinanceServer
 
+    if scenario is not None:
+        symbols, faults = scenario.symbols, scenario.faults or faults
+        deposits = {asset: Decimal(amount) for asset, amount in scenario.deposits.items()}
     chosen = list(markets) if markets is not None else [market_of(symbol) for symbol in symbols]
     log = Journal(journal) if journal is not None else None
     try:
@@ -106,7 +115,10 @@ async def running_venue(
         await server.start(host, port)
         playing = asyncio.get_running_loop().create_task(_play(traders, venue, events, speed))
         try:
-            yield RunningVenue(server, accounts)
+            running = RunningVenue(server, accounts)
+            if scenario is not None:
+                running.player = server.play(scenario)
+            yield running
         finally:
             playing.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -143,11 +143,11 @@ def _open_weight(params: Params) -> int:
 
 
 ACCOUNT_OPERATIONS: dict[str, Operation] = {
-    "GET order": Operation(order_status, 4, Security.SIGNED),
-    "GET openOrders": Operation(open_orders, _open_weight, Security.SIGNED),
+    "GET order": Operation(order_status, 4, Security.SIGNED, kind="query"),
+    "GET openOrders": Operation(open_orders, _open_weight, Security.SIGNED, kind="query"),
     "GET allOrders": Operation(all_orders, 20, Security.SIGNED),
-    "GET myTrades": Operation(my_trades, 20, Security.SIGNED),
-    "GET account": Operation(account, 20, Security.SIGNED),
+    "GET myTrades": Operation(my_trades, 20, Security.SIGNED, kind="fills"),
+    "GET account": Operation(account, 20, Security.SIGNED, kind="account"),
     "GET account/commission": Operation(commission, 20, Security.SIGNED),
     "GET rateLimit/order": Operation(order_limits, 40, Security.SIGNED),
 }

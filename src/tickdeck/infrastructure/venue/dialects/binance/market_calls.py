@@ -170,9 +170,9 @@ def _by_symbol(one: int, all_of_them: int) -> Any:
 
 MARKET_OPERATIONS: dict[str, Operation] = {
     "ping": Operation(ping, 1),
-    "time": Operation(time, 1),
-    "exchangeInfo": Operation(exchange_info, 20),
-    "depth": Operation(depth, _depth_weight),
+    "time": Operation(time, 1, kind="time"),
+    "exchangeInfo": Operation(exchange_info, 20, kind="rules"),
+    "depth": Operation(depth, _depth_weight, kind="depth"),
     "trades": Operation(trades, 25),
     "historicalTrades": Operation(historical_trades, 25),
     "aggTrades": Operation(aggregate_trades, 4),

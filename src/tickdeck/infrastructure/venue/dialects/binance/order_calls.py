@@ -272,11 +272,13 @@ def _choice(params: Params, name: str, legal: tuple[str, ...], code: int, text: 
 
 
 ORDER_OPERATIONS: dict[str, Operation] = {
-    "POST order": Operation(place, 1, Security.SIGNED, acts=True, counts_order=True),
+    "POST order": Operation(place, 1, Security.SIGNED, acts=True, counts_order=True, kind="place"),
     "POST order/test": Operation(place_test, 1, Security.SIGNED),
-    "DELETE order": Operation(cancel, 1, Security.SIGNED, acts=True),
-    "DELETE openOrders": Operation(cancel_all, 1, Security.SIGNED, acts=True),
-    "POST order/cancelReplace": Operation(cancel_replace, 1, Security.SIGNED, acts=True, counts_order=True),
-    "PUT order/amend/keepPriority": Operation(amend, 4, Security.SIGNED, acts=True),
+    "DELETE order": Operation(cancel, 1, Security.SIGNED, acts=True, kind="cancel"),
+    "DELETE openOrders": Operation(cancel_all, 1, Security.SIGNED, acts=True, kind="cancel"),
+    "POST order/cancelReplace": Operation(
+        cancel_replace, 1, Security.SIGNED, acts=True, counts_order=True, kind="replace"
+    ),
+    "PUT order/amend/keepPriority": Operation(amend, 4, Security.SIGNED, acts=True, kind="amend"),
 }
 """By the method and the path under ``/api/v3/``."""

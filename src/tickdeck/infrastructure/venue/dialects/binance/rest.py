@@ -100,6 +100,16 @@ class RestApi:
             in_10s, in_day = limits.order_counts(answer.account, now)
             headers |= {"x-mbx-order-count-10s": str(in_10s), "x-mbx-order-count-1d": str(in_day)}
         error = answer.error
+        if answer.body is not None:
+            body, kind = answer.body.encode(), "text/html" if answer.body.startswith("<") else _JSON
+            return Response(
+                status=answer.status,
+                body=body,
+                headers=headers,
+                content_type=kind,
+                lost=answer.lost,
+                delay_ns=answer.delay_ns,
+            )
         if error is None:
             body = _encode(answer.result) if answer.status == 200 else b""
             return Response(
@@ -110,7 +120,9 @@ class RestApi:
         told: dict[str, object] = {"code": error.code, "msg": error.text}
         if error.data is not None:
             told["data"] = error.data
-        return Response(status=answer.status, body=_encode(told), headers=headers)
+        return Response(
+            status=answer.status, body=_encode(told), headers=headers, lost=answer.lost, delay_ns=answer.delay_ns
+        )
 
     def _listen_key(self, request: Request, now: int) -> Response:
         """Retired on the real venue in February 2026; a key is given only where the venue was told to."""

@@ -16,11 +16,12 @@ from tickdeck.infrastructure.venue.dialects.binance.connection import Connection
 from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
 from tickdeck.infrastructure.venue.dialects.binance.rest import Request, RestApi
 from tickdeck.infrastructure.venue.dialects.binance.streams import MarketStreams, StreamSession
-from tickdeck.infrastructure.venue.dialects.binance.user_stream import Subscription, UserStreams
-from tickdeck.infrastructure.venue.dialects.binance.venue import MS, BinanceVenue
+from tickdeck.infrastructure.venue.dialects.binance.user_stream import ReportRule, Subscription, UserStreams
+from tickdeck.infrastructure.venue.dialects.binance.venue import MS, BinanceVenue, Script
 from tickdeck.infrastructure.venue.dialects.binance.ws_api import WsApiSession
 from tickdeck.infrastructure.venue.exchange import Exchange
 from tickdeck.infrastructure.venue.faults import Faults
+from tickdeck.infrastructure.venue.scenarios import Scenario, ScenarioPlayer
 from tickdeck.infrastructure.venue.traders import Traders
 
 try:
@@ -141,6 +142,35 @@ class BinanceServer:
 
     def send_private(self, account: str, event: dict[str, Any]) -> None:
         self.users.send(account, event, self.now())
+
+    @property
+    def asked(self) -> dict[str, int]:
+        return self.venue.asked
+
+    def play(self, scenario: Scenario) -> ScenarioPlayer:
+        """Play a scenario from now on."""
+
+        def act(do: str, values: dict[str, Any]) -> tuple[int, Any]:
+            return self.admin.handle("POST", do, values)
+
+        player = ScenarioPlayer(scenario, self.exchange, act, self.venue.asked, self.now())
+        self.venue.watchers.append(player.on_request)
+        self.venue.timers.append(player.tick)
+        player.tick(self.now())
+        return player
+
+    def script(self, values: dict[str, Any]) -> None:
+        self.venue.scripts.append(msgspec.convert(values, Script))
+
+    def script_reports(self, values: dict[str, Any]) -> None:
+        self.users.rules.append(msgspec.convert(values, ReportRule))
+
+    def hide_orders(self, duration_ns: int) -> None:
+        until = self.now() + duration_ns
+        for account in self.exchange.accounts:
+            for symbol in self.exchange.engine.markets:
+                for order in self.exchange.engine.orders(account, symbol):
+                    self.venue.hidden[order.number] = until
 
     def disconnect(self, path: str) -> int:
         """Cut every WebSocket whose path begins with ``path``. Returns how many."""

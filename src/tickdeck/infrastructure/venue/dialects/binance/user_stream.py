@@ -10,9 +10,10 @@ from tickdeck.infrastructure.venue.dialects.binance import messages
 from tickdeck.infrastructure.venue.dialects.binance.connection import Connection
 from tickdeck.infrastructure.venue.dialects.binance.venue import MS, BinanceVenue
 from tickdeck.infrastructure.venue.exchange import Update
+from tickdeck.infrastructure.venue.faults import parse_duration
 from tickdeck.infrastructure.venue.matching import HOUSE, ExecutionKind
 
-__all__ = ["Subscription", "UserStreams"]
+__all__ = ["ReportRule", "Subscription", "UserStreams"]
 
 
 class Subscription:
@@ -36,11 +37,24 @@ class Subscription:
         self.connection.send(msgspec.json.encode(event).decode(), due)
 
 
+class ReportRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of the next ``count`` reports of a kind (``TRADE``, ``CANCELED``, ... or ``any``): they are dropped,
+    doubled, or held back ``hold`` (such as 25s). ``after`` reports of the kind pass first."""
+
+    on: str = "any"
+    count: int = 1
+    after: int = 0
+    drop: bool = False
+    double: bool = False
+    hold: str = ""
+
+
 class UserStreams:
     """All private streams."""
 
     def __init__(self, venue: BinanceVenue) -> None:
         self.venue = venue
+        self.rules: list[ReportRule] = []
         self._by_account: dict[str, list[Subscription]] = {}
         venue.exchange.listeners.append(self.on_update)
 
@@ -92,6 +106,12 @@ class UserStreams:
     def _report(self, execution: Any, update: Update, account: str) -> None:
         faults = self.venue.faults
         due, copies = 0, 1
+        rule = self._next_rule(execution.kind.value)
+        if rule is not None:
+            if rule.drop:
+                return
+            due = update.at + parse_duration(rule.hold) if rule.hold else 0
+            copies = 2 if rule.double else 1
         if execution.kind is ExecutionKind.TRADE:
             if faults.happens("lost_fill"):
                 return
@@ -103,6 +123,18 @@ class UserStreams:
             report = messages.execution_report(execution, update.cancel_id, subscription.unit)
             for _ in range(copies):
                 subscription.send(report, due)
+
+    def _next_rule(self, kind: str) -> ReportRule | None:
+        for rule in self.rules:
+            if rule.on in (kind, "any"):
+                if rule.after:
+                    rule.after -= 1
+                    continue
+                rule.count -= 1
+                if rule.count <= 0:
+                    self.rules.remove(rule)
+                return rule
+        return None
 
     def _listeners(self, account: str, now: int) -> list[Subscription]:
         """The account's streams that are not silent now."""

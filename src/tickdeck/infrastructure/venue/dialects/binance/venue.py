@@ -12,10 +12,10 @@ from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError, refu
 from tickdeck.infrastructure.venue.dialects.binance.limits import Limits
 from tickdeck.infrastructure.venue.dialects.binance.params import Params
 from tickdeck.infrastructure.venue.exchange import Exchange, Update
-from tickdeck.infrastructure.venue.faults import Faults
+from tickdeck.infrastructure.venue.faults import Faults, parse_duration
 from tickdeck.infrastructure.venue.matching import HOUSE, ExecutionKind, Market, MarketStatus, OrderRefused
 
-__all__ = ["MS", "Answer", "BinanceVenue", "Call", "Operation", "Security"]
+__all__ = ["MS", "Answer", "BinanceVenue", "Call", "Operation", "Script", "Security"]
 
 MS = 1_000_000
 _MAX_WINDOW_MS = 60_000
@@ -67,6 +67,7 @@ class Operation(NamedTuple):
     security: str = Security.NONE
     acts: bool = False
     counts_order: bool = False
+    kind: str = "read"
 
 
 class Answer(msgspec.Struct, kw_only=True):
@@ -78,6 +79,27 @@ class Answer(msgspec.Struct, kw_only=True):
     lost: bool = False
     delay_ns: int = 0
     account: str = ""
+    body: str | None = None
+    """Text to send in place of JSON, such as a page of HTML."""
+
+
+class Script(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of the next ``count`` requests of a kind: whether they ``take`` effect, and the answer they get.
+
+    ``after`` requests of the kind pass first. The answer is ``lost``, or ``code`` and ``msg`` with ``status``, or
+    ``body``; else the true one. It leaves after ``delay`` (such as 10s).
+    """
+
+    on: str
+    count: int = 1
+    after: int = 0
+    take: bool = True
+    lost: bool = False
+    status: int = 200
+    code: int | None = None
+    msg: str = ""
+    body: str | None = None
+    delay: str = ""
 
 
 class BinanceVenue:
@@ -102,6 +124,13 @@ class BinanceVenue:
         """Orders that queries do not know yet, with the time until which they do not."""
         self.refusals: dict[str, ApiError] = {}
         """Answers by symbol that the admin ordered for every placement or cancel, such as -1013 in a maintenance."""
+        self.scripts: list[Script] = []
+        self.asked: dict[str, int] = {}
+        """Requests by kind, and errors by code."""
+        self.watchers: list[Callable[[str], None]] = []
+        """Called with the kind of each request before it is executed."""
+        self.timers: list[Callable[[int], None]] = []
+        """Called with the time at each tick."""
         self._clock = clock
         self._storm_until = 0
         self._halts: dict[str, int] = {}
@@ -128,6 +157,28 @@ class BinanceVenue:
         """The life of a request: limits, faults, signature, the operation itself, and what becomes of its answer.
         ``authorise`` returns the account that signed, or raises ``ApiError``. Never raises ``ApiError`` itself."""
         self.requests += 1
+        self._count(f"requests.{operation.kind}")
+        for watch in list(self.watchers):
+            watch(operation.kind)
+        script = self._next_script(operation.kind)
+        if script is not None and not script.take:
+            return self._scripted(script, Answer())
+        answer = self._execute(operation, params, now, address, unit, authorise)
+        if answer.error is not None:
+            self._count(f"errors.{answer.error.code}")
+            if answer.error.status in (418, 429) and answer.error.code == -1003:
+                self._count("requests.limited")
+        return answer if script is None else self._scripted(script, answer)
+
+    def _execute(
+        self,
+        operation: Operation,
+        params: Params,
+        now: int,
+        address: str,
+        unit: int,
+        authorise: Callable[[], Account | None],
+    ) -> Answer:
         faults = self.faults
         if faults.happens("drop_request"):
             return Answer(lost=True)
@@ -157,6 +208,32 @@ class BinanceVenue:
             return answer
         if operation.acts:
             self._lose(answer)
+        return answer
+
+    def _count(self, name: str) -> None:
+        self.asked[name] = self.asked.get(name, 0) + 1
+
+    def _next_script(self, kind: str) -> Script | None:
+        for script in self.scripts:
+            if script.on in (kind, "any"):
+                if script.after:
+                    script.after -= 1
+                    continue
+                script.count -= 1
+                if script.count <= 0:
+                    self.scripts.remove(script)
+                return script
+        return None
+
+    def _scripted(self, script: Script, answer: Answer) -> Answer:
+        answer.lost = answer.lost or script.lost
+        if script.delay:
+            answer.delay_ns = parse_duration(script.delay)
+        if script.body is not None:
+            answer.status, answer.body, answer.error = script.status, script.body, None
+        elif script.code is not None:
+            status = script.status if script.status != 200 else 400
+            answer.status, answer.error = status, ApiError(script.code, script.msg, status)
         return answer
 
     def _lose(self, answer: Answer) -> None:
@@ -204,7 +281,9 @@ class BinanceVenue:
     # -- time and faults ------------------------------------------------------------------------------------------
 
     def tick(self, now: int) -> None:
-        """What happens by time alone: symbols are halted and opened again."""
+        """What happens by time alone: timers, and symbols that are halted and opened again."""
+        for timer in list(self.timers):
+            timer(now)
         fault = self.faults.get("halt_symbol")
         if fault is None or fault.symbol not in self.exchange.engine.markets:
             for symbol in list(self._halts):

@@ -106,7 +106,7 @@ class WsApiSession:
             unit=self.unit,
             authorise=lambda: self._authorise(method, operation, params, now),
         )
-        if answer.lost:
+        if answer.lost or (answer.body is not None and answer.error is None):
             return
         self._reply(number, answer, now)
 
@@ -167,8 +167,8 @@ class WsApiSession:
             "session.status": Operation(self._status, 2, none),
             "session.logout": Operation(self._logout, 2, none),
             "session.subscriptions": Operation(self._list, 2, none),
-            "userDataStream.subscribe": Operation(self._subscribe, 2, signed),
-            "userDataStream.subscribe.signature": Operation(self._subscribe, 2, signed),
+            "userDataStream.subscribe": Operation(self._subscribe, 2, signed, kind="subscribe"),
+            "userDataStream.subscribe.signature": Operation(self._subscribe, 2, signed, kind="subscribe"),
             "userDataStream.unsubscribe": Operation(self._unsubscribe, 2, none),
         }.get(method)
 
