@@ -282,7 +282,7 @@ def test_every_step_of_a_card_is_something_that_the_venue_can_do(name: str) -> N
     card = ALL[name]
     client = Client(card)
     exists = {"script", "reports", "hide", "faults", "trade", "quote", "market", "refuse", "limits", "advance"}
-    exists |= {"deposit", "withdraw", "event", "disconnect", "ban", "expire"}
+    exists |= {"deposit", "withdraw", "event", "disconnect", "ban", "expire", "shutdown", "stale_depth"}
     for step in card.steps:
         assert step.do in exists
         status, answer = client.server.admin.handle("POST", step.do, dict(step.values))

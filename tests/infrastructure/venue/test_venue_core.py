@@ -9,7 +9,7 @@ import pytest
 
 from tickdeck.domain.events import OrderBookDeltaEvent, OrderBookEvent, TradeEvent
 from tickdeck.domain.values import Side
-from tickdeck.errors import ConfigError, InputError
+from tickdeck.errors import ConfigError, InputError, TickdeckError
 from tickdeck.infrastructure.venue import Account, Exchange, Faults
 from tickdeck.infrastructure.venue.admin import AdminApi
 from tickdeck.infrastructure.venue.faults import FAULTS
@@ -94,6 +94,26 @@ def test_two_venues_do_not_share_a_journal(tmp_path: Path) -> None:
     log = Journal(tmp_path / "journal")
     with pytest.raises(ConfigError, match="another venue has this journal open"):
         Journal(tmp_path / "journal")
+    log.close()
+
+
+def test_a_journal_that_cannot_be_written_acknowledges_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Journal(tmp_path / "journal")
+    venue = exchange(log)
+    venue.open_account(Account(name="ann", key="k", secret="s"), NOW, USDT=D(100))
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("os.write", full)
+        with pytest.raises(TickdeckError, match="cannot write the journal: No space left"):
+            venue.move("ann", "USDT", D(1), NOW)
+    with pytest.raises(TickdeckError, match="could not be written before"):
+        venue.move("ann", "USDT", D(1), NOW)
+    assert len(list(log.read())) == 2
     log.close()
 
 

@@ -38,7 +38,9 @@ class Door(Protocol):
     def ban(self, address: str, duration_ns: int) -> None: ...
     def refuse(self, symbol: str, code: int | None, text: str) -> None: ...
     def send_private(self, account: str, event: Json) -> None: ...
-    def disconnect(self, path: str) -> int: ...
+    def disconnect(self, path: str, refuse_ns: int = 0) -> int: ...
+    def announce_shutdown(self) -> int: ...
+    def serve_depth_late(self, age_ns: int, renew_ns: int) -> None: ...
     def script(self, values: Json) -> None: ...
     def script_reports(self, values: Json) -> None: ...
     def hide_orders(self, duration_ns: int) -> None: ...
@@ -77,7 +79,9 @@ class AdminApi:
             "script": self._script,
             "reports": self._reports,
             "hide": self._hide,
-            "disconnect": lambda values: {"closed": self._door.disconnect(str(values.get("path", "")))},
+            "stale_depth": self._stale_depth,
+            "shutdown": lambda _: {"told": self._door.announce_shutdown()},
+            "disconnect": self._disconnect,
         }
 
     def handle(self, method: str, path: str, values: Json) -> tuple[int, Any]:
@@ -245,6 +249,19 @@ class AdminApi:
         """Let queries not know the orders that are there now: ``{"for": "3s"}``."""
         self._door.hide_orders(parse_duration(str(values["for"])))
         return {}
+
+    def _stale_depth(self, values: Json) -> Json:
+        """Serve snapshots of books late: ``{"age": "25s", "renew": "30s"}``; an age of 0s ends it."""
+        age, renew = (parse_duration(str(values[name])) for name in ("age", "renew"))
+        if age < 0 or renew <= 0:
+            raise ValueError("renew must be above 0, and age not below")
+        self._door.serve_depth_late(age, renew)
+        return {}
+
+    def _disconnect(self, values: Json) -> Json:
+        """Cut WebSockets: ``{"path": "/ws-api", "for": "8s"}``; for that long, no new one is taken."""
+        refuse = parse_duration(str(values["for"])) if "for" in values else 0
+        return {"closed": self._door.disconnect(str(values.get("path", "")), refuse)}
 
     def _event(self, values: Json) -> Json:
         """Send an event over the account's private streams as it is."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tickdeck.errors import ConfigError, InputError
+from tickdeck.errors import ConfigError, InputError, TickdeckError
 from tickdeck.infrastructure.venue.commands import Command
 
 __all__ = ["Journal"]
@@ -31,6 +31,7 @@ class Journal:
     def __init__(self, path: Path, *, sync: bool = False) -> None:
         self._path = path
         self._sync = sync
+        self._failed = False  # then memory is ahead of the file, and nothing more is acknowledged
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -44,13 +45,19 @@ class Journal:
         self._encoder = msgspec.json.Encoder(decimal_format="string")
 
     def append(self, at: int, command: Command) -> None:
-        """Write a command that was applied at ``at`` (ns UTC)."""
+        """Write a command that was applied at ``at`` (ns UTC). Raises ``TickdeckError`` if that fails, from then on."""
         body = self._encoder.encode((at, command))
         line = memoryview(b"%08x %b\n" % (zlib.crc32(body), body))
-        while line:
-            line = line[os.write(self._file, line) :]
-        if self._sync:
-            os.fdatasync(self._file)
+        if self._failed:
+            raise TickdeckError(f"{self._path}: the journal could not be written before; start the venue again")
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+            if self._sync:
+                os.fdatasync(self._file)
+        except OSError as error:
+            self._failed = True
+            raise TickdeckError(f"{self._path}: cannot write the journal: {error.strerror}") from error
 
     def read(self) -> Iterator[_Entry]:
         """The commands, oldest first. A last line that was not finished is cut off: nobody was told about it.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tickdeck.domain.events import MarketEvent
+from tickdeck.errors import TickdeckError
 from tickdeck.infrastructure.venue.commands import Account
 from tickdeck.infrastructure.venue.dialects.binance.limits import Limits, RateLimits
 from tickdeck.infrastructure.venue.dialects.binance.signing import check_public_key
@@ -56,6 +57,12 @@ class RunningVenue:
     def ws_url(self) -> str:
         """``ws://host:port``: streams are under ``/ws`` and ``/stream``, the WebSocket API at ``/ws-api/v3``."""
         return f"ws://{self.server.host}:{self.server.port}"
+
+    @property
+    def failed(self) -> asyncio.Future[None]:
+        """Done with a ``TickdeckError`` when the venue cannot go on, as its journal cannot be written."""
+        assert self.server.failed is not None
+        return self.server.failed
 
     @property
     def key(self) -> str:
@@ -113,7 +120,7 @@ async def running_venue(
         traders = Traders(exchange, clock())
         server = BinanceServer(venue, traders, settings)
         await server.start(host, port)
-        playing = asyncio.get_running_loop().create_task(_play(traders, venue, events, speed))
+        playing = asyncio.get_running_loop().create_task(_play(server, events, speed))
         try:
             running = RunningVenue(server, accounts)
             if scenario is not None:
@@ -139,15 +146,19 @@ def _open_accounts(exchange: Exchange, accounts: Sequence[Account], deposits: di
             exchange.open_account(account, now)
 
 
-async def _play(traders: Traders, venue: BinanceVenue, events: Iterable[MarketEvent], speed: float) -> None:
+async def _play(server: BinanceServer, events: Iterable[MarketEvent], speed: float) -> None:
     """Play market data at its own pace, ``speed`` times as fast."""
+    traders, venue = server.traders, server.venue
     loop = asyncio.get_running_loop()
     began, first = loop.time(), 0
-    for count, event in enumerate(events):
-        first = first or event.ts_ingress
-        wait = (event.ts_ingress - first) / 1e9 / speed - (loop.time() - began)
-        if wait > 0.001:
-            await asyncio.sleep(wait)
-        elif count % _BATCH == 0:
-            await asyncio.sleep(0)  # requests are answered while a burst is played
-        traders.play(event, venue.now())
+    try:
+        for count, event in enumerate(events):
+            first = first or event.ts_ingress
+            wait = (event.ts_ingress - first) / 1e9 / speed - (loop.time() - began)
+            if wait > 0.001:
+                await asyncio.sleep(wait)
+            elif count % _BATCH == 0:
+                await asyncio.sleep(0)  # requests are answered while a burst is played
+            traders.play(event, venue.now())
+    except TickdeckError as error:  # the tape cannot be read on, or the journal not be written
+        server.fail(error)

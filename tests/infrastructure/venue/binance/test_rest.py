@@ -253,6 +253,15 @@ def test_an_amend_keeps_the_order_and_gives_it_a_new_client_id() -> None:
     assert error(more)[1] == -2038
 
 
+def test_an_order_can_be_tested_against_the_filters_without_being_placed() -> None:
+    desk = Desk()
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "20000"}
+
+    assert body(desk.signed("POST", "order/test", quantity="0.01", **order)) == {}
+    assert error(desk.signed("POST", "order/test", quantity="0.00001", **order))[2] == "Filter failure: NOTIONAL"
+    assert body(desk.signed("GET", "openOrders")) == []
+
+
 # -- limits -----------------------------------------------------------------------------------------------------------
 
 

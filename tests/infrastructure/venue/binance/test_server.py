@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, TickdeckError
 from tickdeck.infrastructure.venue import RunningVenue, running_venue
 from tickdeck.infrastructure.venue.dialects.binance.server import ServerSettings
 
@@ -130,6 +130,48 @@ def test_a_client_that_answers_no_ping_is_closed() -> None:
         assert aiohttp.WSMsgType.CLOSE in types
 
     in_venue(body, settings=ServerSettings(ping_every_s=0.1, pong_within_s=0.3))
+
+
+def test_snapshots_of_the_book_are_served_late_on_demand() -> None:
+    async def body(venue: RunningVenue, http: aiohttp.ClientSession) -> None:
+        async def depth() -> int:
+            answer = await (await http.get(f"{venue.url}/api/v3/depth?symbol=BTCUSDT")).json()
+            return int(answer["lastUpdateId"])
+
+        await http.post(f"{venue.url}/admin/stale_depth", json={"age": "400ms", "renew": "100ms"})
+        venue.traders.quote("BTCUSDT", True, D(100), D(1), venue.venue.now())
+        assert await depth() == 0
+        while await depth() == 0:
+            assert venue.venue.limits.used("127.0.0.1", venue.venue.now()) < 6_000
+
+    in_venue(body)
+
+
+def test_a_cut_path_takes_no_connection_for_its_time_and_a_shutdown_is_announced() -> None:
+    async def body(venue: RunningVenue, http: aiohttp.ClientSession) -> None:
+        socket = await http.ws_connect(f"{venue.ws_url}/stream")
+        await http.post(f"{venue.url}/admin/shutdown")
+        assert (await socket.receive_json())["stream"] == "!serverShutdown"
+        await http.post(f"{venue.url}/admin/disconnect", json={"path": "/stream", "for": "60s"})
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await http.ws_connect(f"{venue.ws_url}/stream")
+        await http.ws_connect(f"{venue.ws_url}/ws/0")
+
+    in_venue(body)
+
+
+def test_a_journal_that_fails_ends_the_venue_without_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(venue: RunningVenue, http: aiohttp.ClientSession) -> None:
+        def full(*_: object) -> None:
+            raise TickdeckError("the disk is full")
+
+        monkeypatch.setattr("tickdeck.infrastructure.venue.journal.Journal.append", full)
+        with pytest.raises(aiohttp.ClientError):
+            await place(venue, http)
+        with pytest.raises(TickdeckError, match="the disk is full"):
+            await venue.failed
+
+    in_venue(body, journal=tmp_path / "venue.journal")
 
 
 def test_a_port_in_use_is_named() -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -113,7 +113,12 @@ def venue(
             scenario=play,
         ) as running:
             _show(running, as_json)
-            await stop.wait()
+            stopping = asyncio.ensure_future(stop.wait())
+            ends: list[asyncio.Future[Any]] = [stopping, running.failed]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if running.failed.done():
+                running.failed.result()
             return _show_results(running.player, as_json) if running.player is not None else DONE
 
     return asyncio.run(serve())

@@ -9,10 +9,10 @@ from tickdeck.infrastructure.venue.dialects.binance import messages
 from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
 from tickdeck.infrastructure.venue.dialects.binance.intervals import INTERVALS
 from tickdeck.infrastructure.venue.dialects.binance.params import Params
-from tickdeck.infrastructure.venue.dialects.binance.venue import MS, Call, Operation
+from tickdeck.infrastructure.venue.dialects.binance.venue import MS, BinanceVenue, Call, Operation
 from tickdeck.infrastructure.venue.matching import Market
 
-__all__ = ["MARKET_OPERATIONS"]
+__all__ = ["MARKET_OPERATIONS", "renew_depth_cache"]
 
 Json = dict[str, Any]
 
@@ -40,12 +40,27 @@ def exchange_info(call: Call) -> Json:
 def depth(call: Call) -> Json:
     symbol = call.market().symbol
     limit = call.params.limit(100, 5_000)
-    bids, asks = call.venue.exchange.engine.depth(symbol, limit)
+    cache = call.venue.depth_cache
+    book: Any = cache.served(symbol, call.now) if cache is not None else None
+    if book is None:
+        book = _snapshot(call.venue, symbol, limit)
+    return {"lastUpdateId": book["lastUpdateId"], "bids": book["bids"][:limit], "asks": book["asks"][:limit]}
+
+
+def _snapshot(venue: BinanceVenue, symbol: str, limit: int = 5_000) -> Json:
+    bids, asks = venue.exchange.engine.depth(symbol, limit)
     return {
-        "lastUpdateId": call.venue.exchange.history[symbol].update_id,
+        "lastUpdateId": venue.exchange.history[symbol].update_id,
         "bids": messages.levels(bids),
         "asks": messages.levels(asks),
     }
+
+
+def renew_depth_cache(venue: BinanceVenue, now: int) -> None:
+    """Take snapshots for a venue that serves them late; called as time passes."""
+    if venue.depth_cache is not None:
+        for symbol in venue.exchange.engine.markets:
+            venue.depth_cache.take(symbol, now, lambda s=symbol: _snapshot(venue, s))  # type: ignore[misc]
 
 
 def trades(call: Call) -> list[Json]:

@@ -37,7 +37,8 @@ def place(call: Call) -> Json:
 
 
 def place_test(call: Call) -> Json:
-    _new_order(call)
+    request, _ = _new_order(call)
+    call.venue.exchange.engine.check(request)
     return {}
 
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import msgspec
 
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, TickdeckError
 from tickdeck.infrastructure.venue.admin import AdminApi
 from tickdeck.infrastructure.venue.dialects.binance.connection import Connection
 from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
+from tickdeck.infrastructure.venue.dialects.binance.market_calls import renew_depth_cache
 from tickdeck.infrastructure.venue.dialects.binance.rest import Request, RestApi
 from tickdeck.infrastructure.venue.dialects.binance.streams import MarketStreams, StreamSession
 from tickdeck.infrastructure.venue.dialects.binance.user_stream import ReportRule, Subscription, UserStreams
-from tickdeck.infrastructure.venue.dialects.binance.venue import MS, BinanceVenue, Script
+from tickdeck.infrastructure.venue.dialects.binance.venue import MS, BinanceVenue, DepthCache, Script
 from tickdeck.infrastructure.venue.dialects.binance.ws_api import WsApiSession
 from tickdeck.infrastructure.venue.exchange import Exchange
 from tickdeck.infrastructure.venue.faults import Faults
@@ -68,6 +69,9 @@ class BinanceServer:
         self.traders = traders
         self.host, self.port = "127.0.0.1", 0
         self._clients: dict[_Client, None] = {}
+        self._refused: dict[str, int] = {}  # until when WebSockets of a path are not taken
+        self.failed: asyncio.Future[None] | None = None
+        """Holds the error that ended the venue: its journal could not be written."""
         self._runner: web.AppRunner | None = None
         self._ticking: asyncio.Task[None] | None = None
 
@@ -89,6 +93,7 @@ class BinanceServer:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise ConfigError(f"cannot listen on {host}:{port}: {reason}; give another --host or --port") from None
         self.host, self.port = host, self._runner.addresses[0][1]
+        self.failed = asyncio.get_running_loop().create_future()
         self._ticking = asyncio.get_running_loop().create_task(self._tick_for_ever())
 
     async def stop(self) -> None:
@@ -172,8 +177,24 @@ class BinanceServer:
                 for order in self.exchange.engine.orders(account, symbol):
                     self.venue.hidden[order.number] = until
 
-    def disconnect(self, path: str) -> int:
-        """Cut every WebSocket whose path begins with ``path``. Returns how many."""
+    def serve_depth_late(self, age_ns: int, renew_ns: int) -> None:
+        self.venue.depth_cache = DepthCache(age_ns, renew_ns) if age_ns else None
+        renew_depth_cache(self.venue, self.now())
+
+    def announce_shutdown(self) -> int:
+        """Tell every WebSocket that the server is about to end."""
+        event = {"e": "serverShutdown", "E": self.now() // MS}
+        for client in self._clients:
+            combined = isinstance(client.session, StreamSession) and client.session.combined
+            told = {"stream": "!serverShutdown", "data": event} if combined else event
+            client.connection.send(msgspec.json.encode(told).decode())
+        return len(self._clients)
+
+    def disconnect(self, path: str, refuse_ns: int = 0) -> int:
+        """Cut every WebSocket whose path begins with ``path``, and take no new one for ``refuse_ns``. Returns how
+        many were cut."""
+        if refuse_ns:
+            self._refused[path] = self.now() + refuse_ns
         chosen = [client for client in self._clients if client.path.startswith(path)]
         for client in chosen:
             client.connection.close(0)
@@ -181,7 +202,21 @@ class BinanceServer:
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
+    def fail(self, error: TickdeckError) -> None:
+        """Something that the venue cannot go on after: nothing is acknowledged from now on."""
+        if self.failed is not None and not self.failed.done():
+            self.failed.set_exception(error)
+            self.failed.exception()  # nobody has to ask for it
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._answer(request)
+        except TickdeckError as error:
+            self.fail(error)
+            _cut(request)
+            return web.Response(status=500)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path
         if path.startswith("/admin"):
             return await self._handle_admin(request)
@@ -225,6 +260,8 @@ class BinanceServer:
 
     async def _handle_socket(self, request: web.Request) -> web.StreamResponse:
         path = request.path
+        if any(path.startswith(start) and self.now() < until for start, until in self._refused.items()):
+            return web.Response(status=503)
         awake = asyncio.Event()
         connection = Connection(self.now(), request.remote or "", awake.set)
         session = self._session(request, connection)
@@ -320,13 +357,17 @@ class BinanceServer:
         loop = asyncio.get_running_loop()
         next_tick = loop.time()
         while True:
-            self.tick(self.now())
+            try:
+                self.tick(self.now())
+            except TickdeckError as error:
+                self.fail(error)
             next_tick = max(next_tick + _TICK_S, loop.time())
             await asyncio.sleep(next_tick - loop.time())
 
     def tick(self, now: int) -> None:
         """Everything that happens by time."""
         self.venue.tick(now)
+        renew_depth_cache(self.venue, now)
         self.streams.tick(now)
         cut = self.venue.faults.get("disconnect_every")
         for client in list(self._clients):

@@ -102,6 +102,28 @@ class Script(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     delay: str = ""
 
 
+class DepthCache:
+    """Snapshots of books that are ``age_ns`` old when they are first served, and renewed every ``renew_ns``."""
+
+    def __init__(self, age_ns: int, renew_ns: int) -> None:
+        self.age_ns = age_ns
+        self.renew_ns = renew_ns
+        self._taken: dict[str, list[tuple[int, object]]] = {}
+
+    def take(self, symbol: str, now: int, snapshot: Callable[[], object]) -> None:
+        """Take a snapshot if it is time."""
+        taken = self._taken.setdefault(symbol, [])
+        if not taken or now - taken[-1][0] >= self.renew_ns:
+            taken.append((now, snapshot()))
+
+    def served(self, symbol: str, now: int) -> object | None:
+        """The newest snapshot that is old enough, or else the oldest."""
+        taken = self._taken.get(symbol, [])
+        while len(taken) > 1 and now - taken[1][0] >= self.age_ns:
+            taken.pop(0)
+        return taken[0][1] if taken else None
+
+
 class BinanceVenue:
     """The exchange as the dialect sees it. ``clock`` gives ns UTC; ``clock_skew`` and ``offset_ns`` move it."""
 
@@ -131,6 +153,8 @@ class BinanceVenue:
         """Called with the kind of each request before it is executed."""
         self.timers: list[Callable[[int], None]] = []
         """Called with the time at each tick."""
+        self.depth_cache: DepthCache | None = None
+        """Set when snapshots of the book are served late."""
         self._clock = clock
         self._storm_until = 0
         self._halts: dict[str, int] = {}
