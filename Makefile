@@ -8,6 +8,7 @@
 
 VENV := .venv
 PEERS_VENV := .venv-peers
+CLIENTS_VENV := .venv-clients
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
@@ -16,7 +17,7 @@ PEERS ?=
 PYTHON ?=
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-fast check check-style check-types check-imports check-core bench format venv clean
+.PHONY: run test test-fast check check-style check-types check-imports check-core bench format venv clients clean
 
 run: $(VENV)/.installed
 	@exec $(BIN)/tickdeck run $(ARGS)
@@ -68,8 +69,11 @@ endif
 
 venv: $(VENV)/.installed
 
+# The independent clients that the slow tests point at the venue, in a venv of their own.
+clients: $(CLIENTS_VENV)/.installed
+
 clean:
-	@rm -rf $(VENV) $(PEERS_VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(PEERS_VENV) $(CLIENTS_VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # $(call install,FOLDER,REQUIREMENTS): exactly the versions of the file, then the project without a look at its
@@ -105,3 +109,9 @@ $(VENV)/.installed: pyproject.toml requirements-lock.txt
 
 $(PEERS_VENV)/.installed: pyproject.toml benchmarks/requirements-peers.txt
 	@$(call install,$(PEERS_VENV),benchmarks/requirements-peers.txt)
+
+$(CLIENTS_VENV)/.installed: tests/clients/requirements.txt | $(VENV)/.installed
+	@echo "installing into $(CLIENTS_VENV) (once; takes a minute) ..." >&2
+	@$(BIN)/python -m venv $(CLIENTS_VENV)
+	@$(CLIENTS_VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --requirement $<
+	@touch $@

@@ -32,6 +32,7 @@ TINY = {
     "latency-overload": {"seconds": 0.001},
     "backtest": {"count": 1_000},
     "backtest-file": {"count": 1_000},
+    "matching": {"count": 1_000},
     "memory": {"count": 1_000},
     "help": {},
 }

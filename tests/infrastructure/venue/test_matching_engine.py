@@ -338,6 +338,20 @@ def test_finished_orders_are_forgotten_beyond_what_is_kept() -> None:
     assert venue.find("ann", "BTCUSDT", number=order.number) is order
 
 
+def test_other_traders_do_not_push_the_orders_of_clients_out_of_memory() -> None:
+    venue = MatchingEngine([BTC], keep=10)
+    venue.deposit("ann", "USDT", D(10_000))
+    venue.deposit("#makers", "USDT", D(10_000))
+    mine = place(venue, "ann", "buy", "0.1", "50")
+    venue.cancel("ann", "BTCUSDT", 2, number=mine.number)
+    for _ in range(3_000):
+        order = place(venue, "#makers", "buy", "0.1", "50")
+        venue.cancel("#makers", "BTCUSDT", 2, number=order.number)
+
+    assert venue.find("ann", "BTCUSDT", number=mine.number) is mine
+    assert venue.orders("#makers", "BTCUSDT") == []
+
+
 # -- invariants -------------------------------------------------------------------------------------------------------
 
 ACCOUNTS = st.sampled_from(["ann", "bob", "cyd"])

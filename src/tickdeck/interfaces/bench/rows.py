@@ -341,6 +341,20 @@ ROWS = (
         warm_up=1,
     ),
     Row(
+        name="matching",
+        what="the venue's matching engine, placing and cancelling 2:1",
+        unit="operations/s",
+        part=Part(
+            target=f"{_HERE}.matching:matching",
+            parameters={"count": 100_000},
+            quick={"count": 2_000},
+        ),
+        in_it="limit orders of two accounts around one price: filters, locks, matching, fees, what happened and which "
+        "levels changed taken out, all in Decimal",
+        goals=(Goal(text="at least 0.3 M/s", at_least=300e3),),
+        warm_up=1,
+    ),
+    Row(
         name="memory",
         what="growth of memory over 10 M events through bus and tape",
         unit="MB",

@@ -56,6 +56,10 @@ COMMANDS = {
     ),
     "export": (f"{_COMMANDS}.export:export", "Write a run's events as CSV, Parquet or JSON Lines."),
     "tape": (f"{_COMMANDS}.tape:tape", "Check, repair, convert or compact a tape."),
+    "venue": (
+        f"{_COMMANDS}.venue:venue",
+        "Run an exchange on localhost for testing bots, with faults on demand.",
+    ),
     "doctor": (f"{_COMMANDS}.doctor:doctor", "Check the machine, the disk and the configuration."),
     "new": (f"{_COMMANDS}.new:new", "Create a strategy project."),
     "bundle": (f"{_COMMANDS}.bundle:bundle", "Pack a run into one file that can be verified anywhere."),

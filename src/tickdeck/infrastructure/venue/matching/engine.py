@@ -83,6 +83,15 @@ class MatchingEngine:
 
     # -- orders -----------------------------------------------------------------------------------------------
 
+    def check(self, request: NewOrder) -> None:
+        """Raises ``OrderRefused`` if the request breaks a filter, or its market does not trade. Places nothing."""
+        desk = self._desks.get(request.symbol)
+        if desk is None:
+            raise OrderRefused(Refusal.UNKNOWN_SYMBOL)
+        if desk.market.status is not MarketStatus.TRADING:
+            raise OrderRefused(Refusal.MARKET_CLOSED)
+        self._check_filters(desk, request)
+
     def place(self, request: NewOrder, now: int) -> Order:
         """Place an order at ``now`` (ns UTC). Returns it with everything that its arrival led to: it rests, is filled,
         or has expired. Raises ``OrderRefused``."""
@@ -489,15 +498,21 @@ class MatchingEngine:
         self._tell(kind, order, now)
 
     def _remember(self, order: Order) -> None:
-        """Keep the newest finished orders for queries."""
+        """Keep the newest finished orders of clients for queries; nobody asks for those of other traders."""
+        if order.account[:1] == HOUSE:
+            self._forget(order.number)
+            return
         self._finished.append(order.number)
         if len(self._finished) > self._keep + 1_000:
             for number in self._finished[:1_000]:
-                gone = self._orders.pop(number)
-                key = (gone.account, gone.symbol, gone.client_id)
-                if self._by_client.get(key) is gone:
-                    del self._by_client[key]
+                self._forget(number)
             del self._finished[:1_000]
+
+    def _forget(self, number: int) -> None:
+        gone = self._orders.pop(number)
+        key = (gone.account, gone.symbol, gone.client_id)
+        if self._by_client.get(key) is gone:
+            del self._by_client[key]
 
     def _tell(
         self,

@@ -1,0 +1,86 @@
+"""Everything that can change the exchange, as values: what the journal stores and what a restart executes again."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from tickdeck.infrastructure.venue.matching import Market, NewOrder
+
+__all__ = ["Account", "Cancel", "Command", "Expire", "Move", "OpenAccount", "Place", "Reduce", "SetMarket"]
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account with its API key.
+
+    The key signs with ``secret`` (HMAC) or, if ``public_key`` (PEM, RSA or Ed25519) is given, with the private key that
+    belongs to it. ``addresses`` limits where requests may come from; empty is anywhere.
+    """
+
+    name: str
+    key: str
+    secret: str = ""
+    public_key: str = ""
+    can_trade: bool = True
+    can_withdraw: bool = False
+    addresses: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Account({self.name!r})"  # neither the key nor the secret reaches a log
+
+
+class OpenAccount(msgspec.Struct, frozen=True, tag="account", array_like=True):
+    """Open an account, or replace the one of this name or key."""
+
+    account: Account
+
+
+class Move(msgspec.Struct, frozen=True, tag="move", array_like=True):
+    """Deposit ``amount`` of ``asset``; a negative amount withdraws."""
+
+    account: str
+    asset: str
+    amount: Decimal
+
+
+class SetMarket(msgspec.Struct, frozen=True, tag="market", array_like=True):
+    """Add a market, or change its filters, fees or status."""
+
+    market: Market
+
+
+class Place(msgspec.Struct, frozen=True, tag="place", array_like=True, gc=False):
+    """Place an order."""
+
+    order: NewOrder
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel", array_like=True, gc=False):
+    """Cancel a working order by its number. ``client_id`` is the id of the cancellation itself."""
+
+    account: str
+    symbol: str
+    number: int
+    client_id: str = ""
+
+
+class Reduce(msgspec.Struct, frozen=True, tag="reduce", array_like=True, gc=False):
+    """Reduce a working order to ``quantity`` (base, including what is filled); it takes ``client_id``."""
+
+    account: str
+    symbol: str
+    number: int
+    quantity: Decimal
+    client_id: str
+
+
+class Expire(msgspec.Struct, frozen=True, tag="expire", array_like=True, gc=False):
+    """Take a working order away, as a venue does in maintenance."""
+
+    account: str
+    symbol: str
+    number: int
+
+
+Command = OpenAccount | Move | SetMarket | Place | Cancel | Reduce | Expire

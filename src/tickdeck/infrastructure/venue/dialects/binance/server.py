@@ -1,0 +1,388 @@
+"""The dialect on a port: moves bytes between sockets and the pure parts, and keeps the time. Needs aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+from typing import Any
+
+import msgspec
+
+from tickdeck.errors import ConfigError, TickdeckError
+from tickdeck.infrastructure.venue.admin import AdminApi
+from tickdeck.infrastructure.venue.dialects.binance.connection import Connection
+from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
+from tickdeck.infrastructure.venue.dialects.binance.market_calls import renew_depth_cache
+from tickdeck.infrastructure.venue.dialects.binance.rest import Request, RestApi
+from tickdeck.infrastructure.venue.dialects.binance.streams import MarketStreams, StreamSession
+from tickdeck.infrastructure.venue.dialects.binance.user_stream import ReportRule, Subscription, UserStreams
+from tickdeck.infrastructure.venue.dialects.binance.venue import MS, BinanceVenue, DepthCache, Script
+from tickdeck.infrastructure.venue.dialects.binance.ws_api import WsApiSession
+from tickdeck.infrastructure.venue.exchange import Exchange
+from tickdeck.infrastructure.venue.faults import Faults
+from tickdeck.infrastructure.venue.scenarios import Scenario, ScenarioPlayer
+from tickdeck.infrastructure.venue.traders import Traders
+
+try:
+    from aiohttp import WSMsgType, web
+except ImportError:
+    raise ConfigError("the venue's server needs the package aiohttp: pip install 'tickdeck[venue]'") from None
+
+__all__ = ["BinanceServer", "ServerSettings"]
+
+_SECOND = 1_000_000_000
+_TICK_S = 0.1
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The habits of the real server, which tests may shorten. A connection lives 24 hours; a client that reads nothing
+    for ``slow_client_s`` is cut."""
+
+    ping_every_s: float = 20.0
+    pong_within_s: float = 60.0
+    lifetime_s: float = 86_400.0
+    slow_client_s: float = 10.0
+
+
+class _Client:
+    """An open WebSocket with what handles its messages."""
+
+    def __init__(self, connection: Connection, session: Any, path: str) -> None:
+        self.connection = connection
+        self.session = session
+        self.path = path
+        self.pings: dict[bytes, float] = {}
+
+
+class BinanceServer:
+    """Serves one venue on ``host`` and ``port``; port 0 takes any free one."""
+
+    def __init__(self, venue: BinanceVenue, traders: Traders, settings: ServerSettings | None = None) -> None:
+        self.venue = venue
+        self.settings = settings or ServerSettings()
+        self.rest = RestApi(venue)
+        self.streams = MarketStreams(venue)
+        self.users = UserStreams(venue)
+        self.admin = AdminApi(self, traders)
+        self.traders = traders
+        self.host, self.port = "127.0.0.1", 0
+        self._clients: dict[_Client, None] = {}
+        self._refused: dict[str, int] = {}  # until when WebSockets of a path are not taken
+        self.failed: asyncio.Future[None] | None = None
+        """Holds the error that ended the venue: its journal could not be written."""
+        self._runner: web.AppRunner | None = None
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Listen. Raises ``ConfigError`` if the port is taken."""
+        app = web.Application(client_max_size=1 << 20)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.2)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            if error.errno == errno.EADDRINUSE:
+                raise ConfigError(
+                    f"port {port} on {host} is in use; stop what uses it, or give another --port"
+                ) from None
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise ConfigError(f"cannot listen on {host}:{port}: {reason}; give another --host or --port") from None
+        self.host, self.port = host, self._runner.addresses[0][1]
+        self.failed = asyncio.get_running_loop().create_future()
+        self._ticking = asyncio.get_running_loop().create_task(self._tick_for_ever())
+
+    async def stop(self) -> None:
+        """Close all connections and stop listening."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticking
+        for client in list(self._clients):
+            client.connection.close(0)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    # -- what the admin address asks --------------------------------------------------------------------------------
+
+    @property
+    def exchange(self) -> Exchange:
+        return self.venue.exchange
+
+    @property
+    def faults(self) -> Faults:
+        return self.venue.faults
+
+    @property
+    def requests(self) -> int:
+        return self.venue.requests
+
+    def advance(self, by_ns: int) -> None:
+        self.venue.offset_ns += by_ns
+
+    def now(self) -> int:
+        return self.venue.now()
+
+    def set_limits(self, values: dict[str, Any]) -> dict[str, Any]:
+        rates = self.venue.limits.rates
+        for name in ("weight", "orders_10s", "orders_day"):
+            if name in values:
+                setattr(rates, name, int(values[name]))
+        if values.get("clear"):
+            self.venue.limits.clear()
+        return {"weight": rates.weight, "orders_10s": rates.orders_10s, "orders_day": rates.orders_day}
+
+    def ban(self, address: str, duration_ns: int) -> None:
+        self.venue.limits.ban(address, duration_ns, self.now())
+
+    def refuse(self, symbol: str, code: int | None, text: str) -> None:
+        if code is None:
+            self.venue.refusals.pop(symbol, None)
+        else:
+            self.venue.refusals[symbol] = ApiError(code, text)
+
+    def send_private(self, account: str, event: dict[str, Any]) -> None:
+        self.users.send(account, event, self.now())
+
+    @property
+    def asked(self) -> dict[str, int]:
+        return self.venue.asked
+
+    def play(self, scenario: Scenario) -> ScenarioPlayer:
+        """Play a scenario from now on."""
+
+        def act(do: str, values: dict[str, Any]) -> tuple[int, Any]:
+            return self.admin.handle("POST", do, values)
+
+        player = ScenarioPlayer(scenario, self.exchange, act, self.venue.asked, self.now())
+        self.venue.watchers.append(player.on_request)
+        self.venue.timers.append(player.tick)
+        player.tick(self.now())
+        return player
+
+    def script(self, values: dict[str, Any]) -> None:
+        self.venue.scripts.append(msgspec.convert(values, Script))
+
+    def script_reports(self, values: dict[str, Any]) -> None:
+        self.users.rules.append(msgspec.convert(values, ReportRule))
+
+    def hide_orders(self, duration_ns: int) -> None:
+        until = self.now() + duration_ns
+        for account in self.exchange.accounts:
+            for symbol in self.exchange.engine.markets:
+                for order in self.exchange.engine.orders(account, symbol):
+                    self.venue.hidden[order.number] = until
+
+    def serve_depth_late(self, age_ns: int, renew_ns: int) -> None:
+        self.venue.depth_cache = DepthCache(age_ns, renew_ns) if age_ns else None
+        renew_depth_cache(self.venue, self.now())
+
+    def announce_shutdown(self) -> int:
+        """Tell every WebSocket that the server is about to end."""
+        event = {"e": "serverShutdown", "E": self.now() // MS}
+        for client in self._clients:
+            combined = isinstance(client.session, StreamSession) and client.session.combined
+            told = {"stream": "!serverShutdown", "data": event} if combined else event
+            client.connection.send(msgspec.json.encode(told).decode())
+        return len(self._clients)
+
+    def disconnect(self, path: str, refuse_ns: int = 0) -> int:
+        """Cut every WebSocket whose path begins with ``path``, and take no new one for ``refuse_ns``. Returns how
+        many were cut."""
+        if refuse_ns:
+            self._refused[path] = self.now() + refuse_ns
+        chosen = [client for client in self._clients if client.path.startswith(path)]
+        for client in chosen:
+            client.connection.close(0)
+        return len(chosen)
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def fail(self, error: TickdeckError) -> None:
+        """Something that the venue cannot go on after: nothing is acknowledged from now on."""
+        if self.failed is not None and not self.failed.done():
+            self.failed.set_exception(error)
+            self.failed.exception()  # nobody has to ask for it
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._answer(request)
+        except TickdeckError as error:
+            self.fail(error)
+            _cut(request)
+            return web.Response(status=500)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if path.startswith("/admin"):
+            return await self._handle_admin(request)
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            return await self._handle_socket(request)
+        raw_path, _, query = request.raw_path.partition("?")
+        del raw_path
+        body = (await request.read()).decode("utf-8", "surrogateescape")
+        answer = self.rest.handle(
+            Request(
+                method=request.method,
+                path=path,
+                query=query,
+                body=body,
+                headers={name.lower(): value for name, value in request.headers.items()},
+                address=request.remote or "",
+            ),
+            self.now(),
+        )
+        if answer.delay_ns:
+            await asyncio.sleep(answer.delay_ns / _SECOND)
+        if answer.lost:
+            _cut(request)
+        headers = {**answer.headers, "content-type": answer.content_type}
+        return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+    async def _handle_admin(self, request: web.Request) -> web.Response:
+        values: Any = dict(request.query)
+        if request.method == "POST":
+            try:
+                values = msgspec.json.decode(await request.read() or b"{}")
+            except msgspec.MsgspecError as error:
+                values = error
+            if not isinstance(values, dict):
+                body = msgspec.json.encode({"error": "the body is not a JSON object"})
+                return web.Response(status=400, body=body, content_type="application/json")
+        status, result = self.admin.handle(request.method, request.path.removeprefix("/admin").strip("/"), values)
+        return web.Response(status=status, body=msgspec.json.encode(result), content_type="application/json")
+
+    # -- sockets ------------------------------------------------------------------------------------------------------
+
+    async def _handle_socket(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if any(path.startswith(start) and self.now() < until for start, until in self._refused.items()):
+            return web.Response(status=503)
+        awake = asyncio.Event()
+        connection = Connection(self.now(), request.remote or "", awake.set)
+        session = self._session(request, connection)
+        if session is None:
+            return web.Response(status=404)
+        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20)
+        await socket.prepare(request)
+        client = _Client(connection, session, path)
+        self._clients[client] = None
+        pump = asyncio.get_running_loop().create_task(self._pump(request, socket, client, awake))
+        try:
+            await self._read(socket, client)
+        finally:
+            del self._clients[client]
+            session.close()
+            pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await pump
+        return socket
+
+    def _session(self, request: web.Request, connection: Connection) -> Any:
+        path, streams = request.path, request.query.get("streams", "")
+        unit = 1_000 if request.query.get("timeUnit", "").upper() == "MICROSECOND" else MS
+        if path.rstrip("/") == "/ws-api/v3":
+            return WsApiSession(self.venue, self.users, connection, unit=unit)
+        parts = path.strip("/").split("/")
+        if parts[0] not in ("ws", "stream"):
+            return None
+        session = StreamSession(self.streams, connection, combined=parts[0] == "stream", unit=unit)
+        for name in [*parts[1:], *filter(None, streams.split("/"))]:
+            if name.startswith("listen-") and self.venue.legacy_listen_key:
+                self.users.add(Subscription(name.removeprefix("listen-"), connection, None, self.now(), unit))
+            else:
+                session.subscribe(name)
+        return session
+
+    async def _read(self, socket: web.WebSocketResponse, client: _Client) -> None:
+        connection = client.connection
+        strict = isinstance(client.session, WsApiSession)
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                client.session.on_text(message.data, self.now())
+            elif message.type is WSMsgType.PING:
+                await socket.pong(message.data)
+            elif message.type is WSMsgType.PONG:
+                if client.pings.pop(bytes(message.data), None) is not None:
+                    client.pings.clear()
+                elif strict and message.data:
+                    connection.close(1008)
+            elif message.type is WSMsgType.BINARY:
+                connection.close(1003)
+
+    async def _pump(
+        self, request: web.Request, socket: web.WebSocketResponse, client: _Client, awake: asyncio.Event
+    ) -> None:
+        """Send what is due, ping, and close."""
+        connection, settings = client.connection, self.settings
+        loop = asyncio.get_running_loop()
+        next_ping = loop.time() + settings.ping_every_s
+        try:
+            while True:
+                awake.clear()
+                texts = connection.take(self.now())
+                if texts:
+                    async with asyncio.timeout(settings.slow_client_s):
+                        for text in texts:
+                            await socket.send_str(text)
+                if connection.close_code is not None:
+                    if connection.close_code:
+                        await socket.close(code=connection.close_code)
+                    _cut(request)
+                    return
+                time = loop.time()
+                if time >= next_ping:
+                    next_ping = time + settings.ping_every_s
+                    payload = str(self.now() // MS).encode()
+                    client.pings[payload] = time
+                    await socket.ping(payload)
+                if client.pings and time - next(iter(client.pings.values())) > settings.pong_within_s:
+                    connection.close(1008)
+                    continue
+                wait = max(0.0, next_ping - time)
+                due = connection.next_due
+                if due is not None:
+                    wait = min(wait, max(0.0, (due - self.now()) / _SECOND))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await awake.wait()
+        except (ConnectionError, TimeoutError, RuntimeError):
+            _cut(request)  # the client left, or does not read
+
+    async def _tick_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        next_tick = loop.time()
+        while True:
+            try:
+                self.tick(self.now())
+            except TickdeckError as error:
+                self.fail(error)
+            next_tick = max(next_tick + _TICK_S, loop.time())
+            await asyncio.sleep(next_tick - loop.time())
+
+    def tick(self, now: int) -> None:
+        """Everything that happens by time."""
+        self.venue.tick(now)
+        renew_depth_cache(self.venue, now)
+        self.streams.tick(now)
+        cut = self.venue.faults.get("disconnect_every")
+        for client in list(self._clients):
+            age = now - client.connection.opened
+            if isinstance(client.session, WsApiSession):
+                client.session.tick(now)
+            if cut is not None and age >= cut.duration_ns and client.connection.close_code is None:
+                self.venue.faults.count("disconnect_every")
+                client.connection.close(0)
+            elif age >= self.settings.lifetime_s * _SECOND:
+                client.connection.close(1001)
+
+
+def _cut(request: web.Request) -> None:
+    """Close the connection without an answer."""
+    transport = request.transport
+    if transport is not None:
+        transport.abort()

@@ -1,0 +1,153 @@
+"""The private stream: each account's reports and balances, to everyone who subscribed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tickdeck.infrastructure.venue.dialects.binance import messages
+from tickdeck.infrastructure.venue.dialects.binance.connection import Connection
+from tickdeck.infrastructure.venue.dialects.binance.venue import MS, BinanceVenue
+from tickdeck.infrastructure.venue.exchange import Update
+from tickdeck.infrastructure.venue.faults import parse_duration
+from tickdeck.infrastructure.venue.matching import HOUSE, ExecutionKind
+
+__all__ = ["ReportRule", "Subscription", "UserStreams"]
+
+
+class Subscription:
+    """An account's private stream on one connection. Events are wrapped with its ``number``; a stream opened with a
+    listen key has none and sends them bare."""
+
+    def __init__(self, account: str, connection: Connection, number: int | None, now: int, unit: int = MS) -> None:
+        self.account = account
+        self.connection = connection
+        self.number = number
+        self.opened = now
+        self.unit = unit
+        self.silent_until = 0
+        self.of_session = False
+        """Whether it came with a logon, and ends with it."""
+
+    def send(self, event: dict[str, Any], due: int = 0) -> None:
+        """Queue an event."""
+        if self.number is not None:
+            event = {"subscriptionId": self.number, "event": event}
+        self.connection.send(msgspec.json.encode(event).decode(), due)
+
+
+class ReportRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of the next ``count`` reports of a kind (``TRADE``, ``CANCELED``, ... or ``any``): they are dropped,
+    doubled, or held back ``hold`` (such as 25s). ``after`` reports of the kind pass first."""
+
+    on: str = "any"
+    count: int = 1
+    after: int = 0
+    drop: bool = False
+    double: bool = False
+    hold: str = ""
+
+
+class UserStreams:
+    """All private streams."""
+
+    def __init__(self, venue: BinanceVenue) -> None:
+        self.venue = venue
+        self.rules: list[ReportRule] = []
+        self._by_account: dict[str, list[Subscription]] = {}
+        venue.exchange.listeners.append(self.on_update)
+
+    def add(self, subscription: Subscription) -> None:
+        """Let a subscription hear its account."""
+        self._by_account.setdefault(subscription.account, []).append(subscription)
+
+    def remove(self, subscription: Subscription) -> None:
+        """End a subscription without a word."""
+        subscriptions = self._by_account.get(subscription.account, [])
+        if subscription in subscriptions:
+            subscriptions.remove(subscription)
+
+    def end(self, subscription: Subscription, now: int) -> None:
+        """End a subscription and say so; the connection stays."""
+        self.remove(subscription)
+        subscription.send({"e": "eventStreamTerminated", "E": now // subscription.unit})
+
+    def on_update(self, update: Update) -> None:
+        """Tell the accounts what happened to them: reports in order, then the balances that they changed."""
+        moved = update.moved
+        if moved is not None:
+            for subscription in self._listeners(moved.account, update.at):
+                unit = subscription.unit
+                subscription.send(self._position(moved.account, (moved.asset,), update.at, unit))
+                subscription.send(messages.balance_update(moved.asset, moved.amount, update.at, unit))
+            return
+        if not update.executions:
+            return
+        market = self.venue.exchange.engine.markets[update.symbol]
+        touched: dict[str, None] = {}
+        for execution in update.executions:
+            account = execution.order.account
+            if account[:1] == HOUSE:
+                continue
+            touched[account] = None
+            subscriptions = self._by_account.get(account)
+            if subscriptions:
+                self._report(execution, update, account)
+        for account in touched:
+            for subscription in self._listeners(account, update.at):
+                subscription.send(self._position(account, (market.base, market.quote), update.at, subscription.unit))
+
+    def send(self, account: str, event: dict[str, Any], now: int) -> None:
+        """Send an event as it is to all streams of an account."""
+        for subscription in self._listeners(account, now):
+            subscription.send(event)
+
+    def _report(self, execution: Any, update: Update, account: str) -> None:
+        faults = self.venue.faults
+        due, copies = 0, 1
+        rule = self._next_rule(execution.kind.value)
+        if rule is not None:
+            if rule.drop:
+                return
+            due = update.at + parse_duration(rule.hold) if rule.hold else 0
+            copies = 2 if rule.double else 1
+        if execution.kind is ExecutionKind.TRADE:
+            if faults.happens("lost_fill"):
+                return
+            if (late := faults.happens("late_fill")) is not None:
+                due = update.at + late.duration_ns
+            if faults.happens("duplicate_fill"):
+                copies = 2
+        for subscription in self._listeners(account, update.at):
+            report = messages.execution_report(execution, update.cancel_id, subscription.unit)
+            for _ in range(copies):
+                subscription.send(report, due)
+
+    def _next_rule(self, kind: str) -> ReportRule | None:
+        for rule in self.rules:
+            if rule.on in (kind, "any"):
+                if rule.after:
+                    rule.after -= 1
+                    continue
+                rule.count -= 1
+                if rule.count <= 0:
+                    self.rules.remove(rule)
+                return rule
+        return None
+
+    def _listeners(self, account: str, now: int) -> list[Subscription]:
+        """The account's streams that are not silent now."""
+        found = []
+        for subscription in self._by_account.get(account, []):
+            if now < subscription.silent_until:
+                continue
+            silent = self.venue.faults.happens("private_stream_silent")
+            if silent is not None:
+                subscription.silent_until = now + silent.duration_ns
+                continue
+            found.append(subscription)
+        return found
+
+    def _position(self, account: str, assets: tuple[str, ...], at: int, unit: int) -> dict[str, Any]:
+        return messages.account_position(self.venue.exchange.engine.balances.of(account), assets, at, unit)

@@ -1,0 +1,271 @@
+"""The exchange without its network: accounts, orders, fills, public trades, candles, and who hears of them.
+
+Pure: no I/O and no clock. Each change is a command with a time; equal commands lead to an equal exchange, which is how
+it comes back after a crash. Protocols are in ``dialects``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.venue.commands import (
+    Account,
+    Cancel,
+    Command,
+    Expire,
+    Move,
+    OpenAccount,
+    Place,
+    Reduce,
+    SetMarket,
+)
+from tickdeck.infrastructure.venue.market_data import AggregateTrade, MarketHistory, MarketTrade
+from tickdeck.infrastructure.venue.matching import (
+    HOUSE,
+    Execution,
+    ExecutionKind,
+    Market,
+    MarketStatus,
+    MatchingEngine,
+    NewOrder,
+    Order,
+)
+
+__all__ = ["Exchange", "Fill", "Log", "Update"]
+
+ZERO = Decimal(0)
+
+
+class Fill(msgspec.Struct, frozen=True, gc=False):
+    """An account's part of a trade. ``number`` is the trade's id in its market."""
+
+    symbol: str
+    number: int
+    order: int
+    price: Decimal
+    quantity: Decimal
+    commission: Decimal
+    commission_asset: str
+    at: int
+    is_buyer: bool
+    is_maker: bool
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True):
+    """What one command changed: the executions in order, the public trades, and the levels of the book.
+
+    ``levels`` are (is a bid, price, quantity now); they have the update ids ``first_update_id`` to
+    ``last_update_id``. ``moved`` is a deposit or withdrawal. ``cancel_id`` is the client id of a cancellation.
+    """
+
+    at: int
+    symbol: str = ""
+    executions: tuple[Execution, ...] = ()
+    trades: tuple[tuple[MarketTrade, AggregateTrade], ...] = ()
+    levels: tuple[tuple[bool, Decimal, Decimal], ...] = ()
+    first_update_id: int = 0
+    last_update_id: int = 0
+    moved: Move | None = None
+    market: Market | None = None
+    cancel_id: str = ""
+
+
+class Log(Protocol):
+    """Where commands are kept: returns when the command will survive the process."""
+
+    def append(self, at: int, command: Command) -> None: ...
+
+
+class Exchange:
+    """The markets, the accounts, and everything that happened. Times are ns UTC.
+
+    ``log`` receives each command after it was applied and before anyone hears of it. ``listeners`` are called with
+    every ``Update``, in the order in which they were added.
+    """
+
+    def __init__(self, markets: Iterable[Market], log: Log | None = None) -> None:
+        markets = list(markets)
+        self.engine = MatchingEngine(markets)
+        self.accounts: dict[str, Account] = {}
+        self.history: dict[str, MarketHistory] = {market.symbol: MarketHistory() for market in markets}
+        self.listeners: list[Callable[[Update], None]] = []
+        self.fills: dict[str, deque[Fill]] = {}
+        self._by_key: dict[str, Account] = {}
+        self._log = log
+        self._ids = 0
+
+    # -- what changes it ------------------------------------------------------------------------------------------
+
+    def submit(self, command: Command, now: int) -> Order | None:
+        """Apply a command at ``now``, log it, and tell the listeners. Returns the order that it was about.
+
+        Raises ``OrderRefused`` if it is refused; then nothing has changed and nothing is logged.
+        """
+        order, update = self._apply(command, now)
+        if self._log is not None:
+            self._log.append(now, command)
+        for listener in self.listeners:
+            listener(update)
+        return order
+
+    def restore(self, commands: Iterable[tuple[int, Command]]) -> int:
+        """Apply logged commands again without telling anyone. Returns how many there were."""
+        count = 0
+        for at, command in commands:
+            self._apply(command, at)
+            count += 1
+        return count
+
+    def open_account(self, account: Account, now: int, **deposits: Decimal) -> None:
+        """Open an account, with deposits by asset."""
+        self.submit(OpenAccount(account), now)
+        for asset, amount in deposits.items():
+            self.move(account.name, asset, amount, now)
+
+    def move(self, account: str, asset: str, amount: Decimal, now: int) -> None:
+        """Deposit, or withdraw a negative amount. Raises ``OrderRefused`` if the free balance is too small."""
+        self.submit(Move(account, asset, amount), now)
+
+    def set_market(self, market: Market, now: int) -> None:
+        """Add a market or change its filters, fees or status."""
+        self.submit(SetMarket(market), now)
+
+    def set_status(self, symbol: str, status: MarketStatus, now: int) -> None:
+        """Open, halt or close a market."""
+        self.set_market(msgspec.structs.replace(self.market(symbol), status=status), now)
+
+    def place(self, request: NewOrder, now: int) -> Order:
+        """Place an order. Raises ``OrderRefused``."""
+        order = self.submit(Place(request), now)
+        assert order is not None
+        return order
+
+    def cancel(self, order: Order, now: int, client_id: str = "") -> Order:
+        """Cancel an order. Raises ``OrderRefused``."""
+        self.submit(Cancel(order.account, order.symbol, order.number, client_id), now)
+        return order
+
+    # -- what can be asked ----------------------------------------------------------------------------------------
+
+    def market(self, symbol: str) -> Market:
+        """A market. Raises ``ConfigError`` if there is none of this name."""
+        market = self.engine.markets.get(symbol)
+        if market is None:
+            raise ConfigError(f"venue: there is no market {symbol!r}; it has {', '.join(self.engine.markets)}")
+        return market
+
+    def account_of_key(self, key: str) -> Account | None:
+        """The account that an API key belongs to."""
+        return self._by_key.get(key)
+
+    def new_client_id(self) -> str:
+        """A client id for an order that came without one: 22 letters, as the real venue gives them."""
+        self._ids += 1
+        return f"venue{self._ids:017d}"
+
+    # -- the core -------------------------------------------------------------------------------------------------
+
+    def _apply(self, command: Command, now: int) -> tuple[Order | None, Update]:
+        engine = self.engine
+        if isinstance(command, Place):
+            self._count_id(command.order.client_id)
+            order = engine.place(command.order, now)
+        elif isinstance(command, Cancel):
+            self._count_id(command.client_id)
+            order = engine.cancel(command.account, command.symbol, now, number=command.number)
+        elif isinstance(command, Reduce):
+            self._count_id(command.client_id)
+            order = engine.reduce(
+                command.account, command.symbol, command.number, command.quantity, now, client_id=command.client_id
+            )
+        elif isinstance(command, Expire):
+            found = engine.find(command.account, command.symbol, number=command.number)
+            if found is None or not found.working:
+                return None, Update(at=now)
+            order = found
+            engine.expire(order, now)
+        else:
+            return None, self._apply_setting(command, now)
+        cancel_id = command.client_id if isinstance(command, Cancel) else ""
+        return order, self._update(order.symbol, now, cancel_id)
+
+    def _apply_setting(self, command: OpenAccount | Move | SetMarket, now: int) -> Update:
+        if isinstance(command, OpenAccount):
+            account = command.account
+            before = self.accounts.get(account.name)
+            if before is not None:
+                self._by_key.pop(before.key, None)
+            self.accounts[account.name] = account
+            self._by_key[account.key] = account
+            return Update(at=now)
+        if isinstance(command, Move):
+            self.engine.deposit(command.account, command.asset, command.amount)
+            return Update(at=now, moved=command)
+        self.engine.set_market(command.market)
+        self.history.setdefault(command.market.symbol, MarketHistory())
+        return Update(at=now, symbol=command.market.symbol, market=command.market)
+
+    def _update(self, symbol: str, now: int, cancel_id: str) -> Update:
+        history = self.history[symbol]
+        executions = tuple(self.engine.drain())
+        trades = []
+        for execution in executions:
+            if execution.kind is not ExecutionKind.TRADE:
+                continue
+            counter = execution.counter
+            assert counter is not None
+            order = execution.order
+            if not execution.is_maker:
+                buyer, seller = (order, counter) if order.is_buy else (counter, order)
+                trade = MarketTrade(
+                    execution.trade_id,
+                    execution.price,
+                    execution.quantity,
+                    now,
+                    buyer is counter,
+                    buyer.number,
+                    seller.number,
+                )
+                trades.append((trade, history.add(trade, order.number)))
+            if order.account[:1] != HOUSE:
+                fills = self.fills.get(order.account)
+                if fills is None:
+                    fills = self.fills[order.account] = deque(maxlen=200_000)
+                fills.append(
+                    Fill(
+                        symbol,
+                        execution.trade_id,
+                        order.number,
+                        execution.price,
+                        execution.quantity,
+                        execution.commission,
+                        execution.commission_asset,
+                        now,
+                        order.is_buy,
+                        execution.is_maker,
+                    )
+                )
+        levels = tuple(self.engine.take_changed_levels(symbol))
+        first = history.update_id + 1
+        history.update_id += len(levels)
+        return Update(
+            at=now,
+            symbol=symbol,
+            executions=executions,
+            trades=tuple(trades),
+            levels=levels,
+            first_update_id=first,
+            last_update_id=history.update_id,
+            cancel_id=cancel_id,
+        )
+
+    def _count_id(self, client_id: str) -> None:
+        """Go on counting after a restart where the ids that were given out end."""
+        if client_id.startswith("venue") and len(client_id) == 22 and client_id[5:].isdigit():
+            self._ids = max(self._ids, int(client_id[5:]))

@@ -1,0 +1,89 @@
+"""The venue's own log: every command that changed the exchange, so that it survives its own ``kill -9``.
+
+One JSON line a command, with a checksum. A line is written before anyone is told about its command. The operating
+system keeps what was written when the process dies; ``sync=True`` also survives a loss of power, at the disk's speed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from tickdeck.errors import ConfigError, InputError, TickdeckError
+from tickdeck.infrastructure.venue.commands import Command
+
+__all__ = ["Journal"]
+
+_Entry = tuple[int, Command]
+
+
+class Journal:
+    """The log in ``path``; it is made if it is absent.
+
+    Raises ``ConfigError`` if another venue has the file open.
+    """
+
+    def __init__(self, path: Path, *, sync: bool = False) -> None:
+        self._path = path
+        self._sync = sync
+        self._failed = False  # then memory is ahead of the file, and nothing more is acknowledged
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}; name another file for the journal") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise ConfigError(f"{path}: another venue has this journal open; stop it, or name another file") from None
+        self._encoder = msgspec.json.Encoder(decimal_format="string")
+
+    def append(self, at: int, command: Command) -> None:
+        """Write a command that was applied at ``at`` (ns UTC). Raises ``TickdeckError`` if that fails, from then on."""
+        body = self._encoder.encode((at, command))
+        line = memoryview(b"%08x %b\n" % (zlib.crc32(body), body))
+        if self._failed:
+            raise TickdeckError(f"{self._path}: the journal could not be written before; start the venue again")
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+            if self._sync:
+                os.fdatasync(self._file)
+        except OSError as error:
+            self._failed = True
+            raise TickdeckError(f"{self._path}: cannot write the journal: {error.strerror}") from error
+
+    def read(self) -> Iterator[_Entry]:
+        """The commands, oldest first. A last line that was not finished is cut off: nobody was told about it.
+
+        Raises ``InputError`` if an earlier line is damaged.
+        """
+        decoder = msgspec.json.Decoder(_Entry)
+        whole = number = 0
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    break
+                body = line[9:-1]
+                try:
+                    if int(line[:8], 16) != zlib.crc32(body):
+                        raise ValueError("its checksum is wrong")
+                    entry = decoder.decode(body)
+                except (ValueError, msgspec.MsgspecError) as error:
+                    raise InputError(
+                        f"{self._path}:{number}: the journal is damaged: {error}; move the file away to start anew"
+                    ) from None
+                yield entry
+                whole += len(line)
+        if whole != self._path.stat().st_size:
+            os.ftruncate(self._file, whole)
+
+    def close(self) -> None:
+        """Give the file free."""
+        os.close(self._file)

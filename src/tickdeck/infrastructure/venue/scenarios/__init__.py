@@ -1,0 +1,9 @@
+"""Scenarios: what the venue does when, and what its ledger must show in the end. Written as TOML, by anyone.
+
+A step is a request to the admin address with a trigger; a check bounds a figure of the ledger.
+"""
+
+from tickdeck.infrastructure.venue.scenarios.player import CheckResult, ScenarioPlayer
+from tickdeck.infrastructure.venue.scenarios.scenario import CARDS, Check, Scenario, Step, load_scenarios
+
+__all__ = ["CARDS", "Check", "CheckResult", "Scenario", "ScenarioPlayer", "Step", "load_scenarios"]

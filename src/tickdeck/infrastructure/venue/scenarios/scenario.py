@@ -1,0 +1,108 @@
+"""The format of a scenario file."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.venue.faults import Faults, parse_duration
+
+__all__ = ["CARDS", "TRIGGERS", "Check", "Scenario", "Step", "load_scenarios"]
+
+CARDS = Path(__file__).parent / "cards.toml"
+"""The acceptance cards that come with the venue."""
+
+TRIGGERS = (
+    "start",
+    *("place", "cancel", "replace", "amend", "query", "fills", "account", "depth", "rules", "time", "subscribe"),
+    *("placed", "filled", "cancelled", "read"),
+)
+"""What a step may wait for: the start, a request of a kind before it is executed, or what happened to an order."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``do`` (an action of the admin address) with ``values``, ``after`` a while, at the ``nth`` time of ``on``."""
+
+    do: str
+    values: dict[str, Any] = {}
+    on: str = "start"
+    nth: int = 1
+    after: str = ""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bound for a figure of the ledger, with the reason."""
+
+    figure: str
+    why: str
+    equals: str | None = None
+    at_most: str | None = None
+    at_least: str | None = None
+
+    def holds(self, value: Decimal) -> bool:
+        """Whether the figure is within the bounds."""
+        return (
+            (self.equals is None or value == Decimal(self.equals))
+            and (self.at_most is None or value <= Decimal(self.at_most))
+            and (self.at_least is None or value >= Decimal(self.at_least))
+        )
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scenario: where it begins, what happens, what must be true in the end.
+
+    ``book`` are offers of other traders as [symbol, side, price, quantity].
+    """
+
+    name: str
+    title: str
+    client: str = ""
+    """What the client under test is to do, in words."""
+    symbols: tuple[str, ...] = ("BTCUSDT",)
+    deposits: dict[str, str] = msgspec.field(default_factory=lambda: {"USDT": "100000", "BTC": "2"})
+    book: tuple[tuple[str, str, str, str], ...] = ()
+    faults: str = ""
+    steps: tuple[Step, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    scenario: tuple[Scenario, ...]
+
+
+def load_scenarios(path: Path) -> dict[str, Scenario]:
+    """The scenarios of a file by name. Raises ``ConfigError``, naming file and scenario."""
+    try:
+        found = msgspec.toml.decode(path.read_bytes(), type=_File).scenario
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; name another scenario file") from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    scenarios: dict[str, Scenario] = {}
+    for scenario in found:
+        where = f"{path}: scenario {scenario.name}"
+        if scenario.name in scenarios:
+            raise ConfigError(f"{where}: the name is taken; give another")
+        try:
+            _check(scenario)
+        except (ValueError, ArithmeticError, ConfigError) as error:
+            raise ConfigError(f"{where}: {error}") from None
+        scenarios[scenario.name] = scenario
+    return scenarios
+
+
+def _check(scenario: Scenario) -> None:
+    Faults.parse(scenario.faults)
+    for step in scenario.steps:
+        if step.on not in TRIGGERS:
+            raise ValueError(f"a step waits for {step.on!r}; give one of {', '.join(TRIGGERS)}")
+        if step.after:
+            parse_duration(step.after)
+    for check in scenario.checks:
+        for bound in (check.equals, check.at_most, check.at_least):
+            if bound is not None:
+                Decimal(bound)

@@ -1,0 +1,337 @@
+"""Market streams, the WebSocket API and private streams, without a socket."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tickdeck.infrastructure.venue import Account, Exchange, Faults
+from tickdeck.infrastructure.venue.dialects.binance import (
+    BinanceVenue,
+    Connection,
+    MarketStreams,
+    StreamSession,
+    UserStreams,
+    WsApiSession,
+)
+from tickdeck.infrastructure.venue.markets import market_of
+from tickdeck.infrastructure.venue.traders import Traders
+
+D = Decimal
+NOW = 1_795_210_440_000_000_000
+MS = 1_000_000
+TENTH = 100 * MS
+
+
+class Desk:
+    def __init__(self, faults: str = "") -> None:
+        self.time = NOW
+        self.exchange = Exchange([market_of("BTCUSDT")])
+        self.exchange.open_account(Account(name="ann", key="k", secret="s"), NOW, USDT=D(100_000), BTC=D(2))
+        self.traders = Traders(self.exchange, NOW)
+        self.venue = BinanceVenue(self.exchange, lambda: self.time, faults=Faults.parse(faults))
+        self.streams = MarketStreams(self.venue)
+        self.users = UserStreams(self.venue)
+        self.connection = Connection(NOW)
+
+    def stream(self, *names: str, combined: bool = False) -> StreamSession:
+        session = StreamSession(self.streams, self.connection, combined=combined)
+        for name in names:
+            session.subscribe(name)
+        return session
+
+    def api(self) -> WsApiSession:
+        return WsApiSession(self.venue, self.users, self.connection)
+
+    def taken(self) -> list[Any]:
+        return [json.loads(text) for text in self.connection.take(self.time)]
+
+    def ask(self, session: WsApiSession, method: str, key: str = "k", **params: Any) -> Any:
+        params |= {"apiKey": key, "timestamp": self.time // MS}
+        text = "&".join(f"{name}={params[name]}" for name in sorted(params))
+        params["signature"] = hmac.new(b"s", text.encode(), hashlib.sha256).hexdigest()
+        return self.say(session, method, **params)
+
+    def say(self, session: WsApiSession, method: str, **params: Any) -> Any:
+        session.on_text(json.dumps({"id": 7, "method": method, "params": params}), self.time)
+        (answer,) = [message for message in self.taken() if "status" in message]
+        return answer
+
+    def quote(self, side: str, quantity: str, price: str) -> None:
+        self.traders.quote("BTCUSDT", side == "BUY", D(price), D(quantity), self.time)
+
+    def place(self, session: WsApiSession, **params: Any) -> Any:
+        full = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01"}
+        return self.ask(session, "order.place", **(full | {"price": "20000"} | params))
+
+
+# -- market streams ---------------------------------------------------------------------------------------------------
+
+
+def test_trades_and_best_prices_leave_at_once_and_depth_every_100_ms() -> None:
+    desk = Desk()
+    desk.stream("btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@depth@100ms")
+    desk.quote("SELL", "1", "100")
+    desk.quote("SELL", "1", "101")
+    desk.traders.take("BTCUSDT", True, D("1.5"), D(101), NOW)
+
+    at_once = desk.taken()
+    desk.streams.tick(NOW + TENTH)
+    (depth,) = desk.taken()
+
+    assert [m.get("e", "bookTicker") for m in at_once] == [
+        *("bookTicker", "trade", "aggTrade", "trade", "aggTrade", "bookTicker"),
+    ]
+    assert (depth["U"], depth["u"]) == (1, 4)
+    assert depth["a"] == [["100.00000000", "0.00000000"], ["101.00000000", "0.50000000"]]
+
+
+def test_depth_events_follow_one_another_and_join_a_snapshot() -> None:
+    desk = Desk()
+    desk.stream("btcusdt@depth@100ms")
+    book: dict[str, str] = {}
+    snapshot_id, last = 0, 0
+    for step in range(50):
+        desk.quote("BUY", str(1 + step % 3), str(100 - step % 7))
+        desk.quote("SELL", str(1 + step % 2), str(101 + step % 5))
+        if step == 20:
+            bids, _ = desk.exchange.engine.depth("BTCUSDT", 5_000)
+            book = {f"{price:.8f}": f"{quantity:.8f}" for price, quantity in bids}
+            snapshot_id = desk.exchange.history["BTCUSDT"].update_id
+        desk.streams.tick(NOW + step * TENTH)
+        for event in desk.taken():
+            assert last in (0, event["U"] - 1)
+            last = event["u"]
+            if snapshot_id and last > snapshot_id:
+                for price, quantity in event["b"]:
+                    book[price] = quantity
+    bids, _ = desk.exchange.engine.depth("BTCUSDT", 5_000)
+    assert {p: q for p, q in book.items() if D(q)} == {f"{price:.8f}": f"{quantity:.8f}" for price, quantity in bids}
+
+
+def test_a_combined_stream_names_each_message() -> None:
+    desk = Desk()
+    desk.stream("btcusdt@bookTicker", combined=True)
+    desk.quote("BUY", "1", "100")
+    (message,) = desk.taken()
+    assert (message["stream"], message["data"]["b"]) == ("btcusdt@bookTicker", "100.00000000")
+
+
+def test_subscriptions_are_made_listed_and_ended() -> None:
+    desk = Desk()
+    session = desk.stream()
+    for request in (
+        {"method": "SUBSCRIBE", "params": ["btcusdt@trade", "nosuch@trade"], "id": 1},
+        {"method": "LIST_SUBSCRIPTIONS", "id": 2},
+        {"method": "UNSUBSCRIBE", "params": ["nosuch@trade"], "id": "x"},
+        {"method": "SUBSCRIBE", "params": ["btcusdt@nonsense"], "id": 4},
+    ):
+        session.on_text(json.dumps(request), NOW)
+
+    assert desk.taken() == [
+        {"result": None, "id": 1},
+        {"result": ["btcusdt@trade", "nosuch@trade"], "id": 2},
+        {"result": None, "id": "x"},
+        {"error": {"code": 2, "msg": "Invalid request: invalid stream"}, "id": 4},
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "{", '{"method":5}', '{"method":"SUBSCRIBE","params":3,"id":1}'])
+def test_nonsense_is_answered_with_an_error(text: str) -> None:
+    desk = Desk()
+    desk.stream().on_text(text, NOW)
+    assert "error" in desk.taken()[0]
+
+
+def test_more_than_five_messages_a_second_close_the_connection() -> None:
+    desk = Desk()
+    session = desk.stream()
+    for number in range(6):
+        session.on_text(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": number}), NOW)
+    assert desk.connection.close_code == 1008
+
+
+def test_a_candle_is_published_every_two_seconds_and_once_more_when_it_closes() -> None:
+    desk = Desk()
+    desk.stream("btcusdt@kline_1m")
+    desk.quote("SELL", "9", "100")
+    desk.traders.take("BTCUSDT", True, D(1), D(100), NOW)
+    for tenth in range(1, 601):
+        desk.streams.tick(NOW + tenth * TENTH)
+    candles = desk.taken()
+    closed = [message["k"] for message in candles if message["k"]["x"]]
+    assert len(candles) in (31, 32)
+    assert [(k["t"], k["c"], k["v"]) for k in closed] == [(NOW // MS, "100.00000000", "1.00000000")]
+
+
+def test_gaps_and_reordering_are_counted() -> None:
+    desk = Desk("seed=3 gap=0.3 reorder=0.3")
+    desk.stream("btcusdt@trade")
+    desk.quote("SELL", "1000", "100")
+    for _ in range(100):
+        desk.traders.take("BTCUSDT", True, D("0.1"), D(100), NOW)
+    numbers = [message["t"] for message in desk.taken()]
+
+    assert numbers != sorted(numbers)
+    assert 100 - len(numbers) in (desk.venue.faults.counts["gap"], desk.venue.faults.counts["gap"] + 1)
+
+
+def test_a_stalled_connection_says_nothing_for_its_time() -> None:
+    desk = Desk("stall=1:5s")
+    desk.stream("btcusdt@bookTicker")
+    desk.quote("BUY", "1", "100")
+    desk.venue.faults.set("stall", "off")
+    desk.quote("BUY", "1", "101")
+    assert desk.taken() == []
+    desk.time += 5_000 * MS
+    desk.quote("BUY", "1", "102")
+    assert len(desk.taken()) == 1
+
+
+# -- the WebSocket API ------------------------------------------------------------------------------------------------
+
+
+def test_an_order_is_placed_queried_and_cancelled_over_the_socket() -> None:
+    desk = Desk()
+    session = desk.api()
+    placed = desk.place(session)
+    number = placed["result"]["orderId"]
+
+    assert (placed["id"], placed["status"], placed["result"]["status"]) == (7, 200, "NEW")
+    assert [row["rateLimitType"] for row in placed["rateLimits"]] == ["REQUEST_WEIGHT", "ORDERS", "ORDERS"]
+    assert desk.ask(session, "order.status", symbol="BTCUSDT", orderId=number)["result"]["orderId"] == number
+    assert desk.ask(session, "order.cancel", symbol="BTCUSDT", orderId=number)["result"]["status"] == "CANCELED"
+
+
+def test_the_socket_signs_raw_text_where_rest_signs_encoded_text() -> None:
+    desk = Desk()
+    desk.exchange.set_market(market_of("币安人生/USDT"), NOW)
+    answer = desk.place(desk.api(), symbol="币安人生USDT", price="10", quantity="1")
+    assert (answer["status"], answer["result"]["symbol"]) == (200, "币安人生USDT")
+
+
+def test_errors_carry_code_and_status() -> None:
+    desk = Desk()
+    session = desk.api()
+    assert desk.place(session, quantity="100")["error"]["code"] == -2010
+    assert desk.say(session, "order.place", symbol="BTCUSDT")["status"] == 401
+    assert desk.say(session, "no.such")["status"] == 400
+    session.on_text("{", NOW)
+    assert desk.taken()[0]["id"] is None
+
+
+def test_reports_and_balances_follow_the_order_in_their_envelope(shared: Path) -> None:
+    desk = Desk()
+    session = desk.api()
+    assert desk.ask(session, "userDataStream.subscribe.signature")["result"] == {"subscriptionId": 0}
+    desk.quote("SELL", "0.004", "20000")
+    session.on_text("", NOW)
+    desk.taken()
+
+    params = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01"}
+    params |= {"price": "20000", "newClientOrderId": "mine", "apiKey": "k", "timestamp": NOW // MS}
+    text = "&".join(f"{name}={params[name]}" for name in sorted(params))
+    params["signature"] = hmac.new(b"s", text.encode(), hashlib.sha256).hexdigest()
+    session.on_text(json.dumps({"id": 1, "method": "order.place", "params": params}), NOW)
+    events = [message["event"] for message in desk.taken() if "event" in message]
+
+    assert [event["e"] for event in events] == ["executionReport", "executionReport", "outboundAccountPosition"]
+    new, trade, position = events
+    assert (new["x"], new["N"], new["t"]) == ("NEW", None, -1)
+    assert (trade["X"], trade["l"], trade["z"], trade["N"]) == ("PARTIALLY_FILLED", "0.00400000", "0.00400000", "BTC")
+    assert position["B"] == [
+        {"a": "BTC", "f": "2.00399600", "l": "0.00000000"},
+        {"a": "USDT", "f": "99800.00000000", "l": "120.00000000"},
+    ]
+    sample = json.loads((shared / "exchanges/binance/nt_execution_report_wrapped.json").read_text())
+    assert new.keys() == sample["event"].keys()
+
+
+def test_a_cancellation_has_an_id_of_its_own() -> None:
+    desk = Desk()
+    session = desk.api()
+    desk.ask(session, "userDataStream.subscribe.signature")
+    desk.place(session, newClientOrderId="mine")
+    order = desk.exchange.engine.open_orders("ann")[0]
+    desk.exchange.cancel(order, NOW, "the-cancel")
+    (report,) = [m["event"] for m in desk.taken() if m["event"]["e"] == "executionReport"]
+    assert (report["c"], report["C"], report["X"]) == ("the-cancel", "mine", "CANCELED")
+
+
+def test_a_deposit_is_a_balance_update() -> None:
+    desk = Desk()
+    desk.ask(desk.api(), "userDataStream.subscribe.signature")
+    desk.exchange.move("ann", "BTC", D(1), NOW)
+    events = [message["event"] for message in desk.taken()]
+    assert [event["e"] for event in events] == ["outboundAccountPosition", "balanceUpdate"]
+    assert events[1]["d"] == "1.00000000"
+
+
+def test_a_second_subscription_of_an_account_is_refused_and_ending_it_is_told() -> None:
+    desk = Desk()
+    session = desk.api()
+    desk.ask(session, "userDataStream.subscribe.signature")
+    assert desk.ask(session, "userDataStream.subscribe.signature")["error"]["code"] == -2035
+    session.on_text('{"id":1,"method":"userDataStream.unsubscribe","params":{"subscriptionId":0}}', NOW)
+    ended, answer = desk.taken()
+    assert (ended["event"]["e"], answer["status"]) == ("eventStreamTerminated", 200)
+    assert desk.say(session, "userDataStream.unsubscribe", subscriptionId=0)["error"]["code"] == -2036
+
+
+def test_an_ed25519_key_logs_a_session_on_and_an_hmac_key_does_not() -> None:
+    desk = Desk()
+    private = Ed25519PrivateKey.generate()
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    desk.exchange.open_account(Account(name="bob", key="kb", public_key=pem), NOW, USDT=D(1_000))
+    session = desk.api()
+    params: dict[str, Any] = {"apiKey": "kb", "timestamp": NOW // MS}
+    text = "&".join(f"{name}={params[name]}" for name in sorted(params))
+    params["signature"] = base64.b64encode(private.sign(text.encode())).decode()
+
+    assert desk.ask(session, "session.logon")["error"]["code"] == -4056
+    assert desk.say(session, "session.logon", **params)["result"]["apiKey"] == "kb"
+    assert desk.say(session, "userDataStream.subscribe")["result"] == {"subscriptionId": 0}
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01"}
+    placed = desk.say(session, "order.place", **order, price="20000", timestamp=NOW // MS)
+    assert placed["result"]["status"] == "NEW"
+    params["signature"] = base64.b64encode(private.sign(b"other")).decode()
+    assert desk.say(session, "session.logon", **params)["error"]["code"] == -1022
+
+
+def test_an_expired_session_ends_its_stream_and_its_logon() -> None:
+    desk = Desk("expire_session=60s")
+    session = desk.api()
+    desk.ask(session, "userDataStream.subscribe.signature")
+    session.tick(NOW + 61_000 * MS)
+    assert [m["event"]["e"] for m in desk.taken()] == ["eventStreamTerminated"]
+    assert desk.venue.faults.counts == {"expire_session": 1}
+
+
+def test_fills_are_duplicated_delayed_and_lost_on_demand() -> None:
+    for fault, at_once, later in (("duplicate_fill=1", 2, 0), ("late_fill=1:2s", 0, 1), ("lost_fill=1", 0, 0)):
+        desk = Desk(fault)
+        session = desk.api()
+        desk.ask(session, "userDataStream.subscribe.signature")
+        desk.place(session)
+        desk.traders.take("BTCUSDT", False, D("0.01"), D(20_000), NOW)
+        now = [m for m in desk.taken() if m["event"].get("x") == "TRADE"]
+        desk.time += 2_000 * MS
+        then = [m for m in desk.taken() if m["event"].get("x") == "TRADE"]
+        assert (len(now), len(then)) == (at_once, later), fault
+
+
+def test_a_silent_private_stream_says_nothing_for_its_time() -> None:
+    desk = Desk("private_stream_silent=1:10s")
+    session = desk.api()
+    desk.ask(session, "userDataStream.subscribe.signature")
+    desk.exchange.move("ann", "BTC", D(1), NOW)
+    assert desk.taken() == []

@@ -1,0 +1,317 @@
+"""The acceptance cards: each is played, a sound client passes its checks, and the faults it is about fail them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.venue import DEFAULT_ACCOUNT, Exchange, Faults
+from tickdeck.infrastructure.venue.dialects.binance import BinanceVenue, Request, Response
+from tickdeck.infrastructure.venue.dialects.binance.server import BinanceServer
+from tickdeck.infrastructure.venue.markets import market_of
+from tickdeck.infrastructure.venue.scenarios import CARDS, Scenario, load_scenarios
+from tickdeck.infrastructure.venue.traders import Traders
+
+NOW = 1_795_210_440_000_000_000
+ALL = load_scenarios(CARDS)
+
+
+class Client:
+    """Speaks to a venue that plays a card, without a socket. ``wait`` lets its time pass."""
+
+    def __init__(self, card: Scenario) -> None:
+        self.time = NOW
+        self.exchange = Exchange([market_of(symbol) for symbol in card.symbols])
+        deposits = {asset: Decimal(amount) for asset, amount in card.deposits.items()}
+        self.exchange.open_account(DEFAULT_ACCOUNT, NOW, **deposits)
+        venue = BinanceVenue(self.exchange, lambda: self.time, faults=Faults.parse(card.faults))
+        self.server = BinanceServer(venue, Traders(self.exchange, NOW))
+        self.player = self.server.play(card)
+        self.symbol = self.exchange.market(next(iter(self.exchange.engine.markets))).symbol
+
+    def wait(self, seconds: float) -> None:
+        for _ in range(int(seconds * 10)):
+            self.time += 100_000_000
+            self.server.tick(self.server.now())
+
+    def send(self, method: str, path: str, **params: Any) -> tuple[Response, Any]:
+        if path not in ("exchangeInfo", "time"):
+            params["timestamp"] = self.server.now() // 1_000_000
+        query = urlencode(params)
+        signature = hmac.new(DEFAULT_ACCOUNT.secret.encode(), query.encode(), hashlib.sha256).hexdigest()
+        request = Request(
+            method=method,
+            path=f"/api/v3/{path}",
+            query=f"{query}&signature={signature}",
+            headers={"x-mbx-apikey": DEFAULT_ACCOUNT.key},
+        )
+        response = self.server.rest.handle(request, self.server.now())
+        return response, json.loads(response.body) if response.body[:1] in (b"{", b"[") else None
+
+    def order(self, side: str, quantity: str, price: str | None = None, **more: Any) -> tuple[Response, Any]:
+        params = {"symbol": self.symbol, "side": side, "quantity": quantity} | more
+        params.setdefault("type", "MARKET" if price is None else "LIMIT")
+        if price is not None:
+            params["price"] = price
+        if params["type"] == "LIMIT":
+            params["timeInForce"] = "GTC"
+        return self.send("POST", "order", **params)
+
+    def query(self, client_id: str) -> Any:
+        return self.send("GET", "order", symbol=self.symbol, origClientOrderId=client_id)[1]
+
+    def cancel(self, client_id: str) -> Any:
+        return self.send("DELETE", "order", symbol=self.symbol, origClientOrderId=client_id)[1]
+
+    def failed(self) -> list[str]:
+        return [result.check.figure for result in self.player.results() if not result.holds]
+
+
+def c01(client: Client) -> None:
+    assert client.order("BUY", "1", newClientOrderId="a")[0].lost
+    client.wait(2)
+    assert client.query("a")["status"] == "FILLED"
+
+
+def c01_twice(client: Client) -> None:
+    client.order("BUY", "1", newClientOrderId="a")
+    client.order("BUY", "1", newClientOrderId="b")
+    client.wait(2)
+
+
+def c02(client: Client) -> None:
+    response, _ = client.order("BUY", "0.1", "40000", newClientOrderId="a")
+    assert response.status in (400, 503)
+    client.wait(4)
+
+
+def c02_twice(client: Client) -> None:
+    c02(client)
+    client.order("BUY", "0.1", "40000", newClientOrderId="b")
+
+
+def c03a(client: Client) -> None:
+    client.order("BUY", "0.1", "40000", newClientOrderId="a")
+    assert client.query("a")["code"] == -2013
+    client.wait(4)
+    assert client.query("a")["status"] == "NEW"
+
+
+def c03a_twin(client: Client) -> None:
+    c03a(client)
+    client.order("BUY", "0.1", "40000", newClientOrderId="b")
+
+
+def c03b(client: Client) -> None:
+    assert client.order("BUY", "0.1", "40000", newClientOrderId="a")[0].lost
+    for _ in range(5):
+        client.wait(3)
+        assert client.query("a")["code"] == -2013
+
+
+def c03b_for_ever(client: Client) -> None:
+    c03b(client)
+    for _ in range(100):
+        client.query("a")
+
+
+def c07a(client: Client) -> None:
+    client.order("BUY", "0.1", "40000", newClientOrderId="a")
+    assert client.cancel("a")["code"] == -2011
+    client.wait(26)
+    assert client.query("a")["status"] == "FILLED"
+
+
+def c07a_again(client: Client) -> None:
+    c07a(client)
+    client.order("BUY", "0.1", "40000", newClientOrderId="b")
+
+
+def c07b(client: Client) -> None:
+    client.order("BUY", "0.1", "40000", newClientOrderId="a")
+    client.cancel("a")
+    assert client.cancel("a")["code"] == -2011
+    client.wait(6)
+
+
+def c09(client: Client) -> None:
+    client.order("BUY", "0.5", "40000", type="LIMIT_MAKER", newClientOrderId="a")
+    new = {"symbol": client.symbol, "side": "BUY", "type": "LIMIT_MAKER", "quantity": "0.3", "price": "41000"}
+    half = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": "a"}
+    response, answer = client.send("POST", "order/cancelReplace", **new, **half)
+    assert (response.status, answer["code"]) == (409, -2021)
+    assert answer["data"]["cancelResponse"]["executedQty"] == "0.20000000"
+
+
+def c12(client: Client) -> None:
+    placed = client.order("BUY", "0.55", "40000")[1]
+    which = {"symbol": client.symbol, "orderId": placed["orderId"]}
+    assert client.send("PUT", "order/amend/keepPriority", newQty="0.5", **which)[0].lost
+    assert client.send("GET", "order", **which)[1]["origQty"] == "0.50000000"
+
+
+def c13(client: Client) -> None:
+    client.order("BUY", "0.3", "40000")
+    client.wait(1)
+    assert len(client.send("GET", "myTrades", symbol=client.symbol)[1]) == 3
+
+
+def c16(client: Client) -> None:
+    client.order("SELL", "0.3", "40000")
+    client.order("BUY", "1", "40000", selfTradePreventionMode="DECREMENT")
+
+
+def c18(client: Client) -> None:
+    client.order("BUY", "2")
+    client.order("SELL", "1")
+
+
+def c18_gross(client: Client) -> None:
+    client.order("BUY", "2")
+    client.order("SELL", "2")
+
+
+def c21(client: Client) -> None:
+    client.order("BUY", "0.61")
+    client.wait(1)
+    assert client.order("SELL", "0.61")[1]["msg"] == "Filter failure: LOT_SIZE"
+    client.order("SELL", "0.6")
+
+
+def c28(client: Client) -> None:
+    for number in range(2):
+        params = {"symbol": "币安人生USDT", "newClientOrderId": str(number)}
+        assert client.order("BUY", "10", "1", **params)[0].status == 200
+
+
+def c30(client: Client) -> None:
+    while client.send("GET", "exchangeInfo")[0].status == 200:
+        pass
+
+
+def c30_goes_on(client: Client) -> None:
+    c30(client)
+    assert client.send("GET", "exchangeInfo")[0].status == 418
+
+
+def c31(client: Client) -> None:
+    for number in range(100):
+        response, _ = client.order("BUY", "0.001", "40000", newClientOrderId=str(number))
+        if response.status == 429:
+            client.wait(int(response.headers["retry-after"]))
+            client.order("BUY", "0.001", "40000", newClientOrderId=str(number))
+    client.send("DELETE", "openOrders", symbol=client.symbol)
+
+
+def c32(client: Client) -> None:
+    client.order("BUY", "0.1", "40000", newClientOrderId="a")
+    client.wait(0.5)
+    for _ in range(6):
+        if client.cancel("a").get("status") == "CANCELED":
+            break
+        client.wait(1)
+    client.wait(5)
+
+
+def c51(client: Client) -> None:
+    client.wait(4)
+
+
+SOUND: dict[str, Callable[[Client], None]] = {
+    "C01": c01,
+    "C02a": c02,
+    "C02b": c02,
+    "C02c": c02,
+    "C03a": c03a,
+    "C03b": c03b,
+    "C07a": c07a,
+    "C07b": c07b,
+    "C09": c09,
+    "C12": c12,
+    "C13": c13,
+    "C16": c16,
+    "C18": c18,
+    "C21": c21,
+    "C28": c28,
+    "C30": c30,
+    "C31": c31,
+    "C32": c32,
+    "C51": c51,
+}
+FAULTY = [
+    ("C01", c01_twice, "requests.place"),
+    ("C02b", c02_twice, "requests.place"),
+    ("C03a", c03a_twin, "orders"),
+    ("C03b", c03b_for_ever, "requests.query"),
+    ("C07a", c07a_again, "orders"),
+    ("C18", c18_gross, "errors.-2010"),
+    ("C30", c30_goes_on, "requests.limited"),
+]
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_client_passes_the_card(name: str) -> None:
+    client = Client(ALL[name])
+
+    SOUND[name](client)
+
+    assert client.player.problems == []
+    assert client.player.finished
+    assert client.failed() == []
+
+
+@pytest.mark.parametrize(("name", "conduct", "figure"), FAULTY, ids=[f"{n}-{f}" for n, _, f in FAULTY])
+def test_a_faulty_client_fails_the_card(name: str, conduct: Callable[[Client], None], figure: str) -> None:
+    client = Client(ALL[name])
+    conduct(client)
+    assert figure in client.failed()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_step_of_a_card_is_something_that_the_venue_can_do(name: str) -> None:
+    card = ALL[name]
+    client = Client(card)
+    exists = {"script", "reports", "hide", "faults", "trade", "quote", "market", "refuse", "limits", "advance"}
+    exists |= {"deposit", "withdraw", "event", "disconnect", "ban", "expire", "shutdown", "stale_depth"}
+    for step in card.steps:
+        assert step.do in exists
+        status, answer = client.server.admin.handle("POST", step.do, dict(step.values))
+        assert status == 200, answer
+
+
+def test_the_scenario_of_the_documentation_can_be_played(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "venue.md").read_text()
+    (text,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mine.toml").write_text(text)
+    client = Client(load_scenarios(tmp_path / "mine.toml")["late"])
+    client.order("BUY", "0.1", "40000")
+    client.wait(2)
+    assert client.player.finished
+    assert client.failed() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "missing required field `scenario`"),
+        ('[[scenario]]\nname="a"\ntitle="b"\ncolour="red"', "colour"),
+        ('[[scenario]]\nname="a"\ntitle="b"\nfaults="drop_akc=1"', "did you mean 'drop_ack'"),
+        ('[[scenario]]\nname="a"\ntitle="b"\nsteps=[{do="quote",on="never"}]', "waits for 'never'"),
+        ('[[scenario]]\nname="a"\ntitle="b"\n[[scenario]]\nname="a"\ntitle="b"', "the name is taken"),
+    ],
+)
+def test_a_bad_scenario_file_is_refused_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_scenarios(file)
