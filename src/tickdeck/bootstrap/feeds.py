@@ -8,12 +8,21 @@ from typing import TypeAlias
 from tickdeck.application.ports import MarketDataFeed
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.exchanges.binance.market_feed import BinanceFeed
+from tickdeck.infrastructure.exchanges.binance.wire import MAINNET, TESTNET, endpoints_at
 
 __all__ = ["FEEDS", "live_feed"]
 
 MakeFeed: TypeAlias = Callable[[RunConfig, tuple[str, ...]], MarketDataFeed]
 
-FEEDS: dict[str, MakeFeed] = {}
+
+def _binance(config: RunConfig, symbols: tuple[str, ...]) -> MarketDataFeed:
+    if config.exchange_url is not None:
+        return BinanceFeed(symbols, endpoints_at(config.exchange_url))
+    return BinanceFeed(symbols, TESTNET if config.testnet else MAINNET)
+
+
+FEEDS: dict[str, MakeFeed] = {"binance": _binance}
 """Creates the feed of a venue, by name. A program may add its own."""
 
 
