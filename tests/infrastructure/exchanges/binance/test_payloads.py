@@ -6,6 +6,7 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tickdeck.application.ports import Balance, InstrumentStatus, ListedInstrument, OrderFill, OrderResult
@@ -39,7 +40,9 @@ from tickdeck.errors import (
     WouldTake,
 )
 from tickdeck.infrastructure.exchanges.binance.documents import Answer, Document, ServerTime, decode_document
+from tickdeck.infrastructure.exchanges.binance.mappers.account import AccountBody, fees_event
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
+from tickdeck.infrastructure.exchanges.binance.mappers.instruments import instrument_event
 from tickdeck.infrastructure.exchanges.binance.mappers.user_stream import user_message
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -245,6 +248,18 @@ def test_instruments_have_their_steps_and_their_status(payload) -> None:
     assert listed["ETHBTC"].status is InstrumentStatus.TRADING
     assert (of.base, of.quote) == ("ETH", "BTC")
     assert (of.tick_size, of.lot_size, of.min_notional) == (Decimal("0.00001"), Decimal("0.0001"), Decimal("0.0001"))
+
+
+def test_instruments_and_fees_become_inputs(payload, shared: Path) -> None:
+    listed = {found.symbol: found for found in payload("gct_rest_exchangeinfo_trimmed.json")}
+    event = instrument_event(listed["ETHBTC"], 7)
+    body = json.loads((shared / "exchanges" / "binance" / "jk_rest_getaccountinfo.json").read_text())["response"]
+    fees = fees_event(msgspec.convert(body, AccountBody, strict=False), 7)
+
+    assert (event.symbol, event.status, event.raw_status) == ("ETHBTC", "trading", "TRADING")
+    assert (event.tick_size, event.lot_size) == (Decimal("0.00001"), Decimal("0.0001"))
+    assert fees is not None
+    assert (fees.maker, fees.taker) == (Decimal("0.0015"), Decimal("0.0015"))
 
 
 def test_a_symbol_with_a_status_that_is_not_known_counts_as_halted_in_its_own_words() -> None:

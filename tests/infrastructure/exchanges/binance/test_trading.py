@@ -24,7 +24,7 @@ from tickdeck.errors import (
     VenueUnavailable,
 )
 from tickdeck.infrastructure.exchanges.binance.http import Answer
-from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
+from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange, circuit_event
 from tickdeck.infrastructure.exchanges.binance.wire import HmacKey, HttpRequest
 from tickdeck.infrastructure.resilience import BreakerTransition
 
@@ -189,7 +189,9 @@ def test_the_breaker_of_orders_opens_and_queries_still_go_through() -> None:
 
     assert run(work()) == 1
     assert len(venue.sent) == 6
-    assert [(change.name, change.after.value) for change in venue.changes] == [("binance/orders", "open")]
+    (event,) = [circuit_event(change, 7) for change in venue.changes]
+    assert (event.name, event.before, event.after) == ("binance/orders", "closed", "open")
+    assert event.reason == "OutcomeUnknown"
 
 
 def test_after_a_limit_nothing_is_sent_until_the_venue_wants_requests_again() -> None:

@@ -20,7 +20,7 @@ from tickdeck.application.ports import (
     OrderRequest,
     OrderResult,
 )
-from tickdeck.domain.events import DomainEvent, FeedConnected, FeedDisconnected, SystemWarning
+from tickdeck.domain.events import DomainEvent, FeedConnected, FeedDisconnected, SystemWarning, VenueCircuitChanged
 from tickdeck.domain.values import Price, Quantity, TimeInForce
 from tickdeck.errors import (
     ClockSkew,
@@ -59,7 +59,7 @@ from tickdeck.infrastructure.resilience import (
     retry_with_backoff,
 )
 
-__all__ = ["PRIVATE", "BinanceExchange", "account_limits"]
+__all__ = ["PRIVATE", "BinanceExchange", "account_limits", "circuit_event"]
 
 PRIVATE = "binance-private"
 """The name of the private stream in ``feed.connected`` and ``feed.disconnected``."""
@@ -374,6 +374,18 @@ class BinanceExchange:
 class _WsAnswer(msgspec.Struct):
     status: int = 0
     error: dict[str, Any] | None = None
+
+
+def circuit_event(transition: BreakerTransition, received: int) -> VenueCircuitChanged:
+    """A breaker's transition as an input."""
+    return VenueCircuitChanged(
+        name=transition.name,
+        before=transition.before.value,
+        after=transition.after.value,
+        reason=transition.reason,
+        ts_ingress=received,
+        source=transition.name.partition("/")[0],
+    )
 
 
 def _named(client_order_id: str, venue_order_id: str) -> dict[str, str]:

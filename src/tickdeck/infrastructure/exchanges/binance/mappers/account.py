@@ -7,11 +7,11 @@ from decimal import Decimal
 import msgspec
 
 from tickdeck.application.ports import Balance
-from tickdeck.domain.events import VenueBalanceReported
+from tickdeck.domain.events import VenueBalanceReported, VenueFeesReported
 from tickdeck.domain.values import ZERO
 from tickdeck.infrastructure.exchanges.binance.mappers.market import SPOT
 
-__all__ = ["AccountBody", "AccountPosition", "balance_events", "balances_of"]
+__all__ = ["AccountBody", "AccountPosition", "balance_events", "balances_of", "fees_event"]
 
 _MS = 1_000_000
 
@@ -69,4 +69,14 @@ def balance_events(
             source=SPOT,
         )
         for changed in position.balances
+    )
+
+
+def fees_event(body: AccountBody, received: int, account_id: str = "main") -> VenueFeesReported | None:
+    """What the account pays; ``None`` if the answer does not tell."""
+    rates = body.commission_rates
+    if rates is None:
+        return None
+    return VenueFeesReported(
+        account_id=account_id, maker=rates.maker, taker=rates.taker, ts_ingress=received, source=SPOT
     )

@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.ports import InstrumentStatus, ListedInstrument
+from tickdeck.domain.events import VenueInstrumentReported
 from tickdeck.domain.market import Instrument
+from tickdeck.infrastructure.exchanges.binance.mappers.market import SPOT
 
-__all__ = ["ExchangeInfo", "RateLimit", "listed_instruments"]
+__all__ = ["ExchangeInfo", "RateLimit", "instrument_event", "listed_instruments"]
 
 _STATUSES = {
     "TRADING": InstrumentStatus.TRADING,
@@ -85,4 +87,23 @@ def _instrument(of: _Symbol) -> Instrument:
         contract_size=of.contract_size,
         inverse=bool(of.margin) and of.margin == of.base,
         **found,
+    )
+
+
+def instrument_event(listed: ListedInstrument, received: int) -> VenueInstrumentReported:
+    """An instrument as an input, so that a run's record has what the venue allowed at that time."""
+    of = listed.instrument
+    return VenueInstrumentReported(
+        symbol=of.symbol,
+        base=of.base,
+        quote=of.quote,
+        status=listed.status.value,
+        raw_status=listed.raw_status,
+        tick_size=of.tick_size,
+        lot_size=of.lot_size,
+        min_quantity=of.min_quantity,
+        max_quantity=of.max_quantity,
+        min_notional=of.min_notional,
+        ts_ingress=received,
+        source=SPOT,
     )
