@@ -10,7 +10,24 @@
     ├── TapeError              the tape cannot be opened, read or written (exit code 3)
     │   ├── ConcurrencyError       a stream has moved on since it was read; nothing was written
     │   └── TapeVersionError       it was written by a newer Tickdeck, or is no tape (exit code 2)
-    └── RunError               a run cannot be found, resumed or verified (exit code 2)
+    ├── RunError               a run cannot be found, resumed or verified (exit code 2)
+    └── ExchangeError          an exchange refused a request, or it could not be made
+        ├── RequestRefused         the exchange refused it: nothing happened there
+        │   ├── InsufficientFunds      the account cannot pay for the order
+        │   ├── InvalidSymbol          there is no such symbol
+        │   ├── FilterViolated         a price, quantity, notional or number of orders is out of bounds
+        │   ├── WouldTake              a post-only order would have taken liquidity
+        │   ├── DuplicateClientId      the client order id is taken
+        │   ├── UnknownOrder           there is no such order (any more)
+        │   ├── SymbolHalted           the symbol is not traded now
+        │   ├── AuthenticationFailed   the key is wrong, or may not do that
+        │   │   └── BadSignature           the signature is wrong
+        │   ├── ClockSkew              the request's time is too far from the exchange's
+        │   └── NotSupported           this exchange cannot do that
+        ├── RateLimited            too many requests: nothing happened; wait ``wait`` seconds
+        ├── VenueUnavailable       the exchange is down or not reachable: nothing was sent
+        ├── OutcomeUnknown         nobody knows whether the exchange acted: never repeat it, query
+        └── ProtocolError          the exchange sent something that cannot be read
 
 The message of each says what happened, to what, and what to do. ``exit_code`` is what the command
 line ends with when the error reaches it.
@@ -22,19 +39,36 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 __all__ = [
+    "AuthenticationFailed",
+    "BadSignature",
+    "ClockSkew",
     "ConcurrencyError",
     "ConfigError",
+    "DuplicateClientId",
     "EventDecodeError",
     "EventError",
     "EventSchemaError",
     "EventValidationError",
+    "ExchangeError",
+    "FilterViolated",
     "InputError",
+    "InsufficientFunds",
+    "InvalidSymbol",
+    "NotSupported",
+    "OutcomeUnknown",
+    "ProtocolError",
+    "RateLimited",
+    "RequestRefused",
     "RunError",
+    "SymbolHalted",
     "TapeError",
     "TapeVersionError",
     "Terminated",
     "TickdeckError",
     "TopicWarning",
+    "UnknownOrder",
+    "VenueUnavailable",
+    "WouldTake",
     "format_value",
 ]
 
@@ -107,6 +141,96 @@ class RunError(TickdeckError):
     """A run cannot be found, resumed or verified."""
 
     exit_code = 2
+
+
+class ExchangeError(TickdeckError):
+    """An exchange refused a request, or it could not be made.
+
+    ``code`` is the exchange's own code of the error, 0 where it gives none; ``status`` is the HTTP status, 0 without
+    one.
+    """
+
+    def __init__(self, message: str, *, code: int = 0, status: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class RequestRefused(ExchangeError):
+    """The exchange answered and refused: the request had no effect. Also where the refusal has no class of its own."""
+
+
+class InsufficientFunds(RequestRefused):
+    """The account cannot pay for the order."""
+
+
+class InvalidSymbol(RequestRefused):
+    """The exchange does not list the symbol."""
+
+
+class FilterViolated(RequestRefused):
+    """A price, quantity, notional or number of orders breaks a rule of the symbol. ``filter`` is the exchange's name
+    of the rule, empty where it gives none."""
+
+    def __init__(self, message: str, *, code: int = 0, status: int = 0, filter: str = "") -> None:  # noqa: A002
+        super().__init__(message, code=code, status=status)
+        self.filter = filter
+
+
+class WouldTake(RequestRefused):
+    """A post-only order would have taken liquidity, so there is no order."""
+
+
+class DuplicateClientId(RequestRefused):
+    """Another order has this client order id."""
+
+
+class UnknownOrder(RequestRefused):
+    """The exchange has no such order, or it is not open any more. Queries may lag, so this proves little right after
+    an order was sent."""
+
+
+class SymbolHalted(RequestRefused):
+    """The symbol is listed, but not traded now."""
+
+
+class AuthenticationFailed(RequestRefused):
+    """The key is unknown, or may not do that, or not from this address."""
+
+
+class BadSignature(AuthenticationFailed):
+    """The signature does not fit the request and the key."""
+
+
+class ClockSkew(RequestRefused):
+    """The request's time is too far from the exchange's clock: measure the offset again."""
+
+
+class NotSupported(RequestRefused):
+    """This exchange cannot do that; ``capabilities`` says what it can."""
+
+
+class RateLimited(ExchangeError):
+    """Too many requests or orders. The request had no effect. ``wait`` is in seconds; ``banned`` is true where the
+    exchange refuses everything from this address until then."""
+
+    def __init__(self, message: str, *, wait: float, code: int = 0, status: int = 0, banned: bool = False) -> None:
+        super().__init__(message, code=code, status=status)
+        self.wait = wait
+        self.banned = banned
+
+
+class VenueUnavailable(ExchangeError):
+    """The exchange is down or not reachable, or a circuit breaker is open. The request had no effect."""
+
+
+class OutcomeUnknown(ExchangeError):
+    """The request may have had its effect: it timed out, or the exchange failed while it worked. Never repeat it; ask
+    for the order by its client order id."""
+
+
+class ProtocolError(ExchangeError):
+    """A message of the exchange cannot be read."""
 
 
 class Terminated(BaseException):

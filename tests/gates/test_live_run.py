@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from virtual_time import VirtualLoop, VirtualWall
 
-from tickdeck.application.streaming import Frame
+from tickdeck.application.ports import Frame
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.feeds import FEEDS
 from tickdeck.domain.events import DomainEvent, TradeEvent

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tickdeck.application.streaming import Frame
+from tickdeck.application.ports import Frame
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.frames import FrameReader, FrameWriter, one_line
 
@@ -121,7 +121,7 @@ def test_no_frame_is_lost_when_another_thread_syncs_all_the_time(tmp_path: Path)
 
 def test_a_killed_writer_leaves_all_that_it_synced(tmp_path: Path) -> None:
     program = (
-        "import os, signal, sys; from pathlib import Path; from tickdeck.application.streaming import Frame\n"
+        "import os, signal, sys; from pathlib import Path; from tickdeck.application.ports import Frame\n"
         "from tickdeck.infrastructure.frames import FrameWriter\n"
         "writer = FrameWriter(Path(sys.argv[1]))\n"
         "[writer.write(Frame(n, b'x' * 50)) for n in range(5000)]; writer.sync()\n"

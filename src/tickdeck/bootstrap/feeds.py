@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tickdeck.application.drivers import LiveFeed
+from tickdeck.application.ports import MarketDataFeed
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.exchanges.binance.market_feed import BinanceFeed
+from tickdeck.infrastructure.exchanges.binance.wire import MAINNET, TESTNET, endpoints_at
 
 __all__ = ["FEEDS", "live_feed"]
 
-MakeFeed: TypeAlias = Callable[[RunConfig, tuple[str, ...]], LiveFeed]
+MakeFeed: TypeAlias = Callable[[RunConfig, tuple[str, ...]], MarketDataFeed]
 
-FEEDS: dict[str, MakeFeed] = {}
+
+def _binance(config: RunConfig, symbols: tuple[str, ...]) -> MarketDataFeed:
+    if config.exchange_url is not None:
+        return BinanceFeed(symbols, endpoints_at(config.exchange_url))
+    return BinanceFeed(symbols, TESTNET if config.testnet else MAINNET)
+
+
+FEEDS: dict[str, MakeFeed] = {"binance": _binance}
 """Creates the feed of a venue, by name. A program may add its own."""
 
 
-def live_feed(config: RunConfig, symbols: tuple[str, ...]) -> LiveFeed:
+def live_feed(config: RunConfig, symbols: tuple[str, ...]) -> MarketDataFeed:
     """The feed of ``config.exchange``, not yet connected. Raises ``ConfigError`` if there is none of that name."""
     make = FEEDS.get(config.exchange)
     if make is None:

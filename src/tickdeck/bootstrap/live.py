@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.drivers import LiveAgenda, LiveDriver, LiveFeed
+from tickdeck.application.drivers import LiveAgenda, LiveDriver
 from tickdeck.application.kernel import Kernel
+from tickdeck.application.ports import Frame, MarketDataFeed
 from tickdeck.application.strategies import Strategy
-from tickdeck.application.streaming import BoundedAsyncQueue, Frame
+from tickdeck.application.streaming import BoundedAsyncQueue
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.session import RESERVED, Session
@@ -42,7 +43,7 @@ class LiveRun(Session):
         strategies: list[tuple[str, Strategy]],
         tape: AnyTape,
         *,
-        feed: LiveFeed,
+        feed: MarketDataFeed,
         clock: LiveClock,
     ) -> None:
         agenda = LiveAgenda()

@@ -10,8 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tickdeck.application.bus import select, takes_market_data
-from tickdeck.application.drivers import LiveFeed
-from tickdeck.application.ports import TapeQuery
+from tickdeck.application.ports import MarketDataFeed, TapeQuery
 from tickdeck.application.proof import merge_record
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.domain.events import DomainEvent
@@ -76,7 +75,7 @@ class FramedMarket:
     """The market events of a live run, decoded again from its frames. The iteration stops at the end of the frames; it
     can continue later if more were recorded."""
 
-    def __init__(self, frames: FrameReader, feed: LiveFeed) -> None:
+    def __init__(self, frames: FrameReader, feed: MarketDataFeed) -> None:
         self._frames = frames
         self._feed = feed
         self._events: deque[DomainEvent] = deque()

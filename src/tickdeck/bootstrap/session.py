@@ -17,7 +17,7 @@ from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
 from tickdeck.domain.events import RunStarted
 from tickdeck.infrastructure.config import RunConfig
-from tickdeck.infrastructure.exchanges import PaperVenue
+from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.readers import ReadNotes
 from tickdeck.infrastructure.runs import Manifest, RunFigures, write_end
 from tickdeck.infrastructure.tape.opening import tape_path

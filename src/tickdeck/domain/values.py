@@ -6,6 +6,7 @@ quote currency per unit of base, ``Quantity`` is in base currency, and ``Money``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
@@ -83,6 +84,12 @@ class OrderStatus(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     UNKNOWN = "unknown"
+
+    @classmethod
+    def from_exchange(cls, raw: str, statuses: Mapping[str, OrderStatus]) -> OrderStatus | None:
+        """What an exchange's word means, by its table ``statuses``. ``None`` for a word that the table does not have:
+        keep the raw word, leave the order as it is, tell somebody, and query the order."""
+        return statuses.get(raw)
 
     @property
     def is_final(self) -> bool:

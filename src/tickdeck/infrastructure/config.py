@@ -79,6 +79,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``signals``: the user's signals by name; strategies read them by that name.
     - ``tapes``: input files, in order. Without any, a simulated market is generated from ``seed``.
     - ``exchange``: ``paper``, or the venue whose live market data the run hears; orders are filled on paper.
+      ``exchange_url``: the address of that venue, such as ``http://localhost:8080``; ``testnet``: its test net.
       ``duration``: seconds of the run's clock; ``None`` means to the end.
     - ``candles``: the interval of the run's candles (``250ms``, ``1s``, ``5m``, ``1h``, ``1mo``), made from trades or
       from the finer candles of a file. ``None``: candles of files as they are, and from trades those of 250 ms.
@@ -97,6 +98,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     symbols: tuple[str, ...] = ()
     tapes: tuple[TapeConfig, ...] = ()
     exchange: str = "paper"
+    exchange_url: str | None = None
+    testnet: bool = False
     seed: int = 1
     duration: Decimal | None = None
     candles: str | None = None
@@ -114,6 +117,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if self.tape_format not in ("sqlite", "jsonl"):
             raise ConfigError(f"tape_format is {self.tape_format!r}; give 'sqlite' or 'jsonl'")
+        if self.exchange == "paper" and (self.exchange_url is not None or self.testnet):
+            raise ConfigError("exchange_url and testnet apply to a venue; name it with exchange = 'binance'")
+        if self.exchange_url is not None and not re.fullmatch(r"https?://[^\s/]+/?", self.exchange_url):
+            raise ConfigError(f"exchange_url is {self.exchange_url!r}; give one such as http://localhost:8080")
         if self.exchange != "paper" and (self.tapes or self.backtest):
             raise ConfigError(
                 f"exchange is {self.exchange!r}, whose market data is live; omit the files, or omit the exchange"

@@ -13,7 +13,7 @@ import zlib
 from collections import deque
 from pathlib import Path
 
-from tickdeck.application.streaming import Frame
+from tickdeck.application.ports import Frame
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.sync import sync, sync_content, write_at

@@ -12,12 +12,15 @@ from tickdeck.testing.candles import CandleRun, run_candles
 if TYPE_CHECKING:
     from tickdeck.testing.event_bus import EventBusContract
     from tickdeck.testing.event_store import EventStoreContract
+    from tickdeck.testing.exchange import ExchangeContract, TradingPlace
 
-__all__ = ["CandleRun", "EventBusContract", "EventStoreContract", "run_candles"]
+__all__ = ["CandleRun", "EventBusContract", "EventStoreContract", "ExchangeContract", "TradingPlace", "run_candles"]
 
 _CONTRACTS = {
     "EventBusContract": "tickdeck.testing.event_bus",
     "EventStoreContract": "tickdeck.testing.event_store",
+    "ExchangeContract": "tickdeck.testing.exchange",
+    "TradingPlace": "tickdeck.testing.exchange",
 }
 
 

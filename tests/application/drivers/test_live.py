@@ -14,7 +14,8 @@ from virtual_time import VirtualLoop, VirtualWall
 
 from tickdeck.application.drivers import LiveAgenda, LiveDriver
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.streaming import BoundedAsyncQueue, Frame
+from tickdeck.application.ports import Frame
+from tickdeck.application.streaming import BoundedAsyncQueue
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,

@@ -4,13 +4,12 @@ One file per driver. What happens to an input afterwards is the kernel's job.
 """
 
 from tickdeck.application.drivers.driver import Driver
-from tickdeck.application.drivers.live import LiveAgenda, LiveDriver, LiveFeed
+from tickdeck.application.drivers.live import LiveAgenda, LiveDriver
 from tickdeck.application.drivers.simulation import Simulation
 
 __all__ = [
     "Driver",
     "LiveAgenda",
     "LiveDriver",
-    "LiveFeed",
     "Simulation",
 ]

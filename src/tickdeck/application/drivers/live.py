@@ -4,17 +4,17 @@ arrive."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 from tickdeck.application.bus import ambient_bus
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.drivers.driver import Driver
 from tickdeck.application.kernel import NEVER, RANK_VENUE, Agenda, Kernel, money_context
-from tickdeck.application.streaming import BoundedAsyncQueue, Frame
+from tickdeck.application.ports import Frame
+from tickdeck.application.streaming import BoundedAsyncQueue
 from tickdeck.domain.events import DomainEvent, FeedDisconnected, RunStarted, RunStopped
 
-__all__ = ["LiveAgenda", "LiveDriver", "LiveFeed"]
+__all__ = ["LiveAgenda", "LiveDriver"]
 
 _SLICE_NS = 2_000_000  # how long to process frames before timers, orders and other tasks get a turn
 _LONGEST_WAIT = 0.1  # seconds until a request to stop is noticed
@@ -35,21 +35,6 @@ class LiveAgenda(Agenda):
         if due < next_due:
             self.on_sooner()
         return number
-
-
-class LiveFeed(Protocol):
-    """A venue's market data: its connections, and the decoding of its frames."""
-
-    name: str
-
-    async def run(self, put: Callable[[Frame], Awaitable[object]]) -> None:
-        """Connect, and ``await put(frame)`` for everything that arrives, until cancelled. Broken connections are
-        restored; if that is impossible, the error is raised. Everything that ``decode`` needs to know is a frame,
-        including a lost connection or the answer to a request."""
-
-    def decode(self, frame: Frame) -> Iterable[DomainEvent]:
-        """The market events of a frame, in order. They depend only on this and earlier frames, because ``verify``
-        decodes the recorded frames again. Never raises for what a venue sends."""
 
 
 class LiveDriver(Driver):

@@ -89,7 +89,15 @@ from tickdeck.domain.events.system import (
     TimerSet,
 )
 from tickdeck.domain.events.upcast import upcast
-from tickdeck.domain.events.venue import VenueBalanceReported, VenueCancelRefused, VenueFillReported, VenueOrderReported
+from tickdeck.domain.events.venue import (
+    VenueBalanceReported,
+    VenueCancelRefused,
+    VenueCircuitChanged,
+    VenueFeesReported,
+    VenueFillReported,
+    VenueInstrumentReported,
+    VenueOrderReported,
+)
 
 __all__ = [
     "ActionIntent",
@@ -162,7 +170,10 @@ __all__ = [
     "TradingResumed",
     "VenueBalanceReported",
     "VenueCancelRefused",
+    "VenueCircuitChanged",
+    "VenueFeesReported",
     "VenueFillReported",
+    "VenueInstrumentReported",
     "VenueOrderReported",
     "catalogue_is_closed",
     "close_catalogue",

@@ -1,6 +1,7 @@
 """Reports from the venue, as received. They are inputs; our own conclusions are in ``orders`` and ``portfolio``.
 
-A report belongs to the stream of its order or balance.
+A report about an order or a balance belongs to its stream. What can change at a venue while a run trades there is
+reported too: instruments, fee rates, and whether calls go through.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.upcast import upcast
 from tickdeck.domain.values import Money, OrderStatus, Price, Quantity, Side
 
-__all__ = ["VenueBalanceReported", "VenueCancelRefused", "VenueFillReported", "VenueOrderReported"]
+__all__ = [
+    "VenueBalanceReported",
+    "VenueCancelRefused",
+    "VenueCircuitChanged",
+    "VenueFeesReported",
+    "VenueFillReported",
+    "VenueInstrumentReported",
+    "VenueOrderReported",
+]
 
 
 class VenueOrderReported(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -139,6 +148,71 @@ class VenueBalanceReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     @property
     def stream(self) -> str:
         return balance_stream(self.account_id, self.currency)
+
+
+class VenueInstrumentReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """An instrument as the venue lists it now. An input of gateways.
+
+    ``status`` is ``trading``, ``halt``, ``cancel_only``, ``delisted`` or ``other``; ``raw_status`` is the venue's own
+    word. The steps and limits are those of ``Instrument``: ``tick_size`` and ``min_notional`` in quote, the others in
+    base; a ``max_quantity`` of 0 means none.
+    """
+
+    event_type: ClassVar[str] = "venue.instrument_reported"
+    priority: ClassVar[Priority] = Priority.P1
+    symbol: str
+    base: str
+    quote: str
+    status: str
+    raw_status: str = ""
+    tick_size: Price
+    lot_size: Quantity
+    min_quantity: Quantity = Decimal(0)
+    max_quantity: Quantity = Decimal(0)
+    min_notional: Money = Decimal(0)
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.symbol
+
+
+class VenueFeesReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """What the venue charges an account now. An input of gateways.
+
+    ``maker`` and ``taker`` are shares of the notional. ``symbol`` is empty if the rates hold for all symbols.
+    """
+
+    event_type: ClassVar[str] = "venue.fees_reported"
+    priority: ClassVar[Priority] = Priority.P1
+    account_id: str = "main"
+    user_id: str = ""
+    symbol: str = ""
+    maker: Decimal
+    taker: Decimal
+
+    @property
+    def aggregate_id(self) -> str:
+        return f"{self.account_id}/{self.symbol}" if self.symbol else self.account_id
+
+
+class VenueCircuitChanged(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """A circuit breaker changed its state. An input of gateways.
+
+    ``name`` is the venue and the group of calls, such as ``binance/orders``. ``before`` and ``after`` are ``closed``,
+    ``open`` (calls fail at once) or ``half_open`` (one call is a probe). ``reason`` is the class of the error that led
+    to it, empty for a success.
+    """
+
+    event_type: ClassVar[str] = "venue.circuit_changed"
+    priority: ClassVar[Priority] = Priority.P1
+    name: str
+    before: str
+    after: str
+    reason: str = ""
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.name
 
 
 for _cls in (VenueOrderReported, VenueFillReported, VenueBalanceReported):

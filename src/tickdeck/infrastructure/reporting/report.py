@@ -12,7 +12,7 @@ from tickdeck.application.kernel import money_context
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import config_from_dict
-from tickdeck.infrastructure.exchanges import PaperVenue
+from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.reporting.charts import chart_png
 from tickdeck.infrastructure.reporting.page import headline, page
 from tickdeck.infrastructure.reporting.session import Session, collect

@@ -42,6 +42,7 @@ COMMANDS = {
         "tickdeck.interfaces.cli.commands.import_:import_",
         "Convert market data from other formats to a tape.",
     ),
+    "decode": (f"{_COMMANDS}.decode:decode", "Show what an exchange's messages mean."),
     "report": (
         "tickdeck.interfaces.cli.commands.report:report",
         "Write a run's report as a web page and a picture.",

@@ -24,6 +24,8 @@ def build_config(
     config: Path | None = None,
     tape: tuple[str, ...] = (),
     exchange: str | None = None,
+    exchange_url: str | None = None,
+    testnet: bool | None = None,
     strategy: tuple[str, ...] = (),
     param: tuple[str, ...] = (),
     symbol: tuple[str, ...] = (),
@@ -46,6 +48,8 @@ def build_config(
     changes: dict[str, Any] = {
         "tapes": tuple(TapeConfig(path=path) for path in tape),
         "exchange": exchange,
+        "exchange_url": exchange_url,
+        "testnet": testnet,
         "strategies": tuple(StrategyConfig(spec=spec) for spec in strategy),
         "symbols": tuple(dict.fromkeys(symbol)),
         "seed": seed,

@@ -63,6 +63,8 @@ _OPTIONS = (
         metavar="NAME",
         help="The venue whose live market data the run hears: binance. Orders are filled on paper.",
     ),
+    click.option("--url", "exchange_url", metavar="URL", help="The venue's address: http://localhost:8080."),
+    click.option("--testnet", is_flag=True, default=None, help="The venue's test net."),
     click.option(
         "--strategy",
         multiple=True,
@@ -123,6 +125,9 @@ _OPTIONS = (
     data_option,
     json_option("The figures as one JSON object"),
 )
+
+
+_OPTION_NAMES = {"duration": "for", "exchange_url": "url"}
 
 
 def run_options(command: F) -> F:
@@ -286,7 +291,7 @@ def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Session:
     from tickdeck.infrastructure.tape.lock import writer_of
     from tickdeck.infrastructure.tape.opening import tape_path
 
-    given = ["for" if name == "duration" else name for name, value in options.items() if value not in (None, ())]
+    given = [_OPTION_NAMES.get(name, name) for name, value in options.items() if value not in (None, ())]
     if given:
         raise click.UsageError(f"--resume uses the settings of the run; omit --{', --'.join(given)}")
     folder = find_run(data, run_name)

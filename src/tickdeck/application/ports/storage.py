@@ -1,25 +1,19 @@
-"""The ports: interfaces between the application and the outside world. Each has more than one implementation.
+"""Ports for storage: the tape, and how to read it.
 
-``EventStore`` and ``TapeReader`` have three: SQLite (``infrastructure.tape.sqlite``), JSON Lines
+``EventStore`` and ``TapeReader`` have three implementations: SQLite (``infrastructure.tape.sqlite``), JSON Lines
 (``infrastructure.tape.jsonl``), and memory. ``Tape``, to which a kernel writes, also has a null tape, which stores
-nothing. ``TradingVenue`` is implemented by the paper venue and by a test double.
+nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self, cast
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from tickdeck.domain.events import (
-    DomainEvent,
-    OrderAmendRequestedEvent,
-    OrderCancelRequestedEvent,
-    OrderSubmittedEvent,
-    iter_event_classes,
-)
+from tickdeck.domain.events import DomainEvent, iter_event_classes
 from tickdeck.errors import ConcurrencyError, ConfigError
 
 __all__ = [
@@ -32,7 +26,6 @@ __all__ = [
     "TapeQuery",
     "TapeReader",
     "TapeStatistics",
-    "TradingVenue",
     "check_versions",
     "is_saved",
 ]
@@ -304,30 +297,3 @@ class EdgeCursors(Protocol):
 
     def advance(self, name: str, seq: int, after: int) -> None:
         """``name`` has handled everything up to ``seq``. That counts once the tape is durable up to ``after``."""
-
-
-class TradingVenue(Protocol):
-    """Where orders go. Calls never raise for the venue's decisions: outcomes arrive as the inputs
-    ``venue.order_reported``, ``venue.fill_reported`` and ``venue.cancel_refused``, passed to the callable that the
-    venue was given.
-
-    The methods are plain functions that return immediately, or ``async def`` unless the venue is ``simulated``. The
-    gateway makes one call at a time for each order; calls for different orders overlap.
-
-    An exception means that it is unknown whether the venue has the request: the gateway reports an order ``unknown``.
-    """
-
-    name: str
-    simulated: bool
-    """The venue exists only in this process, so a crash cannot orphan any effect, and the gateway need not wait for
-    durability before it sends."""
-
-    def submit(self, order: OrderSubmittedEvent) -> Awaitable[None] | None:
-        """Send an order under its ``order_id``."""
-
-    def amend(self, request: OrderAmendRequestedEvent) -> Awaitable[None] | None:
-        """Ask to change an order. Either answer names the request's ``revision``."""
-
-    def cancel(self, request: OrderCancelRequestedEvent) -> Awaitable[None] | None:
-        """Ask to cancel an order. A venue that refuses reports the order's state if it knows it; otherwise it reports
-        ``venue.cancel_refused``, which says nothing about the order."""

@@ -1,0 +1,55 @@
+"""The doors through which the application touches the world: small Protocols, each with more than one implementation.
+
+``storage``: the tape. ``market_data``: a venue's public data. ``exchange``: a venue that takes orders.
+``trading_venue``: how the core sees such a venue. A port comes in with its second implementation."""
+
+from tickdeck.application.ports.exchange import (
+    Amendment,
+    Balance,
+    Exchange,
+    ExchangeCapabilities,
+    InstrumentStatus,
+    ListedInstrument,
+    OrderFill,
+    OrderRequest,
+    OrderResult,
+)
+from tickdeck.application.ports.market_data import Frame, MarketDataFeed
+from tickdeck.application.ports.storage import (
+    EVERYTHING,
+    EdgeCursors,
+    EventStore,
+    FoundEvents,
+    Snapshot,
+    Tape,
+    TapeQuery,
+    TapeReader,
+    TapeStatistics,
+    check_versions,
+)
+from tickdeck.application.ports.trading_venue import TradingVenue
+
+__all__ = [
+    "EVERYTHING",
+    "Amendment",
+    "Balance",
+    "EdgeCursors",
+    "EventStore",
+    "Exchange",
+    "ExchangeCapabilities",
+    "FoundEvents",
+    "Frame",
+    "InstrumentStatus",
+    "ListedInstrument",
+    "MarketDataFeed",
+    "OrderFill",
+    "OrderRequest",
+    "OrderResult",
+    "Snapshot",
+    "Tape",
+    "TapeQuery",
+    "TapeReader",
+    "TapeStatistics",
+    "TradingVenue",
+    "check_versions",
+]

@@ -1,0 +1,206 @@
+"""The exchange as the gateway drives it: async calls that return the venue's answer or raise an ``ExchangeError``.
+
+Binance (``infrastructure.exchanges.binance``) is one; the paper venue is one through ``PaperExchange``.
+``tickdeck.testing.ExchangeContract`` has the tests that each must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.values import Money, OrderStatus, Price, Quantity, Side, TimeInForce
+
+__all__ = [
+    "Amendment",
+    "Balance",
+    "Exchange",
+    "ExchangeCapabilities",
+    "InstrumentStatus",
+    "ListedInstrument",
+    "OrderFill",
+    "OrderRequest",
+    "OrderResult",
+]
+
+
+class InstrumentStatus(StrEnum):
+    """Whether a venue trades an instrument. ``cancel_only``: open orders can be cancelled, new ones are refused.
+    ``other``: the venue says something that this version does not know; treat it as a halt."""
+
+    TRADING = "trading"
+    HALT = "halt"
+    CANCEL_ONLY = "cancel_only"
+    DELISTED = "delisted"
+    OTHER = "other"
+
+
+class Amendment(StrEnum):
+    """What an order can be changed to while it keeps its place in the queue."""
+
+    NONE = "none"
+    REDUCE = "reduce"
+    """To a smaller quantity at the same price."""
+    FULL = "full"
+    """To any quantity and price; the order may lose its place in the queue."""
+
+
+class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What an exchange can do; the contract suite checks that it is so.
+
+    ``client_order_id``: a regular expression that every client order id must match as a whole.
+    ``client_ids_unique``: ``open`` (an id may be used again when its order has ended) or ``ever``.
+    ``private_stream``: orders, fills and balances are pushed. ``cancel_on_disconnect``: the venue cancels open orders
+    when the connection is lost; where it is ``False``, open orders stay while you are away.
+    """
+
+    time_in_force: tuple[TimeInForce, ...] = tuple(TimeInForce)
+    market_orders: bool = True
+    amendment: Amendment = Amendment.NONE
+    client_order_id: str = "[A-Za-z0-9_-]{1,36}"
+    client_ids_unique: str = "open"
+    private_stream: bool = True
+    cancel_on_disconnect: bool = False
+
+
+class ListedInstrument(msgspec.Struct, frozen=True, kw_only=True):
+    """An instrument as the venue lists it now. ``raw_status`` is the venue's own word."""
+
+    instrument: Instrument
+    status: InstrumentStatus
+    raw_status: str = ""
+
+    @property
+    def symbol(self) -> str:
+        return self.instrument.symbol
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account holds of ``currency``, in units of it. ``locked`` is what open orders reserve."""
+
+    currency: str
+    free: Money
+    locked: Money = Decimal(0)
+
+    @property
+    def total(self) -> Money:
+        return self.free + self.locked
+
+
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """An order to place. ``quantity`` in base, also of a market order; ``limit`` in quote, ``None`` for a market order.
+
+    ``client_order_id`` is ours, and the only handle that survives a lost answer."""
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    quantity: Quantity
+    limit: Price | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+
+
+class OrderFill(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of an order. ``quantity`` in base at ``price`` in quote, ``fee`` in ``fee_currency``, ``ts`` in ns
+    UTC. ``venue_trade_id`` is unique a symbol. ``client_order_id`` is empty where the venue does not name it."""
+
+    symbol: str
+    venue_order_id: str
+    venue_trade_id: str
+    side: Side
+    price: Price
+    quantity: Quantity
+    fee: Money = Decimal(0)
+    fee_currency: str = ""
+    liquidity: str = "taker"
+    client_order_id: str = ""
+    ts: int = 0
+
+
+class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as the venue sees it. Quantities in base, prices in quote, ``ts`` (ns UTC) is the venue's time.
+
+    ``status`` is ``None`` where the venue's word (``raw_status``) is not known here: leave the order as it is, tell
+    somebody, and query it. ``filled_quote`` is what was paid or received so far. ``fills`` are those that the answer
+    lists; an answer to a query lists none. ``reason`` says why the order ended, where the venue tells.
+    """
+
+    client_order_id: str
+    symbol: str
+    venue_order_id: str
+    status: OrderStatus | None
+    raw_status: str
+    side: Side | None = None
+    quantity: Quantity = Decimal(0)
+    limit: Price | None = None
+    filled: Quantity = Decimal(0)
+    filled_quote: Money = Decimal(0)
+    fills: tuple[OrderFill, ...] = ()
+    reason: str = ""
+    ts: int = 0
+
+    @property
+    def average_price(self) -> Price | None:
+        """In quote; ``None`` where nothing is filled or the venue does not tell."""
+        return self.filled_quote / self.filled if self.filled and self.filled_quote else None
+
+
+class Exchange(Protocol):
+    """A venue that takes orders. Every call raises an error of the tree below ``ExchangeError``.
+
+    ``OutcomeUnknown`` means that the venue may have acted: never repeat the call, query instead. Every other error of
+    ``place`` means that there is no order. An order is named by our client order id or by the venue's id; where both
+    are given, they must belong together.
+    """
+
+    name: str
+
+    @property
+    def capabilities(self) -> ExchangeCapabilities:
+        """What this exchange can do."""
+
+    async def instruments(self) -> tuple[ListedInstrument, ...]:
+        """Everything that is listed, in the venue's order."""
+
+    async def server_time(self) -> int:
+        """The venue's clock, ns UTC."""
+
+    async def balances(self) -> tuple[Balance, ...]:
+        """What the account holds; currencies of which it holds nothing may be left out."""
+
+    async def place(self, order: OrderRequest) -> OrderResult:
+        """Place an order once."""
+
+    async def cancel(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
+        """Cancel an order. Raises ``UnknownOrder`` where it is not open."""
+
+    async def amend(
+        self, symbol: str, *, quantity: Quantity, limit: Price, client_order_id: str = "", venue_order_id: str = ""
+    ) -> OrderResult:
+        """Change an order to ``quantity`` (base, with what is filled already) at ``limit``, as far as
+        ``capabilities.amendment`` goes. Raises ``NotSupported`` beyond."""
+
+    async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
+        """An order's state. Raises ``UnknownOrder`` where the venue has none; that may be old news, because queries
+        need not read the matching engine."""
+
+    async def open_orders(self, symbol: str | None = None) -> tuple[OrderResult, ...]:
+        """The orders that are open now, of one symbol or of all."""
+
+    async def fills(self, symbol: str, *, since: int = 0, after: str = "") -> tuple[OrderFill, ...]:
+        """Our executions in ``symbol``, oldest first: from ``since`` (ns UTC) on, or those after the venue's trade id
+        ``after``."""
+
+    def private_events(self) -> AsyncIterator[DomainEvent]:
+        """The private stream: ``venue.order_reported``, ``venue.fill_reported`` and ``venue.balance_reported`` as the
+        venue pushes them, without end. An interruption is told by ``feed.disconnected`` and ``feed.connected``: query
+        what happened meanwhile."""
+
+    async def close(self) -> None:
+        """Close all connections. You may call this twice."""

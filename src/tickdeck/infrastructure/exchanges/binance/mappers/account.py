@@ -1,0 +1,82 @@
+"""The account: balances, what it pays in fees, and what its key may do."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from tickdeck.application.ports import Balance
+from tickdeck.domain.events import VenueBalanceReported, VenueFeesReported
+from tickdeck.domain.values import ZERO
+from tickdeck.infrastructure.exchanges.binance.mappers.market import SPOT
+
+__all__ = ["AccountBody", "AccountPosition", "balance_events", "balances_of", "fees_event"]
+
+_MS = 1_000_000
+
+
+class _Balance(msgspec.Struct):
+    asset: str
+    free: Decimal
+    locked: Decimal = ZERO
+
+
+class CommissionRates(msgspec.Struct):
+    maker: Decimal = ZERO
+    taker: Decimal = ZERO
+
+
+class AccountBody(msgspec.Struct, rename="camel"):
+    """The answer to ``GET /api/v3/account``."""
+
+    balances: tuple[_Balance, ...]
+    can_trade: bool = True
+    can_withdraw: bool = False
+    commission_rates: CommissionRates | None = None
+
+
+class _Changed(msgspec.Struct):
+    asset: str = msgspec.field(name="a")
+    free: Decimal = msgspec.field(name="f")
+    locked: Decimal = msgspec.field(name="l")
+
+
+class AccountPosition(msgspec.Struct):
+    """``outboundAccountPosition``: the assets that changed."""
+
+    updated: int = msgspec.field(name="u")
+    balances: tuple[_Changed, ...] = msgspec.field(name="B")
+
+
+def balances_of(body: AccountBody) -> tuple[Balance, ...]:
+    """What the account holds, without the currencies of which it holds nothing."""
+    return tuple(Balance(currency=b.asset, free=b.free, locked=b.locked) for b in body.balances if b.free or b.locked)
+
+
+def balance_events(
+    position: AccountPosition, received: int, account_id: str = "main"
+) -> tuple[VenueBalanceReported, ...]:
+    """The balances that changed."""
+    return tuple(
+        VenueBalanceReported(
+            account_id=account_id,
+            currency=changed.asset,
+            total=changed.free + changed.locked,
+            locked=changed.locked,
+            ts=position.updated * _MS,
+            ts_ingress=received,
+            source=SPOT,
+        )
+        for changed in position.balances
+    )
+
+
+def fees_event(body: AccountBody, received: int, account_id: str = "main") -> VenueFeesReported | None:
+    """What the account pays; ``None`` if the answer does not tell."""
+    rates = body.commission_rates
+    if rates is None:
+        return None
+    return VenueFeesReported(
+        account_id=account_id, maker=rates.maker, taker=rates.taker, ts_ingress=received, source=SPOT
+    )

@@ -1,0 +1,101 @@
+"""Errors that Binance answers with, and what each means for the request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from tickdeck.errors import (
+    AuthenticationFailed,
+    BadSignature,
+    ClockSkew,
+    DuplicateClientId,
+    ExchangeError,
+    FilterViolated,
+    InsufficientFunds,
+    InvalidSymbol,
+    OutcomeUnknown,
+    RateLimited,
+    RequestRefused,
+    SymbolHalted,
+    UnknownOrder,
+    VenueUnavailable,
+    WouldTake,
+)
+
+__all__ = ["error_from"]
+
+_BY_CODE: dict[int, type[RequestRefused]] = {
+    -1002: AuthenticationFailed,
+    -1021: ClockSkew,
+    -1022: BadSignature,
+    -1121: InvalidSymbol,
+    -2013: UnknownOrder,
+    -2014: AuthenticationFailed,
+    -2015: AuthenticationFailed,
+    -2026: UnknownOrder,
+}
+_BY_TEXT: tuple[tuple[str, type[RequestRefused]], ...] = (
+    ("insufficient balance", InsufficientFunds),
+    ("duplicate order", DuplicateClientId),
+    ("immediately match and take", WouldTake),
+    ("market is closed", SymbolHalted),
+    ("unknown order", UnknownOrder),
+    ("order does not exist", UnknownOrder),
+)
+"""Codes -1013, -2010 and -2011 are shared by refusals of many kinds: there the text decides."""
+
+_UNKNOWN = (-1000, -1001, -1006, -1007)
+_TOO_MANY = (-1003, -1015)
+_DOWN = (-1016,)
+_FILTER = re.compile(r"Filter failure: (\w+)")
+_UNTIL = re.compile(r"until (\d{13})")
+_A_MINUTE, _TWO_MINUTES = 60.0, 120.0  # a ban is never shorter
+
+
+class _Body(msgspec.Struct):
+    code: int
+    msg: str = ""
+
+
+def error_from(
+    status: int, body: bytes, headers: Mapping[str, str] | None = None, *, changes: bool = True, now_ms: int = 0
+) -> ExchangeError:
+    """The error that an answer with HTTP ``status`` and ``body`` means.
+
+    ``changes``: the request would change something at the venue, so a failure of the venue leaves it in doubt; a query
+    simply failed. ``headers``: their names in lower case. ``now_ms``: the venue's clock, for the end of a ban.
+    """
+    try:
+        code, text = msgspec.structs.astuple(msgspec.json.decode(body, type=_Body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        code, text = 0, f"HTTP {status} without the venue's words"
+    message = f"binance: {text} ({code or status})"
+    if status in (418, 429) or code in _TOO_MANY:
+        banned = status == 418
+        wait = _wait(text, headers or {}, now_ms) or (_TWO_MINUTES if banned else _A_MINUTE)
+        return RateLimited(message, wait=wait, code=code, status=status, banned=banned)
+    if status >= 500 or code in _UNKNOWN:
+        kind = OutcomeUnknown if changes else VenueUnavailable
+        return kind(message, code=code, status=status)
+    if code in _DOWN:
+        return VenueUnavailable(message, code=code, status=status)
+    found = _FILTER.search(text)
+    if found is not None or code == -1111:
+        return FilterViolated(message, code=code, status=status, filter=found[1] if found else "PRECISION")
+    known = _BY_CODE.get(code)
+    if known is None:
+        lower = text.lower()
+        known = next((kind for words, kind in _BY_TEXT if words in lower), RequestRefused)
+    return known(message, code=code, status=status)
+
+
+def _wait(text: str, headers: Mapping[str, str], now_ms: int) -> float:
+    """Seconds until the venue takes requests again, 0 where it does not tell."""
+    after = headers.get("retry-after", "")
+    if after.isdigit():
+        return float(after)
+    until = _UNTIL.search(text)
+    return max(0.0, (int(until[1]) - now_ms) / 1000) if until is not None and now_ms else 0.0

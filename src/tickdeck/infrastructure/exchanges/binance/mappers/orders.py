@@ -1,0 +1,204 @@
+"""Orders and their fills: answers to requests, and the reports of the private stream."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from tickdeck.application.ports import OrderFill, OrderResult
+from tickdeck.domain.events import DomainEvent, SystemWarning, VenueFillReported, VenueOrderReported
+from tickdeck.domain.values import ZERO, OrderStatus, Side
+from tickdeck.infrastructure.exchanges.binance.mappers.market import SPOT
+
+__all__ = ["STATUSES", "ExecutionReport", "OrderBody", "TradeBody", "fill_of", "order_result", "report_events"]
+
+STATUSES = {
+    "NEW": OrderStatus.ACCEPTED,
+    "PENDING_NEW": OrderStatus.ACCEPTED,
+    "PENDING_CANCEL": OrderStatus.ACCEPTED,
+    "PARTIALLY_FILLED": OrderStatus.PARTIALLY_FILLED,
+    "FILLED": OrderStatus.FILLED,
+    "CANCELED": OrderStatus.CANCELLED,
+    "REJECTED": OrderStatus.REJECTED,
+    "EXPIRED": OrderStatus.EXPIRED,
+    "EXPIRED_IN_MATCH": OrderStatus.EXPIRED,
+}
+
+_MS = 1_000_000
+_SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
+
+
+class _Fill(msgspec.Struct):
+    price: Decimal
+    quantity: Decimal = msgspec.field(name="qty")
+    fee: Decimal = msgspec.field(name="commission", default=ZERO)
+    fee_currency: str = msgspec.field(name="commissionAsset", default="")
+    trade_id: int = msgspec.field(name="tradeId", default=-1)
+
+
+class OrderBody(msgspec.Struct, rename="camel"):
+    """An order in the answer to placing, cancelling or querying it."""
+
+    symbol: str
+    order_id: int
+    client_order_id: str
+    orig_client_order_id: str = ""
+    status: str = ""
+    side: str = ""
+    price: Decimal = ZERO
+    orig_qty: Decimal = ZERO
+    executed_qty: Decimal = ZERO
+    cummulative_quote_qty: Decimal = ZERO
+    type: str = ""
+    expiry_reason: str = ""
+    transact_time: int = 0
+    update_time: int = 0
+    time: int = 0
+    fills: tuple[_Fill, ...] = ()
+
+
+class TradeBody(msgspec.Struct, rename="camel"):
+    """One of our executions (``myTrades``)."""
+
+    symbol: str
+    id: int
+    order_id: int
+    price: Decimal
+    qty: Decimal
+    is_buyer: bool
+    is_maker: bool
+    time: int
+    commission: Decimal = ZERO
+    commission_asset: str = ""
+
+
+class ExecutionReport(msgspec.Struct):
+    """A report of the private stream, by the documentation's names of its keys."""
+
+    symbol: str = msgspec.field(name="s")
+    client_order_id: str = msgspec.field(name="c")
+    side: str = msgspec.field(name="S")
+    order_id: int = msgspec.field(name="i")
+    execution: str = msgspec.field(name="x")
+    status: str = msgspec.field(name="X")
+    original_client_order_id: str | None = msgspec.field(name="C", default="")
+    reject_reason: str = msgspec.field(name="r", default="NONE")
+    expiry_reason: str | None = msgspec.field(name="eR", default="")
+    last_quantity: Decimal = msgspec.field(name="l", default=ZERO)
+    last_price: Decimal = msgspec.field(name="L", default=ZERO)
+    filled: Decimal = msgspec.field(name="z", default=ZERO)
+    fee: Decimal | None = msgspec.field(name="n", default=ZERO)
+    fee_currency: str | None = msgspec.field(name="N", default=None)
+    transaction_time: int = msgspec.field(name="T", default=0)
+    trade_id: int = msgspec.field(name="t", default=-1)
+    is_maker: bool = msgspec.field(name="m", default=False)
+
+
+def order_result(body: OrderBody) -> OrderResult:
+    """An order's state. After a cancel the venue's ``clientOrderId`` is that of the cancel, and the original one is
+    ours."""
+    ours = body.orig_client_order_id or body.client_order_id
+    side = _SIDES.get(body.side)
+    ts = (body.transact_time or body.update_time or body.time) * _MS
+    fills = tuple(
+        OrderFill(
+            symbol=body.symbol,
+            venue_order_id=str(body.order_id),
+            venue_trade_id=str(fill.trade_id),
+            side=side or Side.BUY,
+            price=fill.price,
+            quantity=fill.quantity,
+            fee=fill.fee,
+            fee_currency=fill.fee_currency,
+            client_order_id=ours,
+            ts=ts,
+        )
+        for fill in body.fills
+    )
+    return OrderResult(
+        client_order_id=ours,
+        symbol=body.symbol,
+        venue_order_id=str(body.order_id),
+        status=OrderStatus.from_exchange(body.status, STATUSES) if body.status else OrderStatus.ACCEPTED,
+        raw_status=body.status or "ACK",
+        side=side,
+        quantity=body.orig_qty,
+        limit=body.price if body.price and body.type != "MARKET" else None,
+        filled=body.executed_qty,
+        filled_quote=max(body.cummulative_quote_qty, ZERO),  # negative: not known, of very old orders
+        fills=fills,
+        reason=body.expiry_reason,
+        ts=ts,
+    )
+
+
+def fill_of(body: TradeBody) -> OrderFill:
+    """One of our executions."""
+    return OrderFill(
+        symbol=body.symbol,
+        venue_order_id=str(body.order_id),
+        venue_trade_id=str(body.id),
+        side=Side.BUY if body.is_buyer else Side.SELL,
+        price=body.price,
+        quantity=body.qty,
+        fee=body.commission,
+        fee_currency=body.commission_asset,
+        liquidity="maker" if body.is_maker else "taker",
+        ts=body.time * _MS,
+    )
+
+
+def report_events(report: ExecutionReport, received: int, account_id: str = "main") -> tuple[DomainEvent, ...]:
+    """What a report says: the fill, if it has one, then the order's state.
+
+    The state is that of ``X``, the fill that of ``l``, ``L``, ``n``, ``N``, ``t`` and ``m``. A trade of quantity 0 and
+    a prevented self-trade are no fills. A status that is not known changes nothing: it becomes a ``system.warning``
+    that says to query the order.
+    """
+    ours = report.original_client_order_id or report.client_order_id
+    ts = report.transaction_time * _MS or received
+    events: list[DomainEvent] = []
+    if report.execution == "TRADE" and report.last_quantity > 0:
+        events.append(
+            VenueFillReported(
+                order_id=ours,
+                symbol=report.symbol,
+                account_id=account_id,
+                side=_SIDES[report.side],
+                price=report.last_price,
+                quantity=report.last_quantity,
+                venue_trade_id=str(report.trade_id),
+                fee=report.fee or ZERO,
+                fee_currency=report.fee_currency or "",
+                liquidity="maker" if report.is_maker else "taker",
+                venue_order_id=str(report.order_id),
+                ts=ts,
+                ts_ingress=received,
+                source=SPOT,
+            )
+        )
+    status = OrderStatus.from_exchange(report.status, STATUSES)
+    if status is None:
+        message = (
+            f"order {ours} ({report.symbol}): the venue's status {report.status!r} is not known; the order is left as "
+            "it is, query it"
+        )
+        events.append(SystemWarning(component=SPOT, message=message, ts=ts, ts_ingress=received, source=SPOT))
+        return tuple(events)
+    reasons = (report.reject_reason if report.reject_reason != "NONE" else "", report.expiry_reason or "")
+    events.append(
+        VenueOrderReported(
+            order_id=ours,
+            symbol=report.symbol,
+            account_id=account_id,
+            status=status,
+            filled=report.filled,
+            venue_order_id=str(report.order_id),
+            reason=" ".join(filter(None, reasons)),
+            ts=ts,
+            ts_ingress=received,
+            source=SPOT,
+        )
+    )
+    return tuple(events)

@@ -1,0 +1,59 @@
+"""What Binance spot promises, with a date: limits, windows, the life of ids. A change of the venue is a new profile."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tickdeck.application.ports import Amendment, ExchangeCapabilities
+
+__all__ = ["BINANCE_SPOT", "Profile"]
+
+_S = 1_000_000_000  # ns in a second
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are in ns. Sources: the venue's documentation of September 2026 (rest-api.md, web-socket-api.md,
+    web-socket-streams.md, user-data-stream.md).
+
+    - ``connection_life``: the venue ends a connection after so long. ``ping_every``: it pings so often and cuts after
+      ``pong_within`` without an answer. ``messages_per_second`` it takes on a connection, pings and pongs included.
+      ``streams`` a connection carries at most; ``connects`` an address may make in ``connects_window``.
+    - ``receive_window``: how old a signed request may be on arrival; ``ahead``: how far its time may be ahead.
+    - ``engine_timeout``: the venue answers "status unknown" after so long, and the engine may yet take the order.
+    - ``query_lag``: answers to queries have been seen to be so old: within that time, "no such order" and "new" prove
+      nothing.
+    - ``weight_a_minute``, ``orders_10s``, ``orders_a_day``: limits where ``exchangeInfo`` has not told others.
+    - ``archived_after``: orders that were never filled cannot be queried after so long.
+    - ``amends``: how often an order can be amended.
+    """
+
+    name: str
+    capabilities: ExchangeCapabilities
+    connection_life: int = 24 * 3600 * _S
+    ping_every: int = 20 * _S
+    pong_within: int = 60 * _S
+    messages_per_second: int = 5
+    streams: int = 1024
+    connects: int = 300
+    connects_window: int = 300 * _S
+    receive_window: int = 5 * _S
+    ahead: int = 1 * _S
+    engine_timeout: int = 10 * _S
+    query_lag: int = 60 * _S
+    weight_a_minute: int = 6_000
+    orders_10s: int = 100
+    orders_a_day: int = 200_000
+    archived_after: int = 90 * 24 * 3600 * _S
+    amends: int = 10
+
+
+BINANCE_SPOT = Profile(
+    name="binance-spot@2026-09",
+    capabilities=ExchangeCapabilities(
+        amendment=Amendment.NONE,  # the adapter cannot do it yet; the venue can reduce
+        client_order_id="[A-Za-z0-9_-]{1,36}",
+        client_ids_unique="open",
+        private_stream=True,
+        cancel_on_disconnect=False,
+    ),
+)

@@ -1,0 +1,399 @@
+"""Orders at Binance spot over REST, and the private stream over the WebSocket API."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+
+from tickdeck.application.clock import LiveClock
+from tickdeck.application.ports import (
+    Balance,
+    ExchangeCapabilities,
+    ListedInstrument,
+    OrderFill,
+    OrderRequest,
+    OrderResult,
+)
+from tickdeck.domain.events import DomainEvent, FeedConnected, FeedDisconnected, SystemWarning, VenueCircuitChanged
+from tickdeck.domain.values import Price, Quantity, TimeInForce
+from tickdeck.errors import (
+    ClockSkew,
+    ExchangeError,
+    NotSupported,
+    OutcomeUnknown,
+    ProtocolError,
+    RateLimited,
+    RequestRefused,
+    VenueUnavailable,
+)
+from tickdeck.infrastructure.clock import SystemClock
+from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, Answer, HttpClient
+from tickdeck.infrastructure.exchanges.binance.mappers.account import AccountBody, balances_of
+from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
+from tickdeck.infrastructure.exchanges.binance.mappers.instruments import ExchangeInfo, listed_instruments
+from tickdeck.infrastructure.exchanges.binance.mappers.orders import OrderBody, TradeBody, fill_of, order_result
+from tickdeck.infrastructure.exchanges.binance.mappers.user_stream import user_message
+from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
+from tickdeck.infrastructure.exchanges.binance.sockets import open_socket
+from tickdeck.infrastructure.exchanges.binance.wire import (
+    MAINNET,
+    Endpoints,
+    HttpRequest,
+    SigningKey,
+    public_request,
+    signed_request,
+    ws_request,
+)
+from tickdeck.infrastructure.resilience import (
+    Backoff,
+    BreakerTransition,
+    CircuitBreaker,
+    RateLimiter,
+    WeightLimit,
+    retry_with_backoff,
+)
+
+__all__ = ["PRIVATE", "BinanceExchange", "account_limits", "circuit_event"]
+
+PRIVATE = "binance-private"
+"""The name of the private stream in ``feed.connected`` and ``feed.disconnected``."""
+
+T = TypeVar("T")
+
+_MS = 1_000_000  # ns in a millisecond
+_PAGE = 1000  # fills in one answer
+_PONG_SILENCE = 90.0  # seconds without anything, pings included, after which a private connection is made anew
+_TIME_IN_FORCE = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
+_USED = re.compile(r"x-mbx-(used-weight|order-count)-(\d+)([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_NAMES = {"used-weight": "weight", "order-count": "orders"}
+
+
+def account_limits(profile: Profile = BINANCE_SPOT, clock: LiveClock | None = None) -> RateLimiter:
+    """The limits of an address and an account. Orders are counted by the venue over all keys of an account, and those
+    that were filled count no more: its headers correct this count."""
+    return RateLimiter(
+        profile.name,
+        [
+            WeightLimit(name="weight", limit=profile.weight_a_minute, seconds=60),
+            WeightLimit(name="orders", limit=profile.orders_10s, seconds=10),
+            WeightLimit(name="orders", limit=profile.orders_a_day, seconds=86400),
+        ],
+        clock=clock,
+    )
+
+
+class BinanceExchange:
+    """An account at Binance spot, as an ``Exchange``.
+
+    - ``key``: signs requests; it is never shown. ``account_id``: our name of the account.
+    - ``limits``: share one ``RateLimiter`` between all exchanges of an account.
+    - ``self_trade_prevention``: the mode of every order; ``None`` leaves it to the venue's default for the symbol.
+    - ``failures``, ``open_for``: of the circuit breakers, one for queries and one for orders.
+      ``on_transition`` is called when a breaker changes its state.
+
+    An order is sent once. A time-out, a lost connection or a failure of the venue is ``OutcomeUnknown``. Queries are
+    retried with backoff. The offset between the clocks is measured before the first signed request, and again after
+    the venue refused a request for its time.
+    """
+
+    name = "binance"
+
+    def __init__(
+        self,
+        key: SigningKey,
+        *,
+        endpoints: Endpoints = MAINNET,
+        account_id: str = "main",
+        profile: Profile = BINANCE_SPOT,
+        clock: LiveClock | None = None,
+        http: HttpClient | None = None,
+        limits: RateLimiter | None = None,
+        self_trade_prevention: str | None = "EXPIRE_MAKER",
+        failures: int = 5,
+        open_for: float = 30.0,
+        on_transition: Callable[[BreakerTransition], None] = lambda transition: None,
+    ) -> None:
+        self._key, self._endpoints, self._account_id, self._profile = key, endpoints, account_id, profile
+        self._clock = clock or SystemClock()
+        self._http = http or AiohttpClient(endpoints.rest)
+        self._limits = limits or account_limits(profile, self._clock)
+        self._prevention = self_trade_prevention
+        self._offset: int | None = None  # ns: the venue's clock less ours
+        self._client_id = re.compile(profile.capabilities.client_order_id)
+        self._breakers = {
+            group: CircuitBreaker(
+                f"{self.name}/{group}",
+                failures=failures,
+                open_for=open_for,
+                clock=self._clock,
+                on_transition=on_transition,
+            )
+            for group in ("queries", "orders")
+        }
+
+    @property
+    def capabilities(self) -> ExchangeCapabilities:
+        return self._profile.capabilities
+
+    # -- queries --------------------------------------------------------------------------------------------------
+
+    async def instruments(self) -> tuple[ListedInstrument, ...]:
+        info = await self._query(ExchangeInfo, public_request("/api/v3/exchangeInfo"), 20)
+        return listed_instruments(info)
+
+    async def server_time(self) -> int:
+        body = await self._query(dict[str, int], public_request("/api/v3/time"), 1)
+        return body["serverTime"] * _MS
+
+    async def balances(self) -> tuple[Balance, ...]:
+        return balances_of(await self.account())
+
+    async def account(self) -> AccountBody:
+        """The account as the venue shows it: balances, fee rates, and whether this key's account may trade or
+        withdraw."""
+        return await self._query(AccountBody, ("/api/v3/account", {"omitZeroBalances": "true"}), 20)
+
+    async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
+        params = {"symbol": symbol, **_named(client_order_id, venue_order_id)}
+        return order_result(await self._query(OrderBody, ("/api/v3/order", params), 4))
+
+    async def open_orders(self, symbol: str | None = None) -> tuple[OrderResult, ...]:
+        params = {} if symbol is None else {"symbol": symbol}
+        bodies = await self._query(list[OrderBody], ("/api/v3/openOrders", params), 6 if symbol else 80)
+        return tuple(order_result(body) for body in bodies)
+
+    async def fills(self, symbol: str, *, since: int = 0, after: str = "") -> tuple[OrderFill, ...]:
+        found: list[OrderFill] = []
+        params: dict[str, Any] = {"symbol": symbol, "limit": _PAGE}
+        params |= {"fromId": int(after) + 1} if after else {"startTime": since // _MS}
+        while True:
+            bodies = await self._query(list[TradeBody], ("/api/v3/myTrades", params), 20)
+            found += [fill_of(body) for body in bodies]
+            if len(bodies) < _PAGE:
+                return tuple(found)
+            params = {"symbol": symbol, "limit": _PAGE, "fromId": bodies[-1].id + 1}
+
+    # -- orders ---------------------------------------------------------------------------------------------------
+
+    async def place(self, order: OrderRequest) -> OrderResult:
+        if not self._client_id.fullmatch(order.client_order_id):
+            raise RequestRefused(
+                f"binance: client order id {order.client_order_id!r} does not match {self._client_id.pattern}"
+            )
+        params: dict[str, Any] = {"symbol": order.symbol, "side": order.side.value.upper()}
+        if order.limit is None:
+            if order.time_in_force is TimeInForce.POST_ONLY:
+                raise NotSupported("binance: a market order cannot be post-only")
+            params["type"] = "MARKET"
+        elif order.time_in_force is TimeInForce.POST_ONLY:
+            params |= {"type": "LIMIT_MAKER", "price": _text(order.limit)}
+        else:
+            tif = _TIME_IN_FORCE[order.time_in_force]
+            params |= {"type": "LIMIT", "timeInForce": tif, "price": _text(order.limit)}
+        params |= {"quantity": _text(order.quantity), "newClientOrderId": order.client_order_id}
+        if self._prevention is not None:
+            params["selfTradePreventionMode"] = self._prevention
+        params["newOrderRespType"] = "FULL"
+        return await self._change("POST", params, {"weight": 1, "orders": 1}, urgent=False)
+
+    async def cancel(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
+        params = {"symbol": symbol, **_named(client_order_id, venue_order_id)}
+        return await self._change("DELETE", params, {"weight": 1}, urgent=True)
+
+    async def amend(
+        self, symbol: str, *, quantity: Quantity, limit: Price, client_order_id: str = "", venue_order_id: str = ""
+    ) -> OrderResult:
+        raise NotSupported("binance: this adapter does not amend orders; cancel the order and place another")
+
+    # -- the private stream ---------------------------------------------------------------------------------------
+
+    async def private_events(self) -> AsyncIterator[DomainEvent]:
+        failures = 0
+        backoff, rng = Backoff(first=1.0), random.Random(self._clock.time_ns())
+        while True:
+            messages: asyncio.Queue[bytes | None] = asyncio.Queue()
+            reason = ""
+
+            def lost(why: str, messages: asyncio.Queue[bytes | None] = messages) -> None:
+                nonlocal reason
+                reason = why
+                messages.put_nowait(None)
+
+            connected = False
+            try:
+                socket = await open_socket(self._endpoints.ws_api, messages.put_nowait, lost)
+            except VenueUnavailable as error:
+                reason = str(error)
+            else:
+                try:
+                    socket.send(await self._subscription())
+                    while (data := await messages.get()) is not None:
+                        message = self._private(data)
+                        if message is None:  # the answer to the subscription
+                            connected, failures = True, 0
+                            yield self._stream_event(FeedConnected)
+                        elif message == ():
+                            reason = "the venue ended the stream"
+                            break
+                        else:
+                            for event in message:
+                                yield event
+                except RequestRefused:
+                    raise
+                except ExchangeError as error:
+                    reason = str(error)
+                finally:
+                    socket.close()
+            if connected:
+                yield self._stream_event(FeedDisconnected, reason)
+            failures += 1
+            await self._clock.sleep(backoff.wait(failures, rng))
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def _subscription(self) -> bytes:
+        now = await self._venue_ms()
+        method = "userDataStream.subscribe.signature"
+        return ws_request(self._key, 1, method, {"recvWindow": self._window}, timestamp=now)
+
+    def _private(self, data: bytes) -> tuple[DomainEvent, ...] | None:
+        """The events of a message; ``None`` for the answer that begins the stream, ``()`` if the stream has ended. A
+        message without an event becomes a warning, so nothing that the venue says about the account is lost."""
+        received = self._clock.time_ns()
+        answer = msgspec.json.decode(data, type=_WsAnswer) if b'"status"' in data else None
+        if answer is not None and answer.status:
+            if answer.status == 200:
+                return None
+            raise error_from(answer.status, msgspec.json.encode(answer.error or {}), changes=False)
+        message = user_message(data, received, self._account_id)
+        if message.kind == "eventStreamTerminated":
+            return ()
+        return message.events or (
+            SystemWarning(
+                component=self.name,
+                message=f"private message {message.kind or 'without a kind'} has no event; query what it may concern",
+                ts_ingress=received,
+                source=self.name,
+            ),
+        )
+
+    def _stream_event(self, kind: type[FeedConnected | FeedDisconnected], reason: str = "") -> DomainEvent:
+        now = self._clock.time_ns()
+        if kind is FeedConnected:
+            return FeedConnected(feed=PRIVATE, ts_ingress=now, source=self.name)
+        return FeedDisconnected(feed=PRIVATE, reason=reason, ts_ingress=now, source=self.name)
+
+    # -- calls ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _window(self) -> int:
+        return self._profile.receive_window // _MS
+
+    async def _query(self, kind: type[T], what: HttpRequest | tuple[str, Mapping[str, Any]], weight: int) -> T:
+        """Ask for something that changes nothing; retried while the venue is not available."""
+
+        @retry_with_backoff(clock=self._clock)
+        async def ask() -> Answer:
+            request = what
+            if not isinstance(request, HttpRequest):
+                path, params = request
+                request = await self._signed("GET", path, params)
+            return await self._send(request, "queries", {"weight": weight}, changes=False)
+
+        try:
+            answer = await ask()
+        except ClockSkew:
+            self._offset = None
+            answer = await ask()
+        try:
+            return msgspec.json.decode(answer.body, type=kind, strict=False)
+        except (msgspec.MsgspecError, ArithmeticError, RecursionError) as error:
+            raise ProtocolError(f"binance: an answer cannot be read ({error})", status=answer.status) from None
+
+    async def _change(
+        self, method: str, params: Mapping[str, Any], weights: dict[str, int], *, urgent: bool
+    ) -> OrderResult:
+        """Send an order or a cancel, once."""
+        request = await self._signed(method, "/api/v3/order", params)
+        try:
+            answer = await self._send(request, "orders", weights, changes=True, urgent=urgent)
+        except ClockSkew:
+            self._offset = None
+            raise
+        try:
+            return order_result(msgspec.json.decode(answer.body, type=OrderBody, strict=False))
+        except (msgspec.MsgspecError, ArithmeticError, RecursionError) as error:
+            raise OutcomeUnknown(f"binance: the answer to an order cannot be read ({error})") from None
+
+    async def _send(
+        self, request: HttpRequest, group: str, weights: dict[str, int], *, changes: bool, urgent: bool = False
+    ) -> Answer:
+        self._limits.admit(urgent=urgent, **weights)
+        with self._breakers[group]:
+            try:
+                answer = await self._http.send(request)
+            except (TimeoutError, ConnectionError) as error:
+                kind = OutcomeUnknown if changes else VenueUnavailable
+                raise kind(str(error) or f"binance: {type(error).__name__}") from None
+            self._observe(answer.headers)
+            if answer.status >= 300:
+                now = self._clock.time_ns() // _MS
+                refusal = error_from(answer.status, answer.body, answer.headers, changes=changes, now_ms=now)
+                if isinstance(refusal, RateLimited):
+                    self._limits.stop(refusal.wait)
+                raise refusal
+        return answer
+
+    async def _signed(self, method: str, path: str, params: Mapping[str, Any]) -> HttpRequest:
+        now = await self._venue_ms()
+        return signed_request(self._key, method, path, params, timestamp=now, receive_window=self._window)
+
+    async def _venue_ms(self) -> int:
+        """The venue's time now. The offset is measured once: half of the way there and back is the way back."""
+        if self._offset is None:
+            sent = self._clock.time_ns()
+            venue = await self.server_time()
+            self._offset = venue - (sent + self._clock.time_ns()) // 2
+        return (self._clock.time_ns() + self._offset) // _MS
+
+    def _observe(self, headers: Mapping[str, str]) -> None:
+        for name, value in headers.items():
+            found = _USED.fullmatch(name)
+            if found is not None and value.isdigit():
+                self._limits.observe(_NAMES[found[1]], int(found[2]) * _SECONDS[found[3]], int(value))
+
+
+class _WsAnswer(msgspec.Struct):
+    status: int = 0
+    error: dict[str, Any] | None = None
+
+
+def circuit_event(transition: BreakerTransition, received: int) -> VenueCircuitChanged:
+    """A breaker's transition as an input."""
+    return VenueCircuitChanged(
+        name=transition.name,
+        before=transition.before.value,
+        after=transition.after.value,
+        reason=transition.reason,
+        ts_ingress=received,
+        source=transition.name.partition("/")[0],
+    )
+
+
+def _named(client_order_id: str, venue_order_id: str) -> dict[str, str]:
+    if not client_order_id and not venue_order_id:
+        raise RequestRefused("binance: name the order by client_order_id or venue_order_id")
+    named = {"orderId": venue_order_id} if venue_order_id else {}
+    return named | ({"origClientOrderId": client_order_id} if client_order_id else {})
+
+
+def _text(number: Decimal) -> str:
+    return f"{number:f}"

@@ -1,0 +1,106 @@
+"""A rate limiter that counts as the venue does, believes the venue's own count, and stops before the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from tickdeck.application.clock import LiveClock
+from tickdeck.errors import ConfigError, RateLimited
+from tickdeck.infrastructure.clock import SystemClock
+
+__all__ = ["RateLimiter", "WeightLimit"]
+
+
+class WeightLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """At most ``limit`` of what ``name`` counts in each interval of ``seconds``; intervals begin at multiples of their
+    length, as the venue's do. The share ``reserve`` is kept for urgent calls, such as cancels."""
+
+    name: str
+    limit: int
+    seconds: int
+    reserve: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.limit < 1 or self.seconds < 1 or not 0 <= self.reserve < 1:
+            raise ConfigError(f"rate limit {self.name}: {self}; give a limit and seconds above 0, a reserve below 1")
+
+
+class _Window:
+    __slots__ = ("begin", "limit", "used")
+
+    def __init__(self, limit: WeightLimit) -> None:
+        self.limit = limit
+        self.begin = self.used = 0
+
+
+class RateLimiter:
+    """Asks for room before each call, and learns from each answer.
+
+    - ``admit(name=weight, ...)`` counts the weights, or raises ``RateLimited`` with the seconds to wait, and counts
+      nothing. ``urgent`` calls may use the reserve, too. ``wait_for`` waits instead of raising.
+    - ``observe(name, seconds, used)``: what the venue says it counted. Its word replaces ours where it is higher (other
+      programs share the account or the address) and also where it is lower (orders that were filled count no more).
+    - ``stop(seconds)``: the venue refused: nothing is sent until then, urgent or not.
+
+    Call it from one thread.
+    """
+
+    def __init__(self, name: str, limits: Iterable[WeightLimit], *, clock: LiveClock | None = None) -> None:
+        self._name = name
+        self._clock = clock or SystemClock()
+        self._windows = {(limit.name, limit.seconds): _Window(limit) for limit in limits}
+        self._stopped_until = 0
+
+    def admit(self, *, urgent: bool = False, **weights: int) -> None:
+        """Count ``weights`` by the limits' names. Raises ``RateLimited`` where one has no room for it."""
+        now = self._clock.time_ns()
+        wait = (self._stopped_until - self._clock.monotonic_ns()) / 1e9
+        for window in self._windows.values():
+            weight = weights.get(window.limit.name, 0)
+            self._roll(window, now)
+            room = window.limit.limit if urgent else int(window.limit.limit * (1 - window.limit.reserve))
+            if weight and window.used + weight > room:
+                wait = max(wait, (window.begin + window.limit.seconds * 1_000_000_000 - now) / 1e9)
+        if wait > 0:
+            raise RateLimited(
+                f"{self._name}: not sent, because the venue's limit is near; wait {wait:.1f} s", wait=wait
+            )
+        for window in self._windows.values():
+            window.used += weights.get(window.limit.name, 0)
+
+    async def wait_for(self, *, urgent: bool = False, **weights: int) -> None:
+        """``admit``, as soon as there is room. For calls that may come late; an order is better refused."""
+        while True:
+            try:
+                self.admit(urgent=urgent, **weights)
+            except RateLimited as error:
+                await self._clock.sleep(error.wait)
+            else:
+                return
+
+    def observe(self, name: str, seconds: int, used: int) -> None:
+        """The venue counted ``used`` of ``name`` in the current interval of ``seconds``."""
+        window = self._windows.get((name, seconds))
+        if window is not None:
+            self._roll(window, self._clock.time_ns())
+            window.used = used
+
+    def stop(self, seconds: float) -> None:
+        """Send nothing for so long."""
+        self._stopped_until = max(self._stopped_until, self._clock.monotonic_ns() + round(seconds * 1e9))
+
+    def used(self, name: str, seconds: int) -> int:
+        """What is counted in the current interval; 0 where there is no such limit."""
+        window = self._windows.get((name, seconds))
+        if window is None:
+            return 0
+        self._roll(window, self._clock.time_ns())
+        return window.used
+
+    def _roll(self, window: _Window, now: int) -> None:
+        length = window.limit.seconds * 1_000_000_000
+        if now - window.begin >= length or not window.begin:
+            window.begin = now - now % length or 1
+            window.used = 0

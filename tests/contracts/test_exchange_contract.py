@@ -1,0 +1,41 @@
+"""Every exchange keeps the contract of ``tickdeck.testing``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+from tickdeck.domain.events import OrderBookEvent
+from tickdeck.domain.market import Instrument
+from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
+from tickdeck.infrastructure.exchanges.paper.exchange import PaperExchange
+from tickdeck.testing import ExchangeContract, TradingPlace
+
+D = Decimal
+BTC = Instrument(
+    symbol="BTCUSDT",
+    base="BTC",
+    quote="USDT",
+    tick_size=D("0.01"),
+    lot_size=D("0.001"),
+    min_quantity=D("0.001"),
+    min_notional=D(5),
+)
+
+
+class TestPaperExchange(ExchangeContract):
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[TradingPlace]:
+        exchange = PaperExchange({"BTCUSDT": BTC}, config=PaperConfig(balances={"USDT": D(10_000)}), now=10**18)
+        exchange.on_market(
+            OrderBookEvent(
+                symbol="BTCUSDT",
+                last_update_id=1,
+                bids=((D(99), D(50)),),
+                asks=((D(101), D(50)),),
+                ts=10**18,
+                ts_ingress=10**18 + 1,
+            )
+        )
+        yield TradingPlace(exchange=exchange, symbol="BTCUSDT", quantity=D(1), resting=D(90), taking=D(102))

@@ -1,0 +1,149 @@
+"""A live run on Binance's protocol over real sockets: it hears what a reader of the capture reads, and is proven."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+from fake_binance import FakeBinance, Play
+
+from tickdeck.bootstrap import LiveRun, open_record, start_live_run, verify_run
+from tickdeck.bootstrap.record import market_of
+from tickdeck.domain.events import (
+    DomainEvent,
+    FeedConnected,
+    FeedDisconnected,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    TickEvent,
+    TradeEvent,
+)
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig
+from tickdeck.infrastructure.frames import FOLDER
+from tickdeck.infrastructure.readers import InputFile, open_input
+
+STRATEGIES = Path(__file__).resolve().parent / "gate_strategies.py"
+MARKET = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent)
+
+
+def frames_of(shared: Path, count: int) -> tuple[list[bytes], bytes]:
+    """The frames of a capture, and the snapshot among them."""
+    capture = sorted((shared / "market-data").glob("*.raw*.gz"))[0]
+    with gzip.open(capture) as file:
+        frames = [line.rstrip(b"\n").partition(b" ")[2] for line in islice(file, count)]
+    snapshot = next(frame for frame in frames if b'"lastUpdateId"' in frame)
+    return [frame for frame in frames if frame is not snapshot], snapshot
+
+
+def hear(
+    data: Path, play: Play, answer: Callable[[web.Request], bytes | int], done: Callable[[LiveRun], bool]
+) -> LiveRun:
+    """A live run on what ``play`` sends, until ``done(run)``."""
+
+    async def work() -> LiveRun:
+        async with FakeBinance(play, answer).serving() as url:
+            run = start_live_run(
+                RunConfig(
+                    strategies=(StrategyConfig(spec=f"{STRATEGIES}:Busy"),),
+                    exchange="binance",
+                    exchange_url=url,
+                    duration=Decimal(60),
+                ),
+                data,
+            )
+            try:
+                await run.drive(None, progress=lambda ts: run.driver.request_stop() if done(run) else None)
+            finally:
+                run.close()
+            return run
+
+    return asyncio.run(work())
+
+
+def content(events: list[DomainEvent]) -> list[tuple[object, ...]]:
+    """What the events say, without when we heard of it."""
+    fields = ("price", "quantity", "trade_id", "side", "update_id", "bids", "asks", "last_update_id", "first_update_id")
+    return [(type(event), *(getattr(event, field, None) for field in fields)) for event in events]
+
+
+def market(run: LiveRun) -> list[DomainEvent]:
+    return [event for event in open_record(run.folder) if isinstance(event, MARKET) and event.is_input]
+
+
+async def send_all(connection: web.WebSocketResponse, frames: list[bytes]) -> None:
+    for frame in frames:
+        await connection.send_str(frame.decode())
+
+
+def test_a_live_run_hears_what_the_capture_holds_and_is_proven(tmp_path: Path, shared: Path) -> None:
+    frames, snapshot = frames_of(shared, 2_000)
+
+    async def play(connection: web.WebSocketResponse, number: int) -> None:
+        await send_all(connection, frames)
+        await connection.receive()
+
+    run = hear(tmp_path, play, lambda request: snapshot, lambda run: run.driver.market_events >= len(frames) + 2)
+    verdict, _ = verify_run(run.folder)
+    deltas = [event for event in market(run) if not isinstance(event, OrderBookEvent)]
+    read = [
+        event
+        for event in open_input(InputFile(sorted((shared / "market-data").glob("*.raw*.gz"))[0]))
+        if not isinstance(event, OrderBookEvent)
+    ][: len(deltas)]
+
+    assert verdict.identical
+    assert content(deltas) == content(read)
+    assert run.core.market_data.market("BTCUSDT").book.usable
+
+    (segment,) = (run.folder / FOLDER).iterdir()
+    assert content(list(open_input(InputFile(segment)))) == content(market(run))
+
+
+def test_a_run_goes_on_over_lost_connections_without_a_hole_or_a_repetition(tmp_path: Path, shared: Path) -> None:
+    frames, snapshot = frames_of(shared, 1_000)
+    trades = [frame for frame in frames if b"@trade" in frame]
+    by_id = {_id(frame): frame for frame in trades}
+
+    def answer(request: web.Request) -> bytes | int:
+        if request.path != "/api/v3/historicalTrades":
+            return snapshot
+        first, limit = int(request.query["fromId"]), int(request.query["limit"])
+        wanted = [by_id[number] for number in range(first, first + limit) if number in by_id]
+        return b"[" + b",".join(_as_rest(frame) for frame in wanted) + b"]"
+
+    async def play(connection: web.WebSocketResponse, number: int) -> None:
+        begin = (number - 1) * 300  # each connection misses fifty frames
+        await send_all(connection, frames[begin + (50 if begin else 0) : begin + 300 if number < 3 else None])
+        if number >= 3:
+            await connection.receive()
+
+    run = hear(
+        tmp_path,
+        play,
+        answer,
+        lambda run: run.core.market_data.market("BTCUSDT").next_trade_id == _id(trades[-1]) + 1,
+    )
+    events = list(market_of(run.config, run.manifest, run.folder))
+    heard = [event.trade_id for event in events if isinstance(event, TradeEvent)]
+
+    assert heard == list(range(_id(trades[0]), _id(trades[-1]) + 1))
+    assert len([event for event in events if isinstance(event, FeedDisconnected)]) == 2
+    assert len([event for event in events if isinstance(event, FeedConnected)]) == 3
+    assert verify_run(run.folder)[0].identical
+
+
+def _as_rest(frame: bytes) -> bytes:
+    data = msgspec.json.decode(frame)["data"]
+    row = {"id": data["t"], "price": data["p"], "qty": data["q"], "time": data["T"], "isBuyerMaker": data["m"]}
+    return msgspec.json.encode(row)
+
+
+def _id(frame: bytes) -> int:
+    trade_id: int = msgspec.json.decode(frame)["data"]["t"]
+    return trade_id
