@@ -26,6 +26,7 @@ from tickdeck.application.ports.storage import (
     TapeReader,
     TapeStatistics,
     check_versions,
+    is_saved,
 )
 from tickdeck.application.ports.trading_venue import TradingVenue
 
@@ -52,4 +53,5 @@ __all__ = [
     "TapeStatistics",
     "TradingVenue",
     "check_versions",
+    "is_saved",
 ]
