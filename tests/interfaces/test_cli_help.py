@@ -13,7 +13,13 @@ from tickdeck.interfaces.cli.group import COMMANDS, main
 
 HEAVY = [
     "tickdeck.bootstrap",
-    "tickdeck.infrastructure",
+    "tickdeck.infrastructure.config",
+    "tickdeck.infrastructure.exchanges",
+    "tickdeck.infrastructure.readers",
+    "tickdeck.infrastructure.runs",
+    "tickdeck.infrastructure.tape",
+    "tickdeck.infrastructure.venue",
+    "aiohttp",
     "rich",
     "sqlite3",
     "pydantic",
