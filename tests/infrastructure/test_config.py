@@ -77,7 +77,7 @@ def test_all_mistakes_are_told_at_once_each_with_key_value_and_what_is_right(tmp
             "tapes[0].path is 3: give text",
             "tapes[1] has no path; add it",
             "instruments.BTCUSDT has no quote; add it",
-            "instruments.ETHUSDT: tick_size, lot_size and contract_size must be greater than 0",
+            "instruments.ETHUSDT: tick_size, lot_size, contract_size and fee_step must be greater than 0",
         ]
     )
 
