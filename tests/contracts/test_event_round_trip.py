@@ -152,7 +152,7 @@ def _check(count: int, path: Path) -> None:
             str(error).encode()
             return
         payload = encode_payload(event)
-        back = decode_payload(event.event_type, payload)
+        back = decode_payload(event.event_type, payload, type(event).version)
         assert type(back) is type(event)
         assert back == event
         assert encode_payload(back) == payload
