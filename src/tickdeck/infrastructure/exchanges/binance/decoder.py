@@ -85,13 +85,18 @@ class FrameDecoder:
 
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
         """The events of a frame. A message that cannot be read becomes a ``system.warning``; nothing is raised."""
-        try:
-            event = self.event(frame)
-        except ProtocolError as error:
-            self.faults += 1
-            return (
-                SystemWarning(component=self.name, message=str(error), ts_ingress=frame.received, source=self.name),
-            )
+        received, data = frame
+        event: DomainEvent | None
+        try:  # as ``event`` does it: a call less for each message of a known stream
+            decode, build, symbol = self._streams[data[11 : data.index(b'"', 11)]]
+            event = build(decode(data).data, symbol, received)
+        except (KeyError, *UNREADABLE):
+            try:
+                event = self.event(frame)
+            except ProtocolError as error:
+                self.faults += 1
+                warning = SystemWarning(component=self.name, message=str(error), ts_ingress=received, source=self.name)
+                return (warning,)
         return () if event is None else (event,)
 
     def event(self, frame: Frame) -> DomainEvent | None:
