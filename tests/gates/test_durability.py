@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from many_examples import SEEDS
 
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import TapeError
@@ -340,7 +341,7 @@ def test_a_writer_killed_ten_times_ends_with_the_tape_of_one_left_alone(form: Fo
 
 @pytest.mark.slow
 @FORMS
-@pytest.mark.parametrize("seed", range(2, 22))
+@pytest.mark.parametrize("seed", range(2, 2 + SEEDS))
 def test_a_writer_killed_at_many_instants_ends_with_the_tape_of_one_left_alone(
     form: Form, tmp_path: Path, seed: int
 ) -> None:

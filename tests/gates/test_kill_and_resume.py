@@ -18,6 +18,7 @@ from gate_runs import (
     config,
     tape_of,
 )
+from many_examples import SEEDS
 
 from tickdeck.bootstrap import resume_run
 from tickdeck.errors import RunError
@@ -78,7 +79,7 @@ def test_a_run_on_a_capture_killed_at_random_instants_ends_as_if_left_alone(shar
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(min(6, SEEDS)))
 @pytest.mark.parametrize("market", ["simulated", "recorded"])
 def test_a_run_killed_ten_times_ends_as_if_left_alone(
     request: pytest.FixtureRequest, tmp_path: Path, market: str, seed: int
