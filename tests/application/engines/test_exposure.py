@@ -9,6 +9,7 @@ from application_kit import BTC, Core, D
 from folding import assert_risk_folds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from many_examples import MANY
 
 from tickdeck.application.strategies import Strategy
 from tickdeck.domain.events import CommandReceived, OrderFilledEvent, TradeEvent, VenueOrderReported
@@ -110,7 +111,7 @@ def test_risk_counts_what_is_there_after_any_history(history: list[tuple[Any, ..
 
 
 @pytest.mark.slow
-@settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories)
 def test_risk_counts_what_is_there_after_any_of_very_many_histories(history: list[tuple[Any, ...]]) -> None:
     risk_counts_what_is_there(history)
