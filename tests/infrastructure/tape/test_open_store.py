@@ -56,13 +56,13 @@ def test_a_url_chooses_the_store(url: str, kind: type, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("redis://localhost", r"no back end for redis://; no extra of this version brings one; give memory://"),
+        ("redis://localhost", r"no back end for redis://; this version has no extra for it; give memory://"),
         ("sqllite:///tmp/x", r"no back end for sqllite://; did you mean sqlite://\?"),
-        ("sqlite://house.db", r"names no absolute path; give sqlite:///absolute/path"),
-        ("jsonl://", r"names no absolute path"),
-        ("sqlite:///house.db?mode=ro", r"options go into the call"),
+        ("sqlite://house.db", r"has no absolute path; give sqlite:///absolute/path"),
+        ("jsonl://", r"has no absolute path"),
+        ("sqlite:///house.db?mode=ro", r"pass options to the call"),
         ("memory://house", r"neither a name nor a format"),
-        ("", r"is no place for a store"),
+        ("", r"is not the location of a store"),
     ],
 )
 @pytest.mark.parametrize("call", [open_bus, open_store])

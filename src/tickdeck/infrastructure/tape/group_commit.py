@@ -1,7 +1,7 @@
-"""What both tapes on disk share: cascades wait in memory and are committed in groups, each with one sync.
+"""The common part of both tapes on disk: cascades wait in memory and are committed in groups, with one sync each.
 
-Whoever waits for durability commits the group that waits (its own cascade and all that gathered before it), with no
-change of threads. Where nobody waits, a thread commits after ``linger_ms``.
+A caller that waits for durability commits the waiting group itself, without a change of threads. If nobody waits, a
+thread commits after ``linger_ms``.
 """
 
 from __future__ import annotations
@@ -44,13 +44,14 @@ class _Group(NamedTuple):
 class GroupCommitTape(Reading):
     """A tape that one process writes: all of the port, but for where the bytes go.
 
-    ``linger_ms``: how long events may wait for others before they are committed, where nobody asks for them sooner.
-    ``max_waiting``: ``append`` blocks while so many events are not durable yet; none is ever dropped. The default is
-    a third of a second of 100,000 a second, so that a stall of the disk (a checkpoint, say) is not the kernel's.
+    ``linger_ms``: how long events may wait for others before they are committed, if nobody asks for them sooner.
+    ``max_waiting``: ``append`` blocks while this many events are not durable yet; no event is dropped. The default
+    holds a third of a second at 100,000 events a second, so a short stall of the disk (such as a checkpoint) does not
+    stop the kernel.
 
-    ``append`` belongs to one thread, the kernel's; all else may be called from any. After a failed write (disk full,
-    I/O error) the tape takes nothing more: ``append`` and waiting raise ``TapeError``, and what was durable stays
-    readable.
+    Only one thread, the kernel's, may call ``append``; any thread may call the other methods. After a failed write
+    (disk full, I/O error) the tape accepts no more events: ``append`` and waiting raise ``TapeError``, and what was
+    durable stays readable.
 
     A subclass opens its files, then calls ``_start``.
     """
@@ -73,18 +74,18 @@ class GroupCommitTape(Reading):
         self._group: _Group | None = None  # what is being committed
         self._failure = ""
         self._closed = False  # takes no more
-        self._let_go_of = False  # the files are closed
-        self._takes_events = True  # neither failed nor closed
+        self._released = False  # the files are closed
+        self._accepts_events = True  # neither failed nor closed
         self._urgent = False  # commit now, do not linger
         self._idle = False  # the thread sleeps until there is work
         self._waiters: list[_Waiter] = []
-        self._by_hand = threading.Lock()  # held while events made by hand are stamped and appended
-        self._last_by_hand: DomainEvent | None = None
+        self._stamping = threading.Lock()  # held while events made by hand are stamped and appended
+        self._last_stamped: DomainEvent | None = None
         self._lock = threading.Lock()  # guards the fields above; held briefly
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._commit_lock = threading.Lock()  # guards the files; held while a group is committed
-        self.before_commit: Callable[[], None] = _nothing
+        self.before_commit: Callable[[], None] = _no_op
         """Called before each commit, in the committing thread: puts on the disk what the events refer to. An error
         counts as one of the commit."""
         self._thread = threading.Thread(target=self._commit_when_due, name=f"tape {path.name}", daemon=True)
@@ -122,9 +123,9 @@ class GroupCommitTape(Reading):
         if not events:
             return events
         if not events[-1].seq:
-            return self._append_by_hand(events, expected_version, expected)
+            return self._append_unstamped(events, expected_version, expected)
         with self._lock:
-            if not self._takes_events:
+            if not self._accepts_events:
                 self._refuse()
             if self._appended - self._durable >= self._max_waiting:
                 self._wait_for_room()
@@ -140,23 +141,23 @@ class GroupCommitTape(Reading):
             self._appended += count
             if self._appended - self._durable >= self.group:
                 if not self._urgent:
-                    self._hurry()
+                    self._commit_soon()
             elif self._idle:
                 self._work.notify()
         return events
 
-    def _append_by_hand(
+    def _append_unstamped(
         self, events: Sequence[DomainEvent], expected_version: int | None, expected: Mapping[str, int] | None
     ) -> Sequence[DomainEvent]:
         """Stamp events that no kernel stamped, and append them. Any thread may."""
-        with self._by_hand:
-            last = self._last_by_hand
+        with self._stamping:
+            last = self._last_stamped
             if last is None or last.seq != self._last_seq:
                 self.wait_durable(self._last_seq)
                 last = next(self._events(TapeQuery(first_seq=self._last_seq)), None) if self._last_seq else None
             events = stamped(events, last, time.time_ns())
             self.append(events, expected_version, expected=expected)
-            self._last_by_hand = events[-1]
+            self._last_stamped = events[-1]
             return events
 
     def append_records(self, records: Sequence[Record]) -> None:
@@ -164,14 +165,14 @@ class GroupCommitTape(Reading):
         ``append``.
         """
         with self._lock:
-            if not self._takes_events:
+            if not self._accepts_events:
                 self._refuse()
             self._wait_for_room()
             values, last_seq = self._encoder.encode_records(records, self._last_seq)
             self._values += values
             self._last_seq = last_seq
             self._appended += len(records)
-            self._hurry()
+            self._commit_soon()
 
     def wait_durable(self, seq: int) -> None:
         seq = min(seq, self._last_seq)  # a hole after the last event has nothing to wait for
@@ -194,11 +195,11 @@ class GroupCommitTape(Reading):
             loop = asyncio.get_running_loop()
             future: asyncio.Future[None] = loop.create_future()
             self._waiters.append((seq, loop, future))
-            self._hurry()
+            self._commit_soon()
         await future
 
     def _prepare(self, query: TapeQuery) -> None:
-        """What was appended before a reading is read by it: the writer of an event finds it."""
+        """Commit what the query may ask for, so that a writer can read its own events."""
         upto = self._last_seq if query.last_seq is None else min(query.last_seq, self._last_seq)
         if self._durable_seq < upto:
             with contextlib.suppress(TapeError):  # whoever appended is told; what is durable stays readable
@@ -220,7 +221,7 @@ class GroupCommitTape(Reading):
         if not isinstance(state, bytes):
             raise ConfigError(f"save_snapshot: the state is {type(state).__name__}; encode it to bytes")
         with self._lock:
-            if not self._takes_events:
+            if not self._accepts_events:
                 self._refuse()
             known, last_seq = self._encoder.versions.last(stream), self._last_seq
         if not 0 <= version <= known:
@@ -229,7 +230,7 @@ class GroupCommitTape(Reading):
             )
         self.wait_durable(last_seq)  # what the state was made of comes first
         with self._commit_lock:
-            if not self._takes_events:
+            if not self._accepts_events:
                 self._refuse()
             snapshot, found = Snapshot(version, state), None
             with contextlib.suppress(TapeError):  # a damaged one is written again
@@ -261,10 +262,10 @@ class GroupCommitTape(Reading):
         Raises ``TapeError`` where events were lost because a write failed; the files are let go of all the same.
         """
         with self._lock:
-            if self._let_go_of:
+            if self._released:
                 return
             self._closed = True
-            self._takes_events = False
+            self._accepts_events = False
             self._work.notify()
             self._room.notify_all()
         self._thread.join()  # should Ctrl-C end the waiting, the next close goes on from here
@@ -272,7 +273,7 @@ class GroupCommitTape(Reading):
             self._commit_waiting()
             self.cursors.write(self._durable_seq)
             self._close_files()
-        self._let_go_of = True
+        self._released = True
         self._writer_lock.release()
         if self._durable < self._appended:
             raise TapeError(self._failure)
@@ -286,8 +287,8 @@ class GroupCommitTape(Reading):
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._commit_lock = threading.Lock()
-        self._takes_events = False
-        self._closed = self._let_go_of = True
+        self._accepts_events = False
+        self._closed = self._released = True
         self._values, self._group, self._waiters = [], None, []
         self._failure = f"{self._path}: this process was forked from the one that writes the tape; open another tape"
         self._writer_lock.release()
@@ -343,7 +344,7 @@ class GroupCommitTape(Reading):
         with self._lock:
             self._work.notify()
 
-    def _hurry(self) -> None:
+    def _commit_soon(self) -> None:
         """Have the thread commit now. ``_lock`` is held."""
         self._urgent = True
         self._work.notify()
@@ -368,7 +369,7 @@ class GroupCommitTape(Reading):
         with self._lock:
             if failure:
                 self._failure = failure
-                self._takes_events = False
+                self._accepts_events = False
                 woken, self._waiters = self._waiters, []
             else:
                 self._durable_seq, self._durable = group.last_seq, group.appended
@@ -384,9 +385,9 @@ class GroupCommitTape(Reading):
     def _wait_for_room(self) -> None:
         """``_lock`` is held, but while this waits."""
         while self._appended - self._durable >= self._max_waiting:
-            self._hurry()
+            self._commit_soon()
             self._room.wait()
-            if not self._takes_events:
+            if not self._accepts_events:
                 self._refuse()
 
     def _refuse(self) -> NoReturn:
@@ -413,5 +414,5 @@ def _settle(futures: list[asyncio.Future[None]], failure: str) -> None:
             future.set_result(None)
 
 
-def _nothing() -> None:
+def _no_op() -> None:
     """What a tape calls before a commit where its events refer to nothing else on the disk."""

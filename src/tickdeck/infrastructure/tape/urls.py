@@ -36,7 +36,7 @@ def store_place(call: str, url: Path | str, form: str | None = None) -> StorePla
         hint = f"did you mean {close[0]!r}?" if close else f"the formats are {', '.join(IN_A_RUN)}"
         raise ConfigError(f"{call}: there is no tape format {form!r}; {hint}")
     if not str(url).strip():
-        raise ConfigError(f"{call}: {url!r} is no place for a store; {_KNOWN}")
+        raise ConfigError(f"{call}: {url!r} is not the location of a store; {_KNOWN}")
     found = _SCHEME.fullmatch(url) if isinstance(url, str) else None
     if found is None or (not found[2] and found[1].lower() not in ("memory", *IN_A_RUN)):
         return StorePlace(form or "sqlite", Path(url))
@@ -47,12 +47,12 @@ def store_place(call: str, url: Path | str, form: str | None = None) -> StorePla
         return StorePlace("memory", Path())
     if scheme not in IN_A_RUN:
         close = get_close_matches(scheme, ("memory", *IN_A_RUN), n=1)
-        hint = f"did you mean {close[0]}://?" if close else f"no extra of this version brings one; {_KNOWN}"
+        hint = f"did you mean {close[0]}://?" if close else f"this version has no extra for it; {_KNOWN}"
         raise ConfigError(f"{call}: there is no back end for {scheme}://; {hint}")
     if "?" in rest or "#" in rest:
-        raise ConfigError(f"{call}: {url!r}: options go into the call, not into the URL; a path with ? or # goes plain")
+        raise ConfigError(f"{call}: {url!r}: pass options to the call, and give a path with ? or # without a scheme")
     if not rest.startswith("/"):
-        raise ConfigError(f"{call}: {url!r} names no absolute path; give {scheme}:///absolute/path, or the path alone")
+        raise ConfigError(f"{call}: {url!r} has no absolute path; give {scheme}:///absolute/path, or only the path")
     if form not in (None, scheme):
         raise ConfigError(f"{call}: {url!r} is {scheme}, and tape_format is {form!r}; leave one of them out")
     path = Path("/" + unquote(rest).lstrip("/"))

@@ -128,7 +128,7 @@ class JsonlTapeReader(Reading):
             if segment.head.number != number:
                 number, line = segment.head.number, 2
             if group.commit.first_seq <= after:
-                group = _beyond(group, after + 1)
+                group = _from_seq(group, after + 1)
             yield from records_of(segment.path, group, line)
             line += group.commit.events + 1
 
@@ -200,7 +200,7 @@ class JsonlTapeReader(Reading):
                             return
                         offset, crc = group.end, group.crc
                         if group.commit.last_seq > after:
-                            yield segment, group if group.commit.first_seq >= fresh else _beyond(group, fresh)
+                            yield segment, group if group.commit.first_seq >= fresh else _from_seq(group, fresh)
                             after = group.commit.last_seq
                     if was_last and not os.path.samestat(os.fstat(file.fileno()), segment.path.stat()):
                         raise FileNotFoundError(segment.path)  # what was read is not the tape's any more
@@ -404,7 +404,7 @@ def records_of(path: Path, group: Group, line_number: int = 0) -> Iterator[Recor
             raise TapeError(f"{path}, line {number}: no event: {error}") from None
 
 
-def _beyond(group: Group, first_seq: int) -> Group:
+def _from_seq(group: Group, first_seq: int) -> Group:
     """The part of a group from ``first_seq`` on."""
     lines = group.lines[:-1].split(b"\n")
     kept = [line + b"\n" for line in lines if decode_head(split_event(line)[3]).seq >= first_seq]
