@@ -417,7 +417,7 @@ def test_readers_that_follow_closely_do_not_let_the_log_grow_without_end(
         for follower in followers:
             follower.join(60)
 
-    assert longest < 4 * limit
+    assert longest < 8 * limit  # without the wait it is about ten to fifteen times the limit
     assert seqs(path) == list(range(1, 5_001))
 
 
