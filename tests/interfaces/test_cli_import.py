@@ -39,7 +39,8 @@ def decided(data: Path) -> list[dict[str, Any]]:
         fields = event.to_dict()
         for intent in [*fields.get("intents", ()), *[fields[name] for name in ("intent",) if fields.get(name)]]:
             intent.pop("order_id", None)
-        listed.append({name: value for name, value in fields.items() if name not in ("order_id", "aggregate_id")})
+        named_after_the_run = ("order_id", "aggregate_id", "opened_by_orders", "closed_by_orders")
+        listed.append({name: value for name, value in fields.items() if name not in named_after_the_run})
     return listed
 
 
