@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ RESERVED = frozenset({"driver", "timer", PaperVenue.name})
 """The sources of inputs that a run produces itself, and produces again when resumed. So is market data."""
 
 
-class Session:
+class Session(ABC):
     """The engines, the paper venue and the observers around one kernel. A subclass adds the driver."""
 
     driver: Driver
@@ -72,9 +73,9 @@ class Session:
         )
         self._duration = int(config.duration * 1_000_000_000) if config.duration is not None else None
 
+    @abstractmethod
     async def drive(self, speed: float | None, *, progress: Callable[[int], None] = lambda ts: None) -> None:
         """Run to the end, or until ``driver.request_stop()`` is called. ``speed`` is as in ``Simulation.run``."""
-        raise NotImplementedError
 
     def caught_up(self) -> bool:
         """Whether a resumed run has executed all of its past again."""
@@ -115,6 +116,7 @@ class Session:
                 max_drawdown=performance.max_drawdown,
             )
 
+    @abstractmethod
     def _close_market(self) -> None:
         """Close the source of the market data."""
 

@@ -58,8 +58,6 @@ class FrameWriter:
         self._failure = ""
         self._synced = True
         self._hash = _new_hash()
-        self.frames = 0
-        """How many frames were written."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._number = max((_number(path) for path in _segments(folder)), default=0)
@@ -72,7 +70,6 @@ class FrameWriter:
         line = _LINE % frame
         self._waiting.append(line)
         self._size += len(line)
-        self.frames += 1
         if self._size >= _BUFFER:
             self._size = 0
             self.flush()

@@ -68,7 +68,6 @@ T = TypeVar("T")
 
 _MS = 1_000_000  # ns in a millisecond
 _PAGE = 1000  # fills in one answer
-_PONG_SILENCE = 90.0  # seconds without anything, pings included, after which a private connection is made anew
 _TIME_IN_FORCE = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
 _USED = re.compile(r"x-mbx-(used-weight|order-count)-(\d+)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
