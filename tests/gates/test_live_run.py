@@ -16,7 +16,7 @@ import pytest
 from virtual_time import VirtualLoop, VirtualWall
 
 from tickdeck.application.ports import Frame
-from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
+from tickdeck.bootstrap import LiveRun, open_record, start_live_run, verify_run
 from tickdeck.bootstrap.feeds import FEEDS
 from tickdeck.domain.events import DomainEvent, TradeEvent
 from tickdeck.domain.values import Side
@@ -154,13 +154,6 @@ def test_an_unknown_exchange_leaves_no_folder(tmp_path: Path) -> None:
         start_live_run(RunConfig(exchange="nowhere"), tmp_path)
 
     assert not list(tmp_path.iterdir())
-
-
-def test_a_live_run_cannot_be_resumed_yet(tmp_path: Path) -> None:
-    run = play(config(1), tmp_path)
-
-    with pytest.raises(RunError, match="live run"):
-        resume_run(run.folder)
 
 
 def test_a_killed_live_run_has_every_frame_that_something_followed_from(tmp_path: Path) -> None:

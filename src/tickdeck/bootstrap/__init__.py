@@ -8,7 +8,8 @@ from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.live import LiveRun, start_live_run
 from tickdeck.bootstrap.proof import verify_bus, verify_run
 from tickdeck.bootstrap.record import open_record
-from tickdeck.bootstrap.run import Run, resume_run, start_run
+from tickdeck.bootstrap.resume import resume_run
+from tickdeck.bootstrap.run import Run, start_run
 from tickdeck.bootstrap.session import Session
 from tickdeck.bootstrap.store import open_store
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.drivers import LiveAgenda, LiveDriver
+from tickdeck.application.drivers import LiveAgenda, LiveDriver, Past
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import Frame, MarketDataFeed
+from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
 from tickdeck.application.streaming import BoundedAsyncQueue
 from tickdeck.bootstrap.feeds import live_feed
@@ -18,13 +21,13 @@ from tickdeck.bootstrap.session import RESERVED, Session
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig
-from tickdeck.infrastructure.frames import FOLDER, FrameWriter
+from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.tape.opening import AnyTape
 
 __all__ = ["LiveRun", "start_live_run"]
 
-_LINGER_MS = 5.0  # how long an event may wait before it is synced, unless it is needed earlier
+LINGER_MS = 5.0  # how long an event may wait before it is synced, unless it is needed earlier
 _FRAMES = 65_536  # the capacity between the sockets and the kernel: a few seconds of the fastest market
 
 
@@ -33,6 +36,7 @@ class LiveRun(Session):
     ``close()``.
 
     The venue's frames are stored in segments in the run's folder. Each frame is on disk before any of its effects.
+    ``record`` is the record of a run to resume, which continues on ``tape``.
     """
 
     def __init__(
@@ -45,19 +49,21 @@ class LiveRun(Session):
         *,
         feed: MarketDataFeed,
         clock: LiveClock,
+        record: RecordCheck | None = None,
     ) -> None:
         agenda = LiveAgenda()
-        kernel = Kernel(
-            tape=tape,
-            cursors=tape.cursors,
-            agenda=agenda,
-            max_cascade=config.max_cascade,
-            reserved=RESERVED,
-            wall_now=clock.time_ns,
-            clock=clock,
-        )
-        super().__init__(folder, manifest, config, strategies, tape=tape, kernel=kernel, agenda=agenda)
+        options: dict[str, Any] = {
+            "cursors": tape.cursors,
+            "agenda": agenda,
+            "max_cascade": config.max_cascade,
+            "reserved": RESERVED,
+            "wall_now": clock.time_ns,
+            "clock": clock,
+        }
+        kernel = Kernel(tape=tape, **options) if record is None else CatchingUpKernel(record=record, **options)
+        super().__init__(folder, manifest, config, strategies, tape=record or tape, kernel=kernel, agenda=agenda)
         self._feed = feed
+        self._record = record
         self._frames = FrameWriter(folder / FOLDER)
         tape.before_commit = self._frames.sync
         self._queue: BoundedAsyncQueue[Frame] = BoundedAsyncQueue(_FRAMES, clock=clock)
@@ -74,13 +80,31 @@ class LiveRun(Session):
             feed=feed.name,
             duration=self._duration,
             observe=self.observer.observe,
+            past=self._past(record) if record is not None else None,
         )
+
+    def _past(self, record: RecordCheck) -> Past | None:
+        """What the run did before, or ``None`` if that was nothing."""
+        started, frames = record.next, self._recorded_frames()
+        if started is not None:
+            return Past(started.ts, frames, lambda: record.next)
+        frame = next(frames, None)  # its events were not on disk yet
+        return None if frame is None else Past(frame.received, chain((frame,), frames), lambda: record.next)
+
+    def _recorded_frames(self) -> Iterator[Frame]:
+        for frame in FrameReader(self.folder / FOLDER):
+            self._frames.follow(frame)
+            yield frame
+
+    def caught_up(self) -> bool:
+        return self._record is None or self._record.next is None
 
     async def drive(self, speed: float | None, *, progress: Callable[[int], None] = lambda ts: None) -> None:
         """Run until it is stopped or the duration is over. ``speed`` has no meaning here: time is the wall clock's.
 
         Raises what ended the feed for good.
         """
+        await self.driver.begin(progress=progress)
         reading = asyncio.create_task(self._read())
         try:
             await self.driver.run(progress=progress)
@@ -109,5 +133,5 @@ def start_live_run(config: RunConfig, data_dir: Path, *, clock: LiveClock | None
     prepared = prepare(config)
     config, strategies = prepared.config, prepared.strategies
     feed = live_feed(config, prepared.manifest.symbols)
-    with prepared.created(data_dir, linger_ms=_LINGER_MS) as (folder, manifest, tape):
+    with prepared.created(data_dir, linger_ms=LINGER_MS) as (folder, manifest, tape):
         return LiveRun(folder, manifest, config, strategies, tape, feed=feed, clock=clock or SystemClock())

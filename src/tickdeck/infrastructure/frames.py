@@ -74,9 +74,13 @@ class FrameWriter:
             self._size = 0
             self.flush()
 
+    def follow(self, frame: Frame) -> None:
+        """Count a frame that an earlier process wrote, for the digest. Call it for each, before the first ``write``."""
+        self._hash.update(_LINE % frame)
+
     @property
     def digest(self) -> str:
-        """Of all frames written to disk by this writer, in hex: the same for equal frames, however they lie in
+        """Of all frames followed and written to disk, in hex: the same for equal frames, however they lie in
         segments."""
         return self._hash.hexdigest()
 

@@ -58,6 +58,7 @@ class Rig:
 
     def run(self, work: Callable[[], Awaitable[None]] | None = None) -> Rig:
         async def both() -> None:
+            await self.driver.begin()
             task = asyncio.create_task(self.driver.run())
             if work is not None:
                 await work()

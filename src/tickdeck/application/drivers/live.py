@@ -4,7 +4,8 @@ arrive."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from tickdeck.application.bus import ambient_bus
 from tickdeck.application.clock import LiveClock
@@ -12,12 +13,25 @@ from tickdeck.application.drivers.driver import Driver
 from tickdeck.application.kernel import NEVER, RANK_VENUE, Agenda, Kernel, money_context
 from tickdeck.application.ports import Frame
 from tickdeck.application.streaming import BoundedAsyncQueue
-from tickdeck.domain.events import DomainEvent, FeedDisconnected, RunStarted, RunStopped
+from tickdeck.domain.events import DomainEvent, FeedDisconnected, RunResumed, RunStarted, RunStopped
+from tickdeck.errors import RunError
 
-__all__ = ["LiveAgenda", "LiveDriver"]
+__all__ = ["LiveAgenda", "LiveDriver", "Past"]
 
+RESUME = "resume"
+"""The source of ``run.resumed``. It is not reserved, because a later resume takes the event from the record."""
 _SLICE_NS = 2_000_000  # how long to process frames before timers, orders and other tasks get a turn
 _LONGEST_WAIT = 0.1  # seconds until a request to stop is noticed
+_TURN = 2_048  # recorded frames between two turns of the event loop
+
+
+class Past(NamedTuple):
+    """What a resumed run did before: ``began`` (ns UTC) is the time of its ``run.started``, and ``frames`` are all
+    frames that it recorded. ``next()`` is the next event of its tape that has not been executed again, or ``None``."""
+
+    began: int
+    frames: Iterator[Frame]
+    next: Callable[[], DomainEvent | None]
 
 
 class LiveAgenda(Agenda):
@@ -46,7 +60,9 @@ class LiveDriver(Driver):
     - ``decode(frame)`` returns the market events of a frame, in order. The result must depend only on the frames,
       because ``verify`` decodes them again.
     - ``on_market(event)`` receives each event before the kernel does: this is how the paper venue sees the market.
-    - ``duration``: ns of the wall clock; ``None`` runs until it is stopped.
+    - ``duration``: ns of the wall clock since the start; ``None`` runs until it is stopped.
+    - ``past``: of a resumed run. It is executed again first; the kernel must insert the inputs from outside. Then the
+      driver publishes ``run.resumed``, and continues.
 
     Before a frame, everything that was due at its time of receipt is processed. While no frame waits, everything that
     is due now is processed. After two milliseconds of frames, other tasks get a turn, so orders are sent under any
@@ -70,8 +86,10 @@ class LiveDriver(Driver):
         feed: str,
         duration: int | None = None,
         observe: Callable[[int], int] | None = None,
+        past: Past | None = None,
     ) -> None:
         super().__init__(kernel, agenda, wall=wall, started=started, begin=begin, feed=feed, observe=observe)
+        self._past = past
         self._frames = frames
         self._clock = wall
         self._record = record
@@ -79,8 +97,20 @@ class LiveDriver(Driver):
         self._on_market = on_market
         self._duration = duration
         self._until = NEVER
+        self._reached = 0  # the latest time at which something was due that was processed
         self._timeout: asyncio.Timeout | None = None  # of the wait for the next frame
         agenda.on_sooner = self._wake
+
+    async def begin(self, *, progress: Callable[[int], None] = lambda ts: None) -> None:
+        """Feed ``run.started``, and execute the past of a resumed run. Call this once, before ``run``. ``progress`` is
+        as there."""
+        with money_context(), ambient_bus(self._kernel):
+            began = self._past.began if self._past is not None else self._clock.time_ns()
+            if self._duration is not None:
+                self._until = began + self._duration
+            self._start(began)
+            if self._past is not None:
+                await self._catch_up(self._past, progress)
 
     async def run(self, *, progress: Callable[[int], None] = lambda ts: None) -> None:
         """Run until it is stopped. ``progress(ts)`` is called with the run's time between two turns of the event loop.
@@ -89,15 +119,37 @@ class LiveDriver(Driver):
         record.
         """
         with money_context(), ambient_bus(self._kernel):
-            now = self._clock.time_ns()
-            if self._duration is not None:
-                self._until = now + self._duration
-            self._start(now)
             while not self._stopping and self._clock.time_ns() < self._until:
                 await self._turn()
                 progress(self._kernel.clock.now())
             if not self._stopping:
                 self._finish("duration reached")
+
+    async def _catch_up(self, past: Past, progress: Callable[[int], None]) -> None:
+        """Execute the past again, then publish ``run.resumed``. Raises ``RunError`` if the tape has events that the
+        frames do not lead to."""
+        for number, frame in enumerate(past.frames, 1):
+            self._run_due(frame.received)
+            for event in self._decode(frame):
+                self._on_market(event)
+                self._kernel.take(event, False)
+                self._taken += 1
+            if number % _TURN == 0:
+                await self._clock.sleep(0)
+                progress(self._kernel.clock.now())
+            if self._stopping:
+                return
+        while (missing := past.next()) is not None:  # it was due after the last frame
+            if missing.seq > self._kernel.seq + 1 or self._agenda.next_due > missing.ts_ingress:
+                raise RunError(
+                    f"the run cannot be resumed: its market data does not lead to {missing.event_type} at seq "
+                    f"{missing.seq} of its tape; restore the run's folder from a copy"
+                )
+            self._run_due(self._agenda.next_due)
+            if self._stopping:
+                return
+        since = self._kernel.clock.now()
+        self._kernel.publish(RunResumed(since=since, ts_ingress=self._clock.time_ns(), source=RESUME))
 
     async def _turn(self) -> None:
         """Process waiting frames for a slice of time, then let other tasks run. If no frame waits, wait for one."""
@@ -119,6 +171,9 @@ class LiveDriver(Driver):
     def _take(self, frame: Frame) -> None:
         """Process everything that was due when the frame arrived, then the frame."""
         received = frame.received
+        reached = max(self._reached, self._kernel.clock.now())
+        if received < reached:  # the wall clock was set back; the record must lead to the same order of things
+            received, frame = reached, Frame(reached, frame.data)
         if received >= self._agenda.next_due:
             self._run_due(received)
         began = self._clock.monotonic_ns()
@@ -142,6 +197,10 @@ class LiveDriver(Driver):
             return None
         finally:
             self._timeout = None
+
+    def _run_entry(self, entry: tuple[int, Callable[[], None]]) -> None:
+        self._reached = max(self._reached, entry[0])
+        super()._run_entry(entry)
 
     def _wake(self) -> None:
         """Stop waiting, because something is due earlier."""

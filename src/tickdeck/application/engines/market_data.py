@@ -16,6 +16,7 @@ from tickdeck.domain.events import (
     MarketSnapshotEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
+    RunResumed,
     TickEvent,
     TradeEvent,
 )
@@ -95,7 +96,7 @@ class MarketDataEngine:
     """
 
     component = "market_data"
-    hears = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
+    hears = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent, RunResumed)
     publishes = (GapDetected, GapFilled, BookResynced, CandleEvent, MarketSnapshotEvent)
 
     def __init__(
@@ -118,6 +119,7 @@ class MarketDataEngine:
         bus.subscribe(OrderBookEvent, self.on_book, **own)
         bus.subscribe(OrderBookDeltaEvent, self.on_delta, **own)
         bus.subscribe(CandleEvent, self.on_candle, **own)
+        bus.subscribe(RunResumed, self.on_resumed, **own)
         if snapshot_interval is not None:
             for event_type in (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent):
                 # After the handlers above, so that a snapshot includes the event that triggers it.
@@ -197,6 +199,13 @@ class MarketDataEngine:
         local = self.market(delta.symbol).book
         outcome = local.apply_delta(delta)
         self._publish(delta.symbol, local.empty_if_crossed() or outcome)
+
+    def on_resumed(self, _: RunResumed) -> None:
+        """Forget every best bid and ask and every book: nobody saw what happened to them."""
+        for market in self.markets.values():
+            market.tick = None
+            if market.book.lose():
+                self._publish(market.symbol, Gap(market.book.last_update_id + 1, 0))
 
     def _publish(self, symbol: str, outcome: Gap | Crossed | Resynced | None) -> None:
         if isinstance(outcome, Crossed):

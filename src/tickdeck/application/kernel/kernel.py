@@ -239,9 +239,11 @@ class Kernel(InMemoryEventBus):
 
     def _received(self, event: DomainEvent) -> DomainEvent:
         """The event as an input from outside, with its receive time and its place among the driver's steps."""
+        if event.source in self.reserved:
+            return event  # produced again when the run is resumed, with the same times
         if self._wall_now is not None:
             now = self._wall_now()
-        elif self.reserved and event.source not in self.reserved:
+        elif self.reserved:
             now = self.clock._now
         else:
             return event

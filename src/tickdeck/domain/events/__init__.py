@@ -79,6 +79,7 @@ from tickdeck.domain.events.system import (
     DeadLetterHandled,
     EventDeadLettered,
     HandlerFailed,
+    RunResumed,
     RunStarted,
     RunStopped,
     SystemError,  # noqa: A004 (the catalogue's name)
@@ -146,6 +147,7 @@ __all__ = [
     "RiskApprovedEvent",
     "RiskDayStarted",
     "RiskLimitBreachedEvent",
+    "RunResumed",
     "RunStarted",
     "RunStopped",
     "SignalSnapshotEvent",

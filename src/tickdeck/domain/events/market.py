@@ -131,7 +131,8 @@ class GapDetected(MarketEvent, frozen=True, kw_only=True, gc=False):
 
     ``what`` is missing: ``book`` (updates; the local book is unusable until ``BookResynced``), ``trades``, or
     ``candles`` of a candle file. ``expected`` and ``received`` are update ids, trade ids or open times (ns UTC). For a
-    book, both are the same if the update crossed the book, that is, the best bid reached the best ask.
+    book, both are the same if the update crossed the book, that is, the best bid reached the best ask; ``received`` is
+    0 after ``run.resumed``, because nobody knows what was missed.
     """
 
     event_type: ClassVar[str] = "market.gap_detected"

@@ -12,6 +12,7 @@ __all__ = [
     "DeadLetterHandled",
     "EventDeadLettered",
     "HandlerFailed",
+    "RunResumed",
     "RunStarted",
     "RunStopped",
     "SystemError",
@@ -31,6 +32,19 @@ class RunStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
     strategies: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
     seed: int = 0
+
+
+class RunResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """A run on live data continues in a new process. An input of the run's driver.
+
+    ``since`` (ns UTC) is the time of the last input before. The run saw nothing of the market between then and ``ts``,
+    so every order book is unusable until the venue sends a new one, and timers that were due meanwhile fire late, after
+    this event.
+    """
+
+    event_type: ClassVar[str] = "run.resumed"
+    priority: ClassVar[Priority] = Priority.P1
+    since: int = 0
 
 
 class RunStopped(DomainEvent, frozen=True, kw_only=True, gc=False):

@@ -154,6 +154,14 @@ class OrderBook:
         self._empty()
         return Crossed(self.last_update_id)
 
+    def lose(self) -> bool:
+        """Forget everything, because updates may have been missed: the book is unusable until the next snapshot.
+        Returns whether it was usable."""
+        was_usable = self.usable
+        self._empty()
+        self._waiting.clear()
+        return was_usable
+
     def _empty(self) -> None:
         self.usable = False
         self._bids.replace(())

@@ -1,0 +1,184 @@
+"""A live run that was stopped or killed continues: its past is executed again, and all stretches are proven as one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from many_examples import SEEDS
+from test_live_run import START, config, play
+from virtual_time import VirtualLoop, VirtualWall
+
+from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
+from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, RunResumed, TimerFired, TradeEvent
+from tickdeck.errors import RunError
+from tickdeck.infrastructure.frames import FOLDER
+from tickdeck.infrastructure.runs import read_end
+
+SECOND = 1_000_000_000
+
+
+def drive(run: LiveRun, stop_after: float | None = None, command_at: float | None = None) -> None:
+    """Drive ``run``, and stop it after so many seconds, as Ctrl-C does."""
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        driving = asyncio.create_task(run.drive(None))
+        if command_at is not None:
+            loop.call_later(command_at, lambda: run.kernel.publish(CommandReceived(command="note")))
+        if stop_after is not None:
+            loop.call_later(stop_after, run.driver.request_stop)
+        await driving
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        try:
+            runner.run(work())
+        finally:
+            run.close()
+
+
+def stopped(data: Path, seconds: float = 5, *, command_at: float | None = None, **settings: object) -> Path:
+    run = start_live_run(config(600, **settings), data, clock=VirtualWall(START))
+    drive(run, seconds, command_at)
+    return run.folder
+
+
+def resumed(folder: Path, later: int, seconds: float = 5) -> LiveRun:
+    """Resume a run ``later`` seconds after its first start, and stop it again."""
+    run = resume_run(folder, clock=VirtualWall(START + later * SECOND))
+    assert isinstance(run, LiveRun)
+    drive(run, seconds)
+    return run
+
+
+@pytest.mark.parametrize("form", ["sqlite", "jsonl"])
+def test_the_stretches_of_a_resumed_live_run_are_proven_as_one(tmp_path: Path, form: str) -> None:
+    folder = stopped(tmp_path, command_at=2, tape_format=form)
+    before = list(open_record(folder))
+    for later in (60, 120):
+        resumed(folder, later)
+    events = list(open_record(folder))
+    verdict, _ = verify_run(folder)
+
+    assert events[: len(before)] == before
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert verdict.identical
+    again = [event for event in events if isinstance(event, RunResumed)]
+    assert [(event.ts - START) // SECOND for event in again] == [60, 120]
+    assert all(event.since < event.ts for event in again)
+    orders = [event.order_id for event in events if isinstance(event, OrderSubmittedEvent)]
+    assert len(set(orders)) == len(orders)
+    for one, other in zip([START, *(event.ts for event in again)], [event.ts for event in again], strict=False):
+        assert any(one < event.ts_ingress < other for event in events if isinstance(event, OrderSubmittedEvent))
+
+
+def test_timers_that_were_due_meanwhile_fire_after_the_run_was_resumed(tmp_path: Path) -> None:
+    folder = stopped(tmp_path)
+    resumed(folder, 60)
+    events = list(open_record(folder))
+    at = next(position for position, event in enumerate(events) if isinstance(event, RunResumed))
+
+    late = [event for event in events[at:] if isinstance(event, TimerFired) and event.due < events[at].ts]
+    assert late
+    assert all(event.ts_ingress >= events[at].ts_ingress for event in late)
+
+
+def test_the_portfolio_of_a_resumed_run_is_that_of_its_whole_record(tmp_path: Path) -> None:
+    folder = stopped(tmp_path)
+    one = resumed(folder, 60)
+    other = resume_run(folder, clock=VirtualWall(START + 61 * SECOND))
+    assert isinstance(other, LiveRun)
+    drive(other, 0.0)
+
+    assert other.core.portfolio.equity() == one.core.portfolio.equity()
+    assert (
+        other.kernel.statistics().published["order.submitted"] == one.kernel.statistics().published["order.submitted"]
+    )
+
+
+def test_a_resumed_run_ends_when_its_whole_duration_is_over(tmp_path: Path) -> None:
+    run = start_live_run(config(20), tmp_path, clock=VirtualWall(START))
+    drive(run, 5)
+    again = resumed(run.folder, 10, seconds=60)
+    events = list(open_record(run.folder))
+
+    assert again.driver.completed
+    assert events[-1].event_type == "run.stopped"
+    assert events[-1].ts_ingress <= START + 21 * SECOND
+    assert verify_run(run.folder)[0].complete
+
+
+def test_a_complete_live_run_is_not_resumed(tmp_path: Path) -> None:
+    run = play(config(1), tmp_path)
+
+    with pytest.raises(RunError, match="is complete: its duration was reached; start a new run"):
+        resume_run(run.folder)
+
+
+def test_a_run_without_its_frames_is_refused_in_one_line(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    folder = stopped(tmp_path)
+    meant_to_differ.add(folder)
+    for path in (folder / FOLDER).iterdir():
+        path.unlink()
+    run = resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
+    assert isinstance(run, LiveRun)
+
+    with pytest.raises(RunError, match="its market data does not lead to"):
+        drive(run, 5)
+
+
+def test_the_frames_of_all_stretches_have_one_digest(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    folder = stopped(tmp_path)
+    first = read_end(folder)
+    resumed(folder, 60)
+    second = read_end(folder)
+
+    assert first is not None and second is not None
+    assert first.frames != second.frames
+    assert verify_run(folder)[0].identical
+
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+import test_live_run as t
+from tickdeck.bootstrap import resume_run, start_live_run
+data = Path(sys.argv[1])
+folders = sorted(data.iterdir())
+run = resume_run(folders[0]) if folders else start_live_run(t.config(600), data)
+began = run.kernel.seq
+asyncio.run(run.drive(None, progress=lambda ts: run.caught_up() and run.kernel.seq > began + 60 and print('now', flush=True)))
+"""
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS))])
+def test_a_live_run_killed_again_and_again_is_resumed_and_proven(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(tmp_path)], env={**os.environ, "PYTHONPATH": paths},
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for _ in range(rng.randrange(1, 40)):
+                assert lines.readline().strip() == b"now"
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+    (folder,) = tmp_path.iterdir()
+    events = list(open_record(folder))
+    verdict, _ = verify_run(folder)
+
+    assert verdict.identical
+    assert sum(isinstance(event, RunResumed) for event in events) >= 1
+    trades = [event.ts for event in events if isinstance(event, TradeEvent)]
+    assert trades == sorted(trades)
+    assert Decimal(0) not in {event.quantity for event in events if isinstance(event, OrderSubmittedEvent)}
