@@ -140,7 +140,8 @@ def test_the_frames_of_all_stretches_have_one_digest(tmp_path: Path, meant_to_di
     resumed(folder, 60)
     second = read_end(folder)
 
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert first.frames != second.frames
     assert verify_run(folder)[0].identical
 
@@ -154,7 +155,12 @@ data = Path(sys.argv[1])
 folders = sorted(data.iterdir())
 run = resume_run(folders[0]) if folders else start_live_run(t.config(600), data)
 began = run.kernel.seq
-asyncio.run(run.drive(None, progress=lambda ts: run.caught_up() and run.kernel.seq > began + 60 and print('now', flush=True)))
+
+def progress(ts):
+    if run.caught_up() and run.kernel.seq > began + 60:
+        print('now', flush=True)
+
+asyncio.run(run.drive(None, progress=progress))
 """
 
 
