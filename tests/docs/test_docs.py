@@ -118,9 +118,12 @@ def test_the_ladder_of_the_strategies_page_takes_its_profit(shared: Path, tmp_pa
 
 
 def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:
-    (toml,) = blocks(ROOT / "docs" / "configuration.md", "toml")
+    toml, *parts = blocks(ROOT / "docs" / "configuration.md", "toml")
     file = tmp_path / "run.toml"
     file.write_text(toml)
+    for part in parts:  # each shows one table
+        (tmp_path / "part.toml").write_text(part)
+        load_config(tmp_path / "part.toml")
 
     config = load_config(file)
 
@@ -137,6 +140,60 @@ def test_links_between_pages_lead_somewhere() -> None:
     ]
 
     assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The names by which other pages can link to the headings of ``page``, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_links_to_headings_lead_to_a_heading() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)} -> {target}#{anchor}"
+        for page in PAGES
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text("utf-8"))
+        if anchor not in anchors(page.parent / target if target else page)
+    ]
+
+    assert broken == []
+
+
+def test_the_index_names_every_page_once() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+
+    listed = re.findall(r"^\| \[[^]]+\]\(([\w-]+\.md)\) \| \S", index, re.MULTILINE)
+
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md") if page.name != "README.md")
+    assert "](decisions/README.md)" in index
+
+
+def test_every_page_begins_with_what_it_is_for() -> None:
+    firsts = {page: page.read_text("utf-8").split("\n\n")[1].strip() for page in PAGES if page.name != "CHANGELOG.md"}
+
+    assert [page.name for page, first in firsts.items() if not re.match(r"(?!```)[A-Z*`]", first)] == []
+
+
+def test_the_index_of_decisions_has_all_in_order_by_their_titles() -> None:
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(folder.glob("0*.md"))
+    titles = [page.read_text("utf-8").splitlines()[0].removeprefix("# ") for page in pages]
+
+    rows = [f"| [{title[:4]}]({page.name}) | {title[5:]} |" for title, page in zip(titles, pages, strict=True)]
+
+    assert [title[:4] for title in titles] == [page.name[:4] for page in pages]
+    assert re.findall(r"^\| \[\d.*$", (folder / "README.md").read_text("utf-8"), re.MULTILINE) == rows
+
+
+def test_the_glossary_is_in_alphabetical_order_and_linked_where_its_terms_begin() -> None:
+    terms = re.findall(r"^\| ([^|]+?) \|", (ROOT / "docs" / "glossary.md").read_text("utf-8"), re.MULTILINE)
+    names = [term.strip("`").lower() for term in terms if term not in ("term", "---")]
+
+    assert names == sorted(names)
+    assert {"tape", "edge", "lane", "ingress", "cascade", "proof"} <= set(names)
+    for page in ("README.md", "docs/bus.md", "docs/cli.md", "docs/proving-a-bus.md", "docs/replay.md"):
+        assert "glossary.md)" in (ROOT / page).read_text("utf-8")
 
 
 def test_the_public_names_are_pinned() -> None:
