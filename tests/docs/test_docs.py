@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import tickdeck
 from tickdeck.application.catalogue import catalogue
-from tickdeck.domain.events import event_class
+from tickdeck.domain.events import event_class, registry
 from tickdeck.infrastructure.config import load_config
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 from tickdeck.infrastructure.exchanges.paper.config import assumptions_of
@@ -36,6 +36,7 @@ SNIPPETS = [(page, code) for page in PAGES for code in blocks(page, "python")]
 def test_snippets_of_the_documentation_run(page: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     snippet = ModuleType("snippet")  # classes look their annotations up in their module
     monkeypatch.setitem(sys.modules, "snippet", snippet)
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))  # its classes end with it
 
     exec(compile(code, str(page), "exec"), snippet.__dict__)
 

@@ -300,6 +300,38 @@ def test_a_thread_can_wait_for_its_event_with_a_time_out(bus: InMemoryEventBus) 
     assert in_thread(lambda: receipt.wait(5)) is None
 
 
+def test_taking_inputs_ends_while_other_threads_hand_over_more(bus: InMemoryEventBus) -> None:
+    bus.subscribe(Ping, lambda _: in_thread(lambda: bus.publish_threadsafe(Ping())))
+    bus.subscribe(Pong, lambda _: bus.post(Pong(n=1)), where=lambda pong: pong.n == 0)
+    bus.post(Ping())
+    bus.post(Pong(n=0))
+
+    assert [bus.run_pending(), bus.run_pending()] == [3, 2]  # one more in each turn, for what a handler posts
+
+
+def test_closing_ends_while_other_threads_hand_over_more(bus: InMemoryEventBus) -> None:
+    refusals: list[str] = []
+
+    async def main() -> None:
+        bus.bind()
+
+        @bus.on(Ping)
+        async def edge(_: Ping) -> None:
+            try:
+                bus.publish_threadsafe(Ping())
+            except TickdeckError as error:
+                refusals.append(str(error))
+
+        for _ in range(100):
+            bus.publish(Ping())
+        await asyncio.wait_for(bus.close(), timeout=20)
+
+    asyncio.run(main())
+
+    assert len(refusals) == 100
+    assert "the bus is being closed" in refusals[0]
+
+
 def test_closing_takes_what_threads_handed_over_and_then_refuses_more() -> None:
     async def run() -> None:
         kernel, seen = Kernel(tape=MemoryTape()), list[int]()

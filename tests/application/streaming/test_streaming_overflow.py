@@ -157,7 +157,7 @@ def test_an_empty_buffer_has_nothing_to_give() -> None:
 
 @pytest.mark.parametrize("policy", [DropOldest(), Conflate("source")], ids=lambda policy: policy.name)
 @pytest.mark.parametrize(
-    "item", [Ping(), RawEvent(raw_type="market.trade", raw={}), b"frame"], ids=lambda item: type(item).__name__
+    "item", [Ping(), RawEvent(raw_type="market.unknown", raw={}), b"frame"], ids=lambda item: type(item).__name__
 )
 def test_a_lossy_buffer_takes_nothing_but_market_data(policy: OverflowPolicy, item: object) -> None:
     buffer: OverflowBuffer[object] = OverflowBuffer(1, policy)

@@ -9,7 +9,7 @@ import sys
 from datetime import datetime, timedelta, timezone
 from decimal import Context, Decimal, InvalidOperation, localcontext
 from enum import Enum, IntEnum, StrEnum
-from typing import Annotated, Any, ClassVar, Literal, NewType
+from typing import Annotated, Any, ClassVar, Generic, Literal, NewType, TypeVar
 
 import msgspec
 import pytest
@@ -18,6 +18,7 @@ from tickdeck.domain.events import (
     BookResynced,
     CommandReceived,
     DomainEvent,
+    OrderEvent,
     RawEvent,
     RunStarted,
     TickEvent,
@@ -260,6 +261,17 @@ class Local:
     pass
 
 
+T = TypeVar("T")
+
+
+class Box(msgspec.Struct, Generic[T], frozen=True):
+    content: T
+
+
+class Huge(Enum):
+    VALUE = 2**70
+
+
 @pytest.mark.parametrize(
     ("annotations", "said"),
     [
@@ -277,11 +289,78 @@ class Local:
         ({"payload": str}, "every event already has an attribute payload"),
         ({"stream": str}, "every event already has an attribute stream"),
         ({"ts": datetime}, "every event has a field ts of another type"),
+        ({"version": "int"}, r"write `version: ClassVar\[int\] = \.\.\.`"),
+        ({"class": str}, "'class' is a keyword of Python"),
+        ({"extra": Box[int]}, r"Box\[int\] is not supported; write a class with concrete types"),
+        ({"extra": Huge}, "extra: .*2\\*\\*63"),
+        ({"extra": DomainEvent}, "extra: DomainEvent is a base class"),
+        ({"extra": tuple[OrderEvent, ...]}, "extra: OrderEvent is a base class"),
+        ({"extra": "Wrong | None"}, "an event cannot contain events of its own class"),
     ],
 )
 def test_a_class_that_cannot_work_is_refused_when_it_is_defined(annotations: dict[str, Any], said: str) -> None:
     with pytest.raises(EventValidationError, match=f"^Wrong: .*{said}"):
         define(annotations)
+
+
+class Tree(msgspec.Struct, frozen=True):
+    number: int
+    below: tuple[Tree, ...] = ()
+
+
+class Forest(DomainEvent, frozen=True, kw_only=True):
+    event_type: ClassVar[str] = "declaration_test.forest"
+    trees: dict[str, Tree]
+
+
+def tree(levels: int) -> Tree:
+    grown = Tree(1)
+    for _ in range((levels - 1) // 2):  # a level is a tree or a tuple
+        grown = Tree(1, (grown,))
+    return grown
+
+
+def test_a_value_that_nests_too_deep_to_be_read_is_refused_and_shown_in_a_few_words() -> None:
+    event = Forest(trees={"oak": tree(99)})
+
+    def read(frames: int) -> DomainEvent:  # a reader may have been called by many others
+        return event_from_json(event.to_json()) if frames == 0 else read(frames - 1)
+
+    assert read(400) == event
+    for levels in (101, 1_000, 100_000):
+        with pytest.raises(EventValidationError, match=r"trees is a dict of too many levels; it must be .* most 100"):
+            Forest(trees={"oak": tree(levels)})
+    nested: dict[str, Any] = {}
+    for _ in range(300):
+        nested = {"a": nested}
+    with pytest.raises(EventValidationError, match="at most 250 levels"):
+        RawEvent(raw_type="weather.changed", raw=nested)
+
+
+def test_text_of_a_class_with_methods_of_its_own_is_text() -> None:
+    class Odd(str):
+        __slots__ = ()
+
+        def encode(self, *_: Any) -> bytes:
+            raise RuntimeError
+
+    assert CommandReceived(command=Odd("halt")).command == "halt"
+
+
+def test_a_raw_event_of_a_type_that_has_a_class_is_refused() -> None:
+    with pytest.raises(EventValidationError, match=r"'market\.trade', which TradeEvent is for"):
+        RawEvent(raw_type="market.trade", raw={"x": 1})
+
+
+def test_an_error_of_the_class_itself_is_told_when_an_event_is_read() -> None:
+    class Strict(DomainEvent, frozen=True, kw_only=True):
+        event_type: ClassVar[str] = "declaration_test.strict"
+
+        def __post_init__(self) -> None:
+            raise KeyError("limit")
+
+    with pytest.raises(EventSchemaError, match="the class Strict raised KeyError: 'limit' for this event"):
+        event_from_json(b'{"event_type":"declaration_test.strict"}')
 
 
 def test_a_struct_that_can_be_changed_is_no_field_of_an_event() -> None:

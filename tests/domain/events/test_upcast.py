@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
@@ -172,3 +173,40 @@ def test_a_version_that_this_process_cannot_read_is_not_called_damage(tmp_path: 
 
     assert "cannot be read: upcast_test.deal: version 1 is older" in str(refused.value)
     assert "damaged" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda fields: fields["none"],
+        lambda _: None,
+        lambda fields: {**fields, "venue": object()},
+        lambda _: sys.exit(0),
+    ],
+)
+def test_a_mistake_in_an_upcast_is_not_called_damage(tmp_path: Path, broken: Callable[[Any], Any]) -> None:
+    upcast("upcast_test.deal", 1, to_price)
+    upcast("upcast_test.deal", 2, broken)
+    path = tmp_path / "tape.db"
+    with SqliteTape(path) as tape:
+        tape.append_records([Record("upcast_test.deal", 2, None, None, V2, "here")])
+        tape.wait_durable(4)
+
+    with (
+        open_reader(path) as reader,
+        pytest.raises(TapeError, match=r"cannot be read: upcast_test\.deal: the upcast from"),
+    ):
+        list(reader.read())
+
+
+async def _async(fields: dict[str, Any]) -> dict[str, Any]:
+    return fields
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(Deal, 1, dict), ("a.b", "1", dict), ("a.b", 0, dict), ("a.b", True, dict), ("a.b", 1, None), ("a.b", 1, _async)],
+)
+def test_an_upcast_that_could_never_be_used_is_refused(arguments: Any) -> None:
+    with pytest.raises(EventValidationError, match=r"^upcast: "):
+        upcast(*arguments)

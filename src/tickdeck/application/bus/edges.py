@@ -188,7 +188,20 @@ class Edges:
         """
         if self.running() is not None:
             raise ConfigError("receipt.handled() inside an async handler would wait for itself; await it elsewhere")
-        await asyncio.gather(*(box.drained() for box in self.busy))
+        await self.process_current()
+
+    async def process_current(self) -> None:
+        """Return when every mailbox has processed the events that it holds now. Unlike ``drain`` this ends even if more
+        events come all the time. Inside an async handler, this skips the same mailboxes as ``drain``."""
+        caller = self.running()
+        if caller is None:
+            await asyncio.gather(*(box.drained() for box in self.busy))
+            return
+        self._draining.append(caller)
+        try:
+            await asyncio.gather(*(box.drained() for box in self.busy if box not in self._draining))
+        finally:
+            self._draining.remove(caller)
 
     # -- delivery ---------------------------------------------------------------------------------------------
 

@@ -92,6 +92,7 @@ class InMemoryEventBus:
         self._children = 0  # of the event that is being handled
         self.ingress = Ingress()
         self._handover = Handover(self, self.ingress)
+        self._posted = 0
         self._owner = 0  # ident of the owning thread; 0 until one claims the bus
         self._claims: dict[int, int] = {}  # previous owner -> the thread that claimed the bus after it
         self._busy = False
@@ -345,6 +346,7 @@ class InMemoryEventBus:
         """Queue an input at the ingress, in its lane; ``run_pending`` takes it."""
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
+        self._posted += 1
         self.ingress.put(self._caused(event))
 
     def run_next(self) -> bool:
@@ -353,10 +355,7 @@ class InMemoryEventBus:
         A paused bus holds it and a disabled bus discards it, as if it were published now. During a batch it stays at
         the ingress. Raises ``ConfigError`` inside a handler, because an input never starts within another's cascade.
         """
-        if get_ident() != self._owner:
-            self._claim("run_pending")
-        if self._busy:
-            raise ConfigError("run_pending inside a handler: handlers publish events, they do not take inputs")
+        self._check_taking()
         if self._gate.batch is not None:
             return False
         before = self._table.total()
@@ -380,11 +379,19 @@ class InMemoryEventBus:
         return True
 
     def run_pending(self) -> int:
-        """Take all inputs from the ingress, the most urgent lane first. Returns how many."""
-        taken = 0
-        while self.run_next():
+        """Take as many inputs as wait at the ingress and as their handlers ``post``, the most urgent lane first. Returns
+        how many. So it ends even if other threads hand over events faster than it takes them."""
+        self._check_taking()
+        taken, upto, posted = 0, len(self._handover), self._posted
+        while taken < upto + self._posted - posted and self.run_next():
             taken += 1
         return taken
+
+    def _check_taking(self) -> None:
+        if get_ident() != self._owner:
+            self._claim("run_pending")
+        if self._busy:
+            raise ConfigError("run_pending inside a handler: handlers publish events, they do not take inputs")
 
     def _caused(self, event: DomainEvent) -> DomainEvent:
         """The event with its cause, if an edge of this bus publishes it and the bus stamps events."""
@@ -689,10 +696,16 @@ class InMemoryEventBus:
         await self._edges.drain()
 
     async def aclose(self) -> None:
-        """Dispatch what was handed over and held before this call, then process the mailboxes, so that no task is left.
-        Raises ``TapeError`` if the tape failed."""
+        """Dispatch what was handed over and held before this call and while the edges processed it, then process the
+        mailboxes, so that no task is left. Afterwards ``publish_threadsafe`` raises ``TickdeckError``.
+
+        Raises ``TapeError`` if the tape failed.
+        """
         if self._gate.paused:
             self.resume()
+        self.run_pending()
+        await self._edges.process_current()
+        self._handover.close("the bus is being closed; open it again to publish")
         self.run_pending()
         await self.drain()
 

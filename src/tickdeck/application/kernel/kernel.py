@@ -599,12 +599,6 @@ class Kernel(InMemoryEventBus):
         finally:
             self.close_tape()
 
-    async def aclose(self) -> None:
-        await super().aclose()
-        self._handover.close("the bus is being closed; open it again to publish")
-        self.run_pending()  # handed over while the edges finished
-        await self.drain()
-
 
 def _not_an_input(given: object) -> Exception:
     if isinstance(given, DomainEvent):

@@ -18,6 +18,7 @@ import msgspec
 
 from tickdeck.domain.events.kinds import (
     Bound,
+    Bounded,
     Constrained,
     DateTimes,
     Decimals,
@@ -37,7 +38,7 @@ from tickdeck.domain.events.kinds import (
     Unions,
 )
 
-__all__ = ["Unsupported", "booleans", "hints_of", "kind_of"]
+__all__ = ["Unsupported", "booleans", "hints_of", "kind_of_field"]
 
 IDENTIFIERS = ("symbol", "order_id", "strategy_id", "account_id", "currency")
 """Text fields with these names must not be empty, unless their default is ""."""
@@ -67,6 +68,10 @@ def hints_of(cls: type) -> dict[str, Any]:
         return get_type_hints(cls, include_extras=True)
     except NameError as error:
         name = getattr(error, "name", None) or str(error)
+        if name == cls.__name__:
+            raise Unsupported(
+                "an event cannot contain events of its own class; put what repeats into a frozen msgspec.Struct"
+            ) from None
         raise Unsupported(
             f"an annotation uses the name {name!r}, which {cls.__module__} does not define; define it before the "
             "class, at the top of the module and outside `if TYPE_CHECKING`, or remove `from __future__ import "
@@ -74,6 +79,12 @@ def hints_of(cls: type) -> dict[str, Any]:
         ) from None
     except (TypeError, SyntaxError, AttributeError) as error:
         raise Unsupported(f"an annotation cannot be resolved: {error}") from None
+
+
+def kind_of_field(hint: Any, records: dict[type, Records], *, name: str = "", empty: bool = True) -> Kind:
+    """As ``kind_of``, for the annotation of a whole field: one whose class contains itself has a greatest depth."""
+    kind = kind_of(hint, records, name=name, empty=empty)
+    return Bounded(kind) if any(record.contains_itself for record in records.values()) else kind
 
 
 def kind_of(hint: Any, records: dict[type, Records], *, name: str = "", empty: bool = True) -> Kind:
@@ -112,8 +123,15 @@ def kind_of(hint: Any, records: dict[type, Records], *, name: str = "", empty: b
             "UUID",
         ):  # by name, because the core must not import uuid
             return Others(hint)
+        if hasattr(hint, "event_type") and not hint.event_type and not getattr(hint, "_is_raw", False):
+            raise Unsupported(
+                f"{hint.__name__} is a base class, and no event can be one; name a class with an event_type"
+            )
         found = records.get(hint)
-        return found if found is not None else _record(hint, records)
+        if found is None:
+            return _record(hint, records)
+        found.contains_itself = found.contains_itself or not found.fields  # they are filled in once they are known
+        return found
     raise Unsupported(f"{_show(hint)} is not supported; {_advice(hint)}")
 
 
@@ -201,6 +219,8 @@ def _advice(hint: Any) -> str:
         return "write a precise type, such as `dict[str, str]` or `int | str`"
     if isinstance(hint, TypeVar):
         return "write a concrete type"
+    if isinstance(get_origin(hint), type) and issubclass(get_origin(hint), msgspec.Struct):
+        return "write a class with concrete types instead of a generic one"
     if hint in (dict, list, tuple, set, frozenset):
         return f"write the type of its items, such as `{hint.__name__}[str{', Decimal' if hint is dict else ''}]`"
     if hint is ClassVar or get_origin(hint) is ClassVar:

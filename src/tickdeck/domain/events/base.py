@@ -27,8 +27,9 @@ NO_METADATA: FrozenDict[str, str] = FrozenDict()
 encode_payload = msgspec.json.Encoder(order=None).encode
 """``encode_payload(event) -> bytes``: the event's fields as one JSON object, including defaults.
 
-Equal events give equal bytes, because dicts and sets in events have a fixed order. Decimals keep their digits as the
-venue sent them: ``Decimal("1.50")`` and ``Decimal("1.5")`` are equal numbers but give different text.
+Equal events give equal bytes, because dicts and sets in events have a fixed order. Values keep the form in which they
+were given, and some that Python calls equal have different forms: ``Decimal("1.50")`` and ``Decimal("1.5")`` (digits
+stay as the venue sent them), ``0.0`` and ``-0.0``, ``1`` and ``1.0`` in ``int | float``, times of day in two zones.
 
 If the thread's decimal context has ``capitals = 0``, ``1E+3`` is written as ``1e+3``. Call this within
 ``plain_digits()`` if user code may have changed the context.

@@ -14,7 +14,7 @@ from tickdeck.domain.events.kinds import JsonFloat, unknown_field
 from tickdeck.domain.events.raw import RawEvent
 from tickdeck.domain.events.registry import event_class
 from tickdeck.domain.events.upcast import upcasted
-from tickdeck.errors import EventDecodeError, EventSchemaError
+from tickdeck.errors import EventDecodeError, EventError, EventSchemaError
 
 __all__ = ["decode_payload", "event_from_dict", "event_from_json", "payload_decoder"]
 
@@ -43,8 +43,8 @@ def decode_payload(event_type: str, data: bytes | str, version: int = 1, stream:
     for decimals. An older version of the type is converted by the functions registered with ``upcast``.
 
     Raises ``EventDecodeError``, which names the event, the field and the value. Raises its subclass
-    ``EventSchemaError`` if the bytes are intact but do not match the class: their version has no upcast, or they have
-    a field that the class does not have.
+    ``EventSchemaError`` if the bytes are intact but do not match the class: their version has no upcast, they have a
+    field that the class does not have, or code of the class or of an upcast raised an error.
     """
     cls = event_class(event_type)
     try:
@@ -59,7 +59,18 @@ def decode_payload(event_type: str, data: bytes | str, version: int = 1, stream:
         raise _decode_error(event_type, cls, data, error) from None
     except UnicodeDecodeError as error:
         raise EventDecodeError(f"{event_type}: the payload is not UTF-8: {error}") from None
+    except (EventError, TypeError, MemoryError):  # ``data`` may be no text at all
+        raise
+    except Exception as error:
+        raise EventSchemaError(
+            f"{event_type}: {_class_name(cls)} raised {type(error).__name__}: {error} for this event; change its "
+            "__post_init__ or stream so that it accepts what was recorded"
+        ) from error
     return event
+
+
+def _class_name(cls: type[DomainEvent] | None) -> str:
+    return RawEvent.__name__ if cls is None else f"the class {cls.__name__}"
 
 
 def payload_decoder(event_type: str, version: int) -> Callable[[bytes], DomainEvent] | None:
@@ -88,7 +99,7 @@ def _upcast(cls: type[DomainEvent], data: bytes | str, version: int) -> bytes:
     try:
         newest = encode_payload(fields)
     except (TypeError, ValueError) as error:
-        raise EventDecodeError(
+        raise EventSchemaError(
             f"{cls.event_type}: the upcast from version {version} returned a value that JSON cannot have: {error}"
         ) from None
     _check_json(cls, newest)

@@ -9,14 +9,15 @@ classes with a metaclass written in Python, and events would take twice as long 
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_origin
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from tickdeck.domain.events.annotations import Unsupported, hints_of, kind_of
+from tickdeck.domain.events.annotations import Unsupported, hints_of, kind_of_field
 from tickdeck.domain.events.kinds import InvalidValue, Kind, Names, Nothing, Records, Text, Unions
 from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.registry import check_name, register
@@ -80,9 +81,9 @@ def declare(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
             if field in envelope and hints[field] != envelope[field]:
                 raise Unsupported(f"every event has a field {field} of another type; rename yours")
             try:
-                record.fields[field] = kind_of(hints[field], nested)
+                record.fields[field] = kind_of_field(hints[field], nested)
                 msgspec.json.Decoder(hints[field])
-            except (Unsupported, TypeError, ValueError, NameError) as error:
+            except (Unsupported, TypeError, ValueError, NameError, NotImplementedError) as error:
                 raise Unsupported(f"{field}: {error}") from None
         record.name_in_json(fields)
         _check_class_vars(cls)
@@ -100,8 +101,9 @@ def _check_statement(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
     annotations: dict[str, Any] = inspect.get_annotations(cls)
     for var, kind in _CLASS_VARS.items():
         if var in annotations and not _is_class_var(annotations[var]):
-            value = cls.__dict__.get(var, "...")
-            raise Unsupported(f"{var} is annotated like a field; write `{var}: ClassVar[{kind}] = {value!r}`")
+            value = cls.__dict__.get(var)
+            shown = "..." if value is None or isinstance(value, MemberDescriptorType) else repr(value)
+            raise Unsupported(f"{var} is annotated like a field; write `{var}: ClassVar[{kind}] = {shown}`")
     parents = [base for base in cls.__bases__ if issubclass(base, root)]
     concrete = next((parent for parent in parents if parent.event_type), None)
     if concrete is not None and not cls.__dict__.get("event_type"):
@@ -112,6 +114,8 @@ def _check_statement(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
     for field, hint in annotations.items():
         if _is_class_var(hint) or field.startswith("__"):
             continue
+        if keyword.iskeyword(field):
+            raise Unsupported(f"{field!r} is a keyword of Python; rename the field")
         if any(hasattr(parent, field) and field not in parent.__struct_fields__ for parent in parents):
             raise Unsupported(f"every event already has an attribute {field}; rename the field")
 
@@ -199,7 +203,7 @@ def _compile(
     untouched, stamped, metadata, single, containers = [], [], [], [], []
     for info in msgspec.structs.fields(cls):
         field, default = info.name, info.default
-        kind = record.fields[field] = kind_of(hints[field], {}, name=field, empty=default == "")
+        kind = record.fields[field] = kind_of_field(hints[field], {}, name=field, empty=default == "")
         usual = []
         if default is not msgspec.NODEFAULT and _normalized_default(cls, field, kind, default) is default:
             usual.append(default)

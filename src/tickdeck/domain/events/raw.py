@@ -8,9 +8,15 @@ import msgspec
 
 from tickdeck.domain.events.base import ENVELOPE, DomainEvent, encode_payload
 from tickdeck.domain.events.frozen import FrozenDict, FrozenList
-from tickdeck.domain.events.kinds import InvalidValue, Kind, Names
+from tickdeck.domain.events.kinds import InvalidValue, Kind, Names, is_nested_deeper
+from tickdeck.domain.events.registry import event_class
+from tickdeck.errors import EventValidationError
 
 __all__ = ["RawEvent"]
+
+
+_DEEPEST = 250
+"""How many levels ``raw`` may have. Deeper JSON may exceed the calls that Python nests when it is read."""
 
 
 class _Json(Kind):
@@ -24,6 +30,8 @@ class _Json(Kind):
     def normalize(self, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
             raise self.invalid(path, value)
+        if is_nested_deeper(value, _DEEPEST):
+            raise InvalidValue(path, "...", f"a dict of at most {_DEEPEST} levels")
         if not _is_json(value):
             raise InvalidValue(path, value, "a dict that can be written to JSON, with str keys")
         return value if type(value) is _RawDict else _RawDict((key, _frozen(item)) for key, item in value.items())
@@ -63,6 +71,14 @@ class RawEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     raw_version: int = 1
     raw: Annotated[dict[str, Any], _Json()] = {}
     raw_stream: str | None = None
+
+    def __post_init__(self) -> None:
+        cls = event_class(self.raw_type)
+        if cls is not None:  # it would be read as one, and might not be
+            raise EventValidationError(
+                f"RawEvent: raw_type is {self.raw_type!r}, which {cls.__name__} is for; create a {cls.__name__}, or "
+                "use event_from_dict"
+            )
 
     @property
     def stream(self) -> str | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
-from tickdeck.errors import EventDecodeError, EventSchemaError, EventValidationError
+from tickdeck.errors import EventSchemaError, EventValidationError
 
 __all__ = ["upcast", "upcasted"]
 
@@ -22,8 +23,9 @@ def upcast(event_type: str, from_version: int, function: Callable[[Fields], Fiel
 
     An event that is older than its class is converted step by step, up to the version of the class. ``function`` must
     depend only on the fields, because ``verify`` reads the event again and must get the same result. Raises
-    ``EventValidationError`` if another function is already registered for this step.
+    ``EventValidationError`` if another function is already registered for this step, or if an argument can never apply.
     """
+    _check(event_type, from_version, function)
     other = _steps.get((event_type, from_version))
     if other is not None and _code(other) != _code(function):  # a reloaded module registers the same code again
         raise EventValidationError(
@@ -33,6 +35,19 @@ def upcast(event_type: str, from_version: int, function: Callable[[Fields], Fiel
     _steps[event_type, from_version] = function
 
 
+def _check(event_type: object, from_version: object, function: object) -> None:
+    if not isinstance(event_type, str):
+        raise EventValidationError(f"upcast: {event_type!r} is no event type; give its text, such as 'news.published'")
+    if type(from_version) is not int or from_version < 1:
+        raise EventValidationError(
+            f"upcast: {event_type}: from_version is {from_version!r}; it must be an int of at least 1"
+        )
+    if not callable(function) or inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise EventValidationError(
+            f"upcast: {event_type}: {function!r} is not a plain function that returns the new fields"
+        )
+
+
 def _code(function: Callable[[Fields], Fields]) -> object:
     return getattr(function, "__code__", function)
 
@@ -40,7 +55,7 @@ def _code(function: Callable[[Fields], Fields]) -> object:
 def upcasted(event_type: str, fields: Fields, version: int, wanted: int) -> Fields:
     """Convert the ``fields`` of an event from ``version`` to version ``wanted``.
 
-    Raises ``EventSchemaError`` if an upcast is missing, and ``EventDecodeError`` if one fails.
+    Raises ``EventSchemaError`` if an upcast is missing or fails.
     """
     if version > wanted:
         raise EventSchemaError(
@@ -56,13 +71,13 @@ def upcasted(event_type: str, fields: Fields, version: int, wanted: int) -> Fiel
             )
         try:
             fields = function(fields)
-        except Exception as error:
-            raise EventDecodeError(
+        except (Exception, SystemExit) as error:
+            raise EventSchemaError(
                 f"{event_type}: the upcast from version {step} failed: {type(error).__name__}: {error}"
             ) from error
         given: object = fields
         if not isinstance(given, dict):
-            raise EventDecodeError(
+            raise EventSchemaError(
                 f"{event_type}: the upcast from version {step} returned {given!r}; it must return the fields"
             )
     return fields

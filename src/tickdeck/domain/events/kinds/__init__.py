@@ -7,7 +7,7 @@ A value that passes can be written to JSON and read back as an equal value. Each
 - ``normalize`` is slower. It converts a value that is nearly right, or raises an error that says what is wrong.
 """
 
-from tickdeck.domain.events.kinds.composed import Constrained, Unions
+from tickdeck.domain.events.kinds.composed import Bounded, Constrained, Unions, is_nested_deeper
 from tickdeck.domain.events.kinds.containers import Mappings, Records, Sequences, Sets, Tuples, unknown_field
 from tickdeck.domain.events.kinds.kind import InvalidValue, JsonFloat, Kind, Names
 from tickdeck.domain.events.kinds.scalars import (
@@ -25,6 +25,7 @@ from tickdeck.domain.events.kinds.scalars import (
 
 __all__ = [
     "Bound",
+    "Bounded",
     "Constrained",
     "DateTimes",
     "Decimals",
@@ -45,5 +46,6 @@ __all__ = [
     "Text",
     "Tuples",
     "Unions",
+    "is_nested_deeper",
     "unknown_field",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from tickdeck.domain.events.kinds.containers import Mappings, Records, Sequences
 from tickdeck.domain.events.kinds.kind import InvalidValue, JsonFloat, Kind, Names
 from tickdeck.domain.events.kinds.scalars import Decimals, Floats
 
-__all__ = ["Constrained", "Unions"]
+__all__ = ["Bounded", "Constrained", "Unions", "is_nested_deeper"]
 
 
 class Constrained(Kind):
@@ -40,6 +41,70 @@ class Constrained(Kind):
         except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
             return False
         return True
+
+
+_DEEPEST = 100
+"""How deep a class may contain itself. Reading each level takes a few of the 1,000 calls that Python nests."""
+
+
+class Bounded(Kind):
+    """A field whose class contains itself, such as a tree. Refuses a value that would be too deep to be read."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self.wanted = kind.wanted
+
+    def code(self, v: str, names: Names, first: str = "") -> str:
+        value = f"({first})" if first else v
+        return f"not {names.of(_is_too_deep)}({value}) and ({self._kind.code(v, names)})"
+
+    @property
+    def is_scalar(self) -> bool:
+        return self._kind.is_scalar
+
+    def normalize(self, value: Any, path: str) -> Any:
+        if _is_too_deep(value):
+            raise InvalidValue(path, _Shown(value), f"{self.wanted} of at most {_DEEPEST} levels")
+        return self._kind.normalize(value, path)
+
+    def json_problems(self, path: str, raw: Any) -> Iterator[tuple[str, str]]:
+        return self._kind.json_problems(path, raw)
+
+
+class _Shown:
+    """Stands for a value in an error that ``repr`` cannot show, because it is too deep."""
+
+    def __init__(self, value: object) -> None:
+        self._name = type(value).__name__
+
+    def __repr__(self) -> str:
+        return f"a {self._name} of too many levels"
+
+
+def _is_too_deep(value: Any) -> bool:
+    return is_nested_deeper(value, _DEEPEST)
+
+
+def is_nested_deeper(value: Any, limit: int) -> bool:
+    """Whether ``value`` has more than ``limit`` levels of containers and records. Does not recurse."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [part for whole in level for part in _parts(whole)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    if isinstance(value, list | tuple | set | frozenset):
+        return value
+    if isinstance(value, msgspec.Struct):
+        return [getattr(value, name) for name in value.__struct_fields__]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name) for field in dataclasses.fields(value)]
+    return ()
 
 
 class Unions(Kind):

@@ -174,6 +174,7 @@ class Records(Kind):
         self, cls: type, replace: Callable[..., Any], in_json: tuple[str, ...] | None, others: tuple[str, ...] = ()
     ) -> None:
         self.cls = cls
+        self.contains_itself = False
         self._others = others
         self._replace = replace
         self._in_json = in_json

@@ -56,7 +56,7 @@ class Text(Kind):
 def _is_utf8(text: str) -> bool:
     """Whether the text can be encoded as UTF-8. A lone surrogate cannot, such as half an emoji that was cut in two."""
     try:
-        text.encode()
+        str.encode(text)  # not the method of a subclass
     except UnicodeEncodeError:
         return False
     return True

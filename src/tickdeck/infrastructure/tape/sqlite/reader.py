@@ -12,7 +12,7 @@ import msgspec
 
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent, decode_payload
-from tickdeck.errors import EventError, EventSchemaError, TapeError
+from tickdeck.errors import EventSchemaError, TapeError
 from tickdeck.infrastructure.tape.digest import Mark
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams
@@ -101,7 +101,7 @@ class SqliteTapeReader(Reading):
             for seq, type_id, payload in rows:
                 try:
                     event = decoders[type_id](payload)
-                except (msgspec.MsgspecError, EventError, TypeError, KeyError, UnicodeDecodeError) as error:
+                except Exception as error:  # noqa: BLE001 (code of the class may raise anything)
                     raise self._undecodable(seq, type_id, payload, error) from None
                 if moved and event.stream != query.stream:
                     left += 1
@@ -405,8 +405,21 @@ class SqliteTapeReader(Reading):
                 f"{self._path}: event seq {seq} is damaged: it has type {type_id}, which the tape does not name"
             )
         reason = explain(kind.name, kind.version, payload, error)
-        what = "cannot be read" if isinstance(reason, EventSchemaError) else "is damaged"
+        if isinstance(reason, EventSchemaError):
+            what = "cannot be read"
+        elif _is_json(payload):
+            what = "is damaged, or its class or an upcast does not fit it"
+        else:
+            what = "is damaged"
         return TapeError(f"{self._path}: event seq {seq} {what}: {reason}")
+
+
+def _is_json(payload: bytes) -> bool:
+    try:
+        msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+        return False
+    return True
 
 
 def _text(data: object) -> str:
