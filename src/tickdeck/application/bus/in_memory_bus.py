@@ -379,8 +379,8 @@ class InMemoryEventBus:
         return True
 
     def run_pending(self) -> int:
-        """Take as many inputs as wait at the ingress and as their handlers ``post``, the most urgent lane first. Returns
-        how many. So it ends even if other threads hand over events faster than it takes them."""
+        """Take as many inputs as wait at the ingress and as their handlers ``post``, the most urgent lane first.
+        Returns how many. So it ends even if other threads hand over events faster than it takes them."""
         self._check_taking()
         taken, upto, posted = 0, len(self._handover), self._posted
         while taken < upto + self._posted - posted and self.run_next():
