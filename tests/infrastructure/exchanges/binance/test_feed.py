@@ -27,7 +27,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.market import OrderBook, Resynced
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.exchanges.binance.decoder import FrameDecoder
-from tickdeck.infrastructure.exchanges.binance.feed import (
+from tickdeck.infrastructure.exchanges.binance.market_data import (
     CloseConnection,
     Fetch,
     MarketDataProtocol,
@@ -302,8 +302,8 @@ def test_a_silent_connection_is_made_anew() -> None:
     venue.hear(trade(1))
     venue.pass_time(61 * S)
 
-    assert CloseConnection(1, "nothing was heard for 60 s") in venue.actions()
-    venue.protocol.closed(1, venue.now, "nothing was heard for 60 s")
+    assert CloseConnection(1, "nothing was received for 60 s") in venue.actions()
+    venue.protocol.closed(1, venue.now, "nothing was received for 60 s")
     venue.protocol.tick(venue.now)
     assert OpenConnection(2) in venue.actions()
 

@@ -12,7 +12,9 @@ from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError, RateLimited, VenueUnavailable
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.exchanges.binance.decoder import FrameDecoder
-from tickdeck.infrastructure.exchanges.binance.feed import (
+from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, HttpClient
+from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
+from tickdeck.infrastructure.exchanges.binance.market_data import (
     DEFAULT_CHANNELS,
     CloseConnection,
     Fetch,
@@ -20,8 +22,6 @@ from tickdeck.infrastructure.exchanges.binance.feed import (
     OpenConnection,
     SendText,
 )
-from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, HttpClient
-from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.sockets import Socket, open_socket
 from tickdeck.infrastructure.exchanges.binance.wire import MAINNET, Endpoints, HttpRequest, public_request
 

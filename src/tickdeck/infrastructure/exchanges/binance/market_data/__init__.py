@@ -1,0 +1,25 @@
+"""The rules of Binance's market data streams, without I/O: connections, chains of book updates and of trades, requests.
+
+``MarketDataProtocol`` puts the parts together. ``market_feed.BinanceFeed`` runs it over a network.
+"""
+
+from tickdeck.infrastructure.exchanges.binance.market_data.output import (
+    Action,
+    CloseConnection,
+    FeedStatistics,
+    Fetch,
+    OpenConnection,
+    SendText,
+)
+from tickdeck.infrastructure.exchanges.binance.market_data.protocol import DEFAULT_CHANNELS, MarketDataProtocol
+
+__all__ = [
+    "DEFAULT_CHANNELS",
+    "Action",
+    "CloseConnection",
+    "FeedStatistics",
+    "Fetch",
+    "MarketDataProtocol",
+    "OpenConnection",
+    "SendText",
+]

@@ -1,0 +1,195 @@
+"""The connections of a feed: opening, subscribing, taking over from one another, and recovering."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from tickdeck.infrastructure.exchanges.binance.decoder import connection_frame
+from tickdeck.infrastructure.exchanges.binance.market_data.output import (
+    NEVER,
+    CloseConnection,
+    FeedStatistics,
+    OpenConnection,
+    Output,
+    SendText,
+)
+from tickdeck.infrastructure.exchanges.binance.profile import Profile
+
+__all__ = ["Connections"]
+
+_S = 1_000_000_000  # ns in a second
+_EARLY = 30 * 60 * _S  # the next connection is made so long before the venue ends this one
+_OVERLAP = 10 * _S  # both connections are read for so long
+_SEND_EVERY = _S // 4  # below the venue's five messages a second, with room for pongs
+_STREAMS_PER_MESSAGE = 100  # the venue ignores very long messages
+
+
+class _Connection:
+    """``state`` is ``opening``, ``open`` or ``closing``. ``replaces`` is the connection from which this one will take
+    over; until then, ``ahead`` keeps what it receives. ``renew_due``: when to open the connection that replaces it."""
+
+    __slots__ = ("ahead", "heard", "opened", "renew_due", "replaces", "send_due", "state", "to_send")
+
+    def __init__(self, now: int, replaces: int = 0) -> None:
+        self.state = "opening"
+        self.opened = self.heard = self.send_due = now
+        self.renew_due = NEVER
+        self.replaces = replaces
+        self.ahead: list[bytes] = []
+        self.to_send: deque[bytes] = deque()
+
+
+class Connections:
+    """One connection, and a second one while it takes over from the first.
+
+    ``on_message(connection, now, data)`` gets what the connection in charge receives. ``on_lost()`` is called when no
+    connection is open any more. A connection that is silent for ``stale_after`` ns is closed and made again. A lost one
+    is made again after a wait that doubles from 1 s to 30 s; half of it is random.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        statistics: FeedStatistics,
+        *,
+        symbols: tuple[str, ...],
+        streams: list[str],
+        profile: Profile,
+        stale_after: int,
+        seed: int,
+        on_message: Callable[[int, int, bytes], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._output, self._statistics = output, statistics
+        self._symbols, self._streams = symbols, streams
+        self._profile, self._stale_after = profile, stale_after
+        self._random = random.Random(seed)
+        self._on_message, self._on_lost = on_message, on_lost
+        self._connections: dict[int, _Connection] = {}
+        self._number = self._message_id = self._failures = 0
+        self._reopen_due = NEVER
+        self._lost = False
+
+    def open(self, now: int, replaces: int = 0) -> None:
+        """Open a connection. It takes over from the connection ``replaces``."""
+        self._number += 1
+        self._connections[self._number] = _Connection(now, replaces)
+        self._output.do(OpenConnection(self._number))
+
+    def opened(self, connection: int, now: int) -> None:
+        """A connection is open: subscribe."""
+        state = self._connections.get(connection)
+        if state is None:
+            self._output.do(CloseConnection(connection, "no longer wanted"))
+            return
+        state.state = "open"
+        state.opened = state.heard = state.send_due = now
+        state.renew_due = now + self._profile.connection_life - _EARLY
+        for begin in range(0, len(self._streams), _STREAMS_PER_MESSAGE):
+            self._message_id += 1
+            streams = self._streams[begin : begin + _STREAMS_PER_MESSAGE]
+            message = {"method": "SUBSCRIBE", "params": streams, "id": self._message_id}
+            state.to_send.append(msgspec.json.encode(message))
+        self._statistics.connections += 1
+        if self._lost or self._statistics.connections == 1:
+            self._output.frames.append(connection_frame(now, self._symbols))
+            self._lost = False
+        self._send(connection, state, now)
+
+    def received(self, connection: int, now: int, data: bytes) -> None:
+        """A message arrived."""
+        state = self._connections.get(connection)
+        if state is None:
+            return  # it was given up
+        state.heard = now
+        self._failures = 0
+        self._statistics.received += 1
+        if state.replaces:
+            state.ahead.append(data)  # the other connection receives it, too
+        else:
+            self._on_message(connection, now, data)
+
+    def closed(self, connection: int, now: int, reason: str) -> None:
+        """A connection is closed, or could not be opened."""
+        state = self._connections.pop(connection, None)
+        if state is None:
+            return
+        if not any(other.state == "open" for other in self._connections.values()):
+            if not self._lost and self._statistics.connections:
+                self._output.frames.append(connection_frame(now, self._symbols, reason))
+                self._lost = True
+            self._on_lost()
+        for number, other in list(self._connections.items()):
+            if other.replaces == connection:
+                self._put_in_charge(number, other, now)
+        replaced = self._connections.get(state.replaces)
+        if replaced is not None:
+            replaced.renew_due = now + self._next_wait()
+        if not self._connections and self._reopen_due == NEVER:
+            self._reopen_due = now if state.state == "closing" else now + self._next_wait()
+
+    def replace(self, connection: int, now: int) -> None:
+        """Open another connection, which will take over from this one."""
+        state = self._connections.get(connection)
+        if state is not None and not any(other.replaces == connection for other in self._connections.values()):
+            state.renew_due = NEVER
+            self.open(now, replaces=connection)
+
+    def tick(self, now: int) -> None:
+        """Do what is due: open, send what waits, take over, close what is silent."""
+        if now >= self._reopen_due:
+            self._reopen_due = NEVER
+            self.open(now)
+        for number, state in list(self._connections.items()):
+            if state.state == "open":
+                self._send(number, state, now)
+                self._watch(number, state, now)
+
+    @property
+    def next_due(self) -> int:
+        due = [self._reopen_due]
+        for state in self._connections.values():
+            if state.state == "open":
+                due.append(state.heard + self._stale_after)
+                due.append(state.opened + _OVERLAP if state.replaces else state.renew_due)
+                if state.to_send:
+                    due.append(state.send_due)
+        return min(due)
+
+    def _next_wait(self) -> int:
+        """The wait before the next attempt, ns: up to 1 s, 2 s, ... 30 s; half of it is random."""
+        self._failures += 1
+        longest = min(30 * _S, _S << min(self._failures - 1, 5))
+        return longest // 2 + int(self._random.random() * longest / 2)
+
+    def _send(self, number: int, state: _Connection, now: int) -> None:
+        if state.to_send and now >= state.send_due:
+            self._output.do(SendText(number, state.to_send.popleft()))
+            state.send_due = now + _SEND_EVERY
+
+    def _watch(self, number: int, state: _Connection, now: int) -> None:
+        if now >= state.heard + self._stale_after:
+            self._close(number, state, f"nothing was received for {self._stale_after / _S:g} s")
+        elif state.replaces:
+            if now >= state.opened + _OVERLAP:
+                old = self._connections.get(state.replaces)
+                if old is not None and old.state == "open":
+                    self._close(state.replaces, old, "another connection took over")
+                self._put_in_charge(number, state, now)
+        elif now >= state.renew_due:
+            self.replace(number, now)
+
+    def _put_in_charge(self, number: int, state: _Connection, now: int) -> None:
+        """Pass on what this connection kept. Repetitions of what the other one received are dropped by their ids."""
+        state.replaces = 0
+        ahead, state.ahead = state.ahead, []
+        for data in ahead:
+            self._on_message(number, now, data)
+
+    def _close(self, number: int, state: _Connection, reason: str) -> None:
+        state.state = "closing"
+        self._output.do(CloseConnection(number, reason))
