@@ -66,6 +66,14 @@ def test_a_run_whose_reader_has_seen_enough_went_well(tmp_path):
     assert "Error" not in done.stderr
 
 
+@pytest.mark.parametrize("words", ["--help", "--version", "run --help", "tape check --help"])
+def test_help_whose_reader_has_seen_enough_went_well(words):
+    line = f'"{sys.executable}" -m tickdeck {words} | true; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_a_summary_in_a_pipe_has_no_control_characters(spawn):
     done = spawn("run", "--for", 2, "--speed", "max")
 

@@ -180,7 +180,7 @@ def _describe(error: BaseException, details: bool) -> tuple[str, int]:
         )
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx is not None else "tickdeck"
-        message = " ".join(error.format_message().rstrip(".").split("\n"))
+        message = " ".join(error.format_message().rstrip(".").split())
         return f"{message}; see `{command} --help`", WRONG_CALL
     if isinstance(error, click.ClickException):
         return error.format_message(), WRONG_CALL

@@ -86,14 +86,19 @@ class CommandLine(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **options)
+        except BrokenPipeError:  # of `tickdeck --help` or `--version`
+            _end_without_reader()
+            raise click.exceptions.Exit(0) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with terminable():
                 return super().invoke(ctx)
         except BrokenPipeError:
-            if not stdout_has_no_reader():
-                raise TickdeckError("stderr is a pipe without a reader; redirect the messages") from None
-            mute(sys.stdout)  # the reader has seen enough, as in `tickdeck events last | head`
+            _end_without_reader()
             return 0
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> NoReturn:
@@ -105,6 +110,13 @@ class CommandLine(click.Group):
         command_main = super().main
         as_json = "--json" in words
         sys.exit(exit_code(lambda: command_main(words, *rest, **options), details=details, as_json=as_json))
+
+
+def _end_without_reader() -> None:
+    """The reader of stdout has seen enough, as in `tickdeck events last | head`: write nothing more."""
+    if not stdout_has_no_reader():
+        raise TickdeckError("stderr is a pipe without a reader; redirect the messages") from None
+    mute(sys.stdout)
 
 
 @click.group(cls=CommandLine, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
