@@ -46,6 +46,10 @@ class Hangs(Strategy):
             except BaseException:
                 pass
 
+class Moves(Strategy):
+    def on_trade(self, trade):
+        os.chdir("/")
+
 class Forks(Strategy):
     forked: bool = False
     def on_trade(self, trade):
@@ -194,6 +198,17 @@ def test_a_run_whose_tape_was_deleted_meanwhile_is_no_success(start, tmp_path, f
     assert process.returncode == 3
     assert "was deleted or moved" in json.loads(stdout)["error"]
     assert len([line for line in stderr.splitlines() if "error" in line]) == 1
+
+
+def test_a_strategy_that_changes_the_working_directory_does_not_lose_its_run(spawn, tmp_path):
+    words = ["--speed", "max", "--data", "relative"]
+
+    done = spawn("run", "--strategy", "s.py:Moves", "--for", "2", *words)
+    [end] = tmp_path.glob("relative/*/end.json")
+    end.unlink()  # as after a crash
+    resumed = spawn("run", "--resume", "last", *words)
+
+    assert (done.returncode, resumed.returncode) == (0, 0), done.stderr + resumed.stderr
 
 
 def test_with_json_an_error_is_json_on_stdout_too(spawn):

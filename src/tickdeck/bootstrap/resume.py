@@ -34,6 +34,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
 
     Raises ``RunError`` if the code or the inputs have changed since the run, and if it is a live run that is complete.
     """
+    folder = folder.absolute()  # a strategy may change the working directory
     manifest = read_manifest(folder)
     settings = settings_of(folder, manifest)
     if REDACTED.encode() in msgspec.json.encode([settings["strategies"], settings.get("signals")]):

@@ -9,7 +9,7 @@ import pytest
 
 from tickdeck.application.strategies import EmaCross
 from tickdeck.errors import ConfigError
-from tickdeck.infrastructure.strategies import load_strategy_class, source_digest
+from tickdeck.infrastructure.strategies import load_module, load_strategy_class, source_digest
 
 MINE = "from tickdeck import Strategy\nfrom rules import LIMIT\n\nclass Mine(Strategy):\n    limit: int = LIMIT\n"
 
@@ -94,3 +94,14 @@ def test_a_mistake_in_the_syntax_is_told_with_its_line_once(tmp_path: Path) -> N
         load_strategy_class(f"{tmp_path / 'broken.py'}:Mine")
 
     assert str(refused.value).count("line 2") == 1
+
+
+@pytest.mark.parametrize("raised", ["sys.exit(0)", "raise GeneratorExit", "raise BaseException('no Exception')"])
+def test_whatever_code_raises_while_it_is_loaded_is_one_line_about_it(tmp_path: Path, raised: str) -> None:
+    path = tmp_path / "raises.py"
+    path.write_text(f"import sys\n{raised}\n")
+
+    with pytest.raises(ConfigError, match=r"cannot load .*raises\.py: .* \(line 2\)"):
+        load_strategy_class(f"{path}:Mine")
+    with pytest.raises(ConfigError, match=r"cannot load .*raises\.py: .* \(line 2\)"):
+        load_module(str(path))

@@ -124,7 +124,7 @@ def code_digest() -> str:
 
 def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = None) -> Path:
     """Create the run's folder and manifest, both synced and readable by the user only. Secret parameters go to a
-    separate file. Raises ``RunError`` if that fails."""
+    separate file. Returns the absolute path. Raises ``RunError`` if that fails."""
     folder = data_dir / manifest.run_id
     existed = next((parent for parent in folder.absolute().parents if parent.is_dir()), folder.absolute())
     try:
@@ -142,7 +142,7 @@ def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = Non
         ) from None
     except TapeError as error:  # what syncing raises
         raise RunError(f"cannot create the run's folder {folder}: {error}") from None
-    return folder
+    return folder.absolute()  # a strategy may change the working directory
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -16,10 +16,12 @@ from typing import Any, TypeVar, cast
 from tickdeck.application.parameters import Parametrised
 from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import BUILT_IN, Strategy
-from tickdeck.errors import ConfigError, TickdeckError
+from tickdeck.errors import ConfigError, Terminated, TickdeckError
 
 __all__ = ["load_function", "load_module", "load_signal_class", "load_strategy_class", "strategy_name"]
 
+_OTHERS = (TickdeckError, KeyboardInterrupt, Terminated, MemoryError)
+"""What user code may raise while it is loaded that is not a mistake in it."""
 _HOW = "give 'package.module:Class' or 'path/to/file.py:Class'"
 
 
@@ -80,9 +82,9 @@ def load_module(place: str) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))  # `tickdeck` is a console script: the current folder is not on the path
     try:
         module = importlib.import_module(name)
-    except TickdeckError:
+    except _OTHERS:
         raise
-    except Exception as error:
+    except BaseException as error:
         where = _where(error, path) if path is not None else f"{type(error).__name__}: {error}"
         raise ConfigError(f"cannot load {place}: {where}") from error
     if path is not None and Path(getattr(module, "__file__", None) or "").resolve() != path:
@@ -117,9 +119,9 @@ def _load_file(path: Path, what: str) -> ModuleType:
     try:
         with _importable(path.resolve().parent):
             found.loader.exec_module(module)
-    except TickdeckError:
+    except _OTHERS:
         raise
-    except (Exception, SystemExit, GeneratorExit) as error:
+    except BaseException as error:
         raise ConfigError(f"{what}: cannot load {path}: {_where(error, path)}") from error
     return module
 
@@ -152,15 +154,15 @@ def _import(name: str, what: str) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))  # `tickdeck` is a console script: the current folder is not on the path
     try:
         return importlib.import_module(name)
-    except TickdeckError:
+    except _OTHERS:
         raise
-    except (Exception, SystemExit, GeneratorExit) as error:
+    except BaseException as error:
         raise ConfigError(f"{what}: cannot load module {name}: {type(error).__name__}: {error}") from error
 
 
 def _where(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError):
-        return f"{type(error).__name__}: {error.msg} (line {error.lineno})"
+        return f"{type(error).__name__}: {error.msg}" + (f" (line {error.lineno})" if error.lineno else "")
     line = None
     traceback = error.__traceback__
     while traceback is not None:
