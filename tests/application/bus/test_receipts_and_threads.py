@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from application_kit import MemoryTape, Ping, Pong, ScriptedVenue
 
-from tickdeck.application.bus import EventFilter, InMemoryEventBus
+from tickdeck.application.bus import DropOldest, EventFilter, InMemoryEventBus, Retry
 from tickdeck.application.engines import VenueGateway
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import HandlerFailed
@@ -353,6 +353,31 @@ def test_closing_takes_what_threads_handed_over_and_then_refuses_more() -> None:
 
 
 # -- handlers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({"name": name} for name in ("", 5, b"mail", "\ud800")),
+        *({"priority": value} for value in ("1", 1.5, True, None)),
+        *({"mailbox": value} for value in (0, -1, 1.5, "10", None)),
+        *({"overflow": value} for value in ("drop", DropOldest, 5)),
+        *({"retry": value} for value in (3, Retry)),
+        *({"where": value} for value in (True, "n > 1")),
+        {"refused": "print"},
+        {"component": None},
+        {"weak": 1},
+        {"edge": "yes"},
+    ],
+    ids=str,
+)
+def test_an_option_with_a_value_that_cannot_work_is_refused(bus: InMemoryEventBus, option: dict[str, Any]) -> None:
+    async def handler(_: Ping) -> None: ...
+
+    [name] = option
+    with pytest.raises(ConfigError, match=f"^subscribe: {name} is .*; give "):
+        bus.subscribe(Ping, handler, **option)
+    assert bus.unsubscribe(handler) == 0
 
 
 def decorated(function: Callable[..., Any]) -> Callable[..., Any]:

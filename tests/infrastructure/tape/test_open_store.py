@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,8 +59,16 @@ def test_a_url_chooses_the_store(url: str, kind: type, tmp_path: Path) -> None:
     [
         ("redis://localhost", r"no back end for redis://; this version has no extra for it; give memory://"),
         ("sqllite:///tmp/x", r"no back end for sqllite://; did you mean sqlite://\?"),
-        ("sqlite://house.db", r"has no absolute path; give sqlite:///absolute/path"),
+        ("sqlite://house.db", r"has no absolute path; give .*sqlite:///absolute/path"),
         ("jsonl://", r"has no absolute path"),
+        ("sqlite:///", r"has no absolute path"),
+        ("sqlite:///:memory:", r"has no absolute path; give memory://"),
+        (":memory:", r"is not the location of a store; give memory://"),
+        (None, r"None is not the location of a store"),
+        (5, r"5 is not the location of a store"),
+        (b"house.db", r"is not the location of a store"),
+        ("house\0.db", r"is not the location of a store"),
+        ("file:house.db", r"no back end for file://"),
         ("sqlite:///house.db?mode=ro", r"pass options to the call"),
         ("memory://house", r"neither a name nor a format"),
         ("", r"is not the location of a store"),
@@ -213,3 +222,15 @@ def test_a_store_that_is_only_read_takes_nothing_and_must_be_there(tmp_path: Pat
         open_store(tmp_path / "none.db", read_only=True)
     with pytest.raises(ConfigError, match="no other reader can open a store in memory"):
         open_store("memory://", read_only=True)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_what_can_be_no_tape_is_refused_in_one_line_and_touched_by_nobody(tmp_path: Path, read_only: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, message in (
+        ("/dev/null", "a device or a pipe"),
+        (tmp_path / "pipe", "a device or a pipe"),
+        ("x" * 300, "too long"),
+    ):
+        with pytest.raises(TapeError, match=message):
+            open_store(path, read_only=read_only)

@@ -25,7 +25,7 @@ from tickdeck.application.bus.handlers import check_plain, check_runs, holds, is
 from tickdeck.application.bus.handling import caused
 from tickdeck.application.bus.handover import Handover
 from tickdeck.application.bus.ingress import Ingress
-from tickdeck.application.bus.options import SubscribeOptions, check_options
+from tickdeck.application.bus.options import SubscribeOptions, check_options, check_values
 from tickdeck.application.bus.overflow import Block, OverflowPolicy, Throttle, Throttler, check_lossy
 from tickdeck.application.bus.receipt import HeldReceipt, Receipt, StagedReceipt, new_receipt
 from tickdeck.application.bus.retry import Retry
@@ -156,6 +156,11 @@ class InMemoryEventBus:
         topic = checked_topic(topic)
         if callable(handler):
             check_runs(handler)
+        check_values(
+            "subscribe",
+            where=where, priority=priority, name=name, component=component, weak=weak, edge=edge, overflow=overflow,
+            retry=retry, mailbox=mailbox, refused=refused,
+        )  # fmt: skip
         check_plain("where", where)
         check_plain("refused", refused)
         if overflow is not None:

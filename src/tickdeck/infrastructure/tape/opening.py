@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import TypeAlias
 
+from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape.jsonl import JsonlTape, JsonlTapeReader, is_jsonl_tape
 from tickdeck.infrastructure.tape.sqlite import SqliteTape, SqliteTapeReader
 
@@ -42,6 +44,7 @@ def tape_path(run: Path, form: str = "sqlite") -> Path:
 def open_tape(path: Path, form: str | None = None, *, linger_ms: float = 5.0) -> AnyTape:
     """Open the tape ``path`` for writing, or create one in ``form`` (``None``: SQLite). Raises the errors of
     ``SqliteTape`` and ``JsonlTape``."""
+    _check_place(path)
     if path.exists():
         form = form_of(path)
     return JsonlTape(path, linger_ms=linger_ms) if form == "jsonl" else SqliteTape(path, linger_ms=linger_ms)
@@ -49,4 +52,18 @@ def open_tape(path: Path, form: str | None = None, *, linger_ms: float = 5.0) ->
 
 def open_reader(path: Path) -> AnyReader:
     """Open the tape ``path`` for reading. Raises the errors of ``SqliteTapeReader`` and ``JsonlTapeReader``."""
+    _check_place(path)
     return JsonlTapeReader(path) if path.is_dir() else SqliteTapeReader(path)
+
+
+def _check_place(path: Path) -> None:
+    """Raise ``TapeError`` if no tape can be at ``path``: its name is too long, or a device or a pipe is there."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TapeError(f"{path}: cannot open the tape: {reason}; name another path") from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise TapeError(f"{path}: this is neither a file nor a folder, but a device or a pipe; name another path")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,10 +36,11 @@ def store_place(call: str, url: Path | str, form: str | None = None) -> StorePla
         close = get_close_matches(str(form), IN_A_RUN, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the formats are {', '.join(IN_A_RUN)}"
         raise ConfigError(f"{call}: there is no tape format {form!r}; {hint}")
-    if not str(url).strip():
+    given: object = os.fspath(url) if isinstance(url, os.PathLike) else url
+    if not isinstance(given, str) or not given.strip() or "\0" in given or given == ":memory:":
         raise ConfigError(f"{call}: {url!r} is not the location of a store; {_KNOWN}")
     found = _SCHEME.fullmatch(url) if isinstance(url, str) else None
-    if found is None or (not found[2] and found[1].lower() not in ("memory", *IN_A_RUN)):
+    if found is None or (not found[2] and found[1].lower() not in ("memory", "file", *IN_A_RUN)):
         return StorePlace(form or "sqlite", Path(url))
     scheme, rest = found[1].lower(), found[3]
     if scheme == "memory":
@@ -51,8 +53,8 @@ def store_place(call: str, url: Path | str, form: str | None = None) -> StorePla
         raise ConfigError(f"{call}: there is no back end for {scheme}://; {hint}")
     if "?" in rest or "#" in rest:
         raise ConfigError(f"{call}: {url!r}: pass options to the call, and give a path with ? or # without a scheme")
-    if not rest.startswith("/"):
-        raise ConfigError(f"{call}: {url!r} has no absolute path; give {scheme}:///absolute/path, or only the path")
+    if not rest.startswith("/") or not rest.strip("/") or unquote(rest).endswith("/:memory:"):
+        raise ConfigError(f"{call}: {url!r} has no absolute path; {_KNOWN}")
     if form not in (None, scheme):
         raise ConfigError(f"{call}: {url!r} is {scheme}, and tape_format is {form!r}; leave one of them out")
     path = Path("/" + unquote(rest).lstrip("/"))
