@@ -104,3 +104,39 @@ def test_the_commands_of_the_page_run_as_they_stand(workspace: Path, name: str) 
         words = ["1-1" if word == "EVENT_ID" else word.replace("~", str(workspace)) for word in words]
         result = invoke(words)
         assert result.exit_code == 0, (words, result.output)
+
+
+_KEYS = {
+    "run": ["run", "--for", "1", "--speed", "max"],
+    "backtest": ["backtest", "--tape", "BTCUSDT-trades-2024-08-08.csv"],
+    "verify RUN": ["verify", "last"],
+    "runs": ["runs"],
+    "events --catalogue": ["events", "--catalogue"],
+    "trace RUN EVENT_ID": ["trace", "last", "1"],
+    "book RUN": ["book", "last"],
+    "report RUN": ["report", "last"],
+    "whatif RUN": ["whatif", "last", "--param", "fast=3"],
+    "bundle RUN": ["bundle", "last", "--out", "bundle.zip"],
+    "import FORMAT FILE": ["import", "auto", "BTCUSDT-trades-2024-08-08.csv", "--out", "imported.db"],
+    "export RUN": ["export", "last", "--format", "csv", "--out", "out.csv"],
+    "tape check RUN": ["tape", "check", "last"],
+    "tape repair RUN": ["tape", "repair", "last"],
+    "tape convert RUN": ["tape", "convert", "last", "--to", "jsonl", "--out", "converted"],
+    "tape compact RUN": ["tape", "compact", "last"],
+    "doctor": ["doctor"],
+    "new NAME": ["new", "project"],
+    "any command that fails": ["verify", "absent"],
+}
+
+
+@pytest.mark.parametrize("name", _KEYS)
+def test_the_keys_of_json_are_documented(workspace: Path, name: str) -> None:
+    page = (ROOT / "docs" / "json.md").read_text("utf-8")
+    documented = {
+        what.removeprefix("`tickdeck ").strip("`"): re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", keys))
+        for what, keys in re.findall(r"^\| ([^|]+) \| [^|]+ \| (.+) \|$", page, re.MULTILINE)
+    }
+    documented["backtest"] = documented["run"] + documented["backtest"][1:]
+    result = invoke([*_KEYS[name], "--json"])
+
+    assert list(json.loads(result.stdout.splitlines()[0])) == documented[name], result.output

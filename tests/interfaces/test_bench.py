@@ -123,7 +123,7 @@ def test_the_table_for_people_names_row_and_goal(tmp_path: Path) -> None:
     result = CliRunner().invoke(bench_command, ["kernel", "--quick", "--data", str(tmp_path)], env={"COLUMNS": "200"})
 
     assert result.exit_code == 0, result.output
-    assert "the whole kernel, null tape" in result.stdout
+    assert "the whole kernel, with a tape that stores nothing" in result.stdout
     assert "at least 0.7 M/s" in result.stdout
 
 
@@ -143,7 +143,7 @@ def test_a_name_takes_the_rows_that_begin_with_it() -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"there is no 'nonsense'; there are bus-1, "):
+    with pytest.raises(ConfigError, match=r"there is no row 'nonsense'; the rows are bus-1, "):
         select_rows("nonsense")
 
 

@@ -301,7 +301,7 @@ def test_by_default_the_file_is_named_after_the_run(tickdeck, recorded):
 
     assert Path(f"{recorded.name}.zip").is_file()
     assert f"next  tickdeck verify {recorded.name}.zip" in result.stdout
-    assert "of it are input files (unpacked); --without-inputs leaves them out" in result.stdout
+    assert "unpacked; --without-inputs leaves them out" in result.stdout
 
 
 def test_what_a_strategy_prints_stays_off_stdout(tickdeck, source, trades):

@@ -77,7 +77,7 @@ def test_people_see_how_many_things_are_wrong(tickdeck):
 
     assert result.exit_code == 1
     assert "NO    configuration" in result.stdout
-    assert result.stdout.endswith("1 to be mended\n")
+    assert result.stdout.endswith("1 problem to fix\n")
 
 
 # -- the machine ------------------------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ def test_packages_that_need_not_be_there_are_named_where_they_are_not(monkeypatc
     assert findings["event loop"].ok is True
     assert "asyncio's own" in findings["event loop"].detail
     assert findings["extra report"].ok is None
-    missing = "jinja2, matplotlib not installed; if you want it: `pip install 'tickdeck[report]'`"
+    missing = "jinja2, matplotlib not installed; to install: `pip install 'tickdeck[report]'`"
     assert missing in findings["extra report"].detail
 
 

@@ -147,7 +147,7 @@ def test_people_are_told_how_many_of_each_type(tickdeck, simulated):
 
     result = tickdeck("export", "last", "--data", simulated, *words)
 
-    assert "2 events from 2024-01-01 00:00:00.010 UTC on, 20.0 s" in result.stdout
+    assert "2 events within 20.0 s, the first at 2024-01-01 00:00:00.010 UTC" in result.stdout
     assert "1 run.started" in result.stdout
     assert "file  out.jsonl" in result.stdout
 

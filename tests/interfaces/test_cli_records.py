@@ -428,7 +428,7 @@ def test_a_damaged_manifest_is_passed_over_with_a_note(tickdeck, simulated, line
     opened = tickdeck("events", "tickdeck-data/bad")
 
     assert len(lines(result)) == 1
-    assert "passed over" in result.stderr
+    assert "skipped" in result.stderr
     assert "bad" in result.stderr
     assert opened.exit_code == 2
     assert opened.stderr.count("\n") == 1

@@ -148,16 +148,16 @@ def test_a_torn_tail_is_told_tried_and_cut(tickdeck, copy: Path) -> None:
 
     checked = tickdeck("tape", "check", copy)
     assert checked.exit_code == 1
-    assert f"can be mended: {copy / '000001.jsonl'}, byte {len(whole)}: 7 bytes follow" in checked.stdout
+    assert f"can be fixed: {copy / '000001.jsonl'}, byte {len(whole)}: 7 bytes follow" in checked.stdout
     assert f"`tickdeck tape repair {copy}`" in checked.stderr
     tried = tickdeck("tape", "repair", copy, "--dry-run")
-    assert (tried.exit_code, tried.stdout.partition(":")[0]) == (0, "would mend")
+    assert (tried.exit_code, tried.stdout.partition(":")[0]) == (0, "would fix")
     assert (copy / "000001.jsonl").read_bytes() != whole
     done = tickdeck("tape", "repair", copy)
-    assert (done.exit_code, done.stdout.partition(":")[0]) == (0, "mended")
+    assert (done.exit_code, done.stdout.partition(":")[0]) == (0, "fixed")
     assert (copy / "000001.jsonl").read_bytes() == whole
     nothing = tickdeck("tape", "repair", copy)
-    assert (nothing.exit_code, nothing.stdout) == (0, f"{copy}: there is nothing to mend\n")
+    assert (nothing.exit_code, nothing.stdout) == (0, f"{copy}: there is nothing to fix\n")
 
 
 def test_a_damaged_head_of_a_segment_ends_with_1(tickdeck, copy: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_tape_is_copied_there_and_back(tickdeck, data: Path, form: str) -> Non
     done: dict[str, Any] = json.loads(there.stdout)
     assert (there.exit_code, back.exit_code) == (0, 0)
     assert (done["form"], done["out_form"], done["out"]) == (form, "jsonl", "lines")
-    assert f"back.db: {done['events']:,} events up to seq {done['last_seq']} and 0 snapshots, equal to" in back.stdout
+    assert f": {done['events']:,} events up to seq {done['last_seq']:,}, 0 snapshots\n" in back.stdout
     with SqliteTapeReader(Path("back.db")) as one, JsonlTapeReader(tape_of(data / "jsonl", "jsonl")) as other:
         assert list(one.read()) == list(other.read())
 
@@ -201,8 +201,8 @@ def test_a_compacted_tape_tells_its_sizes_and_is_sound(tickdeck, data: Path, tmp
     found = json.loads(tickdeck("tape", "compact", "last", "--data", form, "--json").stdout)
 
     assert people.exit_code == 0
-    assert " bytes to " in people.stdout
-    assert ("segments to" in people.stdout) == (form == "jsonl")
+    assert " bytes: " in people.stdout
+    assert ("segments: " in people.stdout) == (form == "jsonl")
     assert 0 < found["bytes_after"] <= found["bytes_before"]
     assert tickdeck("tape", "check", "last", "--data", form).exit_code == 0
     assert tickdeck("verify", "last", "--data", form).exit_code == 0

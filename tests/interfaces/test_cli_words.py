@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from tickdeck.application.proof import Effect
 from tickdeck.bootstrap import start_run
@@ -17,11 +18,16 @@ from tickdeck.domain.events import (
     ActionIntent,
     BalanceEvent,
     CandleEvent,
+    OrderAcceptedEvent,
     OrderBookDeltaEvent,
+    OrderCancelledEvent,
+    OrderRejectedEvent,
     RawEvent,
     RiskLimitBreachedEvent,
     RunStarted,
     SignalSnapshotEvent,
+    StateLeg,
+    StateUpdated,
     StrategyDecisionEvent,
     TickEvent,
     TradeEvent,
@@ -117,7 +123,7 @@ D = Decimal
             TickEvent(symbol="B", bid_price=D(1), bid_quantity=D(2), ask_price=D(3), ask_quantity=D("1E-8")),
             "B 2 @ 1 / 0.00000001 @ 3",
         ),
-        (OrderBookDeltaEvent(symbol="B", first_update_id=1, last_update_id=5), "B to 5: 0 bids, 0 asks"),
+        (OrderBookDeltaEvent(symbol="B", first_update_id=1, last_update_id=5), "B to update 5: 0 bids, 0 asks"),
         (
             CandleEvent(
                 symbol="B", interval=1, open_ts=0, close_ts=1, open=D(2), high=D(3), low=D(1), close=D(2), volume=D(9)
@@ -141,6 +147,23 @@ D = Decimal
         ),
         (BalanceEvent(currency="USDT", total=D("5.50"), free=D("5.50"), change=D(-1)), "USDT 5.5 (-1)"),
         (TradingHalted(reason="enough"), "enough"),
+        (
+            OrderAcceptedEvent(
+                order_id="a", symbol="B", side=Side.BUY, quantity=D("0.10"), limit=D(2), filled=D(0), reserved=D(1)
+            ),
+            "#a B buy 0.1 @ 2",
+        ),
+        (
+            OrderCancelledEvent(
+                order_id="a", symbol="B", side=Side.SELL, quantity=D(3), filled=D(1), reason="by the strategy"
+            ),
+            "#a B sell 3 at market, 1 filled: by the strategy",
+        ),
+        (OrderRejectedEvent(order_id="a", symbol="B", reason="no money"), "#a B: no money"),
+        (
+            StateUpdated(owner="main", kind="portfolio", values={}, legs=(StateLeg(symbol="B", quantity=D("1.0")),)),
+            "owner=main kind=portfolio legs=B 1",
+        ),
         (RunStarted(strategies=("a", "b"), symbols=("B",), seed=1), "strategies=a,b symbols=B seed=1"),
         (RawEvent(raw_type="news.published", raw={"headline": "Moon", "symbol": "B"}), "B headline=Moon"),
     ],
@@ -249,3 +272,27 @@ def test_a_key_in_the_wrong_table_is_told_where_it_belongs(tickdeck):
     result = tickdeck("run", "--config", "run.toml")
 
     assert "there is no key 'seed' in paper; it belongs at the top" in result.stderr
+
+
+def test_a_narrow_terminal_shows_the_strategies_of_each_run_below_its_line(tickdeck, monkeypatch):
+    tickdeck("run", "--for", "1", "--speed", "max")
+    shown = StringIO()
+    narrow = Console(file=shown, width=80)
+    monkeypatch.setattr("tickdeck.interfaces.cli.commands.runs.console", lambda: narrow)
+
+    tickdeck("runs")
+
+    heading, run, strategies = shown.getvalue().splitlines()
+    assert heading.split() == ["run", "status", "events", "trades", "pnl", "drawdown"]
+    assert "completed" in run
+    assert strategies == "  ema-cross(fast=12, slow=26, quantity=0.01) on BTCUSDT"
+
+
+def test_no_line_of_a_table_in_a_pipe_ends_with_spaces(tickdeck):
+    shown = tickdeck("run", "--for", "1", "--speed", "max").stdout + tickdeck("doctor").stdout + tickdeck("runs").stdout
+
+    assert [line for line in shown.splitlines() if line != line.rstrip()] == []
+
+
+def test_the_catalogue_for_people_has_no_markup(tickdeck):
+    assert "``" not in tickdeck("events", "--catalogue").stdout

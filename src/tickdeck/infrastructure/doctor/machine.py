@@ -36,7 +36,12 @@ _FILES = 256
 _YEARS = (2024, 2100)
 _DRIFT_S = 0.05
 _SKEW_S = 2.0
-_EXTRAS = {"parquet": ("pyarrow",), "report": ("jinja2", "matplotlib")}
+_EXTRAS = {
+    "parquet": ("pyarrow",),
+    "report": ("jinja2", "matplotlib"),
+    "binance": ("aiohttp", "cryptography", "picows"),
+    "venue": ("aiohttp", "cryptography"),
+}
 
 
 def machine_findings(data: Path) -> Iterator[Finding]:
@@ -195,6 +200,6 @@ def _open_files() -> Finding:
 def _extra(extra: str, packages: tuple[str, ...]) -> Finding:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
-        what = f"{', '.join(missing)} not installed; if you want it: `pip install 'tickdeck[{extra}]'`"
+        what = f"{', '.join(missing)} not installed; to install: `pip install 'tickdeck[{extra}]'`"
         return Finding(f"extra {extra}", None, what)
     return Finding(f"extra {extra}", True, ", ".join(packages))

@@ -23,5 +23,5 @@ class ReadNotes:
 
     def lines(self, name: str) -> list[str]:
         """Everything in words, for people; ``name`` is the file's."""
-        passed = [f"{name}: passed over {number:,} x {kind}" for kind, number in self.skipped.items()]
+        passed = [f"{name}: skipped {number:,} x {kind}" for kind, number in self.skipped.items()]
         return [f"{name}: {sentence}" for sentence in self.warnings] + passed

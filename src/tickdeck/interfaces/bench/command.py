@@ -11,7 +11,8 @@ import msgspec
 import tickdeck
 from tickdeck.errors import ConfigError
 from tickdeck.interfaces.bench.rows import select_rows
-from tickdeck.interfaces.bench.runner import Result, run_row
+from tickdeck.interfaces.bench.runner import NOT_INSTALLED, Result, run_row
+from tickdeck.interfaces.cli.output import console
 
 __all__ = ["bench_command"]
 
@@ -19,21 +20,26 @@ __all__ = ["bench_command"]
 @click.command("bench")
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row on stdout, and nothing else.")
-@click.option("--quick", is_flag=True, help="Small sizes, to check that it works. Do not quote these figures.")
+@click.option("--quick", is_flag=True, help="Small sizes, to check that it works. The figures mean nothing.")
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("tickdeck-data"),
     show_default=True,
-    help="A folder for temporary tapes; choose the disk you want to measure.",
+    metavar="DIR",
+    help="The folder for temporary tapes; choose the disk that you want to measure.",
 )
 def bench_command(name: str | None, as_json: bool, quick: bool, data: Path) -> None:
-    """Measure Tickdeck, next to the best possible on this machine and to other libraries if they are installed.
+    """Measure Tickdeck's speed, and compare it with a ceiling and with other libraries.
 
-    NAME is a row (`bus-1`) or a common prefix (`bus`, `tape`, `latency`). All rows take about ten minutes. Compare the
-    ratios: the figures of one run are equally affected by other load on the machine.
+    The ceiling is the fastest way to do the bare minimum on this machine. Other libraries are measured if they are
+    installed. NAME is a row (`bus-1`) or the beginning of several (`bus`, `tape`, `latency`). All rows take about ten
+    minutes. Compare the ratios: other load on the machine affects all sides alike.
 
-    Example: tickdeck bench bus --json
+    \b
+    Examples:
+      tickdeck bench --quick
+      tickdeck bench bus --json
     """
     rows = select_rows(name)
     try:
@@ -58,27 +64,35 @@ def _peers_file() -> Path | None:
 
 
 def _print_table(results: Iterable[Result]) -> None:
-    from rich.console import Console
+    """For each row its figures and, below them, what was measured, the other libraries and the notes."""
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("what", "measured", "best possible", "of it", "beside", "goal", "met")
+    out = console()
     for result in results:
-        table.add_row(
-            f"{result.name}\n{result.what}",
-            f"{_number(result.value)} {result.unit}",
-            _number(result.ceiling),
-            f"{result.ratio:.2f}" if result.ratio is not None else "",
-            "\n".join(
-                f"{name} {_number(value)}: {result.peer_ratios[name]:.1f} x" for name, value in result.peers.items()
-            ),
-            result.goal,
-            {True: "yes", False: "no", None: "not all known" if result.goal else ""}[result.goal_met],
-        )
-    console = Console()
-    console.print(table)
-    for result in results:
+        table = Table.grid(padding=(0, 2))
+        out.print(Text.assemble((result.name, "bold"), f"  {result.what}"), soft_wrap=True)
+        table.add_row("  measured", f"{_number(result.value)} {result.unit}")
+        if result.ceiling is not None:
+            table.add_row("  ceiling", f"{_number(result.ceiling)} {result.unit}, ratio {result.ratio:.2f}")
+        for name, value in result.peers.items():
+            table.add_row(f"  {name}", f"{_number(value)} {result.unit}, {_times(result.peer_ratios[name])}")
+        for goal in result.goals:
+            answer = {True: "met", False: "NOT met", None: "unknown, because that library was not measured"}[goal.met]
+            table.add_row("  goal", f"{goal.goal}: {answer}")
+        out.print(table)
+        absent = [note.removesuffix(NOT_INSTALLED) for note in result.notes if note.endswith(NOT_INSTALLED)]
+        if absent:
+            out.print(
+                Text(f"  not installed: {', '.join(absent)} (`make bench PEERS=1` installs them)"), soft_wrap=True
+            )
         for note in result.notes:
-            console.print(f"{result.name}: {note}", style="dim")
+            if not note.endswith(NOT_INSTALLED):
+                out.print(Text(f"  note: {note}"), soft_wrap=True)
+
+
+def _times(ratio: float) -> str:
+    return f"Tickdeck is {ratio:,.1f} times as good"
 
 
 def _number(value: float | None) -> str:

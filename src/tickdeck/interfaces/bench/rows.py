@@ -84,20 +84,20 @@ def _bus_peers(handlers: int) -> dict[str, Part]:
             "nautilus_bus",
             "nautilus_trader",
             "MessageBus.publish (Cython): topics with wildcards, priorities, counters; "
-            "a handler's fault reaches the publisher; no ids, no tape",
+            "a handler's error reaches the publisher; no ids, no tape",
         ),
         "pyee": peer(
-            "pyee_bus", "pyee", "EventEmitter.emit: a lock; a handler's fault reaches the publisher; no ids, no tape"
+            "pyee_bus", "pyee", "EventEmitter.emit: a lock; a handler's error reaches the publisher; no ids, no tape"
         ),
         "blinker": peer(
             "blinker_bus",
             "blinker",
-            "Signal.send: by sender, weak references; a handler's fault reaches the sender; no ids, no tape",
+            "Signal.send: by sender, weak references; a handler's error reaches the sender; no ids, no tape",
         ),
         "vnpy": peer(
             "vnpy_bus",
             "vnpy_evo",
-            "EventEngine.put: a queue and a thread of its own; one fault ends that thread; no ids, no tape",
+            "EventEngine.put: a queue and a thread of its own; one error ends that thread; no ids, no tape",
         ),
         "bubus": peer(
             "bubus_bus",
@@ -135,22 +135,23 @@ def _backtest(*, preloaded: bool) -> Part:
 
 
 _BUS = (
-    "InMemoryEventBus(stamp=False).publish: handlers by type, class and wildcard, priorities, isolation of faults, "
+    "InMemoryEventBus(stamp=False).publish: handlers by type, class and wildcard, priorities, isolation of errors, "
     "counters; no ids, no tape"
 )
 _STAMPED_BUS = (
-    "InMemoryEventBus.publish, as it is by default: the same, and each event is copied and gets an id, a correlation "
-    "and the time of day; no tape"
+    "InMemoryEventBus.publish with default settings: the same, and each event is copied and gets an id, a "
+    "correlation id and the time of day; no tape"
 )
 _BARE_DISPATCH = "a dict from type to a list of handlers, and a loop over them"
 _RECORDED = (
-    "ingress with lanes, kernel (ids, causes, clock, cascade), one handler, JSON, the tape's thread beside it; "
-    "from the instant due until the cascade is handed to the tape, and all of it durable at the end"
+    "ingress with lanes, kernel (ids, causes, clock, cascade), one handler, JSON, and the tape's thread; from the "
+    "moment an input is due until its cascade is handed to the tape; everything is durable at the end"
 )
-_DRIVER = "the driver alone, with the ingress but without kernel and tape: what the machine adds"
+_DRIVER = "the driver with the ingress, without kernel and tape: how much the machine adds"
 _BACKTEST = (
-    "a run's every part: market data engine with trade id check, strategy, risk limits, execution, paper venue with "
-    "latencies and fees, portfolio, equity samples, ids and causes, all but the trades on a durable tape"
+    "every part of a run: market data engine with the check of trade ids, strategy, risk limits, execution, paper "
+    "venue with latencies and fees, portfolio, equity samples, ids and causes, and a durable tape with everything "
+    "except the trades"
 )
 
 ROWS = (
@@ -194,11 +195,11 @@ ROWS = (
     ),
     Row(
         name="kernel",
-        what="the whole kernel, null tape",
+        what="the whole kernel, with a tape that stores nothing",
         unit="events/s",
         part=Part(target=f"{_HERE}.bus:kernel", parameters={"count": 200_000}, quick={"count": 2_000}),
-        in_it="Kernel.feed of a trade whose handler publishes a signal made before: both copied and stamped with "
-        "ids, causes and times, the cascade, faults, counters; null tape",
+        in_it="Kernel.feed of a trade whose handler publishes a prepared signal: both are copied and stamped with "
+        "ids, causes and times; cascades, isolation of errors, counters; a tape that stores nothing",
         ceiling_is="a copy of each event and a call of its handler",
         goals=(Goal(text="at least 0.7 M/s", at_least=0.7e6),),
         warm_up=1,
@@ -209,8 +210,8 @@ ROWS = (
         unit="events/s",
         part=_tape("tape_append", 100_000, 2_000),
         in_it="SqliteTape.append of stamped trades and orders one cascade at a time (JSON, stream versions, order of "
-        "seq), until all is durable",
-        ceiling_is="executemany of the same rows made ready before, in transactions of the same size; same pragmas",
+        "seq), until everything is durable",
+        ceiling_is="executemany of the same prepared rows, in transactions of the same size; same pragmas",
         goals=(Goal(text="at least 0.6 of bare", of="ratio", at_least=0.6),),
         runs=7,
         warm_up=1,
@@ -220,8 +221,8 @@ ROWS = (
         what="tape: one event, durable",
         unit="events/s",
         part=_tape("tape_one", 400, 100),
-        in_it="append and wait_durable of one cascade after the other",
-        ceiling_is="BEGIN, INSERT of the ready row, COMMIT with synchronous=FULL, same disk",
+        in_it="append and wait_durable, one cascade after another",
+        ceiling_is="BEGIN, INSERT of the prepared row, COMMIT with synchronous=FULL, same disk",
         goals=(Goal(text="at least 0.6 of bare", of="ratio", at_least=0.6),),
         runs=15,
     ),
@@ -251,8 +252,8 @@ ROWS = (
         unit="events/s",
         part=_tape("tape_jsonl_append", 200_000, 2_000),
         in_it="JsonlTape.append of the same cascades as in tape-append (JSON, checksums, stream versions, order of "
-        "seq), until all is durable",
-        ceiling_is="the same lines made ready before, one write and one fdatasync for as many of them",
+        "seq), until everything is durable",
+        ceiling_is="the same prepared lines, with one write and one fdatasync for the same number of lines",
         goals=(Goal(text="at least 0.4 M/s", at_least=0.4e6),),
         runs=7,
         warm_up=1,
@@ -301,7 +302,7 @@ ROWS = (
     ),
     Row(
         name="latency-overload",
-        what="the same from 100 k/s to 1 M/s, which is more than the kernel takes (p99)",
+        what="latency, recorded, of fills (P0) in a burst from 100 k/s to 1 M/s, more than it can process (p99)",
         unit="ms",
         part=_latency("burst_latency", 100_000, 1.0, 0.02),
         in_it=_RECORDED,
@@ -336,7 +337,7 @@ ROWS = (
         what="backtest, EMA cross, trades from a CSV file",
         unit="ticks/s",
         part=_backtest(preloaded=False),
-        in_it=f"{_BACKTEST}; and the file: its hash, its reading and decoding",
+        in_it=f"{_BACKTEST}; and the file: hashing, reading and decoding",
         goals=(Goal(text="at least 250 k/s", at_least=250e3),),
         warm_up=1,
     ),
@@ -349,14 +350,14 @@ ROWS = (
             parameters={"count": 100_000},
             quick={"count": 2_000},
         ),
-        in_it="limit orders of two accounts around one price: filters, locks, matching, fees, what happened and which "
-        "levels changed taken out, all in Decimal",
+        in_it="limit orders of two accounts around one price: filters, locked balances, matching, fees, and the list "
+        "of changes, all in Decimal",
         goals=(Goal(text="at least 0.3 M/s", at_least=300e3),),
         warm_up=1,
     ),
     Row(
         name="memory",
-        what="growth of memory over 10 M events through bus and tape",
+        what="growth of memory while 10 M events pass through bus and tape",
         unit="MB",
         part=Part(
             target=f"{_HERE}.memory:memory",
@@ -365,7 +366,7 @@ ROWS = (
             needs_folder=True,
             timeout=1_800.0,
         ),
-        in_it="Kernel.feed of trades to one handler and a tape on disk, after a tenth as many to warm up",
+        in_it="Kernel.feed of trades to one handler and a tape on disk, after a tenth of them as a warm-up",
         goals=(Goal(text="below 10 MB", below=10.0),),
         more_is_better=False,
         runs=1,
@@ -394,5 +395,5 @@ def select_rows(name: str | None) -> list[Row]:
         row for row in ROWS if row.name.startswith(f"{name}-")
     ]
     if not found:
-        raise ConfigError(f"bench: there is no {name!r}; there are {', '.join(row.name for row in ROWS)}")
+        raise ConfigError(f"bench: there is no row {name!r}; the rows are {', '.join(row.name for row in ROWS)}")
     return found

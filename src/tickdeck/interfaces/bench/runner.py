@@ -21,7 +21,11 @@ from tickdeck.errors import TickdeckError
 from tickdeck.interfaces.bench.rows import Part, Row
 from tickdeck.interfaces.bench.session import Figures
 
-__all__ = ["GoalResult", "Result", "Worker", "WorkerFailed", "run_row"]
+__all__ = ["NOT_INSTALLED", "GoalResult", "Result", "Worker", "WorkerFailed", "run_row"]
+
+
+NOT_INSTALLED = " is not installed"
+"""The end of the note about a library that is not installed."""
 
 
 class WorkerFailed(TickdeckError):
@@ -147,7 +151,7 @@ def run_row(row: Row, data: Path, *, quick: bool = False, peers: Path | None = N
         workers = {"tickdeck": start(row.part, "tickdeck")}
         for name, part in row.peers.items():
             if peers is None or not part.is_installed():
-                notes.append(f"{name} is not installed")
+                notes.append(f"{name}{NOT_INSTALLED}")
                 continue
             try:
                 workers[name] = start(msgspec.structs.replace(part, target=f"{peers}:{part.target}"), name)

@@ -8,19 +8,19 @@ from typing import Any
 
 from tickdeck.application.bus import type_name
 from tickdeck.application.results import plain
-from tickdeck.domain.events import ActionIntent, DomainEvent, OrderEvent, RawEvent
+from tickdeck.domain.events import ActionIntent, DomainEvent, OrderEvent, RawEvent, StateLeg
 
 __all__ = ["describe_event"]
 
-_UNTOLD = frozenset({"account_id", "venue_order_id", "venue_trade_id", "average_price", "fee_currency"})
+_OMITTED = frozenset({"account_id", "venue_order_id", "venue_trade_id", "average_price", "fee_currency"})
 
 
 def describe_event(event: DomainEvent) -> str:
     """Returns, for example, ``BTCUSDT buy 0.01 @ 61700``: no time, no ids, no type."""
-    teller = _TELLERS.get(type_name(event))
-    if teller is not None and not isinstance(event, RawEvent):
-        return teller(event)
-    return _fields(event)
+    if isinstance(event, RawEvent):
+        return _fields(event)
+    default: Callable[[Any], str] = _order if isinstance(event, OrderEvent) else _fields
+    return _DESCRIPTIONS.get(type_name(event), default)(event)
 
 
 def _fields(event: DomainEvent) -> str:
@@ -29,13 +29,10 @@ def _fields(event: DomainEvent) -> str:
     if isinstance(event, RawEvent):
         values = event.payload
     else:
-        hidden = (
-            {"strategy_id"} if isinstance(event, OrderEvent) else set()
-        )  # its order.submitted already names the strategy
-        hidden.update(DomainEvent.__struct_fields__)
-        values = {name: getattr(event, name) for name in type(event).__struct_fields__ if name not in hidden}
+        envelope = DomainEvent.__struct_fields__
+        values = {name: getattr(event, name) for name in type(event).__struct_fields__ if name not in envelope}
     for name, value in values.items():
-        if name in _UNTOLD or value in ("", None, (), {}) or (value == 0 and value is not False):
+        if name in _OMITTED or value in ("", None, (), {}) or (value == 0 and value is not False):
             continue
         if name == "symbol":
             parts.insert(0, str(value))
@@ -55,6 +52,9 @@ def _value(value: object) -> str:
         return f"{value:.6g}"
     if isinstance(value, ActionIntent):
         return _intent(value)
+    if isinstance(value, StateLeg):
+        price = "" if value.average_price is None else f" @ {plain(value.average_price)}"
+        return f"{value.symbol} {plain(value.quantity)}{price}"
     if isinstance(value, dict):
         return ",".join(f"{name}:{_value(inner)}" for name, inner in value.items())
     if isinstance(value, tuple | list):
@@ -94,7 +94,7 @@ def _tick(event: Any) -> str:
 
 
 def _levels(event: Any) -> str:
-    return f"{event.symbol} to {event.last_update_id}: {len(event.bids)} bids, {len(event.asks)} asks"
+    return f"{event.symbol} to update {event.last_update_id}: {len(event.bids)} bids, {len(event.asks)} asks"
 
 
 def _candle(event: Any) -> str:
@@ -115,6 +115,19 @@ def _submitted(event: Any) -> str:
     return f"{_short(event.order_id)} {order}"
 
 
+def _order(event: Any) -> str:
+    """What happened to an order, other than its submission and its fills. In an amend request, quantity and limit are
+    the new ones."""
+    parts = [_short(event.order_id), event.symbol]
+    if event.side is not None and event.quantity is not None:  # absent from events of an earlier version
+        parts += [str(event.side), plain(event.quantity), _limit(event.limit)]
+    text = " ".join(parts)
+    if event.filled:
+        text += f", {plain(event.filled)} filled"
+    reason = getattr(event, "reason", "")
+    return f"{text}: {reason}" if reason else text
+
+
 def _signals(event: Any) -> str:
     return " ".join((event.symbol, *(f"{name} {value:.6g}" for name, value in event.values.items())))
 
@@ -124,7 +137,7 @@ def _position(event: Any) -> str:
     return f"{event.symbol} {plain(event.quantity)} @ {plain(event.average_price)}{realized}"
 
 
-_TELLERS: dict[str, Callable[[Any], str]] = {
+_DESCRIPTIONS: dict[str, Callable[[Any], str]] = {
     "market.trade": _trade,
     "market.tick": _tick,
     "market.book": _levels,

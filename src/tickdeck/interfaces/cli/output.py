@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 import msgspec
@@ -92,7 +93,23 @@ def console() -> Console:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # handled like any command's broken pipe; rich would exit with 1
 
-    return Pipe(width=None if sys.stdout.isatty() else 100, highlight=False, emoji=False, markup=False)
+    terminal = sys.stdout.isatty()
+    file = None if terminal else cast(TextIO, _WithoutTrailingSpaces(sys.stdout))
+    return Pipe(file=file, width=None if terminal else 100, highlight=False, emoji=False, markup=False)
+
+
+class _WithoutTrailingSpaces:
+    """Passes text on to ``stream``, without the spaces with which tables fill their lines up."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(re.sub(r" +$", "", text, flags=re.MULTILINE))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def program() -> str:

@@ -26,7 +26,9 @@ __all__ = ["book"]
 @click.option(
     "--at", type=time_value, metavar="T", help="ISO 8601 or ns, on the run's clock; default: the end of the tape."
 )
-@click.option("--depth", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Levels a side.")
+@click.option(
+    "--depth", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Levels per side."
+)
 @data_option
 @json_option("The book as one JSON object")
 def book(run: str, symbol: str | None, at: int | None, depth: int, data: Path, as_json: bool) -> int:

@@ -56,7 +56,7 @@ def bundle(run: str, out: Path | None, without_inputs: bool, data: Path, as_json
 def _print(done: Bundled) -> None:
     click.echo(f"run {done.run}: {done.files} files, {_size(done.bytes)} packed")
     if done.input_bytes:
-        click.echo(f"  {_size(done.input_bytes)} of it are input files (unpacked); --without-inputs leaves them out")
+        click.echo(f"  input files: {_size(done.input_bytes)} unpacked; --without-inputs leaves them out")
     click.echo(f"file  {done.out}")
     click.echo(f"next  tickdeck verify {done.out}")
 

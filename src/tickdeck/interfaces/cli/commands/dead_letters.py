@@ -54,8 +54,8 @@ def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> i
         print_lines(map(_line, letters))
         if not letters:
             note(
-                "there are no dead letters: every async handler handled its events, now or later "
-                "(errors in the core are events: --type system.handler_failed)"
+                "there are no dead letters: every async handler has handled its events; errors in other handlers: "
+                f"`tickdeck events {run} --type system.handler_failed`"
             )
     return DONE
 

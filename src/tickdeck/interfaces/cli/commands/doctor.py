@@ -33,7 +33,7 @@ __all__ = ["doctor"]
 @click.option("--tape", multiple=True, metavar="F", help="Check this market data. May be repeated.")
 @click.option("--strategy", multiple=True, metavar="SPEC", help="Check this strategy. May be repeated.")
 @data_option
-@json_option("One JSON object a check")
+@json_option("One JSON object per check: `check`, `ok`, `detail`,")
 def doctor(config: Path | None, tape: tuple[str, ...], strategy: tuple[str, ...], data: Path, as_json: bool) -> int:
     """Check the machine, the disk under DIR, and a configuration with its strategies and input files.
 
@@ -117,6 +117,6 @@ def _print(findings: list[Finding]) -> None:
     out = console()
     out.print(table)
     if wrong:
-        out.print(f"\n{wrong} to be mended", style="bold red")
+        out.print(f"\n{wrong} {'problem' if wrong == 1 else 'problems'} to fix", style="bold red")
     else:
         out.print("\nready to run", style="bold green")

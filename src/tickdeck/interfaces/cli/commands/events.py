@@ -44,7 +44,7 @@ _WIDE = 110  # columns
 @click.option("--follow", is_flag=True, help="Keep listing new events of a running run, until it ends or Ctrl-C.")
 @import_option
 @data_option
-@json_option("One JSON object an event")
+@json_option("One JSON object per event")
 def events(
     run: str | None,
     types_only: bool,
@@ -106,7 +106,7 @@ def _list_types(patterns: tuple[str, ...], as_json: bool) -> int:
             if entry.group != group:
                 group = entry.group
                 yield f"-- {group}"
-            yield cut(f"{entry.event_type:<26} {entry.event_class:<26} {entry.line}", width)
+            yield cut(f"{entry.event_type:<26} {entry.event_class:<26} {entry.line.replace('``', '`')}", width)
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     wanted = [e for e in catalogue() if not patterns or any(fnmatchcase(e.event_type, p) for p in patterns)]

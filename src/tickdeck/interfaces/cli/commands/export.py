@@ -95,8 +95,9 @@ def export(
 def _print(done: Exported) -> None:
     when = ""
     if done.first_ts is not None and done.last_ts is not None:
-        when = f" from {day(done.first_ts)} {clock_time(done.first_ts)} UTC on, {span(done.last_ts - done.first_ts)}"
-    click.echo(f"{done.rows:,} events{when}")
+        start = f"{day(done.first_ts)} {clock_time(done.first_ts)} UTC"
+        when = f" within {span(done.last_ts - done.first_ts)}, the first at {start}"
+    click.echo(f"{done.rows:,} {'event' if done.rows == 1 else 'events'}{when}")
     for name, count in done.types.items():
         click.echo(f"  {count:>9,} {name}")
     click.echo(f"file  {done.out}")

@@ -93,7 +93,7 @@ def import_(
     for sentence in done.warnings:
         note(sentence)
     for kind, number in done.skipped.items():
-        note(f"passed over {number:,} x {kind}")
+        note(f"skipped {number:,} x {kind}")
     return DONE
 
 
@@ -145,6 +145,8 @@ class RowCount:
 def _print(done: Imported) -> None:
     symbols = ", ".join(f"{symbol} {count:,}" for symbol, count in done.symbols.items())
     first = f"{day(done.first_ts)} {clock_time(done.first_ts)}"
-    click.echo(f"{done.rows:,} events ({symbols}) from {first} UTC on, {span(done.last_ts - done.first_ts)}")
+    events = "event" if done.rows == 1 else "events"
+    length = span(done.last_ts - done.first_ts)
+    click.echo(f"{done.rows:,} {events} ({symbols}) within {length}, the first at {first} UTC")
     click.echo(f"tape  {done.out}")
     click.echo(f"next  tickdeck backtest --tape {done.out}")

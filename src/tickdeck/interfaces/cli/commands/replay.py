@@ -56,7 +56,7 @@ def _speed(text: str) -> float:
 )
 @import_option
 @data_option
-@json_option("One JSON object an event")
+@json_option("One JSON object per event")
 def replay(
     run: str,
     speed: float,

@@ -61,10 +61,10 @@ _OPTIONS = (
     click.option(
         "--exchange",
         metavar="NAME",
-        help="The venue whose live market data the run hears: binance. Orders are filled on paper.",
+        help="Trade on the live market data of this venue: binance. Orders are filled on paper.",
     ),
-    click.option("--url", "exchange_url", metavar="URL", help="The venue's address: http://localhost:8080."),
-    click.option("--testnet", is_flag=True, default=None, help="The venue's test net."),
+    click.option("--url", "exchange_url", metavar="URL", help="The venue's address, such as http://localhost:8080."),
+    click.option("--testnet", is_flag=True, default=None, help="Use the venue's test net."),
     click.option(
         "--strategy",
         multiple=True,
@@ -96,7 +96,7 @@ _OPTIONS = (
         "duration",
         type=_seconds,
         metavar="SECONDS",
-        help="End after this many seconds of the run's own clock.",
+        help="End after this time on the run's own clock: seconds, or 10m, 1h.",
     ),
     click.option(
         "--interval",

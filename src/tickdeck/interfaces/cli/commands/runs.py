@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["runs"]
 
+_WIDE = 100  # columns
+
 
 @click.group(invoke_without_command=True)
 @data_option
@@ -48,7 +50,7 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
         try:
             found.append(overview(folder))
         except TickdeckError as error:
-            note(f"passed over: {error}")
+            note(f"skipped: {error}")
     found.sort(key=lambda run: (run.created_at, run.run))
     if as_json:
         print_lines(msgspec.json.encode(run) for run in found)
@@ -83,7 +85,10 @@ def remove(names: tuple[str, ...], data: Path) -> int:
 
 def _print(found: list[RunOverview]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
+    out = console()
+    narrow = out.width < _WIDE
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     table.add_column("run", no_wrap=True)
     table.add_column("status", no_wrap=True)
@@ -91,15 +96,26 @@ def _print(found: list[RunOverview]) -> None:
     table.add_column("trades", justify="right", no_wrap=True)
     table.add_column("pnl", justify="right", no_wrap=True)
     table.add_column("drawdown", justify="right", no_wrap=True)
-    table.add_column("strategies, symbols")
+    if not narrow:
+        table.add_column("strategies, symbols")
+    below: list[str] = []
     for run in found:
         figures = run.figures
         told = ("-", "-", "-")
         if figures is not None:
             told = (f"{figures.trades:,}", f"{figures.pnl:+,.2f} {figures.currency}", f"{figures.max_drawdown:.2%}")
         what = ", ".join(f"{name}{_parameters(run.parameters[name])}" for name in run.strategies)
-        table.add_row(run.run, run.status, f"{run.events:,}", *told, f"{what} on {', '.join(run.symbols)}")
-    console().print(table)
+        what += f" on {', '.join(run.symbols)}"
+        table.add_row(run.run, run.status, f"{run.events:,}", *told, *(() if narrow else (what,)))
+        below.append(what)
+    if not narrow:
+        out.print(table)
+        return
+    # There is no room for a last column: the strategies of each run go below its line.
+    for number, line in enumerate(out.render_lines(table, pad=False)):
+        out.print(Text("".join(segment.text for segment in line).rstrip()), soft_wrap=True)
+        if number:
+            out.print(Text(f"  {below[number - 1]}"), soft_wrap=True)
 
 
 def _parameters(values: dict[str, Any]) -> str:

@@ -83,15 +83,15 @@ def check(place: str, data: Path, as_json: bool) -> int:
         if report.found > len(report.problems):
             click.echo(f"  and {report.found - len(report.problems):,} more")
         if any(problem.repairable for problem in report.problems):
-            note(f"`tickdeck tape repair {place}` mends the problems marked as such")
+            note(f"`tickdeck tape repair {place}` fixes the problems marked 'can be fixed'")
     return DONE if report.ok else NO
 
 
 @tape.command()
 @_place_argument
-@click.option("--dry-run", is_flag=True, help="Show what would be mended, without changing anything.")
+@click.option("--dry-run", is_flag=True, help="Show what would be fixed, without changing anything.")
 @data_option
-@json_option("What was mended and what remains as one JSON object")
+@json_option("What was fixed and what remains as one JSON object")
 def repair(place: str, dry_run: bool, data: Path, as_json: bool) -> int:
     """Cut off what a killed writer did not commit, and rebuild indexes. Committed events are never touched.
 
@@ -109,9 +109,9 @@ def repair(place: str, dry_run: bool, data: Path, as_json: bool) -> int:
         print_json(report)
     else:
         for problem in report.done:
-            click.echo(f"{'would mend' if dry_run else 'mended'}: {problem.where}: {problem.what}")
+            click.echo(f"{'would fix' if dry_run else 'fixed'}: {problem.where}: {problem.what}")
         if not report.done:
-            click.echo(f"{report.tape}: there is nothing to mend")
+            click.echo(f"{report.tape}: there is nothing to fix")
         _print_problems(report.problems)
         if report.problems:
             note("the remaining damage is in committed data; restore the tape from a copy")
@@ -120,7 +120,7 @@ def repair(place: str, dry_run: bool, data: Path, as_json: bool) -> int:
 
 def _print_problems(problems: Iterable[Problem]) -> None:
     for problem in problems:
-        click.echo(f"  {'can be mended' if problem.repairable else 'wrong'}: {problem.where}: {problem.what}")
+        click.echo(f"  {'can be fixed' if problem.repairable else 'damaged'}: {problem.where}: {problem.what}")
 
 
 @tape.command()
@@ -148,8 +148,8 @@ def convert(place: str, form: str, out: Path, data: Path, as_json: bool) -> int:
         print_json(done)
     else:
         click.echo(
-            f"{done.out}: {done.events:,} events up to seq {done.last_seq} and {done.snapshots:,} snapshots, equal to "
-            f"those of {done.tape}"
+            f"{done.out}: equal to {done.tape}: {done.events:,} events up to seq {done.last_seq:,}, "
+            f"{done.snapshots:,} {'snapshot' if done.snapshots == 1 else 'snapshots'}"
         )
     return DONE
 
@@ -173,6 +173,6 @@ def compact(place: str, data: Path, as_json: bool) -> int:
     if as_json:
         print_json(done)
     else:
-        segments = f", {done.segments_before} segments to {done.segments_after}" if done.segments_before else ""
-        click.echo(f"{done.tape}: {done.bytes_before:,} bytes to {done.bytes_after:,}{segments}")
+        segments = f", segments: {done.segments_before:,} -> {done.segments_after:,}" if done.segments_before else ""
+        click.echo(f"{done.tape}: bytes: {done.bytes_before:,} -> {done.bytes_after:,}{segments}")
     return DONE

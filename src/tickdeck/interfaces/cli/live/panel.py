@@ -131,9 +131,11 @@ def _moment(ts: int, text: str, style: str = "") -> Text:
 
 
 def _machine(state: LiveState, width: int) -> list[Text]:
-    latency = "-" if state.p50_us is None or state.p99_us is None else f"{state.p50_us:,.0f}, {state.p99_us:,.0f} µs"
-    pace = f"{state.events:,} events  {state.events_per_s:,.0f}/s  p50, p99 {latency}"
-    waiting = f"queues {' '.join(map(str, state.lanes))}  tape {state.tape_waiting:,}"
+    pace = f"{state.events:,} events  {state.events_per_s:,.0f}/s"
+    if state.p50_us is not None and state.p99_us is not None:
+        pace += f"  {state.p50_us:,.0f} µs per input, p99 {state.p99_us:,.0f}"
+    lanes = " ".join(f"P{lane} {count:,}" for lane, count in enumerate(state.lanes))
+    waiting = f"waiting: {lanes}, for the disk {state.tape_waiting:,}"
     if width >= _WIDE:
         return [Text(f"{pace}  {waiting}  {span(int(state.wall_s * 1e9))}", style=_FAINT)]
     return [Text(pace, style=_FAINT), Text(waiting, style=_FAINT)]

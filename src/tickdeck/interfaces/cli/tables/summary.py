@@ -43,11 +43,12 @@ def print_summary(
     if summary.refused_because or summary.rejected_because:
         out.print(Text.assemble(("why   ", "bold"), _reasons(summary)), soft_wrap=True)
     if performance is not None:
-        out.print(Text.assemble(("closed ", "bold"), _report(performance)), soft_wrap=True)
+        out.print(Text.assemble(("trades ", "bold"), _report(performance)), soft_wrap=True)
     out.print(Text.assemble(("data  ", "bold"), _data(summary)), soft_wrap=True)
     out.print(Text.assemble(("speed ", "bold"), _machine(summary)), soft_wrap=True)
     out.print(Text.assemble(("tape  ", "bold"), _near(summary.tape)), soft_wrap=True)
-    fills = f"{assumptions[0].rstrip('.')}; {assumptions[1].split(' of the')[0]} (all assumptions: docs/paper-venue.md)"
+    latencies, fees = (text[:1].lower() + text[1:] for text in (assumptions[0].rstrip("."), assumptions[1]))
+    fills = f"{latencies}; {fees.split(' of the')[0]} (all assumptions: docs/paper-venue.md)"
     out.print(Text.assemble(("fills ", "bold"), (fills, "dim")), soft_wrap=True)
     if report is not None:
         out.print(Text.assemble(("report ", "bold"), _near(report)), soft_wrap=True)
@@ -86,8 +87,8 @@ def _trading(summary: Summary) -> _Rows:
         ("refused by risk", f"{summary.refused:,}"),
         ("orders", f"{summary.orders:,}"),
         ("fills", f"{summary.fills:,}"),
-        ("rejected", f"{summary.rejected:,}"),
-        ("unknown", f"{summary.unknown:,}"),
+        ("rejected by venue", f"{summary.rejected:,}"),
+        ("outcome unknown", f"{summary.unknown:,}"),
     ]
 
 
@@ -131,16 +132,16 @@ def _machine(summary: Summary) -> str:
     if summary.dropped:
         told += f", {summary.dropped:,} dropped"
     if latency.p50 is not None and latency.p99 is not None:
-        told += f"; {latency.p50:,.1f} µs an input, p99 {latency.p99:,.1f}"
+        told += f"; {latency.p50:,.1f} µs per input, p99 {latency.p99:,.1f}"
     return told
 
 
 def _report(performance: Performance) -> str:
-    trades = "1 trade" if performance.trades == 1 else f"{performance.trades:,} trades"
     won = "-" if performance.win_rate is None else f"{performance.win_rate:.1%}"
-    told = f"{trades}, win rate {won}, max drawdown {performance.max_drawdown:.4%}, sharpe {_ratio(performance.sharpe)}"
+    told = f"{performance.trades:,} closed, win rate {won}, max drawdown {performance.max_drawdown:.4%}"
+    told += f", sharpe {_ratio(performance.sharpe)}"
     if performance.returns is not None:
-        told += f", sortino {_ratio(performance.sortino)} (a year, from returns over {performance.returns})"
+        told += f", sortino {_ratio(performance.sortino)} (per year, from returns over {performance.returns})"
     return told
 
 

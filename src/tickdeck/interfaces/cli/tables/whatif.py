@@ -37,8 +37,8 @@ def settings_lines(original: Manifest, other: Manifest) -> Iterator[str]:
                 if record.parameters.get(name) != value
             ]
             if now.sha256 != record.sha256:
-                changed.append("other source")
-            yield f"  {strategy_id}: {', '.join(changed) or 'as it was'}"
+                changed.append("changed source")
+            yield f"  {strategy_id}: {', '.join(changed) or 'unchanged'}"
     for strategy_id, record in after.items():
         if strategy_id not in before:
             yield f"  {strategy_id}: only in the what-if ({_parameters(record)})"
