@@ -1,4 +1,4 @@
-"""A rate limiter that counts as the venue does, believes the venue's own count, and stops before the limit."""
+"""A rate limiter that counts like the venue, takes over the venue's own count, and stops before the limit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["RateLimiter", "WeightLimit"]
 
 
 class WeightLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """At most ``limit`` of what ``name`` counts in each interval of ``seconds``; intervals begin at multiples of their
-    length, as the venue's do. The share ``reserve`` is kept for urgent calls, such as cancels."""
+    """At most ``limit`` of what ``name`` counts in each interval of ``seconds``. Intervals begin at multiples of their
+    length, like the venue's. The share ``reserve`` is kept for urgent calls, such as cancels."""
 
     name: str
     limit: int
@@ -28,6 +28,8 @@ class WeightLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Window:
+    """What was counted in the interval that began at ``begin``, ns UTC."""
+
     __slots__ = ("begin", "limit", "used")
 
     def __init__(self, limit: WeightLimit) -> None:
@@ -38,11 +40,12 @@ class _Window:
 class RateLimiter:
     """Asks for room before each call, and learns from each answer.
 
-    - ``admit(name=weight, ...)`` counts the weights, or raises ``RateLimited`` with the seconds to wait, and counts
-      nothing. ``urgent`` calls may use the reserve, too. ``wait_for`` waits instead of raising.
-    - ``observe(name, seconds, used)``: what the venue says it counted. Its word replaces ours where it is higher (other
-      programs share the account or the address) and also where it is lower (orders that were filled count no more).
-    - ``stop(seconds)``: the venue refused: nothing is sent until then, urgent or not.
+    - ``admit(name=weight, ...)`` counts the weights. If there is no room, it counts nothing and raises ``RateLimited``
+      with the seconds to wait. ``urgent`` calls may use the reserve, too. ``wait_for`` waits instead of raising.
+    - ``observe(name, seconds, used)`` takes over the venue's count. It may be higher than ours, because other programs
+      share the account or the address, or lower, because filled orders no longer count.
+    - ``replace(limits)`` takes over the limits that the venue announces.
+    - ``stop(seconds)``: the venue refused a call. Nothing is sent until then, urgent or not.
 
     Call it from one thread.
     """
@@ -54,7 +57,7 @@ class RateLimiter:
         self._stopped_until = 0
 
     def admit(self, *, urgent: bool = False, **weights: int) -> None:
-        """Count ``weights`` by the limits' names. Raises ``RateLimited`` where one has no room for it."""
+        """Count ``weights`` by the limits' names. Raises ``RateLimited`` if one of them has no room."""
         now = self._clock.time_ns()
         wait = (self._stopped_until - self._clock.monotonic_ns()) / 1e9
         for window in self._windows.values():
@@ -71,7 +74,7 @@ class RateLimiter:
             window.used += weights.get(window.limit.name, 0)
 
     async def wait_for(self, *, urgent: bool = False, **weights: int) -> None:
-        """``admit``, as soon as there is room. For calls that may come late; an order is better refused."""
+        """``admit``, as soon as there is room. For calls that may be late; refuse an order instead."""
         while True:
             try:
                 self.admit(urgent=urgent, **weights)
@@ -87,12 +90,27 @@ class RateLimiter:
             self._roll(window, self._clock.time_ns())
             window.used = used
 
+    def replace(self, limits: Iterable[WeightLimit]) -> None:
+        """Use ``limits`` from now on. Counts are kept where the name and the interval are the same. Without any limit,
+        nothing changes."""
+        windows = {(limit.name, limit.seconds): _Window(limit) for limit in limits}
+        for key, window in windows.items():
+            known = self._windows.get(key)
+            if known is not None:
+                window.begin, window.used = known.begin, known.used
+        self._windows = windows or self._windows
+
+    @property
+    def limits(self) -> tuple[WeightLimit, ...]:
+        """The limits that apply now."""
+        return tuple(window.limit for window in self._windows.values())
+
     def stop(self, seconds: float) -> None:
-        """Send nothing for so long."""
+        """Send nothing for so many seconds."""
         self._stopped_until = max(self._stopped_until, self._clock.monotonic_ns() + round(seconds * 1e9))
 
     def used(self, name: str, seconds: int) -> int:
-        """What is counted in the current interval; 0 where there is no such limit."""
+        """What was counted in the current interval; 0 if there is no such limit."""
         window = self._windows.get((name, seconds))
         if window is None:
             return 0

@@ -194,17 +194,61 @@ def test_the_breaker_of_orders_opens_and_queries_still_go_through() -> None:
     assert event.reason == "OutcomeUnknown"
 
 
-def test_after_a_limit_nothing_is_sent_until_the_venue_wants_requests_again() -> None:
-    venue = Venue(refused(-1003, "Too many requests.", 429, retry_after="9"), ORDER)
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refused(-1003, "Too many requests.", 429, retry_after="9"),
+        refused(-1003, "Way too much request weight used; IP banned.", 418, retry_after="9"),
+        refused(-1003, f"Way too much request weight used; IP banned until {EPOCH // 10**6 + 9_000}.", 418),
+        refused(-1015, "Too many new orders; current limit is 100 orders per 10 SECOND.", 429, retry_after="9"),
+    ],
+)
+def test_after_a_limit_nothing_is_sent_until_the_venue_wants_requests_again(refusal: Any) -> None:
+    venue = Venue(refusal, ORDER)
 
     async def work() -> float:
         with pytest.raises(RateLimited):
             await venue.exchange.place(buy())
         with pytest.raises(RateLimited) as caught:
             await venue.exchange.cancel("BTCUSDT", client_order_id="td-1")
+        assert len(venue.sent) == 1
+        await venue.clock.sleep(caught.value.wait)
+        await venue.exchange.cancel("BTCUSDT", client_order_id="td-1")
         return caught.value.wait
 
     assert run(work()) == 9
+    assert len(venue.sent) == 2
+
+
+def test_the_limits_that_the_venue_announces_apply_and_leave_room_for_cancels() -> None:
+    limits = [
+        {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 10},
+        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 1_000},
+        {"rateLimitType": "SOMETHING_NEW", "interval": "FORTNIGHT", "intervalNum": 1, "limit": 1},
+    ]
+    venue = Venue({"symbols": [], "rateLimits": limits}, ORDER)
+
+    async def work() -> int:
+        await venue.exchange.instruments()
+        for _ in range(9):
+            await venue.exchange.place(buy())
+        with pytest.raises(RateLimited) as caught:
+            await venue.exchange.place(buy())
+        await venue.exchange.cancel("BTCUSDT", client_order_id="td-1")
+        return caught.value.status
+
+    assert run(work()) == 0  # the venue was not asked
+
+
+def test_orders_of_other_keys_of_the_account_count_too() -> None:
+    venue = Venue((200, ORDER, {"x-mbx-order-count-10s": "3", "x-mbx-order-count-1d": "199999"}))
+
+    async def work() -> None:
+        await venue.exchange.place(buy())
+        with pytest.raises(RateLimited):
+            await venue.exchange.place(buy())
+
+    run(work())
     assert len(venue.sent) == 1
 
 

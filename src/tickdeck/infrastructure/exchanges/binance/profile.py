@@ -22,7 +22,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     - ``engine_timeout``: the venue answers "status unknown" after so long, and the engine may yet take the order.
     - ``query_lag``: answers to queries have been seen to be so old: within that time, "no such order" and "new" prove
       nothing.
-    - ``weight_a_minute``, ``orders_10s``, ``orders_a_day``: limits where ``exchangeInfo`` has not told others.
+    - ``weight_a_minute``, ``requests_5m``, ``orders_10s``, ``orders_a_day``: limits until ``exchangeInfo`` announces
+      others.
     - ``archived_after``: orders that were never filled cannot be queried after so long.
     - ``amends``: how often an order can be amended.
     """
@@ -41,6 +42,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     engine_timeout: int = 10 * _S
     query_lag: int = 60 * _S
     weight_a_minute: int = 6_000
+    requests_5m: int = 61_000
     orders_10s: int = 100
     orders_a_day: int = 200_000
     archived_after: int = 90 * 24 * 3600 * _S

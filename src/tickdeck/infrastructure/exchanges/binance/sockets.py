@@ -1,4 +1,4 @@
-"""A WebSocket connection to the venue, by picows. Pings are answered with their own bytes, as the venue wants it."""
+"""A WebSocket connection to the venue, on picows. It answers a ping with the same bytes, as the venue demands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TIMEOUT = 10.0  # seconds to connect
 
 
 class Socket:
-    """An open connection. ``send`` and ``close`` never raise; after ``close`` nothing is received."""
+    """An open connection. ``send`` and ``close`` never raise. After ``close`` nothing is received."""
 
     def __init__(self, url: str, on_text: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None:
         self.url = url
@@ -45,8 +45,18 @@ class Socket:
         self._disconnect()
 
 
-async def open_socket(url: str, on_text: Callable[[bytes], None], on_lost: Callable[[str], None]) -> Socket:
+async def open_socket(
+    url: str,
+    on_text: Callable[[bytes], None],
+    on_lost: Callable[[str], None],
+    *,
+    ping_after: float | None = None,
+    pong_within: float = 10.0,
+) -> Socket:
     """Connect. ``on_text`` gets each text message without line breaks, ``on_lost`` the reason, once.
+
+    With ``ping_after``, the venue is pinged after so many seconds without a message. The connection is lost if nothing
+    arrives within another ``pong_within`` seconds.
 
     Raises ``VenueUnavailable`` if the venue cannot be reached, ``ConfigError`` if the extra is not installed.
     """
@@ -80,7 +90,15 @@ async def open_socket(url: str, on_text: Callable[[bytes], None], on_lost: Calla
 
     try:
         transport, _ = await asyncio.wait_for(
-            picows.ws_connect(Listener, url, max_frame_size=_LARGEST, websocket_handshake_timeout=_TIMEOUT),
+            picows.ws_connect(
+                Listener,
+                url,
+                max_frame_size=_LARGEST,
+                websocket_handshake_timeout=_TIMEOUT,
+                enable_auto_ping=ping_after is not None,
+                auto_ping_idle_timeout=ping_after or _TIMEOUT,
+                auto_ping_reply_timeout=pong_within,
+            ),
             _TIMEOUT + 1,
         )
     except (OSError, TimeoutError, picows.WSError) as error:
@@ -95,4 +113,4 @@ async def open_socket(url: str, on_text: Callable[[bytes], None], on_lost: Calla
 
 
 def _nowhere(data: bytes) -> None:
-    """Where messages go before the connection is open."""
+    """Drops messages that are sent before the connection is open."""

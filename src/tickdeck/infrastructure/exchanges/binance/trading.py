@@ -1,9 +1,7 @@
-"""Orders at Binance spot over REST, and the private stream over the WebSocket API."""
+"""An account at Binance spot: orders and queries over REST."""
 
 from __future__ import annotations
 
-import asyncio
-import random
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from decimal import Decimal
@@ -20,11 +18,10 @@ from tickdeck.application.ports import (
     OrderRequest,
     OrderResult,
 )
-from tickdeck.domain.events import DomainEvent, FeedConnected, FeedDisconnected, SystemWarning, VenueCircuitChanged
+from tickdeck.domain.events import DomainEvent, VenueCircuitChanged
 from tickdeck.domain.values import Price, Quantity, TimeInForce
 from tickdeck.errors import (
     ClockSkew,
-    ExchangeError,
     NotSupported,
     OutcomeUnknown,
     ProtocolError,
@@ -34,13 +31,13 @@ from tickdeck.errors import (
 )
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, Answer, HttpClient
+from tickdeck.infrastructure.exchanges.binance.limits import account_limits, announced_limits, observe
 from tickdeck.infrastructure.exchanges.binance.mappers.account import AccountBody, balances_of
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.mappers.instruments import ExchangeInfo, listed_instruments
 from tickdeck.infrastructure.exchanges.binance.mappers.orders import OrderBody, TradeBody, fill_of, order_result
-from tickdeck.infrastructure.exchanges.binance.mappers.user_stream import user_message
+from tickdeck.infrastructure.exchanges.binance.private_stream import PrivateStream, StreamTimes
 from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
-from tickdeck.infrastructure.exchanges.binance.sockets import open_socket
 from tickdeck.infrastructure.exchanges.binance.wire import (
     MAINNET,
     Endpoints,
@@ -51,51 +48,31 @@ from tickdeck.infrastructure.exchanges.binance.wire import (
     ws_request,
 )
 from tickdeck.infrastructure.resilience import (
-    Backoff,
     BreakerTransition,
     CircuitBreaker,
     RateLimiter,
-    WeightLimit,
     retry_with_backoff,
 )
 
-__all__ = ["PRIVATE", "BinanceExchange", "account_limits", "circuit_event"]
-
-PRIVATE = "binance-private"
-"""The name of the private stream in ``feed.connected`` and ``feed.disconnected``."""
+__all__ = ["BinanceExchange", "circuit_event"]
 
 T = TypeVar("T")
 
 _MS = 1_000_000  # ns in a millisecond
 _PAGE = 1000  # fills in one answer
 _TIME_IN_FORCE = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
-_USED = re.compile(r"x-mbx-(used-weight|order-count)-(\d+)([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_NAMES = {"used-weight": "weight", "order-count": "orders"}
-
-
-def account_limits(profile: Profile = BINANCE_SPOT, clock: LiveClock | None = None) -> RateLimiter:
-    """The limits of an address and an account. Orders are counted by the venue over all keys of an account, and those
-    that were filled count no more: its headers correct this count."""
-    return RateLimiter(
-        profile.name,
-        [
-            WeightLimit(name="weight", limit=profile.weight_a_minute, seconds=60),
-            WeightLimit(name="orders", limit=profile.orders_10s, seconds=10),
-            WeightLimit(name="orders", limit=profile.orders_a_day, seconds=86400),
-        ],
-        clock=clock,
-    )
 
 
 class BinanceExchange:
     """An account at Binance spot, as an ``Exchange``.
 
     - ``key``: signs requests; it is never shown. ``account_id``: our name of the account.
-    - ``limits``: share one ``RateLimiter`` between all exchanges of an account.
+    - ``limits``: share one ``RateLimiter`` between all exchanges of an account. ``instruments()`` takes over the limits
+      that the venue announces.
     - ``self_trade_prevention``: the mode of every order; ``None`` leaves it to the venue's default for the symbol.
     - ``failures``, ``open_for``: of the circuit breakers, one for queries and one for orders.
-      ``on_transition`` is called when a breaker changes its state.
+      ``on_transition`` is called when a breaker changes its state. ``stream_times``: when the private stream counts as
+      broken.
 
     An order is sent once. A time-out, a lost connection or a failure of the venue is ``OutcomeUnknown``. Queries are
     retried with backoff. The offset between the clocks is measured before the first signed request, and again after
@@ -117,6 +94,7 @@ class BinanceExchange:
         self_trade_prevention: str | None = "EXPIRE_MAKER",
         failures: int = 5,
         open_for: float = 30.0,
+        stream_times: StreamTimes = StreamTimes(),  # noqa: B008 (frozen)
         on_transition: Callable[[BreakerTransition], None] = lambda transition: None,
     ) -> None:
         self._key, self._endpoints, self._account_id, self._profile = key, endpoints, account_id, profile
@@ -136,6 +114,15 @@ class BinanceExchange:
             )
             for group in ("queries", "orders")
         }
+        self._stream = PrivateStream(
+            endpoints.ws_api,
+            account_id,
+            clock=self._clock,
+            subscription=self._subscription,
+            open_orders=self.open_orders,
+            on_clock_skew=self._forget_offset,
+            times=stream_times,
+        )
 
     @property
     def capabilities(self) -> ExchangeCapabilities:
@@ -145,6 +132,7 @@ class BinanceExchange:
 
     async def instruments(self) -> tuple[ListedInstrument, ...]:
         info = await self._query(ExchangeInfo, public_request("/api/v3/exchangeInfo"), 20)
+        self._limits.replace(announced_limits(info.rate_limits))
         return listed_instruments(info)
 
     async def server_time(self) -> int:
@@ -200,11 +188,15 @@ class BinanceExchange:
         if self._prevention is not None:
             params["selfTradePreventionMode"] = self._prevention
         params["newOrderRespType"] = "FULL"
-        return await self._change("POST", params, {"weight": 1, "orders": 1}, urgent=False)
+        result = await self._change("POST", params, {"weight": 1, "orders": 1}, urgent=False)
+        self._stream.answered(result)
+        return result
 
     async def cancel(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
         params = {"symbol": symbol, **_named(client_order_id, venue_order_id)}
-        return await self._change("DELETE", params, {"weight": 1}, urgent=True)
+        result = await self._change("DELETE", params, {"weight": 1}, urgent=True)
+        self._stream.answered(result)
+        return result
 
     async def amend(
         self, symbol: str, *, quantity: Quantity, limit: Price, client_order_id: str = "", venue_order_id: str = ""
@@ -213,47 +205,8 @@ class BinanceExchange:
 
     # -- the private stream ---------------------------------------------------------------------------------------
 
-    async def private_events(self) -> AsyncIterator[DomainEvent]:
-        failures = 0
-        backoff, rng = Backoff(first=1.0), random.Random(self._clock.time_ns())
-        while True:
-            messages: asyncio.Queue[bytes | None] = asyncio.Queue()
-            reason = ""
-
-            def lost(why: str, messages: asyncio.Queue[bytes | None] = messages) -> None:
-                nonlocal reason
-                reason = why
-                messages.put_nowait(None)
-
-            connected = False
-            try:
-                socket = await open_socket(self._endpoints.ws_api, messages.put_nowait, lost)
-            except VenueUnavailable as error:
-                reason = str(error)
-            else:
-                try:
-                    socket.send(await self._subscription())
-                    while (data := await messages.get()) is not None:
-                        message = self._private(data)
-                        if message is None:  # the answer to the subscription
-                            connected, failures = True, 0
-                            yield self._stream_event(FeedConnected)
-                        elif message == ():
-                            reason = "the venue ended the stream"
-                            break
-                        else:
-                            for event in message:
-                                yield event
-                except RequestRefused:
-                    raise
-                except ExchangeError as error:
-                    reason = str(error)
-                finally:
-                    socket.close()
-            if connected:
-                yield self._stream_event(FeedDisconnected, reason)
-            failures += 1
-            await self._clock.sleep(backoff.wait(failures, rng))
+    def private_events(self) -> AsyncIterator[DomainEvent]:
+        return self._stream.events()
 
     async def close(self) -> None:
         await self._http.close()
@@ -262,33 +215,6 @@ class BinanceExchange:
         now = await self._venue_ms()
         method = "userDataStream.subscribe.signature"
         return ws_request(self._key, 1, method, {"recvWindow": self._window}, timestamp=now)
-
-    def _private(self, data: bytes) -> tuple[DomainEvent, ...] | None:
-        """The events of a message; ``None`` for the answer that begins the stream, ``()`` if the stream has ended. A
-        message without an event becomes a warning, so nothing that the venue says about the account is lost."""
-        received = self._clock.time_ns()
-        answer = msgspec.json.decode(data, type=_WsAnswer) if b'"status"' in data else None
-        if answer is not None and answer.status:
-            if answer.status == 200:
-                return None
-            raise error_from(answer.status, msgspec.json.encode(answer.error or {}), changes=False)
-        message = user_message(data, received, self._account_id)
-        if message.kind == "eventStreamTerminated":
-            return ()
-        return message.events or (
-            SystemWarning(
-                component=self.name,
-                message=f"private message {message.kind or 'without a kind'} has no event; query what it may concern",
-                ts_ingress=received,
-                source=self.name,
-            ),
-        )
-
-    def _stream_event(self, kind: type[FeedConnected | FeedDisconnected], reason: str = "") -> DomainEvent:
-        now = self._clock.time_ns()
-        if kind is FeedConnected:
-            return FeedConnected(feed=PRIVATE, ts_ingress=now, source=self.name)
-        return FeedDisconnected(feed=PRIVATE, reason=reason, ts_ingress=now, source=self.name)
 
     # -- calls ----------------------------------------------------------------------------------------------------
 
@@ -335,14 +261,14 @@ class BinanceExchange:
     async def _send(
         self, request: HttpRequest, group: str, weights: dict[str, int], *, changes: bool, urgent: bool = False
     ) -> Answer:
-        self._limits.admit(urgent=urgent, **weights)
+        self._limits.admit(urgent=urgent, requests=1, **weights)
         with self._breakers[group]:
             try:
                 answer = await self._http.send(request)
             except (TimeoutError, ConnectionError) as error:
                 kind = OutcomeUnknown if changes else VenueUnavailable
                 raise kind(str(error) or f"binance: {type(error).__name__}") from None
-            self._observe(answer.headers)
+            observe(self._limits, answer.headers)
             if answer.status >= 300:
                 now = self._clock.time_ns() // _MS
                 refusal = error_from(answer.status, answer.body, answer.headers, changes=changes, now_ms=now)
@@ -355,6 +281,9 @@ class BinanceExchange:
         now = await self._venue_ms()
         return signed_request(self._key, method, path, params, timestamp=now, receive_window=self._window)
 
+    def _forget_offset(self) -> None:
+        self._offset = None
+
     async def _venue_ms(self) -> int:
         """The venue's time now. The offset is measured once: half of the way there and back is the way back."""
         if self._offset is None:
@@ -362,17 +291,6 @@ class BinanceExchange:
             venue = await self.server_time()
             self._offset = venue - (sent + self._clock.time_ns()) // 2
         return (self._clock.time_ns() + self._offset) // _MS
-
-    def _observe(self, headers: Mapping[str, str]) -> None:
-        for name, value in headers.items():
-            found = _USED.fullmatch(name)
-            if found is not None and value.isdigit():
-                self._limits.observe(_NAMES[found[1]], int(found[2]) * _SECONDS[found[3]], int(value))
-
-
-class _WsAnswer(msgspec.Struct):
-    status: int = 0
-    error: dict[str, Any] | None = None
 
 
 def circuit_event(transition: BreakerTransition, received: int) -> VenueCircuitChanged:

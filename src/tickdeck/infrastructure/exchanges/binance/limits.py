@@ -1,0 +1,53 @@
+"""The limits of an address and an account at Binance, and where the venue tells how much of them is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from tickdeck.application.clock import LiveClock
+from tickdeck.infrastructure.exchanges.binance.mappers.instruments import RateLimit
+from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
+from tickdeck.infrastructure.resilience import RateLimiter, WeightLimit
+
+__all__ = ["account_limits", "announced_limits", "observe"]
+
+_USED = re.compile(r"x-mbx-(used-weight|order-count)-(\d+)([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_BY_HEADER = {"used-weight": "weight", "order-count": "orders"}
+_BY_TYPE = {"REQUEST_WEIGHT": "weight", "ORDERS": "orders", "RAW_REQUESTS": "requests"}
+
+
+def account_limits(profile: Profile = BINANCE_SPOT, clock: LiveClock | None = None) -> RateLimiter:
+    """The limits of ``profile``, until the venue announces its own.
+
+    ``weight`` and ``requests`` are counted per address, ``orders`` per account over all of its keys. Orders that were
+    filled no longer count; the venue's headers correct our count.
+    """
+    return RateLimiter(
+        profile.name,
+        [
+            WeightLimit(name="weight", limit=profile.weight_a_minute, seconds=60),
+            WeightLimit(name="requests", limit=profile.requests_5m, seconds=300),
+            WeightLimit(name="orders", limit=profile.orders_10s, seconds=10),
+            WeightLimit(name="orders", limit=profile.orders_a_day, seconds=86400),
+        ],
+        clock=clock,
+    )
+
+
+def announced_limits(found: Iterable[RateLimit]) -> list[WeightLimit]:
+    """The ``rateLimits`` of ``exchangeInfo``. Kinds that we do not know are left out."""
+    return [
+        WeightLimit(name=_BY_TYPE[limit.rate_limit_type], limit=limit.limit, seconds=limit.seconds)
+        for limit in found
+        if limit.rate_limit_type in _BY_TYPE and limit.limit > 0 and limit.seconds > 0
+    ]
+
+
+def observe(limits: RateLimiter, headers: Mapping[str, str]) -> None:
+    """Take over what the headers of an answer count. ``headers``: names in lower case."""
+    for name, value in headers.items():
+        found = _USED.fullmatch(name)
+        if found is not None and value.isdigit():
+            limits.observe(_BY_HEADER[found[1]], int(found[2]) * _SECONDS[found[3]], int(value))
