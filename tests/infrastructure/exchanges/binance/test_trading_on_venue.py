@@ -20,7 +20,7 @@ def test_the_venue_never_has_to_refuse_for_its_limits_and_cancels_go_through() -
         async with running_venue(rates=rates) as venue, asyncio.timeout(30):
             exchange = BinanceExchange(HmacKey(venue.key, venue.secret), endpoints=endpoints_at(venue.url))
             await exchange.instruments()
-            refusals = 0
+            statuses = []
             for number in range(100):
                 order = OrderRequest(
                     client_order_id=f"n{number}",
@@ -32,13 +32,12 @@ def test_the_venue_never_has_to_refuse_for_its_limits_and_cancels_go_through() -
                 try:
                     await exchange.place(order)
                 except RateLimited as error:
-                    assert error.status == 0, "the venue had to refuse"
-                    refusals += 1
+                    statuses.append(error.status)
             placed = await exchange.open_orders("BTCUSDT")
             for order_result in placed:
                 await exchange.cancel("BTCUSDT", client_order_id=order_result.client_order_id)
             assert 18 <= len(placed) < 100
-            assert refusals == 100 - len(placed)
+            assert statuses == [0] * (100 - len(placed))  # none is the venue's
             assert not await exchange.open_orders("BTCUSDT")
             await exchange.close()
 
