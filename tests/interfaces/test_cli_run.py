@@ -505,3 +505,26 @@ def test_without_uvloop_asyncios_own_loop_does(tickdeck, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
 
     assert tickdeck("run", "--for", 1, "--speed", "max", "--json").exit_code == 0
+
+
+def test_orders_and_what_log_events_names_are_in_the_log_once_each(tickdeck, buy_once, tmp_path):
+    (tmp_path / "run.toml").write_text(
+        f'log_events = ["signal.*", "risk.*"]\nsymbols = ["BTCUSDT"]\n[[strategies]]\nspec = "{buy_once}"\n'
+    )
+    figures = tickdeck("run", "--config", "run.toml", "--for", 10, "--json")
+    figures = json.loads(figures.stdout)
+    tape = tickdeck("events", figures["run"], "--json", "--type", "order.*", "--type", "position.*", "--type", "risk.*")
+    log = [json.loads(line) for line in (Path(figures["tape"]).parent / "log.jsonl").read_text().splitlines()]
+
+    wanted = [(each["event_type"], each["event_id"]) for each in map(json.loads, tape.stdout.splitlines())]
+    found = [(line["message"], line["event_id"]) for line in log if line["logger"] == "tickdeck.events"]
+    assert len(wanted) > 3
+    assert found == wanted
+    assert tickdeck("verify", figures["run"]).exit_code == 0
+
+
+def test_log_events_that_can_name_no_event_are_refused(tickdeck, tmp_path):
+    (tmp_path / "run.toml").write_text('log_events = ["market candle"]\n')
+    result = tickdeck("run", "--config", "run.toml", "--for", 1)
+    assert result.exit_code == 2
+    assert "log_events has 'market candle'" in result.stderr

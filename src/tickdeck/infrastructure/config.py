@@ -91,6 +91,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
       built-in ones.
     - ``max_cascade``: how many events one input may cause before trading is halted.
     - ``tape_format``: ``sqlite`` or ``jsonl``. No event depends on it.
+    - ``log_events``: types of events (``market.candle``, ``signal.*``) that are logged besides those of orders,
+      positions and risk. No event depends on it.
     """
 
     strategies: tuple[StrategyConfig, ...] = (StrategyConfig(spec="ema-cross"),)
@@ -113,6 +115,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     instruments: dict[str, Instrument] = {}
     max_cascade: int = 10_000
     tape_format: str = "sqlite"
+    log_events: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.tape_format not in ("sqlite", "jsonl"):
@@ -121,6 +124,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError("exchange_url and testnet apply to a venue; name it with exchange = 'binance'")
         if self.exchange_url is not None and not re.fullmatch(r"https?://[^\s/]+/?", self.exchange_url):
             raise ConfigError(f"exchange_url is {self.exchange_url!r}; give one such as http://localhost:8080")
+        for pattern in self.log_events:
+            if not re.fullmatch(r"[a-z0-9_.*?\[\]!-]+", pattern):
+                raise ConfigError(
+                    f"log_events has {pattern!r}; give types of events such as 'market.candle' or 'signal.*'"
+                )
         if self.exchange != "paper" and (self.tapes or self.backtest):
             raise ConfigError(
                 f"exchange is {self.exchange!r}, whose market data is live; omit the files, or omit the exchange"

@@ -16,6 +16,7 @@ import msgspec
 from tickdeck.application.log import bound_logger
 from tickdeck.application.proof import RecordDiverged
 from tickdeck.errors import ConfigError, InputError, RunError, TickdeckError
+from tickdeck.infrastructure.event_log import log_events
 from tickdeck.infrastructure.logs import last_logged_seq, log_to
 from tickdeck.infrastructure.runs import discard_run, overview
 from tickdeck.infrastructure.watchdog import running_handler
@@ -101,6 +102,7 @@ def drive(
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
             strategies = [record.strategy_id for record in run.manifest.strategies]
+            log_events(kernel, run.config.log_events)
             log.info("run begins", strategies=strategies, symbols=run.manifest.symbols, resumed=bool(past_seq))
             try:
                 runner.run(work())

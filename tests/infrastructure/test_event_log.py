@@ -1,0 +1,95 @@
+"""Events of orders, positions and risk are logged, one line each; others where they are asked for."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from decimal import Decimal
+
+import pytest
+
+from tickdeck import (
+    CandleEvent,
+    InMemoryEventBus,
+    OrderCancelRequestedEvent,
+    OrderUnknownEvent,
+    TradingHalted,
+)
+from tickdeck.infrastructure.event_log import ALWAYS_LOGGED, log_events
+from tickdeck.infrastructure.logs import log_to
+
+CANDLE = CandleEvent(
+    symbol="BTCUSDT",
+    interval=60_000_000_000,
+    open=Decimal(1),
+    high=Decimal(1),
+    low=Decimal(1),
+    close=Decimal(1),
+    volume=Decimal(1),
+    open_ts=60_000_000_000,
+    close_ts=120_000_000_000,
+)
+CANCEL = OrderCancelRequestedEvent(order_id="o-1", symbol="BTCUSDT", strategy_id="mine", account_id="paper")
+
+
+def logged(*events: object, topics: tuple[str, ...] = (), level: str = "info") -> list[dict[str, object]]:
+    out, bus = io.StringIO(), InMemoryEventBus()
+    with log_to(out, level=level):
+        log_events(bus, topics)
+        for event in events:
+            bus.publish(event)  # type: ignore[arg-type]
+    assert bus.statistics().failures == 0
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_an_order_event_is_one_line_named_by_its_type_with_its_ids() -> None:
+    [line] = logged(CANCEL)
+
+    assert line["message"] == "order.cancel_requested"
+    assert line["level"] == "info"
+    assert line["logger"] == "tickdeck.events"
+    assert (line["event_id"], line["correlation_id"]) == ("1", "1")
+    assert (line["order_id"], line["strategy_id"], line["symbol"]) == ("o-1", "mine", "BTCUSDT")
+    assert "reason" not in line  # it is empty
+
+
+def test_what_halts_trading_is_logged_too() -> None:
+    [line] = logged(TradingHalted(reason="enough"))
+    assert (line["message"], line["reason"]) == ("trading.halted", "enough")
+
+
+def test_other_events_are_logged_where_they_are_asked_for() -> None:
+    assert logged(CANDLE) == []
+    [line] = logged(CANDLE, topics=("market.candle",))
+    assert (line["message"], line["close"]) == ("market.candle", "1")
+
+
+def test_an_event_that_two_topics_match_is_logged_once() -> None:
+    assert len(logged(CANCEL, CANDLE, topics=("*", "market.*", "order.*"))) == 2
+
+
+@pytest.mark.parametrize("level", ["warning", "error"])
+def test_nothing_is_subscribed_where_nobody_listens(level: str) -> None:
+    bus = InMemoryEventBus()
+    with log_to(io.StringIO(), level=level):
+        log_events(bus, ("*",))
+    assert bus.statistics().handlers == ()
+
+
+def test_events_that_are_not_logged_have_no_handler() -> None:
+    bus = InMemoryEventBus()
+    with log_to(io.StringIO(), level="info"):
+        log_events(bus)
+    bus.publish(CANDLE)
+    assert [each.calls for each in bus.statistics().handlers] == [0] * len(ALWAYS_LOGGED)
+
+
+def test_a_line_cannot_be_forged_by_what_an_event_says(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tickdeck.events")
+    bus = InMemoryEventBus()
+    log_events(bus)
+    bus.publish(OrderUnknownEvent(order_id="%s %d", symbol="BTCUSDT", strategy_id="mine", account_id="paper"))
+    [record] = caplog.records
+    assert record.getMessage() == "order.unknown"
+    assert record.fields["order_id"] == "%s %d"  # type: ignore[attr-defined]
