@@ -35,9 +35,9 @@ test: $(VENV)/.installed
 	@$(BIN)/coverage report
 endif
 
-# The parts without files, processes and clocks: an answer within ten seconds.
+# The parts without files, processes and clocks, and without their longest tests: an answer within ten seconds.
 test-fast: $(VENV)/.installed
-	@exec $(BIN)/python $(PYTEST) -q --hypothesis-profile=fast tests/domain tests/application
+	@exec $(BIN)/python $(PYTEST) -q --hypothesis-profile=fast -m "not slow and not long" tests/domain tests/application
 
 check: check-style check-types check-imports check-core
 

@@ -327,6 +327,7 @@ def test_what_cannot_be_held_weakly_is_refused() -> None:
         InMemoryEventBus().subscribe(Ping, Slotted(), weak=True)
 
 
+@pytest.mark.long
 def test_thousands_of_comings_and_goings_leave_nothing_behind() -> None:
     bus = InMemoryEventBus()
     bus.subscribe(Ping, failing).cancel()

@@ -542,6 +542,7 @@ def test_the_watchdog_names_a_plain_edge_that_does_not_return() -> None:
     assert "stuck_edge" in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cycles", [5_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_subscribing_and_cancelling_leaves_nothing_behind(cycles: int) -> None:
     bus = InMemoryEventBus()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 
 import msgspec
+import pytest
 from application_kit import LoudPing, Ping, Pong
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -135,5 +136,5 @@ class BusMachine(RuleBasedStateMachine):
         assert active == [entry.number for entry in self.model.entries]
 
 
-TestBus = BusMachine.TestCase
+TestBus = pytest.mark.long(BusMachine.TestCase)
 TestBus.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)

@@ -157,6 +157,7 @@ def test_what_a_loop_cut_off_as_it_ended_is_given_again_in_the_next() -> None:
     assert bus.statistics().failures == 0
 
 
+@pytest.mark.long
 def test_a_loop_that_was_closed_with_a_task_in_it_does_not_poison_the_bus(caplog: pytest.LogCaptureFixture) -> None:
     bus, done = InMemoryEventBus(), list[int]()
     go = False

@@ -322,6 +322,7 @@ def test_one_input_in_sixteen_is_timed_and_only_so_many_times_are_kept() -> None
     assert rig.simulation.latencies_ns.maxlen is not None
 
 
+@pytest.mark.long
 def test_other_tasks_get_their_turn_at_full_speed_and_when_a_paced_run_is_late() -> None:
     for speed in (None, 1e9):
         rig = Rig(market(*range(10_000)))
@@ -555,6 +556,7 @@ def test_a_timer_that_is_set_again_for_the_same_instant_can_be_stopped() -> None
     assert not rig.simulation.completed
 
 
+@pytest.mark.long
 def test_reports_that_answer_each_other_within_one_instant_halt_trading_once() -> None:
     rig = Rig(market(0, SECOND))
     answers = iter(range(150_000))

@@ -104,6 +104,7 @@ def facts(order: Any) -> tuple[Any, ...]:
     return (order.status, order.side, order.quantity, order.limit, order.filled, exposure, order.is_open)
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(histories)
 def test_risk_counts_what_is_there_after_any_history(history: list[tuple[Any, ...]]) -> None:

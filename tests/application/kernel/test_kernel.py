@@ -238,7 +238,7 @@ def test_timers_fire_by_due_time_and_on_ties_in_order_of_creation() -> None:
     assert stamps(list(fired)) == [(5, "2", "1", "1"), (6, "3", "1", "1"), (7, "4", "1", "1")]
     assert [e.name for e in tape.events if isinstance(e, TimerSet)] == ["b", "a", "c"]
     assert all(e.ts == e.ts_ingress == e.due for e in fired)
-    assert kernel._timers == {}
+    assert kernel.timers == ()
 
 
 def test_a_cancelled_timer_does_not_fire_and_cancelling_one_that_fired_is_harmless() -> None:

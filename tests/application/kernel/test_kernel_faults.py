@@ -91,6 +91,7 @@ def lines_of(make: Any) -> int:
     return (1 << 30) - injected.left
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit])
 def test_an_error_at_any_line_of_a_kernel_never_leaves_a_half_taken_input_to_build_on(
     error: type[BaseException], caplog: pytest.LogCaptureFixture
@@ -128,6 +129,7 @@ def test_an_error_at_any_line_of_a_kernel_never_leaves_a_half_taken_input_to_bui
             assert ("edge", 9) in seen, where
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_an_interrupt_at_any_line_of_a_plain_bus_leaves_it_usable(error: type[BaseException]) -> None:
     for at in range(1, lines_of(InMemoryEventBus) + 1):

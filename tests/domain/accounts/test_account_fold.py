@@ -72,6 +72,7 @@ def folds_like_the_live_account(history: list[DomainEvent]) -> None:
         assert not hasattr(event, "free") or event.free == event.total - event.locked - event.reserved
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(histories)
 def test_an_account_and_its_positions_fold_from_their_events_after_any_history(history: list[DomainEvent]) -> None:

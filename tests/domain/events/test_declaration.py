@@ -203,6 +203,7 @@ def test_what_the_caller_keeps_and_changes_later_changes_no_event() -> None:
     assert encode_payload(event) == before
 
 
+@pytest.mark.long
 def test_equal_events_have_equal_bytes_in_any_order_and_under_any_hash_seed() -> None:
     one = Everything(by_name={"a": Decimal(1), "b": Decimal(2)}, tags={"a", "b"})
     other = Everything(by_name={"b": Decimal(2), "a": Decimal(1)}, tags={"b", "a"})

@@ -193,6 +193,7 @@ def test_no_field_of_an_event_can_be_changed(cls: type[DomainEvent]) -> None:
             setattr(event, field, getattr(event, field))
 
 
+@pytest.mark.long
 @every_type
 @few
 @given(data=st.data())

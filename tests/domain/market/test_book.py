@@ -385,5 +385,5 @@ class LinkedFeedOfAVenue(FeedOfAVenue):
     linked = True
 
 
-TestFeedOfAVenue = FeedOfAVenue.TestCase
-TestLinkedFeedOfAVenue = LinkedFeedOfAVenue.TestCase
+TestFeedOfAVenue = pytest.mark.long(FeedOfAVenue.TestCase)
+TestLinkedFeedOfAVenue = pytest.mark.long(LinkedFeedOfAVenue.TestCase)

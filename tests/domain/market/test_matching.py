@@ -626,6 +626,7 @@ class Oracle:
         return {p: q for p, q in shown.items() if q}
 
 
+@pytest.mark.long
 @given(records())
 def test_nothing_fills_that_the_record_did_not_offer_at_that_time(record: list[MarketEvent | WorkingOrder]) -> None:
     m, oracle = Matcher(COIN), Oracle()
@@ -672,6 +673,7 @@ def test_nothing_fills_that_the_record_did_not_offer_at_that_time(record: list[M
                 assert o.order.filled == 0
 
 
+@pytest.mark.long
 @given(records(), st.data())
 def test_takes_from_an_unchanged_level_never_exceed_it(
     record: list[MarketEvent | WorkingOrder], data: st.DataObject

@@ -487,7 +487,7 @@ class DisorderedReports(RuleBasedStateMachine):
             assert self.order.status is self.venue_status
 
 
-TestDisorderedReports = DisorderedReports.TestCase
+TestDisorderedReports = pytest.mark.long(DisorderedReports.TestCase)
 
 
 # -- to the last field ----------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ def folds_like_the_live_order(history: list[object]) -> None:
     )
 
 
+@pytest.mark.long
 @settings(max_examples=500)
 @given(histories)
 def test_an_order_folds_from_its_stream_after_any_history(history: list[object]) -> None:
@@ -105,6 +106,7 @@ def test_an_order_folds_from_its_stream_after_any_of_very_many_histories(history
     folds_like_the_live_order(history)
 
 
+@pytest.mark.long
 @given(histories)
 def test_each_event_tells_the_order_as_it_is_after_it(history: list[object]) -> None:
     order, stream = live(history)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from threading import get_ident
@@ -30,7 +30,8 @@ from tickdeck.application.bus.overflow import Block, OverflowPolicy, Throttle, T
 from tickdeck.application.bus.receipt import HeldReceipt, Receipt, StagedReceipt, new_receipt
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.statistics import BusStatistics
-from tickdeck.application.bus.subscriptions import Handler, Subscription, Subscriptions, not_an_event
+from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, Subscriptions, not_an_event
+from tickdeck.application.bus.throttles import Throttles
 from tickdeck.application.bus.topics import Topic, checked_topic
 from tickdeck.application.clock import RunClock, WallClock, default_wall_now
 from tickdeck.domain.events import DomainEvent
@@ -105,8 +106,7 @@ class InMemoryEventBus:
         self._outbox = self._edges.outbox  # for the edges, after the cascade
         self._receipt = Receipt(self)
         self._staged_receipt = StagedReceipt(self)  # of the handler that published last
-        self._throttlers: dict[Throttler, None] = {}
-        self._suppressed: Counter[str] = Counter()  # by throttles of ended subscriptions
+        self._throttles = Throttles()
         self._gate = Gate()
         self._open = True  # the gate holds nothing back
 
@@ -186,13 +186,13 @@ class InMemoryEventBus:
             subscription = self._table.add(topic, handler, edge=edge, deliver=sync_edge, **options)
             if sync_edge is not None:
                 sync_edge.handler = subscription.handler
-            return self._count_suppressed(subscription, throttler)
+            return self._throttles.watch(subscription, throttler)
         policy = self._overflow if overflow is None or isinstance(overflow, Throttle) else overflow
         box = self._edges.make_mailbox(capacity=mailbox, overflow=policy, retry=retry)
         subscription = self._table.add(topic, handler, edge=True, deliver=box.put, **options)
         cursor = self._cursor(name, topic) if name is not None and refused is None else None
         self._edges.attach(box, subscription, where=wanted, refused=refused, cursor=cursor)
-        return self._count_suppressed(subscription, throttler)
+        return self._throttles.watch(subscription, throttler)
 
     def _cursor(self, name: str, topic: Topic) -> Cursor | None:
         """The position of the edge ``name``, if this bus remembers positions across processes."""
@@ -218,21 +218,6 @@ class InMemoryEventBus:
             return handler
 
         return enter
-
-    def _count_suppressed(self, subscription: Subscription, throttler: Throttler | None) -> Subscription:
-        """Count the events that ``throttler`` suppresses, and keep the counts after the subscription ends."""
-        if throttler is None:
-            return subscription
-        self._throttlers[throttler] = None
-        end_before = subscription.ended
-
-        def end() -> None:
-            end_before()
-            del self._throttlers[throttler]
-            self._suppressed.update(throttler.statistics().suppressed)
-
-        subscription.ended = end
-        return subscription
 
     def _throttled(self, throttler: Throttler, where: Callable[[Any], bool] | None) -> Callable[[Any], bool]:
         def admitted(event: DomainEvent) -> bool:
@@ -566,12 +551,8 @@ class InMemoryEventBus:
                 result = call(event)
                 if result is not None and result is not self._staged_receipt:
                     refuse_unfinished(result)
-            except Exception as error:  # noqa: BLE001 (the bus isolates handlers; the error is reported, not lost)
-                self._failed(plan.owner(call), event, error)
-            except BaseException as error:
-                if not self._is_fault(plan.owner(call), error):
-                    raise
-                self._failed(plan.owner(call), event, error)
+            except BaseException as error:  # noqa: BLE001 (reported by ``_raised``, or raised again)
+                self._raised(plan, call, event, error)
             if staged:
                 self._take_staged(event)
         if plan.edges:
@@ -645,6 +626,14 @@ class InMemoryEventBus:
         ends the program. But nobody cancels or closes a plain function from outside."""
         del subscription
         return isinstance(error, _NEVER_FROM_OUTSIDE)
+
+    def _raised(self, plan: Plan, call: Handler, event: DomainEvent, error: BaseException) -> None:
+        """A handler raised ``error``, which is being handled. The bus isolates handlers: the error is reported, unless
+        it is not the handler's fault, but ends the program."""
+        subscription = plan.owner(call)
+        if not isinstance(error, Exception) and not self._is_fault(subscription, error):
+            raise error
+        self._failed(subscription, event, error)
 
     def _failed(self, subscription: Subscription, event: DomainEvent, error: BaseException) -> None:
         """A handler raised: discard what it published, and report the error."""
@@ -728,9 +717,7 @@ class InMemoryEventBus:
 
     def statistics(self) -> BusStatistics:
         handlers = self._table.statistics()
-        dropped = self._edges.dropped() + self._suppressed
-        for throttler in self._throttlers:
-            dropped += Counter(throttler.statistics().suppressed)
+        dropped = self._edges.dropped() + self._throttles.suppressed()
         return BusStatistics(
             published=dict(sorted(self._table.published.items())),
             handlers=handlers,

@@ -31,23 +31,21 @@ from tickdeck.application.bus import (
     not_an_event,
 )
 from tickdeck.application.clock import WallClock
-from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
+from tickdeck.application.kernel.agenda import Agenda
 from tickdeck.application.kernel.interrupts import came_by_signal
 from tickdeck.application.kernel.money import MONEY_CONTEXT
+from tickdeck.application.kernel.timers import TIMER_EVENTS, Timers
 from tickdeck.application.ports import EdgeCursors, Tape, check_versions
-from tickdeck.domain.events import DomainEvent, RawEvent, TimerCancelled, TimerFired, TimerSet, TradingHalted
+from tickdeck.domain.events import DomainEvent, RawEvent, TimerCancelled, TimerSet, TradingHalted
 from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
 
-__all__ = ["CRITICAL_COMPONENTS", "STEPS", "STRATEGY", "TIMER_SOURCE", "Kernel", "stamp_input"]
+__all__ = ["CRITICAL_COMPONENTS", "STEPS", "STRATEGY", "Kernel", "stamp_input"]
 
 CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
 """Components whose errors halt trading, because our positions or permissions are unknown after one."""
 _LONGEST_ID = 1_000  # ids grow with each cause: after a chain of 500 an id is a thousand characters long
 _ENDED = RawEvent(raw_type="ended")
 """The current event of a kernel that was interrupted between two inputs."""
-_TIMER_EVENTS = (TimerSet, TimerCancelled)
-TIMER_SOURCE = "timer"
-"""The ``source`` of the ``timer.fired`` inputs that the kernel creates."""
 STEPS = "driver_steps"
 """In the ``metadata`` of an input from outside: the number of the driver's steps between the input before and it."""
 STRATEGY = "strategy:"
@@ -102,15 +100,13 @@ class Kernel(InMemoryEventBus):
         self._wall_now = wall_now
         self._tape = tape
         self._cursors = cursors
-        self._agenda = agenda
         self._max_cascade = max_cascade
         self.reserved = reserved
         self._queue: deque[DomainEvent] = deque()
         self._current: DomainEvent | None = None
         self._steps = 0  # of the driver, since input ``_steps_after``
         self._steps_after = 0
-        self._timers_set = 0
-        self._timers: dict[int, int] = {}  # timer id -> number on the agenda
+        self._timers = Timers(agenda, self.feed)
         self.seq = 0
         self.halted = False
         """True if the kernel had to halt trading: an error in a critical component, or an endless cascade."""
@@ -405,8 +401,8 @@ class Kernel(InMemoryEventBus):
             force_setattr(event, "seq", self.seq)
             self._current = event
             self._children = 0
-            if type(event) is TimerSet or type(event) is TimerCancelled:  # isinstance costs 180 ns
-                self._apply_timer(event)
+            if type(event) in TIMER_EVENTS:  # isinstance costs 180 ns
+                self._timers.apply(event)  # type: ignore[arg-type]
             self._dispatch(event)
             cascade.append(event)
         return cascade
@@ -493,9 +489,9 @@ class Kernel(InMemoryEventBus):
         self._check_timer_call("set_timer")
         if type(due) is not int:
             raise ConfigError(f"timer {name!r}: due is {due!r}; give whole nanoseconds, as an int")
-        self._timers_set += 1
-        self._publish_timer(TimerSet(timer_id=self._timers_set, name=name, owner=owner, due=due))
-        return self._timers_set
+        timer_id = self._timers.next_id()
+        self._publish_timer(TimerSet(timer_id=timer_id, name=name, owner=owner, due=due))
+        return timer_id
 
     def cancel_timer(self, timer_id: int) -> None:
         """Cancel a timer. In a handler, this publishes ``timer.cancelled``. Does nothing if the timer has fired or was
@@ -516,45 +512,20 @@ class Kernel(InMemoryEventBus):
     @property
     def timers(self) -> tuple[int, ...]:
         """The ids of the timers that will fire, in order of creation."""
-        return tuple(self._timers)
+        return self._timers.ids()
 
     def _publish_timer(self, event: TimerSet | TimerCancelled) -> None:
         if self._busy:
             self._staged.append(event)
         else:
-            self._apply_timer(event)
+            self._timers.apply(event)
 
     def _is_timer_pending(self, timer_id: int) -> bool:
         """What was published last about the timer decides, dispatched or not."""
         for event in chain(reversed(self._staged), reversed(self._queue)):
-            if isinstance(event, _TIMER_EVENTS) and event.timer_id == timer_id:
+            if isinstance(event, TimerSet | TimerCancelled) and event.timer_id == timer_id:
                 return isinstance(event, TimerSet)
         return timer_id in self._timers
-
-    def _apply_timer(self, event: TimerSet | TimerCancelled) -> None:
-        if isinstance(event, TimerCancelled):
-            number = self._timers.pop(event.timer_id, None)
-            if number is not None and self._agenda is not None:
-                self._agenda.cancel(number)
-            return
-        if self._agenda is None:
-            return
-        fired = TimerFired(
-            timer_id=event.timer_id,
-            name=event.name,
-            owner=event.owner,
-            due=event.due,
-            ts=event.due,
-            ts_ingress=event.due,
-            source=TIMER_SOURCE,
-            causation_id=event.causation_id,
-            correlation_id=event.correlation_id,
-        )
-        self._timers[event.timer_id] = self._agenda.at(event.due, lambda: self._fire(fired), RANK_TIMER)
-
-    def _fire(self, fired: TimerFired) -> None:
-        self._timers.pop(fired.timer_id, None)
-        self.feed(fired)
 
     # -- durability -------------------------------------------------------------------------------------------
 

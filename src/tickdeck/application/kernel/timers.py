@@ -1,0 +1,64 @@
+"""The timers of a run: which are set, and the input that each will be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
+from tickdeck.domain.events import TimerCancelled, TimerFired, TimerSet
+
+__all__ = ["TIMER_EVENTS", "TIMER_SOURCE", "Timers"]
+
+TIMER_SOURCE = "timer"
+"""The source of ``timer.fired``."""
+TIMER_EVENTS = frozenset((TimerSet, TimerCancelled))
+"""The classes of events that set and cancel timers when they are dispatched."""
+
+
+class Timers:
+    """``fire(event)`` takes each timer that is due as an input. Without an ``agenda``, timers are only counted, because
+    the record will fire them."""
+
+    def __init__(self, agenda: Agenda | None, fire: Callable[[TimerFired], None]) -> None:
+        self._agenda = agenda
+        self._fire = fire
+        self._numbered = 0
+        self._pending: dict[int, int] = {}  # timer id -> number on the agenda
+
+    def next_id(self) -> int:
+        self._numbered += 1
+        return self._numbered
+
+    def __contains__(self, timer_id: int) -> bool:
+        """Whether the timer will fire."""
+        return timer_id in self._pending
+
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the timers that will fire, in order of creation."""
+        return tuple(self._pending)
+
+    def apply(self, event: TimerSet | TimerCancelled) -> None:
+        """Set or cancel a timer, as the event says."""
+        if isinstance(event, TimerCancelled):
+            number = self._pending.pop(event.timer_id, None)
+            if number is not None and self._agenda is not None:
+                self._agenda.cancel(number)
+            return
+        if self._agenda is None:
+            return
+        fired = TimerFired(
+            timer_id=event.timer_id,
+            name=event.name,
+            owner=event.owner,
+            due=event.due,
+            ts=event.due,
+            ts_ingress=event.due,
+            source=TIMER_SOURCE,
+            causation_id=event.causation_id,
+            correlation_id=event.correlation_id,
+        )
+        self._pending[event.timer_id] = self._agenda.at(event.due, lambda: self._fall_due(fired), RANK_TIMER)
+
+    def _fall_due(self, fired: TimerFired) -> None:
+        self._pending.pop(fired.timer_id, None)
+        self._fire(fired)
