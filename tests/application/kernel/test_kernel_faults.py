@@ -25,9 +25,20 @@ _WATCHED = {
     for room, names in (
         (
             bus_room,
-            ("in_memory_bus.py", "edges.py", "mailbox.py", "gate.py", "handover.py", "ingress.py", "receipt.py"),
+            (
+                "in_memory_bus.py",
+                "waiting_inputs.py",
+                "ownership.py",
+                "throttles.py",
+                "edges.py",
+                "mailbox.py",
+                "gate.py",
+                "handover.py",
+                "ingress.py",
+                "receipt.py",
+            ),
         ),
-        (kernel_room, ("kernel.py",)),
+        (kernel_room, ("kernel.py", "outside_inputs.py", "timed_bus.py", "timers.py")),
     )
     for name in names
     if room.__file__ is not None

@@ -32,6 +32,8 @@ class Handover:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = ""
         self._refusal = ""  # why what waits is refused too
+        self.posted = 0
+        """How many inputs the owner has posted itself."""
         self._next: DomainEvent | None = None  # taken from the ingress, but not dispatched
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -54,6 +56,11 @@ class Handover:
             with contextlib.suppress(RuntimeError):  # closed meanwhile: the event waits for run_pending
                 loop.call_soon_threadsafe(self._run_pending)
         return receipt
+
+    def post(self, event: DomainEvent) -> None:
+        """Put an event of the owner at the ingress. It has no receipt."""
+        self.posted += 1
+        self._ingress.put(event)
 
     def _run_pending(self) -> None:
         if not self._closed:

@@ -4,8 +4,9 @@ Only code that orders and stamps events belongs here.
 """
 
 from tickdeck.application.kernel.agenda import NEVER, RANK_OBSERVER, RANK_VENUE, Agenda
-from tickdeck.application.kernel.kernel import STEPS, STRATEGY, Kernel, stamp_input
+from tickdeck.application.kernel.kernel import STRATEGY, Kernel, stamp_input
 from tickdeck.application.kernel.money import MONEY_CONTEXT, money_context, user_context
+from tickdeck.application.kernel.outside_inputs import STEPS
 from tickdeck.application.kernel.timers import TIMER_SOURCE
 
 __all__ = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import getcontext, setcontext
-from itertools import chain
 from threading import get_ident
 
 from msgspec.structs import force_setattr
@@ -19,14 +18,12 @@ from tickdeck.application.bus import (
     Cursor,
     DeadLetter,
     Halt,
-    InMemoryEventBus,
     Receipt,
     StagedReceipt,
     Subscription,
     Topic,
     caused,
     describe_error,
-    handling_on,
     new_receipt,
     not_an_event,
 )
@@ -34,20 +31,21 @@ from tickdeck.application.clock import WallClock
 from tickdeck.application.kernel.agenda import Agenda
 from tickdeck.application.kernel.interrupts import came_by_signal
 from tickdeck.application.kernel.money import MONEY_CONTEXT
+from tickdeck.application.kernel.outside_inputs import OutsideInputs, is_reserved
+from tickdeck.application.kernel.runaway import describe_runaway
+from tickdeck.application.kernel.timed_bus import TimedBus
 from tickdeck.application.kernel.timers import TIMER_EVENTS, Timers
 from tickdeck.application.ports import EdgeCursors, Tape, check_versions
-from tickdeck.domain.events import DomainEvent, RawEvent, TimerCancelled, TimerSet, TradingHalted
+from tickdeck.domain.events import DomainEvent, RawEvent, TradingHalted
 from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
 
-__all__ = ["CRITICAL_COMPONENTS", "STEPS", "STRATEGY", "Kernel", "stamp_input"]
+__all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
 
 CRITICAL_COMPONENTS = ("risk", "execution", "portfolio")
 """Components whose errors halt trading, because our positions or permissions are unknown after one."""
 _LONGEST_ID = 1_000  # ids grow with each cause: after a chain of 500 an id is a thousand characters long
 _ENDED = RawEvent(raw_type="ended")
 """The current event of a kernel that was interrupted between two inputs."""
-STEPS = "driver_steps"
-"""In the ``metadata`` of an input from outside: the number of the driver's steps between the input before and it."""
 STRATEGY = "strategy:"
 """The prefix of a strategy's component. An error in such a component ends the strategy's subscriptions."""
 
@@ -67,7 +65,7 @@ def stamp_input(event: DomainEvent, number: int, seq: int, now: int) -> DomainEv
     return event
 
 
-class Kernel(InMemoryEventBus):
+class Kernel(TimedBus):
     """Processes one input and its whole cascade, then the next.
 
     ``tape`` stores each cascade. ``cursors`` remember what each named edge has handled; when an edge subscribes, it
@@ -80,8 +78,6 @@ class Kernel(InMemoryEventBus):
 
     _overflow = Halt()
     _records = True
-    has_timers = True
-    """Whether something fires timers. Without, ``set_timer`` raises ``ConfigError``."""
 
     def __init__(
         self,
@@ -101,11 +97,9 @@ class Kernel(InMemoryEventBus):
         self._tape = tape
         self._cursors = cursors
         self._max_cascade = max_cascade
-        self.reserved = reserved
+        self._outside = OutsideInputs(self.clock, reserved, wall_now)
         self._queue: deque[DomainEvent] = deque()
         self._current: DomainEvent | None = None
-        self._steps = 0  # of the driver, since input ``_steps_after``
-        self._steps_after = 0
         self._timers = Timers(agenda, self.feed)
         self.seq = 0
         self.halted = False
@@ -115,6 +109,11 @@ class Kernel(InMemoryEventBus):
     def max_cascade(self) -> int:
         """How many events one input may cause before trading is halted."""
         return self._max_cascade
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """The sources of the driver's inputs. Nobody else may publish with them."""
+        return self._outside.reserved
 
     @property
     def current(self) -> DomainEvent | None:
@@ -200,77 +199,36 @@ class Kernel(InMemoryEventBus):
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
         event = self._caused(event)
-        if event.source in self.reserved:
-            raise self._is_reserved(event)
+        if event.source in self._outside.reserved:
+            raise is_reserved(event)
         if not self._open:
             return self._hold(event)
         self._take_input(event)
         return self._receipt
 
     def publish_threadsafe(self, event: DomainEvent) -> Receipt:
-        if getattr(event, "source", None) in self.reserved:
-            raise self._is_reserved(event)
+        if getattr(event, "source", None) in self._outside.reserved:
+            raise is_reserved(event)
         return super().publish_threadsafe(event)
 
     def post(self, event: DomainEvent) -> None:
-        if getattr(event, "source", None) in self.reserved:
-            raise self._is_reserved(event)
+        if getattr(event, "source", None) in self._outside.reserved:
+            raise is_reserved(event)
         super().post(event)
 
     def post_own(self, event: DomainEvent) -> None:
         """``post`` for the driver, which may use the reserved sources."""
         super().post(event)
 
-    def _is_reserved(self, event: DomainEvent) -> ConfigError:
-        return ConfigError(
-            f"{event.event_type}: the source {event.source!r} is reserved for events that the run produces itself, and "
-            "produces again when it is resumed; use another source"
-        )
-
     def _caused(self, event: DomainEvent) -> DomainEvent:
         return caused(self, event)
 
     def _take_input(self, event: DomainEvent) -> None:
-        self.feed(self._received(event))
-
-    def _received(self, event: DomainEvent) -> DomainEvent:
-        """The event as an input from outside, with its receive time and its place among the driver's steps."""
-        if event.source in self.reserved:
-            return event  # produced again when the run is resumed, with the same times
-        if self._wall_now is not None:
-            now = self._wall_now()
-        elif self.reserved:
-            now = self.clock._now
-        else:
-            return event
-        given = event.ts_ingress
-        if not given or given > now:
-            # A ``ts_ingress`` in the future would keep the clock there until that time.
-            event = event.__copy__()
-            force_setattr(event, "ts_ingress", now)
-        return self._placed(event) if self._steps or event.metadata else event
-
-    def _placed(self, event: DomainEvent) -> DomainEvent:
-        """The event with the number of the driver's steps since the last input, if there were any."""
-        steps = str(self._steps) if self._steps and self._steps_after == self.inputs else None
-        if event.metadata.get(STEPS) == steps:
-            return event
-        metadata = {name: value for name, value in event.metadata.items() if name != STEPS}
-        if steps is not None:
-            metadata[STEPS] = steps
-        event = event.__copy__()
-        force_setattr(event, "metadata", type(event.metadata)(sorted(metadata.items())))
-        return event
+        self.feed(self._outside.received(event, self.inputs))
 
     def step(self) -> None:
-        """The driver did something that is not an input, such as letting an order arrive at a simulated venue.
-
-        An input from outside that comes now records in its ``metadata`` how many steps there were since the last input,
-        so that a resumed run can insert it at the same place.
-        """
-        if self._steps_after != self.inputs:
-            self._steps_after, self._steps = self.inputs, 0
-        self._steps += 1
+        """The driver did something that is not an input: see ``OutsideInputs.step``."""
+        self._outside.step(self.inputs)
 
     def publish_all(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int] | None = None) -> Receipt:
         """``publish`` each, in order. With ``expected`` this is atomic: all events and their effects are written to the
@@ -291,13 +249,13 @@ class Kernel(InMemoryEventBus):
         for event in given:
             if not isinstance(event, DomainEvent):
                 raise not_an_event(event)
-            if event.source in self.reserved:
-                raise self._is_reserved(event)
+            if event.source in self._outside.reserved:
+                raise is_reserved(event)
         check_versions(self._tape.stream_version, expected)
         callers = getcontext()
         try:
             setcontext(MONEY_CONTEXT)
-            self._take_together([self._received(self._caused(event)) for event in given])
+            self._take_together([self._outside.received(self._caused(event), self.inputs) for event in given])
         finally:
             setcontext(callers)
         return self._receipt
@@ -425,16 +383,9 @@ class Kernel(InMemoryEventBus):
         self._queue.clear()
         if not halt:
             return
-        last = cascade[-1]
-        by_id = {event.event_id: event for event in cascade}
-        chain = [last]
-        while (cause := by_id.get(chain[-1].causation_id)) is not None and len(chain) < 5:
-            chain.append(cause)
-        shown = " <- ".join(f"{event.event_type} {event.event_id[-40:]}" for event in chain)
-        what = f"more than {self._max_cascade} events" if len(cascade) >= self._max_cascade else "a chain without end"
-        reason = f"one input caused {what}; the last and its causes: {shown}"
+        reason = describe_runaway(cascade, self._max_cascade)
         self.halted = True
-        self._queue.append(self._derive(last, TradingHalted(reason=reason)))
+        self._queue.append(self._derive(cascade[-1], TradingHalted(reason=reason)))
 
     def _is_fault(self, subscription: Subscription, error: BaseException) -> bool:
         """``sys.exit()`` in a strategy counts as that strategy's error; it does not end the run. A real Ctrl-C does."""
@@ -469,63 +420,6 @@ class Kernel(InMemoryEventBus):
             self.publish(
                 TradingHalted(reason=f"{subscription.name} fell behind by a whole mailbox: {describe_error(error)}")
             )
-
-    # -- timers -----------------------------------------------------------------------------------------------
-
-    def set_timer(self, due: int, name: str, owner: str = "") -> int:
-        """Schedule a ``timer.fired`` input with ``name`` and ``owner`` at ``due`` (ns UTC, on the run's clock), before
-        all other inputs of that time. Returns the timer's id. If ``due`` has passed, it fires before the next input.
-
-        In a handler, this publishes ``timer.set``; the timer is set when that event is dispatched, so a handler that
-        raises sets no timer. Before the first input there is no such event.
-
-        Raises ``ConfigError`` in an edge and in another thread, because a resumed run does not call these again and
-        would miss the timer. Publish an event there, and set the timer in a handler of that event.
-        """
-        if not self.has_timers:
-            raise ConfigError(
-                "set_timer: nothing fires timers on this bus; use loop.call_later(...) and publish an event"
-            )
-        self._check_timer_call("set_timer")
-        if type(due) is not int:
-            raise ConfigError(f"timer {name!r}: due is {due!r}; give whole nanoseconds, as an int")
-        timer_id = self._timers.next_id()
-        self._publish_timer(TimerSet(timer_id=timer_id, name=name, owner=owner, due=due))
-        return timer_id
-
-    def cancel_timer(self, timer_id: int) -> None:
-        """Cancel a timer. In a handler, this publishes ``timer.cancelled``. Does nothing if the timer has fired or was
-        cancelled. Raises ``ConfigError`` in the same cases as ``set_timer``."""
-        self._check_timer_call("cancel_timer")
-        if self._is_timer_pending(timer_id):
-            self._publish_timer(TimerCancelled(timer_id=timer_id))
-
-    def _check_timer_call(self, call: str) -> None:
-        if self._owner and get_ident() != self._owner:
-            self._claim(call)
-        if not self._busy and handling_on(self) is not None:
-            raise ConfigError(
-                f"{call} in an edge: a resumed run does not call the edge again, so its timers would differ; publish "
-                "an event, and call it in a handler of that event"
-            )
-
-    @property
-    def timers(self) -> tuple[int, ...]:
-        """The ids of the timers that will fire, in order of creation."""
-        return self._timers.ids()
-
-    def _publish_timer(self, event: TimerSet | TimerCancelled) -> None:
-        if self._busy:
-            self._staged.append(event)
-        else:
-            self._timers.apply(event)
-
-    def _is_timer_pending(self, timer_id: int) -> bool:
-        """What was published last about the timer decides, dispatched or not."""
-        for event in chain(reversed(self._staged), reversed(self._queue)):
-            if isinstance(event, TimerSet | TimerCancelled) and event.timer_id == timer_id:
-                return isinstance(event, TimerSet)
-        return timer_id in self._timers
 
     # -- durability -------------------------------------------------------------------------------------------
 

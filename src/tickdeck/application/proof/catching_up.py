@@ -55,7 +55,7 @@ class CatchingUpKernel(Kernel):
     def _insert_recorded(self) -> None:
         """Take the recorded inputs from outside whose place is here."""
         while (recorded := self._record.outside_at(self.seq + 1)) is not None:
-            steps, wanted = self._steps if self._steps_after == self.inputs else 0, recorded.metadata.get(STEPS, "")
+            steps, wanted = self._outside.steps(self.inputs), recorded.metadata.get(STEPS, "")
             if wanted.isdecimal() and int(wanted) > steps:
                 return
             super().take(recorded)

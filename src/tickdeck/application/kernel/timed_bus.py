@@ -1,0 +1,76 @@
+"""A bus on which handlers can set timers."""
+
+from __future__ import annotations
+
+from itertools import chain
+from threading import get_ident
+
+from tickdeck.application.bus import InMemoryEventBus, handling_on
+from tickdeck.application.kernel.timers import Timers
+from tickdeck.domain.events import TimerCancelled, TimerSet
+from tickdeck.errors import ConfigError
+
+__all__ = ["TimedBus"]
+
+
+class TimedBus(InMemoryEventBus):
+    """The part of a kernel that sets and cancels timers."""
+
+    has_timers = True
+    """Whether something fires timers. Without, ``set_timer`` raises ``ConfigError``."""
+    _timers: Timers
+
+    def set_timer(self, due: int, name: str, owner: str = "") -> int:
+        """Schedule a ``timer.fired`` input with ``name`` and ``owner`` at ``due`` (ns UTC, on the run's clock), before
+        all other inputs of that time. Returns the timer's id. If ``due`` has passed, it fires before the next input.
+
+        In a handler, this publishes ``timer.set``; the timer is set when that event is dispatched, so a handler that
+        raises sets no timer. Before the first input there is no such event.
+
+        Raises ``ConfigError`` in an edge and in another thread, because a resumed run does not call these again and
+        would miss the timer. Publish an event there, and set the timer in a handler of that event.
+        """
+        if not self.has_timers:
+            raise ConfigError(
+                "set_timer: nothing fires timers on this bus; use loop.call_later(...) and publish an event"
+            )
+        self._check_timer_call("set_timer")
+        if type(due) is not int:
+            raise ConfigError(f"timer {name!r}: due is {due!r}; give whole nanoseconds, as an int")
+        timer_id = self._timers.next_id()
+        self._publish_timer(TimerSet(timer_id=timer_id, name=name, owner=owner, due=due))
+        return timer_id
+
+    def cancel_timer(self, timer_id: int) -> None:
+        """Cancel a timer. In a handler, this publishes ``timer.cancelled``. Does nothing if the timer has fired or was
+        cancelled. Raises ``ConfigError`` in the same cases as ``set_timer``."""
+        self._check_timer_call("cancel_timer")
+        if self._is_timer_pending(timer_id):
+            self._publish_timer(TimerCancelled(timer_id=timer_id))
+
+    def _check_timer_call(self, call: str) -> None:
+        if self._owner and get_ident() != self._owner:
+            self._claim(call)
+        if not self._busy and handling_on(self) is not None:
+            raise ConfigError(
+                f"{call} in an edge: a resumed run does not call the edge again, so its timers would differ; publish "
+                "an event, and call it in a handler of that event"
+            )
+
+    @property
+    def timers(self) -> tuple[int, ...]:
+        """The ids of the timers that will fire, in order of creation."""
+        return self._timers.ids()
+
+    def _publish_timer(self, event: TimerSet | TimerCancelled) -> None:
+        if self._busy:
+            self._staged.append(event)
+        else:
+            self._timers.apply(event)
+
+    def _is_timer_pending(self, timer_id: int) -> bool:
+        """What was published last about the timer decides, dispatched or not."""
+        for event in chain(reversed(self._staged), reversed(self._queue)):
+            if isinstance(event, TimerSet | TimerCancelled) and event.timer_id == timer_id:
+                return isinstance(event, TimerSet)
+        return timer_id in self._timers
