@@ -111,6 +111,8 @@ _KEYS = {
     "backtest": ["backtest", "--tape", "BTCUSDT-trades-2024-08-08.csv"],
     "verify RUN": ["verify", "last"],
     "runs": ["runs"],
+    "runs rm RUN": ["runs", "rm", "last"],
+    "venue --cards": ["venue", "--cards"],
     "events --catalogue": ["events", "--catalogue"],
     "trace RUN EVENT_ID": ["trace", "last", "1"],
     "book RUN": ["book", "last"],

@@ -32,9 +32,11 @@ from tickdeck.domain.events import (
     TickEvent,
     TradeEvent,
     TradingHalted,
+    VenueBalanceReported,
     VenueFillReported,
+    VenueOrderReported,
 )
-from tickdeck.domain.values import Side
+from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.infrastructure.config import config_from_dict
 from tickdeck.interfaces.cli.describing import describe_event
 from tickdeck.interfaces.cli.live import Progress
@@ -145,6 +147,8 @@ D = Decimal
             ),
             "#a B buy 1 @ 2 fee 0 U taker",
         ),
+        (VenueOrderReported(order_id="a", symbol="B", status=OrderStatus.REJECTED, reason="no"), "#a B rejected: no"),
+        (VenueBalanceReported(currency="U", total=D("0.0")), "U 0"),
         (BalanceEvent(currency="USDT", total=D("5.50"), free=D("5.50"), change=D(-1)), "USDT 5.5 (-1)"),
         (TradingHalted(reason="enough"), "enough"),
         (

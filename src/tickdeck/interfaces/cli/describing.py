@@ -102,6 +102,12 @@ def _candle(event: Any) -> str:
     return f"{event.symbol} {prices} v {plain(event.volume)}"
 
 
+def _venue_order(event: Any) -> str:
+    filled = f", {plain(event.filled)} filled" if event.filled else ""
+    reason = f": {event.reason}" if event.reason else ""
+    return f"{_short(event.order_id)} {event.symbol} {event.status.replace('_', ' ')}{filled}{reason}"
+
+
 _CANDLE = (("o", "open"), ("h", "high"), ("l", "low"), ("c", "close"))
 
 
@@ -150,7 +156,9 @@ _DESCRIPTIONS: dict[str, Callable[[Any], str]] = {
     "order.submitted": _submitted,
     "order.partially_filled": _fill,
     "order.filled": _fill,
+    "venue.order_reported": _venue_order,
     "venue.fill_reported": _fill,
+    "venue.balance_reported": lambda event: f"{event.currency} {plain(event.total)}",
     "position.opened": _position,
     "position.updated": _position,
     "position.closed": _position,

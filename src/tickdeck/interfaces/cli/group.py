@@ -28,7 +28,7 @@ COMMANDS = {
     ),
     "verify": (
         "tickdeck.interfaces.cli.commands.verify:verify",
-        "Prove a run: replay it and compare every decision.",
+        "Prove a run: execute it again and compare every event.",
     ),
     "events": (f"{_COMMANDS}.events:events", "List a run's events."),
     "trace": (f"{_COMMANDS}.trace:trace", "Show the causes and the effects of an event."),

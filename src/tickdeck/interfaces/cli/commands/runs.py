@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from tickdeck.errors import TickdeckError
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import data_option, json_option
-from tickdeck.interfaces.cli.output import console, note, print_lines
+from tickdeck.interfaces.cli.output import console, note, print_json, print_lines
 
 if TYPE_CHECKING:
     from tickdeck.infrastructure.runs import RunOverview
@@ -64,8 +64,9 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
 @runs.command("rm")
 @click.argument("names", metavar="RUN...", nargs=-1, required=True)
 @data_option
-def remove(names: tuple[str, ...], data: Path) -> int:
-    """Remove runs with all that is in their folders. A run that is running is never removed.
+@json_option("The ids of the removed runs as one JSON object")
+def remove(names: tuple[str, ...], data: Path, as_json: bool) -> int:
+    """Remove runs with everything in their folders. A run that is running is never removed.
 
     If one of the runs does not exist or is running, none is removed.
 
@@ -78,6 +79,9 @@ def remove(names: tuple[str, ...], data: Path) -> int:
 
     folders = list(dict.fromkeys(find_run(data, name).resolve() for name in names))
     remove_runs(folders)
+    if as_json:
+        print_json({"removed": [folder.name for folder in folders]})
+        return DONE
     for folder in folders:
         note(f"removed {folder.name}")
     return DONE

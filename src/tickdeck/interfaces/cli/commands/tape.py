@@ -87,7 +87,7 @@ def check(place: str, data: Path, as_json: bool) -> int:
     return DONE if report.ok else NO
 
 
-@tape.command()
+@tape.command(short_help="Remove what a killed writer left unfinished.")
 @_place_argument
 @click.option("--dry-run", is_flag=True, help="Show what would be fixed, without changing anything.")
 @data_option
@@ -123,7 +123,7 @@ def _print_problems(problems: Iterable[Problem]) -> None:
         click.echo(f"  {'can be fixed' if problem.repairable else 'damaged'}: {problem.where}: {problem.what}")
 
 
-@tape.command()
+@tape.command(short_help="Copy a tape to the other format.")
 @_place_argument
 @click.option("--to", "form", type=click.Choice(("sqlite", "jsonl")), required=True, help="The form of the copy.")
 @click.option(
@@ -154,7 +154,7 @@ def convert(place: str, form: str, out: Path, data: Path, as_json: bool) -> int:
     return DONE
 
 
-@tape.command()
+@tape.command(short_help="Make a tape smaller.")
 @_place_argument
 @data_option
 @json_option("The sizes before and after as one JSON object")

@@ -29,7 +29,7 @@ __all__ = ["venue"]
     "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="The port; 0 is any free one."
 )
 @click.option(
-    "--symbols", default="", metavar="A,B", help="What is traded; default: the symbols of the tapes, or BTCUSDT."
+    "--symbols", default="", metavar="A,B", help="The symbols to trade; default: those of the tapes, or BTCUSDT."
 )
 @click.option(
     "--tape",
@@ -41,16 +41,18 @@ __all__ = ["venue"]
 @click.option(
     "--simulated/--no-simulated",
     default=None,
-    help="Other traders invent a market for symbols without a tape; default: if there is no tape.",
+    help="Whether other traders simulate a market for symbols without a tape; default: only if there is no tape.",
 )
-@click.option("--speed", type=float, default=1.0, show_default=True, help="How fast the market is played.")
+@click.option(
+    "--speed", type=float, default=1.0, show_default=True, help="The speed of the market, as a multiple of real time."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="The seed of the simulated market.")
 @click.option("--faults", default="", metavar="SPEC", help='What goes wrong: "seed=7 drop_ack=0.02".')
 @click.option(
     "--journal",
     type=click.Path(path_type=Path),
     metavar="F",
-    help="Keep every change in this file, and come back with it after a crash.",
+    help="Store every change in this file, and restore the state from it at the start.",
 )
 @click.option("--legacy-listen-key", is_flag=True, help="Serve the retired listen keys, for old clients.")
 @click.option(
@@ -58,8 +60,8 @@ __all__ = ["venue"]
     metavar="FILE:NAME",
     help="Play a scenario, and check the ledger at the end; cards:C01 is one of the acceptance cards.",
 )
-@click.option("--cards", is_flag=True, help="List the acceptance cards and end.")
-@json_option("The addresses as one JSON object")
+@click.option("--cards", is_flag=True, help="List the acceptance cards and exit.")
+@json_option("The addresses as one JSON object (with --cards: one per card)")
 def venue(
     dialect: str,
     host: str,
@@ -168,7 +170,8 @@ def _list_cards(as_json: bool) -> int:
 
     cards = load_scenarios(CARDS)
     if as_json:
-        print_json([{"name": card.name, "title": card.title, "client": card.client} for card in cards.values()])
+        for card in cards.values():
+            print_json({"name": card.name, "title": card.title, "client": card.client})
         return DONE
     table = Table("card", "what the venue does", "what the client does", box=None, pad_edge=False)
     for card in cards.values():

@@ -35,21 +35,22 @@ def print_summary(
     """Print the figures, the paths of the tape and the report, the assumptions about fills, and what to do next. The
     most important comes last, so that it is visible without scrolling on a terminal of 80 columns and 24 lines."""
     out = console()
+    whole = not out.is_terminal  # a terminal gets lines that are broken between words; a script whole ones
     out.print(_headline(summary))
     columns = Table.grid(padding=(0, 4))
     account = _column(f"account in {summary.currency}", _account(summary))
     columns.add_row(_column("trading", _trading(summary)), account)
     out.print(Padding(columns, (1, 2)))
     if summary.refused_because or summary.rejected_because:
-        out.print(Text.assemble(("why   ", "bold"), _reasons(summary)), soft_wrap=True)
+        out.print(Text.assemble(("why   ", "bold"), _reasons(summary)), soft_wrap=whole)
     if performance is not None:
-        out.print(Text.assemble(("trades ", "bold"), _report(performance)), soft_wrap=True)
-    out.print(Text.assemble(("data  ", "bold"), _data(summary)), soft_wrap=True)
-    out.print(Text.assemble(("speed ", "bold"), _machine(summary)), soft_wrap=True)
+        out.print(Text.assemble(("trades ", "bold"), _report(performance)), soft_wrap=whole)
+    out.print(Text.assemble(("data  ", "bold"), _data(summary)), soft_wrap=whole)
+    out.print(Text.assemble(("speed ", "bold"), _machine(summary)), soft_wrap=whole)
     out.print(Text.assemble(("tape  ", "bold"), _near(summary.tape)), soft_wrap=True)
     latencies, fees = (text[:1].lower() + text[1:] for text in (assumptions[0].rstrip("."), assumptions[1]))
     fills = f"{latencies}; {fees.split(' of the')[0]} (all assumptions: docs/paper-venue.md)"
-    out.print(Text.assemble(("fills ", "bold"), (fills, "dim")), soft_wrap=True)
+    out.print(Text.assemble(("fills ", "bold"), (fills, "dim")), soft_wrap=whole)
     if report is not None:
         out.print(Text.assemble(("report ", "bold"), _near(report)), soft_wrap=True)
     out.print(Text.assemble(("next  ", "bold"), _next(summary, data, resumed)), soft_wrap=True)
