@@ -80,6 +80,7 @@ class LiveRun(Session):
             feed=feed.name,
             duration=self._duration,
             observe=self.observer.observe,
+            halt=self._halt,
             past=self._past(record) if record is not None else None,
         )
 

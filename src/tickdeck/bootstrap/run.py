@@ -65,6 +65,7 @@ class Run(Session):
             feed="files" if manifest.inputs else "simulation",
             duration=self._duration,
             observe=self.observer.observe,
+            halt=self._halt,
             figures=(lambda inputs: backtest_figures(inputs, self.core.portfolio, self.observer))
             if config.backtest
             else None,

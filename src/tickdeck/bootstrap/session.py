@@ -18,6 +18,7 @@ from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
 from tickdeck.domain.events import RunStarted
 from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.control import ordered_halt
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.readers import ReadNotes
 from tickdeck.infrastructure.runs import Manifest, RunFigures, write_end
@@ -71,6 +72,7 @@ class Session(ABC):
             symbols=manifest.symbols,
             seed=config.seed,
         )
+        self._halt = ordered_halt(folder, beside=manifest.is_live)
         self._duration = int(config.duration * 1_000_000_000) if config.duration is not None else None
 
     @abstractmethod

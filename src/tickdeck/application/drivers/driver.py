@@ -23,6 +23,8 @@ class Driver:
 
     - ``begin(ts)`` runs after ``run.started``. ``feed`` names the stream of market data.
     - ``observe(ts)`` is called at the start, and again after as many ns of the run's clock as it returns.
+    - ``halt``: if it is not empty, trading is halted from the start, or from where a resumed run continues, for this
+      reason.
 
     If more than ten times ``kernel.max_cascade`` timers and reports are due within a millisecond, the clock stands
     still: the driver then feeds the command ``halt``, once.
@@ -38,6 +40,7 @@ class Driver:
         begin: Callable[[int], None],
         feed: str,
         observe: Callable[[int], int] | None = None,
+        halt: str = "",
     ) -> None:
         self._kernel = kernel
         self._agenda = agenda
@@ -46,6 +49,7 @@ class Driver:
         self._begin = begin
         self._feed_name = feed
         self._observe = observe
+        self._halt = halt
         self._taken = 0  # market data
         self._stopping = False
         self._crowd = (0, 0)  # where a millisecond of the run's clock began, and how much was due in it
@@ -80,6 +84,8 @@ class Driver:
         self._kernel.run_pending()
         self._began(ts)
         self._feed(FeedConnected(feed=self._feed_name, symbols=started.symbols))
+        if self._halt:
+            self._kernel.publish(CommandReceived(command="halt", reason=self._halt, source="control"))
         if self._observe is not None:
             self._agenda.at(ts, lambda: self._look(ts), RANK_OBSERVER)
 

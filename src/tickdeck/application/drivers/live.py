@@ -86,9 +86,10 @@ class LiveDriver(Driver):
         feed: str,
         duration: int | None = None,
         observe: Callable[[int], int] | None = None,
+        halt: str = "",
         past: Past | None = None,
     ) -> None:
-        super().__init__(kernel, agenda, wall=wall, started=started, begin=begin, feed=feed, observe=observe)
+        super().__init__(kernel, agenda, wall=wall, started=started, begin=begin, feed=feed, observe=observe, halt=halt)
         self._past = past
         self._frames = frames
         self._clock = wall

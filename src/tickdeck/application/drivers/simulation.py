@@ -62,9 +62,10 @@ class Simulation(Driver):
         feed: str,
         duration: int | None = None,
         observe: Callable[[int], int] | None = None,
+        halt: str = "",
         figures: Callable[[int], BacktestCompleted] | None = None,
     ) -> None:
-        super().__init__(kernel, agenda, wall=wall, started=started, begin=begin, feed=feed, observe=observe)
+        super().__init__(kernel, agenda, wall=wall, started=started, begin=begin, feed=feed, observe=observe, halt=halt)
         self._market = market
         self._record = record_market
         self._on_market = on_market

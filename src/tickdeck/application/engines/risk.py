@@ -59,8 +59,9 @@ class RiskEngine:
     to the strategy and is open or on its way. An order that only reduces a position passes every limit.
 
     Trading halts at the daily loss limit and on the command ``halt``. After a limit's halt, only reducing orders pass.
-    After an operator's halt, only the orders of the command ``flatten`` pass (its argument ``symbol`` restricts it).
-    After an error or the run's end, only cancels pass. The command ``resume`` ends a halt by a limit or an operator,
+    After an operator's halt, only the orders of the commands ``flatten`` (its argument ``symbol`` restricts it) and
+    ``close`` (of one symbol) pass. The command ``cancel`` (``order_id``, ``symbol``, or all) always passes. After an
+    error or the run's end, only cancels pass. The command ``resume`` ends a halt by a limit or an operator,
     and the day's loss is counted from zero again. A halt by an error stays.
     """
 
@@ -349,6 +350,29 @@ class RiskEngine:
             self._resume(command.reason or "asked for by a command")
         elif command.command == "flatten":
             self._flatten(command.arguments.get("symbol", ""))
+        elif command.command == "close":
+            self._close_symbol(command.arguments.get("symbol", ""))
+        elif command.command == "cancel":
+            self._cancel(command.arguments.get("order_id", ""), command.arguments.get("symbol", ""))
+
+    def _cancel(self, order_id: str, symbol: str) -> None:
+        """Cancel one order, or the open orders of one symbol or of all."""
+        order = self.exposure.orders.get(order_id)
+        if order_id and (order is None or not order.is_open):
+            state = "is not known" if order is None else f"is {order.status.value}"
+            message = f"cancel: order {order_id} {state}"
+            self._bus.publish(SystemWarning(component=self.component, message=message))
+            return
+        for open_order in [order] if order is not None else self.exposure.open_orders(symbol):
+            intent = ActionIntent(action="cancel", symbol="", order_id=open_order.order_id)
+            self._approve(open_order.strategy_id, intent)
+
+    def _close_symbol(self, symbol: str) -> None:
+        if symbol and (self.exposure.position(symbol) or any(self.exposure.open_orders(symbol))):
+            self._flatten(symbol)
+            return
+        message = f"close: there is no position and no open order in {symbol or 'a symbol without a name'}"
+        self._bus.publish(SystemWarning(component=self.component, message=message))
 
     def _flatten(self, symbol: str) -> None:
         """Cancel the open orders and close the positions at market, for one symbol or all."""

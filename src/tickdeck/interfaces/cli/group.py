@@ -38,6 +38,12 @@ COMMANDS = {
         "Play back a run's events in real time, with key control.",
     ),
     "runs": (f"{_COMMANDS}.runs:runs", "List the runs."),
+    "halt": (f"{_COMMANDS}.control:halt", "Halt the trading of a run, from any terminal."),
+    "resume": (f"{_COMMANDS}.control:resume", "Let a run trade again after a halt."),
+    "flatten": (f"{_COMMANDS}.control:flatten", "Cancel a run's orders and close its positions."),
+    "close": (f"{_COMMANDS}.control:close", "Close a run's position in one symbol."),
+    "cancel": (f"{_COMMANDS}.control:cancel", "Cancel a run's open orders."),
+    "strategy": (f"{_COMMANDS}.control:strategy", "Pause, activate, update or delete a strategy of a run."),
     "import": (
         "tickdeck.interfaces.cli.commands.import_:import_",
         "Convert market data from other formats to a tape.",

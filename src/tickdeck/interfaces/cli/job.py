@@ -16,6 +16,7 @@ import msgspec
 from tickdeck.application.log import bound_logger
 from tickdeck.application.proof import RecordDiverged
 from tickdeck.errors import ConfigError, InputError, RunError, TickdeckError
+from tickdeck.infrastructure.control import ControlServer
 from tickdeck.infrastructure.event_log import log_events
 from tickdeck.infrastructure.logs import last_logged_seq, log_to
 from tickdeck.infrastructure.runs import discard_run, overview
@@ -76,7 +77,8 @@ def drive(
 
     async def work() -> None:
         try:
-            await run.drive(speed, progress=progress)
+            async with ControlServer(run.folder, run.kernel):
+                await run.drive(speed, progress=progress)
         finally:
             stopping.settled()
             try:

@@ -41,6 +41,8 @@ data_option = click.option(
     type=click.Path(path_type=Path),
     default=Path("tickdeck-data"),
     show_default=True,
+    envvar="TICKDECK_DATA",
+    show_envvar=True,
     metavar="DIR",
     help="The folder of the runs.",
 )

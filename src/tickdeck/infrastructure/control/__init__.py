@@ -1,0 +1,11 @@
+"""Control of a running run from another process: a socket in the run's folder, and the file ``HALT``.
+
+A request is one line of JSON, and so is its answer. Both are in ``messages``.
+"""
+
+from tickdeck.infrastructure.control.client import ask
+from tickdeck.infrastructure.control.halt_file import lift_halt, order_halt, ordered_halt
+from tickdeck.infrastructure.control.messages import COMMANDS, Answer, Request
+from tickdeck.infrastructure.control.server import ControlServer
+
+__all__ = ["COMMANDS", "Answer", "ControlServer", "Request", "ask", "lift_halt", "order_halt", "ordered_halt"]

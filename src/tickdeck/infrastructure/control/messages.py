@@ -1,0 +1,66 @@
+"""What the two sides of a control socket say, and where the socket is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+__all__ = ["COMMANDS", "LONGEST", "Answer", "Request", "socket_path"]
+
+COMMANDS = frozenset(
+    {
+        "halt",
+        "resume",
+        "flatten",
+        "close",
+        "cancel",
+        "strategy-pause",
+        "strategy-activate",
+        "strategy-update",
+        "strategy-delete",
+    }
+)
+"""The commands that a run takes from outside."""
+
+LONGEST = 1 << 20
+"""Bytes of a request or an answer."""
+_LONGEST_PATH = 100  # bytes; the operating system takes 104 to 108
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A command for a run. ``arguments`` are its own, ``reason`` says why, ``who`` is the user that sent it."""
+
+    command: str
+    arguments: dict[str, str] = {}
+    reason: str = ""
+    who: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a request. It is sent when the command and its effects are on disk.
+
+    ``accepted`` is false if the run did not do what was asked; ``problems`` then say why. ``event_id`` and ``seq`` are
+    those of ``command.received``, empty and 0 if the request was refused before. ``events`` are the events that the
+    command caused at once, as ``to_dict`` gives them; orders that follow later are not among them.
+    """
+
+    accepted: bool
+    problems: tuple[str, ...] = ()
+    event_id: str = ""
+    seq: int = 0
+    events: tuple[dict[str, Any], ...] = ()
+
+
+def socket_path(folder: Path) -> Path:
+    """Where the control socket of the run in ``folder`` is. A path that is too long for a socket is replaced by one in
+    a private folder of the user under the system's temporary folder."""
+    path = folder.resolve() / "control.sock"
+    if len(str(path).encode()) <= _LONGEST_PATH:
+        return path
+    name = hashlib.sha256(str(path).encode()).hexdigest()[:24]
+    return Path(tempfile.gettempdir()) / f"tickdeck-{os.getuid()}" / f"{name}.sock"

@@ -1,0 +1,156 @@
+"""The run's side of the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import socket
+import struct
+from pathlib import Path
+from secrets import token_hex
+from types import TracebackType
+
+import msgspec
+
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.log import bound_logger
+from tickdeck.domain.events import CommandReceived, DomainEvent, SystemWarning
+from tickdeck.errors import RunError, TickdeckError
+from tickdeck.infrastructure.control.messages import COMMANDS, LONGEST, Answer, Request, socket_path
+
+__all__ = ["ControlServer"]
+
+_PATIENCE = 5.0  # seconds in which a client must have sent its request
+_MOST_EVENTS = 1_000  # in an answer
+
+
+class ControlServer:
+    """Takes commands for the run in ``folder`` while the ``async with`` block runs, in the event loop of its kernel.
+
+    Only the user that owns the run can connect. Each command becomes a ``command.received`` input with the source
+    ``control``; ``who`` in its metadata names the user. The answer is sent when the command and its effects are on
+    disk.
+
+    Raises ``RunError`` if the socket cannot be made.
+    """
+
+    def __init__(self, folder: Path, kernel: Kernel) -> None:
+        self._path = socket_path(folder)
+        self._kernel = kernel
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> ControlServer:
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, sock=_bound(self._path), limit=LONGEST)
+        except OSError as error:
+            raise RunError(f"{self._path}: cannot listen for commands: {error.strerror or error}") from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+        self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        try:
+            answer = await self._answer(reader, writer)
+            writer.write(msgspec.json.encode(answer) + b"\n")
+            await writer.drain()
+        except (ConnectionError, TimeoutError) as error:
+            bound_logger("tickdeck.control").warning("a client left without its answer", error=str(error))
+        finally:
+            self._clients.discard(task)
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Answer:
+        async with asyncio.timeout(_PATIENCE):
+            try:
+                line = await reader.readline()
+            except ValueError:
+                while await reader.read(LONGEST):
+                    pass  # closing with unread bytes would lose the answer
+                return _refused(f"the request is longer than {LONGEST:,} bytes")
+        try:
+            request = msgspec.json.decode(line, type=Request)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return _refused(f"the request cannot be read: {error}")
+        if request.command not in COMMANDS:
+            return _refused(f"there is no command {request.command!r}; give one of {', '.join(sorted(COMMANDS))}")
+        try:
+            return await self._carry_out(request, _who(writer, request.who))
+        except TickdeckError as error:
+            return _refused(str(error))
+
+    async def _carry_out(self, request: Request, who: str) -> Answer:
+        correlation_id = f"control-{token_hex(8)}"  # ties the effects to the command
+        command = CommandReceived(
+            command=request.command,
+            arguments=request.arguments,
+            reason=request.reason,
+            source="control",
+            correlation_id=correlation_id,
+            metadata={"who": who},
+        )
+        caused: list[DomainEvent] = []
+        with self._kernel.subscribe(
+            "*", caused.append, where=lambda event: event.correlation_id == correlation_id, name="control"
+        ):
+            receipt = self._kernel.publish(command)
+            await receipt
+        await receipt.durable()
+        taken, *effects = caused
+        problems = tuple(event.message for event in effects if isinstance(event, SystemWarning))
+        return Answer(
+            accepted=not problems,
+            problems=problems,
+            event_id=taken.event_id,
+            seq=taken.seq,
+            events=tuple(event.to_dict() for event in effects[:_MOST_EVENTS]),
+        )
+
+
+def _bound(path: Path) -> socket.socket:
+    """A socket at ``path`` that only the user can use. Whoever holds the run's tape may replace an old one."""
+    if not path.parent.is_dir():  # only the private folder for long paths
+        path.parent.mkdir(mode=0o700)
+    if path.parent.name == f"tickdeck-{os.getuid()}" and path.parent.stat().st_uid != os.getuid():
+        raise OSError(0, f"{path.parent} belongs to another user")
+    path.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o177)
+    try:
+        made.bind(str(path))
+    except BaseException:
+        made.close()
+        raise
+    finally:
+        os.umask(umask)
+    return made
+
+
+def _who(writer: asyncio.StreamWriter, said: str) -> str:
+    """The user at the other end: as the operating system says it, where it does, else as the client says."""
+    connection = writer.get_extra_info("socket")
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return said
+    process, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, option, 12))
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    return f"{name}, process {process}"
+
+
+def _refused(why: str) -> Answer:
+    return Answer(accepted=False, problems=(why,))

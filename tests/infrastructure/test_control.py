@@ -1,0 +1,189 @@
+"""The control socket: who may send what, what is answered, and what is on the tape then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from application_kit import MemoryTape
+
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import CommandReceived, SystemWarning, TradingHalted
+from tickdeck.errors import RunError
+from tickdeck.infrastructure.control import (
+    Answer,
+    ControlServer,
+    Request,
+    ask,
+    lift_halt,
+    order_halt,
+    ordered_halt,
+)
+from tickdeck.infrastructure.control.messages import LONGEST, socket_path
+
+
+def serve(folder: Path, client: Callable[[], object]) -> tuple[object, MemoryTape]:
+    """What ``client`` returns, called in another thread while a kernel takes commands for ``folder``."""
+    tape = MemoryTape()
+
+    async def work() -> object:
+        kernel = Kernel(tape=tape)
+
+        def on_command(command: CommandReceived) -> None:
+            if command.command == "halt":
+                kernel.publish(TradingHalted(reason=command.reason, resumable=True))
+            else:
+                kernel.publish(SystemWarning(component="risk", message="it is not halted"))
+
+        kernel.subscribe(CommandReceived, on_command)
+        async with ControlServer(folder, kernel):
+            return await asyncio.to_thread(client)
+
+    return asyncio.run(work()), tape
+
+
+def raw(folder: Path, sent: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(socket_path(folder)))
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.makefile("rb").readline()
+
+
+def test_a_command_is_on_the_tape_with_who_and_why_before_it_is_answered(tmp_path: Path) -> None:
+    answer, tape = serve(tmp_path, lambda: ask(tmp_path, Request(command="halt", reason="lunch")))
+
+    assert isinstance(answer, Answer)
+    assert answer.accepted
+    command = tape.events[0]
+    assert isinstance(command, CommandReceived)
+    assert (command.command, command.reason, command.source) == ("halt", "lunch", "control")
+    assert str(os.getpid()) in command.metadata["who"]
+    assert (answer.event_id, answer.seq) == (command.event_id, command.seq)
+    assert [event["event_type"] for event in answer.events] == ["trading.halted"]
+
+
+def test_a_command_that_changed_nothing_is_not_accepted_and_the_answer_says_why(tmp_path: Path) -> None:
+    answer, _ = serve(tmp_path, lambda: ask(tmp_path, Request(command="resume")))
+
+    assert isinstance(answer, Answer)
+    assert not answer.accepted
+    assert answer.problems == ("it is not halted",)
+
+
+def test_only_the_user_of_the_run_can_reach_the_socket(tmp_path: Path) -> None:
+    mode, _ = serve(tmp_path, lambda: stat.S_IMODE(socket_path(tmp_path).stat().st_mode))
+
+    assert mode == 0o600
+    assert not socket_path(tmp_path).exists()  # afterwards
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (b'{"command":"explode"}\n', "there is no command 'explode'"),
+        (b"halt\n", "cannot be read"),
+        (b'{"command":"halt","force":true}\n', "force"),
+        (b'{"command":"halt","arguments":{"symbol":1}}\n', "Expected `str`"),
+        (b"", "cannot be read"),
+        (b'{"command":"halt","reason":"' + b"x" * 2 * LONGEST + b'"}\n', "longer than"),
+        (b'{"command":"halt","reason":"\xff"}\n', "cannot be read"),
+    ],
+)
+def test_what_is_no_command_is_refused_and_reaches_no_tape(tmp_path: Path, sent: bytes, why: str) -> None:
+    line, tape = serve(tmp_path, lambda: raw(tmp_path, sent))
+
+    answer = json.loads(bytes(line))  # type: ignore[call-overload]
+    assert not answer["accepted"]
+    assert why in answer["problems"][0]
+    assert not tape.events
+
+
+def test_a_client_that_leaves_without_its_answer_harms_nobody(tmp_path: Path) -> None:
+    def leave_and_ask() -> Answer | None:
+        for sent in (b"", b'{"comm', b'{"command":"halt"}\n'):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(socket_path(tmp_path)))
+                connection.sendall(sent)
+        return ask(tmp_path, Request(command="halt", reason="after them"))
+
+    answer, _ = serve(tmp_path, leave_and_ask)
+
+    assert isinstance(answer, Answer)
+    assert answer.accepted
+
+
+def test_many_clients_at_once_are_all_answered(tmp_path: Path) -> None:
+    def many() -> list[Answer | None]:
+        answers: list[Answer | None] = []
+        threads = [
+            threading.Thread(target=lambda: answers.append(ask(tmp_path, Request(command="halt")))) for _ in range(20)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return answers
+
+    answers, tape = serve(tmp_path, many)
+
+    assert len({answer.seq for answer in answers}) == 20  # type: ignore[attr-defined]
+    assert sum(isinstance(event, CommandReceived) for event in tape.events) == 20
+
+
+def test_a_run_that_nobody_runs_has_no_answer_even_if_its_socket_is_left(tmp_path: Path) -> None:
+    assert ask(tmp_path, Request(command="halt")) is None
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(socket_path(tmp_path)))
+
+    assert ask(tmp_path, Request(command="halt")) is None
+    answer, _ = serve(tmp_path, lambda: ask(tmp_path, Request(command="halt")))
+    assert isinstance(answer, Answer)
+
+
+def test_a_run_that_is_stuck_is_told_after_the_time_out(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as stuck:
+        stuck.bind(str(socket_path(tmp_path)))
+        stuck.listen()
+
+        with pytest.raises(RunError, match="did not answer within"):
+            ask(tmp_path, Request(command="halt"), timeout=0.05)
+
+
+@pytest.fixture
+def deep_folder(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / ("x" * 60) / ("y" * 60)
+    folder.mkdir(parents=True)
+    yield folder
+    assert not socket_path(folder).exists()
+
+
+def test_a_folder_with_a_long_path_has_its_socket_in_a_private_place(deep_folder: Path) -> None:
+    mode, _ = serve(deep_folder, lambda: stat.S_IMODE(socket_path(deep_folder).parent.stat().st_mode))
+    answer, _ = serve(deep_folder, lambda: ask(deep_folder, Request(command="halt")))
+
+    assert mode == 0o700
+    assert isinstance(answer, Answer)
+
+
+def test_the_file_that_halts_is_written_read_and_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    assert ordered_halt(folder, beside=True) == ""
+
+    order_halt(folder, "away\nfor a while")
+    assert ordered_halt(folder) == "away\nfor a while"
+    assert lift_halt(folder)
+    assert not lift_halt(folder)
+
+    (tmp_path / "HALT").touch()
+    assert ordered_halt(folder) == ""
+    assert ordered_halt(folder, beside=True) == "there is a file HALT"

@@ -1,0 +1,129 @@
+"""Commands from a second terminal: a real run in a process of its own, halted, flattened and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tickdeck.bootstrap import open_record, verify_run
+from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, TradingHalted, TradingResumed
+from tickdeck.infrastructure.control import ordered_halt
+
+
+def tickdeck(*words: str, data: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tickdeck", *words],
+        env={**os.environ, "TICKDECK_DATA": str(data)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Running:
+    """A run on the simulated market, in real time, whose log says when it has begun."""
+
+    def __init__(self, data: Path, *words: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tickdeck", "run", "--plain", "--log-level", "info", *words],
+            env={**os.environ, "TICKDECK_DATA": str(data)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if "strategy.activated" in line or "run begins" in line:
+                break
+        while not any(path.name == "control.sock" for path in data.glob("*/*")):
+            assert self._process.poll() is None
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self, how: signal.Signals) -> None:
+        self._process.send_signal(how)
+        self._process.communicate(timeout=60)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    run = Running(tmp_path, "--strategy", "market-maker")
+    yield run
+    run.end(signal.SIGKILL)
+
+
+def test_a_run_is_halted_and_resumed_from_a_second_terminal(running: Running, tmp_path: Path) -> None:
+    halted = tickdeck("halt", "last", "--reason", "lunch", "--json", data=tmp_path)
+    answer = json.loads(halted.stdout)
+    flattened = tickdeck("flatten", "last", data=tmp_path)
+    resumed = tickdeck("resume", "last", data=tmp_path)
+    again = tickdeck("resume", "last", data=tmp_path)
+    running.end(signal.SIGINT)
+    (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
+    events = list(open_record(folder))
+
+    assert (halted.returncode, answer["command"], answer["accepted"]) == (0, "halt", True)
+    assert flattened.returncode == 0
+    assert "accepted it, and it is on disk as event" in resumed.stderr
+    assert again.returncode == 1
+    assert "it is not halted" in again.stderr
+    commands = [event for event in events if isinstance(event, CommandReceived)]
+    assert [command.command for command in commands] == ["halt", "flatten", "resume", "resume"]
+    assert commands[0].event_id == answer["event_id"]
+    assert commands[0].reason == "lunch"
+    assert all(command.metadata["who"] for command in commands)
+    (halt,) = (event for event in events if isinstance(event, TradingHalted))
+    (go,) = (event for event in events if isinstance(event, TradingResumed))
+    between = [e for e in events if isinstance(e, OrderSubmittedEvent) and halt.seq < e.seq < go.seq]
+    assert all(order.strategy_id == "risk" for order in between)  # of the flatten
+    assert verify_run(folder)[0].identical
+
+
+def test_a_killed_run_is_ordered_to_continue_halted(running: Running, tmp_path: Path) -> None:
+    running.end(signal.SIGKILL)
+    (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
+    refused = tickdeck("flatten", "last", data=tmp_path)
+    halted = tickdeck("halt", "last", "--reason", "away", data=tmp_path)
+    reason = ordered_halt(folder)
+    again = Running(tmp_path, "--resume", "last")
+    while not any(isinstance(event, TradingHalted) for event in open_record(folder)):
+        assert again.is_alive
+    lifted = tickdeck("resume", "last", data=tmp_path)
+    again.end(signal.SIGINT)
+
+    assert refused.returncode == 2
+    assert "no process runs" in refused.stderr
+    assert halted.returncode == 0
+    assert reason == "away"
+    assert lifted.returncode == 0
+    assert ordered_halt(folder) == ""
+    assert verify_run(folder)[0].identical
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("cancel", "last"), "give the id of an order, --symbol or --all"),
+        (("cancel", "last", "x", "--all"), "only one of them"),
+        (("strategy", "last", "update", "a"), "give --param with update"),
+        (("strategy", "last", "pause", "a", "--param", "x=1"), "give --param with update"),
+        (("strategy", "last", "update", "a", "--param", "x"), "give NAME=VALUE"),
+        (("halt", "nowhere"), "there is no run 'nowhere'"),
+    ],
+)
+def test_a_wrong_call_is_one_line(tmp_path: Path, words: tuple[str, ...], why: str) -> None:
+    said = tickdeck(*words, data=tmp_path)
+
+    assert said.returncode in (2, 3)
+    assert why in said.stderr
+    assert "Traceback" not in said.stderr
