@@ -15,6 +15,7 @@ import pytest
 from tickdeck.bootstrap import open_record, verify_run
 from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, TradingHalted, TradingResumed
 from tickdeck.infrastructure.control import ordered_halt
+from tickdeck.infrastructure.control.messages import socket_path
 
 
 def tickdeck(*words: str, data: Path) -> subprocess.CompletedProcess[str]:
@@ -43,7 +44,7 @@ class Running:
         for line in self._process.stderr:
             if "strategy.activated" in line or "run begins" in line:
                 break
-        while not any(path.name == "control.sock" for path in data.glob("*/*")):
+        while not any(socket_path(path.parent).exists() for path in data.glob("*/manifest.json")):
             assert self._process.poll() is None
 
     @property
