@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.drivers import LiveAgenda, LiveDriver, Past
+from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.ports import Frame, MarketDataFeed
+from tickdeck.application.ports import Frame, MarketDataFeed, OverloadableFeed
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
-from tickdeck.application.streaming import BoundedAsyncQueue
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.session import RESERVED, Session
+from tickdeck.domain.events import GapDetected
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig
@@ -66,11 +66,13 @@ class LiveRun(Session):
         self._record = record
         self._frames = FrameWriter(folder / FOLDER)
         tape.before_commit = self._frames.sync
-        self._queue: BoundedAsyncQueue[Frame] = BoundedAsyncQueue(_FRAMES, clock=clock)
+        self._intake = FrameIntake(feed, _FRAMES, clock=clock)
+        if isinstance(feed, OverloadableFeed):
+            self.kernel.subscribe(GapDetected, self._on_gap, priority=-100, component="feed")
         self.driver: LiveDriver = LiveDriver(
             kernel,
             agenda,
-            self._queue,
+            self._intake.queue,
             wall=clock,
             started=self._started,
             record=self._frames.write,
@@ -112,14 +114,24 @@ class LiveRun(Session):
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+            await self._intake.stop()
+
+    def _on_gap(self, gap: GapDetected) -> None:
+        """Ask for a snapshot if the feed cannot know that a book needs one: the updates crossed it, or some of them
+        were dropped before they reached it."""
+        unknown_to_feed = gap.expected == gap.received or self._intake.dropped
+        if gap.what == "book" and unknown_to_feed and self.caught_up():
+            feed = self._feed
+            assert isinstance(feed, OverloadableFeed)  # else nobody subscribed
+            feed.resync(gap.symbol)
 
     async def _read(self) -> None:
         try:
-            await self._feed.run(self._queue.put)
+            await self._feed.run(self._intake.put)
         except Exception as error:  # noqa: BLE001 (the driver must receive any error)
-            self._queue.close(error)
+            self._intake.queue.close(error)
         else:
-            self._queue.close(RunError(f"the feed {self._feed.name} has ended; start another run"))
+            self._intake.queue.close(RunError(f"the feed {self._feed.name} has ended; start another run"))
 
     def _close_market(self) -> None:
         self._frames.close()

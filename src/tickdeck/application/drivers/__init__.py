@@ -4,11 +4,13 @@ One file per driver. What happens to an input afterwards is the kernel's job.
 """
 
 from tickdeck.application.drivers.driver import Driver
+from tickdeck.application.drivers.intake import FrameIntake
 from tickdeck.application.drivers.live import LiveAgenda, LiveDriver, Past
 from tickdeck.application.drivers.simulation import Simulation
 
 __all__ = [
     "Driver",
+    "FrameIntake",
     "LiveAgenda",
     "LiveDriver",
     "Past",

@@ -14,7 +14,7 @@ from tickdeck.application.ports.exchange import (
     OrderRequest,
     OrderResult,
 )
-from tickdeck.application.ports.market_data import Frame, MarketDataFeed
+from tickdeck.application.ports.market_data import Frame, MarketDataFeed, OverloadableFeed
 from tickdeck.application.ports.storage import (
     EVERYTHING,
     EdgeCursors,
@@ -46,6 +46,7 @@ __all__ = [
     "OrderFill",
     "OrderRequest",
     "OrderResult",
+    "OverloadableFeed",
     "Snapshot",
     "Tape",
     "TapeQuery",

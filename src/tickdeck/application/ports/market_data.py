@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from tickdeck.domain.events import DomainEvent
 
-__all__ = ["Frame", "MarketDataFeed"]
+__all__ = ["Frame", "MarketDataFeed", "OverloadableFeed"]
 
 
 class Frame(NamedTuple):
@@ -30,3 +30,20 @@ class MarketDataFeed(Protocol):
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
         """The market events of a frame, in order. They depend only on this and earlier frames, because ``verify``
         decodes the recorded frames again. Never raises for what a venue sends."""
+
+
+@runtime_checkable
+class OverloadableFeed(MarketDataFeed, Protocol):
+    """A feed from which frames may be lost while they arrive faster than the run processes them. With any other feed,
+    the sockets have to wait."""
+
+    def overload_key(self, frame: Frame) -> str | None:
+        """What may happen to ``frame``: with a key, a newer frame with the same key may replace it; with an empty key,
+        it may be dropped, because later frames show the gap; with ``None``, it must be kept."""
+
+    def overload_frame(self, received: int, dropped: int, conflated: int) -> Frame:
+        """A frame that decodes to a warning: so many frames were ``dropped`` or ``conflated`` (replaced)."""
+
+    def resync(self, symbol: str) -> None:
+        """The book of ``symbol`` cannot be used any more, although the feed delivered every update: send a snapshot as
+        soon as possible."""

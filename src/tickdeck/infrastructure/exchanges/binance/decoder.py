@@ -8,8 +8,20 @@ from typing import Any, TypeAlias
 import msgspec
 
 from tickdeck.application.ports import Frame
-from tickdeck.domain.events import DomainEvent, FeedConnected, FeedDisconnected, SystemWarning
-from tickdeck.errors import EventError, ProtocolError
+from tickdeck.domain.events import (
+    DomainEvent,
+    FeedConnected,
+    FeedDisconnected,
+    SystemWarning,
+    VenueCircuitChanged,
+)
+from tickdeck.errors import ConfigError, EventError, ProtocolError
+from tickdeck.infrastructure.exchanges.binance.mappers.instruments import (
+    ListedSymbol,
+    instrument_event,
+    listed_instrument,
+    trimmed,
+)
 from tickdeck.infrastructure.exchanges.binance.mappers.market import (
     MESSAGES,
     SPOT,
@@ -21,10 +33,22 @@ from tickdeck.infrastructure.exchanges.binance.mappers.market import (
     kind_of_stream,
 )
 
-__all__ = ["CONNECTION", "UNREADABLE", "FrameDecoder", "connection_frame"]
+__all__ = [
+    "UNREADABLE",
+    "FrameDecoder",
+    "circuit_frame",
+    "connection_frame",
+    "instrument_frame",
+    "overload_frame",
+    "overload_key",
+]
 
-CONNECTION = "!connection"
-"""The stream of frames that we write ourselves, when the connection to the venue is made or lost."""
+# The streams of frames that we write ourselves. They go through the record like any other, so that a proof gets the
+# same events.
+_CONNECTION = b"!connection"
+_INSTRUMENT = b"!instrument"
+_CIRCUIT = b"!circuit"
+_OVERLOAD = b"!overload"
 
 UNREADABLE = (msgspec.MsgspecError, EventError, ValueError, ArithmeticError, RecursionError)
 """What decoding raises for a message that is not what its stream says."""
@@ -48,10 +72,22 @@ class _Times:
 
 
 class _Connection(msgspec.Struct, omit_defaults=True):
-    """What a frame of the stream ``CONNECTION`` says: the symbols, and the reason where the connection was lost."""
+    """The symbols, and the reason if the connection was lost."""
 
     symbols: tuple[str, ...] = ()
     lost: str | None = None
+
+
+class _Circuit(msgspec.Struct):
+    name: str
+    before: str
+    after: str
+    reason: str = ""
+
+
+class _Overload(msgspec.Struct):
+    dropped: int
+    conflated: int
 
 
 class _Bare(msgspec.Struct, gc=False):
@@ -63,9 +99,47 @@ class _Bare(msgspec.Struct, gc=False):
 
 
 def connection_frame(received: int, symbols: tuple[str, ...], lost: str | None = None) -> Frame:
-    """A frame that tells that the connection was made, or why it was ``lost``."""
-    said = msgspec.json.encode(Wrapped(_Connection(symbols, lost)))
-    return Frame(received, b'{"stream":"%b",%b' % (CONNECTION.encode(), said[1:]))
+    """The connection was made, or ``lost`` for this reason."""
+    return _own_frame(received, _CONNECTION, _Connection(symbols, lost))
+
+
+def instrument_frame(received: int, listed: ListedSymbol) -> Frame:
+    """The venue lists an instrument in this way now."""
+    return _own_frame(received, _INSTRUMENT, trimmed(listed))
+
+
+def circuit_frame(received: int, name: str, before: str, after: str, reason: str) -> Frame:
+    """The circuit breaker ``name`` changed its state."""
+    return _own_frame(received, _CIRCUIT, _Circuit(name, before, after, reason))
+
+
+def overload_frame(received: int, dropped: int, conflated: int) -> Frame:
+    """Frames arrived faster than they were processed: so many were dropped, and so many replaced by newer ones."""
+    return _own_frame(received, _OVERLOAD, _Overload(dropped, conflated))
+
+
+def overload_key(data: bytes) -> str | None:
+    """What may happen to a message under overload, as ``OverloadableFeed.overload_key``.
+
+    Best prices and full snapshots are replaced by newer ones. Trades and updates of books may be dropped, because the
+    gap shows in their ids. Everything else is rare and kept.
+    """
+    if not data.startswith(_WRAPPED):
+        return _quoted(data) if data.startswith(b'{"symbol":"') else None
+    stream = _quoted(data)
+    kind = kind_of_stream(stream)[0]
+    if kind in ("bookTicker", "partial"):
+        return stream
+    return "" if kind in ("trade", "aggTrade", "depth") else None
+
+
+def _quoted(data: bytes) -> str:
+    """The text from the twelfth character to the next quote: a stream, or the symbol of a snapshot."""
+    return data[11 : data.find(b'"', 11)].decode(errors="replace")
+
+
+def _own_frame(received: int, stream: bytes, data: msgspec.Struct) -> Frame:
+    return Frame(received, b'{"stream":"%b","data":%b}' % (stream, msgspec.json.encode(data)))
 
 
 class FrameDecoder:
@@ -82,6 +156,12 @@ class FrameDecoder:
         self._builders = event_builders(SPOT, _Times(), self._skip)
         self._streams: dict[bytes, _Reading] = {}
         self._bare: dict[tuple[str, str, str], _Reading] = {}
+        self._own: dict[bytes, Callable[[bytes, int], DomainEvent]] = {
+            _CONNECTION: self._connection,
+            _INSTRUMENT: self._instrument,
+            _CIRCUIT: self._circuit,
+            _OVERLOAD: self._overload,
+        }
 
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
         """The events of a frame. A message that cannot be read becomes a ``system.warning``; nothing is raised."""
@@ -107,8 +187,8 @@ class FrameDecoder:
                 stream = data[11 : data.index(b'"', 11)]
                 known = self._streams.get(stream)
                 if known is None:
-                    if stream == CONNECTION.encode():
-                        return self._connection(data, received)
+                    if stream[:1] == b"!" and (own := self._own.get(stream)) is not None:
+                        return own(data, received)
                     known = self._add(stream)
                 decode, build, symbol = known
                 return build(decode(data).data, symbol, received)
@@ -161,9 +241,37 @@ class FrameDecoder:
         return reading
 
     def _connection(self, data: bytes, received: int) -> DomainEvent:
-        said = msgspec.json.decode(data, type=Wrapped[_Connection]).data
-        if said.lost is None:
-            return FeedConnected(feed=self.name, symbols=said.symbols, ts_ingress=received, source=self.name)
+        found = msgspec.json.decode(data, type=Wrapped[_Connection]).data
+        if found.lost is None:
+            return FeedConnected(feed=self.name, symbols=found.symbols, ts_ingress=received, source=self.name)
         return FeedDisconnected(
-            feed=self.name, symbols=said.symbols, reason=said.lost, ts_ingress=received, source=self.name
+            feed=self.name, symbols=found.symbols, reason=found.lost, ts_ingress=received, source=self.name
+        )
+
+    def _instrument(self, data: bytes, received: int) -> DomainEvent:
+        listed = msgspec.json.decode(data, type=Wrapped[ListedSymbol]).data
+        try:
+            return instrument_event(listed_instrument(listed), received)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    def _circuit(self, data: bytes, received: int) -> DomainEvent:
+        found = msgspec.json.decode(data, type=Wrapped[_Circuit]).data
+        return VenueCircuitChanged(
+            name=found.name,
+            before=found.before,
+            after=found.after,
+            reason=found.reason,
+            ts_ingress=received,
+            source=self.name,
+        )
+
+    def _overload(self, data: bytes, received: int) -> DomainEvent:
+        found = msgspec.json.decode(data, type=Wrapped[_Overload]).data
+        return SystemWarning(
+            component=self.name,
+            message=f"overload: {found.dropped:,} messages of trades and books were dropped, and {found.conflated:,} "
+            "messages of best prices were replaced by newer ones",
+            ts_ingress=received,
+            source=self.name,
         )

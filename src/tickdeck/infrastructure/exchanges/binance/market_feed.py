@@ -6,13 +6,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
+import msgspec
+
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.ports import Frame
 from tickdeck.domain.events import DomainEvent
-from tickdeck.errors import ConfigError, RateLimited, VenueUnavailable
+from tickdeck.errors import ExchangeError, InvalidSymbol, RateLimited, VenueUnavailable
 from tickdeck.infrastructure.clock import SystemClock
-from tickdeck.infrastructure.exchanges.binance.decoder import FrameDecoder
-from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, HttpClient
+from tickdeck.infrastructure.exchanges.binance.decoder import (
+    FrameDecoder,
+    circuit_frame,
+    overload_frame,
+    overload_key,
+)
+from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, Answer, HttpClient
+from tickdeck.infrastructure.exchanges.binance.limits import account_limits, observe
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.market_data import (
     DEFAULT_CHANNELS,
@@ -24,6 +32,8 @@ from tickdeck.infrastructure.exchanges.binance.market_data import (
 )
 from tickdeck.infrastructure.exchanges.binance.sockets import Socket, open_socket
 from tickdeck.infrastructure.exchanges.binance.wire import MAINNET, Endpoints, HttpRequest, public_request
+from tickdeck.infrastructure.frames import one_line
+from tickdeck.infrastructure.resilience import BreakerTransition, CircuitBreaker, RateLimiter
 
 __all__ = ["BinanceFeed"]
 
@@ -31,14 +41,15 @@ Put: TypeAlias = Callable[[Frame], Awaitable[object]]
 
 _LONGEST_WAIT = 1.0  # seconds between two looks at the clock
 _BACKLOG = 20_000  # frames that may wait before the sockets are paused
-_PATHS = {"trade": "/api/v3/historicalTrades", "aggTrade": "/api/v3/aggTrades"}
+_TRADES = {"trade": ("/api/v3/historicalTrades", 25), "aggTrade": ("/api/v3/aggTrades", 4)}
+"""Paths and weights."""
 
 
 class BinanceFeed:
-    """The market data of ``symbols``, as a ``MarketDataFeed``. What holds for it is in ``MarketDataProtocol``.
+    """The market data of ``symbols``, as a ``MarketDataFeed``. ``MarketDataProtocol`` has its rules.
 
     ``endpoints``: the venue's addresses. ``channels``: the streams of each symbol. ``http``: sends REST requests;
-    aiohttp by default.
+    aiohttp by default. ``limits``: the limits of our address; share them with the exchanges of the same process.
     """
 
     name = "binance"
@@ -51,16 +62,32 @@ class BinanceFeed:
         channels: tuple[str, ...] = DEFAULT_CHANNELS,
         clock: LiveClock | None = None,
         http: HttpClient | None = None,
+        limits: RateLimiter | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._endpoints = endpoints
         self._http = http
+        self._limits = limits or account_limits(clock=self._clock)
+        self._breaker = CircuitBreaker(f"{self.name}/market-data", clock=self._clock, on_transition=self._on_transition)
+        self._symbols = tuple(symbol.upper() for symbol in symbols)
+        self._all_listed = False  # ask for every instrument, because one of ours is not listed
         self._decoder = FrameDecoder(self.name, symbols)
         self._sockets: dict[int, Socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._waiting = 0
         self.protocol = MarketDataProtocol(symbols, channels, seed=self._clock.time_ns())
+
+    def resync(self, symbol: str) -> None:
+        """Fetch a new snapshot of a book."""
+        self.protocol.resync(symbol, self._clock.time_ns())
+        self._wake.set()
+
+    def overload_key(self, frame: Frame) -> str | None:
+        return overload_key(frame.data)
+
+    def overload_frame(self, received: int, dropped: int, conflated: int) -> Frame:
+        return overload_frame(received, dropped, conflated)
 
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
         return self._decoder.decode(frame)
@@ -152,25 +179,47 @@ class BinanceFeed:
     async def _fetch(self, fetch: Fetch, http: HttpClient) -> None:
         wait = 0.0
         try:
-            answer = await http.send(_request(fetch))
-            if answer.status == 200:
-                self.protocol.fetched(fetch.number, self._clock.time_ns(), _one_line(answer.body))
-                return
-            error = error_from(answer.status, answer.body, answer.headers, changes=False)
-            wait = error.wait if isinstance(error, RateLimited) else 0.0
-        except ConfigError:
-            raise
-        except (VenueUnavailable, TimeoutError, ConnectionError):
-            wait = 0.0  # the protocol asks again, later each time
+            answer = await self._ask(*_request(fetch, () if self._all_listed else self._symbols), http)
+        except RateLimited as error:
+            wait = error.wait
+        except InvalidSymbol:
+            self._all_listed = True
+        except ExchangeError:
+            pass  # the protocol asks again, later each time
+        else:
+            self.protocol.fetched(fetch.number, self._clock.time_ns(), one_line(answer.body))
+            return
         self.protocol.fetch_failed(fetch.number, self._clock.time_ns(), round(wait * 1e9))
 
+    async def _ask(self, request: HttpRequest, weight: int, http: HttpClient) -> Answer:
+        """Send a request within the limits."""
+        self._limits.admit(weight=weight, requests=1)
+        with self._breaker:
+            try:
+                answer = await http.send(request)
+            except (TimeoutError, ConnectionError) as error:
+                raise VenueUnavailable(str(error)) from None
+            observe(self._limits, answer.headers)
+            if answer.status != 200:
+                now = self._clock.time_ns() // 1_000_000
+                refusal = error_from(answer.status, answer.body, answer.headers, changes=False, now_ms=now)
+                if isinstance(refusal, RateLimited):
+                    self._limits.stop(refusal.wait)
+                raise refusal
+        return answer
 
-def _request(fetch: Fetch) -> HttpRequest:
+    def _on_transition(self, change: BreakerTransition) -> None:
+        now = self._clock.time_ns()
+        self.protocol.add(circuit_frame(now, change.name, change.before.value, change.after.value, change.reason))
+
+
+def _request(fetch: Fetch, symbols: tuple[str, ...]) -> tuple[HttpRequest, int]:
+    """A request and its weight. ``symbols``: of which to ask for instruments; empty means all."""
     if fetch.what == "depth":
-        return public_request("/api/v3/depth", {"symbol": fetch.symbol, "limit": 5000})
+        return public_request("/api/v3/depth", {"symbol": fetch.symbol, "limit": 5000}), 250
+    if fetch.what == "instruments":
+        names = {"symbols": msgspec.json.encode(symbols).decode()} if symbols else None
+        return public_request("/api/v3/exchangeInfo", names), 20
+    path, weight = _TRADES[fetch.what]
     count = min(1000, fetch.last - fetch.first + 1)
-    return public_request(_PATHS[fetch.what], {"symbol": fetch.symbol, "fromId": fetch.first, "limit": count})
-
-
-def _one_line(data: bytes) -> bytes:
-    return data.replace(b"\r", b" ").replace(b"\n", b" ")
+    return public_request(path, {"symbol": fetch.symbol, "fromId": fetch.first, "limit": count}), weight

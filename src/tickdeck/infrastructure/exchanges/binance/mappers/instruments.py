@@ -12,7 +12,15 @@ from tickdeck.domain.events import VenueInstrumentReported
 from tickdeck.domain.market import Instrument
 from tickdeck.infrastructure.exchanges.binance.mappers.market import SPOT
 
-__all__ = ["ExchangeInfo", "RateLimit", "instrument_event", "listed_instruments"]
+__all__ = [
+    "ExchangeInfo",
+    "ListedSymbol",
+    "RateLimit",
+    "instrument_event",
+    "listed_instrument",
+    "listed_instruments",
+    "trimmed",
+]
 
 _STATUSES = {
     "TRADING": InstrumentStatus.TRADING,
@@ -20,11 +28,15 @@ _STATUSES = {
     "HALT": InstrumentStatus.HALT,
     "BREAK": InstrumentStatus.HALT,
     "CANCEL_ONLY": InstrumentStatus.CANCEL_ONLY,
+    "DELISTED": InstrumentStatus.DELISTED,  # ours, for a symbol that is no longer listed
 }
+_FILTERS = ("PRICE_FILTER", "LOT_SIZE", "NOTIONAL", "MIN_NOTIONAL")
 _SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400}
 
 
-class _Symbol(msgspec.Struct):
+class ListedSymbol(msgspec.Struct, omit_defaults=True):
+    """A symbol of ``exchangeInfo``, as far as we read it."""
+
     symbol: str
     base: str = msgspec.field(name="baseAsset")
     quote: str = msgspec.field(name="quoteAsset")
@@ -49,24 +61,31 @@ class RateLimit(msgspec.Struct, rename="camel"):
 
 
 class ExchangeInfo(msgspec.Struct, rename="camel"):
-    symbols: list[_Symbol]
+    symbols: list[ListedSymbol]
     rate_limits: list[RateLimit] = []
 
 
 def listed_instruments(info: ExchangeInfo) -> tuple[ListedInstrument, ...]:
-    """Every instrument with its status. Contracts whose margin is in their base currency are inverse. Raises
-    ``ConfigError`` where a filter has a value that no instrument can have."""
-    return tuple(
-        ListedInstrument(
-            instrument=_instrument(symbol),
-            status=_STATUSES.get(symbol.status, InstrumentStatus.OTHER),
-            raw_status=symbol.status,
-        )
-        for symbol in info.symbols
+    """Every instrument with its status. Contracts with margin in their base currency are inverse. Raises
+    ``ConfigError`` for a filter value that no instrument can have."""
+    return tuple(map(listed_instrument, info.symbols))
+
+
+def listed_instrument(symbol: ListedSymbol) -> ListedInstrument:
+    """One of them."""
+    return ListedInstrument(
+        instrument=_instrument(symbol),
+        status=_STATUSES.get(symbol.status, InstrumentStatus.OTHER),
+        raw_status=symbol.status,
     )
 
 
-def _instrument(of: _Symbol) -> Instrument:
+def trimmed(symbol: ListedSymbol) -> ListedSymbol:
+    """The symbol with those filters only that become a part of the instrument."""
+    return msgspec.structs.replace(symbol, filters=[f for f in symbol.filters if f.get("filterType") in _FILTERS])
+
+
+def _instrument(of: ListedSymbol) -> Instrument:
     filters = {name: f for f in of.filters if isinstance(name := f.get("filterType"), str)}
     price, lot = filters.get("PRICE_FILTER", {}), filters.get("LOT_SIZE", {})
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}

@@ -12,6 +12,7 @@ __all__ = ["BookChain", "BookChains"]
 
 _S = 1_000_000_000  # ns in a second
 _FIRST_WAIT, _LONGEST_WAIT = _S // 4, 30 * _S  # before a snapshot is fetched again
+_SETTLED_AFTER = 10 * _S  # a book that lasted so long gets its next snapshot at once
 
 
 class _SnapshotId(msgspec.Struct):
@@ -22,14 +23,15 @@ class BookChain:
     """The updates of one symbol.
 
     ``last``: the last id that was passed on. ``waits_from``: the first id of the updates that wait for a snapshot; 0 if
-    none do. ``fetch``: the number of the request for a snapshot; 0 if none is on its way.
+    none do. ``fetch``: the number of the request for a snapshot; 0 if none is on its way. ``joined``: when the last
+    snapshot was passed on, ns UTC.
     """
 
-    __slots__ = ("fetch", "last", "symbol", "tries", "waits_from")
+    __slots__ = ("fetch", "joined", "last", "symbol", "tries", "waits_from")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
-        self.last = self.waits_from = self.fetch = self.tries = 0
+        self.last = self.waits_from = self.fetch = self.tries = self.joined = 0
 
 
 class BookChains:
@@ -60,6 +62,12 @@ class BookChains:
         chain.last = last
         return True
 
+    def resync(self, symbol: str, now: int) -> None:
+        """The owner of the book cannot use it any more: fetch a snapshot that has everything passed on so far."""
+        chain = self._chains.get(symbol)
+        if chain is not None and chain.last:
+            self._start(chain, chain.last + 1, now)
+
     def take_snapshot(self, fetch: Fetch, now: int, body: bytes) -> None:
         """Pass a snapshot on, or fetch it again if it is older than the updates that wait for it."""
         chain = self._chains[fetch.symbol]
@@ -67,6 +75,7 @@ class BookChains:
             self.fetch_again(fetch, now)
             return
         chain.fetch = chain.waits_from = 0
+        chain.joined = now
         self._statistics.snapshots += 1
         self._output.frames.append(Frame(now, b'{"symbol":"%b",%b' % (fetch.symbol.encode(), body.strip()[1:])))
 
@@ -74,10 +83,19 @@ class BookChains:
         """Repeat a request that failed: after ``wait`` ns at the earliest, and later each time."""
         chain = self._chains[fetch.symbol]
         chain.tries += 1
-        self._fetches.repeat(fetch, now + max(wait, min(_LONGEST_WAIT, _FIRST_WAIT << min(chain.tries, 7))))
+        self._fetches.repeat(fetch, now + max(wait, _wait(chain.tries)))
 
     def _start(self, chain: BookChain, waits_from: int, now: int) -> None:
         chain.waits_from = waits_from
-        if not chain.fetch:
-            chain.tries = 0
+        if chain.fetch:
+            return
+        # A book that breaks again and again must not use up the limits.
+        chain.tries = chain.tries + 1 if chain.joined and now - chain.joined < _SETTLED_AFTER else 0
+        if chain.tries > 1:
+            chain.fetch = self._fetches.start_later("depth", chain.symbol, now + _wait(chain.tries))
+        else:
             chain.fetch = self._fetches.start("depth", chain.symbol, now)
+
+
+def _wait(tries: int) -> int:
+    return min(_LONGEST_WAIT, _FIRST_WAIT << min(tries, 7))

@@ -24,6 +24,12 @@ class Fetches:
         self._send(Fetch(self._number, what, symbol, first, last), now)
         return self._number
 
+    def start_later(self, what: str, symbol: str, due: int) -> int:
+        """Send a request at ``due``. Returns its number."""
+        self._number += 1
+        self.repeat(Fetch(self._number, what, symbol), due)
+        return self._number
+
     def repeat(self, fetch: Fetch, due: int) -> None:
         """Send a request again at ``due``."""
         self._later.append((due, fetch))

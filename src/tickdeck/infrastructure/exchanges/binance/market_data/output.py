@@ -37,8 +37,8 @@ class SendText(NamedTuple):
 class Fetch(NamedTuple):
     """Ask over REST, then call ``fetched`` or ``fetch_failed``.
 
-    ``what`` is ``depth``, ``trade`` or ``aggTrade``. Of trades, those with the ids ``first`` to ``last`` are wanted, or
-    as many of them as one answer holds.
+    ``what`` is ``depth``, ``trade``, ``aggTrade`` or ``instruments`` (of all symbols). Of trades, those with the ids
+    ``first`` to ``last`` are wanted, or as many of them as one answer holds.
     """
 
     number: int

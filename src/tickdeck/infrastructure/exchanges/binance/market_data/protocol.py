@@ -18,6 +18,7 @@ from tickdeck.infrastructure.exchanges.binance.mappers.market import Wrapped, ki
 from tickdeck.infrastructure.exchanges.binance.market_data.books import BookChains
 from tickdeck.infrastructure.exchanges.binance.market_data.connections import Connections
 from tickdeck.infrastructure.exchanges.binance.market_data.fetches import Fetches
+from tickdeck.infrastructure.exchanges.binance.market_data.instruments import InstrumentWatch
 from tickdeck.infrastructure.exchanges.binance.market_data.output import Action, FeedStatistics, Fetch, Output
 from tickdeck.infrastructure.exchanges.binance.market_data.trades import TradeChains
 from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
@@ -77,13 +78,15 @@ class MarketDataProtocol:
 
     ``channels``: the venue's streams of each symbol, without the symbol: ``trade``, ``aggTrade``, ``bookTicker``,
     ``depth``, ``depth@100ms``, ``depth20@100ms``, ``kline_1m``. ``stale_after``: ns of silence after which a connection
-    is made again. ``seed``: of the random part of waits.
+    is made again. ``instruments_every``: ns between two looks at the instruments. ``seed``: of the random part of
+    waits.
 
     - A message that came before, on the other connection, is dropped.
     - If the chain of a book's updates breaks, they are passed on, so that the owner of the book sees the gap. A
       snapshot is fetched, and passed on when it joins the updates.
     - Trades after a gap are held until the missing ones are fetched and passed on. If that fails or takes too long, or
       the gap is long, they are passed on as they are, and the gap shows in the ids.
+    - An instrument is passed on at the start and when it has changed.
     - Before the venue ends a connection, another one is opened and takes over without a gap.
     - ``connection_frame`` reports that the last connection was lost, and that there is one again.
 
@@ -97,6 +100,7 @@ class MarketDataProtocol:
         *,
         profile: Profile = BINANCE_SPOT,
         stale_after: int = 60 * _S,
+        instruments_every: int = 60 * _S,
         seed: int = 0,
     ) -> None:
         streams = [f"{symbol.lower()}@{channel}" for symbol in symbols for channel in channels]
@@ -113,10 +117,12 @@ class MarketDataProtocol:
         self._trades = TradeChains(self._output, self._fetches, self.statistics)
         self._ids: dict[bytes, int] = {}  # the last ids of streams whose messages replace each other
         self._handlers: dict[bytes, _Handler] = {}
+        names = tuple(symbol.upper() for symbol in symbols)
+        self._instruments = InstrumentWatch(self._output, self._fetches, names, instruments_every)
         self._connections = Connections(
             self._output,
             self.statistics,
-            symbols=tuple(symbol.upper() for symbol in symbols),
+            symbols=names,
             streams=streams,
             profile=profile,
             stale_after=stale_after,
@@ -130,8 +136,9 @@ class MarketDataProtocol:
     # -- what happens ---------------------------------------------------------------------------------------------
 
     def start(self, now: int) -> None:
-        """Begin: open the first connection."""
+        """Begin: open the first connection, and ask for the instruments."""
         self._connections.open(now)
+        self._instruments.ask(now)
 
     def opened(self, connection: int, now: int) -> None:
         """A connection is open: subscribe."""
@@ -145,14 +152,24 @@ class MarketDataProtocol:
         """A connection is closed, or could not be opened."""
         self._connections.closed(connection, now, reason)
 
+    def resync(self, symbol: str, now: int) -> None:
+        """The book of ``symbol`` is not usable for its owner, although its updates had no gap: fetch a snapshot."""
+        self._books.resync(symbol, now)
+
+    def add(self, frame: Frame) -> None:
+        """Pass on a frame of our own."""
+        self._output.frames.append(frame)
+
     def fetched(self, number: int, now: int, body: bytes) -> None:
-        """The answer to a ``Fetch`` arrived."""
+        """The answer to a ``Fetch`` arrived. Raises ``InvalidSymbol`` if a symbol was never listed."""
         fetch = self._fetches.answered(number)
         if fetch is None:
             return  # too late
         try:
             if fetch.what == "depth":
                 self._books.take_snapshot(fetch, now, body)
+            elif fetch.what == "instruments":
+                self._instruments.take(fetch, now, body)
             else:
                 self._trades.take_missing(fetch, now, body)
         except UNREADABLE:
@@ -268,9 +285,11 @@ class MarketDataProtocol:
         return self._is_newer(stream, candle.open_time) if candle.is_closed else False
 
     def _failed(self, fetch: Fetch, now: int, wait: int = 0) -> None:
-        """Fetch a book again. Trades are given up."""
+        """Fetch a book or the instruments again. Trades are given up."""
         if fetch.what == "depth":
             self._books.fetch_again(fetch, now, wait)
+        elif fetch.what == "instruments":
+            self._instruments.failed(fetch, now, wait)
         else:
             self._trades.give_up(fetch, now)
 

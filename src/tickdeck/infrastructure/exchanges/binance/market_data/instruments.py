@@ -1,0 +1,58 @@
+"""What the venue says about the instruments: asked at the start and again and again, passed on when it changes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tickdeck.application.ports import ListedInstrument
+from tickdeck.errors import ConfigError, InvalidSymbol
+from tickdeck.infrastructure.exchanges.binance.decoder import instrument_frame
+from tickdeck.infrastructure.exchanges.binance.mappers.instruments import (
+    ExchangeInfo,
+    ListedSymbol,
+    listed_instrument,
+)
+from tickdeck.infrastructure.exchanges.binance.market_data.fetches import Fetches
+from tickdeck.infrastructure.exchanges.binance.market_data.output import Fetch, Output
+
+__all__ = ["InstrumentWatch"]
+
+_S = 1_000_000_000  # ns in a second
+_RETRY_AFTER = 5 * _S
+
+
+class InstrumentWatch:
+    """Asks for ``symbols`` every ``every`` ns. Passes an instrument on at first, and when its steps, limits or status
+    have changed. A symbol that is no longer listed counts as delisted."""
+
+    def __init__(self, output: Output, fetches: Fetches, symbols: tuple[str, ...], every: int) -> None:
+        self._output, self._fetches, self._symbols, self._every = output, fetches, symbols, every
+        self._known: dict[str, tuple[ListedInstrument, ListedSymbol]] = {}
+
+    def ask(self, now: int) -> None:
+        """Send the first request. Each answer leads to the next one."""
+        self._fetches.start("instruments", "", now)
+
+    def take(self, fetch: Fetch, now: int, body: bytes) -> None:
+        """Pass on what has changed. Raises ``InvalidSymbol`` if a symbol was never listed, ``ValueError`` for a
+        body that cannot be read."""
+        found = {symbol.symbol: symbol for symbol in msgspec.json.decode(body, type=ExchangeInfo).symbols}
+        for name in self._symbols:
+            listed = found.get(name)
+            if listed is None:
+                if name not in self._known:
+                    raise InvalidSymbol(f"binance: {name} is not listed; correct the symbol")
+                listed = msgspec.structs.replace(self._known[name][1], status="DELISTED")
+            try:
+                instrument = listed_instrument(listed)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+            if name in self._known and self._known[name][0] == instrument:
+                continue
+            self._known[name] = instrument, listed
+            self._output.frames.append(instrument_frame(now, listed))
+        self._fetches.repeat(fetch, now + self._every)
+
+    def failed(self, fetch: Fetch, now: int, wait: int) -> None:
+        """A request failed: ask again after ``wait`` ns, or a few seconds."""
+        self._fetches.repeat(fetch, now + max(wait, min(_RETRY_AFTER, self._every)))
