@@ -18,6 +18,7 @@ from tickdeck.application.engines import (
     ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
+    InstrumentEngine,
     MarketDataEngine,
     PortfolioEngine,
     RiskEngine,
@@ -30,6 +31,7 @@ from tickdeck.domain.events import DomainEvent, iter_event_classes
 __all__ = ["ENGINES", "diagram", "in_page"]
 
 ENGINES: tuple[Any, ...] = (
+    InstrumentEngine,
     MarketDataEngine,
     FeedMonitor,
     SignalEngine,
@@ -44,7 +46,7 @@ SOURCES = {
     "market": ("market.trade", "market.tick", "market.book", "market.book_delta", "market.candle"),
     "driver": ("run.started", "run.stopped", "feed.connected", "feed.disconnected", "timer.fired"),
     "commands": ("command.received",),
-    "venue": ("venue.order_reported", "venue.fill_reported", "venue.balance_reported"),
+    "venue": ("venue.order_reported", "venue.fill_reported", "venue.balance_reported", "venue.instrument_reported"),
     "kernel": ("system.handler_failed", "trading.halted", "timer.set", "timer.cancelled"),
 }
 """What comes from outside the engines."""

@@ -15,6 +15,7 @@ from tickdeck.application.engines import (
     ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
+    InstrumentEngine,
     MarketDataEngine,
     PortfolioEngine,
     RiskEngine,
@@ -37,6 +38,7 @@ from tickdeck.domain.events import (
     OrderAmendRequestedEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
+    RunResumed,
     StateUpdated,
     SystemError,  # noqa: A004 (the catalogue's name)
     SystemWarning,
@@ -46,6 +48,7 @@ from tickdeck.domain.events import (
     TradingHalted,
     VenueBalanceReported,
     VenueFillReported,
+    VenueInstrumentReported,
     VenueOrderReported,
     iter_event_classes,
 )
@@ -53,6 +56,7 @@ from tickdeck.domain.risk import RiskLimits
 from tickdeck.domain.values import OrderStatus, Side
 
 ENGINES: tuple[Any, ...] = (
+    InstrumentEngine,
     MarketDataEngine,
     FeedMonitor,
     HeartbeatEngine,
@@ -195,7 +199,13 @@ def eventful_run() -> Core:
     # long as bitcoin is owed.
     for currency, total in (("BTC", "-1"), ("ETH", "1")):
         core.feed(VenueBalanceReported(currency=currency, total=D(total), source="scripted"))
+    core.feed(
+        VenueInstrumentReported(
+            symbol=BTC, base="BTC", quote="USDT", status="trading", tick_size=D("0.01"), lot_size=D("0.001")
+        )
+    )
     core.feed(FeedConnected(feed="files", symbols=(BTC,)))
+    core.feed(RunResumed())
     core.feed(tick("9", "11"), tick("9", "12"), book(1), delta(2), delta(9), book(9))
     for n in range(300):
         core.feed(trade(str(14 + n % 5), ts=START + SECOND + n * 4 * MS, trade_id=n + n // 100 + 1))
@@ -282,7 +292,7 @@ def test_an_engine_heard_all_that_it_declares_in_an_eventful_run(engine: Any, wa
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_published_all_that_it_declares_and_nothing_else(engine: Any, watched: Watched) -> None:
-    assert watched.published[engine.component] == set(engine.publishes)
+    assert watched.published.get(engine.component, set()) == set(engine.publishes)
 
 
 def test_every_event_that_no_input_brings_is_published_by_exactly_one_engine_or_the_kernel() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -13,20 +13,27 @@ import msgspec
 from aiohttp import web
 from fake_binance import FakeBinance, Play
 
+from tickdeck.application.ports import TapeQuery
 from tickdeck.bootstrap import LiveRun, open_record, start_live_run, verify_run
+from tickdeck.bootstrap.feeds import FEEDS
 from tickdeck.bootstrap.record import market_of
 from tickdeck.domain.events import (
     DomainEvent,
     FeedConnected,
     FeedDisconnected,
+    GapDetected,
     OrderBookDeltaEvent,
     OrderBookEvent,
     TickEvent,
     TradeEvent,
+    VenueInstrumentReported,
 )
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
+from tickdeck.infrastructure.exchanges.binance.market_feed import BinanceFeed
+from tickdeck.infrastructure.exchanges.binance.wire import endpoints_at
 from tickdeck.infrastructure.frames import FOLDER
 from tickdeck.infrastructure.readers import InputFile, open_input
+from tickdeck.infrastructure.venue import RunningVenue, running_venue
 
 STRATEGIES = Path(__file__).resolve().parent / "gate_strategies.py"
 MARKET = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent)
@@ -147,3 +154,89 @@ def _as_rest(frame: bytes) -> bytes:
 def _id(frame: bytes) -> int:
     trade_id: int = msgspec.json.decode(frame)["data"]["t"]
     return trade_id
+
+
+def on_venue(data: Path, work: Callable[[LiveRun, RunningVenue], Awaitable[None]], **settings: object) -> LiveRun:
+    """A live run of two seconds on the venue on localhost, with ``work(run, venue)`` beside it."""
+
+    async def play() -> LiveRun:
+        async with running_venue(("BTCUSDT",)) as venue, asyncio.timeout(30):
+            wanted = RunConfig(
+                strategies=(StrategyConfig(spec=f"{STRATEGIES}:Busy"),),
+                exchange_url=venue.url,
+                duration=Decimal(2),
+                **{"exchange": "binance", **settings},  # type: ignore[arg-type]
+            )
+            run = start_live_run(wanted, data)
+            try:
+                driving = asyncio.ensure_future(run.drive(None))
+                await work(run, venue)
+                await driving
+            finally:
+                run.close()
+            return run
+
+    return asyncio.run(play())
+
+
+async def until(happened: Callable[[], object]) -> None:
+    while not happened():  # noqa: ASYNC110 (the run has no event for it)
+        await asyncio.sleep(0.01)
+
+
+def _often(config: RunConfig, symbols: tuple[str, ...]) -> BinanceFeed:
+    assert config.exchange_url is not None
+    return BinanceFeed(symbols, endpoints_at(config.exchange_url), instruments_every=100_000_000)
+
+
+FEEDS["binance-often"] = _often
+
+
+def test_what_the_venue_says_about_an_instrument_is_an_input_of_the_run_and_is_proven(tmp_path: Path) -> None:
+    async def work(run: LiveRun, venue: RunningVenue) -> None:
+        published = run.kernel.statistics
+        await until(lambda: published().published.get("venue.instrument_reported", 0) == 1)
+        venue.faults.set("halt_symbol", "BTCUSDT")
+        await until(lambda: run.core.instruments.why_closed("BTCUSDT"))
+
+    run = on_venue(tmp_path, work, exchange="binance-often")
+    reported = list(open_record(run.folder, TapeQuery(types=("venue.instrument_*",))))
+
+    assert [event.status for event in reported if isinstance(event, VenueInstrumentReported)] == ["trading", "halt"]
+    assert run.core.instruments.instrument("BTCUSDT").tick_size == Decimal("0.01")
+    assert verify_run(run.folder)[0].identical
+
+
+def test_a_crossed_book_gets_a_new_snapshot_at_once(tmp_path: Path, shared: Path) -> None:
+    def delta(first: int, bid: str, ask: str) -> bytes:
+        data = {"e": "depthUpdate", "E": 1_723_161_600_000, "s": "BTCUSDT", "U": first, "u": first}
+        message = {"stream": "btcusdt@depth@100ms", "data": data | {"b": [[bid, "1"]], "a": [[ask, "1"]]}}
+        return msgspec.json.encode(message)
+
+    async def play(connection: web.WebSocketResponse, number: int) -> None:
+        for message in (delta(11, "100", "102"), delta(12, "106", "107")):  # the second crosses the book
+            await connection.send_str(message.decode())
+            await asyncio.sleep(0.2)
+        await connection.receive()
+
+    asked = 0
+
+    def answer(request: web.Request) -> bytes | int:
+        nonlocal asked
+        if request.path != "/api/v3/depth":
+            return 404
+        asked += 1
+        return msgspec.json.encode({"lastUpdateId": 10 + asked, "bids": [["99", "1"]], "asks": [["105", "1"]]})
+
+    run = hear(
+        tmp_path,
+        play,
+        answer,
+        lambda run: run.kernel.statistics().published.get("market.book_resynced", 0) == 2,
+    )
+    gaps = [event for event in open_record(run.folder) if isinstance(event, GapDetected)]
+
+    assert asked == 2
+    assert [(gap.what, gap.expected, gap.received) for gap in gaps] == [("book", 12, 12)]
+    assert run.core.market_data.market("BTCUSDT").book.best_bid() == (Decimal(99), Decimal(1))
+    assert verify_run(run.folder)[0].identical

@@ -14,6 +14,7 @@ from tickdeck.application.engines import (
     ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
+    InstrumentEngine,
     MarketDataEngine,
     PortfolioEngine,
     RiskEngine,
@@ -230,6 +231,8 @@ class Core:
         names = [with_timeframe(n, timeframes_of(s)) for s in strategies.values() for n in s.required_signals()]
         names += signals
         plan = CandlePlan.of(base, strategies.values(), names)._replace(base_wanted=candles is not None)
+        self.instruments = InstrumentEngine(kernel, instrument)
+        current = self.instruments.instrument
         self.market_data = MarketDataEngine(kernel, plan, snapshot_interval=monitors)
         if monitors is not None:
             FeedMonitor(kernel, monitors)
@@ -237,15 +240,16 @@ class Core:
         self.signals = SignalEngine(kernel, self.market_data, names, own_signals, plan)
         rates = Rates((BTC, "ETHUSDT"), instrument)
         account = Account(homes=rates.homes("USDT"))
-        self.portfolio = PortfolioEngine(kernel, account, self.market_data, instrument, rates)
-        self.execution = ExecutionEngine(kernel, "nonce", instrument)
+        self.portfolio = PortfolioEngine(kernel, account, self.market_data, current, rates)
+        self.execution = ExecutionEngine(kernel, "nonce", current)
         self.risk = RiskEngine(
             kernel,
             limits,
             clock=kernel.clock.now,
             price=self.market_data.price,
             portfolio=self.portfolio,
-            instrument=instrument,
+            instrument=current,
+            why_closed=self.instruments.why_closed,
             short_selling=short_selling,
         )
         self.strategies = StrategyEngine(
@@ -257,7 +261,7 @@ class Core:
             symbols=(BTC,),
             nonce="nonce",
             seed=seed,
-            instrument=instrument,
+            instrument=current,
             candles=plan,
         )
         for strategy_id, strategy in strategies.items():

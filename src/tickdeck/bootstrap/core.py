@@ -7,6 +7,7 @@ from tickdeck.application.engines import (
     ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
+    InstrumentEngine,
     MarketDataEngine,
     PortfolioEngine,
     RiskEngine,
@@ -49,6 +50,8 @@ class Core:
             own_signals=bool(own_signals),
         )
         self.kernel = kernel
+        self.instruments = InstrumentEngine(kernel, config.instrument)
+        instrument = self.instruments.instrument
         self.market_data = MarketDataEngine(
             kernel,
             self.candles,
@@ -63,15 +66,16 @@ class Core:
         rates = Rates(manifest.symbols, config.instrument)
         quote = reporting_currency(map(config.instrument, manifest.symbols))
         account = Account(config.paper.account_id, quote, config.paper.user_id, rates.homes(quote))
-        self.portfolio = PortfolioEngine(kernel, account, self.market_data, config.instrument, rates)
-        self.execution = ExecutionEngine(kernel, manifest.nonce, config.instrument)
+        self.portfolio = PortfolioEngine(kernel, account, self.market_data, instrument, rates)
+        self.execution = ExecutionEngine(kernel, manifest.nonce, instrument)
         self.risk = RiskEngine(
             kernel,
             config.risk,
             clock=kernel.clock.now,
             price=self.market_data.price,
             portfolio=self.portfolio,
-            instrument=config.instrument,
+            instrument=instrument,
+            why_closed=self.instruments.why_closed,
             short_selling=config.paper.short_selling,
         )
         self.strategies = StrategyEngine(
@@ -83,7 +87,7 @@ class Core:
             symbols=manifest.symbols,
             nonce=manifest.nonce,
             seed=config.seed,
-            instrument=config.instrument,
+            instrument=instrument,
             candles=self.candles,
         )
         for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from tickdeck.application.bus import select, takes_market_data
 from tickdeck.application.ports import MarketDataFeed, TapeQuery
 from tickdeck.application.proof import merge_record
 from tickdeck.bootstrap.feeds import live_feed
-from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.events import (
+    DomainEvent,
+    FeedConnected,
+    FeedDisconnected,
+    SystemWarning,
+    VenueCircuitChanged,
+    VenueInstrumentReported,
+)
 from tickdeck.domain.market import CandleOpen, Timeframe
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.exchanges.simulated import simulated_market
@@ -31,6 +39,9 @@ from tickdeck.infrastructure.tape.sqlite import EVERYTHING
 
 __all__ = ["FramedMarket", "market_for_venue", "market_of", "open_record"]
 
+_OF_FEEDS = (FeedConnected, FeedDisconnected, SystemWarning, VenueCircuitChanged, VenueInstrumentReported)
+"""What the frames of a live feed may contain besides market data."""
+
 _SIMULATION_START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z: a run's events must not depend on today's date
 
 
@@ -46,12 +57,20 @@ def open_record(
     folder = Path(folder)
     manifest = None if is_tape(folder) else read_manifest(folder)
     with open_reader(tape_path(folder)) as tape:
-        if manifest is None or not manifest.market_is_elsewhere or not takes_market_data(query.patterns):
+        if manifest is None or not manifest.market_is_elsewhere or not _is_in_market(query, manifest):
             yield from islice(_followed(tape, query, more), query.limit)
             return
         check_inputs(manifest)
         market = market_of(config_from_dict(manifest.config), manifest, folder)
         yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
+
+
+def _is_in_market(query: TapeQuery, manifest: Manifest) -> bool:
+    """Whether ``query`` may match events that are not on the tape."""
+    if takes_market_data(query.patterns):
+        return True
+    names = (cls.event_type for cls in _OF_FEEDS) if manifest.is_live else ()
+    return any(fnmatchcase(name, pattern) for name in names for pattern in query.patterns)
 
 
 def _followed(tape: AnyReader, query: TapeQuery, more: Callable[[], bool]) -> Iterator[DomainEvent]:

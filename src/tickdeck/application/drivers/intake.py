@@ -18,8 +18,8 @@ class FrameIntake:
     """Puts frames into ``queue``, which has room for ``capacity`` of them. While it is full, an ``OverloadableFeed``
     says what to do with each frame: replace an older one, drop it, or keep it. Other feeds have to wait.
 
-    A frame that waited outside the queue gets the time at which it enters. What was lost is put on the record, as an
-    ``overload_frame``. ``dropped`` and ``conflated`` count since the start.
+    A frame that waited outside the queue gets the time at which its turn to enter came. What was lost is put on the
+    record, as an ``overload_frame``. ``dropped`` and ``conflated`` count since the start.
     """
 
     def __init__(self, feed: MarketDataFeed, capacity: int, *, clock: LiveClock) -> None:

@@ -8,6 +8,7 @@ from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.feed_monitor import FeedMonitor
 from tickdeck.application.engines.gateway import VenueGateway
 from tickdeck.application.engines.heartbeat import HeartbeatEngine
+from tickdeck.application.engines.instruments import InstrumentEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.risk import RiskEngine
@@ -19,6 +20,7 @@ __all__ = [
     "ExecutionEngine",
     "FeedMonitor",
     "HeartbeatEngine",
+    "InstrumentEngine",
     "MarketDataEngine",
     "PortfolioEngine",
     "RiskEngine",

@@ -97,17 +97,19 @@ class RiskEngine:
         price: Callable[[str], Price | None],
         portfolio: PortfolioEngine,
         instrument: Callable[[str], Instrument],
+        why_closed: Callable[[str], str] = lambda symbol: "",
         short_selling: bool = False,
     ) -> None:
         """``clock()`` is the run's time (ns UTC), and ``price(symbol)`` the last price (quote). Risk counts positions
-        and open orders itself, from events. ``short_selling``: whether the account may owe coins, which its equity must
-        cover."""
+        and open orders itself, from events. ``why_closed(symbol)`` says why the venue takes no new orders, and
+        is empty if it does. ``short_selling``: whether the account may owe coins, which its equity must cover."""
         self._bus = bus
         self._limits = limits
         self._clock = clock
         self._price = price
         self._portfolio = portfolio
         self._instrument = instrument
+        self._why_closed = why_closed
         self._quote = portfolio.account.quote
         self._account_id = portfolio.account_id
         self._user_id = portfolio.user_id
@@ -249,6 +251,8 @@ class RiskEngine:
         assert side is not None  # the event's own check
         if self._closed_because and not self._reducing_passes:
             return intent, Breach("trading_halted", self._closed_because)
+        if closed := self._why_closed(intent.symbol):
+            return intent, Breach("instrument", closed)
         if intent.limit is not None and intent.limit <= 0:
             return intent, Breach("instrument", "the limit is 0 after rounding to the tick size")
         if instead_of is not None and intent.quantity <= instead_of.filled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["PRIORITY"]
 
 PRIORITY = {
+    "instruments": 110,
     "market_data": 100,
     "feed_monitor": 95,
     "signals": 90,

@@ -24,6 +24,7 @@ from tickdeck.infrastructure.exchanges.binance.limits import account_limits, obs
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.market_data import (
     DEFAULT_CHANNELS,
+    INSTRUMENTS_EVERY,
     CloseConnection,
     Fetch,
     MarketDataProtocol,
@@ -50,6 +51,7 @@ class BinanceFeed:
 
     ``endpoints``: the venue's addresses. ``channels``: the streams of each symbol. ``http``: sends REST requests;
     aiohttp by default. ``limits``: the limits of our address; share them with the exchanges of the same process.
+    ``instruments_every``: ns between two looks at the instruments.
     """
 
     name = "binance"
@@ -63,6 +65,7 @@ class BinanceFeed:
         clock: LiveClock | None = None,
         http: HttpClient | None = None,
         limits: RateLimiter | None = None,
+        instruments_every: int = INSTRUMENTS_EVERY,
     ) -> None:
         self._clock = clock or SystemClock()
         self._endpoints = endpoints
@@ -76,7 +79,9 @@ class BinanceFeed:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._waiting = 0
-        self.protocol = MarketDataProtocol(symbols, channels, seed=self._clock.time_ns())
+        self.protocol = MarketDataProtocol(
+            symbols, channels, instruments_every=instruments_every, seed=self._clock.time_ns()
+        )
 
     def resync(self, symbol: str) -> None:
         """Fetch a new snapshot of a book."""

@@ -14,12 +14,15 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from tickdeck.domain.events import (
     DomainEvent,
     OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
     OrderEvent,
     OrderSubmittedEvent,
+    VenueInstrumentReported,
 )
 from tickdeck.domain.market import CandleOpen, Ended, Fill, Instrument, Matcher, Outcome, WorkingOrder
 from tickdeck.domain.values import ZERO, OrderStatus, Price, Side, TimeInForce
@@ -68,6 +71,7 @@ class PaperVenue:
         self._config = config
         self._with_fee = 1 + max(config.maker_fee, config.taker_fee)
         self._instruments = dict(instruments)
+        self._closed: dict[str, str] = {}  # why a symbol is not traded now
         self._rng = random.Random(f"paper venue {seed}")
         self._schedule = schedule
         self._reports = Reports(config, self.name, schedule, report, self._jitter)
@@ -88,6 +92,7 @@ class PaperVenue:
         for symbol, matcher in self._matchers.items():
             for event_type, handler in matcher.handlers.items():
                 self._handlers.setdefault(event_type, {})[symbol] = handler
+        self._handlers[VenueInstrumentReported] = dict.fromkeys(self._instruments, self._on_instrument)
 
     # -- the port -----------------------------------------------------------------------------------------------
 
@@ -109,6 +114,19 @@ class PaperVenue:
         outcomes = handler(event)
         if outcomes:
             self._settle(symbol, outcomes, event.ts_ingress)
+
+    def _on_instrument(self, report: VenueInstrumentReported) -> Sequence[Outcome]:
+        """The venue whose market this is has changed its steps, limits or status: trade by them from now on."""
+        self._instruments[report.symbol] = msgspec.structs.replace(
+            self._instruments[report.symbol],
+            tick_size=report.tick_size,
+            lot_size=report.lot_size,
+            min_quantity=report.min_quantity,
+            max_quantity=report.max_quantity,
+            min_notional=report.min_notional,
+        )
+        self._closed[report.symbol] = "" if report.status == "trading" else report.status
+        return ()
 
     def submit(self, order: OrderSubmittedEvent) -> None:
         """Send an order; it arrives ``order_latency`` later."""
@@ -191,6 +209,8 @@ class PaperVenue:
         if ticket.status.is_final:
             return f"the order is {ticket.status.value}"
         order, symbol = ticket.order, ticket.request.symbol
+        if closed := self._closed.get(symbol):
+            return f"{symbol} is not traded now: {closed}"
         if order.limit is None or order.time_in_force not in (TimeInForce.GTC, TimeInForce.POST_ONLY):
             return "only limit orders that may rest can be amended"
         if request.quantity <= ticket.filled:
@@ -229,6 +249,8 @@ class PaperVenue:
             return f"account {request.account_id} is not known here"
         if request.limit is None and request.time_in_force is TimeInForce.POST_ONLY:
             return "a market order cannot be post only"
+        if closed := self._closed.get(request.symbol):
+            return f"{request.symbol} is not traded now: {closed}"
         matcher = self._matchers[request.symbol]
         reference = request.limit if request.limit is not None else matcher.liquidity.reference(request.side)
         if reference is None:

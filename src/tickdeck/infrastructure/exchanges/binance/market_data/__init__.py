@@ -11,10 +11,15 @@ from tickdeck.infrastructure.exchanges.binance.market_data.output import (
     OpenConnection,
     SendText,
 )
-from tickdeck.infrastructure.exchanges.binance.market_data.protocol import DEFAULT_CHANNELS, MarketDataProtocol
+from tickdeck.infrastructure.exchanges.binance.market_data.protocol import (
+    DEFAULT_CHANNELS,
+    INSTRUMENTS_EVERY,
+    MarketDataProtocol,
+)
 
 __all__ = [
     "DEFAULT_CHANNELS",
+    "INSTRUMENTS_EVERY",
     "Action",
     "CloseConnection",
     "FeedStatistics",

@@ -23,11 +23,13 @@ from tickdeck.infrastructure.exchanges.binance.market_data.output import Action,
 from tickdeck.infrastructure.exchanges.binance.market_data.trades import TradeChains
 from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
 
-__all__ = ["DEFAULT_CHANNELS", "MarketDataProtocol"]
+__all__ = ["DEFAULT_CHANNELS", "INSTRUMENTS_EVERY", "MarketDataProtocol"]
 
 DEFAULT_CHANNELS = ("trade", "bookTicker", "depth@100ms")
 
 _S = 1_000_000_000  # ns in a second
+INSTRUMENTS_EVERY = 60 * _S
+"""How often the venue is asked for the instruments. An answer weighs 20 of the 6,000 a minute."""
 _WRAPPED = b'{"stream":"'
 
 
@@ -100,7 +102,7 @@ class MarketDataProtocol:
         *,
         profile: Profile = BINANCE_SPOT,
         stale_after: int = 60 * _S,
-        instruments_every: int = 60 * _S,
+        instruments_every: int = INSTRUMENTS_EVERY,
         seed: int = 0,
     ) -> None:
         streams = [f"{symbol.lower()}@{channel}" for symbol in symbols for channel in channels]

@@ -1,0 +1,56 @@
+"""The instruments engine: steps, limits and status of each instrument, as the venue reports them during a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from tickdeck.application.bus import EventBus
+from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.domain.events import DomainEvent, VenueInstrumentReported
+from tickdeck.domain.market import Instrument
+
+__all__ = ["InstrumentEngine"]
+
+
+class InstrumentEngine:
+    """Knows every instrument: as the venue reported it last, else as ``configured(symbol)`` says.
+
+    A report changes steps and limits. It never changes currencies, contract size or the step of fees.
+    """
+
+    component = "instruments"
+    hears = (VenueInstrumentReported,)
+    publishes: tuple[type[DomainEvent], ...] = ()
+
+    def __init__(self, bus: EventBus, configured: Callable[[str], Instrument]) -> None:
+        self._configured = configured
+        self._reported: dict[str, Instrument] = {}
+        self._closed: dict[str, str] = {}
+        bus.subscribe(
+            VenueInstrumentReported, self.on_report, priority=PRIORITY[self.component], component=self.component
+        )
+
+    def instrument(self, symbol: str) -> Instrument:
+        """The instrument of ``symbol`` now. Raises the errors of ``configured``."""
+        return self._reported.get(symbol) or self._configured(symbol)
+
+    def why_closed(self, symbol: str) -> str:
+        """Why the venue takes no new orders in ``symbol``, in words; empty if it does."""
+        return self._closed.get(symbol, "")
+
+    def on_report(self, report: VenueInstrumentReported) -> None:
+        self._reported[report.symbol] = msgspec.structs.replace(
+            self.instrument(report.symbol),
+            tick_size=report.tick_size,
+            lot_size=report.lot_size,
+            min_quantity=report.min_quantity,
+            max_quantity=report.max_quantity,
+            min_notional=report.min_notional,
+        )
+        if report.status == "trading":
+            self._closed.pop(report.symbol, None)
+        else:
+            word = f" ({report.raw_status})" if report.raw_status else ""
+            self._closed[report.symbol] = f"the venue does not trade {report.symbol} now: {report.status}{word}"
