@@ -53,5 +53,5 @@ async def play(folder: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else record(Path(scratch))
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else record(Path(scratch), seconds=120)
         asyncio.run(play(folder))

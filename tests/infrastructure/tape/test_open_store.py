@@ -14,6 +14,7 @@ import pytest
 from tickdeck import (
     ConcurrencyError,
     ConfigError,
+    InMemoryEventBus,
     InMemoryEventStore,
     OrderAcceptedEvent,
     OrderCancelledEvent,
@@ -23,6 +24,7 @@ from tickdeck import (
     open_bus,
     open_store,
 )
+from tickdeck.bootstrap.store import AnyStore
 from tickdeck.infrastructure.tape import JsonlTape, SqliteTape
 
 
@@ -234,3 +236,39 @@ def test_what_can_be_no_tape_is_refused_in_one_line_and_touched_by_nobody(tmp_pa
     ):
         with pytest.raises(TapeError, match=message):
             open_store(path, read_only=read_only)
+
+
+WRONG_CALLS: list[tuple[str, Callable[[AnyStore], object]]] = [
+    ("append: 'x' is not an event", lambda store: store.append(["x"])),  # type: ignore[list-item]
+    ("append: 'x' is not an event", lambda store: store.append(["x", accepted()])),  # type: ignore[list-item]
+    ("give append", lambda store: store.append(accepted())),  # type: ignore[arg-type]
+    ("give append", lambda store: store.append(None)),  # type: ignore[arg-type]
+    ("expected is", lambda store: store.append([accepted()], expected=[("s", 0)])),  # type: ignore[arg-type]
+    ("expected has 's': '0'", lambda store: store.append([accepted()], expected={"s": "0"})),  # type: ignore[dict-item]
+    ("read: None is not a query", lambda store: store.read(None)),  # type: ignore[arg-type]
+    ("last: 'order' is not a query", lambda store: store.last(1, "order")),  # type: ignore[arg-type]
+    ("from_id is 2; give a text", lambda store: store.read(TapeQuery(from_id=2))),  # type: ignore[arg-type]
+    ("correlation_id is 2; give a text", lambda store: store.read(TapeQuery(correlation_id=2))),  # type: ignore[arg-type]
+    ("the version is '1'", lambda store: store.save_snapshot("s", "1", b"")),  # type: ignore[arg-type]
+    ("the stream is 5", lambda store: store.save_snapshot(5, 1, b"")),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("scheme", ["memory", "sqlite", "jsonl"])
+@pytest.mark.parametrize(("message", "call"), WRONG_CALLS, ids=[message for message, _ in WRONG_CALLS])
+def test_a_wrong_argument_is_refused_where_it_is_given(
+    tmp_path: Path, scheme: str, message: str, call: Callable[[AnyStore], object]
+) -> None:
+    with open_store("memory://" if scheme == "memory" else f"{scheme}://{tmp_path}/store") as store:
+        store.append([accepted()])
+        with pytest.raises(ConfigError, match=message):
+            call(store)
+        assert [event.seq for event in store.read()] == [1]
+        assert len(store.last(10**30)) == 1
+
+
+def test_publishing_many_wants_a_list() -> None:
+    for given in (accepted(), None, 5):
+        for bus in (InMemoryEventBus(), open_bus("memory://")):
+            with pytest.raises(ConfigError, match=r"is not a list of events; give publish_all\(\[event\]\)"):
+                bus.publish_all(given)  # type: ignore[arg-type]

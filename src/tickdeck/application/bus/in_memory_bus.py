@@ -25,7 +25,14 @@ from tickdeck.application.bus.ingress import Ingress
 from tickdeck.application.bus.receipt import Receipt, StagedReceipt, new_receipt
 from tickdeck.application.bus.statistics import BusStatistics
 from tickdeck.application.bus.subscribing import Subscribing
-from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, Subscriptions, not_an_event
+from tickdeck.application.bus.subscriptions import (
+    Handler,
+    Plan,
+    Subscription,
+    Subscriptions,
+    iterable_events,
+    not_an_event,
+)
 from tickdeck.application.bus.throttles import Throttles
 from tickdeck.application.bus.waiting_inputs import WaitingInputs
 from tickdeck.application.clock import RunClock, WallClock, default_wall_now
@@ -146,7 +153,7 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
         """``publish`` each, in order. Raises ``ConfigError`` for ``expected``, which needs a bus with a store."""
         if expected is not None:
             raise ConfigError("publish_all: this bus has no store, so no streams with versions; open_bus(url) has one")
-        for event in events:
+        for event in iterable_events(events):
             self.publish(event)
         return self._receipt
 

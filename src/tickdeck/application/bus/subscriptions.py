@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import partial
 from types import ModuleType
@@ -318,9 +318,16 @@ class Subscriptions:
         return tuple(s.statistics() for s in self._all.values())
 
 
-def not_an_event(given: object) -> ConfigError:
-    """The error for publishing something that is not an event."""
-    return ConfigError(f"publish: {given!r} is not an event; give an object of a subclass of DomainEvent")
+def not_an_event(given: object, call: str = "publish") -> ConfigError:
+    """The error for giving something that is not an event to ``call``."""
+    return ConfigError(f"{call}: {given!r} is not an event; give an object of a subclass of DomainEvent")
+
+
+def iterable_events(given: Any) -> Iterable[DomainEvent]:
+    """``given``, if ``publish_all`` can iterate over it. Raises ``ConfigError``."""
+    if not isinstance(given, Iterable):
+        raise ConfigError(f"publish_all: {given!r} is not a list of events; give publish_all([event])")
+    return given
 
 
 def _check_outlives_this_call(handler: Handler) -> None:

@@ -24,6 +24,7 @@ from tickdeck.application.bus import (
     Topic,
     caused,
     describe_error,
+    iterable_events,
     new_receipt,
     not_an_event,
 )
@@ -245,7 +246,7 @@ class Kernel(TimedBus):
             raise ConfigError(
                 "publish_all(expected=...): not inside a handler, a batch, a pause or while the bus is disabled"
             )
-        given = list(events)
+        given = list(iterable_events(events))
         for event in given:
             if not isinstance(event, DomainEvent):
                 raise not_an_event(event)

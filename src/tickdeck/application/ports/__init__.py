@@ -25,6 +25,8 @@ from tickdeck.application.ports.storage import (
     TapeQuery,
     TapeReader,
     TapeStatistics,
+    check_expected,
+    check_snapshot,
     check_versions,
     is_saved,
 )
@@ -53,6 +55,8 @@ __all__ = [
     "TapeReader",
     "TapeStatistics",
     "TradingVenue",
+    "check_expected",
+    "check_snapshot",
     "check_versions",
     "is_saved",
 ]

@@ -45,7 +45,8 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     A tape compares the fields as they were stored, even if an upcast would rename them.
 
-    Raises ``ConfigError`` for a single type instead of a tuple, and for a bound that is not a whole number.
+    Raises ``ConfigError`` for a single type instead of a tuple, for a bound that is not a whole number, and for an id,
+    a symbol or a stream that is not a text.
     """
 
     first_seq: int = 0
@@ -69,6 +70,10 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
             self._check_whole(field, "a whole number")
         for field in ("first_ts", "last_ts"):
             self._check_whole(field, "nanoseconds since 1970, UTC, as an int")
+        for field in ("from_id", "symbol", "correlation_id", "stream"):
+            value: object = getattr(self, field)
+            if value is not None and not isinstance(value, str):
+                raise ConfigError(f"TapeQuery: {field} is {value!r}; give a text")
         if self.limit is not None and self.limit < 0:
             raise ConfigError(f"TapeQuery: limit is {self.limit}; give 0 or more, or leave it out")
 
@@ -185,8 +190,22 @@ class FoundEvents(Iterator[DomainEvent], AsyncIterable[DomainEvent], Protocol):
     """The result of a query, for ``for`` and ``async for``. Events are read lazily."""
 
 
+def check_expected(expected: object) -> None:
+    """Raise ``ConfigError`` if ``expected`` is neither ``None`` nor versions by stream."""
+    if expected is None:
+        return
+    if not isinstance(expected, Mapping):
+        raise ConfigError(f"expected is {expected!r}; give the versions by stream: {{stream: version}}")
+    for stream, version in expected.items():
+        if not isinstance(stream, str) or type(version) is not int:
+            raise ConfigError(
+                f"expected has {stream!r}: {version!r}; give the number of events of a stream: {{stream: 3}}"
+            )
+
+
 def check_versions(version_of: Callable[[str], int], expected: Mapping[str, int]) -> None:
     """Raise ``ConcurrencyError`` if a stream does not have the expected number of events."""
+    check_expected(expected)
     for stream, version in expected.items():
         found = version_of(stream)
         if found != version:
@@ -194,6 +213,16 @@ def check_versions(version_of: Callable[[str], int], expected: Mapping[str, int]
                 f"tape: stream {stream!r} has version {found}, not the expected {version}; nothing was written: "
                 "read the stream again and repeat the decision"
             )
+
+
+def check_snapshot(stream: object, version: object, state: object) -> None:
+    """Raise ``ConfigError`` if the arguments of ``save_snapshot`` have wrong types."""
+    if not isinstance(stream, str):
+        raise ConfigError(f"save_snapshot: the stream is {stream!r}; give a text")
+    if type(version) is not int:
+        raise ConfigError(f"save_snapshot: the version is {version!r}; give a whole number")
+    if not isinstance(state, bytes):
+        raise ConfigError(f"save_snapshot: the state is {type(state).__name__}; encode it to bytes")
 
 
 def is_saved(stream: str, snapshot: Snapshot, found: Snapshot | None) -> bool:

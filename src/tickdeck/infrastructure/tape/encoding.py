@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from tickdeck.application.ports import check_versions
+from tickdeck.application.ports import check_expected, check_versions
 from tickdeck.domain.events import DomainEvent, RawEvent, encode_payload, fault_of
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape.records import Head, Record, decode_head
@@ -176,6 +176,7 @@ def expected_versions(
 ) -> dict[str, int]:
     """The version that each stream must have. Raises ``TapeError`` where ``expected_version`` is given for events that
     are not of one stream."""
+    check_expected(expected)
     wanted = dict(expected or {})
     if expected_version is not None:
         streams = {event.stream for event in events}

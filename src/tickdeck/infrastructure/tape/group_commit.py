@@ -16,9 +16,9 @@ from decimal import getcontext
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
-from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics, is_saved
+from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics, check_snapshot, is_saved
 from tickdeck.domain.events import DomainEvent, plain_digits
-from tickdeck.errors import ConcurrencyError, ConfigError, TapeError
+from tickdeck.errors import ConcurrencyError, TapeError
 from tickdeck.infrastructure.tape import process
 from tickdeck.infrastructure.tape.cursors import CursorFile
 from tickdeck.infrastructure.tape.encoding import EventEncoder
@@ -26,7 +26,7 @@ from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.lock import WriterLock
 from tickdeck.infrastructure.tape.reading import Reading
 from tickdeck.infrastructure.tape.records import Record
-from tickdeck.infrastructure.tape.stamping import stamped
+from tickdeck.infrastructure.tape.stamping import check_events, stamped
 
 __all__ = ["GroupCommitTape"]
 
@@ -121,8 +121,14 @@ class GroupCommitTape(Reading):
         expected: Mapping[str, int] | None = None,
     ) -> Sequence[DomainEvent]:
         if not events:
+            check_events(events)
             return events
-        if not events[-1].seq:
+        try:
+            stamped_by_kernel = events[-1].seq
+        except (TypeError, AttributeError, LookupError):
+            check_events(events)
+            raise
+        if not stamped_by_kernel:
             return self._append_unstamped(events, expected_version, expected)
         with self._lock:
             if not self._accepts_events:
@@ -150,6 +156,7 @@ class GroupCommitTape(Reading):
         self, events: Sequence[DomainEvent], expected_version: int | None, expected: Mapping[str, int] | None
     ) -> Sequence[DomainEvent]:
         """Stamp events that no kernel stamped, and append them. Any thread may."""
+        check_events(events)
         with self._stamping:
             last = self._last_stamped
             if last is None or last.seq != self._last_seq:
@@ -218,8 +225,7 @@ class GroupCommitTape(Reading):
             return self._encoder.versions.last(stream)
 
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
-        if not isinstance(state, bytes):
-            raise ConfigError(f"save_snapshot: the state is {type(state).__name__}; encode it to bytes")
+        check_snapshot(stream, version, state)
         with self._lock:
             if not self._accepts_events:
                 self._refuse()

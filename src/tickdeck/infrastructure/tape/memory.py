@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from typing import ClassVar, Self
 
 from tickdeck.application.bus import type_name
-from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics, check_versions, is_saved
+from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics, check_snapshot, check_versions, is_saved
 from tickdeck.domain.events import DomainEvent, RawEvent
-from tickdeck.errors import ConcurrencyError, ConfigError, TapeError
+from tickdeck.errors import ConcurrencyError, TapeError
 from tickdeck.infrastructure.tape.encoding import expected_versions, misplaced
 from tickdeck.infrastructure.tape.reading import Reading
-from tickdeck.infrastructure.tape.stamping import stamped
+from tickdeck.infrastructure.tape.stamping import check_events, stamped
 
 __all__ = ["InMemoryEventStore"]
 
@@ -50,6 +50,7 @@ class InMemoryEventStore(Reading):
         expected: Mapping[str, int] | None = None,
     ) -> Sequence[DomainEvent]:
         """See ``EventStore.append``."""
+        check_events(events)
         with self._lock:
             if self._closed:
                 raise TapeError("memory store: closed, it takes no more events")
@@ -80,8 +81,7 @@ class InMemoryEventStore(Reading):
         """Nothing to wait for."""
 
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
-        if not isinstance(state, bytes):
-            raise ConfigError(f"save_snapshot: the state is {type(state).__name__}; encode it to bytes")
+        check_snapshot(stream, version, state)
         with self._lock:
             if self._closed:
                 raise TapeError("memory store: closed, it takes no more snapshots")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
@@ -77,7 +78,7 @@ class Reading(ABC):
 
     def read(self, query: TapeQuery = EVERYTHING) -> Events:
         """The matching events in order of ``seq``, for ``for`` or ``async for``. See ``EventStore.read``."""
-        return Events(self._prepared(query))
+        return Events(self._prepared(_checked("read", query)))
 
     def _prepared(self, query: TapeQuery) -> Iterator[DomainEvent]:
         self._prepare(query)
@@ -87,10 +88,11 @@ class Reading(ABC):
         """See ``EventStore.last``. Reads backwards from the end, at most about twice as much as it needs."""
         if type(count) is not int or count < 0:
             raise ConfigError(f"last: count is {count!r}; give a whole number, 0 or more")
-        self._prepare(query)
+        self._prepare(_checked("last", query))
         if query.from_id is not None or query.limit is not None:
-            return list(deque(self._events(query), maxlen=count))
+            return list(deque(self._events(query), maxlen=min(count, sys.maxsize)))
         end = self.last_seq if query.last_seq is None else min(self.last_seq, query.last_seq)
+        count = min(count, max(end, 0))
         size = max(count, _FIRST_LOOK)
         found: deque[DomainEvent] = deque()
         while end >= max(query.first_seq, 1) and len(found) < count:
@@ -102,7 +104,7 @@ class Reading(ABC):
 
     async def follow(self, query: TapeQuery = EVERYTHING) -> AsyncIterator[DomainEvent]:
         """See ``EventStore.follow``."""
-        self._prepare(query)
+        self._prepare(_checked("follow", query))
         left = query.limit
         while left is None or left > 0:
             ended, upto = self._ended, self._readable_seq
@@ -116,3 +118,9 @@ class Reading(ABC):
             if ended or (query.last_seq is not None and upto >= query.last_seq):
                 return
             await asyncio.sleep(_POLL_S)
+
+
+def _checked(call: str, query: TapeQuery) -> TapeQuery:
+    if not isinstance(query, TapeQuery):
+        raise ConfigError(f"{call}: {query!r} is not a query; give TapeQuery(types=...), or nothing for all events")
+    return query

@@ -6,9 +6,20 @@ from collections.abc import Sequence
 
 from msgspec.structs import force_setattr
 
+from tickdeck.application.bus import not_an_event
 from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import ConfigError
 
-__all__ = ["stamped"]
+__all__ = ["check_events", "stamped"]
+
+
+def check_events(events: object) -> None:
+    """Raise ``ConfigError`` if ``events`` is not a list or a tuple of events."""
+    if not isinstance(events, Sequence):
+        raise ConfigError(f"append: {events!r} is not a list of events; give append([event])")
+    for event in events:
+        if not isinstance(event, DomainEvent):
+            raise not_an_event(event, "append")
 
 
 def stamped(events: Sequence[DomainEvent], last: DomainEvent | None, now: int) -> list[DomainEvent]:
