@@ -416,6 +416,12 @@ def test_a_run_without_a_tape_is_empty_and_says_so_wherever_its_events_are_asked
         assert result.exit_code == 2, words
         assert "is still empty" in result.stderr
 
+    shutil.copy(run / "end.json", folder)
+    for words in (["verify"], ["events"]):
+        result = tickdeck(words[0], "last")
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert "is gone or empty, although the run went on to seq" in result.stderr
+
 
 def test_a_damaged_manifest_is_passed_over_with_a_note(tickdeck, simulated, lines):
     run = find_run(simulated, "last")

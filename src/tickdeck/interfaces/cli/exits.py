@@ -190,6 +190,8 @@ def _describe(error: BaseException, details: bool) -> tuple[str, int]:
         return f"a strategy or a library tried to exit the process: {error!r} ({origin(error)})", FAULT
     if isinstance(error, OSError) and error.filename is not None and error.errno in _BAD_PATH:
         return f"{error.filename}: {error.strerror}; name another file or folder", WRONG_CALL
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open; raise the limit (`ulimit -n`)", FAULT
     if isinstance(error, ValueError) and str(error).startswith("embedded null"):
         return "a path contains a null character; name another file or folder", WRONG_CALL
     text = " ".join(str(error).split())

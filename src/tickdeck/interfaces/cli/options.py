@@ -92,12 +92,18 @@ def recorded_place(data: Path, place: str) -> Path:
 
 
 def recorded_run(data: Path, run: str) -> Path:
-    """The folder of ``RUN``. Raises ``RunError`` if its tape is empty."""
+    """The folder of ``RUN``. Raises ``RunError`` if its tape is empty or gone."""
     from tickdeck.errors import RunError
-    from tickdeck.infrastructure.runs import find_run, overview
+    from tickdeck.infrastructure.runs import find_run, overview, read_end
 
     folder = find_run(data, run)
     if not overview(folder).events:
+        end = read_end(folder)
+        if end is not None:
+            raise RunError(
+                f"the tape of run {folder.name} is gone or empty, although the run went on to seq {end.last_seq}; "
+                "restore it from a copy"
+            )
         raise RunError(
             f"the tape of run {folder.name} is still empty; `tickdeck run --resume {folder.name}` starts the run"
         )
