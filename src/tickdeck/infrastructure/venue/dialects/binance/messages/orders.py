@@ -1,0 +1,139 @@
+"""Orders and fills, as answers to requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tickdeck.infrastructure.venue.dialects.binance.messages.text import ZERO_TEXT, Json
+from tickdeck.infrastructure.venue.dialects.binance.messages.text import decimal_text as d
+from tickdeck.infrastructure.venue.exchange import Fill
+from tickdeck.infrastructure.venue.matching import Execution, ExecutionKind, Order, Status, Tif, Type
+
+__all__ = ["cancelled", "expiry_reason", "fill_row", "order_answer", "order_state", "time_in_force"]
+
+
+def time_in_force(order: Order) -> str:
+    """The time in force that messages show; GTC for every type that has none."""
+    return Tif.GTC.value if order.type is not Type.LIMIT else order.tif.value
+
+
+def order_answer(order: Order, executions: Iterable[Execution], kind: str, unit: int) -> Json:
+    """The answer to a placement: ``kind`` is ACK, RESULT or FULL."""
+    answer: Json = {
+        "symbol": order.symbol,
+        "orderId": order.number,
+        "orderListId": -1,
+        "clientOrderId": order.client_id,
+        "transactTime": order.created // unit,
+    }
+    if kind == "ACK":
+        return answer
+    executions = [e for e in executions if e.order is order]
+    status, filled, spent = order.status, order.filled, order.spent
+    answer |= {
+        "price": d(order.price),
+        "origQty": d(order.quantity),
+        "executedQty": d(filled),
+        "origQuoteOrderQty": d(order.quote_quantity),
+        "cummulativeQuoteQty": d(spent),
+        "status": status.value,
+        "timeInForce": time_in_force(order),
+        "type": order.type.value,
+        "side": "BUY" if order.is_buy else "SELL",
+        "workingTime": order.created // unit,
+    }
+    if kind == "FULL":
+        answer["fills"] = [
+            {
+                "price": d(e.price),
+                "qty": d(e.quantity),
+                "commission": d(e.commission),
+                "commissionAsset": e.commission_asset,
+                "tradeId": e.trade_id,
+            }
+            for e in executions
+            if e.kind is ExecutionKind.TRADE
+        ]
+    answer["selfTradePreventionMode"] = order.self_trade.value
+    return answer
+
+
+def order_state(order: Order, unit: int) -> Json:
+    """An order as queries show it."""
+    state: Json = {
+        "symbol": order.symbol,
+        "orderId": order.number,
+        "orderListId": -1,
+        "clientOrderId": order.client_id,
+        "price": d(order.price),
+        "origQty": d(order.quantity),
+        "executedQty": d(order.filled),
+        "cummulativeQuoteQty": d(order.spent),
+        "status": order.status.value,
+        "timeInForce": time_in_force(order),
+        "type": order.type.value,
+        "side": "BUY" if order.is_buy else "SELL",
+        "stopPrice": ZERO_TEXT,
+        "icebergQty": ZERO_TEXT,
+        "time": order.created // unit,
+        "updateTime": order.updated // unit,
+        "isWorking": True,
+        "workingTime": order.created // unit,
+        "origQuoteOrderQty": d(order.quote_quantity),
+        "selfTradePreventionMode": order.self_trade.value,
+    }
+    if order.prevented:
+        state["preventedQuantity"] = d(order.prevented)
+    if order.status is Status.EXPIRED:
+        state["expiryReason"] = expiry_reason(order)
+    return state
+
+
+def expiry_reason(order: Order) -> str:
+    """Why an order expired, by what it is."""
+    if order.type is Type.MARKET:
+        return "INSUFFICIENT_LIQUIDITY"
+    if order.tif is Tif.IOC:
+        return "UNFILLED_IOC_QUANTITY_EXPIRED"
+    return "UNFILLED_FOK_ORDER_EXPIRED" if order.tif is Tif.FOK else "EXCHANGE_CANCELED"
+
+
+def cancelled(order: Order, cancel_id: str, unit: int) -> Json:
+    """The answer to a cancellation: ``clientOrderId`` is the id of the cancellation."""
+    return {
+        "symbol": order.symbol,
+        "origClientOrderId": order.client_id,
+        "orderId": order.number,
+        "orderListId": -1,
+        "clientOrderId": cancel_id,
+        "transactTime": order.updated // unit,
+        "price": d(order.price),
+        "origQty": d(order.quantity),
+        "executedQty": d(order.filled),
+        "origQuoteOrderQty": d(order.quote_quantity),
+        "cummulativeQuoteQty": d(order.spent),
+        "status": order.status.value,
+        "timeInForce": time_in_force(order),
+        "type": order.type.value,
+        "side": "BUY" if order.is_buy else "SELL",
+        "selfTradePreventionMode": order.self_trade.value,
+    }
+
+
+def fill_row(fill: Fill, unit: int) -> Json:
+    """A row of ``myTrades``."""
+    return {
+        "symbol": fill.symbol,
+        "id": fill.number,
+        "orderId": fill.order,
+        "orderListId": -1,
+        "price": d(fill.price),
+        "qty": d(fill.quantity),
+        "quoteQty": d(fill.price * fill.quantity),
+        "commission": d(fill.commission),
+        "commissionAsset": fill.commission_asset,
+        "time": fill.at // unit,
+        "isBuyer": fill.is_buyer,
+        "isMaker": fill.is_maker,
+        "isBestMatch": True,
+    }
