@@ -4,9 +4,11 @@ Pure and synchronous: no I/O, no clock of its own. Protocols, faults and storage
 """
 
 from tickdeck.infrastructure.venue.matching.balances import Balance, Balances
-from tickdeck.infrastructure.venue.matching.engine import FEE_ACCOUNT, HOUSE, MatchingEngine
+from tickdeck.infrastructure.venue.matching.engine import MatchingEngine
 from tickdeck.infrastructure.venue.matching.market import Market, MarketStatus
 from tickdeck.infrastructure.venue.matching.orders import (
+    FEE_ACCOUNT,
+    HOUSE,
     Execution,
     ExecutionKind,
     NewOrder,

@@ -8,6 +8,8 @@ from enum import StrEnum
 import msgspec
 
 __all__ = [
+    "FEE_ACCOUNT",
+    "HOUSE",
     "Execution",
     "ExecutionKind",
     "NewOrder",
@@ -21,6 +23,10 @@ __all__ = [
 ]
 
 ZERO = Decimal(0)
+HOUSE = "#"
+"""The first character of the venue's own accounts, such as those of other traders. Filters do not bind them."""
+FEE_ACCOUNT = f"{HOUSE}fees"
+"""The account that receives every commission, so that each asset's total never changes by trading."""
 
 
 class Type(StrEnum):

@@ -1,0 +1,67 @@
+"""What a request must keep before it may trade: the filters of its market, and a balance that covers it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tickdeck.infrastructure.venue.matching.book import Side
+from tickdeck.infrastructure.venue.matching.desk import Desk
+from tickdeck.infrastructure.venue.matching.orders import HOUSE, NewOrder, OrderRefused, Refusal, Type
+
+__all__ = ["amount_to_lock", "check_filters"]
+
+ZERO = Decimal(0)
+
+
+def check_filters(desk: Desk, request: NewOrder) -> None:
+    """Raises ``OrderRefused`` if the request breaks a filter of its market. The venue's own accounts are free."""
+    market = desk.market
+    price, quantity = request.price, request.quantity
+    if (price is None) != (request.type is Type.MARKET) or (quantity is None) == (request.quote_quantity is None):
+        raise OrderRefused(Refusal.PRICE_FILTER)
+    if price is not None and quantity is None:
+        raise OrderRefused(Refusal.LOT_SIZE)
+    if request.account[:1] == HOUSE:
+        return
+    if quantity is not None and (
+        quantity < market.min_quantity or quantity > market.max_quantity or quantity % market.step_size
+    ):
+        raise OrderRefused(Refusal.LOT_SIZE)
+    if price is not None:
+        assert quantity is not None
+        if price < market.min_price or price > market.max_price or price % market.tick_size:
+            raise OrderRefused(Refusal.PRICE_FILTER)
+        if price * quantity < market.min_notional:
+            raise OrderRefused(Refusal.NOTIONAL)
+        if len(desk.working.get(request.account, ())) >= market.max_orders:
+            raise OrderRefused(Refusal.MAX_NUM_ORDERS)
+    elif request.quote_quantity is not None:
+        if request.quote_quantity < market.min_notional:
+            raise OrderRefused(Refusal.NOTIONAL)
+    else:
+        book = desk.book
+        best = book.asks.best if request.is_buy else book.bids.best
+        assert quantity is not None
+        if best is not None and best.price * quantity < market.min_notional:
+            raise OrderRefused(Refusal.NOTIONAL)
+
+
+def amount_to_lock(request: NewOrder, opposite: Side) -> Decimal:
+    """What the account must have free: the cost of a buy in quote, the quantity of a sell in base."""
+    if request.quantity is None:
+        assert request.quote_quantity is not None
+        if request.is_buy:
+            return request.quote_quantity
+        return ZERO  # a sell sized in quote locks as it trades, and never more than is free
+    if not request.is_buy:
+        return request.quantity
+    if request.price is not None:
+        return request.price * request.quantity
+    left, cost = request.quantity, ZERO
+    for level in opposite.from_best():
+        part = min(left, level.quantity)
+        cost += part * level.price
+        left -= part
+        if not left:
+            break
+    return cost
