@@ -164,7 +164,7 @@ def test_lines_that_are_missing_are_counted_and_noted(tickdeck, lines_of, tmp_pa
     assert figures["gaps"] == {"BTCUSDT": 2}  # trades, and the book
     assert figures["books"]["BTCUSDT"]["usable"] is False
     assert figures["books"]["BTCUSDT"]["unusable_ns"] > SECOND
-    assert "BTCUSDT: 2 holes in the market data" in result.stderr
+    assert "BTCUSDT: 2 gaps in the market data" in result.stderr
     assert "still is not usable at the end" in result.stderr
 
 

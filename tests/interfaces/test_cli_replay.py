@@ -30,7 +30,7 @@ from tickdeck.interfaces.cli.deck.view import DeckState, deck_lines, jumps, leng
 COMMAND = [sys.executable, "-m", "tickdeck", "replay", "last"]
 SECOND = 1_000_000_000
 START = 1_704_067_200 * SECOND
-STATISTICS = re.compile(r"tickdeck: played [\d,]+ events in [\d,.]+ s; ms late: p50 [\d.]+, p99 [\d.]+, max [\d.]+\n")
+STATISTICS = re.compile(r"tickdeck: played [\d,]+ events? in [\d,.]+ s; ms late: p50 [\d.]+, p99 [\d.]+, max [\d.]+\n")
 
 
 def times(listed: list[dict[str, Any]]) -> list[float]:

@@ -1,10 +1,10 @@
-"""Rewords msgspec's messages for people who do not write Python."""
+"""Wording for people: counts in the singular and plural, and msgspec's messages in plain words."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["in_words"]
+__all__ = ["counted", "in_words"]
 
 _TYPES = {
     "bool": "true or false",
@@ -17,6 +17,11 @@ _TYPES = {
     "null": "nothing",
 }
 _EXPECTED = re.compile(r"Expected `(?P<kinds>[^`]*)`, got `[^`]*`")
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 event``, ``2,000 events``. ``many`` is the plural if it is not ``one`` with an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def in_words(message: str) -> str:

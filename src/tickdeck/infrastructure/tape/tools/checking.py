@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from tickdeck.application.wording import counted
 from tickdeck.domain.events import DomainEvent, RawEvent, decode_payload
 from tickdeck.errors import EventError, EventSchemaError, TapeError, TapeVersionError
 from tickdeck.infrastructure.tape.faults import tape_error
@@ -115,8 +116,8 @@ def _check_jsonl(path: Path, report: CheckReport) -> None:
     if not events.has_gap:
         _check_digest(JsonlTapeReader(path), report)
     report.checked = [
-        f"{report.events:,} event lines with their checksums, in {report.groups:,} committed groups with theirs",
-        f"{report.segments:,} segments in sequence, {indexes:,} of them with an index that fits",
+        f"the checksums of {counted(report.events, 'event line')} and {counted(report.groups, 'committed group')}",
+        f"the sequence of {counted(report.segments, 'segment')}, of which {indexes:,} with a valid index",
         _digest_checked(report),
         *events.checked,
     ]
@@ -203,7 +204,7 @@ def _check_sqlite(path: Path, report: CheckReport) -> None:
         except TapeError as error:
             report.add(*_where_and_what(error))
     report.checked = [
-        f"the file's pages and indexes (SQLite's integrity check), {report.events:,} rows",
+        f"the file's pages and indexes (SQLite's integrity check): {counted(report.events, 'row')}",
         "the columns of each row against its event",
         _digest_checked(report),
         *events.checked,
@@ -315,9 +316,10 @@ class _Events:
     @property
     def checked(self) -> list[str]:
         return [
-            "every event decodes, the order of seq",
+            "every event decodes, and the order of seq",
             "cascades are complete: no cause and no sibling is missing",
-            f"{self._report.streams:,} streams without a missing version, {self._report.snapshots:,} snapshots",
+            f"the versions of {counted(self._report.streams, 'stream')}: none is missing",
+            counted(self._report.snapshots, "snapshot"),
         ]
 
 

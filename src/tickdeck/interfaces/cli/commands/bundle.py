@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument
 from tickdeck.interfaces.cli.output import note, print_json
@@ -54,7 +55,7 @@ def bundle(run: str, out: Path | None, without_inputs: bool, data: Path, as_json
 
 
 def _print(done: Bundled) -> None:
-    click.echo(f"run {done.run}: {done.files} files, {_size(done.bytes)} packed")
+    click.echo(f"run {done.run}: {counted(done.files, 'file')}, {_size(done.bytes)} packed")
     if done.input_bytes:
         click.echo(f"  input files: {_size(done.input_bytes)} unpacked; --without-inputs leaves them out")
     click.echo(f"file  {done.out}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.exits import DONE, NO
 from tickdeck.interfaces.cli.options import data_option, json_option
 from tickdeck.interfaces.cli.output import console, print_lines
@@ -117,6 +118,6 @@ def _print(findings: list[Finding]) -> None:
     out = console()
     out.print(table)
     if wrong:
-        out.print(f"\n{wrong} {'problem' if wrong == 1 else 'problems'} to fix", style="bold red")
+        out.print(f"\n{counted(wrong, 'problem')} to fix", style="bold red")
     else:
         out.print("\nready to run", style="bold green")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.commands.import_ import RowCount
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import (
@@ -97,7 +98,7 @@ def _print(done: Exported) -> None:
     if done.first_ts is not None and done.last_ts is not None:
         start = f"{day(done.first_ts)} {clock_time(done.first_ts)} UTC"
         when = f" within {span(done.last_ts - done.first_ts)}, the first at {start}"
-    click.echo(f"{done.rows:,} {'event' if done.rows == 1 else 'events'}{when}")
+    click.echo(f"{counted(done.rows, 'event')}{when}")
     for name, count in done.types.items():
         click.echo(f"  {count:>9,} {name}")
     click.echo(f"file  {done.out}")

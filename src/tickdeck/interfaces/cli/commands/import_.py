@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import json_option
 from tickdeck.interfaces.cli.output import note, print_json
@@ -145,8 +146,7 @@ class RowCount:
 def _print(done: Imported) -> None:
     symbols = ", ".join(f"{symbol} {count:,}" for symbol, count in done.symbols.items())
     first = f"{day(done.first_ts)} {clock_time(done.first_ts)}"
-    events = "event" if done.rows == 1 else "events"
     length = span(done.last_ts - done.first_ts)
-    click.echo(f"{done.rows:,} {events} ({symbols}) within {length}, the first at {first} UTC")
+    click.echo(f"{counted(done.rows, 'event')} ({symbols}) within {length}, the first at {first} UTC")
     click.echo(f"tape  {done.out}")
     click.echo(f"next  tickdeck backtest --tape {done.out}")

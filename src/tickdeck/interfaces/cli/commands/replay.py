@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.commands.run import speed_value
 from tickdeck.interfaces.cli.describing import describe_event
 from tickdeck.interfaces.cli.exits import DONE
@@ -193,7 +194,7 @@ def _tell(replayer: Replayer, wall_s: float, folder: Path) -> None:
     if not played:
         note(f"run {folder.name} has no such event; `tickdeck events {folder.name}` lists what it has")
         return
-    text = f"played {played:,} events in {wall_s:,.2f} s"
+    text = f"played {counted(played, 'event')} in {wall_s:,.2f} s"
     late = sorted(replayer.lags_ns)
     if late:
         text += f"; ms late: p50 {_ms(late, 0.5)}, p99 {_ms(late, 0.99)}, max {_ms(late, 1)}"

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from tickdeck.application.units import seconds_of
+from tickdeck.application.wording import counted
 from tickdeck.errors import ConfigError, RunError, TapeError, TickdeckError
 from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted, require_stderr
 from tickdeck.interfaces.cli.options import data_option, json_option
@@ -203,7 +204,7 @@ def execute(
     if summary.nothing_passed is not None and (as_json or not sys.stderr.isatty()):
         notes.append(summary.nothing_passed)  # on a terminal the table ends with it
     if not sys.stderr.isatty():
-        events = f"{summary.events:,} events in {summary.wall_s:.1f} s"
+        events = f"{counted(summary.events, 'event')} in {summary.wall_s:.1f} s"
         notes.insert(0, f"run {summary.run} {summary.status}: {summary.reason}; {events}")
     lost = [text for text in notes if not note_if_possible(text)]
     written, failed = None, None
@@ -229,7 +230,7 @@ def _data_warnings(summary: Summary) -> Iterator[str]:
     if not summary.ticks:
         yield f"no market data of {', '.join(summary.symbols)} arrived"
     for symbol, holes in summary.gaps.items():
-        what = "a hole" if holes == 1 else f"{holes:,} holes"
+        what = counted(holes, "gap")
         yield f"{symbol}: {what} in the market data; `tickdeck events last --type market.gap_detected` lists them"
     for symbol, count in summary.crossed.items():
         times = "once" if count == 1 else f"{count:,} times"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tickdeck.application.wording import counted
 from tickdeck.errors import RunError
 from tickdeck.interfaces.cli.exits import DONE, NO
 from tickdeck.interfaces.cli.options import data_option, import_option, json_option
@@ -148,8 +149,8 @@ def convert(place: str, form: str, out: Path, data: Path, as_json: bool) -> int:
         print_json(done)
     else:
         click.echo(
-            f"{done.out}: equal to {done.tape}: {done.events:,} events up to seq {done.last_seq:,}, "
-            f"{done.snapshots:,} {'snapshot' if done.snapshots == 1 else 'snapshots'}"
+            f"{done.out}: equal to {done.tape}: {counted(done.events, 'event')} up to seq {done.last_seq:,}, "
+            f"{counted(done.snapshots, 'snapshot')}"
         )
     return DONE
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.exits import DONE, NO, details_wanted
 from tickdeck.interfaces.cli.options import (
     data_option,
@@ -164,21 +165,19 @@ def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Seq
     from tickdeck.interfaces.cli.tables import chain
 
     out = console()
-    counted = (
-        f"{verdict.inputs:,} inputs, {verdict.events:,} events, {verdict.decisions:,} decisions, "
-        f"{verdict.orders:,} orders"
-    )
+    figures = ((verdict.inputs, "input"), (verdict.events, "event"), (verdict.decisions, "decision"))
+    numbers = ", ".join(counted(number, what) for number, what in (*figures, (verdict.orders, "order")))
     if verdict.identical:
-        out.print(f"run {run} is identical: {counted} executed again", style="bold green", soft_wrap=True)
+        out.print(f"run {run} is identical: {numbers} executed again", style="bold green", soft_wrap=True)
     elif verdict.divergence is None:
         out.print(f"run {run} is NOT identical: its record was changed", style="bold red", soft_wrap=True)
-        out.print(f"{counted} executed again as they are on the record\n")
+        out.print(f"{numbers} executed again, equal to the record as it is now\n")
     else:
         seq = verdict.divergence.seq
         out.print(
             f"run {run} is NOT identical: the first difference is at seq {seq:,}", style="bold red", soft_wrap=True
         )
-        out.print(f"{counted} until then\n")
+        out.print(f"{numbers} until then\n")
         out.print(_side_by_side(verdict.divergence))
         if causes:
             out.print("\ncauses, from the first input on:", style="bold")

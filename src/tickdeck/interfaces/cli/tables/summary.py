@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickdeck.application.results import Summary, plain
+from tickdeck.application.wording import counted
 from tickdeck.infrastructure.reporting.words import amount
 from tickdeck.interfaces.cli.output import console, program
 from tickdeck.interfaces.cli.times import clock_time, day, span
@@ -129,7 +130,7 @@ def _data(summary: Summary) -> str:
 def _machine(summary: Summary) -> str:
     """One line: the amount of work, and the speed."""
     latency = summary.latency_us
-    told = f"{summary.events:,} events from {summary.inputs:,} inputs in {summary.wall_s:,.2f} s"
+    told = f"{counted(summary.events, 'event')} from {counted(summary.inputs, 'input')} in {summary.wall_s:,.2f} s"
     if summary.dropped:
         told += f", {summary.dropped:,} dropped"
     if latency.p50 is not None and latency.p99 is not None:
