@@ -104,3 +104,28 @@ def test_values_that_contradict_each_other_are_told_beside_the_others(tmp_path: 
 )  # fmt: skip
 def test_one_mistake_is_one_line(tmp_path: Path, text: str, told: str) -> None:
     assert mistakes(tmp_path, text) == [told]
+
+
+def test_accounts_name_the_source_of_their_keys_and_never_the_keys(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('[accounts.main]\nexchange = "binance"\nowner = "Ada"\ncredentials = "file:keys.toml"\n')
+
+    account = load_config(path).accounts["main"]
+    assert (account.owner, account.credentials) == ("Ada", f"file:{tmp_path / 'keys.toml'}")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('credentials = "hidden-secret"', "accounts.main.credentials must be 'env:PREFIX', 'file:PATH' or 'keyring:"),
+        ('credentials = "env:X"\napi_secret = "hidden-secret"', "there is no key 'api_secret' in accounts.main"),
+        ("credentials = 3", "accounts.main.credentials is 3: give text"),
+        ('credentials = "env:X"\nurl = "localhost"', "accounts.main.url is 'localhost'"),
+        ('credentials = "env:X"\nurl = "http://localhost"\ntestnet = true', "accounts.main.testnet is true, but there is a url"),
+    ],
+)
+def test_an_account_that_is_wrong_is_told_without_what_may_be_a_secret(tmp_path: Path, text: str, told: str) -> None:
+    found = mistakes(tmp_path, f'[accounts.main]\nexchange = "binance"\n{text}\n')
+
+    assert found[0].startswith(told)
+    assert not any("hidden-secret" in line for line in found)

@@ -58,9 +58,9 @@ def test_nothing_is_left_behind(looked):
 def test_what_this_version_does_not_have_is_not_called_ok(looked):
     _, findings = looked()
 
-    for check in ("other venues", "venues' clocks", "key permissions", "brokers"):
-        assert findings[check]["ok"] is None
-        assert findings[check]["detail"] == "not in this version"
+    assert findings["brokers"]["ok"] is findings["exchanges"]["ok"] is None
+    assert findings["brokers"]["detail"] == "not in this version"
+    assert findings["exchanges"]["detail"] == "not checked; name one with --exchange"
 
 
 def test_people_see_a_table_and_the_verdict(tickdeck):
@@ -362,3 +362,24 @@ def test_each_mistake_of_the_configuration_is_a_finding(tickdeck, lines):
 
     assert "run.toml: seed is 'x': give a whole number" in found
     assert "run.toml: paper.maker_fee is 2; give a share below 1, such as 0.001" in found
+
+
+# -- exchanges --------------------------------------------------------------------------------------------------------
+
+
+def test_an_exchange_is_checked_with_the_accounts_of_the_configuration(looked, monkeypatch):
+    monkeypatch.delenv("NOWHERE_API_KEY", raising=False)
+    Path("run.toml").write_text('[accounts.main]\nexchange = "binance"\ncredentials = "env:NOWHERE"\n')
+
+    code, findings = looked("--config", "run.toml", "--exchange", "binance", "--url", "http://127.0.0.1:9")
+
+    assert code == 1
+    assert not_ok(findings) == ["venue binance", "credentials main"]
+    assert "the environment has no NOWHERE_API_KEY" in findings["credentials main"]["detail"]
+
+
+def test_an_address_without_an_exchange_is_refused(tickdeck):
+    result = tickdeck("doctor", "--testnet")
+
+    assert result.exit_code == 2
+    assert "name it with --exchange" in result.stderr

@@ -15,6 +15,7 @@ from tickdeck.application.units import duration_ns
 from tickdeck.domain.market import Instrument, instrument_for, parse_timeframe
 from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
 from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.accounts import AccountConfig, rooted_account
 from tickdeck.infrastructure.config_mistakes import find_mistakes, plain_values
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 from tickdeck.infrastructure.readers import date_to_ns, read_exchange_info
@@ -89,6 +90,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``backtest``: publish the progress and the results of the run as events.
     - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol that replace the
       built-in ones.
+    - ``accounts``: accounts at exchanges, by name. No event of a run with paper orders depends on them.
     - ``max_cascade``: how many events one input may cause before trading is halted.
     - ``tape_format``: ``sqlite`` or ``jsonl``. No event depends on it.
     - ``log_events``: types of events (``market.candle``, ``signal.*``) that are logged besides those of orders,
@@ -113,6 +115,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     risk: RiskLimits = DEFAULT_LIMITS
     paper: PaperConfig = PaperConfig()
     instruments: dict[str, Instrument] = {}
+    accounts: dict[str, AccountConfig] = {}
     max_cascade: int = 10_000
     tape_format: str = "sqlite"
     log_events: tuple[str, ...] = ()
@@ -195,8 +198,8 @@ def load_config(path: Path) -> RunConfig:
 
 
 def rooted(config: RunConfig, folder: Path) -> RunConfig:
-    """``config`` with relative paths of input files and strategies resolved from ``folder``, so that the run can be
-    resumed and verified from anywhere."""
+    """``config`` with relative paths of input files, strategies and credentials resolved from ``folder``, so that you
+    can resume and verify the run from anywhere."""
     tapes = tuple(msgspec.structs.replace(tape, path=str(folder / tape.path)) for tape in config.tapes)
     strategies = tuple(
         msgspec.structs.replace(strategy, spec=_rooted_spec(strategy.spec, folder)) for strategy in config.strategies
@@ -205,7 +208,8 @@ def rooted(config: RunConfig, folder: Path) -> RunConfig:
         name: msgspec.structs.replace(signal, spec=_rooted_spec(signal.spec, folder))
         for name, signal in config.signals.items()
     }
-    return msgspec.structs.replace(config, tapes=tapes, strategies=strategies, signals=signals)
+    accounts = {name: rooted_account(account, folder) for name, account in config.accounts.items()}
+    return msgspec.structs.replace(config, tapes=tapes, strategies=strategies, signals=signals, accounts=accounts)
 
 
 def _rooted_spec(spec: str, folder: Path) -> str:
@@ -231,6 +235,7 @@ def config_from_dict(data: dict[str, Any]) -> RunConfig:
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
+    "under [accounts.NAME]": AccountConfig,
     "under [instruments.SYMBOL]": Instrument,
     "under [paper]": PaperConfig,
     "under [risk]": RiskLimits,

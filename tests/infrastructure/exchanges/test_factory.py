@@ -26,7 +26,7 @@ def test_an_entry_makes_its_exchange() -> None:
         ({"exchange": "binanse"}, "exchange is 'binanse'; give one of binance"),
         ({"api_secret": "the-secret"}, "unknown field `api_secret`"),
         ({"credentials": "the-secret"}, "must be 'env:PREFIX'"),
-        ({"url": "localhost"}, "give http"),
+        ({"url": "localhost"}, "give one such as http:"),
     ],
 )
 def test_an_entry_that_is_wrong_is_refused_in_one_line(changes: dict[str, str], message: str) -> None:

@@ -11,37 +11,31 @@ import msgspec
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.ports import Exchange
 from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.credentials import Credentials, load_credentials
 from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
 from tickdeck.infrastructure.exchanges.binance.wire import (
     MAINNET,
     TESTNET,
     Ed25519Key,
+    Endpoints,
     HmacKey,
     SigningKey,
     endpoints_at,
 )
 from tickdeck.infrastructure.resilience import BreakerTransition
 
-__all__ = ["AccountConfig", "ExchangeFactory"]
-
-
-class AccountConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[accounts.NAME]``: which exchange, whose account, and where its key comes from (never the key itself).
-
-    ``credentials``: ``env:PREFIX``, ``file:PATH`` or ``keyring:SERVICE``. ``url``: the address of a venue that speaks
-    the exchange's protocol; ``testnet``: the exchange's test net. ``self_trade_prevention``: the mode of every order;
-    an empty string leaves it to the exchange."""
-
-    exchange: str
-    credentials: str
-    owner: str = ""
-    url: str | None = None
-    testnet: bool = False
-    self_trade_prevention: str = "EXPIRE_MAKER"
+__all__ = ["ExchangeFactory", "endpoints_of"]
 
 
 Make: TypeAlias = Callable[..., Exchange]
+
+
+def endpoints_of(url: str | None, testnet: bool) -> Endpoints:
+    """The addresses of Binance: ``url``, the test net, or the venue itself. Raises ``ConfigError``."""
+    if url is not None:
+        return endpoints_at(url)
+    return TESTNET if testnet else MAINNET
 
 
 def _binance(
@@ -51,7 +45,7 @@ def _binance(
     clock: LiveClock | None,
     on_transition: Callable[[BreakerTransition], None],
 ) -> Exchange:
-    endpoints = endpoints_at(config.url) if config.url is not None else TESTNET if config.testnet else MAINNET
+    endpoints = endpoints_of(config.url, config.testnet)
     key: SigningKey
     if credentials.secret.lstrip().startswith("-----BEGIN"):
         key = Ed25519Key(credentials.api_key, credentials.secret.encode())
@@ -89,7 +83,7 @@ class ExchangeFactory:
         if not isinstance(entry, AccountConfig):
             try:
                 entry = msgspec.convert(dict(entry), AccountConfig)
-            except msgspec.ValidationError as error:
+            except (msgspec.ValidationError, ConfigError) as error:
                 raise ConfigError(f"accounts.{account}: {error}") from None
         make = cls.makers.get(entry.exchange)
         if make is None:

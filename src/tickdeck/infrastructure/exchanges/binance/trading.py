@@ -32,7 +32,12 @@ from tickdeck.errors import (
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, Answer, HttpClient
 from tickdeck.infrastructure.exchanges.binance.limits import account_limits, announced_limits, observe
-from tickdeck.infrastructure.exchanges.binance.mappers.account import AccountBody, balances_of
+from tickdeck.infrastructure.exchanges.binance.mappers.account import (
+    AccountBody,
+    KeyRestrictions,
+    KeyRights,
+    balances_of,
+)
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.mappers.instruments import ExchangeInfo, listed_instruments
 from tickdeck.infrastructure.exchanges.binance.mappers.orders import OrderBody, TradeBody, fill_of, order_result
@@ -143,9 +148,34 @@ class BinanceExchange:
         return balances_of(await self.account())
 
     async def account(self) -> AccountBody:
-        """The account as the venue shows it: balances, fee rates, and whether this key's account may trade or
-        withdraw."""
+        """The account as the venue shows it: balances, fee rates, and whether the account may trade or withdraw."""
         return await self._query(AccountBody, ("/api/v3/account", {"omitZeroBalances": "true"}), 20)
+
+    async def key_rights(self) -> KeyRights:
+        """What this key may do. A venue without that query, such as the test net, is asked what the account may do."""
+        account = await self.account()
+        try:
+            found = await self._query(KeyRestrictions, ("/sapi/v1/account/apiRestrictions", {}), 1)
+        except (RequestRefused, ProtocolError):
+            return KeyRights(may_read=True, may_trade=account.can_trade, may_withdraw=account.can_withdraw)
+        return KeyRights(
+            may_read=found.enable_reading,
+            may_trade=found.enable_spot_and_margin_trading and account.can_trade,
+            may_withdraw=found.enable_withdrawals,
+            address_bound=found.ip_restrict,
+        )
+
+    async def clock_offset(self) -> int:
+        """By how many ns the venue's clock is ahead of ours: measured now, and used from now on."""
+        sent = self._clock.time_ns()
+        venue = await self.server_time()
+        self._offset = venue - (sent + self._clock.time_ns()) // 2  # half of the way there and back is the way back
+        return self._offset
+
+    @property
+    def limits(self) -> RateLimiter:
+        """The limits that apply now."""
+        return self._limits
 
     async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
         params = {"symbol": symbol, **_named(client_order_id, venue_order_id)}
@@ -285,12 +315,9 @@ class BinanceExchange:
         self._offset = None
 
     async def _venue_ms(self) -> int:
-        """The venue's time now. The offset is measured once: half of the way there and back is the way back."""
-        if self._offset is None:
-            sent = self._clock.time_ns()
-            venue = await self.server_time()
-            self._offset = venue - (sent + self._clock.time_ns()) // 2
-        return (self._clock.time_ns() + self._offset) // _MS
+        """The venue's time now, by the offset that was measured last."""
+        offset = await self.clock_offset() if self._offset is None else self._offset
+        return (self._clock.time_ns() + offset) // _MS
 
 
 def circuit_event(transition: BreakerTransition, received: int) -> VenueCircuitChanged:

@@ -33,24 +33,41 @@ __all__ = ["doctor"]
 )
 @click.option("--tape", multiple=True, metavar="F", help="Check this market data. May be repeated.")
 @click.option("--strategy", multiple=True, metavar="SPEC", help="Check this strategy. May be repeated.")
+@click.option("--exchange", metavar="NAME", help="Check this exchange and your accounts there: binance.")
+@click.option("--url", metavar="URL", help="The address of a venue that speaks the exchange's protocol.")
+@click.option("--testnet", is_flag=True, help="Check the exchange's test net.")
 @data_option
 @json_option("One JSON object per check: `check`, `ok`, `detail`,")
-def doctor(config: Path | None, tape: tuple[str, ...], strategy: tuple[str, ...], data: Path, as_json: bool) -> int:
+def doctor(
+    config: Path | None,
+    tape: tuple[str, ...],
+    strategy: tuple[str, ...],
+    exchange: str | None,
+    url: str | None,
+    testnet: bool,
+    data: Path,
+    as_json: bool,
+) -> int:
     """Check the machine, the disk under DIR, and a configuration with its strategies and input files.
 
-    Exits with 1 if something is not ok; each such line says how to fix it. The network is not used. In JSON, ok is null
-    for checks that this version cannot make. --tape and --strategy override the configuration, as in `run`.
+    Exits with 1 if something is not ok; each such line says how to fix it. In JSON, ok is null for checks that were not
+    made. --tape and --strategy override the configuration, as in `run`.
+
+    The network is used with --exchange only. It shows the offset of the clocks, the rate limits, where the keys of
+    [accounts.NAME] come from, and what they may do. A key that may withdraw is a problem. Keys are never shown.
 
     \b
     Examples:
       tickdeck doctor
       tickdeck doctor --tape btcusdt.csv.gz --strategy mine.py:Breakout
       tickdeck doctor --config run.toml --data /var/lib/tickdeck --json
+      tickdeck doctor --config run.toml --exchange binance
     """
     from tickdeck.infrastructure.doctor import machine_findings
 
     with contextlib.redirect_stdout(sys.stderr):  # what strategies print while they load is not a finding
-        found = [*machine_findings(data), *_configuration(config, tape, strategy), *_venues()]
+        found = [*machine_findings(data), *_configuration(config, tape, strategy)]
+        found += _venues(config, exchange, url, testnet)
     if as_json:
         print_lines(msgspec.json.encode(finding) for finding in found)
     else:
@@ -95,12 +112,29 @@ def _rehearsal(config: RunConfig) -> Finding:
     return Finding("run", True, f"can start: {strategies} on {', '.join(run.manifest.symbols)}")
 
 
-def _venues() -> Iterator[Finding]:
-    from tickdeck.infrastructure.doctor import Finding
+def _venues(config: Path | None, exchange: str | None, url: str | None, testnet: bool) -> list[Finding]:
+    import asyncio
 
-    yield Finding("venue paper", True, "simulated in this process; no order leaves it")
-    for check in ("other venues", "venues' clocks", "key permissions", "brokers"):
-        yield Finding(check, None, "not in this version")
+    from tickdeck.errors import ConfigError, TickdeckError
+    from tickdeck.infrastructure.config import load_config
+    from tickdeck.infrastructure.doctor import Finding, exchange_findings
+
+    found = [Finding("venue paper", True, "simulated in this process; no order leaves it")]
+    if exchange is None:
+        if url is not None or testnet:
+            raise ConfigError("--url and --testnet are for an exchange; name it with --exchange")
+        found.append(Finding("exchanges", None, "not checked; name one with --exchange"))
+    else:
+        try:
+            accounts = load_config(config).accounts if config is not None else {}
+        except TickdeckError:
+            accounts = {}  # the mistake is among the findings already
+
+        async def check(name: str) -> list[Finding]:
+            return [finding async for finding in exchange_findings(name, accounts, url=url, testnet=testnet)]
+
+        found += asyncio.run(check(exchange))
+    return [*found, Finding("brokers", None, "not in this version")]
 
 
 def _print(findings: list[Finding]) -> None:

@@ -11,7 +11,15 @@ from tickdeck.domain.events import VenueBalanceReported, VenueFeesReported
 from tickdeck.domain.values import ZERO
 from tickdeck.infrastructure.exchanges.binance.mappers.market import SPOT
 
-__all__ = ["AccountBody", "AccountPosition", "balance_events", "balances_of", "fees_event"]
+__all__ = [
+    "AccountBody",
+    "AccountPosition",
+    "KeyRestrictions",
+    "KeyRights",
+    "balance_events",
+    "balances_of",
+    "fees_event",
+]
 
 _MS = 1_000_000
 
@@ -34,6 +42,24 @@ class AccountBody(msgspec.Struct, rename="camel"):
     can_trade: bool = True
     can_withdraw: bool = False
     commission_rates: CommissionRates | None = None
+
+
+class KeyRestrictions(msgspec.Struct, rename="camel"):
+    """The answer to ``GET /sapi/v1/account/apiRestrictions``."""
+
+    ip_restrict: bool
+    enable_reading: bool
+    enable_withdrawals: bool
+    enable_spot_and_margin_trading: bool
+
+
+class KeyRights(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key may do. ``address_bound``: only from certain addresses; ``None`` if the venue does not say."""
+
+    may_read: bool
+    may_trade: bool
+    may_withdraw: bool
+    address_bound: bool | None = None
 
 
 class _Changed(msgspec.Struct):

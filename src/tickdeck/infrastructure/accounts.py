@@ -1,0 +1,47 @@
+"""The accounts of a configuration: whose they are, where they are, and where their keys come from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from tickdeck.errors import ConfigError
+
+__all__ = ["AccountConfig", "rooted_account"]
+
+
+class AccountConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[accounts.NAME]``. The key itself is never in a configuration.
+
+    - ``exchange``: its name, such as ``binance``. ``owner``: whose account it is, for people.
+    - ``credentials``: where the key comes from: ``env:PREFIX``, ``file:PATH`` or ``keyring:SERVICE``.
+    - ``url``: the address of a venue that speaks the protocol of the exchange. ``testnet``: the exchange's test net.
+    - ``self_trade_prevention``: the mode of every order; an empty string leaves it to the exchange.
+    """
+
+    exchange: str
+    credentials: str
+    owner: str = ""
+    url: str | None = None
+    testnet: bool = False
+    self_trade_prevention: str = "EXPIRE_MAKER"
+
+    def __post_init__(self) -> None:
+        kind, _, where = self.credentials.partition(":")
+        if kind not in ("env", "file", "keyring") or not where:
+            # The value is not shown: it may be the key itself.
+            raise ConfigError("credentials must be 'env:PREFIX', 'file:PATH' or 'keyring:SERVICE'")
+        if self.url is not None and not re.fullmatch(r"https?://[^\s/]+/?", self.url):
+            raise ConfigError(f"url is {self.url!r}; give one such as http://localhost:8080")
+        if self.url is not None and self.testnet:
+            raise ConfigError("testnet is true, but there is a url; give one of them")
+
+
+def rooted_account(account: AccountConfig, folder: Path) -> AccountConfig:
+    """``account`` with a relative path of its credentials resolved from ``folder``."""
+    kind, _, where = account.credentials.partition(":")
+    if kind != "file":
+        return account
+    return msgspec.structs.replace(account, credentials=f"file:{folder / Path(where).expanduser()}")
