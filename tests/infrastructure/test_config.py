@@ -121,7 +121,10 @@ def test_accounts_name_the_source_of_their_keys_and_never_the_keys(tmp_path: Pat
         ('credentials = "env:X"\napi_secret = "hidden-secret"', "there is no key 'api_secret' in accounts.main"),
         ("credentials = 3", "accounts.main.credentials is 3: give text"),
         ('credentials = "env:X"\nurl = "localhost"', "accounts.main.url is 'localhost'"),
-        ('credentials = "env:X"\nurl = "http://localhost"\ntestnet = true', "accounts.main.testnet is true, but there is a url"),
+        (
+            'credentials = "env:X"\nurl = "http://localhost"\ntestnet = true',
+            "accounts.main.testnet is true, but there is a url",
+        ),
     ],
 )
 def test_an_account_that_is_wrong_is_told_without_what_may_be_a_secret(tmp_path: Path, text: str, told: str) -> None:

@@ -19,7 +19,7 @@ from tickdeck.infrastructure.runs import (
     check_inputs,
     code_digest,
 )
-from tickdeck.infrastructure.runs.folder import here
+from tickdeck.infrastructure.runs.folder import PAPER, here
 from tickdeck.infrastructure.strategies import load_signal_class, load_strategy_class, source_digest, strategy_name
 
 __all__ = ["by_absolute_path", "load_strategies", "signal_factories", "signal_records", "strategies_as_recorded"]
@@ -38,7 +38,7 @@ def by_absolute_path(wanted: W) -> W:
 
 
 def load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tuple[StrategyRecord, ...]]:
-    if not config.strategies:
+    if not config.strategies and config.exchange == PAPER:  # a live run without a strategy records market data
         raise ConfigError("there is no strategy; name one with --strategy")
     ids = strategy_ids([strategy_name(wanted.spec) for wanted in config.strategies])
     loaded: list[tuple[str, Strategy]] = []

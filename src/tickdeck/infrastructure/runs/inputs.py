@@ -15,6 +15,8 @@ from tickdeck.domain.events import CandleEvent, MarketEvent
 from tickdeck.domain.market import MarketRecord, Timeframe, with_opens
 from tickdeck.errors import InputError, RunError
 from tickdeck.infrastructure.config import RunConfig, TapeConfig
+from tickdeck.infrastructure.exchanges.binance.decoder import FrameDecoder
+from tickdeck.infrastructure.frames import FOLDER, FrameReader
 from tickdeck.infrastructure.readers import (
     InputFile,
     NoRowsError,
@@ -282,8 +284,23 @@ def _if_any(events: Iterator[MarketEvent], notes: ReadNotes) -> Iterator[MarketE
         notes.warn("no rows in it")
 
 
+def _frame_decoder(manifest: Manifest) -> FrameDecoder:
+    exchange = manifest.config["exchange"]
+    if exchange != "binance":
+        raise InputError(f"run {manifest.run_id}: the frames of {exchange} cannot be an input; export the run first")
+    return FrameDecoder(exchange, manifest.symbols)
+
+
 def _market_on_tape(path: Path) -> Iterator[MarketEvent]:
-    """The market data on the tape of another run."""
+    """The market data of another run: of its frames if it was live, else of its tape."""
+    manifest = read_manifest(path.parent) if (path.parent / MANIFEST).is_file() else None
+    if manifest is not None and manifest.is_live:
+        decoder = _frame_decoder(manifest)
+        for frame in FrameReader(path.parent / FOLDER):
+            for found in decoder.decode(frame):
+                if found.is_market_data and isinstance(found, MarketEvent):
+                    yield found
+        return
     with open_reader(path) as tape:
         for event in tape.read(TapeQuery(types=("market.*",))):
             if event.is_market_data and event.is_input and isinstance(event, MarketEvent):

@@ -48,6 +48,7 @@ COMMANDS = {
         "tickdeck.interfaces.cli.commands.import_:import_",
         "Convert market data from other formats to a tape.",
     ),
+    "record": (f"{_COMMANDS}.record:record", "Record an exchange's live market data."),
     "decode": (f"{_COMMANDS}.decode:decode", "Show what an exchange's messages mean."),
     "report": (
         "tickdeck.interfaces.cli.commands.report:report",

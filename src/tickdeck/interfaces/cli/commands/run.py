@@ -310,6 +310,9 @@ def _resumed(data: Path, run_name: str, options: dict[str, Any]) -> Session:
 def _describe(job: Session, speed: float) -> str:
     manifest = job.manifest
     names = ", ".join(record.strategy_id for record in manifest.strategies)
+    if manifest.is_live and not names:
+        market = f"live market data of {job.config.exchange}"
+        return f"run {manifest.run_id}: records {', '.join(manifest.symbols)}, {market}; Ctrl-C stops it"
     if manifest.is_live:
         market = f"live market data of {job.config.exchange}, orders on paper"
         return f"run {manifest.run_id}: {names} on {', '.join(manifest.symbols)}, {market}; Ctrl-C stops it"
