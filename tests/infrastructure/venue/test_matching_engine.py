@@ -327,6 +327,29 @@ def test_changed_levels_are_told_once_with_their_quantity_of_now() -> None:
     assert venue.take_changed_levels("BTCUSDT") == []
 
 
+def test_a_level_that_empties_and_fills_again_between_two_looks_is_told_once() -> None:
+    venue = engine()
+    order = place(venue, "ann", "sell", "1", "100")
+    venue.cancel("ann", "BTCUSDT", 2, number=order.number)
+    place(venue, "bob", "sell", "3", "100")
+
+    assert venue.take_changed_levels("BTCUSDT") == [(False, D(100), D(3))]
+    assert venue.depth("BTCUSDT", 5)[1] == [(D(100), D(3))]
+
+
+def test_a_queue_does_not_grow_with_the_orders_that_left_it() -> None:
+    venue = engine()
+    first = place(venue, "ann", "sell", "1", "100")
+    for _ in range(1_000):
+        order = place(venue, "bob", "sell", "1", "100")
+        venue.cancel("bob", "BTCUSDT", 2, number=order.number)
+    second = place(venue, "bob", "sell", "1", "100")
+
+    assert len(venue._desks["BTCUSDT"].book.asks.levels[D(100)].orders) < 50
+    place(venue, "cyd", "buy", "1.5", "100")
+    assert (first.filled, second.filled) == (D(1), D("0.5"))
+
+
 def test_finished_orders_are_forgotten_beyond_what_is_kept() -> None:
     venue = MatchingEngine([BTC], keep=10)
     venue.deposit("ann", "USDT", D(10_000))

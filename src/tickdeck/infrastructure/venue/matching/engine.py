@@ -14,10 +14,10 @@ import msgspec
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.venue.matching.balances import Balances
 from tickdeck.infrastructure.venue.matching.book import Side
-from tickdeck.infrastructure.venue.matching.desk import Desk
+from tickdeck.infrastructure.venue.matching.desk import Desk, Seat
 from tickdeck.infrastructure.venue.matching.filters import amount_to_lock, check_filters
 from tickdeck.infrastructure.venue.matching.market import Market, MarketStatus
-from tickdeck.infrastructure.venue.matching.matcher import Matcher
+from tickdeck.infrastructure.venue.matching.matcher import Matcher, release
 from tickdeck.infrastructure.venue.matching.orders import (
     Execution,
     ExecutionKind,
@@ -34,6 +34,11 @@ from tickdeck.infrastructure.venue.matching.register import OrderRegister
 __all__ = ["MatchingEngine"]
 
 ZERO = Decimal(0)
+# A member looked up in its enum costs several times as much as a global.
+_TRADING, _LIMIT_MAKER, _GTC = MarketStatus.TRADING, Type.LIMIT_MAKER, Tif.GTC
+_NEW, _PARTIALLY_FILLED, _CANCELED = Status.NEW, Status.PARTIALLY_FILLED, Status.CANCELED
+_EXECUTED_NEW, _EXECUTED_CANCEL = ExecutionKind.NEW, ExecutionKind.CANCELED
+_NO_CANCELS = (MarketStatus.HALT, MarketStatus.BREAK)
 
 
 class MatchingEngine:
@@ -44,12 +49,12 @@ class MatchingEngine:
     """
 
     def __init__(self, markets: Iterable[Market], *, keep: int = 100_000) -> None:
-        self._desks = {market.symbol: Desk(market) for market in markets}
+        self.balances = Balances()
+        self._desks = {market.symbol: Desk(market, self.balances) for market in markets}
         if not self._desks:
             raise ConfigError("matching engine: give at least one market")
-        self.balances = Balances()
-        self._register = OrderRegister(keep)
-        self._matcher = Matcher(self.balances, self._register)
+        self._register = OrderRegister(self._desks, keep)
+        self._matcher = Matcher(self._register)
         self._number = 0
 
     # -- money ------------------------------------------------------------------------------------------------
@@ -71,7 +76,8 @@ class MatchingEngine:
             raise OrderRefused(Refusal.UNKNOWN_SYMBOL)
         if desk.market.status is not MarketStatus.TRADING:
             raise OrderRefused(Refusal.MARKET_CLOSED)
-        check_filters(desk, request)
+        seat = desk.seats.get(request.account)
+        check_filters(desk, request, len(seat.working) if seat is not None else 0)
 
     def place(self, request: NewOrder, now: int) -> Order:
         """Place an order at ``now`` (ns UTC). Returns it with everything that its arrival led to: it rests, is filled,
@@ -79,47 +85,66 @@ class MatchingEngine:
         desk = self._desks.get(request.symbol)
         if desk is None:
             raise OrderRefused(Refusal.UNKNOWN_SYMBOL)
-        market = desk.market
-        if market.status is not MarketStatus.TRADING:
+        if desk.market.status is not _TRADING:
             raise OrderRefused(Refusal.MARKET_CLOSED)
-        check_filters(desk, request)
-        account = request.account
-        key = (account, market.symbol, request.client_id)
-        known = self._register.by_client.get(key)
-        if known is not None and (known.status is Status.NEW or known.status is Status.PARTIALLY_FILLED):
+        seat = desk.seat(request.account)
+        check_filters(desk, request, len(seat.working))
+        known = seat.by_client.get(request.client_id)
+        if known is not None and (known.status is _NEW or known.status is _PARTIALLY_FILLED):
             raise OrderRefused(Refusal.DUPLICATE_CLIENT_ID)
         book = desk.book
         is_buy, price = request.is_buy, request.price
         opposite = book.asks if is_buy else book.bids
         best = opposite.best
         takes = best is not None and (price is None or (best.price <= price if is_buy else best.price >= price))
-        if takes and request.type is Type.LIMIT_MAKER:
+        if takes and request.type is _LIMIT_MAKER:
             raise OrderRefused(Refusal.WOULD_TAKE)
-        pays = self.balances.holding(account, market.quote if is_buy else market.base)
+        pays = seat.quote if is_buy else seat.base
         locked = amount_to_lock(request, opposite)
         if pays.free < locked:
             raise OrderRefused(Refusal.INSUFFICIENT_BALANCE)
 
-        self._number += 1
-        order = Order(self._number, request, now)
-        if request.quantity is None:  # sized in quote: the base quantity is known only when it has traded
-            order.remaining = order.quantity = ZERO
-        self._register.add(order)
-        if is_buy and price is None:
-            locked = ZERO  # a market buy pays as it trades
-        pays.free -= locked
-        pays.locked += locked
-        self._matcher.record(ExecutionKind.NEW, order, now)
+        order = self._new_order(seat, request, now)
+        if price is not None or not is_buy:  # a market buy pays as it trades
+            pays.free -= locked
+            pays.locked += locked
+        self._matcher.record(_EXECUTED_NEW, order, now)
         if takes:
             self._matcher.take(desk, order, opposite, pays, now)
-        if order.status is Status.NEW or order.status is Status.PARTIALLY_FILLED:
-            if price is None or request.tif is not Tif.GTC:
-                self._matcher.finish(desk, order, Status.EXPIRED, ExecutionKind.EXPIRED, now)
-            else:
-                order.working = True
-                desk.working.setdefault(account, {})[order.number] = order
-                (book.bids if is_buy else book.asks).add(order, price)
-                desk.touched[is_buy, price] = None
+            if order.status is not _NEW and order.status is not _PARTIALLY_FILLED:
+                return order
+        if price is None or request.tif is not _GTC:
+            self._matcher.finish(desk, order, Status.EXPIRED, ExecutionKind.EXPIRED, now)
+        else:
+            order.working = True
+            seat.working[order.number] = order
+            (book.bids if is_buy else book.asks).add(order, price)
+        return order
+
+    def _new_order(self, seat: Seat, request: NewOrder, now: int) -> Order:
+        """Make the order of a request, and remember it."""
+        self._number = number = self._number + 1
+        quantity = request.quantity
+        if quantity is None:  # sized in quote: the base quantity is known only when it has traded
+            quantity = ZERO
+        order = Order(
+            number,
+            request.account,
+            request.symbol,
+            request.is_buy,
+            request.type,
+            request.tif,
+            request.price,
+            quantity,
+            request.quote_quantity,
+            request.client_id,
+            request.self_trade,
+            now,
+            now,
+            quantity,
+        )
+        self._register.by_number[number] = order
+        seat.by_client[request.client_id] = order
         return order
 
     def cancel(self, account: str, symbol: str, now: int, *, number: int = 0, client_id: str = "") -> Order:
@@ -128,9 +153,9 @@ class MatchingEngine:
         if order is None or not order.working:
             raise OrderRefused(Refusal.UNKNOWN_ORDER)
         desk = self._desks[symbol]
-        if desk.market.status in (MarketStatus.HALT, MarketStatus.BREAK):
+        if desk.market.status in _NO_CANCELS:
             raise OrderRefused(Refusal.MARKET_CLOSED)
-        self._matcher.finish(desk, order, Status.CANCELED, ExecutionKind.CANCELED, now)
+        self._matcher.finish(desk, order, _CANCELED, _EXECUTED_CANCEL, now)
         return order
 
     def reduce(
@@ -148,20 +173,18 @@ class MatchingEngine:
         if quantity % desk.market.step_size or quantity < desk.market.min_quantity:
             raise OrderRefused(Refusal.LOT_SIZE)
         if client_id and client_id != order.client_id:
-            other = self._register.by_client.get((account, symbol, client_id))
+            other = self._register.find(account, symbol, client_id)
             if other is not None and other.working:
                 raise OrderRefused(Refusal.DUPLICATE_CLIENT_ID)
         assert order.price is not None
-        self._matcher.release(desk, order, less)
-        side = desk.book.bids if order.is_buy else desk.book.asks
-        side.levels[order.price].quantity -= less
+        release(desk.seats[account], order, less)
+        (desk.book.bids if order.is_buy else desk.book.asks).reduce(order.price, less)
         order.quantity = quantity
         order.remaining -= less
         order.updated = now
         order.amends += 1
         if client_id and client_id != order.client_id:
             self._register.rename(order, client_id)
-        desk.touched[order.is_buy, order.price] = None
         self._matcher.record(ExecutionKind.REPLACED, order, now)
         return order
 
@@ -182,20 +205,19 @@ class MatchingEngine:
         desk.market = msgspec.structs.replace(desk.market, status=status)
 
     def set_market(self, market: Market) -> None:
-        """Change a market's filters or fees, or add a market. Resting orders stay, even off a new grid."""
+        """Change a market's filters or fees, or add a market. Resting orders stay, even off a new grid. Raises
+        ``ConfigError`` if the market's assets would change."""
         desk = self._desks.get(market.symbol)
         if desk is None:
-            self._desks[market.symbol] = Desk(market)
+            self._desks[market.symbol] = Desk(market, self.balances)
+        elif (market.base, market.quote) != (desk.market.base, desk.market.quote):
+            raise ConfigError(f"market {market.symbol}: its assets cannot change; add a market with another symbol")
         else:
             desk.market = market
 
     def find(self, account: str, symbol: str, *, number: int = 0, client_id: str = "") -> Order | None:
         """An order by its number, or else the newest with the client id; ``None`` if the account has no such order."""
-        order = (
-            self._register.by_number.get(number)
-            if number
-            else self._register.by_client.get((account, symbol, client_id))
-        )
+        order = self._register.by_number.get(number) if number else self._register.find(account, symbol, client_id)
         if order is None or order.account != account or order.symbol != symbol:
             return None
         return order
@@ -203,7 +225,8 @@ class MatchingEngine:
     def open_orders(self, account: str, symbol: str | None = None) -> list[Order]:
         """The account's working orders, oldest first."""
         desks = self._desks.values() if symbol is None else [self._desks[symbol]]
-        found = [order for desk in desks for order in desk.working.get(account, {}).values()]
+        seats = [desk.seats[account] for desk in desks if account in desk.seats]
+        found = [order for seat in seats for order in seat.working.values()]
         return found if symbol is not None else sorted(found, key=lambda order: order.number)
 
     def orders(self, account: str, symbol: str) -> list[Order]:
@@ -224,13 +247,7 @@ class MatchingEngine:
     def take_changed_levels(self, symbol: str) -> list[tuple[bool, Decimal, Decimal]]:
         """The levels that changed since the last call as (is a bid, price, quantity now); quantity 0 is an empty
         level."""
-        desk = self._desks[symbol]
-        changed = []
-        for is_bid, price in desk.touched:
-            level = (desk.book.bids if is_bid else desk.book.asks).levels.get(price)
-            changed.append((is_bid, price, level.quantity if level is not None else ZERO))
-        desk.touched.clear()
-        return changed
+        return self._desks[symbol].book.take_changed()
 
     def drain(self) -> list[Execution]:
         """What happened since the last call, in order."""

@@ -6,11 +6,10 @@ from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
 
 import msgspec
 
-from tickdeck.infrastructure.venue.matching.balances import Balances, Holding
+from tickdeck.infrastructure.venue.matching.balances import Holding
 from tickdeck.infrastructure.venue.matching.book import Side
-from tickdeck.infrastructure.venue.matching.desk import Desk
+from tickdeck.infrastructure.venue.matching.desk import Desk, Seat
 from tickdeck.infrastructure.venue.matching.orders import (
-    FEE_ACCOUNT,
     Execution,
     ExecutionKind,
     Order,
@@ -20,33 +19,34 @@ from tickdeck.infrastructure.venue.matching.orders import (
 )
 from tickdeck.infrastructure.venue.matching.register import OrderRegister
 
-__all__ = ["Matcher"]
+__all__ = ["Matcher", "release"]
 
 ZERO = Decimal(0)
 _CENT = Decimal("0.00000001")  # balances have eight decimals, as on most spot venues
+# A member looked up in its enum costs several times as much as a global.
+_PARTIALLY_FILLED, _FILLED = Status.PARTIALLY_FILLED, Status.FILLED
+_TRADE, _FOK, _NO_PREVENTION = ExecutionKind.TRADE, Tif.FOK, SelfTrade.NONE
 
 
 class Matcher:
     """Trades orders and settles them. ``executions`` collects what happened, in order."""
 
-    def __init__(self, balances: Balances, register: OrderRegister) -> None:
-        self._balances = balances
+    def __init__(self, register: OrderRegister) -> None:
         self._register = register
         self.executions: list[Execution] = []
         self._executed = 0
 
     def take(self, desk: Desk, taker: Order, opposite: Side, pays: Holding, now: int) -> None:
         limit, is_buy = taker.price, taker.is_buy
-        if taker.tif is Tif.FOK and limit is not None and self._available(taker, opposite) < taker.remaining:
+        if taker.tif is _FOK and limit is not None and self._available(taker, opposite) < taker.remaining:
             return
         by_quote = taker.quote_quantity
-        prevent = taker.self_trade is not SelfTrade.NONE
+        prevent = taker.self_trade is not _NO_PREVENTION
         while taker.remaining or by_quote is not None:
             level = opposite.best
             if level is None or (limit is not None and (level.price > limit if is_buy else level.price < limit)):
                 return
-            maker = level.first
-            assert maker is not None
+            maker = level.first()
             if prevent and maker.account == taker.account:
                 if self._prevent(desk, taker, maker, now):
                     return
@@ -73,63 +73,23 @@ class Matcher:
 
     def finish(self, desk: Desk, order: Order, status: Status, kind: ExecutionKind, now: int) -> None:
         """End an order that is not filled: take it off the book and unlock what it holds."""
-        if order.working:
+        seat = desk.seats[order.account]
+        if order.resting:
             assert order.price is not None
             (desk.book.bids if order.is_buy else desk.book.asks).remove(order, order.price)
+        if order.working:
             order.working = False
-            del desk.working[order.account][order.number]
-            desk.touched[order.is_buy, order.price] = None
-        self.release(desk, order, order.remaining)
+            del seat.working[order.number]
+        release(seat, order, order.remaining)
         order.status = status
         order.updated = now
         self._register.finish(order)
         self.record(kind, order, now)
 
-    def release(self, desk: Desk, order: Order, quantity: Decimal) -> None:
-        """Unlock what ``quantity`` (base) of the order holds."""
-        market = desk.market
-        if order.is_buy:
-            if order.price is None:
-                return
-            holding, amount = self._balances.holding(order.account, market.quote), order.price * quantity
-        else:
-            holding, amount = self._balances.holding(order.account, market.base), quantity
-        holding.locked -= amount
-        holding.free += amount
-
-    def record(
-        self,
-        kind: ExecutionKind,
-        order: Order,
-        now: int,
-        *,
-        price: Decimal = ZERO,
-        quantity: Decimal = ZERO,
-        trade_id: int = 0,
-        is_maker: bool = False,
-        commission: Decimal = ZERO,
-        commission_asset: str = "",
-        counter: Order | None = None,
-    ) -> None:
+    def record(self, kind: ExecutionKind, order: Order, now: int) -> None:
+        """Record what happened to an order, other than a trade."""
         self._executed += 1
-        self.executions.append(
-            Execution(
-                number=self._executed,
-                kind=kind,
-                order=order,
-                at=now,
-                status=order.status,
-                filled=order.filled,
-                spent=order.spent,
-                price=price,
-                quantity=quantity,
-                trade_id=trade_id,
-                is_maker=is_maker,
-                commission=commission,
-                commission_asset=commission_asset,
-                counter=counter,
-            )
-        )
+        self.executions.append(Execution(self._executed, kind, order, now, order.status, order.filled, order.spent))
 
     def _fill_by_quote(self, taker: Order, now: int) -> None:
         """End an order sized in quote whose rest is too small for another step: its last trade was the final one."""
@@ -151,12 +111,8 @@ class Matcher:
             if level.price > limit if taker.is_buy else level.price < limit:
                 break
             found += level.quantity
-            if taker.self_trade is not SelfTrade.NONE:
-                order = level.first
-                while order is not None:
-                    if order.account == taker.account:
-                        found -= order.remaining
-                    order = order.next
+            if taker.self_trade is not _NO_PREVENTION:
+                found -= sum(order.remaining for order in level.resting() if order.account == taker.account)
             if found >= taker.remaining:
                 break
         return found
@@ -164,55 +120,67 @@ class Matcher:
     def _trade(
         self, desk: Desk, taker: Order, maker: Order, side: Side, price: Decimal, quantity: Decimal, now: int
     ) -> None:
-        market, balances = desk.market, self._balances
+        market, seats = desk.market, desk.seats
         notional = price * quantity
-        buyer, seller = (taker, maker) if taker.is_buy else (maker, taker)
-        paid = balances.holding(buyer.account, market.quote)
+        taker_seat, maker_seat = seats[taker.account], seats[maker.account]
+        taker_buys = taker.is_buy
+        if taker_buys:
+            buyer, buyer_seat, buyer_rate = taker, taker_seat, market.taker_fee
+            seller_seat, seller_rate = maker_seat, market.maker_fee
+        else:
+            buyer, buyer_seat, buyer_rate = maker, maker_seat, market.maker_fee
+            seller_seat, seller_rate = taker_seat, market.taker_fee
+        paid = buyer_seat.quote
         if buyer.price is None:
             paid.free -= notional
         else:  # a buyer who pays less than the limit gets the difference back
             held = buyer.price * quantity
             paid.locked -= held
             paid.free += held - notional
-        balances.holding(seller.account, market.base).locked -= quantity
-        buyer_fee = (quantity * (market.taker_fee if buyer is taker else market.maker_fee)).quantize(_CENT, ROUND_DOWN)
-        seller_fee = (notional * (market.taker_fee if seller is taker else market.maker_fee)).quantize(
-            _CENT, ROUND_DOWN
-        )
-        balances.holding(buyer.account, market.base).free += quantity - buyer_fee
-        balances.holding(seller.account, market.quote).free += notional - seller_fee
-        balances.holding(FEE_ACCOUNT, market.base).free += buyer_fee
-        balances.holding(FEE_ACCOUNT, market.quote).free += seller_fee
+        seller_seat.base.locked -= quantity
+        buyer_fee = (quantity * buyer_rate).quantize(_CENT, ROUND_DOWN)
+        seller_fee = (notional * seller_rate).quantize(_CENT, ROUND_DOWN)
+        buyer_seat.base.free += quantity - buyer_fee
+        seller_seat.quote.free += notional - seller_fee
+        desk.fees.base.free += buyer_fee
+        desk.fees.quote.free += seller_fee
         desk.trades += 1
         if quantity == maker.remaining:
             side.remove(maker, price)
         else:
-            side.levels[price].quantity -= quantity
-        desk.touched[maker.is_buy, price] = None
-        for order, counter in ((taker, maker), (maker, taker)):
+            side.reduce(price, quantity)
+        for order, seat, counter in ((taker, taker_seat, maker), (maker, maker_seat, taker)):
             order.filled += quantity
             order.spent += notional
             order.remaining -= quantity
             order.updated = now
-            done = not order.remaining and (order.quote_quantity is None)
-            order.status = Status.FILLED if done else Status.PARTIALLY_FILLED
-            if done and order.working:
-                order.working = False
-                del desk.working[order.account][order.number]
-            if done:
+            if order.remaining or order.quote_quantity is not None:
+                order.status = _PARTIALLY_FILLED
+            else:
+                order.status = _FILLED
+                if order.working:
+                    order.working = False
+                    del seat.working[order.number]
                 self._register.finish(order)
-            is_buyer = order is buyer
-            self.record(
-                ExecutionKind.TRADE,
-                order,
-                now,
-                price=price,
-                quantity=quantity,
-                trade_id=desk.trades,
-                is_maker=order is maker,
-                commission=buyer_fee if is_buyer else seller_fee,
-                commission_asset=market.base if is_buyer else market.quote,
-                counter=counter,
+            self._executed += 1
+            buys = order.is_buy
+            self.executions.append(
+                Execution(
+                    self._executed,
+                    _TRADE,
+                    order,
+                    now,
+                    order.status,
+                    order.filled,
+                    order.spent,
+                    price,
+                    quantity,
+                    desk.trades,
+                    order is maker,
+                    buyer_fee if buys else seller_fee,
+                    market.base if buys else market.quote,
+                    counter,
+                )
             )
 
     def _prevent(self, desk: Desk, taker: Order, maker: Order, now: int) -> bool:
@@ -223,14 +191,21 @@ class Matcher:
         by_quote = taker.quote_quantity is not None
         prevented = maker.remaining if by_quote else min(taker.remaining, maker.remaining)
         for order, counter in ((taker, maker), (maker, taker)):
-            self.record(
-                ExecutionKind.TRADE_PREVENTION,
-                order,
-                now,
-                price=price,
-                quantity=prevented,
-                is_maker=order is maker,
-                counter=counter,
+            self._executed += 1
+            self.executions.append(
+                Execution(
+                    self._executed,
+                    ExecutionKind.TRADE_PREVENTION,
+                    order,
+                    now,
+                    order.status,
+                    order.filled,
+                    order.spent,
+                    price,
+                    prevented,
+                    is_maker=order is maker,
+                    counter=counter,
+                )
             )
         if mode is SelfTrade.DECREMENT and not by_quote:
             side = desk.book.bids if maker.is_buy else desk.book.asks
@@ -239,12 +214,11 @@ class Matcher:
                 if order.remaining == prevented:
                     self.finish(desk, order, Status.EXPIRED_IN_MATCH, ExecutionKind.EXPIRED, now)
                     continue
-                self.release(desk, order, prevented)
+                release(desk.seats[order.account], order, prevented)
                 order.remaining -= prevented
                 order.updated = now
                 if order is maker:
-                    side.levels[price].quantity -= prevented
-                    desk.touched[maker.is_buy, price] = None
+                    side.reduce(price, prevented)
             return taker.status is Status.EXPIRED_IN_MATCH
         if mode in (SelfTrade.EXPIRE_MAKER, SelfTrade.EXPIRE_BOTH):
             maker.prevented += prevented
@@ -254,3 +228,15 @@ class Matcher:
             self.finish(desk, taker, Status.EXPIRED_IN_MATCH, ExecutionKind.EXPIRED, now)
             return True
         return False
+
+
+def release(seat: Seat, order: Order, quantity: Decimal) -> None:
+    """Unlock what ``quantity`` (base) of the order holds."""
+    if not order.is_buy:
+        holding = seat.base
+    elif order.price is not None:
+        holding, quantity = seat.quote, order.price * quantity
+    else:
+        return
+    holding.locked -= quantity
+    holding.free += quantity

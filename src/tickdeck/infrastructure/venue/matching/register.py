@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tickdeck.infrastructure.venue.matching.desk import Desk
 from tickdeck.infrastructure.venue.matching.orders import HOUSE, Order
 
 __all__ = ["OrderRegister"]
@@ -10,27 +11,28 @@ _ROOM = 1_000  # finished orders are forgotten in groups of this size
 
 
 class OrderRegister:
-    """Orders by their number and by their client id. ``keep`` finished orders of clients stay available."""
+    """Orders by their number. ``keep`` finished orders of clients stay available. ``desks`` are the markets by symbol,
+    whose seats know the orders by client id."""
 
-    def __init__(self, keep: int) -> None:
+    def __init__(self, desks: dict[str, Desk], keep: int) -> None:
         self.by_number: dict[int, Order] = {}
-        self.by_client: dict[tuple[str, str, str], Order] = {}
-        """The newest order by account, symbol and client id."""
+        self._desks = desks
         self._finished: list[int] = []
         self._keep = keep
 
-    def add(self, order: Order) -> None:
-        """Remember a new order."""
-        self.by_number[order.number] = order
-        self.by_client[order.account, order.symbol, order.client_id] = order
+    def find(self, account: str, symbol: str, client_id: str) -> Order | None:
+        """The newest remembered order with the client id."""
+        desk = self._desks.get(symbol)
+        seat = desk.seats.get(account) if desk is not None else None
+        return seat.by_client.get(client_id) if seat is not None else None
 
     def rename(self, order: Order, client_id: str) -> None:
         """Give an order another client id. It no longer answers to the old one."""
-        key = (order.account, order.symbol, order.client_id)
-        if self.by_client.get(key) is order:
-            del self.by_client[key]
+        by_client = self._desks[order.symbol].seats[order.account].by_client
+        if by_client.get(order.client_id) is order:
+            del by_client[order.client_id]
         order.client_id = client_id
-        self.by_client[order.account, order.symbol, client_id] = order
+        by_client[client_id] = order
 
     def finish(self, order: Order) -> None:
         """Keep a finished order of a client for queries. Those of other traders are forgotten: nobody asks for them."""
@@ -45,6 +47,6 @@ class OrderRegister:
 
     def _forget(self, number: int) -> None:
         gone = self.by_number.pop(number)
-        key = (gone.account, gone.symbol, gone.client_id)
-        if self.by_client.get(key) is gone:
-            del self.by_client[key]
+        by_client = self._desks[gone.symbol].seats[gone.account].by_client
+        if by_client.get(gone.client_id) is gone:
+            del by_client[gone.client_id]
