@@ -74,6 +74,17 @@ def test_help_whose_reader_has_seen_enough_went_well(words):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_a_warning_is_one_line_and_a_byte_order_mark_is_no_mistake(tmp_path):
+    (tmp_path / "c.toml").write_text('log_events = ["market.cadle"]\n', "utf-8-sig")
+    words = [*COMMAND, "run", "--config", "c.toml", "--for", "1", "--speed", "max"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if not line.startswith("tickdeck: ")] == []
+    assert any(line.startswith("tickdeck: warning: ") and "did you mean 'market.candle'?" in line for line in lines)
+
+
 def test_a_summary_in_a_pipe_has_no_control_characters(spawn):
     done = spawn("run", "--for", 2, "--speed", "max")
 

@@ -181,7 +181,7 @@ def load_config(path: Path) -> RunConfig:
     """Read a TOML file. Paths in it are relative to its folder. Raises ``ConfigError`` with a line for each mistake,
     naming file and key."""
     try:
-        data = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+        data = tomllib.loads(path.read_text("utf-8-sig"), parse_float=Decimal)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; name an existing file with --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

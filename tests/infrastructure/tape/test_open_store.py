@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from tickdeck import (
     ConcurrencyError,
     ConfigError,
+    DomainEvent,
     InMemoryEventBus,
     InMemoryEventStore,
     OrderAcceptedEvent,
@@ -272,3 +274,28 @@ def test_publishing_many_wants_a_list() -> None:
         for bus in (InMemoryEventBus(), open_bus("memory://")):
             with pytest.raises(ConfigError, match=r"is not a list of events; give publish_all\(\[event\]\)"):
                 bus.publish_all(given)  # type: ignore[arg-type]
+
+
+def test_a_store_takes_no_time_of_the_future_from_an_event_made_by_hand(tmp_path: Path) -> None:
+    for url in ("memory://", tmp_path / "store"):
+        with open_store(url) as store:
+            store.append([OrderAcceptedEvent(order_id="td1", symbol="BTCUSDT", ts_ingress=1 << 62)])
+            store.append([accepted()])
+
+            times = [event.ts_ingress for event in store.read()]
+            assert times == sorted(times)
+            assert times[-1] < 1 << 61
+
+
+def test_a_query_by_a_class_that_was_defined_again_since_finds_its_events(tmp_path: Path) -> None:
+    def define() -> type[DomainEvent]:
+        class Reloaded(DomainEvent, frozen=True, kw_only=True):
+            event_type: ClassVar[str] = "open_store_test.reloaded"
+
+        return Reloaded
+
+    older, newer = define(), define()
+    with open_store(tmp_path / "store") as store:
+        store.append([older(), newer()])
+
+        assert [event.seq for event in store.read(TapeQuery(types=(older,)))] == [1, 2]

@@ -325,8 +325,8 @@ class Kernel(TimedBus):
         self._current = self._current or _ENDED
         self._ended_by = f"{what} ended in {type(error).__name__}"
         self._abandon()
-        if isinstance(error, Exception):
-            self._ended_by += f": {describe_error(error)}"
+        if isinstance(error, Exception) and (text := describe_error(error)):
+            self._ended_by += f": {text}"
         self._ended_by += "; resume the run from its tape"
         self._handover.close(self._ended_by)
         self._refuse_waiting(self._ended_by)

@@ -96,7 +96,9 @@ def _type_names(given: Any) -> tuple[str, ...]:
         raise ConfigError(f"TapeQuery: types has {given!r}; give dotted types such as 'order.*', or event classes")
     if given is DomainEvent:
         return ("*",)
-    names = tuple(cls.event_type for cls in iter_event_classes() if issubclass(cls, given))
+    own = (given.event_type,) if given.event_type else ()  # perhaps of a class that was defined again since
+    others = tuple(cls.event_type for cls in iter_event_classes() if issubclass(cls, given))
+    names = tuple(dict.fromkeys(own + others))
     if not names:
         raise ConfigError(
             f"TapeQuery: types has {given.__name__}, a class that has no event_type and no subclass with one"

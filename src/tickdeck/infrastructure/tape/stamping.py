@@ -26,8 +26,8 @@ def stamped(events: Sequence[DomainEvent], last: DomainEvent | None, now: int) -
     """Copies of ``events`` as inputs that follow ``last``, taken at ``now`` (ns UTC).
 
     What a field has stays. An event without a ``seq`` gets the next one; one without an id the next number of an input,
-    as a kernel would give it; ``ts_ingress`` is ``now``, never before that of the event before; ``ts`` is
-    ``ts_ingress``; the correlation id is the event's own id.
+    as a kernel would give it; ``ts_ingress`` is ``now``, never before that of the event before, also where it is in the
+    future, as on a bus; ``ts`` is ``ts_ingress``; the correlation id is the event's own id.
     """
     seq = last.seq if last is not None else 0
     number = _number(last)
@@ -39,7 +39,7 @@ def stamped(events: Sequence[DomainEvent], last: DomainEvent | None, now: int) -
         if not event.event_id:
             force_setattr(event, "event_id", str(number + 1))
         number = max(number, _number(event)) if event.event_id.isdecimal() else number + 1
-        if not event.ts_ingress:
+        if not event.ts_ingress or (not given.seq and event.ts_ingress > now):  # later than now would stay the latest
             force_setattr(event, "ts_ingress", max(now, last.ts_ingress if last is not None else 0))
         if not event.ts:
             force_setattr(event, "ts", event.ts_ingress)

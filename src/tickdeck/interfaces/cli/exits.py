@@ -15,14 +15,15 @@ import sys
 import sysconfig
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
 import tickdeck
-from tickdeck.errors import ConfigError, Terminated, TickdeckError
+from tickdeck.errors import ConfigError, Terminated, TickdeckError, TopicWarning
 from tickdeck.interfaces.cli.output import mute, one_line, print_json
 
 __all__ = [
@@ -90,7 +91,8 @@ def exit_code(call: Callable[[], object], *, details: bool, as_json: bool = Fals
     try:
         if _closed["stdout"]:
             raise TickdeckError("stdout is closed; redirect the output, for example to /dev/null")
-        code = call()
+        with _plain_warnings():
+            code = call()
         _flush_stdout()
         return code if isinstance(code, int) else DONE
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -110,6 +112,24 @@ def exit_code(call: Callable[[], object], *, details: bool, as_json: bool = Fals
         if as_json:
             _print_error("; ".join(lines), code)
         return code
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Within the block, our warnings are one line on stderr like our errors, without the place in the code."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, TopicWarning):
+            _write_if_possible(f"tickdeck: warning: {one_line(str(message))}")
+        else:
+            before(message, category, *place, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 _closed = {"stdout": False, "stderr": False}
