@@ -182,6 +182,8 @@ class MarketDataEngine:
         market.next_trade_id = trade_id + 1
         if expected is not None:
             market.gaps.open(expected, trade_id)
+            for builder in market.builders:
+                builder.on_gap(trade)
             self._bus.publish(GapDetected(symbol=trade.symbol, what="trades", expected=expected, received=trade_id))
 
     def on_tick(self, tick: TickEvent) -> None:
@@ -201,9 +203,11 @@ class MarketDataEngine:
         self._publish(delta.symbol, local.empty_if_crossed() or outcome)
 
     def on_resumed(self, _: RunResumed) -> None:
-        """Forget every best bid and ask and every book: nobody saw what happened to them."""
+        """Forget every best bid and ask and every book, and mark the open candles: nobody saw what happened."""
         for market in self.markets.values():
             market.tick = None
+            for builder in market.builders:
+                builder.on_gap()
             if market.book.lose():
                 self._publish(market.symbol, Gap(market.book.last_update_id + 1, 0))
 
@@ -233,6 +237,8 @@ class MarketDataEngine:
         market.last_price = candle.close
         if 0 < market.candle_end < candle.open_ts:
             expected = market.candle_end
+            for resampler in market.resamplers:
+                resampler.on_gap()
             self._bus.publish(
                 GapDetected(symbol=candle.symbol, what="candles", expected=expected, received=candle.open_ts)
             )

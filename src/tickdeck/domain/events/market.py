@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, TypeAlias
 from tickdeck.domain.events.base import DomainEvent, invalid
 from tickdeck.domain.events.kinds import Bound
 from tickdeck.domain.events.priority import Priority
+from tickdeck.domain.events.upcast import upcast
 from tickdeck.domain.values import Price, Quantity, Side
 
 __all__ = [
@@ -105,10 +106,12 @@ class CandleEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
     """A closed candle. Emitted by the market data engine (built from trades) and by candle files (an input).
 
     The candle covers ``open_ts`` to ``close_ts``, in ns UTC; ``close_ts`` is exclusive. ``interval`` is in ns, prices
-    are in quote, and ``volume`` is in base. ``trades`` is 0 if the source does not count them.
+    are in quote, and ``volume`` is in base. ``trades`` is 0 if the source does not count them. ``gap``: market data
+    that belongs to the candle is missing, so its numbers may be wrong.
     """
 
     event_type: ClassVar[str] = "market.candle"
+    version: ClassVar[int] = 2
     interval: int
     open_ts: int
     close_ts: int
@@ -118,6 +121,7 @@ class CandleEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
     close: _Positive
     volume: _NotNegative
     trades: int = 0
+    gap: bool = False
 
     def __post_init__(self) -> None:
         if self.interval <= 0:
@@ -184,3 +188,6 @@ class MarketSnapshotEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
     volume: Quantity = Decimal(0)
     trades: int = 0
     vwap: Price | None = None
+
+
+upcast(CandleEvent.event_type, 1, lambda fields: fields)  # the new field has a default

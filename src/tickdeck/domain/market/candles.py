@@ -33,8 +33,10 @@ class CandleBuilder:
         "_close",
         "_closed_end",
         "_end",
+        "_gap",
         "_high",
         "_low",
+        "_next_gap",
         "_open",
         "_strays",
         "_too_early",
@@ -60,6 +62,13 @@ class CandleBuilder:
         self._low: Price = ZERO
         self._close: Price = ZERO
         self._volume: Quantity = ZERO
+        self._gap = self._next_gap = False  # whether trades of this candle, of the next one are missing
+
+    def on_gap(self, trade: TradeEvent | None = None) -> None:
+        """Trades before ``trade``, which comes next, are missing; without it, trades before the next one may be
+        missing. Marks each candle to which they may belong."""
+        self._gap = True
+        self._next_gap = trade is None or trade.ts >= self._end
 
     def on_trade(self, trade: TradeEvent) -> CandleEvent | None:
         """Add a trade of the builder's symbol. Returns the candle that it closed, or ``None``.
@@ -82,6 +91,7 @@ class CandleBuilder:
         if self._trades:
             closed = self._candle()
             self._closed_end = self._end
+        self._gap, self._next_gap = self._next_gap, False
         self._place(trade.ts)
         self._open = self._high = self._low = self._close = price
         self._volume = trade.quantity
@@ -113,6 +123,7 @@ class CandleBuilder:
             close=self._close,
             volume=self._volume,
             trades=self._trades,
+            gap=self._gap,
             ts=self._end,
         )
 
@@ -125,7 +136,20 @@ class CandleResampler:
     open.
     """
 
-    __slots__ = ("_begin", "_close", "_end", "_high", "_low", "_open", "_trades", "_volume", "symbol", "timeframe")
+    __slots__ = (
+        "_begin",
+        "_close",
+        "_end",
+        "_gap",
+        "_high",
+        "_low",
+        "_next_gap",
+        "_open",
+        "_trades",
+        "_volume",
+        "symbol",
+        "timeframe",
+    )
 
     def __init__(self, symbol: str, timeframe: Timeframe) -> None:
         self.symbol: str = symbol
@@ -138,6 +162,11 @@ class CandleResampler:
         self._close: Price = ZERO
         self._volume: Quantity = ZERO
         self._trades: int = 0
+        self._gap = self._next_gap = False
+
+    def on_gap(self) -> None:
+        """Finer candles before the next one are missing. Marks each candle to which they may belong."""
+        self._gap = self._next_gap = True
 
     def on_candle(self, candle: CandleEvent) -> list[CandleEvent]:
         """Add a finer candle. Returns the candles that it closed: none, one, or two after a gap. ``ts`` of each is its
@@ -149,6 +178,9 @@ class CandleResampler:
             self._begin, self._end = self.timeframe.bounds(candle.open_ts)
             self._open, self._high, self._low = candle.open, candle.high, candle.low
             self._volume, self._trades = ZERO, 0
+            self._gap = self._next_gap and candle.open_ts > self._begin
+        self._next_gap = False
+        self._gap = self._gap or candle.gap
         self._high = max(self._high, candle.high)
         self._low = min(self._low, candle.low)
         self._close = candle.close
@@ -175,5 +207,6 @@ class CandleResampler:
             close=self._close,
             volume=self._volume,
             trades=self._trades,
+            gap=self._gap,
             ts=end,
         )
