@@ -16,6 +16,7 @@ from tickdeck.domain.events import (
     FeedConnected,
     FeedDisconnected,
     SystemWarning,
+    VenueFeesReported,
     VenueFillReported,
     VenueOrderReported,
 )
@@ -201,6 +202,20 @@ async def _served(app: web.Application) -> AsyncIterator[str]:
         yield f"127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+def test_the_fee_rates_of_the_account_are_told_once() -> None:
+    async def work(account: Account) -> None:
+        fees = await account.until(VenueFeesReported)
+        assert isinstance(fees, VenueFeesReported)
+        assert fees.maker > 0
+        for _ in range(2):
+            await account.until(FeedConnected)
+        assert not any(
+            isinstance(event, VenueFeesReported) for event in account.events[account.events.index(fees) + 1 :]
+        )
+
+    with_account(work, faults="disconnect_every=400ms")
 
 
 def test_a_venue_that_answers_no_ping_counts_as_lost_and_unreadable_messages_become_warnings() -> None:

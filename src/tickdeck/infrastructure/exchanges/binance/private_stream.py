@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -49,7 +50,8 @@ class PrivateStream:
     """Connects, subscribes, and connects again, until its iteration is closed.
 
     ``subscription()`` returns the signed request that begins the stream. ``open_orders()`` queries the venue.
-    ``on_clock_skew()`` is called when the venue refuses the time of that request.
+    ``on_clock_skew()`` is called when the venue refuses the time of that request. ``news()`` is awaited after each
+    subscription, beside the stream; its events come with the stream's.
     """
 
     def __init__(
@@ -61,11 +63,12 @@ class PrivateStream:
         subscription: Callable[[], Awaitable[bytes]],
         open_orders: Callable[[], Awaitable[tuple[OrderResult, ...]]],
         on_clock_skew: Callable[[], None],
+        news: Callable[[], Awaitable[tuple[DomainEvent, ...]]],
         times: StreamTimes = StreamTimes(),  # noqa: B008 (frozen)
     ) -> None:
         self._url, self._account_id, self._clock = url, account_id, clock
         self._subscription, self._open_orders, self._on_clock_skew = subscription, open_orders, on_clock_skew
-        self._times = times
+        self._news, self._times = news, times
         self._filled: dict[str, Quantity] = {}  # of open orders, as far as we know
         self._ended: dict[str, None] = {}  # the last orders that ended: an answer may come after the report
 
@@ -111,6 +114,7 @@ class PrivateStream:
                     reason = str(error)
                     least = error.wait if isinstance(error, RateLimited) else 0.0
                 finally:
+                    connection.close()
                     socket.close()
             if connection.subscribed:
                 yield self._event(FeedDisconnected, reason)
@@ -139,11 +143,15 @@ class PrivateStream:
                 continue
             if data is None:
                 return
+            if not isinstance(data, bytes):
+                yield data
+                continue
             events = self._read(data)
             if events is None:
                 connection.subscribed = True
                 self._filled.clear()  # what happened before is for the consumer to query
                 yield self._event(FeedConnected)
+                connection.begin(self._bring_news(connection))
                 continue
             if not events:
                 connection.reason = "the venue ended the stream"
@@ -152,6 +160,11 @@ class PrivateStream:
                 if isinstance(event, VenueOrderReported):
                     self._note(event.order_id, event.status, event.filled)
                 yield event
+
+    async def _bring_news(self, connection: _Connection) -> None:
+        with contextlib.suppress(ExchangeError):  # the next connection brings it
+            for event in await self._news():
+                connection.messages.put_nowait(event)
 
     async def _missed(self, connection: _Connection) -> str:
         """The client id of an order whose change the stream did not report; empty if there is none."""
@@ -222,10 +235,19 @@ class _Connection:
     """What arrives on one socket. ``None`` among the messages means that it is lost."""
 
     def __init__(self) -> None:
-        self.messages: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.messages: asyncio.Queue[bytes | DomainEvent | None] = asyncio.Queue()
+        self._work: asyncio.Task[None] | None = None
         self.subscribed = False
         self.compared = False  # with the open orders at the venue
         self.reason = ""
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do ``work`` beside the stream, at most until ``close``."""
+        self._work = asyncio.ensure_future(work)
+
+    def close(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
 
     def received(self, data: bytes) -> None:
         self.messages.put_nowait(data)

@@ -37,6 +37,7 @@ from tickdeck.infrastructure.exchanges.binance.mappers.account import (
     KeyRestrictions,
     KeyRights,
     balances_of,
+    fees_event,
 )
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.mappers.instruments import ExchangeInfo, listed_instruments
@@ -108,6 +109,7 @@ class BinanceExchange:
         self._limits = limits or account_limits(profile, self._clock)
         self._prevention = self_trade_prevention
         self._offset: int | None = None  # ns: the venue's clock less ours
+        self._fees: tuple[Decimal, Decimal] | None = None  # maker and taker
         self._client_id = re.compile(profile.capabilities.client_order_id)
         self._breakers = {
             group: CircuitBreaker(
@@ -126,6 +128,7 @@ class BinanceExchange:
             subscription=self._subscription,
             open_orders=self.open_orders,
             on_clock_skew=self._forget_offset,
+            news=self._changed_fees,
             times=stream_times,
         )
 
@@ -310,6 +313,14 @@ class BinanceExchange:
     async def _signed(self, method: str, path: str, params: Mapping[str, Any]) -> HttpRequest:
         now = await self._venue_ms()
         return signed_request(self._key, method, path, params, timestamp=now, receive_window=self._window)
+
+    async def _changed_fees(self) -> tuple[DomainEvent, ...]:
+        """What the account pays, unless that is known already."""
+        fees = fees_event(await self.account(), self._clock.time_ns(), self._account_id)
+        if fees is None or (fees.maker, fees.taker) == self._fees:
+            return ()
+        self._fees = fees.maker, fees.taker
+        return (fees,)
 
     def _forget_offset(self) -> None:
         self._offset = None
