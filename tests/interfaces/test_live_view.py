@@ -69,8 +69,8 @@ STATE = LiveState(
     last_orders=(ORDER,) * 8,
     decisions=3,
     last_decisions=((NOON, "ema-cross BTCUSDT buy 0.01 at market: fast above slow"),) * 8,
-    faults=1,
-    last_faults=((NOON, "mine.on_trade raised KeyError: 'gone'\nsecond line"),),
+    problems=1,
+    last_problems=((NOON, "mine.on_trade raised KeyError: 'gone'\nsecond line"),),
     events=12_345,
     events_per_s=2_000.4,
     p50_us=2.1,
@@ -95,7 +95,7 @@ def test_a_wide_terminal_shows_everything():
         "orders 3, 1 open",
         "buy  0.02 BTCUSDT @ 61,000 partially filled 0.01 at 61,000",
         "12:00:00.000 ema-cross BTCUSDT buy 0.01 at market: fast above slow",
-        "faults 1",
+        "problems 1",
         "mine.on_trade raised KeyError: 'gone' second line",
         "12,345 events  2,000/s  2 µs per input, p99 170  waiting: P0 0 P1 1 P2 2 P3 0, for the disk 23  3.6 s",
     ):
@@ -119,7 +119,16 @@ def test_it_fits_whatever_the_terminal(width, height, symbols):
 def test_on_80_by_24_prices_pnl_orders_decisions_and_pace_have_room():
     text = "\n".join(shown(STATE, 79, 23))
 
-    for part in ("bid", "unrealized", "pnl +1.50", "orders 3", "decisions 3", "faults 1", "2,000/s", "for the disk 23"):
+    for part in (
+        "bid",
+        "unrealized",
+        "pnl +1.50",
+        "orders 3",
+        "decisions 3",
+        "problems 1",
+        "2,000/s",
+        "for the disk 23",
+    ):
         assert part in text
 
 
@@ -136,7 +145,7 @@ def test_of_many_symbols_the_first_are_shown_and_the_others_counted():
 def test_before_the_first_price_and_trade_there_are_dashes():
     empty = replace(symbol(), price=None, bid=None, average=D(0), position=D(0), unrealized=D(0))
     state = replace(
-        STATE, symbols=(empty,), p50_us=None, p99_us=None, last_orders=(), last_decisions=(), last_faults=()
+        STATE, symbols=(empty,), p50_us=None, p99_us=None, last_orders=(), last_decisions=(), last_problems=()
     )
 
     lines = shown(state, 110, 24)
@@ -162,7 +171,7 @@ def test_the_state_is_the_run_s_own(tmp_path: Path):
     assert state.symbols[0].position == summary.position["BTCUSDT"]
     assert len(state.last_orders) == len(state.last_decisions) == min(8, summary.orders)
     assert state.last_orders[0].status == "filled"
-    assert (state.faults, state.halted, state.orders_open) == (0, False, 0)
+    assert (state.problems, state.halted, state.orders_open) == (0, False, 0)
 
 
 def test_faults_refusals_and_halts_are_the_newest_first_in_words(tmp_path: Path):
@@ -177,8 +186,8 @@ def test_faults_refusals_and_halts_are_the_newest_first_in_words(tmp_path: Path)
     halted = watch.state(NOON)
     watch._on_resumed(TradingResumed())
 
-    assert [text for _, text in failed.last_faults] == ["Mine.on_trade raised KeyError: 'gone'"]
-    assert (halted.halted, halted.last_faults[-1][1], halted.faults) == (True, "trading is halted: daily loss", 2)
+    assert [text for _, text in failed.last_problems] == ["Mine.on_trade raised KeyError: 'gone'"]
+    assert (halted.halted, halted.last_problems[-1][1], halted.problems) == (True, "trading is halted: daily loss", 2)
     assert not watch.state(NOON).halted
 
 

@@ -72,7 +72,7 @@ _CONFIG = """\
 # Settings of `tickdeck run --config run.toml`; settings that you omit have defaults. Paths are relative to this file.
 symbols = ["BTCUSDT"]        # of the input files, or of the simulated market
 seed = 1                     # of the simulated market, the paper venue's latencies and the strategy's rng
-# candles = "1h"             # made from trades or finer candles; left out: those of the file, 250ms from trades
+# candles = "1h"             # built from trades or finer candles; default: as in the file, or 250ms from trades
 
 [[strategies]]
 spec = "strategy.py:$cls"

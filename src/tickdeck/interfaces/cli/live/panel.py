@@ -31,9 +31,9 @@ def live_lines(state: LiveState, width: int, height: int) -> list[Text]:
 
 
 def _middle(state: LiveState, room: int) -> list[Text]:
-    """Faults, orders and decisions: as many of the newest as fit, faults first."""
+    """Problems, orders and decisions: as many of the newest as fit, problems first."""
     sections = [
-        ("faults", state.faults, [_moment(ts, text, "red") for ts, text in reversed(state.last_faults)]),
+        ("problems", state.problems, [_moment(ts, text, "red") for ts, text in reversed(state.last_problems)]),
         ("orders", state.orders, list(map(_order, state.last_orders))),
         ("decisions", state.decisions, [_moment(ts, text) for ts, text in reversed(state.last_decisions)]),
     ]

@@ -56,7 +56,7 @@ class LiveOrder(msgspec.Struct, frozen=True, kw_only=True):
 class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     """``ts``: the run's clock, ns UTC. ``speed``: recent multiple of real time. Amounts are in ``currency``.
     ``events_per_s``: recent rate. ``p50_us``, ``p99_us``: an input with its cascade; ``None`` if none was timed.
-    ``lanes``: waiting inputs, by priority. ``tape_waiting``: events not yet on disk. ``decisions``, ``faults``: time
+    ``lanes``: waiting inputs, by priority. ``tape_waiting``: events not yet on disk. ``decisions``, ``problems``: time
     and description of the newest, the newest last."""
 
     run: str
@@ -74,8 +74,8 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     last_orders: tuple[LiveOrder, ...]
     decisions: int
     last_decisions: tuple[tuple[int, str], ...]
-    faults: int
-    last_faults: tuple[tuple[int, str], ...]
+    problems: int
+    last_problems: tuple[tuple[int, str], ...]
     events: int
     events_per_s: float
     p50_us: float | None
@@ -86,21 +86,21 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveWatch:
-    """Observes a run: subscribes to its decisions and faults, and reads everything else on demand."""
+    """Observes a run: subscribes to its decisions and problems, and reads everything else on demand."""
 
     def __init__(self, run: Session) -> None:
         self._run = run
         self._decisions: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
-        self._faults: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
+        self._problems: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
         self._decided = self._failed = 0
         self._halted = False
         self._began = time.monotonic()
         self._before = (self._began, 0, 0)  # wall clock, run clock and events at the previous look
         for event_type, handler in (
             (StrategyDecisionEvent, self._on_decision),
-            (HandlerFailed, self._on_fault),
-            (RiskLimitBreachedEvent, self._on_fault),
-            (TradingHalted, self._on_fault),
+            (HandlerFailed, self._on_problem),
+            (RiskLimitBreachedEvent, self._on_problem),
+            (TradingHalted, self._on_problem),
             (TradingResumed, self._on_resumed),
         ):
             run.kernel.subscribe(event_type, handler, priority=-200, component="report")
@@ -109,16 +109,16 @@ class LiveWatch:
         self._decided += 1
         self._decisions.append((decision.ts_ingress, describe_event(decision)))
 
-    def _on_fault(self, fault: DomainEvent) -> None:
+    def _on_problem(self, problem: DomainEvent) -> None:
         self._failed += 1
-        if isinstance(fault, HandlerFailed):
-            text = f"{fault.handler} raised {fault.error}: {fault.message}"
-        elif isinstance(fault, TradingHalted):
-            text = f"trading is halted: {fault.reason}"
+        if isinstance(problem, HandlerFailed):
+            text = f"{problem.handler} raised {problem.error}: {problem.message}"
+        elif isinstance(problem, TradingHalted):
+            text = f"trading is halted: {problem.reason}"
             self._halted = True
         else:
-            text = f"risk refused {describe_event(fault)}"
-        self._faults.append((fault.ts_ingress, text))
+            text = f"risk refused {describe_event(problem)}"
+        self._problems.append((problem.ts_ingress, text))
 
     def _on_resumed(self, resumed: DomainEvent) -> None:
         self._halted = False
@@ -148,8 +148,8 @@ class LiveWatch:
             last_orders=tuple(map(_order, islice(reversed(core.execution.orders.values()), _REMEMBERED))),
             decisions=self._decided,
             last_decisions=tuple(self._decisions),
-            faults=self._failed,
-            last_faults=tuple(self._faults),
+            problems=self._failed,
+            last_problems=tuple(self._problems),
             events=events,
             events_per_s=(events - last_events) / elapsed,
             p50_us=p50,

@@ -68,7 +68,7 @@ def _headline(summary: Summary) -> Text:
     if summary.halted is not None:
         text.append(f"\ntrading was halted: {summary.halted}", style="bold red")
     if summary.paused:
-        text.append(f"\npaused after a fault: {', '.join(summary.paused)}", style="bold red")
+        text.append(f"\npaused after an error: {', '.join(summary.paused)}", style="bold red")
     return text
 
 
