@@ -174,7 +174,7 @@ def test_the_state_is_the_run_s_own(tmp_path: Path):
     assert (state.problems, state.halted, state.orders_open) == (0, False, 0)
 
 
-def test_faults_refusals_and_halts_are_the_newest_first_in_words(tmp_path: Path):
+def test_errors_refusals_and_halts_are_the_newest_first_in_words(tmp_path: Path):
     (tmp_path / "mine.py").write_text(STRATEGY)
     strategies = (StrategyConfig(spec=f"{tmp_path}/mine.py:Mine", parameters={"what": "raise"}),)
     run = start_run(RunConfig(duration=D(20), strategies=strategies), tmp_path)
@@ -182,7 +182,7 @@ def test_faults_refusals_and_halts_are_the_newest_first_in_words(tmp_path: Path)
 
     drive(run, None, details=False)
     failed = watch.state(NOON)
-    watch._on_fault(TradingHalted(reason="daily loss", ts_ingress=NOON))
+    watch._on_problem(TradingHalted(reason="daily loss", ts_ingress=NOON))
     halted = watch.state(NOON)
     watch._on_resumed(TradingResumed())
 

@@ -29,7 +29,9 @@ def test_an_unknown_signal_is_refused_before_the_start_with_those_that_there_are
 
 def test_a_signal_that_nobody_asked_for_at_the_start_cannot_be_read() -> None:
     core = Core(signals=("ema-2",))
-    with pytest.raises(ConfigError, match=r"'ema-3' was not requested; name it in the strategy's required_signals"):
+    with pytest.raises(
+        ConfigError, match=r"'ema-3' is not computed in this run; name it in the strategy's required_signals"
+    ):
         core.signals.value("ema-3", BTC)
 
 

@@ -128,7 +128,7 @@ def test_an_update_takes_all_parameters_and_tells_those_that_were_given() -> Non
     [
         ({"size": "2", "period": "many"}, "parameter period='many'"),
         ({"size": "2", "sise": "3"}, "no parameter 'sise'"),
-        ({"size": "2", "period": "3"}, "signal 'sma-3' was not requested"),
+        ({"size": "2", "period": "3"}, "signal 'sma-3' is not computed in this run"),
         ({"size": "2", "period": "13"}, "ValueError: unlucky"),
     ],
 )

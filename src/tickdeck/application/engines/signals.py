@@ -143,7 +143,10 @@ class SignalEngine:
         """Raise ``ConfigError`` if the signal was not requested at the start, because it is not computed then."""
         for name in names:
             if name not in self._factories:
-                raise ConfigError(f"signal {name!r} was not requested; name it in the strategy's required_signals()")
+                raise ConfigError(
+                    f"signal {name!r} is not computed in this run; name it in the strategy's required_signals() before "
+                    "a run starts"
+                )
 
     def publish_snapshot(self, names: list[str], candle: CandleEvent) -> None:
         """Show the values of those of ``names`` that are published at a candle's close."""
