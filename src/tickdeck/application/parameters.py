@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, ClassVar, get_origin, get_type_hints
 
 import msgspec
@@ -14,7 +16,7 @@ import msgspec
 from tickdeck.application.secret_names import REDACTED, is_secret
 from tickdeck.application.units import share_of
 from tickdeck.application.wording import in_words
-from tickdeck.errors import ConfigError, format_value
+from tickdeck.errors import ConfigError, TopicWarning, format_value
 
 __all__ = ["Parametrised"]
 
@@ -22,7 +24,8 @@ __all__ = ["Parametrised"]
 class Parametrised:
     """A class whose annotated attributes with defaults are parameters. ``kind`` is what messages call it.
 
-    Methods whose names begin with ``on_`` must be plain functions: ``ConfigError`` when the class is made.
+    Methods whose names begin with ``on_`` must be plain functions: ``ConfigError`` when the class is made. A misspelled
+    one gives a warning.
     """
 
     kind: ClassVar[str] = "class"
@@ -42,6 +45,11 @@ class Parametrised:
                 raise ConfigError(
                     f"{cls.kind} {cls.__name__}: {name} is async; a {cls.kind}'s methods are plain functions"
                 )
+            if name.startswith("on_") and inspect.isgeneratorfunction(method):
+                raise ConfigError(
+                    f"{cls.kind} {cls.__name__}: {name} contains a yield, so calling it would not run it; remove it"
+                )
+        cls._warn_of_misspelled_methods()
         try:
             hints = get_type_hints(cls)
         except NameError as error:
@@ -53,6 +61,22 @@ class Parametrised:
             for name, hint in hints.items()
             if not name.startswith("_") and hasattr(cls, name) and ClassVar not in (hint, get_origin(hint))
         }
+
+    @classmethod
+    def _warn_of_misspelled_methods(cls) -> None:
+        """Warn (``TopicWarning``) of ``on_trades`` where ``on_trade`` is meant, because nothing would ever call it."""
+        called = {name for base in cls.__mro__ if base.__module__.startswith("tickdeck.") for name in vars(base)}
+        called = {name for name in called if name.startswith("on_")}
+        for name in vars(cls):
+            if not name.startswith("on_") or name in called:
+                continue
+            close = get_close_matches(name, sorted(called), n=1, cutoff=0.85)
+            if close and close[0] not in vars(cls):
+                warnings.warn(
+                    f"{cls.kind} {cls.__name__}: nothing calls {name}; did you mean {close[0]}?",
+                    TopicWarning,
+                    stacklevel=_level_outside(),
+                )
 
     def parameters(self) -> dict[str, Any]:
         """The parameters and their values."""
@@ -92,6 +116,14 @@ class Parametrised:
 
     def check_parameters(self) -> None:
         """Raise ``ConfigError`` if the parameters make no sense together. Called whenever parameters are set."""
+
+
+def _level_outside() -> int:
+    """The ``stacklevel`` of the first frame outside Tickdeck, so that a warning shows the user's line."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("tickdeck."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _converted(value: Any, hint: Any) -> Any:

@@ -9,7 +9,8 @@ import pytest
 from application_kit import BTC
 
 from tickdeck.application.strategies import Strategy
-from tickdeck.errors import ConfigError
+from tickdeck.domain.events import TradeEvent
+from tickdeck.errors import ConfigError, TopicWarning
 
 
 class Sample(Strategy):
@@ -140,3 +141,27 @@ def test_what_is_not_overridden_does_nothing() -> None:
     strategy.on_stop()
     for name in ("trade", "tick", "book", "candle", "signal", "order", "fill", "position", "timer"):
         getattr(strategy, f"on_{name}")(nothing)
+
+
+def test_a_method_with_a_yield_is_refused_and_a_misspelled_one_gives_a_warning() -> None:
+    with pytest.raises(ConfigError, match="strategy Lazy: on_trade contains a yield"):
+
+        class Lazy(Strategy):
+            def on_trade(self, trade: TradeEvent) -> Any:
+                yield
+
+    with pytest.warns(TopicWarning, match=r"strategy Deaf: nothing calls on_trades; did you mean on_trade\?") as warned:
+
+        class Deaf(Strategy):
+            def on_trades(self, trade: TradeEvent) -> None: ...
+
+    assert warned[0].filename == __file__
+
+
+def test_a_helper_beside_the_method_it_helps_gives_no_warning() -> None:
+    class Good(Strategy):
+        def on_trade(self, trade: TradeEvent) -> None: ...
+
+        def on_trades(self, trades: list[TradeEvent]) -> None: ...
+
+        def on_entry(self) -> None: ...
