@@ -7,7 +7,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from application_kit import MemoryTape, Ping, Pong, ScriptedVenue
@@ -15,7 +15,7 @@ from application_kit import MemoryTape, Ping, Pong, ScriptedVenue
 from tickdeck.application.bus import DropOldest, EventFilter, InMemoryEventBus, Retry
 from tickdeck.application.engines import VenueGateway
 from tickdeck.application.kernel import Kernel
-from tickdeck.domain.events import HandlerFailed
+from tickdeck.domain.events import CommandReceived, HandlerFailed
 from tickdeck.errors import ConfigError, TapeError, TickdeckError
 
 
@@ -353,6 +353,32 @@ def test_closing_takes_what_threads_handed_over_and_then_refuses_more() -> None:
 
 
 # -- handlers ---------------------------------------------------------------------------------------------------
+
+
+def test_wrong_arguments_are_refused_in_one_line(bus: InMemoryEventBus) -> None:
+    wrong: Any = 5
+    with pytest.raises(ConfigError, match="resend: 5 is not a dead letter"):
+        bus.resend(wrong)
+    with pytest.raises(ConfigError, match="bind: no event loop is running"):
+        bus.bind()
+    with pytest.raises(ConfigError, match="EventFilter: 5 is not a topic"):
+        EventFilter(wrong)
+    with pytest.raises(ConfigError, match="wall_now is 5; give a function"):
+        InMemoryEventBus(wall_now=wrong)
+    with pytest.raises(ConfigError, match="shuffle is 5; give a function"):
+        InMemoryEventBus(shuffle=wrong)
+
+
+def test_a_filter_takes_classes_and_types_as_subscribe_does() -> None:
+    class LouderPing(Ping, frozen=True, kw_only=True):
+        event_type: ClassVar[str] = "receipts_test.louder_ping"
+
+    passes = EventFilter(Ping, "command.*")
+
+    assert passes(Ping())
+    assert passes(LouderPing())
+    assert passes(CommandReceived(command="halt"))
+    assert not passes(Pong(n=1))
 
 
 @pytest.mark.parametrize(

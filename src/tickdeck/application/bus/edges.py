@@ -311,6 +311,8 @@ class Edges:
         """Send a dead letter to its handler again, as a command that is itself published. Does nothing if that is
         already under way."""
         letters = self.faults.dead_letters
+        if not isinstance(letter, DeadLetter):
+            raise ConfigError(f"resend: {letter!r} is not a dead letter; give one of bus.dead_letters()")
         if letter not in letters:
             raise ConfigError(f"dead letter {letter.letter_id!r} no longer exists; see bus.dead_letters()")
         subscription = letters.owner(letter)

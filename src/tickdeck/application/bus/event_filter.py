@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from tickdeck.application.bus.handlers import check_plain, holds
 from tickdeck.application.bus.selection import type_name
-from tickdeck.application.bus.topics import checked_type
+from tickdeck.application.bus.topics import checked_topic
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 
@@ -17,16 +17,17 @@ __all__ = ["EventFilter"]
 class EventFilter:
     """Decides for each event whether it passes. Use it for ``where=`` of ``subscribe``, or call it.
 
-    ``types`` are dotted types or wildcards. An event passes if it matches one entry of each of ``types``, ``symbols``
-    and ``sources`` that is given, and if ``where`` is true. Filters combine: ``a & b``, ``a | b``, ``~a``. A filter
-    without conditions passes everything. Raises ``ConfigError`` if you give one name instead of a tuple of names.
+    ``types`` are event classes (with their subclasses), dotted types or wildcards. An event passes if it matches one
+    entry of each of ``types``, ``symbols`` and ``sources`` that is given, and if ``where`` is true. Filters combine:
+    ``a & b``, ``a | b``, ``~a``. A filter without conditions passes everything. Raises ``ConfigError`` if you give one
+    name instead of a tuple of names.
     """
 
     __slots__ = ("_passes",)
 
     def __init__(
         self,
-        *types: str,
+        *types: type[DomainEvent] | str,
         symbols: tuple[str, ...] = (),
         sources: tuple[str, ...] = (),
         where: Callable[[DomainEvent], bool] | None = None,
@@ -38,11 +39,15 @@ class EventFilter:
 
         check_plain("EventFilter: where", where)
 
-        types = tuple(checked_type(pattern, "EventFilter") for pattern in types)
+        topics = tuple(checked_topic(topic, "EventFilter") for topic in types)
+        classes = tuple(topic for topic in topics if isinstance(topic, type))
+        patterns = tuple(topic for topic in topics if isinstance(topic, str))
 
         def passes(event: DomainEvent) -> bool:
-            if types and not any(fnmatchcase(type_name(event), wanted) for wanted in types):
-                return False
+            if topics and not isinstance(event, classes):
+                name = type_name(event)
+                if not any(fnmatchcase(name, wanted) for wanted in patterns):
+                    return False
             if symbols and getattr(event, "symbol", None) not in symbols:
                 return False
             if sources and event.source not in sources:

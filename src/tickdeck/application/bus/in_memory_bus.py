@@ -84,6 +84,9 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
             raise ConfigError("stamp=False stamps no times; omit wall_now")
         if measure and clock is None:
             raise ConfigError("measuring needs a clock: InMemoryEventBus(clock=..., measure=True)")
+        for name, given in (("wall_now", wall_now), ("shuffle", shuffle)):
+            if given is not None and not callable(given):
+                raise ConfigError(f"{type(self).__name__}: {name} is {given!r}; give a function")
         self._table = Subscriptions(shuffle, clock.monotonic_ns if measure and clock else None)
         self._plans = self._table.plans
         self._wall_now = wall_now or default_wall_now() if stamp else None

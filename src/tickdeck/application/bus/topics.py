@@ -24,14 +24,14 @@ _CLOSE = 0.8
 """The similarity at which one name counts as a typo of another: ``order.filed`` and ``order.filled`` have 0.96."""
 
 
-def checked_topic(topic: Topic) -> Topic:
+def checked_topic(topic: Topic, call: str = "subscribe") -> Topic:
     """``topic`` in the form that a subscription keeps. Raises ``ConfigError`` if it is neither a class nor a type.
     Warns if it cannot match any event."""
     if isinstance(topic, str) and topic:
-        return checked_type(topic, "subscribe")
+        return checked_type(topic, call)
     if isinstance(topic, type) and issubclass(topic, DomainEvent):
         return topic
-    raise ConfigError(f"subscribe: {topic!r} is not a topic; give an event class or a type such as 'order.*'")
+    raise ConfigError(f"{call}: {topic!r} is not a topic; give an event class or a type such as 'order.*'")
 
 
 def checked_type(pattern: str, call: str) -> str:

@@ -52,10 +52,13 @@ class WaitingInputs(OwnedByThread, ABC):
     def bind(self) -> None:
         """Make the calling thread the owner. ``publish_threadsafe`` then wakes its running event loop.
 
-        If you run several loops one after another, call it in each. Raises ``ConfigError`` while a cascade runs in
-        another thread.
+        If you run several loops one after another, call it in each. Raises ``ConfigError`` without a running event
+        loop, and while a cascade runs in another thread.
         """
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigError("bind: no event loop is running in this thread; call bind in a coroutine") from None
         if self._busy and not self._is_owner():
             raise ConfigError("bind: a cascade is running in the thread that owns the bus; call bind between cascades")
         self._owner = get_ident()
