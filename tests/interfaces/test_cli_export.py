@@ -8,9 +8,11 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import msgspec
 import pyarrow.parquet as pq
@@ -355,6 +357,25 @@ def test_an_unknown_type_is_exported_with_the_fields_that_it_has():
 
     assert (row["event_type"], row["version"], row["seq"]) == ("news.published", 3, 7)
     assert (row["headline"], row["heat"], row["price"]) == ("Moon", "1.5", None)
+
+
+class Kind(Enum):
+    A = "a"
+
+
+class Delivered(DomainEvent, frozen=True, kw_only=True):
+    event_type: ClassVar[str] = "export_test.delivered"
+    kind: Kind
+    when: datetime
+    by: dict[str, int]
+
+
+def test_values_that_json_writes_as_text_are_text_without_quotes():
+    event = Delivered(kind=Kind.A, when=datetime(2024, 8, 8, tzinfo=UTC), by={"x": 1})
+    columns = Columns()
+    columns.add(event)
+
+    assert columns.row(event)[-3:] == ["a", "2024-08-08T00:00:00Z", '{"x":1}']
 
 
 def test_a_column_that_two_types_fill_differently_is_text():

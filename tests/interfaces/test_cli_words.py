@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 from io import StringIO
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -18,6 +21,7 @@ from tickdeck.domain.events import (
     ActionIntent,
     BalanceEvent,
     CandleEvent,
+    DomainEvent,
     OrderAcceptedEvent,
     OrderBookDeltaEvent,
     OrderCancelledEvent,
@@ -114,6 +118,20 @@ CANCEL = ActionIntent(action="cancel", symbol="", order_id="abc")
 D = Decimal
 
 
+class Grade(Enum):
+    A = "a"
+
+
+class Checked(DomainEvent, frozen=True, kw_only=True):
+    event_type: ClassVar[str] = "words_test.checked"
+    grade: Grade
+    when: datetime
+    tags: set[str]
+
+
+CHECKED = "grade=a when=2024-08-08T00:00:00Z tags=x,y"
+
+
 @pytest.mark.parametrize(
     ("event", "words"),
     [
@@ -170,6 +188,9 @@ D = Decimal
         ),
         (RunStarted(strategies=("a", "b"), symbols=("B",), seed=1), "strategies=a,b symbols=B seed=1"),
         (RawEvent(raw_type="news.published", raw={"headline": "Moon", "symbol": "B"}), "B headline=Moon"),
+        (RawEvent(raw_type="news.published", raw={"headline": "a\nb\x1b[31m☃"}), r"headline=a\nb\x1b[31m☃"),
+        (OrderRejectedEvent(order_id="a", symbol="B", reason="no\r\nmoney"), r"#a B: no\r\nmoney"),
+        (Checked(grade=Grade.A, when=datetime(2024, 8, 8, tzinfo=UTC), tags={"y", "x"}), CHECKED),
     ],
 )
 def test_events_are_told_by_the_fields_that_tell(event, words):

@@ -100,7 +100,8 @@ def _text(value: Any) -> str:
         return str(value.value) if isinstance(value, Enum) else value
     if isinstance(value, Decimal):
         return f"{value:f}"
-    return msgspec.json.encode(value).decode()
+    plain = msgspec.to_builtins(value)  # of an enum its value, of a datetime its ISO 8601 text
+    return plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()
 
 
 def _kind(hint: Any) -> str:

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from tickdeck.application.bus import type_name
 from tickdeck.application.results import plain
 from tickdeck.domain.events import ActionIntent, DomainEvent, OrderEvent, RawEvent, StateLeg
+from tickdeck.interfaces.cli.output import one_line
 
 __all__ = ["describe_event"]
 
@@ -16,11 +19,12 @@ _OMITTED = frozenset({"account_id", "venue_order_id", "venue_trade_id", "average
 
 
 def describe_event(event: DomainEvent) -> str:
-    """Returns, for example, ``BTCUSDT buy 0.01 @ 61700``: no time, no ids, no type."""
+    """Returns, for example, ``BTCUSDT buy 0.01 @ 61700``: no time, no ids, no type. It is one line without control
+    characters, whatever text the event has, such as a venue's reason."""
     if isinstance(event, RawEvent):
-        return _fields(event)
+        return one_line(_fields(event))
     default: Callable[[Any], str] = _order if isinstance(event, OrderEvent) else _fields
-    return _DESCRIPTIONS.get(type_name(event), default)(event)
+    return one_line(_DESCRIPTIONS.get(type_name(event), default)(event))
 
 
 def _fields(event: DomainEvent) -> str:
@@ -59,7 +63,10 @@ def _value(value: object) -> str:
         return ",".join(f"{name}:{_value(inner)}" for name, inner in value.items())
     if isinstance(value, tuple | list):
         return ",".join(_value(inner) for inner in value)
-    return str(value)
+    if isinstance(value, str | int):
+        return str(value)
+    built_in = msgspec.to_builtins(value)  # an enum, a time, a set or a struct of a user's class
+    return str(built_in) if isinstance(built_in, str | int) or type(built_in) is type(value) else _value(built_in)
 
 
 def _short(order_id: str) -> str:
