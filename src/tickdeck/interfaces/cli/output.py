@@ -59,6 +59,8 @@ def print_lines(lines: Iterable[str | bytes], *, at_once: bool = False) -> None:
 def one_line(text: str) -> str:
     """``text`` with non-printable characters escaped: a file name may contain a line break or terminal codes, which
     must not look like a second message or control the terminal."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
