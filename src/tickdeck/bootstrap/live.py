@@ -1,4 +1,4 @@
-"""A run on a venue's live market data, with paper orders."""
+"""A run on a venue's live market data, with paper orders or with real ones."""
 
 from __future__ import annotations
 
@@ -10,30 +10,35 @@ from typing import Any
 
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past
-from tickdeck.application.kernel import Kernel
-from tickdeck.application.ports import Frame, MarketDataFeed, OverloadableFeed
+from tickdeck.application.kernel import Agenda, Kernel
+from tickdeck.application.ports import Exchange, Frame, MarketDataFeed, OverloadableFeed
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
+from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.feeds import live_feed
+from tickdeck.bootstrap.live_account import live_account
 from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.session import RESERVED, Session
-from tickdeck.domain.events import GapDetected
-from tickdeck.errors import RunError
+from tickdeck.domain.events import CommandReceived, GapDetected
+from tickdeck.errors import ExchangeError, RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
+from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.tape.opening import AnyTape
 
 __all__ = ["LiveRun", "start_live_run"]
 
+_LAST_CANCELS_NS = 4_000_000_000  # a signal ends the process a second later
 LINGER_MS = 5.0  # how long an event may wait before it is synced, unless it is needed earlier
 _FRAMES = 65_536  # the capacity between the sockets and the kernel: a few seconds of the fastest market
 
 
 class LiveRun(Session):
-    """A run that receives ``feed`` and trades on paper, on the wall clock. Call ``await drive(None)``, then
-    ``close()``.
+    """A run that receives ``feed`` on the wall clock. Call ``await drive(None)``, then ``close()``. It trades at
+    ``exchange``, or on paper without one.
 
     The venue's frames are stored in segments in the run's folder. Each frame is on disk before any of its effects.
     ``record`` is the record of a run to resume, which continues on ``tape``.
@@ -50,8 +55,13 @@ class LiveRun(Session):
         feed: MarketDataFeed,
         clock: LiveClock,
         record: RecordCheck | None = None,
+        exchange: Exchange | None = None,
     ) -> None:
         agenda = LiveAgenda()
+        self._clock = clock
+        self._exchange = exchange
+        first = record.next if record is not None else None
+        self._began = first.ts if first is not None else None
         options: dict[str, Any] = {
             "cursors": tape.cursors,
             "agenda": agenda,
@@ -86,6 +96,20 @@ class LiveRun(Session):
             past=self._past(record) if record is not None else None,
         )
 
+    def _make_venue(self, agenda: Agenda) -> PaperVenue | ExchangeVenue:
+        if self._exchange is None:
+            return super()._make_venue(agenda)
+        return ExchangeVenue(
+            self._exchange,
+            account_id=self.config.paper.account_id,
+            user_id=self.config.paper.user_id,
+            clock=self._clock,
+            publish=self.kernel.publish,
+            open_orders=self.core.execution.open_of,
+            greatest_age=duration_ns(self.config.max_order_age),
+            began=self._began,
+        )
+
     def _past(self, record: RecordCheck) -> Past | None:
         """What the run did before, or ``None`` if that was nothing."""
         started, frames = record.next, self._recorded_frames()
@@ -107,14 +131,52 @@ class LiveRun(Session):
 
         Raises what ended the feed for good.
         """
+        venue = self.venue if isinstance(self.venue, ExchangeVenue) else None
+        if venue is not None and not self.driver.is_resumed:
+            self.remarks += await venue.connect()
         await self.driver.begin(progress=progress)
-        reading = asyncio.create_task(self._read())
+        if venue is not None and self.driver.is_resumed:
+            venue.recover()
+        tasks = [asyncio.create_task(self._read())]
+        if venue is not None:
+            tasks.append(asyncio.create_task(self._hear(venue)))
         try:
-            await self.driver.run(progress=progress)
+            await self.driver.run(progress=progress, wind_up=self._wind_up)
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._intake.stop()
+            if venue is not None:
+                await venue.close()
+
+    async def _wind_up(self) -> None:
+        """At the end of a run with real orders: cancel those that are open, and compare the balances."""
+        if isinstance(self.venue, ExchangeVenue):
+            await self._cancel_orders(self.venue.name)
+            try:
+                await self.venue.compare()
+            except ExchangeError as error:
+                self.remarks.append(f"the balances were not compared with {self.venue.name}'s at the end: {error}")
+
+    async def _cancel_orders(self, venue: str) -> None:
+        """Cancel the orders that are open, and wait for it a few seconds."""
+        open_of = self.core.execution.open_of
+        if open_of() and self.config.orders_at_end == "cancel":
+            self.kernel.publish(CommandReceived(command="cancel", reason="the run ends", source="control"))
+            deadline = self._clock.monotonic_ns() + _LAST_CANCELS_NS
+            while open_of() and self._clock.monotonic_ns() < deadline:
+                await self._clock.sleep(0.02)
+        if left := open_of():
+            names = ", ".join(f"{order.order_id} ({order.symbol}, {order.status.value})" for order in left[:5])
+            more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+            self.remarks.append(f"open at {venue} when the run ended: {names}{more}")
+
+    async def _hear(self, venue: ExchangeVenue) -> None:
+        try:
+            await venue.run()
+        except Exception as error:  # noqa: BLE001 (the driver must receive any error)
+            self._intake.queue.close(error)
 
     def _on_gap(self, gap: GapDetected) -> None:
         """Ask for a snapshot if the feed cannot know that a book needs one: the updates crossed it, or some of them
@@ -142,9 +204,13 @@ class LiveRun(Session):
 
 def start_live_run(config: RunConfig, data_dir: Path, *, clock: LiveClock | None = None) -> LiveRun:
     """Create a new run on the live market data of ``config.exchange``, in its own folder under ``data_dir``. Raises
-    ``ConfigError`` if it cannot be created."""
+    ``ConfigError`` if it cannot be created, or if it is to send orders without limits or without a key."""
+    clock = clock or SystemClock()
+    exchange = None
+    if config.live:
+        config, exchange = live_account(config, clock)
     prepared = prepare(config)
     config, strategies = prepared.config, prepared.strategies
     feed = live_feed(config, prepared.manifest.symbols)
     with prepared.created(data_dir, linger_ms=LINGER_MS) as (folder, manifest, tape):
-        return LiveRun(folder, manifest, config, strategies, tape, feed=feed, clock=clock or SystemClock())
+        return LiveRun(folder, manifest, config, strategies, tape, feed=feed, clock=clock, exchange=exchange)

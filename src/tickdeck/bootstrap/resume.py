@@ -12,6 +12,7 @@ from tickdeck.application.redaction import REDACTED
 from tickdeck.bootstrap import live, run
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live import LiveRun
+from tickdeck.bootstrap.live_account import live_account
 from tickdeck.bootstrap.proof import examine
 from tickdeck.bootstrap.run import Run
 from tickdeck.bootstrap.session import RESERVED
@@ -62,6 +63,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
         on_tape = not manifest.market_is_elsewhere
         check = RecordCheck(tape.read(), then=tape, from_outside=_is_from_outside if on_tape else _is_not_reserved)
         if manifest.is_live:
+            clock = clock or SystemClock()
             return live.LiveRun(
                 folder,
                 manifest,
@@ -69,8 +71,9 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
                 strategies,
                 tape,
                 feed=live_feed(config, manifest.symbols),
-                clock=clock or SystemClock(),
+                clock=clock,
                 record=check,
+                exchange=live_account(config, clock)[1] if config.live else None,
             )
         return run.Run(
             folder,

@@ -19,6 +19,7 @@ from tickdeck.bootstrap.core import Core
 from tickdeck.domain.events import RunStarted
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.control import ordered_halt
+from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.readers import ReadNotes
 from tickdeck.infrastructure.runs import Manifest, RunFigures, write_end
@@ -56,13 +57,9 @@ class Session(ABC):
         """What was skipped in each input file, by file name; filled while the run reads."""
         with ambient_bus(self.kernel):  # for subscriptions that strategies make while they are added
             self.core = Core(config, manifest, strategies, self.kernel)
-        self.venue = PaperVenue(
-            config=config.paper,
-            instruments={symbol: config.instrument(symbol) for symbol in manifest.symbols},
-            seed=config.seed,
-            schedule=agenda.at,
-            report=self.kernel.post_own,
-        )
+        self.remarks: list[str] = []
+        """What the user should know at the end, besides the figures."""
+        self.venue = self._make_venue(agenda)
         VenueGateway(self.kernel, self.venue)
         self.observer = PerformanceObserver(self.kernel, self.core.portfolio.valuation, self.core.market_data)
         self._ends = RunObserver(self.kernel)
@@ -74,6 +71,17 @@ class Session(ABC):
         )
         self._halt = ordered_halt(folder, beside=manifest.is_live)
         self._duration = int(config.duration * 1_000_000_000) if config.duration is not None else None
+
+    def _make_venue(self, agenda: Agenda) -> PaperVenue | ExchangeVenue:
+        """Where the orders go."""
+        config = self.config
+        return PaperVenue(
+            config=config.paper,
+            instruments={symbol: config.instrument(symbol) for symbol in self.manifest.symbols},
+            seed=config.seed,
+            schedule=agenda.at,
+            report=self.kernel.post_own,
+        )
 
     @abstractmethod
     async def drive(self, speed: float | None, *, progress: Callable[[int], None] = lambda ts: None) -> None:

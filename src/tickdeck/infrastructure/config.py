@@ -81,7 +81,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``tapes``: input files, in order. Without any, a simulated market is generated from ``seed``.
     - ``exchange``: ``paper``, or the venue whose live market data the run hears; orders are filled on paper.
       ``exchange_url``: the address of that venue, such as ``http://localhost:8080``; ``testnet``: its test net.
-      ``duration``: seconds of the run's clock; ``None`` means to the end.
+    - ``live``: send the orders to that venue. ``account``: which of ``accounts`` trades; it may be omitted if only one
+      is at the venue. An order that has waited longer than ``max_order_age`` since its decision is not sent.
+      ``orders_at_end``: whether to ``cancel`` the open orders when the run ends, or to ``leave`` them.
+    - ``duration``: seconds of the run's clock; ``None`` means to the end.
     - ``candles``: the interval of the run's candles (``250ms``, ``1s``, ``5m``, ``1h``, ``1mo``), made from trades or
       from the finer candles of a file. ``None``: candles of files as they are, and from trades those of 250 ms.
     - ``snapshots``: the time between market snapshots, which have ``snapshot_depth`` levels per side.
@@ -104,6 +107,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     exchange: str = "paper"
     exchange_url: str | None = None
     testnet: bool = False
+    live: bool = False
+    account: str = ""
+    max_order_age: str = "5s"
+    orders_at_end: str = "cancel"
     seed: int = 1
     duration: Decimal | None = None
     candles: str | None = None
@@ -132,6 +139,13 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise ConfigError(
                     f"log_events has {pattern!r}; give types of events such as 'market.candle' or 'signal.*'"
                 )
+        if self.live and self.exchange == "paper":
+            raise ConfigError("live sends orders to a venue; name it with exchange = 'binance'")
+        if self.account and self.account not in self.accounts:
+            raise ConfigError(f"account is {self.account!r}; describe it under [accounts.{self.account}]")
+        if self.orders_at_end not in ("cancel", "leave"):
+            raise ConfigError(f"orders_at_end is {self.orders_at_end!r}; give 'cancel' or 'leave'")
+        duration_ns(self.max_order_age)
         if self.exchange != "paper" and (self.tapes or self.backtest):
             raise ConfigError(
                 f"exchange is {self.exchange!r}, whose market data is live; omit the files, or omit the exchange"

@@ -4,7 +4,7 @@ arrive."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from tickdeck.application.bus import ambient_bus
@@ -102,6 +102,11 @@ class LiveDriver(Driver):
         self._timeout: asyncio.Timeout | None = None  # of the wait for the next frame
         agenda.on_sooner = self._wake
 
+    @property
+    def is_resumed(self) -> bool:
+        """Whether there is a past to execute again."""
+        return self._past is not None
+
     async def begin(self, *, progress: Callable[[int], None] = lambda ts: None) -> None:
         """Feed ``run.started``, and execute the past of a resumed run. Call this once, before ``run``. ``progress`` is
         as there."""
@@ -113,8 +118,11 @@ class LiveDriver(Driver):
             if self._past is not None:
                 await self._catch_up(self._past, progress)
 
-    async def run(self, *, progress: Callable[[int], None] = lambda ts: None) -> None:
+    async def run(
+        self, *, progress: Callable[[int], None] = lambda ts: None, wind_up: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """Run until it is stopped. ``progress(ts)`` is called with the run's time between two turns of the event loop.
+        ``wind_up()`` is awaited when no more frames are taken.
 
         If the duration is over, the run ends with ``run.stopped``. If it is stopped earlier, nothing is added to its
         record.
@@ -123,6 +131,8 @@ class LiveDriver(Driver):
             while not self._stopping and self._clock.time_ns() < self._until:
                 await self._turn()
                 progress(self._kernel.clock.now())
+            if wind_up is not None:
+                await wind_up()
             if not self._stopping:
                 self._finish("duration reached")
 

@@ -57,7 +57,8 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     ``client_order_id``: a regular expression that every client order id must match as a whole.
     ``client_ids_unique``: ``open`` (an id may be used again when its order has ended) or ``ever``.
     ``private_stream``: orders, fills and balances are pushed. ``cancel_on_disconnect``: the venue cancels open orders
-    when the connection is lost; where it is ``False``, open orders stay while you are away.
+    when the connection is lost; where it is ``False``, open orders stay while you are away. ``query_lag`` (ns): how old
+    an answer to a query may be; within that time, "no such order" proves nothing.
     """
 
     time_in_force: tuple[TimeInForce, ...] = tuple(TimeInForce)
@@ -67,6 +68,7 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     client_ids_unique: str = "open"
     private_stream: bool = True
     cancel_on_disconnect: bool = False
+    query_lag: int = 60_000_000_000
 
 
 class ListedInstrument(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,8 +21,8 @@ class CatchingUpKernel(Kernel):
     The driver, the timers and the simulated venue produce their inputs again. Every other input comes from the record:
     commands, events published by async handlers, and events handed over by other threads. ``record`` identifies these,
     and each is inserted after its predecessor and after the driver's steps that came between. Async handlers do not
-    receive recorded events a second time. Exceptions are the venue's gateway (the component ``gateway``) and handlers
-    with a cursor, which knows what is missing.
+    receive recorded events a second time. Exceptions are the gateway to a simulated venue (the component ``gateway``,
+    without a mailbox) and handlers with a cursor, which knows what is missing.
 
     Events published from outside meanwhile wait for the end of the record, and so do their receipts. If the kernel ends
     before that, each stage of such a receipt raises ``TickdeckError``.
@@ -102,4 +102,6 @@ class CatchingUpKernel(Kernel):
 
 
 def _serves_again(edge: Subscription) -> bool:
-    return edge.component == "gateway" or (edge.mailbox is not None and edge.mailbox.cursor is not None)
+    if edge.component == "gateway":  # a simulated venue died with the process; a real one must not get a request twice
+        return edge.mailbox is None
+    return edge.mailbox is not None and edge.mailbox.cursor is not None

@@ -20,8 +20,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
       ``streams`` a connection carries at most; ``connects`` an address may make in ``connects_window``.
     - ``receive_window``: how old a signed request may be on arrival; ``ahead``: how far its time may be ahead.
     - ``engine_timeout``: the venue answers "status unknown" after so long, and the engine may yet take the order.
-    - ``query_lag``: answers to queries have been seen to be so old: within that time, "no such order" and "new" prove
-      nothing.
     - ``weight_a_minute``, ``requests_5m``, ``orders_10s``, ``orders_a_day``: limits until ``exchangeInfo`` announces
       others.
     - ``archived_after``: orders that were never filled cannot be queried after so long.
@@ -40,7 +38,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     receive_window: int = 5 * _S
     ahead: int = 1 * _S
     engine_timeout: int = 10 * _S
-    query_lag: int = 60 * _S
     weight_a_minute: int = 6_000
     requests_5m: int = 61_000
     orders_10s: int = 100
@@ -57,5 +54,6 @@ BINANCE_SPOT = Profile(
         client_ids_unique="open",
         private_stream=True,
         cancel_on_disconnect=False,
+        query_lag=60 * _S,  # seen by its users
     ),
 )

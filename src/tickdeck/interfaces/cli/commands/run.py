@@ -67,6 +67,13 @@ _OPTIONS = (
     click.option("--url", "exchange_url", metavar="URL", help="The venue's address, such as http://localhost:8080."),
     click.option("--testnet", is_flag=True, default=None, help="Use the venue's test net."),
     click.option(
+        "--live",
+        "live_orders",
+        is_flag=True,
+        default=None,
+        help="Send the orders to the venue. The configuration must state [risk] limits.",
+    ),
+    click.option(
         "--strategy",
         multiple=True,
         metavar="SPEC",
@@ -128,7 +135,7 @@ _OPTIONS = (
 )
 
 
-_OPTION_NAMES = {"duration": "for", "exchange_url": "url"}
+_OPTION_NAMES = {"duration": "for", "exchange_url": "url", "live_orders": "live"}
 
 
 def run_options(command: F) -> F:
@@ -196,6 +203,7 @@ def execute(
         )
     summary = outcome.summary
     notes = [text for name, of_file in job.notes.items() for text in of_file.lines(name)]
+    notes += job.remarks
     notes += _data_warnings(summary)
     if summary.left_out:
         from tickdeck.infrastructure.reporting.words import left_out_of_figures
@@ -314,7 +322,8 @@ def _describe(job: Session, speed: float) -> str:
         market = f"live market data of {job.config.exchange}"
         return f"run {manifest.run_id}: records {', '.join(manifest.symbols)}, {market}; Ctrl-C stops it"
     if manifest.is_live:
-        market = f"live market data of {job.config.exchange}, orders on paper"
+        orders = "REAL ORDERS" if job.config.live else "orders on paper"
+        market = f"live market data of {job.config.exchange}, {orders}"
         return f"run {manifest.run_id}: {names} on {', '.join(manifest.symbols)}, {market}; Ctrl-C stops it"
     market = "recorded market data" if manifest.inputs else "a simulated market"
     pace = "at full speed" if speed == float("inf") else "in real time" if speed == 1 else f"at {speed:g} x real time"

@@ -49,8 +49,10 @@ def print_summary(
     out.print(Text.assemble(("data  ", "bold"), _data(summary)), soft_wrap=whole)
     out.print(Text.assemble(("speed ", "bold"), _machine(summary)), soft_wrap=whole)
     out.print(Text.assemble(("tape  ", "bold"), _near(summary.tape)), soft_wrap=True)
-    latencies, fees = (text[:1].lower() + text[1:] for text in (assumptions[0].rstrip("."), assumptions[1]))
-    fills = f"{latencies}; {fees.split(' of the')[0]} (all assumptions: docs/paper-venue.md)"
+    fills = assumptions[0]
+    if len(assumptions) > 1:
+        latencies, fees = (text[:1].lower() + text[1:] for text in (assumptions[0].rstrip("."), assumptions[1]))
+        fills = f"{latencies}; {fees.split(' of the')[0]} (all assumptions: docs/paper-venue.md)"
     out.print(Text.assemble(("fills ", "bold"), (fills, "dim")), soft_wrap=whole)
     if report is not None:
         out.print(Text.assemble(("report ", "bold"), _near(report)), soft_wrap=True)

@@ -1,0 +1,59 @@
+"""The account that a live run trades with, and what must be settled before it may."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tickdeck.application.clock import LiveClock
+from tickdeck.application.ports import Exchange
+from tickdeck.domain.risk import DEFAULT_LIMITS
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.accounts import AccountConfig
+from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.exchanges.factory import ExchangeFactory
+
+__all__ = ["live_account"]
+
+_REQUIRED = ("max_order_notional", "max_position_notional", "max_daily_loss")
+
+
+def live_account(config: RunConfig, clock: LiveClock) -> tuple[RunConfig, Exchange]:
+    """The configuration with the account's name and owner, and the exchange to send orders to, not yet connected.
+
+    Raises ``ConfigError`` unless the configuration states the limits of ``[risk]``, and if the account or its key
+    cannot be found.
+    """
+    missing = [name for name in _REQUIRED if config.risk is DEFAULT_LIMITS or getattr(config.risk, name) is None]
+    if missing:
+        raise ConfigError(
+            f"live: real orders need limits that you wrote yourself; give {', '.join(missing)} under [risk] in the "
+            "configuration file"
+        )
+    name, account = _account(config)
+    exchange = ExchangeFactory.create_exchange(name, account, clock=clock)
+    paper = replace(config.paper, account_id=name, user_id=account.owner, short_selling=False)
+    return replace(config, paper=paper), exchange
+
+
+def _account(config: RunConfig) -> tuple[str, AccountConfig]:
+    """The account by its name, or the only one at the exchange. Without any, its key is in the environment."""
+    found = {name: entry for name, entry in config.accounts.items() if entry.exchange == config.exchange}
+    if config.account:
+        found = {config.account: config.accounts[config.account]}
+    if len(found) > 1:
+        names = ", ".join(found)
+        raise ConfigError(f"live: there are several accounts at {config.exchange}; give account = one of {names}")
+    if not found:
+        credentials = f"env:{config.exchange.upper()}"
+        entry = AccountConfig(exchange=config.exchange, credentials=credentials)
+        found = {"main": entry}
+    ((name, entry),) = found.items()
+    if entry.exchange != config.exchange:
+        raise ConfigError(f"live: account {name} is at {entry.exchange}, but the run is at {config.exchange}")
+    if entry.url is None and not entry.testnet:
+        return name, replace(entry, url=config.exchange_url, testnet=config.testnet)
+    if (entry.url, entry.testnet) != (config.exchange_url, config.testnet):
+        raise ConfigError(
+            f"live: account {name} is at another address than the market data; give both the same url and testnet"
+        )
+    return name, entry
