@@ -1,0 +1,354 @@
+"""Orders at an exchange: each is sent once, and what is in doubt is looked up until there is evidence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import virtual_time
+from virtual_time import VirtualWall
+
+from tickdeck.application.ports import Balance, ExchangeCapabilities, OrderFill, OrderRequest, OrderResult
+from tickdeck.domain.events import (
+    DomainEvent,
+    FeedConnected,
+    OrderAmendRequestedEvent,
+    OrderCancelRequestedEvent,
+    OrderSubmittedEvent,
+    SystemWarning,
+    VenueBalanceReported,
+    VenueCancelRefused,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.values import OrderStatus, Side
+from tickdeck.errors import (
+    DuplicateClientId,
+    InsufficientFunds,
+    NotSupported,
+    OutcomeUnknown,
+    UnknownOrder,
+    VenueUnavailable,
+)
+from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
+
+START = 1_790_000_000_000_000_000
+SECOND = 1_000_000_000
+ACCEPTED, FILLED, REJECTED, UNKNOWN = (
+    OrderStatus.ACCEPTED,
+    OrderStatus.FILLED,
+    OrderStatus.REJECTED,
+    OrderStatus.UNKNOWN,
+)
+
+
+def submitted(**changes: Any) -> OrderSubmittedEvent:
+    fields = {
+        "order_id": "t1", "symbol": "BTCUSDT", "account_id": "main", "side": Side.BUY, "quantity": Decimal("0.5"),
+        "limit": Decimal(60_000), "strategy_id": "s", "event_id": "7-1", "correlation_id": "7", "ts_ingress": START,
+    }  # fmt: skip
+    return OrderSubmittedEvent(**(fields | changes))
+
+
+def result(status: OrderStatus | None = ACCEPTED, **changes: Any) -> OrderResult:
+    fields = {
+        "client_order_id": "t1", "symbol": "BTCUSDT", "venue_order_id": "99", "status": status, "raw_status": "NEW",
+        "side": Side.BUY, "quantity": Decimal("0.5"), "ts": START,
+    }  # fmt: skip
+    return OrderResult(**(fields | changes))
+
+
+def fill(number: str = "1", quantity: str = "0.5") -> OrderFill:
+    return OrderFill(
+        symbol="BTCUSDT", venue_order_id="99", venue_trade_id=number, side=Side.BUY, price=Decimal(60_000),
+        quantity=Decimal(quantity), fee=Decimal("0.0005"), fee_currency="BTC", ts=START,
+    )  # fmt: skip
+
+
+class Scripted:
+    """An exchange that answers what a test says: a value is returned, an error raised. The last answer of a call is
+    given again and again."""
+
+    name = "binance"
+    capabilities = ExchangeCapabilities(query_lag=60 * SECOND)
+
+    def __init__(self, **answers: list[Any]) -> None:
+        self.answers = {"open_orders": [()], "fills": [()], "balances": [()]} | answers
+        self.asked: list[str] = []
+        self.placed: list[OrderRequest] = []
+        self.stream: asyncio.Queue[DomainEvent] = asyncio.Queue()
+
+    def _answer(self, call: str) -> Any:
+        self.asked.append(call)
+        answers = self.answers[call]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def place(self, order: OrderRequest) -> OrderResult:
+        self.placed.append(order)
+        answer: OrderResult = self._answer("place")
+        return answer
+
+    async def cancel(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> Any:
+        return self._answer("cancel")
+
+    async def amend(self, symbol: str, **_: Any) -> Any:
+        return self._answer("amend")
+
+    async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> Any:
+        return self._answer("order")
+
+    async def open_orders(self, symbol: str | None = None) -> Any:
+        return self._answer("open_orders")
+
+    async def fills(self, symbol: str, *, since: int = 0, after: str = "") -> Any:
+        return self._answer("fills")
+
+    async def balances(self) -> Any:
+        return self._answer("balances")
+
+    async def private_events(self) -> AsyncIterator[DomainEvent]:
+        while True:
+            yield await self.stream.get()
+
+    async def close(self) -> None:
+        self.asked.append("close")
+
+
+def play(
+    exchange: Scripted, work: Callable[[ExchangeVenue], Awaitable[object]], *, seconds: float = 0, **options: Any
+) -> list[DomainEvent]:
+    """What the venue published while ``work`` ran and for ``seconds`` after it, on virtual time."""
+    published: list[DomainEvent] = []
+
+    async def both() -> None:
+        venue = ExchangeVenue(
+            exchange,  # type: ignore[arg-type]
+            account_id="main",
+            user_id="ops",
+            clock=VirtualWall(START),
+            publish=published.append,
+            **({"open_orders": tuple} | options),
+        )
+        running = asyncio.ensure_future(venue.run())
+        await work(venue)
+        await asyncio.sleep(seconds)
+        running.cancel()
+        await venue.close()
+
+    virtual_time.run(both())
+    return published
+
+
+def statuses(events: list[DomainEvent]) -> list[OrderStatus]:
+    return [event.status for event in events if isinstance(event, VenueOrderReported)]
+
+
+def test_an_order_is_placed_under_its_id_and_its_answer_is_caused_by_it() -> None:
+    exchange = Scripted(place=[result(FILLED, filled=Decimal("0.5"), fills=(fill(),))])
+    report, filled = play(exchange, lambda venue: venue.submit(submitted()))
+
+    assert [order.client_order_id for order in exchange.placed] == ["t1"]
+    assert isinstance(report, VenueOrderReported)
+    assert (report.status, report.causation_id, report.correlation_id, report.user_id) == (FILLED, "7-1", "7", "ops")
+    assert isinstance(filled, VenueFillReported)
+    assert (filled.order_id, filled.venue_trade_id, filled.fee_currency) == ("t1", "1", "BTC")
+
+
+def test_the_end_of_an_order_is_reported_after_its_fills() -> None:
+    answer = result(OrderStatus.EXPIRED, filled=Decimal("0.2"), fills=(fill(quantity="0.2"),))
+    events = play(Scripted(place=[answer]), lambda venue: venue.submit(submitted()))
+
+    assert [type(event) for event in events] == [VenueFillReported, VenueOrderReported]
+
+
+def test_a_refusal_rejects_the_order_with_its_reason() -> None:
+    (report,) = play(Scripted(place=[InsufficientFunds("no money")]), lambda venue: venue.submit(submitted()))
+
+    assert isinstance(report, VenueOrderReported)
+    assert (report.status, report.reason) == (REJECTED, "InsufficientFunds: no money")
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown("time-out"), DuplicateClientId("sent before")])
+def test_an_order_without_an_answer_is_unknown_until_a_query_shows_it_and_is_never_sent_again(error: Exception) -> None:
+    exchange = Scripted(
+        place=[error],
+        order=[UnknownOrder("none"), VenueUnavailable("down"), result(FILLED, filled=Decimal("0.5"))],
+        fills=[(fill(),)],
+    )
+    events = play(exchange, lambda venue: venue.submit(submitted()), seconds=30)
+
+    assert len(exchange.placed) == 1
+    assert statuses(events) == [UNKNOWN, FILLED]
+    assert sum(isinstance(event, VenueFillReported) for event in events) == 1
+
+
+def test_an_order_that_the_queries_do_not_know_counts_as_rejected_only_after_their_lag() -> None:
+    exchange = Scripted(place=[OutcomeUnknown("time-out")], order=[UnknownOrder("none")])
+    early = play(exchange, lambda venue: venue.submit(submitted()), seconds=50)
+    late = play(exchange, lambda venue: venue.submit(submitted()), seconds=120)
+
+    assert statuses(early) == [UNKNOWN]
+    assert statuses(late) == [UNKNOWN, REJECTED]
+    last = late[-1]
+    assert isinstance(last, VenueOrderReported)
+    assert last.reason.startswith("never received:")
+
+
+def test_an_order_that_is_among_the_open_ones_is_not_taken_for_never_received() -> None:
+    exchange = Scripted(
+        place=[OutcomeUnknown("time-out")], order=[UnknownOrder("none")], open_orders=[(result(ACCEPTED),)]
+    )
+    events = play(exchange, lambda venue: venue.submit(submitted()), seconds=300)
+
+    assert statuses(events) == [UNKNOWN]
+
+
+def test_an_order_that_appears_after_it_counted_as_never_received_is_warned_of() -> None:
+    exchange = Scripted(place=[OutcomeUnknown("time-out")], order=[UnknownOrder("none")])
+
+    async def work(venue: ExchangeVenue) -> None:
+        await venue.submit(submitted())
+        await asyncio.sleep(120)
+        exchange.stream.put_nowait(VenueOrderReported(order_id="t1", symbol="BTCUSDT", status=ACCEPTED))
+
+    events = play(exchange, work, seconds=1)
+
+    (warning,) = (event for event in events if isinstance(event, SystemWarning))
+    assert "t1 counts as never received, but binance reports it as accepted" in warning.message
+
+
+def test_a_query_whose_fills_are_not_there_yet_is_repeated() -> None:
+    exchange = Scripted(
+        place=[OutcomeUnknown("time-out")],
+        order=[result(FILLED, filled=Decimal("0.5"))],
+        fills=[(), (fill("1", "0.3"),), (fill("1", "0.3"), fill("2", "0.2"))],
+    )
+    events = play(exchange, lambda venue: venue.submit(submitted()), seconds=60)
+
+    heard = {event.venue_trade_id for event in events if isinstance(event, VenueFillReported)}
+    assert heard == {"1", "2"}
+    assert exchange.asked.count("fills") == 3
+
+
+def test_a_status_that_is_not_known_changes_nothing_and_is_queried() -> None:
+    exchange = Scripted(place=[result(None, raw_status="FROZEN")], order=[result(ACCEPTED)])
+    events = play(exchange, lambda venue: venue.submit(submitted()), seconds=5)
+
+    assert isinstance(events[0], SystemWarning)
+    assert "'FROZEN'" in events[0].message
+    assert statuses(events) == [ACCEPTED]
+
+
+def test_an_order_that_waited_too_long_is_never_sent() -> None:
+    exchange = Scripted(place=[result()])
+    (report,) = play(exchange, lambda venue: venue.submit(submitted(ts_ingress=START - 6 * SECOND)))
+
+    assert isinstance(report, VenueOrderReported)
+    assert (report.status, report.reason) == (REJECTED, "never sent: it waited 6.0 s, more than 5 s")
+    assert exchange.placed == []
+
+
+def test_a_cancel_of_an_order_that_is_not_there_says_nothing_about_it_and_looks_it_up() -> None:
+    exchange = Scripted(cancel=[UnknownOrder("none")], order=[result(FILLED, filled=Decimal("0.5"))], fills=[(fill(),)])
+    request = OrderCancelRequestedEvent(order_id="t1", symbol="BTCUSDT")
+    events = play(exchange, lambda venue: venue.cancel(request), seconds=1)
+
+    assert isinstance(events[0], VenueCancelRefused)
+    assert statuses(events) == [FILLED]
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown("time-out"), VenueUnavailable("down")])
+def test_a_cancel_that_failed_is_refused_so_that_the_core_asks_again(error: Exception) -> None:
+    request = OrderCancelRequestedEvent(order_id="t1", symbol="BTCUSDT")
+    events = play(Scripted(cancel=[error]), lambda venue: venue.cancel(request))
+
+    assert [type(event) for event in events] == [VenueCancelRefused]
+
+
+def test_an_amend_that_the_exchange_cannot_do_is_answered_with_its_revision() -> None:
+    request = OrderAmendRequestedEvent(
+        order_id="t1", symbol="BTCUSDT", revision=3, quantity=Decimal(1), limit=Decimal(60_000)
+    )
+    (report,) = play(Scripted(amend=[NotSupported("cannot")]), lambda venue: venue.amend(request))
+
+    assert isinstance(report, VenueOrderReported)
+    assert (report.status, report.revision, report.quantity) == (UNKNOWN, 3, None)
+
+
+def test_after_each_connection_every_open_order_is_looked_up() -> None:
+    exchange = Scripted(order=[result(FILLED, filled=Decimal("0.5"))], fills=[(fill(),)])
+    order = SimpleNamespace(order_id="t1", symbol="BTCUSDT", status=ACCEPTED, filled=Decimal(0))
+
+    async def work(venue: ExchangeVenue) -> None:
+        exchange.stream.put_nowait(FeedConnected(feed="binance-private"))
+
+    events = play(exchange, work, seconds=1, open_orders=lambda: (order,))
+
+    assert statuses(events) == [FILLED]
+    assert sum(isinstance(event, VenueFillReported) for event in events) == 1
+
+
+def test_after_a_resume_what_has_no_answer_is_unknown_and_nothing_is_sent() -> None:
+    exchange = Scripted(order=[UnknownOrder("none"), result(ACCEPTED)])
+    orders = [
+        SimpleNamespace(order_id="t1", symbol="BTCUSDT", status=OrderStatus.SUBMITTED, filled=Decimal(0)),
+        SimpleNamespace(order_id="t2", symbol="BTCUSDT", status=ACCEPTED, filled=Decimal(0)),
+    ]
+
+    async def work(venue: ExchangeVenue) -> None:
+        venue.recover()
+
+    events = play(exchange, work, seconds=5, open_orders=lambda: orders)
+
+    assert exchange.placed == []
+    first = events[0]
+    assert isinstance(first, VenueOrderReported)
+    assert (first.order_id, first.status) == ("t1", UNKNOWN)
+    assert {event.order_id for event in events[1:] if isinstance(event, VenueOrderReported)} == {"t1", "t2"}
+
+
+def test_the_account_begins_with_the_balances_of_the_exchange() -> None:
+    exchange = Scripted(balances=[(Balance(currency="USDT", free=Decimal(90), locked=Decimal(10)),)])
+
+    async def work(venue: ExchangeVenue) -> None:
+        await venue.connect()
+        venue.start(START)
+
+    (balance,) = play(exchange, work)
+
+    assert isinstance(balance, VenueBalanceReported)
+    assert (balance.currency, balance.total, balance.locked) == ("USDT", Decimal(100), Decimal(10))
+
+
+def test_open_orders_of_others_are_mentioned() -> None:
+    remarks: list[str] = []
+
+    async def work(venue: ExchangeVenue) -> None:
+        remarks.extend(await venue.connect())
+
+    play(Scripted(open_orders=[(result(), result(symbol="ETHUSDT"))]), work)
+
+    assert remarks == ["the account has 2 open orders of others (in BTCUSDT, ETHUSDT); they stay as they are"]
+
+
+def test_a_balance_is_compared_when_fills_have_stopped_arriving() -> None:
+    exchange = Scripted()
+
+    async def work(venue: ExchangeVenue) -> None:
+        for total in (1, 2):
+            exchange.stream.put_nowait(VenueBalanceReported(currency="BTC", total=Decimal(total)))
+            await asyncio.sleep(1)
+            exchange.stream.put_nowait(VenueOrderReported(order_id="t1", symbol="BTCUSDT", status=ACCEPTED))
+        await asyncio.sleep(1)
+        exchange.stream.put_nowait(VenueOrderReported(order_id="t1", symbol="BTCUSDT", status=ACCEPTED))
+
+    events = play(exchange, work, seconds=10)
+
+    assert [event.total for event in events if isinstance(event, VenueBalanceReported)] == [Decimal(2)]
