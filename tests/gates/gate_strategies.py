@@ -44,6 +44,14 @@ class Busy(Strategy):
             self.buy(symbol, self.quantity, limit=price * Decimal("1.0002") if self._turns % 2 else None, reason=reason)
 
 
+class Rests(Strategy):
+    """Puts one order below the market, and leaves it there."""
+
+    def on_trade(self, trade: TradeEvent) -> None:
+        if not self.open_orders(trade.symbol):
+            self.buy(trade.symbol, Decimal("0.002"), limit=trade.price * Decimal("0.96"))
+
+
 class Wakes(Strategy):
     """Trades each time that a command activates it again."""
 

@@ -23,7 +23,8 @@ def live_account(config: RunConfig, clock: LiveClock) -> tuple[RunConfig, Exchan
     Raises ``ConfigError`` unless the configuration states the limits of ``[risk]``, and if the account or its key
     cannot be found.
     """
-    missing = [name for name in _REQUIRED if config.risk is DEFAULT_LIMITS or getattr(config.risk, name) is None]
+    stated = config.stated_limits or (() if config.risk is DEFAULT_LIMITS else _REQUIRED)
+    missing = [name for name in _REQUIRED if name not in stated or getattr(config.risk, name) is None]
     if missing:
         raise ConfigError(
             f"live: real orders need limits that you wrote yourself; give {', '.join(missing)} under [risk] in the "

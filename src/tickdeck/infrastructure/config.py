@@ -93,6 +93,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``backtest``: publish the progress and the results of the run as events.
     - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol that replace the
       built-in ones.
+    - ``stated_limits``: which limits the file itself gave, so that real orders never rest on a default.
     - ``accounts``: accounts at exchanges, by name. No event of a run with paper orders depends on them.
     - ``max_cascade``: how many events one input may cause before trading is halted.
     - ``tape_format``: ``sqlite`` or ``jsonl``. No event depends on it.
@@ -120,6 +121,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     heartbeat: str | None = None
     backtest: bool = False
     risk: RiskLimits = DEFAULT_LIMITS
+    stated_limits: tuple[str, ...] = ()
     paper: PaperConfig = PaperConfig()
     instruments: dict[str, Instrument] = {}
     accounts: dict[str, AccountConfig] = {}
@@ -240,7 +242,8 @@ def config_from_dict(data: dict[str, Any]) -> RunConfig:
     if isinstance(data.get("risk"), dict):
         # A limit that is not given keeps its default: setting one limit must not switch off the others.
         limits = {name: None if value == "none" else value for name, value in data["risk"].items()}
-        data = {**data, "risk": {**msgspec.to_builtins(DEFAULT_LIMITS), **limits}}
+        stated = data.get("stated_limits", sorted(limits))
+        data = {**data, "risk": {**msgspec.to_builtins(DEFAULT_LIMITS), **limits}, "stated_limits": stated}
     data = plain_values(data, RunConfig)
     try:
         return msgspec.convert(data, RunConfig, strict=False)

@@ -1,0 +1,268 @@
+"""Real orders at an exchange on localhost: the run ends with what the exchange says, and its proof is identical."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from many_examples import SEEDS
+
+from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
+from tickdeck.bootstrap.venue import open_venue
+from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, RunResumed, VenueFillReported
+from tickdeck.domain.risk import RiskLimits
+from tickdeck.domain.values import OrderStatus
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.accounts import AccountConfig
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig
+
+STRATEGIES = Path(__file__).resolve().parent / "gate_strategies.py"
+LIMITS = RiskLimits(
+    max_order_notional=Decimal(20_000), max_position_notional=Decimal(900_000), max_daily_loss=Decimal(5_000)
+)
+FAULTS = [
+    "drop_ack=0.2",
+    "drop_request=0.1",
+    "http_500=0.15",
+    "unknown_status=0.15",
+    "duplicate_fill=0.5",
+    "late_fill=0.4:1s",
+    "lost_fill=0.3",
+    "fill_before_ack=0.4:100ms",
+    "stale_query=0.5:500ms drop_ack=0.1",
+    "disconnect_every=2s",
+    "rate_limit_storm=0.05:500ms",
+    "clock_skew=3s",
+    "private_stream_silent=0.2:2s",
+    "gap=0.01 reorder=0.01",
+]
+ALL = " ".join(fault for fault in FAULTS if "clock_skew" not in fault and "drop_ack=0.1" not in fault)
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_API_KEY", "demo-key")
+    monkeypatch.setenv("DEMO_API_SECRET", "demo-secret")
+
+
+def config(url: str, seconds: int, **changes: Any) -> RunConfig:
+    settings: dict[str, Any] = {
+        "strategies": (StrategyConfig(spec=f"{STRATEGIES}:Busy"),),
+        "exchange": "binance",
+        "exchange_url": url,
+        "live": True,
+        "accounts": {"main": AccountConfig(exchange="binance", credentials="env:DEMO", owner="ops")},
+        "risk": LIMITS,
+        "duration": Decimal(seconds),
+    }
+    return RunConfig(**(settings | changes))
+
+
+def ask(url: str, path: str) -> Any:
+    with urllib.request.urlopen(f"{url}/admin/{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def check(run: LiveRun, url: str) -> None:
+    """The run's orders, fills and balances are the exchange's, and its record is proven."""
+    truth = {order["client_id"]: order for order in ask(url, "orders?account=demo")}
+    ours = run.core.execution.orders
+    events = list(open_record(run.folder))
+    sent = [event.order_id for event in events if isinstance(event, OrderSubmittedEvent)]
+
+    assert len(truth) == len(ask(url, "orders?account=demo"))
+    assert len(set(sent)) == len(sent)
+    assert set(truth) <= set(sent)
+    for order_id, there in truth.items():
+        assert ours[order_id].filled == Decimal(there["filled"]), order_id
+        assert ours[order_id].is_open == (there["status"] in ("NEW", "PARTIALLY_FILLED")), order_id
+    for order_id in set(ours) - set(truth):
+        assert ours[order_id].status in (OrderStatus.REJECTED, OrderStatus.UNKNOWN)
+        assert not ours[order_id].filled
+    fills = {(event.symbol, event.venue_trade_id) for event in events if isinstance(event, VenueFillReported)}
+    assert len(fills) == len(ask(url, "fills?account=demo"))
+    for currency, amounts in ask(url, "balances?account=demo")["demo"].items():
+        total = Decimal(amounts["free"]) + Decimal(amounts["locked"])
+        assert run.core.portfolio.account.balances.get(currency, Decimal(0)) == total, currency
+    verdict, _ = verify_run(run.folder)
+    assert verdict.identical
+
+
+async def trade(data: Path, faults: str, *, seed: int = 1, seconds: int = 5) -> None:
+    async with open_venue(("BTCUSDT",), seed=seed, faults=f"seed={seed} {faults}" if faults else "") as venue:
+        run = start_live_run(config(venue.url, seconds), data)
+        try:
+            await run.drive(None)
+        finally:
+            run.close()
+        assert run.core.execution.submitted > 3
+        await asyncio.to_thread(check, run, venue.url)
+
+
+def test_a_live_run_ends_with_what_the_exchange_says_to_the_last_digit(tmp_path: Path) -> None:
+    asyncio.run(trade(tmp_path, ""))
+
+
+def test_a_live_run_with_every_fault_at_once_ends_with_what_the_exchange_says(tmp_path: Path) -> None:
+    asyncio.run(trade(tmp_path, ALL, seconds=8))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("faults", FAULTS)
+def test_a_live_run_under_a_fault_ends_with_what_the_exchange_says(tmp_path: Path, faults: str, seed: int) -> None:
+    asyncio.run(trade(tmp_path, faults, seed=seed))
+
+
+def test_orders_that_are_open_at_the_end_are_cancelled_or_left_as_the_user_chose(tmp_path: Path) -> None:
+    async def work(at_end: str) -> tuple[int, list[str]]:
+        async with open_venue(("BTCUSDT",)) as venue:
+            run = start_live_run(config(venue.url, 3, orders_at_end=at_end, strategies=(_RESTS,)), tmp_path / at_end)
+            try:
+                await run.drive(None)
+            finally:
+                run.close()
+            orders = await asyncio.to_thread(ask, venue.url, "orders?account=demo")
+            return sum(order["status"] == "NEW" for order in orders), run.remarks
+
+    assert asyncio.run(work("cancel")) == (0, [])
+    left, remarks = asyncio.run(work("leave"))
+    assert left == 1
+    assert "open at binance when the run ended" in remarks[0]
+
+
+_RESTS = StrategyConfig(spec=f"{STRATEGIES}:Rests")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"risk": RunConfig().risk}, "give max_order_notional, max_position_notional, max_daily_loss under"),
+        ({"risk": RiskLimits(max_order_notional=Decimal(1))}, "give max_position_notional, max_daily_loss under"),
+        ({"accounts": {}, "exchange_url": "http://127.0.0.1:1"}, "BINANCE_API_KEY"),
+        ({"account": "main", "testnet": True, "exchange_url": None}, "nothing"),
+    ],
+)
+def test_what_must_be_settled_before_real_orders_is_one_line(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+    if why == "nothing":
+        start_live_run(config("http://127.0.0.1:1", 1, **changes), tmp_path).close()
+        return
+    with pytest.raises(ConfigError, match=why):
+        start_live_run(config("http://127.0.0.1:1", 1, **changes), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_accounts_at_the_exchange_need_a_choice(tmp_path: Path) -> None:
+    account = AccountConfig(exchange="binance", credentials="env:DEMO")
+
+    with pytest.raises(ConfigError, match="give account = one of a, b"):
+        start_live_run(config("http://127.0.0.1:1", 1, accounts={"a": account, "b": account}), tmp_path)
+
+
+def test_no_key_reaches_the_folder_of_a_run(tmp_path: Path) -> None:
+    asyncio.run(trade(tmp_path, "", seconds=3))
+
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert b"demo-secret" not in path.read_bytes(), path
+            assert b"demo-key" not in path.read_bytes(), path
+
+
+# -- killed and resumed -------------------------------------------------------------------------------------------
+
+VENUE = """
+import asyncio, sys
+from tickdeck.bootstrap.venue import open_venue
+async def main():
+    async with open_venue(("BTCUSDT",), seed=int(sys.argv[1]), faults=sys.argv[2]) as venue:
+        print(venue.url, flush=True)
+        await asyncio.Event().wait()
+asyncio.run(main())
+"""
+TRADER = """
+import asyncio, sys
+from pathlib import Path
+import test_live_orders as t
+from tickdeck.bootstrap import resume_run, start_live_run
+url, data = sys.argv[1], Path(sys.argv[2])
+folders = sorted(data.iterdir())
+run = resume_run(folders[0]) if folders else start_live_run(t.config(url, 600), data)
+def progress(ts):
+    if run.caught_up():
+        print(run.kernel.seq, flush=True)
+asyncio.run(run.drive(None, progress=progress))
+"""
+
+
+@pytest.fixture
+def venue_process(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an exchange in a process of its own, which lives on while runs are killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", VENUE, "1", request.param], stdout=subprocess.PIPE, text=True
+    ) as venue:
+        assert venue.stdout is not None
+        yield venue.stdout.readline().strip()
+        venue.kill()
+
+
+def kill_after(url: str, data: Path, turns: int) -> None:
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    with subprocess.Popen(
+        [sys.executable, "-c", TRADER, url, str(data)], env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(turns):
+            assert process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+
+
+def finish(folder: Path) -> LiveRun:
+    """Resume the run a last time, cancel what is open, and wait until nothing is in doubt."""
+    run = resume_run(folder)
+    assert isinstance(run, LiveRun)
+
+    asked = False
+
+    def stop_when_clear(_: int) -> None:
+        nonlocal asked
+        if not run.caught_up():
+            return
+        if not asked:
+            asked = True
+            run.kernel.publish(CommandReceived(command="halt", reason="the test ends"))
+            run.kernel.publish(CommandReceived(command="cancel", reason="the test ends"))
+        if not run.core.execution.open_of():
+            run.driver.request_stop()
+
+    try:
+        asyncio.run(run.drive(None, progress=stop_when_clear))
+    finally:
+        run.close()
+    return run
+
+
+@pytest.mark.parametrize("venue_process", ["", "seed=3 drop_ack=0.1 late_fill=0.2:1s"], indirect=True)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS))])
+def test_a_live_run_killed_again_and_again_sends_nothing_twice_and_agrees_with_the_exchange(
+    tmp_path: Path, venue_process: str, seed: int
+) -> None:
+    rng = random.Random(seed)
+    for _ in range(3):
+        kill_after(venue_process, tmp_path, rng.randrange(5, 60))
+    (folder,) = tmp_path.iterdir()
+    run = finish(folder)
+    check(run, venue_process)
+
+    events = list(open_record(folder))
+    assert sum(isinstance(event, RunResumed) for event in events) == 3
