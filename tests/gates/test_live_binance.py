@@ -14,7 +14,7 @@ from aiohttp import web
 from fake_binance import FakeBinance, Play
 
 from tickdeck.application.ports import TapeQuery
-from tickdeck.bootstrap import LiveRun, open_record, start_live_run, verify_run
+from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.feeds import FEEDS
 from tickdeck.bootstrap.record import market_of
 from tickdeck.domain.events import (
@@ -24,6 +24,7 @@ from tickdeck.domain.events import (
     GapDetected,
     OrderBookDeltaEvent,
     OrderBookEvent,
+    RunResumed,
     TickEvent,
     TradeEvent,
     VenueInstrumentReported,
@@ -239,4 +240,57 @@ def test_a_crossed_book_gets_a_new_snapshot_at_once(tmp_path: Path, shared: Path
     assert asked == 2
     assert [(gap.what, gap.expected, gap.received) for gap in gaps] == [("book", 12, 12)]
     assert run.core.market_data.market("BTCUSDT").book.best_bid() == (Decimal(99), Decimal(1))
+    assert verify_run(run.folder)[0].identical
+
+
+def test_trades_that_were_missed_while_the_run_was_down_are_fetched_before_later_ones(
+    tmp_path: Path, shared: Path
+) -> None:
+    frames, snapshot = frames_of(shared, 1_000)
+    trades = [frame for frame in frames if b"@trade" in frame]
+    by_id = {_id(frame): frame for frame in trades}
+    down = (300, 500)  # the frames that nobody heard
+
+    def answer(request: web.Request) -> bytes | int:
+        if request.path != "/api/v3/historicalTrades":
+            return snapshot
+        first, limit = int(request.query["fromId"]), int(request.query["limit"])
+        wanted = [by_id[number] for number in range(first, first + limit) if number in by_id]
+        return b"[" + b",".join(_as_rest(frame) for frame in wanted) + b"]"
+
+    async def play(connection: web.WebSocketResponse, frames: list[bytes]) -> None:
+        await send_all(connection, frames)
+        await connection.receive()
+
+    before, after = frames[: down[0]], frames[down[1] :]
+    first = [frame for frame in before if b"@trade" in frame]
+    run = hear(
+        tmp_path,
+        lambda connection, _: play(connection, before),
+        answer,
+        lambda run: run.core.market_data.market("BTCUSDT").next_trade_id == _id(first[-1]) + 1,
+    )
+
+    async def again() -> None:
+        async with FakeBinance(lambda connection, _: play(connection, after), answer).serving() as url:
+            resumed = resume_run(run.folder)
+            assert isinstance(resumed, LiveRun)
+            resumed._feed._endpoints = endpoints_at(url)  # type: ignore[attr-defined]  # another port
+            last = _id(trades[-1]) + 1
+            stop = resumed.driver.request_stop
+            market_data = resumed.core.market_data
+            try:
+                await resumed.drive(
+                    None, progress=lambda ts: stop() if market_data.market("BTCUSDT").next_trade_id == last else None
+                )
+            finally:
+                resumed.close()
+
+    asyncio.run(again())
+    events = list(open_record(run.folder))
+    market_events = market_of(run.config, run.manifest, run.folder)
+
+    heard = [event.trade_id for event in market_events if isinstance(event, TradeEvent)]
+    assert heard == list(range(_id(trades[0]), _id(trades[-1]) + 1))
+    assert sum(isinstance(event, RunResumed) for event in events) == 1
     assert verify_run(run.folder)[0].identical

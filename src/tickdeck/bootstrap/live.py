@@ -11,7 +11,7 @@ from typing import Any
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past
 from tickdeck.application.kernel import Agenda, Kernel
-from tickdeck.application.ports import Exchange, Frame, MarketDataFeed, OverloadableFeed
+from tickdeck.application.ports import Exchange, Frame, MarketDataFeed, OverloadableFeed, RememberingFeed
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
@@ -119,8 +119,11 @@ class LiveRun(Session):
         return None if frame is None else Past(frame.received, chain((frame,), frames), lambda: record.next)
 
     def _recorded_frames(self) -> Iterator[Frame]:
+        feed = self._feed if isinstance(self._feed, RememberingFeed) else None
         for frame in FrameReader(self.folder / FOLDER):
             self._frames.follow(frame)
+            if feed is not None:
+                feed.remember(frame)
             yield frame
 
     def caught_up(self) -> bool:

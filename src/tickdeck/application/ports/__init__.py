@@ -14,7 +14,7 @@ from tickdeck.application.ports.exchange import (
     OrderRequest,
     OrderResult,
 )
-from tickdeck.application.ports.market_data import Frame, MarketDataFeed, OverloadableFeed
+from tickdeck.application.ports.market_data import Frame, MarketDataFeed, OverloadableFeed, RememberingFeed
 from tickdeck.application.ports.storage import (
     EVERYTHING,
     EdgeCursors,
@@ -49,6 +49,7 @@ __all__ = [
     "OrderRequest",
     "OrderResult",
     "OverloadableFeed",
+    "RememberingFeed",
     "Snapshot",
     "Tape",
     "TapeQuery",

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from tickdeck.domain.events import DomainEvent
 
-__all__ = ["Frame", "MarketDataFeed", "OverloadableFeed"]
+__all__ = ["Frame", "MarketDataFeed", "OverloadableFeed", "RememberingFeed"]
 
 
 class Frame(NamedTuple):
@@ -47,3 +47,11 @@ class OverloadableFeed(MarketDataFeed, Protocol):
     def resync(self, symbol: str) -> None:
         """The book of ``symbol`` cannot be used any more, although the feed delivered every update: send a snapshot as
         soon as possible."""
+
+
+@runtime_checkable
+class RememberingFeed(MarketDataFeed, Protocol):
+    """A feed that fetches what was missed while a run was down. With any other feed, that is a gap."""
+
+    def remember(self, frame: Frame) -> None:
+        """Take a frame that an earlier process recorded. Called for each of them, in order, before ``run``."""

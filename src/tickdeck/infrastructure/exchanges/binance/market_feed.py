@@ -97,6 +97,9 @@ class BinanceFeed:
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
         return self._decoder.decode(frame)
 
+    def remember(self, frame: Frame) -> None:
+        self.protocol.remember(frame)
+
     async def run(self, put: Put) -> None:
         protocol, clock = self.protocol, self._clock
         http = self._http or AiohttpClient(self._endpoints.rest)

@@ -6,6 +6,7 @@ reads a clock. ``next_due`` says when to call ``tick``.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -119,6 +120,7 @@ class MarketDataProtocol:
         self._trades = TradeChains(self._output, self._fetches, self.statistics)
         self._ids: dict[bytes, int] = {}  # the last ids of streams whose messages replace each other
         self._handlers: dict[bytes, _Handler] = {}
+        self._remembered: dict[bytes, Frame] = {}  # the last trade of each stream
         names = tuple(symbol.upper() for symbol in symbols)
         self._instruments = InstrumentWatch(self._output, self._fetches, names, instruments_every)
         self._connections = Connections(
@@ -137,8 +139,21 @@ class MarketDataProtocol:
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
+    def remember(self, frame: Frame) -> None:
+        """Take a frame that an earlier process passed on, before ``start``. Trades that were missed since the last of
+        them are fetched when the next one arrives."""
+        data = frame.data
+        if data.startswith(_WRAPPED):
+            stream = data[11 : data.index(b'"', 11)]
+            if stream.endswith((b"@trade", b"@aggTrade")):
+                self._remembered[stream] = frame
+
     def start(self, now: int) -> None:
         """Begin: open the first connection, and ask for the instruments."""
+        for stream, frame in self._remembered.items():
+            with contextlib.suppress(*UNREADABLE):  # it was reported when it arrived
+                self._add(stream, 0, now)(frame)
+        self._remembered.clear()
         self._connections.open(now)
         self._instruments.ask(now)
 
