@@ -32,6 +32,8 @@ TINY = {
     "latency-overload": {"seconds": 0.001},
     "backtest": {"count": 1_000},
     "backtest-file": {"count": 1_000},
+    "order-1k": {"seconds": 0.5},
+    "order-10k": {"seconds": 0.5},
     "matching": {"count": 1_000},
     "memory": {"count": 1_000},
     "help": {},

@@ -135,8 +135,8 @@ class LiveRun(Session):
         Raises what ended the feed for good.
         """
         venue = self.venue if isinstance(self.venue, ExchangeVenue) else None
-        if venue is not None and not self.driver.is_resumed:
-            self.remarks += await venue.connect()
+        if venue is not None:
+            self.remarks += await venue.connect(resumed=self.driver.is_resumed)
         await self.driver.begin(progress=progress)
         if venue is not None and self.driver.is_resumed:
             venue.recover()

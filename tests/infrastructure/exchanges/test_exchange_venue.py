@@ -110,6 +110,10 @@ class Scripted:
     async def fills(self, symbol: str, *, since: int = 0, after: str = "") -> Any:
         return self._answer("fills")
 
+    async def instruments(self) -> Any:
+        self.asked.append("instruments")
+        return ()
+
     async def balances(self) -> Any:
         return self._answer("balances")
 

@@ -80,9 +80,12 @@ class ExchangeVenue:
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
-    async def connect(self) -> tuple[str, ...]:
-        """Query the account as it is before the run. Returns remarks for the user, such as open orders of others.
-        Raises ``ExchangeError``."""
+    async def connect(self, *, resumed: bool = False) -> tuple[str, ...]:
+        """Take over the exchange's limits, and query the account as it is before the run. Returns remarks for the user,
+        such as open orders of others. Raises ``ExchangeError``."""
+        await self._exchange.instruments()
+        if resumed:
+            return ()
         self._first = await self._balances()
         others = await self._exchange.open_orders()
         if not others:

@@ -341,6 +341,24 @@ ROWS = (
         goals=(Goal(text="at least 250 k/s", at_least=250e3),),
         warm_up=1,
     ),
+    *(
+        Row(
+            name=f"order-{rate // 1_000}k",
+            what=f"tick to order over real sockets, {rate:,} frames a second (p99)",
+            unit="ms",
+            part=Part(
+                target=f"{_HERE}.tick_to_order:tick_to_order",
+                parameters={"rate": rate, "seconds": 10.0},
+                quick={"seconds": 0.5},
+            ),
+            in_it="from the frame that leaves the venue's process until its signed order is there again: sockets, "
+            "decoding, strategy, risk, the order durable on the tape, signing, HTTP",
+            goals=(Goal(text=f"p99 below 3 ms at {rate:,}/s", below=3.0),),
+            more_is_better=False,
+            runs=3,
+        )
+        for rate in (1_000, 10_000)
+    ),
     Row(
         name="matching",
         what="the venue's matching engine, placing and cancelling 2:1",
