@@ -3,57 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running import Running, tickdeck
 
 from tickdeck.bootstrap import open_record, verify_run
 from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, TradingHalted, TradingResumed
 from tickdeck.infrastructure.control import ordered_halt
-from tickdeck.infrastructure.control.messages import socket_path
-
-
-def tickdeck(*words: str, data: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tickdeck", *words],
-        env={**os.environ, "TICKDECK_DATA": str(data)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-class Running:
-    """A run on the simulated market, in real time, whose log says when it has begun."""
-
-    def __init__(self, data: Path, *words: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tickdeck", "run", "--plain", "--log-level", "info", *words],
-            env={**os.environ, "TICKDECK_DATA": str(data)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if "strategy.activated" in line or "run begins" in line:
-                break
-        while not any(socket_path(path.parent).exists() for path in data.glob("*/manifest.json")):
-            assert self._process.poll() is None
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def end(self, how: signal.Signals) -> None:
-        self._process.send_signal(how)
-        self._process.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -408,7 +408,7 @@ def test_people_see_which_strategy_was_paused(tickdeck):
 
     result = tickdeck("run", "--for", 3, "--speed", "max", "--strategy", "broken.py:Broken")
 
-    assert "paused after a fault: Broken" in result.stdout
+    assert "paused after an error: Broken" in result.stdout
 
 
 def test_the_daily_loss_limit_halts_trading_and_is_no_fault(tickdeck, buy_once):

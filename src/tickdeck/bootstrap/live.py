@@ -205,14 +205,15 @@ class LiveRun(Session):
         return self._frames.digest
 
 
-def start_live_run(config: RunConfig, data_dir: Path, *, clock: LiveClock | None = None) -> LiveRun:
-    """Create a new run on the live market data of ``config.exchange``, in its own folder under ``data_dir``. Raises
-    ``ConfigError`` if it cannot be created, or if it is to send orders without limits or without a key."""
+def start_live_run(config: RunConfig, data_dir: Path, *, clock: LiveClock | None = None, name: str = "") -> LiveRun:
+    """Create a new run on the live market data of ``config.exchange``, in its own folder under ``data_dir``. ``name``:
+    the run's id, instead of one made from the time. Raises ``ConfigError`` if it cannot be created, or if it is to send
+    orders without limits or without a key."""
     clock = clock or SystemClock()
     exchange = None
     if config.live:
         config, exchange = live_account(config, clock)
-    prepared = prepare(config)
+    prepared = prepare(config, name=name)
     config, strategies = prepared.config, prepared.strategies
     feed = live_feed(config, prepared.manifest.symbols)
     with prepared.created(data_dir, linger_ms=LINGER_MS) as (folder, manifest, tape):

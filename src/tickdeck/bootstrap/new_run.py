@@ -57,7 +57,7 @@ class NewRun(NamedTuple):
             raise
 
 
-def prepare(config: RunConfig, *, whatif_of: str | None = None) -> NewRun:
+def prepare(config: RunConfig, *, whatif_of: str | None = None, name: str = "") -> NewRun:
     """Load what ``config`` names, and describe it. Raises ``ConfigError`` or ``InputError`` if something is wrong."""
     config = msgspec.structs.replace(
         config,
@@ -80,7 +80,7 @@ def prepare(config: RunConfig, *, whatif_of: str | None = None) -> NewRun:
     is_live = config.exchange != PAPER
     nonce = token_hex(8) if is_live else _nonce(settings, inputs, (*records, *signals), symbols, code)
     manifest = Manifest(
-        run_id=f"{now:%Y%m%d-%H%M%S}-{token_hex(3)}",
+        run_id=name or f"{now:%Y%m%d-%H%M%S}-{token_hex(3)}",
         nonce=nonce,
         created_at=now.isoformat(),
         tickdeck=tickdeck.__version__,

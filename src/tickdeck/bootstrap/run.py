@@ -82,10 +82,12 @@ class Run(Session):
             self._market.close()  # a run that ends early has not read its files to the end
 
 
-def start_run(config: RunConfig, data_dir: Path, *, wall: WallClock | None = None, whatif_of: str | None = None) -> Run:
+def start_run(
+    config: RunConfig, data_dir: Path, *, wall: WallClock | None = None, whatif_of: str | None = None, name: str = ""
+) -> Run:
     """Create a new run in its own folder under ``data_dir``. Raises ``ConfigError`` or ``InputError`` if it cannot be
-    created. ``whatif_of`` is for the manifest."""
-    prepared = prepare(config, whatif_of=whatif_of)
+    created. ``whatif_of`` is for the manifest. ``name``: the run's id, instead of one made from the time."""
+    prepared = prepare(config, whatif_of=whatif_of, name=name)
     config, strategies = prepared.config, prepared.strategies
     with prepared.created(data_dir, linger_ms=LINGER_MS) as (folder, manifest, tape):
         return Run(folder, manifest, config, strategies, tape, cursors=tape.cursors, wall=wall)

@@ -136,6 +136,11 @@ def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = Non
         while place != existed.parent:  # sync the parent of each folder that was created, because it holds the name
             sync(place)
             place = place.parent
+    except FileExistsError:
+        raise RunError(
+            f"there is a run {manifest.run_id} under {data_dir} already; give another --name, or continue it with "
+            "--resume-or-start"
+        ) from None
     except OSError as error:
         raise RunError(
             f"cannot create the run's folder {folder}: {error.strerror}; choose another with --data"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -40,6 +41,12 @@ def speed_value(text: str) -> float:
     if not 0 < speed < float("inf"):
         raise click.BadParameter(f"{text!r} is not a valid speed; give a multiple of real time (1, 10, 0.5), or max")
     return speed
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text) or text == "last":
+        raise click.BadParameter(f"{text!r} is not a name; use letters, digits, '-' and '_'")
+    return text
 
 
 def _seconds(text: str) -> Decimal:
@@ -147,10 +154,16 @@ def run_options(command: F) -> F:
 
 @click.command()
 @run_options
+@click.option("--name", type=_name, metavar="N", help="The run's id, instead of one made from the time.")
+@click.option(
+    "--resume-or-start",
+    is_flag=True,
+    help="With --name: continue the run of this name with its own settings, or start it if there is none.",
+)
 @click.option(
     "--speed", type=speed_value, metavar="X|max", default="1", show_default=True, help="Times real time, or max."
 )
-def run(speed: float, **options: Any) -> int:
+def run(speed: float, *, name: str | None, resume_or_start: bool, **options: Any) -> int:
     """Trade: market data in; decisions, orders, fills and a portfolio out; everything recorded.
 
     Without options: the paper venue, a simulated market and the sample strategy, in real time, until Ctrl-C. --resume
@@ -162,8 +175,28 @@ def run(speed: float, **options: Any) -> int:
       tickdeck run --tape btcusdt.raw.gz --speed max --strategy ema-cross
       tickdeck run --strategy mine.py:Breakout --param window=50 --speed 10
       tickdeck run --resume last --speed max
+      tickdeck run --name maker --resume-or-start --config maker.toml
     """
-    return execute(speed, **options)
+    if resume_or_start:
+        if name is None or options["resume"] is not None:
+            raise click.UsageError("--resume-or-start needs --name, and no --resume")
+        status = _status_of(options["data"], name)
+        if status == "completed":
+            note(f"run {name} is complete; start another one under another name")
+            return DONE
+        if status:
+            kept = ("data", "resume", "as_json", "plain", "log_level", "page")
+            return execute(speed, **{key: options[key] for key in kept} | {"resume": name})
+    return execute(speed, name=name, **options)
+
+
+def _status_of(data: Path, name: str) -> str:
+    """The status of the run of this name; empty if there is none."""
+    from tickdeck.infrastructure.runs import overview
+    from tickdeck.infrastructure.runs.folder import MANIFEST
+
+    folder = data / name
+    return overview(folder).status if (folder / MANIFEST).is_file() else ""
 
 
 def execute(
@@ -176,6 +209,7 @@ def execute(
     log_level: str = "warning",
     page: bool | None = None,
     report: bool = False,
+    name: str | None = None,
     **options: Any,
 ) -> int:
     """Start or resume a run, drive it, and print the results. Returns the exit code."""
@@ -184,7 +218,10 @@ def execute(
 
     require_stderr()
     with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is not a result
-        job = _resumed(data, resume, options) if resume is not None else _started(data, options, needs_tape=report)
+        if resume is not None:
+            job = _resumed(data, resume, options | {"name": name})
+        else:
+            job = _started(data, options, needs_tape=report, name=name or "")
         try:
             note(_describe(job, speed))
             if (begins := job.venue.begins_with()) is not None:
@@ -278,7 +315,7 @@ def _print(
     print_summary(summary, performance, job.venue.assumptions(), data=data, resumed=resumed, report=report)
 
 
-def _started(data: Path, options: dict[str, Any], *, needs_tape: bool) -> Session:
+def _started(data: Path, options: dict[str, Any], *, needs_tape: bool, name: str) -> Session:
     from tickdeck.bootstrap import start_live_run, start_run
     from tickdeck.infrastructure.runs import passed_over
     from tickdeck.interfaces.cli.run_config import build_config
@@ -287,8 +324,8 @@ def _started(data: Path, options: dict[str, Any], *, needs_tape: bool) -> Sessio
     if needs_tape and not config.tapes:
         raise click.UsageError("there is no data to test on; name recorded market data with --tape")
     if config.exchange != "paper":
-        return start_live_run(config, data)
-    run = start_run(config, data)
+        return start_live_run(config, data, name=name)
+    run = start_run(config, data, name=name)
     for text in passed_over(run.config, run.manifest.inputs):
         note(text)
     return run

@@ -1,0 +1,64 @@
+"""Runs with a name, and the one command that starts or continues one."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from running import Running, tickdeck
+
+from tickdeck.bootstrap import open_record, verify_run
+
+RUN = ("run", "--name", "maker", "--speed", "max", "--for", "5", "--json")
+
+
+def test_a_named_run_is_started_then_complete_and_its_name_is_taken(tmp_path: Path) -> None:
+    started = tickdeck(*RUN, "--resume-or-start", data=tmp_path)
+    again = tickdeck(*RUN, "--resume-or-start", data=tmp_path)
+    taken = tickdeck(*RUN, data=tmp_path)
+
+    assert started.returncode == 0
+    assert json.loads(started.stdout)["run"] == "maker"
+    assert again.returncode == 0
+    assert "run maker is complete" in again.stderr
+    assert taken.returncode == 2
+    assert "there is a run maker under" in taken.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["maker"]
+
+
+def test_a_named_run_that_was_killed_is_continued_by_the_command_that_started_it(tmp_path: Path) -> None:
+    run = Running(tmp_path, "--name", "maker", "--for", "20")
+    busy = tickdeck(*RUN, "--resume-or-start", data=tmp_path)
+    run.end(signal.SIGKILL)
+    before = list(open_record(tmp_path / "maker"))
+    continued = tickdeck(*RUN, "--resume-or-start", data=tmp_path)
+    after = list(open_record(tmp_path / "maker"))
+
+    assert busy.returncode == 2
+    assert "run maker is running in process" in busy.stderr
+    assert continued.returncode == 0
+    assert after[: len(before)] == before
+    assert after[-1].event_type == "run.stopped"
+    assert verify_run(tmp_path / "maker")[0].complete
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--name", "../x"), "is not a name"),
+        (("--name", "last"), "is not a name"),
+        (("--name", ""), "is not a name"),
+        (("--name", "x" * 65), "is not a name"),
+        (("--resume-or-start",), "--resume-or-start needs --name"),
+        (("--name", "a", "--resume-or-start", "--resume", "b"), "needs --name, and no --resume"),
+        (("--name", "a", "--resume", "b"), "omit --name"),
+    ],
+)
+def test_a_wrong_use_of_names_is_one_line(tmp_path: Path, words: tuple[str, ...], why: str) -> None:
+    said = tickdeck("run", *words, data=tmp_path)
+
+    assert said.returncode == 2
+    assert why in said.stderr
+    assert not list(tmp_path.iterdir())
