@@ -276,7 +276,7 @@ def test_a_folder_with_other_files_is_not_made_a_tape(path: Path) -> None:
     path.mkdir()
     (path / "notes.txt").touch()
 
-    with pytest.raises(TapeError, match="the folder has other files and no tape"):
+    with pytest.raises(TapeError, match="the folder contains other files but no tape"):
         JsonlTape(path)
 
     assert names(path) == ["notes.txt"]

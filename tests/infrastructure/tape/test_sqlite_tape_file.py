@@ -1,4 +1,4 @@
-"""The file of the tape on SQLite: what is and what is no tape, versions, readers."""
+"""The file of the tape on SQLite: what counts as a tape, versions, readers."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_whoever_asks_is_told_which_process_writes_the_tape(path: Path) -> None:
         (
             lambda path: path.write_bytes(b"not a database, but long enough for a header" * 9),
             TapeVersionError,
-            "no tape",
+            "not a tape",
         ),
         (lambda path: path.write_bytes(b"SQLite format 3\0"), TapeVersionError, "not a database"),
         (lambda path: query(path, "CREATE TABLE mine (x)"), TapeVersionError, "this is not a Tickdeck tape"),
@@ -158,7 +158,7 @@ def test_what_is_no_tape_is_not_read(
         (
             lambda path: path.write_bytes(b"not a database, but long enough for a header" * 9),
             TapeVersionError,
-            "no tape",
+            "not a tape",
         ),
         (lambda path: query(path, "CREATE TABLE mine (x)"), TapeVersionError, "this is not a Tickdeck tape"),
     ],
@@ -562,7 +562,7 @@ def test_a_killed_writers_tape_in_a_folder_that_may_not_be_written_says_what_to_
         ('payload = \'{"symbol":"S","price":"-1","quantity":"1","side":"buy"}\'', "price"),
         ("payload = CAST(x'7b22ff' AS TEXT)", "event seq 2 is damaged"),
         ("payload = 5", "event seq 2 is damaged"),
-        ("type_id = 77", "it has type 77, which the tape does not name"),
+        ("type_id = 77", "its type number 77 is not defined on the tape"),
     ],
 )
 def test_an_event_that_does_not_decode_is_named_by_its_seq(path: Path, damage: str, message: str) -> None:

@@ -1,5 +1,5 @@
-"""The tape: SQLite or JSON Lines on disk, for one writer and any number of readers; a twin in memory, and one that
-keeps nothing."""
+"""The tape: events on disk in SQLite or JSON Lines, for one writer and any number of readers. Also a store in memory,
+and one that stores nothing."""
 
 from tickdeck.infrastructure.tape.jsonl import JsonlTape, JsonlTapeReader
 from tickdeck.infrastructure.tape.memory import InMemoryEventStore

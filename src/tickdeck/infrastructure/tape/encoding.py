@@ -1,6 +1,6 @@
-"""From events to what a tape stores: the order of ``seq``, versions of streams, the event as JSON.
+"""Encodes events for a tape: checks the order of ``seq``, counts stream versions, and writes the event as JSON.
 
-What is the same for both tapes is here; ``_stored`` of each makes of it a row or a line.
+This is the common part of both formats. Each format's ``_stored`` turns the result into a row or a line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tickdeck.domain.events import DomainEvent, RawEvent, encode_payload, fault_
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape.records import Head, Record, decode_head
 
-__all__ = ["EventEncoder", "Kind", "StreamVersions", "expected_versions", "misplaced"]
+__all__ = ["EventEncoder", "Kind", "StreamVersions", "expected_versions", "order_fault"]
 
 _INT64 = 1 << 63
 _MIN_TS = -_INT64
@@ -28,20 +28,20 @@ S = TypeVar("S")
 
 
 class StreamVersions:
-    """How many events each stream has, as far as appended. The tape is asked for what memory does not hold.
+    """The number of appended events in each stream. Versions that are not in memory are read from the tape.
 
-    Memory holds every stream that has an event which is not durable yet (the tape cannot tell its version), and
-    besides these the ``kept`` that were used last.
+    Memory holds every stream with an event that is not durable yet, because the tape does not know its version. It also
+    holds the ``kept`` streams that were used last.
     """
 
     def __init__(self, look_up: Callable[[str], int] | None, kept: int = _KEPT_STREAMS) -> None:
         self._look_up = look_up
-        """``None``: all streams are in memory, so that one which is not has no event."""
+        """``None``: all streams are in memory, so a stream that is not there has no events."""
         self._kept = kept
         self._known: OrderedDict[str, tuple[int, int]] = OrderedDict()  # stream -> (version, seq of its last event)
 
     def last(self, stream: str) -> int:
-        """The version of the stream's last event, 0 where it has none."""
+        """The version of the stream's last event, 0 if it has none."""
         known = self._known.get(stream)
         if known is not None:
             return known[0]
@@ -52,7 +52,7 @@ class StreamVersions:
         self._known.move_to_end(stream)
 
     def forget(self, durable_seq: int, look_up: Callable[[str], int]) -> None:
-        """Let go of the streams that were used longest ago, as far as they are durable."""
+        """Remove the least recently used streams from memory, if their events are durable."""
         while len(self._known) > self._kept:
             stream, (version, seq) = self._known.popitem(last=False)
             if seq > durable_seq:
@@ -63,7 +63,7 @@ class StreamVersions:
 
 
 class Kind(NamedTuple, Generic[S]):
-    """What is the same for all events of a class. ``stored``: what the tape itself knows of the type."""
+    """What all events of a class have in common. ``stored``: the tape's own representation of the type."""
 
     stored: S
     encode: Callable[[Any], bytes]
@@ -73,7 +73,7 @@ class Kind(NamedTuple, Generic[S]):
 
 
 class EventEncoder(ABC, Generic[S]):
-    """Turns cascades into what a tape stores, a few values an event, and counts the versions of streams."""
+    """Turns cascades into the values that a tape stores, a few per event, and counts stream versions."""
 
     def __init__(self, versions: StreamVersions) -> None:
         self.versions = versions
@@ -86,10 +86,10 @@ class EventEncoder(ABC, Generic[S]):
         expected_version: int | None = None,
         expected: Mapping[str, int] | None = None,
     ) -> list[Any]:
-        """The stored values of one event after the other.
+        """Return the values to store, event by event.
 
-        Raises ``TapeError`` where an event cannot be stored, ``ConcurrencyError`` where a stream is not at its expected
-        version; then nothing of the cascade counts.
+        Raises ``TapeError`` if an event cannot be stored, and ``ConcurrencyError`` if a stream is not at its expected
+        version. Then no event of the cascade counts.
         """
         if expected_version is not None or expected is not None:
             check_versions(self.versions.last, expected_versions(events, expected_version, expected))
@@ -99,7 +99,7 @@ class EventEncoder(ABC, Generic[S]):
         for event in events:
             seq, ts = event.seq, event.ts_ingress
             if not (last_seq < seq < _INT64 and _MIN_TS <= ts < _INT64):
-                raise misplaced(seq, last_seq, ts) or _misfit(seq, ts)
+                raise order_fault(seq, last_seq, ts) or _out_of_range(seq, ts)
             last_seq = seq
             kind = kinds.get(type(event)) or self._kind(event)
             try:
@@ -121,16 +121,16 @@ class EventEncoder(ABC, Generic[S]):
         return values
 
     def encode_records(self, records: Sequence[Record], last_seq: int) -> tuple[list[Any], int]:
-        """The same for events as another tape stored them, and the last ``seq``; versions of streams stay as they are
-        there. Raises ``TapeError`` where one cannot be stored."""
+        """Like ``encode``, for events from another tape; also return the last ``seq``. The events keep their stream
+        versions. Raises ``TapeError`` if one cannot be stored."""
         values: list[Any] = []
         for record in records:
             try:
                 head = decode_head(record.payload)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise TapeError(f"tape: {record.where}: no event: {error}") from None
+                raise TapeError(f"tape: {record.where}: not an event: {error}") from None
             if not (last_seq < head.seq < _INT64 and _MIN_TS <= head.ts_ingress < _INT64):
-                raise misplaced(head.seq, last_seq, head.ts_ingress) or _misfit(head.seq, head.ts_ingress)
+                raise order_fault(head.seq, last_seq, head.ts_ingress) or _out_of_range(head.seq, head.ts_ingress)
             last_seq = head.seq
             values += self._stored_record(record, head)
             if record.stream is not None and record.stream_version is not None:
@@ -138,7 +138,7 @@ class EventEncoder(ABC, Generic[S]):
         return values, last_seq
 
     def _kind(self, event: DomainEvent) -> Kind[S]:
-        if isinstance(event, RawEvent):  # not kept: each may be of another type
+        if isinstance(event, RawEvent):  # not cached: each event may have another type
             return Kind(self._type(event.raw_type, event.raw_version), RawEvent.to_payload, True, _raw_symbol, False)
         cls = type(event)
         if not cls.event_type:
@@ -158,24 +158,24 @@ class EventEncoder(ABC, Generic[S]):
 
     @abstractmethod
     def _type(self, name: str, version: int) -> S:
-        """What the tape stores of a type in each of its events."""
+        """The representation of a type that the tape stores with each event."""
 
     @abstractmethod
     def _stored(
         self, event: DomainEvent, kind: Kind[S], payload: bytes, stream: str | None, version: int | None
     ) -> tuple[Any, ...]:
-        """What the tape stores of an event: as many values for each."""
+        """The values that the tape stores for an event, the same number for each."""
 
     @abstractmethod
     def _stored_record(self, record: Record, head: Head) -> tuple[Any, ...]:
-        """The same of an event that another tape stored."""
+        """The same for an event from another tape."""
 
 
 def expected_versions(
     events: Sequence[DomainEvent], expected_version: int | None, expected: Mapping[str, int] | None
 ) -> dict[str, int]:
-    """The version that each stream must have. Raises ``TapeError`` where ``expected_version`` is given for events that
-    are not of one stream."""
+    """The version that each stream must have. Raises ``TapeError`` if ``expected_version`` is given and the events do
+    not all belong to one stream."""
     check_expected(expected)
     wanted = dict(expected or {})
     if expected_version is not None:
@@ -183,22 +183,24 @@ def expected_versions(
         (stream,) = streams if len(streams) == 1 else (None,)
         if stream is None:
             raise TapeError(
-                "tape: expected_version is for events of one stream; give expected={stream: version} for others"
+                "tape: expected_version is for events of one stream; for several, pass expected={stream: version}"
             )
         wanted[stream] = expected_version
     return wanted
 
 
-def misplaced(seq: int, last_seq: int, ts: int) -> TapeError | None:
-    """Why an event with this ``seq`` and time cannot follow ``last_seq``; ``None`` where it can."""
+def order_fault(seq: int, last_seq: int, ts: int) -> TapeError | None:
+    """The reason why an event with this ``seq`` and time cannot follow ``last_seq``; ``None`` if it can."""
     if seq <= last_seq:
-        return TapeError(f"tape: seq {seq} after seq {last_seq}; seq must increase, and the kernel stamps it")
+        return TapeError(
+            f"tape: seq {seq} follows seq {last_seq}, but seq must increase; let the kernel stamp your events"
+        )
     if not (seq < _INT64 and _MIN_TS <= ts < _INT64):
-        return _misfit(seq, ts)
+        return _out_of_range(seq, ts)
     return None
 
 
-def _misfit(seq: int, ts: int) -> TapeError:
+def _out_of_range(seq: int, ts: int) -> TapeError:
     return TapeError(f"tape: event seq {seq}: seq and ts_ingress ({ts}) must fit in 64 bits")
 
 

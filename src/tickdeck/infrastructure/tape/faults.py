@@ -1,4 +1,4 @@
-"""Messages for tapes that cannot be opened, read or written: which tape, during what, why, and what to do."""
+"""Errors of tapes that cannot be opened, read or written: which tape, what failed, why, and what to do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SQLITE_HINTS = {
     sqlite3.SQLITE_IOERR: _DISK,
     sqlite3.SQLITE_READONLY: _FORBIDDEN,
     sqlite3.SQLITE_CORRUPT: "the file is damaged: restore it from a copy",
-    sqlite3.SQLITE_NOTADB: "the file is no tape, or damaged",
+    sqlite3.SQLITE_NOTADB: "the file is not a tape, or it is damaged",
     sqlite3.SQLITE_BUSY: "another process has locked it: close the tool that writes to it",
     sqlite3.SQLITE_CANTOPEN: "check that the folder exists, and its permissions",
 }
@@ -31,12 +31,12 @@ _OS_HINTS = {
     errno.EACCES: _FORBIDDEN,
     errno.EPERM: _FORBIDDEN,
     errno.EROFS: _FORBIDDEN,
-    errno.ENOENT: "look at the path",
+    errno.ENOENT: "check the path",
 }
 
 
 def tape_error(path: Path, doing: str, error: Exception) -> TapeError:
-    """An error of SQLite or the operating system as one clear line."""
+    """Turn an error of SQLite or the operating system into one clear line. ``doing`` completes "cannot ..."."""
     if isinstance(error, TapeError):
         return error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of an extended code is the primary code

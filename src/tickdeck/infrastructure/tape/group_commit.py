@@ -34,7 +34,7 @@ _Waiter = tuple[int, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 
 class _Group(NamedTuple):
-    """What is committed together. ``appended``: events since opening, up to and with the group's last."""
+    """Events that are committed together. ``appended``: the events since opening, up to and including this group."""
 
     values: list[Any]
     last_seq: int
@@ -42,7 +42,7 @@ class _Group(NamedTuple):
 
 
 class GroupCommitTape(Reading):
-    """A tape that one process writes: all of the port, but for where the bytes go.
+    """A tape that one process writes. It implements the whole port, except for the files.
 
     ``linger_ms``: how long events may wait for others before they are committed, if nobody asks for them sooner.
     ``max_waiting``: ``append`` blocks while this many events are not durable yet; no event is dropped. The default
@@ -57,9 +57,9 @@ class GroupCommitTape(Reading):
     """
 
     keeps_events: ClassVar[bool] = True
-    """What is durable is read back, also by later processes."""
+    """Durable events can be read back, also by later processes."""
     group: ClassVar[int]
-    """So many waiting events are committed without lingering."""
+    """This many waiting events are committed without lingering."""
 
     _encoder: EventEncoder[Any]
 
@@ -70,32 +70,32 @@ class GroupCommitTape(Reading):
         self._max_waiting = max_waiting
         self._last_seq = self._durable_seq = 0
         self._appended = self._durable = self._commits = self._repaired = 0
-        self._values: list[Any] = []  # of events that wait
-        self._group: _Group | None = None  # what is being committed
+        self._values: list[Any] = []  # of the waiting events
+        self._group: _Group | None = None  # the group that is being committed
         self._failure = ""
-        self._closed = False  # takes no more
+        self._closed = False  # accepts no more events
         self._released = False  # the files are closed
-        self._accepts_events = True  # neither failed nor closed
+        self._accepts_events = True  # not failed and not closed
         self._urgent = False  # commit now, do not linger
         self._idle = False  # the thread sleeps until there is work
         self._waiters: list[_Waiter] = []
-        self._stamping = threading.Lock()  # held while events made by hand are stamped and appended
+        self._stamping = threading.Lock()  # held while unstamped events are stamped and appended
         self._last_stamped: DomainEvent | None = None
         self._lock = threading.Lock()  # guards the fields above; held briefly
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._commit_lock = threading.Lock()  # guards the files; held while a group is committed
         self.before_commit: Callable[[], None] = _no_op
-        """Called before each commit, in the committing thread: puts on the disk what the events refer to. An error
-        counts as one of the commit."""
+        """Called before each commit, in the committing thread. It writes the data that the events refer to. If it
+        raises, the commit fails."""
         self._thread = threading.Thread(target=self._commit_when_due, name=f"tape {path.name}", daemon=True)
 
     def _start(self, last_seq: int) -> None:
-        """``last_seq`` of what is on the disk: from here on the tape takes events."""
+        """Begin to accept events. ``last_seq`` is that of the last event on the disk."""
         self._last_seq = self._durable_seq = last_seq
         try:
             self.cursors = CursorFile(self._path, last_seq, wake=self._wake_for_cursors)
-            """Where the edges of the tape's bus stand."""
+            """The positions of the async handlers of the tape's bus."""
         except BaseException:
             self._close_files()
             self._writer_lock.release()
@@ -141,7 +141,7 @@ class GroupCommitTape(Reading):
                 with plain_digits():
                     values = self._encoder.encode(events, self._last_seq, expected_version, expected)
             last_seq, count = events[-1].seq, len(events)
-            # No call in these three lines, hence no Ctrl-C between them.
+            # There is no call in these three lines, so Ctrl-C cannot come between them.
             self._values += values
             self._last_seq = last_seq
             self._appended += count
@@ -155,7 +155,7 @@ class GroupCommitTape(Reading):
     def _append_unstamped(
         self, events: Sequence[DomainEvent], expected_version: int | None, expected: Mapping[str, int] | None
     ) -> Sequence[DomainEvent]:
-        """Stamp events that no kernel stamped, and append them. Any thread may."""
+        """Stamp events that no kernel stamped, and append them. Any thread may call this."""
         check_events(events)
         with self._stamping:
             last = self._last_stamped
@@ -168,9 +168,8 @@ class GroupCommitTape(Reading):
             return events
 
     def append_records(self, records: Sequence[Record]) -> None:
-        """Take a cascade as another tape stored it, types that this process does not know among them. Raises as
-        ``append``.
-        """
+        """Append a cascade as another tape stored it, including types that this process does not know. Raises the
+        errors of ``append``."""
         with self._lock:
             if not self._accepts_events:
                 self._refuse()
@@ -182,7 +181,7 @@ class GroupCommitTape(Reading):
             self._commit_soon()
 
     def wait_durable(self, seq: int) -> None:
-        seq = min(seq, self._last_seq)  # a hole after the last event has nothing to wait for
+        seq = min(seq, self._last_seq)  # a gap in seq after the last event needs no waiting
         while self._durable_seq < seq:
             with self._commit_lock:
                 if self._durable_seq < seq:
@@ -206,10 +205,10 @@ class GroupCommitTape(Reading):
         await future
 
     def _prepare(self, query: TapeQuery) -> None:
-        """Commit what the query may ask for, so that a writer can read its own events."""
+        """Commit the events that the query may ask for, so that a writer can read its own events."""
         upto = self._last_seq if query.last_seq is None else min(query.last_seq, self._last_seq)
         if self._durable_seq < upto:
-            with contextlib.suppress(TapeError):  # whoever appended is told; what is durable stays readable
+            with contextlib.suppress(TapeError):  # append reports the error; durable events stay readable
                 self.wait_durable(upto)
 
     @property
@@ -234,12 +233,12 @@ class GroupCommitTape(Reading):
             raise ConcurrencyError(
                 f"{self._path}: a snapshot of stream {stream!r} at version {version}, but the stream has {known} events"
             )
-        self.wait_durable(last_seq)  # what the state was made of comes first
+        self.wait_durable(last_seq)  # the events behind the state come first
         with self._commit_lock:
             if not self._accepts_events:
                 self._refuse()
             snapshot, found = Snapshot(version, state), None
-            with contextlib.suppress(TapeError):  # a damaged one is written again
+            with contextlib.suppress(TapeError):  # a damaged snapshot is replaced
                 found = self.load_snapshot(stream, version)
             if is_saved(stream, snapshot, found):
                 return
@@ -263,9 +262,9 @@ class GroupCommitTape(Reading):
             )
 
     def close(self) -> None:
-        """Make everything durable and let go of the files. Closing twice is harmless.
+        """Make everything durable and close the files. You may close a tape twice.
 
-        Raises ``TapeError`` where events were lost because a write failed; the files are let go of all the same.
+        Raises ``TapeError`` if a failed write lost events. The files are closed in any case.
         """
         with self._lock:
             if self._released:
@@ -274,7 +273,7 @@ class GroupCommitTape(Reading):
             self._accepts_events = False
             self._work.notify()
             self._room.notify_all()
-        self._thread.join()  # should Ctrl-C end the waiting, the next close goes on from here
+        self._thread.join()  # if Ctrl-C interrupts this, call close again
         with self._commit_lock:
             self._commit_waiting()
             self.cursors.write(self._durable_seq)
@@ -285,9 +284,10 @@ class GroupCommitTape(Reading):
             raise TapeError(self._failure)
 
     def leave_to_parent(self) -> None:
-        """This process is a child forked from the writer: write nothing, and hold neither its lock nor its waiting.
+        """Called in a child that was forked from the writer. The child writes nothing, and releases the writer's lock
+        and the waiting events.
 
-        The parent's thread may have held any lock when it forked, so the child gets new ones.
+        The parent's thread may have held any lock at the fork, so the child gets new locks.
         """
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
@@ -296,7 +296,7 @@ class GroupCommitTape(Reading):
         self._accepts_events = False
         self._closed = self._released = True
         self._values, self._group, self._waiters = [], None, []
-        self._failure = f"{self._path}: this process was forked from the one that writes the tape; open another tape"
+        self._failure = f"{self._path}: this process is a fork of the one that writes the tape; open another tape"
         self._writer_lock.release()
 
     def __enter__(self) -> Self:
@@ -305,31 +305,31 @@ class GroupCommitTape(Reading):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- what a subclass does; ``_commit_lock`` is held -------------------------------------------------------------
+    # -- for subclasses; ``_commit_lock`` is held -------------------------------------------------------------------
 
     @abstractmethod
     def _write(self, values: list[Any], last_seq: int) -> None:
-        """Put a group on the disk: it is synced when this returns, and gone when this raises."""
+        """Write a group to the disk. It is synced when this returns, and removed when this raises."""
 
     @abstractmethod
     def _has_written(self, last_seq: int) -> bool:
-        """A ``_write`` that Ctrl-C interrupted had put its group on the disk."""
+        """True if a ``_write`` that Ctrl-C interrupted had written its group to the disk."""
 
     @abstractmethod
     def _write_snapshot(self, stream: str, snapshot: Snapshot) -> None:
-        """The same for a snapshot."""
+        """Write a snapshot to the disk."""
 
     @abstractmethod
     def _close_files(self) -> None:
         """Close the files."""
 
     def _forget_streams(self, durable_seq: int) -> None:
-        """Let go of versions of streams that the disk can tell. Here ``_lock`` is held."""
+        """Remove stream versions from memory that can be read from the disk. ``_lock`` is held."""
 
     # -- committing -----------------------------------------------------------------------------------------------
 
     def _commit_when_due(self) -> None:
-        """The thread: sleep until events wait, let others join them for a while, commit."""
+        """The thread's loop: wait for events, linger so that more can join them, commit."""
         while True:
             with self._lock:
                 while not (self._values or self._urgent or self._closed or self.cursors.due_in(self._durable_seq) == 0):
@@ -351,17 +351,18 @@ class GroupCommitTape(Reading):
             self._work.notify()
 
     def _commit_soon(self) -> None:
-        """Have the thread commit now. ``_lock`` is held."""
+        """Make the thread commit now. ``_lock`` is held."""
         self._urgent = True
         self._work.notify()
 
     def _commit_waiting(self) -> None:
-        """Commit all that waits as one group. ``_commit_lock`` is held; a failure is kept for those who wait."""
+        """Commit all waiting events as one group. ``_commit_lock`` is held. A failure is stored for the waiting
+        callers."""
         with self._lock:
             if self._failure or not (self._values or self._group):
                 return
             group = self._group
-            interrupted = group is not None  # a Ctrl-C left it, perhaps after its commit
+            interrupted = group is not None  # by Ctrl-C, perhaps after the commit
             if group is None:
                 group = _Group(self._values, self._last_seq, self._appended)
                 self._group, self._values = group, []
@@ -370,7 +371,7 @@ class GroupCommitTape(Reading):
             if not (interrupted and self._has_written(group.last_seq)):
                 self.before_commit()
                 self._write(group.values, group.last_seq)
-        except Exception as error:  # noqa: BLE001 whatever it was, the group is not on disk, and those who wait must hear of it
+        except Exception as error:  # noqa: BLE001 whatever it was, the group is not on disk, and the waiting callers must know
             failure = str(tape_error(self._path, f"write the tape after seq {self._durable_seq}", error))
         with self._lock:
             if failure:
@@ -389,7 +390,7 @@ class GroupCommitTape(Reading):
         _wake(woken, failure)
 
     def _wait_for_room(self) -> None:
-        """``_lock`` is held, but while this waits."""
+        """Wait until fewer events are pending. ``_lock`` is held, except while this waits."""
         while self._appended - self._durable >= self._max_waiting:
             self._commit_soon()
             self._room.wait()
@@ -401,12 +402,12 @@ class GroupCommitTape(Reading):
 
 
 def _wake(waiters: list[_Waiter], failure: str) -> None:
-    """Tell coroutines, each in its own event loop, how the write went."""
+    """Report the result of the write to the waiting coroutines, each in its own event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for _, loop, future in waiters:
         by_loop.setdefault(loop, []).append(future)
     for loop, futures in by_loop.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits in it
             loop.call_soon_threadsafe(_settle, futures, failure)
 
 
@@ -421,4 +422,4 @@ def _settle(futures: list[asyncio.Future[None]], failure: str) -> None:
 
 
 def _no_op() -> None:
-    """What a tape calls before a commit where its events refer to nothing else on the disk."""
+    """The default of ``before_commit``, for events that refer to no other data."""

@@ -1,4 +1,4 @@
-"""A store in memory: all that a tape on disk does, for one process and until it ends."""
+"""A store in memory. It does everything that a tape on disk does, but its events are lost when the process ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tickdeck.application.bus import type_name
 from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics, check_snapshot, check_versions, is_saved
 from tickdeck.domain.events import DomainEvent, RawEvent
 from tickdeck.errors import ConcurrencyError, TapeError
-from tickdeck.infrastructure.tape.encoding import expected_versions, misplaced
+from tickdeck.infrastructure.tape.encoding import expected_versions, order_fault
 from tickdeck.infrastructure.tape.reading import Reading
 from tickdeck.infrastructure.tape.stamping import check_events, stamped
 
@@ -21,9 +21,9 @@ __all__ = ["InMemoryEventStore"]
 
 
 class InMemoryEventStore(Reading):
-    """An ``EventStore`` that keeps its events in memory. Every event counts as durable at once.
+    """An ``EventStore`` that keeps its events in memory. Every event counts as durable immediately.
 
-    ``now()`` (ns UTC) gives events made by hand their time. Any thread may call it.
+    ``now()`` (ns UTC) returns the time for events that no kernel stamped. Any thread may call the methods.
     """
 
     keeps_events: ClassVar[bool] = True
@@ -38,7 +38,7 @@ class InMemoryEventStore(Reading):
         self._closed = False
         self._lock = threading.RLock()
         self.cursors = _Cursors()
-        """Where the edges of the store's bus stand."""
+        """The positions of the async handlers of the store's bus."""
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -53,7 +53,7 @@ class InMemoryEventStore(Reading):
         check_events(events)
         with self._lock:
             if self._closed:
-                raise TapeError("memory store: closed, it takes no more events")
+                raise TapeError("memory store: it is closed; append to an open store")
             if events and not events[-1].seq:
                 events = stamped(events, self._kept[-1] if self._kept else None, self._now())
             check_versions(self.stream_version, expected_versions(events, expected_version, expected))
@@ -61,7 +61,7 @@ class InMemoryEventStore(Reading):
             for event in events:
                 if not event.event_type and not isinstance(event, RawEvent):
                     raise TapeError(f"tape: {type(event).__name__} has no event_type; only concrete events are stored")
-                fault = misplaced(event.seq, last, event.ts_ingress)
+                fault = order_fault(event.seq, last, event.ts_ingress)
                 if fault is not None:
                     raise fault
                 last = event.seq
@@ -84,7 +84,7 @@ class InMemoryEventStore(Reading):
         check_snapshot(stream, version, state)
         with self._lock:
             if self._closed:
-                raise TapeError("memory store: closed, it takes no more snapshots")
+                raise TapeError("memory store: it is closed; save snapshots in an open store")
             known = self._versions.get(stream, 0)
             if not 0 <= version <= known:
                 raise ConcurrencyError(
@@ -96,7 +96,7 @@ class InMemoryEventStore(Reading):
                 kept[version] = snapshot
 
     def close(self) -> None:
-        """Take no more events. What is there can still be read. Closing twice is harmless."""
+        """Accept no more events. You can still read the store, and may close it twice."""
         self._closed = True
 
     def __enter__(self) -> Self:
@@ -137,7 +137,7 @@ class InMemoryEventStore(Reading):
         for place, event in enumerate(self._kept):
             if event.event_id == event_id:
                 return place
-        raise TapeError(f"memory store: there is no event {event_id!r} in it; look at the ids that it has")
+        raise TapeError(f"memory store: there is no event {event_id!r}; check the id")
 
     def stream_version(self, stream: str) -> int:
         return self._versions.get(stream, 0)
@@ -154,7 +154,7 @@ class InMemoryEventStore(Reading):
 
 
 class _Cursors:
-    """Where edges stand, until the process ends."""
+    """The positions of async handlers, kept until the process ends."""
 
     def __init__(self) -> None:
         self._cursors: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""Streams that got another key by an upcast.
+"""Streams whose key an upcast changed.
 
-Events stay in the stream in which they are stored. Where an upcast puts them into another stream, that one goes on
-behind them: its next event gets the version after theirs, and a query for it finds them too.
+Events stay in the stream in which they were stored. If an upcast moves them to another stream, that stream continues
+after them: its next event gets the version after theirs, and a query for it finds them too.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from tickdeck.infrastructure.tape.records import Record
 __all__ = ["MovedStreams", "may_move", "moved_streams", "old_types"]
 
 MovedStreams: TypeAlias = dict[str, dict[str, int]]
-"""By the key of a stream: the streams in which its first events are stored, each with the version of the last one."""
+"""For the key of a stream: the streams in which its first events are stored, and the last version in each of them."""
 
 
 def may_move(name: str, version: int) -> bool:
-    """Events of this type and version are upcast, and have a stream afterwards."""
+    """True if an upcast may move events of this type and version to another stream."""
     cls = event_class(name)
     return cls is not None and version < cls.version and cls.stream is not DomainEvent.stream
 
 
 def old_types() -> Iterator[tuple[str, int]]:
-    """All types and versions that ``may_move``."""
+    """Yield all types and versions for which ``may_move`` is true."""
     for cls in iter_event_classes():
         for version in range(1, cls.version):
             if may_move(cls.event_type, version):
@@ -34,13 +34,13 @@ def old_types() -> Iterator[tuple[str, int]]:
 
 
 def moved_streams(records: Iterable[Record]) -> MovedStreams:
-    """``records``: the events that ``may_move`` and are stored in a stream, in order of ``seq``."""
+    """Find the moved streams in ``records``: the stored events that may move, in order of ``seq``."""
     moved: MovedStreams = {}
     for record in records:
         try:
             stream = decode_payload(record.type, record.payload, record.version).stream
         except (EventError, TypeError):
-            continue  # who reads it is told
+            continue  # reading the event reports the error
         if stream is not None and record.stream is not None and stream != record.stream:
             moved.setdefault(stream, {})[record.stream] = record.stream_version or 0
     return moved

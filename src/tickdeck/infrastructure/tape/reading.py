@@ -1,4 +1,4 @@
-"""What every tape and every reader of one offers on top of one plain reading: async for, the last few, following."""
+"""The ways to read that all tapes and readers share: ``read``, ``last`` and ``follow``, on top of one method."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tickdeck.errors import ConfigError
 
 __all__ = ["Events", "Reading"]
 
-_TURN = 256
-"""So many events an ``async for`` reads before it lets other coroutines run."""
-_FIRST_LOOK = 256
-"""``last`` looks at so many seqs at the end of the tape first, and at twice as many each time that it finds too few."""
+_EVENTS_PER_TURN = 256
+"""An ``async for`` lets other coroutines run after this many events."""
+_FIRST_SIZE = 256
+"""``last`` first reads this many seqs at the end of the tape. It doubles the number each time it finds too few."""
 _POLL_S = 0.02
 """How often ``follow`` looks for new events, in seconds."""
 
 
 class Events(Iterator[DomainEvent], AsyncIterator[DomainEvent]):
-    """The events that a query found, for ``for`` or for ``async for``. They are read when you ask for them."""
+    """The result of a query, for ``for`` or ``async for``. Each event is read when you ask for it."""
 
     __slots__ = ("_events", "_read")
 
@@ -34,7 +34,7 @@ class Events(Iterator[DomainEvent], AsyncIterator[DomainEvent]):
         self._read = 0
 
     def __iter__(self) -> Iterator[DomainEvent]:
-        return self._events  # the generator itself, so that a plain loop costs nothing more
+        return self._events  # the generator itself, so that a plain loop has no extra cost
 
     def __next__(self) -> DomainEvent:
         return next(self._events)
@@ -44,7 +44,7 @@ class Events(Iterator[DomainEvent], AsyncIterator[DomainEvent]):
 
     async def __anext__(self) -> DomainEvent:
         self._read += 1
-        if self._read % _TURN == 0:
+        if self._read % _EVENTS_PER_TURN == 0:
             await asyncio.sleep(0)
         for event in self._events:
             return event
@@ -52,28 +52,29 @@ class Events(Iterator[DomainEvent], AsyncIterator[DomainEvent]):
 
 
 class Reading(ABC):
-    """A class that implements ``_events`` and ``last_seq`` gets the other ways to read."""
+    """Base of stores and readers. A subclass implements ``_events`` and ``last_seq``; the other methods build on
+    them."""
 
     @property
     @abstractmethod
     def last_seq(self) -> int:
-        """``seq`` of the last event, 0 where there is none."""
+        """``seq`` of the last event, 0 if there is none."""
 
     @abstractmethod
     def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
-        """The matching events that are durable, in order of ``seq``."""
+        """Yield the matching durable events in order of ``seq``."""
 
-    def _prepare(self, query: TapeQuery) -> None:  # noqa: B027 most have nothing to prepare
-        """Called before a reading begins."""
+    def _prepare(self, query: TapeQuery) -> None:  # noqa: B027 most subclasses have nothing to prepare
+        """Called before a query is read."""
 
     @property
     def _readable_seq(self) -> int:
-        """``_events`` gives everything up to here."""
+        """``_events`` can yield everything up to this ``seq``."""
         return self.last_seq
 
     @property
     def _ended(self) -> bool:
-        """No event will be added here any more."""
+        """True if no more events will be added."""
         return False
 
     def read(self, query: TapeQuery = EVERYTHING) -> Events:
@@ -85,7 +86,7 @@ class Reading(ABC):
         yield from self._events(query)
 
     def last(self, count: int, query: TapeQuery = EVERYTHING) -> list[DomainEvent]:
-        """See ``EventStore.last``. Reads backwards from the end, at most about twice as much as it needs."""
+        """See ``EventStore.last``. Reads backwards from the end, and at most about twice as much as needed."""
         if type(count) is not int or count < 0:
             raise ConfigError(f"last: count is {count!r}; give a whole number, 0 or more")
         self._prepare(_checked("last", query))
@@ -93,7 +94,7 @@ class Reading(ABC):
             return list(deque(self._events(query), maxlen=min(count, sys.maxsize)))
         end = self.last_seq if query.last_seq is None else min(self.last_seq, query.last_seq)
         count = min(count, max(end, 0))
-        size = max(count, _FIRST_LOOK)
+        size = max(count, _FIRST_SIZE)
         found: deque[DomainEvent] = deque()
         while end >= max(query.first_seq, 1) and len(found) < count:
             first = max(end - size + 1, query.first_seq, 1)
@@ -113,7 +114,7 @@ class Reading(ABC):
                 yield event
                 query = msgspec.structs.replace(query, first_seq=event.seq + 1, from_id=None)
                 left = None if left is None else left - 1
-                if turn % _TURN == 0:
+                if turn % _EVENTS_PER_TURN == 0:
                     await asyncio.sleep(0)
             if ended or (query.last_seq is not None and upto >= query.last_seq):
                 return

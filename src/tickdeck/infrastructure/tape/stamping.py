@@ -1,4 +1,4 @@
-"""Stamps for events that were made by hand and given to a store without a kernel."""
+"""Stamps events that were created without a kernel and appended to a store directly."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ def check_events(events: object) -> None:
 
 
 def stamped(events: Sequence[DomainEvent], last: DomainEvent | None, now: int) -> list[DomainEvent]:
-    """Copies of ``events`` as inputs that follow ``last``, taken at ``now`` (ns UTC).
+    """Return copies of ``events``, stamped as inputs that follow ``last`` and arrive at ``now`` (ns UTC).
 
-    What a field has stays. An event without a ``seq`` gets the next one; one without an id the next number of an input,
-    as a kernel would give it; ``ts_ingress`` is ``now``, never before that of the event before, also where it is in the
-    future, as on a bus; ``ts`` is ``ts_ingress``; the correlation id is the event's own id.
+    Fields that are set keep their values. The others are filled in: ``seq`` with the next number, ``event_id`` with the
+    next input number (as a kernel would), ``ts_ingress`` with ``now`` or the time of the previous event, whichever is
+    later, ``ts`` with ``ts_ingress``, and ``correlation_id`` with the event's own id. A ``ts_ingress`` in the future is
+    replaced too, as on a bus, unless the event already has a ``seq``.
     """
     seq = last.seq if last is not None else 0
-    number = _number(last)
+    number = _input_number(last)
     made: list[DomainEvent] = []
     for given in events:
         event = given.__copy__()
@@ -38,8 +39,8 @@ def stamped(events: Sequence[DomainEvent], last: DomainEvent | None, now: int) -
         force_setattr(event, "seq", seq)
         if not event.event_id:
             force_setattr(event, "event_id", str(number + 1))
-        number = max(number, _number(event)) if event.event_id.isdecimal() else number + 1
-        if not event.ts_ingress or (not given.seq and event.ts_ingress > now):  # later than now would stay the latest
+        number = max(number, _input_number(event)) if event.event_id.isdecimal() else number + 1
+        if not event.ts_ingress or (not given.seq and event.ts_ingress > now):  # all later events would get that time
             force_setattr(event, "ts_ingress", max(now, last.ts_ingress if last is not None else 0))
         if not event.ts:
             force_setattr(event, "ts", event.ts_ingress)
@@ -50,9 +51,9 @@ def stamped(events: Sequence[DomainEvent], last: DomainEvent | None, now: int) -
     return made
 
 
-def _number(event: DomainEvent | None) -> int:
-    """The number of the input that an event is or came from. Where its id was given by hand it is the ``seq``, which no
-    number of an input exceeds."""
+def _input_number(event: DomainEvent | None) -> int:
+    """The number of the input that the event is or derives from. If its id has another form, this is its ``seq``,
+    because input numbers never exceed it."""
     if event is None:
         return 0
     number = event.event_id.split("-", 1)[0]

@@ -1,4 +1,4 @@
-"""Which store a URL means: ``memory://``, a path, ``sqlite:///path`` or ``jsonl:///path``."""
+"""Parses the location of a store: ``memory://``, a path, ``sqlite:///path`` or ``jsonl:///path``."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tickdeck.infrastructure.tape.opening import IN_A_RUN, form_of
 __all__ = ["StorePlace", "store_place"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?(.*)", re.DOTALL)
-"""Two letters at least: one before a colon is a drive."""
+"""At least two letters: one letter before a colon is a drive."""
 _KNOWN = "give memory://, a path, sqlite:///absolute/path or jsonl:///absolute/path"
 
 
 class StorePlace(NamedTuple):
-    """Where a store is. ``form`` is ``memory``, or the form that a new tape in ``path`` gets."""
+    """The location of a store. ``form`` is ``memory``, or the format of a new tape at ``path``."""
 
     form: str
     path: Path
 
 
 def store_place(call: str, url: Path | str, form: str | None = None) -> StorePlace:
-    """The place that ``url`` names. ``form``: what a new tape at a plain path becomes (``None``: SQLite).
+    """Return the location that ``url`` names. ``form``: the format of a new tape at a plain path (``None``: SQLite).
 
-    A URL names an absolute path: ``sqlite:///var/house.db``. Raises ``ConfigError``, which begins with ``call``, for a
-    scheme or a form that there is not, and where another form is at the path than the URL says.
+    A URL contains an absolute path: ``sqlite:///var/house.db``. Raises ``ConfigError``, whose message begins with
+    ``call``, if the scheme or the form is unknown, or if the tape at the path has another format than the URL says.
     """
     if form is not None and form not in IN_A_RUN:
         close = get_close_matches(str(form), IN_A_RUN, n=1)

@@ -68,7 +68,7 @@ COMMIT_MARK = b"\t"
 COMMIT_LINE = 512
 """The longest possible commit line."""
 HEAD_LINE = 160
-"""No segment head is longer, and none that is followed by a group is this short."""
+"""No segment head is longer, and no head that is followed by a group is this short."""
 SECTOR = 512
 """Bytes that a disk writes atomically."""
 HEAD_AT = len(b'{"crc":"01234567",')
@@ -88,15 +88,15 @@ _STREAM_LINE = re.compile(
 )
 _STREAM_MARK = b',"stream":"'
 _STREAM_FIELD = b'"stream":"'
-_VERSION_FIELD = b'","stream_version":'  # in no string: within one a quote has a backslash before it
+_VERSION_FIELD = b'","stream_version":'  # appears in no string: there, a backslash precedes each quote
 _S = ord("s")
 
 T = TypeVar("T")
 
 
 class Commit(NamedTuple):
-    """What a commit says about its group, which begins at byte ``offset`` of the file. The times are the lowest and the
-    highest ``ts_ingress`` in the group. ``mark``: the tape's digest up to here, ``None`` in format 1."""
+    """A commit's description of its group, which begins at byte ``offset`` of the file. The times are the lowest and
+    the highest ``ts_ingress`` in the group. ``mark``: the tape's digest up to here, ``None`` in format 1."""
 
     events: int
     first_seq: int
@@ -134,7 +134,7 @@ _decode_event_head = msgspec.json.Decoder(_EventHead).decode
 
 
 def event_line(head: bytes, payload: bytes) -> bytes:
-    """A line with its end; ``payload`` is a JSON object that is not empty."""
+    """Returns a line with its end. ``payload`` is a JSON object that is not empty."""
     body = head + payload[1:]
     return b'{"crc":"%08x",%b\n' % (crc32(body), body)
 
@@ -173,7 +173,7 @@ def segment_line(head: SegmentHead) -> bytes:
 
 
 def read_checked(line: bytes) -> bytes | None:
-    """What ``add_checksum`` was given, or ``None`` if ``line`` (without its end) was changed."""
+    """The argument of ``add_checksum``, or ``None`` if ``line`` (without its end) was changed."""
     match = _SEALED.fullmatch(line)
     if match is None or crc32(match[1]) != int(match[2], 16):
         return None
@@ -221,7 +221,7 @@ def line_decoder(decode: Callable[[bytes], T], end: int) -> Callable[[bytes], T]
 
     def decode_line(line: bytes) -> T:
         at = end
-        # The first field is ``stream`` or one of the envelope. Looking at a byte costs a third of ``startswith``.
+        # The first field is ``stream`` or part of the envelope. Comparing a byte costs a third of ``startswith``.
         if line[at + 1] == _S and line.startswith(_STREAM_FIELD, at):
             at = line.index(b",", line.index(_VERSION_FIELD, at) + len(_VERSION_FIELD)) + 1
         return decode(b"{" + line[at:])

@@ -1,7 +1,7 @@
-"""Reading a tape in JSON Lines back as typed events, from any process, also while it is being written.
+"""Reads a JSON Lines tape as typed events, from any process, even while it is being written.
 
-A query by place or time begins where the segments' indexes say. One by stream, correlation or symbol looks through the
-bytes for it and decodes only the lines that hold it.
+A query by ``seq`` or time starts where the segments' indexes point. A query by stream, correlation or symbol searches
+the bytes for it and decodes only the lines that contain it.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ _T = TypeVar("_T")
 
 
 class JsonlTapeReader(Reading):
-    """A tape opened for reading, also while a writer writes it and after one was killed: a torn tail is passed over.
+    """A tape opened for reading. A writer may write it meanwhile, or may have been killed: a torn tail is ignored.
 
-    ``visible()``: no group beyond this ``seq`` is read. Use it from one thread at a time. Raises ``TapeError`` where
-    there is no tape or it cannot be read, ``TapeVersionError`` where it is of a newer version.
+    ``visible()`` returns the last ``seq`` to read; later groups are ignored. Use a reader from one thread at a time.
+    Raises ``TapeError`` if there is no tape or it cannot be read, ``TapeVersionError`` if it has a newer version.
     """
 
     def __init__(self, path: Path | str, *, visible: Callable[[], int] = lambda: _MAX) -> None:
         self._path = path = Path(path)
         self._visible = visible
-        self._indexes: dict[int, SegmentIndex] = {}  # by the segment's number
-        self._kinds: dict[bytes, tuple[str, Decode]] = {}  # type and decoder, by the head of their lines
+        self._indexes: dict[int, SegmentIndex] = {}  # by segment number
+        self._kinds: dict[bytes, tuple[str, Decode]] = {}  # type and decoder, by the head of the lines
         self._moved: MovedStreams | None = None
         if not is_jsonl_tape(path):
             raise TapeError(f"{path}: there is no tape here; check the path")
@@ -70,17 +70,17 @@ class JsonlTapeReader(Reading):
 
     @property
     def last_seq(self) -> int:
-        """``seq`` of the last event that is on the tape now, 0 when it is empty."""
+        """``seq`` of the last event that is on the tape now, 0 if it is empty."""
 
         def find(segments: list[SegmentFile]) -> int:
             if not segments:
                 return 0
             return self._index(segments[-1], segments).last_seq or segments[-1].head.after_seq
 
-        return self._look(find)
+        return self._with_segments(find)
 
     def stream_version(self, stream: str) -> int:
-        """How many events a stream has, 0 when it has none."""
+        """The number of events in a stream, 0 if it has none."""
 
         def find(segments: list[SegmentFile]) -> int:
             for segment in reversed(segments):
@@ -89,25 +89,25 @@ class JsonlTapeReader(Reading):
                     return version
             return 0
 
-        return self._look(find) or self.moved_version(stream)
+        return self._with_segments(find) or self.moved_version(stream)
 
     def moved_version(self, stream: str) -> int:
-        """The version that a stream without events of its own has by those that upcasts put into it."""
+        """The version of a stream without own events, from the events that upcasts moved to it."""
         return max(self._moved_streams().get(stream, {}).values(), default=0)
 
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
-        """As ``Tape.load_snapshot``."""
+        """See ``Tape.load_snapshot``."""
         return load_snapshot(self._path, stream, upto)
 
     def snapshots(self) -> Iterator[tuple[str, Snapshot]]:
-        """All that were saved, by stream."""
+        """All saved snapshots, by stream."""
         return read_snapshots(self._path)
 
     def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
-        """The matching events in order of ``seq``, whole cascades as far as the query lets them be whole.
+        """Yield the matching events in order of ``seq``. Cascades are complete unless the query excludes a part.
 
-        What is appended meanwhile is read too, up to the moment when the end of the tape is met. Types that this
-        process does not know come as ``RawEvent``. Raises ``TapeError`` with its place for what is damaged.
+        This includes events that are appended meanwhile, until it reaches the end of the tape. Types that this process
+        does not know become ``RawEvent``. Raises ``TapeError`` with the place of the damage if the tape is damaged.
         """
         after = max(query.first_seq, 1) - 1
         last = _MAX if query.last_seq is None else query.last_seq
@@ -122,7 +122,8 @@ class JsonlTapeReader(Reading):
         return events if limit is None else islice(events, max(0, min(limit, sys.maxsize)))
 
     def records(self, after: int = 0) -> Iterator[Record]:
-        """All that is stored of each event above ``after``, in order of ``seq``; with it, places are without lines."""
+        """Yield the stored events after ``after``, in order of ``seq``. If ``after`` is not 0, line numbers are
+        wrong."""
         number, line = 0, 0
         for segment, group in self.groups(after):
             if segment.head.number != number:
@@ -133,14 +134,14 @@ class JsonlTapeReader(Reading):
             line += group.commit.events + 1
 
     def mark(self) -> Mark | None:
-        """The tape's digest as its last commit says; ``None`` where the tape has none, or no event."""
+        """The tape's digest from its last commit; ``None`` if the tape has no digest or no events."""
         mark = None
         for _, group in self.groups(max(self.last_seq - 1, 0)):
             mark = group.commit.mark
         return mark
 
     def digests(self) -> tuple[list[tuple[int, int, str]], int]:
-        """Number of events, ``seq`` and digest at the end of each full block, then of all events; and the ``seq`` of
+        """The number of events, ``seq`` and digest at the end of each full block and of all events; also the ``seq`` of
         the last event at that time."""
         last_seq = 0
         found: dict[int, tuple[int, int, str]] = {}
@@ -156,19 +157,19 @@ class JsonlTapeReader(Reading):
 
     @property
     def has_digest(self) -> bool:
-        """Whether the tape was begun in a format that has digests. An empty tape has one too."""
-        segments = self._look(lambda found: found)
+        """True if the tape's format has digests. This includes empty tapes."""
+        segments = self._with_segments(lambda found: found)
         return not segments or segments[0].head.format > 1
 
     def groups(self, after: int = 0) -> Iterator[tuple[SegmentFile, Group]]:
-        """The groups that hold events above ``after``, each verified, with their segments."""
+        """Yield the groups with events after ``after``, each verified, with their segments."""
         try:
             yield from self._groups(after)
         except OSError as error:
             raise tape_error(self._path, "read the tape", error) from error
 
     def close(self) -> None:
-        """There is nothing to let go of between readings."""
+        """Does nothing: no file stays open between queries."""
 
     def __enter__(self) -> Self:
         return self
@@ -180,8 +181,8 @@ class JsonlTapeReader(Reading):
 
     def _groups(self, after: int) -> Iterator[tuple[SegmentFile, Group]]:
         number, offset, crc = self._place_after(after)
-        fresh = 0  # what is below was given before
-        placed = -1  # after which event a place was looked for last
+        fresh = 0  # events before this seq were already yielded
+        placed = -1  # the seq of the last search for a place
         while True:
             was_last = highest_number(self._path) <= number
             try:
@@ -203,9 +204,9 @@ class JsonlTapeReader(Reading):
                             yield segment, group if group.commit.first_seq >= fresh else _from_seq(group, fresh)
                             after = group.commit.last_seq
                     if was_last and not os.path.samestat(os.fstat(file.fileno()), segment.path.stat()):
-                        raise FileNotFoundError(segment.path)  # what was read is not the tape's any more
+                        raise FileNotFoundError(segment.path)  # the file that was read no longer belongs to the tape
             except FileNotFoundError:
-                segments = list_segments(self._path)  # tells it where one is missing
+                segments = list_segments(self._path)  # raises if a segment is missing
                 if not segments or segments[-1].head.through < number:
                     return
                 number, offset, crc = self._place_after(after)  # merged into another meanwhile
@@ -217,8 +218,8 @@ class JsonlTapeReader(Reading):
                 return
 
     def _place_after(self, seq: int) -> tuple[int, int, int]:
-        """Where to read on for events above ``seq``: a segment's number, an offset in it (0: its beginning), and the
-        CRC-32 up to there."""
+        """Where to continue for events after ``seq``: the number of a segment, an offset in it (0: its beginning), and
+        the CRC-32 up to there."""
         if not seq:
             return 1, 0, 0
 
@@ -228,10 +229,10 @@ class JsonlTapeReader(Reading):
                     return segment.head.number, *self._index(segment, segments).place_after(seq)
             return 1, 0, 0
 
-        return self._look(find)
+        return self._with_segments(find)
 
-    def _look(self, find: Callable[[list[SegmentFile]], _T]) -> _T:
-        """What is found in the segments; once more where they were merged meanwhile."""
+    def _with_segments(self, find: Callable[[list[SegmentFile]], _T]) -> _T:
+        """Call ``find`` with the segments. Retry once, because they may have been merged meanwhile."""
         try:
             try:
                 return find(list_segments(self._path))
@@ -247,10 +248,12 @@ class JsonlTapeReader(Reading):
         return index
 
     def _seqs_between(self, first_ts: int | None, last_ts: int | None) -> tuple[int, int]:
-        """The first and last seq of where in the tape the times are, as the indexes tell; (1, 0) where they are not."""
+        """The first and last seq that may lie between the times, by the indexes; (1, 0) if there are none."""
         spans = [
             span
-            for span in self._look(lambda segments: [s for one in segments for s in self._index(one, segments).spans])
+            for span in self._with_segments(
+                lambda segments: [s for one in segments for s in self._index(one, segments).spans]
+            )
             if (first_ts is None or span.last_ts >= first_ts) and (last_ts is None or span.first_ts <= last_ts)
         ]
         if not spans:
@@ -266,13 +269,13 @@ class JsonlTapeReader(Reading):
                         head = decode_head(record.payload)
                         if head.event_id == event_id:
                             return head.seq
-        raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; look at the ids that it has")
+        raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; check the id")
 
     # -- events -----------------------------------------------------------------------------------------------------
 
     def _read(self, wanted: _Wanted, after: int, last: int) -> Iterator[DomainEvent]:
         needles, matches = wanted.needles, wanted.matches
-        # Of the type of the last line, and of another one before it: most lines are of one of these.
+        # The heads of the last two types. Most lines have one of these.
         head = other_head = b"\0"
         decode: Decode | None = None
         other_decode: Decode | None = None
@@ -283,7 +286,7 @@ class JsonlTapeReader(Reading):
                 continue
             restricts = matches is not None or group.commit.first_seq <= after or group.commit.last_seq > last
             lines = group.lines.split(b"\n")
-            lines.pop()  # nothing follows the last line's end
+            lines.pop()  # the rest after the last line end is empty
             for line in lines:
                 try:
                     if needles and not wanted.may_take(line):
@@ -296,21 +299,21 @@ class JsonlTapeReader(Reading):
                     if decode is None:
                         continue
                     event = decode(line)
-                except Exception as error:  # noqa: BLE001 (code of the class may raise anything)
+                except Exception as error:  # noqa: BLE001 (the code of the class may raise anything)
                     raise _undecodable(segment, group, line, error) from None
                 if restricts and (not after < event.seq <= last or (matches is not None and not matches(event))):
                     continue
                 yield event
 
     def _moved_streams(self) -> MovedStreams:
-        """As they were when they were needed first: no writer adds events of old versions."""
+        """Computed once: no writer adds events of old versions."""
         if self._moved is None:
             heads = [event_head(name, version) for name, version in old_types()]
             self._moved = moved_streams(self._records_of(heads)) if heads else {}
         return self._moved
 
     def _records_of(self, heads: list[bytes]) -> Iterator[Record]:
-        """What is stored of each event whose type and version ``may_move`` and that is in a stream."""
+        """Yield the stored events that are in a stream and may move."""
         for segment, group in self.groups():
             if any(head in group.lines for head in heads):
                 for record in records_of(segment.path, group):
@@ -318,7 +321,7 @@ class JsonlTapeReader(Reading):
                         yield record
 
     def _decoder(self, head: bytes, wanted: _Wanted) -> Decode | None:
-        """For the lines with this head; ``None`` where their type is not wanted."""
+        """The decoder of the lines with this head; ``None`` if the query excludes their type."""
         name, decode = self._kinds.get(head) or self._kind(head)
         return decode if wanted.takes(name) else None
 
@@ -329,7 +332,7 @@ class JsonlTapeReader(Reading):
 
 
 def _line_decoder(name: str, version: int, end: int) -> Decode:
-    """Makes events of whole lines; ``end`` is where the head ends that their type gives."""
+    """Returns a decoder of whole lines. ``end`` is where the head ends that depends on the type."""
     decode = decoder_of(name, version)
     if decode is None:
         return lambda line: _raw_event(name, version, line)
@@ -337,17 +340,17 @@ def _line_decoder(name: str, version: int, end: int) -> Decode:
 
 
 def _raw_event(name: str, version: int, line: bytes) -> DomainEvent:
-    """Of a type that this process does not know: the event keeps the stream in which it is stored."""
+    """An event whose type this process does not know. It keeps the stream in which it is stored."""
     stream, _, _, payload = split_event(line)
     return decode_payload(name, payload, version, stream)
 
 
 class _Wanted:
-    """What a query asks for, besides places. ``needles``: bytes that a line must hold. ``matches``: what an event must
-    fulfil besides, ``None`` where that is nothing."""
+    """The conditions of a query, except for its range. ``needles``: bytes that a line must contain. ``matches``: a
+    further condition for the event, or ``None``."""
 
     def __init__(self, query: TapeQuery, moved: tuple[str, ...] = ()) -> None:
-        """``moved``: where the first events of the query's stream are stored."""
+        """``moved``: the streams in which the first events of the query's stream are stored."""
         self._query = query
         self._streams = (query.stream, *moved)
         self._types: dict[str, bool] = {}
@@ -363,8 +366,8 @@ class _Wanted:
         self.matches = None if query.first_ts is None and query.last_ts is None and not moved else self._matches
 
     def may_take(self, line: bytes) -> bool:
-        """Whether it holds the needles, and where they must be: a needle may be in any of its fields. What
-        counts is what is stored, which an upcast may change."""
+        """True if the line contains the needles in the right fields. This looks at the stored values, which an upcast
+        may change."""
         if any(needle not in line for needle in self.needles):
             return False
         query = self._query
@@ -393,15 +396,15 @@ class _Wanted:
 
 
 def records_of(path: Path, group: Group, line_number: int = 0) -> Iterator[Record]:
-    """What is stored of each event of a group whose first line has this number. Raises ``TapeError`` where a sound line
-    is no event."""
+    """Yield the stored events of a group. ``line_number``: that of its first line. Raises ``TapeError`` if a line has a
+    valid checksum but is not an event."""
     for number, line in enumerate(group.lines[:-1].split(b"\n"), start=line_number):
         where = f"{path.name}, line {number}"
         try:
             stream, version, head, payload = split_event(line)
             yield Record(*parse_event_head(head), stream, version, payload, where)
         except (msgspec.MsgspecError, ValueError) as error:
-            raise TapeError(f"{path}, line {number}: no event: {error}") from None
+            raise TapeError(f"{path}, line {number}: not an event: {error}") from None
 
 
 def _from_seq(group: Group, first_seq: int) -> Group:
@@ -418,7 +421,7 @@ def _undecodable(segment: SegmentFile, group: Group, line: bytes, error: Excepti
     try:
         _, _, head, payload = split_event(line)
         reason = explain(*parse_event_head(head), payload, error)
-    except (msgspec.MsgspecError, ValueError) as worse:
-        reason = worse
+    except (msgspec.MsgspecError, ValueError) as other:
+        reason = other
     what = "cannot be read" if isinstance(reason, EventSchemaError) else "does not decode"
     return TapeError(f"{segment.path}, line {number}: the event {what}: {reason}")

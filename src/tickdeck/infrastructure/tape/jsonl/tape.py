@@ -1,6 +1,6 @@
-"""The tape in JSON Lines: a folder of segments, to which groups of lines are appended, each with one sync.
+"""The tape in JSON Lines: a folder of segments. The writer appends groups of lines, each with one sync.
 
-``lines`` says what the lines look like, ``segments`` what may be found after a crash.
+``lines`` describes the lines, ``segments`` describes what a crash can leave behind.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ __all__ = ["JsonlTape", "LineEncoder"]
 
 _log = logging.getLogger(__name__)
 
-_VALUES = 3
-"""Values an event, of those that wait: its line, time, and stream with the version (or ``None``)."""
+_PER_EVENT = 3
+"""Values per waiting event: its line, its time, and its stream with the version (or ``None``)."""
 
 _ENVELOPE = tuple(b'{"%b":' % name.encode() for name in DomainEvent.__struct_fields__)
-"""How a payload begins, so that it cannot be taken for more of the line's head."""
+"""The possible beginnings of a payload, so that it is not mistaken for a part of the line's head."""
 
 
 class LineEncoder(EventEncoder[bytes]):
-    """Makes the lines of events. Of a type the tape stores the head of its lines."""
+    """Encodes events as lines. The tape's representation of a type is the head of its lines."""
 
     def _type(self, name: str, version: int) -> bytes:
         return event_head(name, version)
@@ -85,7 +85,7 @@ class LineEncoder(EventEncoder[bytes]):
             stream = record.stream, record.stream_version
             line_head += stream_head(*stream)
         if not record.payload.startswith(_ENVELOPE) or not _is_as_written(record.payload):
-            # Readers look for bytes such as "symbol":"BTCUSDT", and would pass over it.
+            # Readers search for bytes such as "symbol":"BTCUSDT", and would miss it.
             what = "its JSON was edited by hand; put it on one line without spaces and escapes, event_id or seq first"
             raise TapeError(f"tape: {record.where}: {what}")
         return event_line(line_head, record.payload), head.ts_ingress, stream
@@ -99,16 +99,16 @@ def _is_as_written(payload: bytes) -> bool:
 
 
 class JsonlTape(GroupCommitTape):
-    """A tape in the folder ``path``, open for writing: created where there is none (the folder above must exist) or an
-    empty one.
+    """A tape in the folder ``path``, open for writing. It is created if the folder is empty or does not exist; the
+    parent folder must exist.
 
-    ``segment_bytes``: a segment that has become so long is not written on. What it does besides and its other options
-    are those of ``GroupCommitTape``. The versions of all streams are in memory. A torn tail, which a killed writer
-    left, is cut off: told as a warning, and counted in ``statistics().repaired``.
+    ``segment_bytes``: when a segment has this length, the next one begins. For everything else, including the other
+    options, see ``GroupCommitTape``. The versions of all streams are in memory. A torn tail of a killed writer is cut
+    off, reported as a warning, and counted in ``statistics().repaired``.
 
-    Raises ``TapeError`` where the folder cannot be written, has a writer, has other files and no tape, or is damaged in
-    its last segment (earlier ones are not looked at where their indexes are there; ``check_tape`` does),
-    ``TapeVersionError`` where the tape is one of a newer version.
+    Raises ``TapeError`` if the folder cannot be written, has a writer, contains other files but no tape, or is damaged
+    in its last segment. Earlier segments are not read if their indexes exist; ``check_tape`` reads them. Raises
+    ``TapeVersionError`` if the tape has a newer version.
     """
 
     group: ClassVar[int] = 1_024
@@ -122,8 +122,8 @@ class JsonlTape(GroupCommitTape):
             if not path.is_dir():
                 path.mkdir()
             elif not is_jsonl_tape(path) and any(found.name != "writer.lock" for found in path.iterdir()):
-                raise TapeError(f"{path}: the folder has other files and no tape; name one that is empty or not there")
-            sync(path.parent)  # always: who made the folder may have been stopped before it got here
+                raise TapeError(f"{path}: the folder contains other files but no tape; name an empty or new folder")
+            sync(path.parent)  # always: whoever created the folder may have been stopped before syncing it
         except OSError as error:
             raise tape_error(path, "open the tape for writing", error) from error
         lock = WriterLock(path)
@@ -131,9 +131,9 @@ class JsonlTape(GroupCommitTape):
         self._segment_bytes = segment_bytes
         self._fd = -1
         self._worker = DigestWorker()
-        self._digest: TapeDigest | None = None  # of all that is on the disk; a tape in format 1 has none
-        self._next_digest: TapeDigest | None = None  # the same after the group that was written last
-        self._past: JsonlTapeReader | None = None  # of what was on the disk at the beginning
+        self._digest: TapeDigest | None = None  # of everything on the disk; a tape in format 1 has none
+        self._next_digest: TapeDigest | None = None  # the same, including the last written group
+        self._past: JsonlTapeReader | None = None  # of the tape as it was when it was opened
         try:
             versions = StreamVersions(self._moved_version, kept=sys.maxsize)
             self._encoder = LineEncoder(versions)
@@ -156,7 +156,7 @@ class JsonlTape(GroupCommitTape):
         return load_snapshot(self._path, stream, upto)
 
     open_reader = JsonlTapeReader
-    """Open a tape for reading alone."""
+    """Open a tape for reading; see ``JsonlTapeReader``."""
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
@@ -168,22 +168,22 @@ class JsonlTape(GroupCommitTape):
             if index is None:
                 index = scan_segment(segment, is_last=False)
                 store_index(segment.path, index)
-            _learn(versions, index)
+            _put_versions(versions, index)
         if segments:
             last = segments[-1]
             self._fd = os.open(last.path, os.O_RDWR)
-            self._index = scan_segment(last, is_last=True)  # all of it: nothing is written behind damage
+            self._index = scan_segment(last, is_last=True)  # the whole segment: nothing may be written after damage
             self._after_seq = last.head.after_seq
             self._cut_tail(last)
-            # A writer that was killed between writing and syncing leaves a group in the page cache alone: what will
-            # be read must be as durable as it looks.
+            # A writer that was killed between writing and syncing leaves a group only in the page cache. Readers
+            # treat it as durable, so sync it now.
             sync(last.path)
             sync(self._path)
-            _learn(versions, self._index)
+            _put_versions(versions, self._index)
         next_number = segments[-1].head.through + 1 if segments else 1
         leftover = self._path / file_name(next_number)
-        if leftover.exists():  # its making was cut off, so that it holds no event
-            self._tell_cut(leftover, leftover.stat().st_size, 0)
+        if leftover.exists():  # its creation was interrupted, so it has no events
+            self._log_cut(leftover, leftover.stat().st_size, 0)
             leftover.unlink()
             sync(self._path)
         if not segments:
@@ -199,21 +199,21 @@ class JsonlTape(GroupCommitTape):
     def _cut_tail(self, last: SegmentFile) -> None:
         size = tail_size(last.path, self._index.end)
         if size:
-            self._tell_cut(last.path, size, self._index.end)
+            self._log_cut(last.path, size, self._index.end)
             os.ftruncate(self._fd, self._index.end)
 
-    def _tell_cut(self, path: Path, size: int, end: int) -> None:
+    def _log_cut(self, path: Path, size: int, end: int) -> None:
         self._repaired += size
         _log.warning(
-            "%s: cut off %d bytes after byte %d: a writer ended before it had committed them, nobody was told that "
-            "they are durable",
+            "%s: cut off %d bytes after byte %d: a writer ended before it committed them; it never reported them as "
+            "durable",
             path,
             size,
             end,
         )
 
     def _moved_version(self, stream: str) -> int:
-        """Version of a stream that is not in memory, which all are that have events of their own."""
+        """The version of a stream that is not in memory, so it has no events of its own."""
         return 0 if self._past is None else self._past.moved_version(stream)
 
     # -- committing ---------------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ class JsonlTape(GroupCommitTape):
         index = self._index
         digest, lines = self._digest, _GroupLines(values)
         computed = None if digest is None else self._worker.after(digest, lines)
-        group, times = b"".join(values[0::_VALUES]), values[1::_VALUES]
+        group, times = b"".join(values[0::_PER_EVENT]), values[1::_PER_EVENT]
         so_far = crc32(group, index.crc)
         commit = Commit(len(times), lines.seq(0), last_seq, min(times), max(times), index.end, so_far)
         try:
@@ -232,24 +232,24 @@ class JsonlTape(GroupCommitTape):
                 digest = computed()
                 commit = commit._replace(mark=digest.mark())
             line = commit_line(commit, index.end + len(group))
-            # One write: of two, a power cut could leave the sector that they share as it was between them, which does
-            # not look like a sector that was lost.
+            # One write. After two, a power cut could leave their common sector in its state between them, which does
+            # not look like a lost sector.
             write_at(self._fd, group + line, index.end)
             sync_content(self._fd)
         except BaseException:
-            # What was not acknowledged is taken back as far as the disk lets us; the next writer cuts the rest.
+            # Remove the unacknowledged group if the disk allows it. Otherwise, the next writer cuts it off.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, index.end)
             raise
         written = Group(index.end, b"", commit, index.end + len(group) + len(line), crc32(line, commit.so_far))
         self._next_digest = digest
-        index.add(written, filter(None, values[2::_VALUES]))
+        index.add(written, filter(None, values[2::_PER_EVENT]))
         self._digest = digest
 
     def _rotate(self) -> None:
-        """Begin the next segment. The one before is synced to its end."""
+        """Begin the next segment. The previous one is already synced."""
         done, folder = self._index, self._path
-        with contextlib.suppress(OSError):  # it is made anew where it is missed
+        with contextlib.suppress(OSError):  # a missing index is rebuilt
             store_index(folder / file_name(done.number), done)
         number = done.through + 1
         self._close_file()
@@ -267,7 +267,7 @@ class JsonlTape(GroupCommitTape):
 
     def _has_written(self, last_seq: int) -> bool:
         if self._index.last_seq != last_seq:
-            return False  # the same bytes go to the same place again
+            return False  # the same bytes are written to the same place again
         self._digest = self._next_digest
         return True
 
@@ -276,33 +276,33 @@ class JsonlTape(GroupCommitTape):
 
     def _close_files(self) -> None:
         if not self._failure:
-            with contextlib.suppress(OSError):  # it is made anew where it is missed
+            with contextlib.suppress(OSError):  # a missing index is rebuilt
                 store_index(self._path / file_name(self._index.number), self._index)
         self._close_file()
         self._worker.close()
 
     def _close_file(self) -> None:
         if self._fd >= 0:
-            fd, self._fd = self._fd, -1  # never closed twice, whatever Ctrl-C interrupts
+            fd, self._fd = self._fd, -1  # never close it twice, whatever Ctrl-C interrupts
             os.close(fd)
 
 
 class _GroupLines:
-    """The digest's lines of what waits."""
+    """The digest's lines of the waiting events."""
 
     def __init__(self, values: list[Any]) -> None:
         self._values = values
 
     def __len__(self) -> int:
-        return len(self._values) // _VALUES
+        return len(self._values) // _PER_EVENT
 
     def joined(self, start: int, stop: int) -> bytes:
-        return b"".join([line[HEAD_AT:] for line in self._values[start * _VALUES : stop * _VALUES : _VALUES]])
+        return b"".join([line[HEAD_AT:] for line in self._values[start * _PER_EVENT : stop * _PER_EVENT : _PER_EVENT]])
 
     def seq(self, place: int) -> int:
-        return decode_head(b"{" + self._values[place * _VALUES][HEAD_AT:]).seq
+        return decode_head(b"{" + self._values[place * _PER_EVENT][HEAD_AT:]).seq
 
 
-def _learn(versions: StreamVersions, index: SegmentIndex) -> None:
+def _put_versions(versions: StreamVersions, index: SegmentIndex) -> None:
     for stream, version in index.streams.items():
         versions.put(stream, version, index.last_seq)

@@ -1,4 +1,4 @@
-"""Reading a tape back as typed events, from any process, in short transactions."""
+"""Reads a tape as typed events, from any process, in short transactions."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tickdeck.infrastructure.tape.sqlite.schema import open_for_reading, snapsho
 __all__ = ["EVERYTHING", "SqliteTapeReader"]
 
 _CHUNK = 1_024
-"""Events fetched in one transaction. A reader that holds one open keeps the writer's log from being reused."""
+"""Events per transaction. While a reader keeps one open, the writer cannot reuse its log."""
 _MERGED_TYPES = 64
-"""Up to so many types are each read by index and merged; more than that, all events are looked at."""
+"""Up to this many types are read by index and merged. With more, all events are read."""
 _WITH_SNAPSHOTS, _WITH_DIGEST, _WITH_CHECKSUMS = 2, 3, 4
 """The versions of the schema that added these."""
 """The version that added digests."""
 _DIGITS = 19
-"""A number of fewer digits fits in 64 bits."""
+"""A number with fewer digits fits in 64 bits."""
 _MIN, _MAX = -(1 << 63), (1 << 63) - 1
 
 
@@ -42,7 +42,7 @@ _MISFITS = """SELECT seq FROM events WHERE json_valid(payload) AND (
     OR coalesce(correlation_id, json_extract(payload, '$.event_id'), '')
         IS NOT coalesce(nullif(json_extract(payload, '$.correlation_id'), ''), json_extract(payload, '$.event_id'), '')
 )"""
-"""``correlation_id`` is NULL where there is none and where market data begins its own story."""
+"""``correlation_id`` is NULL if there is none, and for market data that starts its own correlation."""
 
 
 class _Type(NamedTuple):
@@ -51,11 +51,12 @@ class _Type(NamedTuple):
 
 
 class SqliteTapeReader(Reading):
-    """A tape opened for reading, also while a writer writes it and after one was killed. Holds no lock between chunks.
+    """A tape opened for reading. A writer may write it meanwhile, or may have been killed. Holds no lock between
+    chunks.
 
-    Use it from one thread at a time; a generator that ``read`` returned needs the reader open. Raises ``TapeError``
-    where there is no tape or it cannot be read, ``TapeVersionError`` where the file is no tape or of a newer version.
-    """
+    Use a reader from one thread at a time, and keep it open while you iterate over a result of ``read``. Raises
+    ``TapeError`` if there is no tape or it cannot be read, ``TapeVersionError`` if the file is not a tape or has a
+    newer version."""
 
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
@@ -66,20 +67,20 @@ class SqliteTapeReader(Reading):
 
     @property
     def last_seq(self) -> int:
-        """``seq`` of the last event that is on the tape now, 0 when it is empty."""
+        """``seq`` of the last event that is on the tape now, 0 if it is empty."""
         seq: int | None = self._one("SELECT max(seq) FROM events")
         return seq or 0
 
     def stream_version(self, stream: str) -> int:
-        """How many events a stream has, 0 when it has none."""
+        """The number of events in a stream, 0 if it has none."""
         version: int | None = self._one("SELECT max(stream_version) FROM events WHERE stream = ?", stream)
         return version or max(self._moved_streams().get(stream, {}).values(), default=0)
 
     def _events(self, query: TapeQuery) -> Iterator[DomainEvent]:
-        """The matching events in order of ``seq``, whole cascades as far as the query lets them be whole.
+        """Yield the matching events in order of ``seq``. Cascades are complete unless the query excludes a part.
 
-        What is appended meanwhile is read too, up to the moment when the end of the tape is met. Types that this
-        process does not know come as ``RawEvent``. Raises ``TapeError`` naming ``seq`` where an event does not decode.
+        This includes events that are appended meanwhile, until it reaches the end of the tape. Types that this process
+        does not know become ``RawEvent``. Raises ``TapeError`` with the ``seq`` if an event does not decode.
         """
         after = max(query.first_seq, 1) - 1
         if query.from_id is not None:
@@ -88,9 +89,9 @@ class SqliteTapeReader(Reading):
         left = _MAX if query.limit is None else query.limit
         root = None
         if query.correlation_id is not None:
-            root = self._story_root(query.correlation_id)
+            root = self._correlation_root(query.correlation_id)
         elif query.stream is None and (query.first_ts is not None or query.last_ts is not None):
-            # Where in the tape the times are; the condition on ts stays, since a clock may have jumped.
+            # Narrow the range of seq by time. The condition on ts stays, because a clock may have jumped.
             bounds = self._seqs_between(query.first_ts, query.last_ts)
             after, last = max(after, bounds[0] - 1), min(last, bounds[1])
         moved = () if query.stream is None else tuple(self._moved_streams().get(query.stream, ()))
@@ -101,7 +102,7 @@ class SqliteTapeReader(Reading):
             for seq, type_id, payload in rows:
                 try:
                     event = decoders[type_id](payload)
-                except Exception as error:  # noqa: BLE001 (code of the class may raise anything)
+                except Exception as error:  # noqa: BLE001 (the code of the class may raise anything)
                     raise self._undecodable(seq, type_id, payload, error) from None
                 if moved and event.stream != query.stream:
                     left += 1
@@ -120,8 +121,7 @@ class SqliteTapeReader(Reading):
         return next((snapshot for _, snapshot in found), None)
 
     def records(self, after: int = 0) -> Iterator[Record]:
-        """All that is stored of each event above ``after``, in order of ``seq``; of one that is damaged the type may be
-        empty."""
+        """Yield the stored events after ``after``, in order of ``seq``. The type of a damaged event may be empty."""
         size = _CHUNK
         while size == _CHUNK:
             rows = self.rows(
@@ -142,7 +142,7 @@ class SqliteTapeReader(Reading):
             size = len(rows)
 
     def mark(self) -> Mark | None:
-        """The tape's digest as its last commit says; ``None`` where the tape has none, or no event."""
+        """The tape's digest from its last commit; ``None`` if the tape has no digest or no events."""
         if not self.has_digest:
             return None
         rows = self.rows("SELECT events, last_seq, digest FROM blocks ORDER BY number DESC LIMIT 2")
@@ -153,30 +153,30 @@ class SqliteTapeReader(Reading):
         return Mark(events, block_seq, _text(block), _text(digest))
 
     def digests(self) -> tuple[list[tuple[int, int, str]], int]:
-        """Number of events, ``seq`` and digest at the end of each full block, then of all events; and the ``seq`` of
+        """The number of events, ``seq`` and digest at the end of each full block and of all events; also the ``seq`` of
         the last event at that time."""
         if not self.has_digest:
             return [], self.last_seq
-        rows = self.rows(  # one statement, hence one state of the tape
+        rows = self.rows(  # one statement sees one state of the tape
             "SELECT events, last_seq, digest, (SELECT max(seq) FROM events) FROM blocks ORDER BY number"
         )
         ends = [(events, last_seq, _text(digest)) for events, last_seq, digest, _ in rows]
         return ends, (rows[-1][3] or 0) if rows else self.last_seq
 
     def misfits(self) -> list[int]:
-        """``seq`` of the rows whose columns are not those of their event."""
+        """``seq`` of the rows whose columns differ from their event."""
         return [seq for (seq,) in self.rows(_MISFITS)]
 
     @property
     def has_digest(self) -> bool:
-        """Whether the tape was begun in a version that has digests. An empty tape has one too."""
+        """True if the tape was created by a version that has digests. This includes empty tapes."""
         version: int = self._one("PRAGMA user_version")
         if version < _WITH_DIGEST:
             return False
         return not self._one("SELECT count(*) FROM blocks WHERE number = 0")
 
     def snapshots(self) -> Iterator[tuple[str, Snapshot]]:
-        """All that were saved, by stream and version. Raises ``TapeError`` if one is damaged."""
+        """All saved snapshots, by stream and version. Raises ``TapeError`` if one is damaged."""
         return self._snapshots("ORDER BY stream, version")
 
     def _snapshots(self, which: str, *parameters: object) -> Iterator[tuple[str, Snapshot]]:
@@ -193,14 +193,14 @@ class SqliteTapeReader(Reading):
             yield name, Snapshot(number, state)
 
     def rows(self, statement: str, *parameters: object) -> list[Any]:
-        """What any SELECT gives."""
+        """The rows of any SELECT."""
         try:
             return self._connection.execute(statement, parameters).fetchall()
         except sqlite3.Error as error:
             raise tape_error(self._path, "read the tape", error) from error
 
     def close(self) -> None:
-        """Let go of the file. Closing twice is harmless."""
+        """Close the file. You may close a reader twice."""
         self._connection.close()
 
     def __enter__(self) -> SqliteTapeReader:
@@ -216,7 +216,7 @@ class SqliteTapeReader(Reading):
     ) -> list[tuple[int, int, bytes]]:
         connection = self._connection
         try:
-            connection.execute("BEGIN")  # types and events as of one instant
+            connection.execute("BEGIN")  # so that types and events come from the same state
             try:
                 self._learn_types()
                 statement, parameters = self._select(query, root, moved)
@@ -237,7 +237,7 @@ class SqliteTapeReader(Reading):
             self._decoders[type_id] = decoder_of(text, version) or self._raw_decoder(text, version)
 
     def _raw_decoder(self, name: str, version: int) -> Decode:
-        """For a type that this process does not know: the event keeps the stream in which it is stored."""
+        """A decoder for a type that this process does not know. The event keeps the stream in which it is stored."""
 
         def decode(payload: bytes) -> DomainEvent:
             stream = self._one("SELECT stream FROM events WHERE seq = ?", decode_head(payload).seq)
@@ -246,7 +246,7 @@ class SqliteTapeReader(Reading):
         return decode
 
     def _moved_streams(self) -> MovedStreams:
-        """As they were when they were needed first: no writer adds events of old versions."""
+        """Computed once: no writer adds events of old versions."""
         if self._moved is None:
             try:
                 self._learn_types()
@@ -257,7 +257,7 @@ class SqliteTapeReader(Reading):
         return self._moved
 
     def _records_of(self, type_ids: list[str]) -> Iterator[Record]:
-        """Of these types, what is stored of each event that is in a stream."""
+        """Yield the stored events of these types that are in a stream."""
         for seq, type_id, stream, version, payload in self._connection.execute(
             "SELECT seq, type_id, stream, stream_version, payload FROM events "  # noqa: S608 numbers only
             f"WHERE type_id IN ({', '.join(type_ids)}) AND stream IS NOT NULL ORDER BY seq"
@@ -265,9 +265,10 @@ class SqliteTapeReader(Reading):
             yield Record(*self._types[type_id], _text(stream), version, payload, f"seq {seq}")
 
     def _select(self, query: TapeQuery, root: int | None, moved: tuple[str, ...] = ()) -> tuple[str, dict[str, Any]]:
-        """The statement for a chunk. Each arm delivers in order of seq from one index, and SQLite merges them.
+        """The statement for a chunk. Each arm returns rows in order of seq from one index, and SQLite merges them.
 
-        The ``+`` keeps a condition from choosing an index of its own, which would sort all that matches for each chunk.
+        A ``+`` stops SQLite from using the index of that column. With it, SQLite would sort all matching rows for each
+        chunk.
         """
         conditions = ["seq > :after", "seq <= :last"]
         parameters: dict[str, Any] = {}
@@ -309,7 +310,7 @@ class SqliteTapeReader(Reading):
     # -- where to look ----------------------------------------------------------------------------------------------
 
     def _seqs_between(self, first_ts: int | None, last_ts: int | None) -> tuple[int, int]:
-        """The first and last seq with a time in the bounds; (1, 0) where there is none."""
+        """The first and last seq with a time within the bounds; (1, 0) if there is none."""
         first, last = _clamp(first_ts), _clamp(last_ts)
         low = self._one(
             "SELECT min(seq) FROM events INDEXED BY events_by_time WHERE ts BETWEEN ? AND ?",
@@ -327,16 +328,16 @@ class SqliteTapeReader(Reading):
         )
         return low, high
 
-    def _story_root(self, correlation_id: str) -> int | None:
-        """``seq`` of the market data that begins a story, which has no entry in the index of correlations.
+    def _correlation_root(self, correlation_id: str) -> int | None:
+        """``seq`` of the market data that starts a correlation. It has no entry in the index of correlations.
 
-        The id of the n-th input is n and ids of derived events begin with their input's, so these numbers never
-        decrease along the tape, and bisection finds the one.
+        The id of the n-th input is n, and the ids of derived events begin with that of their input. So these numbers
+        never decrease along the tape, and bisection finds the event.
         """
         if not (correlation_id.isascii() and correlation_id.isdecimal() and len(correlation_id) < _DIGITS):
             return None
         wanted = int(correlation_id)
-        low, high = wanted, self.last_seq  # the n-th input has at least the n-th place
+        low, high = wanted, self.last_seq  # the n-th input has seq n or higher
         while low <= high:
             middle = (low + high) // 2
             row = self._row("SELECT seq, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT 1", middle)
@@ -345,7 +346,7 @@ class SqliteTapeReader(Reading):
             if not (number.isascii() and number.isdecimal()):
                 return None  # not stamped by a kernel
             if event_id == correlation_id:
-                return self._if_own_story(seq)
+                return self._if_root(seq)
             if int(number) < wanted:
                 low = seq + 1
             else:
@@ -353,7 +354,7 @@ class SqliteTapeReader(Reading):
         return None
 
     def _seq_of(self, event_id: str) -> int:
-        """The place of the event with this id: found by the order of ids that kernels give, else among all."""
+        """``seq`` of the event with this id. Uses the order of a kernel's ids if possible, else searches all events."""
         found: int | None
         number = event_id.partition("-")[0]
         if number.isascii() and number.isdecimal() and len(number) < _DIGITS:
@@ -364,11 +365,11 @@ class SqliteTapeReader(Reading):
                     return found
         found = self._one("SELECT min(seq) FROM events WHERE json_extract(payload, '$.event_id') = ?", event_id)
         if found is None:
-            raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; look at the ids that it has")
+            raise TapeError(f"{self._path}: there is no event {event_id!r} on the tape; check the id")
         return found
 
     def _first_of_input(self, wanted: int) -> int:
-        """Where the first event of the ``wanted``-th input or a later one is, if ids are a kernel's; else anywhere."""
+        """``seq`` of the first event of input number ``wanted`` or later. Only correct if a kernel gave the ids."""
         low, high = 1, self.last_seq + 1
         while low < high:
             middle = (low + high) // 2
@@ -380,7 +381,7 @@ class SqliteTapeReader(Reading):
                 high = middle
         return low
 
-    def _if_own_story(self, seq: int) -> int | None:
+    def _if_root(self, seq: int) -> int | None:
         return None if self._one("SELECT correlation_id IS NOT NULL FROM events WHERE seq = ?", seq) else seq
 
     def _event_id(self, row: tuple[int, bytes]) -> str:
@@ -402,13 +403,13 @@ class SqliteTapeReader(Reading):
         kind = self._types.get(type_id)
         if kind is None:
             return TapeError(
-                f"{self._path}: event seq {seq} is damaged: it has type {type_id}, which the tape does not name"
+                f"{self._path}: event seq {seq} is damaged: its type number {type_id} is not defined on the tape"
             )
         reason = explain(kind.name, kind.version, payload, error)
         if isinstance(reason, EventSchemaError):
             what = "cannot be read"
         elif _is_json(payload):
-            what = "is damaged, or its class or an upcast does not fit it"
+            what = "is damaged, or does not match its class or upcast"
         else:
             what = "is damaged"
         return TapeError(f"{self._path}: event seq {seq} {what}: {reason}")
@@ -427,5 +428,5 @@ def _text(data: object) -> str:
 
 
 def _clamp(bound: int | None) -> int | None:
-    """SQLite's integers have 64 bits; no event is beyond them."""
+    """Limit a bound to 64 bits, the size of SQLite's integers. No event is outside."""
     return None if bound is None else min(max(bound, _MIN), _MAX)

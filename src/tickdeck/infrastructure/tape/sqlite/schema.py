@@ -169,7 +169,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         if wal.exists() and wal.stat().st_size:
             raise TapeError(
                 f"{path}: its writer was killed and its folder is read-only; copy {path.name} and {wal.name} "
-                "to a folder that may"
+                "to a folder that you can write"
             ) from error
     except sqlite3.Error as error:
         raise tape_error(path, "read the tape", error) from error

@@ -1,7 +1,7 @@
 """The tape on SQLite.
 
-Rows go in by statements of many rows, so that SQLite works in long pieces during which Python runs the kernel's thread:
-``executemany`` would change hands at each row.
+Each INSERT has many rows. While SQLite works on one, Python runs the kernel's thread. ``executemany`` would switch
+threads at each row.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from tickdeck.infrastructure.tape.sync import sync
 __all__ = ["SqliteTape"]
 
 _ROWS = 512
-"""Rows a statement. The tape's thread waits for its turn before each: with 64 rows it fell behind a kernel that takes
-100,000 events a second, and the more it did the less the kernel slept; more rows hold the kernel up for longer."""
+"""Rows per statement. The tape's thread waits for Python's lock before each statement. With 64 rows it fell behind a
+kernel that handles 100,000 events a second. More rows make the kernel wait longer."""
 _INSERTS = {
     rows: "INSERT INTO events VALUES " + ", ".join(["(" + ", ".join("?" * COLUMNS) + ")"] * rows)  # noqa: S608
     for rows in (1 << power for power in range(_ROWS.bit_length()))
 }
 _LOG_BYTES = 64 << 20
-"""Readers that follow closely can keep the log from being begun anew: from this size on the writer waits for them a
-moment, and again each time that the log has grown by as much."""
+"""Readers that follow closely can stop the log from being restarted. At this size, the writer waits for them briefly,
+and again each time the log has grown by this much."""
 
 
 class SqliteTape(GroupCommitTape):
-    """A tape in the file ``path``, open for writing: created where there is none (its folder must exist).
+    """A tape in the file ``path``, open for writing. It is created if it does not exist; its folder must exist.
 
-    What it does and its options are those of ``GroupCommitTape``. Raises ``TapeError`` where the file cannot be written
-    or has a writer, ``TapeVersionError`` where it is no tape or one of a newer version.
+    See ``GroupCommitTape`` for the options. Raises ``TapeError`` if the file cannot be written or has a writer,
+    ``TapeVersionError`` if it is not a tape or has a newer version.
     """
 
     group: ClassVar[int] = 4_096
@@ -60,18 +60,18 @@ class SqliteTape(GroupCommitTape):
         lock = WriterLock(path)
         super().__init__(path, lock, linger_ms=linger_ms, max_waiting=max_waiting)
         self._reader: SqliteTapeReader | None = None
-        self._stored_types = 0  # of the encoder's new ones
+        self._stored_types = 0  # how many of the encoder's new types are stored
         self._worker = DigestWorker()
         self._log_limit = _LOG_BYTES
         try:
             if wal_path(path).exists():
-                # A writer that was killed between writing and syncing leaves a commit in the page cache alone: what
-                # will be read must be as durable as it looks.
+                # A writer that was killed between writing and syncing leaves a commit only in the page cache. Readers
+                # treat it as durable, so sync it now.
                 sync(wal_path(path))
             self._connection = open_for_writing(path)
             try:
                 sync(path.parent)  # the name of a new file
-                self._rows = _rows_a_statement(self._connection)
+                self._rows = _rows_per_statement(self._connection)
                 last_seq = self._find_last_seq()
                 versions = StreamVersions(self._stored_version if last_seq else None)
                 self._encoder = RowEncoder(self._connection, versions)
@@ -97,12 +97,12 @@ class SqliteTape(GroupCommitTape):
 
     @staticmethod
     def open_reader(path: Path) -> SqliteTapeReader:
-        """Open a tape for reading alone; see ``SqliteTapeReader``."""
+        """Open a tape for reading; see ``SqliteTapeReader``."""
         return SqliteTapeReader(path)
 
     def leave_to_parent(self) -> None:
         super().leave_to_parent()
-        # SQLite forbids closing a connection that was carried over a fork; the child's end would close it.
+        # SQLite forbids closing a connection after a fork. Without this, the child would close it when it ends.
         for connection in (self._connection, self._reader):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
@@ -110,11 +110,11 @@ class SqliteTape(GroupCommitTape):
 
     def _write(self, values: list[Any], last_seq: int) -> None:
         connection, types = self._connection, self._encoder.new_types
-        known = len(types)  # more may be added while this goes on
+        known = len(types)  # more may be added meanwhile
         digest = self._digest
         computed = None if digest is None else self._worker.after(digest, self._encoder.digest_lines(values))
         with self._transaction():
-            if known > self._stored_types:  # stored already where Ctrl-C came between COMMIT and counting them
+            if known > self._stored_types:  # they may be stored: Ctrl-C may have come after COMMIT
                 connection.executemany(
                     "INSERT OR IGNORE INTO types (id, name, version) VALUES (?, ?, ?)",
                     types[self._stored_types : known],
@@ -132,7 +132,7 @@ class SqliteTape(GroupCommitTape):
             self._next_digest = digest
         self._digest = digest
         self._stored_types = known
-        self._keep_the_log_short()
+        self._limit_log()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -147,15 +147,15 @@ class SqliteTape(GroupCommitTape):
                     connection.execute("ROLLBACK")
             raise
 
-    def _keep_the_log_short(self) -> None:
+    def _limit_log(self) -> None:
         try:
             size = wal_path(self._path).stat().st_size
         except OSError:
-            return  # whoever took it away, the next commit will tell
+            return  # if the log was removed, the next commit fails
         if size < _LOG_BYTES:
             self._log_limit = _LOG_BYTES
         elif size >= self._log_limit:
-            with contextlib.suppress(sqlite3.Error):  # the group is on the disk; what is wrong the next one will tell
+            with contextlib.suppress(sqlite3.Error):  # the group is on the disk; the next commit reports errors
                 shorten_log(self._connection)
             self._log_limit = size + _LOG_BYTES
 
@@ -190,7 +190,8 @@ class SqliteTape(GroupCommitTape):
     def _close_files(self) -> None:
         if self._reader is not None:
             self._reader.close()
-        # The log's content moves to the main file. Where a reader is in the way it stays in the log, as durable.
+        # Move the log's content to the main file. If a reader prevents it, the content stays in the log, just as
+        # durable.
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
@@ -206,13 +207,13 @@ class SqliteTape(GroupCommitTape):
         self._encoder.versions.forget(durable_seq, self._stored_version)
 
     def _stored_version(self, stream: str) -> int:
-        """Version of a stream all of whose events are durable. ``_lock`` is held."""
+        """The version of a stream whose events are all durable. ``_lock`` is held."""
         if self._reader is None:
             self._reader = SqliteTapeReader(self._path)
         return self._reader.stream_version(stream)
 
 
-def _rows_a_statement(connection: sqlite3.Connection) -> int:
-    """``_ROWS``, or as many as an older SQLite has parameters for."""
+def _rows_per_statement(connection: sqlite3.Connection) -> int:
+    """``_ROWS``, or fewer if an older SQLite does not support that many parameters."""
     parameters = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
     return max(rows for rows in _INSERTS if rows * COLUMNS <= parameters)

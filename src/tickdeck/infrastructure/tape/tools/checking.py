@@ -138,7 +138,7 @@ def _check_segment(segment: SegmentFile, report: CheckReport, events: _Events, *
                     )
                 events.begin_group()
                 for record in records_of(segment.path, group, line):
-                    events.see(record)
+                    events.check(record)
                 line += group.commit.events + 1
                 index.add(group, streams_in(group.lines).items())
                 report.groups += 1
@@ -158,7 +158,7 @@ def _where_and_what(error: TapeError) -> tuple[str, str]:
 
 
 def _check_rest(segment: SegmentFile, index: SegmentIndex, report: CheckReport, *, is_last: bool) -> int:
-    """What is next to the groups: a torn tail, the index. Returns how many indexes are valid."""
+    """Check what follows the groups: a torn tail, the index. Returns the number of valid indexes."""
     size = tail_size(segment.path, index.end)
     if size and is_last:
         if writer_of(segment.path.parent) is None:
@@ -195,7 +195,7 @@ def _check_sqlite(path: Path, report: CheckReport) -> None:
             for fault in integrity_faults(reader):
                 report.add(str(path), fault, repairable=is_index_fault(fault))
             for record in reader.records():
-                events.see(record)
+                events.check(record)
             events.finish()
             _check_digest(reader, report)
             for stream, snapshot in reader.snapshots():
@@ -245,7 +245,7 @@ def _digest_checked(report: CheckReport) -> str:
 
 
 class _Events:
-    """What must be true of the events of any tape, one after the other."""
+    """Checks the events of a tape, one after the other."""
 
     def __init__(self, report: CheckReport) -> None:
         self._report = report
@@ -257,9 +257,9 @@ class _Events:
         self._cascade = _Cascade()
 
     def begin_group(self) -> None:
-        self._cascade.may_not_go_on()
+        self._cascade.end_group()
 
-    def see(self, record: Record) -> None:
+    def check(self, record: Record) -> None:
         report, where = self._report, record.where
         report.events += 1
         if not record.type:
@@ -290,7 +290,7 @@ class _Events:
             self._versions[record.stream] = version
             if not same_class and event.stream is not None and event.stream != record.stream:
                 self._moved.setdefault(event.stream, {})[record.stream] = version
-        for what in self._cascade.see(event.event_id, event.causation_id, halts=record.type == "trading.halted"):
+        for what in self._cascade.check(event.event_id, event.causation_id, halts=record.type == "trading.halted"):
             report.add(where, what)
 
     def _version_before(self, record: Record, event: DomainEvent) -> int:
@@ -302,7 +302,7 @@ class _Events:
             return self._versions[stream]
         moved = max(self._moved.get(stream, {}).values(), default=0)
         if isinstance(event, RawEvent) and record.version > oldest and record.stream_version is not None:
-            return record.stream_version - 1  # its class, which is not known, may have moved it
+            return record.stream_version - 1  # its unknown class may have moved it
         return moved
 
     def finish(self) -> None:
@@ -324,22 +324,23 @@ class _Events:
 
 
 class _Cascade:
-    """From a kernel's ids follows which events of a cascade must precede an event. Other ids prove nothing."""
+    """Checks that a cascade is complete. A kernel's ids tell which events must precede an event; other ids tell
+    nothing."""
 
     def __init__(self) -> None:
         self._input = ""
         self._ids: set[str] = set()
         self._complete = False
 
-    def may_not_go_on(self) -> None:
+    def end_group(self) -> None:
         """A group ends here, and a cascade must not continue in the next one."""
         self._complete = True
 
-    def see(self, event_id: str, causation_id: str, *, halts: bool) -> Iterator[str]:
+    def check(self, event_id: str, causation_id: str, *, halts: bool) -> Iterator[str]:
         """``halts``: it may have replaced siblings that were discarded."""
         parent, dash, child = event_id.rpartition("-")
         if not (event_id.isdecimal() or (dash and child.isdecimal() and causation_id == parent)):
-            return  # no kernel's
+            return  # not an id of a kernel
         number = event_id.partition("-")[0]
         if number != self._input:
             self._input, self._ids = number, set()

@@ -86,7 +86,7 @@ def _segments(path: Path) -> int:
 
 
 def _compact_sqlite(path: Path) -> None:
-    SqliteTapeReader(path).close()  # refuses what is no tape
+    SqliteTapeReader(path).close()  # raises if this is not a tape
     lock = WriterLock(path)
     try:
         with contextlib.closing(open_for_writing(path)) as connection:

@@ -17,7 +17,7 @@ __all__ = ["Converted", "convert_tape"]
 
 
 class Converted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was copied, and found equal when both tapes were read again."""
+    """The result of a conversion. Both tapes were read again and are equal."""
 
     tape: str
     form: str
@@ -81,7 +81,7 @@ def _compare(source: AnyReader, copy: AnyReader, last_seq: int) -> int:
     for one, other in zip_longest(source.records(), copy.records()):
         if one is not None and other is None and decode_head(one.payload).seq > last_seq:
             break  # appended meanwhile
-        if one is None or other is None or one[:-1] != other[:-1]:  # all but the place
+        if one is None or other is None or one[:-1] != other[:-1]:  # everything except the place
             where = (one or other).where if one or other else ""
             raise TapeError(f"the copy differs from the tape at {where}; this is a bug in Tickdeck, please report it")
     snapshots = list(source.snapshots())
