@@ -1,7 +1,8 @@
-"""The other libraries, measured by `tickdeck bench` where they are installed (`make bench PEERS=1`).
+"""Benchmarks of other libraries. `tickdeck bench` runs them if they are installed (`make bench PEERS=1`).
 
-Each function sets its library up and returns a session: one call is one repetition, and gives `{"value": per second}`.
-They do what `tickdeck.interfaces.bench.bus` and its neighbours do, as each library's documentation says it is done.
+Each function sets up its library and returns a session. One call of a session is one repetition and returns `{"value":
+per second}`. They do the same as `tickdeck.interfaces.bench.bus` and its neighbours, in the way that each library's
+documentation recommends.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def blinker_bus(*, handlers: int, count: int) -> Session:
 
 
 def vnpy_bus(*, handlers: int, count: int) -> Session:
-    """From the first `put` until the engine's thread has handled the last."""
+    """Measures from the first `put` until the engine's thread has handled the last event."""
     from vnpy_evo.event import Event, EventEngine
 
     engine = EventEngine()
@@ -106,7 +107,7 @@ def vnpy_bus(*, handlers: int, count: int) -> Session:
 
 
 def bubus_bus(*, handlers: int, count: int) -> Session:
-    """Its `stop()` may hang; a process that ends needs none."""
+    """Does not call `stop()`, which may hang, because the process ends anyway."""
     from bubus import BaseEvent, InMemoryEventBus
 
     class TickSeen(BaseEvent):
@@ -115,7 +116,7 @@ def bubus_bus(*, handlers: int, count: int) -> Session:
     async def publish_all() -> float:
         bus = InMemoryEventBus()
         for number, handler in enumerate(make_handlers(handlers)):
-            handler.__name__ = f"handler_{number}"  # it tells them apart by name
+            handler.__name__ = f"handler_{number}"  # it distinguishes them by name
             bus.on(TickSeen, handler)
         with timed() as seconds:
             for _ in range(count):
@@ -127,7 +128,8 @@ def bubus_bus(*, handlers: int, count: int) -> Session:
 
 
 def eventsourcing_read(*, count: int, folder: str) -> Session:
-    """Events of one aggregate, read back from SQLite; the transcoder is msgspec's, which is faster than its own."""
+    """Reads the events of one aggregate from SQLite. Uses msgspec, which is faster than the library's own
+    transcoder."""
     from eventsourcing.persistence import EventStore, Mapper, StoredEvent
     from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteDatastore
 
@@ -144,7 +146,7 @@ def eventsourcing_read(*, count: int, folder: str) -> Session:
     encode, decode = msgspec.json.encode, msgspec.json.Decoder(TradeSeen).decode
 
     class MsgspecMapper(Mapper):
-        """As in the library's example of msgspec events."""
+        """Copied from the library's example of msgspec events."""
 
         def __init__(self) -> None:
             super().__init__(transcoder=None)
@@ -187,7 +189,7 @@ def eventsourcing_read(*, count: int, folder: str) -> Session:
 
 
 def nautilus_backtest(*, count: int) -> Session:
-    """The backtest of `tickdeck.interfaces.bench.strategy`, trade by trade the same."""
+    """The same backtest as `tickdeck.interfaces.bench.strategy`, with equal trades."""
     from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
     from nautilus_trader.config import LoggingConfig
     from nautilus_trader.model.currencies import BTC, USDT

@@ -1,4 +1,4 @@
-"""The rules of ``lint_core``: a visitor that walks one module of the core and says what it found."""
+"""The rules of ``lint_core``: a visitor that collects the findings of one module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, MutableMapping
 RULES = ("set-order", "hash-order", "clock", "random")
 
 SET, MAP_OF_SETS = "set", "map of sets"
-"""What is known of an expression; ``None`` for all else."""
+"""The kinds of expressions. All others have the kind ``None``."""
 
 SET_NAMES = {"set", "frozenset", "Set", "FrozenSet", "AbstractSet", "MutableSet"}
 MAP_NAMES = {"dict", "Dict", "defaultdict", "DefaultDict", "OrderedDict", "Mapping", "MutableMapping"}
@@ -34,14 +34,14 @@ UUID_PURE = {"UUID", "uuid3", "uuid5", "NAMESPACE_DNS", "NAMESPACE_OID", "NAMESP
 
 MEND = {
     "set-order": "use sorted(...), or a dict or list, which keep their order",
-    "hash-order": "order by something that the data says, such as an id",
+    "hash-order": "order by a value from the data, such as an id",
     "clock": "take the time from the event or the clock port",
     "random": "use the seeded random.Random that is passed in; ids come from their cause",
 }
 
 
 def annotated(node: ast.expr | None) -> str | None:
-    """What an annotation says."""
+    """The kind that an annotation declares."""
     match node:
         case ast.Constant(value=str(text)):
             return annotated(ast.parse(text, mode="eval").body)
@@ -61,7 +61,7 @@ def annotated(node: ast.expr | None) -> str | None:
 
 
 class CoreLint(ast.NodeVisitor):
-    """Visits a module in the order of its source. Run it twice: the first pass learns what the attributes are."""
+    """Visits a module in the order of its source. Run it twice: the first pass collects the kinds of attributes."""
 
     def __init__(self) -> None:
         self.findings: list[tuple[ast.AST, str, str]] = []
@@ -71,7 +71,7 @@ class CoreLint(ast.NodeVisitor):
         self.scope: MutableMapping[str, str | None] = {}
         self.classes: list[str] = []
         self.functions: list[str] = []
-        self.free: set[int] = set()  # generators whose consumer does not mind the order
+        self.free: set[int] = set()  # generators whose consumer does not depend on the order
 
     def found(self, node: ast.AST, rule: str, what: str, mend: str = "") -> None:
         self.findings.append((node, rule, f"{what}; {mend or MEND[rule]} [{rule}]"))
@@ -250,7 +250,7 @@ class CoreLint(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Set(self, node: ast.Set) -> None:
-        for element in node.elts:  # {*a, *b} is set algebra: only the elements themselves are looked at
+        for element in node.elts:  # {*a, *b} is set algebra, so visit only the elements
             self.visit(element.value if isinstance(element, ast.Starred) else element)
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> None:
@@ -273,9 +273,9 @@ class CoreLint(ast.NodeVisitor):
             self.free.update(id(argument) for argument in node.args if isinstance(argument, ast.GeneratorExp))
         if (owner is None and name in ORDER_TAKERS) or (owner is not None and name in ORDER_TAKING_METHODS):
             for argument in node.args:
-                self.taken(argument, f"{name}() takes the order of", node)
+                self.taken(argument, f"{name}() depends on the order of", node)
         if name == "pop" and owner is not None and not node.args and self.kind(owner) == SET:
-            self.found(node, "set-order", "pop() takes whichever element of a set comes first")
+            self.found(node, "set-order", "pop() takes an arbitrary element of a set")
         if name == "hash" and owner is None and "__hash__" not in self.functions:
             self.found(node, "hash-order", "hash() of a string differs from run to run")
         if name in SORTERS:
@@ -311,7 +311,7 @@ class CoreLint(ast.NodeVisitor):
                 self.judge(node, full)
 
     def qualified(self, node: ast.expr) -> str:
-        """The dotted name behind a name or an attribute, through the imports; empty where it is none."""
+        """The dotted name behind a name or an attribute, through the imports; empty if there is none."""
         match node:
             case ast.Name(id=name):
                 return self.imports.get(name, "")

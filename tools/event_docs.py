@@ -1,9 +1,9 @@
-"""The tables of fields in docs/events.md, made from the event classes.
+"""Generates the tables of fields in docs/events.md from the event classes.
 
     python tools/event_docs.py            print them
-    python tools/event_docs.py --write    put them in the page
+    python tools/event_docs.py --write    write them to the page
 
-Exit code 0: done; 2: the call is wrong.
+Exit codes: 0 for success, 2 for wrong arguments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAMES = {str: "text", int: "integer", float: "number", bool: "boolean", Decimal
 
 
 def tables() -> str:
-    """A section for each of our types: what its fields mean, and a row for each, without those of the envelope."""
+    """A section for each built-in type: the meaning of its fields, and a row per field, without the envelope."""
     parts = []
     for entry in catalogue():
         cls = event_class(entry.event_type)
@@ -39,10 +39,12 @@ def tables() -> str:
 
 
 def _section(title: str, cls: type[msgspec.Struct]) -> str:
-    told = [" ".join(part.split()) for part in inspect.cleandoc(cls.__doc__ or "").split("\n\n")[1:]]
+    paragraphs = [" ".join(part.split()) for part in inspect.cleandoc(cls.__doc__ or "").split("\n\n")[1:]]
     bases = [inspect.cleandoc(base.__doc__ or "") for base in cls.__mro__[1:] if base.__module__ == cls.__module__]
-    told += [" ".join(part.split()) for text in bases for part in text.split("\n\n") if not part.startswith("Base of")]
-    lines = [f"### {title}", "", *(line for part in told if part for line in (part.replace("``", "`"), ""))]
+    paragraphs += [
+        " ".join(part.split()) for text in bases for part in text.split("\n\n") if not part.startswith("Base of")
+    ]
+    lines = [f"### {title}", "", *(line for part in paragraphs if part for line in (part.replace("``", "`"), ""))]
     rows = list(_rows(cls))
     if rows:
         lines += ["| field | type | where it is left out |", "| --- | --- | --- |", *rows, ""]
@@ -62,7 +64,7 @@ def _rows(cls: type[msgspec.Struct]) -> list[str]:
 
 
 def _type(hint: Any) -> str:
-    """In the words of JSON."""
+    """The type in terms of JSON."""
     if hint is NoneType:
         return "null"
     origin, inner = get_origin(hint), get_args(hint)
@@ -90,7 +92,7 @@ def _default(field: Any) -> str:
 
 
 def in_page(page: str) -> str:
-    """``page`` with the tables as they are now."""
+    """``page`` with the current tables."""
     head, mark, _ = page.partition(_MARK)
     if not mark:
         raise ValueError(f"there is no line {_MARK!r} in {PAGE.name}")

@@ -1,7 +1,7 @@
-"""A golden file for each event type and version: what a tape of that version holds, which later versions must read.
+"""Writes a golden file for each event type and version. It contains an event as a tape of that version stores it.
 
-``python tools/golden_events.py`` writes the files that are missing, and never touches one that is there: what was once
-written stays readable. It is run when a type or a version of one is added.
+Later versions must read these files. ``python tools/golden_events.py`` writes missing files and never changes existing
+ones. Run it after you add a type or a version.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["FOLDER", "built_in_classes", "golden_path", "main", "sample"]
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 
-# Where a field's checks take fewer values than its type.
+# For fields whose checks accept fewer values than their type.
 _VALUES: dict[str, Any] = {
     "action": "order",
     "kind": "portfolio",
@@ -34,7 +34,7 @@ _VALUES: dict[str, Any] = {
 
 
 def built_in_classes() -> Iterator[type[DomainEvent]]:
-    """The classes of Tickdeck's own types."""
+    """The classes of the built-in types."""
     return (cls for cls in iter_event_classes() if cls.__module__.startswith("tickdeck."))
 
 
@@ -43,7 +43,7 @@ def golden_path(event_type: str, version: int) -> Path:
 
 
 def sample(cls: type[DomainEvent]) -> DomainEvent:
-    """An event with a value other than the default in each field, where its checks allow that."""
+    """An event whose fields differ from their defaults, as far as its checks allow."""
     return cls(**_fields(cls))
 
 

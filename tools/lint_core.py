@@ -1,21 +1,21 @@
-"""The lint for what makes two runs of the core differ, and what a general linter does not see.
+"""Finds code in the core that can make two runs differ, and that a general linter does not find.
 
-    python tools/lint_core.py [PACKAGE]        PACKAGE is src/tickdeck unless told otherwise
+    python tools/lint_core.py [PACKAGE]        PACKAGE defaults to src/tickdeck
 
-It reads ``domain/`` and ``application/`` of the package and prints one line a finding, ``path:line: what; how to
-mend [rule]``. Exit code 0: nothing found; 1: something found; 2: the call is wrong. The rules:
+It reads ``domain/`` and ``application/`` of the package and prints one line per finding: ``path:line: what; how to mend
+[rule]``. Exit codes: 0 for no findings, 1 for findings, 2 for wrong arguments. The rules:
 
-- ``set-order``: something takes the order of a set (a loop, ``list()``, ``join``, unpacking, printing ...). It differs
-  with ``PYTHONHASHSEED``. ``sorted(...)``, membership, ``len``, ``any``, ``all`` and set algebra are fine.
+- ``set-order``: code depends on the order of a set (a loop, ``list()``, ``join``, unpacking, printing ...). The order
+  depends on ``PYTHONHASHSEED``. ``sorted(...)``, membership, ``len``, ``any``, ``all`` and set algebra are fine.
 - ``hash-order``: ``hash()`` outside ``__hash__``, and sorting by ``id()`` or ``hash()``.
-- ``clock``: the wall clock, under whatever name it was imported.
-- ``random``: the global ``random``, ``secrets``, random uuids, and a ``Random()`` that has no seed.
+- ``clock``: the wall clock, under any imported name.
+- ``random``: the global ``random``, ``secrets``, random UUIDs, and a ``Random()`` without a seed.
 
-Where a line is right all the same, say why, on the line or on the one above: ``# lint: allow set-order because ...``.
-A waiver without a reason, or that waives nothing, is a finding itself (``waiver``).
+If a line is correct despite a rule, say why, on that line or the line above: ``# lint: allow set-order because ...``. A
+waiver without a reason, or without a finding, is itself a finding (``waiver``).
 
-Sets are known by how they look (literals, ``set(...)``, set algebra) and by what the module says of a name or an
-attribute (an annotation, an assignment, a return type), in the order of the source; other modules are not looked into.
+An expression counts as a set if it looks like one (a literal, ``set(...)``, set algebra), or if the module says so (an
+annotation, an assignment, a return type), in the order of the source. Other modules are not read.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Finding(NamedTuple):
 
 
 class Waiver:
-    """A comment that lets a rule off on its own line; alone on a line, on the next line of code."""
+    """A comment that allows a finding on its line, or on the next line of code if it is alone on its line."""
 
     def __init__(self, line: int, covers: int, rule: str, reason: str | None) -> None:
         self.line, self.covers, self.rule, self.reason = line, covers, rule, reason
@@ -89,11 +89,11 @@ def lint(path: str, source: str) -> list[Finding]:
             waiver.used = True
     for waiver in waivers:
         if waiver.rule not in RULES:
-            what = f"waives {waiver.rule!r}, which is no rule; the rules are {', '.join(RULES)}"
+            what = f"waives {waiver.rule!r}, which is not a rule; the rules are {', '.join(RULES)}"
         elif not waiver.reason:
             what = "waives without a reason; say `because ...`"
         elif not waiver.used:
-            what = f"waives {waiver.rule} where nothing is found; take it out"
+            what = f"waives {waiver.rule} but there is no finding; remove it"
         else:
             continue
         out.append(Finding(path, waiver.line, f"{what} [waiver]"))

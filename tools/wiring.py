@@ -1,10 +1,10 @@
-"""The wiring diagram of docs/design.md, made from what the engines declare to hear and to publish.
+"""Generates the wiring diagram of docs/design.md from the events that each engine declares.
 
     python tools/wiring.py            print it
-    python tools/wiring.py --write    put it in the page
+    python tools/wiring.py --write    write it to the page
 
-An arrow says which events of one engine the other hears; a family (``order.*``) stands for its members where the other
-hears all of them. Exit code 0: done; 2: the call is wrong.
+An arrow shows which events of one engine another engine receives. A family such as ``order.*`` stands for more than
+three of its members. Exit codes: 0 for success, 2 for wrong arguments.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ SOURCES = {
     "venue": ("venue.order_reported", "venue.fill_reported", "venue.balance_reported", "venue.instrument_reported"),
     "kernel": ("system.handler_failed", "trading.halted", "timer.set", "timer.cancelled"),
 }
-"""What comes from outside the engines."""
+"""Events from outside the engines."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "design.md"
 _BLOCK = re.compile(r"(?<=<!-- wiring: made by tools/wiring.py -->\n)```mermaid\n.*?^```\n", re.DOTALL | re.MULTILINE)
 
 
 def diagram() -> str:
-    """A Mermaid flowchart: sources, engines, and an arrow for each pair that shares events."""
+    """A Mermaid flowchart of sources and engines, with an arrow for each pair that shares events."""
     lines = ["flowchart LR"]
     lines += [f"  {name}([{name}])" for name in SOURCES]
     lines += [f"  {engine.component}[{engine.component.replace('_', ' ')}]" for engine in ENGINES]
@@ -64,14 +64,14 @@ def diagram() -> str:
     publishers += [(engine.component, {cls.event_type for cls in engine.publishes}) for engine in ENGINES]
     for name, published in publishers:
         for engine in ENGINES:
-            heard = _heard(engine)
-            shared = published & heard
+            received = _received(engine)
+            shared = published & received
             if shared and not (name == engine.component or (name == "gateway" and engine is ExecutionEngine)):
                 lines.append(f'  {name} -->|"{_describe(shared)}"| {engine.component}')
     return "\n".join(lines) + "\n"
 
 
-def _heard(engine: Any) -> set[str]:
+def _received(engine: Any) -> set[str]:
     return {cls.event_type for cls in _ours() if issubclass(cls, engine.hears)}
 
 
@@ -80,7 +80,7 @@ def _ours() -> list[type[DomainEvent]]:
 
 
 def _describe(types: set[str]) -> str:
-    """``order.accepted, cancelled``: members of one family share its name."""
+    """Returns, for example, ``order.accepted, cancelled``: members of a family share its name."""
     families: dict[str, list[str]] = {}
     for name in sorted(types):
         family, _, member = name.partition(".")
@@ -91,9 +91,9 @@ def _describe(types: set[str]) -> str:
 
 
 def in_page(page: str) -> str:
-    """The page with the diagram of now in the place of the one in it. Raises ``ValueError`` where there is none."""
+    """The page with the current diagram. Raises ``ValueError`` if the page has no diagram."""
     if _BLOCK.search(page) is None:
-        raise ValueError("there is no wiring diagram in the page: mark its place with the comment that names this tool")
+        raise ValueError("there is no wiring diagram in the page; mark its place with the comment that names this tool")
     return _BLOCK.sub(lambda _: f"```mermaid\n{diagram()}```\n", page)
 
 

@@ -99,7 +99,7 @@ def test_what_is_the_same_in_every_run_is_left_alone(source: str) -> None:
 def test_a_finding_says_where_what_and_how_to_mend_it() -> None:
     (finding,) = lint_core.lint("domain/book.py", "a = 1\nb = list({1, 2})\n")
     assert str(finding) == (
-        "domain/book.py:2: list() takes the order of a set, whose order differs from run to run; "
+        "domain/book.py:2: list() depends on the order of a set, whose order differs from run to run; "
         "use sorted(...), or a dict or list, which keep their order [set-order]"
     )
 
@@ -121,8 +121,8 @@ def test_a_waiver_with_a_reason_lets_its_rule_off(source: str) -> None:
     ("source", "said"),
     [
         ("a = sum({1, 2})  # lint: allow set-order\n", "without a reason"),
-        ("a = 1  # lint: allow set-order because of nothing\n", "nothing is found"),
-        ("a = 1  # lint: allow everything because I can\n", "no rule"),
+        ("a = 1  # lint: allow set-order because of nothing\n", "there is no finding"),
+        ("a = 1  # lint: allow everything because I can\n", "not a rule"),
     ],
 )
 def test_a_waiver_that_does_not_hold_is_a_finding(source: str, said: str) -> None:

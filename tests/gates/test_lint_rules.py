@@ -1,4 +1,4 @@
-"""Gate 5: `make check` refuses a core that imports inward-out, reads a clock, or takes the order of a set.
+"""Gate 5: `make check` refuses a core that imports inward-out, reads a clock, or depends on the order of a set.
 
 Each test plants one violation in a copy of the source and runs the copy's own `make check-...` on it.
 """

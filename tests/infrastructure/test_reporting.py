@@ -295,7 +295,7 @@ def test_every_fill_is_a_point_of_its_price_curve():
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(-50, 50)), min_size=1, max_size=300))
-def test_a_curve_keeps_lowest_highest_and_last_of_each_stretch(steps):
+def test_a_curve_keeps_lowest_highest_and_last_of_each_interval(steps):
     curve, ts, points = Curve(7), 7, []
     for step, value in steps:
         ts += step
@@ -310,10 +310,10 @@ def test_a_curve_keeps_lowest_highest_and_last_of_each_stretch(steps):
     assert (min(v for _, v in kept), max(v for _, v in kept)) == (min(v for _, v in points), max(v for _, v in points))
     groups = {}
     for t, value in points:
-        groups.setdefault(curve.end_of_stretch(t), []).append(value)
+        groups.setdefault(curve.end_of_interval(t), []).append(value)
     assert len(groups) <= 1_024
     for end, values in groups.items():
-        of_group = [value for t, value in kept if curve.end_of_stretch(t) == end]
+        of_group = [value for t, value in kept if curve.end_of_interval(t) == end]
         assert (min(of_group), max(of_group)) == (min(values), max(values))
 
 

@@ -141,7 +141,7 @@ WRONG = {
     "python": (sys, "version_info", (3, 10, 2), "install Python 3.11 or later"),
     "sqlite": (sqlite3, "sqlite_version_info", (3, 7, 17), "use a Python that comes with 3.8.0 or later"),
     "tape": (machine, "SqliteTape", _broken_tape, "put the data on a local disk"),
-    "disk space": (shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 1 << 20), "make room"),
+    "disk space": (shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 1 << 20), "free some space"),
     "disk sync": (machine, "sync", _failing_sync, "cannot sync it"),
     "open files": (resource, "getrlimit", lambda which: (64, 4_096), "`ulimit -n 1024` raises it"),
 }
@@ -219,7 +219,7 @@ def test_one_core_is_enough(monkeypatch, tmp_path):
     findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
 
     assert findings["cores"].ok is True
-    assert findings["cores"].detail.startswith("1 to be used; ")
+    assert findings["cores"].detail.startswith("1 available; ")
 
 
 def test_packages_that_need_not_be_there_are_named_where_they_are_not(monkeypatch, tmp_path):

@@ -44,8 +44,8 @@ def test_of_a_file_of_several_venues_one_is_read_and_the_rest_named(tickdeck, tw
     first = tickdeck("backtest", "--tape", two_venues, "--json")
     other = tickdeck("backtest", "--tape", two_venues, "--venue", "spot", "--json")
 
-    assert "of merged.csv only usdm is read, not spot; --venue chooses another" in first.stderr
-    assert "of merged.csv only spot is read, not usdm" in other.stderr
+    assert "merged.csv: only usdm is read, not spot; choose another with --venue" in first.stderr
+    assert "merged.csv: only spot is read, not usdm" in other.stderr
     assert json.loads(first.stdout)["ticks"] == json.loads(other.stdout)["ticks"] == 20
 
 

@@ -79,7 +79,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
       all symbols of the files, or BTCUSDT.
     - ``signals``: the user's signals by name; strategies read them by that name.
     - ``tapes``: input files, in order. Without any, a simulated market is generated from ``seed``.
-    - ``exchange``: ``paper``, or the venue whose live market data the run hears; orders are filled on paper.
+    - ``exchange``: ``paper``, or the venue whose live market data the run receives; orders are filled on paper.
       ``exchange_url``: the address of that venue, such as ``http://localhost:8080``; ``testnet``: its test net.
     - ``live``: send the orders to that venue. ``account``: which of ``accounts`` trades; it may be omitted if only one
       is at the venue. An order that has waited longer than ``max_order_age`` since its decision is not sent.

@@ -1,4 +1,4 @@
-"""What a configuration's values mean, and everything that is wrong with them at once."""
+"""Converts the values of a configuration, and finds all mistakes in them at once."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SHARES = ("maker_fee", "taker_fee", "participation", "price_band")
 
 
 def plain_values(data: Any, struct: type[msgspec.Struct]) -> Any:
-    """``data`` for ``struct``, with durations and percentages that people wrote as the numbers that they mean.
+    """``data`` for ``struct``, with durations and percentages as plain numbers.
 
-    ``feed_latency = "10 ms"`` is ``feed_latency_ns = 10000000``. What cannot be read is left as it is: then it does not
-    have the type of its field.
+    ``feed_latency = "10 ms"`` is ``feed_latency_ns = 10000000``. A value that cannot be
+    parsed stays as it is, so it does not have the type of its field.
     """
     if not isinstance(data, dict):
         return data
@@ -59,7 +59,7 @@ def _plain(name: str, value: Any, hint: Any) -> Any:
 def find_mistakes(data: Mapping[str, Any], struct: type[msgspec.Struct], belongs: Mapping[str, str]) -> list[str]:
     """Every mistake in ``data`` as one line each: key, value and what is right, in the order of the file.
 
-    ``belongs`` says for the name of a key in which table it belongs.
+    ``belongs`` maps the name of a key to the table to which it belongs.
     """
     return list(dict.fromkeys(_mistakes(data, struct, "", belongs)))
 
@@ -88,15 +88,15 @@ def _mistakes(data: Any, struct: type[msgspec.Struct], path: str, belongs: Mappi
     if required - good.keys():
         return
     needed = {name: good[name] for name in names if name in required}
-    for key in [key for key in good if key not in required]:  # each value alone, then those that pass together
-        told = _refusal({**needed, key: good[key]}, struct, path)
-        if told:
+    for key in [key for key in good if key not in required]:  # each value alone, then all good values together
+        refusal = _refusal({**needed, key: good[key]}, struct, path)
+        if refusal:
             place = f"{path}.{key}" if path else key
-            yield told if key in told else f"{place} is {format_value(good[key])}: {told}"
+            yield refusal if key in refusal else f"{place} is {format_value(good[key])}: {refusal}"
             del good[key]
-    told = _refusal(good, struct, path)
-    if told:
-        yield told
+    refusal = _refusal(good, struct, path)
+    if refusal:
+        yield refusal
 
 
 def _of_field(value: Any, hint: Any, place: str, belongs: Mapping[str, str]) -> Iterable[str]:
@@ -128,7 +128,7 @@ def _of_field(value: Any, hint: Any, place: str, belongs: Mapping[str, str]) -> 
 
 
 def _hint(place: str, what: str, hint: Any) -> str:
-    """What is right for a field, in words."""
+    """How to correct the value of a field."""
     name = re.split(r"[.\[]", place)[-1]
     if name.endswith("_ns") and hint is int:
         return "give a duration such as '10 ms', or whole nanoseconds"
@@ -140,15 +140,15 @@ def _hint(place: str, what: str, hint: Any) -> str:
 
 
 def _unknown(key: str, path: str, names: Iterable[str], belongs: Mapping[str, str]) -> str:
-    told = f"there is no key {key!r}" + (f" in {path}" if path else "")
+    text = f"there is no key {key!r}" + (f" in {path}" if path else "")
     if key in belongs:
-        return f"{told}; it belongs {belongs[key]}"
+        return f"{text}; it belongs {belongs[key]}"
     near = get_close_matches(key, [*names], 1) or get_close_matches(key, belongs, 1)
-    return told + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names)}")
+    return text + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names)}")
 
 
 def _refusal(values: dict[str, Any], struct: type[msgspec.Struct], path: str) -> str:
-    """What the class itself says against values that have the right types; nothing where it takes them."""
+    """The objection of the class to values that have the right types; empty if it accepts them."""
     try:
         msgspec.convert(values, struct, strict=False)
     except (msgspec.ValidationError, ConfigError) as error:
@@ -176,5 +176,5 @@ def _is_struct(hint: Any) -> bool:
 
 
 def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
-    """The class of the tables that a field holds: one, a list of them, or one by name."""
+    """The class of the tables in a field: a single one, a list of them, or one per name."""
     return next((t for t in (hint, *get_args(hint)) if _is_struct(t)), None)

@@ -1,6 +1,6 @@
 """API keys: from the environment, from a file that only its owner can read, or from the system's keyring.
 
-A key never stands in a configuration; there only its source does. Nothing here shows a key, not even in an error.
+A configuration contains only the source of a key, never the key itself. No error shows a key either.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Credentials:
         return "Credentials(***)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("credentials are never written down")
+        raise TypeError("credentials must not be pickled; pass the source of the key instead")
 
 
 def load_credentials(source: str, account: str, *, environment: Mapping[str, str] = os.environ) -> Credentials:
@@ -39,11 +39,11 @@ def load_credentials(source: str, account: str, *, environment: Mapping[str, str
 
     - ``env:PREFIX``: the variables ``PREFIX_API_KEY`` and ``PREFIX_API_SECRET``.
     - ``file:PATH``: a TOML file with ``[ACCOUNT]``, ``api_key`` and ``api_secret``; refused if others may read it.
-      ``api_secret_file`` instead of ``api_secret`` names a file of its own, with the same permissions.
+      ``api_secret_file`` instead of ``api_secret`` names a separate file with the same permissions.
     - ``keyring:SERVICE``: the entries ``ACCOUNT.api_key`` and ``ACCOUNT.api_secret`` of SERVICE in the keyring of the
       system; needs the package keyring.
 
-    Raises ``ConfigError`` if there are none there, without their content.
+    Raises ``ConfigError`` if the source has no credentials. The message never contains a secret.
     """
     kind, found, where = source.partition(":")
     if not found or not where or kind not in ("env", "file", "keyring"):
@@ -79,7 +79,7 @@ def _from_file(path: Path, account: str) -> Credentials:
 
 
 def _read_private(path: Path, account: str) -> str:
-    """The text of a file. Its permissions are those of the file that is read, not of another that took its place."""
+    """The text of a file. The permissions are checked on the open file, so that no other file can take its place."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -87,9 +87,11 @@ def _read_private(path: Path, account: str) -> str:
                 raise ConfigError(f"account {account}: others may read {path}; run: chmod 600 {path}")
             return file.read().decode()
     except OSError as error:
-        raise ConfigError(f"account {account}: {path} cannot be read ({error.strerror})") from None
+        raise ConfigError(
+            f"account {account}: {path} cannot be read: {error.strerror}; check the path and its permissions"
+        ) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"account {account}: {path} is not a text file") from None
+        raise ConfigError(f"account {account}: {path} is not a text file; give a TOML file or a key in PEM") from None
 
 
 def _from_keyring(service: str, account: str) -> Credentials:
@@ -101,7 +103,9 @@ def _from_keyring(service: str, account: str) -> Credentials:
     try:
         found = [keyring.get_password(service, name) for name in names]
     except Exception as error:  # noqa: BLE001 (every back end has errors of its own)
-        raise ConfigError(f"account {account}: the keyring does not answer ({type(error).__name__})") from None
+        raise ConfigError(
+            f"account {account}: the keyring does not answer ({type(error).__name__}); unlock it, or use env: or file:"
+        ) from None
     missing = [name for name, value in zip(names, found, strict=True) if not value]
     if missing:
         raise ConfigError(f"account {account}: the keyring's {service} has no {' and no '.join(missing)}; add it")

@@ -12,8 +12,8 @@ from tickdeck.domain.events import DomainEvent
 __all__ = ["ALWAYS_LOGGED", "log_events"]
 
 ALWAYS_LOGGED = ("order.*", "position.*", "risk.*", "trading.*")
-"""What happens to orders (their trades are ``order.filled`` and ``order.partially_filled``), to positions, and what
-risk says."""
+"""Always logged: events of orders (``order.filled`` and ``order.partially_filled`` are their trades), of positions and
+of risk."""
 _AFTER_ALL_OTHERS = -(1 << 30)
 
 log = logging.getLogger("tickdeck.events")
@@ -22,9 +22,9 @@ log = logging.getLogger("tickdeck.events")
 def log_events(bus: EventBus, topics: Sequence[str] = ()) -> None:
     """Log each event of ``ALWAYS_LOGGED`` and of ``topics`` (types with wildcards) on ``bus``, at level ``info``.
 
-    The line's message is the event's type; its fields are ``event_id``, ``correlation_id``, ``causation_id`` and the
-    event's own, without empty ones. These are subscriptions: an event that is not logged costs nothing, and nothing is
-    subscribed where nobody listens to ``info`` lines of the logger ``tickdeck.events``.
+    The message of a line is the event's type. Its fields are ``event_id``, ``correlation_id``, ``causation_id`` and the
+    event's own fields, except empty ones. The log uses subscriptions, so other events cost nothing. It subscribes only
+    if the logger ``tickdeck.events`` handles ``info`` lines.
     """
     if not log.isEnabledFor(logging.INFO):
         return
@@ -57,5 +57,5 @@ def _log(event: DomainEvent) -> None:
         "causation_id": event.causation_id,
         **event.payload,
     }
-    shown = {name: value for name, value in fields.items() if value is not None and value not in ("", [], {})}
-    log.info("%s", type_name(event), extra={"fields": shown})
+    visible = {name: value for name, value in fields.items() if value is not None and value not in ("", [], {})}
+    log.info("%s", type_name(event), extra={"fields": visible})

@@ -1,7 +1,7 @@
 """A venue's frames on disk: the messages as they came, in compressed segments that roll by size.
 
-Each line is our time of receipt in ns, a space, and one message: the layout of a raw capture, so a segment can be
-given to ``--tape`` as any capture can. Messages keep the order in which the run heard them.
+Each line is the receive time in ns, a space, and one message. This is the layout of a raw capture, so you can pass a
+segment to ``--tape``. Messages keep the order in which the run received them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ FOLDER = "frames"
 
 _SUFFIX = ".raw.gz"
 _SEGMENT = 64 << 20  # bytes on disk, after which the next segment begins
-_BUFFER = 64 << 10  # bytes of text that wait for compression at most
-_LEVEL = 1  # of compression: the fastest makes market data a sixth, the best a ninth at ten times the work
+_BUFFER = 64 << 10  # at most this many bytes of text wait for compression
+_LEVEL = 1  # the fastest level reduces market data to a sixth; the best to a ninth, at ten times the cost
 _LINE = b"%d %b\n"
 _GZIP = 31  # zlib's window, with gzip's head and checksum
 
@@ -66,7 +66,7 @@ class FrameWriter:
             raise tape_error(folder, "write market data", error) from None
 
     def write(self, frame: Frame) -> None:
-        """Take a frame. It is on disk when ``sync`` returned, and sooner if enough frames wait."""
+        """Add a frame. It is on disk when the next ``sync`` returns, or earlier if enough frames are waiting."""
         line = _LINE % frame
         self._waiting.append(line)
         self._size += len(line)
@@ -75,22 +75,22 @@ class FrameWriter:
             self.flush()
 
     def follow(self, frame: Frame) -> None:
-        """Count a frame that an earlier process wrote, for the digest. Call it for each, before the first ``write``."""
+        """Add a frame of an earlier process to the digest. Call this for each of them, before the first ``write``."""
         self._hash.update(_LINE % frame)
 
     @property
     def digest(self) -> str:
-        """Of all frames followed and written to disk, in hex: the same for equal frames, however they lie in
-        segments."""
+        """The digest of all frames of earlier processes and of this one on disk, in hex. It does not depend on how the
+        frames are divided into segments."""
         return self._hash.hexdigest()
 
     def flush(self) -> None:
-        """Hand what waits to the operating system: it survives a kill of this process."""
+        """Pass the waiting frames to the operating system. They survive a kill of this process."""
         with self._lock:
             self._flush()
 
     def sync(self) -> None:
-        """Put all frames written so far on the disk: they survive a power cut."""
+        """Sync all written frames to the disk. They survive a power cut."""
         with self._lock:
             self._flush()
             if self._synced:
@@ -102,7 +102,7 @@ class FrameWriter:
             self._synced = True
 
     def close(self) -> None:
-        """Sync, and end the last segment. Closing twice is harmless."""
+        """Sync, and end the last segment. You may close a writer twice."""
         if self._fd < 0:
             return
         try:
@@ -116,7 +116,7 @@ class FrameWriter:
                 self._fd = -1
 
     def _flush(self) -> None:
-        """Compress and write what waits. ``_lock`` is held."""
+        """Compress and write the waiting frames. ``_lock`` is held."""
         if self._failure:
             raise TapeError(self._failure)
         if not self._waiting:
@@ -162,16 +162,15 @@ class FrameWriter:
 class FrameReader:
     """The frames of all segments in ``folder``, in the order in which they were written.
 
-    At the end of what there is, iterating stops; it goes on later if the writer has written more. The last line of a
-    segment whose writer was killed may be cut short: it is left out. Raises ``TapeError`` if a segment cannot be read,
-    or is damaged before its end.
-    """
+    Iteration stops at the end of the frames; it continues later if the writer has written more. If the writer of a
+    segment was killed, its last line may be incomplete; it is skipped. Raises ``TapeError`` if a segment cannot be
+    read, or is damaged before its end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._number = 0  # of the segment that is being read
         self._path: Path | None = None
-        self._offset = 0  # of what is read next; the file is not held open
+        self._offset = 0  # of the next read; the file does not stay open
         self._lines: deque[bytes] = deque()
         self._rest = b""
 
@@ -220,7 +219,7 @@ class FrameReader:
 
 
 def frames_digest(folder: Path) -> str:
-    """``FrameWriter.digest`` of what is in ``folder``. Raises the errors of ``FrameReader``."""
+    """``FrameWriter.digest`` of the frames in ``folder``. Raises the errors of ``FrameReader``."""
     digest = _new_hash()
     for frame in FrameReader(folder):
         digest.update(_LINE % frame)

@@ -46,14 +46,14 @@ class Watchdog:
         self._thread.join()
 
     def _watch(self) -> None:
-        since, seen, told = time.monotonic(), -1, -1
+        since, seen, reported = time.monotonic(), -1, -1
         while not self._stop.wait(self._limit / 4):
             dispatched = self._bus.dispatched if self._bus.occupied else -1
             now = time.monotonic()
             if dispatched != seen:
                 since, seen = now, dispatched
-            elif dispatched >= 0 and dispatched != told and now - since >= self._limit:
-                told = dispatched
+            elif dispatched >= 0 and dispatched != reported and now - since >= self._limit:
+                reported = dispatched
                 self._alarm(f"a handler has held the bus for {now - since:.1f} s: {running_handler(self._owner)}")
 
 

@@ -1,7 +1,7 @@
-"""Tests of your own code: a strategy over a few closes, and what every event store and every event bus promises.
+"""Tests for your own code: run a strategy over a few closing prices, or check an event store, event bus or exchange.
 
-The contracts need pytest, ``run_candles`` does not. Subclass a contract in a test module, say how to open your
-implementation, and pytest runs its tests.
+The contracts need pytest; ``run_candles`` does not. To use a contract, subclass it in a test module and define how to
+open your implementation. pytest then runs its tests.
 """
 
 from importlib import import_module
@@ -25,7 +25,7 @@ _CONTRACTS = {
 
 
 def __getattr__(name: str) -> object:
-    """A contract is imported when it is first asked for, so that strategies can be tested without pytest."""
+    """Import a contract on first use, so that strategies can be tested without pytest."""
     module = _CONTRACTS.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""A strategy over a few closes, within the test's own process."""
+"""Runs a strategy on candles with given closing prices, in the test's own process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class CandleRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy did: its ``decisions`` and ``fills`` in order, and the run's figures (``summary.equity``,
+    """The result of a run: the ``decisions`` and ``fills`` in order, and the figures (``summary.equity``,
     ``summary.position``, ``summary.refused_because``). ``strategy`` is the object that ran, with its state."""
 
     strategy: Strategy
@@ -46,13 +46,13 @@ def run_candles(
     settings: RunConfig | None = None,
     **parameters: Any,
 ) -> CandleRun:
-    """Run ``strategy(**parameters)`` on candles with these ``closes`` (quote), on the paper venue, and return what came
-    of it. Nothing is left on disk.
+    """Run ``strategy(**parameters)`` on candles with these ``closes`` (quote) and the paper venue. Leaves nothing on
+    disk.
 
-    Each candle lasts ``interval``, opens at the close before it, reaches no further than its open and close, and has
-    plenty of volume. A decision at one close is filled at the next open, so that one at the last close is not filled.
-    ``settings`` are limits, the venue's costs and so on; by default those of a run without a configuration.
-    A fault of the strategy pauses it, as in a run: look at ``summary.failures``. Not for use within an event loop.
+    Each candle lasts ``interval`` and opens at the previous close. Its high and low are its open and close, and it has
+    plenty of volume. A decision at one close is filled at the next open, so a decision at the last close is not filled.
+    ``settings`` contains the limits, the venue's fees and so on; the default is that of a run without a configuration.
+    An error in the strategy pauses it, as in a run; check ``summary.failures``. Do not call this within an event loop.
     """
     step = timedelta(microseconds=duration_ns(interval) // 1_000)
     lines = ["timestamp,open,high,low,close,volume"]
@@ -88,7 +88,7 @@ def run_candles(
             [(strategy.__name__, subject)],
             NullTape(),
             cursors=None,
-            caught_up=lambda: False,  # no tape is kept, so no end of one is written down
+            caught_up=lambda: False,  # there is no tape, so there is no end to record
         )
         run.kernel.subscribe(StrategyDecisionEvent, decisions.append, priority=-100, component="test")
         run.kernel.subscribe(OrderFilledEvent, fills.append, priority=-100, component="test")

@@ -1,4 +1,4 @@
-"""What every ``EventBus`` promises, as tests: subclass ``EventBusContract`` for a bus of your own."""
+"""The contract of ``EventBus`` as tests. Subclass ``EventBusContract`` to test your own bus."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ def orders_of(events: list[Any]) -> list[str]:
 
 
 class EventBusContract(ABC):
-    """The tests of a bus. A subclass whose name begins with ``Test`` says how to open one::
+    """Tests for a bus. Define a subclass whose name begins with ``Test``, and ``open`` your bus in it::
 
         class TestMyBus(EventBusContract):
             def open(self, folder: Path) -> EventBus:
                 return MyBus()
 
-    Each test opens a bus in a running event loop and closes it. A test that waits does so by the receipts, so a bus may
-    deliver after ``publish`` returned.
+    Each test opens a bus in a running event loop and closes it. Tests wait for receipts, so a bus may deliver events
+    after ``publish`` has returned.
     """
 
     has_store: ClassVar[bool] = False
-    """``publish_all(events, expected=...)`` works."""
+    """True if the bus supports ``publish_all(events, expected=...)``."""
 
     @abstractmethod
     def open(self, folder: Path) -> EventBus:
-        """A new bus; ``folder`` is empty, for what it keeps."""
+        """Return a new bus. It may store files in ``folder``, which is empty."""
 
     @pytest.fixture
     def on_bus(self, tmp_path: Path) -> Callable[[Callable[[EventBus], Awaitable[None]]], None]:
-        """Runs a coroutine function with a bus, which is closed in the end."""
+        """Runs a coroutine function with a bus, and closes the bus afterwards."""
 
         async def opened(scenario: Callable[[EventBus], Awaitable[None]]) -> None:
             bus = self.open(tmp_path)
@@ -73,7 +73,7 @@ class EventBusContract(ABC):
 
         return lambda scenario: asyncio.run(opened(scenario))
 
-    # -- who hears what -----------------------------------------------------------------------------------------------
+    # -- subscriptions -----------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize(
         ("topic", "expected"),
@@ -87,29 +87,27 @@ class EventBusContract(ABC):
             ("*", ["order.accepted", "market.trade", "order.cancelled"]),
         ],
     )
-    def test_a_handler_hears_its_topic_alone_in_order(
+    def test_a_handler_receives_only_its_topic_in_order(
         self, on_bus: Callable[..., None], topic: Any, expected: list[str]
     ) -> None:
         async def scenario(bus: EventBus) -> None:
-            heard: list[str] = []
-            bus.subscribe(topic, lambda event: heard.append(event.event_type))
+            received: list[str] = []
+            bus.subscribe(topic, lambda event: received.append(event.event_type))
             await bus.publish_all([accepted(), trade(), cancelled()])
-            assert heard == expected
+            assert received == expected
 
         on_bus(scenario)
 
-    def test_every_handler_hears_events_in_the_order_in_which_they_were_published(
-        self, on_bus: Callable[..., None]
-    ) -> None:
+    def test_every_handler_receives_events_in_the_order_of_publication(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
             plain: list[DomainEvent] = []
             later: list[DomainEvent] = []
 
-            async def hear_later(event: OrderAcceptedEvent) -> None:
+            async def receive_later(event: OrderAcceptedEvent) -> None:
                 later.append(event)
 
             bus.subscribe(OrderAcceptedEvent, plain.append)
-            bus.subscribe(OrderAcceptedEvent, hear_later)
+            bus.subscribe(OrderAcceptedEvent, receive_later)
             names = [f"td{number}" for number in range(50)]
             for name in names:
                 bus.publish(accepted(name))
@@ -120,45 +118,45 @@ class EventBusContract(ABC):
 
     def test_where_narrows_a_subscription(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
-            heard: list[DomainEvent] = []
-            bus.subscribe(OrderEvent, heard.append, where=lambda event: event.order_id == "td2")
+            received: list[DomainEvent] = []
+            bus.subscribe(OrderEvent, received.append, where=lambda event: event.order_id == "td2")
             await bus.publish_all([accepted("td1"), accepted("td2")])
-            assert orders_of(heard) == ["td2"]
+            assert orders_of(received) == ["td2"]
 
         on_bus(scenario)
 
-    def test_what_a_handler_publishes_is_heard_too(self, on_bus: Callable[..., None]) -> None:
+    def test_events_published_by_a_handler_are_delivered(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
-            heard: list[DomainEvent] = []
+            received: list[DomainEvent] = []
             bus.subscribe(OrderAcceptedEvent, lambda event: bus.publish(cancelled(event.order_id)))
-            bus.subscribe(OrderCancelledEvent, heard.append)
+            bus.subscribe(OrderCancelledEvent, received.append)
             await bus.publish(accepted("td1")).handled()
-            assert orders_of(heard) == ["td1"]
+            assert orders_of(received) == ["td1"]
 
         on_bus(scenario)
 
-    def test_who_unsubscribes_hears_nothing_more(self, on_bus: Callable[..., None]) -> None:
+    def test_a_handler_receives_nothing_after_it_is_unsubscribed(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
-            heard: list[DomainEvent] = []
+            received: list[DomainEvent] = []
 
-            def hear(event: DomainEvent) -> None:
-                heard.append(event)
+            def receive(event: DomainEvent) -> None:
+                received.append(event)
 
-            subscription = bus.subscribe(OrderAcceptedEvent, hear)
-            bus.subscribe(OrderCancelledEvent, hear)
-            bus.subscribe("market.*", hear)
+            subscription = bus.subscribe(OrderAcceptedEvent, receive)
+            bus.subscribe(OrderCancelledEvent, receive)
+            bus.subscribe("market.*", receive)
             await bus.publish(accepted())
             assert bus.unsubscribe(subscription) == 1
-            assert bus.unsubscribe(OrderCancelledEvent, hear) == 1
+            assert bus.unsubscribe(OrderCancelledEvent, receive) == 1
             await bus.publish_all([accepted(), cancelled(), trade()])
-            assert bus.unsubscribe(hear) == 1
-            assert bus.unsubscribe(hear) == 0
+            assert bus.unsubscribe(receive) == 1
+            assert bus.unsubscribe(receive) == 0
             await bus.publish(trade())
-            assert [event.event_type for event in heard] == ["order.accepted", "market.trade"]
+            assert [event.event_type for event in received] == ["order.accepted", "market.trade"]
 
         on_bus(scenario)
 
-    def test_collect_has_what_was_published_in_its_block(self, on_bus: Callable[..., None]) -> None:
+    def test_collect_contains_the_events_published_in_its_block(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
             await bus.publish(accepted("before"))
             with bus.collect(OrderEvent) as events:
@@ -168,7 +166,7 @@ class EventBusContract(ABC):
 
         on_bus(scenario)
 
-    def test_what_is_held_weakly_and_may_be_gone_at_once_is_refused(self, on_bus: Callable[..., None]) -> None:
+    def test_a_weak_subscription_of_a_lambda_is_refused(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
             with pytest.raises(ConfigError, match="weak=True"):
                 bus.subscribe(OrderEvent, lambda event: None, weak=True)
@@ -177,31 +175,31 @@ class EventBusContract(ABC):
 
     # -- publishing ---------------------------------------------------------------------------------------------------
 
-    def test_what_is_no_event_is_refused(self, on_bus: Callable[..., None]) -> None:
+    def test_publishing_a_value_that_is_not_an_event_is_refused(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
-            nothing: Any = {"order_id": "td1"}
+            not_an_event: Any = {"order_id": "td1"}
             with pytest.raises(ConfigError, match="is not an event"):
-                bus.publish(nothing)
+                bus.publish(not_an_event)
 
         on_bus(scenario)
 
     def test_a_batch_is_published_at_its_end(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
-            heard: list[DomainEvent] = []
-            bus.subscribe(OrderEvent, heard.append)
+            received: list[DomainEvent] = []
+            bus.subscribe(OrderEvent, received.append)
             with bus.batch():
                 bus.publish(accepted("td1"))
                 receipt = bus.publish(accepted("td2"))
-                assert heard == []
+                assert received == []
             await receipt
-            assert orders_of(heard) == ["td1", "td2"]
+            assert orders_of(received) == ["td1", "td2"]
 
         on_bus(scenario)
 
     def test_a_batch_that_ends_in_an_error_publishes_nothing(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
-            heard: list[DomainEvent] = []
-            bus.subscribe(OrderEvent, heard.append)
+            received: list[DomainEvent] = []
+            bus.subscribe(OrderEvent, received.append)
 
             def change_my_mind() -> None:
                 with bus.batch():
@@ -211,16 +209,16 @@ class EventBusContract(ABC):
             with pytest.raises(ValueError, match="changed my mind"):
                 change_my_mind()
             await bus.publish(accepted("td2"))
-            assert orders_of(heard) == ["td2"]
+            assert orders_of(received) == ["td2"]
 
         on_bus(scenario)
 
-    def test_several_events_are_one_go_if_their_streams_are_at_their_versions(
+    def test_several_events_are_published_together_if_all_streams_have_the_expected_versions(
         self, on_bus: Callable[..., None]
     ) -> None:
         async def scenario(bus: EventBus) -> None:
-            heard: list[DomainEvent] = []
-            bus.subscribe(OrderEvent, heard.append)
+            received: list[DomainEvent] = []
+            bus.subscribe(OrderEvent, received.append)
             both = [accepted("td1"), accepted("td2")]
             streams = {"order/main/td1": 0, "order/main/td2": 0}
             if not self.has_store:
@@ -231,7 +229,7 @@ class EventBusContract(ABC):
             with pytest.raises(ConcurrencyError):
                 bus.publish_all(both, expected={"order/main/td1": 1, "order/main/td2": 0})
             await bus.publish_all([cancelled("td1")], expected={"order/main/td1": 1, "order/main/td3": 0})
-            assert orders_of(heard) == ["td1", "td2", "td1"]
+            assert orders_of(received) == ["td1", "td2", "td1"]
 
         on_bus(scenario)
 
@@ -249,21 +247,23 @@ class EventBusContract(ABC):
 
     def test_a_handler_that_raises_harms_neither_the_publisher_nor_others(self, on_bus: Callable[..., None]) -> None:
         async def scenario(bus: EventBus) -> None:
-            heard: list[DomainEvent] = []
+            received: list[DomainEvent] = []
 
             def fail(event: OrderEvent) -> None:
                 bus.publish(cancelled())  # discarded with the rest of what the handler did
                 raise ValueError("broken")
 
             bus.subscribe(OrderAcceptedEvent, fail, priority=1)
-            bus.subscribe(OrderEvent, heard.append)
+            bus.subscribe(OrderEvent, received.append)
             await bus.publish(accepted("td1"))
-            assert [event.event_type for event in heard] == ["order.accepted"]
+            assert [event.event_type for event in received] == ["order.accepted"]
             assert bus.statistics().failures == 1
 
         on_bus(scenario)
 
-    def test_what_an_async_handler_cannot_take_is_a_dead_letter_until_it_can(self, on_bus: Callable[..., None]) -> None:
+    def test_an_event_that_an_async_handler_cannot_handle_stays_a_dead_letter_until_it_can(
+        self, on_bus: Callable[..., None]
+    ) -> None:
         async def scenario(bus: EventBus) -> None:
             taken: list[DomainEvent] = []
             broken = [True]
@@ -284,9 +284,9 @@ class EventBusContract(ABC):
 
         on_bus(scenario)
 
-    # -- the end ------------------------------------------------------------------------------------------------------
+    # -- closing ------------------------------------------------------------------------------------------------------
 
-    def test_closing_lets_async_handlers_finish_and_takes_nothing_more(self, tmp_path: Path) -> None:
+    def test_close_waits_for_async_handlers_and_then_refuses_events(self, tmp_path: Path) -> None:
         async def scenario() -> None:
             bus = self.open(tmp_path)
             handled: list[DomainEvent] = []

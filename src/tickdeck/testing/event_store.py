@@ -1,4 +1,4 @@
-"""What every ``EventStore`` promises, as tests: subclass ``EventStoreContract`` for a store of your own."""
+"""The contract of ``EventStore`` as tests. Subclass ``EventStoreContract`` to test your own store."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def make(kind: str, symbol: str, **envelope: Any) -> DomainEvent:
 def make_cascade(
     root: str, children: tuple[str, ...], symbol: str, *, number: int, seq: int, ts: int, correlation_id: str = ""
 ) -> list[DomainEvent]:
-    """The ``number``-th input of a run and what it caused, stamped; ``seq`` is the root's."""
+    """The stamped cascade of input ``number`` of a run. ``seq`` is that of the input."""
     story = correlation_id or str(number)
     events = [make(root, symbol, event_id=str(number), correlation_id=story, seq=seq, ts=ts, ts_ingress=ts)]
     for k, kind in enumerate(children, start=1):
@@ -104,7 +104,7 @@ def orders(*seqs: int) -> list[DomainEvent]:
 
 
 class EventStoreContract(ABC):
-    """The tests of a store. A subclass whose name begins with ``Test`` says how to open one::
+    """Tests for a store. Define a subclass whose name begins with ``Test``, and ``open`` your store in it::
 
     class TestMyStore(EventStoreContract):
         def open(self, folder: Path) -> EventStore:
@@ -112,11 +112,11 @@ class EventStoreContract(ABC):
     """
 
     survives: ClassVar[bool] = True
-    """What was appended is there when the store is opened again."""
+    """True if a store that is opened again contains the events that were appended before."""
 
     @abstractmethod
     def open(self, folder: Path) -> EventStore:
-        """Open the store that belongs to ``folder``: an empty one for a new folder, else what was closed there."""
+        """Open the store that belongs to ``folder``. It is empty for a new folder."""
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[EventStore]:
@@ -147,7 +147,7 @@ class EventStoreContract(ABC):
 
         assert store.durable_seq == 20
 
-    def test_waiting_for_a_hole_after_the_last_event_returns_when_all_is_durable(self, store: EventStore) -> None:
+    def test_waiting_for_a_gap_after_the_last_event_returns_when_everything_is_durable(self, store: EventStore) -> None:
         store.append(trades(1)[0])
 
         store.wait_durable(10)
@@ -155,7 +155,7 @@ class EventStoreContract(ABC):
 
         assert store.durable_seq == 1
 
-    def test_a_seq_that_does_not_increase_is_refused_and_nothing_of_its_cascade_counts(self, store: EventStore) -> None:
+    def test_a_seq_that_does_not_increase_is_refused_with_its_whole_cascade(self, store: EventStore) -> None:
         first, second = make_cascade("trade", ("order",), "BTCUSDT", number=1, seq=7, ts=1)
         store.append([first, second])
 
@@ -182,7 +182,7 @@ class EventStoreContract(ABC):
         assert (statistics.appended, statistics.durable, statistics.waiting) == (5, 5, 0)
         assert 1 <= statistics.commits <= 5
 
-    def test_closing_twice_is_harmless_and_a_closed_store_takes_nothing(self, tmp_path: Path) -> None:
+    def test_a_store_can_be_closed_twice_and_then_refuses_events(self, tmp_path: Path) -> None:
         store = self.open(tmp_path)
         store.append(trades(1)[0])
 
@@ -194,7 +194,7 @@ class EventStoreContract(ABC):
         with pytest.raises(TapeError, match="closed"):
             store.append(trades(1, 2)[0])
 
-    def test_a_store_opened_again_goes_on_where_it_was(self, tmp_path: Path) -> None:
+    def test_a_reopened_store_continues_at_its_last_position(self, tmp_path: Path) -> None:
         if not self.survives:
             return
         store = self.open(tmp_path)
@@ -265,7 +265,7 @@ class EventStoreContract(ABC):
         ],
         ids=str,
     )
-    def test_a_query_that_nothing_matches_gives_nothing(self, store: EventStore, query: TapeQuery) -> None:
+    def test_a_query_without_matches_returns_nothing(self, store: EventStore, query: TapeQuery) -> None:
         for cascade in trades(3):
             store.append(cascade)
         store.wait_durable(3)
@@ -282,7 +282,7 @@ class EventStoreContract(ABC):
 
         assert len(found) == 1
 
-    def test_reading_goes_on_after_an_event_id(self, store: EventStore) -> None:
+    def test_reading_continues_after_an_event_id(self, store: EventStore) -> None:
         for number, seq in ((2, 1), (5, 4), (7, 8)):
             store.append(make_cascade("trade", ("candle", "order"), "BTCUSDT", number=number, seq=seq, ts=seq))
         store.wait_durable(10)
@@ -297,7 +297,7 @@ class EventStoreContract(ABC):
         assert list(store.read(TapeQuery(from_id="7-2"))) == []
 
     @pytest.mark.parametrize("ids", [("b", "a", "c"), ("9", "3", "5"), ("", "x-1", "7")], ids=str)
-    def test_ids_that_no_kernel_gave_are_found_too(self, store: EventStore, ids: tuple[str, ...]) -> None:
+    def test_ids_that_a_kernel_did_not_give_are_found_too(self, store: EventStore, ids: tuple[str, ...]) -> None:
         for seq, event_id in enumerate(ids, start=1):
             store.append([make("trade", "BTCUSDT", seq=seq, event_id=event_id)])
         store.wait_durable(3)
@@ -306,7 +306,7 @@ class EventStoreContract(ABC):
             assert [event.seq for event in store.read(TapeQuery(from_id=event_id))] == list(range(seq + 1, 4))
 
     @pytest.mark.parametrize("missing", ["3", "1-9", "none", "9" * 30, 'with "quotes"'])
-    def test_reading_from_an_id_that_is_not_there_is_one_clear_line(self, store: EventStore, missing: str) -> None:
+    def test_reading_from_a_missing_id_raises_a_clear_error(self, store: EventStore, missing: str) -> None:
         store.append(make_cascade("trade", ("order",), "BTCUSDT", number=1, seq=1, ts=1))
         store.wait_durable(2)
 
@@ -316,7 +316,7 @@ class EventStoreContract(ABC):
 
     # -- streams and snapshots ----------------------------------------------------------------------------------------
 
-    def test_an_append_at_the_expected_version_is_taken_and_any_other_refused(self, store: EventStore) -> None:
+    def test_an_append_is_accepted_only_at_the_expected_version(self, store: EventStore) -> None:
         store.append(orders(1, 2), expected_version=0)
 
         for wrong in (1, 3, 17):
@@ -329,7 +329,7 @@ class EventStoreContract(ABC):
         assert [event.seq for event in store.read(TapeQuery(stream=ORDER))] == [1, 2, 3]
         assert store.stream_version(ORDER) == 3
 
-    def test_one_expected_version_is_for_events_of_one_stream(self, store: EventStore) -> None:
+    def test_a_single_expected_version_needs_events_of_one_stream(self, store: EventStore) -> None:
         mixed = [*orders(1), make("order", "ETHUSDT", seq=2)]
         without = [make("trade", "BTCUSDT", seq=1)]
 
@@ -339,7 +339,7 @@ class EventStoreContract(ABC):
 
         assert store.last_seq == 0
 
-    def test_several_streams_are_written_as_one_piece_if_each_is_at_its_version(self, store: EventStore) -> None:
+    def test_several_streams_are_written_together_if_all_have_the_expected_versions(self, store: EventStore) -> None:
         store.append(orders(1, 2))
         both = [make("order", "BTCUSDT", seq=3, event_id="3"), make("order", "ETHUSDT", seq=4, event_id="4")]
 
@@ -402,7 +402,7 @@ class EventStoreContract(ABC):
 
         assert store.load_snapshot(ORDER, upto=1) == Snapshot(1, b"state")
 
-    def test_a_snapshot_of_events_that_are_not_there_is_refused(self, store: EventStore) -> None:
+    def test_a_snapshot_beyond_the_events_of_its_stream_is_refused(self, store: EventStore) -> None:
         store.append(orders(1))
 
         for version in (2, -1):
@@ -411,15 +411,15 @@ class EventStoreContract(ABC):
 
         assert store.load_snapshot(ORDER) is None
 
-    def test_a_closed_store_keeps_no_snapshot(self, tmp_path: Path) -> None:
+    def test_a_closed_store_refuses_snapshots(self, tmp_path: Path) -> None:
         store = self.open(tmp_path)
         store.close()
         with pytest.raises(TapeError, match="closed"):
             store.save_snapshot(ORDER, 0, b"")
 
-    # -- events made by hand ------------------------------------------------------------------------------------------
+    # -- unstamped events ---------------------------------------------------------------------------------------------
 
-    def test_what_is_missing_in_an_event_made_by_hand_is_stamped(self, store: EventStore) -> None:
+    def test_an_unstamped_event_gets_the_stamps_that_it_lacks(self, store: EventStore) -> None:
         first, second = store.append([make("order", "BTCUSDT"), make("order", "ETHUSDT", ts=7, correlation_id="story")])
         (third,) = store.append([make("trade", "BTCUSDT", source="hand")])
 
@@ -432,7 +432,7 @@ class EventStoreContract(ABC):
         assert (second.ts, first.ts) == (7, first.ts_ingress)
         assert 0 < first.ts_ingress <= second.ts_ingress <= third.ts_ingress
 
-    def test_an_event_made_by_hand_goes_on_behind_what_a_kernel_stamped(self, store: EventStore) -> None:
+    def test_an_unstamped_event_follows_the_events_that_a_kernel_stamped(self, store: EventStore) -> None:
         future = 1 << 62
         store.append(make_cascade("trade", ("order",), "BTCUSDT", number=4, seq=7, ts=future))
 
@@ -440,7 +440,7 @@ class EventStoreContract(ABC):
 
         assert (event.seq, event.event_id, event.ts_ingress) == (9, "5", future)
 
-    def test_the_object_that_was_appended_stays_as_it_was(self, store: EventStore) -> None:
+    def test_append_does_not_change_the_given_event(self, store: EventStore) -> None:
         event = make("order", "BTCUSDT")
 
         store.append([event, event])
@@ -448,7 +448,7 @@ class EventStoreContract(ABC):
         assert (event.seq, event.event_id) == (0, "")
         assert [event.seq for event in store.read()] == [1, 2]
 
-    def test_threads_may_append_by_hand_at_the_same_time(self, store: EventStore) -> None:
+    def test_several_threads_can_append_unstamped_events(self, store: EventStore) -> None:
         def append() -> None:
             for _ in range(20):
                 store.append([make("order", "BTCUSDT")])
@@ -463,12 +463,12 @@ class EventStoreContract(ABC):
 
     # -- other ways to read -------------------------------------------------------------------------------------------
 
-    def test_what_was_appended_is_read_at_once(self, store: EventStore) -> None:
+    def test_appended_events_can_be_read_immediately(self, store: EventStore) -> None:
         for count in range(1, 6):
             store.append(trades(1, count)[0])
             assert len(list(store.read())) == count
 
-    def test_reading_is_async_for_too(self, store: EventStore) -> None:
+    def test_a_store_can_be_read_with_async_for(self, store: EventStore) -> None:
         for cascade in trades(600):
             store.append(cascade)
 
@@ -491,7 +491,7 @@ class EventStoreContract(ABC):
         assert [event.seq for event in store.last(2, TapeQuery(limit=5))] == [4, 5]
         assert [event.seq for event in store.last(9, TapeQuery(first_seq=700))] == [700, 701]
 
-    def test_following_gives_what_is_there_and_then_what_comes_each_once(self, store: EventStore) -> None:
+    def test_following_returns_each_existing_and_new_event_once(self, store: EventStore) -> None:
         async def follow() -> list[int]:
             seqs: list[int] = []
             store.append(trades(1)[0])
@@ -518,7 +518,7 @@ class EventStoreContract(ABC):
 
         assert asyncio.run(asyncio.wait_for(follow(), 10)) == [1, 2, 3]
 
-    def test_following_ends_at_its_last_seq_and_begins_behind_an_id(self, store: EventStore) -> None:
+    def test_following_starts_after_an_id_and_ends_at_its_last_seq(self, store: EventStore) -> None:
         for cascade in trades(5):
             store.append(cascade)
 

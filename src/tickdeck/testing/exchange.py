@@ -1,4 +1,4 @@
-"""What every ``Exchange`` promises, as tests: subclass ``ExchangeContract`` for an adapter of your own."""
+"""The contract of ``Exchange`` as tests. Subclass ``ExchangeContract`` to test your own adapter."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ T = TypeVar("T")
 
 
 class TradingPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """An exchange with a market that stands still while a test runs.
+    """An exchange whose market does not change while a test runs.
 
-    ``symbol`` is traded with a bid and an ask that can fill ``quantity`` (base). A buy at ``resting`` (quote) rests, a
-    buy at ``taking`` fills at once. The account owns enough of quote for ten such buys, and less than
-    ``unaffordable`` (base) costs."""
+    ``symbol`` has a bid and an ask that can fill ``quantity`` (base). A buy at ``resting`` (quote) rests, a
+    buy at ``taking`` fills immediately. The account has enough quote currency for ten such buys, but not enough to buy
+    ``unaffordable`` (base)."""
 
     exchange: Exchange
     symbol: str
@@ -48,19 +48,19 @@ class TradingPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExchangeContract(ABC):
-    """The tests of an exchange. A subclass whose name begins with ``Test`` says how to open one::
+    """Tests for an exchange. Define a subclass whose name begins with ``Test``, and ``open`` your exchange in it::
 
         class TestMyExchange(ExchangeContract):
             @asynccontextmanager
             async def open(self) -> AsyncIterator[TradingPlace]:
                 yield TradingPlace(exchange=MyExchange(...), symbol="BTCUSDT", ...)
 
-    Each test opens a fresh one in an event loop of its own.
+    Each test opens a new exchange in its own event loop.
     """
 
     @abstractmethod
     def open(self) -> AbstractAsyncContextManager[TradingPlace]:
-        """A fresh exchange, with an account of its own."""
+        """Open a new exchange with a new account."""
 
     def run(self, test: Callable[[TradingPlace], Awaitable[T]]) -> T:
         async def work() -> T:
@@ -81,7 +81,7 @@ class ExchangeContract(ABC):
 
         self.run(test)
 
-    def test_its_clock_tells_ns_since_1970(self) -> None:
+    def test_its_clock_returns_ns_since_1970(self) -> None:
         async def test(place: TradingPlace) -> None:
             first, second = await place.exchange.server_time(), await place.exchange.server_time()
             assert 0 < first <= second
@@ -111,7 +111,7 @@ class ExchangeContract(ABC):
 
         self.run(test)
 
-    def test_an_order_that_it_does_not_have_is_unknown(self) -> None:
+    def test_an_order_that_does_not_exist_is_unknown(self) -> None:
         async def test(place: TradingPlace) -> None:
             with pytest.raises(UnknownOrder):
                 await place.exchange.order(place.symbol, client_order_id="nobody")
@@ -120,7 +120,7 @@ class ExchangeContract(ABC):
 
         self.run(test)
 
-    def test_an_order_that_takes_is_filled_at_its_limit_or_better_and_its_fills_are_listed(self) -> None:
+    def test_a_taking_order_fills_at_its_limit_or_better_and_its_fills_are_listed(self) -> None:
         async def test(place: TradingPlace) -> None:
             placed = await _buy(place, "td-1", limit=place.taking, time_in_force=TimeInForce.IOC)
             order = await place.exchange.order(place.symbol, client_order_id="td-1")
@@ -133,7 +133,7 @@ class ExchangeContract(ABC):
 
         self.run(test)
 
-    def test_an_order_that_must_fill_at_once_and_cannot_ends_without_a_fill(self) -> None:
+    def test_an_order_that_must_fill_immediately_but_cannot_ends_without_a_fill(self) -> None:
         async def test(place: TradingPlace) -> None:
             for n, time_in_force in enumerate((TimeInForce.IOC, TimeInForce.FOK)):
                 try:
@@ -178,7 +178,7 @@ class ExchangeContract(ABC):
 
         self.run(test)
 
-    def test_what_it_refuses_has_an_error_of_its_own_and_no_order(self) -> None:
+    def test_each_refusal_has_its_own_error_and_creates_no_order(self) -> None:
         async def test(place: TradingPlace) -> None:
             with pytest.raises(InvalidSymbol):
                 await _buy(place, "td-1", symbol="NOSUCHSYMBOL")
@@ -190,7 +190,7 @@ class ExchangeContract(ABC):
 
         self.run(test)
 
-    def test_an_open_order_locks_what_it_may_cost_and_a_cancel_frees_it(self) -> None:
+    def test_an_open_order_locks_its_cost_and_a_cancel_releases_it(self) -> None:
         async def test(place: TradingPlace) -> None:
             (listed,) = [found for found in await place.exchange.instruments() if found.symbol == place.symbol]
             quote = listed.instrument.quote
@@ -205,7 +205,7 @@ class ExchangeContract(ABC):
 
         self.run(test)
 
-    def test_the_private_stream_tells_orders_and_fills(self) -> None:
+    def test_the_private_stream_reports_orders_and_fills(self) -> None:
         async def test(place: TradingPlace) -> None:
             if not place.exchange.capabilities.private_stream:
                 return
@@ -225,7 +225,7 @@ class ExchangeContract(ABC):
 
         self.run(test)
 
-    def test_it_amends_as_far_as_its_capabilities_go(self) -> None:
+    def test_it_amends_within_its_capabilities(self) -> None:
         async def test(place: TradingPlace) -> None:
             await _buy(place, "td-1", quantity=2 * place.quantity)
             change: dict[str, Any] = {"quantity": place.quantity, "limit": place.resting, "client_order_id": "td-1"}
@@ -239,7 +239,7 @@ class ExchangeContract(ABC):
 
         self.run(test)
 
-    def test_its_rule_for_client_ids_takes_those_of_tickdeck(self) -> None:
+    def test_its_rule_for_client_ids_accepts_those_of_tickdeck(self) -> None:
         async def test(place: TradingPlace) -> None:
             from tickdeck.application.identity import client_order_id
 

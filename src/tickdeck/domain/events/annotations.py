@@ -82,7 +82,7 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def kind_of_field(hint: Any, records: dict[type, Records], *, name: str = "", empty: bool = True) -> Kind:
-    """As ``kind_of``, for the annotation of a whole field: one whose class contains itself has a greatest depth."""
+    """Like ``kind_of``, for the annotation of a whole field. A class that contains itself has a maximum depth."""
     kind = kind_of(hint, records, name=name, empty=empty)
     return Bounded(kind) if any(record.contains_itself for record in records.values()) else kind
 
@@ -125,7 +125,7 @@ def kind_of(hint: Any, records: dict[type, Records], *, name: str = "", empty: b
             return Others(hint)
         if hasattr(hint, "event_type") and not hint.event_type and not getattr(hint, "_is_raw", False):
             raise Unsupported(
-                f"{hint.__name__} is a base class, and no event can be one; name a class with an event_type"
+                f"{hint.__name__} is a base class, so no event can contain one; name a class with an event_type"
             )
         found = records.get(hint)
         if found is None:

@@ -38,7 +38,7 @@ class _Json(Kind):
 
 
 class _RawDict(FrozenDict[str, Any]):
-    """Made here alone, so its content is known to be immutable JSON."""
+    """Created only in this module, so its content is always immutable JSON."""
 
     __slots__ = ()
 

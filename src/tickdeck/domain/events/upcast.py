@@ -37,7 +37,9 @@ def upcast(event_type: str, from_version: int, function: Callable[[Fields], Fiel
 
 def _check(event_type: object, from_version: object, function: object) -> None:
     if not isinstance(event_type, str):
-        raise EventValidationError(f"upcast: {event_type!r} is no event type; give its text, such as 'news.published'")
+        raise EventValidationError(
+            f"upcast: {event_type!r} is not an event type; give its name, such as 'news.published'"
+        )
     if type(from_version) is not int or from_version < 1:
         raise EventValidationError(
             f"upcast: {event_type}: from_version is {from_version!r}; it must be an int of at least 1"

@@ -247,7 +247,7 @@ class Liquidity:
         if tick is not None and self._tick_counts(tick):
             price, quantity = (tick.ask_price, tick.ask_quantity) if buying else (tick.bid_price, tick.bid_quantity)
             if not price or not quantity:
-                return  # nobody offers on this side
+                return  # there are no offers on this side
             yield price, quantity
             if book:
                 for level in self._book_levels(buying):

@@ -1,4 +1,4 @@
-"""Making a bundle."""
+"""Packs a run into a bundle."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def pack(folder: Path, out: Path, *, inputs: bool = True) -> Bundled:
             ]
             specs = [_source(archive, n, load, record, notes) for n, (load, record) in enumerate(sources)]
             taken = archive.add_manifest(with_places(manifest, [file.name or str(file.path) for file in files], specs))
-            for owner, secret in read_secrets(folder).items():  # those that the manifest itself is without
+            for owner, secret in read_secrets(folder).items():  # those that the manifest itself lacks
                 kind, _, which = owner.partition(".")
                 at = f"config.{kind}[{which}]" if which.isdigit() else f"config.{owner}"
                 taken += [redacted for name in secret if (redacted := f"{at}.parameters.{name}") not in taken]
             if taken:
                 once = dict.fromkeys(place.removeprefix("config.") for place in taken)
-                notes.append(f"taken out of the configuration, as secrets: {', '.join(once)}")
+                notes.append(f"removed from the configuration as secrets: {', '.join(once)}")
             archive.add_contents(
                 Contents(
                     run=manifest.run_id,
@@ -149,7 +149,7 @@ def _source(
     record: StrategyRecord,
     notes: list[str],
 ) -> str:
-    """Add the source of a strategy or signal, and the modules of its own that it imports. Returns its spec in the
+    """Add the source of a strategy or signal, and its own modules that it imports. Returns its spec in the
     archive: that of a file, or the unchanged spec for a module in a package."""
     if record.spec in BUILT_IN:
         return record.spec
@@ -190,7 +190,9 @@ class _Archive:
         try:
             file: BinaryIO = path.open("rb")
         except OSError as error:
-            raise RunError(f"{path}: {error.strerror}; it belongs into the bundle, so let it be read") from None
+            raise RunError(
+                f"{path}: {error.strerror}; the bundle needs this file, so correct its permissions"
+            ) from None
         with file:
             digest = hashlib.sha256()
             size = 0

@@ -1,5 +1,5 @@
-"""Opening a bundle from an unknown author: nothing is trusted before it is checked, and nothing is written outside a
-temporary folder."""
+"""Unpacks bundles from unknown authors: everything is checked before it is trusted, and written only to a temporary
+folder."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class Unpacked(NamedTuple):
 @contextmanager
 def unpacked(bundle: Path) -> Iterator[Unpacked]:
     """The run in ``bundle``, unpacked to a temporary folder that is removed after the block. Its manifest names the
-    unpacked input files and strategies. If the bundle was made without inputs, they are taken from where the run
-    read them, or from beside the bundle.
+    unpacked input files and strategies. If the bundle has no inputs, they are taken from where the run read them, or
+    from the folder of the bundle.
 
-    Raises ``RunError`` if the file is no bundle, is damaged or changed, or would write elsewhere, and if an input that
-    it was made without cannot be found.
+    Raises ``RunError`` if the file is not a bundle, is damaged or changed, or would write elsewhere, or if a missing
+    input cannot be found.
     """
     with tempfile.TemporaryDirectory(prefix="tickdeck-bundle-") as name:
         root = Path(name) / "bundle"
@@ -67,7 +67,7 @@ def unpacked(bundle: Path) -> Iterator[Unpacked]:
         places = [_place(bundle, root, file) for file in contents.inputs]
         manifest = read_manifest(folder)
         if len(places) != len(manifest.inputs):
-            raise _not_ours(bundle, f"{CONTENTS} and {MANIFEST} name different inputs")
+            raise _foreign_bundle(bundle, f"{CONTENTS} and {MANIFEST} name different inputs")
         (folder / MANIFEST).write_bytes(msgspec.json.encode(_here(bundle, manifest, root, places)))
         with _importable(root / MODULES):
             yield Unpacked(folder, contents.notes)
@@ -96,14 +96,14 @@ def _extract(bundle: Path, root: Path) -> Contents:
             needed, free = sum(member.bytes for member in contents.files), shutil.disk_usage(root.parent).free
             if needed > free:
                 raise RunError(
-                    f"{bundle}: needs {needed:,} bytes unpacked, {root.parent} has {free:,}; make room there"
+                    f"{bundle}: unpacking needs {needed:,} bytes, but {root.parent} has {free:,}; free some space there"
                 )
             for member in contents.files:
                 _write(bundle, archive, member, root / member.name)
     except FileNotFoundError:
         raise RunError(f"{bundle}: there is no such file; give the path of a bundle") from None
     except _DAMAGE as error:
-        raise RunError(f"{bundle}: not a bundle, or damaged: {error}; copy or make it again") from None
+        raise RunError(f"{bundle}: not a bundle, or damaged: {error}; copy it again, or make a new one") from None
     return contents
 
 
@@ -111,23 +111,23 @@ def _contents(bundle: Path, archive: ZipFile) -> Contents:
     """Read the archive's table of contents, which must match its content."""
     names = [entry.filename for entry in archive.infolist()]
     if CONTENTS not in names:
-        raise _not_ours(bundle, f"it has no {CONTENTS}")
+        raise _foreign_bundle(bundle, f"it has no {CONTENTS}")
     if archive.getinfo(CONTENTS).file_size > _MOST_CONTENTS:
-        raise _not_ours(bundle, f"its {CONTENTS} is too large")
+        raise _foreign_bundle(bundle, f"its {CONTENTS} is too large")
     try:
         contents = msgspec.json.decode(archive.read(CONTENTS), type=Contents)
     except msgspec.MsgspecError as error:
-        raise _not_ours(bundle, f"its {CONTENTS} is damaged: {error}") from None
+        raise _foreign_bundle(bundle, f"its {CONTENTS} is damaged: {error}") from None
     if contents.format > FORMAT:
         raise RunError(f"{bundle}: format {contents.format} is newer than this Tickdeck; update it to read this bundle")
     if not _RUN_ID.fullmatch(contents.run):
-        raise _not_ours(bundle, f"{contents.run!r} is no run's id")
+        raise _foreign_bundle(bundle, f"{contents.run!r} is not a run id")
     for name in (*names, *(file.name for file in contents.inputs if file.name)):
         if name != CONTENTS and not is_safe(name):
-            raise _not_ours(bundle, f"the name {name!r} would lead out of it")
-    told = [member.name for member in contents.files]
-    if sorted([*told, CONTENTS]) != sorted(names) or f"{RUN}/{MANIFEST}" not in told:
-        raise _not_ours(bundle, f"its files are not those that {CONTENTS} names")
+            raise _foreign_bundle(bundle, f"the name {name!r} leads out of it")
+    listed = [member.name for member in contents.files]
+    if sorted([*listed, CONTENTS]) != sorted(names) or f"{RUN}/{MANIFEST}" not in listed:
+        raise _foreign_bundle(bundle, f"its files are not those that {CONTENTS} lists")
     return contents
 
 
@@ -143,11 +143,13 @@ def _write(bundle: Path, archive: ZipFile, member: Member, path: Path) -> None:
             digest.update(chunk)
             file.write(chunk)
     if left or digest.hexdigest() != member.sha256:
-        raise RunError(f"{bundle}: {member.name} is not as it was when the bundle was made; copy or make it again")
+        raise RunError(
+            f"{bundle}: {member.name} was changed since the bundle was made; copy the bundle again, or make a new one"
+        )
 
 
 def _place(bundle: Path, root: Path, file: InputFile) -> str:
-    """Where an input is now."""
+    """The current path of an input."""
     if file.name is not None:
         return str(root / file.name)
     path = Path(str(file.path))
@@ -155,7 +157,7 @@ def _place(bundle: Path, root: Path, file: InputFile) -> str:
         if place.exists():
             return str(place)
     raise RunError(
-        f"{bundle}: made without its inputs, and {path} is not here; put {path.name} (SHA-256 {file.sha256}) beside it"
+        f"{bundle}: it has no inputs, and {path} does not exist; put {path.name} (SHA-256 {file.sha256}) next to it"
     )
 
 
@@ -166,13 +168,13 @@ def _here(bundle: Path, manifest: Manifest, root: Path, inputs: list[str]) -> Ma
         place, _, name = record.spec.rpartition(":")
         inside = place.startswith("strategies/") and place.endswith(".py")
         if place.endswith(".py") and not (inside and is_safe(place)):
-            raise _not_ours(bundle, f"strategy {record.spec!r} would lead out of it")
+            raise _foreign_bundle(bundle, f"strategy {record.spec!r} leads out of it")
         specs.append(f"{root / place}:{name}" if inside else record.spec)
     try:
         return with_places(manifest, inputs, specs)
     except (ValueError, TypeError) as error:
-        raise _not_ours(bundle, f"its {MANIFEST} does not hold together: {error}") from None
+        raise _foreign_bundle(bundle, f"its {MANIFEST} is not consistent: {error}") from None
 
 
-def _not_ours(bundle: Path, why: str) -> RunError:
-    return RunError(f"{bundle}: not a bundle that Tickdeck made: {why}; ask for another copy")
+def _foreign_bundle(bundle: Path, why: str) -> RunError:
+    return RunError(f"{bundle}: Tickdeck did not make this bundle: {why}; ask for another copy")

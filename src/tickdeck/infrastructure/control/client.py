@@ -1,4 +1,4 @@
-"""The other side of the control socket: sends a command to a run."""
+"""The client of the control socket: sends a command to a run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ask(folder: Path, request: Request, *, timeout: float = 10.0) -> Answer | No
         return msgspec.json.decode(line, type=Answer)
     except TimeoutError:
         raise RunError(
-            f"run {folder.name} did not answer within {timeout:g} s, and may still do what you asked: a handler "
+            f"run {folder.name} did not answer within {timeout:g} s, but may still do what you asked: a handler "
             "keeps it busy; SIGTERM to its process ends it within five seconds"
         ) from None
     except OSError as error:

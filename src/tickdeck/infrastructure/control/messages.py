@@ -1,4 +1,4 @@
-"""What the two sides of a control socket say, and where the socket is."""
+"""The messages on a control socket, and the path of the socket."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMMANDS = frozenset(
         "strategy-delete",
     }
 )
-"""The commands that a run takes from outside."""
+"""The commands that a run accepts from outside."""
 
 LONGEST = 1 << 20
 """Bytes of a request or an answer."""
@@ -42,12 +42,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a request. It is sent when the command and its effects are on disk.
+    """The result of a request. It is sent when the command and its effects are on disk.
 
     ``accepted`` is false if the run did not do what was asked; ``problems`` then say why. ``event_id`` and ``seq`` are
-    those of ``command.received``, empty and 0 if the request was refused before. ``events`` are the events that the
-    command caused at once, as ``to_dict`` gives them; orders that follow later are not among them.
-    """
+    those of ``command.received``; empty and 0 if the request was refused before that. ``events`` are the events that
+    the command caused immediately, as ``to_dict`` returns them, without orders that follow later."""
 
     accepted: bool
     problems: tuple[str, ...] = ()
@@ -57,8 +56,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the control socket of the run in ``folder`` is. A path that is too long for a socket is replaced by one in
-    a private folder of the user under the system's temporary folder."""
+    """The path of the control socket of the run in ``folder``. A path that is too long for a socket is replaced by one
+    in a private folder of the user under the system's temporary folder."""
     path = folder.resolve() / "control.sock"
     if len(str(path).encode()) <= _LONGEST_PATH:
         return path

@@ -26,7 +26,7 @@ _MOST_EVENTS = 1_000  # in an answer
 
 
 class ControlServer:
-    """Takes commands for the run in ``folder`` while the ``async with`` block runs, in the event loop of its kernel.
+    """Accepts commands for the run in ``folder`` while the ``async with`` block runs, in the event loop of its kernel.
 
     Only the user that owns the run can connect. Each command becomes a ``command.received`` input with the source
     ``control``; ``who`` in its metadata names the user. The answer is sent when the command and its effects are on
@@ -67,7 +67,7 @@ class ControlServer:
             writer.write(msgspec.json.encode(answer) + b"\n")
             await writer.drain()
         except (ConnectionError, TimeoutError) as error:
-            bound_logger("tickdeck.control").warning("a client left without its answer", error=str(error))
+            bound_logger("tickdeck.control").warning("a client disconnected before its answer", error=str(error))
         finally:
             self._clients.discard(task)
             writer.close()
@@ -120,7 +120,8 @@ class ControlServer:
 
 
 def _bound(path: Path) -> socket.socket:
-    """A socket at ``path`` that only the user can use. Whoever holds the run's tape may replace an old one."""
+    """A socket at ``path`` that only the user can use. It replaces an old one, because this process has the run's
+    tape."""
     if not path.parent.is_dir():  # only the private folder for long paths
         path.parent.mkdir(mode=0o700)
     if path.parent.name == f"tickdeck-{os.getuid()}" and path.parent.stat().st_uid != os.getuid():
@@ -139,7 +140,7 @@ def _bound(path: Path) -> socket.socket:
 
 
 def _who(writer: asyncio.StreamWriter, said: str) -> str:
-    """The user at the other end: as the operating system says it, where it does, else as the client says."""
+    """The user of the client, from the operating system if it tells, otherwise as the client says."""
     connection = writer.get_extra_info("socket")
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:

@@ -1,4 +1,4 @@
-"""Checks of a machine and a configuration for anything that would get in the way of a run."""
+"""Checks a machine and a configuration for problems that would disturb a run."""
 
 from tickdeck.infrastructure.doctor.exchange import exchange_findings
 from tickdeck.infrastructure.doctor.findings import Finding

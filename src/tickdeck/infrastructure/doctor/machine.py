@@ -143,7 +143,7 @@ def _space(folder: Path) -> Finding:
     usage = shutil.disk_usage(folder)
     found = f"{usage.free / (1 << 30):,.1f} GiB of {usage.total / (1 << 30):,.1f} GiB free"
     if usage.free < _FREE_BYTES:
-        return Finding("disk space", False, f"{found}; make room: a tape takes about 0.5 KiB an event")
+        return Finding("disk space", False, f"{found}; free some space: a tape takes about 0.5 KiB per event")
     return Finding("disk space", True, found)
 
 
@@ -183,9 +183,9 @@ def _clocks() -> Iterator[Finding]:
 
 def _cores() -> Finding:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = f"{cores} to be used"
+    found = f"{cores} available"
     if cores < 2:
-        return Finding("cores", True, f"{found}; a run uses one, the other commands share it")
+        return Finding("cores", True, f"{found}; a run uses one, so other commands would share it")
     return Finding("cores", True, found)
 
 

@@ -136,7 +136,7 @@ def _plain_numbers(axes: Axes) -> None:
     """Write the axis numbers in full: no ``1e5``, no offset."""
     from matplotlib.ticker import FuncFormatter
 
-    def told(value: float, _position: int | None) -> str:
+    def format_value(value: float, _position: int | None) -> str:
         low, high = axes.get_ylim()
         span = abs(high - low)
         decimals = 0
@@ -144,4 +144,4 @@ def _plain_numbers(axes: Axes) -> None:
             decimals += 1
         return f"{value:,.{decimals}f}"
 
-    axes.yaxis.set_major_formatter(FuncFormatter(told))
+    axes.yaxis.set_major_formatter(FuncFormatter(format_value))

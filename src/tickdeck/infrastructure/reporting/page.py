@@ -176,11 +176,11 @@ def _counts(session: Session) -> list[tuple[str, str]]:
         "orders that nobody knew about": counts.get("order.unknown", 0),
         "gaps in the market data": counts.get("market.gap_detected", 0),
     }
-    told = [(name, f"{count:,}") for name, count in rows.items()]
-    told += [(f"refused by risk: {limit}", f"{count:,}") for limit, count in session.refused_because.items()]
-    told += [(f"rejected by the venue: {why}", f"{count:,}") for why, count in session.rejected_because.items()]
-    told += [(f"position {symbol} at the end", plain(held)) for symbol, held in session.positions.items()]
-    return told
+    table = [(name, f"{count:,}") for name, count in rows.items()]
+    table += [(f"refused by risk: {limit}", f"{count:,}") for limit, count in session.refused_because.items()]
+    table += [(f"rejected by the venue: {why}", f"{count:,}") for why, count in session.rejected_because.items()]
+    table += [(f"position {symbol} at the end", plain(held)) for symbol, held in session.positions.items()]
+    return table
 
 
 def _settings(config: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:

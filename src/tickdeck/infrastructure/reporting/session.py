@@ -67,7 +67,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
       ``deposits``, ``cash``, ``equity``, ``pnl``, ``fees``, ``positions``: at the end, over all currencies.
       ``left_out``: amounts by currency that are in none of these, because no price tells what they are worth.
     - ``equity_curve``, ``price_curves`` (by symbol, with the price of each fill): points in order of time, evenly
-      spaced over the run, with the extremes of each stretch (``Curve``). ``fills``: in order. ``trades``: by entry
+      spaced over the run, with the extremes of each interval (``Curve``). ``fills``: in order. ``trades``: by entry
       time.
       ``performance``: as computed by ``tickdeck backtest``.
     """
@@ -136,25 +136,25 @@ def collect(
     return collector.session()
 
 
-class _Looks:
+class _EquitySamples:
     """Repeats the run's own samples of the equity. In the run, samples were taken when the next market data arrived, so
     there were none after the last market data, while only the venue still reported."""
 
     def __init__(self, observer: PerformanceObserver) -> None:
         self.observer = observer
         self.due = 0
-        self._waiting: list[tuple[int, Money]] = []
+        self._equities: list[tuple[int, Money]] = []
 
-    def wait(self, ts: int, equity: Money) -> None:
+    def add_equity(self, ts: int, equity: Money) -> None:
         """From the previous call until ``ts``, the equity had this value."""
-        self._waiting.append((ts, equity))
+        self._equities.append((ts, equity))
 
-    def happen(self, until: int | None = None) -> None:
-        """Take the waiting samples, up to ``until``."""
-        for ts, equity in self._waiting:
+    def take(self, until: int | None = None) -> None:
+        """Take the samples that are due, up to ``until``."""
+        for ts, equity in self._equities:
             while self.due <= (ts if until is None else min(ts, until)):
                 self.due += self.observer.sample(self.due, equity)
-        self._waiting.clear()
+        self._equities.clear()
 
 
 class _Collector:
@@ -174,7 +174,7 @@ class _Collector:
         self._market = MarketDataEngine(bus)
         self._valuation = Valuation(account, rates, instrument)
         self._observer = PerformanceObserver(bus, self._valuation, self._market)
-        self._looks = _Looks(self._observer)
+        self._samples = _EquitySamples(self._observer)
         self._reasons = Reasons()
         self._handlers: dict[type[DomainEvent], Callable[[Any], Any]] = {
             TradeEvent: self._market.on_trade,
@@ -196,7 +196,7 @@ class _Collector:
         self._first_ts = self._last_ts = 0
         self._equity_curve = Curve(0)
         self._price_curves: dict[str, Curve] = {}
-        self._stretch_end = 0  # of the equity's curve
+        self._interval_end = 0  # of the equity curve
         self._held: list[str] = []  # symbols whose prices the equity depends on
         self._seen: dict[str, tuple[Price, Price]] = {}  # their lowest and highest price; see _follow
         self._fills: list[Fill] = []
@@ -207,19 +207,19 @@ class _Collector:
     def take(self, event: DomainEvent) -> None:
         ts = event.ts_ingress
         if not self._counts:
-            self._first_ts = self._looks.due = ts
+            self._first_ts = self._samples.due = ts
             self._equity_curve = Curve(ts)
-            self._stretch_end = self._equity_curve.end_of_stretch(ts)
+            self._interval_end = self._equity_curve.end_of_interval(ts)
         if event.is_input:
             self._inputs += 1
             # As in the run: what is due at an instant comes before its market data, and after everything else.
             now = ts if event.is_market_data else ts - 1
-            if self._looks.due <= now:
-                self._looks.wait(now, self._equity())
+            if self._samples.due <= now:
+                self._samples.add_equity(now, self._equity())
             if event.is_market_data:
-                self._looks.happen()
-            if self._stretch_end <= now:
-                self._begin_stretch(now)
+                self._samples.take()
+            if self._interval_end <= now:
+                self._begin_interval(now)
         self._last_ts = ts
         name = type_name(event)
         self._counts[name] = self._counts.get(name, 0) + 1
@@ -232,20 +232,20 @@ class _Collector:
                 self._observer.on_price(event)
                 self._follow(event.symbol, ts)
 
-    def _begin_stretch(self, now: int) -> None:
-        """Record the equity at the end of the stretch that is over, and in the one of ``now``: nothing has changed in
-        between."""
+    def _begin_interval(self, now: int) -> None:
+        """Record the equity at the end of the previous interval and at ``now``. It did not change in between."""
         if not self._valuation.deposits:
             return  # the account has not begun
         equity = self._equity()
-        self._equity_curve.add(self._stretch_end - 1, equity)
+        self._equity_curve.add(self._interval_end - 1, equity)
         self._equity_curve.add(now, equity)
-        self._stretch_end = self._equity_curve.end_of_stretch(now)
+        self._interval_end = self._equity_curve.end_of_interval(now)
         self._seen.clear()
 
     def _follow(self, symbol: str, ts: int) -> None:
-        """A price may have changed. While the holdings stay the same, the equity moves with the price of what is held,
-        so only prices beyond all since the last fill and in this stretch can be its extremes."""
+        """Update the curves, because a price may have changed. While the holdings stay the same, the equity moves with
+        the prices of the positions. So only the highest and lowest prices since the last fill, within an interval, can
+        be extremes of the equity."""
         price = self._market.market(symbol).price
         if price is None:
             return
@@ -274,7 +274,7 @@ class _Collector:
         self._on_holdings(report, report.ts_ingress)
 
     def _value(self, event: MarketEvent) -> None:
-        """Value what waits for a price of this symbol, as in the run."""
+        """Value the amounts that waited for a price of this symbol, as in the run."""
         before = self._valuation.deposits
         booked = self._valuation.on_price(event.symbol, self._market.price, event.ts)
         paid_in = EXACT.subtract(self._valuation.deposits, before)
@@ -329,8 +329,8 @@ class _Collector:
         self._stopped = stopped
         if self._duration is not None and stopped.reason == _DURATION_REACHED:
             until = self._first_ts + self._duration
-            self._looks.wait(until, self._equity())
-            self._looks.happen(until)
+            self._samples.add_equity(until, self._equity())
+            self._samples.take(until)
 
     def session(self) -> Session:
         account, valuation, price = self._account, self._valuation, self._market.price
@@ -362,5 +362,5 @@ class _Collector:
             price_curves={symbol: self._price_curve(symbol) for symbol in self._symbols},
             fills=tuple(self._fills),
             trades=tuple(sorted(trades, key=lambda trade: (trade.entry_ts, trade.symbol))),
-            performance=self._looks.observer.performance(),
+            performance=self._samples.observer.performance(),
         )

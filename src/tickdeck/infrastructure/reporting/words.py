@@ -21,9 +21,9 @@ def amount(value: Decimal, *, sign: bool = False) -> str:
 
 
 def left_out_of_figures(amounts: Mapping[str, Decimal], currency: str) -> str:
-    """One line: what the figures of a run leave out."""
-    told = ", ".join(f"{plain(value)} {name}" for name, value in amounts.items())
-    return f"not in the figures: {told}, since no price in the data tells what that is worth in {currency}"
+    """One line about the amounts that the figures of a run leave out."""
+    left_out = ", ".join(f"{plain(value)} {name}" for name, value in amounts.items())
+    return f"not in the figures: {left_out}, because the data has no price for it in {currency}"
 
 
 def fraction(value: float | None) -> str:

@@ -19,8 +19,8 @@ from tickdeck.infrastructure.runs.inputs import (
     input_records,
     open_inputs,
     open_inputs_with_opens,
-    passed_over,
     symbols_of,
+    unread_venues,
 )
 from tickdeck.infrastructure.runs.removing import remove_runs
 from tickdeck.infrastructure.runs.run_overview import RunOverview, overview
@@ -41,13 +41,13 @@ __all__ = [
     "open_inputs",
     "open_inputs_with_opens",
     "overview",
-    "passed_over",
     "read_end",
     "read_manifest",
     "remove_runs",
     "run_folders",
     "settings_of",
     "symbols_of",
+    "unread_venues",
     "without_secrets",
     "write_end",
 ]

@@ -17,7 +17,7 @@ END = "end.json"
 
 
 class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of a run by which runs are compared, as in its summary. Money is in ``currency``."""
+    """The figures for comparing runs, as in the summary. Money is in ``currency``."""
 
     currency: str
     equity: Money
@@ -29,8 +29,8 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """``last_seq`` and ``digest`` of the tape when the run stopped in order. ``completed``: it reached its end.
-    Otherwise Ctrl-C stopped it, and it may be resumed. ``frames``: the digest of a live run's frames. ``figures``: the
-    run's, for lists of runs; no part of the record."""
+    Otherwise Ctrl-C stopped it, and you can resume it. ``frames``: the digest of a live run's frames. ``figures``: for
+    lists of runs; not a part of the record."""
 
     format: int = 1
     last_seq: int
@@ -47,10 +47,9 @@ def write_end(
 
     ``wanted`` is the ``seq`` of the last recorded event; ``frames`` and ``figures`` are as in ``RunEnd``.
 
-    Raises ``TapeError`` if the tape does not contain ``wanted``. That
-    happens if the folder was deleted or moved during the run, which no write reports, because a deleted file can still
-    be written to. Raises ``RunError`` or ``TapeError`` if the file cannot be written.
-    """
+    Raises ``TapeError`` if the tape does not contain ``wanted``. This happens if the folder was deleted or moved during
+    the run. No write reports that, because a process can still write to a deleted file. Raises ``RunError`` or
+    ``TapeError`` if the file cannot be written."""
     try:
         with open_reader(tape_path(folder)) as tape:
             mark, last_seq = tape.mark(), tape.last_seq

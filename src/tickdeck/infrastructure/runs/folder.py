@@ -42,14 +42,13 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 PAPER = "paper"
-"""The ``exchange`` of runs that hear no venue: their market data comes from files or is simulated."""
+"""The ``exchange`` of runs without a real venue: their market data comes from files or is simulated."""
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
     """An input file as the run read it: absolute ``path``, ``format``, ``symbol`` (if it had to be given) and SHA-256.
-    Times before ``earliest`` or after ``latest`` (ns UTC) are refused in every reading; ``None`` means the default
-    bounds."""
+    Times before ``earliest`` or after ``latest`` (ns UTC) are errors; ``None`` means the default bounds."""
 
     path: str
     format: str

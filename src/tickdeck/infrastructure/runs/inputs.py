@@ -36,7 +36,7 @@ from tickdeck.infrastructure.runs.folder import MANIFEST, InputRecord, Manifest,
 from tickdeck.infrastructure.tape.jsonl import is_jsonl_tape
 from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 
-__all__ = ["check_inputs", "input_records", "open_inputs", "open_inputs_with_opens", "passed_over", "symbols_of"]
+__all__ = ["check_inputs", "input_records", "open_inputs", "open_inputs_with_opens", "symbols_of", "unread_venues"]
 
 _ON_TAPE = "tickdeck"
 _MAY_HOLD_CANDLES = ("candles", "binance-raw", _ON_TAPE)
@@ -62,7 +62,7 @@ def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str,
 
     Raises ``InputError`` if no input has a configured symbol, or if inputs have the same symbol from two venues.
     """
-    had = [_look(tape, record) for tape, record in zip(config.tapes, inputs, strict=True)]
+    had = [_symbols_and_venue(tape, record) for tape, record in zip(config.tapes, inputs, strict=True)]
     found = tuple(dict.fromkeys(symbol for symbols, _ in had for symbol in symbols))
     for symbol in config.symbols:
         if inputs and symbol not in found and not _appears_late(config, inputs, symbol):
@@ -120,12 +120,12 @@ def _open_all(
     opens: bool,
     timeframes: tuple[Timeframe, ...] = (),
 ) -> Iterator[MarketRecord]:
-    told = [ReadNotes() for _ in inputs]
+    notes_by_input = [ReadNotes() for _ in inputs]
     if notes is not None:
-        notes |= {Path(record.path).name: of for record, of in zip(inputs, told, strict=True)}
+        notes |= {Path(record.path).name: of for record, of in zip(inputs, notes_by_input, strict=True)}
     streams: list[Iterator[MarketRecord]] = [
         _open(config, tape, record, of, alone=len(inputs) == 1)
-        for tape, record, of in zip(config.tapes, inputs, told, strict=True)
+        for tape, record, of in zip(config.tapes, inputs, notes_by_input, strict=True)
     ]
     if timeframes:
         streams = [
@@ -139,7 +139,7 @@ def _open_all(
             with_opens(cast("Iterator[MarketEvent]", events)) if record.format in _MAY_HOLD_CANDLES else events
             for events, record in zip(streams, inputs, strict=True)
         ]
-    events = merge(streams, lambda index: told[index].skip("trade that another file also contains"))
+    events = merge(streams, lambda index: notes_by_input[index].skip("trade that another file also contains"))
     sizes = {s: i.contract_size for s, i in config.instruments.items() if i.contract_size != 1}
     if sizes:
         events = in_base_currency(events, sizes)
@@ -163,18 +163,18 @@ def _check_candles(
         yield event
 
 
-def passed_over(config: RunConfig, inputs: tuple[InputRecord, ...]) -> list[str]:
-    """Messages about inputs of which only one of several venues is read."""
-    told = []
+def unread_venues(config: RunConfig, inputs: tuple[InputRecord, ...]) -> list[str]:
+    """Messages about inputs from which only one of several venues is read."""
+    messages = []
     for tape, record in zip(config.tapes, inputs, strict=True):
         venues = [] if record.format == _ON_TAPE else peek_venues(_file(tape, record))
         read = tape.venue or (venues[0] if venues else "")
         others = [venue for venue in venues if venue != read]
         if others:
-            told.append(
-                f"of {Path(tape.path).name} only {read} is read, not {', '.join(others)}; --venue chooses another"
+            messages.append(
+                f"{Path(tape.path).name}: only {read} is read, not {', '.join(others)}; choose another with --venue"
             )
-    return told
+    return messages
 
 
 def check_inputs(manifest: Manifest) -> None:
@@ -240,8 +240,8 @@ def _refuse_without_market_data(tape: Path) -> None:
             )
 
 
-def _look(tape: TapeConfig, record: InputRecord) -> tuple[tuple[str, ...], str | None]:
-    """The symbols of an input, as far as they can be found without reading it all, and its venue."""
+def _symbols_and_venue(tape: TapeConfig, record: InputRecord) -> tuple[tuple[str, ...], str | None]:
+    """The venue of an input, and its symbols as far as they can be found without reading everything."""
     if record.format == _ON_TAPE:
         found: dict[str, None] = {}
         venue = None

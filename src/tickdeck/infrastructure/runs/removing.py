@@ -1,4 +1,4 @@
-"""Removing runs for good."""
+"""Removes runs permanently."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["remove_runs"]
 
 
 def remove_runs(folders: Sequence[Path]) -> None:
-    """Remove the folders of runs with all that is in them.
+    """Remove the folders of runs with everything in them.
 
     Each tape is locked first, so that no process can write it meanwhile. Raises ``RunError`` before anything is removed
-    where a run is running, and where a folder cannot be removed.
+    if a run is running. Also raises it if a folder cannot be removed.
     """
     with contextlib.ExitStack() as locks:
         for folder in folders:
@@ -29,7 +29,7 @@ def remove_runs(folders: Sequence[Path]) -> None:
                 writer = writer_of(tape)
                 if writer is None:
                     raise RunError(f"run {folder.name} cannot be removed: {error}") from None
-                raise RunError(f"run {folder.name} is running, in process {writer}; stop that one first") from None
+                raise RunError(f"run {folder.name} is running, in process {writer}; stop it first") from None
         for folder in folders:
             try:
                 shutil.rmtree(folder)

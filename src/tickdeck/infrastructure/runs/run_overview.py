@@ -21,7 +21,7 @@ __all__ = ["RunOverview", "overview"]
 class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
     """``status``: ``running`` (a process writes it), ``completed``, ``interrupted`` (it can be resumed) or ``empty``.
 
-    ``parameters``: of its strategies, by their ids. ``figures``: at its end, ``None`` for a run that is running or was
+    ``parameters``: those of its strategies, by id. ``figures``: at its end, ``None`` for a run that is running or was
     killed. ``inputs`` and ``events`` count up to the tape's last event, including those of input files. ``tape``: its
     absolute path.
     """
@@ -74,5 +74,5 @@ def _figures(folder: Path) -> RunFigures | None:
     try:
         end = read_end(folder)
     except RunError:
-        return None  # a list of runs is no place for it: `verify` says what is wrong with the file
+        return None  # not an error in a list of runs; `verify` reports the damaged file
     return end.figures if end is not None else None

@@ -21,7 +21,7 @@ from tickdeck.errors import ConfigError, Terminated, TickdeckError
 __all__ = ["load_function", "load_module", "load_signal_class", "load_strategy_class", "strategy_name"]
 
 _OTHERS = (TickdeckError, KeyboardInterrupt, Terminated, MemoryError)
-"""What user code may raise while it is loaded that is not a mistake in it."""
+"""Exceptions during loading that are not a mistake in the user's code."""
 _HOW = "give 'package.module:Class' or 'path/to/file.py:Class'"
 
 
@@ -36,7 +36,7 @@ def load_strategy_class(spec: str) -> type[Strategy]:
         return BUILT_IN[spec]
     if ":" not in spec:
         built_in = ", ".join(sorted(BUILT_IN))
-        raise ConfigError(f"strategy {spec!r} is not known; built in are {built_in}; or {_HOW}")
+        raise ConfigError(f"strategy {spec!r} is not known; the built-in ones are {built_in}; for your own, {_HOW}")
     return _load_class(Strategy, spec)
 
 
@@ -53,7 +53,7 @@ def _load_class(base: type[P], spec: str) -> type[P]:
     what = f"{base.kind} {spec!r}"
     place, colon, name = spec.rpartition(":")
     if not colon or not place or not name:
-        raise ConfigError(f"{what} names no class; {_HOW}")
+        raise ConfigError(f"{what} does not name a class; {_HOW}")
     module = _load_file(Path(place), what) if place.endswith(".py") else _import(place, what)
     found = getattr(module, name, None)
     if found is None:

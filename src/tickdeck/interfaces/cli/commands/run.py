@@ -317,7 +317,7 @@ def _print(
 
 def _started(data: Path, options: dict[str, Any], *, needs_tape: bool, name: str) -> Session:
     from tickdeck.bootstrap import start_live_run, start_run
-    from tickdeck.infrastructure.runs import passed_over
+    from tickdeck.infrastructure.runs import unread_venues
     from tickdeck.interfaces.cli.run_config import build_config
 
     config = build_config(**options, backtest=needs_tape)
@@ -326,7 +326,7 @@ def _started(data: Path, options: dict[str, Any], *, needs_tape: bool, name: str
     if config.exchange != "paper":
         return start_live_run(config, data, name=name)
     run = start_run(config, data, name=name)
-    for text in passed_over(run.config, run.manifest.inputs):
+    for text in unread_venues(run.config, run.manifest.inputs):
         note(text)
     return run
 
