@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from jsonl_tapes import NEVER, names, order, seqs, trade, write
+from jsonl_tapes import names, seqs, write
+from tape_events import NEVER, order, trade
 
 from tickdeck.application.ports import TapeQuery
 from tickdeck.domain.events import (

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonl_tapes import NEVER, order, seqs, trade, write
+from jsonl_tapes import seqs, write
+from tape_events import NEVER, order, trade
 
 from tickdeck.application.ports import TapeQuery
 from tickdeck.errors import TapeError

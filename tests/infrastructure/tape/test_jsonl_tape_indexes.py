@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from jsonl_tapes import NEVER, names, order, seqs, trade, write
+from jsonl_tapes import names, seqs, write
+from tape_events import NEVER, order, trade
 
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader
 from tickdeck.infrastructure.tape.jsonl import (

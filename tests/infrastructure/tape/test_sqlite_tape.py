@@ -5,50 +5,21 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from contextlib import closing
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
+from sqlite_tapes import query, seqs
+from tape_events import NEVER, order, trade
 
-from tickdeck.application.ports import TapeQuery
-from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, TradeEvent
-from tickdeck.domain.values import Side
 from tickdeck.errors import TapeError
-from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader, encoding
+from tickdeck.infrastructure.tape import SqliteTape, encoding
 from tickdeck.infrastructure.tape.encoding import StreamVersions
-from tickdeck.infrastructure.tape.sqlite import reader, schema
-
-NEVER = 1e9
-"""A linger in ms that no test lives to see: only those who wait commit."""
-
-
-def trade(seq: int, **fields: Any) -> DomainEvent:
-    fields = {"event_id": str(seq), "correlation_id": str(seq), "ts_ingress": seq, **fields}
-    return TradeEvent(symbol="BTCUSDT", price=Decimal(1), quantity=Decimal(1), side=Side.BUY, seq=seq, **fields)
-
-
-def order(seq: int, order_id: str = "a") -> DomainEvent:
-    return OrderAcceptedEvent(
-        order_id=order_id, symbol="BTCUSDT", seq=seq, event_id=f"{seq}-1", correlation_id=str(seq), ts_ingress=seq
-    )
+from tickdeck.infrastructure.tape.sqlite import schema
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "tape.sqlite"
-
-
-def query(path: Path, sql: str, *parameters: object) -> list[Any]:
-    """What any SQL tool would show; a statement that changes the file is committed."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        return connection.execute(sql, parameters).fetchall()
-
-
-def seqs(path: Path, wanted: TapeQuery = reader.EVERYTHING) -> list[int]:
-    with SqliteTapeReader(path) as opened:
-        return [event.seq for event in opened.read(wanted)]
 
 
 # -- streams ---------------------------------------------------------------------------------------------------------

@@ -9,35 +9,20 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
+from sqlite_tapes import query, seqs
+from tape_events import NEVER, order, trade
 
 from tickdeck.application.ports import TapeQuery
-from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RunStopped, TradeEvent
-from tickdeck.domain.values import Side
+from tickdeck.domain.events import DomainEvent, RunStopped
 from tickdeck.errors import TapeError, TapeVersionError
 from tickdeck.infrastructure.tape import SqliteTape, SqliteTapeReader
 from tickdeck.infrastructure.tape.lock import writer_of
 from tickdeck.infrastructure.tape.sqlite import reader, schema
 from tickdeck.infrastructure.tape.sqlite import tape as sqlite
-
-NEVER = 1e9
-"""A linger in ms that no test lives to see: only those who wait commit."""
-
-
-def trade(seq: int, **fields: Any) -> DomainEvent:
-    fields = {"event_id": str(seq), "correlation_id": str(seq), "ts_ingress": seq, **fields}
-    return TradeEvent(symbol="BTCUSDT", price=Decimal(1), quantity=Decimal(1), side=Side.BUY, seq=seq, **fields)
-
-
-def order(seq: int, order_id: str = "a") -> DomainEvent:
-    return OrderAcceptedEvent(
-        order_id=order_id, symbol="BTCUSDT", seq=seq, event_id=f"{seq}-1", correlation_id=str(seq), ts_ingress=seq
-    )
 
 
 @pytest.fixture
@@ -49,17 +34,6 @@ def write(path: Path, count: int, make: Callable[[int], DomainEvent] = trade) ->
     with SqliteTape(path) as tape:
         for seq in range(tape.last_seq + 1, tape.last_seq + count + 1):
             tape.append([make(seq)])
-
-
-def query(path: Path, sql: str, *parameters: object) -> list[Any]:
-    """What any SQL tool would show; a statement that changes the file is committed."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        return connection.execute(sql, parameters).fetchall()
-
-
-def seqs(path: Path, wanted: TapeQuery = reader.EVERYTHING) -> list[int]:
-    with SqliteTapeReader(path) as opened:
-        return [event.seq for event in opened.read(wanted)]
 
 
 # -- the file --------------------------------------------------------------------------------------------------------

@@ -6,35 +6,20 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import force_setattr
+from tape_events import NEVER, order, trade
 
-from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, RunStopped, TradeEvent
-from tickdeck.domain.values import Side
+from tickdeck.domain.events import DomainEvent, RunStopped
 from tickdeck.errors import ConfigError, TapeError
 from tickdeck.infrastructure.tape import JsonlTape, SqliteTape
 from tickdeck.infrastructure.tape.opening import AnyTape, open_reader
 from tickdeck.infrastructure.tape.sync import sync
 
-NEVER = 1e9
-"""A linger in ms that no test lives to see: only those who wait commit."""
-
 Open = Callable[..., AnyTape]
-
-
-def trade(seq: int, **fields: Any) -> DomainEvent:
-    fields = {"event_id": str(seq), "correlation_id": str(seq), "ts_ingress": seq, **fields}
-    return TradeEvent(symbol="BTCUSDT", price=Decimal(1), quantity=Decimal(1), side=Side.BUY, seq=seq, **fields)
-
-
-def order(seq: int, order_id: str = "a") -> DomainEvent:
-    return OrderAcceptedEvent(
-        order_id=order_id, symbol="BTCUSDT", seq=seq, event_id=f"{seq}-1", correlation_id=str(seq), ts_ingress=seq
-    )
 
 
 def forced(event: DomainEvent, **fields: Any) -> DomainEvent:
