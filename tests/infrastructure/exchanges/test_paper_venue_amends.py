@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from test_paper_venue import ACK, BUY, FEED, SELL, SEND, T0, Desk, cancel, order, tick, told, trade
+from paper_kit import ACK, BUY, FEED, SELL, SEND, T0, Desk, cancel, order, tick, told, trade
 
 from tickdeck.domain.events import OrderAmendRequestedEvent, VenueFillReported
 from tickdeck.domain.values import TimeInForce
