@@ -209,3 +209,18 @@ def test_every_command_is_in_the_documentation() -> None:
 
     assert COMMANDS
     assert [name for name in COMMANDS if f"`tickdeck {name}`" not in page] == []
+
+
+def test_the_design_names_every_room_and_only_files_that_exist() -> None:
+    package = ROOT / "src" / "tickdeck"
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    rooms = sorted(
+        folder.parent.relative_to(package)
+        for layer in ("application", "domain", "infrastructure", "interfaces")
+        for folder in (package / layer).glob("*/__init__.py")
+    )
+    named = re.findall(r"`((?:application|domain|infrastructure|interfaces|bootstrap)/[\w/]+\.py)`", page)
+
+    assert [str(room) for room in rooms if f"{room.name}/" not in page] == []
+    assert len(named) > 10
+    assert [path for path in named if not (package / path).is_file()] == []

@@ -35,7 +35,6 @@ from tickdeck.domain.events import (
     FeedDisconnected,
     HandlerFailed,
     NotificationAlert,
-    OrderAmendRequestedEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
     RunResumed,
@@ -49,7 +48,6 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
     VenueFillReported,
     VenueInstrumentReported,
-    VenueOrderReported,
     iter_event_classes,
 )
 from tickdeck.domain.risk import RiskLimits
@@ -218,7 +216,9 @@ def eventful_run() -> Core:
                 else:
                     core.report(order, rng.choice(ANSWERS))
         for request in venue.amended:
-            answer_amend(core, request, granted=rng.random() < 0.5)
+            state = core.execution.orders[request.order_id]
+            granted = rng.random() < 0.5 and state.is_open and request.quantity > state.filled
+            core.answer(request, granted=granted, reason="" if granted else "amend refused")
         venue.amended.clear()
     core.feed(VenueBalanceReported(currency="USDT", total=D(1), source="scripted"))
     core.feed(VenueFillReported(order_id="x", symbol=BTC, side=Side.BUY, price=D(1), quantity=D(1), venue_trade_id="x"))
@@ -232,23 +232,6 @@ def eventful_run() -> Core:
     core.feed(trade("14", ts=core.now + 2 * MS))
     core.feed(FeedDisconnected(feed="files", symbols=(BTC,)))
     return core.stop()
-
-
-def answer_amend(core: Core, request: OrderAmendRequestedEvent, *, granted: bool) -> None:
-    state = core.execution.orders[request.order_id]
-    granted = granted and state.is_open and request.quantity > state.filled
-    core.feed(
-        VenueOrderReported(
-            order_id=request.order_id,
-            symbol=request.symbol,
-            status=OrderStatus.ACCEPTED,
-            revision=request.revision,
-            quantity=request.quantity if granted else None,
-            limit=request.limit if granted else None,
-            reason="" if granted else "amend refused",
-            source="scripted",
-        )
-    )
 
 
 def test_the_engines_hold_what_their_events_tell() -> None:

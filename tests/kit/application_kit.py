@@ -1,5 +1,5 @@
-"""What the tests of the application layer share: events in one line, a tape and a venue under the test's control, and a
-whole core around them."""
+"""Helpers for the tests of the application layer: short ways to create events, a tape and a venue that the test
+controls, and a whole core."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ START = 1_723_161_600 * SECOND  # 2024-08-09T00:00:00Z
 
 
 class Ping(DomainEvent, frozen=True, kw_only=True):
-    """An event without meaning, of a type of the tests' own."""
+    """An event of a type that only the tests have."""
 
     event_type: ClassVar[str] = "test.ping"
     n: int = 0
@@ -104,8 +104,8 @@ def tick(bid: str, ask: str, *, ts: int = START, symbol: str = BTC) -> TickEvent
 
 
 class MemoryTape:
-    """A tape in memory. With ``synced`` false nothing is durable until the test says ``sync()``; ``error`` is raised by
-    the next ``append``."""
+    """A tape in memory. If ``synced`` is false, nothing is durable until the test calls ``sync()``. The next ``append``
+    raises ``error``."""
 
     def __init__(self, *, synced: bool = True) -> None:
         self.cascades: list[list[DomainEvent]] = []
@@ -135,7 +135,7 @@ class MemoryTape:
         self.cascades.append(list(cascade))
 
     def sync(self, seq: int | None = None) -> None:
-        """All up to ``seq`` (or to the end) is durable now."""
+        """Make everything up to ``seq`` (or to the end) durable."""
         self._durable = self.last_seq if seq is None else seq
         for wanted, waiter in self._waiters:
             if wanted <= self._durable and not waiter.done():
@@ -159,11 +159,11 @@ class MemoryTape:
         return TapeStatistics(appended=len(self.events), durable=0, commits=0, waiting=0)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing."""
 
 
 class ScriptedVenue:
-    """A venue that does what the test says, and nothing by itself."""
+    """A venue that does nothing by itself."""
 
     name = "scripted"
 
@@ -221,7 +221,7 @@ class Core:
         monitors: int | None = None,
         short_selling: bool = False,
     ) -> None:
-        """``monitors`` (ns): snapshots and heartbeats so far apart, and so much silence is too much."""
+        """``monitors`` (ns): the interval of snapshots and heartbeats, and the longest silence of a feed."""
         strategies = strategies or {}
         self.tape = tape or MemoryTape()
         self.venue = venue or ScriptedVenue()
@@ -269,14 +269,14 @@ class Core:
         self.gateway = VenueGateway(kernel, self.venue)
         self._trade_ids = 0
 
-    # -- what happens to it -------------------------------------------------------------------------------------
+    # -- inputs -----------------------------------------------------------------------------------------------
 
     def start(self, cash: str = "100000") -> Core:
         self.feed(RunStarted(ts=START, ts_ingress=START, source="driver"))
         return self.feed(VenueBalanceReported(currency="USDT", total=D(cash), source="scripted"))
 
     def feed(self, *events: DomainEvent) -> Core:
-        """Each event as an input, after the timers that are due before it."""
+        """Feed each event as an input, after the timers that are due before it."""
         for event in events:
             while (entry := self.agenda.pop(event.ts_ingress)) is not None:
                 entry[1]()
@@ -284,11 +284,11 @@ class Core:
         return self
 
     def trades(self, *prices: str, step: int = SECOND) -> Core:
-        """Trades ``step`` ns apart, from the present time on."""
+        """Feed trades that are ``step`` ns apart, starting ``step`` after now."""
         return self.feed(*(trade(price, ts=self.now + (i + 1) * step) for i, price in enumerate(prices)))
 
     def fill(self, order: OrderSubmittedEvent, price: str, quantity: str = "", *, fee: str = "0") -> Core:
-        """The venue tells of a fill, of all of the order where no quantity is given."""
+        """The venue reports a fill; without ``quantity``, of the whole order."""
         self._trade_ids += 1
         return self.feed(
             VenueFillReported(
@@ -321,10 +321,25 @@ class Core:
             )
         )
 
+    def answer(self, request: OrderAmendRequestedEvent, *, granted: bool = True, reason: str = "") -> Core:
+        """The venue answers a request to amend an order: it confirms the new values or refuses them."""
+        return self.feed(
+            VenueOrderReported(
+                order_id=request.order_id,
+                symbol=request.symbol,
+                status=OrderStatus.ACCEPTED,
+                revision=request.revision,
+                quantity=request.quantity if granted else None,
+                limit=request.limit if granted else None,
+                reason=reason,
+                source="scripted",
+            )
+        )
+
     def stop(self) -> Core:
         return self.feed(RunStopped(reason="end", source="driver"))
 
-    # -- what came of it ----------------------------------------------------------------------------------------
+    # -- results ----------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> int:
@@ -332,7 +347,7 @@ class Core:
 
     @property
     def orders(self) -> list[OrderSubmittedEvent]:
-        """Those that reached the venue."""
+        """The orders that reached the venue."""
         return self.venue.submitted
 
     def of(self, event_type: str) -> list[DomainEvent]:

@@ -13,12 +13,10 @@ from tickdeck.domain.events import (
     CommandReceived,
     OrderAmendedEvent,
     OrderAmendRejectedEvent,
-    OrderAmendRequestedEvent,
     OrderSubmittedEvent,
     RiskLimitBreachedEvent,
     StrategyDecisionEvent,
     TradeEvent,
-    VenueOrderReported,
 )
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.domain.values import OrderStatus
@@ -59,21 +57,6 @@ def amend(core: Core, amender: Amender, price: str = "100", **wish: object) -> C
     return core.trades(price)
 
 
-def answer(core: Core, request: OrderAmendRequestedEvent, *, granted: bool = True, reason: str = "") -> Core:
-    return core.feed(
-        VenueOrderReported(
-            order_id=request.order_id,
-            symbol=request.symbol,
-            status=OrderStatus.ACCEPTED,
-            revision=request.revision,
-            quantity=request.quantity if granted else None,
-            limit=request.limit if granted else None,
-            reason=reason,
-            source="scripted",
-        )
-    )
-
-
 def refusals(core: Core) -> list[tuple[str, str]]:
     return [(e.limit, e.detail) for e in core.tape.events if isinstance(e, RiskLimitBreachedEvent)]
 
@@ -84,7 +67,7 @@ def test_an_amend_goes_from_decision_to_the_venue_and_its_answer_back_to_the_str
 
     amend(core, amender, quantity=D("2.5"), limit=D("99.994"))
     (request,) = core.venue.amended
-    answer(core, request)
+    core.answer(request)
 
     assert [t for t in core.types(before) if not t.startswith("market.")] == [
         "strategy.decision",
@@ -110,7 +93,7 @@ def test_what_is_left_out_of_an_amend_stays_as_it_is() -> None:
 def test_a_refused_amend_comes_back_with_the_venues_reason() -> None:
     core, amender = core_with()
     amend(core, amender, limit=D(99))
-    answer(core, core.venue.amended[0], granted=False, reason="amend refused: the order is filled")
+    core.answer(core.venue.amended[0], granted=False, reason="amend refused: the order is filled")
 
     (event,) = (e for e in core.tape.events if isinstance(e, OrderAmendRejectedEvent))
     assert event.reason == "amend refused: the order is filled"
@@ -122,7 +105,7 @@ def test_a_fill_that_races_an_increase_halts_nothing() -> None:
     amend(core, amender, quantity=D(5))
 
     core.fill(core.orders[0], "100", "3")
-    answer(core, core.venue.amended[0])
+    core.answer(core.venue.amended[0])
     core.fill(core.orders[0], "100", "2")
 
     assert not core.kernel.halted
@@ -137,7 +120,7 @@ def test_an_order_that_a_late_amend_reopens_is_open_again_until_it_is_filled() -
     core.fill(core.orders[0], "100", "2")
     assert core.execution.open_orders("amender") == ()
 
-    answer(core, core.venue.amended[0])
+    core.answer(core.venue.amended[0])
 
     assert core.execution.open_orders("amender") == (amender.order_id,)
     assert [e.remaining for e in core.tape.events if isinstance(e, OrderAmendedEvent)] == [3]

@@ -181,7 +181,7 @@ class GroupCommitTape(Reading):
             self._commit_soon()
 
     def wait_durable(self, seq: int) -> None:
-        seq = min(seq, self._last_seq)  # a gap in seq after the last event needs no waiting
+        seq = min(seq, self._last_seq)  # a hole after the last event has nothing to wait for
         while self._durable_seq < seq:
             with self._commit_lock:
                 if self._durable_seq < seq:

@@ -80,7 +80,7 @@ class JsonlTapeReader(Reading):
         return self._with_segments(find)
 
     def stream_version(self, stream: str) -> int:
-        """The number of events in a stream, 0 if it has none."""
+        """How many events a stream has, 0 when it has none."""
 
         def find(segments: list[SegmentFile]) -> int:
             for segment in reversed(segments):
@@ -96,7 +96,7 @@ class JsonlTapeReader(Reading):
         return max(self._moved_streams().get(stream, {}).values(), default=0)
 
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
-        """See ``Tape.load_snapshot``."""
+        """As ``Tape.load_snapshot``."""
         return load_snapshot(self._path, stream, upto)
 
     def snapshots(self) -> Iterator[tuple[str, Snapshot]]:

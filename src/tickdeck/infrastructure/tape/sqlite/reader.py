@@ -72,7 +72,7 @@ class SqliteTapeReader(Reading):
         return seq or 0
 
     def stream_version(self, stream: str) -> int:
-        """The number of events in a stream, 0 if it has none."""
+        """How many events a stream has, 0 when it has none."""
         version: int | None = self._one("SELECT max(stream_version) FROM events WHERE stream = ?", stream)
         return version or max(self._moved_streams().get(stream, {}).values(), default=0)
 
