@@ -74,6 +74,14 @@ def test_help_whose_reader_has_seen_enough_went_well(words):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_a_current_folder_that_was_deleted_is_told(tmp_path):
+    line = f'mkdir gone && cd gone && rmdir ../gone && "{sys.executable}" -P -m tickdeck run --for 1'
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == "tickdeck: error: the current folder was deleted; change to another one\n"
+
+
 def test_a_warning_is_one_line_and_a_byte_order_mark_is_no_mistake(tmp_path):
     (tmp_path / "c.toml").write_text('log_events = ["market.cadle"]\n', "utf-8-sig")
     words = [*COMMAND, "run", "--config", "c.toml", "--for", "1", "--speed", "max"]

@@ -26,6 +26,8 @@ class Keys(Strategy):
     window: int = 5
 
     def on_trade(self, trade):
+        if self.window == 11:
+            raise ValueError(f"refused: {self.api_key} {self.pin_token} {self.url} {self.auth}")
         known = (self.api_key, self.pin_token, self.url, self.auth.get("secret"))
         if known == ("hunter2", 918273, "wss://me:opensesame@example.org", "s3"):
             self.update_state({"fits": True})
@@ -85,6 +87,20 @@ def test_a_run_whose_secrets_are_gone_is_not_resumed(tickdeck, config):
 
     assert result.exit_code == 2
     assert "secrets.json in its folder is gone" in result.stderr
+
+
+def test_a_secret_in_the_message_of_an_error_is_written_nowhere(tickdeck, config):
+    config.write_text(config.read_text().replace("window = 7", "window = 11"))
+
+    result = tickdeck("run", "--config", config, "--speed", "max", "--no-report")
+
+    assert result.exit_code == 3
+    assert "refused: [redacted]" in result.stderr
+    written = [result.stdout.encode(), result.stderr.encode()]
+    files = [path for path in Path("tickdeck-data").rglob("*") if path.is_file() and path.name != "secrets.json"]
+    written += [path.read_bytes() for path in files]
+    assert not [word for word in WORDS[:3] for content in written if word in content]
+    assert tickdeck("verify", "last").exit_code == 0
 
 
 def test_a_run_without_secrets_has_no_file_of_them(tickdeck):

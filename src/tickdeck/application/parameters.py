@@ -13,7 +13,7 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 
 import msgspec
 
-from tickdeck.application.secret_names import REDACTED, is_secret
+from tickdeck.application.redaction import REDACTED, is_secret, remember_secrets
 from tickdeck.application.units import share_of
 from tickdeck.application.wording import in_words
 from tickdeck.errors import ConfigError, TopicWarning, format_value
@@ -104,6 +104,8 @@ class Parametrised:
                 mistakes.append(f"{self.kind} {type(self).__name__}: parameter {name}={shown}: {wanted}")
         if mistakes:
             raise ConfigError.of(mistakes)
+        for name, value in values.items():
+            remember_secrets(value, name)
         before = {name: getattr(self, name) for name in values}
         for name, value in values.items():
             setattr(self, name, value)

@@ -9,6 +9,7 @@ import re
 from tickdeck.application.bus.dead_letters import DeadLetter, DeadLetters
 from tickdeck.application.bus.selection import type_name
 from tickdeck.application.bus.subscriptions import Subscription
+from tickdeck.application.redaction import without_known_secrets
 from tickdeck.domain.events import DomainEvent, HandlerFailed
 from tickdeck.errors import TickdeckError
 
@@ -79,9 +80,9 @@ def place_of(error: BaseException) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """The text of an error, the same in every run: without addresses of objects, and encodable."""
+    """The text of an error, the same in every run: without addresses of objects and known secrets, and encodable."""
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 (an error whose text fails must still be reported)
         return ""
-    return _ADDRESS.sub("0x...", text).encode("utf-8", "replace").decode()
+    return without_known_secrets(_ADDRESS.sub("0x...", text).encode("utf-8", "replace").decode())

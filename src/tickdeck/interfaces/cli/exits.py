@@ -210,6 +210,8 @@ def _describe(error: BaseException, details: bool) -> tuple[str, int]:
         return f"a strategy or a library tried to exit the process: {error!r} ({origin(error)})", FAULT
     if isinstance(error, OSError) and error.filename is not None and error.errno in _BAD_PATH:
         return f"{error.filename}: {error.strerror}; name another file or folder", WRONG_CALL
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _has_folder():
+        return "the current folder was deleted; change to another one", WRONG_CALL
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return "too many files are open; raise the limit (`ulimit -n`)", FAULT
     if isinstance(error, ValueError) and str(error).startswith("embedded null"):
@@ -217,6 +219,15 @@ def _describe(error: BaseException, details: bool) -> tuple[str, int]:
     text = " ".join(str(error).split())
     more = "" if details else "; add --debug for details"
     return f"{type(error).__name__}: {text} ({origin(error)}){more}", FAULT
+
+
+def _has_folder() -> bool:
+    """Whether the process's current folder exists."""
+    try:
+        os.getcwd()  # noqa: PTH109 (Path.cwd() does more)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def origin(error: BaseException) -> str:
