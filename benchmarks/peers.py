@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from tickdeck.interfaces.bench.bus import make_handlers
+from tickdeck.interfaces.bench.frames import messages
 from tickdeck.interfaces.bench.samples import prints, ticks
 from tickdeck.interfaces.bench.session import Session, rate, timed
 
@@ -267,3 +268,78 @@ def nautilus_backtest(*, count: int) -> Session:
         return figures
 
     return session
+
+
+def cryptofeed_frames(*, kind: str, count: int) -> Session:
+    """Frames through the feed's own handler, to a callback."""
+    from cryptofeed.defines import L2_BOOK, TICKER, TRADES
+    from cryptofeed.exchanges import Binance
+    from cryptofeed.symbols import Symbols
+    from cryptofeed.types import OrderBook
+
+    Symbols.set(Binance.id, {"BTC-USDT": "BTCUSDT"}, {"instrument_type": {"BTC-USDT": "spot"}})  # else it asks Binance
+    channel = {"bookTicker": TICKER, "trade": TRADES, "depth": L2_BOOK}[kind]
+    received = []
+
+    async def callback(event: Any, receipt_timestamp: float) -> None:
+        received.append(event)
+
+    feed = Binance(symbols=["BTC-USDT"], channels=[channel], callbacks={channel: callback})
+    texts = [data.decode() for data in messages("aggTrade" if kind == "trade" else kind, count)]
+
+    async def work() -> None:
+        feed._l2_book = {"BTC-USDT": OrderBook(Binance.id, "BTC-USDT", max_depth=1_000)}
+        feed._l2_book["BTC-USDT"].book.bids = {Decimal(1): Decimal(1)}
+        feed._l2_book["BTC-USDT"].book.asks = {Decimal(10**9): Decimal(1)}
+        feed.last_update_id = {"BTC-USDT": 0}
+        feed.forced = {"BTC-USDT": True}
+        received.clear()
+        for text in texts:
+            await feed.message_handler(text, None, 1.0)
+
+    def repetition() -> dict[str, float]:
+        value = rate(count, lambda: asyncio.run(work()))
+        assert len(received) == count, f"{len(received)} of {count} arrived"
+        return {"value": value}
+
+    return repetition
+
+
+def ccxt_frames(*, kind: str, count: int) -> Session:
+    """Frames as its client passes them on: parsed, then to the exchange's handler."""
+    import ccxt.pro
+    from ccxt.async_support.base.ws.client import json_parser  # orjson where it is installed
+
+    class Client:
+        """The parts of its WebSocket client that the handlers use."""
+
+        url = "wss://stream.binance.com:9443/stream"
+        subscriptions: dict[str, Any] = {}
+        futures: dict[str, Any] = {}
+        resolved = 0
+
+        def resolve(self, result: Any, message_hash: str) -> None:
+            self.resolved += 1
+
+        def reject(self, error: Exception, message_hash: str = "") -> None:
+            raise error
+
+    exchange = ccxt.pro.binance()
+    fields = {"id": "BTCUSDT", "symbol": "BTC/USDT", "base": "BTC", "quote": "USDT", "type": "spot", "spot": True}
+    exchange.set_markets([exchange.safe_market_structure(fields | {"swap": False, "future": False, "option": False})])
+    texts = [data.decode() for data in messages(kind, count)]
+
+    def repetition() -> dict[str, float]:
+        client = Client()
+        book = exchange.order_book({"bids": [[1, 1]], "asks": [[10**9, 1]], "nonce": 0}, 1_000)
+        exchange.orderbooks = {"BTC/USDT": book}
+
+        def work() -> None:
+            for text in texts:
+                exchange.handle_message(client, json_parser.loads(text))
+
+        value = rate(count, work)
+        assert client.resolved >= count, f"{client.resolved} of {count} arrived"
+        return {"value": value}
+
+    return repetition

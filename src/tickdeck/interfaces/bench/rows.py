@@ -134,6 +134,47 @@ def _backtest(*, preloaded: bool) -> Part:
     )
 
 
+def _frames(kind: str, what: str) -> Row:
+    def peer(name: str, module: str, in_it: str) -> Part:
+        return Part(
+            target=name,
+            parameters={"kind": kind, "count": 20_000},
+            quick={"count": 1_000},
+            module=module,
+            in_it=in_it,
+        )
+
+    return Row(
+        name=f"frames-{kind}",
+        what=f"raw frames of Binance to validated events: {what}",
+        unit="frames/s",
+        part=Part(
+            target=f"{_HERE}.frames:frames",
+            parameters={"kind": kind, "count": 100_000},
+            quick={"count": 2_000},
+        ),
+        in_it="FrameDecoder.decode: the stream's name, JSON, Decimals, an event with all checks of its fields",
+        ceiling_is="msgspec's decoder of the same messages, with Decimals, into structs without checks",
+        peers={
+            "cryptofeed": peer(
+                "cryptofeed_frames",
+                "cryptofeed",
+                "Binance.message_handler to a callback: yapic's JSON, Decimals, its types (Cython); of best prices no "
+                "quantities; its trades are aggTrades",
+            ),
+            "ccxt.pro": peer(
+                "ccxt_frames", "ccxt", "its client's parser (orjson) and binance.handle_message: floats, its caches"
+            ),
+        },
+        goals=(
+            *((Goal(text="at least 0.55 M/s", at_least=0.55e6),) if kind == "bookTicker" else ()),
+            Goal(text="at least 1.5 x cryptofeed", of="cryptofeed", at_least=1.5),
+            Goal(text="at least 12 x ccxt.pro", of="ccxt.pro", at_least=12.0),
+        ),
+        warm_up=1,
+    )
+
+
 _BUS = (
     "InMemoryEventBus(stamp=False).publish: handlers by type, class and wildcard, priorities, isolation of errors, "
     "counters; no ids, no tape"
@@ -359,6 +400,9 @@ ROWS = (
         )
         for rate in (1_000, 10_000)
     ),
+    _frames("bookTicker", "best bid and ask"),
+    _frames("trade", "a trade"),
+    _frames("depth", "four changed levels of a book"),
     Row(
         name="matching",
         what="the venue's matching engine, placing and cancelling 2:1",
