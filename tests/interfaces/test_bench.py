@@ -34,11 +34,11 @@ TINY = {
     "backtest-file": {"count": 1_000},
     "order-1k": {"seconds": 0.5},
     "order-10k": {"seconds": 0.5},
+    "matching": {"count": 1_000},
+    "memory": {"count": 1_000},
     "frames-bookTicker": {"count": 50},
     "frames-trade": {"count": 50},
     "frames-depth": {"count": 50},
-    "matching": {"count": 1_000},
-    "memory": {"count": 1_000},
     "help": {},
 }
 

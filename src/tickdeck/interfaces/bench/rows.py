@@ -400,9 +400,6 @@ ROWS = (
         )
         for rate in (1_000, 10_000)
     ),
-    _frames("bookTicker", "best bid and ask"),
-    _frames("trade", "a trade"),
-    _frames("depth", "four changed levels of a book"),
     Row(
         name="matching",
         what="the venue's matching engine, placing and cancelling 2:1",
@@ -433,6 +430,9 @@ ROWS = (
         more_is_better=False,
         runs=1,
     ),
+    _frames("bookTicker", "best bid and ask"),
+    _frames("trade", "a trade"),
+    _frames("depth", "four changed levels of a book"),
     Row(
         name="help",
         what="tickdeck --help",

@@ -28,6 +28,7 @@ from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange, c
 from tickdeck.infrastructure.exchanges.binance.wire import HmacKey, HttpRequest
 from tickdeck.infrastructure.resilience import BreakerTransition
 
+D = Decimal
 EPOCH = 1_790_000_000_000_000_000
 ORDER = {"symbol": "BTCUSDT", "orderId": 7, "clientOrderId": "td-1", "status": "NEW", "side": "BUY", "origQty": "1"}
 
@@ -282,13 +283,50 @@ def test_an_answer_to_a_query_that_cannot_be_read_is_a_typed_error() -> None:
         run(Venue(b'{"orderId":"x"}').exchange.order("BTCUSDT", venue_order_id="7"))
 
 
-def test_an_order_without_a_name_and_an_amend_are_refused_before_they_are_sent() -> None:
+def test_an_order_without_a_name_is_refused_before_it_is_sent() -> None:
     venue = Venue(ORDER)
     with pytest.raises(RequestRefused, match="name the order"):
         run(venue.exchange.cancel("BTCUSDT"))
-    with pytest.raises(NotSupported):
-        run(venue.exchange.amend("BTCUSDT", quantity=Decimal(1), limit=Decimal(1), client_order_id="td-1"))
     assert not venue.sent
+
+
+AMENDED = {
+    "symbol": "BTCUSDT",
+    "orderId": 7,
+    "clientOrderId": "td-1",
+    "price": "60000.10",
+    "qty": "0.5",
+    "executedQty": "0.1",
+    "cumulativeQuoteQty": "6000.01",
+    "status": "PARTIALLY_FILLED",
+    "side": "BUY",
+}
+
+
+def test_an_order_that_is_reduced_keeps_its_client_id() -> None:
+    venue = Venue({**ORDER, "price": "60000.10"}, {"transactTime": 1, "executionId": 1, "amendedOrder": AMENDED})
+    result = run(venue.exchange.amend("BTCUSDT", quantity=D("0.5"), limit=D("60000.1"), client_order_id="td-1"))
+
+    assert (result.status, result.quantity, result.filled) == (OrderStatus.PARTIALLY_FILLED, D("0.5"), D("0.1"))
+    assert venue.sent[-1].method == "PUT"
+    assert venue.sent[-1].target.startswith("/api/v3/order/amend/keepPriority?")
+    assert venue.params()["newQty"] == "0.5"
+    assert venue.params()["newClientOrderId"] == "td-1"
+
+
+@pytest.mark.parametrize(("quantity", "limit"), [("0.5", "60000"), ("2", "60000.10")])
+def test_another_price_or_a_larger_quantity_is_not_supported(quantity: str, limit: str) -> None:
+    venue = Venue({**ORDER, "price": "60000.10"})
+    with pytest.raises(NotSupported, match="reduced only"):
+        run(venue.exchange.amend("BTCUSDT", quantity=D(quantity), limit=D(limit), client_order_id="td-1"))
+    assert [request.method for request in venue.sent] == ["GET"]
+
+
+def test_an_amend_without_an_answer_is_unknown_and_was_sent_once() -> None:
+    venue = Venue({**ORDER, "price": "60000.10"}, TimeoutError())
+    with pytest.raises(OutcomeUnknown):
+        run(venue.exchange.amend("BTCUSDT", quantity=D("0.5"), limit=D("60000.10"), client_order_id="td-1"))
+    assert [request.method for request in venue.sent] == ["GET", "PUT"]
 
 
 def test_no_error_shows_the_key_or_the_signature() -> None:

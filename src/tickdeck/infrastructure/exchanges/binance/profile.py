@@ -49,7 +49,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 BINANCE_SPOT = Profile(
     name="binance-spot@2026-09",
     capabilities=ExchangeCapabilities(
-        amendment=Amendment.NONE,  # the adapter cannot do it yet; the venue can reduce
+        amendment=Amendment.REDUCE,
         client_order_id="[A-Za-z0-9_-]{1,36}",
         client_ids_unique="open",
         private_stream=True,

@@ -41,7 +41,14 @@ from tickdeck.infrastructure.exchanges.binance.mappers.account import (
 )
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.mappers.instruments import ExchangeInfo, listed_instruments
-from tickdeck.infrastructure.exchanges.binance.mappers.orders import OrderBody, TradeBody, fill_of, order_result
+from tickdeck.infrastructure.exchanges.binance.mappers.orders import (
+    AmendBody,
+    OrderBody,
+    TradeBody,
+    amend_result,
+    fill_of,
+    order_result,
+)
 from tickdeck.infrastructure.exchanges.binance.private_stream import PrivateStream, StreamTimes
 from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
 from tickdeck.infrastructure.exchanges.binance.wire import (
@@ -66,6 +73,7 @@ T = TypeVar("T")
 
 _MS = 1_000_000  # ns in a millisecond
 _PAGE = 1000  # fills in one answer
+_ORDER = "/api/v3/order"
 _TIME_IN_FORCE = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
 
 
@@ -182,7 +190,7 @@ class BinanceExchange:
 
     async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
         params = {"symbol": symbol, **_named(client_order_id, venue_order_id)}
-        return order_result(await self._query(OrderBody, ("/api/v3/order", params), 4))
+        return order_result(await self._query(OrderBody, (_ORDER, params), 4))
 
     async def open_orders(self, symbol: str | None = None) -> tuple[OrderResult, ...]:
         params = {} if symbol is None else {"symbol": symbol}
@@ -221,20 +229,27 @@ class BinanceExchange:
         if self._prevention is not None:
             params["selfTradePreventionMode"] = self._prevention
         params["newOrderRespType"] = "FULL"
-        result = await self._change("POST", params, {"weight": 1, "orders": 1}, urgent=False)
-        self._stream.answered(result)
-        return result
+        return await self._change("POST", _ORDER, params, {"weight": 1, "orders": 1}, _placed)
 
     async def cancel(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
         params = {"symbol": symbol, **_named(client_order_id, venue_order_id)}
-        result = await self._change("DELETE", params, {"weight": 1}, urgent=True)
-        self._stream.answered(result)
-        return result
+        return await self._change("DELETE", _ORDER, params, {"weight": 1}, _placed, urgent=True)
 
     async def amend(
         self, symbol: str, *, quantity: Quantity, limit: Price, client_order_id: str = "", venue_order_id: str = ""
     ) -> OrderResult:
-        raise NotSupported("binance: this adapter does not amend orders; cancel the order and place another")
+        order = await self.order(symbol, client_order_id=client_order_id, venue_order_id=venue_order_id)
+        if limit != order.limit or quantity > order.quantity:
+            raise NotSupported(
+                f"binance: an order can be reduced only; cancel order {order.client_order_id} and place another"
+            )
+        params = {
+            "symbol": symbol,
+            "orderId": order.venue_order_id,
+            "newQty": _text(quantity),
+            "newClientOrderId": order.client_order_id,  # else the venue gives it another one
+        }
+        return await self._change("PUT", f"{_ORDER}/amend/keepPriority", params, {"weight": 4}, _amended)
 
     # -- the private stream ---------------------------------------------------------------------------------------
 
@@ -277,19 +292,28 @@ class BinanceExchange:
             raise ProtocolError(f"binance: an answer cannot be read ({error})", status=answer.status) from None
 
     async def _change(
-        self, method: str, params: Mapping[str, Any], weights: dict[str, int], *, urgent: bool
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any],
+        weights: dict[str, int],
+        read: Callable[[bytes], OrderResult],
+        *,
+        urgent: bool = False,
     ) -> OrderResult:
-        """Send an order or a cancel, once."""
-        request = await self._signed(method, "/api/v3/order", params)
+        """Send an order, a cancel or an amend, once. ``read`` reads the answer."""
+        request = await self._signed(method, path, params)
         try:
             answer = await self._send(request, "orders", weights, changes=True, urgent=urgent)
         except ClockSkew:
             self._offset = None
             raise
         try:
-            return order_result(msgspec.json.decode(answer.body, type=OrderBody, strict=False))
+            result = read(answer.body)
         except (msgspec.MsgspecError, ArithmeticError, RecursionError) as error:
             raise OutcomeUnknown(f"binance: the answer to an order cannot be read ({error})") from None
+        self._stream.answered(result)
+        return result
 
     async def _send(
         self, request: HttpRequest, group: str, weights: dict[str, int], *, changes: bool, urgent: bool = False
@@ -352,3 +376,11 @@ def _named(client_order_id: str, venue_order_id: str) -> dict[str, str]:
 
 def _text(number: Decimal) -> str:
     return f"{number:f}"
+
+
+def _placed(body: bytes) -> OrderResult:
+    return order_result(msgspec.json.decode(body, type=OrderBody, strict=False))
+
+
+def _amended(body: bytes) -> OrderResult:
+    return amend_result(msgspec.json.decode(body, type=AmendBody, strict=False))

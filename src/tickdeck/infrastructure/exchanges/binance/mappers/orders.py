@@ -11,7 +11,17 @@ from tickdeck.domain.events import DomainEvent, SystemWarning, VenueFillReported
 from tickdeck.domain.values import ZERO, OrderStatus, Side
 from tickdeck.infrastructure.exchanges.binance.mappers.market import SPOT
 
-__all__ = ["STATUSES", "ExecutionReport", "OrderBody", "TradeBody", "fill_of", "order_result", "report_events"]
+__all__ = [
+    "STATUSES",
+    "AmendBody",
+    "ExecutionReport",
+    "OrderBody",
+    "TradeBody",
+    "amend_result",
+    "fill_of",
+    "order_result",
+    "report_events",
+]
 
 STATUSES = {
     "NEW": OrderStatus.ACCEPTED,
@@ -56,6 +66,25 @@ class OrderBody(msgspec.Struct, rename="camel"):
     update_time: int = 0
     time: int = 0
     fills: tuple[_Fill, ...] = ()
+
+
+class _Amended(msgspec.Struct, rename="camel"):
+    symbol: str
+    order_id: int
+    client_order_id: str
+    price: Decimal
+    qty: Decimal
+    executed_qty: Decimal
+    cumulative_quote_qty: Decimal
+    status: str
+    side: str
+
+
+class AmendBody(msgspec.Struct, rename="camel"):
+    """The answer to an amend. ``amended_order`` is the order after it."""
+
+    amended_order: _Amended
+    transact_time: int = 0
 
 
 class TradeBody(msgspec.Struct, rename="camel"):
@@ -130,6 +159,24 @@ def order_result(body: OrderBody) -> OrderResult:
         fills=fills,
         reason=body.expiry_reason,
         ts=ts,
+    )
+
+
+def amend_result(body: AmendBody) -> OrderResult:
+    """An order's state after an amend."""
+    order = body.amended_order
+    return OrderResult(
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        venue_order_id=str(order.order_id),
+        status=OrderStatus.from_exchange(order.status, STATUSES),
+        raw_status=order.status,
+        side=_SIDES.get(order.side),
+        quantity=order.qty,
+        limit=order.price,
+        filled=order.executed_qty,
+        filled_quote=order.cumulative_quote_qty,
+        ts=body.transact_time * _MS,
     )
 
 
