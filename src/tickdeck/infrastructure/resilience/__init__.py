@@ -1,5 +1,7 @@
-"""What keeps calls to a venue within its limits and out of its failures: a rate limiter, retries where they are safe, a
-circuit breaker. All on the clock port, so tests never sleep; for adapters of your own, too."""
+"""Protects calls to a venue: a rate limiter, retries where they are safe, a circuit breaker.
+
+All of them use the clock port, so tests never sleep. You can use them in adapters of your own.
+"""
 
 from tickdeck.infrastructure.resilience.circuit_breaker import (
     BreakerState,

@@ -1,4 +1,4 @@
-"""A circuit breaker: calls to what has failed several times in a row fail at once, until a probe succeeds."""
+"""A circuit breaker: after several failures in a row, calls fail immediately until a probe succeeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FAILURES: tuple[type[Exception], ...] = (OutcomeUnknown, VenueUnavailable, TimeoutError, ConnectionError)
-"""What counts: time-outs, failures of the venue, lost connections. A refusal is an answer and never counts."""
+"""What counts as a failure: time-outs, failures of the venue, lost connections. A refusal is an answer."""
 
 
 class BreakerState(StrEnum):
@@ -28,7 +28,7 @@ class BreakerState(StrEnum):
 
 
 class BreakerTransition(NamedTuple):
-    """``name``: the breaker's. ``reason``: the class of the error that led to it, empty for a success."""
+    """``name``: of the breaker. ``reason``: the class of the error that caused it; empty for a success."""
 
     name: str
     before: BreakerState
@@ -42,14 +42,14 @@ class CircuitBreaker:
         with breaker:
             answer = await call()
 
-    - ``closed``: calls go through. After ``failures`` failures in a row it opens.
-    - ``open``: ``VenueUnavailable`` is raised at once, and the call is not made. After ``open_for`` seconds the next
-      call is a probe.
-    - ``half_open``: the probe is under way, other calls fail at once. If it succeeds the breaker closes; if it fails
-      the breaker opens again.
+    - ``closed``: calls pass. After ``failures`` failures in a row, the breaker opens.
+    - ``open``: ``VenueUnavailable`` is raised, and the call is not made. After ``open_for`` seconds, the next call is a
+      probe.
+    - ``half_open``: the probe is running, and other calls fail immediately. If the probe succeeds, the breaker closes;
+      if it fails, the breaker opens again.
 
-    An error that is not of ``counts`` is an answer: it ends a row of failures, and a probe that gets one has succeeded.
-    A cancelled call says nothing. ``on_transition`` is called at each change of state.
+    Only errors of ``counts`` are failures. Any other error is an answer, like a success. A cancelled call counts
+    neither way. ``on_transition`` is called at each change of state.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class CircuitBreaker:
             self._change(BreakerState.HALF_OPEN, "")
         elif self.state is not BreakerState.CLOSED:
             raise VenueUnavailable(
-                f"{self.name}: not called, because it failed {self._limit} times in a row; it is tried again within "
+                f"{self.name}: not called, because it failed {self._limit} times in a row; the next attempt is within "
                 f"{self._open_ns / 1e9:g} s"
             )
         return self

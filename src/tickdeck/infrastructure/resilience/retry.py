@@ -1,4 +1,4 @@
-"""Retries with exponential backoff and jitter, for calls that may be repeated."""
+"""Retries with exponential backoff and jitter, for calls that are safe to repeat."""
 
 from __future__ import annotations
 
@@ -50,9 +50,10 @@ def retry_with_backoff(
 ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
     """Call a coroutine function up to ``attempts`` times while it raises an error of ``on``.
 
-    For calls that change nothing, such as queries. ``OutcomeUnknown`` is never retried, whatever ``on`` says: what is
-    in doubt must not be sent again. A ban (``RateLimited`` with ``banned``) is not retried either; any other
-    ``RateLimited`` waits at least as long as the venue asks for. The last error is raised as it is.
+    Use it for calls that change nothing, such as queries. ``OutcomeUnknown`` is never retried, whatever ``on``
+    contains, because the first call may have had its effect. A ban (``RateLimited`` with ``banned``) is not retried
+    either. After any other ``RateLimited``, the wait is at least as long as the venue demands. The last error is raised
+    unchanged.
     """
     if attempts < 1:
         raise ConfigError(f"retry_with_backoff: attempts is {attempts}; give 1 or more")

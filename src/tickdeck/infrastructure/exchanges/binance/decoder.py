@@ -51,7 +51,7 @@ _CIRCUIT = b"!circuit"
 _OVERLOAD = b"!overload"
 
 UNREADABLE = (msgspec.MsgspecError, EventError, ValueError, ArithmeticError, RecursionError)
-"""What decoding raises for a message that is not what its stream says."""
+"""What decoding raises for a message that does not match its stream."""
 
 _WRAPPED = b'{"stream":"'
 _FIRST_MS, _LAST_MS = 1_230_768_000_000, 4_102_444_800_000  # 2009 to 2100: the same on every day, as a proof needs it
@@ -91,7 +91,7 @@ class _Overload(msgspec.Struct):
 
 
 class _Bare(msgspec.Struct, gc=False):
-    """What tells an answer to a subscription from market data."""
+    """The fields by which an answer to a subscription differs from market data."""
 
     id: msgspec.Raw = msgspec.Raw()
     result: msgspec.Raw = msgspec.Raw()

@@ -1,4 +1,4 @@
-"""What any JSON document of Binance means, without knowing where it came from: for people who debug, and for tests.
+"""Decodes any JSON document of Binance, whatever it is: for debugging and for tests.
 
 A document is a stream message, a message of the private stream, or the body of a REST answer, also in the wrappers of
 common recorders.
@@ -30,8 +30,7 @@ class ServerTime(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A document without an event or a result: an answer to a subscription, a message that changes nothing here.
-    ``what`` names it."""
+    """A document without an event or a result, such as the answer to a subscription. ``what`` names it."""
 
     what: str
 
@@ -56,7 +55,7 @@ def decode_document(data: bytes, *, received: int = 1, symbol: str = "", status:
     """Everything that a document says, in order; at least an ``Answer``.
 
     ``received`` is the receive time (ns UTC), ``symbol`` that of a body that does not name its own, ``status`` the HTTP
-    status, where it is known. Raises ``ProtocolError`` if it is no JSON, or not what it seems to be.
+    status if it is known. Raises ``ProtocolError`` if it is not JSON, or not what it seems to be.
     """
     try:
         return _decode(msgspec.json.decode(data), received, symbol.upper(), status)

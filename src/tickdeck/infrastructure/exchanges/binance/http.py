@@ -1,4 +1,4 @@
-"""REST over aiohttp, and the port that lets tests do without it."""
+"""REST over aiohttp, and the port that tests use instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Binance spot promises, with a date: limits, windows, the life of ids. A change of the venue is a new profile."""
+"""What Binance spot promises, with a date: limits, windows, the life of ids. If the venue changes, add a profile."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Binance on the wire: addresses, how requests are signed, and how they are written. No I/O.
 
 REST signs the percent-encoded query and body as they are sent. The WebSocket API signs the parameters sorted by name as
-raw text, without encoding: two rules that differ where a value has other characters than ASCII letters and digits.
+raw text, without encoding. The two differ if a value has other characters than ASCII letters and digits.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def endpoints_at(url: str) -> Endpoints:
 
 
 class SigningKey(Protocol):
-    """An API key and what signs with it."""
+    """An API key that can sign requests."""
 
     api_key: str
 
@@ -85,8 +85,8 @@ class HmacKey:
 
 
 class Ed25519Key:
-    """A key whose private part is an Ed25519 key in PEM. Raises ``ConfigError`` if it is none, or if the library is
-    not installed."""
+    """A key whose private part is an Ed25519 key in PEM. Raises ``ConfigError`` if it is something else, or if the
+    library is not installed."""
 
     __slots__ = ("_sign", "api_key")
 

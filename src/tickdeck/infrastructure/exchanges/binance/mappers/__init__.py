@@ -1,2 +1,4 @@
-"""Binance's words and ours, a module for each thing they are about: translation and nothing else. Numbers stay decimal
-strings until they are ``Decimal``; unknown fields are ignored."""
+"""Translation between Binance's messages and ours, one module per subject.
+
+Numbers stay decimal strings until they are ``Decimal``. Unknown fields are ignored.
+"""

@@ -76,7 +76,7 @@ class AccountPosition(msgspec.Struct):
 
 
 def balances_of(body: AccountBody) -> tuple[Balance, ...]:
-    """What the account holds, without the currencies of which it holds nothing."""
+    """The balances of the account that are not zero."""
     return tuple(Balance(currency=b.asset, free=b.free, locked=b.locked) for b in body.balances if b.free or b.locked)
 
 
@@ -99,7 +99,7 @@ def balance_events(
 
 
 def fees_event(body: AccountBody, received: int, account_id: str = "main") -> VenueFeesReported | None:
-    """What the account pays; ``None`` if the answer does not tell."""
+    """The fee rates of the account; ``None`` if the answer does not contain them."""
     rates = body.commission_rates
     if rates is None:
         return None

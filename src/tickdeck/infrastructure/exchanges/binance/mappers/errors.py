@@ -1,4 +1,4 @@
-"""Errors that Binance answers with, and what each means for the request."""
+"""The errors of Binance, and what each of them means for the request."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def error_from(
     try:
         code, text = msgspec.structs.astuple(msgspec.json.decode(body, type=_Body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        code, text = 0, f"HTTP {status} without the venue's words"
+        code, text = 0, f"HTTP {status} without a message"
     message = f"binance: {text} ({code or status})"
     if status in (418, 429) or code in _TOO_MANY:
         banned = status == 418
@@ -93,7 +93,7 @@ def error_from(
 
 
 def _wait(text: str, headers: Mapping[str, str], now_ms: int) -> float:
-    """Seconds until the venue takes requests again, 0 where it does not tell."""
+    """Seconds until the venue accepts requests again; 0 if it does not say."""
     after = headers.get("retry-after", "")
     if after.isdigit():
         return float(after)

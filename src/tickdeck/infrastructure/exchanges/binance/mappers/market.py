@@ -47,7 +47,7 @@ _BUY, _SELL = Side.BUY, Side.SELL  # looking a member up costs more than the res
 
 T = TypeVar("T")
 Build: TypeAlias = Callable[[Any, str, int], MarketEvent | None]
-"""(decoded data, symbol, receive time in ns) -> its event, ``None`` where it has none."""
+"""(decoded data, symbol, receive time in ns) -> its event, or ``None`` if it has none."""
 
 Levels: TypeAlias = tuple[Level, ...]
 
@@ -158,7 +158,7 @@ _ABSENT = msgspec.Raw()
 
 
 class Head(msgspec.Struct, gc=False):
-    """What tells a message's kind and symbol, wherever it stands."""
+    """The fields that show the kind and the symbol of a message."""
 
     stream: str | None = None
     data: msgspec.Raw = _ABSENT
@@ -186,7 +186,7 @@ MESSAGES: dict[str, type[Any]] = {
     "snapshot": DepthSnapshot,
     "kline": Kline,
 }
-"""What the data of a message looks like, by its kind."""
+"""The shape of a message's data, by kind."""
 
 TRADES = ("trade", "aggTrade", "kline")
 BOOKS = ("depth", "partial")
@@ -194,8 +194,8 @@ _EVENTS = {"trade": "trade", "aggTrade": "aggTrade", "bookTicker": "bookTicker",
 
 
 def kind_of_stream(stream: str) -> tuple[str, str, str]:
-    """(kind, symbol, what to call it where it is passed over) of ``btcusdt@depth@100ms``; the kind is empty where there
-    is nothing to read."""
+    """(kind, symbol, label for counts) of a stream such as ``btcusdt@depth@100ms``. The kind is empty if we do not read
+    such messages."""
     name, _, channel = stream.partition("@")
     label = channel or stream
     if name.startswith("!") or not channel:
