@@ -8,8 +8,11 @@ from decimal import Decimal
 
 from tickdeck.domain.events import OrderBookEvent
 from tickdeck.domain.market import Instrument
+from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
+from tickdeck.infrastructure.exchanges.binance.wire import HmacKey, endpoints_at
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
 from tickdeck.infrastructure.exchanges.paper.exchange import PaperExchange
+from tickdeck.infrastructure.venue import running_venue
 from tickdeck.testing import ExchangeContract, TradingPlace
 
 D = Decimal
@@ -39,3 +42,22 @@ class TestPaperExchange(ExchangeContract):
             )
         )
         yield TradingPlace(exchange=exchange, symbol="BTCUSDT", quantity=D(1), resting=D(90), taking=D(102))
+
+
+class TestBinanceExchange(ExchangeContract):
+    """The adapter over real sockets, against the venue on localhost."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[TradingPlace]:
+        async with running_venue(deposits={"USDT": D(500_000), "BTC": D(5)}) as venue:
+            for is_bid, price in ((True, D(49_000)), (False, D(51_000))):
+                venue.traders.quote("BTCUSDT", is_bid, price, D(5), venue.venue.now())
+            exchange = BinanceExchange(HmacKey(venue.key, venue.secret), endpoints=endpoints_at(venue.url))
+            yield TradingPlace(
+                exchange=exchange,
+                symbol="BTCUSDT",
+                quantity=D("0.1"),
+                resting=D(45_000),
+                taking=D(52_000),
+                unaffordable=D(1_000),
+            )

@@ -201,8 +201,8 @@ class Exchange(Protocol):
 
     def private_events(self) -> AsyncIterator[DomainEvent]:
         """The private stream: ``venue.order_reported``, ``venue.fill_reported`` and ``venue.balance_reported`` as the
-        venue pushes them, without end. An interruption is told by ``feed.disconnected`` and ``feed.connected``: query
-        what happened meanwhile."""
+        venue pushes them, without end. ``feed.connected`` says that everything from now on is pushed; it comes first,
+        and after each ``feed.disconnected``: then query what happened meanwhile."""
 
     async def close(self) -> None:
         """Close all connections. You may call this twice."""

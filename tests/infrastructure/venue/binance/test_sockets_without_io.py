@@ -9,11 +9,21 @@ import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
+from tickdeck.infrastructure.exchanges.binance.wire import Ed25519Key, signed_request, ws_request
 from tickdeck.infrastructure.venue import Account, Exchange, Faults
 from tickdeck.infrastructure.venue.dialects.binance import (
     BinanceVenue,
@@ -23,6 +33,7 @@ from tickdeck.infrastructure.venue.dialects.binance import (
     UserStreams,
     WsApiSession,
 )
+from tickdeck.infrastructure.venue.dialects.binance.signing import is_signed, rest_payload, ws_payload
 from tickdeck.infrastructure.venue.markets import market_of
 from tickdeck.infrastructure.venue.traders import Traders
 
@@ -305,6 +316,52 @@ def test_an_ed25519_key_logs_a_session_on_and_an_hmac_key_does_not() -> None:
     assert placed["result"]["status"] == "NEW"
     params["signature"] = base64.b64encode(private.sign(b"other")).decode()
     assert desk.say(session, "session.logon", **params)["error"]["code"] == -1022
+
+
+@pytest.mark.parametrize("kind", ["RSA", "Ed25519"])
+def test_the_published_payloads_signed_with_a_private_key_are_accepted_and_others_are_not(
+    shared: Path, kind: str
+) -> None:
+    private: Any
+    if kind == "RSA":
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    else:
+        private = Ed25519PrivateKey.generate()
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    account = Account(name="bob", key="kb", public_key=pem)
+
+    def sign(payload: str) -> str:
+        data = payload.encode()
+        raw = private.sign(data, PKCS1v15(), SHA256()) if kind == "RSA" else private.sign(data)
+        return base64.b64encode(raw).decode()
+
+    published = json.loads((shared / "exchanges" / "binance" / "signing_vectors.json").read_text())["vectors"]
+    for vector in published:
+        payload, signature = vector["payload"], sign(vector["payload"])
+        sent = rest_payload(payload + "&signature=" + quote(signature, safe=""), "")
+        assert sent == (payload, signature)
+        assert is_signed(account, payload, signature)
+        assert not is_signed(account, payload + "&x=1", signature)
+        assert not is_signed(account, payload, vector["signature"])  # the one of the secret
+    params = {"symbol": "币安人生USDT", "apiKey": "kb", "timestamp": "1"}
+    raw = "apiKey=kb&symbol=币安人生USDT&timestamp=1"
+    assert ws_payload(params) == raw
+    assert is_signed(account, raw, sign(raw))
+
+
+def test_the_adapters_ed25519_key_signs_what_the_venue_accepts() -> None:
+    private = Ed25519PrivateKey.generate()
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    account, key = Account(name="bob", key="kb", public_key=pem), Ed25519Key("kb", secret)
+
+    request = signed_request(key, "GET", "/api/v3/order", {"symbol": "币安人生USDT"}, timestamp=1)
+    query = request.target.partition("?")[2]
+    assert is_signed(account, *rest_payload(query, ""))
+
+    params = json.loads(ws_request(key, 1, "order.status", {"symbol": "币安人生USDT"}, timestamp=1))["params"]
+    text = {name: str(value) for name, value in params.items()}
+    assert is_signed(account, ws_payload(text), text["signature"])
 
 
 def test_an_expired_session_ends_its_stream_and_its_logon() -> None:

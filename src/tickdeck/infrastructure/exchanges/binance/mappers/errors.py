@@ -51,6 +51,7 @@ _UNKNOWN = (-1000, -1001, -1006, -1007)
 _TOO_MANY = (-1003, -1015)
 _DOWN = (-1016,)
 _FILTER = re.compile(r"Filter failure: (\w+)")
+_AMOUNT = re.compile(r"parameter '(quantity|price|newQty)'")  # -1100: more decimals than the venue reads
 _UNTIL = re.compile(r"until (\d{13})")
 _A_MINUTE, _TWO_MINUTES = 60.0, 120.0  # a ban is never shorter
 
@@ -83,7 +84,7 @@ def error_from(
     if code in _DOWN:
         return VenueUnavailable(message, code=code, status=status)
     found = _FILTER.search(text)
-    if found is not None or code == -1111:
+    if found is not None or code == -1111 or (code == -1100 and _AMOUNT.search(text)):
         return FilterViolated(message, code=code, status=status, filter=found[1] if found else "PRECISION")
     known = _BY_CODE.get(code)
     if known is None:
