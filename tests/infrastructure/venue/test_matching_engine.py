@@ -215,6 +215,144 @@ def test_filters_do_not_bind_the_venues_own_accounts() -> None:
     assert venue.depth("BTCUSDT", 5)[1] == [(D("100.5"), D("0.02"))]
 
 
+# -- stop orders and fee assets ---------------------------------------------------------------------------------------
+
+
+def stop(
+    venue: MatchingEngine, account: str, side: str, quantity: str, at: str, limit: str | None = None, **more: Any
+) -> Order:
+    kind = Type.STOP_LOSS if limit is None else Type.STOP_LOSS_LIMIT
+    return place(venue, account, side, quantity, limit, **{"type": kind, "stop_price": D(at), **more})
+
+
+def trade(venue: MatchingEngine, price: str) -> None:
+    place(venue, "#makers", "sell", "0.1", price)
+    place(venue, "#takers", "buy", "0.1", price)
+
+
+def with_makers() -> MatchingEngine:
+    venue = engine()
+    for account in ("#makers", "#takers"):
+        venue.deposit(account, "USDT", D(10**9))
+        venue.deposit(account, "BTC", D(10**9))
+    return venue
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "stop_price", "before", "reaches"),
+    [
+        (Type.STOP_LOSS, "sell", "95", "96", "95"),
+        (Type.STOP_LOSS, "buy", "105", "104", "105"),
+        (Type.TAKE_PROFIT, "sell", "105", "104", "106"),
+        (Type.TAKE_PROFIT, "buy", "95", "96", "94"),
+    ],
+)
+def test_a_stop_order_waits_until_a_trade_reaches_its_price(
+    kind: Type, side: str, stop_price: str, before: str, reaches: str
+) -> None:
+    venue = with_makers()
+    trade(venue, "100")
+    place(venue, "#makers", "buy", "50", "80")
+    place(venue, "#makers", "sell", "50", "120")
+    order = stop(venue, "ann", side, "1", stop_price, type=kind)
+    assert (order.is_waiting, order.status, order.working_since) == (True, Status.NEW, 0)
+
+    trade(venue, before)
+    assert order.is_waiting
+    trade(venue, reaches)
+
+    assert (order.status, order.filled, venue.open_orders("ann")) == (Status.FILLED, D(1), [])
+    kinds = [e.kind for e in venue.drain() if e.order is order]
+    assert kinds == [ExecutionKind.NEW, ExecutionKind.TRIGGERED, ExecutionKind.TRADE]
+    assert all(balance.locked == 0 for balance in venue.balances.of("ann").values())
+
+
+def test_a_stop_that_is_already_reached_is_refused_and_changes_nothing() -> None:
+    venue = with_makers()
+    trade(venue, "90")
+
+    assert refusal(stop, venue, "ann", "sell", "1", "95") is Refusal.WOULD_TRIGGER
+    assert venue.balances.of("ann")["BTC"] == (D(100), D(0))
+    assert venue.open_orders("ann") == []
+
+
+def test_a_triggered_stop_limit_rests_at_its_limit_and_holds_its_coins() -> None:
+    venue = with_makers()
+    order = stop(venue, "ann", "sell", "1", "95", "94")
+    place(venue, "#makers", "buy", "5", "90")
+    place(venue, "#takers", "sell", "1", "90")
+
+    assert (order.is_waiting, order.status, order.resting) == (False, Status.NEW, True)
+    assert venue.balances.of("ann")["BTC"] == (D(99), D(1))
+    venue.cancel("ann", "BTCUSDT", 2, number=order.number)
+    assert venue.balances.of("ann")["BTC"] == (D(100), D(0))
+
+
+def test_one_stop_may_trigger_the_next() -> None:
+    venue = with_makers()
+    for price in ("95", "90", "85"):
+        place(venue, "#makers", "buy", "1", price)
+    first = stop(venue, "ann", "sell", "1", "95")
+    second = stop(venue, "bob", "sell", "1", "90")
+
+    place(venue, "#takers", "sell", "1", "95")
+
+    assert (first.status, second.status) == (Status.FILLED, Status.FILLED)
+    assert (first.spent, second.spent) == (D(90), D(85))
+
+
+def test_a_waiting_stop_is_cancelled_reduced_and_counted() -> None:
+    venue = engine()
+    orders = [stop(venue, "ann", "buy", "1", "120") for _ in range(5)]
+
+    assert refusal(stop, venue, "ann", "buy", "1", "120") is Refusal.MAX_NUM_ALGO_ORDERS
+    venue.reduce("ann", "BTCUSDT", orders[0].number, D("0.5"), 2)
+    assert venue.balances.of("ann")["USDT"].locked == D(540)
+    for order in orders:
+        venue.cancel("ann", "BTCUSDT", 2, number=order.number)
+    assert venue.balances.of("ann")["USDT"] == (D(10_000), D(0))
+
+
+def test_a_market_stop_that_the_account_can_no_longer_pay_expires() -> None:
+    venue = with_makers()
+    order = stop(venue, "ann", "buy", "80", "120")
+    place(venue, "#makers", "sell", "200", "130")
+    place(venue, "#takers", "buy", "1", "130")
+
+    assert (order.status, order.filled) == (Status.EXPIRED, D(0))
+    assert venue.balances.of("ann")["USDT"] == (D(10_000), D(0))
+
+
+def test_fees_are_paid_in_the_chosen_asset_at_a_discount_while_it_lasts() -> None:
+    bnb = Market(symbol="BNBUSDT", base="BNB", quote="USDT", tick_size=D(1), step_size=D("0.1"), min_quantity=D("0.1"))
+    venue = MatchingEngine([BTC, bnb])
+    for account in ("ann", "#makers"):
+        for asset in ("USDT", "BTC", "BNB"):
+            venue.deposit(account, asset, D(1_000) if asset != "BNB" else D(1))
+    venue.pay_fees_in("ann", "BNB")
+    totals = {asset: venue.balances.total(asset) for asset in ("BTC", "USDT", "BNB")}
+    place(venue, "#makers", "sell", "9", "100")
+
+    place(venue, "ann", "buy", "1", "100")  # nothing has shown yet what BNB is worth
+    for account, is_buy in (("#makers", False), ("ann", True)):
+        request = NewOrder(
+            account=account, symbol="BNBUSDT", is_buy=is_buy, quantity=D("0.5"), price=D(10), client_id="bnb"
+        )
+        venue.place(request, 1)
+    venue.drain()
+    place(venue, "ann", "buy", "1", "100")
+
+    paid = [e for e in venue.drain() if e.kind is ExecutionKind.TRADE and not e.is_maker]
+    assert [(e.commission, e.commission_asset) for e in paid] == [(D("0.0075"), "BNB")]
+    assert venue.balances.of("ann")["BTC"].free == D(1_000) + 2 - D("0.001")
+    left = venue.balances.of("ann")["BNB"].free
+    venue.deposit("ann", "BNB", -left)
+    place(venue, "ann", "buy", "1", "100")
+    assert venue.drain()[-2].commission_asset == "BTC"
+    totals["BNB"] -= left
+    assert {asset: venue.balances.total(asset) for asset in totals} == totals
+
+
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 
@@ -432,6 +570,39 @@ class AnyCalls(RuleBasedStateMachine):
             average = order.spent / order.filled
             assert average <= price if is_buy else average >= price
 
+    @rule(
+        account=ACCOUNTS,
+        is_buy=st.booleans(),
+        quantity=STEPS,
+        stop_price=PRICES,
+        price=st.none() | PRICES,
+        takes_profit=st.booleans(),
+    )
+    def place_stop(
+        self,
+        account: str,
+        is_buy: bool,
+        quantity: Decimal,
+        stop_price: Decimal,
+        price: Decimal | None,
+        takes_profit: bool,
+    ) -> None:
+        name = ("TAKE_PROFIT" if takes_profit else "STOP_LOSS") + ("" if price is None else "_LIMIT")
+        request = NewOrder(
+            account=account,
+            symbol="BTCUSDT",
+            is_buy=is_buy,
+            type=Type(name),
+            quantity=quantity,
+            price=price,
+            stop_price=stop_price,
+            client_id=f"c{next(ids)}",
+        )
+        try:
+            self.venue.place(request, 1)
+        except OrderRefused:
+            return
+
     @rule(account=ACCOUNTS, pick=st.integers(0, 20))
     def cancel(self, account: str, pick: int) -> None:
         mine = self.venue.open_orders(account)
@@ -459,9 +630,10 @@ class AnyCalls(RuleBasedStateMachine):
         for account in ("ann", "bob", "cyd"):
             held = {"BTC": D(0), "USDT": D(0)}
             for order in self.venue.open_orders(account):
-                assert order.price is not None
+                price = order.price if order.price is not None else order.stop_price
+                assert price is not None
                 if order.is_buy:
-                    held["USDT"] += order.price * order.remaining
+                    held["USDT"] += price * order.remaining
                 else:
                     held["BTC"] += order.remaining
             balances = self.venue.balances.of(account)
@@ -480,8 +652,10 @@ class AnyCalls(RuleBasedStateMachine):
         quantities: dict[tuple[bool, Decimal], Decimal] = {}
         for account in ("ann", "bob", "cyd"):
             for order in self.venue.open_orders(account):
-                assert order.price is not None
                 assert order.remaining > 0
+                if order.is_waiting:
+                    continue
+                assert order.price is not None
                 quantities[order.is_buy, order.price] = (
                     quantities.get((order.is_buy, order.price), D(0)) + order.remaining
                 )

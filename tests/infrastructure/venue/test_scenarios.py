@@ -24,6 +24,7 @@ from tickdeck.infrastructure.venue.traders import Traders
 
 NOW = 1_795_210_440_000_000_000
 ALL = load_scenarios(CARDS)
+QUOTE = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "1"}
 
 
 class Client:
@@ -223,6 +224,87 @@ def c32(client: Client) -> None:
     client.wait(5)
 
 
+def c20(client: Client) -> None:
+    client.order("BUY", "2.36", symbol="BNBUSDT")
+    for _ in range(10):
+        client.order("BUY", "0.5", symbol="BTCUSDT")
+    balances = {row["asset"]: Decimal(row["free"]) for row in client.send("GET", "account")[1]["balances"]}
+    assert balances["BNB"] < Decimal("2.2")
+    client.order("SELL", str(balances["BNB"] // Decimal("0.001") * Decimal("0.001")), symbol="BNBUSDT")
+
+
+def c20_gross(client: Client) -> None:
+    client.order("BUY", "2.36", symbol="BNBUSDT")
+    client.order("BUY", "0.5", symbol="BTCUSDT")
+    client.order("SELL", "2.36", symbol="BNBUSDT")
+
+
+def c24(client: Client) -> None:
+    stop = {"type": "STOP_LOSS", "stopPrice": "45000"}
+    client.server.admin.handle("POST", "quote", QUOTE | {"price": "46000"})
+    client.server.admin.handle("POST", "trade", QUOTE | {"side": "SELL", "price": "46000"})
+    client.order("SELL", "0.1", newClientOrderId="a", **stop)
+    client.cancel("a")
+    client.wait(1)
+    refused = client.order("SELL", "0.1", **stop | {"stopPrice": "44000"})[1]
+    assert refused["code"] in (-2010, -1013)
+    client.order("SELL", "0.1")
+
+
+def c24_loop(client: Client) -> None:
+    c24(client)
+    for _ in range(5):
+        client.order("SELL", "0.1", type="STOP_LOSS", stopPrice="44000")
+        client.server.admin.handle("POST", "deposit", {"account": "demo", "asset": "BTC", "amount": "0.1"})
+
+
+def c25(client: Client) -> None:
+    stop = {"type": "STOP_LOSS_LIMIT", "timeInForce": "GTC", "stopPrice": "49500"}
+    client.order("SELL", "0.1", "49400", newClientOrderId="a", **stop)
+    assert client.query("a")["isWorking"] is False
+    client.wait(1)
+    order = client.query("a")
+    assert (order["isWorking"], order["status"], order["executedQty"]) == (True, "NEW", "0.00000000")
+    client.cancel("a")
+    client.order("SELL", "0.1")
+
+
+def c25_twice(client: Client) -> None:
+    stop = {"type": "STOP_LOSS_LIMIT", "timeInForce": "GTC", "stopPrice": "49500"}
+    client.order("SELL", "0.1", "49400", newClientOrderId="a", **stop)
+    client.wait(1)
+    client.order("SELL", "0.1")
+
+
+def c29(client: Client) -> None:
+    client.order("BUY", "0.1", "40000", newClientOrderId="a")
+    client.wait(1)
+    assert client.order("BUY", "0.1", "40000")[1]["code"] == -2015
+
+
+def c35(client: Client) -> None:
+    depth = client.send("GET", "depth", symbol=client.symbol, limit=1000)[1]
+    assert len(depth["asks"]) == 1000
+    client.wait(2)
+    depth = client.send("GET", "depth", symbol=client.symbol, limit=1000)[1]
+    assert depth["asks"][0][0] == "51051.00000000"
+
+
+def c47(client: Client) -> None:
+    for number in range(14):
+        client.order("BUY", "0.1", str(40_000 + number), newClientOrderId=str(number))
+    assert len(client.send("GET", "openOrders", symbol=client.symbol)[1]) == 14
+
+
+def c52(client: Client) -> None:
+    client.order("BUY", "26", "50")
+    client.wait(1)
+    fills: list[int] = []
+    while page := client.send("GET", "myTrades", symbol=client.symbol, fromId=len(fills) + 1, limit=1000)[1]:
+        fills += [row["id"] for row in page]
+    assert fills == list(range(1, 2_601))
+
+
 def c51(client: Client) -> None:
     client.wait(4)
 
@@ -241,12 +323,20 @@ SOUND: dict[str, Callable[[Client], None]] = {
     "C13": c13,
     "C16": c16,
     "C18": c18,
+    "C20": c20,
     "C21": c21,
+    "C24a": c24,
+    "C24b": c24,
+    "C25": c25,
     "C28": c28,
+    "C29": c29,
     "C30": c30,
     "C31": c31,
     "C32": c32,
+    "C35": c35,
+    "C47": c47,
     "C51": c51,
+    "C52": c52,
 }
 FAULTY = [
     ("C01", c01_twice, "requests.place"),
@@ -255,6 +345,9 @@ FAULTY = [
     ("C03b", c03b_for_ever, "requests.query"),
     ("C07a", c07a_again, "orders"),
     ("C18", c18_gross, "errors.-2010"),
+    ("C20", c20_gross, "errors.-2010"),
+    ("C24a", c24_loop, "errors.-2010"),
+    ("C25", c25_twice, "errors.-2010"),
     ("C30", c30_goes_on, "requests.limited"),
 ]
 
@@ -282,7 +375,19 @@ def test_every_step_of_a_card_is_something_that_the_venue_can_do(name: str) -> N
     card = ALL[name]
     client = Client(card)
     exists = {"script", "reports", "hide", "faults", "trade", "quote", "market", "refuse", "limits", "advance"}
-    exists |= {"deposit", "withdraw", "event", "disconnect", "ban", "expire", "shutdown", "stale_depth"}
+    exists |= {
+        "deposit",
+        "withdraw",
+        "event",
+        "account",
+        "trades",
+        "quotes",
+        "disconnect",
+        "ban",
+        "expire",
+        "shutdown",
+        "stale_depth",
+    }
     for step in card.steps:
         assert step.do in exists
         status, answer = client.server.admin.handle("POST", step.do, dict(step.values))

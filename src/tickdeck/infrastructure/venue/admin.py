@@ -21,6 +21,7 @@ from tickdeck.infrastructure.venue.traders import Traders
 __all__ = ["AdminApi", "Door"]
 
 Json = dict[str, Any]
+_MOST = 10_000  # trades or levels in one request
 
 
 class Door(Protocol):
@@ -70,7 +71,9 @@ class AdminApi:
             "advance": self._advance,
             "account": self._account,
             "trade": self._trade,
+            "trades": self._trades,
             "quote": self._quote,
+            "quotes": self._quotes,
             "expire": self._expire,
             "limits": lambda values: self._door.set_limits(values),
             "ban": self._ban,
@@ -219,6 +222,17 @@ class AdminApi:
         self._traders.quote(market.symbol, is_bid, price, quantity, self._door.now())
         return {}
 
+    def _trades(self, values: Json) -> Json:
+        """Let another trader take ``count`` times: ``{"symbol", "side", "quantity", "price", "count"}``."""
+        return {"filled": [self._trade(values)["filled"] for _ in range(_count(values, "count"))]}
+
+    def _quotes(self, values: Json) -> Json:
+        """Quote ``levels`` prices from ``price`` on, ``step`` apart and away from the other side."""
+        step = _decimal(values, "step") * {"BUY": -1, "SELL": 1}[str(values["side"]).upper()]
+        for level in range(_count(values, "levels")):
+            self._quote(values | {"price": str(_decimal(values, "price") + level * step)})
+        return {}
+
     def _expire(self, values: Json) -> Json:
         command = Expire(self._known_account(values), str(values["symbol"]), int(values["order"]))
         self._door.exchange.submit(command, self._door.now())
@@ -273,6 +287,13 @@ def _decimal(values: Json, name: str) -> Decimal:
     value = Decimal(str(values[name]))
     if not value.is_finite():
         raise ValueError(f"{name} is {value}; give a decimal")
+    return value
+
+
+def _count(values: Json, name: str) -> int:
+    value = int(values[name])
+    if not 1 <= value <= _MOST:
+        raise ValueError(f"{name} is {value}; give 1 to {_MOST:,}")
     return value
 
 

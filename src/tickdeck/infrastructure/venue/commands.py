@@ -15,7 +15,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """An account with its API key.
 
     The key signs with ``secret`` (HMAC) or, if ``public_key`` (PEM, RSA or Ed25519) is given, with the private key that
-    belongs to it. ``addresses`` limits where requests may come from; empty is anywhere.
+    belongs to it. ``addresses`` limits where requests may come from; empty is anywhere. ``pays_fees_in`` is the asset
+    in which the account pays its fees at a discount, such as BNB; empty is the asset that a trade brings.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     can_trade: bool = True
     can_withdraw: bool = False
     addresses: tuple[str, ...] = ()
+    pays_fees_in: str = ""
 
     def __repr__(self) -> str:
         return f"Account({self.name!r})"  # neither the key nor the secret reaches a log

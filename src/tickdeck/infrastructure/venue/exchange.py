@@ -203,6 +203,7 @@ class Exchange:
                 self._by_key.pop(before.key, None)
             self.accounts[account.name] = account
             self._by_key[account.key] = account
+            self.engine.pay_fees_in(account.name, account.pays_fees_in)
             return Update(at=now)
         if isinstance(command, Move):
             self.engine.deposit(command.account, command.asset, command.amount)

@@ -5,6 +5,7 @@ Pure and synchronous: no I/O, no clock of its own. Protocols, faults and storage
 
 from tickdeck.infrastructure.venue.matching.balances import Balance, Balances
 from tickdeck.infrastructure.venue.matching.engine import MatchingEngine
+from tickdeck.infrastructure.venue.matching.fees import FEE_DISCOUNT
 from tickdeck.infrastructure.venue.matching.market import Market, MarketStatus
 from tickdeck.infrastructure.venue.matching.orders import (
     FEE_ACCOUNT,
@@ -23,6 +24,7 @@ from tickdeck.infrastructure.venue.matching.orders import (
 
 __all__ = [
     "FEE_ACCOUNT",
+    "FEE_DISCOUNT",
     "HOUSE",
     "Balance",
     "Balances",

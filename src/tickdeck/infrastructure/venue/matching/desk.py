@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from tickdeck.infrastructure.venue.matching.balances import Balances, Holding
 from tickdeck.infrastructure.venue.matching.book import Book
 from tickdeck.infrastructure.venue.matching.market import Market
@@ -28,15 +30,18 @@ class Seat:
 
 
 class Desk:
-    """The engine's own state of one market. ``trades`` counts its trades."""
+    """The engine's own state of one market. ``trades`` counts its trades. ``stops`` are the waiting stop orders by
+    number, oldest first."""
 
-    __slots__ = ("_balances", "book", "fees", "market", "seats", "trades")
+    __slots__ = ("_balances", "book", "fees", "last_price", "market", "seats", "stops", "trades")
 
     def __init__(self, market: Market, balances: Balances) -> None:
         self._balances = balances
         self.book = Book()
         self.seats: dict[str, Seat] = {}
         self.trades = 0
+        self.last_price: Decimal | None = None
+        self.stops: dict[int, Order] = {}
         self.market = market
         self.fees = self._new_seat(FEE_ACCOUNT)
 

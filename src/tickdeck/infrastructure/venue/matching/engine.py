@@ -15,7 +15,8 @@ from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.venue.matching.balances import Balances
 from tickdeck.infrastructure.venue.matching.book import Side
 from tickdeck.infrastructure.venue.matching.desk import Desk, Seat
-from tickdeck.infrastructure.venue.matching.filters import amount_to_lock, check_filters
+from tickdeck.infrastructure.venue.matching.fees import FeeAssets
+from tickdeck.infrastructure.venue.matching.filters import amount_to_lock, check_filters, cost_of
 from tickdeck.infrastructure.venue.matching.market import Market, MarketStatus
 from tickdeck.infrastructure.venue.matching.matcher import Matcher, release
 from tickdeck.infrastructure.venue.matching.orders import (
@@ -54,7 +55,8 @@ class MatchingEngine:
         if not self._desks:
             raise ConfigError("matching engine: give at least one market")
         self._register = OrderRegister(self._desks, keep)
-        self._matcher = Matcher(self._register)
+        self._fee_assets = FeeAssets(self._desks, self.balances)
+        self._matcher = Matcher(self._register, self._fee_assets)
         self._number = 0
 
     # -- money ------------------------------------------------------------------------------------------------
@@ -66,6 +68,13 @@ class MatchingEngine:
         if holding.free + amount < 0:
             raise OrderRefused(Refusal.INSUFFICIENT_BALANCE)
         holding.free += amount
+
+    def pay_fees_in(self, account: str, asset: str) -> None:
+        """Let an account pay its fees in ``asset`` at a discount, as far as it owns enough; "" ends that."""
+        if asset:
+            self._fee_assets.by_account[account] = asset
+        else:
+            self._fee_assets.by_account.pop(account, None)
 
     # -- orders -----------------------------------------------------------------------------------------------
 
@@ -87,11 +96,19 @@ class MatchingEngine:
             raise OrderRefused(Refusal.UNKNOWN_SYMBOL)
         if desk.market.status is not _TRADING:
             raise OrderRefused(Refusal.MARKET_CLOSED)
+        order = self._place(desk, request, now)
+        if desk.stops:
+            self._trigger_stops(desk, now)
+        return order
+
+    def _place(self, desk: Desk, request: NewOrder, now: int) -> Order:
         seat = desk.seat(request.account)
         check_filters(desk, request, len(seat.working))
         known = seat.by_client.get(request.client_id)
         if known is not None and (known.status is _NEW or known.status is _PARTIALLY_FILLED):
             raise OrderRefused(Refusal.DUPLICATE_CLIENT_ID)
+        if request.stop_price is not None:
+            return self._place_stop(desk, seat, request, now)
         book = desk.book
         is_buy, price = request.is_buy, request.price
         opposite = book.asks if is_buy else book.bids
@@ -109,40 +126,70 @@ class MatchingEngine:
             pays.free -= locked
             pays.locked += locked
         self._matcher.record(_EXECUTED_NEW, order, now)
+        self._enter(desk, seat, order, takes, now)
+        return order
+
+    def _enter(self, desk: Desk, seat: Seat, order: Order, takes: bool, now: int) -> None:
+        """Let an order trade: it takes, and then rests or expires."""
+        is_buy, price = order.is_buy, order.price
         if takes:
+            opposite, pays = (desk.book.asks, seat.quote) if is_buy else (desk.book.bids, seat.base)
             self._matcher.take(desk, order, opposite, pays, now)
             if order.status is not _NEW and order.status is not _PARTIALLY_FILLED:
-                return order
-        if price is None or request.tif is not _GTC:
+                return
+        if price is None or order.tif is not _GTC:
             self._matcher.finish(desk, order, Status.EXPIRED, ExecutionKind.EXPIRED, now)
         else:
             order.working = True
             seat.working[order.number] = order
-            (book.bids if is_buy else book.asks).add(order, price)
+            (desk.book.bids if is_buy else desk.book.asks).add(order, price)
+
+    def _place_stop(self, desk: Desk, seat: Seat, request: NewOrder, now: int) -> Order:
+        """Let a stop order wait. It holds its quantity, or what it would cost at its limit or else its stop price."""
+        pays = seat.quote if request.is_buy else seat.base
+        locked = amount_to_lock(request, desk.book.asks)
+        if pays.free < locked:
+            raise OrderRefused(Refusal.INSUFFICIENT_BALANCE)
+        order = _order_of(request, self._number + 1, now)
+        if desk.last_price is not None and order.is_triggered_by(desk.last_price):
+            raise OrderRefused(Refusal.WOULD_TRIGGER)
+        order = self._new_order(seat, request, now)
+        pays.free -= locked
+        pays.locked += locked
+        order.working = True
+        seat.working[order.number] = desk.stops[order.number] = order
+        self._matcher.record(_EXECUTED_NEW, order, now)
         return order
+
+    def _trigger_stops(self, desk: Desk, now: int) -> None:
+        """Activate the stop orders that the last trade reached, oldest first. Their own trades may reach more."""
+        while (last := desk.last_price) is not None:
+            reached = [order for order in desk.stops.values() if order.is_triggered_by(last)]
+            if not reached:
+                return
+            for order in reached:
+                if order.is_waiting and order.working:  # an earlier one may have ended it by self-trade prevention
+                    self._activate(desk, order, now)
+
+    def _activate(self, desk: Desk, order: Order, now: int) -> None:
+        seat = desk.seats[order.account]
+        opposite = desk.book.asks if order.is_buy else desk.book.bids
+        is_market_buy = order.is_buy and order.price is None
+        if is_market_buy:
+            release(seat, order, order.remaining)  # it pays as it trades
+        del desk.stops[order.number]
+        order.triggered = order.updated = now
+        self._matcher.record(ExecutionKind.TRIGGERED, order, now)
+        best, price = opposite.best, order.price
+        takes = best is not None and (price is None or (best.price <= price if order.is_buy else best.price >= price))
+        if is_market_buy and seat.quote.free < cost_of(order.remaining, opposite):
+            takes = False  # the price ran away from what the account owns
+        self._enter(desk, seat, order, takes, now)
 
     def _new_order(self, seat: Seat, request: NewOrder, now: int) -> Order:
         """Make the order of a request, and remember it."""
         self._number = number = self._number + 1
-        quantity = request.quantity
-        if quantity is None:  # sized in quote: the base quantity is known only when it has traded
-            quantity = ZERO
-        order = Order(
-            number,
-            request.account,
-            request.symbol,
-            request.is_buy,
-            request.type,
-            request.tif,
-            request.price,
-            quantity,
-            request.quote_quantity,
-            request.client_id,
-            request.self_trade,
-            now,
-            now,
-            quantity,
-        )
+        order = _order_of(request, number, now)
         self._register.by_number[number] = order
         seat.by_client[request.client_id] = order
         return order
@@ -176,9 +223,10 @@ class MatchingEngine:
             other = self._register.find(account, symbol, client_id)
             if other is not None and other.working:
                 raise OrderRefused(Refusal.DUPLICATE_CLIENT_ID)
-        assert order.price is not None
         release(desk.seats[account], order, less)
-        (desk.book.bids if order.is_buy else desk.book.asks).reduce(order.price, less)
+        if order.resting:
+            assert order.price is not None
+            (desk.book.bids if order.is_buy else desk.book.asks).reduce(order.price, less)
         order.quantity = quantity
         order.remaining -= less
         order.updated = now
@@ -258,3 +306,26 @@ class MatchingEngine:
 def _levels(side: Side, limit: int) -> list[tuple[Decimal, Decimal]]:
     levels: Iterator[tuple[Decimal, Decimal]] = ((level.price, level.quantity) for level in side.from_best())
     return [pair for pair, _ in zip(levels, range(limit), strict=False)]
+
+
+def _order_of(request: NewOrder, number: int, now: int) -> Order:
+    quantity = request.quantity
+    if quantity is None:  # sized in quote: the base quantity is known only when it has traded
+        quantity = ZERO
+    return Order(
+        number,
+        request.account,
+        request.symbol,
+        request.is_buy,
+        request.type,
+        request.tif,
+        request.price,
+        quantity,
+        request.quote_quantity,
+        request.client_id,
+        request.self_trade,
+        now,
+        now,
+        quantity,
+        stop_price=request.stop_price,
+    )

@@ -39,6 +39,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     max_quantity: Decimal = Decimal(9_000)
     min_notional: Decimal = Decimal(5)
     max_orders: int = 200
+    max_stop_orders: int = 5
     maker_fee: Decimal = Decimal("0.001")
     taker_fee: Decimal = Decimal("0.001")
     status: MarketStatus = MarketStatus.TRADING

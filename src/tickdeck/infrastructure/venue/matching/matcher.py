@@ -9,6 +9,7 @@ import msgspec
 from tickdeck.infrastructure.venue.matching.balances import Holding
 from tickdeck.infrastructure.venue.matching.book import Side
 from tickdeck.infrastructure.venue.matching.desk import Desk, Seat
+from tickdeck.infrastructure.venue.matching.fees import FeeAssets
 from tickdeck.infrastructure.venue.matching.orders import (
     Execution,
     ExecutionKind,
@@ -31,7 +32,8 @@ _TRADE, _FOK, _NO_PREVENTION = ExecutionKind.TRADE, Tif.FOK, SelfTrade.NONE
 class Matcher:
     """Trades orders and settles them. ``executions`` collects what happened, in order."""
 
-    def __init__(self, register: OrderRegister) -> None:
+    def __init__(self, register: OrderRegister, fee_assets: FeeAssets) -> None:
+        self._fee_assets = fee_assets
         self._register = register
         self.executions: list[Execution] = []
         self._executed = 0
@@ -80,6 +82,8 @@ class Matcher:
         if order.working:
             order.working = False
             del seat.working[order.number]
+        if order.is_waiting:
+            del desk.stops[order.number]
         release(seat, order, order.remaining)
         order.status = status
         order.updated = now
@@ -140,11 +144,26 @@ class Matcher:
         seller_seat.base.locked -= quantity
         buyer_fee = (quantity * buyer_rate).quantize(_CENT, ROUND_DOWN)
         seller_fee = (notional * seller_rate).quantize(_CENT, ROUND_DOWN)
-        buyer_seat.base.free += quantity - buyer_fee
-        seller_seat.quote.free += notional - seller_fee
-        desk.fees.base.free += buyer_fee
-        desk.fees.quote.free += seller_fee
+        buyer_seat.base.free += quantity
+        seller_seat.quote.free += notional
         desk.trades += 1
+        desk.last_price = price
+        buyer_asset, seller_asset = market.base, market.quote
+        paid_by_buyer = paid_by_seller = None
+        if self._fee_assets.by_account:
+            seller = maker if taker_buys else taker
+            paid_by_buyer = self._fee_assets.pay(buyer.account, notional * buyer_rate, market.quote)
+            paid_by_seller = self._fee_assets.pay(seller.account, notional * seller_rate, market.quote)
+        if paid_by_buyer is not None:
+            buyer_fee, buyer_asset = paid_by_buyer
+        else:
+            buyer_seat.base.free -= buyer_fee
+            desk.fees.base.free += buyer_fee
+        if paid_by_seller is not None:
+            seller_fee, seller_asset = paid_by_seller
+        else:
+            seller_seat.quote.free -= seller_fee
+            desk.fees.quote.free += seller_fee
         if quantity == maker.remaining:
             side.remove(maker, price)
         else:
@@ -178,7 +197,7 @@ class Matcher:
                     desk.trades,
                     order is maker,
                     buyer_fee if buys else seller_fee,
-                    market.base if buys else market.quote,
+                    buyer_asset if buys else seller_asset,
                     counter,
                 )
             )
@@ -236,7 +255,9 @@ def release(seat: Seat, order: Order, quantity: Decimal) -> None:
         holding = seat.base
     elif order.price is not None:
         holding, quantity = seat.quote, order.price * quantity
+    elif order.stop_price is not None and not order.triggered:
+        holding, quantity = seat.quote, order.stop_price * quantity
     else:
-        return
+        return  # a market buy holds nothing
     holding.locked -= quantity
     holding.free += quantity

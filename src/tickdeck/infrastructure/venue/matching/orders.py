@@ -30,11 +30,33 @@ FEE_ACCOUNT = f"{HOUSE}fees"
 
 
 class Type(StrEnum):
-    """How an order trades. ``LIMIT_MAKER`` is a limit order that is refused if it would take."""
+    """How an order trades. ``LIMIT_MAKER`` is a limit order that is refused if it would take.
+
+    The others are stop orders. They wait outside the book until the last trade reaches their stop price, and then act
+    as a market or limit order. ``STOP_LOSS*`` sells after a fall and buys after a rise, ``TAKE_PROFIT*`` the reverse.
+    """
 
     LIMIT = "LIMIT"
     MARKET = "MARKET"
     LIMIT_MAKER = "LIMIT_MAKER"
+    STOP_LOSS = "STOP_LOSS"
+    STOP_LOSS_LIMIT = "STOP_LOSS_LIMIT"
+    TAKE_PROFIT = "TAKE_PROFIT"
+    TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether such an order waits for its stop price."""
+        return self in _STOPS
+
+    @property
+    def has_price(self) -> bool:
+        """Whether such an order has a limit price."""
+        return self not in _WITHOUT_PRICE
+
+
+_STOPS = (Type.STOP_LOSS, Type.STOP_LOSS_LIMIT, Type.TAKE_PROFIT, Type.TAKE_PROFIT_LIMIT)
+_WITHOUT_PRICE = (Type.MARKET, Type.STOP_LOSS, Type.TAKE_PROFIT)
 
 
 class Tif(StrEnum):
@@ -70,9 +92,10 @@ class SelfTrade(StrEnum):
 
 
 class ExecutionKind(StrEnum):
-    """What happened to an order."""
+    """What happened to an order. ``TRIGGERED`` is a stop order that stops waiting."""
 
     NEW = "NEW"
+    TRIGGERED = "TRIGGERED"
     TRADE = "TRADE"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
@@ -93,6 +116,8 @@ class Refusal(StrEnum):
     LOT_SIZE = "LOT_SIZE"
     NOTIONAL = "NOTIONAL"
     MAX_NUM_ORDERS = "MAX_NUM_ORDERS"
+    MAX_NUM_ALGO_ORDERS = "MAX_NUM_ALGO_ORDERS"
+    WOULD_TRIGGER = "stop price would trigger at once"
     NO_LIQUIDITY = "no liquidity"
     BAD_AMEND = "amend must reduce the quantity"
 
@@ -109,7 +134,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request to place an order.
 
     ``quantity`` is in base. A market order may give ``quote_quantity`` (quote) instead: how much to spend or to
-    receive. ``price`` (quote) belongs to limit orders.
+    receive. ``price`` (quote) belongs to limit orders, ``stop_price`` (quote) to stop orders.
     """
 
     account: str
@@ -122,6 +147,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tif: Tif = Tif.GTC
     client_id: str
     self_trade: SelfTrade = SelfTrade.NONE
+    stop_price: Decimal | None = None
 
 
 class Order(msgspec.Struct, eq=False, gc=False):
@@ -129,6 +155,7 @@ class Order(msgspec.Struct, eq=False, gc=False):
 
     ``prevented`` (base) was taken off by self-trade prevention. ``amends`` counts how often the order was reduced.
     ``working`` is true while the order is open, ``resting`` while it is in the book.
+    ``triggered`` is when a stop order stopped waiting, else 0.
     """
 
     # No field refers to another order: orders need no garbage collector, which would take a fifth of the time.
@@ -153,6 +180,25 @@ class Order(msgspec.Struct, eq=False, gc=False):
     amends: int = 0
     working: bool = False
     resting: bool = False
+    stop_price: Decimal | None = None
+    triggered: int = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is a stop order whose stop price was not reached."""
+        return self.stop_price is not None and not self.triggered
+
+    @property
+    def working_since(self) -> int:
+        """Since when it has been able to trade (ns UTC); 0 while it waits."""
+        return self.created if self.stop_price is None else self.triggered
+
+    def is_triggered_by(self, price: Decimal) -> bool:
+        """Whether a trade at ``price`` reaches the stop price."""
+        assert self.stop_price is not None
+        if self.is_buy == (self.type in (Type.STOP_LOSS, Type.STOP_LOSS_LIMIT)):
+            return price >= self.stop_price
+        return price <= self.stop_price
 
 
 class Execution(msgspec.Struct, frozen=True, gc=False):

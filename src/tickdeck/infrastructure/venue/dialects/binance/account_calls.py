@@ -9,7 +9,7 @@ from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
 from tickdeck.infrastructure.venue.dialects.binance.order_calls import find_order
 from tickdeck.infrastructure.venue.dialects.binance.params import Params
 from tickdeck.infrastructure.venue.dialects.binance.venue import MS, Call, Operation, Security
-from tickdeck.infrastructure.venue.matching import Order
+from tickdeck.infrastructure.venue.matching import FEE_DISCOUNT, Order
 
 __all__ = ["ACCOUNT_OPERATIONS"]
 
@@ -109,10 +109,10 @@ def commission(call: Call) -> Json:
         "specialCommission": nothing,
         "taxCommission": nothing,
         "discount": {
-            "enabledForAccount": False,
-            "enabledForSymbol": False,
-            "discountAsset": "BNB",
-            "discount": "0.75000000",
+            "enabledForAccount": bool(call.account and call.account.pays_fees_in),
+            "enabledForSymbol": True,
+            "discountAsset": (call.account and call.account.pays_fees_in) or "BNB",
+            "discount": messages.decimal_text(FEE_DISCOUNT),
         },
     }
 

@@ -21,13 +21,20 @@ class ApiError(Exception):
         self.retry_after_s = retry_after_s
 
 
-_FILTERS = (Refusal.PRICE_FILTER, Refusal.LOT_SIZE, Refusal.NOTIONAL, Refusal.MAX_NUM_ORDERS)
+_FILTERS = (
+    Refusal.PRICE_FILTER,
+    Refusal.LOT_SIZE,
+    Refusal.NOTIONAL,
+    Refusal.MAX_NUM_ORDERS,
+    Refusal.MAX_NUM_ALGO_ORDERS,
+)
 _TEXTS = {
     Refusal.UNKNOWN_SYMBOL: (-1121, "Invalid symbol."),
     Refusal.MARKET_CLOSED: (-1013, "Market is closed."),
     Refusal.INSUFFICIENT_BALANCE: (-2010, "Account has insufficient balance for requested action."),
     Refusal.DUPLICATE_CLIENT_ID: (-2010, "Duplicate order sent."),
     Refusal.WOULD_TAKE: (-2010, "Order would immediately match and take."),
+    Refusal.WOULD_TRIGGER: (-2010, "Stop price would trigger immediately."),
     Refusal.UNKNOWN_ORDER: (-2011, "Unknown order sent."),
     Refusal.NO_LIQUIDITY: (-2010, "Order book liquidity is less than LOT_SIZE filter minimum quantity."),
     Refusal.BAD_AMEND: (-2038, "The requested action would change no state; rejecting."),

@@ -27,7 +27,6 @@ __all__ = ["ORDER_OPERATIONS", "find_order"]
 
 Json = dict[str, Any]
 _UP, _DOWN = Decimal(5), Decimal("0.2")
-_STOPS = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
 
 
 def place(call: Call) -> Json:
@@ -204,20 +203,26 @@ def _new_order(call: Call) -> tuple[NewOrder, str]:
     if account is not None and not account.can_trade:
         raise ApiError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
     side, kind = _choice(params, "side", ("BUY", "SELL"), -1117, "Invalid side."), params.text("type")
-    if kind in _STOPS:
-        raise ApiError(-1013, f"{kind} orders are not supported for this symbol.")
     if kind not in Type.__members__:
         raise ApiError(-1116, "Invalid orderType.")
-    tif = Tif.GTC
-    if kind == Type.LIMIT:
+    order_type, tif = Type(kind), Tif.GTC
+    if order_type.has_price and order_type is not Type.LIMIT_MAKER:
         tif = Tif(_choice(params, "timeInForce", tuple(Tif), -1115, "Invalid timeInForce."))
         params.forbid("quoteOrderQty")
     else:
         params.forbid("timeInForce")
-    if kind == Type.MARKET:
-        params.forbid("price")
-    if kind == Type.LIMIT_MAKER:
+    if order_type is not Type.MARKET:
         params.forbid("quoteOrderQty")
+    if not order_type.has_price:
+        params.forbid("price")
+    params.forbid("icebergQty", "trailingDelta", "pegPriceType")  # this venue does not have them
+    stop_price = params.decimal("stopPrice")
+    if not order_type.is_stop:
+        params.forbid("stopPrice")
+    elif stop_price is None:
+        raise missing("stopPrice")
+    elif not stop_price:
+        raise ApiError(-1013, "Invalid stopPrice.")
     quantity, price = params.decimal("quantity"), params.decimal("price")
     by_quote = params.decimal("quoteOrderQty")
     if kind == Type.MARKET:
@@ -225,13 +230,13 @@ def _new_order(call: Call) -> tuple[NewOrder, str]:
             raise missing("quantity")
     elif quantity is None:
         raise missing("quantity")
-    elif price is None:
+    elif price is None and order_type.has_price:
         raise missing("price")
     if quantity is not None and not quantity:
         raise ApiError(-1013, "Invalid quantity.")
     if price is not None and not price:
         raise ApiError(-1013, "Invalid price.")
-    answer = params.get("newOrderRespType") or ("ACK" if kind == Type.LIMIT_MAKER else "FULL")
+    answer = params.get("newOrderRespType") or ("FULL" if order_type in (Type.LIMIT, Type.MARKET) else "ACK")
     if answer not in ("ACK", "RESULT", "FULL"):
         raise ApiError(-1102, "Mandatory parameter 'newOrderRespType' was not sent, was empty/null, or malformed.")
     mode = params.get("selfTradePreventionMode") or SelfTrade.EXPIRE_MAKER.value
@@ -243,13 +248,14 @@ def _new_order(call: Call) -> tuple[NewOrder, str]:
         account=call.owner,
         symbol=market.symbol,
         is_buy=side == "BUY",
-        type=Type(kind),
+        type=order_type,
         quantity=quantity,
         quote_quantity=by_quote,
         price=price,
         tif=tif,
         client_id=params.client_id("newClientOrderId") or call.venue.exchange.new_client_id(),
         self_trade=SelfTrade(mode),
+        stop_price=stop_price,
     )
     return request, answer
 

@@ -85,18 +85,20 @@ class UserStreams:
         if not update.executions:
             return
         market = self.venue.exchange.engine.markets[update.symbol]
-        touched: dict[str, None] = {}
+        touched: dict[str, dict[str, None]] = {}  # by account, the assets
         for execution in update.executions:
             account = execution.order.account
             if account[:1] == HOUSE:
                 continue
-            touched[account] = None
+            assets = touched.setdefault(account, dict.fromkeys((market.base, market.quote)))
+            if execution.commission_asset:
+                assets[execution.commission_asset] = None
             subscriptions = self._by_account.get(account)
             if subscriptions:
                 self._report(execution, update, account)
-        for account in touched:
+        for account, assets in touched.items():
             for subscription in self._listeners(account, update.at):
-                subscription.send(self._position(account, (market.base, market.quote), update.at, subscription.unit))
+                subscription.send(self._position(account, tuple(assets), update.at, subscription.unit))
 
     def send(self, account: str, event: dict[str, Any], now: int) -> None:
         """Send an event as it is to all streams of an account."""

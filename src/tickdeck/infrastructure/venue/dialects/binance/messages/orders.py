@@ -9,12 +9,28 @@ from tickdeck.infrastructure.venue.dialects.binance.messages.text import decimal
 from tickdeck.infrastructure.venue.exchange import Fill
 from tickdeck.infrastructure.venue.matching import Execution, ExecutionKind, Order, Status, Tif, Type
 
-__all__ = ["cancelled", "expiry_reason", "fill_row", "order_answer", "order_state", "time_in_force"]
+__all__ = [
+    "cancelled",
+    "expiry_reason",
+    "fill_row",
+    "order_answer",
+    "order_state",
+    "time_in_force",
+    "working_time",
+]
+
+
+_TIMED = (Type.LIMIT, Type.STOP_LOSS_LIMIT, Type.TAKE_PROFIT_LIMIT)
+
+
+def working_time(order: Order, unit: int) -> int:
+    """When the order came to the book; -1 while it waits for its stop price."""
+    return order.working_since // unit if order.working_since else -1
 
 
 def time_in_force(order: Order) -> str:
     """The time in force that messages show; GTC for every type that has none."""
-    return Tif.GTC.value if order.type is not Type.LIMIT else order.tif.value
+    return order.tif.value if order.type in _TIMED else Tif.GTC.value
 
 
 def order_answer(order: Order, executions: Iterable[Execution], kind: str, unit: int) -> Json:
@@ -40,8 +56,10 @@ def order_answer(order: Order, executions: Iterable[Execution], kind: str, unit:
         "timeInForce": time_in_force(order),
         "type": order.type.value,
         "side": "BUY" if order.is_buy else "SELL",
-        "workingTime": order.created // unit,
+        "workingTime": working_time(order, unit),
     }
+    if order.stop_price is not None:
+        answer["stopPrice"] = d(order.stop_price)
     if kind == "FULL":
         answer["fills"] = [
             {
@@ -73,12 +91,12 @@ def order_state(order: Order, unit: int) -> Json:
         "timeInForce": time_in_force(order),
         "type": order.type.value,
         "side": "BUY" if order.is_buy else "SELL",
-        "stopPrice": ZERO_TEXT,
+        "stopPrice": d(order.stop_price),
         "icebergQty": ZERO_TEXT,
         "time": order.created // unit,
         "updateTime": order.updated // unit,
-        "isWorking": True,
-        "workingTime": order.created // unit,
+        "isWorking": not order.is_waiting,
+        "workingTime": working_time(order, unit),
         "origQuoteOrderQty": d(order.quote_quantity),
         "selfTradePreventionMode": order.self_trade.value,
     }
@@ -91,7 +109,7 @@ def order_state(order: Order, unit: int) -> Json:
 
 def expiry_reason(order: Order) -> str:
     """Why an order expired, by what it is."""
-    if order.type is Type.MARKET:
+    if order.price is None:
         return "INSUFFICIENT_LIQUIDITY"
     if order.tif is Tif.IOC:
         return "UNFILLED_IOC_QUANTITY_EXPIRED"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from tickdeck.infrastructure.venue.dialects.binance.messages.orders import expiry_reason, time_in_force
+from tickdeck.infrastructure.venue.dialects.binance.messages.orders import expiry_reason, time_in_force, working_time
 from tickdeck.infrastructure.venue.dialects.binance.messages.text import ZERO_TEXT, Json
 from tickdeck.infrastructure.venue.dialects.binance.messages.text import decimal_text as d
 from tickdeck.infrastructure.venue.matching import Balance, Execution, ExecutionKind, Status
@@ -21,6 +21,7 @@ def execution_report(execution: Execution, cancel_id: str, unit: int) -> Json:
     order, kind = execution.order, execution.kind
     is_trade, is_cancel = kind is ExecutionKind.TRADE, kind is ExecutionKind.CANCELED
     at = execution.at // unit
+    waits = order.stop_price is not None and (not order.triggered or kind is ExecutionKind.NEW)
     report: Json = {
         "e": "executionReport",
         "E": at,
@@ -31,11 +32,11 @@ def execution_report(execution: Execution, cancel_id: str, unit: int) -> Json:
         "f": time_in_force(order),
         "q": d(order.quantity),
         "p": d(order.price),
-        "P": ZERO_TEXT,
+        "P": d(order.stop_price),
         "F": ZERO_TEXT,
         "g": -1,
         "C": order.client_id if is_cancel else "",
-        "x": kind.value,
+        "x": ExecutionKind.NEW.value if kind is ExecutionKind.TRIGGERED else kind.value,
         "X": execution.status.value,
         "r": "NONE",
         "i": order.number,
@@ -47,16 +48,17 @@ def execution_report(execution: Execution, cancel_id: str, unit: int) -> Json:
         "T": at,
         "t": execution.trade_id if is_trade else -1,
         "I": execution.number,
-        "w": execution.status in _OPEN,
+        "w": execution.status in _OPEN and not waits,
         "m": execution.is_maker,
         "M": is_trade,
         "O": order.created // unit,
         "Z": d(execution.spent),
         "Y": d(execution.price * execution.quantity) if is_trade else ZERO_TEXT,
         "Q": d(order.quote_quantity),
-        "W": order.created // unit,
         "V": order.self_trade.value,
     }
+    if not waits:
+        report["W"] = working_time(order, unit)
     if kind is ExecutionKind.TRADE_PREVENTION and execution.counter is not None:
         counter = execution.counter
         report |= {
