@@ -1,6 +1,7 @@
 # Two commands are enough on a fresh clone: `make run` and `make test`. Needed: Python 3.11 or later with venv.
 #   make run ARGS="--for 10 --json"       options of `tickdeck run`
 #   make test PYTEST_ARGS="-m ''"         options of pytest; these take the slow tests along
+#   make demo                             an exchange on localhost, and a run that trades on its market
 #   make test-fast                        the pure parts alone, within ten seconds
 #   make test COVERAGE=1                  the same with the coverage gate, at half the speed
 #   make bench ARGS="bus" PEERS=1         options of `tickdeck bench`, beside other libraries
@@ -17,10 +18,14 @@ PEERS ?=
 PYTHON ?=
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-fast check check-style check-types check-imports check-core bench format venv clients clean
+.PHONY: run demo test test-fast check check-style check-types check-imports check-core bench format venv clients clean
 
 run: $(VENV)/.installed
 	@exec $(BIN)/tickdeck run $(ARGS)
+
+# An exchange on localhost and a run against it; ARGS are options of `tickdeck run`.
+demo: $(VENV)/.installed
+	@exec $(BIN)/python tools/demo.py $(ARGS)
 
 PYTEST = -m pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
 
