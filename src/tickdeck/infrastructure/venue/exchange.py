@@ -98,7 +98,7 @@ class Exchange:
         self.fills: dict[str, deque[Fill]] = {}
         self._by_key: dict[str, Account] = {}
         self._log = log
-        self._ids = 0
+        self.given_ids = 0
 
     # -- what changes it ------------------------------------------------------------------------------------------
 
@@ -166,8 +166,8 @@ class Exchange:
 
     def new_client_id(self) -> str:
         """A client id for an order that came without one: 22 letters, as the real venue gives them."""
-        self._ids += 1
-        return f"venue{self._ids:017d}"
+        self.given_ids += 1
+        return f"venue{self.given_ids:017d}"
 
     # -- the core -------------------------------------------------------------------------------------------------
 
@@ -197,13 +197,7 @@ class Exchange:
 
     def _apply_setting(self, command: OpenAccount | Move | SetMarket, now: int) -> Update:
         if isinstance(command, OpenAccount):
-            account = command.account
-            before = self.accounts.get(account.name)
-            if before is not None:
-                self._by_key.pop(before.key, None)
-            self.accounts[account.name] = account
-            self._by_key[account.key] = account
-            self.engine.pay_fees_in(account.name, account.pays_fees_in)
+            self.know_account(command.account)
             return Update(at=now)
         if isinstance(command, Move):
             self.engine.deposit(command.account, command.asset, command.amount)
@@ -211,6 +205,15 @@ class Exchange:
         self.engine.set_market(command.market)
         self.history.setdefault(command.market.symbol, MarketHistory())
         return Update(at=now, symbol=command.market.symbol, market=command.market)
+
+    def know_account(self, account: Account) -> None:
+        """Take an account over, as a command or a snapshot says it. Use ``open_account`` for everything else."""
+        before = self.accounts.get(account.name)
+        if before is not None:
+            self._by_key.pop(before.key, None)
+        self.accounts[account.name] = account
+        self._by_key[account.key] = account
+        self.engine.pay_fees_in(account.name, account.pays_fees_in)
 
     def _update(self, symbol: str, now: int, cancel_id: str) -> Update:
         history = self.history[symbol]
@@ -269,4 +272,4 @@ class Exchange:
     def _count_id(self, client_id: str) -> None:
         """Go on counting after a restart where the ids that were given out end."""
         if client_id.startswith("venue") and len(client_id) == 22 and client_id[5:].isdigit():
-            self._ids = max(self._ids, int(client_id[5:]))
+            self.given_ids = max(self.given_ids, int(client_id[5:]))

@@ -29,7 +29,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, sync: bool = False) -> None:
-        self._path = path
+        self.path = path
         self._sync = sync
         self._failed = False  # then memory is ahead of the file, and nothing more is acknowledged
         try:
@@ -49,7 +49,7 @@ class Journal:
         body = self._encoder.encode((at, command))
         line = memoryview(b"%08x %b\n" % (zlib.crc32(body), body))
         if self._failed:
-            raise TickdeckError(f"{self._path}: the journal could not be written before; start the venue again")
+            raise TickdeckError(f"{self.path}: the journal could not be written before; start the venue again")
         try:
             while line:
                 line = line[os.write(self._file, line) :]
@@ -57,16 +57,35 @@ class Journal:
                 os.fdatasync(self._file)
         except OSError as error:
             self._failed = True
-            raise TickdeckError(f"{self._path}: cannot write the journal: {error.strerror}") from error
+            raise TickdeckError(f"{self.path}: cannot write the journal: {error.strerror}") from error
 
-    def read(self) -> Iterator[_Entry]:
-        """The commands, oldest first. A last line that was not finished is cut off: nobody was told about it.
+    def sync(self) -> None:
+        """Return when everything that was appended is on disk. Raises ``TickdeckError``."""
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            self._failed = True
+            raise TickdeckError(f"{self.path}: cannot write the journal: {error.strerror}") from error
+
+    def size(self) -> int:
+        """Its length in bytes."""
+        return os.fstat(self._file).st_size
+
+    def mark(self, offset: int) -> int:
+        """A checksum of the end of its first ``offset`` bytes: it tells one journal from another."""
+        start = max(0, offset - 4_096)
+        return zlib.crc32(os.pread(self._file, offset - start, start))
+
+    def read(self, offset: int = 0) -> Iterator[_Entry]:
+        """The commands from ``offset`` (bytes) on, oldest first. A last line that was not finished is cut off:
+        nobody was told about it.
 
         Raises ``InputError`` if an earlier line is damaged.
         """
         decoder = msgspec.json.Decoder(_Entry)
-        whole = number = 0
-        with self._path.open("rb") as file:
+        whole, number = offset, 0
+        with self.path.open("rb") as file:
+            file.seek(offset)
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     break
@@ -77,11 +96,11 @@ class Journal:
                     entry = decoder.decode(body)
                 except (ValueError, msgspec.MsgspecError) as error:
                     raise InputError(
-                        f"{self._path}:{number}: the journal is damaged: {error}; move the file away to start anew"
+                        f"{self.path}:{number}: the journal is damaged: {error}; move the file away to start anew"
                     ) from None
                 yield entry
                 whole += len(line)
-        if whole != self._path.stat().st_size:
+        if whole != self.path.stat().st_size:
             os.ftruncate(self._file, whole)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 
 import msgspec
 
-__all__ = ["AggregateTrade", "Candle", "MarketHistory", "MarketTrade"]
+__all__ = ["AggregateTrade", "Candle", "HistoryState", "MarketHistory", "MarketTrade"]
 
 ZERO = Decimal(0)
 _SECOND_NS = 1_000_000_000
@@ -91,6 +91,17 @@ class Candle(msgspec.Struct, gc=False):
         self.last_trade = later.last_trade if later.last_trade >= 0 else self.last_trade
 
 
+class HistoryState(msgspec.Struct, frozen=True):
+    """A market's history as a value."""
+
+    update_id: int
+    aggregated: int
+    trades: list[MarketTrade]
+    aggregates: list[AggregateTrade]
+    seconds: list[Candle]
+    minutes: list[Candle]
+
+
 class MarketHistory:
     """The newest trades and candles of one market. ``kept`` trades stay available."""
 
@@ -102,6 +113,28 @@ class MarketHistory:
         self._aggregated = 0
         self._seconds: OrderedDict[int, Candle] = OrderedDict()
         self._minutes: OrderedDict[int, Candle] = OrderedDict()
+
+    def state(self) -> HistoryState:
+        """The history as a value. The rows in it are its own: encode it before the next trade."""
+        return HistoryState(
+            update_id=self.update_id,
+            aggregated=self._aggregated,
+            trades=list(self.trades),
+            aggregates=list(self.aggregates),
+            seconds=list(self._seconds.values()),
+            minutes=list(self._minutes.values()),
+        )
+
+    @classmethod
+    def of(cls, state: HistoryState) -> MarketHistory:
+        """The history that had this state."""
+        history = cls()
+        history.update_id, history._aggregated = state.update_id, state.aggregated
+        history.trades.extend(state.trades)
+        history.aggregates.extend(state.aggregates)
+        history._seconds.update((candle.open_at, candle) for candle in state.seconds)
+        history._minutes.update((candle.open_at, candle) for candle in state.minutes)
+        return history
 
     def add(self, trade: MarketTrade, taker: int) -> AggregateTrade:
         """Record a trade. Returns the aggregate that it belongs to."""

@@ -22,6 +22,7 @@ from tickdeck.infrastructure.venue.journal import Journal
 from tickdeck.infrastructure.venue.markets import default_deposits, market_of
 from tickdeck.infrastructure.venue.matching import Market
 from tickdeck.infrastructure.venue.scenarios import Scenario, ScenarioPlayer
+from tickdeck.infrastructure.venue.snapshots import Snapshots
 from tickdeck.infrastructure.venue.traders import Traders
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ async def running_venue(
     events: Iterable[MarketEvent] = (),
     speed: float = 1.0,
     journal: Path | None = None,
+    snapshot_every: int = 100_000,
     rates: RateLimits | None = None,
     settings: ServerSettings | None = None,
     legacy_listen_key: bool = False,
@@ -97,7 +99,8 @@ async def running_venue(
     """A venue that serves on ``port`` (0: any free one) until the block ends.
 
     ``events`` is market data that other traders play, ``speed`` times as fast as it was recorded. Each new account gets
-    ``deposits`` (by asset; default: some of each). With ``journal`` (a file) the venue comes back as it was.
+    ``deposits`` (by asset; default: some of each). With ``journal`` (a file) the venue comes back as it was;
+    every ``snapshot_every`` commands it writes a snapshot beside the journal, from which the next start goes on.
 
     A ``scenario`` brings its own symbols, deposits, faults and book, and is played from the start.
 
@@ -113,7 +116,7 @@ async def running_venue(
     try:
         exchange = Exchange(chosen, log)
         if log is not None:
-            exchange.restore(log.read())
+            Snapshots(exchange, log, every=snapshot_every).restore()
         found = faults if isinstance(faults, Faults) else Faults.parse(faults)
         venue = BinanceVenue(exchange, clock, limits=Limits(rates), faults=found, legacy_listen_key=legacy_listen_key)
         _open_accounts(exchange, accounts, deposits if deposits is not None else default_deposits(chosen), clock())

@@ -36,7 +36,7 @@ class Matcher:
         self._fee_assets = fee_assets
         self._register = register
         self.executions: list[Execution] = []
-        self._executed = 0
+        self.executed = 0
 
     def take(self, desk: Desk, taker: Order, opposite: Side, pays: Holding, now: int) -> None:
         limit, is_buy = taker.price, taker.is_buy
@@ -92,8 +92,8 @@ class Matcher:
 
     def record(self, kind: ExecutionKind, order: Order, now: int) -> None:
         """Record what happened to an order, other than a trade."""
-        self._executed += 1
-        self.executions.append(Execution(self._executed, kind, order, now, order.status, order.filled, order.spent))
+        self.executed += 1
+        self.executions.append(Execution(self.executed, kind, order, now, order.status, order.filled, order.spent))
 
     def _fill_by_quote(self, taker: Order, now: int) -> None:
         """End an order sized in quote whose rest is too small for another step: its last trade was the final one."""
@@ -181,11 +181,11 @@ class Matcher:
                     order.working = False
                     del seat.working[order.number]
                 self._register.finish(order)
-            self._executed += 1
+            self.executed += 1
             buys = order.is_buy
             self.executions.append(
                 Execution(
-                    self._executed,
+                    self.executed,
                     _TRADE,
                     order,
                     now,
@@ -210,10 +210,10 @@ class Matcher:
         by_quote = taker.quote_quantity is not None
         prevented = maker.remaining if by_quote else min(taker.remaining, maker.remaining)
         for order, counter in ((taker, maker), (maker, taker)):
-            self._executed += 1
+            self.executed += 1
             self.executions.append(
                 Execution(
-                    self._executed,
+                    self.executed,
                     ExecutionKind.TRADE_PREVENTION,
                     order,
                     now,

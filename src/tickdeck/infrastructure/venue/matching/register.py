@@ -17,7 +17,7 @@ class OrderRegister:
     def __init__(self, desks: dict[str, Desk], keep: int) -> None:
         self.by_number: dict[int, Order] = {}
         self._desks = desks
-        self._finished: list[int] = []
+        self.finished: list[int] = []
         self._keep = keep
 
     def find(self, account: str, symbol: str, client_id: str) -> Order | None:
@@ -39,11 +39,11 @@ class OrderRegister:
         if order.account[:1] == HOUSE:
             self._forget(order.number)
             return
-        self._finished.append(order.number)
-        if len(self._finished) > self._keep + _ROOM:
-            for number in self._finished[:_ROOM]:
+        self.finished.append(order.number)
+        if len(self.finished) > self._keep + _ROOM:
+            for number in self.finished[:_ROOM]:
                 self._forget(number)
-            del self._finished[:_ROOM]
+            del self.finished[:_ROOM]
 
     def _forget(self, number: int) -> None:
         gone = self.by_number.pop(number)
