@@ -1,4 +1,4 @@
-"""The exchange without its network: accounts, orders, fills, public trades, candles, and who hears of them.
+"""The exchange without its network: accounts, orders, fills, public trades, candles, and listeners.
 
 Pure: no I/O and no clock. Each change is a command with a time; equal commands lead to an equal exchange, which is how
 it comes back after a crash. Protocols are in ``dialects``.
@@ -85,8 +85,8 @@ class Log(Protocol):
 class Exchange:
     """The markets, the accounts, and everything that happened. Times are ns UTC.
 
-    ``log`` receives each command after it was applied and before anyone hears of it. ``listeners`` are called with
-    every ``Update``, in the order in which they were added.
+    ``log`` receives each command after it was applied and before the listeners are called. ``listeners`` are called
+    with every ``Update``, in the order in which they were added.
     """
 
     def __init__(self, markets: Iterable[Market], log: Log | None = None) -> None:
@@ -103,7 +103,7 @@ class Exchange:
     # -- what changes it ------------------------------------------------------------------------------------------
 
     def submit(self, command: Command, now: int) -> Order | None:
-        """Apply a command at ``now``, log it, and tell the listeners. Returns the order that it was about.
+        """Apply a command at ``now``, log it, and call the listeners. Returns the order that it was about.
 
         Raises ``OrderRefused`` if it is refused; then nothing has changed and nothing is logged.
         """
@@ -115,7 +115,7 @@ class Exchange:
         return order
 
     def restore(self, commands: Iterable[tuple[int, Command]]) -> int:
-        """Apply logged commands again without telling anyone. Returns how many there were."""
+        """Apply logged commands again without calling listeners. Returns how many there were."""
         count = 0
         for at, command in commands:
             self._apply(command, at)

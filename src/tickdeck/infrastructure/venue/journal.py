@@ -1,6 +1,6 @@
 """The venue's own log: every command that changed the exchange, so that it survives its own ``kill -9``.
 
-One JSON line a command, with a checksum. A line is written before anyone is told about its command. The operating
+One JSON line a command, with a checksum. A line is written before a client gets an answer. The operating
 system keeps what was written when the process dies; ``sync=True`` also survives a loss of power, at the disk's speed.
 """
 
@@ -78,7 +78,7 @@ class Journal:
 
     def read(self, offset: int = 0) -> Iterator[_Entry]:
         """The commands from ``offset`` (bytes) on, oldest first. A last line that was not finished is cut off:
-        nobody was told about it.
+        its command was never acknowledged.
 
         Raises ``InputError`` if an earlier line is damaged.
         """
@@ -95,8 +95,9 @@ class Journal:
                         raise ValueError("its checksum is wrong")
                     entry = decoder.decode(body)
                 except (ValueError, msgspec.MsgspecError) as error:
+                    where = f"{self.path}: at byte {whole}" if offset else f"{self.path}:{number}"
                     raise InputError(
-                        f"{self.path}:{number}: the journal is damaged: {error}; move the file away to start anew"
+                        f"{where}: the journal is damaged: {error}; move the file away to start anew"
                     ) from None
                 yield entry
                 whole += len(line)
@@ -104,5 +105,5 @@ class Journal:
             os.ftruncate(self._file, whole)
 
     def close(self) -> None:
-        """Give the file free."""
+        """Close the file, so that another venue may open it."""
         os.close(self._file)

@@ -35,7 +35,7 @@ class OrderRegister:
         by_client[client_id] = order
 
     def finish(self, order: Order) -> None:
-        """Keep a finished order of a client for queries. Those of other traders are forgotten: nobody asks for them."""
+        """Keep a finished order of a client for queries. Those of other traders are never queried, and forgotten."""
         if order.account[:1] == HOUSE:
             self._forget(order.number)
             return

@@ -89,7 +89,7 @@ def _restore_desk(desk: Desk, saved: DeskState, orders: dict[int, Order]) -> Non
         order = orders[number]
         assert order.price is not None
         (desk.book.bids if order.is_buy else desk.book.asks).add(order, order.price)
-    desk.book.take_changed()  # nobody has to be told again
+    desk.book.take_changed()  # these changes were published before
     desk.stops.update((number, orders[number]) for number in saved.stops)
     for number in sorted([*saved.queue, *saved.stops]):
         desk.seat(orders[number].account).working[number] = orders[number]

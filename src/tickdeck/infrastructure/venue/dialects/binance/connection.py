@@ -20,7 +20,7 @@ class Connection:
         self.address = address
         self.wake = wake
         self.close_code: int | None = None
-        """Set when the connection is to be closed; 0 cuts it without a word."""
+        """Set when the connection must be closed; 0 cuts it without a close frame."""
         self.sent = 0
         self._ready: deque[str] = deque()
         self._later: list[tuple[int, int, str]] = []

@@ -1,4 +1,4 @@
-"""The REST door: a request in, a response out, nothing else. The server moves the bytes."""
+"""The REST API: a request in, a response out, nothing else. The server moves the bytes."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class RestApi:
         )
 
     def _listen_key(self, request: Request, now: int) -> Response:
-        """Retired on the real venue in February 2026; a key is given only where the venue was told to."""
+        """The real venue retired listen keys in February 2026. They are served only with ``legacy_listen_key``."""
         if not self.venue.legacy_listen_key:
             body = _encode({"code": -1000, "msg": "This endpoint is retired; use the WebSocket API."})
             return Response(status=410, body=body)

@@ -182,7 +182,7 @@ class BinanceServer:
         renew_depth_cache(self.venue, self.now())
 
     def announce_shutdown(self) -> int:
-        """Tell every WebSocket that the server is about to end."""
+        """Send every WebSocket that the server is about to stop. Returns how many there are."""
         event = {"e": "serverShutdown", "E": self.now() // MS}
         for client in self._clients:
             combined = isinstance(client.session, StreamSession) and client.session.combined
@@ -203,10 +203,10 @@ class BinanceServer:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def fail(self, error: TickdeckError) -> None:
-        """Something that the venue cannot go on after: nothing is acknowledged from now on."""
+        """Record an error after which the venue cannot go on: it acknowledges nothing from now on."""
         if self.failed is not None and not self.failed.done():
             self.failed.set_exception(error)
-            self.failed.exception()  # nobody has to ask for it
+            self.failed.exception()  # marks the error as retrieved, even if the future is never awaited
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:

@@ -165,7 +165,7 @@ class MarketStreams:
         venue.exchange.listeners.append(self.on_update)
 
     def add(self, name: str, session: StreamSession) -> None:
-        """Let a session hear a stream."""
+        """Send a stream to a session from now on."""
         self._sessions.setdefault(name, {})[session] = None
 
     def remove(self, name: str, session: StreamSession) -> None:

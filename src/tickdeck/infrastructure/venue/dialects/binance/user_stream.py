@@ -38,7 +38,7 @@ class Subscription:
 
 
 class ReportRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What becomes of the next ``count`` reports of a kind (``TRADE``, ``CANCELED``, ... or ``any``): they are dropped,
+    """A rule for the next ``count`` reports of a kind (``TRADE``, ``CANCELED``, ... or ``any``): they are dropped,
     doubled, or held back ``hold`` (such as 25s). ``after`` reports of the kind pass first."""
 
     on: str = "any"
@@ -59,22 +59,22 @@ class UserStreams:
         venue.exchange.listeners.append(self.on_update)
 
     def add(self, subscription: Subscription) -> None:
-        """Let a subscription hear its account."""
+        """Send the account's events to a subscription from now on."""
         self._by_account.setdefault(subscription.account, []).append(subscription)
 
     def remove(self, subscription: Subscription) -> None:
-        """End a subscription without a word."""
+        """End a subscription. Nothing is sent."""
         subscriptions = self._by_account.get(subscription.account, [])
         if subscription in subscriptions:
             subscriptions.remove(subscription)
 
     def end(self, subscription: Subscription, now: int) -> None:
-        """End a subscription and say so; the connection stays."""
+        """End a subscription, and send that it ended; the connection stays."""
         self.remove(subscription)
         subscription.send({"e": "eventStreamTerminated", "E": now // subscription.unit})
 
     def on_update(self, update: Update) -> None:
-        """Tell the accounts what happened to them: reports in order, then the balances that they changed."""
+        """Send the accounts what happened to them: reports in order, then the balances that changed."""
         moved = update.moved
         if moved is not None:
             for subscription in self._listeners(moved.account, update.at):

@@ -1,4 +1,4 @@
-"""What all doors of the dialect share: the exchange, its clock, limits and faults, and the life of a request."""
+"""What REST and the WebSocket API share: the exchange, its clock, limits and faults, and how a request is handled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AHEAD_MS = 1_000
 
 
 class Security:
-    """What a request must carry: nothing, a key, or a key and a signature."""
+    """What a request must have: nothing, a key, or a key and a signature."""
 
     NONE = "none"
     KEY = "key"
@@ -84,7 +84,7 @@ class Answer(msgspec.Struct, kw_only=True):
 
 
 class Script(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What becomes of the next ``count`` requests of a kind: whether they ``take`` effect, and the answer they get.
+    """A rule for the next ``count`` requests of a kind: whether they ``take`` effect, and which answer they get.
 
     ``after`` requests of the kind pass first. The answer is ``lost``, or ``code`` and ``msg`` with ``status``, or
     ``body``; else the true one. It leaves after ``delay`` (such as 10s).
@@ -145,7 +145,7 @@ class BinanceVenue:
         self.hidden: dict[int, int] = {}
         """Orders that queries do not know yet, with the time until which they do not."""
         self.refusals: dict[str, ApiError] = {}
-        """Answers by symbol that the admin ordered for every placement or cancel, such as -1013 in a maintenance."""
+        """By symbol, the error that answers every placement and cancel, such as -1013 in maintenance."""
         self.scripts: list[Script] = []
         self.asked: dict[str, int] = {}
         """Requests by kind, and errors by code."""
@@ -178,7 +178,7 @@ class BinanceVenue:
         unit: int = MS,
         authorise: Callable[[], Account | None],
     ) -> Answer:
-        """The life of a request: limits, faults, signature, the operation itself, and what becomes of its answer.
+        """Handle a request: limits, faults, signature, the operation itself, and the fate of its answer.
         ``authorise`` returns the account that signed, or raises ``ApiError``. Never raises ``ApiError`` itself."""
         self.requests += 1
         self._count(f"requests.{operation.kind}")
