@@ -278,6 +278,24 @@ def test_a_cancellation_has_an_id_of_its_own() -> None:
     assert (report["c"], report["C"], report["X"]) == ("the-cancel", "mine", "CANCELED")
 
 
+def test_a_stop_order_is_reported_as_new_again_when_it_is_triggered() -> None:
+    desk = Desk()
+    session = desk.api()
+    desk.ask(session, "userDataStream.subscribe.signature")
+    order = {"symbol": "BTCUSDT", "side": "SELL", "type": "STOP_LOSS_LIMIT", "timeInForce": "GTC", "quantity": "0.01"}
+    placed = desk.ask(session, "order.place", **order, price="19000", stopPrice="20000", newOrderRespType="RESULT")
+    assert (placed["result"]["stopPrice"], placed["result"]["workingTime"]) == ("20000.00000000", -1)
+
+    desk.traders.quote("BTCUSDT", True, D(18_000), D(1), NOW)
+    desk.time += 1_000 * MS
+    desk.traders.take("BTCUSDT", False, D("0.5"), D(18_000), desk.time)
+
+    reports = [m["event"] for m in desk.taken() if m.get("event", {}).get("e") == "executionReport"]
+    seen = [(r["x"], r["X"], r["w"], r.get("W"), r["P"], r["o"]) for r in reports]
+    at, text = desk.time // MS, "20000.00000000"
+    assert seen == [("NEW", "NEW", True, at, text, "STOP_LOSS_LIMIT")]
+
+
 def test_a_deposit_is_a_balance_update() -> None:
     desk = Desk()
     desk.ask(desk.api(), "userDataStream.subscribe.signature")
