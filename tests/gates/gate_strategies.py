@@ -8,7 +8,7 @@ import time
 from decimal import Decimal
 
 from tickdeck import Strategy
-from tickdeck.domain.events import CandleEvent, TimerFired, TradeEvent
+from tickdeck.domain.events import CandleEvent, OrderCancelledEvent, OrderEvent, TimerFired, TradeEvent
 
 _MS = 1_000_000
 
@@ -50,6 +50,15 @@ class Rests(Strategy):
     def on_trade(self, trade: TradeEvent) -> None:
         if not self.open_orders(trade.symbol):
             self.buy(trade.symbol, Decimal("0.002"), limit=trade.price * Decimal("0.96"))
+
+
+class Stubborn(Rests):
+    """Orders again as soon as its order is cancelled."""
+
+    def on_order(self, order: OrderEvent) -> None:
+        price = self.price(order.symbol)
+        if isinstance(order, OrderCancelledEvent) and price is not None:
+            self.buy(order.symbol, Decimal("0.002"), limit=price * Decimal("0.96"))
 
 
 class Wakes(Strategy):

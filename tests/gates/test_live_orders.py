@@ -23,7 +23,7 @@ from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, RunResumed, VenueFillReported
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.domain.values import OrderStatus
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, RunError
 from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 
@@ -139,7 +139,44 @@ def test_orders_that_are_open_at_the_end_are_cancelled_or_left_as_the_user_chose
     assert asyncio.run(work("cancel")) == (0, [])
     left, remarks = asyncio.run(work("leave"))
     assert left == 1
-    assert "open at binance when the run ended" in remarks[0]
+    assert "not settled at binance when the run ended" in remarks[0]
+
+
+def test_a_strategy_that_orders_again_when_its_order_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def work() -> tuple[list[Any], LiveRun]:
+        async with open_venue(("BTCUSDT",)) as venue:
+            stubborn = StrategyConfig(spec=f"{STRATEGIES}:Stubborn")
+            run = start_live_run(config(venue.url, 3, strategies=(stubborn,)), tmp_path)
+            try:
+                await run.drive(None)
+            finally:
+                run.close()
+            return await asyncio.to_thread(ask, venue.url, "orders?account=demo"), run
+
+    orders, run = asyncio.run(work())
+
+    assert orders
+    assert not [order for order in orders if order["status"] == "NEW"]
+    assert run.driver.completed
+
+
+def test_a_run_whose_feed_is_gone_still_cancels_its_orders(tmp_path: Path) -> None:
+    async def work() -> list[Any]:
+        async with open_venue(("BTCUSDT",)) as venue:
+            run = start_live_run(config(venue.url, 60, strategies=(_RESTS,)), tmp_path)
+
+            def fail(_: int) -> None:
+                if any(order.venue_order_id for order in run.core.execution.open_of()):
+                    run._fail(RunError("the feed is gone"))
+
+            try:
+                with pytest.raises(RunError, match="the feed is gone"):
+                    await run.drive(None, progress=fail)
+            finally:
+                run.close()
+            return await asyncio.to_thread(ask, venue.url, "orders?account=demo")
+
+    assert [order["status"] for order in asyncio.run(work())] == ["CANCELED"]
 
 
 _RESTS = StrategyConfig(spec=f"{STRATEGIES}:Rests")
@@ -148,6 +185,8 @@ _RESTS = StrategyConfig(spec=f"{STRATEGIES}:Rests")
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
+        ({"risk": RunConfig().risk, "stated_limits": ()}, "give max_order_notional"),
+        ({"stated_limits": ("max_order_notional",)}, "give max_position_notional, max_daily_loss under"),
         ({"risk": RunConfig().risk}, "give max_order_notional, max_position_notional, max_daily_loss under"),
         ({"risk": RiskLimits(max_order_notional=Decimal(1))}, "give max_position_notional, max_daily_loss under"),
         ({"accounts": {}, "exchange_url": "http://127.0.0.1:1"}, "BINANCE_API_KEY"),

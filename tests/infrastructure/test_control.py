@@ -15,7 +15,7 @@ import pytest
 from application_kit import MemoryTape
 
 from tickdeck.application.kernel import Kernel
-from tickdeck.domain.events import CommandReceived, SystemWarning, TradingHalted
+from tickdeck.domain.events import CommandReceived, DomainEvent, RunStarted, SystemWarning, TradingHalted
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.control import (
     Answer,
@@ -29,8 +29,9 @@ from tickdeck.infrastructure.control import (
 from tickdeck.infrastructure.control.messages import LONGEST, socket_path
 
 
-def serve(folder: Path, client: Callable[[], object]) -> tuple[object, MemoryTape]:
-    """What ``client`` returns, called in another thread while a kernel takes commands for ``folder``."""
+def serve(folder: Path, client: Callable[[], object], *, begun: bool = True) -> tuple[object, list[DomainEvent]]:
+    """What ``client`` returns, called in another thread while a kernel takes commands for ``folder``, and what is on
+    the tape after ``run.started``."""
     tape = MemoryTape()
 
     async def work() -> object:
@@ -43,10 +44,13 @@ def serve(folder: Path, client: Callable[[], object]) -> tuple[object, MemoryTap
                 kernel.publish(SystemWarning(component="risk", message="it is not halted"))
 
         kernel.subscribe(CommandReceived, on_command)
+        if begun:
+            kernel.feed(RunStarted())
         async with ControlServer(folder, kernel):
             return await asyncio.to_thread(client)
 
-    return asyncio.run(work()), tape
+    result = asyncio.run(work())
+    return result, [event for event in tape.events if not isinstance(event, RunStarted)]
 
 
 def raw(folder: Path, sent: bytes) -> bytes:
@@ -59,11 +63,11 @@ def raw(folder: Path, sent: bytes) -> bytes:
 
 
 def test_a_command_is_on_the_tape_with_who_and_why_before_it_is_answered(tmp_path: Path) -> None:
-    answer, tape = serve(tmp_path, lambda: ask(tmp_path, Request(command="halt", reason="lunch")))
+    answer, events = serve(tmp_path, lambda: ask(tmp_path, Request(command="halt", reason="lunch")))
 
     assert isinstance(answer, Answer)
     assert answer.accepted
-    command = tape.events[0]
+    command = events[0]
     assert isinstance(command, CommandReceived)
     assert (command.command, command.reason, command.source) == ("halt", "lunch", "control")
     assert str(os.getpid()) in command.metadata["who"]
@@ -77,6 +81,14 @@ def test_a_command_that_changed_nothing_is_not_accepted_and_the_answer_says_why(
     assert isinstance(answer, Answer)
     assert not answer.accepted
     assert answer.problems == ("it is not halted",)
+
+
+def test_a_command_before_the_run_has_begun_is_refused(tmp_path: Path) -> None:
+    answer, events = serve(tmp_path, lambda: ask(tmp_path, Request(command="halt")), begun=False)
+
+    assert isinstance(answer, Answer)
+    assert answer.problems == ("the run has not begun yet; try again in a moment",)
+    assert not events
 
 
 def test_only_the_user_of_the_run_can_reach_the_socket(tmp_path: Path) -> None:
@@ -99,12 +111,12 @@ def test_only_the_user_of_the_run_can_reach_the_socket(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_command_is_refused_and_reaches_no_tape(tmp_path: Path, sent: bytes, why: str) -> None:
-    line, tape = serve(tmp_path, lambda: raw(tmp_path, sent))
+    line, events = serve(tmp_path, lambda: raw(tmp_path, sent))
 
     answer = json.loads(bytes(line))  # type: ignore[call-overload]
     assert not answer["accepted"]
     assert why in answer["problems"][0]
-    assert not tape.events
+    assert not events
 
 
 def test_a_client_that_leaves_without_its_answer_harms_nobody(tmp_path: Path) -> None:
@@ -133,10 +145,10 @@ def test_many_clients_at_once_are_all_answered(tmp_path: Path) -> None:
             thread.join()
         return answers
 
-    answers, tape = serve(tmp_path, many)
+    answers, events = serve(tmp_path, many)
 
     assert len({answer.seq for answer in answers}) == 20  # type: ignore[attr-defined]
-    assert sum(isinstance(event, CommandReceived) for event in tape.events) == 20
+    assert sum(isinstance(event, CommandReceived) for event in events) == 20
 
 
 def test_a_run_that_nobody_runs_has_no_answer_even_if_its_socket_is_left(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -17,10 +18,11 @@ from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live_account import live_account
+from tickdeck.bootstrap.live_trading import LiveTrading
 from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.session import RESERVED, Session
-from tickdeck.domain.events import CommandReceived, GapDetected
-from tickdeck.errors import ExchangeError, RunError
+from tickdeck.domain.events import GapDetected
+from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
@@ -31,7 +33,7 @@ from tickdeck.infrastructure.tape.opening import AnyTape
 
 __all__ = ["LiveRun", "start_live_run"]
 
-_LAST_CANCELS_NS = 4_000_000_000  # a signal ends the process a second later
+_LAST_CALLS = 1.0  # seconds for calls to the exchange that are still on their way
 LINGER_MS = 5.0  # how long an event may wait before it is synced, unless it is needed earlier
 _FRAMES = 65_536  # the capacity between the sockets and the kernel: a few seconds of the fastest market
 
@@ -73,7 +75,17 @@ class LiveRun(Session):
         kernel = Kernel(tape=tape, **options) if record is None else CatchingUpKernel(record=record, **options)
         super().__init__(folder, manifest, config, strategies, tape=record or tape, kernel=kernel, agenda=agenda)
         self._feed = feed
-        self._record = record
+        self._trading = None
+        if isinstance(self.venue, ExchangeVenue):
+            self._trading = LiveTrading(
+                kernel,
+                self.core.execution,
+                self.venue,
+                clock=clock,
+                cancel_at_end=config.orders_at_end == "cancel",
+                remarks=self.remarks,
+                is_past=lambda: record is not None and record.next is not None,
+            )
         self._frames = FrameWriter(folder / FOLDER)
         tape.before_commit = self._frames.sync
         self._intake = FrameIntake(feed, _FRAMES, clock=clock)
@@ -105,7 +117,13 @@ class LiveRun(Session):
             user_id=self.config.paper.user_id,
             clock=self._clock,
             publish=self.kernel.publish,
-            open_orders=self.core.execution.open_of,
+            orders=self.core.execution.orders,
+            currencies=(
+                currency
+                for instrument in map(self.config.instrument, self.manifest.symbols)
+                for currency in (instrument.base, instrument.quote)
+            ),
+            on_error=self._fail,
             greatest_age=duration_ns(self.config.max_order_age),
             began=self._began,
         )
@@ -127,57 +145,54 @@ class LiveRun(Session):
             yield frame
 
     def caught_up(self) -> bool:
-        return self._record is None or self._record.next is None
+        return self.driver.has_caught_up
 
     async def drive(self, speed: float | None, *, progress: Callable[[int], None] = lambda ts: None) -> None:
         """Run until it is stopped or the duration is over. ``speed`` has no meaning here: time is the wall clock's.
 
         Raises what ended the feed for good.
         """
-        venue = self.venue if isinstance(self.venue, ExchangeVenue) else None
-        if venue is not None:
-            self.remarks += await venue.connect(resumed=self.driver.is_resumed)
-        await self.driver.begin(progress=progress)
-        if venue is not None and self.driver.is_resumed:
-            venue.recover()
-        tasks = [asyncio.create_task(self._read())]
-        if venue is not None:
-            tasks.append(asyncio.create_task(self._hear(venue)))
+        trading, driver = self._trading, self.driver
+        tasks: list[asyncio.Task[None]] = []
         try:
-            await self.driver.run(progress=progress, wind_up=self._wind_up)
+            if trading is not None:
+                await trading.connect(resumed=driver.is_resumed)
+            await driver.begin(progress=progress)
+            if not driver.has_caught_up:
+                return  # stopped while it executed its past
+            if trading is not None and driver.is_resumed:
+                trading.recover(self.core.portfolio.account.balances)
+            tasks.append(asyncio.create_task(self._read()))
+            if trading is not None:
+                tasks.append(asyncio.create_task(self._hear(trading)))
+            try:
+                await driver.run(progress=progress, wind_up=self._wind_up)
+            except Exception as error:
+                if trading is None:
+                    raise
+                await trading.wind_up(at_once=True)
+                raise RunError("; ".join((str(error), *self.remarks))) from error
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._intake.stop()
-            if venue is not None:
-                await venue.close()
+            if trading is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_CALLS):
+                        await self.gateway.idle()
+                await trading.venue.close()
 
-    async def _wind_up(self) -> None:
-        """At the end of a run with real orders: cancel those that are open, and compare the balances."""
-        if isinstance(self.venue, ExchangeVenue):
-            await self._cancel_orders(self.venue.name)
-            try:
-                await self.venue.compare()
-            except ExchangeError as error:
-                self.remarks.append(f"the balances were not compared with {self.venue.name}'s at the end: {error}")
+    def _fail(self, error: Exception) -> None:
+        """End the run with an error."""
+        self._intake.queue.close(error)
 
-    async def _cancel_orders(self, venue: str) -> None:
-        """Cancel the orders that are open, and wait for it a few seconds."""
-        open_of = self.core.execution.open_of
-        if open_of() and self.config.orders_at_end == "cancel":
-            self.kernel.publish(CommandReceived(command="cancel", reason="the run ends", source="control"))
-            deadline = self._clock.monotonic_ns() + _LAST_CANCELS_NS
-            while open_of() and self._clock.monotonic_ns() < deadline:
-                await self._clock.sleep(0.02)
-        if left := open_of():
-            names = ", ".join(f"{order.order_id} ({order.symbol}, {order.status.value})" for order in left[:5])
-            more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-            self.remarks.append(f"open at {venue} when the run ended: {names}{more}")
+    async def _wind_up(self) -> bool:
+        return self._trading is None or await self._trading.wind_up(at_once=self.driver.is_stopping)
 
-    async def _hear(self, venue: ExchangeVenue) -> None:
+    async def _hear(self, trading: LiveTrading) -> None:
         try:
-            await venue.run()
+            await trading.hear()
         except Exception as error:  # noqa: BLE001 (the driver must receive any error)
             self._intake.queue.close(error)
 

@@ -23,7 +23,9 @@ def live_account(config: RunConfig, clock: LiveClock) -> tuple[RunConfig, Exchan
     Raises ``ConfigError`` unless the configuration states the limits of ``[risk]``, and if the account or its key
     cannot be found.
     """
-    stated = config.stated_limits or (() if config.risk is DEFAULT_LIMITS else _REQUIRED)
+    stated = config.stated_limits
+    if stated is None:  # a program's
+        stated = () if config.risk == DEFAULT_LIMITS else _REQUIRED
     missing = [name for name in _REQUIRED if name not in stated or getattr(config.risk, name) is None]
     if missing:
         raise ConfigError(

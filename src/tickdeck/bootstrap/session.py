@@ -60,7 +60,7 @@ class Session(ABC):
         self.remarks: list[str] = []
         """What the user should know at the end, besides the figures."""
         self.venue = self._make_venue(agenda)
-        VenueGateway(self.kernel, self.venue)
+        self.gateway = VenueGateway(self.kernel, self.venue)
         self.observer = PerformanceObserver(self.kernel, self.core.portfolio.valuation, self.core.market_data)
         self._ends = RunObserver(self.kernel)
         self._quality = RecordQuality(self.kernel, self.core.market_data)

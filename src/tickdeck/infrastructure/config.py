@@ -121,7 +121,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     heartbeat: str | None = None
     backtest: bool = False
     risk: RiskLimits = DEFAULT_LIMITS
-    stated_limits: tuple[str, ...] = ()
+    stated_limits: tuple[str, ...] | None = None
     paper: PaperConfig = PaperConfig()
     instruments: dict[str, Instrument] = {}
     accounts: dict[str, AccountConfig] = {}

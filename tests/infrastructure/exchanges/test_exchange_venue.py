@@ -69,6 +69,12 @@ def fill(number: str = "1", quantity: str = "0.5") -> OrderFill:
     )  # fmt: skip
 
 
+def order(order_id: str = "t1", **changes: Any) -> Any:
+    """An order as the core keeps it, as far as the venue looks at it."""
+    state = {"status": ACCEPTED, "filled": Decimal(0), "missing": Decimal(0), "venue_order_id": "", "is_open": True}
+    return SimpleNamespace(order_id=order_id, symbol="BTCUSDT", **(state | changes))
+
+
 class Scripted:
     """An exchange that answers what a test says: a value is returned, an error raised. The last answer of a call is
     given again and again."""
@@ -138,7 +144,7 @@ def play(
             user_id="ops",
             clock=VirtualWall(START),
             publish=published.append,
-            **({"open_orders": tuple} | options),
+            **({"orders": {}} | options),
         )
         running = asyncio.ensure_future(venue.run())
         await work(venue)
@@ -288,12 +294,12 @@ def test_an_amend_that_the_exchange_cannot_do_is_answered_with_its_revision() ->
 
 def test_after_each_connection_every_open_order_is_looked_up() -> None:
     exchange = Scripted(order=[result(FILLED, filled=Decimal("0.5"))], fills=[(fill(),)])
-    order = SimpleNamespace(order_id="t1", symbol="BTCUSDT", status=ACCEPTED, filled=Decimal(0))
+    orders = {"t1": order()}
 
     async def work(venue: ExchangeVenue) -> None:
         exchange.stream.put_nowait(FeedConnected(feed="binance-private"))
 
-    events = play(exchange, work, seconds=1, open_orders=lambda: (order,))
+    events = play(exchange, work, seconds=1, orders=orders)
 
     assert statuses(events) == [FILLED]
     assert sum(isinstance(event, VenueFillReported) for event in events) == 1
@@ -301,15 +307,12 @@ def test_after_each_connection_every_open_order_is_looked_up() -> None:
 
 def test_after_a_resume_what_has_no_answer_is_unknown_and_nothing_is_sent() -> None:
     exchange = Scripted(order=[UnknownOrder("none"), result(ACCEPTED)])
-    orders = [
-        SimpleNamespace(order_id="t1", symbol="BTCUSDT", status=OrderStatus.SUBMITTED, filled=Decimal(0)),
-        SimpleNamespace(order_id="t2", symbol="BTCUSDT", status=ACCEPTED, filled=Decimal(0)),
-    ]
+    orders = {"t1": order("t1", status=OrderStatus.SUBMITTED), "t2": order("t2"), "t3": order("t3")}
 
     async def work(venue: ExchangeVenue) -> None:
-        venue.recover()
+        venue.recover({"t1", "t2"}, ["t2"], set())
 
-    events = play(exchange, work, seconds=5, open_orders=lambda: orders)
+    events = play(exchange, work, seconds=5, orders=orders)
 
     assert exchange.placed == []
     first = events[0]
@@ -356,3 +359,108 @@ def test_a_balance_is_compared_when_fills_have_stopped_arriving() -> None:
     events = play(exchange, work, seconds=10)
 
     assert [event.total for event in events if isinstance(event, VenueBalanceReported)] == [Decimal(2)]
+
+
+def test_fills_that_the_exchange_counts_but_did_not_send_are_fetched() -> None:
+    exchange = Scripted(
+        cancel=[result(OrderStatus.CANCELLED, filled=Decimal("0.2"))],
+        order=[result(OrderStatus.CANCELLED, filled=Decimal("0.2"))],
+        fills=[(fill("1", "0.2"),)],
+    )
+    orders = {"t1": order(status=OrderStatus.CANCELLED, is_open=False, missing=Decimal("0.2"))}
+    request = OrderCancelRequestedEvent(order_id="t1", symbol="BTCUSDT")
+    events = play(exchange, lambda venue: venue.cancel(request), seconds=10, orders=orders)
+
+    assert [event.venue_trade_id for event in events if isinstance(event, VenueFillReported)] == ["1"]
+
+
+def test_fills_that_arrive_by_themselves_are_not_fetched() -> None:
+    exchange = Scripted()
+    ours = order(missing=Decimal("0.2"))
+
+    async def work(venue: ExchangeVenue) -> None:
+        exchange.stream.put_nowait(VenueOrderReported(order_id="t1", symbol="BTCUSDT", status=ACCEPTED))
+        await asyncio.sleep(0.5)
+        ours.missing = Decimal(0)
+
+    play(exchange, work, seconds=10, orders={"t1": ours})
+
+    assert exchange.asked == ["close"]
+
+
+def test_an_order_that_has_ended_is_looked_up_after_a_connection_if_it_lacks_fills() -> None:
+    exchange = Scripted(order=[result(FILLED, filled=Decimal("0.5"))], fills=[(fill(),)])
+
+    async def work(venue: ExchangeVenue) -> None:
+        exchange.stream.put_nowait(FeedConnected(feed="binance-private"))
+
+    ended = order(status=OrderStatus.CANCELLED, is_open=False, missing=Decimal("0.5"))
+    events = play(exchange, work, seconds=1, orders={"t1": ended, "t2": order("t2", is_open=False)})
+
+    assert [event.order_id for event in events if isinstance(event, VenueFillReported)] == ["t1"]
+
+
+def test_a_currency_that_the_exchange_leaves_out_begins_at_zero() -> None:
+    exchange = Scripted(balances=[(Balance(currency="USDT", free=Decimal(90)),)])
+
+    async def work(venue: ExchangeVenue) -> None:
+        await venue.connect()
+        venue.start(START)
+
+    events = play(exchange, work, currencies=("BTC", "USDT"))
+
+    assert {(event.currency, event.total) for event in events if isinstance(event, VenueBalanceReported)} == {
+        ("USDT", Decimal(90)),
+        ("BTC", Decimal(0)),
+    }
+
+
+def test_a_cancel_without_a_recorded_answer_is_repeated_by_the_core_after_a_resume() -> None:
+    async def work(venue: ExchangeVenue) -> None:
+        venue.recover({"t2"}, ["t2", "gone"], set())
+
+    events = play(Scripted(order=[result(ACCEPTED)]), work, seconds=1, orders={"t2": order("t2")})
+
+    assert [event.order_id for event in events if isinstance(event, VenueCancelRefused)] == ["t2"]
+
+
+def test_a_resumed_run_takes_only_the_balances_that_its_record_lacks() -> None:
+    exchange = Scripted(balances=[(Balance(currency="BTC", free=Decimal(1)), Balance(currency="ETH", free=Decimal(2)))])
+
+    async def work(venue: ExchangeVenue) -> None:
+        await venue.connect(resumed=True)
+        venue.recover(set(), (), {"BTC"})
+
+    events = play(exchange, work)
+
+    assert [event.currency for event in events if isinstance(event, VenueBalanceReported)] == ["ETH"]
+
+
+@pytest.mark.parametrize("known", [{"venue_order_id": "99"}, {"filled": Decimal("0.1")}])
+def test_an_order_that_the_exchange_has_shown_is_never_taken_for_never_received(known: dict[str, Any]) -> None:
+    exchange = Scripted(place=[OutcomeUnknown("time-out")], order=[UnknownOrder("none")])
+    events = play(exchange, lambda venue: venue.submit(submitted()), seconds=300, orders={"t1": order(**known)})
+
+    assert statuses(events) == [UNKNOWN]
+
+
+def test_no_order_leaves_while_the_run_ends() -> None:
+    exchange = Scripted(place=[result()])
+
+    async def work(venue: ExchangeVenue) -> None:
+        venue.closing = True
+        await venue.submit(submitted())
+
+    (report,) = play(exchange, work)
+
+    assert isinstance(report, VenueOrderReported)
+    assert (report.status, report.reason) == (REJECTED, "never sent: the run ends")
+    assert exchange.placed == []
+
+
+def test_an_unexpected_error_while_an_order_is_looked_up_is_not_swallowed() -> None:
+    errors: list[Exception] = []
+    exchange = Scripted(place=[OutcomeUnknown("time-out")], order=[ZeroDivisionError("a fault of ours")])
+    play(exchange, lambda venue: venue.submit(submitted()), seconds=5, on_error=errors.append)
+
+    assert [type(error) for error in errors] == [ZeroDivisionError]

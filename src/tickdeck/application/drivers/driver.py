@@ -63,6 +63,11 @@ class Driver:
         self._stopping = True
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether somebody has asked the run to stop."""
+        return self._stopping
+
+    @property
     def market_events(self) -> int:
         """How many inputs of market data were taken."""
         return self._taken

@@ -91,6 +91,7 @@ class LiveDriver(Driver):
     ) -> None:
         super().__init__(kernel, agenda, wall=wall, started=started, begin=begin, feed=feed, observe=observe, halt=halt)
         self._past = past
+        self._caught_up = past is None
         self._frames = frames
         self._clock = wall
         self._record = record
@@ -101,6 +102,11 @@ class LiveDriver(Driver):
         self._reached = 0  # the latest time at which something was due that was processed
         self._timeout: asyncio.Timeout | None = None  # of the wait for the next frame
         agenda.on_sooner = self._wake
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether the past of a resumed run has been executed again, with all its frames."""
+        return self._caught_up
 
     @property
     def is_resumed(self) -> bool:
@@ -119,10 +125,10 @@ class LiveDriver(Driver):
                 await self._catch_up(self._past, progress)
 
     async def run(
-        self, *, progress: Callable[[int], None] = lambda ts: None, wind_up: Callable[[], Awaitable[None]] | None = None
+        self, *, progress: Callable[[int], None] = lambda ts: None, wind_up: Callable[[], Awaitable[bool]] | None = None
     ) -> None:
         """Run until it is stopped. ``progress(ts)`` is called with the run's time between two turns of the event loop.
-        ``wind_up()`` is awaited when no more frames are taken.
+        ``wind_up()`` is awaited when no more frames are taken; if it returns False, the run is not complete.
 
         If the duration is over, the run ends with ``run.stopped``. If it is stopped earlier, nothing is added to its
         record.
@@ -131,9 +137,8 @@ class LiveDriver(Driver):
             while not self._stopping and self._clock.time_ns() < self._until:
                 await self._turn()
                 progress(self._kernel.clock.now())
-            if wind_up is not None:
-                await wind_up()
-            if not self._stopping:
+            wound_up = wind_up is None or await wind_up()
+            if wound_up and not self._stopping:
                 self._finish("duration reached")
 
     async def _catch_up(self, past: Past, progress: Callable[[int], None]) -> None:
@@ -159,6 +164,7 @@ class LiveDriver(Driver):
             self._run_due(self._agenda.next_due)
             if self._stopping:
                 return
+        self._caught_up = True
         since = self._kernel.clock.now()
         self._kernel.publish(RunResumed(since=since, ts_ingress=self._clock.time_ns(), source=RESUME))
 

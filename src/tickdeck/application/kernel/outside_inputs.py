@@ -65,8 +65,9 @@ class OutsideInputs:
         else:
             return event
         given = event.ts_ingress
-        if not given or given > now:
-            # A ``ts_ingress`` in the future would keep the clock there until that time.
+        if not given or given > now or self.steps(inputs):
+            # A ``ts_ingress`` in the future would keep the clock there until that time. One in the past would be before
+            # the steps that it came after.
             event = event.__copy__()
             force_setattr(event, "ts_ingress", now)
         return self._placed(event, inputs) if self._steps or event.metadata else event

@@ -15,13 +15,15 @@ import msgspec
 
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.log import bound_logger
-from tickdeck.domain.events import CommandReceived, DomainEvent, SystemWarning
+from tickdeck.domain.events import CommandReceived, DomainEvent, HandlerFailed, SystemWarning
 from tickdeck.errors import RunError, TickdeckError
 from tickdeck.infrastructure.control.messages import COMMANDS, LONGEST, Answer, Request, socket_path
 
 __all__ = ["ControlServer"]
 
 _PATIENCE = 5.0  # seconds in which a client must have sent its request
+_ANSWER = ("risk", "strategy")
+"""The components that carry out commands: their warnings say what they did not do."""
 _MOST_EVENTS = 1_000  # in an answer
 
 
@@ -92,6 +94,8 @@ class ControlServer:
             return _refused(str(error))
 
     async def _carry_out(self, request: Request, who: str) -> Answer:
+        if not self._kernel.seq:
+            return _refused("the run has not begun yet; try again in a moment")
         correlation_id = f"control-{token_hex(8)}"  # ties the effects to the command
         command = CommandReceived(
             command=request.command,
@@ -109,7 +113,11 @@ class ControlServer:
             await receipt
         await receipt.durable()
         taken, *effects = caused
-        problems = tuple(event.message for event in effects if isinstance(event, SystemWarning))
+        problems = tuple(
+            event.message
+            for event in effects
+            if isinstance(event, HandlerFailed) or (isinstance(event, SystemWarning) and event.component in _ANSWER)
+        )
         return Answer(
             accepted=not problems,
             problems=problems,

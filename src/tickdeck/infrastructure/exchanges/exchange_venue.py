@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Coroutine, Iterable, Mapping
 from typing import Any
 
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.log import bound_logger
-from tickdeck.application.ports import Exchange, OrderFill, OrderRequest, OrderResult
+from tickdeck.application.ports import Balance, Exchange, OrderFill, OrderRequest, OrderResult
 from tickdeck.domain.events import (
     DomainEvent,
     FeedConnected,
@@ -22,6 +22,7 @@ from tickdeck.domain.events import (
     VenueFillReported,
     VenueOrderReported,
 )
+from tickdeck.domain.trading import Order
 from tickdeck.domain.values import ZERO, OrderStatus
 from tickdeck.errors import DuplicateClientId, ExchangeError, OutcomeUnknown, UnknownOrder
 
@@ -29,6 +30,7 @@ __all__ = ["ExchangeVenue"]
 
 _S = 1_000_000_000  # ns in a second
 _QUIET_NS = 2 * _S
+_CLOCKS_APART = 60 * _S  # between ours and the exchange's, at most
 _FIRST_QUERY, _LONGEST_WAIT = 1.0, 30.0  # seconds between two looks at an order in doubt
 _ENDINGS = (OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
@@ -37,18 +39,21 @@ class ExchangeVenue:
     """Sends the run's orders to ``exchange`` and publishes what it answers. Call ``await connect()``, then ``start``,
     after a resume ``recover``, then let ``run`` work while the run trades, and ``await close()`` at the end.
 
-    - ``publish(event)`` takes an input. ``open_orders()`` returns the orders that the core still counts as open.
-    - ``began``: when the run began (ns UTC), if not now: fills since then are looked at.
+    - ``publish(event)`` takes an input. ``orders`` are the core's, by id; those that have ended may be missing.
+    - ``currencies``: those of the run's symbols. The account begins with a balance in each, which may be 0.
+    - ``began``: when the run began (ns UTC), if not now. Fills since then are looked at.
     - ``greatest_age``: an order that waited longer than this (ns, since its decision) is not sent any more; it ends as
       rejected, ``never sent``.
+    - ``on_error(error)`` is called if looking for an order fails unexpectedly.
 
     An order is sent once. If the outcome is not known, the order is ``unknown`` and stays so until there is evidence:
-    the exchange shows it (by a query, among the open orders, in a fill, on the private stream), or, after the
-    time that its queries may lag behind its engine, neither the query nor the open orders nor a fill show it. Only then
-    it counts as rejected.
+    a query or the private stream shows it. If neither a query nor the list of open orders shows it after the time that
+    queries may lag behind the engine, it counts as rejected.
 
     Fills may arrive several times: with an answer, on the private stream, by a query. The core counts each
-    ``venue_trade_id`` once.
+    ``venue_trade_id`` once. If the exchange counts more than the fills that arrived, the rest is fetched.
+
+    While ``closing`` is true, no order is sent.
     """
 
     simulated = False
@@ -61,17 +66,23 @@ class ExchangeVenue:
         user_id: str,
         clock: LiveClock,
         publish: Callable[[DomainEvent], object],
-        open_orders: Callable[[], Iterable[Any]],
+        orders: Mapping[str, Order],
+        currencies: Iterable[str] = (),
         greatest_age: int = 5 * _S,
         began: int | None = None,
+        on_error: Callable[[Exception], object] = lambda error: None,
     ) -> None:
         self.name = exchange.name
+        self.closing = False
         self._exchange = exchange
         self._account_id, self._user_id = account_id, user_id
-        self._clock, self._publish, self._open_orders = clock, publish, open_orders
+        self._clock, self._publish, self._orders = clock, publish, orders
+        self._currencies = tuple(dict.fromkeys(currencies))
         self._greatest_age, self._not_found_after = greatest_age, exchange.capabilities.query_lag
         self._began = clock.time_ns() if began is None else began
-        self._first: list[DomainEvent] = []  # what the account looked like before the run
+        self._on_error = on_error
+        self._closed = False
+        self._first: list[VenueBalanceReported] = []  # the balances at the beginning
         self._later: dict[str, VenueBalanceReported] = {}  # the last balance of each currency, not published yet
         self._settling: asyncio.Task[None] | None = None
         self._heard = 0  # when a fill or an order's state arrived last
@@ -81,12 +92,12 @@ class ExchangeVenue:
     # -- the run ----------------------------------------------------------------------------------------------------
 
     async def connect(self, *, resumed: bool = False) -> tuple[str, ...]:
-        """Take over the exchange's limits, and query the account as it is before the run. Returns remarks for the user,
-        such as open orders of others. Raises ``ExchangeError``."""
+        """Take over the exchange's limits, and query the balances. Returns remarks for the user, such as open orders of
+        others. Raises ``ExchangeError``."""
         await self._exchange.instruments()
+        self._first = await self._balances()
         if resumed:
             return ()
-        self._first = await self._balances()
         others = await self._exchange.open_orders()
         if not others:
             return ()
@@ -94,7 +105,7 @@ class ExchangeVenue:
         return (f"the account has {len(others)} open orders of others (in {where}); they stay as they are",)
 
     def start(self, now: int) -> None:
-        """Report the balances with which the account begins."""
+        """Report the balances with which the account begins. A resumed run has them on its record."""
         del now
         first, self._first = self._first, []
         for event in first:
@@ -111,24 +122,39 @@ class ExchangeVenue:
         """A line about balances that nobody configured: here there is none."""
         return None
 
-    def recover(self) -> None:
-        """After a resume: nothing is sent again. An order whose answer is not on the tape is ``unknown``, and every
-        open order is looked up."""
-        for order in list(self._open_orders()):
-            about = {"order_id": order.order_id, "symbol": order.symbol}
+    def recover(self, recorded: Container[str], cancels: Iterable[str], known: Container[str]) -> None:
+        """After a resume: no order is sent again.
+
+        ``recorded`` are the orders that an earlier process may have sent: one without a recorded answer is ``unknown``,
+        and each that is open or lacks fills is looked up. ``cancels`` have no recorded answer: the core is told that
+        they failed, so it repeats them. ``known``: the currencies whose balances are on the record."""
+        why = "the process ended before the answer was recorded"
+        for balance in self._first:
+            if balance.currency not in known:
+                self._publish(balance)
+        self._first = []
+        for order in self._unsettled():
+            if order.order_id not in recorded:
+                continue  # of this process, which is about to send it
+            about: dict[str, Any] = {"order_id": order.order_id, "symbol": order.symbol}
             if order.status is OrderStatus.SUBMITTED:
-                reason = "the process ended before the answer was recorded"
-                self._publish(self._report(VenueOrderReported, **about, status=OrderStatus.UNKNOWN, reason=reason))
-            self._doubt(order.order_id, order.symbol, sent=self._clock.time_ns())
+                self._publish(self._report(VenueOrderReported, **about, status=OrderStatus.UNKNOWN, reason=why))
+            self._doubt(order.order_id, order.symbol)
+        for order_id in cancels:
+            cancelled = self._orders.get(order_id)
+            if cancelled is not None and cancelled.is_open:
+                about = {"order_id": order_id, "symbol": cancelled.symbol}
+                self._publish(self._report(VenueCancelRefused, **about, reason=why))
 
     async def run(self) -> None:
-        """Publish what the private stream says, until cancelled. After each connection, look at every open order: what
-        happened before was not reported. Raises ``ExchangeError`` if the exchange refuses the stream."""
+        """Publish what the private stream says, until cancelled. After each connection, look at every order that is
+        open or lacks fills: what happened before was not reported. Raises ``ExchangeError`` if the exchange refuses the
+        stream."""
         async for event in self._exchange.private_events():
             self._take(event)
             if isinstance(event, FeedConnected):
-                for order in self._open_orders():
-                    self._doubt(order.order_id, order.symbol, sent=self._clock.time_ns())
+                for order in self._unsettled():
+                    self._doubt(order.order_id, order.symbol)
 
     async def compare(self) -> None:
         """Query the balances and publish them; the core compares them with its own. Raises ``ExchangeError``."""
@@ -136,29 +162,39 @@ class ExchangeVenue:
         for report in await self._balances():
             self._publish(report)
 
-    async def _balances(self) -> list[DomainEvent]:
-        return [
-            self._report(VenueBalanceReported, currency=balance.currency, total=balance.total, locked=balance.locked)
-            for balance in await self._exchange.balances()
-        ]
-
     async def close(self) -> None:
         """End all queries and connections."""
+        self._closed = True
         tasks = [*self._doubts.values(), *([self._settling] if self._settling is not None else ())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._exchange.close()
 
+    async def _balances(self) -> list[VenueBalanceReported]:
+        """The balances, with 0 in the run's currencies that the exchange leaves out."""
+        found = {balance.currency: balance for balance in await self._exchange.balances()}
+        for currency in self._currencies:
+            found.setdefault(currency, Balance(currency=currency, free=ZERO))
+        return [
+            self._report(VenueBalanceReported, currency=balance.currency, total=balance.total, locked=balance.locked)
+            for balance in found.values()
+        ]
+
+    def _unsettled(self) -> list[Order]:
+        return [order for order in self._orders.values() if order.is_open or order.missing]
+
     # -- requests ---------------------------------------------------------------------------------------------------
 
     async def submit(self, order: OrderSubmittedEvent) -> None:
+        if self.closing:
+            self._order(order, OrderStatus.REJECTED, "never sent: the run ends")
+            return
         waited = self._clock.time_ns() - order.ts_ingress
         if waited > self._greatest_age:
             why = f"never sent: it waited {waited / _S:.1f} s, more than {self._greatest_age / _S:g} s"
             self._order(order, OrderStatus.REJECTED, why)
             return
-        sent = self._clock.time_ns()
         request = OrderRequest(
             client_order_id=order.order_id,
             symbol=order.symbol,
@@ -171,11 +207,11 @@ class ExchangeVenue:
             result = await self._exchange.place(request)
         except (OutcomeUnknown, DuplicateClientId) as error:
             self._order(order, OrderStatus.UNKNOWN, _said(error))
-            self._doubt(order.order_id, order.symbol, sent=sent)
+            self._doubt(order.order_id, order.symbol)
         except ExchangeError as error:
             self._order(order, OrderStatus.REJECTED, _said(error))
         except BaseException:
-            self._doubt(order.order_id, order.symbol, sent=sent)
+            self._doubt(order.order_id, order.symbol)
             raise  # the gateway reports the order as unknown
         else:
             self._result(result, order.order_id, order)
@@ -186,7 +222,7 @@ class ExchangeVenue:
         except UnknownOrder as error:
             # It may have ended, or not have arrived yet. Only the order's own state can tell.
             self._refuse_cancel(request, _said(error))
-            self._doubt(request.order_id, request.symbol, sent=self._clock.time_ns())
+            self._doubt(request.order_id, request.symbol)
         except ExchangeError as error:
             self._refuse_cancel(request, _said(error))
         else:
@@ -200,7 +236,7 @@ class ExchangeVenue:
         except OutcomeUnknown as error:
             message = f"amend {request.revision} of order {request.order_id} has no answer: {_said(error)}"
             self._publish(SystemWarning(component="gateway", message=message, **self._cause(request)))
-            self._doubt(request.order_id, request.symbol, sent=self._clock.time_ns())
+            self._doubt(request.order_id, request.symbol)
         except ExchangeError as error:
             self._order(request, OrderStatus.UNKNOWN, _said(error), revision=request.revision)
         else:
@@ -216,7 +252,7 @@ class ExchangeVenue:
     # -- evidence ---------------------------------------------------------------------------------------------------
 
     def _take(self, event: DomainEvent) -> None:
-        """An event of the private stream. The user is ours to name; the exchange does not know it."""
+        """An event of the private stream."""
         if isinstance(event, VenueOrderReported) and event.order_id in self._never_received:
             message = (
                 f"order {event.order_id} counts as never received, but {self.name} reports it as {event.status.value}: "
@@ -226,10 +262,12 @@ class ExchangeVenue:
         if isinstance(event, VenueBalanceReported):
             self._later[event.currency] = event
             if self._settling is None or self._settling.done():
-                self._settling = asyncio.ensure_future(self._settle())
-        else:
-            self._heard = self._clock.monotonic_ns()
-            self._publish(event)
+                self._settling = self._started(self._settle())
+            return
+        self._heard = self._clock.monotonic_ns()
+        self._publish(event)
+        if isinstance(event, VenueOrderReported):
+            self._fetch_missing(event.order_id)
 
     async def _settle(self) -> None:
         """Publish balances when no fill has arrived for a while. A fill comes with the answer to its order and on the
@@ -240,51 +278,76 @@ class ExchangeVenue:
         for event in later.values():
             self._publish(event)
 
-    def _doubt(self, order_id: str, symbol: str, *, sent: int) -> None:
-        """Find out what became of an order, unless that is already being done."""
-        if order_id not in self._doubts:
-            task = asyncio.ensure_future(self._find_out(order_id, symbol, sent))
-            self._doubts[order_id] = task
+    def _fetch_missing(self, order_id: str) -> None:
+        """The exchange counts more than the fills that arrived: look for the rest, unless it arrives soon."""
+        order = self._orders.get(order_id)
+        if order is not None and order.missing:
+            self._doubt(order_id, order.symbol, after=_FIRST_QUERY)
+
+    def _doubt(self, order_id: str, symbol: str, *, after: float = 0) -> None:
+        """Find out what became of an order, unless that is already being done. ``after``: seconds in which an answer
+        may still arrive by itself."""
+        if order_id not in self._doubts and not self._closed:
+            task = self._doubts[order_id] = self._started(self._find_out(order_id, symbol, after))
             task.add_done_callback(lambda _: self._doubts.pop(order_id, None))
 
-    async def _find_out(self, order_id: str, symbol: str, sent: int) -> None:
+    def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if isinstance(error, Exception):
+                self._on_error(error)
+
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(ended)
+        return task
+
+    async def _find_out(self, order_id: str, symbol: str, after: float) -> None:
+        since = self._clock.monotonic_ns()
+        if after:
+            await self._clock.sleep(after)
+            order = self._orders.get(order_id)
+            if order is None or not order.missing:
+                return
         wait = _FIRST_QUERY
         while True:
             try:
-                if await self._look(order_id, symbol, sent):
+                if await self._look(order_id, symbol, since):
                     return
             except ExchangeError as error:  # no answer is no evidence
                 bound_logger("tickdeck.gateway").warning("an order is in doubt", order_id=order_id, error=_said(error))
             await self._clock.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    async def _look(self, order_id: str, symbol: str, sent: int) -> bool:
-        """Look for an order at the exchange. Returns whether its state is known now."""
+    async def _look(self, order_id: str, symbol: str, since: int) -> bool:
+        """Look for an order at the exchange. Returns whether its state is known now, with all its fills."""
         try:
             result = await self._exchange.order(symbol, client_order_id=order_id)
         except UnknownOrder:
-            return await self._is_nowhere(order_id, symbol, sent)
+            return await self._is_nowhere(order_id, symbol, since)
         filled = ZERO
         if result.filled:
-            for fill in await self._exchange.fills(symbol, since=self._began):
+            for fill in await self._exchange.fills(symbol, since=self._began - _CLOCKS_APART):
                 if fill.venue_order_id == result.venue_order_id:
                     self._fill(fill, order_id)
                     filled += fill.quantity
         self._result(result, order_id)
         return result.status is not None and filled >= result.filled
 
-    async def _is_nowhere(self, order_id: str, symbol: str, sent: int) -> bool:
-        """The query does not know the order. That is evidence only after the queries' lag, and only if the open orders
-        do not show it either."""
-        if self._clock.time_ns() - sent < self._not_found_after:
+    async def _is_nowhere(self, order_id: str, symbol: str, since: int) -> bool:
+        """The query does not know the order. That is evidence only after the queries' lag, only if the open orders do
+        not show it either, and only if the exchange has never shown it."""
+        order = self._orders.get(order_id)
+        if order is not None and (order.venue_order_id or order.filled or not order.is_open):
+            return not order.is_open and not order.missing
+        seconds = (self._clock.monotonic_ns() - since) / _S
+        if seconds * _S < self._not_found_after:
             return False
-        if any(order.client_order_id == order_id for order in await self._exchange.open_orders(symbol)):
+        if any(found.client_order_id == order_id for found in await self._exchange.open_orders(symbol)):
             return False
-        if any(order.order_id == order_id and order.filled for order in self._open_orders()):
-            return False  # it has filled, so it existed: the exchange has only forgotten it
         self._never_received[order_id] = None
-        seconds = (self._clock.time_ns() - sent) // _S
-        reason = f"never received: {seconds} s later {self.name} knows no such order, and it is not among the open ones"
+        reason = (
+            f"never received: {seconds:.0f} s later {self.name} knows no such order, and it is not among the open ones"
+        )
         self._publish(
             self._report(
                 VenueOrderReported, order_id=order_id, symbol=symbol, status=OrderStatus.REJECTED, reason=reason
@@ -303,7 +366,7 @@ class ExchangeVenue:
                 "order stays as it is, and is queried again"
             )
             self._publish(SystemWarning(component="gateway", message=message, **self._cause(cause)))
-            self._doubt(order_id, result.symbol, sent=self._clock.time_ns())
+            self._doubt(order_id, result.symbol)
             return
         report = self._report(
             VenueOrderReported,
@@ -322,6 +385,7 @@ class ExchangeVenue:
             self._fill(fill, order_id, cause)
         if result.status in _ENDINGS:
             self._publish(report)
+        self._fetch_missing(order_id)
 
     def _fill(self, fill: OrderFill, order_id: str, cause: OrderEvent | None = None) -> None:
         self._publish(

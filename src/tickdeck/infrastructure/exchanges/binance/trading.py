@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from decimal import Decimal
@@ -22,6 +23,7 @@ from tickdeck.domain.events import DomainEvent, VenueCircuitChanged
 from tickdeck.domain.values import Price, Quantity, TimeInForce
 from tickdeck.errors import (
     ClockSkew,
+    ExchangeError,
     NotSupported,
     OutcomeUnknown,
     ProtocolError,
@@ -307,6 +309,8 @@ class BinanceExchange:
             answer = await self._send(request, "orders", weights, changes=True, urgent=urgent)
         except ClockSkew:
             self._offset = None
+            with contextlib.suppress(ExchangeError):  # now, so that the next order need not wait for it
+                await self._venue_ms()
             raise
         try:
             result = read(answer.body)

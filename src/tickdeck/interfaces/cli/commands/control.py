@@ -164,10 +164,18 @@ def _sent(data: Path, run: str, command: str, reason: str, as_json: bool, **argu
 def _ask(data: Path, run: str, command: str, reason: str, **arguments: str) -> tuple[Path, Answer | None]:
     from tickdeck.infrastructure.control import Request, ask
     from tickdeck.infrastructure.runs import find_run
+    from tickdeck.infrastructure.tape.lock import writer_of
+    from tickdeck.infrastructure.tape.opening import tape_path
 
     folder = find_run(data, run)
     given = {name: value for name, value in arguments.items() if value}
-    return folder, ask(folder, Request(command=command, arguments=given, reason=reason))
+    answer = ask(folder, Request(command=command, arguments=given, reason=reason))
+    if answer is None and (process := writer_of(tape_path(folder))) is not None:
+        raise RunError(
+            f"process {process} runs {folder.name}, but does not listen at its socket; try again, or stop it with "
+            f"`kill {process}`"
+        )
+    return folder, answer
 
 
 def _not_running(folder: Path) -> RunError:

@@ -69,7 +69,7 @@ _OPTIONS = (
     click.option(
         "--exchange",
         metavar="NAME",
-        help="Trade on the live market data of this venue: binance. Orders are filled on paper.",
+        help="Trade on the live market data of this venue: binance. Orders are on paper, unless --live is given.",
     ),
     click.option("--url", "exchange_url", metavar="URL", help="The venue's address, such as http://localhost:8080."),
     click.option("--testnet", is_flag=True, default=None, help="Use the venue's test net."),

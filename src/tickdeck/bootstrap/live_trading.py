@@ -1,0 +1,108 @@
+"""The life of a run with real orders: its account at the start, after a resume, while it trades, and at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from tickdeck.application.bus import SubscribeOptions
+from tickdeck.application.clock import LiveClock
+from tickdeck.application.engines import ExecutionEngine
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import (
+    CommandReceived,
+    OrderCancelRejectedEvent,
+    OrderCancelRequestedEvent,
+    OrderSubmittedEvent,
+)
+from tickdeck.domain.trading import Order
+from tickdeck.errors import ExchangeError, RunError
+from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
+
+__all__ = ["LiveTrading"]
+
+_AFTER_A_SIGNAL = 3.0  # seconds for the last cancels; the process ends two seconds later
+_AT_THE_END = 75.0  # seconds for the last cancels, and for orders in doubt
+_COMPARE = 1.0
+
+
+class LiveTrading:
+    """Begin with ``connect``; after a resume call ``recover``; let ``hear`` work while the run trades; end with
+    ``wind_up`` and ``close``.
+
+    ``is_past()`` tells whether the run still executes its record again. ``remarks`` collects what the user should know.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        execution: ExecutionEngine,
+        venue: ExchangeVenue,
+        *,
+        clock: LiveClock,
+        cancel_at_end: bool,
+        remarks: list[str],
+        is_past: Callable[[], bool],
+    ) -> None:
+        self.venue = venue
+        self._kernel, self._execution, self._clock = kernel, execution, clock
+        self._cancel_at_end, self._remarks, self._is_past = cancel_at_end, remarks, is_past
+        self._recorded: set[str] = set()  # orders of the record
+        self._cancels: dict[str, None] = {}  # cancels without an answer on the record
+        own: SubscribeOptions = {"component": "gateway"}
+        kernel.subscribe(OrderSubmittedEvent, self._on_submitted, **own)
+        kernel.subscribe(OrderCancelRequestedEvent, self._on_cancel, **own)
+        kernel.subscribe(OrderCancelRejectedEvent, self._on_cancel_rejected, **own)
+
+    def _on_submitted(self, order: OrderSubmittedEvent) -> None:
+        if self._is_past():
+            self._recorded.add(order.order_id)
+
+    def _on_cancel(self, request: OrderCancelRequestedEvent) -> None:
+        if self._is_past():
+            self._cancels[request.order_id] = None
+
+    def _on_cancel_rejected(self, rejected: OrderCancelRejectedEvent) -> None:
+        self._cancels.pop(rejected.order_id, None)
+
+    async def connect(self, *, resumed: bool) -> None:
+        self._remarks += await self.venue.connect(resumed=resumed)
+
+    def recover(self, known: Iterable[str]) -> None:
+        """After a resume. ``known``: the currencies whose balances the run has."""
+        self.venue.recover(self._recorded, self._cancels, set(known))
+        self._recorded.clear()
+        self._cancels.clear()
+
+    async def hear(self) -> None:
+        """Publish what the exchange says, until cancelled. Raises what ends that for good."""
+        await self.venue.run()
+        raise RunError(f"the private stream of {self.venue.name} has ended; resume the run")
+
+    async def wind_up(self, *, at_once: bool) -> bool:
+        """Send no more orders, cancel those that are open, and compare the balances. ``at_once``: a signal wants the
+        process to end. Returns whether every order has ended, with all its fills."""
+        self.venue.closing = True
+        deadline = self._clock.monotonic_ns() + round((_AFTER_A_SIGNAL if at_once else _AT_THE_END) * 1e9)
+        while self._cancel_at_end and (orders := self._unsettled()) and self._clock.monotonic_ns() < deadline:
+            if any(order.is_open for order in orders):
+                self._kernel.publish(CommandReceived(command="cancel", reason="the run ends", source="control"))
+            for _ in range(50):
+                await self._clock.sleep(0.02)
+                if not self._unsettled():
+                    break
+        left = self._unsettled()
+        if left:
+            names = ", ".join(f"{order.order_id} ({order.symbol}, {order.status.value})" for order in left[:5])
+            more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+            self._remarks.append(f"not settled at {self.venue.name} when the run ended: {names}{more}")
+        try:
+            async with asyncio.timeout(_COMPARE if at_once else 10 * _COMPARE):
+                await self.venue.compare()
+        except (ExchangeError, TimeoutError) as error:
+            why = str(error) or "no answer in time"
+            self._remarks.append(f"the balances were not compared with {self.venue.name}'s at the end: {why}")
+        return not left
+
+    def _unsettled(self) -> list[Order]:
+        return [order for order in self._execution.orders.values() if order.is_open or order.missing]
