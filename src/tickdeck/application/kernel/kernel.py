@@ -6,6 +6,7 @@ appends the cascade to the tape as one unit. Only then do the edges receive it.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import getcontext, setcontext
@@ -34,11 +35,15 @@ from tickdeck.application.kernel.interrupts import came_by_signal
 from tickdeck.application.kernel.money import MONEY_CONTEXT
 from tickdeck.application.kernel.outside_inputs import OutsideInputs, is_reserved
 from tickdeck.application.kernel.runaway import describe_runaway
+from tickdeck.application.kernel.storable import replace_unstorable
 from tickdeck.application.kernel.timed_bus import TimedBus
 from tickdeck.application.kernel.timers import TIMER_EVENTS, Timers
 from tickdeck.application.ports import EdgeCursors, Tape, check_versions
 from tickdeck.domain.events import DomainEvent, RawEvent, TradingHalted
+from tickdeck.domain.events import SystemError as SystemErrorEvent
 from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
+
+log = logging.getLogger("tickdeck.kernel")
 
 __all__ = ["CRITICAL_COMPONENTS", "STRATEGY", "Kernel", "stamp_input"]
 
@@ -154,6 +159,7 @@ class Kernel(TimedBus):
                 force_setattr(event, "ts_ingress", clock._now)
         except (AttributeError, TypeError):
             raise _not_an_input(event) from None
+        invalid = None
         try:
             # Until the end of the block the input is half processed, and ``_current`` marks the kernel as broken.
             # The last line removes the mark. If anything interrupts the cascade, at any line, the kernel stays marked.
@@ -173,7 +179,11 @@ class Kernel(TimedBus):
             self._busy = True
             self._dispatch(event)
             if record or self._queue:
-                self._tape.append(self._run_cascade(event, record))
+                cascade = self._run_cascade(event, record)
+                try:
+                    self._tape.append(cascade)
+                except Exception as error:  # noqa: BLE001 (raised again unless an event of the cascade is its cause)
+                    invalid = self._store_without_invalid(cascade, error)
             self._busy = False
             self._current = None
         except BaseException as error:
@@ -183,6 +193,8 @@ class Kernel(TimedBus):
             raise
         if self._outbox:
             self._serve_edges()
+        if invalid is not None:
+            raise invalid
 
     def publish(self, event: DomainEvent) -> Receipt:
         """Inside a handler: queue a derived event. Outside: process an input, caused by the event that the running edge
@@ -266,6 +278,7 @@ class Kernel(TimedBus):
         if self._current is not None:
             raise self._refusal()
         cascades: list[DomainEvent] = []
+        invalid = None
         try:
             for given in events:
                 self._current = given
@@ -277,7 +290,10 @@ class Kernel(TimedBus):
                 self._dispatch(event)
                 cascades += self._run_cascade(event, record=True)
             if cascades:
-                self._tape.append(cascades)
+                try:
+                    self._tape.append(cascades)
+                except Exception as error:  # noqa: BLE001 (raised again unless an event is its cause)
+                    invalid = self._store_without_invalid(cascades, error)
             self._busy = False
             self._current = None
         except BaseException as error:
@@ -287,6 +303,8 @@ class Kernel(TimedBus):
             raise
         if self._outbox:
             self._serve_edges()
+        if invalid is not None:
+            raise invalid
 
     def continue_from(self, last: DomainEvent) -> None:
         """Continue numbering after ``last``, the last event of an existing tape, and never run the clock before its
@@ -365,6 +383,28 @@ class Kernel(TimedBus):
             self._dispatch(event)
             cascade.append(event)
         return cascade
+
+    def _store_without_invalid(self, cascade: list[DomainEvent], error: Exception) -> EventValidationError | None:
+        """The tape refused the cascade with ``error``. If events in it cannot be encoded, store ``system.error`` in
+        their place, keep them from the edges, and halt trading, because the engines have processed what is not on the
+        tape. Returns the error for the publisher if one of them is an input. If all can be encoded, raises ``error``.
+        """
+        kept, reasons = replace_unstorable(cascade)
+        if not reasons:
+            raise
+        log.error("%s", next(iter(reasons.values())))
+        reason = next(event.message for event in kept if isinstance(event, SystemErrorEvent) and event.seq in reasons)
+        for _ in range(len(self._outbox)):
+            plan, event = self._outbox.popleft()
+            if event.seq not in reasons:
+                self._outbox.append((plan, event))
+        if not self.halted:
+            self.halted = True
+            self._queue.append(self._derive(cascade[-1], TradingHalted(reason=reason)))
+            kept += replace_unstorable(self._run_cascade(cascade[-1], record=False))[0]
+        self._tape.append(kept)
+        inputs = [reasons[event.seq] for event in cascade if event.is_input and event.seq in reasons]
+        return EventValidationError(inputs[0]) if inputs else None
 
     def _take_staged(self, parent: DomainEvent) -> None:
         for event in self._staged:

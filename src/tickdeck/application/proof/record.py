@@ -109,6 +109,7 @@ class RecordCheck:
         *,
         expected: Mapping[str, int] | None = None,
     ) -> None:
+        encoded = [encode_payload(event) for event in events]  # before anything is compared: an event may be invalid
         for position, event in enumerate(events):
             if self._next is None:
                 if position:
@@ -119,7 +120,7 @@ class RecordCheck:
                 return
             if self._next.seq < event.seq:
                 raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
-            if encode_payload(event) != encode_payload(self._next) or event.event_type != self._next.event_type:
+            if encoded[position] != encode_payload(self._next) or event.event_type != self._next.event_type:
                 recorded = self._next if self._next.seq == event.seq else None
                 raise RecordDiverged(Divergence(seq=event.seq, recorded=recorded, executed=event))
             self._next = next(self._recorded, None)
