@@ -8,6 +8,7 @@ import time
 import weakref
 from pathlib import Path
 
+from tickdeck.application.arguments import check_methods
 from tickdeck.application.bus import EventBus, dead_letters_on
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TapeQuery
@@ -82,6 +83,7 @@ async def close_bus(bus: EventBus) -> None:
 
     Inside an async handler this only waits for the other handlers.
     """
+    check_methods("close_bus", "bus", bus, "publish", "close")
     await bus.close()
 
 

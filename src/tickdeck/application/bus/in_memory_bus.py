@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from msgspec.structs import force_setattr
 
+from tickdeck.application.arguments import check_events, check_flag, check_function, check_methods
 from tickdeck.application.bus.dead_letters import DeadLetter
 from tickdeck.application.bus.edges import Edges
 from tickdeck.application.bus.faults import Faults
@@ -30,7 +31,6 @@ from tickdeck.application.bus.subscriptions import (
     Plan,
     Subscription,
     Subscriptions,
-    iterable_events,
     not_an_event,
 )
 from tickdeck.application.bus.throttles import Throttles
@@ -80,6 +80,13 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
         stamp: bool = True,
         wall_now: Callable[[], int] | None = None,
     ) -> None:
+        call = type(self).__name__
+        check_flag(call, "stamp", stamp)
+        check_flag(call, "measure", measure)
+        check_function(call, "wall_now", wall_now)
+        check_function(call, "shuffle", shuffle)
+        if clock is not None:
+            check_methods(call, "clock", clock, "sleep", "monotonic_ns")
         if wall_now is not None and not stamp:
             raise ConfigError("stamp=False stamps no times; omit wall_now")
         if measure and clock is None:
@@ -156,7 +163,7 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
         """``publish`` each, in order. Raises ``ConfigError`` for ``expected``, which needs a bus with a store."""
         if expected is not None:
             raise ConfigError("publish_all: this bus has no store, so no streams with versions; open_bus(url) has one")
-        for event in iterable_events(events):
+        for event in check_events("publish_all", events):
             self.publish(event)
         return self._receipt
 
@@ -173,6 +180,7 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
     def after_cascade(self, call: Callable[[], object]) -> bool:
         """Run ``call()`` after the current cascade, once its edges were served. Returns False, without keeping it, if
         no cascade runs. Signal handlers may use this."""
+        check_methods("after_cascade", "call", call, "__call__")
         if not self._busy and not self._edges.releasing:
             return False
         self._edges.after(call)
@@ -325,6 +333,8 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
         Raises ``ConfigError`` if the letter is not kept any more, or if not exactly one subscription has the handler's
         name; ``TickdeckError`` if its mailbox is full. The letter is then kept.
         """
+        if not isinstance(letter, DeadLetter):
+            raise ConfigError(f"resend: {letter!r} is not a dead letter; give one of bus.dead_letters()")
         self._edges.resend(letter)
 
     # -- edges ------------------------------------------------------------------------------------------------

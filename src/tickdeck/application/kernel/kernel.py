@@ -14,6 +14,12 @@ from threading import get_ident
 
 from msgspec.structs import force_setattr
 
+from tickdeck.application.arguments import (
+    check_events,
+    check_function,
+    check_methods,
+    check_whole,
+)
 from tickdeck.application.bus import (
     BufferHalted,
     Cursor,
@@ -25,7 +31,6 @@ from tickdeck.application.bus import (
     Topic,
     caused,
     describe_error,
-    iterable_events,
     new_receipt,
     not_an_event,
 )
@@ -99,6 +104,14 @@ class Kernel(TimedBus):
         shuffle: Callable[[list[Subscription]], None] | None = None,
     ) -> None:
         super().__init__(clock=clock, measure=measure, shuffle=shuffle, stamp=False)
+        call = type(self).__name__
+        check_methods(call, "tape", tape, "append")
+        check_whole(call, "max_cascade", max_cascade, least=1)
+        check_function(call, "wall_now", wall_now)
+        if not isinstance(reserved, frozenset):
+            raise ConfigError(f"{call}: reserved is {reserved!r}; give a frozenset of sources")
+        if agenda is not None and not isinstance(agenda, Agenda):
+            raise ConfigError(f"{call}: agenda is {agenda!r}; give an Agenda, or None")
         self._wall_now = wall_now
         self._tape = tape
         self._cursors = cursors
@@ -159,7 +172,7 @@ class Kernel(TimedBus):
                 force_setattr(event, "ts_ingress", clock._now)
         except (AttributeError, TypeError):
             raise _not_an_input(event) from None
-        invalid = None
+        cascade = invalid = None
         try:
             # Until the end of the block the input is half processed, and ``_current`` marks the kernel as broken.
             # The last line removes the mark. If anything interrupts the cascade, at any line, the kernel stays marked.
@@ -180,17 +193,14 @@ class Kernel(TimedBus):
             self._dispatch(event)
             if record or self._queue:
                 cascade = self._run_cascade(event, record)
-                try:
-                    self._tape.append(cascade)
-                except Exception as error:  # noqa: BLE001 (raised again unless an event of the cascade is its cause)
-                    invalid = self._store_without_invalid(cascade, error)
+                self._tape.append(cascade)
             self._busy = False
             self._current = None
         except BaseException as error:
             self._busy = False
-            if self._current is not None:
-                self._end(f"input {self.inputs} ({type(event).event_type})", error)
-            raise
+            if self._current is None:
+                raise
+            invalid = self._store_without_invalid(cascade, error, f"input {self.inputs} ({type(event).event_type})")
         if self._outbox:
             self._serve_edges()
         if invalid is not None:
@@ -258,10 +268,8 @@ class Kernel(TimedBus):
             raise ConfigError(
                 "publish_all(expected=...): not inside a handler, a batch, a pause or while the bus is disabled"
             )
-        given = list(iterable_events(events))
+        given = check_events("publish_all", events)
         for event in given:
-            if not isinstance(event, DomainEvent):
-                raise not_an_event(event)
             if event.source in self._outside.reserved:
                 raise is_reserved(event)
         check_versions(self._tape.stream_version, expected)
@@ -290,17 +298,15 @@ class Kernel(TimedBus):
                 self._dispatch(event)
                 cascades += self._run_cascade(event, record=True)
             if cascades:
-                try:
-                    self._tape.append(cascades)
-                except Exception as error:  # noqa: BLE001 (raised again unless an event is its cause)
-                    invalid = self._store_without_invalid(cascades, error)
+                self._tape.append(cascades)
             self._busy = False
             self._current = None
         except BaseException as error:
             self._busy = False
-            if self._current is not None:
-                self._end(f"input {self.inputs} ({type(self._current).event_type})", error)
-            raise
+            if self._current is None:
+                raise
+            what = f"input {self.inputs} ({type(self._current).event_type})"
+            invalid = self._store_without_invalid(cascades, error, what)
         if self._outbox:
             self._serve_edges()
         if invalid is not None:
@@ -384,27 +390,38 @@ class Kernel(TimedBus):
             cascade.append(event)
         return cascade
 
-    def _store_without_invalid(self, cascade: list[DomainEvent], error: Exception) -> EventValidationError | None:
-        """The tape refused the cascade with ``error``. If events in it cannot be encoded, store ``system.error`` in
-        their place, keep them from the edges, and halt trading, because the engines have processed what is not on the
-        tape. Returns the error for the publisher if one of them is an input. If all can be encoded, raises ``error``.
+    def _store_without_invalid(
+        self, cascade: list[DomainEvent] | None, error: BaseException, what: str
+    ) -> EventValidationError | None:
+        """``error`` interrupted an input, perhaps because the tape cannot encode an event of its ``cascade``. Then
+        store ``system.error`` in the place of such events, keep them from the edges, and halt trading, because the
+        engines have processed what is not on the tape. Returns the error for the publisher if one of them is an input.
+
+        Otherwise the kernel cannot continue, and this raises ``error``. ``what`` names the input.
         """
-        kept, reasons = replace_unstorable(cascade)
-        if not reasons:
+        try:
+            kept, reasons = replace_unstorable(cascade) if cascade and isinstance(error, Exception) else ([], {})
+            if not cascade or not reasons:
+                raise error
+            log.error("%s", next(iter(reasons.values())))
+            replaced = [event for event in kept if isinstance(event, SystemErrorEvent) and event.seq in reasons]
+            for _ in range(len(self._outbox)):
+                plan, event = self._outbox.popleft()
+                if event.seq not in reasons:
+                    self._outbox.append((plan, event))
+            if not self.halted:
+                self.halted = self._busy = True
+                self._queue.append(self._derive(cascade[-1], TradingHalted(reason=replaced[0].message)))
+                kept += replace_unstorable(self._run_cascade(cascade[-1], record=False))[0]
+            self._tape.append(kept)
+        except BaseException as final:
+            self._busy = False
+            self._end(what, final)
             raise
-        log.error("%s", next(iter(reasons.values())))
-        reason = next(event.message for event in kept if isinstance(event, SystemErrorEvent) and event.seq in reasons)
-        for _ in range(len(self._outbox)):
-            plan, event = self._outbox.popleft()
-            if event.seq not in reasons:
-                self._outbox.append((plan, event))
-        if not self.halted:
-            self.halted = True
-            self._queue.append(self._derive(cascade[-1], TradingHalted(reason=reason)))
-            kept += replace_unstorable(self._run_cascade(cascade[-1], record=False))[0]
-        self._tape.append(kept)
-        inputs = [reasons[event.seq] for event in cascade if event.is_input and event.seq in reasons]
-        return EventValidationError(inputs[0]) if inputs else None
+        self._busy = False
+        self._current = None
+        refused = [event for event in replaced if event.is_input]
+        return EventValidationError(reasons[refused[0].seq]) if refused else None
 
     def _take_staged(self, parent: DomainEvent) -> None:
         for event in self._staged:

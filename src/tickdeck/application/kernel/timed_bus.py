@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from threading import get_ident
 
+from tickdeck.application.arguments import check_whole
 from tickdeck.application.bus import InMemoryEventBus, handling_on
 from tickdeck.application.kernel.timers import Timers
 from tickdeck.domain.events import TimerCancelled, TimerSet
@@ -44,6 +45,7 @@ class TimedBus(InMemoryEventBus):
     def cancel_timer(self, timer_id: int) -> None:
         """Cancel a timer. In a handler, this publishes ``timer.cancelled``. Does nothing if the timer has fired or was
         cancelled. Raises ``ConfigError`` in the same cases as ``set_timer``."""
+        check_whole("cancel_timer", "timer_id", timer_id)
         self._check_timer_call("cancel_timer")
         if self._is_timer_pending(timer_id):
             self._publish_timer(TimerCancelled(timer_id=timer_id))
