@@ -58,10 +58,8 @@ def check_methods(call: str, name: str, value: object, *methods: str) -> None:
 
 def check_events(call: str, events: Any) -> list[DomainEvent]:
     """Several events, as a list."""
-    if isinstance(events, DomainEvent):
-        raise ConfigError(f"{call}: {events.event_type} is a single event; give a list: [event]")
     if not isinstance(events, Iterable):
-        raise ConfigError(f"{call}: {events!r} is not a list of events")
+        raise ConfigError(f"{call}: {events!r} is not a list of events; give {call}([event])")
     found = list(events)
     for event in found:
         if not isinstance(event, DomainEvent):

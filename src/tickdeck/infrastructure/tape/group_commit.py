@@ -129,6 +129,8 @@ class GroupCommitTape(Reading):
         except (TypeError, AttributeError, LookupError):
             check_events(events)
             raise
+        if type(stamped_by_kernel) is not int:
+            check_events(events)
         if not stamped_by_kernel:
             return self._append_unstamped(events, expected_version, expected)
         with self._lock:
