@@ -228,6 +228,7 @@ OF_STORES: dict[str, Callable[[Any], object]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("call", OF_STORES)
 def test_a_store_refuses_a_wrong_argument_and_stores_nothing(store: Any, call: str) -> None:
     with pytest.raises(ConfigError):

@@ -17,6 +17,8 @@ from tickdeck.application.ports import TapeQuery
 from tickdeck.application.proof import RecordCheck
 from tickdeck.errors import EventValidationError, TapeError
 
+pytestmark = pytest.mark.long  # real tapes
+
 FORMATS = ("sqlite", "jsonl")
 INVALID = (object(), "\ud800", {1, 2}.__iter__(), Decimal, lambda: None)
 

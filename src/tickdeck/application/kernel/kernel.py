@@ -212,7 +212,7 @@ class Kernel(TimedBus):
         if get_ident() != self._owner:
             self._claim("publish")
         if self._busy:
-            if not isinstance(event, DomainEvent):
+            if type(event) not in self._plans and not isinstance(event, DomainEvent):  # isinstance takes twice as long
                 raise not_an_event(event)
             if not self._staged:  # the first of this handler
                 self._staged_receipt = receipt = new_receipt(StagedReceipt)

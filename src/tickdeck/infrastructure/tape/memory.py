@@ -57,7 +57,8 @@ class InMemoryEventStore(Reading):
                 raise TapeError("memory store: it is closed; append to an open store")
             if events and not events[-1].seq:
                 events = stamped(events, self._kept[-1] if self._kept else None, self._now())
-            check_versions(self.stream_version, expected_versions(events, expected_version, expected))
+            if expected_version is not None or expected is not None:
+                check_versions(self.stream_version, expected_versions(events, expected_version, expected))
             last = self.last_seq
             for event in events:
                 if not event.event_type and not isinstance(event, RawEvent):
