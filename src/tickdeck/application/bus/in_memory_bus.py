@@ -91,9 +91,6 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
             raise ConfigError("stamp=False stamps no times; omit wall_now")
         if measure and clock is None:
             raise ConfigError("measuring needs a clock: InMemoryEventBus(clock=..., measure=True)")
-        for name, given in (("wall_now", wall_now), ("shuffle", shuffle)):
-            if given is not None and not callable(given):
-                raise ConfigError(f"{type(self).__name__}: {name} is {given!r}; give a function")
         self._table = Subscriptions(shuffle, clock.monotonic_ns if measure and clock else None)
         self._plans = self._table.plans
         self._wall_now = wall_now or default_wall_now() if stamp else None
@@ -333,8 +330,6 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
         Raises ``ConfigError`` if the letter is not kept any more, or if not exactly one subscription has the handler's
         name; ``TickdeckError`` if its mailbox is full. The letter is then kept.
         """
-        if not isinstance(letter, DeadLetter):
-            raise ConfigError(f"resend: {letter!r} is not a dead letter; give one of bus.dead_letters()")
         self._edges.resend(letter)
 
     # -- edges ------------------------------------------------------------------------------------------------
