@@ -109,7 +109,7 @@ class Kernel(TimedBus):
         check_whole(call, "max_cascade", max_cascade, least=1)
         check_function(call, "wall_now", wall_now)
         if not isinstance(reserved, frozenset):
-            raise ConfigError(f"{call}: reserved is {reserved!r}; give a frozenset of sources")
+            raise ConfigError(f"{call}: reserved is a {type(reserved).__name__}; give a frozenset of sources")
         if agenda is not None and not isinstance(agenda, Agenda):
             raise ConfigError(f"{call}: agenda is {agenda!r}; give an Agenda, or None")
         self._wall_now = wall_now
