@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 from application_kit import Ping
 
-from tickdeck.application.kernel import Kernel
-from tickdeck.bootstrap import close_bus, open_bus, verify_bus
-from tickdeck.domain.events import TimerFired, TimerSet
+from tickdeck.bootstrap import close_bus, open_bus
 from tickdeck.errors import ConfigError, TapeError, TickdeckError
 from tickdeck.infrastructure.tape.opening import open_reader
 
@@ -154,34 +152,6 @@ def test_a_second_writer_is_refused_without_harm_to_the_first(tmp_path: Path) ->
     bus.publish(Ping())
     bus.close_tape()
     assert length(tmp_path / "t.db") == 1
-
-
-def test_timers_are_refused_since_nothing_would_fire_them(tmp_path: Path) -> None:
-    bus = open_bus(tmp_path / "t.db")
-    with pytest.raises(ConfigError, match="call_later"):
-        bus.set_timer(1, "t")
-    bus.close_tape()
-
-
-def test_a_handler_that_sets_a_timer_fails_alone_and_its_tape_is_proven(tmp_path: Path) -> None:
-    def wire(bus: Kernel) -> None:
-        def sets(ping: Ping) -> None:
-            if ping.n == 0:
-                bus.set_timer(1, "t")
-
-        bus.subscribe(Ping, sets)
-        bus.subscribe(Ping, lambda ping: bus.publish(TimerSet(timer_id=1, name="t", due=5)) and None)
-
-    bus = open_bus(tmp_path / "t.db")
-    wire(bus)
-    bus.publish(Ping(n=0))
-    bus.publish(Ping(n=1))
-    bus.publish(TimerFired(timer_id=1, name="t", due=5, source="timer"))
-    failures = bus.statistics().failures
-    bus.close_tape()
-
-    assert failures == 1
-    assert verify_bus(tmp_path / "t.db", wire).identical
 
 
 def test_patched_threads_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -528,3 +528,12 @@ def test_log_events_that_can_name_no_event_are_refused(tickdeck, tmp_path):
     result = tickdeck("run", "--config", "run.toml", "--for", 1)
     assert result.exit_code == 2
     assert "log_events has 'market candle'" in result.stderr
+
+
+@pytest.mark.parametrize("speed", ["2", "max", "0.5"])
+def test_a_speed_is_refused_where_the_market_data_is_live(tickdeck, tmp_path, speed):
+    result = tickdeck("run", "--exchange", "binance", "--url", "http://127.0.0.1:9", "--speed", speed)
+
+    assert result.exit_code == 2
+    assert "live market data comes in real time; omit --speed" in result.stderr
+    assert not list(tmp_path.glob("runs/*"))

@@ -11,13 +11,13 @@ _default_wall_now: list[Callable[[], int]] = []
 
 
 def set_default_wall_now(wall_now: Callable[[], int]) -> None:
-    """Inject the time of day (ns UTC) that a bus without a kernel stamps with, unless it was given another. The
-    package does this once, when it is imported: nothing in the core reads the wall clock."""
+    """Set the time of day (ns UTC) with which a bus without a kernel stamps events by default. The package does this
+    once, when it is imported, because the core must not read the wall clock."""
     _default_wall_now[:] = [wall_now]
 
 
 def default_wall_now() -> Callable[[], int]:
-    """What ``set_default_wall_now`` injected."""
+    """The function given to ``set_default_wall_now``."""
     return _default_wall_now[0]
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import weakref
 from pathlib import Path
 
-from tickdeck.application.bus import EventBus, dead_letters_on
-from tickdeck.application.kernel import Kernel
+import msgspec
+
+from tickdeck.application.arguments import check_methods
+from tickdeck.application.bus import EventBus, Held, HeldReceipt, dead_letters_on
+from tickdeck.application.clock import LiveClock
+from tickdeck.application.kernel import NEVER, Agenda, Kernel, Waker
 from tickdeck.application.ports import TapeQuery
 from tickdeck.bootstrap.bus_store import BusStore
 from tickdeck.bootstrap.store import AnyStore, make_store
+from tickdeck.domain.events import DomainEvent, TimerCancelled, TimerFired, TimerSet
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.interrupt import defer_interrupts, stop_deferring
@@ -25,22 +29,77 @@ _kernels: weakref.WeakSet[Kernel] = weakref.WeakSet()
 class RecordedBus(Kernel):
     """The bus of a program: a kernel whose tape can be read as ``store``."""
 
-    has_timers = False
+    _executed_again = False
 
-    def __init__(self, store: AnyStore) -> None:
-        super().__init__(tape=store, cursors=store.cursors, wall_now=time.time_ns, clock=SystemClock())
+    def __init__(self, store: AnyStore, clock: LiveClock) -> None:
+        agenda = Agenda()
+        super().__init__(tape=store, cursors=store.cursors, agenda=agenda, wall_now=clock.time_ns, clock=clock)
         self.store = BusStore(store)
         """The bus's events: read, follow, take the last n, keep snapshots."""
+        self._waker = Waker(clock, agenda, self.fire_timers)
+        self._timers.fire = self._fire
+        self._timers.changed = self._waker.wake_in_time
+
+    def set_timer(self, due: int, name: str, owner: str = "") -> int:
+        """Publish a ``timer.fired`` with ``name`` and ``owner`` as soon as the clock has reached ``due`` (ns UTC).
+        Returns the timer's id.
+
+        It fires in the event loop that is running when you set the timer, or that you ``bind``. Without a loop, it
+        fires before the next input after its time, or in ``run_pending``. Setting it is an event too (``timer.set``),
+        so a timer that has not fired is set again when the bus is opened again.
+        """
+        return super().set_timer(due, name, owner)
+
+    def fire_timers(self) -> None:
+        """Fire each timer that is due now. A timer that a handler sets meanwhile waits for the next call. Inside a
+        handler this does nothing, and in a batch the timers wait for its end."""
+        if self._busy or self._gate.batch is not None:
+            return
+        now = self._waker.clock.time_ns()
+        for _ in range(len(self.timers)):
+            entry = self._waker.agenda.pop(now)
+            if entry is None:
+                return
+            entry[1]()
+
+    def run_pending(self) -> int:
+        self._check_taking()
+        self.fire_timers()
+        return super().run_pending()
+
+    def bind(self) -> None:
+        super().bind()
+        self._waker.wake_in_time()
+
+    def _fire(self, fired: TimerFired) -> None:
+        event = msgspec.structs.replace(fired, ts_ingress=0)  # it is received now, perhaps long after its time
+        if self._open:
+            super()._take_input(event)
+        else:
+            self._gate.take(Held(event, HeldReceipt(self)))
+
+    def _take_input(self, event: DomainEvent) -> None:
+        if self._waker.agenda.next_due != NEVER:
+            self.fire_timers()
+        super()._take_input(event)
+
+    def _publish_timer(self, event: TimerSet | TimerCancelled) -> None:
+        if self._busy:
+            super()._publish_timer(event)
+        else:
+            self._timers.apply(event)
+            super()._take_input(self._caused(event))
 
     async def close(self) -> None:
         """As ``close_bus``."""
         try:
             await super().close()
         finally:
+            self._waker.stop()
             stop_deferring(self)
 
 
-def open_bus(url: Path | str, *, tape_format: str | None = None) -> RecordedBus:
+def open_bus(url: Path | str, *, tape_format: str | None = None, clock: LiveClock | None = None) -> RecordedBus:
     """Open a bus with a tape at ``url``, which is created if it does not exist. Events are stamped with ids, causes and
     the time of the wall clock, and recorded before edges receive them. The bus continues after the last event of the
     tape, with the dead letters that remained. Close it with ``close_bus``. If a program ends without that, the tape
@@ -51,20 +110,23 @@ def open_bus(url: Path | str, *, tape_format: str | None = None) -> RecordedBus:
 
     - The bus belongs to the first thread that publishes, or to the thread that calls ``bus.bind()``.
     - Ctrl-C waits for the end of the running cascade, at most five seconds, unless the program has its own handler.
-    - ``set_timer`` raises ``ConfigError``, because there is no driver to fire timers. Use ``loop.call_later`` and
-      publish.
+    - ``bus.set_timer(due, name)`` publishes ``timer.fired`` at its time, also after a restart.
+    - ``clock`` stamps the events and paces timers and retries; tests give one that they move themselves.
     - A forked child cannot publish on its parent's bus, and does not hold its lock.
 
     Raises ``TapeError`` if the tape cannot be opened, and ``ConfigError`` for an invalid URL or under the patches of
     gevent or eventlet. In that case no thread and no lock remains.
     """
     _refuse_green_threads()
+    if clock is not None:
+        check_methods("open_bus", "clock", clock, "monotonic_ns", "sleep", "time_ns")
     store = make_store("open_bus", url, tape_format)
     try:
-        bus = RecordedBus(store)
+        bus = RecordedBus(store, clock or SystemClock())
         last = next(store.read(TapeQuery(first_seq=store.last_seq)), None) if store.last_seq else None
         if last is not None:
             bus.continue_from(last)
+            bus._timers.restore(store.read(TapeQuery(types=("timer.*",))))
             bus.restore_dead_letters(
                 dead_letters_on(store.read(TapeQuery(types=("system.*dead_letter*", "command.*"))))
             )
@@ -82,6 +144,7 @@ async def close_bus(bus: EventBus) -> None:
 
     Inside an async handler this only waits for the other handlers.
     """
+    check_methods("close_bus", "bus", bus, "publish", "close")
     await bus.close()
 
 

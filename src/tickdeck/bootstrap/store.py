@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeAlias, overload
 
+from tickdeck.application.arguments import check_flag
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.tape import InMemoryEventStore
 from tickdeck.infrastructure.tape.opening import AnyReader, AnyTape, open_reader, open_tape
@@ -33,6 +34,7 @@ def open_store(url: Path | str, *, read_only: bool = False) -> AnyStore | AnyRea
 
     Raises ``ConfigError`` for an invalid URL, and ``TapeError`` if the store cannot be opened or already has a writer.
     """
+    check_flag("open_store", "read_only", read_only)
     if not read_only:
         return make_store("open_store", url)
     place = store_place("open_store", url)

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import tickdeck
-from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.errors import ConfigError
 
 __all__ = ["Watchdog", "running_handler"]
 
@@ -22,6 +23,18 @@ _CALLERS = ("InMemoryEventBus._dispatch", "SyncEdge._handle")
 """The functions that call handlers."""
 
 
+class WatchedBus(Protocol):
+    """What a watchdog reads from a bus, in another thread than the bus's own."""
+
+    @property
+    def dispatched(self) -> int:
+        """The total number of dispatched events."""
+
+    @property
+    def occupied(self) -> bool:
+        """True if a handler is running."""
+
+
 class Watchdog:
     """Watches ``bus`` from its own thread. When a handler has held the bus for ``limit`` seconds, it calls
     ``alarm(text)`` once. The text names the handler and the line where it is. The bus pays nothing for this.
@@ -29,7 +42,12 @@ class Watchdog:
     Start it in the thread that owns the bus (``with Watchdog(bus):``). The default alarm logs an error.
     """
 
-    def __init__(self, bus: InMemoryEventBus, *, limit: float = 1.0, alarm: Callable[[str], None] = log.error) -> None:
+    def __init__(self, bus: WatchedBus, *, limit: float = 1.0, alarm: Callable[[str], None] = log.error) -> None:
+        given: object = limit
+        if not isinstance(given, float | int) or isinstance(given, bool) or given <= 0:
+            raise ConfigError(f"Watchdog: limit is {limit!r}; give seconds above 0")
+        if not callable(alarm):
+            raise ConfigError(f"Watchdog: alarm is {alarm!r}; give a function of a text")
         self._bus = bus
         self._limit = limit
         self._alarm = alarm

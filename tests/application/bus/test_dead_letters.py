@@ -142,6 +142,7 @@ def fail(event: Ping) -> None:
     raise OSError
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tape_format", ["sqlite", "jsonl"])
 def test_a_letter_of_an_earlier_process_is_sent_again_and_gone_for_the_next(tmp_path: Path, tape_format: str) -> None:
     path = tmp_path / "tape"

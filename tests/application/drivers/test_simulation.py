@@ -574,6 +574,7 @@ def test_reports_that_answer_each_other_within_one_instant_halt_trading_once() -
     assert "more than 100,000 timers and reports" in halts[0].payload["reason"]
 
 
+@pytest.mark.long
 def test_timers_a_second_apart_may_be_many() -> None:
     rig = Rig(market(0, 20_000 * SECOND))
     rig.kernel.subscribe("run.started", lambda e: rig.kernel.set_timer(START, "tick"))

@@ -398,6 +398,7 @@ def test_who_leaves_however_holds_up_nobody(leave: Callable[[MarketStream[TradeE
     run(main)
 
 
+@pytest.mark.long
 def test_a_loop_that_is_broken_off_without_a_word_holds_up_nobody() -> None:
     async def main() -> None:
         feed = feed_of(trades(30))
@@ -449,6 +450,7 @@ def test_a_closed_feed_ends_every_stream_and_lets_go_of_its_source() -> None:
     run(main)
 
 
+@pytest.mark.long
 def test_a_feed_that_nobody_closed_ends_with_its_event_loop_in_silence() -> None:
     async def main() -> MarketStream[TradeEvent]:
         stream = feed_of(trades(100)).subscribe_trades(BTC, capacity=2)
@@ -464,6 +466,7 @@ def test_a_feed_that_nobody_closed_ends_with_its_event_loop_in_silence() -> None
 # -- any mix of subscribers -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @given(
     events=st.lists(st.tuples(st.sampled_from([BTC, ETH]), st.sampled_from([trade, tick])), max_size=40),
     subscribers=st.lists(

@@ -258,6 +258,7 @@ def test_there_are_money_fields_to_check() -> None:
     assert len(MONEY) > 30
 
 
+@pytest.mark.long
 @every_money_field
 @pytest.mark.parametrize("wrong", [1.5, 1, "1.5", Decimal("NaN"), Decimal("Infinity")], ids=repr)
 def test_only_a_finite_decimal_is_money(cls: type[DomainEvent], field: str, wrong: object) -> None:
@@ -437,6 +438,7 @@ def test_bytes_that_are_no_event_are_refused_by_event_field_and_value(json: byte
     assert message.count("market.trade: ") <= 1
 
 
+@pytest.mark.long
 @every_money_field
 def test_a_float_in_json_is_not_money(cls: type[DomainEvent], field: str) -> None:
     as_dict = sample(cls).to_dict() | {field: 1.5}

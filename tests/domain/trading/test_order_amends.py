@@ -289,3 +289,23 @@ def test_an_order_forgets_the_amends_that_were_answered() -> None:
 
     assert not any(revision in order._amends for revision in range(1, 501))
     assert order.exposure == 3
+
+
+def test_an_amended_order_without_fills_is_as_far_as_it_was() -> None:
+    order = working_order("2")
+    order.request_amend(D(3), D(99))
+
+    [amended] = order.apply_report(granted(1, "3"))
+
+    assert (amended.status, order.status, order.filled, order.remaining) == (S.ACCEPTED, S.ACCEPTED, 0, 3)
+
+
+@pytest.mark.parametrize("answer", [{"quantity": D(3)}, {"limit": D(99)}])
+def test_an_answer_with_half_of_the_new_values_is_no_evidence(answer: dict[str, Decimal]) -> None:
+    order = working_order("2")
+    order.request_amend(D(3), D(99))
+
+    with pytest.raises(OrderEvidenceError, match="the venue answers amend 1"):
+        order.apply_report(report(S.ACCEPTED, revision=1, **answer))
+
+    assert (order.quantity, order.limit, order.revision, order.exposure) == (2, 100, 0, 3)

@@ -32,7 +32,7 @@ from tickdeck.application.bus.recording_bus import RecordingBus
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.selection import select, takes_market_data, type_name
 from tickdeck.application.bus.statistics import BusStatistics
-from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, iterable_events, not_an_event
+from tickdeck.application.bus.subscriptions import Handler, Plan, Subscription, not_an_event
 from tickdeck.application.bus.topics import Topic
 
 __all__ = [
@@ -73,7 +73,6 @@ __all__ = [
     "handled_event",
     "handling_on",
     "is_async",
-    "iterable_events",
     "new_receipt",
     "not_an_event",
     "not_taken",

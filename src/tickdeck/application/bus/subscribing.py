@@ -24,6 +24,8 @@ E = TypeVar("E", bound=DomainEvent)
 H = TypeVar("H", bound=Handler)
 R = TypeVar("R")
 
+_MAILBOX = 10_000
+
 
 class Subscribing:
     """The part of a bus that handlers use to subscribe."""
@@ -55,7 +57,7 @@ class Subscribing:
         edge: bool = False,
         overflow: OverflowPolicy | Throttle | None = None,
         retry: Retry | None = None,
-        mailbox: int = 10_000,
+        mailbox: int = _MAILBOX,
         refused: Callable[[DomainEvent], None] | None = None,
     ) -> Subscription:
         """Call ``handler(event)`` for every event of ``topic``: a class, a dotted type, or a wildcard.
@@ -76,6 +78,8 @@ class Subscribing:
         the type ``topic``.
         """
         topic = checked_topic(topic)
+        if isinstance(handler, type) and issubclass(handler, DomainEvent):
+            raise ConfigError(f"subscribe: the handler is the event class {handler.__name__}; give a function")
         if callable(handler):
             check_runs(handler)
         check_values(
@@ -99,6 +103,11 @@ class Subscribing:
             raise ConfigError(
                 f"subscribe: {handler!r} is a plain handler, so it has no mailbox and no retries; "
                 "make it async, or use Throttle"
+            )
+        if in_step and (refused is not None or mailbox != _MAILBOX):
+            raise ConfigError(
+                f"subscribe: {handler!r} is a plain handler, so it has no mailbox; make it async, or omit mailbox and "
+                "refused"
             )
         options: dict[str, Any] = {
             "where": where, "priority": priority, "name": name, "component": component, "weak": weak,
@@ -134,6 +143,8 @@ class Subscribing:
     def on(self, topic: Topic, **options: Unpack[SubscribeOptions]) -> Callable[[H], H]:
         """``subscribe`` as a decorator: ``@bus.on("order.*", priority=1)``. Returns the function unchanged."""
         check_options("on", options)
+        check_values("on", **options)
+        topic = checked_topic(topic)
 
         def enter(handler: H) -> H:
             self.subscribe(topic, handler, **options)
@@ -151,8 +162,12 @@ class Subscribing:
         """End a subscription, all subscriptions of a handler, or those of a handler for one topic:
         ``unsubscribe("order.*", handler)``. Returns how many ended; 0 is not an error.
 
-        Raises ``ConfigError`` for a topic without a handler.
+        Raises ``ConfigError`` for a topic without a handler, and for anything else that cannot be subscribed.
         """
+        if handler is not None and (isinstance(target, Subscription) or not callable(handler)):
+            raise ConfigError(
+                f"unsubscribe: {handler!r} after {target!r}; give a topic and a handler, or one of the two"
+            )
         if isinstance(target, Subscription):
             ending = [target] if target.active else []
         elif handler is not None:
@@ -162,6 +177,8 @@ class Subscribing:
             raise ConfigError(
                 f"unsubscribe: {target!r} is a topic; give a subscription, a handler, or a topic and a handler"
             )
+        elif not callable(target):
+            raise ConfigError(f"unsubscribe: {target!r} is neither a subscription nor a handler")
         else:
             ending = self._table.find(target)
         for subscription in ending:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import partial
 from types import ModuleType
@@ -321,13 +321,6 @@ class Subscriptions:
 def not_an_event(given: object, call: str = "publish") -> ConfigError:
     """The error for giving something that is not an event to ``call``."""
     return ConfigError(f"{call}: {given!r} is not an event; give an object of a subclass of DomainEvent")
-
-
-def iterable_events(given: Any) -> Iterable[DomainEvent]:
-    """``given``, if ``publish_all`` can iterate over it. Raises ``ConfigError``."""
-    if not isinstance(given, Iterable):
-        raise ConfigError(f"publish_all: {given!r} is not a list of events; give publish_all([event])")
-    return given
 
 
 def _check_outlives_this_call(handler: Handler) -> None:

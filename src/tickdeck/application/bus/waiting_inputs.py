@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import get_ident
 
+from tickdeck.application.arguments import check_flag
 from tickdeck.application.bus.gate import Gate, Held
 from tickdeck.application.bus.handling import caused
 from tickdeck.application.bus.handover import Handover
@@ -210,6 +211,7 @@ class WaitingInputs(OwnedByThread, ABC):
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
+        check_flag("enabled", "the value", value)
         if not value and self._gate.paused:
             self.resume()
         self._gate.disabled = not value

@@ -8,6 +8,7 @@ from tickdeck.application.kernel.kernel import STRATEGY, Kernel, stamp_input
 from tickdeck.application.kernel.money import MONEY_CONTEXT, money_context, user_context
 from tickdeck.application.kernel.outside_inputs import STEPS
 from tickdeck.application.kernel.timers import TIMER_SOURCE
+from tickdeck.application.kernel.waker import Waker
 
 __all__ = [
     "MONEY_CONTEXT",
@@ -19,6 +20,7 @@ __all__ = [
     "TIMER_SOURCE",
     "Agenda",
     "Kernel",
+    "Waker",
     "money_context",
     "stamp_input",
     "user_context",

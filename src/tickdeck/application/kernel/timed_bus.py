@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from threading import get_ident
 
+from tickdeck.application.arguments import check_whole
 from tickdeck.application.bus import InMemoryEventBus, handling_on
 from tickdeck.application.kernel.timers import Timers
 from tickdeck.domain.events import TimerCancelled, TimerSet
@@ -16,8 +17,10 @@ __all__ = ["TimedBus"]
 class TimedBus(InMemoryEventBus):
     """The part of a kernel that sets and cancels timers."""
 
-    has_timers = True
-    """Whether something fires timers. Without, ``set_timer`` raises ``ConfigError``."""
+    fires_timers = True
+    """Whether timers fire by an agenda. Otherwise a record fires them."""
+    _executed_again = True
+    """Whether a resumed run makes all inputs again, except those that edges and other threads made."""
     _timers: Timers
 
     def set_timer(self, due: int, name: str, owner: str = "") -> int:
@@ -30,20 +33,18 @@ class TimedBus(InMemoryEventBus):
         Raises ``ConfigError`` in an edge and in another thread, because a resumed run does not call these again and
         would miss the timer. Publish an event there, and set the timer in a handler of that event.
         """
-        if not self.has_timers:
-            raise ConfigError(
-                "set_timer: nothing fires timers on this bus; use loop.call_later(...) and publish an event"
-            )
         self._check_timer_call("set_timer")
         if type(due) is not int:
             raise ConfigError(f"timer {name!r}: due is {due!r}; give whole nanoseconds, as an int")
-        timer_id = self._timers.next_id()
+        timers = self._timers
+        timer_id = timers.next_id() if self._busy or self._executed_again else timers.next_id_outside()
         self._publish_timer(TimerSet(timer_id=timer_id, name=name, owner=owner, due=due))
         return timer_id
 
     def cancel_timer(self, timer_id: int) -> None:
         """Cancel a timer. In a handler, this publishes ``timer.cancelled``. Does nothing if the timer has fired or was
         cancelled. Raises ``ConfigError`` in the same cases as ``set_timer``."""
+        check_whole("cancel_timer", "timer_id", timer_id)
         self._check_timer_call("cancel_timer")
         if self._is_timer_pending(timer_id):
             self._publish_timer(TimerCancelled(timer_id=timer_id))
@@ -51,7 +52,7 @@ class TimedBus(InMemoryEventBus):
     def _check_timer_call(self, call: str) -> None:
         if self._owner and get_ident() != self._owner:
             self._claim(call)
-        if not self._busy and handling_on(self) is not None:
+        if self._executed_again and not self._busy and handling_on(self) is not None:
             raise ConfigError(
                 f"{call} in an edge: a resumed run does not call the edge again, so its timers would differ; publish "
                 "an event, and call it in a handler of that event"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
-from tickdeck.domain.events import TimerCancelled, TimerFired, TimerSet
+from tickdeck.domain.events import DomainEvent, TimerCancelled, TimerFired, TimerSet
 
 __all__ = ["TIMER_EVENTS", "TIMER_SOURCE", "Timers"]
 
@@ -21,13 +21,41 @@ class Timers:
 
     def __init__(self, agenda: Agenda | None, fire: Callable[[TimerFired], None]) -> None:
         self._agenda = agenda
-        self._fire = fire
+        self.fire = fire
         self._numbered = 0
+        self._numbered_outside = 0
+        self.changed: Callable[[], object] = lambda: None
+        """Called when a timer was set."""
         self._pending: dict[int, int] = {}  # timer id -> number on the agenda
 
     def next_id(self) -> int:
         self._numbered += 1
         return self._numbered
+
+    def next_id_outside(self) -> int:
+        """The id of a timer that is not set in a handler: negative, so that handlers that are executed again number
+        theirs as before."""
+        self._numbered_outside -= 1
+        return self._numbered_outside
+
+    def restore(self, events: Iterable[DomainEvent]) -> None:
+        """Take over the timers of an earlier process from its ``timer.*`` events, in order."""
+        pending: dict[int, TimerSet] = {}
+        for event in events:
+            if isinstance(event, TimerSet):
+                pending[event.timer_id] = event
+                self._numbered = max(self._numbered, event.timer_id)
+                self._numbered_outside = min(self._numbered_outside, event.timer_id)
+            elif isinstance(event, TimerCancelled | TimerFired):
+                pending.pop(event.timer_id, None)
+        for event in pending.values():
+            self.apply(event)
+
+    def forget(self, timer_id: int) -> None:
+        """The record fired the timer."""
+        number = self._pending.pop(timer_id, None)
+        if number is not None and self._agenda is not None:
+            self._agenda.cancel(number)
 
     def __contains__(self, timer_id: int) -> bool:
         """Whether the timer will fire."""
@@ -40,9 +68,7 @@ class Timers:
     def apply(self, event: TimerSet | TimerCancelled) -> None:
         """Set or cancel a timer, as the event says."""
         if isinstance(event, TimerCancelled):
-            number = self._pending.pop(event.timer_id, None)
-            if number is not None and self._agenda is not None:
-                self._agenda.cancel(number)
+            self.forget(event.timer_id)
             return
         if self._agenda is None:
             return
@@ -58,7 +84,8 @@ class Timers:
             correlation_id=event.correlation_id,
         )
         self._pending[event.timer_id] = self._agenda.at(event.due, lambda: self._fall_due(fired), RANK_TIMER)
+        self.changed()
 
     def _fall_due(self, fired: TimerFired) -> None:
         self._pending.pop(fired.timer_id, None)
-        self._fire(fired)
+        self.fire(fired)

@@ -8,12 +8,13 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import NamedTuple, Protocol, Self, cast
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from tickdeck.domain.events import DomainEvent, iter_event_classes
+from tickdeck.application.arguments import type_names
+from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConcurrencyError, ConfigError
 
 __all__ = [
@@ -65,7 +66,9 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(types, str | type):
             shown = types.__name__ if isinstance(types, type) else repr(types)
             raise ConfigError(f"TapeQuery: types is {shown}, a single type; give a tuple: ({shown},)")
-        force_setattr(self, "types", tuple(name for given in self.types for name in _type_names(given)))
+        if not isinstance(types, tuple | list | set | frozenset):
+            raise ConfigError(f"TapeQuery: types is {types!r}; give a tuple of types or event classes")
+        force_setattr(self, "types", tuple(name for given in self.types for name in type_names("TapeQuery", given)))
         for field in ("first_seq", "last_seq", "limit"):
             self._check_whole(field, "a whole number")
         for field in ("first_ts", "last_ts"):
@@ -86,24 +89,6 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
     def patterns(self) -> tuple[str, ...]:
         """``types`` as dotted types and wildcards alone."""
         return cast("tuple[str, ...]", self.types)
-
-
-def _type_names(given: Any) -> tuple[str, ...]:
-    """The dotted types that an entry of ``types`` stands for."""
-    if isinstance(given, str):
-        return (given,)
-    if not (isinstance(given, type) and issubclass(given, DomainEvent)):
-        raise ConfigError(f"TapeQuery: types has {given!r}; give dotted types such as 'order.*', or event classes")
-    if given is DomainEvent:
-        return ("*",)
-    own = (given.event_type,) if given.event_type else ()  # perhaps of a class that was defined again since
-    others = tuple(cls.event_type for cls in iter_event_classes() if issubclass(cls, given))
-    names = tuple(dict.fromkeys(own + others))
-    if not names:
-        raise ConfigError(
-            f"TapeQuery: types has {given.__name__}, a class that has no event_type and no subclass with one"
-        )
-    return names
 
 
 EVERYTHING = TapeQuery()
@@ -199,7 +184,7 @@ def check_expected(expected: object) -> None:
     if not isinstance(expected, Mapping):
         raise ConfigError(f"expected is {expected!r}; give the versions by stream: {{stream: version}}")
     for stream, version in expected.items():
-        if not isinstance(stream, str) or type(version) is not int:
+        if not isinstance(stream, str) or type(version) is not int or version < 0:
             raise ConfigError(
                 f"expected has {stream!r}: {version!r}; give the number of events of a stream: {{stream: 3}}"
             )

@@ -53,7 +53,7 @@ class CatchingUpKernel(Kernel):
         self._insert_recorded()
 
     def _insert_recorded(self) -> None:
-        """Take the recorded inputs from outside whose place is here."""
+        """Take the recorded inputs from outside that come next."""
         while (recorded := self._record.outside_at(self.seq + 1)) is not None:
             steps, wanted = self._outside.steps(self.inputs), recorded.metadata.get(STEPS, "")
             if wanted.isdecimal() and int(wanted) > steps:

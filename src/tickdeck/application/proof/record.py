@@ -109,6 +109,7 @@ class RecordCheck:
         *,
         expected: Mapping[str, int] | None = None,
     ) -> None:
+        encoded = [encode_payload(event) for event in events]  # before anything is compared: an event may be invalid
         for position, event in enumerate(events):
             if self._next is None:
                 if position:
@@ -119,7 +120,7 @@ class RecordCheck:
                 return
             if self._next.seq < event.seq:
                 raise RecordDiverged(Divergence(seq=self._next.seq, recorded=self._next, executed=None))
-            if encode_payload(event) != encode_payload(self._next) or event.event_type != self._next.event_type:
+            if encoded[position] != encode_payload(self._next) or event.event_type != self._next.event_type:
                 recorded = self._next if self._next.seq == event.seq else None
                 raise RecordDiverged(Divergence(seq=event.seq, recorded=recorded, executed=event))
             self._next = next(self._recorded, None)
@@ -157,19 +158,19 @@ class RecordCheck:
         return self._then.read(query) if self._then is not None else iter(())
 
     def stream_version(self, stream: str) -> int:
-        """The version up to where the execution is, which on the tape may be higher."""
+        """The version that the execution has reached. The tape may have a higher one."""
         if self._then is not None and self._next is None:
             return self._then.stream_version(stream)
         past = self._then if self._then is not None else self._past
         return 0 if past is None else sum(1 for _ in past.read(TapeQuery(stream=stream, last_seq=self._seq)))
 
     def save_snapshot(self, stream: str, version: int, state: bytes) -> None:
-        """Up to the end of the record nothing is saved: the tape may have a later snapshot of the stream."""
+        """Before the record's end this saves nothing, because the tape may have a later snapshot of the stream."""
         if self._then is not None and self._next is None:
             self._then.save_snapshot(stream, version, state)
 
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
-        """Up to the end of the record, none of a version that the execution has not reached."""
+        """Before the record's end this returns no version that the execution has not reached."""
         past = self._then if self._then is not None else self._past
         if past is None:
             return None

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.bus import EventBus
 from tickdeck.application.engines import MarketDataEngine
 from tickdeck.domain.events import BookResynced, GapDetected
 
@@ -25,7 +25,7 @@ class BookState(msgspec.Struct, frozen=True, kw_only=True):
 class RecordQuality:
     """Counts gaps by symbol and follows the order books. Only observes; publishes nothing."""
 
-    def __init__(self, bus: InMemoryEventBus, market_data: MarketDataEngine) -> None:
+    def __init__(self, bus: EventBus, market_data: MarketDataEngine) -> None:
         self._market_data = market_data
         self._changed: dict[str, int] = {}  # when a book last became usable or unusable
         self._broken: dict[str, int] = {}

@@ -9,7 +9,7 @@ import msgspec
 from tickdeck.application.bus import ambient_bus
 from tickdeck.application.kernel import TIMER_SOURCE, Agenda, Kernel, money_context
 from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, next_of
-from tickdeck.domain.events import DomainEvent, TimerFired
+from tickdeck.domain.events import DomainEvent, TimerCancelled, TimerFired, TimerSet
 
 __all__ = ["ProofKernel", "Verdict", "verify"]
 
@@ -40,7 +40,19 @@ class ProofKernel(Kernel):
     """The kernel of a bus without a driver, executed again: its async handlers receive nothing, because what they
     published is recorded as inputs."""
 
-    has_timers = False
+    fires_timers = False
+    _executed_again = False
+
+    def _publish_timer(self, event: TimerSet | TimerCancelled) -> None:
+        if self._busy:
+            super()._publish_timer(event)  # otherwise the record has it, as an input
+
+    def take(self, event: DomainEvent, record: bool = True) -> None:
+        if isinstance(event, TimerSet | TimerCancelled):  # set or cancelled outside the handlers
+            self._timers.apply(event)
+        elif isinstance(event, TimerFired):
+            self._timers.forget(event.timer_id)
+        super().take(event, record)
 
     def _serve_edges(self) -> None:
         self._outbox.clear()
@@ -61,13 +73,13 @@ def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], ti
                     event = next_of(market, kernel.seq + 1)
                     _fire_unrecorded(timers, event.ts_ingress)
                     kernel.take(event, record=False)
-                elif isinstance(recorded, TimerFired) and recorded.source == TIMER_SOURCE and kernel.has_timers:
+                elif isinstance(recorded, TimerFired) and recorded.source == TIMER_SOURCE and kernel.fires_timers:
                     entry = timers.pop(recorded.due)
                     if entry is None:
                         raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
                     entry[1]()
                 elif recorded.is_input:
-                    if recorded.is_market_data:
+                    if recorded.is_market_data and kernel.fires_timers:
                         _fire_unrecorded(timers, recorded.ts_ingress)
                     kernel.take(recorded)
                 else:  # a derived event that its cause did not produce again

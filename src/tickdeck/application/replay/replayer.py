@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from tickdeck.application.bus import InMemoryEventBus, type_name
+from tickdeck.application.arguments import check_function, check_methods, check_time, type_names
+from tickdeck.application.bus import InMemoryEventBus, check_plain, type_name
 from tickdeck.application.clock import WallClock
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.replay.replay_clock import ReplayClock
@@ -62,6 +63,9 @@ class Replayer:
         *,
         record_from: Callable[[int], Iterable[DomainEvent]] | None = None,
     ) -> None:
+        check_methods("Replayer", "record", record, "__call__")
+        check_methods("Replayer", "wall", wall, "monotonic_ns", "sleep")
+        check_function("Replayer", "record_from", record_from)
         self._record = record
         self._record_from = record_from
         self._wall = wall
@@ -88,21 +92,25 @@ class Replayer:
         from_: int | None = None,
         to: int | None = None,
         speed: Speed = 1.0,
-        types: Iterable[str] = (),
+        types: Iterable[str | type[DomainEvent]] = (),
         symbols: Iterable[str] = (),
         exchanges: Iterable[str] = (),
         transform: Transform | None = None,
     ) -> AsyncGenerator[DomainEvent, None]:
         """The events from ``from_`` to ``to`` (ns of ``ts_ingress``, inclusive), each at its own time.
 
-        The clock begins at ``from_``, or at the first event if it is left out. Filters: ``types`` are dotted types or
-        wildcards such as ``order.*``; ``symbols`` match events that have a symbol; ``exchanges`` match an event's
-        ``source`` or ``venue``. An event must match one value of each filter; an empty filter matches everything. The
-        result of ``transform`` is played at the time of the event it was made from.
+        The clock begins at ``from_``, or at the first event if it is left out. Filters: ``types`` are dotted types,
+        wildcards such as ``order.*``, or event classes; ``symbols`` match events that have a symbol; ``exchanges``
+        match an event's ``source`` or ``venue``. An event must match one value of each filter; an empty filter matches
+        everything. The result of ``transform`` is played at the time of the event it was made from.
 
         If you leave the loop early, close it (``contextlib.aclosing``) so that the record is closed at once. Raises
         ``ConfigError`` for a wrong call and, while playing, whatever the record and ``transform`` raise.
         """
+        check_time("replay", "from_", from_, optional=True)
+        check_time("replay", "to", to, optional=True)
+        check_plain("replay: transform", transform)
+        check_function("replay", "transform", transform)
         if from_ is not None and to is not None and to < from_:
             raise ConfigError(f"replay: the end {to} is before the start {from_}; exchange them")
         wanted = _filter(types, symbols, exchanges)
@@ -124,7 +132,7 @@ class Replayer:
         from_: int | None = None,
         to: int | None = None,
         speed: Speed = 1.0,
-        types: Iterable[str] = (),
+        types: Iterable[str | type[DomainEvent]] = (),
         symbols: Iterable[str] = (),
         exchanges: Iterable[str] = (),
         transform: Transform | None = None,
@@ -172,6 +180,7 @@ class Replayer:
 
         A time before the replay's start means its start; a time beyond its end ends it. A paused replay stays paused.
         """
+        check_time("seek", "ts", ts)
         self._seeks += 1
         self._at_end = False
         self._target = ts
@@ -335,17 +344,18 @@ class Replayer:
 
 def _times(speed: Speed) -> float:
     """``speed`` as a number above 0. Raises ``ConfigError`` if it is not valid."""
-    times: object = _MAX if speed in ("max", 0) else speed
-    if isinstance(times, float | int) and times > 0:
+    given: object = speed
+    times = _MAX if given in ("max", 0) else given
+    if isinstance(times, float | int) and not isinstance(given, bool) and times > 0:
         return float(times)
     raise ConfigError(f"{speed!r} is not a valid speed; give a multiple of real time (1, 10, 0.5), or 'max'")
 
 
 def _filter(
-    types: Iterable[str], symbols: Iterable[str], exchanges: Iterable[str]
+    types: Iterable[str | type[DomainEvent]], symbols: Iterable[str], exchanges: Iterable[str]
 ) -> Callable[[DomainEvent], bool] | None:
     """A function that says whether to play an event; ``None`` if every event is played."""
-    patterns = _names("types", types)
+    patterns = tuple(name for given in _names("types", types) for name in type_names("replay", given))
     wanted_symbols = _names("symbols", symbols)
     venues = _names("exchanges", exchanges)
     known: dict[str, bool] = {}  # by type
@@ -364,10 +374,15 @@ def _filter(
     return wanted if patterns or wanted_symbols or venues else None
 
 
-def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(given, str):
-        raise ConfigError(f"replay: {what}={given!r} is one name; give a list of names, such as [{given!r}]")
-    return tuple(given)
+def _names(what: str, given: Any) -> tuple[Any, ...]:
+    if isinstance(given, str | type):
+        shown = given.__name__ if isinstance(given, type) else repr(given)
+        raise ConfigError(f"replay: {what}={shown} is one name; give a list of names, such as [{shown}]")
+    names = tuple(given) if isinstance(given, Iterable) else (given,)
+    for name in names:
+        if not isinstance(name, str) and not (what == "types" and isinstance(name, type)):
+            raise ConfigError(f"replay: {what} has {name!r}; give a list of names")
+    return names
 
 
 def _field(event: DomainEvent, name: str) -> object:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import msgspec
 
-from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.bus import EventBus
 from tickdeck.application.engines import MarketDataEngine, PortfolioEngine
 from tickdeck.domain.accounts import Valuation
 from tickdeck.domain.events import (
@@ -66,7 +66,7 @@ class PerformanceObserver:
     the run's driver takes with ``observe``. What was paid in and could be valued only later counts from the start.
     """
 
-    def __init__(self, bus: InMemoryEventBus, valuation: Valuation, market: MarketDataEngine) -> None:
+    def __init__(self, bus: EventBus, valuation: Valuation, market: MarketDataEngine) -> None:
         self._valuation = valuation
         self._market = market
         self._deposits = valuation.deposits

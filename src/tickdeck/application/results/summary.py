@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tickdeck.application.bus import InMemoryEventBus
+from tickdeck.application.bus import EventBus
 from tickdeck.application.engines import ExecutionEngine, PortfolioEngine
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.proof import BookState, RecordQuality
@@ -130,7 +130,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 class RunObserver:
     """Records how a run began and ended, why trading halted and why orders were refused. Publishes nothing."""
 
-    def __init__(self, bus: InMemoryEventBus) -> None:
+    def __init__(self, bus: EventBus) -> None:
         self.started: RunStarted | None = None
         self.stopped: RunStopped | None = None
         self.halted: TradingHalted | None = None

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
-from tickdeck.application.bus import type_name
+from tickdeck.application.arguments import check_function, type_names
+from tickdeck.application.bus import check_plain, type_name
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError, TickdeckError
 
@@ -56,6 +57,12 @@ def check_count(what: str, value: int) -> None:
 
 def event_test(types: tuple[str, ...], where: EventTest | None) -> EventTest:
     """Combine both conditions in one function, which caches its result for each type."""
+    check_plain("replay: where", where)
+    check_function("replay", "where", where)
+    given_types: object = types
+    if isinstance(given_types, str | type):
+        raise ConfigError(f"replay: types is {given_types!r}, a single type; give a tuple")
+    types = tuple(name for given in types for name in type_names("replay", given))
     if not types:
         return where or (lambda event: True)
     known: dict[str, bool] = {}

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tickdeck.application.bus import Handler, InMemoryEventBus, Subscription, Topic
+from tickdeck.application.arguments import check_methods, check_whole
+from tickdeck.application.bus import (
+    EventBus,
+    Handler,
+    InMemoryEventBus,
+    SubscribeOptions,
+    Subscription,
+    Topic,
+    is_async,
+)
 from tickdeck.application.streaming.replay_log import EventTest, ReplayLog
 from tickdeck.domain.events import DomainEvent, RawEvent, iter_event_classes
 from tickdeck.errors import ConfigError
@@ -11,7 +20,7 @@ __all__ = ["subscribe_with_replay"]
 
 
 def subscribe_with_replay(
-    bus: InMemoryEventBus,
+    bus: EventBus,
     log: ReplayLog,
     topic: Topic,
     handler: Handler,
@@ -38,6 +47,9 @@ def subscribe_with_replay(
     Also raises what ``ReplayLog`` raises, and what the handler raises during the replay; the handler is not subscribed
     then.
     """
+    check_methods("subscribe_with_replay", "bus", bus, "subscribe", "batch")
+    check_methods("subscribe_with_replay", "log", log, "last", "since")
+    check_whole("subscribe_with_replay", "mailbox", mailbox, least=1)
     types, wanted = _selection(topic, where)
     if replay_last is not None and since is None:
         past = log.last(replay_last, types=types, where=wanted)
@@ -45,18 +57,14 @@ def subscribe_with_replay(
         past = list(log.since(since, types=types, where=wanted))
     else:
         raise ConfigError("replay: give either replay_last, a number of events, or since, the seq of the last one seen")
-    subscription = bus.subscribe(
-        topic,
-        handler,
-        where=where,
-        priority=priority,
-        name=name,
-        component=component,
-        weak=weak,
-        mailbox=mailbox + len(past),
-    )
+    options: SubscribeOptions = {
+        "where": where, "priority": priority, "name": name, "component": component, "weak": weak,
+    }  # fmt: skip
+    if is_async(handler):
+        options["mailbox"] = mailbox + len(past)
+    subscription: Subscription = bus.subscribe(topic, handler, **options)
     try:
-        if bus.busy:
+        if isinstance(bus, InMemoryEventBus) and bus.busy:
             _check_inside_a_handler(log, subscription)
         with bus.batch():
             for event in past:

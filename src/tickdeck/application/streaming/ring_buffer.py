@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice, takewhile
 
-from tickdeck.application.bus import EventBus, Subscription, Topic
+from tickdeck.application.arguments import check_methods
+from tickdeck.application.bus import EventBus, Subscription, Topic, not_an_event
 from tickdeck.application.streaming.replay_log import EventTest, ReplayGap, check_count, event_test
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
@@ -45,11 +46,14 @@ class RingBuffer:
     def follow(self, bus: EventBus, topic: Topic = "*") -> Subscription:
         """Append every future event of ``topic`` before any other handler receives it. A subscriber inside a handler
         then finds the current event in the log, and no event is lost between replay and live."""
+        check_methods("ring buffer: follow", "bus", bus, "subscribe")
         return bus.subscribe(topic, self.append, priority=_BEFORE_ALL_OTHERS, name="replay-log")
 
     def append(self, event: DomainEvent) -> None:
         """Add an event. Raises ``ConfigError`` if its ``seq`` does not increase: keep the events of one run only."""
         events = self._events
+        if not isinstance(event, DomainEvent):
+            raise not_an_event(event)
         if events:
             if event.seq <= events[-1].seq and (event.seq or events[-1].seq):
                 raise ConfigError(

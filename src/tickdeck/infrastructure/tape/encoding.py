@@ -13,9 +13,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from tickdeck.application.arguments import check_whole
 from tickdeck.application.ports import check_expected, check_versions
 from tickdeck.domain.events import DomainEvent, RawEvent, encode_payload, fault_of
-from tickdeck.errors import TapeError
+from tickdeck.errors import ConfigError, TapeError
 from tickdeck.infrastructure.tape.records import Head, Record, decode_head
 
 __all__ = ["EventEncoder", "Kind", "StreamVersions", "expected_versions", "order_fault"]
@@ -179,13 +180,15 @@ def expected_versions(
     check_expected(expected)
     wanted = dict(expected or {})
     if expected_version is not None:
+        check_whole("append", "expected_version", expected_version, least=0)
         streams = {event.stream for event in events}
         (stream,) = streams if len(streams) == 1 else (None,)
         if stream is None:
             raise TapeError(
                 "tape: expected_version is for events of one stream; for several, pass expected={stream: version}"
             )
-        wanted[stream] = expected_version
+        if wanted.setdefault(stream, expected_version) != expected_version:
+            raise ConfigError(f"append: expected_version and expected give {stream!r} two versions; give one of them")
     return wanted
 
 

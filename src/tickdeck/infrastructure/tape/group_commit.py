@@ -16,6 +16,7 @@ from decimal import getcontext
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
+from tickdeck.application.arguments import check_stream, check_whole
 from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics, check_snapshot, is_saved
 from tickdeck.domain.events import DomainEvent, plain_digits
 from tickdeck.errors import ConcurrencyError, TapeError
@@ -128,6 +129,8 @@ class GroupCommitTape(Reading):
         except (TypeError, AttributeError, LookupError):
             check_events(events)
             raise
+        if type(stamped_by_kernel) is not int:
+            check_events(events)
         if not stamped_by_kernel:
             return self._append_unstamped(events, expected_version, expected)
         with self._lock:
@@ -181,6 +184,7 @@ class GroupCommitTape(Reading):
             self._commit_soon()
 
     def wait_durable(self, seq: int) -> None:
+        check_whole("wait_durable", "seq", seq)
         seq = min(seq, self._last_seq)  # a hole after the last event has nothing to wait for
         while self._durable_seq < seq:
             with self._commit_lock:
@@ -220,6 +224,7 @@ class GroupCommitTape(Reading):
         return self._closed or bool(self._failure)
 
     def stream_version(self, stream: str) -> int:
+        check_stream("stream_version", stream)
         with self._lock:
             return self._encoder.versions.last(stream)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import ClassVar, Self
 
+from tickdeck.application.arguments import check_stream, check_whole
 from tickdeck.application.bus import type_name
 from tickdeck.application.ports import Snapshot, TapeQuery, TapeStatistics, check_snapshot, check_versions, is_saved
 from tickdeck.domain.events import DomainEvent, RawEvent
@@ -56,7 +57,8 @@ class InMemoryEventStore(Reading):
                 raise TapeError("memory store: it is closed; append to an open store")
             if events and not events[-1].seq:
                 events = stamped(events, self._kept[-1] if self._kept else None, self._now())
-            check_versions(self.stream_version, expected_versions(events, expected_version, expected))
+            if expected_version is not None or expected is not None:
+                check_versions(self.stream_version, expected_versions(events, expected_version, expected))
             last = self.last_seq
             for event in events:
                 if not event.event_type and not isinstance(event, RawEvent):
@@ -76,6 +78,7 @@ class InMemoryEventStore(Reading):
 
     def wait_durable(self, seq: int) -> None:
         """Nothing to wait for."""
+        check_whole("wait_durable", "seq", seq)
 
     async def wait_durable_async(self, seq: int) -> None:
         """Nothing to wait for."""
@@ -140,9 +143,12 @@ class InMemoryEventStore(Reading):
         raise TapeError(f"memory store: there is no event {event_id!r}; check the id")
 
     def stream_version(self, stream: str) -> int:
+        check_stream("stream_version", stream)
         return self._versions.get(stream, 0)
 
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        check_stream("load_snapshot", stream)
+        check_whole("load_snapshot", "upto", upto, optional=True)
         with self._lock:
             kept = self._snapshots.get(stream, {})
             version = max((number for number in kept if upto is None or number <= upto), default=None)

@@ -44,7 +44,8 @@ class NullTape:
             raise TapeError("null tape: closed, it accepts no more events")
         if expected_version:
             raise ConcurrencyError(f"null tape: every stream has version 0, not the expected {expected_version}")
-        check_versions(self.stream_version, expected or {})
+        if expected is not None:
+            check_versions(self.stream_version, expected)
         last = self._last_seq
         for event in events:
             if event.seq <= last:

@@ -103,9 +103,12 @@ class Reading(ABC):
             end, size = first - 1, size * 2
         return list(found)
 
-    async def follow(self, query: TapeQuery = EVERYTHING) -> AsyncIterator[DomainEvent]:
+    def follow(self, query: TapeQuery = EVERYTHING) -> AsyncIterator[DomainEvent]:
         """See ``EventStore.follow``."""
-        self._prepare(_checked("follow", query))
+        return self._follow(_checked("follow", query))
+
+    async def _follow(self, query: TapeQuery) -> AsyncIterator[DomainEvent]:
+        self._prepare(query)
         left = query.limit
         while left is None or left > 0:
             ended, upto = self._ended, self._readable_seq

@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from tickdeck.application.arguments import check_stream, check_whole
 from tickdeck.application.ports import Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent, decode_payload
 from tickdeck.errors import EventSchemaError, TapeError
@@ -81,6 +82,7 @@ class JsonlTapeReader(Reading):
 
     def stream_version(self, stream: str) -> int:
         """How many events a stream has, 0 when it has none."""
+        check_stream("stream_version", stream)
 
         def find(segments: list[SegmentFile]) -> int:
             for segment in reversed(segments):
@@ -97,6 +99,8 @@ class JsonlTapeReader(Reading):
 
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
         """As ``Tape.load_snapshot``."""
+        check_stream("load_snapshot", stream)
+        check_whole("load_snapshot", "upto", upto, optional=True)
         return load_snapshot(self._path, stream, upto)
 
     def snapshots(self) -> Iterator[tuple[str, Snapshot]]:

@@ -16,6 +16,7 @@ from zlib import crc32
 
 import msgspec
 
+from tickdeck.application.arguments import check_stream, check_whole
 from tickdeck.application.ports import Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import TapeError
@@ -153,6 +154,8 @@ class JsonlTape(GroupCommitTape):
         return self.open_reader(self._path, visible=lambda: self._durable_seq)._events(query)
 
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
+        check_stream("load_snapshot", stream)
+        check_whole("load_snapshot", "upto", upto, optional=True)
         return load_snapshot(self._path, stream, upto)
 
     open_reader = JsonlTapeReader

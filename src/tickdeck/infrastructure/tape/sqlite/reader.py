@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tickdeck.application.arguments import check_stream, check_whole
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent, decode_payload
 from tickdeck.errors import EventSchemaError, TapeError
@@ -73,6 +74,7 @@ class SqliteTapeReader(Reading):
 
     def stream_version(self, stream: str) -> int:
         """How many events a stream has, 0 when it has none."""
+        check_stream("stream_version", stream)
         version: int | None = self._one("SELECT max(stream_version) FROM events WHERE stream = ?", stream)
         return version or max(self._moved_streams().get(stream, {}).values(), default=0)
 
@@ -115,6 +117,8 @@ class SqliteTapeReader(Reading):
 
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
         """As ``Tape.load_snapshot``."""
+        check_stream("load_snapshot", stream)
+        check_whole("load_snapshot", "upto", upto, optional=True)
         found = self._snapshots(
             "WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1", stream, _MAX if upto is None else upto
         )

@@ -222,6 +222,9 @@ def execute(
             job = _resumed(data, resume, options | {"name": name})
         else:
             job = _started(data, options, needs_tape=report, name=name or "")
+        if job.manifest.is_live and speed != 1:
+            discard(job)
+            raise ConfigError("live market data comes in real time; omit --speed")
         try:
             note(_describe(job, speed))
             if (begins := job.venue.begins_with()) is not None:

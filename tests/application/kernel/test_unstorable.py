@@ -1,0 +1,146 @@
+"""An event whose fields were changed behind the checks does not end the kernel, and does not reach the tape."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import force_setattr
+
+from tickdeck import DomainEvent, OrderCancelRequestedEvent, SystemError, TradingHalted, open_bus  # noqa: A004
+from tickdeck.application.bus import describe_error
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.ports import TapeQuery
+from tickdeck.application.proof import RecordCheck
+from tickdeck.errors import EventValidationError, TapeError
+
+pytestmark = pytest.mark.long  # real tapes
+
+FORMATS = ("sqlite", "jsonl")
+INVALID = (object(), "\ud800", {1, 2}.__iter__(), Decimal, lambda: None)
+
+
+class Asked(DomainEvent, frozen=True, kw_only=True):
+    event_type = "unstorable.asked"
+    text: str = ""
+
+
+class Answered(DomainEvent, frozen=True, kw_only=True):
+    event_type = "unstorable.answered"
+    text: str = ""
+    many: tuple[str, ...] = ()
+
+
+def broken(event: DomainEvent, field: str, value: Any) -> DomainEvent:
+    force_setattr(event, field, value)
+    return event
+
+
+def on_disk(bus: Any) -> list[tuple[str, str]]:
+    bus.store.read()
+    return [(event.event_type, event.event_id) for event in bus.store.read()]
+
+
+@pytest.mark.parametrize("tape_format", FORMATS)
+@pytest.mark.parametrize("value", INVALID, ids=lambda value: type(value).__name__)
+def test_what_a_handler_publishes_with_a_bypassed_field_is_replaced_and_trading_halts(
+    tmp_path: Path, tape_format: str, value: Any
+) -> None:
+    bus = open_bus(tmp_path / "tape", tape_format=tape_format)
+    sent: list[DomainEvent] = []
+
+    async def edge(event: DomainEvent) -> None:
+        sent.append(event)
+
+    async def run() -> None:
+        bus.subscribe("unstorable.*", edge)
+        bus.subscribe(Asked, lambda _: bus.publish(broken(Answered(), "text", value)))
+        bus.publish(Asked())
+        bus.publish(Asked(text="again"))
+        await bus.drain()
+        assert on_disk(bus) == [
+            ("unstorable.asked", "1"),
+            ("system.error", "1-1"),
+            ("trading.halted", "1-1-1"),
+            ("unstorable.asked", "2"),
+            ("system.error", "2-1"),
+        ]
+        [error, _] = bus.store.read(TapeQuery(types=(SystemError,)))
+        assert isinstance(error, SystemError)
+        assert error.message == "unstorable.answered 1-1 cannot be stored: text is invalid"
+        assert error.causation_id == "1"
+        await bus.close()
+
+    asyncio.run(run())
+    assert [type(event) for event in sent] == [Asked, Asked]
+
+
+@pytest.mark.parametrize("tape_format", FORMATS)
+def test_a_publisher_outside_is_refused_and_the_bus_goes_on(tmp_path: Path, tape_format: str) -> None:
+    bus = open_bus(tmp_path / "tape", tape_format=tape_format)
+    with pytest.raises(EventValidationError, match=r"unstorable\.asked 1 cannot be stored: text is <object"):
+        bus.publish(broken(Asked(), "text", object()))
+    with pytest.raises(EventValidationError, match=r"unstorable\.asked 2 cannot be stored"):
+        bus.publish_all([broken(Asked(), "text", object()), Asked()], expected={})
+    bus.publish(Asked())
+    assert [name for name, _ in on_disk(bus)].count("unstorable.asked") == 2
+    asyncio.run(bus.close())
+
+
+def test_a_container_that_was_changed_is_replaced_too(tmp_path: Path) -> None:
+    bus = open_bus(tmp_path / "tape")
+    bus.subscribe(Asked, lambda _: bus.publish(broken(Answered(), "many", ("a", object()))))
+    bus.publish(Asked())
+    assert ("system.error", "1-1") in on_disk(bus)
+    asyncio.run(bus.close())
+
+
+def test_an_order_that_cannot_be_stored_never_reaches_the_gateway(tmp_path: Path) -> None:
+    bus = open_bus(tmp_path / "tape")
+    sent: list[DomainEvent] = []
+    bus.subscribe("order.*", sent.append, edge=True)
+    order = OrderCancelRequestedEvent(order_id="o-1", symbol="BTCUSDT", strategy_id="mine", account_id="paper")
+    bus.subscribe(Asked, lambda _: bus.publish(broken(order, "reserved", object())))
+    bus.publish(Asked())
+    assert sent == []
+    asyncio.run(bus.close())
+
+
+def test_the_same_code_makes_the_same_replacement_in_a_proof(tmp_path: Path) -> None:
+    class Once:
+        """The handlers of a run and of its proof."""
+
+        def __init__(self, kernel: Kernel) -> None:
+            self.heard: list[str] = []
+            kernel.subscribe(Asked, lambda _: kernel.publish(broken(Answered(), "text", {1}.__iter__())))
+            kernel.subscribe("*", lambda event: self.heard.append(event.event_type))
+
+    bus = open_bus(tmp_path / "tape")
+    first = Once(bus)
+    bus.publish(Asked())
+    recorded = list(bus.store.read())
+    asyncio.run(bus.close())
+
+    proof = Kernel(tape=RecordCheck(iter(recorded)))
+    second = Once(proof)
+    proof.feed(recorded[0])
+
+    assert second.heard == first.heard
+    assert TradingHalted.event_type in first.heard
+
+
+def test_another_error_of_the_tape_still_ends_the_kernel(tmp_path: Path) -> None:
+    bus = open_bus(tmp_path / "tape")
+
+    def fail(*_: object, **__: object) -> None:
+        raise TapeError("the disk is full")
+
+    bus._tape.append = fail  # type: ignore[method-assign,assignment]
+    with pytest.raises(TapeError, match="the disk is full") as caught:
+        bus.publish(Asked())
+    assert describe_error(caught.value) == "the disk is full"
+    with pytest.raises(Exception, match="takes no more"):
+        bus.publish(Asked())
