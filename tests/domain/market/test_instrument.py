@@ -125,7 +125,10 @@ def test_a_symbol_that_is_not_certain_is_never_cut(symbol: str) -> None:
         instrument_for(symbol)
 
 
-@pytest.mark.parametrize("symbol", ["BTCUSD_PERP", "ETHUSD_250328"])
+@pytest.mark.parametrize(
+    "symbol",
+    ["BTCUSD_PERP", "ETHUSD_250328", "BTC-USD-SWAP", "BTC-USD-241227", "PI_XBTUSD", "FI_ETHUSD_241227", "BTC/USD:BTC"],
+)
 def test_an_inverse_contract_is_refused(symbol: str) -> None:
     with pytest.raises(ConfigError, match="is an inverse contract"):
         instrument_for(symbol)

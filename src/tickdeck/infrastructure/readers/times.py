@@ -23,6 +23,9 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 _EXPONENT = re.compile(r"([+-]?)(\d)\.?(\d*)[eE]\+?(\d+)")
 _ISO = re.compile(r"\d{4}(-?\d\d-?\d\d|-?W\d\d)")
 _FRACTION = re.compile(r"(?<=\d)[.,](\d+)(?=\D|$)")
+_TWELVE_HOURS = re.compile(r"(\d{4}-\d\d-\d\d) (0[1-9]|1[0-2])-(AM|PM)")
+"""``2019-10-17 09-AM``, as CryptoDataDownload writes hours."""
+
 _ZONE = re.compile(r"\s*(UTC|GMT)$", re.IGNORECASE)
 
 
@@ -116,6 +119,11 @@ class Times:
 
     def _from_iso(self, text: str, what: str) -> int:
         plain = _ZONE.sub("+00:00", text) if text[-1:].isalpha() and not text.endswith(("Z", "z")) else text
+        if plain[10:11] == "D":  # BitMEX: 2024-08-08D00:00:04.123456000
+            plain = f"{plain[:10]}T{plain[11:]}"
+        hour = _TWELVE_HOURS.fullmatch(plain)
+        if hour is not None:
+            plain = f"{hour[1]} {int(hour[2]) % 12 + 12 * (hour[3] == 'PM'):02}:00"
         fraction = _FRACTION.search(plain) if ":" in plain else None
         if fraction is not None:
             plain = plain[: fraction.start()] + plain[fraction.end() :]
