@@ -142,6 +142,7 @@ def test_an_inverse_contract_is_refused(symbol: str) -> None:
         ("btcusdt_250328-1h.csv", "BTCUSDT_250328"),
         ("trades_ethusdt_20240808.csv.gz", "ETHUSDT"),
         ("BTC-USD.csv", "BTC-USD"),
+        ("candles-1m-BTC-PERP-20211231-20220201.csv.gz", "BTC-PERP"),
         ("BTC_USDT-5m.csv", "BTC_USDT"),
         ("tBTCUSD-1h.csv", "tBTCUSD"),
         ("entry-registry-usdt.csv", None),

@@ -112,7 +112,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         if self.refused and (not self.orders or told):
             limit = next(iter(self.refused_because), "no reason given")
             whole = f"risk refused every order ({self.refused:,})" if not told else f"risk refused {self.refused:,}"
-            hint = "; risk.rates says what one unit of the quote currency is worth" if limit == "currency" else ""
+            hint = _NO_RATE if limit == "currency" else ""
             told.append(f"{whole}, most often because of: {limit}{hint}")
         return "nothing was traded: " + "; ".join(told) if told and not self.fills else None
 
@@ -125,6 +125,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         out["left_out"] = {currency: plain(amount) for currency, amount in self.left_out.items()}
         out["position"] = {symbol: plain(quantity) for symbol, quantity in self.position.items()}
         return out
+
+
+_NO_RATE = (
+    "; the limits are in another currency than the symbol is quoted in: say what one unit is worth ([risk] rates ="
+    " { BTC = 60000 }), or add a tape with its price"
+)
 
 
 class RunObserver:

@@ -41,9 +41,9 @@ _CONTRACTS = " (and contract_size: the venue's files count contracts)"
 _IN_NAMES = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "BRL", "BTC", "ETH", "BNB")  # English words end in the others
 _WORDS = re.compile(r"(?<![A-Z0-9])([A-Z0-9]+USD[TC]?_(?:PERP|\d{6})|[A-Z0-9]+)(?![A-Z0-9])")
 _PAIR_IN_NAME = re.compile(
-    r"(?<![A-Za-z0-9])(?=[0-9]*[A-Z])[A-Z0-9]{2,10}[-_](?:USDT|USDC|USD|EUR|TRY|JPY)(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9])(?=[0-9]*[A-Z])[A-Z0-9]{2,10}[-_](?:USDT|USDC|USD|EUR|TRY|JPY|PERP)(?![A-Za-z0-9])"
 )
-"""``BTC-USD``, ``BTC_USDT``: in capitals, because file names also join English words in this way."""
+"""``BTC-USD``, ``BTC_USDT``, ``BTC-PERP``: in capitals, because file names also join English words in this way."""
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
