@@ -202,12 +202,15 @@ def _rows(
     number, found, latest = 0, 0, 0
     fields: list[str] = []
     received_at: int | None = None
-    venue_at: tuple[int, int] | None = None
+    venue_at = symbol_at = -1
+    others: dict[str, str] = {}  # what a row of another venue is counted as, by venue
+    skipped, side_of = notes.skipped, maker.get
     ends = "\r\n " if delimiter == "\t" else None
     if plan is not None:
         id_at, price_at, quantity_at, time_at, side_at = _places(plan)
         received_at = plan.at.get("received")
-        venue_at = (plan.at["venue"], plan.at["symbol"]) if names_streams else None
+        if names_streams:
+            venue_at, symbol_at = plan.at["venue"], plan.at["symbol"]
     row_symbol, source = symbol or "", plan.venue if plan is not None else ""
     try:
         for number, line in rows:
@@ -226,17 +229,20 @@ def _rows(
                 width, source = plan.width, plan.venue
                 id_at, price_at, quantity_at, time_at, side_at = _places(plan)
             try:
-                if venue_at:
-                    source, row_symbol = fields[venue_at[0]], fields[venue_at[1]]
+                if names_streams:
+                    source, row_symbol = fields[venue_at], fields[symbol_at]
                     if source != venue:
                         if venue is not None:
-                            again = header is not None and fields == header
-                            notes.skip(_REPEATED_HEADER if again else f"venue {source}")
+                            kind = others.get(source)
+                            if kind is None:
+                                again = header is not None and fields == header
+                                kind = others[source] = _REPEATED_HEADER if again else f"venue {source}"
+                            skipped[kind] = skipped.get(kind, 0) + 1
                             continue
                         venue = source
                     if symbol is not None and row_symbol != symbol:
                         continue
-                side = maker.get(fields[side_at])
+                side = side_of(fields[side_at])
                 if side is None:
                     side = _side(fields[side_at], maker)
                 found += 1
