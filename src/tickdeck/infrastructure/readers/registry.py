@@ -73,7 +73,7 @@ def open_input(
     notes = ReadNotes() if notes is None else notes
     times = Times(EARLIEST_NS if file.earliest is None else file.earliest, file.latest)
     symbols = peek_symbols(file)
-    if not names_symbols(file):  # then its name is believed more than whoever calls contracts by the name of a coin
+    if not names_symbols(file):  # the file's name may say that it holds contracts, whatever ``symbol`` says
         symbols += [symbol_in_name(path.name) or ""]
     for symbol in symbols:
         if is_inverse(symbol):
@@ -116,7 +116,7 @@ def open_input(
 
 
 def detect_format(path: Path) -> str:
-    """The format's name, told from the first lines; raises ``InputError`` where they are of none."""
+    """The name of the format, from the first lines. Raises ``InputError`` if they match no format."""
     head = [line for line in peek_lines(path, 20) if line.strip()]
     if head and _CAPTURE_LINE.match(head[0]):
         return "binance-raw"
@@ -169,7 +169,7 @@ def peek_symbols(file: InputFile) -> list[str]:
 
 
 def names_symbols(file: InputFile) -> bool:
-    """Whether the content of ``file`` says which symbols it holds, so that nobody has to. Raises as ``open_input``."""
+    """Whether the content of ``file`` names its symbols. Raises as ``open_input`` does."""
     name = _format(file)
     if name == "binance-raw":
         return bool(survey_capture(file.path).symbols)
@@ -181,8 +181,8 @@ def names_symbols(file: InputFile) -> bool:
 
 
 def peek_venues(file: InputFile) -> list[str]:
-    """The venues that the first lines of ``file`` are of, the one that is read by default first; none where its format
-    does not tell (candles). Raises ``InputError`` as ``open_input`` does.
+    """The venues in the first lines of ``file``; the first one is read by default. None if the format does not name
+    venues (candles). Raises ``InputError`` as ``open_input`` does.
     """
     name = _format(file)
     if name == "binance-raw":

@@ -1,4 +1,4 @@
-"""Times as files write them: the unit is told by its size, and every time must be plausible."""
+"""Times in files: the size of a number shows its unit, and every time must be plausible."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _ZONE = re.compile(r"\s*(UTC|GMT)$", re.IGNORECASE)
 class Times:
     """Turns the times of one file into ns since the epoch (UTC), and refuses those outside of a range.
 
-    ``earliest`` and ``latest`` bound the range (ns, both inclusive). Every method raises ``ValueError`` with words for
-    people; the caller adds file and line.
+    ``earliest`` and ``latest`` are the range (ns, both inclusive). Every method raises ``ValueError`` with a readable
+    message, to which the caller adds file and line.
     """
 
     def __init__(self, earliest: int = EARLIEST_NS, latest: int | None = None) -> None:
@@ -56,7 +56,7 @@ class Times:
         """ISO 8601 (also its compact forms such as ``20241111``; without a zone it is UTC), or a number of s, ms, us or
         ns since the epoch, with or without a fraction.
 
-        What is ambiguous (``11/12/2024``, ``2024.11.11``) and what lost digits (``1.72316E+12``) is refused.
+        Ambiguous times (``11/12/2024``, ``2024.11.11``) and times that lost digits (``1.72316E+12``) are refused.
         """
         if len(text) == 19 and text[4] == text[7] == "-":  # 2024-11-12 13:30:00, the most frequent form by far
             try:
@@ -150,7 +150,7 @@ def a_day_from_now() -> int:
 
 
 def date_to_ns(text: str) -> int:
-    """A bound that somebody wrote: ISO 8601, UTC where it has no zone. Raises ``ValueError``."""
+    """A bound given by a user: ISO 8601, UTC if it has no zone. Raises ``ValueError``."""
     return Times(-(1 << 62), 1 << 63)._from_iso(text, "the time")
 
 
