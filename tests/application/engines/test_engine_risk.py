@@ -495,6 +495,28 @@ def test_after_a_limits_halt_only_reducing_orders_pass() -> None:
     assert core.of("order.rejected") == []
 
 
+def test_a_limits_halt_cancels_the_orders_that_could_enlarge_a_position_and_no_others() -> None:
+    core, puppet = holding("10", RiskLimits(max_daily_loss=D(50)))
+    do(core, puppet, buy("2", "80"), buy("3", "70"), sell("4", "200"))
+    first, second, takes_profit = core.orders[-3:]
+    do(core, puppet, buy("1"), price="90")
+
+    assert len(core.of("trading.halted")) == 1
+    assert [c.order_id for c in core.venue.cancelled] == [first.order_id, second.order_id]
+    assert takes_profit.reduce_only
+    assert any("2 open orders" in getattr(w, "message", "") for w in core.of("system.warning"))
+
+
+def test_coins_that_the_account_has_at_the_start_count_towards_the_position_limit() -> None:
+    puppet = Puppet()
+    core = Core({"puppet": puppet}, limits=RiskLimits(max_position_notional=D(150))).start()
+    core.feed(VenueBalanceReported(currency="BTC", total=D(1), source="scripted")).trades("100")
+    do(core, puppet, buy("0.6"), sell("0.5"), price="100")
+
+    assert breaches(core) == ["max_position_notional"]
+    assert [(order.side, order.quantity) for order in core.orders] == [(Side.SELL, D("0.5"))]
+
+
 def test_after_an_operators_halt_only_flatten_passes() -> None:
     core, puppet = holding("10", RiskLimits())
     do(core, puppet, sell("1", "200"))

@@ -125,7 +125,10 @@ def test_a_symbol_that_is_not_certain_is_never_cut(symbol: str) -> None:
         instrument_for(symbol)
 
 
-@pytest.mark.parametrize("symbol", ["BTCUSD_PERP", "ETHUSD_250328"])
+@pytest.mark.parametrize(
+    "symbol",
+    ["BTCUSD_PERP", "ETHUSD_250328", "BTC-USD-SWAP", "BTC-USD-241227", "PI_XBTUSD", "FI_ETHUSD_241227", "BTC/USD:BTC"],
+)
 def test_an_inverse_contract_is_refused(symbol: str) -> None:
     with pytest.raises(ConfigError, match="is an inverse contract"):
         instrument_for(symbol)
@@ -139,6 +142,7 @@ def test_an_inverse_contract_is_refused(symbol: str) -> None:
         ("btcusdt_250328-1h.csv", "BTCUSDT_250328"),
         ("trades_ethusdt_20240808.csv.gz", "ETHUSDT"),
         ("BTC-USD.csv", "BTC-USD"),
+        ("candles-1m-BTC-PERP-20211231-20220201.csv.gz", "BTC-PERP"),
         ("BTC_USDT-5m.csv", "BTC_USDT"),
         ("tBTCUSD-1h.csv", "tBTCUSD"),
         ("entry-registry-usdt.csv", None),

@@ -103,13 +103,72 @@ def test_json_is_refused_in_words(tmp_path: Path) -> None:
         read(tmp_path / "BTC_USDT-5m.json", "[[1722470400000, 10, 12, 9, 11, 5], [1722470700000, 10, 12, 9, 11, 5]]")
 
 
-def test_candles_of_a_symbol_that_appears_late_are_counted(tmp_path: Path) -> None:
-    symbols = ["BTC/USDT"] * 2_100 + ["ETH/USDT"] * 5
-    rows = [f"{symbol},{AUGUST_1 // 10**9 + n * 60},10,12,9,11,5\n" for n, symbol in enumerate(symbols)]
+def test_candles_of_all_symbols_are_read_in_order_of_time(tmp_path: Path) -> None:
+    rows = [
+        f"{symbol},{AUGUST_1 // 10**9 + n * 60},10,12,9,11,5\n"
+        for symbol in ("BTC/USDT", "ETH/USDT")
+        for n in range(2_100)
+    ]
     text = "symbol,timestamp,open,high,low,close,volume\n" + "".join(rows)
 
-    candles, notes = read(tmp_path / "x.csv", text)
-    assert (len(candles), notes.skipped) == (2_100, {"candle of ETH/USDT": 5})
+    candles, _ = read(tmp_path / "x.csv", text)
+    assert [c.symbol for c in candles] == ["BTC/USDT", "ETH/USDT"] * 2_100
+    assert [c.ts_ingress for c in candles] == sorted(c.ts_ingress for c in candles)
+    assert peek_symbols(InputFile(tmp_path / "x.csv")) == ["BTC/USDT", "ETH/USDT"]
 
-    candles, notes = read(tmp_path / "x.csv", text, symbol="ETH/USDT")
-    assert (len(candles), notes.skipped) == (5, {})
+    candles, _ = read(tmp_path / "x.csv", text, symbol="ETH/USDT")
+    assert (len(candles), {c.symbol for c in candles}) == (2_100, {"ETH/USDT"})
+
+
+def test_symbols_may_have_candles_at_other_times(tmp_path: Path) -> None:
+    minute = AUGUST_1 // 10**9
+    rows = [("BTC/USDT", 0), ("ETH/USDT", 3600), ("BTC/USDT", 60), ("ETH/USDT", 7200), ("BTC/USDT", 120)]
+    text = "symbol,time,open,high,low,close,volume\n" + "".join(f"{s},{minute + t},10,12,9,11,5\n" for s, t in rows)
+
+    candles, _ = read(tmp_path / "x.csv", text)
+    assert [(c.symbol[:3], c.interval // 10**9) for c in candles] == [("BTC", 60)] * 3 + [("ETH", 3600)] * 2
+
+
+def test_a_file_of_too_many_symbols_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f"C{n}/USDT,{AUGUST_1 // 10**9},10,12,9,11,5\n" for n in range(51))
+    with pytest.raises(InputError, match=r"candles of 51 symbols .* choose one with --symbol"):
+        read(tmp_path / "x.csv", "symbol,timestamp,open,high,low,close,volume\n" + rows)
+
+
+@pytest.mark.parametrize("nothing", ["NaN", "", "null", "None"])
+def test_a_candle_without_a_price_is_skipped_and_counted(tmp_path: Path, nothing: str) -> None:
+    minute = AUGUST_1 // 10**9
+    rows = [f"{minute + n * 60},10,12,9,11,5\n" for n in (0, 1, 3)]
+    rows.insert(2, f"{minute + 120}{',' + nothing if nothing else ','}{(',' + nothing) * 4}\n")
+    candles, notes = read(tmp_path / "BTCUSDT.csv", "timestamp,open,high,low,close,volume\n" + "".join(rows))
+
+    assert [(c.open_ts - AUGUST_1) // 10**9 for c in candles] == [0, 60, 180]
+    assert notes.skipped == {"candle without a price": 1}
+
+
+def test_a_candle_with_some_prices_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 2: open is '', which is no number"):
+        read(tmp_path / "BTCUSDT.csv", "timestamp,open,high,low,close,volume\n2024-08-01,,12,9,11,5\n" + days(2, 3))
+
+
+def test_the_seven_columns_of_kraken_are_read(tmp_path: Path) -> None:
+    rows = "".join(f"{AUGUST_1 // 10**9 + n * 60},10,12,9,11,5,42\n" for n in range(3))
+    candles, _ = read(tmp_path / "SOLEUR_1.csv", rows, symbol="SOLEUR")
+
+    assert [(c.open, c.close, c.volume, c.interval // 10**9) for c in candles] == [(10, 11, 5, 60)] * 3
+
+
+def test_a_date_and_a_time_of_day_in_two_columns_are_one_time(tmp_path: Path) -> None:
+    rows = "".join(f"2024-08-01,0{n}:00,10,12,9,11,5\n" for n in range(3))
+    candles, _ = read(tmp_path / "BTCUSDT.csv", "Date,Time,Open,High,Low,Close,Volume\n" + rows)
+
+    assert [(c.open_ts - AUGUST_1) // 3_600_000_000_000 for c in candles] == [0, 1, 2]
+
+
+def test_hours_are_read_as_cryptodatadownload_writes_them(tmp_path: Path) -> None:
+    hours = ["2024-08-01 01-PM", "2024-08-01 12-PM", "2024-08-01 11-AM", "2024-08-01 10-AM"]
+    rows = "".join(f"{hour},BTC/USDT,10,12,9,11,5,50\n" for hour in hours)
+    header = "https://www.CryptoDataDownload.com\nDate,Symbol,Open,High,Low,Close,Volume BTC,Volume USDT\n"
+    candles, _ = read(tmp_path / "x.csv", header + rows)
+
+    assert [(c.open_ts - AUGUST_1) // 3_600_000_000_000 for c in candles] == [10, 11, 12, 13]

@@ -36,6 +36,7 @@ SAMPLES = [
     ("binance-aggtrades", "1,2,3,4,5,1723161255342,True,True\n"),
     ("binance-aggtrades", "agg_trade_id,p,q,f,l,t,m\n1,2,3,4,5,1723161255342,false\n"),
     ("trades", FLAT_HEADER),
+    ("named-trades", "timestamp,symbol,side,size,price\n"),
     ("candles", "timestamp,open,high,low,close,volume\n"),
     ("candles", "timestamp,open,high,low,close,volume,trades\n1,2,3,4,5,6,7\n"),
     ("candles", "Date,Open,High,Low,Close,Adj Close,Volume\n"),

@@ -79,7 +79,7 @@ def test_a_second_header_is_passed_over_and_told(file: Path) -> None:
     notes = ReadNotes()
 
     assert len(read(file, notes)) == 4
-    assert notes.lines("x.csv") == ["x.csv: passed over 1 x header in the middle"]
+    assert notes.lines("x.csv") == ["x.csv: skipped 1 x header in the middle"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_candles_without_any_volume_are_told(file: Path) -> None:
 
     read(file, notes)
 
-    assert notes.warnings == ["no candle has any volume, so that no order can be filled"]
+    assert notes.warnings == ["no candle of ETHUSDT has any volume, so no order can be filled"]
 
 
 def test_a_candle_that_is_there_twice_is_taken_once(file: Path) -> None:

@@ -58,7 +58,8 @@ class RiskEngine:
     An amend is judged as the order that it would result in. A cancel passes, whatever the limits, if its order belongs
     to the strategy and is open or on its way. An order that only reduces a position passes every limit.
 
-    Trading halts at the daily loss limit and on the command ``halt``. After a limit's halt, only reducing orders pass.
+    Trading halts at the daily loss limit and on the command ``halt``. After a limit's halt, only reducing orders pass,
+    and the open orders that could enlarge a position are cancelled.
     After an operator's halt, only the orders of the commands ``flatten`` (its argument ``symbol`` restricts it) and
     ``close`` (of one symbol) pass. The command ``cancel`` (``order_id``, ``symbol``, or all) always passes. After an
     error or the run's end, only cancels pass. The command ``resume`` ends a halt by a limit or an operator,
@@ -443,6 +444,17 @@ class RiskEngine:
             return
         self._closed_because, self._resumable, self._reducing_passes = reason, True, reducing_passes
         self._bus.publish(TradingHalted(reason=reason, resumable=True))
+        if reducing_passes:
+            self._cancel_opening_orders()
+
+    def _cancel_opening_orders(self) -> None:
+        """Cancel the open orders that could enlarge a position. Those that only reduce one stay."""
+        opening = [order for order in self.exposure.open_orders() if not order.reduce_only and not order.withdrawn]
+        if opening:
+            message = f"halted by a limit: {len(opening)} open orders that could enlarge a position are cancelled"
+            self._bus.publish(SystemWarning(component=self.component, message=message))
+        for order in opening:
+            self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))
 
     def _resume(self, reason: str) -> None:
         if not self._resumable:

@@ -26,6 +26,12 @@ from tickdeck.domain.values import Money, Quantity
 __all__ = ["Latency", "RunObserver", "Summary", "plain", "summarise"]
 
 
+_NO_RATE = (
+    "; the limits are in another currency than the symbol is quoted in: say what one unit is worth, such as"
+    " [risk] rates = {{ {currency} = 1.1 }}, or add a tape with its price"
+)
+
+
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
     """Microseconds from the kernel receiving an input to the end of its cascade, over the inputs that were timed (one
     in 16 at full speed); ``None`` if none was."""
@@ -112,7 +118,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         if self.refused and (not self.orders or told):
             limit = next(iter(self.refused_because), "no reason given")
             whole = f"risk refused every order ({self.refused:,})" if not told else f"risk refused {self.refused:,}"
-            hint = "; risk.rates says what one unit of the quote currency is worth" if limit == "currency" else ""
+            hint = _NO_RATE.format(currency=self.currency) if limit == "currency" else ""
             told.append(f"{whole}, most often because of: {limit}{hint}")
         return "nothing was traded: " + "; ".join(told) if told and not self.fills else None
 

@@ -24,15 +24,26 @@ _QUOTES = ("USD", *_STABLE, *_COINS, *_FIAT)
 _PAIR = re.compile(r"([A-Za-z0-9]+)[-/_]([A-Za-z0-9]+)")
 _USD_PERPETUAL = re.compile(r"([A-Z0-9]+)-PERP")
 _DATED = re.compile(r"([A-Z0-9]+)(USDT|USDC)_\d{6}")
-_COIN_MARGINED = re.compile(r"([A-Z0-9]+)USD_(PERP|\d{6})")
+_INVERSE = re.compile(
+    r"[A-Z0-9]+USD_(PERP|\d{6})"  # Binance
+    r"|[A-Z0-9]+-USD-(SWAP|\d{6})"  # OKX
+    r"|(PI|FI)_[A-Z0-9]+USD(_\d{6})?"  # Kraken Futures
+    r"|(?P<base>[A-Z0-9]+)/USD:(?P=base)(-\d{6})?"  # ccxt: settled in the base currency
+)
+"""Notations that only inverse contracts have."""
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+"""A key that TOML takes without quotes."""
+
 _GLUED = re.compile(r"[A-Z0-9]+")
 
+_CONTRACTS = " (and contract_size: the venue's files count contracts)"
 _IN_NAMES = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "BRL", "BTC", "ETH", "BNB")  # English words end in the others
 _WORDS = re.compile(r"(?<![A-Z0-9])([A-Z0-9]+USD[TC]?_(?:PERP|\d{6})|[A-Z0-9]+)(?![A-Z0-9])")
 _PAIR_IN_NAME = re.compile(
-    r"(?<![A-Za-z0-9])(?=[0-9]*[A-Z])[A-Z0-9]{2,10}[-_](?:USDT|USDC|USD|EUR|TRY|JPY)(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9])(?=[0-9]*[A-Z])[A-Z0-9]{2,10}[-_](?:USDT|USDC|USD|EUR|TRY|JPY|PERP)(?![A-Za-z0-9])"
 )
-"""``BTC-USD``, ``BTC_USDT``: in capitals, because file names also join English words in this way."""
+"""``BTC-USD``, ``BTC_USDT``, ``BTC-PERP``: in capitals, because file names also join English words in this way."""
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,8 +163,9 @@ def split_symbol(symbol: str) -> tuple[str, str] | None:
 
 
 def is_inverse(symbol: str) -> bool:
-    """Whether the symbol is an inverse contract in Binance's COIN-M notation (``BTCUSD_PERP``)."""
-    return _COIN_MARGINED.fullmatch(symbol) is not None
+    """Whether the symbol is certainly an inverse contract: ``BTCUSD_PERP``, ``BTC-USD-SWAP``, ``PI_XBTUSD``,
+    ``BTC/USD:BTC``."""
+    return _INVERSE.fullmatch(symbol) is not None
 
 
 def symbol_in_name(name: str) -> str | None:
@@ -182,9 +194,11 @@ def instrument_for(symbol: str) -> Instrument:
         )
     parts = split_symbol(symbol)
     if parts is None:
+        table = symbol if _BARE_KEY.fullmatch(symbol) else f'"{symbol}"'
         raise ConfigError(
-            f"{symbol} has no unambiguous base and quote currency; add [instruments.{symbol}] with"
-            " symbol, base and quote in the --config file, or the venue's description: --instruments exchangeInfo.json"
+            f"{symbol} has no unambiguous base and quote currency; add [instruments.{table}] with"
+            f" symbol, base and quote{_CONTRACTS if symbol.endswith('-SWAP') else ''} in the --config file, or the"
+            " venue's description: --instruments exchangeInfo.json"
         )
     base, quote = parts
     return Instrument(symbol=symbol, base=base, quote=quote)

@@ -34,7 +34,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
       is no rate at all, an order in that quote currency is refused, unless no amount is limited.
     - ``max_order_notional``: price x quantity of one order.
     - ``max_position_notional``: the position in one symbol, long or short, assuming that all open orders on the same
-      side are filled.
+      side are filled. Coins that the account has at the start are part of the position.
     - ``max_orders_per_second``: in any window of one second, not per second of the clock.
     - ``max_daily_loss``: trading halts if the equity falls by this amount from its value at the start of the day (UTC).
     - ``price_band``: the largest distance of a limit price from the last price, as a fraction (0.05 is 5 %).
@@ -163,7 +163,8 @@ def check_order(
         what = f"the limits are in {limits.currency} and {instrument.symbol} is quoted in {instrument.quote}"
         return Breach(
             "currency",
-            f"{what}, and there is no rate between them; set risk.rates.{instrument.quote}",
+            f"{what}, and there is no rate between them; set [risk] rates = {{ {instrument.quote} = ... }} to what one"
+            f" {instrument.quote} is worth, or add a tape with its price",
         )
     worth *= rate
     most = limits.max_order_notional

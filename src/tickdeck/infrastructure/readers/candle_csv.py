@@ -2,7 +2,8 @@
 
 With a header the columns are found by name, in any order: the begin (``timestamp``, ``time``, ``date``, ``datetime``,
 ``open_time``, ``unix``), ``open``, ``high``, ``low``, ``close``, ``volume``, and the end where there is one
-(``close_time``). Further columns are ignored. Without a header rows are Binance's 12 columns, or the first six of them.
+(``close_time``). Further columns are ignored. Without a header rows are Binance's 12 columns, the first six of them, or
+Kraken's 7, whose last is the number of trades. Rows of several symbols have a column ``symbol``.
 Comments and other lines above the header are skipped. A first column without a name is the begin, as where pandas saves
 an index; yfinance's three header lines are read as one.
 """
@@ -14,7 +15,10 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import lru_cache
+from heapq import merge
 from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +36,7 @@ from tickdeck.infrastructure.readers.columns import (
     split_row,
     width_fault,
 )
-from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, fault, open_text, require_symbol
+from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, fault, open_text
 from tickdeck.infrastructure.readers.intervals import OverlapError, candle_ends
 from tickdeck.infrastructure.readers.notes import ReadNotes
 from tickdeck.infrastructure.readers.times import Times
@@ -41,18 +45,37 @@ __all__ = ["candle_symbols", "is_candles", "read_candles", "what_candles_lack"]
 
 SOURCE = "file"
 
-_BEGIN = ("timestamp", "opentime", "opentimestamp", "datetime", "date", "time", "starttime", "startat", "unix", "ts")
+_BEGIN = (
+    "timestamp",
+    "opentime",
+    "opentimestamp",
+    "datetime",
+    "date",
+    "time",
+    "starttime",
+    "startat",
+    "unix",
+    "ts",
+    "windowstart",
+)
 _END = ("closetime", "endtime", "endat")
 _SYMBOL = ("symbol", "ticker", "pair")
 _NUMBERS = ("open", "high", "low", "close", "volume")
 _VOLUMES = ("volume", "vol", "basevolume", "volumebase")
+_NO_PRICE = ("", "nan", "null", "none")
+_MOST_SYMBOLS = 50
+"""So many symbols of one file are read together: each needs its own open file."""
+
 _KLINE = 12
 """Columns of Binance's klines: open time, open, high, low, close, volume, close time, and five that are not read."""
 
 
 class _Plan(NamedTuple):
+    """The index of each column. ``clock`` is the time of day if ``begin`` is only the date."""
+
     width: int
     begin: int
+    clock: int | None
     end: int | None
     symbol: int | None
     numbers: dict[str, int]
@@ -98,39 +121,60 @@ def _is_time(text: str) -> bool:
 
 
 def candle_symbols(path: Path) -> list[str]:
-    """The symbols that the first rows name, none if there is no such column."""
+    """The symbols that the rows name, in order of appearance; none if there is no such column."""
     rows = peek_rows(path, PEEK_LINES)
     if not rows or what_candles_lack(*rows[:3]):
         return []
     header = _header(rows[:3])
     if header.symbol is not None:
         return [header.symbol]
-    at = _plan(path, 1, header.fields).symbol
-    return [] if at is None else list(dict.fromkeys(row[at] for row in rows[1:] if len(row) == len(rows[0])))
+    if _plan(path, 1, header.fields).symbol is None:
+        return []
+    state = path.stat()
+    return list(_all_symbols(path, state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=64)
+def _all_symbols(path: Path, modified: int, size: int) -> tuple[str, ...]:
+    """The symbols of a whole file: one that is sorted by symbol shows the second one late. ``modified`` and ``size``
+    make a changed file be read again. A fault further on is left to the reader."""
+    found: dict[str, None] = {}
+    with contextlib.suppress(*FAULTS, InputError), _rows(path, None) as (plan, rows):
+        at = plan.symbol
+        assert at is not None
+        for _, fields in rows:
+            if fields[at] not in found and not _is_header(fields, plan):
+                found[fields[at]] = None
+    return tuple(found)
 
 
 def read_candles(
     path: Path,
     *,
-    symbol: str | None,
+    symbols: Sequence[str],
     interval: Timeframe | None,
     times: Times,
     feed_latency_ns: int,
     notes: ReadNotes,
-    count_others: bool = False,
 ) -> Iterator[CandleEvent]:
-    """The candles in order of time, which must be that of the file, or its reverse.
+    """The candles of ``symbols`` in order of time. The rows of each symbol must be in this order, or in its reverse.
 
     A candle is known at its end only: ``ts`` is its end, ``ts_ingress`` that plus ``feed_latency_ns``. The end is the
     row's own where there is a column for it, else it is told by ``interval``, else by all the rows (``intervals``).
-    A row that is there twice is taken once. If rows name their symbol, those of another are left out; with
-    ``count_others`` they are counted in ``notes``.
+    A row that is there twice is taken once. If rows name their symbol, those of other symbols are left out. A row
+    without any price stands for an interval in which nothing was traded. It is skipped and counted in ``notes``.
 
-    Raises ``InputError`` at the first row that is not as described, where there is no row, where a single row leaves
-    the interval open, and at once where there is no ``symbol``.
+    Several symbols are read side by side, so the file is read once for each. Raises ``InputError`` at the first row
+    that is not as described, if there is no row, if a single row leaves the interval open, and at once if there are
+    more than ``_MOST_SYMBOLS``.
     """
-    others = notes if count_others else None
-    return _read(path, require_symbol(path, symbol), interval, times, feed_latency_ns, notes, others)
+    if len(symbols) > _MOST_SYMBOLS:
+        raise InputError(
+            f"{path}: candles of {len(symbols)} symbols ({', '.join(symbols[:5])}, ...), at most {_MOST_SYMBOLS} of one"
+            " file are read together; choose one with --symbol, or split the file"
+        )
+    readers = [_read(path, symbol, interval, times, feed_latency_ns, notes) for symbol in symbols]
+    return readers[0] if len(readers) == 1 else merge(*readers, key=attrgetter("ts_ingress"))
 
 
 def _read(
@@ -140,7 +184,6 @@ def _read(
     times: Times,
     latency: int,
     notes: ReadNotes,
-    others: ReadNotes | None,
 ) -> Iterator[CandleEvent]:
     newest_first = _is_newest_first(path, symbol, times)
     if newest_first:
@@ -150,7 +193,7 @@ def _read(
     fields: list[str] = []
     last, last_begins = [""], ""
     traded = False
-    with _rows(path, symbol, newest_first, others) as (plan, rows):
+    with _rows(path, symbol, newest_first) as (plan, rows):
         at, begin_at = plan.numbers, plan.begin
         open_at, high_at, low_at, close_at, volume_at = (at[name] for name in _NUMBERS)
         try:
@@ -167,6 +210,9 @@ def _read(
                 last, last_begins = fields, begins
                 begin, end = opens[index], ends[index]
                 index += 1
+                if not fields[open_at][:1].isdigit() and _has_no_price(fields, at):
+                    notes.skip("candle without a price")
+                    continue
                 volume = Decimal(fields[volume_at])
                 if volume:
                     traded = True
@@ -188,15 +234,15 @@ def _read(
         except FAULTS as error:
             raise row_fault(path, number, fields, {name.strip(): i for name, i in at.items()}, error) from None
     if not traded:
-        notes.warn("no candle has any volume, so that no order can be filled")
+        notes.warn(f"no candle of {symbol} has any volume, so no order can be filled")
 
 
 @contextmanager
 def _rows(
-    path: Path, symbol: str, newest_first: bool = False, others: ReadNotes | None = None
+    path: Path, symbol: str | None, newest_first: bool = False
 ) -> Iterator[tuple[_Plan, Iterator[tuple[int, list[str]]]]]:
     """Where the columns are, and the rows in order of time with their line numbers. If rows name their symbol, only
-    those of ``symbol``."""
+    those of ``symbol`` (``None``: all)."""
     with open_text(path) as text:
         numbered = enumerate(text, 1)
         first = list(islice(((n, line) for n, line in numbered if not is_above_header(line)), 3))
@@ -208,7 +254,7 @@ def _rows(
         if plan is None:
             header = _header(fields)
             plan, first = _plan(path, first[0][0], header.fields), first[header.lines :]
-        rows = _split(path, first, numbered, delimiter, plan, symbol, others)
+        rows = _split(path, first, numbered, delimiter, plan, symbol)
         if newest_first:
             try:
                 rows = iter([*rows][::-1])
@@ -232,10 +278,9 @@ def _split(
     numbered: Iterator[tuple[int, str]],
     delimiter: str,
     plan: _Plan,
-    symbol: str,
-    others: ReadNotes | None,
+    symbol: str | None,
 ) -> Iterator[tuple[int, list[str]]]:
-    width, at = plan.width, plan.symbol
+    width, at, clock = plan.width, plan.symbol, plan.clock
     ends = "\r\n " if delimiter == "\t" else None
     for number, line in chain(first, numbered):
         fields = line.rstrip(ends).split(delimiter) if '"' not in line else split_row(line, delimiter)
@@ -243,10 +288,15 @@ def _split(
             if fields == [""]:
                 continue
             raise width_fault(path, number, len(fields), width)
-        if at is None or fields[at] == symbol or _is_header(fields, plan):
+        if clock is not None and not _is_header(fields, plan):
+            fields[plan.begin] = f"{fields[plan.begin].strip()} {fields[clock].strip()}"
+        if at is None or symbol is None or fields[at] == symbol or _is_header(fields, plan):
             yield number, fields
-        elif others is not None:
-            others.skip(f"candle of {fields[at]}")
+
+
+def _has_no_price(fields: list[str], numbers: dict[str, int]) -> bool:
+    """Whether a row has a begin only, as where nothing was traded in its interval."""
+    return all(fields[numbers[name]].strip().lower() in _NO_PRICE for name in _NUMBERS[:4])
 
 
 def _is_header(fields: list[str], plan: _Plan) -> bool:
@@ -326,12 +376,14 @@ def _plan(path: Path, line: int, header: list[str]) -> _Plan:
     volume = _volume_at(names)
     assert volume is not None
     numbers = {name: names.index(name) for name in _NUMBERS[:4]} | {"volume": volume}
-    return _Plan(len(header), _index(names, _BEGIN) or 0, _index(names, _END), _index(names, _SYMBOL), numbers)
+    begin = _index(names, _BEGIN) or 0
+    clock = _index(names, ("time",)) if names[begin] == "date" else None
+    return _Plan(len(header), begin, clock, _index(names, _END), _index(names, _SYMBOL), numbers)
 
 
 def _without_header(fields: list[str]) -> _Plan | None:
     """The plan for rows without a header, where ``fields`` is one of them."""
-    if len(fields) not in (6, _KLINE) or not fields[0].strip()[:1].isdigit():
+    if len(fields) not in (6, 7, _KLINE) or not fields[0].strip()[:1].isdigit():
         return None
     try:
         Times().from_text(fields[0])
@@ -340,7 +392,9 @@ def _without_header(fields: list[str]) -> _Plan | None:
     except FAULTS:
         if len(fields) != _KLINE:
             return None
-    return _Plan(len(fields), 0, 6 if len(fields) == _KLINE else None, None, {n: i for i, n in enumerate(_NUMBERS, 1)})
+    return _Plan(
+        len(fields), 0, None, 6 if len(fields) == _KLINE else None, None, {n: i for i, n in enumerate(_NUMBERS, 1)}
+    )
 
 
 def _index(names: list[str], wanted: tuple[str, ...]) -> int | None:

@@ -40,7 +40,7 @@ class NoRowsError(InputError):
 
 
 def delimiter_of(line: str) -> str:
-    """What separates the cells of a file, told by its first line: a comma, a semicolon or a tab."""
+    """The delimiter of a file by its first line: a comma, a semicolon or a tab."""
     return max(",;\t", key=line.count)
 
 
@@ -52,7 +52,7 @@ def split_row(line: str, delimiter: str) -> list[str]:
 
 
 def bare_name(name: str) -> str:
-    """A column's name as it is compared: ``Quote Asset_Volume`` and ``quoteAssetVolume`` are the same."""
+    """A column's name for comparison: ``Quote Asset_Volume`` and ``quoteAssetVolume`` become the same."""
     return "".join(filter(str.isalnum, name)).lower()
 
 
@@ -62,8 +62,8 @@ def header_of(fields: Iterable[str]) -> list[str]:
 
 
 def is_above_header(line: str) -> bool:
-    """Whether a line at the begin of a file is no part of its table: blank, a comment, or without a delimiter, such as
-    the address from which the file is."""
+    """Whether a line at the begin of a file is not part of the table: it is blank, a comment, or without a delimiter,
+    such as the address of the file."""
     return not any(map(line.__contains__, ",;\t")) or (line.startswith("# ") and "," not in line.partition(" ")[0])
 
 
@@ -76,8 +76,8 @@ def peek_rows(path: Path, count: int) -> list[list[str]]:
 
 
 def row_fault(path: Path, line: int, fields: list[str], numbers: Mapping[str, int], error: Exception) -> InputError:
-    """The ``InputError`` for ``error``, raised while the row ``fields`` was read; ``numbers`` are the numeric columns
-    (name -> index), of which the first that holds no number is named."""
+    """The ``InputError`` for an ``error`` in the row ``fields``. ``numbers`` are the numeric columns (name -> index);
+    the message names the first one that does not hold a number."""
     for name, index in numbers.items():
         value = fields[index] if index < len(fields) else ""
         try:

@@ -17,6 +17,12 @@ from tickdeck.infrastructure.readers.binance_raw import read_binance_raw, survey
 from tickdeck.infrastructure.readers.candle_csv import candle_symbols, is_candles, read_candles, what_candles_lack
 from tickdeck.infrastructure.readers.columns import delimiter_of, is_above_header, split_row
 from tickdeck.infrastructure.readers.files import DEFAULT_FEED_LATENCY_NS, peek_lines, require_symbol
+from tickdeck.infrastructure.readers.named_trades import (
+    NAMED_TRADES,
+    named_symbols,
+    read_named_trades,
+    what_trades_lack,
+)
 from tickdeck.infrastructure.readers.notes import ReadNotes
 from tickdeck.infrastructure.readers.tardis_csv import TARDIS_FORMATS, detect_tardis, read_tardis, tardis_streams
 from tickdeck.infrastructure.readers.times import EARLIEST_NS, Times
@@ -24,9 +30,9 @@ from tickdeck.infrastructure.readers.trades_csv import TRADE_FORMATS, detect_tra
 
 __all__ = ["FORMATS", "InputFile", "detect_format", "names_symbols", "open_input", "peek_symbols", "peek_venues"]
 
-FORMATS = ("binance-raw", *TRADE_FORMATS, "candles", *TARDIS_FORMATS)
-"""Names of the formats: raw Binance captures, trades in four layouts, candles, and books and best prices of tardis.dev.
-Each plain, or packed with gzip or zip."""
+FORMATS = ("binance-raw", *TRADE_FORMATS, NAMED_TRADES, "candles", *TARDIS_FORMATS)
+"""Names of the formats: raw Binance captures, trades in four fixed layouts, trades with named columns, candles, and
+books and best prices of tardis.dev. Each plain, or packed with gzip or zip."""
 
 _CAPTURE_LINE = re.compile(r"\ufeff?\d{10,20}(\.\d+)? +[{\[]")
 
@@ -67,7 +73,7 @@ def open_input(
     notes = ReadNotes() if notes is None else notes
     times = Times(EARLIEST_NS if file.earliest is None else file.earliest, file.latest)
     symbols = peek_symbols(file)
-    if not names_symbols(file):  # then its name is believed more than whoever calls contracts by the name of a coin
+    if not names_symbols(file):  # the file's name may say that it holds contracts, whatever ``symbol`` says
         symbols += [symbol_in_name(path.name) or ""]
     for symbol in symbols:
         if is_inverse(symbol):
@@ -80,14 +86,22 @@ def open_input(
     if name in TARDIS_FORMATS:
         return read_tardis(path, name, symbol=file.symbol, venue=file.venue, times=times, notes=notes)
     if name == "candles":
+        named = [file.symbol] if file.symbol else candle_symbols(path)
         return read_candles(
             path,
-            symbol=file.symbol or _only(path, candle_symbols(path)) or symbol_in_name(path.name),
+            symbols=named or [require_symbol(path, symbol_in_name(path.name))],
             interval=parse_timeframe(file.interval) if file.interval is not None else None,
             times=times,
             feed_latency_ns=feed_latency_ns,
             notes=notes,
-            count_others=file.symbol is None,
+        )
+    if name == NAMED_TRADES:
+        return read_named_trades(
+            path,
+            symbol=file.symbol or (None if named_symbols(path) else symbol_in_name(path.name)),
+            times=times,
+            feed_latency_ns=feed_latency_ns,
+            notes=notes,
         )
     in_rows = not TRADE_FORMATS[name].venues[0]
     return read_trades(
@@ -102,7 +116,7 @@ def open_input(
 
 
 def detect_format(path: Path) -> str:
-    """The format's name, told from the first lines; raises ``InputError`` where they are of none."""
+    """The name of the format, from the first lines. Raises ``InputError`` if they match no format."""
     head = [line for line in peek_lines(path, 20) if line.strip()]
     if head and _CAPTURE_LINE.match(head[0]):
         return "binance-raw"
@@ -117,9 +131,10 @@ def detect_format(path: Path) -> str:
     what = ""
     if rows and len(rows[0]) > 1:
         has = ", ".join(cell.strip() for cell in rows[0])
-        lacking = what_candles_lack(*rows)
-        # A header of candles has most of their columns; say which are not there.
+        # Candles and trades share the time. Name what is missing of the kind that the header resembles more.
+        lacking = min(what_candles_lack(*rows), what_trades_lack(rows[0]), key=len)
         what = f": no column named {', '.join(lacking)}" if len(lacking) <= 3 else ""
+        what = ": no header names its columns" if rows[0][0].strip()[:1].isdigit() else what
         what += f"; it has {has[:200]}"
     if head and head[0].lstrip("\ufeff ")[:1] in "[{":
         what = ": it is JSON, of which only captures are read; save it as CSV"
@@ -143,25 +158,31 @@ def peek_symbols(file: InputFile) -> list[str]:
     if name == "candles":
         symbols = candle_symbols(file.path)
         if symbols:
-            return [_only(file.path, symbols) or ""]
+            return symbols
+    elif name == NAMED_TRADES:
+        symbols = named_symbols(file.path)
+        if symbols:
+            return symbols
     elif name in TARDIS_FORMATS or not TRADE_FORMATS[name].venues[0]:
         return []
     return [require_symbol(file.path, symbol_in_name(file.path.name))]
 
 
 def names_symbols(file: InputFile) -> bool:
-    """Whether the content of ``file`` says which symbols it holds, so that nobody has to. Raises as ``open_input``."""
+    """Whether the content of ``file`` names its symbols. Raises as ``open_input`` does."""
     name = _format(file)
     if name == "binance-raw":
         return bool(survey_capture(file.path).symbols)
     if name == "candles":
         return bool(candle_symbols(file.path))
+    if name == NAMED_TRADES:
+        return bool(named_symbols(file.path))
     return name in TARDIS_FORMATS or not TRADE_FORMATS[name].venues[0]
 
 
 def peek_venues(file: InputFile) -> list[str]:
-    """The venues that the first lines of ``file`` are of, the one that is read by default first; none where its format
-    does not tell (candles). Raises ``InputError`` as ``open_input`` does.
+    """The venues in the first lines of ``file``; the first one is read by default. None if the format does not name
+    venues (candles). Raises ``InputError`` as ``open_input`` does.
     """
     name = _format(file)
     if name == "binance-raw":
@@ -173,12 +194,6 @@ def _streams(file: InputFile, name: str) -> list[tuple[str, str]]:
     if name in TARDIS_FORMATS:
         return tardis_streams(file.path)
     return trade_streams(file.path, name) if name in TRADE_FORMATS else []
-
-
-def _only(path: Path, symbols: list[str]) -> str | None:
-    if len(symbols) > 1:
-        raise InputError(f"{path}: candles of several symbols ({', '.join(symbols[:5])}); choose one with --symbol")
-    return symbols[0] if symbols else None
 
 
 def _format(file: InputFile) -> str:

@@ -1,4 +1,4 @@
-"""Times as files write them: the unit is told by its size, and every time must be plausible."""
+"""Times in files: the size of a number shows its unit, and every time must be plausible."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 _EXPONENT = re.compile(r"([+-]?)(\d)\.?(\d*)[eE]\+?(\d+)")
 _ISO = re.compile(r"\d{4}(-?\d\d-?\d\d|-?W\d\d)")
 _FRACTION = re.compile(r"(?<=\d)[.,](\d+)(?=\D|$)")
+_TWELVE_HOURS = re.compile(r"(\d{4}-\d\d-\d\d) (0[1-9]|1[0-2])-(AM|PM)")
+"""``2019-10-17 09-AM``, as CryptoDataDownload writes hours."""
+
 _ZONE = re.compile(r"\s*(UTC|GMT)$", re.IGNORECASE)
 
 
 class Times:
     """Turns the times of one file into ns since the epoch (UTC), and refuses those outside of a range.
 
-    ``earliest`` and ``latest`` bound the range (ns, both inclusive). Every method raises ``ValueError`` with words for
-    people; the caller adds file and line.
+    ``earliest`` and ``latest`` are the range (ns, both inclusive). Every method raises ``ValueError`` with a readable
+    message, to which the caller adds file and line.
     """
 
     def __init__(self, earliest: int = EARLIEST_NS, latest: int | None = None) -> None:
@@ -53,7 +56,7 @@ class Times:
         """ISO 8601 (also its compact forms such as ``20241111``; without a zone it is UTC), or a number of s, ms, us or
         ns since the epoch, with or without a fraction.
 
-        What is ambiguous (``11/12/2024``, ``2024.11.11``) and what lost digits (``1.72316E+12``) is refused.
+        Ambiguous times (``11/12/2024``, ``2024.11.11``) and times that lost digits (``1.72316E+12``) are refused.
         """
         if len(text) == 19 and text[4] == text[7] == "-":  # 2024-11-12 13:30:00, the most frequent form by far
             try:
@@ -116,6 +119,11 @@ class Times:
 
     def _from_iso(self, text: str, what: str) -> int:
         plain = _ZONE.sub("+00:00", text) if text[-1:].isalpha() and not text.endswith(("Z", "z")) else text
+        if plain[10:11] == "D":  # BitMEX: 2024-08-08D00:00:04.123456000
+            plain = f"{plain[:10]}T{plain[11:]}"
+        hour = _TWELVE_HOURS.fullmatch(plain)
+        if hour is not None:
+            plain = f"{hour[1]} {int(hour[2]) % 12 + 12 * (hour[3] == 'PM'):02}:00"
         fraction = _FRACTION.search(plain) if ":" in plain else None
         if fraction is not None:
             plain = plain[: fraction.start()] + plain[fraction.end() :]
@@ -142,7 +150,7 @@ def a_day_from_now() -> int:
 
 
 def date_to_ns(text: str) -> int:
-    """A bound that somebody wrote: ISO 8601, UTC where it has no zone. Raises ``ValueError``."""
+    """A bound given by a user: ISO 8601, UTC if it has no zone. Raises ``ValueError``."""
     return Times(-(1 << 62), 1 << 63)._from_iso(text, "the time")
 
 

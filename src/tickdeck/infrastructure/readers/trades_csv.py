@@ -37,6 +37,7 @@ from tickdeck.infrastructure.readers.columns import (
     width_fault,
 )
 from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, fault, open_text
+from tickdeck.infrastructure.readers.named_trades import NAMED_TRADES, what_trades_lack
 from tickdeck.infrastructure.readers.notes import ReadNotes
 from tickdeck.infrastructure.readers.times import Times
 
@@ -104,8 +105,10 @@ def detect_trades(rows: list[list[str]]) -> str | None:
     if not rows:
         return None
     for name, layout in TRADE_FORMATS.items():
-        if _is_header(rows[0], layout):
+        if _is_header(rows[0], layout) and not _missing(header_of(rows[0]), layout):
             return name
+    if not what_trades_lack(rows[0]):
+        return NAMED_TRADES
     row = rows[1] if len(rows) > 1 and not _is_row(rows[0]) else rows[0]
     # Both formats have seven columns on one of their venues, but the maker flag in another place.
     for name in ("binance-trades", "binance-aggtrades"):
@@ -199,12 +202,15 @@ def _rows(
     number, found, latest = 0, 0, 0
     fields: list[str] = []
     received_at: int | None = None
-    venue_at: tuple[int, int] | None = None
+    venue_at = symbol_at = -1
+    others: dict[str, str] = {}  # what a row of another venue is counted as, by venue
+    skipped, side_of = notes.skipped, maker.get
     ends = "\r\n " if delimiter == "\t" else None
     if plan is not None:
         id_at, price_at, quantity_at, time_at, side_at = _places(plan)
         received_at = plan.at.get("received")
-        venue_at = (plan.at["venue"], plan.at["symbol"]) if names_streams else None
+        if names_streams:
+            venue_at, symbol_at = plan.at["venue"], plan.at["symbol"]
     row_symbol, source = symbol or "", plan.venue if plan is not None else ""
     try:
         for number, line in rows:
@@ -223,17 +229,20 @@ def _rows(
                 width, source = plan.width, plan.venue
                 id_at, price_at, quantity_at, time_at, side_at = _places(plan)
             try:
-                if venue_at:
-                    source, row_symbol = fields[venue_at[0]], fields[venue_at[1]]
+                if names_streams:
+                    source, row_symbol = fields[venue_at], fields[symbol_at]
                     if source != venue:
                         if venue is not None:
-                            again = header is not None and fields == header
-                            notes.skip(_REPEATED_HEADER if again else f"venue {source}")
+                            kind = others.get(source)
+                            if kind is None:
+                                again = header is not None and fields == header
+                                kind = others[source] = _REPEATED_HEADER if again else f"venue {source}"
+                            skipped[kind] = skipped.get(kind, 0) + 1
                             continue
                         venue = source
                     if symbol is not None and row_symbol != symbol:
                         continue
-                side = maker.get(fields[side_at])
+                side = side_of(fields[side_at])
                 if side is None:
                     side = _side(fields[side_at], maker)
                 found += 1
@@ -307,11 +316,12 @@ def _plan(path: Path, header: list[str] | None, width: int, layout: TradeFormat)
                 " profit is in the base currency, which Tickdeck does not calculate; take the spot or USD-M market"
             )
         wanted = {role: bare_name(layout.header[index]) for role, index in layout.roles.items()}
-        missing = [layout.header[layout.roles[role]] for role, name in wanted.items() if name not in names]
+        missing = _missing(names, layout)
+        moved = any(name in names and names.index(name) != layout.roles[role] for role, name in wanted.items())
         if not missing:
             at = {role: names.index(name) for role, name in wanted.items()}
             labels = {role: header[at[role]].strip() for role in labels}
-        elif not layout.venues[0]:
+        elif moved or not layout.venues[0]:  # then the places of the other columns are not certain
             raise fault(
                 path,
                 1,
@@ -321,6 +331,11 @@ def _plan(path: Path, header: list[str] | None, width: int, layout: TradeFormat)
     venue = layout.venues[width == len(layout.header) - layout.optional] if layout.venues[0] else ""
     numbers = {label: at[role] for role, label in labels.items() if role != "id" or "maker" in at}
     return _Plan(width, at, numbers, venue)
+
+
+def _missing(names: list[str], layout: TradeFormat) -> list[str]:
+    """The columns that are read of a layout and that a header (bare names) does not have."""
+    return [layout.header[at] for at in layout.roles.values() if bare_name(layout.header[at]) not in names]
 
 
 def _fits(width: int, layout: TradeFormat) -> bool:

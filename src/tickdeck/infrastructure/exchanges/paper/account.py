@@ -49,7 +49,7 @@ class PaperAccount:
 
     @property
     def currencies(self) -> list[str]:
-        """All that were ever held, sorted."""
+        """Every currency that was ever held, sorted."""
         return sorted(self._totals)
 
     def total(self, currency: str) -> Money:
@@ -62,17 +62,17 @@ class PaperAccount:
         return self.total(currency) - self.locked(currency)
 
     def locked_by(self, order_id: str) -> Money:
-        """What an order locks, of the currency that it locks."""
+        """The amount that an order locks, in the currency that it locks."""
         return self._locks[order_id][1] if order_id in self._locks else ZERO
 
     def reducible(self, instrument: Instrument, side: Side) -> Quantity:
-        """What an order of ``side`` may buy or sell without doing more than close what is owed or held: of the base
-        currency, or of what was traded in this symbol alone."""
+        """The most that an order of ``side`` may fill if it only closes what is owed or held: in the base currency, or
+        from trades in this symbol alone, whichever is more."""
         bought = max(-side.sign * self._bought.get(instrument.symbol, ZERO), ZERO)
         return max(-side.sign * self.total(instrument.base), bought)
 
     def lock(self, order_id: str, currency: str, amount: Money) -> None:
-        """Let ``order_id`` lock ``amount`` of ``currency``, instead of what it locked before; 0 lets go of it."""
+        """Let ``order_id`` lock ``amount`` of ``currency`` instead of what it locked before. 0 releases the lock."""
         before = self._locks.pop(order_id, None)
         if before is not None:
             self._locked[before[0]] -= before[1]
@@ -83,11 +83,11 @@ class PaperAccount:
     def settle(
         self, instrument: Instrument, side: Side, price: Price, quantity: Quantity, fee: Money, reserve: Money
     ) -> Money:
-        """Book a fill and its fee (in quote); returns the fee that was charged.
+        """Book a fill and its fee (in quote). Returns the fee that was charged.
 
-        Fees are rounded fill by fill and locks are not, so an order that spends the whole balance in many fills may
-        come out some rounding steps short. Those are waived: a fee leaves ``reserve`` (quote) free, which the rest of
-        the order costs without fees.
+        Fees are rounded fill by fill, but locks are not. An order that spends the whole balance in many fills could
+        therefore lack a few rounding steps. The fee is lowered by these: it leaves ``reserve`` (quote) free, the cost
+        of the rest of the order without fees.
         """
         base, quote = instrument.base, instrument.quote
         with localcontext(EXACT):
@@ -101,8 +101,8 @@ class PaperAccount:
 
 
 def default_balances(instruments: Iterable[Instrument], default: Money) -> dict[str, Money]:
-    """What nobody configured: ``default`` of each dollar and fiat currency that quotes an instrument, 0 of any other. A
-    run without such a currency gets an amount of its ``coin_quote`` that suits a trial."""
+    """The balances if none are configured: ``default`` of each dollar and fiat quote currency, and 0 of any other. A
+    run without such a currency gets an amount of its ``coin_quote`` for a trial."""
     instruments = list(instruments)
     balances = {i.quote: default if i.quote in MONEY else ZERO for i in instruments}
     coin = coin_quote(instruments)
@@ -120,7 +120,7 @@ def coin_quote(instruments: Sequence[Instrument]) -> str | None:
 
 
 def begins_with(coin: str, amount: Money) -> str:
-    """One line for a run without a dollar or fiat quote currency, whose account nobody configured."""
+    """One line for a run without a dollar or fiat quote currency and without configured balances."""
     example = f"[paper] balances = {{ {coin} = {amount or 1000:f} }}"
     if amount:
         return f"the account begins with {amount:f} {coin}, since no balance is configured; change it with {example}"

@@ -1,4 +1,4 @@
-"""What can be chosen about the paper venue."""
+"""The settings of the paper venue."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _MS = 1_000_000
 
 
 class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The paper venue's account, fees and distances.
+    """The paper venue's account, fees and latencies.
 
-    - ``account_id``: the account's name; ``user_id``: who owns it, empty where nobody is named.
-    - ``balances``: what the account starts with, by currency. A dollar or fiat currency in which an instrument is
-      quoted and that is not listed starts with ``default_balance``; any other with 0. Where no instrument is quoted in
-      such a currency, and none is listed, the account starts with a fixed amount of the quote currency (1 BTC, 25 ETH).
-    - ``maker_fee``, ``taker_fee``: of the notional, charged in quote currency.
+    - ``account_id``: the name of the account. ``user_id``: its owner; may be empty.
+    - ``balances``: the balances at the start, by currency. A dollar or fiat quote currency that is not listed starts
+      with ``default_balance``, any other currency with 0. If there is no such quote currency and none is listed, the
+      account starts with a fixed amount of the quote currency (1 BTC, 25 ETH).
+    - ``maker_fee``, ``taker_fee``: a fraction of the notional, charged in quote currency.
     - ``feed_latency_ns``: from an event at the venue to us. ``order_latency_ns``: from us to the venue.
-      ``ack_latency_ns``: from the venue back to us, at least the feed's, since a report cannot outrun the feed that it
-      is derived from. ``jitter_ns``: up to so much is added to order and ack latency, drawn evenly from the seed.
-    - ``short_selling``: a sell needs no holding. There is no margin account: risk refuses shorts that equity does not
-      cover in full, and buys back what it no longer covers.
-    - ``participation``: with candles alone, the share of a candle's volume that our orders may have together.
+      ``ack_latency_ns``: from the venue back to us; at least the feed's, because reports are derived from the feed.
+      ``jitter_ns``: the most that is added to order and ack latency, drawn evenly from the seed.
+    - ``short_selling``: you can sell what you do not hold. There is no margin account: risk refuses shorts that the
+      equity does not cover in full, and buys back what it no longer covers.
+    - ``participation``: on candles, the fraction of a candle's volume that all our orders together may take.
 
     Raises ``ConfigError`` for a value out of its range.
     """

@@ -26,8 +26,9 @@ __all__ = ["Reports"]
 
 
 class Reports:
-    """Makes the venue's reports and schedules each for the time at which we hear of it, in the order of what they
-    report. ``now`` is always the time on our axis at which something happened; ``jitter()`` is drawn once a report."""
+    """Makes the venue's reports and schedules each for the time at which it arrives. They arrive in the order in which
+    things happened. ``now`` is the time on our axis at which something happened. ``jitter()`` is drawn once per report.
+    """
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class Reports:
         )
 
     def cancel_refused(self, request: OrderCancelRequestedEvent, now: int, reason: str) -> None:
-        """Refuse a cancel of an order that the venue does not know: it says nothing about the order."""
+        """Refuse a cancel of an order that the venue does not know. This says nothing about the order."""
         self._send(
             VenueCancelRefused(
                 order_id=request.order_id,

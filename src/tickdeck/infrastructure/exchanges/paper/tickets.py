@@ -1,4 +1,4 @@
-"""What the paper venue knows of the orders that it took or refused."""
+"""What the paper venue knows about the orders that it accepted or rejected."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity
 __all__ = ["Ticket", "Tickets"]
 
 _CLOSED_KEPT = 10_000
-"""How many orders that have ended the venue remembers, as real venues do for a while."""
+"""The number of ended orders that the venue remembers."""
 
 
 class Ticket:
-    """What the venue knows of an order."""
+    """What the venue knows about one order."""
 
     __slots__ = ("currency", "filled", "order", "request", "status", "unit", "venue_order_id", "worst")
 

@@ -1,9 +1,9 @@
 """The paper venue: takes orders like a real one, and fills them against the public record of the market.
 
-Time. Everything happens on the axis of our own receive time, on which market data comes. An order sent at ``t`` meets
-the record as it stands at ``t + order_latency + feed_latency``: that is what the venue's book was when the order got
-there, since the feed takes ``feed_latency`` to reach us. Of what happens at ``x`` on that axis we are told at
-``x - feed_latency + ack_latency``. Orders and cancels arrive in the order sent, reports in the order of what they tell.
+All times are on the axis of our own receive time, as the market data is. An order sent at ``t`` meets the record at
+``t + order_latency + feed_latency``. This was the venue's book when the order arrived, because the feed takes
+``feed_latency`` to reach us. A report on something that happens at ``x`` arrives at ``x - feed_latency + ack_latency``.
+Orders and cancels arrive in the order in which they were sent, reports in the order in which things happened.
 """
 
 from __future__ import annotations
@@ -40,20 +40,21 @@ from tickdeck.infrastructure.exchanges.paper.tickets import Ticket, Tickets
 __all__ = ["PaperConfig", "PaperVenue"]
 
 _PROTECTION = Decimal("1.05")
-"""A market buy that has to wait for prices pays at most so many times the last known one; that much is locked."""
+"""The most that a market buy pays while it waits for prices, as a multiple of the last price. This much is locked."""
 
 
 class PaperVenue:
-    """The exchange port's twin in our own process.
+    """An exchange in our own process.
 
-    ``schedule(due_ns, action)`` runs ``action`` when the run's clock reaches ``due_ns``, those of one time in the order
-    scheduled. ``report(event)`` takes a venue report, and is called from scheduled actions only; the event's ``ts`` is
-    the venue's time, ``ts_ingress`` the time due, its cause the order or the cancel that it answers.
+    ``schedule(due_ns, action)`` runs ``action`` when the run's clock reaches ``due_ns``. Actions of the same time run
+    in the order in which they were scheduled. ``report(event)`` receives the venue's reports. It is only called from
+    scheduled actions. ``ts`` of a report is the venue's time, ``ts_ingress`` the time when it arrives, and its cause is
+    the order or the cancel that it answers.
 
-    An order is reported accepted or rejected, then its fills, then expired or cancelled; the last fill of a filled
-    order needs no further report. An ``order_id`` that the venue remembers changes nothing, nor does a cancel or an
-    amend of an order that does not work: the answer is the order's true state with a reason. The venue remembers all
-    open orders and the last 10,000 that ended. Equal seeds and inputs give equal reports.
+    The venue reports an order as accepted or rejected, then its fills, then expired or cancelled. After the last fill
+    of a filled order there is no further report. A repeated ``order_id`` changes nothing, and neither does a cancel or
+    an amend of an order that is not open: the answer is the order's state with a reason. The venue remembers all open
+    orders and the last 10,000 that ended. Equal seeds and inputs give equal reports.
     """
 
     name = "paper"
