@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bundle_kit import MINE
 from click.testing import CliRunner, Result
 from ledger import assert_ledger
 
 from tickdeck.bootstrap import Run
-from tickdeck.infrastructure.runs import read_end
+from tickdeck.infrastructure.runs import find_run, read_end
 from tickdeck.interfaces.cli import main
 
 CAPTURE = "market-data/binance-spot-BTCUSDT-20240808.raw.gz"
@@ -130,3 +131,21 @@ def ledger() -> Iterator[list[str]]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(Run, "close", close_and_check)
         yield checked
+
+
+@pytest.fixture
+def source() -> Path:
+    """The file of a strategy, in its own folder below the current one."""
+    folder = Path("code")
+    folder.mkdir()
+    (folder / "mine.py").write_text(MINE)
+    return folder / "mine.py"
+
+
+@pytest.fixture
+def recorded(tickdeck, source, trades) -> Path:
+    """The folder of a run on a file, with the strategy of ``source``."""
+    result = tickdeck("backtest", "--tape", trades, "--strategy", f"{source}:Mine", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["fills"] > 0
+    return find_run(Path("tickdeck-data"), "last")
