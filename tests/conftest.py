@@ -1,4 +1,4 @@
-"""What all tests share: the shared material, Hypothesis profiles, and the rule that CI skips nothing."""
+"""Fixtures and settings of all tests: the shared material, Hypothesis profiles, and no skipped tests in CI."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parents[1]
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 CANNOT = "not on this machine:"
-"""A reason to skip that CI accepts begins like this: the machine cannot run the test, whatever is installed on it."""
+"""CI accepts a skip if its reason begins like this: no installation can make the machine run the test."""
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("fast", max_examples=10, deadline=None)

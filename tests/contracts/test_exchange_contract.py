@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
+from paper_kit import BTC
+
 from tickdeck.domain.events import OrderBookEvent
-from tickdeck.domain.market import Instrument
 from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
 from tickdeck.infrastructure.exchanges.binance.wire import HmacKey, endpoints_at
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
@@ -16,15 +17,6 @@ from tickdeck.infrastructure.venue import running_venue
 from tickdeck.testing import ExchangeContract, TradingPlace
 
 D = Decimal
-BTC = Instrument(
-    symbol="BTCUSDT",
-    base="BTC",
-    quote="USDT",
-    tick_size=D("0.01"),
-    lot_size=D("0.001"),
-    min_quantity=D("0.001"),
-    min_notional=D(5),
-)
 
 
 class TestPaperExchange(ExchangeContract):

@@ -1,4 +1,4 @@
-"""Calling the command line: in this process, or in one of its own; and runs that many tests only read."""
+"""Calls the command line in this process or a new one, and provides runs that many tests only read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bundle_kit import MINE
 from click.testing import CliRunner, Result
 from ledger import assert_ledger
 
 from tickdeck.bootstrap import Run
-from tickdeck.infrastructure.runs import read_end
+from tickdeck.infrastructure.runs import find_run, read_end
 from tickdeck.interfaces.cli import main
 
 CAPTURE = "market-data/binance-spot-BTCUSDT-20240808.raw.gz"
@@ -25,13 +26,13 @@ Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def call(*words: object) -> Result:
-    """``tickdeck WORDS`` in this process."""
+    """Run ``tickdeck WORDS`` in this process."""
     return CliRunner().invoke(main, [str(word) for word in words], prog_name="tickdeck")
 
 
 @pytest.fixture
 def tickdeck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """``tickdeck("run", "--json")`` in an empty current folder."""
+    """Call ``tickdeck("run", "--json")`` in an empty current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TICKDECK_DEBUG", raising=False)
     return call
@@ -39,7 +40,7 @@ def tickdeck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
 @pytest.fixture
 def spawn(tmp_path: Path) -> Spawn:
-    """The same in a real process, whose text is captured; ends after a minute at the latest."""
+    """The same in a new process, with captured output and a time limit of one minute."""
 
     def run(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -57,7 +58,7 @@ def spawn(tmp_path: Path) -> Spawn:
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with one run of 20 seconds of two simulated symbols; only to be read."""
+    """A data folder with one run of 20 seconds of two simulated symbols; read it only."""
     data = tmp_path_factory.mktemp("simulated")
     words = (
         "run",
@@ -93,7 +94,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
 
 @pytest.fixture
 def lines() -> Callable[[Result], list[dict[str, Any]]]:
-    """The JSON objects on a result's stdout, one a line."""
+    """The JSON objects in a result's stdout, one per line."""
     return lambda result: [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -130,3 +131,21 @@ def ledger() -> Iterator[list[str]]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(Run, "close", close_and_check)
         yield checked
+
+
+@pytest.fixture
+def source() -> Path:
+    """The file of a strategy, in its own folder below the current one."""
+    folder = Path("code")
+    folder.mkdir()
+    (folder / "mine.py").write_text(MINE)
+    return folder / "mine.py"
+
+
+@pytest.fixture
+def recorded(tickdeck, source, trades) -> Path:
+    """The folder of a run on a file, with the strategy of ``source``."""
+    result = tickdeck("backtest", "--tape", trades, "--strategy", f"{source}:Mine", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["fills"] > 0
+    return find_run(Path("tickdeck-data"), "last")

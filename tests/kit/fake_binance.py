@@ -1,4 +1,4 @@
-"""A server on localhost that a test scripts: it sends frames as Binance's streams, and answers REST."""
+"""A scripted server on localhost: it sends frames like Binance's streams, and answers REST requests."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tickdeck.domain.values import Side
 
 
 def state_of(thing: object) -> dict[str, Any]:
-    """All that an order, a position or an account holds, by name, with what it holds inside as plain values."""
+    """The complete state of an order, a position or an account as plain values, by name."""
     return {name: _plain(getattr(thing, name)) for name in type(thing).__slots__}  # type: ignore[attr-defined]
 
 
@@ -37,7 +37,7 @@ def assert_folds(
     risk: RiskEngine,
     strategies: StrategyEngine,
 ) -> None:
-    """What the engines hold is what their events tell."""
+    """Assert that the state of the engines equals the state folded from their events."""
     tape = list(events)
     streams: dict[str, list[DomainEvent]] = {}
     for event in tape:
@@ -64,7 +64,7 @@ def assert_risk_folds(tape: Sequence[DomainEvent], risk: RiskEngine) -> None:
 
 
 def exposure_of(exposure: Exposure) -> dict[str, Any]:
-    """All that ``exposure`` counts, as plain values."""
+    """The state of ``exposure`` as plain values."""
     symbols = {order.symbol: None for order in exposure.orders.values()} | dict.fromkeys(exposure.positions)
     return {
         "positions": exposure.positions,

@@ -1,4 +1,4 @@
-"""A JSON Lines tape as somebody leaves it who knows its checksums and does not want to be noticed."""
+"""Forges a JSON Lines tape: changes events and corrects all checksums."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tickdeck.infrastructure.tape.jsonl.lines import HEAD_AT, event_line, parse_
 
 
 def with_fitting_commits(head: bytes, lines: Iterable[bytes]) -> bytes:
-    """A segment with these lines after its head, whose commits have the checksums that the lines lead to."""
+    """A segment with these lines after its head, and commits with correct checksums."""
     content, crc, offset = [head], crc32(head), len(head)
     begins = offset
     for line in lines:
@@ -26,8 +26,8 @@ def with_fitting_commits(head: bytes, lines: Iterable[bytes]) -> bytes:
 
 
 def forge_lines(tape: Path, change: Callable[[bytes], bytes]) -> int:
-    """Replace each event's line, without its checksum, by ``change(line)``, and make all checksums fit. Returns how
-    many lines differ now."""
+    """Replace each event line, without its checksum, by ``change(line)``, and correct all checksums. Returns the number
+    of changed lines."""
     changed = 0
     for segment in sorted(tape.glob("*.jsonl")):
         head, *lines = segment.read_bytes().splitlines(keepends=True)
@@ -37,5 +37,5 @@ def forge_lines(tape: Path, change: Callable[[bytes], bytes]) -> int:
                 lines[place] = event_line(b"", b"{" + change(body))
                 changed += lines[place] != line
         segment.write_bytes(with_fitting_commits(head, lines))
-        segment.with_suffix(".index").unlink(missing_ok=True)  # it is made anew
+        segment.with_suffix(".index").unlink(missing_ok=True)  # it is rebuilt
     return changed

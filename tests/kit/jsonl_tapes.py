@@ -1,4 +1,4 @@
-"""Events, and JSON Lines tapes made of them."""
+"""Writes and reads JSON Lines tapes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader
 
 
 def write(path: Path, count: int, make: Callable[[int], DomainEvent] = trade, **options: Any) -> None:
-    """Append ``count`` events, each in a group of its own."""
+    """Append ``count`` events, each in its own group."""
     with JsonlTape(path, linger_ms=NEVER, **options) as tape:
         for seq in range(tape.last_seq + 1, tape.last_seq + count + 1):
             tape.append([make(seq)])

@@ -1,4 +1,4 @@
-"""A run's figures, reckoned anew from its raw fills and the prices of its record: none of Tickdeck's arithmetic."""
+"""Computes a run's figures from the raw fills and prices of its record, without Tickdeck's own arithmetic."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _agree(theirs: Mapping[str, Any], ours: Mapping[str, Decimal]) -> None:
 
 
 def ledger_of(record: Iterable[DomainEvent], run: Run) -> Ledger:
-    """The ledger at the end of a run's ``record``. Every portfolio state on the way has to agree with it."""
+    """The ledger at the end of a run's ``record``. Asserts that every portfolio state on the way agrees with it."""
     instruments = {symbol: run.config.instrument(symbol) for symbol in run.manifest.symbols}
     ledger = Ledger({s: (i.base, i.quote) for s, i in instruments.items()}, run.core.portfolio.account.quote)
     for event in record:
@@ -146,7 +146,7 @@ def ledger_of(record: Iterable[DomainEvent], run: Run) -> Ledger:
 
 
 def assert_ledger(run: Run) -> None:
-    """Equity, cash, PnL, fees and drawdown of a run that came to its end are those of the independent ledger."""
+    """Assert that equity, cash, PnL, fees and drawdown of a completed run are those of the independent ledger."""
     ledger = ledger_of(open_record(run.folder), run)
     summary = run.summary(1.0)
     with localcontext(WIDE):

@@ -1,11 +1,11 @@
-"""How many examples the longest property tests of the slow suite take."""
+"""The number of examples of the longest property tests in the slow suite."""
 
 from __future__ import annotations
 
 import os
 
 MANY = int(os.environ.get("TICKDECK_EXAMPLES", "100000"))
-"""100,000 unless ``TICKDECK_EXAMPLES`` says otherwise: these take a quarter of an hour of one core each."""
+"""The default of 100,000 takes a quarter of an hour of one core per test; ``TICKDECK_EXAMPLES`` overrides it."""
 
 SEEDS = int(os.environ.get("TICKDECK_SEEDS", "20"))
-"""How many seeds the longest tests with killed processes take: 20 unless ``TICKDECK_SEEDS`` says otherwise."""
+"""The number of seeds of the longest tests that kill processes; ``TICKDECK_SEEDS`` overrides the default of 20."""

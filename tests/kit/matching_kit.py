@@ -109,7 +109,7 @@ def matcher(*record: MarketEvent) -> Matcher:
     return new
 
 
-def told(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str, str]]:
+def brief(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str, str]]:
     """Fills as (order, price, quantity, liquidity), ends as (order, status, "", "")."""
     return [
         (o.order.order_id, str(o.price), str(o.quantity), o.liquidity)

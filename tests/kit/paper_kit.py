@@ -51,7 +51,7 @@ RICH = {"USDT": D(100_000), "BTC": D(10)}
 
 
 class Desk:
-    """A venue, the agenda that it lives on, and what it reported."""
+    """A paper venue, its agenda, and its reports."""
 
     def __init__(self, seed: int = 1, instruments: Sequence[Instrument] = (BTC, ETH), **config: Any) -> None:
         settings = {
@@ -90,11 +90,12 @@ class Desk:
         self.run_to(self.now + 10**9)
         return self.reports
 
-    def told(self) -> list[tuple[str, ...]]:
-        return [told(r) for r in self.settle()]
+    def briefs(self) -> list[tuple[str, ...]]:
+        return [brief(r) for r in self.settle()]
 
 
-def told(report: Any) -> tuple[str, ...]:
+def brief(report: Any) -> tuple[str, ...]:
+    """A fill as (order, "fill", price, quantity), a report as (order, status, filled)."""
     if isinstance(report, VenueFillReported):
         return (report.order_id, "fill", str(report.price), str(report.quantity))
     return (report.order_id, report.status.value, str(report.filled))

@@ -13,11 +13,11 @@ from tickdeck.application.replay import Replayer
 from tickdeck.domain.events import DomainEvent
 
 Control = tuple[float, Callable[[Replayer], object]]
-"""Seconds after the beginning, and what is done to the replayer then."""
+"""Seconds after the beginning, and the call to make on the replayer at that time."""
 
 
 def pings(*seconds: float) -> list[Ping]:
-    """One event for each, so many seconds after ``START``, numbered from 1."""
+    """One event per argument, that many seconds after ``START``, numbered from 1."""
     return [Ping(n=i, seq=i, ts_ingress=at(second)) for i, second in enumerate(seconds, start=1)]
 
 
@@ -33,7 +33,7 @@ def player(events: Iterable[DomainEvent]) -> Replayer:
 def play(
     record: Replayer | Iterable[DomainEvent], *controls: Control, takes: float = 0, **choice: Any
 ) -> list[tuple[float, DomainEvent]]:
-    """What was played and when (seconds after the beginning), by a consumer that takes so many seconds for each."""
+    """The played events with their times (seconds after the beginning). The consumer needs a given time per event."""
     replayer = record if isinstance(record, Replayer) else player(record)
     return run(_play(replayer, controls, takes, choice))
 

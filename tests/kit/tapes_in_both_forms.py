@@ -41,7 +41,7 @@ def event(event_id: str, seq: int, order_id: str | None = "a", **fields: Any) ->
 
 
 def cascade(number: int, size: int = 3) -> list[DomainEvent]:
-    """A market event and what it caused; each number takes ten places."""
+    """A market event and the events that it caused. Cascade ``number`` starts at seq ``10 * number``."""
     first = number * 10
     events = [event(str(number), first, None)]
     return events + [event(f"{number}-{k}", first + k, "ab"[k % 2]) for k in range(1, size)]
@@ -56,7 +56,7 @@ def place(folder: Path, form: str) -> Path:
 
 
 def write(path: Path, form: str, numbers: range = range(1, 41)) -> list[DomainEvent]:
-    """Cascades, each in a group of its own, and a snapshot."""
+    """Write cascades, each in its own group, and a snapshot."""
     events: list[DomainEvent] = []
     with open_form(path, form) as tape:
         for number in numbers:
@@ -71,7 +71,7 @@ NOW = OrderAcceptedEvent.version
 
 
 def write_raw(path: Path, form: str, records: list[list[tuple[dict[str, Any], str | None, int | None]]]) -> None:
-    """Groups of payloads with streams and versions, as no writer of ours would store them."""
+    """Write groups of payloads with streams and versions, including ones that Tickdeck would never write."""
     with open_form(path, form) as tape:
         for group in records:
             tape.append_records(

@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when there is nothing else to do: tests wait for hours in no time, to the ns."""
+"""An event loop with virtual time, which passes only when nothing else is to be done. Tests can wait for hours."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 class _Selector(selectors.SelectSelector):
-    """Lets the loop's time pass instead of waiting."""
+    """Advances the loop's time instead of waiting."""
 
     loop: VirtualLoop
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        assert timeout is not None, "nothing will ever happen: the test would wait for ever"
+        assert timeout is not None, "the loop has nothing to wait for: the test would wait forever"
         self.loop.now_ns += round(timeout * 1e9)
         return super().select(0)
 
@@ -33,7 +33,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualWall:
-    """``application.clock.LiveClock`` on the time of the running ``VirtualLoop``, which begins at ``epoch`` (ns)."""
+    """``application.clock.LiveClock`` with the time of the running ``VirtualLoop``. The wall clock starts at ``epoch``
+    (ns)."""
 
     def __init__(self, epoch: int = 0) -> None:
         self._epoch = epoch
@@ -51,6 +52,6 @@ class VirtualWall:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` returns, with its waits in virtual time."""
+    """Run ``work`` in virtual time and return its result."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(work)

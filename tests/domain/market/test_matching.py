@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from matching_kit import BOOK, BUY, SELL, D, S, book, candle, delta, matcher, order, tick, told, trade
+from matching_kit import BOOK, BUY, SELL, D, S, book, brief, candle, delta, matcher, order, tick, trade
 
 from tickdeck.domain.events import (
     MarketEvent,
@@ -16,63 +16,63 @@ from tickdeck.domain.values import OrderStatus, TimeInForce
 
 
 def test_market_buy_takes_the_book_level_by_level() -> None:
-    assert told(matcher(BOOK).submit(order(BUY, "2.5"))) == [("a", "101", "1", "taker"), ("a", "102", "1.5", "taker")]
+    assert brief(matcher(BOOK).submit(order(BUY, "2.5"))) == [("a", "101", "1", "taker"), ("a", "102", "1.5", "taker")]
 
 
 def test_market_sell_takes_the_bids_from_the_highest_down() -> None:
-    assert told(matcher(BOOK).submit(order(SELL, 3))) == [("a", "99", "2", "taker"), ("a", "98", "1", "taker")]
+    assert brief(matcher(BOOK).submit(order(SELL, 3))) == [("a", "99", "2", "taker"), ("a", "98", "1", "taker")]
 
 
 def test_market_order_larger_than_the_book_expires_with_its_filled_part() -> None:
     outcomes = matcher(BOOK).submit(order(BUY, 20))
-    assert told(outcomes)[-1] == ("a", "expired", "", "")
+    assert brief(outcomes)[-1] == ("a", "expired", "", "")
     assert outcomes[-1].order.filled == 14
 
 
 def test_marketable_limit_takes_to_its_limit_and_rests_with_the_remainder() -> None:
     m = matcher(BOOK)
     first = m.submit(order(BUY, 5, limit=102))
-    assert told(first) == [("a", "101", "1", "taker"), ("a", "102", "3", "taker")]
-    assert told(m.on_trade(trade(101.5, 3, SELL))) == [("a", "102", "1", "maker")]
+    assert brief(first) == [("a", "101", "1", "taker"), ("a", "102", "3", "taker")]
+    assert brief(m.on_trade(trade(101.5, 3, SELL))) == [("a", "102", "1", "maker")]
 
 
 def test_what_we_took_is_not_offered_again_until_the_record_changes_the_level() -> None:
     m = matcher(BOOK)
     m.submit(order(BUY, 1))
-    assert told(m.submit(order(BUY, 1, name="b"))) == [("b", "102", "1", "taker")]
+    assert brief(m.submit(order(BUY, 1, name="b"))) == [("b", "102", "1", "taker")]
     m.on_delta(delta(11, asks=[(101, "0.7")]))
-    assert told(m.submit(order(BUY, 2, name="c"))) == [("c", "101", "0.7", "taker"), ("c", "102", "1.3", "taker")]
+    assert brief(m.submit(order(BUY, 2, name="c"))) == [("c", "101", "0.7", "taker"), ("c", "102", "1.3", "taker")]
 
 
 def test_taking_the_same_level_in_parts_adds_up() -> None:
     m = matcher(tick(99, 2, 101, 5))
     for name in "abc":
         m.submit(order(BUY, 2, name=name))
-    assert told(m.submit(order(BUY, 1, name="d"))) == [("d", "expired", "", "")]
+    assert brief(m.submit(order(BUY, 1, name="d"))) == [("d", "expired", "", "")]
 
 
 def test_with_ticks_alone_only_the_best_quantity_is_there() -> None:
     m = matcher(tick(99, 2, 101, "0.5"))
-    assert told(m.submit(order(BUY, 2))) == [("a", "101", "0.5", "taker"), ("a", "expired", "", "")]
+    assert brief(m.submit(order(BUY, 2))) == [("a", "101", "0.5", "taker"), ("a", "expired", "", "")]
 
 
 def test_tick_without_an_ask_offers_nothing_to_a_buyer() -> None:
-    assert told(matcher(BOOK, tick(99, 2, 0, 0, 11)).submit(order(BUY, 1))) == [("a", "expired", "", "")]
+    assert brief(matcher(BOOK, tick(99, 2, 0, 0, 11)).submit(order(BUY, 1))) == [("a", "expired", "", "")]
 
 
 def test_fresher_tick_takes_better_levels_away_and_sets_the_best() -> None:
     m = matcher(BOOK, tick(99, 2, 102, "0.4", update_id=11))
-    assert told(m.submit(order(BUY, 1))) == [("a", "102", "0.4", "taker"), ("a", "104", "0.6", "taker")]
+    assert brief(m.submit(order(BUY, 1))) == [("a", "102", "0.4", "taker"), ("a", "104", "0.6", "taker")]
 
 
 def test_tick_older_than_the_book_is_passed_over() -> None:
     m = matcher(tick(99, 2, 102, "0.4", update_id=9), BOOK)
-    assert told(m.submit(order(BUY, 1))) == [("a", "101", "1", "taker")]
+    assert brief(m.submit(order(BUY, 1))) == [("a", "101", "1", "taker")]
 
 
 def test_stale_tick_after_the_book_is_passed_over() -> None:
     m = matcher(BOOK, tick(99, 2, 102, "0.4", update_id=9))
-    assert told(m.submit(order(BUY, 1))) == [("a", "101", "1", "taker")]
+    assert brief(m.submit(order(BUY, 1))) == [("a", "101", "1", "taker")]
 
 
 def test_tick_without_update_id_counts_until_the_book_changes() -> None:
@@ -84,14 +84,14 @@ def test_tick_without_update_id_counts_until_the_book_changes() -> None:
 
 def test_print_that_the_display_does_not_show_yet_is_gone_from_it() -> None:
     m = matcher(BOOK, trade(101, "0.6", BUY))
-    assert told(m.submit(order(BUY, 1, limit=101, tif=TimeInForce.IOC)))[0] == ("a", "101", "0.4", "taker")
+    assert brief(m.submit(order(BUY, 1, limit=101, tif=TimeInForce.IOC)))[0] == ("a", "101", "0.4", "taker")
 
 
 def test_print_deeper_in_the_book_means_that_better_levels_are_gone() -> None:
     m = matcher(BOOK, trade(102, 1, BUY))
-    assert told(m.submit(order(BUY, 1))) == [("a", "102", "1", "taker")]
+    assert brief(m.submit(order(BUY, 1))) == [("a", "102", "1", "taker")]
     bids = matcher(BOOK, trade(98, 1, SELL))
-    assert told(bids.submit(order(SELL, 1))) == [("a", "98", "1", "taker")]
+    assert brief(bids.submit(order(SELL, 1))) == [("a", "98", "1", "taker")]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_prints_under_an_unchanged_display_add_up_however_many_they_are() -> Non
     m = matcher(book(bids=[(99, 1)], asks=[(101, 500)]))
     for _ in range(3000):
         m.on_trade(trade(101, "0.1", BUY))
-    assert told(m.submit(order(BUY, 300)))[0] == ("a", "101", "200.0", "taker")
+    assert brief(m.submit(order(BUY, 300)))[0] == ("a", "101", "200.0", "taker")
     m.on_tick(tick(99, 1, 101, 500))
     assert m.worst_price(BUY, D(400)) == 101
 
@@ -130,7 +130,7 @@ def test_memory_of_taken_levels_is_dropped_for_levels_that_are_gone() -> None:
         m.on_tick(tick(1, 1, 100 + n, 1))
         m.submit(order(BUY, 1, name=str(n)))
     assert len(m.liquidity._taken) <= 257
-    assert told(m.submit(order(BUY, 1))) == [("a", "expired", "", "")]
+    assert brief(m.submit(order(BUY, 1))) == [("a", "expired", "", "")]
 
 
 def test_crossed_book_is_not_believed() -> None:
@@ -142,24 +142,24 @@ def test_crossed_book_is_not_believed() -> None:
 def test_a_book_that_was_crossed_is_not_believed_before_a_later_snapshot() -> None:
     m = matcher(BOOK, delta(11, bids=[(103, 1)]), delta(12, bids=[(103, 0)]))
     assert m.submit(order(BUY, 1)) == []
-    assert told(m.on_book(book(bids=[(99, 1)], asks=[(103, 4)], last=15))) == [("a", "103", "1", "taker")]
+    assert brief(m.on_book(book(bids=[(99, 1)], asks=[(103, 4)], last=15))) == [("a", "103", "1", "taker")]
 
 
 def test_crossed_best_prices_are_not_believed() -> None:
     m = matcher(tick(99, 1, 101, 1), tick(101, 1, 101, 1))
     assert not m.liquidity.displayed
     assert m.submit(order(BUY, 1)) == []
-    assert told(m.on_tick(tick(99, 1, 102, 1))) == [("a", "102", "1", "taker")]
+    assert brief(m.on_tick(tick(99, 1, 102, 1))) == [("a", "102", "1", "taker")]
 
 
 def test_book_with_a_gap_offers_nothing_until_it_is_resynced() -> None:
     m = matcher(BOOK, delta(15))
     assert m.submit(order(BUY, 1)) == []
-    assert told(m.on_book(book(bids=[(99, 1)], asks=[(103, 4)], last=15))) == [("a", "103", "1", "taker")]
+    assert brief(m.on_book(book(bids=[(99, 1)], asks=[(103, 4)], last=15))) == [("a", "103", "1", "taker")]
 
 
 def test_offered_quantities_are_cut_down_to_the_lot_size() -> None:
-    assert told(matcher(tick(99, 1, 101, "0.25")).submit(order(BUY, 1)))[0] == ("a", "101", "0.20", "taker")
+    assert brief(matcher(tick(99, 1, 101, "0.25")).submit(order(BUY, 1)))[0] == ("a", "101", "0.20", "taker")
 
 
 # -- time in force ------------------------------------------------------------------------------------------------
@@ -168,14 +168,14 @@ def test_offered_quantities_are_cut_down_to_the_lot_size() -> None:
 def test_ioc_takes_what_is_there_and_expires() -> None:
     m = matcher(BOOK)
     outcomes = m.submit(order(BUY, 2, limit=101, tif=TimeInForce.IOC))
-    assert told(outcomes) == [("a", "101", "1", "taker"), ("a", "expired", "", "")]
+    assert brief(outcomes) == [("a", "101", "1", "taker"), ("a", "expired", "", "")]
     assert m.cancel("a") is None
 
 
 def test_fok_that_cannot_be_filled_whole_takes_nothing() -> None:
     m = matcher(BOOK)
-    assert told(m.submit(order(BUY, "4.1", limit=102, tif=TimeInForce.FOK))) == [("a", "expired", "", "")]
-    assert told(m.submit(order(BUY, 4, limit=102, tif=TimeInForce.FOK, name="b"))) == [
+    assert brief(m.submit(order(BUY, "4.1", limit=102, tif=TimeInForce.FOK))) == [("a", "expired", "", "")]
+    assert brief(m.submit(order(BUY, 4, limit=102, tif=TimeInForce.FOK, name="b"))) == [
         ("b", "101", "1", "taker"),
         ("b", "102", "3", "taker"),
     ]
@@ -193,7 +193,7 @@ def test_post_only_is_rejected_where_it_would_take_and_rests_otherwise() -> None
 def test_post_only_is_rejected_even_where_we_took_all_that_was_displayed() -> None:
     m = matcher(tick(99, 1, 101, 1))
     m.submit(order(BUY, 1, name="b"))
-    assert told(m.submit(order(BUY, 1, limit=101, tif=TimeInForce.POST_ONLY))) == [("a", "rejected", "", "")]
+    assert brief(m.submit(order(BUY, 1, limit=101, tif=TimeInForce.POST_ONLY))) == [("a", "rejected", "", "")]
 
 
 # -- resting ------------------------------------------------------------------------------------------------------
@@ -202,16 +202,16 @@ def test_post_only_is_rejected_even_where_we_took_all_that_was_displayed() -> No
 def test_print_at_our_price_drains_the_queue_ahead_then_fills_us() -> None:
     m = matcher(BOOK)
     m.submit(order(BUY, 1, limit=99))
-    assert told(m.on_trade(trade(99, "1.5", SELL))) == []
-    assert told(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "0.5", "maker")]
-    assert told(m.on_trade(trade(99, 9, SELL))) == [("a", "99", "0.5", "maker")]
-    assert told(m.on_trade(trade(99, 9, SELL))) == []
+    assert brief(m.on_trade(trade(99, "1.5", SELL))) == []
+    assert brief(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "0.5", "maker")]
+    assert brief(m.on_trade(trade(99, 9, SELL))) == [("a", "99", "0.5", "maker")]
+    assert brief(m.on_trade(trade(99, 9, SELL))) == []
 
 
 def test_a_queue_off_the_lot_size_leaves_us_whole_lots() -> None:
     m = matcher(book([(99, "0.25")], [(101, 1)]))
     m.submit(order(BUY, 1, limit=99))
-    assert told(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "0.70", "maker")]
+    assert brief(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "0.70", "maker")]
 
 
 def test_cancels_in_the_book_never_advance_us() -> None:
@@ -219,52 +219,52 @@ def test_cancels_in_the_book_never_advance_us() -> None:
     m.submit(order(BUY, 1, limit=99))
     m.on_delta(delta(11, bids=[(99, "0.1")]))
     m.on_tick(tick(99, "0.1", 101, 1, 12))
-    assert told(m.on_trade(trade(99, 2, SELL))) == []
-    assert told(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "1", "maker")]
+    assert brief(m.on_trade(trade(99, 2, SELL))) == []
+    assert brief(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "1", "maker")]
 
 
 def test_print_through_our_price_fills_us_at_our_limit_up_to_its_quantity() -> None:
     m = matcher(BOOK)
     m.submit(order(BUY, 3, limit=99))
-    assert told(m.on_trade(trade(98.5, 2, SELL))) == [("a", "99", "2", "maker")]
+    assert brief(m.on_trade(trade(98.5, 2, SELL))) == [("a", "99", "2", "maker")]
     # The level was passed, so nobody is ahead of us any more.
-    assert told(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "1", "maker")]
+    assert brief(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "1", "maker")]
 
 
 def test_resting_sell_fills_by_buying_aggressors_only() -> None:
     m = matcher(BOOK)
     m.submit(order(SELL, 1, limit="100.5"))
-    assert told(m.on_trade(trade(102, 9, SELL))) == []
-    assert told(m.on_trade(trade(102, 9, BUY))) == [("a", "100.5", "1", "maker")]
+    assert brief(m.on_trade(trade(102, 9, SELL))) == []
+    assert brief(m.on_trade(trade(102, 9, BUY))) == [("a", "100.5", "1", "maker")]
 
 
 def test_order_better_than_the_best_has_nobody_ahead() -> None:
     m = matcher(BOOK)
     m.submit(order(SELL, 1, limit=100))
-    assert told(m.on_trade(trade(100, "0.3", BUY))) == [("a", "100", "0.3", "maker")]
+    assert brief(m.on_trade(trade(100, "0.3", BUY))) == [("a", "100", "0.3", "maker")]
 
 
 @pytest.mark.parametrize("limit", ["98.5", "50"], ids=["between levels", "deeper than shown"])
 def test_order_at_a_price_that_is_not_displayed_waits_for_a_print_through_it(limit: str) -> None:
     m = matcher(BOOK)
     m.submit(order(BUY, 1, limit=limit))
-    assert told(m.on_trade(trade(limit, 1000, SELL))) == []
-    assert told(m.on_trade(trade(D(limit) - 1, "0.4", SELL))) == [("a", limit, "0.4", "maker")]
+    assert brief(m.on_trade(trade(limit, 1000, SELL))) == []
+    assert brief(m.on_trade(trade(D(limit) - 1, "0.4", SELL))) == [("a", limit, "0.4", "maker")]
 
 
 def test_with_ticks_alone_the_queue_is_known_at_the_best_only() -> None:
     m = matcher(tick(99, 2, 101, 1))
     m.submit(order(BUY, 1, limit=99, name="best"))
     m.submit(order(BUY, 1, limit=98, name="deeper"))
-    assert told(m.on_trade(trade(99, 3, SELL))) == [("best", "99", "1", "maker")]
-    assert told(m.on_trade(trade(98, 9, SELL))) == []
+    assert brief(m.on_trade(trade(99, 3, SELL))) == [("best", "99", "1", "maker")]
+    assert brief(m.on_trade(trade(98, 9, SELL))) == []
 
 
 def test_two_orders_at_one_price_share_a_print_by_time() -> None:
     m = matcher(BOOK)
     m.submit(order(BUY, 2, limit=99, name="first"))
     m.submit(order(BUY, 2, limit=99, name="second"))
-    assert told(m.on_trade(trade(99, 5, SELL))) == [("first", "99", "2", "maker"), ("second", "99", "1", "maker")]
+    assert brief(m.on_trade(trade(99, 5, SELL))) == [("first", "99", "2", "maker"), ("second", "99", "1", "maker")]
 
 
 def test_better_price_goes_before_earlier_time() -> None:
@@ -272,7 +272,7 @@ def test_better_price_goes_before_earlier_time() -> None:
     m.submit(order(BUY, 2, limit="99.5", name="earlier"))
     m.submit(order(BUY, 2, limit="100", name="better"))
     fills = m.on_trade(trade("99.5", 3, SELL))
-    assert told(fills) == [("better", "100", "2", "maker"), ("earlier", "99.5", "1", "maker")]
+    assert brief(fills) == [("better", "100", "2", "maker"), ("earlier", "99.5", "1", "maker")]
 
 
 def test_sells_are_served_from_the_lowest_price_up() -> None:
@@ -280,7 +280,7 @@ def test_sells_are_served_from_the_lowest_price_up() -> None:
     m.submit(order(SELL, 2, limit="100.5", name="higher"))
     m.submit(order(SELL, 2, limit="100", name="lower"))
     fills = m.on_trade(trade("101", 3, BUY))
-    assert told(fills) == [("lower", "100", "2", "maker"), ("higher", "100.5", "1", "maker")]
+    assert brief(fills) == [("lower", "100", "2", "maker"), ("higher", "100.5", "1", "maker")]
 
 
 def test_cancelled_order_fills_no_more() -> None:
@@ -289,7 +289,7 @@ def test_cancelled_order_fills_no_more() -> None:
     cancelled = m.cancel("a")
     assert cancelled is not None
     assert cancelled.filled == 0
-    assert told(m.on_trade(trade(90, 9, SELL))) == []
+    assert brief(m.on_trade(trade(90, 9, SELL))) == []
     assert m.cancel("a") is None
 
 

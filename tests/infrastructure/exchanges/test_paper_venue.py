@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from paper_kit import ACK, BTC, FEED, SELL, SEND, T0, D, Desk, cancel, order, tick, told, trade
+from paper_kit import ACK, BTC, FEED, SELL, SEND, T0, D, Desk, brief, cancel, order, tick, trade
 
 from tickdeck.domain.events import (
     BookResynced,
@@ -26,7 +26,7 @@ def test_order_meets_the_record_as_it_stands_after_order_and_feed_latency() -> N
     desk.venue.submit(order())
     desk.market(tick(arrival - 1, ask="102"))
     desk.market(tick(arrival, ask="103"))  # not yet there when the order arrived: due actions run first
-    assert desk.told() == [("a", "accepted", "0"), ("a", "fill", "102", "1")]
+    assert desk.briefs() == [("a", "accepted", "0"), ("a", "fill", "102", "1")]
 
 
 def test_report_carries_the_venues_time_and_comes_after_the_acknowledgement_latency() -> None:
@@ -47,7 +47,7 @@ def test_fill_of_a_resting_order_is_dated_by_the_print() -> None:
     desk.venue.submit(order(limit="100"))
     desk.market(trade(T0 + 500, "100", "1", SELL))
     fill = desk.settle()[-1]
-    assert told(fill) == ("a", "fill", "100", "1")
+    assert brief(fill) == ("a", "fill", "100", "1")
     assert (fill.ts, fill.ts_ingress) == (T0 + 500 - FEED, T0 + 500 - FEED + ACK)
     assert fill.liquidity == "maker"
 
@@ -60,7 +60,7 @@ def test_jitter_never_lets_orders_or_reports_overtake() -> None:
         desk.venue.submit(order(name, limit="100", quantity="0.1", ts=T0 + 100 * n))
         desk.venue.cancel(cancel(name, ts=T0 + 100 * n))
     reports = desk.settle()
-    assert [told(r) for r in reports] == [
+    assert [brief(r) for r in reports] == [
         t for name in names for t in ((name, "accepted", "0"), (name, "cancelled", "0"))
     ]
     due = [r.ts_ingress for r in reports]
@@ -133,7 +133,7 @@ def test_market_order_that_finds_too_little_is_accepted_filled_in_part_and_expir
     desk = Desk()
     desk.market(tick(T0, quantity="0.4"))
     desk.venue.submit(order())
-    assert desk.told() == [("a", "accepted", "0"), ("a", "fill", "101", "0.4"), ("a", "expired", "0.4")]
+    assert desk.briefs() == [("a", "accepted", "0"), ("a", "fill", "101", "0.4"), ("a", "expired", "0.4")]
     assert desk.venue.account.locked("USDT") == 0
 
 
@@ -141,7 +141,7 @@ def test_post_only_order_that_would_take_is_rejected_without_being_accepted() ->
     desk = Desk()
     desk.market(tick(T0))
     desk.venue.submit(order(limit="101", tif=TimeInForce.POST_ONLY))
-    assert desk.told() == [("a", "rejected", "0")]
+    assert desk.briefs() == [("a", "rejected", "0")]
     assert "post only" in desk.reports[0].reason
     assert desk.venue.account.locked("USDT") == 0
 
@@ -162,7 +162,7 @@ def test_cancel_of_a_resting_order_reports_what_was_filled() -> None:
     desk.venue.submit(order(limit="100"))
     desk.market(trade(T0 + 100, "100", "0.3", SELL))
     desk.venue.cancel(cancel(ts=T0 + 101))
-    assert desk.told()[-1] == ("a", "cancelled", "0.3")
+    assert desk.briefs()[-1] == ("a", "cancelled", "0.3")
     assert desk.reports[-1].causation_id == "9-a"
     assert desk.venue.account.locked("USDT") == 0
 
@@ -172,7 +172,7 @@ def test_cancel_that_comes_too_late_tells_the_true_state() -> None:
     desk.market(tick(T0))
     desk.venue.submit(order())
     desk.venue.cancel(cancel())
-    assert desk.told()[-1] == ("a", "filled", "1")
+    assert desk.briefs()[-1] == ("a", "filled", "1")
     assert desk.reports[-1].reason == "cancel refused: the order is filled"
 
 
@@ -188,7 +188,7 @@ def test_cancel_of_a_rejected_order_tells_that_it_was_rejected() -> None:
     desk = Desk()
     desk.venue.submit(order(symbol="DOGEUSDT"))
     desk.venue.cancel(cancel(symbol="DOGEUSDT"))
-    assert desk.told() == [("a", "rejected", "0"), ("a", "rejected", "0")]
+    assert desk.briefs() == [("a", "rejected", "0"), ("a", "rejected", "0")]
     assert desk.reports[-1].reason == "cancel refused: the order is rejected"
 
 
@@ -199,7 +199,7 @@ def test_repeated_order_id_changes_nothing_and_the_original_lives_on() -> None:
     desk.market(trade(T0 + 100, "100", "0.3", SELL))
     desk.venue.submit(order(limit="95", quantity="9", ts=T0 + 101))
     desk.market(trade(T0 + 500, "100", "5", SELL))
-    assert desk.told() == [
+    assert desk.briefs() == [
         ("a", "accepted", "0"),
         ("a", "fill", "100", "0.3"),
         ("a", "partially_filled", "0.3"),
@@ -237,5 +237,5 @@ def test_the_venue_forgets_orders_that_ended_long_ago_and_never_open_ones(monkey
     assert desk.venue.account.currencies == ["BTC", "ETH", "USDT"]
     desk.reports.clear()
     desk.venue.cancel(cancel("open", ts=desk.now))
-    assert desk.told() == [("open", "cancelled", "0")]
+    assert desk.briefs() == [("open", "cancelled", "0")]
     assert not desk.venue.account._locks

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from paper_kit import ACK, BUY, FEED, SELL, SEND, T0, Desk, cancel, order, tick, told, trade
+from paper_kit import ACK, BUY, FEED, SELL, SEND, T0, Desk, brief, cancel, order, tick, trade
 
 from tickdeck.domain.events import OrderAmendRequestedEvent, VenueFillReported
 from tickdeck.domain.values import TimeInForce
@@ -53,7 +53,7 @@ def test_an_amend_is_answered_with_what_the_order_is_now() -> None:
 
     (answer,) = answers(desk)
 
-    assert told(answer) == ("a", "accepted", "0")
+    assert brief(answer) == ("a", "accepted", "0")
     assert (answer.revision, answer.quantity, answer.limit, answer.reason) == (1, 2, 98, "")
     assert (answer.ts, answer.ts_ingress) == (T0 + 100 + SEND, T0 + 100 + SEND + ACK)
     assert answer.causation_id == "8-a"
@@ -66,7 +66,7 @@ def test_an_amend_never_overtakes_its_order_nor_a_cancel_an_amend() -> None:
     desk.venue.amend(amend("0.2", "98", ts=T0))
     desk.venue.cancel(cancel())
 
-    assert desk.told() == [("a", "accepted", "0"), ("a", "accepted", "0"), ("a", "cancelled", "0")]
+    assert desk.briefs() == [("a", "accepted", "0"), ("a", "accepted", "0"), ("a", "cancelled", "0")]
 
 
 @pytest.mark.parametrize("side", [BUY, SELL])
@@ -89,7 +89,7 @@ def test_a_print_between_request_and_arrival_fills_the_order_as_it_was() -> None
     desk.venue.amend(amend("1", "98"))
     desk.market(trade(T0 + 110, "100", "0.4", SELL))
 
-    assert [told(r) for r in desk.settle()][-2:] == [("a", "fill", "100", "0.4"), ("a", "partially_filled", "0.4")]
+    assert [brief(r) for r in desk.settle()][-2:] == [("a", "fill", "100", "0.4"), ("a", "partially_filled", "0.4")]
 
 
 def test_an_amend_through_the_spread_is_answered_and_then_filled_as_a_taker() -> None:
@@ -110,7 +110,7 @@ def test_a_larger_order_fills_to_its_new_quantity_and_its_money_comes_out_even()
     desk.market(trade(T0 + 300, "99.5", "5", SELL))
     desk.settle()
 
-    assert [told(r) for r in desk.reports][-1] == ("a", "fill", "100", "3")
+    assert [brief(r) for r in desk.reports][-1] == ("a", "fill", "100", "3")
     account = desk.venue.account
     assert (account.total("BTC"), account.locked("USDT")) == (13, 0)
     assert account.total("USDT") == 100_000 - 300 - D("0.3")
@@ -154,7 +154,7 @@ def test_an_amend_of_an_order_at_its_end_is_refused_with_its_state() -> None:
 
     (answer,) = answers(desk)
 
-    assert (told(answer), answer.reason) == (("a", "filled", "1"), "amend refused: the order is filled")
+    assert (brief(answer), answer.reason) == (("a", "filled", "1"), "amend refused: the order is filled")
 
 
 def test_an_order_that_the_venue_refused_cannot_be_amended() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from paper_kit import BUY, FEED, SELL, SEND, T0, D, Desk, cancel, order, tick, told, trade
+from paper_kit import BUY, FEED, SELL, SEND, T0, D, Desk, brief, cancel, order, tick, trade
 
 from tickdeck.application.ports import TradingVenue
 from tickdeck.domain.events import (
@@ -42,7 +42,7 @@ def test_order_that_breaks_a_rule_is_rejected_with_the_reason(request_: OrderSub
     desk = Desk()
     desk.market(tick(T0))
     desk.venue.submit(request_)
-    assert desk.told() == [("a", "rejected", "0")]
+    assert desk.briefs() == [("a", "rejected", "0")]
     assert reason in desk.reports[0].reason
     assert desk.reports[0].account_id == request_.account_id
 
@@ -53,7 +53,7 @@ def test_buy_needs_its_cost_and_taker_fee_to_the_last_digit(cash: str, status: s
     desk = Desk(balances={"USDT": D(cash)})
     desk.market(tick(T0))
     desk.venue.submit(order(limit=limit))
-    assert desk.told()[0][1] == status
+    assert desk.briefs()[0][1] == status
     assert desk.venue.account.total("USDT") == (0 if status == "accepted" else D(cash))
 
 
@@ -61,7 +61,7 @@ def test_market_buy_is_checked_at_the_worst_price_that_it_would_pay() -> None:
     desk = Desk(balances={"USDT": D("202.5")})
     desk.market(tick(T0, quantity="1"))
     desk.venue.submit(order(quantity="2"))
-    assert desk.told()[-1] == ("a", "expired", "1")
+    assert desk.briefs()[-1] == ("a", "expired", "1")
 
 
 def test_open_orders_lock_their_funds_until_they_end() -> None:
@@ -73,7 +73,7 @@ def test_open_orders_lock_their_funds_until_they_end() -> None:
     desk.venue.submit(order("buy-too-much", limit="100", quantity="1"))
     desk.venue.submit(order("sell-too-much", side=SELL, limit="110", quantity="0.5"))
     desk.settle()
-    assert [told(r)[:2] for r in desk.reports] == [
+    assert [brief(r)[:2] for r in desk.reports] == [
         ("buy", "accepted"),
         ("sell", "accepted"),
         ("buy-too-much", "rejected"),
@@ -92,7 +92,7 @@ def test_short_selling_needs_no_holding_where_it_is_allowed() -> None:
     desk = Desk(short_selling=True, balances={"USDT": D(0)})
     desk.market(tick(T0))
     desk.venue.submit(order(side=SELL))
-    assert desk.told()[-1] == ("a", "fill", "99", "1")
+    assert desk.briefs()[-1] == ("a", "fill", "99", "1")
     assert (desk.venue.account.total("BTC"), desk.venue.account.total("USDT")) == (D(-1), D("98.901"))
 
 
@@ -123,7 +123,7 @@ def test_a_reduce_only_order_never_does_more_than_close_what_is_owed(side: Side,
     desk.venue.submit(order(side=SELL))
     desk.market(tick(T0 + 1, quantity="5"))
     desk.venue.submit(replace(order("b", side, quantity), reduce_only=True))
-    assert desk.told()[-1][:2] == ("b", told)
+    assert desk.briefs()[-1][:2] == ("b", told)
 
 
 def test_what_is_owed_can_be_bought_back_with_too_little_money_and_at_any_price() -> None:
@@ -147,7 +147,7 @@ def test_market_buy_without_a_book_locks_some_more_than_the_last_price_and_gives
     desk.settle()
     assert desk.venue.account.locked("USDT") == D("105.105")
     desk.market(trade(desk.now + 1, "101", "1", BUY))
-    assert desk.told()[-1] == ("a", "fill", "101", "1")
+    assert desk.briefs()[-1] == ("a", "fill", "101", "1")
     assert desk.venue.account.locked("USDT") == 0
 
 
@@ -156,9 +156,9 @@ def test_market_buy_without_a_book_pays_no_more_than_the_account_has() -> None:
     desk.market(trade(T0, "100", "1", BUY))
     desk.venue.submit(order())
     desk.market(trade(T0 + 100, "102", "1", BUY))  # with the fee 102.102
-    assert desk.told() == [("a", "accepted", "0"), ("a", "expired", "0")]
+    assert desk.briefs() == [("a", "accepted", "0"), ("a", "expired", "0")]
     desk.venue.submit(order("b", quantity="1.5", ts=desk.now))
-    assert desk.told()[-1] == ("b", "rejected", "0")
+    assert desk.briefs()[-1] == ("b", "rejected", "0")
 
 
 def test_candle_that_closes_after_the_order_fills_it_at_its_open() -> None:
@@ -182,7 +182,7 @@ def test_candle_that_closes_after_the_order_fills_it_at_its_open() -> None:
     sent = T0 + 1000 + FEED
     desk.venue.submit(order(ts=sent))
     desk.market(candle(T0 + 1000))
-    assert desk.told() == [("a", "accepted", "0"), ("a", "fill", "100", "0.5")]
+    assert desk.briefs() == [("a", "accepted", "0"), ("a", "fill", "100", "0.5")]
 
 
 # -- fees ---------------------------------------------------------------------------------------------------------
