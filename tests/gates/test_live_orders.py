@@ -20,7 +20,13 @@ from many_examples import SEEDS
 
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.venue import open_venue
-from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, RunResumed, VenueFillReported
+from tickdeck.domain.events import (
+    CommandReceived,
+    OrderSubmittedEvent,
+    RunResumed,
+    VenueCircuitChanged,
+    VenueFillReported,
+)
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.domain.values import OrderStatus
 from tickdeck.errors import ConfigError, RunError
@@ -207,6 +213,26 @@ def test_two_accounts_at_the_exchange_need_a_choice(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="give account = one of a, b"):
         start_live_run(config("http://127.0.0.1:1", 1, accounts={"a": account, "b": account}), tmp_path)
+
+
+def test_a_breaker_that_opens_is_an_event_of_the_run(tmp_path: Path) -> None:
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT",)) as venue:
+            run = start_live_run(config(venue.url, 60), tmp_path)
+            asyncio.get_running_loop().call_later(4, run.driver.request_stop)
+            for second, chance in ((1, "1"), (3, "off")):
+                asyncio.get_running_loop().call_later(second, venue.faults.set, "http_500", chance)
+            try:
+                await run.drive(None)
+            finally:
+                run.close()
+            return run
+
+    run = asyncio.run(work())
+
+    changes = [event for event in open_record(run.folder) if isinstance(event, VenueCircuitChanged)]
+    assert ("binance/orders", "closed", "open") in {(e.name, e.before, e.after) for e in changes}
+    assert verify_run(run.folder)[0].identical
 
 
 def test_no_key_reaches_the_folder_of_a_run(tmp_path: Path) -> None:

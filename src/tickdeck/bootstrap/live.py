@@ -12,12 +12,12 @@ from typing import Any
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past
 from tickdeck.application.kernel import Agenda, Kernel
-from tickdeck.application.ports import Exchange, Frame, MarketDataFeed, OverloadableFeed, RememberingFeed
+from tickdeck.application.ports import Frame, MarketDataFeed, OverloadableFeed, RememberingFeed
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.feeds import live_feed
-from tickdeck.bootstrap.live_account import live_account
+from tickdeck.bootstrap.live_account import LiveAccount, live_account
 from tickdeck.bootstrap.live_trading import LiveTrading
 from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.session import RESERVED, Session
@@ -25,6 +25,7 @@ from tickdeck.domain.events import GapDetected
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.exchanges.binance.trading import circuit_event
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter
@@ -40,7 +41,7 @@ _FRAMES = 65_536  # the capacity between the sockets and the kernel: a few secon
 
 class LiveRun(Session):
     """A run that receives ``feed`` on the wall clock. Call ``await drive(None)``, then ``close()``. It trades at
-    ``exchange``, or on paper without one.
+    ``account``, or on paper without one.
 
     The venue's frames are stored in segments in the run's folder. Each frame is on disk before any of its effects.
     ``record`` is the record of a run to resume, which continues on ``tape``.
@@ -57,11 +58,11 @@ class LiveRun(Session):
         feed: MarketDataFeed,
         clock: LiveClock,
         record: RecordCheck | None = None,
-        exchange: Exchange | None = None,
+        account: LiveAccount | None = None,
     ) -> None:
         agenda = LiveAgenda()
         self._clock = clock
-        self._exchange = exchange
+        self._account = account
         first = record.next if record is not None else None
         self._began = first.ts if first is not None else None
         options: dict[str, Any] = {
@@ -76,6 +77,8 @@ class LiveRun(Session):
         super().__init__(folder, manifest, config, strategies, tape=record or tape, kernel=kernel, agenda=agenda)
         self._feed = feed
         self._trading = None
+        if account is not None:
+            account.hear_breakers.append(lambda transition: kernel.publish(circuit_event(transition, clock.time_ns())))
         if isinstance(self.venue, ExchangeVenue):
             self._trading = LiveTrading(
                 kernel,
@@ -109,10 +112,10 @@ class LiveRun(Session):
         )
 
     def _make_venue(self, agenda: Agenda) -> PaperVenue | ExchangeVenue:
-        if self._exchange is None:
+        if self._account is None:
             return super()._make_venue(agenda)
         return ExchangeVenue(
-            self._exchange,
+            self._account.exchange,
             account_id=self.config.paper.account_id,
             user_id=self.config.paper.user_id,
             clock=self._clock,
@@ -225,11 +228,12 @@ def start_live_run(config: RunConfig, data_dir: Path, *, clock: LiveClock | None
     the run's id, instead of one made from the time. Raises ``ConfigError`` if it cannot be created, or if it is to send
     orders without limits or without a key."""
     clock = clock or SystemClock()
-    exchange = None
+    account = None
     if config.live:
-        config, exchange = live_account(config, clock)
+        account = live_account(config, clock)
+        config = account.config
     prepared = prepare(config, name=name)
     config, strategies = prepared.config, prepared.strategies
     feed = live_feed(config, prepared.manifest.symbols)
     with prepared.created(data_dir, linger_ms=LINGER_MS) as (folder, manifest, tape):
-        return LiveRun(folder, manifest, config, strategies, tape, feed=feed, clock=clock, exchange=exchange)
+        return LiveRun(folder, manifest, config, strategies, tape, feed=feed, clock=clock, account=account)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from msgspec.structs import replace
 
 from tickdeck.application.clock import LiveClock
@@ -11,14 +14,24 @@ from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.factory import ExchangeFactory
+from tickdeck.infrastructure.resilience import BreakerTransition
 
-__all__ = ["live_account"]
+__all__ = ["LiveAccount", "live_account"]
 
 _REQUIRED = ("max_order_notional", "max_position_notional", "max_daily_loss")
 
 
-def live_account(config: RunConfig, clock: LiveClock) -> tuple[RunConfig, Exchange]:
-    """The configuration with the account's name and owner, and the exchange to send orders to, not yet connected.
+class LiveAccount(NamedTuple):
+    """``config`` has the account's name and owner. ``exchange`` is not connected yet. Each of ``hear_breakers`` is
+    called when one of its circuit breakers changes its state."""
+
+    config: RunConfig
+    exchange: Exchange
+    hear_breakers: list[Callable[[BreakerTransition], object]]
+
+
+def live_account(config: RunConfig, clock: LiveClock) -> LiveAccount:
+    """The account that the run trades with.
 
     Raises ``ConfigError`` unless the configuration states the limits of ``[risk]``, and if the account or its key
     cannot be found.
@@ -33,9 +46,15 @@ def live_account(config: RunConfig, clock: LiveClock) -> tuple[RunConfig, Exchan
             "configuration file"
         )
     name, account = _account(config)
-    exchange = ExchangeFactory.create_exchange(name, account, clock=clock)
+    hear_breakers: list[Callable[[BreakerTransition], object]] = []
+
+    def on_transition(transition: BreakerTransition) -> None:
+        for hear in hear_breakers:
+            hear(transition)
+
+    exchange = ExchangeFactory.create_exchange(name, account, clock=clock, on_transition=on_transition)
     paper = replace(config.paper, account_id=name, user_id=account.owner, short_selling=False)
-    return replace(config, paper=paper), exchange
+    return LiveAccount(replace(config, paper=paper), exchange, hear_breakers)
 
 
 def _account(config: RunConfig) -> tuple[str, AccountConfig]:

@@ -73,7 +73,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
                 feed=live_feed(config, manifest.symbols),
                 clock=clock,
                 record=check,
-                exchange=live_account(config, clock)[1] if config.live else None,
+                account=live_account(config, clock) if config.live else None,
             )
         return run.Run(
             folder,
