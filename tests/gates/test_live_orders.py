@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from many_examples import SEEDS
 
@@ -32,6 +33,7 @@ from tickdeck.domain.values import OrderStatus
 from tickdeck.errors import ConfigError, RunError
 from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
+from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
 
 STRATEGIES = Path(__file__).resolve().parent / "gate_strategies.py"
 LIMITS = RiskLimits(
@@ -54,6 +56,15 @@ FAULTS = [
     "gap=0.01 reorder=0.01",
 ]
 ALL = " ".join(fault for fault in FAULTS if "clock_skew" not in fault and "drop_ack=0.1" not in fault)
+
+
+@pytest.fixture(autouse=True)
+def short_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order that was never received is known to be so after three seconds: the venue here lags for half a second."""
+    whole = BinanceExchange.capabilities.fget
+    assert whole is not None
+    capabilities = property(lambda exchange: msgspec.structs.replace(whole(exchange), query_lag=3_000_000_000))
+    monkeypatch.setattr(BinanceExchange, "capabilities", capabilities)
 
 
 @pytest.fixture(autouse=True)
