@@ -199,7 +199,7 @@ class AuthenticationFailed(RequestRefused):
 
 
 class BadSignature(AuthenticationFailed):
-    """The signature does not fit the request and the key."""
+    """The signature does not match the request and the key."""
 
 
 class ClockSkew(RequestRefused):

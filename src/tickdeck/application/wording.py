@@ -25,7 +25,8 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def in_words(message: str) -> str:
-    """``give true or false`` for ``Expected `bool`, got `str```. Any other message stays as it is."""
+    """A msgspec error in plain words: ``Expected `bool`, got `str``` becomes ``give true or false``. Messages that are
+    not recognized are returned unchanged."""
     expected = _EXPECTED.match(message)
     if expected is None:
         return "give a decimal number" if message.startswith("Invalid decimal string") else message

@@ -33,8 +33,8 @@ class LiveAccount(NamedTuple):
 def live_account(config: RunConfig, clock: LiveClock) -> LiveAccount:
     """The account that the run trades with.
 
-    Raises ``ConfigError`` unless the configuration states the limits of ``[risk]``, and if the account or its key
-    cannot be found.
+    Raises ``ConfigError`` if the configuration does not state the required limits of ``[risk]``, or if the account
+    or its key cannot be found.
     """
     stated = config.stated_limits
     if stated is None:  # a program's
@@ -76,6 +76,6 @@ def _account(config: RunConfig) -> tuple[str, AccountConfig]:
         return name, replace(entry, url=config.exchange_url, testnet=config.testnet)
     if (entry.url, entry.testnet) != (config.exchange_url, config.testnet):
         raise ConfigError(
-            f"live: account {name} is at another address than the market data; give both the same url and testnet"
+            f"live: account {name} has a different address from the market data; give both the same url and testnet"
         )
     return name, entry

@@ -57,8 +57,9 @@ def load_credentials(source: str, account: str, *, environment: Mapping[str, str
 def _from_environment(prefix: str, account: str, environment: Mapping[str, str]) -> Credentials:
     names = f"{prefix}_API_KEY", f"{prefix}_API_SECRET"
     missing = [name for name in names if not environment.get(name, "").strip()]
+    them = "both" if len(missing) > 1 else "it"
     if missing:
-        raise ConfigError(f"account {account}: the environment has no {' and no '.join(missing)}; set it")
+        raise ConfigError(f"account {account}: the environment has no {' and no '.join(missing)}; set {them}")
     return Credentials(*(environment[name].strip() for name in names))
 
 

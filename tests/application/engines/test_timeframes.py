@@ -147,6 +147,6 @@ def test_timeframes_are_fixed_when_the_run_begins() -> None:
     core.feed(CommandReceived(command="strategy-update", arguments=arguments, source="me"))
 
     (warning,) = [event for event in core.tape.events if isinstance(event, SystemWarning)]
-    assert "required_candles() gives other timeframes now" in warning.message
+    assert "required_candles() now returns different timeframes" in warning.message
     core.feed(*MINUTES)
     assert {h[0] for h in listener.heard} == {2}

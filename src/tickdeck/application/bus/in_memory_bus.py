@@ -88,7 +88,7 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
         if clock is not None:
             check_methods(call, "clock", clock, "sleep", "monotonic_ns")
         if wall_now is not None and not stamp:
-            raise ConfigError("stamp=False stamps no times; omit wall_now")
+            raise ConfigError("with stamp=False the bus sets no times; omit wall_now")
         if measure and clock is None:
             raise ConfigError("measuring needs a clock: InMemoryEventBus(clock=..., measure=True)")
         self._table = Subscriptions(shuffle, clock.monotonic_ns if measure and clock else None)

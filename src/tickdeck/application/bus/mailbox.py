@@ -142,7 +142,7 @@ class Mailbox:
             self._wake()
 
     def end(self) -> None:
-        """The subscription ended: handle the events already here, and read no more from the tape."""
+        """The subscription has ended: handle the events that are already waiting, but stop reading the tape."""
         if self.cursor is not None:
             self.cursor.stop_reading()
         if not self._has_work:

@@ -75,8 +75,8 @@ class Conflate(msgspec.Struct, frozen=True):
 
 
 class Halt(msgspec.Struct, frozen=True):
-    """Never drops silently: if there is no room, the event and all later ones are refused. The waiting events are then
-    a complete beginning.
+    """Never drops silently: if there is no room, the event and all later ones are refused, so
+    the events that are accepted have no gaps.
 
     Events refused for an edge, except market data, become dead letters. When you resend one, the edge accepts events
     again.

@@ -172,7 +172,7 @@ class Simulation(Driver):
         finally:
             self._taken += taken
         if self._figures is not None and self._taken >= self._next_progress:
-            # Exactly after the input that completes the step, at any speed: no chunk crosses a step.
+            # A chunk never spans two steps, so this comes right after the input that completes a step, at any speed.
             self._next_progress += _PROGRESS
             self._feed(BacktestProgressed(inputs=self._taken, reached_ts=self._last))
         return taken + opens

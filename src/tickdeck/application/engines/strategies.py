@@ -266,7 +266,9 @@ class StrategyEngine:
         try:
             strategy.set_parameters(wanted)
             if timeframes_of(strategy) != timeframes:
-                raise ConfigError("required_candles() gives other timeframes now; they are fixed when the run begins")
+                raise ConfigError(
+                    "required_candles() now returns different timeframes; they are fixed when the run begins"
+                )
             self.signals.check(self.signal_names(strategy_id))  # signals are only computed from the start on
         except Exception as error:  # noqa: BLE001 (this calls the strategy's own code, which may raise anything)
             for name, value in before.items():

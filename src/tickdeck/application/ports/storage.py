@@ -76,7 +76,7 @@ class TapeQuery(msgspec.Struct, frozen=True, kw_only=True):
         for field in ("from_id", "symbol", "correlation_id", "stream"):
             value: object = getattr(self, field)
             if value is not None and not isinstance(value, str):
-                raise ConfigError(f"TapeQuery: {field} is {value!r}; give a text")
+                raise ConfigError(f"TapeQuery: {field} is {value!r}; give text")
         if self.limit is not None and self.limit < 0:
             raise ConfigError(f"TapeQuery: limit is {self.limit}; give 0 or more, or leave it out")
 
@@ -205,7 +205,7 @@ def check_versions(version_of: Callable[[str], int], expected: Mapping[str, int]
 def check_snapshot(stream: object, version: object, state: object) -> None:
     """Raise ``ConfigError`` if the arguments of ``save_snapshot`` have wrong types."""
     if not isinstance(stream, str):
-        raise ConfigError(f"save_snapshot: the stream is {stream!r}; give a text")
+        raise ConfigError(f"save_snapshot: the stream is {stream!r}; give text")
     if type(version) is not int:
         raise ConfigError(f"save_snapshot: the version is {version!r}; give a whole number")
     if not isinstance(state, bytes):

@@ -93,7 +93,7 @@ def _selection(topic: Topic, where: EventTest | None) -> tuple[tuple[str, ...], 
     if isinstance(topic, str):
         return (topic,), where
     cls: type[DomainEvent] = topic
-    # Every event of an unknown type has the class RawEvent, whatever its type is.
+    # Events of all unknown types have the class RawEvent, so it cannot be translated into a list of types.
     named = () if issubclass(RawEvent, cls) else tuple(c.event_type for c in iter_event_classes() if issubclass(c, cls))
     if where is None:
         return named, lambda event: isinstance(event, cls)

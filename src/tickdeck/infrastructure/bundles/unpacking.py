@@ -124,7 +124,7 @@ def _contents(bundle: Path, archive: ZipFile) -> Contents:
         raise _foreign_bundle(bundle, f"{contents.run!r} is not a run id")
     for name in (*names, *(file.name for file in contents.inputs if file.name)):
         if name != CONTENTS and not is_safe(name):
-            raise _foreign_bundle(bundle, f"the name {name!r} leads out of it")
+            raise _foreign_bundle(bundle, f"the name {name!r} points outside the bundle")
     listed = [member.name for member in contents.files]
     if sorted([*listed, CONTENTS]) != sorted(names) or f"{RUN}/{MANIFEST}" not in listed:
         raise _foreign_bundle(bundle, f"its files are not those that {CONTENTS} lists")
@@ -168,7 +168,7 @@ def _here(bundle: Path, manifest: Manifest, root: Path, inputs: list[str]) -> Ma
         place, _, name = record.spec.rpartition(":")
         inside = place.startswith("strategies/") and place.endswith(".py")
         if place.endswith(".py") and not (inside and is_safe(place)):
-            raise _foreign_bundle(bundle, f"strategy {record.spec!r} leads out of it")
+            raise _foreign_bundle(bundle, f"strategy {record.spec!r} points outside the bundle")
         specs.append(f"{root / place}:{name}" if inside else record.spec)
     try:
         return with_places(manifest, inputs, specs)

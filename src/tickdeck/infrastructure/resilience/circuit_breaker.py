@@ -28,7 +28,8 @@ class BreakerState(StrEnum):
 
 
 class BreakerTransition(NamedTuple):
-    """``name``: of the breaker. ``reason``: the class of the error that caused it; empty for a success."""
+    """``name`` is the name of the breaker. ``reason`` is the class of the error that caused the transition, or empty if
+    no error did."""
 
     name: str
     before: BreakerState

@@ -84,7 +84,8 @@ class Worker:
         )
 
     def answer(self) -> Figures:
-        """The worker's next message: empty after setup, then figures. Raises ``WorkerFailed``."""
+        """The worker's next message. The first one, after setup, is empty; the others contain figures. Raises
+        ``WorkerFailed``."""
         assert self._process.stdout is not None
         deadline = time.monotonic() + self._timeout
         line = b""

@@ -69,7 +69,7 @@ import_option = click.option(
 
 
 def json_option(what: str) -> Callable[[F], F]:
-    """``--json``; ``what`` describes the output that is then JSON."""
+    """The option ``--json``. ``what`` says, in its help text, what is printed as JSON."""
     return click.option("--json", "as_json", is_flag=True, help=f"{what} on stdout, and nothing else.")
 
 

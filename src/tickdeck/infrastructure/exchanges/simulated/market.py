@@ -219,7 +219,7 @@ class _Market:
     def _quantity(self) -> int:
         return max(1, int(self._level_lots * self._rng.lognormvariate(0.0, 0.7)))
 
-    # -- what is told -------------------------------------------------------------------------------------------
+    # -- the events ---------------------------------------------------------------------------------------------
 
     def _trade(self) -> TradeEvent:
         """A taker, leaning with the trend, takes at most the best level."""

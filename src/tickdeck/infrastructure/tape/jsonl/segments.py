@@ -124,7 +124,7 @@ def read_head(path: Path, *, is_last: bool) -> SegmentFile | None:
         if head is None:
             rest = file.read()
             damage = find_damage(path, line + rest, 0)
-            # The head is synced before a group follows, so a power cut can only have lost it if it is alone.
+            # The head is synced before any group is written: a power cut can only have lost it if nothing follows.
             if damage is None and not (is_last and len(line) + len(rest) <= HEAD_LINE):
                 damage = Damage(
                     path, 1, 0, max(len(line) - 1, 0), "the segment's head was changed since it was written"

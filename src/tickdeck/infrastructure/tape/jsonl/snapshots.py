@@ -82,7 +82,7 @@ def read_snapshots(folder: Path) -> Iterator[tuple[str, Snapshot]]:
         found = [_read(path) for path in (folder / SNAPSHOTS).rglob("*.json")]
     except OSError as error:
         raise tape_error(folder / SNAPSHOTS, "read the snapshots", error) from error
-    # One that an older version of Tickdeck wrote may have been written again.
+    # A snapshot in the file of an older version of Tickdeck may also exist in a newer file: keep one of them.
     by_version = {(saved.stream, saved.version): saved.state for saved in found}
     for (stream, version), state in sorted(by_version.items()):
         yield stream, Snapshot(version, state)

@@ -47,7 +47,7 @@ _GROUP = 1 << 20
 
 
 class CompactReport(msgspec.Struct, frozen=True, kw_only=True):
-    """``bytes`` and ``segments`` (of JSON Lines) before and after."""
+    """The size and the number of segments (JSON Lines only), before and after."""
 
     tape: str
     form: str

@@ -71,7 +71,7 @@ class ScenarioPlayer:
         return not self._waiting and not self._due
 
     def results(self) -> list[CheckResult]:
-        """The checks as the ledger is now."""
+        """The result of each check against the current ledger."""
         figures = self.figures()
         found = []
         for check in self.scenario.checks:

@@ -170,7 +170,7 @@ class Deck:
         shown = "\n".join(line + _TO_LINE_END for line in lines)
         if shown == self._shown and not self._waiting and deck:
             return
-        # If the window became narrower meanwhile, the terminal has wrapped the lines that were too long.
+        # If the window has become narrower in the meantime, the terminal has wrapped the lines that no longer fit.
         rows = sum(max(1, -(-columns // width)) for columns in self._drawn)
         above = f"\x1b[{rows - 1}A" if rows > 1 else ""
         scrolled = "".join(f"{line}{_TO_LINE_END}\n" for line in self._waiting)

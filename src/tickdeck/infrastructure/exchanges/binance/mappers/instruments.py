@@ -72,7 +72,7 @@ def listed_instruments(info: ExchangeInfo) -> tuple[ListedInstrument, ...]:
 
 
 def listed_instrument(symbol: ListedSymbol) -> ListedInstrument:
-    """One of them."""
+    """One instrument with its status. Raises ``ConfigError`` for a filter value that no instrument can have."""
     return ListedInstrument(
         instrument=_instrument(symbol),
         status=_STATUSES.get(symbol.status, InstrumentStatus.OTHER),

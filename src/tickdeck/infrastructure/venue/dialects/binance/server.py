@@ -37,8 +37,8 @@ _TICK_S = 0.1
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The habits of the real server, which tests may shorten. A connection lives 24 hours; a client that reads nothing
-    for ``slow_client_s`` is cut."""
+    """The time limits of the real server; tests may shorten them. A connection is closed after 24 hours. A client that
+    reads nothing for ``slow_client_s`` is disconnected."""
 
     ping_every_s: float = 20.0
     pong_within_s: float = 60.0
@@ -191,8 +191,8 @@ class BinanceServer:
         return len(self._clients)
 
     def disconnect(self, path: str, refuse_ns: int = 0) -> int:
-        """Cut every WebSocket whose path begins with ``path``, and take no new one for ``refuse_ns``. Returns how
-        many were cut."""
+        """Close every WebSocket whose path begins with ``path``, and refuse new ones for ``refuse_ns``. Returns how
+        many were closed."""
         if refuse_ns:
             self._refused[path] = self.now() + refuse_ns
         chosen = [client for client in self._clients if client.path.startswith(path)]
