@@ -136,7 +136,7 @@ def test_a_live_run_with_every_fault_at_once_ends_with_what_the_exchange_says(tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", range(max(SEEDS // 3, 1)))  # a hundred: TICKDECK_SEEDS=300
 @pytest.mark.parametrize("faults", FAULTS)
 def test_a_live_run_under_a_fault_ends_with_what_the_exchange_says(tmp_path: Path, faults: str, seed: int) -> None:
     asyncio.run(trade(tmp_path, faults, seed=seed))
