@@ -73,7 +73,7 @@ def test_an_export_or_import_that_a_signal_ends_leaves_nothing(tmp_path: Path, n
     tickdeck = [sys.executable, "-m", "tickdeck"]
     if command == "export":
         run = [*tickdeck, "run", "--for", "3000", "--speed", "max", "--json"]
-        subprocess.run(run, cwd=tmp_path, capture_output=True, check=True, timeout=60)
+        subprocess.run(run, cwd=tmp_path, capture_output=True, check=True, timeout=180)
         words = ["export", "last", "--format", "csv", "--out", "out.csv"]
     else:
         words = ["import", "binance-trades", str(trades), "--symbol", "BTCUSDT", "--out", "out.db"]

@@ -268,7 +268,7 @@ def test_a_child_that_a_strategy_forked_and_did_not_end_leaves_the_run_to_its_pa
     done = spawn("run", "--strategy", "s.py:GoesOnInBoth", "--for", 3, "--speed", "max")
 
     assert done.returncode == 0, done.stderr
-    assert "this process was forked from the one that writes the tape" in done.stderr
+    assert "this process is a fork of the one that writes the tape" in done.stderr
     assert "has no tape" not in done.stderr
     # The proof executes the strategy again, so there are two of it too.
     verdict, _ = map(json.loads, spawn("verify", "last", "--json").stdout.splitlines())

@@ -79,7 +79,7 @@ def error_from(
         wait = _wait(text, headers or {}, now_ms) or (_TWO_MINUTES if banned else _A_MINUTE)
         return RateLimited(message, wait=wait, code=code, status=status, banned=banned)
     # Without the venue's words, something in between may have answered, such as a proxy. 403 is the venue's firewall.
-    if status >= 500 or code in _UNKNOWN or (not code and status != 403):
+    if status >= 500 or code in _UNKNOWN or (changes and not code and status != 403):
         kind = OutcomeUnknown if changes else VenueUnavailable
         return kind(message, code=code, status=status)
     if code in _DOWN:
