@@ -230,15 +230,20 @@ def test_a_breaker_that_opens_is_an_event_of_the_run(tmp_path: Path) -> None:
     async def work() -> LiveRun:
         async with open_venue(("BTCUSDT",)) as venue:
             run = start_live_run(config(venue.url, 60), tmp_path)
-            asyncio.get_running_loop().call_later(4, run.driver.request_stop)
-            for second, chance in ((1, "1"), (3, "off")):
-                asyncio.get_running_loop().call_later(second, venue.faults.set, "http_500", chance)
+            asyncio.get_running_loop().call_later(1, venue.faults.set, "http_500", "1")
+
+            def stop_when_open(_: int) -> None:
+                if any(event.name == "binance/orders" for event in changes):
+                    run.driver.request_stop()
+
+            run.kernel.subscribe(VenueCircuitChanged, changes.append)
             try:
-                await run.drive(None)
+                await run.drive(None, progress=stop_when_open)
             finally:
                 run.close()
             return run
 
+    changes: list[VenueCircuitChanged] = []
     run = asyncio.run(work())
 
     changes = [event for event in open_record(run.folder) if isinstance(event, VenueCircuitChanged)]

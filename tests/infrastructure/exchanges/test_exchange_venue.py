@@ -429,6 +429,7 @@ def test_a_resumed_run_takes_only_the_balances_that_its_record_lacks() -> None:
 
     async def work(venue: ExchangeVenue) -> None:
         await venue.connect(resumed=True)
+        venue.start(START)  # the driver begins at the start of the record
         venue.recover(set(), (), {"BTC"})
 
     events = play(exchange, work)

@@ -81,7 +81,7 @@ class ExchangeVenue:
         self._greatest_age, self._not_found_after = greatest_age, exchange.capabilities.query_lag
         self._began = clock.time_ns() if began is None else began
         self._on_error = on_error
-        self._closed = False
+        self._closed = self._resumed = False
         self._first: list[VenueBalanceReported] = []  # the balances at the beginning
         self._later: dict[str, VenueBalanceReported] = {}  # the last balance of each currency, not published yet
         self._settling: asyncio.Task[None] | None = None
@@ -94,6 +94,7 @@ class ExchangeVenue:
     async def connect(self, *, resumed: bool = False) -> tuple[str, ...]:
         """Take over the exchange's limits, and query the balances. Returns remarks for the user, such as open orders of
         others. Raises ``ExchangeError``."""
+        self._resumed = resumed
         await self._exchange.instruments()
         self._first = await self._balances()
         if resumed:
@@ -107,6 +108,8 @@ class ExchangeVenue:
     def start(self, now: int) -> None:
         """Report the balances with which the account begins. A resumed run has them on its record."""
         del now
+        if self._resumed:
+            return  # ``recover`` publishes what the record lacks
         first, self._first = self._first, []
         for event in first:
             self._publish(event)
