@@ -61,6 +61,8 @@ def tick_to_order(*, rate: int, seconds: float) -> Session:
                 measured = json.loads(venue.stdout.readline())
             finally:
                 venue.kill()
+        if not measured:
+            raise RuntimeError(f"no order reached the venue in {seconds:g} s: the machine is too busy to measure")
         latencies = Latencies()
         for ns in measured:
             latencies.add(ns)
