@@ -163,6 +163,7 @@ def test_a_strategy_that_was_changed_after_the_run_diverges_at_its_first_other_d
 
     assert changes == [f"the source of strategy '{source}:Restless' has changed since the run"]
     assert not verdict.identical
+    assert verdict.other_code
     assert verdict.divergence is not None
     assert verdict.divergence.seq == first_seq(folder, "strategy.decision")
     was, now = verdict.divergence.recorded, verdict.divergence.executed

@@ -74,7 +74,8 @@ def test_a_changed_signal_is_told_by_the_proof(tickdeck, project: Path) -> None:
     (project / "middle.py").write_text(SIGNAL.replace("/ 2", "/ 3"))
     verified = tickdeck("verify", "last")
 
-    assert verified.exit_code == 1
+    assert verified.exit_code == 4
+    assert "was made with OTHER CODE" in verified.stdout
     assert "middle.py:Middle' has changed since the run" in verified.stdout + verified.stderr
 
 

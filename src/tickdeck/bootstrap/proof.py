@@ -43,7 +43,9 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
             Core(config, manifest, strategies, kernel)
         market = market_of(config, manifest, folder) if manifest.market_is_elsewhere else iter(())
         verdict = verify(kernel, check, market, timers)
-    return _with_record(verdict, _with_frames(record, folder)), changes
+    verdict = _with_record(verdict, _with_frames(record, folder))
+    other_code = verdict.divergence is not None and not verdict.faults and bool(changes)
+    return msgspec.structs.replace(verdict, other_code=other_code), changes
 
 
 def verify_bus(tape: Path, wiring: Callable[[Kernel], object], *, digest: str | None = None) -> Verdict:

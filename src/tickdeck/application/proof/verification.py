@@ -18,6 +18,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """``identical`` or not, with the first difference; ``inputs``, ``decisions``, ``orders`` and ``events`` that were
     executed until then.
 
+    ``other_code``: the execution differs, and its code is not that of the run, so this says nothing about the record.
+
     ``faults``: descriptions of changes to the record since it was written, whether they have effects or not. A record
     with faults is not identical. ``complete``: the record reaches the run's orderly end. Otherwise it ends at
     ``last_seq``, because the run was killed, was stopped, or is still running. ``digest``: of the complete record, in
@@ -31,6 +33,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     orders: int
     divergence: Divergence | None = None
     faults: tuple[str, ...] = ()
+    other_code: bool = False
     complete: bool = False
     last_seq: int = 0
     digest: str | None = None

@@ -30,6 +30,7 @@ __all__ = [
     "DONE",
     "FAULT",
     "NO",
+    "OTHER_CODE",
     "WRONG_CALL",
     "details_wanted",
     "exit_code",
@@ -40,7 +41,7 @@ __all__ = [
     "wants_details",
 ]
 
-DONE, NO, WRONG_CALL, FAULT = range(4)
+DONE, NO, WRONG_CALL, FAULT, OTHER_CODE = range(5)
 _INTERRUPTED = 130
 _BAD_PATH = (
     *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.ELOOP),

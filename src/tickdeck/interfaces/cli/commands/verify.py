@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tickdeck.application.wording import counted
-from tickdeck.interfaces.cli.exits import DONE, NO, details_wanted
+from tickdeck.interfaces.cli.exits import DONE, NO, OTHER_CODE, details_wanted
 from tickdeck.interfaces.cli.options import (
     data_option,
     import_option,
@@ -46,8 +46,9 @@ def verify(run: str, wiring: str | None, digest: str | None, data: Path, as_json
     """Run the strategies of RUN again on the recorded inputs, and compare every resulting event byte for byte.
 
     The record itself is compared with its digest and with the point where the run ended. Exits with 0 if everything is
-    identical, and with 1 if not; then it shows the first difference with its chain of causes. A run that was killed can
-    be identical up to its end, but it is not complete. RUN is a run's id, a path to its folder, `last`, or a file from
+    identical, and with 1 if not; then it shows the first difference with its chain of causes. It exits with 4 if the
+    code of Tickdeck or of a strategy has changed and decides otherwise: that says nothing about the record, and only
+    the original code can prove it. A run that was killed can be identical up to its end, but it is not complete. RUN is a run's id, a path to its folder, `last`, or a file from
     `tickdeck bundle`. Verifying executes the strategies' code, so only accept bundles from people you trust.
 
     To prove the tape of a bus, give its path and the function that subscribes your handlers.
@@ -115,6 +116,8 @@ def _verify(folder: Path, digest: str | None, noted: Sequence[str], as_json: boo
         print_json(_json(folder.name, verdict, causes, notes))
     else:
         _print(folder.name, verdict, causes, notes)
+    if verdict.other_code:
+        return OTHER_CODE
     return DONE if verdict.identical else NO
 
 
@@ -148,6 +151,7 @@ def _json(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Sequ
     return {
         "run": run,
         "identical": verdict.identical,
+        "other_code": verdict.other_code,
         "inputs": verdict.inputs,
         "events": verdict.events,
         "decisions": verdict.decisions,
@@ -173,9 +177,11 @@ def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Seq
         out.print(f"run {run} is NOT identical: its record was changed", style="bold red", soft_wrap=True)
         out.print(f"{numbers} executed again, equal to the record as it is now\n")
     else:
-        seq = verdict.divergence.seq
+        what, style = "is NOT identical", "bold red"
+        if verdict.other_code:
+            what, style = "was made with OTHER CODE, which decides otherwise", "bold yellow"
         out.print(
-            f"run {run} is NOT identical: the first difference is at seq {seq:,}", style="bold red", soft_wrap=True
+            f"run {run} {what}: the first difference is at seq {verdict.divergence.seq:,}", style=style, soft_wrap=True
         )
         out.print(f"{numbers} until then\n")
         out.print(_side_by_side(verdict.divergence))
