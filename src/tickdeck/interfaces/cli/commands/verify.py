@@ -48,8 +48,10 @@ def verify(run: str, wiring: str | None, digest: str | None, data: Path, as_json
     The record itself is compared with its digest and with the point where the run ended. Exits with 0 if everything is
     identical, and with 1 if not; then it shows the first difference with its chain of causes. It exits with 4 if the
     code of Tickdeck or of a strategy has changed and decides otherwise: that says nothing about the record, and only
-    the original code can prove it. A run that was killed can be identical up to its end, but it is not complete. RUN is a run's id, a path to its folder, `last`, or a file from
-    `tickdeck bundle`. Verifying executes the strategies' code, so only accept bundles from people you trust.
+    the original code can prove it. A run that was killed can be identical up to its end, but it is not complete.
+
+    RUN is a run's id, a path to its folder, `last`, or a file from `tickdeck bundle`. Verifying executes the
+    strategies' code, so only accept bundles from people you trust.
 
     To prove the tape of a bus, give its path and the function that subscribes your handlers.
 
