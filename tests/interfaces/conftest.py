@@ -15,11 +15,27 @@ from bundle_kit import MINE
 from click.testing import CliRunner, Result
 from ledger import assert_ledger
 
-from tickdeck.bootstrap import Run
+from tickdeck.bootstrap import Run, open_record
+from tickdeck.domain.events import DomainEvent
 from tickdeck.infrastructure.runs import find_run, read_end
 from tickdeck.interfaces.cli import main
 
 CAPTURE = "market-data/binance-spot-BTCUSDT-20240808.raw.gz"
+BUY_ONCE = """
+from decimal import Decimal
+from tickdeck import Strategy
+
+class BuyOnce(Strategy):
+    quantity: Decimal = Decimal("0.001")
+
+    def on_start(self):
+        self.done = False
+
+    def on_trade(self, trade):
+        if not self.done:
+            self.done = True
+            self.buy(trade.symbol, self.quantity)
+"""
 
 Call = Callable[..., Result]
 Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -149,3 +165,16 @@ def recorded(tickdeck, source, trades) -> Path:
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["fills"] > 0
     return find_run(Path("tickdeck-data"), "last")
+
+
+@pytest.fixture
+def record(simulated: Path) -> list[DomainEvent]:
+    """All events of the simulated run."""
+    return list(open_record(find_run(simulated, "last")))
+
+
+@pytest.fixture
+def buy_once(tmp_path: Path) -> str:
+    """The name of a strategy that buys at its first trade. Its file is in the current folder."""
+    (tmp_path / "mine.py").write_text(BUY_ONCE)
+    return "mine.py:BuyOnce"

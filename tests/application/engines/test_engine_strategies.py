@@ -1,4 +1,4 @@
-"""The strategy engine: what a strategy hears, says and knows, and what becomes of one that fails."""
+"""The strategy engine: what a strategy receives, orders and knows, and its timers."""
 
 from __future__ import annotations
 
@@ -7,77 +7,19 @@ from typing import Any
 
 import pytest
 from application_kit import BTC, MS, SECOND, START, Core, D, MemoryTape, tick, trade
+from diary_kit import Diary, buy_one
 
 from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.application.strategies import PositionView, Strategy
 from tickdeck.domain.events import (
-    DomainEvent,
-    HandlerFailed,
     OrderBookDeltaEvent,
     OrderBookEvent,
     OrderSubmittedEvent,
     StrategyDecisionEvent,
     TimerFired,
-    TradeEvent,
 )
 from tickdeck.domain.values import OrderStatus, OrderType, Side, TimeInForce
 from tickdeck.errors import ConfigError
-
-
-class Diary(Strategy):
-    """Hears everything, and does what its script says on the n-th trade."""
-
-    size: int = 1
-
-    def __init__(self, script: dict[int, Callable[[Diary], object]] | None = None, **parameters: Any) -> None:
-        super().__init__(**parameters)
-        self.script = script or {}
-        self.heard: list[str] = []
-        self.results: list[object] = []
-        self.trades = 0
-
-    def on_start(self) -> None:
-        self.heard.append("start")
-
-    def on_stop(self) -> None:
-        self.heard.append("stop")
-
-    def on_trade(self, trade: TradeEvent) -> None:
-        self.trades += 1
-        self.heard.append(f"trade {trade.price}")
-        if self.trades in self.script:
-            self.results.append(self.script[self.trades](self))
-
-    def on_tick(self, tick: DomainEvent) -> None:
-        self.heard.append("tick")
-
-    def on_book(self, book: DomainEvent) -> None:
-        self.heard.append(f"book {book.event_type}")
-
-    def on_candle(self, candle: DomainEvent) -> None:
-        self.heard.append("candle")
-
-    def on_signal(self, signal: DomainEvent) -> None:
-        self.heard.append("signal")
-
-    def on_order(self, order: DomainEvent) -> None:
-        self.heard.append(order.event_type)
-
-    def on_fill(self, fill: Any) -> None:
-        self.heard.append(f"fill {fill.quantity} at {fill.price}")
-
-    def on_position(self, position: DomainEvent) -> None:
-        self.heard.append(position.event_type)
-
-    def on_timer(self, timer: TimerFired) -> None:
-        self.heard.append(f"timer {timer.name}")
-
-
-def buy_one(s: Strategy) -> str:
-    return s.buy(BTC, D(1))
-
-
-# -- what it hears ----------------------------------------------------------------------------------------------
 
 
 def test_a_strategy_hears_the_market_its_own_orders_positions_timers_and_the_runs_start_and_end() -> None:
@@ -324,77 +266,6 @@ def test_timers_come_in_time_before_the_market_and_can_be_cancelled() -> None:
 def test_a_timer_with_a_fraction_of_a_nanosecond_is_refused() -> None:
     core = Core({"diary": Diary({1: lambda s: s.set_timer("x", 1e9)})}).start().trades("100")  # type: ignore[arg-type]
     assert "give whole nanoseconds" in core.of("system.handler_failed")[0].payload["message"]
-
-
-# -- faults -----------------------------------------------------------------------------------------------------
-
-
-def boom(_: Strategy) -> None:
-    raise ZeroDivisionError("boom")
-
-
-def test_a_strategy_that_raises_is_paused_and_the_others_go_on() -> None:
-    bad, good = Diary({1: lambda s: (buy_one(s), boom(s))}), Diary({2: buy_one})
-    core = Core({"bad": bad, "good": good}, candles=MS).start().trades("100", "101", "102").stop()
-
-    assert bad.heard == ["start", "trade 100"]
-    assert [h for h in good.heard if h.startswith("trade")] == ["trade 100", "trade 101", "trade 102"]
-    assert core.strategies.paused == ["bad"]
-    assert [o.strategy_id for o in core.orders] == ["good"]
-    (failure,) = [e for e in core.tape.events if isinstance(e, HandlerFailed)]
-    assert (failure.handler, failure.component, failure.error, failure.message) == (
-        "bad.on_trade",
-        "strategy:bad",
-        "ZeroDivisionError",
-        "boom",
-    )
-    assert not core.kernel.halted
-
-
-def test_a_strategy_that_raised_hears_nothing_more_of_the_cascade_in_which_it_did() -> None:
-    bad = Diary({2: boom})
-    core = Core({"bad": bad}, candles=SECOND, signals=("sma-1",)).start().trades("100", "101")
-
-    assert bad.heard == ["start", "trade 100", "trade 101"]  # not the candle that this trade closed
-    assert core.types()[-3:] == ["system.handler_failed", "signal.snapshot", "strategy.paused"]
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-def test_a_strategy_that_raised_on_a_fill_does_not_decide_on_that_fill_any_more(reverse: bool) -> None:
-    class TwoMinds(Diary):
-        def on_order(self, order: DomainEvent) -> None:
-            if order.event_type == "order.filled":
-                (buy_one if reverse else boom)(self)
-
-        def on_fill(self, fill: Any) -> None:
-            (boom if reverse else buy_one)(self)
-
-    core = Core({"mad": TwoMinds({1: buy_one})}, shuffle=list.reverse if reverse else None).start().trades("100")
-    before = len(core.of("strategy.decision"))
-    core.fill(core.orders[0], "100")
-
-    assert core.strategies.paused == ["mad"]
-    assert len(core.of("strategy.decision")) == before
-
-
-def test_the_open_orders_of_a_paused_strategy_stay_and_are_still_accounted_for() -> None:
-    core = Core({"bad": Diary({1: buy_one, 2: boom})}).start().trades("100", "101")
-    core.fill(core.orders[0], "100")
-
-    assert core.types()[-4:] == ["position.opened", "balance.updated", "balance.updated", "state.updated"]
-    assert core.portfolio.view(BTC).quantity == 1
-
-
-def test_one_that_fails_at_its_start_is_paused_from_the_start() -> None:
-    class Stillborn(Diary):
-        def on_start(self) -> None:
-            boom(self)
-
-    stillborn = Stillborn()
-    core = Core({"stillborn": stillborn}).start().trades("100")
-
-    assert stillborn.heard == []
-    assert core.of("system.handler_failed")[0].payload["handler"] == "stillborn.on_start"
 
 
 # -- ids --------------------------------------------------------------------------------------------------------

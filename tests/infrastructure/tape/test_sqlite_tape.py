@@ -16,12 +16,6 @@ from tickdeck.infrastructure.tape import SqliteTape, encoding
 from tickdeck.infrastructure.tape.encoding import StreamVersions
 from tickdeck.infrastructure.tape.sqlite import schema
 
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "tape.sqlite"
-
-
 # -- streams ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,180 @@
+"""Trading is halted by the daily loss, by a command or by the kernel, and resumed."""
+
+from __future__ import annotations
+
+from application_kit import BTC, START, Core, D, trade
+from risk_kit import DAY, Puppet, breaches, buy, command, core_of, do, sell
+
+from tickdeck.domain.events import (
+    CommandReceived,
+    TradingHalted,
+    VenueBalanceReported,
+)
+from tickdeck.domain.risk import RiskLimits
+
+
+def losing(limits: RiskLimits = RiskLimits(max_daily_loss=D(50))) -> tuple[Core, Puppet]:  # noqa: B008 (frozen)
+    """One bought at 100, which is worth 50 less now: nobody has looked yet."""
+    core, puppet = core_of(limits, buy("1"))
+    core.fill(core.orders[0], "100")
+    core.trades("50")
+    assert core.of("trading.halted") == []
+    return core, puppet
+
+
+def test_at_the_daily_loss_trading_halts_before_the_next_order() -> None:
+    core, puppet = losing()
+    do(core, puppet, buy("1"), price="50")
+
+    (halt,) = core.of("trading.halted")
+    assert isinstance(halt, TradingHalted)
+    assert halt.reason.startswith("max_daily_loss: equity fell by 50")
+    assert breaches(core) == ["trading_halted"]
+    assert len(core.orders) == 1
+    assert not core.kernel.halted  # a limit, no fault
+
+
+def test_a_fill_that_realises_the_daily_loss_halts_trading() -> None:
+    core, puppet = losing(RiskLimits(max_daily_loss=D(60)))
+    do(core, puppet, sell("1"), price="50")
+    assert core.of("trading.halted") == []
+
+    core.fill(core.orders[1], "40")
+
+    assert len(core.of("trading.halted")) == 1
+
+
+def test_a_balance_that_the_venue_reports_later_is_no_gain_and_no_loss() -> None:
+    core, puppet = losing(RiskLimits(max_daily_loss=D(60)))
+    core.feed(VenueBalanceReported(currency="USDT", total=D(10), source="scripted"))
+    do(core, puppet, buy("1"), price="50")
+    assert core.of("trading.halted") == []
+    do(core, puppet, buy("1"), price="39")
+
+    assert len(core.of("trading.halted")) == 1
+
+
+def test_the_daily_loss_is_seen_by_one_who_decides_before_the_money_is_there() -> None:
+    class Hasty(Puppet):
+        def on_start(self) -> None:
+            self.buy(BTC, D(1))  # refused, as there is no price, and risk looks at the equity: 0
+
+    puppet = Hasty()
+    core = Core({"hasty": puppet}, limits=RiskLimits(max_daily_loss=D(50))).start().trades("100")
+    do(core, puppet, buy("1"))
+    core.fill(core.orders[0], "100")
+    do(core, puppet, buy("1"), price="50")
+
+    assert len(core.of("trading.halted")) == 1
+
+
+def test_a_new_day_begins_with_a_new_allowance_unless_trading_was_halted() -> None:
+    core, puppet = losing(RiskLimits(max_daily_loss=D(60)))
+    do(core, puppet, buy("1"), price="50")  # -50, of which risk knows now
+    puppet.todo = [buy("1")]
+    core.feed(trade("20", ts=START + DAY))  # -80 in all, -30 today
+
+    assert core.of("trading.halted") == []
+    assert len(core.orders) == 3
+
+
+def test_a_command_halts_trading_once_and_cancels_still_pass() -> None:
+    core, puppet = core_of(RiskLimits(), buy("1"))
+    order = core.orders[0]
+    core.feed(CommandReceived(command="dance"), CommandReceived(command="halt"), CommandReceived(command="halt"))
+    do(core, puppet, buy("1"), lambda s: s.cancel(order.order_id))
+
+    assert [e.payload["reason"] for e in core.of("trading.halted")] == ["asked for by a command"]
+    assert breaches(core) == ["trading_halted"]
+    assert [c.order_id for c in core.venue.cancelled] == [order.order_id]
+    (breach,) = core.of("risk.limit_breached")
+    assert breach.payload["detail"] == "asked for by a command"
+
+
+def test_a_command_may_say_why() -> None:
+    core = Core().start().feed(CommandReceived(command="halt", reason="fire drill"))
+    assert core.of("trading.halted")[0].payload["reason"] == "fire drill"
+
+
+def test_a_halt_by_the_kernel_closes_risk_too() -> None:
+    core, puppet = core_of(RiskLimits(), buy("1"))
+    core.fill(core.orders[0], "100", "2")  # more than was ordered: execution raises
+    do(core, puppet, buy("1"))
+
+    assert breaches(core) == ["trading_halted"]
+
+
+def test_after_the_end_of_the_run_no_order_passes() -> None:
+    class Late(Puppet):
+        def on_stop(self) -> None:
+            self.buy(BTC, D(1))
+
+    core = Core({"late": Late()}).start().trades("100").stop()
+    assert breaches(core) == ["trading_halted"]
+    assert core.of("risk.limit_breached")[0].payload["detail"] == "the run has come to its end"
+
+
+def test_trading_goes_on_after_a_halt_by_a_command_was_resumed() -> None:
+    core, puppet = core_of(RiskLimits())
+    command(core, "halt", "lunch")
+    do(core, puppet, buy("1"))
+    assert breaches(core) == ["trading_halted"]
+
+    command(core, "resume", "back again")
+    do(core, puppet, buy("1"))
+
+    assert len(core.orders) == 1
+    assert [e.payload["reason"] for e in core.of("trading.resumed")] == ["back again"]
+    (halted,) = core.of("trading.halted")
+    assert halted.payload == {"reason": "lunch", "resumable": True}
+
+
+def test_after_a_resumed_daily_loss_the_loss_counts_anew() -> None:
+    core, puppet = core_of(RiskLimits(max_daily_loss=D(100)), buy("10"))
+    core.fill(core.orders[0], "100")
+    core.trades("89")
+    do(core, puppet, sell("1"), price="89")
+    assert len(core.of("trading.halted")) == 1
+    assert len(core.orders) == 2  # it reduces the position, so it passes
+
+    command(core, "resume")
+    do(core, puppet, buy("1"), price="80")  # 90 more are lost
+    assert len(core.orders) == 3
+    do(core, puppet, sell("1"), price="78")
+    assert len(core.of("trading.halted")) == 2
+
+
+def test_a_halt_by_a_fault_stays() -> None:
+    core, puppet = core_of(RiskLimits())
+    command(core, "halt")
+    core.feed(TradingHalted(reason="risk failed"))
+    command(core, "resume")
+    do(core, puppet, buy("1"))
+
+    assert core.of("trading.resumed") == []
+    assert [e.payload["message"] for e in core.of("system.warning")] == [
+        "trading is not resumed, it stays halted: risk failed"
+    ]
+    assert breaches(core) == ["trading_halted"]
+
+
+def test_there_is_nothing_to_resume_while_trading_goes_on_or_when_the_run_is_over() -> None:
+    core, _ = core_of(RiskLimits())
+    command(core, "resume")
+    command(command(core, "halt").stop(), "resume")
+
+    messages = [e.payload["message"] for e in core.of("system.warning")]
+    assert messages[0] == "trading is not resumed, it is not halted"
+    assert "stays halted" in messages[1]
+
+
+def test_each_halt_gives_one_alert_whoever_halted() -> None:
+    core, _ = core_of(RiskLimits())
+    command(command(core, "halt", "lunch"), "halt", "still lunch")
+    core.feed(TradingHalted(reason="execution failed"))
+
+    alerts = [(e.payload["text"], e.payload["severity"]) for e in core.of("notification.alert")]
+    assert alerts == [
+        ("trading is halted: lunch", "critical"),
+        ("trading is halted: execution failed", "critical"),
+    ]

@@ -1,0 +1,20 @@
+"""Shared by the tests of the bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+
+async def turns(count: int = 5) -> None:
+    """Give every task that can go on a turn."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    async def timed() -> None:
+        async with asyncio.timeout(10):  # a test that would hang fails instead
+            await main()
+
+    asyncio.run(timed())
