@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tickdeck.application.arguments import check_methods
-from tickdeck.application.bus import EventBus, Held, HeldReceipt, dead_letters_on
+from tickdeck.application.bus import EventBus, Held, dead_letters_on
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.kernel import NEVER, Agenda, Kernel, Waker
 from tickdeck.application.ports import TapeQuery
@@ -76,7 +76,7 @@ class RecordedBus(Kernel):
         if self._open:
             super()._take_input(event)
         else:
-            self._gate.take(Held(event, HeldReceipt(self)))
+            self._gate.take(Held(event, None))
 
     def _take_input(self, event: DomainEvent) -> None:
         if self._waker.agenda.next_due != NEVER:

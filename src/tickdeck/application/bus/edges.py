@@ -11,7 +11,7 @@ from tickdeck.application.bus.cursor import Cursor
 from tickdeck.application.bus.dead_letters import RESEND, DeadLetter
 from tickdeck.application.bus.faults import Faults, error_text
 from tickdeck.application.bus.handlers import holds, refuse_unfinished
-from tickdeck.application.bus.handling import HANDLING, Handling, edge_context, handling_on
+from tickdeck.application.bus.handling import HANDLING, Handling, handler_context, handling_on
 from tickdeck.application.bus.mailbox import Mailbox
 from tickdeck.application.bus.overflow import BufferFull, BufferHalted, OverflowPolicy
 from tickdeck.application.bus.receipt import Receipt
@@ -58,7 +58,7 @@ class SyncEdge:
 
     def __init__(self, bus: object) -> None:
         self._bus = bus
-        self._context = edge_context(bus)
+        self._context = handler_context(bus)
         self.handler: Callable[[], Handler | None] = lambda: None
 
     def __call__(self, event: DomainEvent) -> object:
@@ -111,7 +111,7 @@ class Edges:
             wait_durable=self._bus._wait_durable,
             busy=self.busy,
             bus=self._bus,
-            context=edge_context(self._bus),
+            context=handler_context(self._bus),
         )
 
     def attach(

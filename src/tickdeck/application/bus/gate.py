@@ -13,10 +13,20 @@ __all__ = ["Gate", "Held"]
 
 
 class Held(NamedTuple):
-    """An event that waits to be dispatched, and its publisher's receipt."""
+    """An event that waits to be dispatched, and its publisher's receipt; ``None`` if nobody asked for one."""
 
     event: DomainEvent
-    receipt: HeldReceipt
+    receipt: HeldReceipt | None
+
+    def settle(self, position: int) -> None:
+        """It was dispatched, and the tape then stood at ``position``."""
+        if self.receipt is not None:
+            self.receipt.settle(position)
+
+    def refuse(self, error: BaseException) -> None:
+        """It will not be dispatched."""
+        if self.receipt is not None:
+            self.receipt.refuse(error)
 
 
 class Gate:
@@ -38,7 +48,7 @@ class Gate:
     def is_open(self) -> bool:
         return self.batch is None and not self.disabled and not self.paused and not self.closed
 
-    def take(self, held: Held) -> HeldReceipt:
+    def take(self, held: Held) -> None:
         """Hold or discard an event instead of dispatching it."""
         if self.closed:
             raise TickdeckError("the bus is closed; open it again to publish")
@@ -48,22 +58,21 @@ class Gate:
             self.batch.append(held)
         elif self.disabled:
             self.discarded += 1
-            held.receipt.refuse(TickdeckError("the event was discarded: the bus was disabled"))
+            held.refuse(TickdeckError("the event was discarded: the bus was disabled"))
         else:
             self.held.append(held)
-        return held.receipt
 
     def refuse_waiting(self, why: str) -> None:
         """What is held will not be dispatched, and nothing more is held."""
         self._ended_by = why
-        for _, receipt in (*self.held, *(self.batch or ())):
-            receipt.refuse(not_taken(why))
+        for held in (*self.held, *(self.batch or ())):
+            held.refuse(not_taken(why))
         self.held.clear()
 
     def discard(self, batch: list[Held], error: BaseException) -> None:
         """Count the undelivered events of a batch that ended in ``error``, and settle their receipts."""
         reason = TickdeckError(f"the event was discarded: its batch ended in {type(error).__name__}")
-        for _, receipt in batch:
-            if not receipt.settled:
+        for held in batch:
+            if held.receipt is None or not held.receipt.settled:
                 self.discarded += 1
-                receipt.refuse(reason)
+                held.refuse(reason)

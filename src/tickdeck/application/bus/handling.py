@@ -12,7 +12,7 @@ from tickdeck.domain.events import DomainEvent
 if TYPE_CHECKING:
     from tickdeck.application.bus.mailbox import Mailbox
 
-__all__ = ["AMBIENT", "HANDLING", "Handling", "caused", "edge_context", "handled_event", "handling_on"]
+__all__ = ["AMBIENT", "HANDLING", "Handling", "caused", "handled_event", "handler_context", "handling_on"]
 
 
 class Handling:
@@ -56,8 +56,8 @@ def handled_event() -> DomainEvent | None:
     return None if handling is None or handling.over else handling.event
 
 
-def edge_context(bus: object) -> Context:
-    """A copy of the current context for an edge of ``bus``, in which ``bus`` is the ambient bus."""
+def handler_context(bus: object) -> Context:
+    """A copy of the current context for handlers of ``bus``, in which ``bus`` is the ambient bus."""
     context = copy_context()
     context.run(AMBIENT.set, bus)
     return context

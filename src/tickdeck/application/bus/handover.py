@@ -74,10 +74,7 @@ class Handover:
         event = self._next
         if event is None:
             return None
-        receipt = self._receipts.get(id(event))
-        if receipt is None:
-            receipt = self._receipts[id(event)] = HeldReceipt(self._bus)
-        return Held(event, receipt)
+        return Held(event, self._receipts.get(id(event)))
 
     def __len__(self) -> int:
         """How many inputs wait: at the ingress, and one that was taken from it and not dispatched."""
@@ -90,7 +87,8 @@ class Handover:
 
     def put_back(self, held: Held) -> None:
         """It was not dispatched after all: ``take`` returns it again."""
-        self._receipts[id(held.event)] = held.receipt
+        if held.receipt is not None:
+            self._receipts[id(held.event)] = held.receipt
         self._next = held.event
 
     def close(self, why: str) -> None:

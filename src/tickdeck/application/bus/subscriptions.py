@@ -307,6 +307,12 @@ class Subscriptions:
         plans = [*self.plans.copy().values(), *self._raw_plans.copy().values()]
         return sum(self.published.copy().values()) + sum(plan.count for plan in plans)
 
+    def count_of(self, event: DomainEvent) -> int:
+        """How many events of the type of ``event`` were dispatched."""
+        raw = isinstance(event, RawEvent)
+        plan = self._raw_plans.get(event.event_type) if raw else self.plans.get(type(event))
+        return self.published.get(event.event_type, 0) + (plan.count if plan is not None else 0)
+
     def _forget_plans(self) -> None:
         self.fold_counts()
         self.plans.clear()

@@ -80,12 +80,14 @@ class WaitingInputs(OwnedByThread, ABC):
         self._check_taking()
         if self._gate.batch is not None:
             return False
-        before = self._table.total()
-        held = None
+        if not len(self._handover):
+            return False
+        before, held = -1, None
         try:
             held = self._handover.take()
             if held is None:
                 return False
+            before = self._table.count_of(held.event)
             self._handover.begin()
             if self._open:
                 self._deliver(held)
@@ -93,10 +95,11 @@ class WaitingInputs(OwnedByThread, ABC):
                 self._gate.take(held)
         except BaseException as error:
             if held is not None:
-                if not isinstance(error, Exception) and self._table.total() == before and not self._ended_by:
-                    self._handover.put_back(held)  # Ctrl-C came before the input was taken
+                taken = before >= 0 and self._table.count_of(held.event) > before
+                if isinstance(error, Exception) or taken or self._ended_by:
+                    held.refuse(error)
                 else:
-                    held.receipt.refuse(error)
+                    self._handover.put_back(held)  # Ctrl-C came before the input was taken
             raise
         return True
 
@@ -123,12 +126,14 @@ class WaitingInputs(OwnedByThread, ABC):
     def _deliver(self, held: Held) -> None:
         """Dispatch a held event and settle its receipt. If this raises, the caller refuses the receipt."""
         self._take_input(held.event)
-        held.receipt.settle(self._position())
+        held.settle(self._position())
 
     def _hold(self, event: DomainEvent) -> Receipt:
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
-        return self._gate.take(Held(self._caused(event), HeldReceipt(self)))
+        receipt = HeldReceipt(self)
+        self._gate.take(Held(self._caused(event), receipt))
+        return receipt
 
     def _refuse_waiting(self, why: str) -> None:
         """Nothing will be taken any more: refuse the receipts of all that waits."""
@@ -196,7 +201,7 @@ class WaitingInputs(OwnedByThread, ABC):
         except BaseException as error:
             gate.paused, self._open = True, False  # what is left stays held
             if item is not None:
-                item.receipt.refuse(error)
+                item.refuse(error)
             raise
 
     @property

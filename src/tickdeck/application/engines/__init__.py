@@ -9,7 +9,7 @@ from tickdeck.application.engines.feed_monitor import FeedMonitor
 from tickdeck.application.engines.gateway import VenueGateway
 from tickdeck.application.engines.heartbeat import HeartbeatEngine
 from tickdeck.application.engines.instruments import InstrumentEngine
-from tickdeck.application.engines.market_data import MarketDataEngine
+from tickdeck.application.engines.market_data import Market, MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.signals import SignalEngine, with_timeframe
@@ -21,6 +21,7 @@ __all__ = [
     "FeedMonitor",
     "HeartbeatEngine",
     "InstrumentEngine",
+    "Market",
     "MarketDataEngine",
     "PortfolioEngine",
     "RiskEngine",

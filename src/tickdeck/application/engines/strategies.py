@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from decimal import Decimal, getcontext, setcontext
+from decimal import Decimal, setcontext
+from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from tickdeck.application.bus import SubscribeOptions, Subscription, describe_error, not_an_event
+from tickdeck.application.bus import SubscribeOptions, Subscription, describe_error, handler_context, not_an_event
 from tickdeck.application.engines.candle_plan import DEFAULT_CANDLES, CandlePlan, timeframes_of
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
@@ -18,7 +19,7 @@ from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
-from tickdeck.application.kernel import MONEY_CONTEXT, STRATEGY, Kernel, money_context, user_context
+from tickdeck.application.kernel import STRATEGY, Kernel, money_context, user_context
 from tickdeck.application.redaction import redacted
 from tickdeck.application.strategies import PositionView, Strategy
 from tickdeck.domain.events import (
@@ -168,7 +169,10 @@ class StrategyEngine:
     def _listen(self, strategy_id: str) -> None:
         """Subscribe the methods that the strategy's class overrides."""
         strategy = self.strategies[strategy_id]
-        in_its_context = _in_own_context()
+        # Decimal settings such as ``getcontext().prec`` persist for this strategy, and never affect the core's money.
+        context = handler_context(self._kernel)
+        context.run(setcontext, user_context())
+        run_in_context: Callable[[Callable[[Any], object], Any], object] = context.run
         self._heard_by[strategy_id] = subscriptions = []
 
         def hear(
@@ -185,7 +189,7 @@ class StrategyEngine:
             if getattr(type(strategy), method) is not getattr(Strategy, method):
                 subscription = self._kernel.subscribe(
                     topic,
-                    in_its_context(handler or getattr(strategy, method)),
+                    partial(run_in_context, handler or getattr(strategy, method)),
                     where=where and still_wanted,
                     priority=PRIORITY[self.component],
                     name=f"{strategy_id}.{method}",
@@ -297,26 +301,6 @@ class StrategyEngine:
 
     def _warn(self, command: CommandReceived, why: str) -> None:
         self._kernel.publish(SystemWarning(component=self.component, message=f"{command.command}: {why}"))
-
-
-def _in_own_context() -> Callable[[Callable[[Any], object]], Callable[[Any], object]]:
-    """Runs a strategy's methods in their own decimal context: settings such as ``getcontext().prec`` persist for this
-    strategy, and never affect the core's money."""
-    context = user_context()
-
-    def wrap(method: Callable[[Any], object]) -> Callable[[Any], object]:
-        def in_own_context(event: Any) -> object:
-            nonlocal context
-            try:
-                setcontext(context)
-                return method(event)
-            finally:
-                context = getcontext()
-                setcontext(MONEY_CONTEXT)
-
-        return in_own_context
-
-    return wrap
 
 
 class _Desk:

@@ -45,7 +45,7 @@ class CatchingUpKernel(Kernel):
             try:
                 super()._deliver(held)
             except BaseException as error:
-                held.receipt.refuse(error)
+                held.refuse(error)
                 raise
 
     def step(self) -> None:
@@ -63,7 +63,7 @@ class CatchingUpKernel(Kernel):
     def publish(self, event: DomainEvent) -> Receipt:
         waiting = len(self._waiting)
         receipt = super().publish(event)
-        return receipt if len(self._waiting) <= waiting else self._waiting[-1].receipt
+        return receipt if len(self._waiting) <= waiting else self._waiting[-1].receipt or receipt
 
     def publish_all(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int] | None = None) -> Receipt:
         if expected is not None and self._record.next is not None:
@@ -76,7 +76,7 @@ class CatchingUpKernel(Kernel):
     def _refuse_waiting(self, why: str) -> None:
         super()._refuse_waiting(why)
         while self._waiting:
-            self._waiting.popleft().receipt.refuse(not_taken(why))
+            self._waiting.popleft().refuse(not_taken(why))
 
     def _take_input(self, event: DomainEvent) -> None:
         if self._waits_for_the_record(event):

@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from tickdeck.application.bus import EventBus
-from tickdeck.application.engines import MarketDataEngine, PortfolioEngine
+from tickdeck.application.engines import Market, MarketDataEngine, PortfolioEngine
 from tickdeck.domain.accounts import Valuation
 from tickdeck.domain.events import (
     BacktestCompleted,
@@ -28,7 +28,7 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
 )
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import Money, Price
+from tickdeck.domain.values import Money
 
 __all__ = ["Performance", "PerformanceObserver", "backtest_figures", "ratios"]
 
@@ -71,6 +71,7 @@ class PerformanceObserver:
         self._market = market
         self._deposits = valuation.deposits
         self._held: list[str] = []  # symbols whose price the equity depends on
+        self._only: Market | None = None  # the market of that symbol, if it is only one
         self._low = self._high = Decimal(0)  # prices since the peak or the last fill; see ``on_price``
         self._peak = Decimal(0)
         self._drawdown = Decimal(0)
@@ -95,15 +96,14 @@ class PerformanceObserver:
     def on_price(self, event: MarketEvent) -> None:
         """A price may have changed. If the equity depends on one price, it moves with that one. Only a price outside
         the range since the peak can make a new peak or a deeper fall."""
-        held = self._held
-        if event.symbol not in held:
+        if event.symbol not in self._held:
             return
-        price = self._market.market(event.symbol).price
-        if price is None:
-            return
-        if len(held) > 1:
+        only = self._only
+        if only is None:
             self.look(self.equity())
-        elif price > self._high or price < self._low:
+            return
+        price = only.price
+        if price is not None and (price > self._high or price < self._low):
             self._high, self._low = max(price, self._high), min(price, self._low)
             if self.look(self.equity()):
                 self._high = self._low = price
@@ -111,7 +111,8 @@ class PerformanceObserver:
     def on_holdings(self, _: DomainEvent) -> None:
         """Call this after the account has applied a fill, a deposit, or the first price of coins from the start."""
         self._held = self._valuation.symbols()
-        price: Price | None = self._market.price(self._held[0]) if len(self._held) == 1 else None
+        self._only = self._market.market(self._held[0]) if len(self._held) == 1 else None
+        price = self._only.price if self._only is not None else None
         self._high = self._low = price if price is not None else Decimal(0)
         self.look(self.equity())
 

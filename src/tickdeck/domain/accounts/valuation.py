@@ -40,6 +40,8 @@ class Valuation:
         self._instrument = instrument
         self._bases: dict[str, str] = {}  # by symbol
         self._in_cash: dict[str, Money] | None = None  # see ``_cash``; None after the account changed
+        self._own_cash: Money = ZERO  # of these, the amount in ``currency``
+        self._foreign_cash: list[tuple[str, Money]] = []  # and the other amounts that are not 0
         self._unvalued: list[_Amount] = []
         self.currency: str = account.quote
         self.deposits: Money = ZERO
@@ -83,11 +85,11 @@ class Valuation:
 
     def cash(self, price: PriceOf) -> Money:
         """The balances of all currencies without the coins in positions."""
-        amounts = self._cash()
-        total = amounts.get(self.currency, ZERO)
-        for currency, amount in amounts.items():
-            if amount and currency != self.currency:
-                total = EXACT.add(total, self._worth(currency, amount, price) or ZERO)
+        if self._in_cash is None:
+            self._cash()
+        total = self._own_cash
+        for currency, amount in self._foreign_cash:
+            total = EXACT.add(total, self._worth(currency, amount, price) or ZERO)
         return total
 
     def equity(self, price: PriceOf) -> Money:
@@ -159,6 +161,8 @@ class Valuation:
                 base = self._base(symbol)
                 amounts[base] = EXACT.subtract(amounts.get(base, ZERO), quantity)
         self._in_cash = amounts
+        self._own_cash = amounts.get(self.currency, ZERO)
+        self._foreign_cash = [(name, amount) for name, amount in amounts.items() if amount and name != self.currency]
         return amounts
 
     def _base(self, symbol: str) -> str:

@@ -78,9 +78,12 @@ class CountedOrder:
     @property
     def exposure(self) -> Quantity:
         """The most that may still be filled (base), assuming that all unanswered amends are confirmed."""
-        if not self.is_open:
+        if self.status in _FINAL:
             return ZERO
-        return max(EXACT.subtract(max([self.quantity, *self.waiting, *self.amends.values()]), self.filled), ZERO)
+        largest = self.quantity
+        if self.waiting or self.amends:
+            largest = max([largest, *self.waiting, *self.amends.values()])
+        return max(EXACT.subtract(largest, self.filled), ZERO)
 
 
 class Exposure:
@@ -264,10 +267,12 @@ class Exposure:
 
     def _recount(self, order: CountedOrder, before: tuple[Quantity, Quantity]) -> None:
         """The exposure of an order was ``before`` (in all, and without what is withdrawn)."""
-        exposure, staying = before
-        change = EXACT.subtract(order.exposure, exposure)
-        self._count(self._working, order.symbol, order.side, change)
-        leaving = EXACT.subtract(EXACT.subtract(order.exposure, order.staying), EXACT.subtract(exposure, staying))
+        after = order.exposure, order.staying
+        if after == before:
+            return
+        (exposure, staying), (was, stayed) = after, before
+        self._count(self._working, order.symbol, order.side, EXACT.subtract(exposure, was))
+        leaving = EXACT.subtract(EXACT.subtract(exposure, staying), EXACT.subtract(was, stayed))
         self._count(self._leaving, order.symbol, order.side, leaving)
 
     def _count(self, sums: dict[tuple[str, Side], Quantity], symbol: str, side: Side, change: Quantity) -> None:
