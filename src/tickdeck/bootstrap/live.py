@@ -147,6 +147,11 @@ class LiveRun(Session):
                 feed.remember(frame)
             yield frame
 
+    @property
+    def intake(self) -> FrameIntake:
+        """What waits between the sockets and the kernel."""
+        return self._intake
+
     def caught_up(self) -> bool:
         return self.driver.has_caught_up
 

@@ -18,6 +18,7 @@ from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig, rooted_account
 from tickdeck.infrastructure.config_mistakes import find_mistakes, plain_values
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
+from tickdeck.infrastructure.listening import listen_address
 from tickdeck.infrastructure.readers import date_to_ns, read_exchange_info
 
 __all__ = [
@@ -99,6 +100,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``tape_format``: ``sqlite`` or ``jsonl``. No event depends on it.
     - ``log_events``: types of events (``market.candle``, ``signal.*``) that are logged besides those of orders,
       positions and risk. No event depends on it.
+    - ``metrics``: the port, or host:port, at which metrics are served while the run works. No event depends on it.
     """
 
     strategies: tuple[StrategyConfig, ...] = (StrategyConfig(spec="ema-cross"),)
@@ -128,6 +130,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     max_cascade: int = 10_000
     tape_format: str = "sqlite"
     log_events: tuple[str, ...] = ()
+    metrics: int | str | None = None
 
     def __post_init__(self) -> None:
         if self.tape_format not in ("sqlite", "jsonl"):
@@ -141,6 +144,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise ConfigError(
                     f"log_events has {pattern!r}; give types of events such as 'market.candle' or 'signal.*'"
                 )
+        if self.metrics is not None:
+            listen_address("metrics", self.metrics)
         if self.live and self.exchange == "paper":
             raise ConfigError("live sends orders to a venue; name it with exchange = 'binance'")
         if self.account and self.account not in self.accounts:

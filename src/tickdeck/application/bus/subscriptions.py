@@ -29,12 +29,14 @@ Handler: TypeAlias = Callable[[Any], Any]
 
 class SubscriptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """``calls`` of the handler (for an edge: events handed to it), and ``failures`` among them. Events rejected by
-    ``where`` are in neither. If the bus measures, the duration of a call in ns (for an edge: of handing over)."""
+    ``where`` are in neither. ``waiting``: events in an edge's mailbox; ``None`` without one. If the bus measures, the
+    duration of a call in ns (for an edge: of handing over)."""
 
     name: str
     component: str
     calls: int
     failures: int
+    waiting: int | None = None
     p50_ns: int | None = None
     p99_ns: int | None = None
     max_ns: int | None = None
@@ -116,6 +118,7 @@ class Subscription:
             component=self.component,
             calls=self._calls,
             failures=self.failures,
+            waiting=self.mailbox.statistics().waiting if self.mailbox is not None else None,
             p50_ns=latency.quantile(0.5),
             p99_ns=latency.quantile(0.99),
             max_ns=latency.maximum if latency.count else None,

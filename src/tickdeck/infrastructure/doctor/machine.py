@@ -41,6 +41,7 @@ _EXTRAS = {
     "report": ("jinja2", "matplotlib"),
     "binance": ("aiohttp", "cryptography", "picows"),
     "venue": ("aiohttp", "cryptography"),
+    "metrics": ("prometheus_client",),
 }
 
 

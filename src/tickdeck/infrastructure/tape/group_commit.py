@@ -264,6 +264,7 @@ class GroupCommitTape(Reading):
                 commits=self._commits,
                 waiting=self._appended - self._durable,
                 repaired=self._repaired,
+                failure=self._failure,
             )
 
     def close(self) -> None:

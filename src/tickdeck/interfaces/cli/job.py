@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import msgspec
 
@@ -18,6 +18,7 @@ from tickdeck.application.proof import RecordDiverged
 from tickdeck.errors import ConfigError, InputError, RunError, TickdeckError
 from tickdeck.infrastructure.control import ControlServer
 from tickdeck.infrastructure.event_log import log_events
+from tickdeck.infrastructure.listening import listen_address
 from tickdeck.infrastructure.logs import last_logged_seq, log_to
 from tickdeck.infrastructure.runs import discard_run, overview
 from tickdeck.infrastructure.watchdog import running_handler
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from tickdeck.application.results import Summary
     from tickdeck.bootstrap import Session
     from tickdeck.interfaces.cli.live import LiveView
+    from tickdeck.interfaces.monitoring import MonitoringServer, RunWatch
 
-__all__ = ["Outcome", "discard", "drive"]
+__all__ = ["Outcome", "discard", "drive", "monitor"]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -43,7 +45,13 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def drive(
-    run: Session, speed: float | None, *, details: bool, live: bool = False, log_level: str = "warning"
+    run: Session,
+    speed: float | None,
+    *,
+    details: bool,
+    live: bool = False,
+    log_level: str = "warning",
+    monitoring: Monitoring | None = None,
 ) -> Outcome:
     """Run to the end, or until the first SIGINT, SIGTERM or SIGHUP. The signal stops the run after the current cascade,
     so that it can be resumed. A second signal, or five seconds, end the process immediately.
@@ -51,7 +59,7 @@ def drive(
     When this returns or raises, everything is on disk and the tape is closed. ``speed`` is as in ``Simulation.run``.
     ``live`` shows the live view if the terminal has room for it, otherwise one line. Log records from ``log_level``
     upwards go to stderr, with tracebacks if ``details`` is true, and to the run's folder. A resumed run prints nothing
-    while it executes its past again.
+    while it executes its past again. ``monitoring`` is what ``monitor`` returned.
 
     Raises ``TapeError`` if the tape is not in the run's folder at the end.
     """
@@ -63,6 +71,7 @@ def drive(
     def past() -> bool:
         return kernel.seq <= past_seq and kernel.current is not None
 
+    ending = contextlib.ExitStack()
     progress, stream, before = _progress(run, live, past_seq)
 
     def last_words(why: str) -> None:
@@ -78,9 +87,12 @@ def drive(
     async def work() -> None:
         try:
             async with ControlServer(run.folder, run.kernel):
+                if monitoring is not None:
+                    ending.enter_context(monitoring.server.serving(monitoring.watch))
                 await run.drive(speed, progress=progress)
         finally:
             stopping.settled()
+            ending.close()
             try:
                 run.close()
             finally:
@@ -127,6 +139,32 @@ def drive(
         return Outcome(summary, None)
     by = "Ctrl-C" if stopping.stopped_by is signal.SIGINT else stopping.stopped_by.name
     return Outcome(msgspec.structs.replace(summary, reason=f"stopped by {by}"), stopping.stopped_by)
+
+
+class Monitoring(NamedTuple):
+    """A server that listens, and what it will show."""
+
+    server: MonitoringServer
+    watch: RunWatch
+
+
+def monitor(run: Session, address: str | None) -> Monitoring | None:
+    """Listen at ``address``, or where the run's configuration says; ``None`` if neither is given. If that fails, the
+    run is discarded, and ``ConfigError`` raised."""
+    where = address if address is not None else run.config.metrics
+    if where is None:
+        return None
+    try:
+        try:
+            from tickdeck.interfaces.monitoring import MonitoringServer, RunWatch
+        except ImportError:
+            raise ConfigError("metrics need one more package; install it: pip install 'tickdeck[metrics]'") from None
+        server = MonitoringServer(*listen_address("metrics", where))
+    except ConfigError:
+        discard(run)
+        raise
+    note(f"metrics: {server.url}")
+    return Monitoring(server, RunWatch(run))
 
 
 def discard(run: Session) -> None:

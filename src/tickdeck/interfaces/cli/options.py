@@ -16,6 +16,7 @@ __all__ = [
     "data_option",
     "import_option",
     "json_option",
+    "metrics_option",
     "recorded_place",
     "recorded_run",
     "run_argument",
@@ -45,6 +46,13 @@ data_option = click.option(
     show_envvar=True,
     metavar="DIR",
     help="The folder of the runs.",
+)
+
+
+metrics_option = click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    help="Serve /metrics, /health and /ready over HTTP; without a host, to this machine only.",
 )
 
 

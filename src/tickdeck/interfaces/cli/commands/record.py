@@ -14,7 +14,7 @@ import msgspec
 from tickdeck.application.units import seconds_of
 from tickdeck.errors import ConfigError
 from tickdeck.interfaces.cli.exits import DONE, details_wanted, require_stderr
-from tickdeck.interfaces.cli.options import data_option, json_option
+from tickdeck.interfaces.cli.options import data_option, json_option, metrics_option
 from tickdeck.interfaces.cli.output import note, print_json
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def _seconds(text: str) -> Decimal:
 @click.option("--testnet", is_flag=True, default=None, help="The exchange's test net.")
 @click.option("--for", "duration", type=_seconds, metavar="SECONDS", help="End after so long; default: with Ctrl-C.")
 @click.option("--tape-format", metavar="F", help="The tape's format: sqlite (the default) or jsonl.")
+@metrics_option
 @data_option
 @json_option("The figures as one JSON object")
 def record(
@@ -47,6 +48,7 @@ def record(
     testnet: bool | None,
     duration: Decimal | None,
     tape_format: str | None,
+    metrics: str | None,
     data: Path,
     as_json: bool,
 ) -> int:
@@ -63,7 +65,7 @@ def record(
       tickdeck backtest --tape tickdeck-data/RUN --strategy ema-cross
     """
     from tickdeck.bootstrap import start_live_run
-    from tickdeck.interfaces.cli.job import drive
+    from tickdeck.interfaces.cli.job import drive, monitor
     from tickdeck.interfaces.cli.run_config import build_config
 
     require_stderr()
@@ -78,7 +80,7 @@ def record(
         )
         run = start_live_run(msgspec.structs.replace(config, strategies=()), data)
         note(f"recording {', '.join(run.manifest.symbols)} of {exchange} in {run.folder}; Ctrl-C ends it")
-        outcome = drive(run, None, details=details_wanted())
+        outcome = drive(run, None, details=details_wanted(), monitoring=monitor(run, metrics))
     _print(run, outcome.summary, as_json)
     return DONE if outcome.stopped_by is None else 128 + outcome.stopped_by
 

@@ -17,7 +17,7 @@ from tickdeck.application.units import seconds_of
 from tickdeck.application.wording import counted
 from tickdeck.errors import ConfigError, RunError, TapeError, TickdeckError
 from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted, require_stderr
-from tickdeck.interfaces.cli.options import data_option, json_option
+from tickdeck.interfaces.cli.options import data_option, json_option, metrics_option
 from tickdeck.interfaces.cli.output import mute, note, note_if_possible, print_json
 from tickdeck.interfaces.cli.times import span
 
@@ -154,6 +154,7 @@ def run_options(command: F) -> F:
 
 @click.command()
 @run_options
+@metrics_option
 @click.option("--name", type=_name, metavar="N", help="The run's id, instead of one made from the time.")
 @click.option(
     "--resume-or-start",
@@ -185,7 +186,7 @@ def run(speed: float, *, name: str | None, resume_or_start: bool, **options: Any
             note(f"run {name} is complete; start another one under another name")
             return DONE
         if status:
-            kept = ("data", "resume", "as_json", "plain", "log_level", "page")
+            kept = ("data", "resume", "as_json", "plain", "log_level", "page", "metrics")
             return execute(speed, **{key: options[key] for key in kept} | {"resume": name})
     return execute(speed, name=name, **options)
 
@@ -210,11 +211,12 @@ def execute(
     page: bool | None = None,
     report: bool = False,
     name: str | None = None,
+    metrics: str | None = None,
     **options: Any,
 ) -> int:
     """Start or resume a run, drive it, and print the results. Returns the exit code."""
     # These imports are slow, and `--help` does not need them.
-    from tickdeck.interfaces.cli.job import discard, drive
+    from tickdeck.interfaces.cli.job import discard, drive, monitor
 
     require_stderr()
     with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is not a result
@@ -225,6 +227,7 @@ def execute(
         if job.manifest.is_live and speed != 1:
             discard(job)
             raise ConfigError("live market data comes in real time; omit --speed")
+        monitoring = monitor(job, metrics)
         try:
             note(_describe(job, speed))
             if (begins := job.venue.begins_with()) is not None:
@@ -240,6 +243,7 @@ def execute(
             details=details_wanted(),
             live=not plain and not as_json,
             log_level=log_level,
+            monitoring=monitoring,
         )
     summary = outcome.summary
     notes = [text for name, of_file in job.notes.items() for text in of_file.lines(name)]

@@ -1,0 +1,165 @@
+"""The metrics of a run, as ``prometheus_client`` writes them. docs/operate.md lists them."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+import tickdeck
+from tickdeck.application.kernel import money_context
+from tickdeck.bootstrap import LiveRun
+from tickdeck.domain.values import Side
+
+if TYPE_CHECKING:
+    from tickdeck.application.bus import BusStatistics
+    from tickdeck.bootstrap import Session
+    from tickdeck.interfaces.monitoring.watch import RunWatch
+
+__all__ = ["collect"]
+
+_NS = 1e9
+_NEWEST = 2_048  # cascades whose times are considered
+_QUANTILES = (0.5, 0.99, 1.0)
+_BREAKER = {"closed": 0, "half_open": 1, "open": 2}
+
+
+def collect(watch: RunWatch) -> Iterator[Metric]:
+    """All metrics at this moment. Call it in the thread of the run's event loop: it reads what the run keeps anyway,
+    and changes nothing."""
+    run = watch.run
+    statistics = run.kernel.statistics()
+    yield _info(run)
+    yield from _events(run, statistics)
+    yield from _queues(run, statistics)
+    yield from _tape(run)
+    yield from _orders(run, statistics)
+    yield from watch.round_trips.collect()
+    yield from _connections(watch)
+    with money_context():
+        yield from _money(run)
+
+
+def _info(run: Session) -> Metric:
+    manifest = run.manifest
+    orders = "real" if run.config.live else "paper"
+    labels = {"run": manifest.run_id, "version": tickdeck.__version__, "orders": orders}
+    family = GaugeMetricFamily("tickdeck_run_info", "The run that this process works on.", labels=list(labels))
+    family.add_metric(list(labels.values()), 1)
+    return family
+
+
+def _events(run: Session, statistics: BusStatistics) -> Iterator[Metric]:
+    yield _counters("tickdeck_events", "Events by type.", "type", statistics.published)
+    yield _counter("tickdeck_inputs", "Inputs, each with its cascade.", run.kernel.inputs)
+    failures: Counter[str] = Counter()
+    for handler in statistics.handlers:
+        failures[handler.component or handler.name] += handler.failures
+    yield _counters("tickdeck_handler_failures", "Handlers that raised.", "component", failures)
+    yield _gauge("tickdeck_dead_letters", "Undelivered events that can be sent again.", statistics.dead_letters)
+    newest = sorted(islice(reversed(run.driver.latencies_ns), _NEWEST))
+    times = {str(q): newest[round((len(newest) - 1) * q)] / _NS for q in _QUANTILES} if newest else {}
+    what = f"Time of an input with its cascade, of the newest {_NEWEST:,} that were timed."
+    yield _gauges("tickdeck_cascade_seconds", what, "q", times)
+    yield _gauge("tickdeck_caught_up", "0 while a resumed run executes its record again.", run.caught_up())
+
+
+def _queues(run: Session, statistics: BusStatistics) -> Iterator[Metric]:
+    depths = {f"P{lane}": depth for lane, depth in enumerate(run.kernel.ingress.depths())}
+    dropped = Counter(statistics.dropped)
+    if isinstance(run, LiveRun):
+        intake = run.intake
+        depths["frames"] = len(intake.queue)
+        dropped["frames"], dropped["conflated frames"] = intake.dropped, intake.conflated
+    for handler in statistics.handlers:
+        if handler.waiting is not None:
+            name = f"mailbox of {handler.name}"
+            depths[name] = depths.get(name, 0) + handler.waiting
+    yield _gauges("tickdeck_queue_depth", "What waits in each queue.", "queue", depths)
+    yield _counters("tickdeck_dropped", "What queues dropped, by type of event; frames of a feed.", "what", dropped)
+
+
+def _tape(run: Session) -> Iterator[Metric]:
+    tape = run.tape.statistics()
+    yield _gauge("tickdeck_tape_waiting_events", "Events that are not durable yet.", tape.waiting)
+    yield _counter("tickdeck_tape_events", "Events appended by this process.", tape.appended)
+    yield _counter("tickdeck_tape_commits", "Groups committed by this process.", tape.commits)
+    yield _gauge("tickdeck_tape_writable", "0 after a write has failed.", not tape.failure)
+    yield _gauge("tickdeck_disk_free_bytes", "Free space where the run is stored.", shutil.disk_usage(run.folder).free)
+
+
+def _orders(run: Session, statistics: BusStatistics) -> Iterator[Metric]:
+    execution, published = run.core.execution, statistics.published
+    yield _counter("tickdeck_orders_submitted", "Orders of the run.", execution.submitted)
+    yield _counter("tickdeck_orders_rejected", "Orders that were rejected.", published.get("order.rejected", 0))
+    yield _counter("tickdeck_risk_refused", "Intents that risk refused.", published.get("risk.limit_breached", 0))
+    yield _gauge("tickdeck_orders_open", "Orders that have not ended.", len(execution.open_of()))
+    yield _gauge("tickdeck_orders_unknown", "Open orders in doubt.", execution.unknown)
+
+
+def _connections(watch: RunWatch) -> Iterator[Metric]:
+    yield _gauge("tickdeck_trading_halted", "1 while trading is halted.", bool(watch.halted))
+    yield _gauges("tickdeck_feed_connected", "Whether a feed is connected.", "feed", watch.feeds)
+    states = {name: _BREAKER[state] for name, state in watch.breakers.items()}
+    what = "0 closed, 1 half open, 2 open; absent: never opened."
+    yield _gauges("tickdeck_breaker_state", what, "breaker", states)
+    silences = {symbol: silence for symbol in watch.heard if (silence := watch.silence(symbol)) is not None}
+    yield _gauges("tickdeck_feed_silence_seconds", "Time since the last market data.", "symbol", silences)
+
+
+def _money(run: Session) -> Iterator[Metric]:
+    portfolio = run.core.portfolio
+    labels = ["currency"]
+    for name, what, amount in (
+        ("equity", "Cash and positions of all currencies.", portfolio.equity()),
+        ("pnl", "Result of trading and holding, after fees.", portfolio.pnl()),
+        ("fees", "Fees paid minus rebates.", portfolio.fees()),
+    ):
+        family = GaugeMetricFamily(f"tickdeck_{name}", what, labels=labels)
+        family.add_metric([portfolio.account.quote], float(amount))
+        yield family
+    drawdown = run.observer.performance().max_drawdown
+    yield _gauge("tickdeck_max_drawdown_ratio", "The deepest fall from a peak of the equity.", drawdown)
+    held = GaugeMetricFamily("tickdeck_position", "Position in base currency; short is negative.", labels=["symbol"])
+    value = GaugeMetricFamily(
+        "tickdeck_position_value", "Position at the market's price, in quote currency.", labels=["symbol"]
+    )
+    working = GaugeMetricFamily(
+        "tickdeck_working_quantity", "What open orders may still fill, in base.", labels=["symbol", "side"]
+    )
+    for symbol in run.manifest.symbols:
+        position = portfolio.account.position(symbol).quantity
+        held.add_metric([symbol], float(position))
+        price = run.core.market_data.price(symbol)
+        if price is not None or not position:
+            value.add_metric([symbol], float(position * (price or Decimal(0))))
+        for side in Side:
+            working.add_metric([symbol, side.value], float(run.core.execution.working(symbol, side)))
+    yield from (held, value, working)
+
+
+def _gauge(name: str, what: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, what, value=float(value))
+
+
+def _gauges(name: str, what: str, label: str, values: dict[str, float] | dict[str, int] | dict[str, bool]) -> Metric:
+    family = GaugeMetricFamily(name, what, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], float(value))
+    return family
+
+
+def _counter(name: str, what: str, value: float) -> Metric:
+    return CounterMetricFamily(name, what, value=value)
+
+
+def _counters(name: str, what: str, label: str, values: dict[str, int] | Counter[str]) -> Metric:
+    family = CounterMetricFamily(name, what, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family

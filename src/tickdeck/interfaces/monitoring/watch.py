@@ -1,0 +1,128 @@
+"""What must be followed while a run works, because nothing else in the run keeps it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Histogram
+
+from tickdeck.domain.events import (
+    CandleEvent,
+    FeedConnected,
+    FeedDisconnected,
+    MarketEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    OrderCancelRequestedEvent,
+    OrderEvent,
+    OrderSubmittedEvent,
+    OrderUnknownEvent,
+    RunResumed,
+    TickEvent,
+    TradeEvent,
+    TradingHalted,
+    TradingResumed,
+    VenueCircuitChanged,
+)
+
+if TYPE_CHECKING:
+    from tickdeck.application.bus import SubscribeOptions
+    from tickdeck.bootstrap import Session
+
+__all__ = ["RunWatch"]
+
+_NS = 1e9
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
+_PRICES = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
+
+
+class RunWatch:
+    """Follows the connections, halts, circuit breakers and order round trips of ``run``. Create it before the run is
+    driven. It publishes nothing, so the record is the same with and without it.
+
+    - ``feeds``: whether each feed is connected. ``breakers``: the state of each circuit breaker that ever opened.
+    - ``halted``: why trading is halted, or empty.
+    - ``heard``: when the last market data of each symbol arrived (ns UTC).
+    - ``round_trips``: seconds from the input that led to an order to the exchange's first report about it: the
+      decision, the durable write, and the way to the exchange and back.
+    """
+
+    def __init__(self, run: Session) -> None:
+        self.run = run
+        self.feeds: dict[str, bool] = {}
+        self.breakers: dict[str, str] = {}
+        self.halted = ""
+        self.heard: dict[str, int] = dict.fromkeys(run.manifest.symbols, 0)
+        self.round_trips = Histogram(
+            "tickdeck_order_round_trip_seconds",
+            "From the input that led to an order to the first report about it.",
+            buckets=_BUCKETS,
+            registry=CollectorRegistry(),
+        )
+        self._sent: dict[str, int] = {}  # orders without a report: when they were decided
+        own: SubscribeOptions = {"priority": -200, "component": "report"}
+        for feed in (FeedConnected, FeedDisconnected):
+            run.kernel.subscribe(feed, self._on_feed, **own)
+        run.kernel.subscribe(RunResumed, self._on_resumed_run, **own)
+        run.kernel.subscribe(TradingHalted, self._on_halted, **own)
+        run.kernel.subscribe(TradingResumed, self._on_resumed, **own)
+        run.kernel.subscribe(VenueCircuitChanged, self._on_breaker, **own)
+        run.kernel.subscribe(OrderEvent, self._on_order, **own)
+        for price in _PRICES:
+            run.kernel.subscribe(price, self._on_market, **own)
+
+    def silence(self, symbol: str) -> float | None:
+        """Seconds since the last market data of ``symbol``; ``None`` before the first. Of recorded market data, on the
+        run's own clock."""
+        heard = self.heard[symbol]
+        now = time.time_ns() if self.run.manifest.is_live else self.run.kernel.clock.now()
+        return max(now - heard, 0) / _NS if heard else None
+
+    def obstacles(self) -> list[str]:
+        """Why the run cannot trade now; empty if it can."""
+        run = self.run
+        found = []
+        if not run.kernel.seq or not run.caught_up():
+            found.append("the run has not begun, or executes its record again")
+        lost = [name for name, connected in self.feeds.items() if not connected]
+        if lost:
+            found.append(f"not connected: {', '.join(lost)}")
+        elif len(self.feeds) < 1 + run.config.live:
+            found.append("not connected yet")
+        if self.halted:
+            found.append(f"trading is halted: {self.halted}")
+        failure = run.tape.statistics().failure
+        if failure:
+            found.append(f"the tape cannot be written: {failure}")
+        return found
+
+    def _on_feed(self, feed: FeedConnected | FeedDisconnected) -> None:
+        if self.run.manifest.is_live and feed.source == "driver":
+            return  # the run's own bracket: the sockets are not open yet
+        self.feeds[feed.feed] = isinstance(feed, FeedConnected)
+
+    def _on_resumed_run(self, _: RunResumed) -> None:
+        self.feeds.clear()  # those of an earlier process
+        self._sent.clear()
+
+    def _on_halted(self, halted: TradingHalted) -> None:
+        self.halted = halted.reason or "no reason given"
+
+    def _on_resumed(self, _: TradingResumed) -> None:
+        self.halted = ""
+
+    def _on_breaker(self, change: VenueCircuitChanged) -> None:
+        self.breakers[change.name] = change.after
+
+    def _on_order(self, order: OrderEvent) -> None:
+        if isinstance(order, OrderSubmittedEvent):
+            self._sent[order.order_id] = order.ts_ingress
+        elif not isinstance(order, OrderCancelRequestedEvent | OrderUnknownEvent):
+            began = self._sent.pop(order.order_id, None)
+            if began is not None:
+                self.round_trips.observe((order.ts_ingress - began) / _NS)
+
+    def _on_market(self, event: MarketEvent) -> None:
+        if event.is_input:  # a candle may be one of ours
+            self.heard[event.symbol] = event.ts_ingress
