@@ -2,80 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
+from card_client import Client
 
 from tickdeck.errors import ConfigError
-from tickdeck.infrastructure.venue import DEFAULT_ACCOUNT, Exchange, Faults
-from tickdeck.infrastructure.venue.dialects.binance import BinanceVenue, Request, Response
-from tickdeck.infrastructure.venue.dialects.binance.server import BinanceServer
-from tickdeck.infrastructure.venue.markets import market_of
-from tickdeck.infrastructure.venue.scenarios import CARDS, Scenario, load_scenarios
-from tickdeck.infrastructure.venue.traders import Traders
+from tickdeck.infrastructure.venue.scenarios import CARDS, load_scenarios
 
-NOW = 1_795_210_440_000_000_000
 ALL = load_scenarios(CARDS)
 QUOTE = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "1"}
-
-
-class Client:
-    """Speaks to a venue that plays a card, without a socket. ``wait`` lets its time pass."""
-
-    def __init__(self, card: Scenario) -> None:
-        self.time = NOW
-        self.exchange = Exchange([market_of(symbol) for symbol in card.symbols])
-        deposits = {asset: Decimal(amount) for asset, amount in card.deposits.items()}
-        self.exchange.open_account(DEFAULT_ACCOUNT, NOW, **deposits)
-        venue = BinanceVenue(self.exchange, lambda: self.time, faults=Faults.parse(card.faults))
-        self.server = BinanceServer(venue, Traders(self.exchange, NOW))
-        self.player = self.server.play(card)
-        self.symbol = self.exchange.market(next(iter(self.exchange.engine.markets))).symbol
-
-    def wait(self, seconds: float) -> None:
-        for _ in range(int(seconds * 10)):
-            self.time += 100_000_000
-            self.server.tick(self.server.now())
-
-    def send(self, method: str, path: str, **params: Any) -> tuple[Response, Any]:
-        if path not in ("exchangeInfo", "time"):
-            params["timestamp"] = self.server.now() // 1_000_000
-        query = urlencode(params)
-        signature = hmac.new(DEFAULT_ACCOUNT.secret.encode(), query.encode(), hashlib.sha256).hexdigest()
-        request = Request(
-            method=method,
-            path=f"/api/v3/{path}",
-            query=f"{query}&signature={signature}",
-            headers={"x-mbx-apikey": DEFAULT_ACCOUNT.key},
-        )
-        response = self.server.rest.handle(request, self.server.now())
-        return response, json.loads(response.body) if response.body[:1] in (b"{", b"[") else None
-
-    def order(self, side: str, quantity: str, price: str | None = None, **more: Any) -> tuple[Response, Any]:
-        params = {"symbol": self.symbol, "side": side, "quantity": quantity} | more
-        params.setdefault("type", "MARKET" if price is None else "LIMIT")
-        if price is not None:
-            params["price"] = price
-        if params["type"] == "LIMIT":
-            params["timeInForce"] = "GTC"
-        return self.send("POST", "order", **params)
-
-    def query(self, client_id: str) -> Any:
-        return self.send("GET", "order", symbol=self.symbol, origClientOrderId=client_id)[1]
-
-    def cancel(self, client_id: str) -> Any:
-        return self.send("DELETE", "order", symbol=self.symbol, origClientOrderId=client_id)[1]
-
-    def failed(self) -> list[str]:
-        return [result.check.figure for result in self.player.results() if not result.holds]
 
 
 def c01(client: Client) -> None:
@@ -374,24 +313,9 @@ def test_a_faulty_client_fails_the_card(name: str, conduct: Callable[[Client], N
 def test_every_step_of_a_card_is_something_that_the_venue_can_do(name: str) -> None:
     card = ALL[name]
     client = Client(card)
-    exists = {"script", "reports", "hide", "faults", "trade", "quote", "market", "refuse", "limits", "advance"}
-    exists |= {
-        "deposit",
-        "withdraw",
-        "event",
-        "account",
-        "trades",
-        "quotes",
-        "disconnect",
-        "ban",
-        "expire",
-        "shutdown",
-        "stale_depth",
-    }
     for step in card.steps:
-        assert step.do in exists
         status, answer = client.server.admin.handle("POST", step.do, dict(step.values))
-        assert status == 200, answer
+        assert status == 200, answer  # 404 for an action that does not exist
 
 
 def test_the_scenario_of_the_documentation_can_be_played(tmp_path: Path) -> None:

@@ -41,6 +41,9 @@ class Door(Protocol):
     def send_private(self, account: str, event: Json) -> None: ...
     def disconnect(self, path: str, refuse_ns: int = 0) -> int: ...
     def announce_shutdown(self) -> int: ...
+    def change_connections(self, values: Json) -> Json: ...
+    def change_time_unit(self, unit: str) -> None: ...
+    def send_public(self, stream: str, event: object) -> int: ...
     def serve_depth_late(self, age_ns: int, renew_ns: int) -> None: ...
     def script(self, values: Json) -> None: ...
     def script_reports(self, values: Json) -> None: ...
@@ -83,8 +86,11 @@ class AdminApi:
             "reports": self._reports,
             "hide": self._hide,
             "stale_depth": self._stale_depth,
-            "shutdown": lambda _: {"told": self._door.announce_shutdown()},
+            "shutdown": lambda _: {"clients": self._door.announce_shutdown()},
             "disconnect": self._disconnect,
+            "connections": lambda values: self._door.change_connections(values),
+            "time_unit": self._time_unit,
+            "stream": self._stream,
         }
 
     def handle(self, method: str, path: str, values: Json) -> tuple[int, Any]:
@@ -215,7 +221,12 @@ class AdminApi:
         return {"filled": str(filled)}
 
     def _quote(self, values: Json) -> Json:
-        """Make another trader's quantity at a price: ``{"symbol", "side", "quantity", "price"}``; 0 removes it."""
+        """Make another trader's quantity at a price: ``{"symbol", "side", "quantity", "price"}``; 0 removes it. The
+        symbol ``*`` stands for all."""
+        if values["symbol"] == "*":
+            for symbol in self._door.exchange.engine.markets:
+                self._quote(values | {"symbol": symbol})
+            return {}
         market = self._door.exchange.market(str(values["symbol"]))
         is_bid = {"BUY": True, "SELL": False}[str(values["side"]).upper()]
         price, quantity = _decimal(values, "price"), _decimal(values, "quantity")
@@ -276,6 +287,15 @@ class AdminApi:
         """Cut WebSockets: ``{"path": "/ws-api", "for": "8s"}``; for that long, no new one is taken."""
         refuse = parse_duration(str(values["for"])) if "for" in values else 0
         return {"closed": self._door.disconnect(str(values.get("path", "")), refuse)}
+
+    def _time_unit(self, values: Json) -> Json:
+        """Send the times of market streams in another unit: ``{"unit": "MICROSECOND"}``."""
+        self._door.change_time_unit(str(values["unit"]))
+        return {}
+
+    def _stream(self, values: Json) -> Json:
+        """Send a message of a market stream as it is: ``{"stream": "btcusdt@trade", "event": {...}}``."""
+        return {"clients": self._door.send_public(str(values["stream"]), values["event"])}
 
     def _event(self, values: Json) -> Json:
         """Send an event over the account's private streams as it is."""

@@ -26,7 +26,8 @@ from tickdeck.infrastructure.venue.snapshots import Snapshots
 from tickdeck.infrastructure.venue.traders import Traders
 
 if TYPE_CHECKING:
-    from tickdeck.infrastructure.venue.dialects.binance.server import BinanceServer, ServerSettings
+    from tickdeck.infrastructure.venue.dialects.binance.server import BinanceServer
+    from tickdeck.infrastructure.venue.dialects.binance.sockets import ServerSettings
 
 __all__ = ["DEFAULT_ACCOUNT", "RunningVenue", "running_venue"]
 

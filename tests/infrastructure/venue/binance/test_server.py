@@ -18,7 +18,7 @@ import pytest
 
 from tickdeck.errors import ConfigError, TickdeckError
 from tickdeck.infrastructure.venue import RunningVenue, running_venue
-from tickdeck.infrastructure.venue.dialects.binance.server import ServerSettings
+from tickdeck.infrastructure.venue.dialects.binance.sockets import ServerSettings
 
 D = Decimal
 Body = Callable[[RunningVenue, aiohttp.ClientSession], Awaitable[Any]]

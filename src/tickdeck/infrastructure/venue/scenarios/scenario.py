@@ -19,9 +19,10 @@ CARDS = Path(__file__).parent / "cards.toml"
 TRIGGERS = (
     "start",
     *("place", "cancel", "replace", "amend", "query", "fills", "account", "depth", "rules", "time", "subscribe"),
-    *("placed", "filled", "cancelled", "read"),
+    *("placed", "filled", "cancelled", "read", "connect", "control"),
 )
-"""What a step may wait for: the start, a request of a kind before it is executed, or what happened to an order."""
+"""What a step may wait for: the start, a request of a kind before it is executed, a WebSocket that was opened
+(``connect``), a message of a market stream's client (``control``), or what happened to an order."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

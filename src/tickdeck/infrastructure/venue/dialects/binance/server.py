@@ -12,21 +12,20 @@ import msgspec
 
 from tickdeck.errors import ConfigError, TickdeckError
 from tickdeck.infrastructure.venue.admin import AdminApi
-from tickdeck.infrastructure.venue.dialects.binance.connection import Connection
 from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
 from tickdeck.infrastructure.venue.dialects.binance.market_calls import renew_depth_cache
 from tickdeck.infrastructure.venue.dialects.binance.rest import Request, RestApi
-from tickdeck.infrastructure.venue.dialects.binance.streams import MarketStreams, StreamSession
-from tickdeck.infrastructure.venue.dialects.binance.user_stream import ReportRule, Subscription, UserStreams
+from tickdeck.infrastructure.venue.dialects.binance.sockets import ServerSettings, Sockets
+from tickdeck.infrastructure.venue.dialects.binance.streams import MarketStreams
+from tickdeck.infrastructure.venue.dialects.binance.user_stream import ReportRule, UserStreams
 from tickdeck.infrastructure.venue.dialects.binance.venue import MS, BinanceVenue, DepthCache, Script
-from tickdeck.infrastructure.venue.dialects.binance.ws_api import WsApiSession
 from tickdeck.infrastructure.venue.exchange import Exchange
 from tickdeck.infrastructure.venue.faults import Faults
 from tickdeck.infrastructure.venue.scenarios import Scenario, ScenarioPlayer
 from tickdeck.infrastructure.venue.traders import Traders
 
 try:
-    from aiohttp import WSMsgType, web
+    from aiohttp import web
 except ImportError:
     raise ConfigError("the venue's server needs the package aiohttp: pip install 'tickdeck[venue]'") from None
 
@@ -36,40 +35,18 @@ _SECOND = 1_000_000_000
 _TICK_S = 0.1
 
 
-class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The time limits of the real server; tests may shorten them. A connection is closed after 24 hours. A client that
-    reads nothing for ``slow_client_s`` is disconnected."""
-
-    ping_every_s: float = 20.0
-    pong_within_s: float = 60.0
-    lifetime_s: float = 86_400.0
-    slow_client_s: float = 10.0
-
-
-class _Client:
-    """An open WebSocket with what handles its messages."""
-
-    def __init__(self, connection: Connection, session: Any, path: str) -> None:
-        self.connection = connection
-        self.session = session
-        self.path = path
-        self.pings: dict[bytes, float] = {}
-
-
 class BinanceServer:
     """Serves one venue on ``host`` and ``port``; port 0 takes any free one."""
 
     def __init__(self, venue: BinanceVenue, traders: Traders, settings: ServerSettings | None = None) -> None:
         self.venue = venue
-        self.settings = settings or ServerSettings()
         self.rest = RestApi(venue)
         self.streams = MarketStreams(venue)
         self.users = UserStreams(venue)
         self.admin = AdminApi(self, traders)
         self.traders = traders
         self.host, self.port = "127.0.0.1", 0
-        self._clients: dict[_Client, None] = {}
-        self._refused: dict[str, int] = {}  # until when WebSockets of a path are not taken
+        self.sockets = Sockets(venue, self.streams, self.users, self.now, settings or ServerSettings())
         self.failed: asyncio.Future[None] | None = None
         """Holds the error that ended the venue: its journal could not be written."""
         self._runner: web.AppRunner | None = None
@@ -102,8 +79,7 @@ class BinanceServer:
             self._ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticking
-        for client in list(self._clients):
-            client.connection.close(0)
+        self.sockets.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -182,23 +158,19 @@ class BinanceServer:
         renew_depth_cache(self.venue, self.now())
 
     def announce_shutdown(self) -> int:
-        """Send every WebSocket that the server is about to stop. Returns how many there are."""
-        event = {"e": "serverShutdown", "E": self.now() // MS}
-        for client in self._clients:
-            combined = isinstance(client.session, StreamSession) and client.session.combined
-            told = {"stream": "!serverShutdown", "data": event} if combined else event
-            client.connection.send(msgspec.json.encode(told).decode())
-        return len(self._clients)
+        return self.sockets.announce_shutdown()
 
     def disconnect(self, path: str, refuse_ns: int = 0) -> int:
-        """Close every WebSocket whose path begins with ``path``, and refuse new ones for ``refuse_ns``. Returns how
-        many were closed."""
-        if refuse_ns:
-            self._refused[path] = self.now() + refuse_ns
-        chosen = [client for client in self._clients if client.path.startswith(path)]
-        for client in chosen:
-            client.connection.close(0)
-        return len(chosen)
+        return self.sockets.disconnect(path, refuse_ns)
+
+    def change_connections(self, values: dict[str, Any]) -> dict[str, Any]:
+        return self.sockets.change(values)
+
+    def change_time_unit(self, unit: str) -> None:
+        self.streams.change_unit({"MILLISECOND": MS, "MICROSECOND": 1_000}[unit.upper()])
+
+    def send_public(self, stream: str, event: object) -> int:
+        return self.streams.send(stream, event, self.now())
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -221,7 +193,7 @@ class BinanceServer:
         if path.startswith("/admin"):
             return await self._handle_admin(request)
         if request.headers.get("upgrade", "").lower() == "websocket":
-            return await self._handle_socket(request)
+            return await self.sockets.handle(request)
         raw_path, _, query = request.raw_path.partition("?")
         del raw_path
         body = (await request.read()).decode("utf-8", "surrogateescape")
@@ -256,103 +228,6 @@ class BinanceServer:
         status, result = self.admin.handle(request.method, request.path.removeprefix("/admin").strip("/"), values)
         return web.Response(status=status, body=msgspec.json.encode(result), content_type="application/json")
 
-    # -- sockets ------------------------------------------------------------------------------------------------------
-
-    async def _handle_socket(self, request: web.Request) -> web.StreamResponse:
-        path = request.path
-        if any(path.startswith(start) and self.now() < until for start, until in self._refused.items()):
-            return web.Response(status=503)
-        awake = asyncio.Event()
-        connection = Connection(self.now(), request.remote or "", awake.set)
-        session = self._session(request, connection)
-        if session is None:
-            return web.Response(status=404)
-        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20)
-        await socket.prepare(request)
-        client = _Client(connection, session, path)
-        self._clients[client] = None
-        pump = asyncio.get_running_loop().create_task(self._pump(request, socket, client, awake))
-        try:
-            await self._read(socket, client)
-        finally:
-            del self._clients[client]
-            session.close()
-            pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await pump
-        return socket
-
-    def _session(self, request: web.Request, connection: Connection) -> Any:
-        path, streams = request.path, request.query.get("streams", "")
-        unit = 1_000 if request.query.get("timeUnit", "").upper() == "MICROSECOND" else MS
-        if path.rstrip("/") == "/ws-api/v3":
-            return WsApiSession(self.venue, self.users, connection, unit=unit)
-        parts = path.strip("/").split("/")
-        if parts[0] not in ("ws", "stream"):
-            return None
-        session = StreamSession(self.streams, connection, combined=parts[0] == "stream", unit=unit)
-        for name in [*parts[1:], *filter(None, streams.split("/"))]:
-            if name.startswith("listen-") and self.venue.legacy_listen_key:
-                self.users.add(Subscription(name.removeprefix("listen-"), connection, None, self.now(), unit))
-            else:
-                session.subscribe(name)
-        return session
-
-    async def _read(self, socket: web.WebSocketResponse, client: _Client) -> None:
-        connection = client.connection
-        strict = isinstance(client.session, WsApiSession)
-        async for message in socket:
-            if message.type is WSMsgType.TEXT:
-                client.session.on_text(message.data, self.now())
-            elif message.type is WSMsgType.PING:
-                await socket.pong(message.data)
-            elif message.type is WSMsgType.PONG:
-                if client.pings.pop(bytes(message.data), None) is not None:
-                    client.pings.clear()
-                elif strict and message.data:
-                    connection.close(1008)
-            elif message.type is WSMsgType.BINARY:
-                connection.close(1003)
-
-    async def _pump(
-        self, request: web.Request, socket: web.WebSocketResponse, client: _Client, awake: asyncio.Event
-    ) -> None:
-        """Send what is due, ping, and close."""
-        connection, settings = client.connection, self.settings
-        loop = asyncio.get_running_loop()
-        next_ping = loop.time() + settings.ping_every_s
-        try:
-            while True:
-                awake.clear()
-                texts = connection.take(self.now())
-                if texts:
-                    async with asyncio.timeout(settings.slow_client_s):
-                        for text in texts:
-                            await socket.send_str(text)
-                if connection.close_code is not None:
-                    if connection.close_code:
-                        await socket.close(code=connection.close_code)
-                    _cut(request)
-                    return
-                time = loop.time()
-                if time >= next_ping:
-                    next_ping = time + settings.ping_every_s
-                    payload = str(self.now() // MS).encode()
-                    client.pings[payload] = time
-                    await socket.ping(payload)
-                if client.pings and time - next(iter(client.pings.values())) > settings.pong_within_s:
-                    connection.close(1008)
-                    continue
-                wait = max(0.0, next_ping - time)
-                due = connection.next_due
-                if due is not None:
-                    wait = min(wait, max(0.0, (due - self.now()) / _SECOND))
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await awake.wait()
-        except (ConnectionError, TimeoutError, RuntimeError):
-            _cut(request)  # the client left, or does not read
-
     async def _tick_for_ever(self) -> None:
         loop = asyncio.get_running_loop()
         next_tick = loop.time()
@@ -369,16 +244,7 @@ class BinanceServer:
         self.venue.tick(now)
         renew_depth_cache(self.venue, now)
         self.streams.tick(now)
-        cut = self.venue.faults.get("disconnect_every")
-        for client in list(self._clients):
-            age = now - client.connection.opened
-            if isinstance(client.session, WsApiSession):
-                client.session.tick(now)
-            if cut is not None and age >= cut.duration_ns and client.connection.close_code is None:
-                self.venue.faults.count("disconnect_every")
-                client.connection.close(0)
-            elif age >= self.settings.lifetime_s * _SECOND:
-                client.connection.close(1001)
+        self.sockets.tick(now)
 
 
 def _cut(request: web.Request) -> None:

@@ -68,15 +68,25 @@ class StreamSession:
 
     def on_text(self, text: str, now: int) -> None:
         """Handle a message of the client; the answer is queued."""
+        self.streams.venue.happened("control", "requests.control")
+        if not self.count_message(now):
+            return
+        answer = self._answer(text)
+        if "error" in answer:
+            self.streams.venue.count(f"errors.{answer['error']['code']}")
+        self.connection.send(_json(answer))
+
+    def count_message(self, now: int) -> bool:
+        """Count a message, ping or pong of the client. One that sends too many a second is disconnected; then the
+        result is false."""
         second = now // _SECOND
         if second != self._second:
             self._second, self._messages = second, 0
         self._messages += 1
         if self._messages > _MAX_MESSAGES_A_SECOND:
             self.connection.close(1008)
-            return
-        answer = self._answer(text)
-        self.connection.send(_json(answer))
+            return False
+        return True
 
     def _answer(self, text: str) -> dict[str, Any]:
         try:
@@ -90,6 +100,7 @@ class StreamSession:
         if number is not None and not isinstance(number, int | str):
             return _error(2, "Invalid request: request ID must be an unsigned integer, a string or null")
         if method == "LIST_SUBSCRIPTIONS":
+            self.streams.venue.count("requests.list")
             return {"result": list(self.names), "id": number}
         if method in ("SUBSCRIBE", "UNSUBSCRIBE"):
             return self._change(method, params, number)
@@ -122,6 +133,9 @@ class StreamSession:
     def subscribe(self, name: str) -> None:
         """Subscribe to a stream. One of a symbol that does not exist stays silent."""
         self.names[name] = None
+        symbol = name.partition("@")[0].upper()
+        if name[:1] != "!" and symbol not in self.streams.venue.exchange.history:
+            self.streams.venue.count("streams.silent")
         self.streams.add(name, self)
 
     def close(self) -> None:
@@ -175,6 +189,19 @@ class MarketStreams:
             sessions.pop(session, None)
             if not sessions:
                 del self._sessions[name]
+
+    def change_unit(self, unit: int) -> None:
+        """Change the unit of time (ns) of every session, whatever it had asked for."""
+        for sessions in self._sessions.values():
+            for session in sessions:
+                session.unit = unit
+
+    def send(self, name: str, event: object, now: int) -> int:
+        """Send a message of a stream as it is. Returns how many clients it went to."""
+        sessions = list(self._sessions.get(name, ()))
+        for session in sessions:
+            session.publish(name, _json(event), now)
+        return len(sessions)
 
     def on_update(self, update: Update) -> None:
         """Publish what happens at once: trades and the best prices. Depth waits for its next tick."""

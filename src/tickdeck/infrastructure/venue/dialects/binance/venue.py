@@ -87,7 +87,8 @@ class Script(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A rule for the next ``count`` requests of a kind: whether they ``take`` effect, and which answer they get.
 
     ``after`` requests of the kind pass first. The answer is ``lost``, or ``code`` and ``msg`` with ``status``, or
-    ``body``; else the true one. It leaves after ``delay`` (such as 10s).
+    ``body``; else the true one, in whose JSON each key of ``replace`` is replaced by its value. It leaves after
+    ``delay`` (such as 10s).
     """
 
     on: str
@@ -99,6 +100,7 @@ class Script(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     code: int | None = None
     msg: str = ""
     body: str | None = None
+    replace: dict[str, str] = {}
     delay: str = ""
 
 
@@ -148,7 +150,7 @@ class BinanceVenue:
         """By symbol, the error that answers every placement and cancel, such as -1013 in maintenance."""
         self.scripts: list[Script] = []
         self.asked: dict[str, int] = {}
-        """Requests by kind, and errors by code."""
+        """Requests by kind, errors by code, connections, and why they were closed."""
         self.watchers: list[Callable[[str], None]] = []
         """Called with the kind of each request before it is executed."""
         self.timers: list[Callable[[int], None]] = []
@@ -181,17 +183,15 @@ class BinanceVenue:
         """Handle a request: limits, faults, signature, the operation itself, and the fate of its answer.
         ``authorise`` returns the account that signed, or raises ``ApiError``. Never raises ``ApiError`` itself."""
         self.requests += 1
-        self._count(f"requests.{operation.kind}")
-        for watch in list(self.watchers):
-            watch(operation.kind)
+        self.happened(operation.kind, f"requests.{operation.kind}")
         script = self._next_script(operation.kind)
         if script is not None and not script.take:
             return self._scripted(script, Answer())
         answer = self._execute(operation, params, now, address, unit, authorise)
         if answer.error is not None:
-            self._count(f"errors.{answer.error.code}")
+            self.count(f"errors.{answer.error.code}")
             if answer.error.status in (418, 429) and answer.error.code == -1003:
-                self._count("requests.limited")
+                self.count("requests.limited")
         return answer if script is None else self._scripted(script, answer)
 
     def _execute(
@@ -234,8 +234,15 @@ class BinanceVenue:
             self._lose(answer)
         return answer
 
-    def _count(self, name: str) -> None:
-        self.asked[name] = self.asked.get(name, 0) + 1
+    def happened(self, kind: str, figure: str) -> None:
+        """Count something that a client does, and tell the watchers its kind."""
+        self.count(figure)
+        for watch in list(self.watchers):
+            watch(kind)
+
+    def count(self, figure: str) -> None:
+        """Count something in ``asked``."""
+        self.asked[figure] = self.asked.get(figure, 0) + 1
 
     def _next_script(self, kind: str) -> Script | None:
         for script in self.scripts:
@@ -258,6 +265,11 @@ class BinanceVenue:
         elif script.code is not None:
             status = script.status if script.status != 200 else 400
             answer.status, answer.error = status, ApiError(script.code, script.msg, status)
+        elif script.replace and answer.error is None:
+            text = msgspec.json.encode(answer.result).decode()
+            for before, after in script.replace.items():
+                text = text.replace(before, after)
+            answer.result = msgspec.json.decode(text)
         return answer
 
     def _lose(self, answer: Answer) -> None:
