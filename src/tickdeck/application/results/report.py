@@ -102,7 +102,7 @@ class PerformanceObserver:
         if only is None:
             self.look(self.equity())
             return
-        price = only.price
+        price = only.last_price or only.price
         if price is not None and (price > self._high or price < self._low):
             self._high, self._low = max(price, self._high), min(price, self._low)
             if self.look(self.equity()):

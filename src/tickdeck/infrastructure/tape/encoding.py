@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -144,15 +145,11 @@ class EventEncoder(ABC, Generic[S]):
         cls = type(event)
         if not cls.event_type:
             raise TapeError(f"tape: {cls.__name__} has no event_type; only concrete events are stored")
-        symbol_of = None
-        for field in msgspec.structs.fields(cls):
-            if field.name == "symbol" and field.type in (str, str | None):
-                symbol_of = attrgetter("symbol")
         kind = self._kinds[cls] = Kind(
             self._type(cls.event_type, cls.version),
             encode_payload,
             cls.stream is not DomainEvent.stream,
-            symbol_of,
+            attrgetter("symbol") if _has_symbol(cls) else None,
             cls.is_market_data,
         )
         return kind
@@ -170,6 +167,11 @@ class EventEncoder(ABC, Generic[S]):
     @abstractmethod
     def _stored_record(self, record: Record, head: Head) -> tuple[Any, ...]:
         """The same for an event from another tape."""
+
+
+@lru_cache(maxsize=1_000)  # reading a class takes half a millisecond, and a program may open many tapes
+def _has_symbol(cls: type[DomainEvent]) -> bool:
+    return any(f.name == "symbol" and f.type in (str, str | None) for f in msgspec.structs.fields(cls))
 
 
 def expected_versions(
