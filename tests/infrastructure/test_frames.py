@@ -142,3 +142,27 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", [b'{"a":\n1}', b'{"a":\r1}'])
 def test_a_message_becomes_one_line(given: bytes) -> None:
     assert one_line(given) == b'{"a": 1}'
+
+
+def test_a_slow_disk_does_not_hold_up_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    syncing, disk_is_done = threading.Event(), threading.Event()
+
+    def slow_sync(fd: int) -> None:
+        syncing.set()
+        assert disk_is_done.wait(30)
+
+    monkeypatch.setattr("tickdeck.infrastructure.frames.sync_content", slow_sync)
+    writer = FrameWriter(tmp_path)
+    writer.write(Frame(1, b'{"n":1}'))
+    thread = threading.Thread(target=writer.sync)
+    thread.start()
+    assert syncing.wait(30)
+
+    for n in range(2, 4_000):  # several times the buffer
+        writer.write(Frame(n, b'{"n":%d,"text":"%b"}' % (n, b"x" * 100)))
+
+    assert thread.is_alive()
+    disk_is_done.set()
+    thread.join()
+    writer.close()
+    assert [frame.received for frame in FrameReader(tmp_path)] == list(range(1, 4_000))

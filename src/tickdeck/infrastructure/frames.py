@@ -12,6 +12,7 @@ import threading
 import zlib
 from collections import deque
 from pathlib import Path
+from typing import NoReturn
 
 from tickdeck.application.ports import Frame
 from tickdeck.errors import TapeError
@@ -95,11 +96,22 @@ class FrameWriter:
             self._flush()
             if self._synced:
                 return  # also when it is closed
+            reached = self._number, self._written
+            # A descriptor of its own, and no lock: the disk may take long, and ``write`` must not wait for it. If the
+            # segment ends meanwhile, that closes only the writer's descriptor.
             try:
-                sync_content(self._fd)
+                fd = os.dup(self._fd)
             except OSError as error:
                 self._fail(error)
-            self._synced = True
+        try:
+            sync_content(fd)
+        except OSError as error:
+            self._fail(error)
+        finally:
+            os.close(fd)
+        with self._lock:
+            if reached == (self._number, self._written):
+                self._synced = True
 
     def close(self) -> None:
         """Sync, and end the last segment. You may close a writer twice."""
@@ -154,7 +166,7 @@ class FrameWriter:
         os.close(self._fd)
         self._fd = -1
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, error: OSError) -> NoReturn:
         self._failure = str(tape_error(self._folder, "write market data", error))
         raise TapeError(self._failure) from None
 
