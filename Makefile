@@ -2,6 +2,7 @@
 #   make run ARGS="--for 10 --json"       options of `tickdeck run`
 #   make test PYTEST_ARGS="-m ''"         options of pytest; these take the slow tests along
 #   make demo                             an exchange on localhost, and a run that trades on its market
+#   make torture ARGS="--kills 50"        a run with real orders, killed again and again, and compared with the exchange
 #   make test-fast                        the pure parts alone, within ten seconds
 #   make test COVERAGE=1                  the same with the coverage gate, at half the speed
 #   make bench ARGS="bus" PEERS=1         options of `tickdeck bench`, beside other libraries
@@ -18,7 +19,7 @@ PEERS ?=
 PYTHON ?=
 
 .DELETE_ON_ERROR:
-.PHONY: run demo test test-fast check check-style check-types check-imports check-core bench format venv clients clean
+.PHONY: run demo torture test test-fast check check-style check-types check-imports check-core bench format venv clients clean
 
 run: $(VENV)/.installed
 	@exec $(BIN)/tickdeck run $(ARGS)
@@ -26,6 +27,10 @@ run: $(VENV)/.installed
 # An exchange on localhost and a run against it; ARGS are options of `tickdeck run`.
 demo: $(VENV)/.installed
 	@exec $(BIN)/python tools/demo.py $(ARGS)
+
+# A run with real orders that is killed and resumed; ARGS are options of tools/torture.py.
+torture: $(VENV)/.installed
+	@exec $(BIN)/python tools/torture.py $(ARGS)
 
 PYTEST = -m pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
 

@@ -26,6 +26,7 @@ from many_examples import SEEDS
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape import JsonlTapeReader, SqliteTapeReader
+from torturing import crash_disk as disk
 
 HERE = Path(__file__).resolve().parent
 WRITER = HERE / "durable_writer.py"
@@ -42,7 +43,6 @@ def load(name: str) -> ModuleType:
     return module
 
 
-disk = load("crash_disk")
 writer = load("durable_writer")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,8 +27,9 @@ Luck = Literal["lost", "kept", "random"]
 
 @dataclass(frozen=True)
 class Step:
-    """One effect. ``call`` is ``open``, ``mkdir``, ``write``, ``truncate``, ``rename``, ``unlink``, ``sync started``,
-    ``synced``, or what the writer acknowledged: ``ack`` an event, ``snap`` a snapshot.
+    """One effect. ``call`` is ``open``, ``mkdir``, ``write``, ``append``, ``truncate``, ``rename``, ``unlink``,
+    ``sync started``, ``synced``, or what the writer acknowledged: ``ack`` an event, ``snap`` a snapshot. ``append`` is
+    a ``write`` where the file ended: who writes files in the folder without an offset only adds to them.
 
     Of a write that takes time the beginning counts, of a sync the end, of an acknowledgement the beginning: each at the
     moment that makes it harder for the writer to keep its word.
@@ -83,8 +84,10 @@ def parse(trace: Iterable[str], folder: Path) -> Iterator[Step]:
 
 
 def _file(text: str) -> str:
+    """The path of the file that a call is about; empty if it is none, such as a socket."""
     match = _FILE.match(text)
-    return _unhex(match["path"].removesuffix("(deleted)")).decode() if match else ""
+    path = match["path"].removesuffix("(deleted)") if match else ""
+    return _unhex(path).decode() if _HEX.fullmatch(path) else ""
 
 
 def _inside(path: str, here: str) -> bool:
@@ -101,6 +104,10 @@ def _begin(text: str, pid: str, here: str) -> Iterator[Step]:
         assert data is not None
         for call, word in re.findall(rb"(ACK|SNAP) (\d+)\n", _unhex(data["hex"])):
             yield Step(call.decode().lower(), number=int(word))
+    elif name == "write" and _inside(path, here):
+        data = _STRING.search(arguments)
+        assert data is not None
+        yield Step("append", path, data=_unhex(data["hex"]))
     elif name in ("fsync", "fdatasync") and _inside(path, here):
         yield Step("sync started", path, number=int(pid))
     elif name == "pwrite64" and _inside(path, here):
@@ -147,6 +154,7 @@ def _end(text: str, pid: str, here: str) -> Iterator[Step]:
 @dataclass(eq=False)
 class _Inode:
     is_folder: bool = False
+    size: int = 0  # as the processes see it
     synced: bytearray = field(default_factory=bytearray)
     pending: list[Step] = field(default_factory=list)
 
@@ -158,10 +166,18 @@ _Change = dict[str, _Inode | None]
 class Disk:
     """The files of one folder, as the processes see them and as the platter may have them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, holding: bool = False) -> None:
+        """``holding``: begin with what the folder holds now, instead of nothing."""
         self._folder = str(folder)
         self._names: dict[str, _Inode] = {}
-        self._synced_names: dict[str, _Inode] = {}
+        if holding:
+            for path in sorted(folder.rglob("*")):
+                if path.is_dir():
+                    self._names[str(path)] = _Inode(is_folder=True)
+                elif path.is_file():
+                    content = bytearray(path.read_bytes())
+                    self._names[str(path)] = _Inode(synced=content, size=len(content))
+        self._synced_names: dict[str, _Inode] = dict(self._names)
         self._pending_names: list[_Change] = []
         self._syncs: dict[int, int] = {}  # thread -> how much its sync covers
 
@@ -169,8 +185,12 @@ class Disk:
         if step.call in ("open", "mkdir"):
             if step.path not in self._names:
                 self._link({step.path: _Inode(is_folder=step.call == "mkdir")})
-        elif step.call in ("write", "truncate"):
-            self._names[step.path].pending.append(step)
+        elif step.call in ("write", "append", "truncate"):
+            inode = self._names[step.path]
+            if step.call == "append":
+                step = replace(step, call="write", offset=inode.size)
+            inode.size = step.number if step.call == "truncate" else max(inode.size, step.offset + len(step.data))
+            inode.pending.append(step)
         elif step.call == "rename":
             self._link({step.data.decode(): None, step.path: self._names[step.data.decode()]})
         elif step.call == "unlink":

@@ -1,0 +1,124 @@
+"""Gate: a run with real orders that is killed at any instant ends with what the exchange has (`make torture`)."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import random
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from many_examples import SEEDS
+
+from tickdeck.domain.events import (
+    BalanceEvent,
+    DomainEvent,
+    OrderSubmittedEvent,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.trading import Order
+from tickdeck.domain.values import OrderStatus, Side
+from tickdeck.infrastructure.tape import SqliteTape
+from tickdeck.infrastructure.venue import Faults
+from torturing.case import Torture, Wanted
+from torturing.ledger import Ledger
+from torturing.plan import drawn_faults, drawn_kill
+from torturing.victim import POINTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(max(SEEDS // 20, 1)))  # a hundred: TICKDECK_SEEDS=2000
+def test_a_run_that_is_killed_at_any_instant_ends_with_what_the_exchange_has(tmp_path: Path, seed: int) -> None:
+    with Torture(tmp_path / "case", Wanted(seed=seed, every=1.0)) as case:
+        stretch = case.stretch(6)
+
+    assert not stretch.differences, case.about
+    assert stretch.kills.total() == 6
+
+
+def test_a_seed_always_gives_the_same_kills_and_faults() -> None:
+    def drawn(seed: int) -> list[Any]:
+        rng = random.Random(seed)
+        return [drawn_faults(rng, seed), *(drawn_kill(rng, 1.0, "sqlite", power_cuts=True) for _ in range(200))]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert {kill.kind for kill in drawn(1)[1:]} == {
+        "any time",
+        "at a point",
+        "while starting",
+        "venue too",
+        "power cut",
+    }
+    for seed in range(20):
+        Faults.parse(drawn(seed)[0])
+
+
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
+def test_each_point_at_which_a_process_kills_itself_exists(point: Any) -> None:
+    method = inspect.getattr_static(getattr(importlib.import_module(point.module), point.owner), point.method)
+
+    assert inspect.isfunction(method)
+
+
+# -- the comparison finds what differs ------------------------------------------------------------------------------
+
+THERE = {"symbol": "BTCUSDT", "client_id": "a", "status": "FILLED", "filled": "1"}
+FILL = {"symbol": "BTCUSDT", "number": 7, "price": "10", "quantity": "1", "commission": "0.01"}
+
+
+def events() -> list[DomainEvent]:
+    """An order that is filled, as a tape has it."""
+    about: dict[str, Any] = {"order_id": "a", "symbol": "BTCUSDT"}
+    one = Decimal(1)
+    submitted = OrderSubmittedEvent(**about, side=Side.BUY, quantity=one, limit=Decimal(10), remaining=one)
+    report = VenueOrderReported(**about, status=OrderStatus.ACCEPTED, venue_order_id="5")
+    fill = VenueFillReported(
+        **about, side=Side.BUY, price=Decimal(10), quantity=one, venue_trade_id="7", fee=Decimal("0.01")
+    )
+    order = Order(submitted)
+    balance = BalanceEvent(currency="USDT", total=Decimal(90), free=Decimal(90))
+    return [submitted, report, *order.apply_report(report), fill, *order.apply_fill(fill), balance]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    with SqliteTape(tmp_path / "tape.db") as tape:
+        for event in events():
+            tape.append([event])
+    return Ledger(tmp_path)
+
+
+def truth(**changes: Any) -> Any:
+    found = {"orders": [THERE], "fills": [FILL], "balances": {"USDT": Decimal(90)}}
+    return SimpleNamespace(**(found | changes))
+
+
+def test_an_equal_ledger_has_no_differences(ledger: Ledger) -> None:
+    there = truth(balances={"USDT": Decimal("90.0")})
+
+    assert list(ledger.differences_at_rest(there)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"orders": [THERE, THERE]}, "the exchange has 2 orders a in BTCUSDT"),
+        ({"orders": [THERE, THERE | {"client_id": "b"}]}, "the exchange has order b in BTCUSDT, but the tape does not"),
+        ({"orders": []}, "order a is filled (1 filled), but the exchange has no such order"),
+        ({"orders": [THERE | {"status": "CANCELED"}]}, "order a is filled, at the exchange CANCELED"),
+        ({"orders": [THERE | {"filled": "0.9"}]}, "order a has 1 filled, at the exchange 0.9"),
+        ({"fills": []}, "fill 7 in BTCUSDT of order a is unknown to the exchange"),
+        ({"fills": [FILL, FILL | {"number": 8}]}, "1 fills on the tape, 2 at the exchange"),
+        ({"fills": [FILL | {"price": "11"}]}, "fill 7 in BTCUSDT of order a differs"),
+        ({"balances": {"USDT": Decimal("90.00000001")}}, "90 USDT, at the exchange 90.00000001"),
+        ({"balances": {"USDT": Decimal(90), "BTC": Decimal(1)}}, "0 BTC, at the exchange 1"),
+    ],
+)
+def test_each_difference_from_the_exchange_is_found(ledger: Ledger, changes: dict[str, Any], what: str) -> None:
+    found = list(ledger.differences_at_rest(truth(**changes)))
+
+    assert any(difference.startswith(what) for difference in found), found

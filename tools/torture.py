@@ -1,0 +1,121 @@
+"""Kills a run with real orders at random instants, resumes it, and compares it with the exchange to the last digit.
+
+`make torture ARGS="--kills 500 --seed 7 --minutes 20"` runs this. Each case has an exchange of its own on localhost and
+one run. The exchange lives on while the run is killed with SIGKILL: at any time, in a cascade, in a commit, while it
+starts; now and then the exchange is killed too, or what the run did not sync is lost. After some kills the run settles
+its orders, and orders, fills, positions and balances are compared, and the record is verified.
+
+A case follows from its seed as far as timing allows: `--seed 12 --kills 10` repeats the case that a line names as seed
+12. The exit code is 1 if anything differed; the folders of such cases are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from torturing.case import Stretch, Torture, Wanted
+
+_COLUMNS = "{:>5} {:>6} {:>7} {:>7} {:>8} {:>6} {:>6} {:>6}  {}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run cases until the kills or the minutes are used up. Returns the exit code."""
+    options = _options(arguments)
+    until = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
+    stretches: list[Stretch] = []
+    print(_COLUMNS.format("seed", "kills", "orders", "fills", "events", "s", "run MB", "venue", "result"), flush=True)
+    for stretch in _stretches(options, until):
+        stretches.append(stretch)
+        _show(stretch)
+    print()
+    for line in _summary(stretches):
+        print(line)
+    return 1 if any(stretch.differences for stretch in stretches) else 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="torture", description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50, help="how many kills in all (default: 50)")
+    parser.add_argument("--seed", type=int, default=1, help="of the first case; the next ones count on (default: 1)")
+    parser.add_argument("--minutes", type=float, help="begin no kill after so many minutes")
+    parser.add_argument("--per-stretch", type=int, default=10, help="kills between two comparisons (default: 10)")
+    parser.add_argument("--per-case", type=int, default=10, help="kills of one run; 0: all of them (default: 10)")
+    parser.add_argument("--every", type=float, default=1.5, help="the mean life of a process in seconds (default: 1.5)")
+    parser.add_argument("--pause", type=int, default=250, help="ms between decisions of the strategy (default: 250)")
+    parser.add_argument("--speed", type=float, default=1.0, help="of the exchange's market (default: 1)")
+    parser.add_argument("--faults", help='of the exchange; "" for none (default: drawn by the seed)')
+    parser.add_argument("--no-power-cuts", action="store_true", help="lose no unsynced data (strace is not needed)")
+    parser.add_argument("--folder", type=Path, help="where the cases go (default: a temporary folder)")
+    return parser.parse_args(arguments)
+
+
+def _stretches(options: argparse.Namespace, until: float) -> Iterator[Stretch]:
+    place = options.folder or Path(tempfile.mkdtemp(prefix="torture-"))
+    left, seed = options.kills, options.seed
+    while left > 0 and time.monotonic() < until:
+        wanted = Wanted(
+            seed=seed,
+            every=options.every,
+            pause=options.pause,
+            speed=options.speed,
+            faults=options.faults,
+            power_cuts=not options.no_power_cuts and shutil.which("strace") is not None,
+        )
+        in_case = min(left, options.per_case or left)
+        folder = place / f"seed-{seed}"
+        with Torture(folder, wanted) as case:
+            while in_case > 0 and time.monotonic() < until:
+                stretch = case.stretch(min(in_case, options.per_stretch), until=until)
+                yield stretch
+                done = sum(stretch.kills.values())
+                in_case, left = in_case - done, left - done
+                if stretch.differences:
+                    print(f"      {case.about}; kept in {folder}", flush=True)
+                    break
+            else:
+                shutil.rmtree(folder)
+        seed += 1
+
+
+def _show(stretch: Stretch) -> None:
+    result = "equal" if not stretch.differences else f"{len(stretch.differences)} DIFFERENCES"
+    row = (stretch.seed, sum(stretch.kills.values()), stretch.orders, stretch.fills, stretch.events)
+    print(
+        _COLUMNS.format(*row, f"{stretch.seconds:.0f}", f"{stretch.run_mb:.0f}", f"{stretch.venue_mb:.0f}", result),
+        flush=True,
+    )
+    for difference in stretch.differences[:20]:
+        print(f"      {difference}", flush=True)
+
+
+def _summary(stretches: Sequence[Stretch]) -> Iterator[str]:
+    kills, points, exits = Counter[str](), Counter[str](), Counter[str]()
+    for stretch in stretches:
+        kills += stretch.kills
+        points += stretch.points
+        exits += stretch.exits
+    failed = sorted({stretch.seed for stretch in stretches if stretch.differences})
+    yield f"{kills.total()} kills in {len(stretches)} stretches: {_counted(kills)}"
+    if points:
+        yield f"at a point: {_counted(points)}"
+    for why, times in exits.most_common():
+        yield f"{times} x ended by itself: {why}"
+    last = {stretch.seed: stretch for stretch in stretches}.values()
+    orders, fills = sum(stretch.orders for stretch in last), sum(stretch.fills for stretch in last)
+    yield f"{orders} orders and {fills} fills compared"
+    yield f"differences: {'none' if not failed else 'seeds ' + ', '.join(map(str, failed))}"
+
+
+def _counted(what: Counter[str]) -> str:
+    return ", ".join(f"{times} {name}" for name, times in what.most_common())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

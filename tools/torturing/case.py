@@ -1,0 +1,255 @@
+"""One case of torture: an exchange, a run with real orders, and kills that follow from a seed."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from tickdeck.bootstrap import verify_run
+from tickdeck.errors import RunError, TickdeckError
+from tickdeck.infrastructure.control import Request, ask
+from torturing.ledger import Ledger, Truth
+from torturing.plan import Kill, drawn_faults, drawn_kill
+from torturing.power_cut import STRACE, PowerCut
+from torturing.processes import HERE, RunProcess, VenueProcess, rss_mb
+
+__all__ = ["Stretch", "Torture", "Wanted"]
+
+NAME = "victim"
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+_SETTLE = 150.0  # seconds until nothing is open or in doubt any more
+CONFIG = """\
+exchange = "binance"
+exchange_url = "{url}"
+live = true
+symbols = ["BTCUSDT", "ETHUSDT"]
+tape_format = "{form}"
+
+[risk]
+max_order_notional = 100_000
+max_position_notional = 10_000_000
+max_daily_loss = 1_000_000
+
+[accounts.main]
+exchange = "binance"
+credentials = "env:DEMO"
+owner = "torture"
+
+[[strategies]]
+spec = "{strategy}:Tireless"
+
+[strategies.parameters]
+pause = {pause}
+"""
+
+
+class Wanted(NamedTuple):
+    """What a case is to be. ``every``: the mean life of a process (s). ``pause``: between two decisions of the strategy
+    (ms). ``speed``: of the exchange's market. ``faults``: ``None`` draws them by the seed.
+    """
+
+    seed: int
+    every: float = 1.5
+    pause: int = 250
+    speed: float = 1.0
+    faults: str | None = None
+    power_cuts: bool = True
+
+
+class Stretch(NamedTuple):
+    """What came out of some kills and the comparison after them. ``differences`` are none if all is well."""
+
+    seed: int
+    kills: Counter[str]
+    points: Counter[str]
+    exits: Counter[str]
+    """Ends that nobody ordered, by the last line on stderr: a run that finds no exchange at its start."""
+    orders: int
+    fills: int
+    events: int
+    seconds: float
+    run_mb: float
+    venue_mb: float
+    differences: tuple[str, ...]
+
+
+class Torture:
+    """A case in ``folder``, which must be empty. Use it as a context manager.
+
+    What it leaves there on a difference is what is needed to look into it: the run's folder, the exchange's journal,
+    and ``plan``, one line per kill.
+    """
+
+    def __init__(self, folder: Path, wanted: Wanted) -> None:
+        self._folder, self._wanted = folder, wanted
+        self._rng = random.Random(f"torture {wanted.seed}")
+        self._form = self._rng.choice(("sqlite", "jsonl"))
+        drawn = drawn_faults(self._rng, wanted.seed)
+        self.faults = drawn if wanted.faults is None else wanted.faults
+        self._data = folder / "data"
+        self._data.mkdir(parents=True)
+        self._run = self._data / NAME
+        self._config = folder / "run.toml"
+        self._plan = folder / "plan"
+        self._is_halted = False
+
+    def __enter__(self) -> Torture:
+        options = ["--speed", str(self._wanted.speed)]
+        self._venue = VenueProcess(
+            self._folder, seed=self._wanted.seed, faults=self.faults, symbols=SYMBOLS, options=options
+        )
+        settings = {"url": self._venue.url, "form": self._form, "pause": self._wanted.pause}
+        self._config.write_text(CONFIG.format(strategy=HERE / "trader.py", **settings))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._venue.close()
+
+    @property
+    def about(self) -> str:
+        """The case in one line."""
+        return f"{self._form}, faults: {self.faults or 'none'}"
+
+    # -- a stretch --------------------------------------------------------------------------------------------------
+
+    def stretch(self, kills: int, *, until: float = float("inf")) -> Stretch:
+        """Kill the run so often (fewer if the monotonic clock reaches ``until``), let it settle, and compare."""
+        began = time.monotonic()
+        done: Counter[str] = Counter()
+        points: Counter[str] = Counter()
+        exits: Counter[str] = Counter()
+        found: list[str] = []
+        most_mb = 0.0
+        while sum(done.values()) < kills and time.monotonic() < until and not found:
+            kill = drawn_kill(self._rng, self._wanted.every, self._form, power_cuts=self._wanted.power_cuts)
+            self._note(str(kill))
+            run, status = self._live(kill)
+            done[kill.kind] += 1
+            most_mb = max(most_mb, run.most_mb)
+            if status == -9:
+                points[kill.point.partition(":")[0]] += bool(kill.point)
+            else:
+                exits[run.said()] += 1
+            if self._run.exists():
+                found += Ledger(self._run).differences(Truth(self._venue.url))
+        if not found:
+            found += self._settle(exits)
+        ledger, truth = Ledger(self._run), Truth(self._venue.url)
+        found += ledger.differences_at_rest(truth) if not found else ()
+        found += self._proof()
+        return Stretch(
+            seed=self._wanted.seed,
+            kills=done,
+            points=+points,
+            exits=exits,
+            orders=len(truth.orders),
+            fills=len(truth.fills),
+            events=ledger.seq,
+            seconds=time.monotonic() - began,
+            run_mb=most_mb,
+            venue_mb=rss_mb(self._venue.pid),
+            differences=tuple(dict.fromkeys(found)),
+        )
+
+    def _live(self, kill: Kill) -> tuple[RunProcess, int]:
+        """One life of the run, from its start to its kill. Returns its exit status, too."""
+        cut = None
+        trace = self._folder / "trace"
+        if kill.kind == "power cut" and self._run.exists():
+            cut = PowerCut(self._run, trace)
+        run = RunProcess(
+            self._data,
+            NAME,
+            self._config,
+            die_at=kill.point,
+            trace=[*STRACE, "-o", str(trace)] if cut is not None else (),
+        )
+        if kill.kind == "while starting":
+            run.wait(kill.delay)
+        elif run.wait_live():
+            self._go_on(run)
+            run.wait(kill.delay)
+        if kill.kind == "venue too":
+            self._venue.kill()
+            status = run.kill()
+            time.sleep(kill.down)
+            self._venue.start()
+        else:
+            status = run.kill()
+        if cut is not None:
+            cut.strike(kill.luck, self._rng)
+        return run, status
+
+    def _go_on(self, run: RunProcess) -> None:
+        """Trading was halted for the last comparison: resume it."""
+        if self._is_halted and not self._command(run, "resume"):
+            self._is_halted = False
+
+    def _command(self, run: RunProcess, command: str) -> str:
+        """Send a command to the run until it is carried out. Returns what went wrong in the end."""
+        until, why = time.monotonic() + 60, "no process runs it"
+        while time.monotonic() < until and not run.has_ended:
+            try:
+                answer = ask(self._run, Request(command=command, reason="torture", who="torture"), timeout=30)
+            except RunError as error:
+                why = str(error)
+            else:
+                if answer is not None and answer.accepted:
+                    return ""
+                why = "; ".join(answer.problems) if answer is not None else "no process runs it"
+            time.sleep(0.1)
+        return f"{command}: {why}; {run.said()}"
+
+    # -- at rest ----------------------------------------------------------------------------------------------------
+
+    def _settle(self, exits: Counter[str]) -> list[str]:
+        """Let the run stop trading and find out what became of its orders, without faults. Returns what went wrong."""
+        self._venue.act("faults", {"clear": True})
+        self._note("settle")
+        for _ in range(5):
+            run = RunProcess(self._data, NAME, self._config)
+            if run.wait_live():
+                break
+            run.kill()
+            exits[run.said()] += 1
+            time.sleep(1)
+        else:
+            return [f"the run does not start again: {run.said()}"]
+        problems = [problem for command in ("halt", "cancel") if (problem := self._command(run, command))]
+        until, ledger = time.monotonic() + _SETTLE, Ledger(self._run)
+        while ledger.unsettled() and time.monotonic() < until and not run.has_ended:
+            time.sleep(0.3)
+            ledger.follow()
+        status = run.stop()
+        ledger.follow()
+        problems += [
+            f"order {order.order_id} in {order.symbol} is {order.status.value} for {_SETTLE:.0f} s: {order.reason}"
+            for order in ledger.unsettled()
+        ]
+        if status != 143:
+            problems.append(f"the run ended with {status} instead of being stopped: {run.said()}")
+        self._is_halted = True
+        for name, value in _parsed(self.faults):
+            self._venue.act("faults", {name: value})
+        return problems
+
+    def _proof(self) -> list[str]:
+        try:
+            verdict, _ = verify_run(self._run)
+        except TickdeckError as error:
+            return [f"verify: {error}"]
+        return [] if verdict.identical else [f"verify: not identical: {msgspec.json.encode(verdict).decode()[:2_000]}"]
+
+    def _note(self, text: str) -> None:
+        with self._plan.open("a") as plan:
+            plan.write(f"{time.time():.3f} {text}\n")
+
+
+def _parsed(faults: str) -> list[tuple[str, str]]:
+    pairs = (word.partition("=") for word in faults.split())
+    return [(name, value) for name, _, value in pairs if name != "seed"]

@@ -1,0 +1,77 @@
+"""The kills of a stretch, drawn from a seed."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal, NamedTuple
+
+from torturing.victim import AT_START, POINTS
+
+__all__ = ["FAULTS", "Kill", "drawn_faults", "drawn_kill"]
+
+Kind = Literal["any time", "at a point", "while starting", "venue too", "power cut"]
+
+FAULTS = {
+    "drop_ack": "0.1",
+    "drop_request": "0.05",
+    "http_500": "0.08",
+    "unknown_status": "0.08",
+    "duplicate_fill": "0.3",
+    "late_fill": "0.3:800ms",
+    "lost_fill": "0.2",
+    "fill_before_ack": "0.3:100ms",
+    "stale_query": "0.3:500ms",
+    "disconnect_every": "7s",
+    "rate_limit_storm": "0.01:400ms",
+    "private_stream_silent": "0.1:2s",
+    "gap": "0.005",
+    "reorder": "0.005",
+    "expire_session": "11s",
+}
+_RARE = ("fills", "queried", "cancel")  # points that are passed less often
+
+
+class Kill(NamedTuple):
+    """How a process ends. ``delay`` (s) counts from when the run is live, or from its start while it starts.
+
+    ``point`` is where it kills itself, with how often it passes there; after ``delay`` seconds it is killed in any
+    case. ``down`` (s): how long the exchange is down. ``luck``: what a power cut leaves of unsynced data.
+    """
+
+    kind: Kind
+    delay: float
+    point: str = ""
+    down: float = 0.0
+    luck: Literal["lost", "random"] = "lost"
+
+
+def drawn_kill(rng: random.Random, every: float, form: str, *, power_cuts: bool) -> Kill:
+    """The next kill. ``every``: the mean time (s) that a run lives. ``form``: of its tape."""
+    delay = rng.uniform(0, 2 * every)
+    chance = rng.random()
+    if chance < 0.30:
+        return Kill("any time", delay)
+    if chance < 0.70:
+        names = [name for name in POINTS if not _is_foreign(name, form)]
+        name = rng.choice(names)
+        times = 1 if name in AT_START else rng.randrange(1, 4) if name in _RARE else rng.randrange(1, 30)
+        return Kill("at a point", 2 * every, f"{name}:{times}")
+    if chance < 0.82:
+        return Kill("while starting", rng.uniform(0, 3))
+    if chance < 0.94 or not power_cuts:
+        return Kill("venue too", delay, down=rng.uniform(0, 2))
+    return Kill("power cut", delay, luck=rng.choice(("lost", "random")))
+
+
+def drawn_faults(rng: random.Random, seed: int) -> str:
+    """Faults of the exchange: none, one or several."""
+    count = rng.choice((0, 1, 2, 3, len(FAULTS)))
+    names = sorted(rng.sample(list(FAULTS), count))
+    return " ".join((f"seed={seed}", *(f"{name}={FAULTS[name]}" for name in names))) if names else ""
+
+
+def _is_foreign(point: str, form: str) -> bool:
+    """Whether a point belongs to the other form of the tape."""
+    if form == "jsonl":
+        return point in ("commit", "transaction", "committed")
+    return "jsonl" in point
