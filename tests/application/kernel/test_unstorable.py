@@ -1,8 +1,13 @@
-"""An event whose fields were changed behind the checks does not end the kernel, and does not reach the tape."""
+"""An event whose fields were changed behind the checks does not end the kernel, and does not reach the tape.
+
+It is refused where it is published. Only an event of one of Tickdeck's classes that a handler publishes is not checked
+again, because it costs too much; if it cannot be encoded, ``system.error`` takes its place.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,7 +15,17 @@ from typing import Any
 import pytest
 from msgspec.structs import force_setattr
 
-from tickdeck import DomainEvent, OrderCancelRequestedEvent, SystemError, TradingHalted, open_bus  # noqa: A004
+from tickdeck import (
+    DomainEvent,
+    HandlerFailed,
+    OrderCancelRequestedEvent,
+    StrategyDecisionEvent,
+    SystemError,  # noqa: A004
+    TradingHalted,
+    open_bus,
+    open_store,
+)
+from tickdeck import SystemWarning as Warned
 from tickdeck.application.bus import describe_error
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TapeQuery
@@ -21,6 +36,8 @@ pytestmark = pytest.mark.long  # real tapes
 
 FORMATS = ("sqlite", "jsonl")
 INVALID = (object(), "\ud800", {1, 2}.__iter__(), Decimal, lambda: None)
+UNREADABLE = (5, None, 1.5, ("a",), {"a": "b"}, Decimal(1))
+"""Not of the field's type, but JSON can hold them."""
 
 
 class Asked(DomainEvent, frozen=True, kw_only=True):
@@ -57,7 +74,8 @@ def test_what_a_handler_publishes_with_a_bypassed_field_is_replaced_and_trading_
 
     async def run() -> None:
         bus.subscribe("unstorable.*", edge)
-        bus.subscribe(Asked, lambda _: bus.publish(broken(Answered(), "text", value)))
+        bus.subscribe("system.warning", edge)
+        bus.subscribe(Asked, lambda _: bus.publish(broken(Warned(component="mine", message=""), "message", value)))
         bus.publish(Asked())
         bus.publish(Asked(text="again"))
         await bus.drain()
@@ -70,7 +88,7 @@ def test_what_a_handler_publishes_with_a_bypassed_field_is_replaced_and_trading_
         ]
         [error, _] = bus.store.read(TapeQuery(types=(SystemError,)))
         assert isinstance(error, SystemError)
-        assert error.message == "unstorable.answered 1-1 cannot be stored: text is invalid"
+        assert error.message == "system.warning 1-1 cannot be stored: message is invalid"
         assert error.causation_id == "1"
         await bus.close()
 
@@ -79,20 +97,59 @@ def test_what_a_handler_publishes_with_a_bypassed_field_is_replaced_and_trading_
 
 
 @pytest.mark.parametrize("tape_format", FORMATS)
-def test_a_publisher_outside_is_refused_and_the_bus_goes_on(tmp_path: Path, tape_format: str) -> None:
+@pytest.mark.parametrize("value", INVALID + UNREADABLE, ids=lambda value: type(value).__name__)
+def test_a_publisher_outside_is_refused_and_the_bus_goes_on(tmp_path: Path, tape_format: str, value: Any) -> None:
     bus = open_bus(tmp_path / "tape", tape_format=tape_format)
-    with pytest.raises(EventValidationError, match=r"unstorable\.asked 1 cannot be stored: text is <object"):
-        bus.publish(broken(Asked(), "text", object()))
-    with pytest.raises(EventValidationError, match=r"unstorable\.asked 2 cannot be stored"):
-        bus.publish_all([broken(Asked(), "text", object()), Asked()], expected={})
+    for event in (broken(Asked(), "text", value), broken(Warned(component="mine", message=""), "message", value)):
+        with pytest.raises(EventValidationError, match=rf"{event.event_type}: (text|message) is .*; it must be"):
+            bus.publish(event)
+        with pytest.raises(EventValidationError, match=event.event_type):
+            bus.publish_all([event, Asked()], expected={})
     bus.publish(Asked())
-    assert [name for name, _ in on_disk(bus)].count("unstorable.asked") == 2
+    assert on_disk(bus) == [("unstorable.asked", "1")]
     asyncio.run(bus.close())
+
+
+@pytest.mark.parametrize("value", UNREADABLE, ids=lambda value: type(value).__name__)
+def test_a_handler_that_publishes_a_bypassed_event_of_its_own_class_fails(tmp_path: Path, value: Any) -> None:
+    bus = open_bus(tmp_path / "tape")
+    bus.subscribe(Asked, lambda _: bus.publish(broken(Answered(), "text", value)))
+    bus.publish(Asked())
+    assert on_disk(bus) == [("unstorable.asked", "1"), ("system.handler_failed", "1-1")]
+    [failed] = bus.store.read(TapeQuery(types=(HandlerFailed,)))
+    assert isinstance(failed, HandlerFailed)
+    assert failed.message.startswith("unstorable.answered: text is ")
+    asyncio.run(bus.close())
+
+
+@pytest.mark.parametrize("call", ["publish_threadsafe", "post"])
+def test_a_bypassed_event_from_another_thread_is_refused_to_that_thread(tmp_path: Path, call: str) -> None:
+    async def run() -> None:
+        bus = open_bus(tmp_path / "tape")
+        with ThreadPoolExecutor(1) as thread:
+            with pytest.raises(EventValidationError, match="text is 5"):
+                thread.submit(getattr(bus, call), broken(Asked(), "text", 5)).result()
+            thread.submit(getattr(bus, call), Asked()).result()
+        bus.run_pending()
+        assert on_disk(bus) == [("unstorable.asked", "1")]
+        await bus.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/a.db", "jsonl:///{}/b"])
+def test_a_store_refuses_a_bypassed_event_that_nobody_stamped(tmp_path: Path, url: str) -> None:
+    with open_store(url.format(tmp_path)) as store:
+        store.append([Asked()])
+        with pytest.raises(EventValidationError, match="unstorable.asked: text is 5"):
+            store.append([Asked(), broken(Asked(), "text", 5)])
+        assert [event.event_id for event in store.read()] == ["1"]
 
 
 def test_a_container_that_was_changed_is_replaced_too(tmp_path: Path) -> None:
     bus = open_bus(tmp_path / "tape")
-    bus.subscribe(Asked, lambda _: bus.publish(broken(Answered(), "many", ("a", object()))))
+    decided = StrategyDecisionEvent(strategy_id="mine", intents=())
+    bus.subscribe(Asked, lambda _: bus.publish(broken(decided, "intents", ("a", object()))))
     bus.publish(Asked())
     assert ("system.error", "1-1") in on_disk(bus)
     asyncio.run(bus.close())
@@ -115,7 +172,10 @@ def test_the_same_code_makes_the_same_replacement_in_a_proof(tmp_path: Path) -> 
 
         def __init__(self, kernel: Kernel) -> None:
             self.heard: list[str] = []
-            kernel.subscribe(Asked, lambda _: kernel.publish(broken(Answered(), "text", {1}.__iter__())))
+            kernel.subscribe(
+                Asked,
+                lambda _: kernel.publish(broken(Warned(component="mine", message=""), "message", {1}.__iter__())),
+            )
             kernel.subscribe("*", lambda event: self.heard.append(event.event_type))
 
     bus = open_bus(tmp_path / "tape")

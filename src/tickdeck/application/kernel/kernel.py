@@ -44,7 +44,7 @@ from tickdeck.application.kernel.storable import replace_unstorable
 from tickdeck.application.kernel.timed_bus import TimedBus
 from tickdeck.application.kernel.timers import TIMER_EVENTS, Timers
 from tickdeck.application.ports import EdgeCursors, Tape, check_versions
-from tickdeck.domain.events import DomainEvent, RawEvent, TradingHalted
+from tickdeck.domain.events import DomainEvent, RawEvent, TradingHalted, check_fields, users_checks
 from tickdeck.domain.events import SystemError as SystemErrorEvent
 from tickdeck.errors import ConfigError, EventValidationError, Terminated, TickdeckError
 
@@ -214,6 +214,8 @@ class Kernel(TimedBus):
         if self._busy:
             if type(event) not in self._plans and not isinstance(event, DomainEvent):  # isinstance takes twice as long
                 raise not_an_event(event)
+            if type(event) in users_checks:
+                check_fields(event)
             if not self._staged:  # the first of this handler
                 self._staged_receipt = receipt = new_receipt(StagedReceipt)
                 receipt._bus = self
@@ -221,6 +223,7 @@ class Kernel(TimedBus):
             return self._staged_receipt
         if not isinstance(event, DomainEvent):
             raise not_an_event(event)
+        check_fields(event)
         event = self._caused(event)
         if event.source in self._outside.reserved:
             raise is_reserved(event)
@@ -230,14 +233,18 @@ class Kernel(TimedBus):
         return self._receipt
 
     def publish_threadsafe(self, event: DomainEvent) -> Receipt:
-        if getattr(event, "source", None) in self._outside.reserved:
-            raise is_reserved(event)
+        self._check_given(event)
         return super().publish_threadsafe(event)
 
     def post(self, event: DomainEvent) -> None:
-        if getattr(event, "source", None) in self._outside.reserved:
-            raise is_reserved(event)
+        self._check_given(event)
         super().post(event)
+
+    def _check_given(self, event: DomainEvent) -> None:
+        if isinstance(event, DomainEvent):
+            check_fields(event)
+            if event.source in self._outside.reserved:
+                raise is_reserved(event)
 
     def post_own(self, event: DomainEvent) -> None:
         """``post`` for the driver, which may use the reserved sources."""
@@ -272,6 +279,7 @@ class Kernel(TimedBus):
         for event in given:
             if event.source in self._outside.reserved:
                 raise is_reserved(event)
+            check_fields(event)
         check_versions(self._tape.stream_version, expected)
         callers = getcontext()
         try:

@@ -8,7 +8,7 @@ events from JSON. ``upcast`` converts older versions, and ``raw`` holds events o
 from tickdeck.domain.events.backtest import BacktestCompleted, BacktestFailed, BacktestProgressed, BacktestStarted
 from tickdeck.domain.events.base import DomainEvent, encode_payload, plain_digits
 from tickdeck.domain.events.codec import decode_payload, event_from_dict, event_from_json, payload_decoder
-from tickdeck.domain.events.declaration import fault_of
+from tickdeck.domain.events.declaration import check_fields, fault_of, users_checks
 from tickdeck.domain.events.feed import FeedConnected, FeedDisconnected, FeedStale
 from tickdeck.domain.events.market import (
     BookResynced,
@@ -178,6 +178,7 @@ __all__ = [
     "VenueInstrumentReported",
     "VenueOrderReported",
     "catalogue_is_closed",
+    "check_fields",
     "close_catalogue",
     "decode_payload",
     "encode_payload",
@@ -190,4 +191,5 @@ __all__ = [
     "payload_decoder",
     "plain_digits",
     "upcast",
+    "users_checks",
 ]

@@ -26,7 +26,7 @@ from tickdeck.errors import EventValidationError
 if TYPE_CHECKING:
     from tickdeck.domain.events.base import DomainEvent
 
-__all__ = ["Declaration", "declaration_of", "declare", "fault_of"]
+__all__ = ["Declaration", "check_fields", "declaration_of", "declare", "fault_of", "users_checks"]
 
 _CLASS_VARS = {"event_type": "str", "version": "int", "is_market_data": "bool", "priority": "Priority"}
 _STAMPED = ("event_id", "correlation_id", "causation_id", "seq")
@@ -60,9 +60,28 @@ def fault_of(event: DomainEvent) -> str | None:
     try:
         for name, kind in _declarations[type(event)].record.fields.items():
             kind.normalize(getattr(event, name), name)
+        _STREAM.normalize(event.stream, "stream")
     except InvalidValue as error:
         return str(error)
     return None
+
+
+_checks: dict[type, Callable[[DomainEvent], bool]] = {}
+"""The checks of all fields of a class, compiled into one function, once an event of the class was created."""
+users_checks: dict[type, Callable[[DomainEvent], bool]] = {}
+"""Those of ``_checks`` whose classes are not Tickdeck's own."""
+
+
+def check_fields(event: DomainEvent) -> None:
+    """Check the fields again, in case code bypassed the checks that every new event passes. A wrong value may be one
+    that JSON can hold, so that it could be stored, but not read again.
+
+    Raises ``EventValidationError``. Takes a fifth of the time that it takes to create the event.
+    """
+    check = _checks.get(type(event))
+    if (check is None or not check(event)) and (fault := fault_of(event)) is not None:
+        name = event.event_type or type(event).__name__
+        raise EventValidationError(f"{name}: {fault}")
 
 
 def declare(cls: type[DomainEvent], root: type[DomainEvent]) -> None:
@@ -201,6 +220,7 @@ def _compile(
     record = _declarations[cls].record
     own = names.all["own"]
     untouched, stamped, metadata, single, containers = [], [], [], [], []
+    unchanged = []
     for info in msgspec.structs.fields(cls):
         field, default = info.name, info.default
         kind = record.fields[field] = kind_of_field(hints[field], {}, name=field, empty=default == "")
@@ -218,6 +238,8 @@ def _compile(
             condition = f"({' or '.join(same)} or {kind.code('v', names)})"
         else:
             condition = f"({kind.code('v', names, f'(v := e.{field})')})"
+        if field not in _STAMPED or field == "correlation_id":
+            unchanged.append(condition)
         if field == "metadata":  # nearly always an empty one that was read from a tape
             empty = names.of(default)
             metadata = [
@@ -256,8 +278,13 @@ def _compile(
             if not ours:  # it may have changed a field or the stream
                 lines.append("normalize(e)")
     source = "def __post_init__(e):\n" + "\n".join(f"    {line}" for line in lines)
+    source += f"\ndef check(e):\n    return {' and '.join(unchanged)}\n"
     made: dict[str, Any] = {}
     exec(source, names.all, made)  # noqa: S102 (made of field names only)
+    if not _is_base(cls):
+        _checks[cls] = made["check"]
+        if not ours:
+            users_checks[cls] = made["check"]
     code: CodeType = made["__post_init__"].__code__
     return code
 

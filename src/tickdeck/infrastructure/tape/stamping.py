@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import force_setattr
 
 from tickdeck.application.bus import not_an_event
-from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.events import DomainEvent, check_fields
 from tickdeck.errors import ConfigError
 
 __all__ = ["check_events", "stamped"]
@@ -28,12 +28,14 @@ def stamped(events: Sequence[DomainEvent], last: DomainEvent | None, now: int) -
     Fields that are set keep their values. The others are filled in: ``seq`` with the next number, ``event_id`` with the
     next input number (as a kernel would), ``ts_ingress`` with ``now`` or the time of the previous event, whichever is
     later, ``ts`` with ``ts_ingress``, and ``correlation_id`` with the event's own id. A ``ts_ingress`` in the future is
-    replaced too, as on a bus, unless the event already has a ``seq``.
+    replaced too, as on a bus, unless the event already has a ``seq``. Raises ``EventValidationError`` if code changed a
+    field behind the checks of the event.
     """
     seq = last.seq if last is not None else 0
     number = _input_number(last)
     made: list[DomainEvent] = []
     for given in events:
+        check_fields(given)
         event = given.__copy__()
         seq = event.seq or seq + 1
         force_setattr(event, "seq", seq)
