@@ -106,7 +106,7 @@ def test_a_run_that_a_command_halted_is_proven(tmp_path: Path) -> None:
     run = start_run(config("Restless"), tmp_path)
 
     def stop() -> bool:
-        if run.kernel.inputs > 1_000 and not run.core.risk._closed_because:
+        if run.kernel.inputs > 1_000 and not run.core.risk.gate.closed_because:
             run.kernel.feed(CommandReceived(command="halt", reason="enough"))
         return False
 

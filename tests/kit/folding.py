@@ -9,7 +9,7 @@ from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, RiskE
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import DomainEvent, VenueFillReported, VenueOrderReported
 from tickdeck.domain.events.orders import OrderEvent
-from tickdeck.domain.risk import CountedOrder, DailyLoss, Exposure, OrderRate
+from tickdeck.domain.risk import CountedOrder, DailyLoss, Exposure, OrderRate, TypicalOrder
 from tickdeck.domain.trading import Order, PausedStrategies, Position
 from tickdeck.domain.values import Side
 
@@ -57,10 +57,12 @@ def assert_folds(
 def assert_risk_folds(tape: Sequence[DomainEvent], risk: RiskEngine) -> None:
     exposure = risk.exposure
     assert exposure_of(Exposure.fold(tape, exposure.base, exposure.homes)) == exposure_of(exposure)
-    if risk.daily_loss is not None:
-        assert DailyLoss.fold(risk.daily_loss.limit, tape).start_equity == risk.daily_loss.start_equity
+    if risk.losses.daily_loss is not None:
+        assert DailyLoss.fold(risk.losses.daily_loss.limit, tape).start_equity == risk.losses.daily_loss.start_equity
     if risk.rate is not None:
         assert OrderRate.fold(risk.rate.max_per_second, tape).sent == risk.rate.sent
+    if risk.typical is not None:
+        assert TypicalOrder.fold(risk.typical.multiple, tape).recent == risk.typical.recent
 
 
 def exposure_of(exposure: Exposure) -> dict[str, Any]:
@@ -70,6 +72,7 @@ def exposure_of(exposure: Exposure) -> dict[str, Any]:
         "positions": exposure.positions,
         "orders": _plain(exposure.orders),
         "open": [order.order_id for order in exposure.open_orders()],
+        "counts": {symbol: exposure.count(symbol) for symbol in symbols} | {"": exposure.count()},
         "working": {(symbol, side): exposure.working(symbol, side) for symbol in symbols for side in Side},
         "staying": {(symbol, side): exposure.staying(symbol, side) for symbol in symbols for side in Side},
         "beyond": {symbol: [order.order_id for order in exposure.beyond(symbol)] for symbol in symbols},

@@ -93,6 +93,7 @@ def risk_counts_what_is_there(history: list[tuple[Any, ...]]) -> None:
     exposure = core.risk.exposure
     for side in Side:
         assert exposure.working(BTC, side) == core.execution.working(BTC, side)
+    assert exposure.count(BTC) == exposure.count() == sum(order.is_open for order in core.execution.orders.values())
     assert exposure.position(BTC) == core.portfolio.account.position(BTC).quantity
     for order_id, order in core.execution.orders.items():
         assert facts(exposure.orders[order_id]) == facts(order)

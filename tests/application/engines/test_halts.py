@@ -13,17 +13,16 @@ from tickdeck.domain.events import (
 from tickdeck.domain.risk import RiskLimits
 
 
-def losing(limits: RiskLimits = RiskLimits(max_daily_loss=D(50))) -> tuple[Core, Puppet]:  # noqa: B008 (frozen)
-    """One bought at 100, which is worth 50 less now: nobody has looked yet."""
+def losing(limits: RiskLimits) -> tuple[Core, Puppet]:
+    """One bought at 100, which is worth 50 less now."""
     core, puppet = core_of(limits, buy("1"))
     core.fill(core.orders[0], "100")
     core.trades("50")
-    assert core.of("trading.halted") == []
     return core, puppet
 
 
 def test_at_the_daily_loss_trading_halts_before_the_next_order() -> None:
-    core, puppet = losing()
+    core, puppet = losing(RiskLimits(max_daily_loss=D(50)))
     do(core, puppet, buy("1"), price="50")
 
     (halt,) = core.of("trading.halted")

@@ -153,6 +153,15 @@ class PortfolioEngine:
         """The value of one unit of ``currency`` in ``into`` at the current prices; ``None`` if a price is missing."""
         return self._rates.rate(currency, into, self._market_data.price)
 
+    def rate_symbols(self, currency: str, into: str) -> tuple[str, ...]:
+        """The symbols whose prices ``rate`` may use; empty if there is no rate between the currencies."""
+        return self._rates.symbols(currency, into)
+
+    def has_last_price(self, symbol: str) -> bool:
+        """Whether the symbol's price is that of its last trade or candle, not one made from quotes."""
+        market = self._market_data.markets.get(symbol)
+        return market is not None and market.last_price is not None
+
     def view(self, symbol: str) -> PositionView:
         """The position in ``symbol`` at the market's price."""
         position = self.account.position(symbol)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, DecimalException
+from decimal import DecimalException
+from typing import TypedDict
 
 import msgspec
 
 from tickdeck.application.bus import SubscribeOptions
+from tickdeck.application.engines.flatten import Flatten
+from tickdeck.application.engines.loss_watch import LossWatch
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.short_cover import PRICES, ShortCover
+from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy, TradingGate
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
@@ -36,10 +40,10 @@ from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import (
     Breach,
     CountedOrder,
-    DailyLoss,
     Exposure,
     OrderRate,
     RiskLimits,
+    TypicalOrder,
     check_order,
     only_reduces,
 )
@@ -51,6 +55,14 @@ __all__ = ["RiskEngine"]
 _DAY = 86_400_000_000_000
 
 
+class _Others(TypedDict, total=False):
+    """Arguments of ``check_order`` about other orders and symbols."""
+
+    open_orders: int
+    open_in_symbol: int
+    elsewhere: Money
+
+
 class RiskEngine:
     """Rounds each intent to the instrument's grid, checks it against the limits, and approves it or refuses it with a
     reason.
@@ -58,12 +70,12 @@ class RiskEngine:
     An amend is judged as the order that it would result in. A cancel passes, whatever the limits, if its order belongs
     to the strategy and is open or on its way. An order that only reduces a position passes every limit.
 
-    Trading halts at the daily loss limit and on the command ``halt``. After a limit's halt, only reducing orders pass,
-    and the open orders that could enlarge a position are cancelled.
-    After an operator's halt, only the orders of the commands ``flatten`` (its argument ``symbol`` restricts it) and
+    Trading halts at the daily loss or drawdown limit and on the command ``halt``. After a limit's halt, only reducing
+    orders pass, and the open orders that could enlarge a position are cancelled. After an operator's halt, or one by
+    the surroundings of the run, only the orders of the commands ``flatten`` (its argument ``symbol`` restricts it) and
     ``close`` (of one symbol) pass. The command ``cancel`` (``order_id``, ``symbol``, or all) always passes. After an
-    error or the run's end, only cancels pass. The command ``resume`` ends a halt by a limit or an operator,
-    and the day's loss is counted from zero again. A halt by an error stays.
+    error or the run's end, only cancels pass. The command ``resume`` ends a halt by a limit or an operator, and the
+    day's loss and the drawdown are counted from zero again. A halt by an error stays.
     """
 
     component = "risk"
@@ -111,10 +123,10 @@ class RiskEngine:
         self._portfolio = portfolio
         self._instrument = instrument
         self._why_closed = why_closed
-        self._quote = portfolio.account.quote
         self._account_id = portfolio.account_id
         self._user_id = portfolio.user_id
         self.exposure = Exposure(lambda symbol: instrument(symbol).base, portfolio.account.homes)
+        self.gate = TradingGate(bus)
         self._cover: ShortCover | None = None
         if short_selling:
             self._cover = ShortCover(
@@ -124,14 +136,22 @@ class RiskEngine:
                 price=price,
                 instrument=instrument,
                 buy_back=self._buy_back,
-                halt=lambda reason: self._halt(reason, reducing_passes=True),
+                halt=self._halt_by_limit,
             )
-        self._flattening: dict[str, list[str]] = {}  # orders that a flatten waits for, by symbol
+        self._flatten = Flatten(
+            bus, self.exposure, approve=self._approve, on_grid=self._on_grid, why_not=self._why_no_exit
+        )
+        self.losses = LossWatch(
+            bus,
+            limits,
+            portfolio,
+            price=price,
+            instrument=instrument,
+            halt=self._halt_by_limit,
+            is_halted=lambda: self.gate.halted_by >= HaltedBy.LIMIT,
+        )
         self.rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
-        self.daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
-        self._closed_because = ""
-        self._resumable = False
-        self._reducing_passes = False  # while trading is halted
+        self.typical = TypicalOrder(limits.max_order_multiple) if limits.max_order_multiple else None
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         bus.subscribe(StrategyDecisionEvent, self.on_decision, **own)
         bus.subscribe(OrderEvent, self.on_order, **own)
@@ -150,17 +170,18 @@ class RiskEngine:
         )
 
     def on_decision(self, decision: StrategyDecisionEvent) -> None:
-        self._watch_daily_loss()
         for intent in decision.intents:
             breach = None
             if intent.action == "order":
-                intent, breach = self._review(intent)
+                intent, breach = self._review(decision.strategy_id, intent)
             elif intent.action == "amend":
                 intent, breach = self._review_amend(decision.strategy_id, intent)
             else:
                 breach = self._judge_cancel(decision.strategy_id, intent.order_id)
             if breach is None:
                 self.exposure.approve(decision.strategy_id, intent)
+                if self.typical is not None:
+                    self.typical.count(decision.strategy_id, intent)
                 self._bus.publish(
                     RiskApprovedEvent(
                         strategy_id=decision.strategy_id,
@@ -186,8 +207,7 @@ class RiskEngine:
         self.exposure.apply(event)
         if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
             self._withdraw_excess(event.symbol)
-        if event.symbol in self._flattening:
-            self._close_rest(event.symbol)
+        self._flatten.on_order(event.symbol)
 
     def _withdraw_excess(self, symbol: str) -> None:
         """Cancel reduce-only orders that became larger than the position."""
@@ -203,14 +223,15 @@ class RiskEngine:
         """Count coins that were paid in."""
         if event.deposit:
             self.exposure.deposit(event)
+            self.losses.on_holdings(event)
 
     def _review(
-        self, intent: ActionIntent, instead_of: CountedOrder | None = None
+        self, strategy_id: str, intent: ActionIntent, instead_of: CountedOrder | None = None
     ) -> tuple[ActionIntent, Breach | None]:
         """The intent, rounded to the steps of the instrument, and the limit that it breaches."""
         try:
             intent = self._on_grid(intent)
-            return self._judge(intent, instead_of)
+            return self._judge(strategy_id, intent, instead_of)
         except DecimalException:  # more digits than we can compute with: the strategy's error, not ours
             size = f"quantity {intent.quantity}, limit {intent.limit}"
             return intent, Breach("instrument", f"{size}: not tradable numbers")
@@ -232,7 +253,7 @@ class RiskEngine:
             return intent, Breach("order", f"order {order.order_id} is {order.status.value}")
         if order.limit is None:
             return intent, Breach("order", f"order {order.order_id} is a market order")
-        return self._review(intent, instead_of=order)
+        return self._review(strategy_id, intent, instead_of=order)
 
     def _judge_cancel(self, strategy_id: str, order_id: str) -> Breach | None:
         order = self.exposure.orders.get(order_id)
@@ -246,12 +267,14 @@ class RiskEngine:
         limit = instrument.quantise_price(intent.limit) if intent.limit is not None else None
         return msgspec.structs.replace(intent, quantity=quantity, limit=limit)
 
-    def _judge(self, intent: ActionIntent, instead_of: CountedOrder | None) -> tuple[ActionIntent, Breach | None]:
+    def _judge(
+        self, strategy_id: str, intent: ActionIntent, instead_of: CountedOrder | None
+    ) -> tuple[ActionIntent, Breach | None]:
         """The intent, marked ``reduce_only`` if it can only reduce a position, and the limit that it breaches."""
         side = intent.side
         assert side is not None  # the event's own check
-        if self._closed_because and not self._reducing_passes:
-            return intent, Breach("trading_halted", self._closed_because)
+        if self.gate.closed_because and self.gate.halted_by is not HaltedBy.LIMIT:
+            return intent, Breach("trading_halted", self.gate.closed_because)
         if closed := self._why_closed(intent.symbol):
             return intent, Breach("instrument", closed)
         if intent.limit is not None and intent.limit <= 0:
@@ -274,8 +297,8 @@ class RiskEngine:
             return intent, Breach(
                 "reduce_only", f"together with the open orders it would do more than close the position of {position}"
             )
-        if self._closed_because and not reduces:
-            return intent, Breach("trading_halted", self._closed_because)
+        if self.gate.closed_because and not reduces:
+            return intent, Breach("trading_halted", self.gate.closed_because)
         breach = check_order(
             self._limits,
             self._instrument(intent.symbol),
@@ -283,10 +306,13 @@ class RiskEngine:
             quantity=intent.quantity,
             limit=intent.limit,
             reference=self._price(intent.symbol),
-            rate=self._rate(self._instrument(intent.symbol).quote),
+            rate=self.losses.rate(self._instrument(intent.symbol).quote),
             position=position,
             working=working,
+            **self._others(intent.symbol, instead_of),
         )
+        if breach is None and self.typical is not None and not reduces:
+            breach = self.typical.judge(strategy_id, intent.symbol, intent.quantity)
         if breach is None and self._cover is not None and not reduces:
             before = ZERO if instead_of is None else EXACT.add(instead_of.exposure, instead_of.filled)
             reference = self._price(intent.symbol) or ZERO  # a sale fills at its limit or better
@@ -298,129 +324,77 @@ class RiskEngine:
             breach = self.rate.take(self._clock())
         return intent, breach
 
+    def _others(self, symbol: str, instead_of: CountedOrder | None) -> _Others:
+        """The other open orders and positions, as far as a limit needs them."""
+        others: _Others = {}
+        limits, exposure = self._limits, self.exposure
+        if limits.max_open_orders is not None or limits.max_open_orders_per_symbol is not None:
+            own = instead_of is not None  # an amend adds no order
+            others["open_orders"] = exposure.count() - own
+            others["open_in_symbol"] = exposure.count(symbol) - own
+        if limits.max_total_notional is not None:
+            others["elsewhere"] = sum(
+                (self._worst_value(other) for other in exposure.symbols() if other != symbol), ZERO
+            )
+        return others
+
+    def _worst_value(self, symbol: str) -> Money:
+        """The largest value that the position in ``symbol`` may reach with its open orders, in the currency of the
+        limits. Without a price or a rate it is 0: then it cannot be enlarged either."""
+        price, rate = self._price(symbol), self.losses.rate(self._instrument(symbol).quote)
+        if price is None or rate is None:
+            return ZERO
+        held = self.exposure.position(symbol)
+        long = EXACT.add(held, self.exposure.working(symbol, Side.BUY))
+        short = EXACT.subtract(held, self.exposure.working(symbol, Side.SELL))
+        return max(long, -short, ZERO) * price * rate
+
+    # -- the day's loss, and halts -----------------------------------------------------------------------------------
+
     def on_started(self, _: RunStarted) -> None:
+        self.losses.restart_peak()
         self._start_day()
 
-    def on_midnight(self, _: TimerFired) -> None:
+    def on_midnight(self, fired: TimerFired) -> None:
         self._start_day()
+        self.losses.look(fired)
 
     def _start_day(self) -> None:
         """Count the daily loss from the current equity, until the next midnight (UTC)."""
-        if self.daily_loss is None:
+        if self.losses.daily_loss is None:
             return
-        self._restart_day(self.daily_loss)
+        self.losses.restart_day()
         now = self._clock()
         self._bus.set_timer(now - now % _DAY + _DAY, "midnight", self.component)
 
-    def _restart_day(self, daily_loss: DailyLoss) -> None:
-        started = RiskDayStarted(
-            account_id=self._account_id,
-            user_id=self._user_id,
-            equity=self._pnl(),
-            currency=self._limits.currency,
-        )
-        daily_loss.apply(started)
-        self._bus.publish(started)
-
-    def on_position(self, _: PositionEvent) -> None:
-        self._watch_daily_loss()
+    def on_position(self, event: PositionEvent) -> None:
+        self.losses.on_holdings(event)
         if self._cover is not None:
             self._cover.on_holdings(self._clock())
 
-    def _watch_daily_loss(self) -> None:
-        if self.daily_loss is None or self._closed_because:
-            return
-        breach = self.daily_loss.judge(self._pnl())
-        if breach is not None:
-            self._halt(f"{breach.limit}: {breach.detail}", reducing_passes=True)
-
-    def _pnl(self) -> Money:
-        """The result of trading in the currency of the limits. Without a rate no order passes, so there can be no
-        loss."""
-        return self._portfolio.pnl() * (self._rate(self._quote) or ZERO)
-
-    def _rate(self, quote: str) -> Decimal | None:
-        """The value of one unit of ``quote`` in the currency of the limits: as configured, else at the last prices."""
-        limits = self._limits
-        worth = limits.rate(quote) or self._portfolio.rate(quote, limits.currency)
-        if worth is None:
-            rate, into = self._portfolio.rate(quote, self._quote), limits.rate(self._quote)
-            worth = None if rate is None or into is None else EXACT.multiply(rate, into)
-        return worth
-
     def on_command(self, command: CommandReceived) -> None:
+        outside = command.arguments.get("by") == SURROUNDINGS
         if command.command == "halt":
-            self._halt(command.reason or "asked for by a command")
+            by = HaltedBy.SURROUNDINGS if outside else HaltedBy.OPERATOR
+            self.gate.halt(command.reason or "asked for by a command", by)
         elif command.command == "resume":
-            self._resume(command.reason or "asked for by a command")
+            self._resume(command, outside=outside)
         elif command.command == "flatten":
-            self._flatten(command.arguments.get("symbol", ""))
+            self._flatten.flatten(command.arguments.get("symbol", ""))
         elif command.command == "close":
-            self._close_symbol(command.arguments.get("symbol", ""))
+            self._flatten.close(command.arguments.get("symbol", ""))
         elif command.command == "cancel":
-            self._cancel(command.arguments.get("order_id", ""), command.arguments.get("symbol", ""))
+            self._flatten.cancel(command.arguments.get("order_id", ""), command.arguments.get("symbol", ""))
 
-    def _cancel(self, order_id: str, symbol: str) -> None:
-        """Cancel one order, or the open orders of one symbol or of all."""
-        order = self.exposure.orders.get(order_id)
-        if order_id and (order is None or not order.is_open):
-            state = "is not known" if order is None else f"is {order.status.value}"
-            message = f"cancel: order {order_id} {state}"
-            self._bus.publish(SystemWarning(component=self.component, message=message))
-            return
-        for open_order in [order] if order is not None else self.exposure.open_orders(symbol):
-            intent = ActionIntent(action="cancel", symbol="", order_id=open_order.order_id)
-            self._approve(open_order.strategy_id, intent)
-
-    def _close_symbol(self, symbol: str) -> None:
-        if symbol and (self.exposure.position(symbol) or any(self.exposure.open_orders(symbol))):
-            self._flatten(symbol)
-            return
-        message = f"close: there is no position and no open order in {symbol or 'a symbol without a name'}"
-        self._bus.publish(SystemWarning(component=self.component, message=message))
-
-    def _flatten(self, symbol: str) -> None:
-        """Cancel the open orders and close the positions at market, for one symbol or all."""
-        if self._closed_because and not self._resumable:
-            why = f"flatten: only cancels pass, because trading is halted: {self._closed_because}"
-            self._bus.publish(SystemWarning(component=self.component, message=why))
-            return
-        for order in self.exposure.open_orders(symbol):
-            self._flattening.setdefault(order.symbol, []).append(order.order_id)
-            intent = ActionIntent(action="cancel", symbol="", order_id=order.order_id)
-            self._approve(order.strategy_id, intent)
-        for held in list(self.exposure.positions):
-            if symbol in ("", held):
-                self._close(held)
-
-    def _close(self, symbol: str) -> None:
-        """Close the position in ``symbol`` at market, minus what open orders on the same side may still fill: a fill
-        that is faster than its cancel would reverse the position."""
-        held = self.exposure.position(symbol)
-        side = Side.SELL if held > 0 else Side.BUY
-        quantity = EXACT.subtract(abs(held), self.exposure.working(symbol, side))
-        if quantity <= 0:
-            return
-        intent = ActionIntent(action="order", symbol=symbol, side=side, quantity=quantity, reduce_only=True)
-        intent = self._on_grid(intent)
-        if intent.quantity:  # otherwise the rest is less than a lot and cannot be sold
-            self._approve(self.component, intent)
-
-    def _close_rest(self, symbol: str) -> None:
-        """Close the rest of a flatten when the orders that it waits for have ended."""
-        waiting = self._flattening[symbol]
-        ended = [i for i in waiting if (order := self.exposure.orders.get(i)) is None or not order.is_open]
-        if not ended:
-            return
-        self._flattening[symbol] = [order_id for order_id in waiting if order_id not in ended]
-        if not self._flattening[symbol]:
-            del self._flattening[symbol]
-        if not self._closed_because or self._resumable:
-            self._close(symbol)
+    def _why_no_exit(self, symbol: str) -> str:
+        """Why not even a reducing order of ours may be sent, in a symbol or in all."""
+        if self.gate.halted_by is HaltedBy.FAULT:
+            return f"trading is halted: {self.gate.closed_because}"
+        return self._why_closed(symbol) if symbol else ""
 
     def _buy_back(self, symbol: str, quantity: Quantity, why: str) -> None:
         """Cancel the open orders of strategies in ``symbol``, and buy back what is not covered."""
-        if self._closed_because and not self._resumable:
+        if self.gate.halted_by is HaltedBy.FAULT:
             return
         self._bus.publish(SystemWarning(component=self.component, message=f"short_cover: {why}"))
         for order in self.exposure.open_orders(symbol):
@@ -439,12 +413,17 @@ class RiskEngine:
             )
         )
 
-    def _halt(self, reason: str, *, reducing_passes: bool = False) -> None:
-        if self._closed_because and not (self._reducing_passes and not reducing_passes):
+    def _resume(self, command: CommandReceived, *, outside: bool) -> None:
+        if not self.gate.resume(outside=outside):
             return
-        self._closed_because, self._resumable, self._reducing_passes = reason, True, reducing_passes
-        self._bus.publish(TradingHalted(reason=reason, resumable=True))
-        if reducing_passes:
+        if not outside:
+            self.losses.restart_day()
+            self.losses.restart_peak()
+        self._bus.publish(TradingResumed(reason=command.reason or "asked for by a command"))
+        self.losses.look(command)
+
+    def _halt_by_limit(self, reason: str) -> None:
+        if self.gate.halt(reason, HaltedBy.LIMIT):
             self._cancel_opening_orders()
 
     def _cancel_opening_orders(self) -> None:
@@ -456,22 +435,9 @@ class RiskEngine:
         for order in opening:
             self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))
 
-    def _resume(self, reason: str) -> None:
-        if not self._resumable:
-            why = f"it stays halted: {self._closed_because}" if self._closed_because else "it is not halted"
-            self._bus.publish(SystemWarning(component=self.component, message=f"trading is not resumed, {why}"))
-            return
-        self._closed_because, self._resumable, self._reducing_passes = "", False, False
-        if self.daily_loss is not None:
-            self._restart_day(self.daily_loss)
-        self._bus.publish(TradingResumed(reason=reason))
-
     def on_halted(self, halted: TradingHalted) -> None:
-        if not halted.resumable or not self._closed_because:
-            self._closed_because, self._resumable = halted.reason, halted.resumable
-            self._reducing_passes = False
+        self.gate.on_halted(halted)
         self._bus.publish(NotificationAlert(text=f"trading is halted: {halted.reason}", severity="critical"))
 
     def on_stopped(self, _: RunStopped) -> None:
-        self._closed_because = self._closed_because or "the run has come to its end"
-        self._resumable = self._reducing_passes = False
+        self.gate.close("the run has come to its end")

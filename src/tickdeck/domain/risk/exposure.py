@@ -108,6 +108,7 @@ class Exposure:
         self._working: dict[tuple[str, Side], Quantity] = {}
         self._leaving: dict[tuple[str, Side], Quantity] = {}  # of these, orders whose cancel was approved
         self._reducing: dict[str, dict[str, CountedOrder]] = {}  # open reduce-only orders, by symbol and id
+        self._counts: dict[str, int] = {}  # open and approved orders, by symbol
 
     @classmethod
     def fold(
@@ -159,6 +160,10 @@ class Exposure:
         """The open orders that were sent, oldest first; all of them, or those of one symbol."""
         return tuple(o for o in self._open.values() if o.is_sent and symbol in ("", o.symbol))
 
+    def count(self, symbol: str = "") -> int:
+        """How many orders are approved and have not ended, in one symbol or in all."""
+        return self._counts.get(symbol, 0) if symbol else len(self._open) + len(self._unnamed)
+
     # -- changes ---------------------------------------------------------------------------------------------------
 
     def approve(self, strategy_id: str, intent: ActionIntent) -> None:
@@ -173,6 +178,7 @@ class Exposure:
                 self._open_order(order, intent.reduce_only)
             else:
                 self._unnamed.append((strategy_id, intent))
+                self._add(intent.symbol, 1)
                 self._count(self._working, intent.symbol, intent.side, intent.quantity)
         elif order is not None and order.is_open:
             before = order.exposure, order.staying
@@ -231,12 +237,14 @@ class Exposure:
         for place, (strategy_id, intent) in enumerate(self._unnamed):
             if (strategy_id, intent.symbol, intent.side, intent.quantity, intent.limit) == wanted:
                 del self._unnamed[place]
+                self._add(order.symbol, -1)
                 self._count(self._working, order.symbol, order.side, -order.quantity)  # it was counted already
                 return order
         return order
 
     def _open_order(self, order: CountedOrder, reduce_only: bool) -> None:
         self.orders[order.order_id] = self._open[order.order_id] = order
+        self._add(order.symbol, 1)
         order.reduce_only = reduce_only
         if reduce_only:
             self._reducing.setdefault(order.symbol, {})[order.order_id] = order
@@ -248,6 +256,7 @@ class Exposure:
         if was_open and not order.is_open:
             order.waiting.clear()  # execution does not amend an order that has ended
             del self._open[order.order_id]
+            self._add(order.symbol, -1)
             self._reducing.get(order.symbol, {}).pop(order.order_id, None)
             self._ended[order.order_id] = None
             if len(self._ended) > _ENDED_KEPT:
@@ -255,6 +264,7 @@ class Exposure:
                 del self._ended[oldest], self.orders[oldest]
         elif order.is_open and not was_open:  # a fill revoked a rejection, or a late amend left a rest
             self._open[order.order_id] = order
+            self._add(order.symbol, 1)
             del self._ended[order.order_id]
             if order.reduce_only:
                 self._reducing[order.symbol][order.order_id] = order
@@ -274,6 +284,9 @@ class Exposure:
         self._count(self._working, order.symbol, order.side, EXACT.subtract(exposure, was))
         leaving = EXACT.subtract(EXACT.subtract(exposure, staying), EXACT.subtract(was, stayed))
         self._count(self._leaving, order.symbol, order.side, leaving)
+
+    def _add(self, symbol: str, orders: int) -> None:
+        self._counts[symbol] = self._counts.get(symbol, 0) + orders
 
     def _count(self, sums: dict[tuple[str, Side], Quantity], symbol: str, side: Side, change: Quantity) -> None:
         if change:

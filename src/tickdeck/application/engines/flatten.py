@@ -1,0 +1,104 @@
+"""Carries out the commands ``cancel``, ``close`` and ``flatten``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import ActionIntent, SystemWarning
+from tickdeck.domain.risk import Exposure
+from tickdeck.domain.trading import EXACT
+from tickdeck.domain.values import Side
+
+__all__ = ["Flatten"]
+
+_RISK = "risk"
+
+
+class Flatten:
+    """Cancels open orders and closes positions at market, bounded by what is held.
+
+    ``approve(strategy_id, intent)`` approves an intent. ``on_grid(intent)`` rounds it to the steps of the instrument.
+    ``why_not(symbol)`` says why no order in a symbol may be sent now, and is empty if it may.
+    """
+
+    def __init__(
+        self,
+        bus: Kernel,
+        exposure: Exposure,
+        *,
+        approve: Callable[[str, ActionIntent], None],
+        on_grid: Callable[[ActionIntent], ActionIntent],
+        why_not: Callable[[str], str],
+    ) -> None:
+        self._bus = bus
+        self._exposure = exposure
+        self._approve = approve
+        self._on_grid = on_grid
+        self._why_not = why_not
+        self._waiting: dict[str, list[str]] = {}  # orders that must end before the rest is closed, by symbol
+
+    def cancel(self, order_id: str, symbol: str) -> None:
+        """Cancel one order, or the open orders of one symbol or of all."""
+        order = self._exposure.orders.get(order_id)
+        if order_id and (order is None or not order.is_open):
+            state = "is not known" if order is None else f"is {order.status.value}"
+            self._warn(f"cancel: order {order_id} {state}")
+            return
+        for open_order in [order] if order is not None else self._exposure.open_orders(symbol):
+            intent = ActionIntent(action="cancel", symbol="", order_id=open_order.order_id)
+            self._approve(open_order.strategy_id, intent)
+
+    def close(self, symbol: str) -> None:
+        """Flatten one symbol, in which there must be something to close."""
+        if symbol and (self._exposure.position(symbol) or any(self._exposure.open_orders(symbol))):
+            self.flatten(symbol)
+            return
+        self._warn(f"close: there is no position and no open order in {symbol or 'a symbol without a name'}")
+
+    def flatten(self, symbol: str) -> None:
+        """Cancel the open orders and close the positions at market, for one symbol or all."""
+        if why := self._why_not(""):
+            self._warn(f"flatten: only cancels pass, because {why}")
+            return
+        for order in self._exposure.open_orders(symbol):
+            self._waiting.setdefault(order.symbol, []).append(order.order_id)
+            intent = ActionIntent(action="cancel", symbol="", order_id=order.order_id)
+            self._approve(order.strategy_id, intent)
+        for held in list(self._exposure.positions):
+            if symbol in ("", held):
+                self._close(held)
+
+    def on_order(self, symbol: str) -> None:
+        """An order in ``symbol`` changed: close the rest if the orders that the flatten waits for have ended."""
+        waiting = self._waiting.get(symbol)
+        if waiting is None:
+            return
+        orders = self._exposure.orders
+        ended = [i for i in waiting if (order := orders.get(i)) is None or not order.is_open]
+        if not ended:
+            return
+        self._waiting[symbol] = [order_id for order_id in waiting if order_id not in ended]
+        if not self._waiting[symbol]:
+            del self._waiting[symbol]
+        if not self._why_not(""):
+            self._close(symbol)
+
+    def _close(self, symbol: str) -> None:
+        """Close the position in ``symbol`` at market, minus what open orders on the same side may still fill: a fill
+        that is faster than its cancel would reverse the position."""
+        held = self._exposure.position(symbol)
+        side = Side.SELL if held > 0 else Side.BUY
+        quantity = EXACT.subtract(abs(held), self._exposure.working(symbol, side))
+        if quantity <= 0:
+            return
+        if why := self._why_not(symbol):
+            self._warn(f"flatten: {held} {symbol} are not closed, because {why}")
+            return
+        intent = ActionIntent(action="order", symbol=symbol, side=side, quantity=quantity, reduce_only=True)
+        intent = self._on_grid(intent)
+        if intent.quantity:  # otherwise the rest is less than a lot and cannot be sold
+            self._approve(_RISK, intent)
+
+    def _warn(self, message: str) -> None:
+        self._bus.publish(SystemWarning(component=_RISK, message=message))

@@ -1,0 +1,187 @@
+"""Watches the equity for the daily loss and the drawdown, at every price that could reach a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import ROUND_DOWN, Context, Decimal
+
+from tickdeck.application.bus import SubscribeOptions, Subscription
+from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.short_cover import PRICES
+from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import CandleEvent, DomainEvent, MarketEvent, RiskDayStarted, TradeEvent
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.risk import DailyLoss, Drawdown, RiskLimits
+from tickdeck.domain.trading import EXACT
+from tickdeck.domain.values import ZERO, Money, Price
+
+__all__ = ["LossWatch"]
+
+_DOWN = Context(prec=28, rounding=ROUND_DOWN)
+_NO_END = Decimal("Infinity")
+
+
+class LossWatch:
+    """Halts trading at ``max_daily_loss`` and ``max_drawdown`` of ``limits``.
+
+    The equity is computed after each fill, and when a price leaves the range in which no limit can be reached. Outside
+    that, a price costs two comparisons. While nothing is held whose price matters, or if neither limit is set, prices
+    are not received at all.
+    """
+
+    def __init__(
+        self,
+        bus: Kernel,
+        limits: RiskLimits,
+        portfolio: PortfolioEngine,
+        *,
+        price: Callable[[str], Price | None],
+        instrument: Callable[[str], Instrument],
+        halt: Callable[[str], None],
+        is_halted: Callable[[], bool],
+    ) -> None:
+        """``halt(reason)`` halts trading. ``is_halted()``: whether it has been halted for good, so that there is
+        nothing to watch until ``restart``."""
+        self._bus = bus
+        self._limits = limits
+        self._portfolio = portfolio
+        self._price = price
+        self._instrument = instrument
+        self._halt = halt
+        self._is_halted = is_halted
+        self._quote = portfolio.account.quote
+        self.daily_loss = DailyLoss(limits.max_daily_loss) if limits.max_daily_loss else None
+        self.drawdown = Drawdown(limits.max_drawdown) if limits.max_drawdown else None
+        self._deposits: Money = ZERO  # that the peak includes
+        self._watching: dict[type[MarketEvent], Subscription] = {}  # market data, while something is held
+        self._calm: dict[str, tuple[Price, Price]] = {}  # strictly between these prices no limit can be reached
+
+    # -- changes -----------------------------------------------------------------------------------------------------
+
+    def restart_day(self) -> None:
+        """Count the daily loss from the current equity."""
+        if self.daily_loss is None:
+            return
+        account, currency = self._portfolio.account, self._limits.currency
+        started = RiskDayStarted(
+            account_id=account.account_id, user_id=account.user_id, equity=self._pnl(), currency=currency
+        )
+        self.daily_loss.apply(started)
+        self._bus.publish(started)
+
+    def restart_peak(self) -> None:
+        """Count the drawdown from the current equity."""
+        if self.drawdown is not None:
+            self._deposits = self._portfolio.valuation.deposits
+            self.drawdown.restart(self._portfolio.equity())
+
+    def on_holdings(self, event: DomainEvent) -> None:
+        """A fill or a deposit changed the account."""
+        if self.daily_loss is None and self.drawdown is None:
+            return
+        symbols = self._symbols()
+        self._follow(symbols)
+        self.look(event)
+
+    def on_price(self, event: MarketEvent) -> None:
+        calm = self._calm.get(event.symbol)
+        if calm is None:
+            return
+        price = self._price(event.symbol)
+        if price is not None and not calm[0] < price < calm[1]:
+            self.look(event)
+
+    def look(self, event: DomainEvent) -> None:
+        """Compare the equity with the limits; ``event`` is why. Halts trading if one is reached."""
+        self._calm = {}
+        if self._is_halted():
+            return
+        breach = None
+        if self.daily_loss is not None:
+            breach = self.daily_loss.judge(pnl := self._pnl())
+        if self.drawdown is not None:
+            paid_in = EXACT.subtract(self._portfolio.valuation.deposits, self._deposits)
+            if paid_in:
+                self._deposits = self._portfolio.valuation.deposits
+                self.drawdown.paid_in(paid_in)
+            equity = self._portfolio.equity()
+            breach = breach or self.drawdown.judge(equity)
+        if breach is not None:
+            self._halt(f"{breach.limit}: {breach.detail}; reached at {event.event_type} {event.event_id}")
+            return
+        room = above = _NO_END  # how far the equity may fall, and rise, in the account's currency
+        if self.daily_loss is not None and self.daily_loss.start_equity is not None:
+            rate = self._limits.rate(self._quote) or ZERO
+            spare = pnl - self.daily_loss.start_equity + self.daily_loss.limit
+            room = _DOWN.divide(spare, rate) if rate else ZERO
+        if self.drawdown is not None:
+            room = min(room, equity - self.drawdown.floor)
+            above = self.drawdown.peak - equity
+        self._calm = self._ranges(self._symbols(), room, above)
+
+    # -- which prices matter -----------------------------------------------------------------------------------------
+
+    def _symbols(self) -> list[str]:
+        """The symbols whose prices affect the equity in the currency of the limits."""
+        symbols = self._portfolio.valuation.symbols()
+        if symbols and self.daily_loss is not None and self._limits.rate(self._quote) is None:
+            return list(dict.fromkeys([*symbols, *self._portfolio.rate_symbols(self._quote, self._limits.currency)]))
+        return symbols
+
+    def _follow(self, symbols: list[str]) -> None:
+        """Receive market data while ``symbols`` matter. A symbol with trades or candles has the price of the last one,
+        so its quotes and books need not be followed."""
+        wanted: tuple[type[MarketEvent], ...] = ()
+        if symbols:
+            trades = all(self._portfolio.has_last_price(symbol) for symbol in symbols)
+            wanted = (TradeEvent, CandleEvent) if trades else PRICES
+        for kind in [kind for kind in self._watching if kind not in wanted]:
+            self._watching.pop(kind).cancel()
+        own: SubscribeOptions = {"priority": PRIORITY["risk"], "component": "risk"}
+        for kind in wanted:
+            if kind not in self._watching:
+                self._watching[kind] = self._bus.subscribe(kind, self.on_price, **own)
+
+    def _ranges(self, symbols: list[str], room: Money, above: Money) -> dict[str, tuple[Price, Price]]:
+        """For each symbol the range of prices in which the equity cannot fall by ``room`` or rise by more than
+        ``above``. Each symbol may use an equal part of both. If the equity is not a linear function of the prices,
+        because other currencies are involved, every new price counts."""
+        positions = self._portfolio.account.positions
+        linear = all(symbol in positions and self._instrument(symbol).quote == self._quote for symbol in symbols) and (
+            self.daily_loss is None or self._limits.rate(self._quote) is not None
+        )
+        ranges = {}
+        for symbol in symbols:
+            price = self._price(symbol)
+            if price is None:
+                ranges[symbol] = (ZERO, ZERO)  # the first price counts
+                continue
+            low, high = price.next_minus(), price.next_plus()
+            if linear and (quantity := positions[symbol].quantity):
+                share = abs(quantity) * len(symbols)
+                fall, rise = _part(room, share), _part(above, share)
+                if quantity < 0:
+                    fall, rise = rise, fall
+                low, high = min(low, price - fall), max(high, price + rise)
+            ranges[symbol] = (low, high)
+        return ranges
+
+    def _pnl(self) -> Money:
+        """The result of trading in the currency of the limits. Without a rate no order passes, so there can be no
+        loss."""
+        return self._portfolio.pnl() * (self.rate(self._quote) or ZERO)
+
+    def rate(self, quote: str) -> Decimal | None:
+        """The value of one unit of ``quote`` in the currency of the limits: as configured, else at the last prices."""
+        limits = self._limits
+        worth = limits.rate(quote) or self._portfolio.rate(quote, limits.currency)
+        if worth is None:
+            rate, into = self._portfolio.rate(quote, self._quote), limits.rate(self._quote)
+            worth = None if rate is None or into is None else EXACT.multiply(rate, into)
+        return worth
+
+
+def _part(distance: Money, share: Decimal) -> Price:
+    """``distance`` divided by ``share``, rounded down, so that the limit is never reached within it."""
+    return distance if distance.is_infinite() else _DOWN.divide(max(distance, ZERO), share)

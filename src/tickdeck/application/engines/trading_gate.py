@@ -1,0 +1,65 @@
+"""Whether orders may pass: who halted trading, and who may resume it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import SystemWarning, TradingHalted
+
+__all__ = ["SURROUNDINGS", "HaltedBy", "TradingGate"]
+
+SURROUNDINGS = "surroundings"
+"""The argument ``by`` of the commands ``halt`` and ``resume`` if the run sends them itself, because of a fault around
+it. Such a ``resume`` ends no other halt."""
+
+
+class HaltedBy(IntEnum):
+    """Who halted trading. A higher one replaces a lower one."""
+
+    NOBODY = 0
+    SURROUNDINGS = 1
+    LIMIT = 2
+    OPERATOR = 3
+    FAULT = 4  # or the end of the run: it cannot be resumed
+
+
+class TradingGate:
+    """The state of trading: open, or halted by one of ``HaltedBy``. Publishes each halt."""
+
+    def __init__(self, bus: Kernel) -> None:
+        self._bus = bus
+        self.halted_by = HaltedBy.NOBODY
+        self.closed_because = ""
+        """Why trading is halted; empty if it is not."""
+
+    def halt(self, reason: str, by: HaltedBy) -> bool:
+        """Halt trading, unless it is halted already by the same or a higher one. Returns whether this did it."""
+        if by <= self.halted_by:
+            return False
+        self.closed_because, self.halted_by = reason, by
+        self._bus.publish(TradingHalted(reason=reason, resumable=True))
+        return True
+
+    def resume(self, *, outside: bool) -> bool:
+        """Open again. Returns whether this did it; if not, an operator is told why. ``outside``: only after a halt by
+        the surroundings."""
+        if outside and self.halted_by is not HaltedBy.SURROUNDINGS:
+            return False  # somebody else halted meanwhile
+        if self.halted_by in (HaltedBy.NOBODY, HaltedBy.FAULT):
+            why = f"it stays halted: {self.closed_because}" if self.closed_because else "it is not halted"
+            self._bus.publish(SystemWarning(component="risk", message=f"trading is not resumed, {why}"))
+            return False
+        self.closed_because, self.halted_by = "", HaltedBy.NOBODY
+        return True
+
+    def on_halted(self, halted: TradingHalted) -> None:
+        """Take over a halt that somebody else published, such as the kernel after an error."""
+        if not halted.resumable or not self.closed_because:
+            self.closed_because = halted.reason
+            self.halted_by = HaltedBy.OPERATOR if halted.resumable else HaltedBy.FAULT
+
+    def close(self, reason: str) -> None:
+        """Close for good."""
+        self.closed_because = self.closed_because or reason
+        self.halted_by = HaltedBy.FAULT

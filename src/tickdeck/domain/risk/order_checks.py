@@ -1,0 +1,141 @@
+"""Checks of one order against the limits, as pure functions."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.risk.limits import RiskLimits
+from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side
+
+__all__ = ["Breach", "check_order", "only_reduces"]
+
+
+class Breach(msgspec.Struct, frozen=True):
+    """A limit was breached. ``limit`` is its name, ``detail`` the explanation."""
+
+    limit: str
+    detail: str
+
+
+def only_reduces(side: Side, quantity: Quantity, position: Quantity, working: Quantity = ZERO) -> bool:
+    """Whether an order of ``quantity`` (base) can only make ``position`` smaller, even if everything ``working`` on the
+    same side is filled before it."""
+    return position * side.sign < 0 and quantity + working <= abs(position)
+
+
+def check_order(
+    limits: RiskLimits,
+    instrument: Instrument,
+    *,
+    side: Side,
+    quantity: Quantity,
+    limit: Price | None,
+    reference: Price | None,
+    position: Quantity,
+    working: Quantity = ZERO,
+    rate: Decimal | None = None,
+    open_orders: int = 0,
+    open_in_symbol: int = 0,
+    elsewhere: Money = ZERO,
+) -> Breach | None:
+    """The first limit that an order would breach; ``None`` if it may be sent.
+
+    - ``limit``: its limit price in quote; ``None`` for a market order. ``reference``: the last price in quote.
+    - ``position``: the signed quantity held (base). ``working``: what open orders on the same ``side`` may still fill
+      (base).
+    - ``rate``: the value of one unit of the quote currency in the currency of the limits, by the prices seen.
+      ``limits.rates`` takes precedence.
+    - ``open_orders``, ``open_in_symbol``: how many other orders are open. ``elsewhere``: the largest value that the
+      positions in all other symbols may reach with their open orders, in the currency of the limits.
+
+    The checks, in this order: ``reference_price`` (without a price the order has no value), ``instrument`` (the venue's
+    filters), ``price_band``, ``max_open_orders``, ``max_open_orders_per_symbol``, ``max_order_quantity``, ``currency``
+    (there is no rate, and an amount is limited), ``max_order_notional``, ``max_position_notional``,
+    ``max_total_notional``. An amount equal to its limit passes. A sale is valued at the higher of its limit and the
+    last price, because it fills at its limit or better.
+
+    An order that only reduces the position needs to pass only the first two.
+
+    The limits on positions assume the worst case: this order and all ``working`` ones are filled. They never refuse an
+    order that reduces the position, even if the price has carried the position over the limit, unless the worst case is
+    a larger position on the other side. So open orders may together reverse a position, but not enlarge it.
+    """
+    if reference is None:
+        return Breach("reference_price", f"there is no price of {instrument.symbol} yet, so the order cannot be valued")
+    kind = OrderType.MARKET if limit is None else OrderType.LIMIT
+    price = reference if limit is None else limit
+    violation = instrument.violation(kind, quantity, price)
+    if violation is not None:
+        return Breach("instrument", violation)
+    if only_reduces(side, quantity, position, working):
+        return None
+    band = limits.price_band
+    if band is not None and abs(price - reference) > band * reference:
+        return Breach("price_band", f"limit {price} differs from the last price {reference} by more than {band} of it")
+    breach = _check_counts(limits, instrument.symbol, quantity, open_orders, open_in_symbol)
+    if breach is not None or not limits.limits_an_amount:
+        return breach
+    worth = max(price, reference) if side is Side.SELL else price
+    rate = limits.rate(instrument.quote) or rate
+    if rate is None:
+        what = f"the limits are in {limits.currency} and {instrument.symbol} is quoted in {instrument.quote}"
+        return Breach(
+            "currency",
+            f"{what}, and there is no rate between them; set [risk] rates = {{ {instrument.quote} = ... }} to what one"
+            f" {instrument.quote} is worth, or add a tape with its price",
+        )
+    worth *= rate
+    worst = position + side.sign * (quantity + working)
+    reduces = quantity <= abs(position) and abs(worst) <= abs(position)
+    return _check_notionals(limits, quantity, worth, position, worst, None if reduces else elsewhere)
+
+
+def _check_counts(
+    limits: RiskLimits, symbol: str, quantity: Quantity, open_orders: int, open_in_symbol: int
+) -> Breach | None:
+    most = limits.max_open_orders
+    if most is not None and open_orders >= most:
+        return Breach("max_open_orders", f"{open_orders} orders are open; at most {most}")
+    most = limits.max_open_orders_per_symbol
+    if most is not None and open_in_symbol >= most:
+        return Breach("max_open_orders_per_symbol", f"{open_in_symbol} orders in {symbol} are open; at most {most}")
+    largest = limits.max_order_quantity.get(symbol)
+    if largest is not None and quantity > largest:
+        return Breach("max_order_quantity", f"{quantity} {symbol} in one order; at most {largest}")
+    return None
+
+
+def _check_notionals(
+    limits: RiskLimits,
+    quantity: Quantity,
+    worth: Price,
+    position: Quantity,
+    worst: Quantity,
+    elsewhere: Money | None,
+) -> Breach | None:
+    """``worth`` is the price in the currency of the limits. ``elsewhere`` is ``None`` if the order reduces the
+    position, so that only the limit on the order itself applies."""
+    currency = limits.currency
+    most = limits.max_order_notional
+    if most is not None and worth * quantity > most:
+        return Breach("max_order_notional", f"{quantity} at {worth} is {worth * quantity} {currency}; at most {most}")
+    if elsewhere is None:
+        return None
+    value = worth * abs(worst)
+    most = limits.max_position_notional
+    if most is not None and value > most:
+        return Breach(
+            "max_position_notional",
+            f"position {position} could become {worst} with the open orders, {value} at {worth}; at most {most}",
+        )
+    most = limits.max_total_notional
+    if most is not None and value + elsewhere > most:
+        return Breach(
+            "max_total_notional",
+            f"position {position} could become {worst} with the open orders, {value} {currency}, and all others are"
+            f" worth up to {elsewhere}; at most {most} together",
+        )
+    return None
