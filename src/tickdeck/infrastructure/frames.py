@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import threading
 import zlib
 from collections import deque
@@ -19,7 +20,7 @@ from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.sync import sync, sync_content, write_at
 
-__all__ = ["FOLDER", "FrameReader", "FrameWriter", "frames_digest", "one_line"]
+__all__ = ["FOLDER", "FrameReader", "FrameWriter", "copy_frames", "frames_digest", "one_line"]
 
 FOLDER = "frames"
 """The folder of segments in a run's folder."""
@@ -236,6 +237,20 @@ def frames_digest(folder: Path) -> str:
     for frame in FrameReader(folder):
         digest.update(_LINE % frame)
     return digest.hexdigest()
+
+
+def copy_frames(folder: Path, out: Path) -> int:
+    """Copy the segments of ``folder`` to the new folder ``out`` while a run may be writing them, read the copy from
+    beginning to end, and return its number of frames. It has all frames that were on disk when this was called.
+
+    Raises ``OSError`` and the errors of ``FrameReader``.
+    """
+    out.mkdir()
+    for path in _segments(folder):
+        shutil.copyfile(path, out / path.name)
+        sync(out / path.name)
+    sync(out)
+    return sum(1 for _ in FrameReader(out))
 
 
 def _new_hash() -> hashlib.blake2b:

@@ -1,5 +1,6 @@
 """Runs on disk: the folder with its manifest, the input files, and the list of runs."""
 
+from tickdeck.infrastructure.runs.backup import RunBackup, backup_run
 from tickdeck.infrastructure.runs.ending import RunEnd, RunFigures, read_end, write_end
 from tickdeck.infrastructure.runs.folder import (
     InputRecord,
@@ -28,10 +29,12 @@ from tickdeck.infrastructure.runs.run_overview import RunOverview, overview
 __all__ = [
     "InputRecord",
     "Manifest",
+    "RunBackup",
     "RunEnd",
     "RunFigures",
     "RunOverview",
     "StrategyRecord",
+    "backup_run",
     "check_inputs",
     "code_digest",
     "create_run",

@@ -15,7 +15,8 @@ from tickdeck.interfaces.cli.options import data_option, import_option, json_opt
 from tickdeck.interfaces.cli.output import note, print_json
 
 if TYPE_CHECKING:
-    from tickdeck.infrastructure.tape.tools import Problem
+    from tickdeck.infrastructure.runs import RunBackup
+    from tickdeck.infrastructure.tape.tools import Problem, TapeBackup
 
 __all__ = ["find_tape", "tape"]
 
@@ -25,13 +26,15 @@ _place_argument = click.argument("place", metavar="RUN|PATH")
 @click.group(invoke_without_command=True)
 @click.pass_context
 def tape(ctx: click.Context) -> None:
-    """Check, repair, convert or compact a tape: that of a run, or one by its path (a .db file, a folder of JSON Lines).
+    """Check, back up, repair, convert or compact a tape: that of a run, or one by its path (a .db file, a folder of
+    JSON Lines).
 
     Each command accepts --json; see its --help.
 
     \b
     Examples:
       tickdeck tape check last
+      tickdeck tape backup maker backups/maker-monday
       tickdeck tape convert last --to jsonl --out session
     """
     if ctx.invoked_subcommand is None:
@@ -122,6 +125,43 @@ def repair(place: str, dry_run: bool, data: Path, as_json: bool) -> int:
 def _print_problems(problems: Iterable[Problem]) -> None:
     for problem in problems:
         click.echo(f"  {'can be fixed' if problem.repairable else 'damaged'}: {problem.where}: {problem.what}")
+
+
+@tape.command(short_help="Copy a run or a tape, also while it is being written.")
+@_place_argument
+@click.argument("dest", type=click.Path(path_type=Path))
+@data_option
+@json_option("The copy as one JSON object")
+def backup(place: str, dest: Path, data: Path, as_json: bool) -> int:
+    """Copy a run's folder, or a tape given by its path, to DEST, while a process may be writing it. Check the copy.
+
+    The copy of a run has its tape, its recorded market data and everything else in its folder; it can be verified and
+    resumed. The copy of a tape is a tape. DEST appears complete or not at all, and is never overwritten.
+
+    \b
+    Examples:
+      tickdeck tape backup maker backups/maker-monday
+      tickdeck tape backup bus.db backups/bus.db
+    """
+    from tickdeck.infrastructure.runs import backup_run
+    from tickdeck.infrastructure.runs.folder import MANIFEST
+    from tickdeck.infrastructure.tape.tools import backup_tape
+
+    path = find_tape(data, place)
+    if (path.absolute().parent / MANIFEST).is_file():
+        run = backup_run(path.absolute().parent, dest)
+        done: RunBackup | TapeBackup = run
+        more = f", {counted(run.frames, 'frame')}" if run.frames else ""
+    else:
+        done, more = backup_tape(path, dest), ""
+    if as_json:
+        print_json(done)
+    else:
+        digest = f"; its digest is {done.digest}" if done.digest is not None else ""
+        events = f"{counted(done.events, 'event')} up to seq {done.last_seq:,}"
+        click.echo(f"{done.out}: {events}{more}, {done.bytes:,} bytes")
+        click.echo(f"the copy was read again and is sound{digest}")
+    return DONE
 
 
 @tape.command(short_help="Copy a tape to the other format.")
