@@ -27,6 +27,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import Strategy
 from tickdeck.domain.events import (
+    ActionIntent,
     CommandReceived,
     DeadLetterHandled,
     DomainEvent,
@@ -37,6 +38,7 @@ from tickdeck.domain.events import (
     NotificationAlert,
     OrderBookDeltaEvent,
     OrderBookEvent,
+    RiskApprovedEvent,
     RunResumed,
     StateUpdated,
     SystemError,  # noqa: A004 (the catalogue's name)
@@ -48,6 +50,7 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
     VenueFillReported,
     VenueInstrumentReported,
+    VenueOrderNotFound,
     iter_event_classes,
 )
 from tickdeck.domain.risk import RiskLimits
@@ -179,6 +182,17 @@ def delta(first: int) -> OrderBookDeltaEvent:
     return OrderBookDeltaEvent(symbol=BTC, first_update_id=first, last_update_id=first)
 
 
+def in_doubt(core: Core) -> None:
+    """An order that nobody knows, which is concluded to be dead and is open after all."""
+    intent = ActionIntent(
+        action="order", symbol=BTC, side=Side.BUY, quantity=D(1), limit=D(1), order_id="doubted", reduce_only=True
+    )
+    core.feed(RiskApprovedEvent(strategy_id="busy", intent=intent))
+    core.report(core.orders[-1], OrderStatus.UNKNOWN)
+    core.feed(VenueOrderNotFound(order_id="doubted", symbol=BTC, sources=("order",), waited=SECOND))
+    core.report(core.orders[-1], OrderStatus.ACCEPTED)
+
+
 def eventful_run() -> Core:
     """Something of everything: gaps, refusals, every end of an order, doubt, a fault, halts."""
     rng = random.Random(5)
@@ -226,6 +240,7 @@ def eventful_run() -> Core:
     for command in ("update", "activate", "pause", "activate", "pause", "delete", "delete"):
         arguments = {"strategy_id": "calm"} | ({"few": "1"} if command == "update" else {})
         core.feed(CommandReceived(command=f"strategy-{command}", arguments=arguments))
+    in_doubt(core)
     for command in ("halt", "resume", "resume"):
         core.feed(CommandReceived(command=command))
     core.kernel.set_timer(core.now + MS, "midnight", "risk")  # as if a day had passed
@@ -287,7 +302,7 @@ def test_every_event_that_no_input_brings_is_published_by_exactly_one_engine_or_
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
     assert shared == {  # who has something to say, says it
         SystemWarning: ["risk", "execution", "portfolio", "strategy", "gateway"],
-        NotificationAlert: ["risk", "strategy"],
+        NotificationAlert: ["risk", "execution", "strategy"],
         StateUpdated: ["portfolio", "strategy"],
     }
     inputs = (

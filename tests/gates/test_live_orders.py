@@ -60,10 +60,13 @@ ALL = " ".join(fault for fault in FAULTS if "clock_skew" not in fault and "drop_
 
 @pytest.fixture(autouse=True)
 def short_lag(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An order that was never received is known to be so after three seconds: the venue here lags for half a second."""
+    """An order that was never received is known to be so after three seconds: the venue here answers at once, and its
+    queries lag for half a second."""
     whole = BinanceExchange.capabilities.fget
     assert whole is not None
-    capabilities = property(lambda exchange: msgspec.structs.replace(whole(exchange), query_lag=3_000_000_000))
+    capabilities = property(
+        lambda exchange: msgspec.structs.replace(whole(exchange), in_flight=0, query_lag=3_000_000_000)
+    )
     monkeypatch.setattr(BinanceExchange, "capabilities", capabilities)
 
 

@@ -22,7 +22,6 @@ from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 __all__ = ["LiveTrading"]
 
 _AFTER_A_SIGNAL = 3.0  # seconds for the last cancels; the process ends two seconds later
-_AT_THE_END = 75.0  # seconds for the last cancels, and for orders in doubt
 _COMPARE = 1.0
 
 
@@ -83,7 +82,8 @@ class LiveTrading:
         """Send no more orders, cancel those that are open, and compare the balances. ``at_once``: a signal wants the
         process to end. Returns whether every order has ended, with all its fills."""
         self.venue.closing = True
-        deadline = self._clock.monotonic_ns() + round((_AFTER_A_SIGNAL if at_once else _AT_THE_END) * 1e9)
+        patience = _AFTER_A_SIGNAL if at_once else self.venue.longest_doubt
+        deadline = self._clock.monotonic_ns() + round(patience * 1e9)
         while self._cancel_at_end and (orders := self._unsettled()) and self._clock.monotonic_ns() < deadline:
             if any(order.is_open for order in orders):
                 self._kernel.publish(CommandReceived(command="cancel", reason="the run ends", source="control"))

@@ -11,9 +11,9 @@ from tickdeck.domain.events import DomainEvent
 
 __all__ = ["ALWAYS_LOGGED", "log_events"]
 
-ALWAYS_LOGGED = ("order.*", "position.*", "risk.*", "trading.*")
+ALWAYS_LOGGED = ("order.*", "position.*", "risk.*", "trading.*", "notification.*")
 """Always logged: events of orders (``order.filled`` and ``order.partially_filled`` are their trades), of positions and
-of risk."""
+of risk, and alerts."""
 _AFTER_ALL_OTHERS = -(1 << 30)
 
 log = logging.getLogger("tickdeck.events")

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-import virtual_time
-from virtual_time import VirtualWall
+from exchange_kit import (
+    ACCEPTED,
+    FILLED,
+    REJECTED,
+    SECOND,
+    START,
+    UNKNOWN,
+    Scripted,
+    fill,
+    order,
+    play,
+    result,
+    statuses,
+    submitted,
+)
 
-from tickdeck.application.ports import Balance, ExchangeCapabilities, OrderFill, OrderRequest, OrderResult
+from tickdeck.application.ports import Balance
 from tickdeck.domain.events import (
-    DomainEvent,
     FeedConnected,
     OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
-    OrderSubmittedEvent,
     SystemWarning,
     VenueBalanceReported,
     VenueCancelRefused,
     VenueFillReported,
     VenueOrderReported,
 )
-from tickdeck.domain.values import OrderStatus, Side
+from tickdeck.domain.values import OrderStatus
 from tickdeck.errors import (
     DuplicateClientId,
     InsufficientFunds,
@@ -35,129 +43,6 @@ from tickdeck.errors import (
     VenueUnavailable,
 )
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
-
-START = 1_790_000_000_000_000_000
-SECOND = 1_000_000_000
-ACCEPTED, FILLED, REJECTED, UNKNOWN = (
-    OrderStatus.ACCEPTED,
-    OrderStatus.FILLED,
-    OrderStatus.REJECTED,
-    OrderStatus.UNKNOWN,
-)
-
-
-def submitted(**changes: Any) -> OrderSubmittedEvent:
-    fields = {
-        "order_id": "t1", "symbol": "BTCUSDT", "account_id": "main", "side": Side.BUY, "quantity": Decimal("0.5"),
-        "limit": Decimal(60_000), "strategy_id": "s", "event_id": "7-1", "correlation_id": "7", "ts_ingress": START,
-    }  # fmt: skip
-    return OrderSubmittedEvent(**(fields | changes))
-
-
-def result(status: OrderStatus | None = ACCEPTED, **changes: Any) -> OrderResult:
-    fields = {
-        "client_order_id": "t1", "symbol": "BTCUSDT", "venue_order_id": "99", "status": status, "raw_status": "NEW",
-        "side": Side.BUY, "quantity": Decimal("0.5"), "ts": START,
-    }  # fmt: skip
-    return OrderResult(**(fields | changes))
-
-
-def fill(number: str = "1", quantity: str = "0.5") -> OrderFill:
-    return OrderFill(
-        symbol="BTCUSDT", venue_order_id="99", venue_trade_id=number, side=Side.BUY, price=Decimal(60_000),
-        quantity=Decimal(quantity), fee=Decimal("0.0005"), fee_currency="BTC", ts=START,
-    )  # fmt: skip
-
-
-def order(order_id: str = "t1", **changes: Any) -> Any:
-    """An order as the core keeps it, as far as the venue looks at it."""
-    state = {"status": ACCEPTED, "filled": Decimal(0), "missing": Decimal(0), "venue_order_id": "", "is_open": True}
-    return SimpleNamespace(order_id=order_id, symbol="BTCUSDT", **(state | changes))
-
-
-class Scripted:
-    """An exchange that answers what a test says: a value is returned, an error raised. The last answer of a call is
-    given again and again."""
-
-    name = "binance"
-    capabilities = ExchangeCapabilities(query_lag=60 * SECOND)
-
-    def __init__(self, **answers: list[Any]) -> None:
-        self.answers = {"open_orders": [()], "fills": [()], "balances": [()]} | answers
-        self.asked: list[str] = []
-        self.placed: list[OrderRequest] = []
-        self.stream: asyncio.Queue[DomainEvent] = asyncio.Queue()
-
-    def _answer(self, call: str) -> Any:
-        self.asked.append(call)
-        answers = self.answers[call]
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    async def place(self, order: OrderRequest) -> OrderResult:
-        self.placed.append(order)
-        answer: OrderResult = self._answer("place")
-        return answer
-
-    async def cancel(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> Any:
-        return self._answer("cancel")
-
-    async def amend(self, symbol: str, **_: Any) -> Any:
-        return self._answer("amend")
-
-    async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> Any:
-        return self._answer("order")
-
-    async def open_orders(self, symbol: str | None = None) -> Any:
-        return self._answer("open_orders")
-
-    async def fills(self, symbol: str, *, since: int = 0, after: str = "") -> Any:
-        return self._answer("fills")
-
-    async def instruments(self) -> Any:
-        self.asked.append("instruments")
-        return ()
-
-    async def balances(self) -> Any:
-        return self._answer("balances")
-
-    async def private_events(self) -> AsyncIterator[DomainEvent]:
-        while True:
-            yield await self.stream.get()
-
-    async def close(self) -> None:
-        self.asked.append("close")
-
-
-def play(
-    exchange: Scripted, work: Callable[[ExchangeVenue], Awaitable[object]], *, seconds: float = 0, **options: Any
-) -> list[DomainEvent]:
-    """What the venue published while ``work`` ran and for ``seconds`` after it, on virtual time."""
-    published: list[DomainEvent] = []
-
-    async def both() -> None:
-        venue = ExchangeVenue(
-            exchange,  # type: ignore[arg-type]
-            account_id="main",
-            user_id="ops",
-            clock=VirtualWall(START),
-            publish=published.append,
-            **({"orders": {}} | options),
-        )
-        running = asyncio.ensure_future(venue.run())
-        await work(venue)
-        await asyncio.sleep(seconds)
-        running.cancel()
-        await venue.close()
-
-    virtual_time.run(both())
-    return published
-
-
-def statuses(events: list[DomainEvent]) -> list[OrderStatus]:
-    return [event.status for event in events if isinstance(event, VenueOrderReported)]
 
 
 def test_an_order_is_placed_under_its_id_and_its_answer_is_caused_by_it() -> None:
@@ -190,7 +75,7 @@ def test_an_order_without_an_answer_is_unknown_until_a_query_shows_it_and_is_nev
     exchange = Scripted(
         place=[error],
         order=[UnknownOrder("none"), VenueUnavailable("down"), result(FILLED, filled=Decimal("0.5"))],
-        fills=[(fill(),)],
+        fills_of=[(fill(),)],
     )
     events = play(exchange, lambda venue: venue.submit(submitted()), seconds=30)
 
@@ -199,52 +84,17 @@ def test_an_order_without_an_answer_is_unknown_until_a_query_shows_it_and_is_nev
     assert sum(isinstance(event, VenueFillReported) for event in events) == 1
 
 
-def test_an_order_that_the_queries_do_not_know_counts_as_rejected_only_after_their_lag() -> None:
-    exchange = Scripted(place=[OutcomeUnknown("time-out")], order=[UnknownOrder("none")])
-    early = play(exchange, lambda venue: venue.submit(submitted()), seconds=50)
-    late = play(exchange, lambda venue: venue.submit(submitted()), seconds=120)
-
-    assert statuses(early) == [UNKNOWN]
-    assert statuses(late) == [UNKNOWN, REJECTED]
-    last = late[-1]
-    assert isinstance(last, VenueOrderReported)
-    assert last.reason.startswith("never received:")
-
-
-def test_an_order_that_is_among_the_open_ones_is_not_taken_for_never_received() -> None:
-    exchange = Scripted(
-        place=[OutcomeUnknown("time-out")], order=[UnknownOrder("none")], open_orders=[(result(ACCEPTED),)]
-    )
-    events = play(exchange, lambda venue: venue.submit(submitted()), seconds=300)
-
-    assert statuses(events) == [UNKNOWN]
-
-
-def test_an_order_that_appears_after_it_counted_as_never_received_is_warned_of() -> None:
-    exchange = Scripted(place=[OutcomeUnknown("time-out")], order=[UnknownOrder("none")])
-
-    async def work(venue: ExchangeVenue) -> None:
-        await venue.submit(submitted())
-        await asyncio.sleep(120)
-        exchange.stream.put_nowait(VenueOrderReported(order_id="t1", symbol="BTCUSDT", status=ACCEPTED))
-
-    events = play(exchange, work, seconds=1)
-
-    (warning,) = (event for event in events if isinstance(event, SystemWarning))
-    assert "t1 counts as never received, but binance reports it as accepted" in warning.message
-
-
 def test_a_query_whose_fills_are_not_there_yet_is_repeated() -> None:
     exchange = Scripted(
         place=[OutcomeUnknown("time-out")],
         order=[result(FILLED, filled=Decimal("0.5"))],
-        fills=[(), (fill("1", "0.3"),), (fill("1", "0.3"), fill("2", "0.2"))],
+        fills_of=[(), (fill("1", "0.3"),), (fill("1", "0.3"), fill("2", "0.2"))],
     )
     events = play(exchange, lambda venue: venue.submit(submitted()), seconds=60)
 
     heard = {event.venue_trade_id for event in events if isinstance(event, VenueFillReported)}
     assert heard == {"1", "2"}
-    assert exchange.asked.count("fills") == 3
+    assert exchange.asked.count("fills_of") == 3
 
 
 def test_a_status_that_is_not_known_changes_nothing_and_is_queried() -> None:
@@ -266,7 +116,9 @@ def test_an_order_that_waited_too_long_is_never_sent() -> None:
 
 
 def test_a_cancel_of_an_order_that_is_not_there_says_nothing_about_it_and_looks_it_up() -> None:
-    exchange = Scripted(cancel=[UnknownOrder("none")], order=[result(FILLED, filled=Decimal("0.5"))], fills=[(fill(),)])
+    exchange = Scripted(
+        cancel=[UnknownOrder("none")], order=[result(FILLED, filled=Decimal("0.5"))], fills_of=[(fill(),)]
+    )
     request = OrderCancelRequestedEvent(order_id="t1", symbol="BTCUSDT")
     events = play(exchange, lambda venue: venue.cancel(request), seconds=1)
 
@@ -293,7 +145,7 @@ def test_an_amend_that_the_exchange_cannot_do_is_answered_with_its_revision() ->
 
 
 def test_after_each_connection_every_open_order_is_looked_up() -> None:
-    exchange = Scripted(order=[result(FILLED, filled=Decimal("0.5"))], fills=[(fill(),)])
+    exchange = Scripted(order=[result(FILLED, filled=Decimal("0.5"))], fills_of=[(fill(),)])
     orders = {"t1": order()}
 
     async def work(venue: ExchangeVenue) -> None:
@@ -365,7 +217,7 @@ def test_fills_that_the_exchange_counts_but_did_not_send_are_fetched() -> None:
     exchange = Scripted(
         cancel=[result(OrderStatus.CANCELLED, filled=Decimal("0.2"))],
         order=[result(OrderStatus.CANCELLED, filled=Decimal("0.2"))],
-        fills=[(fill("1", "0.2"),)],
+        fills_of=[(fill("1", "0.2"),)],
     )
     orders = {"t1": order(status=OrderStatus.CANCELLED, is_open=False, missing=Decimal("0.2"))}
     request = OrderCancelRequestedEvent(order_id="t1", symbol="BTCUSDT")
@@ -389,7 +241,7 @@ def test_fills_that_arrive_by_themselves_are_not_fetched() -> None:
 
 
 def test_an_order_that_has_ended_is_looked_up_after_a_connection_if_it_lacks_fills() -> None:
-    exchange = Scripted(order=[result(FILLED, filled=Decimal("0.5"))], fills=[(fill(),)])
+    exchange = Scripted(order=[result(FILLED, filled=Decimal("0.5"))], fills_of=[(fill(),)])
 
     async def work(venue: ExchangeVenue) -> None:
         exchange.stream.put_nowait(FeedConnected(feed="binance-private"))
@@ -435,14 +287,6 @@ def test_a_resumed_run_takes_only_the_balances_that_its_record_lacks() -> None:
     events = play(exchange, work)
 
     assert [event.currency for event in events if isinstance(event, VenueBalanceReported)] == ["ETH"]
-
-
-@pytest.mark.parametrize("known", [{"venue_order_id": "99"}, {"filled": Decimal("0.1")}])
-def test_an_order_that_the_exchange_has_shown_is_never_taken_for_never_received(known: dict[str, Any]) -> None:
-    exchange = Scripted(place=[OutcomeUnknown("time-out")], order=[UnknownOrder("none")])
-    events = play(exchange, lambda venue: venue.submit(submitted()), seconds=300, orders={"t1": order(**known)})
-
-    assert statuses(events) == [UNKNOWN]
 
 
 def test_no_order_leaves_while_the_run_ends() -> None:

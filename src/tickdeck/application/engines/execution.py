@@ -10,6 +10,8 @@ from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
+    CommandReceived,
+    NotificationAlert,
     OrderAcceptedEvent,
     OrderAmendedEvent,
     OrderAmendRejectedEvent,
@@ -28,6 +30,7 @@ from tickdeck.domain.events import (
     TimerFired,
     VenueCancelRefused,
     VenueFillReported,
+    VenueOrderNotFound,
     VenueOrderReported,
 )
 from tickdeck.domain.market import Instrument
@@ -39,6 +42,9 @@ __all__ = ["ExecutionEngine"]
 _SECOND = 1_000_000_000
 _FIRST_RETRY_NS = _SECOND
 _LONGEST_RETRY_NS = 60 * _SECOND
+_ALERT_AFTER_NS = 30 * _SECOND
+_ALERT_AGAIN_NS = 3600 * _SECOND
+_DOUBT = "doubt/"  # begins the name of a timer for an alert; the others are named by their order
 _CLOSED_KEPT = 10_000
 """How many ended orders are kept for late reports."""
 
@@ -53,10 +59,22 @@ class ExecutionEngine:
 
     A cancel that was refused or could not be sent is repeated after 1 s, 2 s, 4 s and so on, at most 60 s apart on the
     run's clock, until the venue's reports end the order.
+
+    An order in doubt stays ``unknown``, and keeps what it reserves, until the venue reports it, or reports that it has
+    no such order, or the command ``settle`` (``order_id``) ends it. There is an alert when it is in doubt for 30 s, each
+    hour after that, and when the venue reports an order that was concluded to be dead: that order is open again.
     """
 
     component = "execution"
-    hears = (RiskApprovedEvent, VenueOrderReported, VenueFillReported, VenueCancelRefused, TimerFired)
+    hears = (
+        RiskApprovedEvent,
+        VenueOrderReported,
+        VenueFillReported,
+        VenueOrderNotFound,
+        VenueCancelRefused,
+        CommandReceived,
+        TimerFired,
+    )
     publishes = (
         OrderSubmittedEvent,
         OrderAmendRequestedEvent,
@@ -71,6 +89,7 @@ class ExecutionEngine:
         OrderRejectedEvent,
         OrderExpiredEvent,
         OrderUnknownEvent,
+        NotificationAlert,
         SystemWarning,
     )
 
@@ -86,6 +105,7 @@ class ExecutionEngine:
         self._by_strategy: dict[str, dict[str, Order]] = {}  # the open ones
         self._retries: dict[str, int] = {}  # timers that will repeat a cancel, by order id
         self._refusals: dict[str, int] = {}  # cancels of an open order, by order id
+        self._doubts: dict[str, int] = {}  # timers of the alerts about orders in doubt, by order id
         self.unknown_reports = 0
         self.submitted = 0
         """The total number of orders."""
@@ -93,7 +113,9 @@ class ExecutionEngine:
         kernel.subscribe(RiskApprovedEvent, self.on_approved, **own)
         kernel.subscribe(VenueOrderReported, self.on_report, **own)
         kernel.subscribe(VenueFillReported, self.on_report, **own)
+        kernel.subscribe(VenueOrderNotFound, self.on_not_found, **own)
         kernel.subscribe(VenueCancelRefused, self.on_cancel_refused, **own)
+        kernel.subscribe(CommandReceived, self.on_command, **own)
         kernel.subscribe(
             TimerFired,
             self.on_timer,
@@ -161,14 +183,44 @@ class ExecutionEngine:
                 )
                 self._kernel.publish(SystemWarning(component=self.component, message=message))
             return
-        was_open, owed = order.order_id in self._open, order.missing
+        before, owed = order.status, order.missing
         conclusions = order.apply_fill(report) if isinstance(report, VenueFillReported) else order.apply_report(report)
-        if order.is_open and not was_open:
-            self._opened(order)  # again, because a fill revokes a rejection
-        elif was_open and not order.is_open:
-            self._ended(order)
-        elif owed and not was_open and not order.missing:
-            self._remember(order.order_id)  # it may be removed now, and so may others
+        self._recount(order, owed)
+        self._kernel.publish_all(conclusions)
+        if before is OrderStatus.REJECTED and order.status is not before:
+            self._alert(
+                f"order {_described(order)} was taken for dead, but the venue reports it: it is {order.status.value} "
+                "and counts as ours again. Look at the account and at what was done since"
+            )
+
+    def on_not_found(self, report: VenueOrderNotFound) -> None:
+        """The venue never received an order in doubt."""
+        order = self._open.get(report.order_id)
+        if order is not None:
+            why = (
+                f"never received: after {report.waited / _SECOND:.0f} s on the venue's clock it is in none of "
+                f"{', '.join(report.sources)}"
+            )
+            self._end_doubt(order, why, report.ts)
+
+    def on_command(self, command: CommandReceived) -> None:
+        """``settle`` ends an order in doubt: a person knows that it never was at the venue, or ended there unfilled."""
+        if command.command != "settle":
+            return
+        order_id = command.arguments.get("order_id", "")
+        order = self.orders.get(order_id)
+        if order is None or order.status is not OrderStatus.UNKNOWN:
+            state = (
+                "is not known" if order is None else f"is {order.status.value}, and only an order in doubt is settled"
+            )
+            message = f"settle: order {order_id} {state}"
+            self._kernel.publish(SystemWarning(component=self.component, message=message))
+            return
+        self._end_doubt(order, f"settled by a person: {command.reason or 'no reason given'}", command.ts)
+
+    def _end_doubt(self, order: Order, reason: str, ts: int) -> None:
+        conclusions = order.conclude_rejected(reason, ts)
+        self._recount(order, order.missing)
         self._kernel.publish_all(conclusions)
 
     def on_cancel_refused(self, refused: VenueCancelRefused) -> None:
@@ -187,11 +239,27 @@ class ExecutionEngine:
         self._retries[order.order_id] = self._kernel.set_timer(due, order.order_id, self.component)
 
     def on_timer(self, timer: TimerFired) -> None:
-        """Repeat a cancel."""
+        """Repeat a cancel, or an alert."""
+        if timer.name.startswith(_DOUBT):
+            self._remind(timer.name.removeprefix(_DOUBT))
+            return
         self._retries.pop(timer.name, None)
         order = self._open.get(timer.name)
         if order is not None:
             self._kernel.publish(order.request_cancel())
+
+    def _remind(self, order_id: str) -> None:
+        """Alert a person about an order in doubt, and do so again later."""
+        order = self._open[order_id]
+        self._alert(
+            f"order {_described(order)} is in doubt: it is not known whether the venue has it ({order.reason}). It "
+            "keeps its capital and is not sent again. Look it up at the venue; `tickdeck cancel` cancels it there, "
+            "`tickdeck settle` ends it here if the venue does not have it"
+        )
+        self._watch_doubt(order_id, _ALERT_AGAIN_NS)
+
+    def _alert(self, text: str) -> None:
+        self._kernel.publish(NotificationAlert(text=text, severity="critical"))
 
     # -- queries -------------------------------------------------------------------------------------------------
 
@@ -214,6 +282,26 @@ class ExecutionEngine:
         return sum((o.exposure for o in self._open.values() if o.symbol == symbol and o.side is side), ZERO)
 
     # -- helpers ---------------------------------------------------------------------------------------------------
+
+    def _recount(self, order: Order, owed: Quantity) -> None:
+        """File an order after a report. ``owed``: what was ``missing`` before (base)."""
+        order_id = order.order_id
+        was_open = order_id in self._open
+        if order.status is OrderStatus.UNKNOWN:
+            if order_id not in self._doubts:
+                self._watch_doubt(order_id, _ALERT_AFTER_NS)
+        elif self._doubts and (timer := self._doubts.pop(order_id, None)) is not None:
+            self._kernel.cancel_timer(timer)
+        if order.is_open and not was_open:
+            self._opened(order)  # again, because the venue has it after all
+        elif was_open and not order.is_open:
+            self._ended(order)
+        elif owed and not was_open and not order.missing:
+            self._remember(order_id)  # it may be removed now, and so may others
+
+    def _watch_doubt(self, order_id: str, after: int) -> None:
+        due = self._kernel.clock.now() + after
+        self._doubts[order_id] = self._kernel.set_timer(due, f"{_DOUBT}{order_id}", self.component)
 
     def _opened(self, order: Order) -> None:
         self.orders[order.order_id] = self._open[order.order_id] = order
@@ -238,3 +326,7 @@ class ExecutionEngine:
             order = self.orders.get(oldest)
             if order is not None and not order.is_open and not order.missing:
                 del self.orders[oldest]
+
+
+def _described(order: Order) -> str:
+    return f"{order.order_id} ({order.side.value} {order.quantity} {order.symbol})"

@@ -57,8 +57,13 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     ``client_order_id``: a regular expression that every client order id must match as a whole.
     ``client_ids_unique``: ``open`` (an id may be used again when its order has ended) or ``ever``.
     ``private_stream``: orders, fills and balances are pushed. ``cancel_on_disconnect``: the venue cancels open orders
-    when the connection is lost; where it is ``False``, open orders stay while you are away. ``query_lag`` (ns): how old
-    an answer to a query may be; within that time, "no such order" proves nothing.
+    when the connection is lost; where it is ``False``, open orders stay while you are away.
+
+    When an order counts as never received (times in ns): ``in_flight`` is how long a request may still take effect
+    after it was sent, and ``query_lag`` how old an answer to a query may be. For both together, "no such order" proves
+    nothing. ``evidence`` names the sources that must all answer without the order: ``order`` (the query of the order,
+    which always must), ``open_orders``, ``fills`` and ``stream``. Orders older than ``lookup_window`` may be forgotten
+    by the venue, so about them its silence proves nothing.
     """
 
     time_in_force: tuple[TimeInForce, ...] = tuple(TimeInForce)
@@ -68,7 +73,10 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     client_ids_unique: str = "open"
     private_stream: bool = True
     cancel_on_disconnect: bool = False
+    in_flight: int = 15_000_000_000
     query_lag: int = 60_000_000_000
+    evidence: tuple[str, ...] = ("order", "open_orders", "fills", "stream")
+    lookup_window: int = 90 * 86_400_000_000_000
 
 
 class ListedInstrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,9 +203,11 @@ class Exchange(Protocol):
     async def open_orders(self, symbol: str | None = None) -> tuple[OrderResult, ...]:
         """The orders that are open now, of one symbol or of all."""
 
-    async def fills(self, symbol: str, *, since: int = 0, after: str = "") -> tuple[OrderFill, ...]:
-        """Our executions in ``symbol``, oldest first: from ``since`` (ns UTC) on, or those after the venue's trade id
-        ``after``."""
+    async def fills(
+        self, symbol: str, *, since: int = 0, after: str = "", venue_order_id: str = ""
+    ) -> tuple[OrderFill, ...]:
+        """Our executions in ``symbol``, oldest first: from ``since`` (ns UTC) on, those after the venue's trade id
+        ``after``, or those of the order ``venue_order_id``. Give one of the three."""
 
     def private_events(self) -> AsyncIterator[DomainEvent]:
         """The private stream: ``venue.order_reported``, ``venue.fill_reported`` and ``venue.balance_reported`` as the

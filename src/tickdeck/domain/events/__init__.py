@@ -97,6 +97,7 @@ from tickdeck.domain.events.venue import (
     VenueFeesReported,
     VenueFillReported,
     VenueInstrumentReported,
+    VenueOrderNotFound,
     VenueOrderReported,
 )
 
@@ -176,6 +177,7 @@ __all__ = [
     "VenueFeesReported",
     "VenueFillReported",
     "VenueInstrumentReported",
+    "VenueOrderNotFound",
     "VenueOrderReported",
     "catalogue_is_closed",
     "check_fields",

@@ -12,7 +12,8 @@ SEVERITIES = ("info", "warning", "critical")
 
 
 class NotificationAlert(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A message for a person. Emitted by a strategy's ``notify``, and by the risk engine when trading halts.
+    """A message for a person. Emitted by a strategy's ``notify``, by the risk engine when trading halts, and by the
+    execution engine about orders in doubt.
 
     ``severity`` is ``info``, ``warning`` or ``critical``. ``recipients`` are names that an edge can resolve. If there
     are none, the edge decides who receives the message.

@@ -235,14 +235,19 @@ class OrderCancelledEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 
 class OrderRejectedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
-    """The venue rejected the order, or the gateway never sent it. Emitted by the execution engine, only on a report
-    that says so."""
+    """The venue rejected the order, or the gateway never sent it. Emitted by the execution engine.
+
+    ``concluded``: no report says so. We concluded it, because no source at the venue knows the order
+    (``venue.order_not_found``) or a person settled it. If the venue reports the order after all, it is open again:
+    ``order.accepted`` or another event follows, and an alert.
+    """
 
     event_type: ClassVar[str] = "order.rejected"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     status: OrderStatus = OrderStatus.REJECTED
     filled: Quantity = Decimal(0)
     reason: str = ""
+    concluded: bool = False
 
 
 class OrderExpiredEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
@@ -261,7 +266,8 @@ class OrderExpiredEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
 class OrderUnknownEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
     """It is unknown whether the venue received the order. Emitted by the execution engine when sending failed without a
-    clear result. The order is never sent again; only a report of the venue ends this state."""
+    clear result. The order is never sent again. A report of the venue ends this state, or the evidence that the venue
+    never received the order, or the command ``settle`` of a person."""
 
     event_type: ClassVar[str] = "order.unknown"
     version: ClassVar[int] = 2
@@ -297,3 +303,4 @@ for _cls in (
     OrderUnknownEvent,
 ):
     upcast(_cls.event_type, 1, _unchanged)
+upcast(OrderRejectedEvent.event_type, 2, _unchanged)

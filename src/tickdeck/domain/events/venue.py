@@ -23,6 +23,7 @@ __all__ = [
     "VenueFeesReported",
     "VenueFillReported",
     "VenueInstrumentReported",
+    "VenueOrderNotFound",
     "VenueOrderReported",
 ]
 
@@ -75,6 +76,32 @@ class VenueCancelRefused(DomainEvent, frozen=True, kw_only=True, gc=False):
     account_id: str = "main"
     user_id: str = ""
     reason: str = ""
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.order_id
+
+    @property
+    def stream(self) -> str:
+        return order_stream(self.account_id, self.order_id)
+
+
+class VenueOrderNotFound(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """No source at the venue knows an order in doubt, after the wait that the venue's profile states. An input of
+    gateways.
+
+    ``sources`` are those that were asked and answered, such as ``order``, ``open_orders``, ``fills`` and ``stream``.
+    ``waited`` is the time since the search began, in ns on the venue's clock.
+    """
+
+    event_type: ClassVar[str] = "venue.order_not_found"
+    priority: ClassVar[Priority] = Priority.P1
+    order_id: str
+    symbol: str
+    account_id: str = "main"
+    user_id: str = ""
+    sources: tuple[str, ...]
+    waited: int
 
     @property
     def aggregate_id(self) -> str:

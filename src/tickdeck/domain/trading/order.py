@@ -10,6 +10,8 @@ arrival:
 - ``cancelled`` and ``expired`` end the order immediately, even if fills are missing. Later fills are still applied, and
   the status remains, unless they complete the order: then it is ``filled``.
 - ``rejected`` means that nothing was or will be filled. After a fill it is ignored, and a fill after it revokes it.
+- An order in doubt that we conclude to be dead (``conclude_rejected``) is ``rejected`` until the venue shows it: then
+  the venue's report counts.
 - ``unknown`` only replaces ``submitted``, never a status that the venue reported. Any report from the venue ends it.
 - Only fills change a final status, as described above. Of two contradicting final reports, the first one counts.
 - We number our amends. ``quantity`` and ``limit`` are those of the highest revision that the venue confirmed. A fill
@@ -77,6 +79,7 @@ class Order:
 
     __slots__ = (
         "_amends",
+        "_concluded",
         "_end_report",
         "_trade_ids",
         "account_id",
@@ -120,6 +123,7 @@ class Order:
         self.revision: int = 0
         self._trade_ids: set[str] = set()
         self._amends = AmendRequests()
+        self._concluded = False  # rejected without a report that says so
         self._end_report: VenueOrderReported | None = None  # the first report that it is cancelled or expired
 
     # -- queries ---------------------------------------------------------------------------------------------------
@@ -191,6 +195,14 @@ class Order:
             events += self._apply_answer(report)
         return events
 
+    def conclude_rejected(self, reason: str, ts: int) -> list[OrderEvent]:
+        """End an order in doubt that the venue never received, at ``ts`` (ns). Returns the event to publish, or nothing
+        if the order is not ``unknown``."""
+        if self.status is not OrderStatus.UNKNOWN:
+            return []
+        self.status, self.reason, self._concluded = OrderStatus.REJECTED, reason, True
+        return [self._event(OrderRejectedEvent, ts, reason=reason, concluded=True)]
+
     def _record(self, report: VenueOrderReported) -> bool:
         """Store what the report says. Returns False if it says nothing about the order's status."""
         self._check_order_id(report)
@@ -207,9 +219,13 @@ class Order:
         self.venue_order_id = self.venue_order_id or report.venue_order_id
         if report.status in _ENDED_BY_VENUE:
             self._end_report = self._end_report or report
+        if report.status is OrderStatus.REJECTED:
+            self._concluded = False
         return True
 
     def _react(self, report: VenueOrderReported) -> list[OrderEvent]:
+        if self.status is OrderStatus.REJECTED and self._concluded and report.status is not OrderStatus.UNKNOWN:
+            self.status = OrderStatus.UNKNOWN  # the venue has it after all
         if self.status.is_final:
             return []
         match report.status:
@@ -295,8 +311,10 @@ class Order:
                 self._take_status(event)
             case OrderAcceptedEvent():
                 self.status, self.venue_order_id = event.status, event.venue_order_id
-            case OrderCancelledEvent() | OrderExpiredEvent() | OrderRejectedEvent() | OrderUnknownEvent():
+            case OrderCancelledEvent() | OrderExpiredEvent() | OrderUnknownEvent():
                 self.status, self.reason = event.status, event.reason
+            case OrderRejectedEvent():
+                self.status, self.reason, self._concluded = event.status, event.reason, event.concluded
 
     def _take_status(self, event: OrderEvent) -> None:
         if event.status is not None:

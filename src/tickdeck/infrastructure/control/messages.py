@@ -19,6 +19,7 @@ COMMANDS = frozenset(
         "flatten",
         "close",
         "cancel",
+        "settle",
         "strategy-pause",
         "strategy-activate",
         "strategy-update",

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container, Coroutine, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.log import bound_logger
-from tickdeck.application.ports import Balance, Exchange, OrderFill, OrderRequest, OrderResult
+from tickdeck.application.ports import Balance, Exchange, OrderRequest, OrderResult
 from tickdeck.domain.events import (
     DomainEvent,
     FeedConnected,
+    FeedDisconnected,
     OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
-    OrderEvent,
     OrderSubmittedEvent,
-    SystemWarning,
     VenueBalanceReported,
-    VenueCancelRefused,
     VenueFillReported,
     VenueOrderReported,
 )
 from tickdeck.domain.trading import Order
 from tickdeck.domain.values import ZERO, OrderStatus
 from tickdeck.errors import DuplicateClientId, ExchangeError, OutcomeUnknown, UnknownOrder
+from tickdeck.infrastructure.exchanges.doubt import OrdersInDoubt, said
+from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
 
 __all__ = ["ExchangeVenue"]
 
 _S = 1_000_000_000  # ns in a second
 _QUIET_NS = 2 * _S
-_CLOCKS_APART = 60 * _S  # between ours and the exchange's, at most
-_FIRST_QUERY, _LONGEST_WAIT = 1.0, 30.0  # seconds between two looks at an order in doubt
-_ENDINGS = (OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
 
 class ExchangeVenue:
@@ -47,8 +42,7 @@ class ExchangeVenue:
     - ``on_error(error)`` is called if looking for an order fails unexpectedly.
 
     An order is sent once. If the outcome is not known, the order is ``unknown`` and stays so until there is evidence:
-    a query or the private stream shows it. If neither a query nor the list of open orders shows it after the time that
-    queries may lag behind the engine, it counts as rejected.
+    a query or the private stream shows it, or it counts as never received (``OrdersInDoubt`` says when).
 
     Fills may arrive several times: with an answer, on the private stream, by a query. The core counts each
     ``venue_trade_id`` once. If the exchange counts more than the fills that arrived, the rest is fetched.
@@ -75,19 +69,30 @@ class ExchangeVenue:
         self.name = exchange.name
         self.closing = False
         self._exchange = exchange
-        self._account_id, self._user_id = account_id, user_id
         self._clock, self._publish, self._orders = clock, publish, orders
         self._currencies = tuple(dict.fromkeys(currencies))
-        self._greatest_age, self._not_found_after = greatest_age, exchange.capabilities.query_lag
-        self._began = clock.time_ns() if began is None else began
-        self._on_error = on_error
-        self._closed = self._resumed = False
+        self._greatest_age = greatest_age
+        self._reports = VenueReports(
+            exchange.name, account_id=account_id, user_id=user_id, clock=clock, publish=publish
+        )
+        self._doubts = OrdersInDoubt(
+            exchange,
+            self._reports,
+            clock=clock,
+            orders=orders,
+            began=clock.time_ns() if began is None else began,
+            on_error=on_error,
+        )
+        self._resumed = False
+        self._connections = 0  # of the private stream
         self._first: list[VenueBalanceReported] = []  # the balances at the beginning
         self._later: dict[str, VenueBalanceReported] = {}  # the last balance of each currency, not published yet
         self._settling: asyncio.Task[None] | None = None
-        self._heard = 0  # when a fill or an order's state arrived last
-        self._doubts: dict[str, asyncio.Task[None]] = {}  # orders whose state is being found out
-        self._never_received: dict[str, None] = {}  # orders that we concluded the exchange never had
+
+    @property
+    def longest_doubt(self) -> float:
+        """Seconds after which an order that the exchange never received is known to be so, if everything answers."""
+        return self._doubts.longest
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
@@ -139,25 +144,28 @@ class ExchangeVenue:
         for order in self._unsettled():
             if order.order_id not in recorded:
                 continue  # of this process, which is about to send it
-            about: dict[str, Any] = {"order_id": order.order_id, "symbol": order.symbol}
             if order.status is OrderStatus.SUBMITTED:
-                self._publish(self._report(VenueOrderReported, **about, status=OrderStatus.UNKNOWN, reason=why))
-            self._doubt(order.order_id, order.symbol)
+                self._reports.about(order.order_id, order.symbol, OrderStatus.UNKNOWN, why)
+            self._doubts.look_up(order.order_id, order.symbol)
         for order_id in cancels:
             cancelled = self._orders.get(order_id)
             if cancelled is not None and cancelled.is_open:
-                about = {"order_id": order_id, "symbol": cancelled.symbol}
-                self._publish(self._report(VenueCancelRefused, **about, reason=why))
+                self._reports.refuse_cancel(order_id, cancelled.symbol, why)
 
     async def run(self) -> None:
         """Publish what the private stream says, until cancelled. After each connection, look at every order that is
         open or lacks fills: what happened before was not reported. Raises ``ExchangeError`` if the exchange refuses the
         stream."""
         async for event in self._exchange.private_events():
+            if isinstance(event, FeedConnected):
+                self._connections += 1
+                self._doubts.connection = self._connections
+            elif isinstance(event, FeedDisconnected):
+                self._doubts.connection = 0
             self._take(event)
             if isinstance(event, FeedConnected):
                 for order in self._unsettled():
-                    self._doubt(order.order_id, order.symbol)
+                    self._doubts.look_up(order.order_id, order.symbol)
 
     async def compare(self) -> None:
         """Query the balances and publish them; the core compares them with its own. Raises ``ExchangeError``."""
@@ -167,11 +175,10 @@ class ExchangeVenue:
 
     async def close(self) -> None:
         """End all queries and connections."""
-        self._closed = True
-        tasks = [*self._doubts.values(), *([self._settling] if self._settling is not None else ())]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._doubts.close()
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
         await self._exchange.close()
 
     async def _balances(self) -> list[VenueBalanceReported]:
@@ -180,7 +187,9 @@ class ExchangeVenue:
         for currency in self._currencies:
             found.setdefault(currency, Balance(currency=currency, free=ZERO))
         return [
-            self._report(VenueBalanceReported, currency=balance.currency, total=balance.total, locked=balance.locked)
+            self._reports.make(
+                VenueBalanceReported, currency=balance.currency, total=balance.total, locked=balance.locked
+            )
             for balance in found.values()
         ]
 
@@ -191,12 +200,13 @@ class ExchangeVenue:
 
     async def submit(self, order: OrderSubmittedEvent) -> None:
         if self.closing:
-            self._order(order, OrderStatus.REJECTED, "never sent: the run ends")
+            self._reports.status(order, OrderStatus.REJECTED, "never sent: the run ends")
             return
-        waited = self._clock.time_ns() - order.ts_ingress
+        now = self._clock.time_ns()
+        waited = now - order.ts_ingress
         if waited > self._greatest_age:
             why = f"never sent: it waited {waited / _S:.1f} s, more than {self._greatest_age / _S:g} s"
-            self._order(order, OrderStatus.REJECTED, why)
+            self._reports.status(order, OrderStatus.REJECTED, why)
             return
         request = OrderRequest(
             client_order_id=order.order_id,
@@ -209,27 +219,27 @@ class ExchangeVenue:
         try:
             result = await self._exchange.place(request)
         except (OutcomeUnknown, DuplicateClientId) as error:
-            self._order(order, OrderStatus.UNKNOWN, _said(error))
-            self._doubt(order.order_id, order.symbol)
+            self._reports.status(order, OrderStatus.UNKNOWN, said(error))
+            self._doubts.look_up(order.order_id, order.symbol, sent=now)
         except ExchangeError as error:
-            self._order(order, OrderStatus.REJECTED, _said(error))
+            self._reports.status(order, OrderStatus.REJECTED, said(error))
         except BaseException:
-            self._doubt(order.order_id, order.symbol)
+            self._doubts.look_up(order.order_id, order.symbol, sent=now)
             raise  # the gateway reports the order as unknown
         else:
-            self._result(result, order.order_id, order)
+            self._answered(result, order)
 
     async def cancel(self, request: OrderCancelRequestedEvent) -> None:
         try:
             result = await self._exchange.cancel(request.symbol, client_order_id=request.order_id)
         except UnknownOrder as error:
             # It may have ended, or not have arrived yet. Only the order's own state can tell.
-            self._refuse_cancel(request, _said(error))
-            self._doubt(request.order_id, request.symbol)
+            self._reports.refuse_cancel(request.order_id, request.symbol, said(error), request)
+            self._doubts.look_up(request.order_id, request.symbol)
         except ExchangeError as error:
-            self._refuse_cancel(request, _said(error))
+            self._reports.refuse_cancel(request.order_id, request.symbol, said(error), request)
         else:
-            self._result(result, request.order_id, request)
+            self._answered(result, request)
 
     async def amend(self, request: OrderAmendRequestedEvent) -> None:
         try:
@@ -237,209 +247,41 @@ class ExchangeVenue:
                 request.symbol, quantity=request.quantity, limit=request.limit, client_order_id=request.order_id
             )
         except OutcomeUnknown as error:
-            message = f"amend {request.revision} of order {request.order_id} has no answer: {_said(error)}"
-            self._publish(SystemWarning(component="gateway", message=message, **self._cause(request)))
-            self._doubt(request.order_id, request.symbol)
+            message = f"amend {request.revision} of order {request.order_id} has no answer: {said(error)}"
+            self._reports.warn(message, request)
+            self._doubts.look_up(request.order_id, request.symbol)
         except ExchangeError as error:
-            self._order(request, OrderStatus.UNKNOWN, _said(error), revision=request.revision)
+            self._reports.status(request, OrderStatus.UNKNOWN, said(error), revision=request.revision)
         else:
-            self._order(
-                request,
-                OrderStatus.ACCEPTED,
-                "",
-                revision=request.revision,
-                quantity=request.quantity,
-                limit=request.limit,
-            )
+            changed = {"revision": request.revision, "quantity": request.quantity, "limit": request.limit}
+            self._reports.status(request, OrderStatus.ACCEPTED, "", **changed)
 
-    # -- evidence ---------------------------------------------------------------------------------------------------
+    def _answered(self, result: OrderResult, request: OrderSubmittedEvent | OrderCancelRequestedEvent) -> None:
+        if self._reports.result(result, request.order_id, request):
+            self._doubts.fetch_missing(request.order_id)
+        else:
+            self._doubts.look_up(request.order_id, request.symbol)
+
+    # -- the private stream -----------------------------------------------------------------------------------------
 
     def _take(self, event: DomainEvent) -> None:
         """An event of the private stream."""
-        if isinstance(event, VenueOrderReported) and event.order_id in self._never_received:
-            message = (
-                f"order {event.order_id} counts as never received, but {self.name} reports it as {event.status.value}: "
-                "cancel it there, and compare the account"
-            )
-            self._publish(SystemWarning(component="gateway", message=message, source=self.name))
         if isinstance(event, VenueBalanceReported):
             self._later[event.currency] = event
             if self._settling is None or self._settling.done():
-                self._settling = self._started(self._settle())
+                self._settling = self._doubts.started(self._settle())
             return
-        self._heard = self._clock.monotonic_ns()
+        if isinstance(event, VenueOrderReported | VenueFillReported):
+            self._reports.hear()
         self._publish(event)
         if isinstance(event, VenueOrderReported):
-            self._fetch_missing(event.order_id)
+            self._doubts.fetch_missing(event.order_id)
 
     async def _settle(self) -> None:
         """Publish balances when no fill has arrived for a while. A fill comes with the answer to its order and on the
         stream, one sooner than the other, so a balance may be older than what the core knows already."""
-        while (quiet := self._clock.monotonic_ns() - self._heard) < _QUIET_NS:
+        while (quiet := self._clock.monotonic_ns() - self._reports.heard) < _QUIET_NS:
             await self._clock.sleep((_QUIET_NS - quiet) / _S)
         later, self._later = self._later, {}
         for event in later.values():
             self._publish(event)
-
-    def _fetch_missing(self, order_id: str) -> None:
-        """The exchange counts more than the fills that arrived: look for the rest, unless it arrives soon."""
-        order = self._orders.get(order_id)
-        if order is not None and order.missing:
-            self._doubt(order_id, order.symbol, after=_FIRST_QUERY)
-
-    def _doubt(self, order_id: str, symbol: str, *, after: float = 0) -> None:
-        """Find out what became of an order, unless that is already being done. ``after``: seconds in which an answer
-        may still arrive by itself."""
-        if order_id not in self._doubts and not self._closed:
-            task = self._doubts[order_id] = self._started(self._find_out(order_id, symbol, after))
-            task.add_done_callback(lambda _: self._doubts.pop(order_id, None))
-
-    def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        def ended(task: asyncio.Task[None]) -> None:
-            error = None if task.cancelled() else task.exception()
-            if isinstance(error, Exception):
-                self._on_error(error)
-
-        task = asyncio.ensure_future(work)
-        task.add_done_callback(ended)
-        return task
-
-    async def _find_out(self, order_id: str, symbol: str, after: float) -> None:
-        since = self._clock.monotonic_ns()
-        if after:
-            await self._clock.sleep(after)
-            order = self._orders.get(order_id)
-            if order is None or not order.missing:
-                return
-        wait = _FIRST_QUERY
-        while True:
-            try:
-                if await self._look(order_id, symbol, since):
-                    return
-            except ExchangeError as error:  # no answer is no evidence
-                bound_logger("tickdeck.gateway").warning("an order is in doubt", order_id=order_id, error=_said(error))
-            await self._clock.sleep(wait)
-            wait = min(2 * wait, _LONGEST_WAIT)
-
-    async def _look(self, order_id: str, symbol: str, since: int) -> bool:
-        """Look for an order at the exchange. Returns whether its state is known now, with all its fills."""
-        try:
-            result = await self._exchange.order(symbol, client_order_id=order_id)
-        except UnknownOrder:
-            return await self._is_nowhere(order_id, symbol, since)
-        filled = ZERO
-        if result.filled:
-            for fill in await self._exchange.fills(symbol, since=self._began - _CLOCKS_APART):
-                if fill.venue_order_id == result.venue_order_id:
-                    self._fill(fill, order_id)
-                    filled += fill.quantity
-        self._result(result, order_id)
-        return result.status is not None and filled >= result.filled
-
-    async def _is_nowhere(self, order_id: str, symbol: str, since: int) -> bool:
-        """The query does not know the order. That is evidence only after the queries' lag, only if the open orders do
-        not show it either, and only if the exchange has never shown it."""
-        order = self._orders.get(order_id)
-        if order is not None and (order.venue_order_id or order.filled or not order.is_open):
-            return not order.is_open and not order.missing
-        seconds = (self._clock.monotonic_ns() - since) / _S
-        if seconds * _S < self._not_found_after:
-            return False
-        if any(found.client_order_id == order_id for found in await self._exchange.open_orders(symbol)):
-            return False
-        self._never_received[order_id] = None
-        reason = (
-            f"never received: {seconds:.0f} s later {self.name} knows no such order, and it is not among the open ones"
-        )
-        self._publish(
-            self._report(
-                VenueOrderReported, order_id=order_id, symbol=symbol, status=OrderStatus.REJECTED, reason=reason
-            )
-        )
-        return True
-
-    # -- reports ----------------------------------------------------------------------------------------------------
-
-    def _result(self, result: OrderResult, order_id: str, cause: OrderEvent | None = None) -> None:
-        """Publish an order's state as the exchange answered it: the end of an order after its fills."""
-        self._heard = self._clock.monotonic_ns()
-        if result.status is None:
-            message = (
-                f"{self.name} says {result.raw_status!r} of order {order_id}, which this version does not know: the "
-                "order stays as it is, and is queried again"
-            )
-            self._publish(SystemWarning(component="gateway", message=message, **self._cause(cause)))
-            self._doubt(order_id, result.symbol)
-            return
-        report = self._report(
-            VenueOrderReported,
-            order_id=order_id,
-            symbol=result.symbol,
-            status=result.status,
-            filled=result.filled,
-            venue_order_id=result.venue_order_id,
-            reason=result.reason,
-            ts=result.ts,
-            cause=cause,
-        )
-        if result.status not in _ENDINGS:
-            self._publish(report)
-        for fill in result.fills:
-            self._fill(fill, order_id, cause)
-        if result.status in _ENDINGS:
-            self._publish(report)
-        self._fetch_missing(order_id)
-
-    def _fill(self, fill: OrderFill, order_id: str, cause: OrderEvent | None = None) -> None:
-        self._publish(
-            self._report(
-                VenueFillReported,
-                order_id=order_id,
-                symbol=fill.symbol,
-                side=fill.side,
-                price=fill.price,
-                quantity=fill.quantity,
-                venue_trade_id=fill.venue_trade_id,
-                fee=fill.fee,
-                fee_currency=fill.fee_currency,
-                liquidity=fill.liquidity,
-                venue_order_id=fill.venue_order_id,
-                ts=fill.ts,
-                cause=cause,
-            )
-        )
-
-    def _order(self, order: OrderEvent, status: OrderStatus, reason: str, **own: Any) -> None:
-        self._publish(
-            self._report(
-                VenueOrderReported,
-                order_id=order.order_id,
-                symbol=order.symbol,
-                status=status,
-                reason=reason,
-                cause=order,
-                **own,
-            )
-        )
-
-    def _refuse_cancel(self, request: OrderCancelRequestedEvent, reason: str) -> None:
-        self._publish(
-            self._report(
-                VenueCancelRefused, order_id=request.order_id, symbol=request.symbol, reason=reason, cause=request
-            )
-        )
-
-    def _report(self, kind: Any, *, cause: OrderEvent | None = None, ts: int = 0, **fields: Any) -> Any:
-        account = {"account_id": self._account_id, "user_id": self._user_id}
-        return kind(**account, **fields, ts=ts, **self._cause(cause))
-
-    def _cause(self, cause: OrderEvent | None) -> dict[str, Any]:
-        envelope = {"source": self.name}
-        if cause is None:
-            return envelope
-        return envelope | {"causation_id": cause.event_id, "correlation_id": cause.correlation_id}
-
-
-def _said(error: ExchangeError) -> str:
-    """What an exchange's error says, with its class. Its messages contain no secrets."""
-    return f"{type(error).__name__}: {error}"

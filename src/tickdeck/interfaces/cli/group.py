@@ -43,6 +43,7 @@ COMMANDS = {
     "flatten": (f"{_COMMANDS}.control:flatten", "Cancel a run's orders and close its positions."),
     "close": (f"{_COMMANDS}.control:close", "Close a run's position in one symbol."),
     "cancel": (f"{_COMMANDS}.control:cancel", "Cancel a run's open orders."),
+    "settle": (f"{_COMMANDS}.control:settle", "End an order in doubt that the venue does not have."),
     "strategy": (f"{_COMMANDS}.control:strategy", "Pause, activate, update or delete a strategy of a run."),
     "import": (
         "tickdeck.interfaces.cli.commands.import_:import_",

@@ -199,16 +199,23 @@ class BinanceExchange:
         bodies = await self._query(list[OrderBody], ("/api/v3/openOrders", params), 6 if symbol else 80)
         return tuple(order_result(body) for body in bodies)
 
-    async def fills(self, symbol: str, *, since: int = 0, after: str = "") -> tuple[OrderFill, ...]:
+    async def fills(
+        self, symbol: str, *, since: int = 0, after: str = "", venue_order_id: str = ""
+    ) -> tuple[OrderFill, ...]:
         found: list[OrderFill] = []
-        params: dict[str, Any] = {"symbol": symbol, "limit": _PAGE}
-        params |= {"fromId": int(after) + 1} if after else {"startTime": since // _MS}
+        page: dict[str, Any] = {"symbol": symbol, "limit": _PAGE}
+        if venue_order_id:
+            page |= {"orderId": venue_order_id}
+            first = {"fromId": 0}
+        else:
+            first = {"fromId": int(after) + 1} if after else {"startTime": since // _MS}
+        params, weight = page | first, 5 if venue_order_id else 20
         while True:
-            bodies = await self._query(list[TradeBody], ("/api/v3/myTrades", params), 20)
+            bodies = await self._query(list[TradeBody], ("/api/v3/myTrades", params), weight)
             found += [fill_of(body) for body in bodies]
             if len(bodies) < _PAGE:
                 return tuple(found)
-            params = {"symbol": symbol, "limit": _PAGE, "fromId": bodies[-1].id + 1}
+            params = page | {"fromId": bodies[-1].id + 1}
 
     # -- orders ---------------------------------------------------------------------------------------------------
 

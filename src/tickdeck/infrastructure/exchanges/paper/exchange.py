@@ -194,11 +194,16 @@ class PaperExchange:
             if symbol in (None, result.symbol) and result.status is not None and not result.status.is_final
         )
 
-    async def fills(self, symbol: str, *, since: int = 0, after: str = "") -> tuple[OrderFill, ...]:
+    async def fills(
+        self, symbol: str, *, since: int = 0, after: str = "", venue_order_id: str = ""
+    ) -> tuple[OrderFill, ...]:
         return tuple(
             _fill(fill)
             for fill in self._fills
-            if fill.symbol == symbol and fill.ts >= since and (not after or int(fill.venue_trade_id) > int(after))
+            if fill.symbol == symbol
+            and fill.ts >= since
+            and (not after or int(fill.venue_trade_id) > int(after))
+            and venue_order_id in ("", fill.venue_order_id)
         )
 
     async def private_events(self) -> AsyncIterator[DomainEvent]:

@@ -1,4 +1,5 @@
-"""Commands to a running run: ``tickdeck halt``, ``resume``, ``flatten``, ``close``, ``cancel`` and ``strategy``."""
+"""Commands to a running run: ``tickdeck halt``, ``resume``, ``flatten``, ``close``, ``cancel``, ``settle`` and
+``strategy``."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from tickdeck.interfaces.cli.output import note, print_json
 if TYPE_CHECKING:
     from tickdeck.infrastructure.control import Answer
 
-__all__ = ["cancel", "close", "flatten", "halt", "resume", "strategy"]
+__all__ = ["cancel", "close", "flatten", "halt", "resume", "settle", "strategy"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,6 +123,23 @@ def cancel(run: str, order_id: str, symbol: str, everything: bool, reason: str, 
     if sum(map(bool, (order_id, symbol, everything))) != 1:
         raise click.UsageError("give the id of an order, --symbol or --all, and only one of them")
     return _sent(data, run, "cancel", reason, as_json, order_id=order_id, symbol=symbol)
+
+
+@click.command()
+@_control
+@click.argument("order_id", metavar="ORDER_ID")
+def settle(run: str, order_id: str, reason: str, data: Path, as_json: bool) -> int:
+    """End an order of RUN that is in doubt. Do this when you have seen that the venue does not have it: it never
+    arrived, or it ended there without a fill.
+
+    The order is rejected, with your name and reason, and its capital is free. If the venue reports it after all, it is
+    open again, with an alert.
+
+    \b
+    Examples:
+      tickdeck settle last tdd7c374427dbffdd81f9c26bbe00e --reason "not in the order history"
+    """
+    return _sent(data, run, "settle", reason, as_json, order_id=order_id)
 
 
 @click.command()
