@@ -61,8 +61,8 @@ class ExecutionEngine:
     run's clock, until the venue's reports end the order.
 
     An order in doubt stays ``unknown``, and keeps what it reserves, until the venue reports it, or reports that it has
-    no such order, or the command ``settle`` (``order_id``) ends it. There is an alert when it is in doubt for 30 s, each
-    hour after that, and when the venue reports an order that was concluded to be dead: that order is open again.
+    no such order, or the command ``settle`` (``order_id``) ends it. There is an alert when it is in doubt for 30 s,
+    each hour after that, and when the venue reports an order that was concluded to be dead: that order is open again.
     """
 
     component = "execution"
