@@ -24,6 +24,7 @@ from tickdeck.infrastructure.runs.secrets import (
     write_secrets,
 )
 from tickdeck.infrastructure.tape.sync import replace_file, sync
+from tickdeck.infrastructure.workshop import workshop
 
 __all__ = [
     "InputRecord",
@@ -123,23 +124,28 @@ def code_digest() -> str:
 
 def create_run(data_dir: Path, manifest: Manifest, secrets: Secrets | None = None) -> Path:
     """Create the run's folder and manifest, both synced and readable by the user only. Secret parameters go to a
-    separate file. Returns the absolute path. Raises ``RunError`` if that fails."""
+    separate file. The folder appears with all of that or not at all, even if the process is killed meanwhile. Returns
+    the absolute path. Raises ``RunError`` if that fails."""
     folder = data_dir / manifest.run_id
     existed = next((parent for parent in folder.absolute().parents if parent.is_dir()), folder.absolute())
     try:
-        folder.mkdir(parents=True)
-        write_secrets(folder, secrets or {})
-        content = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        replace_file(folder / MANIFEST, content, durable=True, mode=0o600)
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with workshop(data_dir) as place:
+            made = place / manifest.run_id
+            made.mkdir()
+            write_secrets(made, secrets or {})
+            content = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+            replace_file(made / MANIFEST, content, durable=True, mode=0o600)
+            if folder.exists():
+                raise RunError(
+                    f"there is a run {manifest.run_id} under {data_dir} already; give another --name, or continue it "
+                    "with --resume-or-start"
+                )
+            made.rename(folder)
         place = folder.absolute().parent
         while place != existed.parent:  # sync the parent of each folder that was created, because it holds the name
             sync(place)
             place = place.parent
-    except FileExistsError:
-        raise RunError(
-            f"there is a run {manifest.run_id} under {data_dir} already; give another --name, or continue it with "
-            "--resume-or-start"
-        ) from None
     except OSError as error:
         raise RunError(
             f"cannot create the run's folder {folder}: {error.strerror}; choose another with --data"

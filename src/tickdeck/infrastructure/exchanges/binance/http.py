@@ -49,7 +49,8 @@ class AiohttpClient:
     async def send(self, request: HttpRequest) -> Answer:
         http = self._aiohttp
         if self._session is None:
-            self._session = http.ClientSession(timeout=http.ClientTimeout(total=self._timeout))
+            timeout = http.ClientTimeout(total=self._timeout)
+            self._session = http.ClientSession(timeout=timeout, middlewares=(self._once,))
         url = self._url(self._base + request.target, encoded=True)  # what was signed is sent as it is
         try:
             async with self._session.request(
@@ -63,6 +64,17 @@ class AiohttpClient:
             raise TimeoutError(f"binance: no answer within {self._timeout:g} s") from None
         except http.ClientError as error:
             raise ConnectionError(f"binance: the connection broke ({type(error).__name__})") from None
+
+    async def _once(self, request: Any, handler: Any) -> Any:
+        """A middleware. aiohttp sends a GET, PUT or DELETE a second time if a connection that it kept breaks before the
+        answer. The first may have taken effect, so its error is passed on as one that is not repeated."""
+        http = self._aiohttp
+        try:
+            return await handler(request)
+        except http.ClientConnectorError:
+            raise
+        except (http.ClientOSError, http.ServerDisconnectedError) as error:
+            raise ConnectionError(f"binance: the connection broke ({type(error).__name__})") from error
 
     async def close(self) -> None:
         session, self._session = self._session, None
