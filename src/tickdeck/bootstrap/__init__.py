@@ -5,6 +5,7 @@ One module for each system, which reads like a list of its parts. Nothing else c
 
 from tickdeck.bootstrap.bus import RecordedBus, close_bus, open_bus
 from tickdeck.bootstrap.core import Core
+from tickdeck.bootstrap.limits_currency import limits_remarks
 from tickdeck.bootstrap.live import LiveRun, start_live_run
 from tickdeck.bootstrap.proof import verify_bus, verify_run
 from tickdeck.bootstrap.record import open_record
@@ -20,6 +21,7 @@ __all__ = [
     "Run",
     "Session",
     "close_bus",
+    "limits_remarks",
     "open_bus",
     "open_record",
     "open_store",

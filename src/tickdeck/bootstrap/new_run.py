@@ -15,6 +15,7 @@ import msgspec
 
 import tickdeck
 from tickdeck.application.strategies import Strategy
+from tickdeck.bootstrap.limits_currency import in_quote_currency
 from tickdeck.bootstrap.strategies import by_absolute_path, load_strategies, signal_records
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import (
@@ -72,6 +73,7 @@ def prepare(config: RunConfig, *, whatif_of: str | None = None, name: str = "") 
     config = msgspec.structs.replace(config, instruments=configured)  # a venue's file has thousands
     for symbol in symbols:
         config.instrument(symbol)  # refuses what is not certain
+    config = in_quote_currency(config, symbols)
     python, machine = here()
     code = code_digest()
     settings = msgspec.to_builtins(config)

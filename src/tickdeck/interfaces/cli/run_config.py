@@ -32,6 +32,7 @@ def build_config(
     symbol: tuple[str, ...] = (),
     instruments: Path | None = None,
     venue: str | None = None,
+    limits_currency: str | None = None,
     seed: int | None = None,
     duration: Decimal | None = None,
     candles: str | None = None,
@@ -63,6 +64,12 @@ def build_config(
     if instruments is not None:  # a table of the file says more than the venue
         changes["instruments"] = read_exchange_info(instruments) | settings.instruments
     settings = replace(settings, **{name: value for name, value in changes.items() if value not in (None, ())})
+    if limits_currency is not None:
+        settings = replace(
+            settings,
+            risk=replace(settings.risk, currency=limits_currency),
+            stated_limits=(*(settings.stated_limits or ()), "currency"),
+        )
     settings = rooted(settings, Path.cwd())
     of_files = {"venue": venue, "interval": interval, "earliest": earliest, "latest": latest}
     given = {name: value for name, value in of_files.items() if value is not None}

@@ -1,9 +1,11 @@
 """The paper venue: a simulated exchange in this process, on recorded or simulated market data."""
 
+from tickdeck.infrastructure.exchanges.paper.account import start_balances
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
 from tickdeck.infrastructure.exchanges.paper.venue import PaperVenue
 
 __all__ = [
     "PaperConfig",
     "PaperVenue",
+    "start_balances",
 ]

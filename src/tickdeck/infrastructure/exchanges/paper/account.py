@@ -10,7 +10,7 @@ from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
-__all__ = ["PaperAccount", "begins_with", "coin_quote", "default_balances", "fee_of"]
+__all__ = ["PaperAccount", "begins_with", "coin_quote", "fee_of", "start_balances"]
 
 _COINS = {
     "BTC": Decimal(1),
@@ -100,7 +100,7 @@ class PaperAccount:
         return fee
 
 
-def default_balances(instruments: Iterable[Instrument], default: Money) -> dict[str, Money]:
+def start_balances(instruments: Iterable[Instrument], default: Money) -> dict[str, Money]:
     """The balances if none are configured: ``default`` of each dollar and fiat quote currency, and 0 of any other. A
     run without such a currency gets an amount of its ``coin_quote`` for a trial."""
     instruments = list(instruments)

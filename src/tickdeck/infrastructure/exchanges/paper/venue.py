@@ -30,8 +30,8 @@ from tickdeck.infrastructure.exchanges.paper.account import (
     PaperAccount,
     begins_with,
     coin_quote,
-    default_balances,
     fee_of,
+    start_balances,
 )
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig, assumptions_of
 from tickdeck.infrastructure.exchanges.paper.reports import Reports
@@ -81,7 +81,7 @@ class PaperVenue:
         self._trades = 0
         self._tickets = Tickets()
         balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
-        balances |= default_balances(self._instruments.values(), config.default_balance)
+        balances |= start_balances(self._instruments.values(), config.default_balance)
         self.account = PaperAccount(balances | config.balances)
         grace = config.feed_latency_ns + config.order_latency_ns + config.jitter_ns
         self._matchers = {

@@ -105,6 +105,11 @@ _OPTIONS = (
         help="The venue's description of its instruments: the body of Binance's exchangeInfo.",
     ),
     click.option("--venue", metavar="NAME", help="The venue to read if a file has several; default: the first."),
+    click.option(
+        "--limits-currency",
+        metavar="C",
+        help="The currency of the amounts under [risk]; default: USDT, or the only quote currency of the symbols.",
+    ),
     click.option("--seed", type=int, metavar="N", help="The seed of the simulated market, latencies and strategies."),
     click.option(
         "--for",
@@ -216,6 +221,7 @@ def execute(
 ) -> int:
     """Start or resume a run, drive it, and print the results. Returns the exit code."""
     # These imports are slow, and `--help` does not need them.
+    from tickdeck.bootstrap import limits_remarks
     from tickdeck.interfaces.cli.job import discard, drive, monitor
 
     require_stderr()
@@ -232,6 +238,8 @@ def execute(
             note(_describe(job, speed))
             if (begins := job.venue.begins_with()) is not None:
                 note(begins)
+            for remark in limits_remarks(job.config, job.manifest.symbols):
+                note(remark)
         except OSError as error:
             discard(job)
             mute(sys.stderr)
