@@ -105,6 +105,45 @@ class AnyCalls(RuleBasedStateMachine):
         except OrderRefused:
             return
 
+    @rule(
+        account=ACCOUNTS,
+        is_buy=st.booleans(),
+        quantity=STEPS,
+        aim=PRICES,
+        stop=PRICES,
+        stop_limit=st.none() | PRICES,
+        kind=st.sampled_from([Type.LIMIT_MAKER, Type.TAKE_PROFIT, Type.TAKE_PROFIT_LIMIT]),
+    )
+    def place_list(
+        self,
+        account: str,
+        is_buy: bool,
+        quantity: Decimal,
+        aim: Decimal,
+        stop: Decimal,
+        stop_limit: Decimal | None,
+        kind: Type,
+    ) -> None:
+        def order(kind: Type, price: Decimal | None, stop_price: Decimal | None) -> NewOrder:
+            return NewOrder(
+                account=account,
+                symbol="BTCUSDT",
+                is_buy=is_buy,
+                type=kind,
+                quantity=quantity,
+                price=price,
+                stop_price=stop_price,
+                client_id=f"c{next(ids)}",
+                self_trade=SelfTrade.DECREMENT,
+            )
+
+        first = order(kind, None if kind is Type.TAKE_PROFIT else aim, None if kind is Type.LIMIT_MAKER else aim)
+        second = order(Type.STOP_LOSS if stop_limit is None else Type.STOP_LOSS_LIMIT, stop_limit, stop)
+        try:
+            self.venue.place_list((first, second), f"l{next(ids)}", 4)
+        except OrderRefused:
+            return
+
     @rule(account=ACCOUNTS, pick=st.integers(0, 20))
     def cancel(self, account: str, pick: int) -> None:
         mine = self.venue.open_orders(account)
@@ -132,6 +171,8 @@ class AnyCalls(RuleBasedStateMachine):
         for account in ("ann", "bob", "cyd"):
             held = {"BTC": D(0), "USDT": D(0)}
             for order in self.venue.open_orders(account):
+                if not order.holds:
+                    continue
                 price = order.price if order.price is not None else order.stop_price
                 assert price is not None
                 if order.is_buy:
@@ -141,6 +182,18 @@ class AnyCalls(RuleBasedStateMachine):
             balances = self.venue.balances.of(account)
             assert {asset: balances[asset].locked for asset in held} == held
             assert all(balance.free >= 0 for balance in balances.values())
+
+    @invariant()
+    def of_each_list_both_orders_are_open_and_one_holds_or_at_most_one_is_open(self) -> None:
+        if not hasattr(self, "venue"):
+            return
+        for found in self.venue.lists.by_number.values():
+            legs = self.venue.lists.legs(found)
+            assert len({leg.quantity for leg in legs}) == 1 or not found.paired
+            assert sum(leg.working for leg in legs) == (2 if found.paired else 0 if found.done else 1)
+            assert sum(leg.working and leg.holds for leg in legs) == (0 if found.done else 1)
+            if found.paired:
+                assert [leg.filled for leg in legs] == [0, 0]
 
     @invariant()
     def the_book_is_the_open_orders_and_never_crosses(self) -> None:

@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 from card_client import NOW, Client
 
-from tickdeck.infrastructure.venue import RunningVenue, running_venue
-from tickdeck.infrastructure.venue.dialects.binance import Connection, StreamSession
+from tickdeck.infrastructure.venue import DEFAULT_ACCOUNT, RunningVenue, running_venue
+from tickdeck.infrastructure.venue.dialects.binance import Connection, StreamSession, WsApiSession
 from tickdeck.infrastructure.venue.scenarios import CARDS, load_scenarios
 
 ALL = load_scenarios(CARDS)
@@ -86,6 +86,38 @@ def c16b_again(client: Client) -> None:
     client.order("BUY", "0.1", "40000", newClientOrderId="b")
 
 
+def c17(client: Client) -> list[Any]:
+    desk, connection = client.server, Connection(client.time)
+    session = WsApiSession(desk.venue, desk.users, connection)
+    params: dict[str, Any] = {"apiKey": DEFAULT_ACCOUNT.key, "timestamp": client.time // 1_000_000}
+    text = "&".join(f"{name}={params[name]}" for name in sorted(params))
+    params["signature"] = hmac.new(DEFAULT_ACCOUNT.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    subscribe = {"id": 1, "method": "userDataStream.subscribe.signature", "params": params}
+    session.on_text(json.dumps(subscribe), client.time)
+    client.wait(6)
+    return [json.loads(message).get("event") for message in connection.take(client.time)]
+
+
+def c17_messages(client: Client) -> None:
+    events = [event for event in c17(client)[1:] if event["e"] != "outboundAccountPosition"]
+    kinds = [(event["e"], event.get("x", event.get("l"))) for event in events]
+    assert kinds == [
+        *[("executionReport", "NEW")] * 2,
+        ("listStatus", "EXEC_STARTED"),
+        ("executionReport", "NEW"),
+        ("listStatus", "ALL_DONE"),
+        ("executionReport", "EXPIRED"),
+        ("executionReport", "TRADE"),
+    ]
+    assert {event["g"] for event in events} == {1}
+    assert events[5]["eR"] == "OCO_TRIGGER"
+
+
+def c17_sells(client: Client) -> None:
+    c17(client)
+    client.order("SELL", "0.5")
+
+
 def c30b(client: Client) -> None:
     response, _ = client.send("GET", "exchangeInfo")
     assert (response.status, response.content_type) == (403, "text/html")
@@ -128,7 +160,7 @@ def c49_again(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("name", "conduct"),
-    [("C12b", c12b), ("C16b", c16b), ("C30b", c30b), ("C37", c37), ("C44", c44), ("C49", c49)],
+    [("C12b", c12b), ("C16b", c16b), ("C17", c17_messages), ("C30b", c30b), ("C37", c37), ("C44", c44), ("C49", c49)],
 )
 def test_a_sound_client_passes_the_card(name: str, conduct: Callable[[Client], None]) -> None:
     client = Client(ALL[name])
@@ -144,6 +176,7 @@ def test_a_sound_client_passes_the_card(name: str, conduct: Callable[[Client], N
     ("name", "conduct", "figure"),
     [
         ("C16b", c16b_again, "requests.place"),
+        ("C17", c17_sells, "errors.-2010"),
         ("C30b", c30b_goes_on, "requests.limited"),
         ("C37", c37_all_at_once, "requests.limited"),
         ("C44", c44_milliseconds, "bought"),
@@ -157,8 +190,9 @@ def test_a_faulty_client_fails_the_card(name: str, conduct: Callable[[Client], N
 
 
 def test_every_card_of_the_list_is_a_scenario() -> None:
-    numbers = (1, 2, 3, 6, 7, 8, 9, 12, 13, 16, 18, 20, 21, 23, 24, 25, 26, 28, 29, 30, 31, 32, 34, 35, 37, 38, 40, 41)
-    wanted = {f"C{number:02d}" for number in (*numbers, 42, 43, 44, 45, 47, 49, 51, 52)}
+    orders = (1, 2, 3, 6, 7, 8, 9, 12, 13, 16, 17, 18, 20, 21, 23, 24, 25)
+    rest = (26, 28, 29, 30, 31, 32, 34, 35, 37, 38, 40, 41, 42, 43, 44, 45, 47, 49, 51, 52)
+    wanted = {f"C{number:02d}" for number in (*orders, *rest)}
     assert wanted - {name[:3] for name in ALL} == set()
 
 

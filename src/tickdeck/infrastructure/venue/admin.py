@@ -44,6 +44,7 @@ class Door(Protocol):
     def change_connections(self, values: Json) -> Json: ...
     def change_time_unit(self, unit: str) -> None: ...
     def send_public(self, stream: str, event: object) -> int: ...
+    def act(self, account: str, request: str, params: dict[str, str]) -> object: ...
     def serve_depth_late(self, age_ns: int, renew_ns: int) -> None: ...
     def script(self, values: Json) -> None: ...
     def script_reports(self, values: Json) -> None: ...
@@ -91,6 +92,7 @@ class AdminApi:
             "connections": lambda values: self._door.change_connections(values),
             "time_unit": self._time_unit,
             "stream": self._stream,
+            "request": self._request,
         }
 
     def handle(self, method: str, path: str, values: Json) -> tuple[int, Any]:
@@ -292,6 +294,11 @@ class AdminApi:
         """Send the times of market streams in another unit: ``{"unit": "MICROSECOND"}``."""
         self._door.change_time_unit(str(values["unit"]))
         return {}
+
+    def _request(self, values: Json) -> Any:
+        """Act as the account's owner does elsewhere: ``{"account", "request": "POST order", "params": {...}}``."""
+        params = {name: str(value) for name, value in dict(values["params"]).items()}
+        return self._door.act(self._known_account(values), str(values["request"]), params)
 
     def _stream(self, values: Json) -> Json:
         """Send a message of a market stream as it is: ``{"stream": "btcusdt@trade", "event": {...}}``."""

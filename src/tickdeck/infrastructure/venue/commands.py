@@ -8,7 +8,7 @@ import msgspec
 
 from tickdeck.infrastructure.venue.matching import Market, NewOrder
 
-__all__ = ["Account", "Cancel", "Command", "Expire", "Move", "OpenAccount", "Place", "Reduce", "SetMarket"]
+__all__ = ["Account", "Cancel", "Command", "Expire", "Move", "OpenAccount", "Place", "PlaceList", "Reduce", "SetMarket"]
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +58,13 @@ class Place(msgspec.Struct, frozen=True, tag="place", array_like=True, gc=False)
     order: NewOrder
 
 
+class PlaceList(msgspec.Struct, frozen=True, tag="list", array_like=True):
+    """Place two orders of which one cancels the other. ``client_id`` is the list's own."""
+
+    orders: tuple[NewOrder, NewOrder]
+    client_id: str
+
+
 class Cancel(msgspec.Struct, frozen=True, tag="cancel", array_like=True, gc=False):
     """Cancel a working order by its number. ``client_id`` is the id of the cancellation itself."""
 
@@ -85,4 +92,4 @@ class Expire(msgspec.Struct, frozen=True, tag="expire", array_like=True, gc=Fals
     number: int
 
 
-Command = OpenAccount | Move | SetMarket | Place | Cancel | Reduce | Expire
+Command = OpenAccount | Move | SetMarket | Place | PlaceList | Cancel | Reduce | Expire

@@ -22,6 +22,7 @@ from tickdeck.infrastructure.venue.commands import (
     Move,
     OpenAccount,
     Place,
+    PlaceList,
     Reduce,
     SetMarket,
 )
@@ -30,6 +31,7 @@ from tickdeck.infrastructure.venue.matching import (
     HOUSE,
     Execution,
     ExecutionKind,
+    ListChange,
     Market,
     MarketStatus,
     MatchingEngine,
@@ -55,6 +57,7 @@ class Fill(msgspec.Struct, frozen=True, gc=False):
     at: int
     is_buyer: bool
     is_maker: bool
+    order_list: int = -1
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +65,7 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
 
     ``levels`` are (is a bid, price, quantity now); they have the update ids ``first_update_id`` to
     ``last_update_id``. ``moved`` is a deposit or withdrawal. ``cancel_id`` is the client id of a cancellation.
+    ``lists`` is what happened to order lists.
     """
 
     at: int
@@ -74,6 +78,7 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     moved: Move | None = None
     market: Market | None = None
     cancel_id: str = ""
+    lists: tuple[ListChange, ...] = ()
 
 
 class Log(Protocol):
@@ -176,6 +181,14 @@ class Exchange:
         if isinstance(command, Place):
             self._count_id(command.order.client_id)
             order = engine.place(command.order, now)
+        elif isinstance(command, PlaceList):
+            for one in command.orders:
+                self._count_id(one.client_id)
+            self._count_id(command.client_id)
+            found = engine.place_list(command.orders, command.client_id, now)
+            placed = engine.find(found.account, found.symbol, number=found.orders[0])
+            assert placed is not None
+            order = placed
         elif isinstance(command, Cancel):
             self._count_id(command.client_id)
             order = engine.cancel(command.account, command.symbol, now, number=command.number)
@@ -185,10 +198,10 @@ class Exchange:
                 command.account, command.symbol, command.number, command.quantity, now, client_id=command.client_id
             )
         elif isinstance(command, Expire):
-            found = engine.find(command.account, command.symbol, number=command.number)
-            if found is None or not found.working:
+            known = engine.find(command.account, command.symbol, number=command.number)
+            if known is None or not known.working:
                 return None, Update(at=now)
-            order = found
+            order = known
             engine.expire(order, now)
         else:
             return None, self._apply_setting(command, now)
@@ -253,6 +266,7 @@ class Exchange:
                         now,
                         order.is_buy,
                         execution.is_maker,
+                        order.list_number,
                     )
                 )
         levels = tuple(self.engine.take_changed_levels(symbol))
@@ -267,6 +281,7 @@ class Exchange:
             first_update_id=first,
             last_update_id=history.update_id,
             cancel_id=cancel_id,
+            lists=tuple(self.engine.drain_lists()) if self.engine.lists.changes else (),
         )
 
     def _count_id(self, client_id: str) -> None:

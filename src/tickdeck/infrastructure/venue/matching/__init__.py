@@ -6,6 +6,7 @@ Pure and synchronous: no I/O, no clock of its own. Protocols, faults and storage
 from tickdeck.infrastructure.venue.matching.balances import Balance, Balances
 from tickdeck.infrastructure.venue.matching.engine import MatchingEngine
 from tickdeck.infrastructure.venue.matching.fees import FEE_DISCOUNT
+from tickdeck.infrastructure.venue.matching.lists import ListChange, ListStatus
 from tickdeck.infrastructure.venue.matching.market import Market, MarketStatus
 from tickdeck.infrastructure.venue.matching.orders import (
     FEE_ACCOUNT,
@@ -14,6 +15,7 @@ from tickdeck.infrastructure.venue.matching.orders import (
     ExecutionKind,
     NewOrder,
     Order,
+    OrderList,
     OrderRefused,
     Refusal,
     SelfTrade,
@@ -30,11 +32,14 @@ __all__ = [
     "Balances",
     "Execution",
     "ExecutionKind",
+    "ListChange",
+    "ListStatus",
     "Market",
     "MarketStatus",
     "MatchingEngine",
     "NewOrder",
     "Order",
+    "OrderList",
     "OrderRefused",
     "Refusal",
     "SelfTrade",

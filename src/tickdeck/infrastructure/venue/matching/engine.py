@@ -17,6 +17,7 @@ from tickdeck.infrastructure.venue.matching.book import Side
 from tickdeck.infrastructure.venue.matching.desk import Desk, Seat
 from tickdeck.infrastructure.venue.matching.fees import FeeAssets
 from tickdeck.infrastructure.venue.matching.filters import amount_to_lock, check_filters, cost_of
+from tickdeck.infrastructure.venue.matching.lists import ListChange, check_pair
 from tickdeck.infrastructure.venue.matching.market import Market, MarketStatus
 from tickdeck.infrastructure.venue.matching.matcher import Matcher, release
 from tickdeck.infrastructure.venue.matching.orders import (
@@ -24,6 +25,7 @@ from tickdeck.infrastructure.venue.matching.orders import (
     ExecutionKind,
     NewOrder,
     Order,
+    OrderList,
     OrderRefused,
     Refusal,
     Status,
@@ -57,6 +59,9 @@ class MatchingEngine:
         self._register = OrderRegister(self._desks, keep)
         self._fee_assets = FeeAssets(self._desks, self.balances)
         self._matcher = Matcher(self._register, self._fee_assets)
+        self.lists = self._matcher.lists
+        """The order lists."""
+        self._register.on_forgotten = self.lists.on_forgotten
         self._number = 0
 
     # -- money ------------------------------------------------------------------------------------------------
@@ -129,6 +134,45 @@ class MatchingEngine:
         self._enter(desk, seat, order, takes, now)
         return order
 
+    def place_list(self, requests: tuple[NewOrder, NewOrder], client_id: str, now: int) -> OrderList:
+        """Place two orders of which one cancels the other. ``client_id`` is the list's own. Raises ``OrderRefused``;
+        then neither is placed."""
+        desk = self._desks.get(requests[0].symbol)
+        if desk is None:
+            raise OrderRefused(Refusal.UNKNOWN_SYMBOL)
+        if desk.market.status is not _TRADING:
+            raise OrderRefused(Refusal.MARKET_CLOSED)
+        seat = desk.seat(requests[0].account)
+        check_pair(desk, seat, self.lists, requests, client_id)
+        costs = []
+        for more, request in enumerate(requests):
+            check_filters(desk, request, len(seat.working) + more)
+            known = seat.by_client.get(request.client_id)
+            if known is not None and known.working:
+                raise OrderRefused(Refusal.DUPLICATE_CLIENT_ID)
+            opposite = desk.book.asks if request.is_buy else desk.book.bids
+            if request.type is _LIMIT_MAKER and _reaches(request.price, request.is_buy, opposite):
+                raise OrderRefused(Refusal.WOULD_TAKE)
+            costs.append(amount_to_lock(request, opposite))
+        pays = seat.quote if requests[0].is_buy else seat.base
+        if pays.free < max(costs):
+            raise OrderRefused(Refusal.INSUFFICIENT_BALANCE)
+        pays.free -= max(costs)
+        pays.locked += max(costs)
+        first, second = (self._new_order(seat, request, now) for request in requests)
+        (second if costs[0] >= costs[1] else first).holds = False
+        found = self.lists.open(first, second, client_id, now)
+        for order in (first, second):
+            order.working = True
+            seat.working[order.number] = order
+            self._matcher.record(_EXECUTED_NEW, order, now)
+            if order.is_waiting:
+                desk.stops[order.number] = order
+            else:
+                assert order.price is not None
+                (desk.book.bids if order.is_buy else desk.book.asks).add(order, order.price)
+        return found
+
     def _enter(self, desk: Desk, seat: Seat, order: Order, takes: bool, now: int) -> None:
         """Let an order trade: it takes, and then rests or expires."""
         is_buy, price = order.is_buy, order.price
@@ -173,6 +217,8 @@ class MatchingEngine:
 
     def _activate(self, desk: Desk, order: Order, now: int) -> None:
         seat = desk.seats[order.account]
+        if order.list_number >= 0:
+            self.lists.activate(desk, order, now)
         opposite = desk.book.asks if order.is_buy else desk.book.bids
         is_market_buy = order.is_buy and order.price is None
         if is_market_buy:
@@ -180,8 +226,7 @@ class MatchingEngine:
         del desk.stops[order.number]
         order.triggered = order.updated = now
         self._matcher.record(ExecutionKind.TRIGGERED, order, now)
-        best, price = opposite.best, order.price
-        takes = best is not None and (price is None or (best.price <= price if order.is_buy else best.price >= price))
+        takes = _reaches(order.price, order.is_buy, opposite)
         if is_market_buy and seat.quote.free < cost_of(order.remaining, opposite):
             takes = False  # the price ran away from what the account owns
         self._enter(desk, seat, order, takes, now)
@@ -223,17 +268,22 @@ class MatchingEngine:
             other = self._register.find(account, symbol, client_id)
             if other is not None and other.working:
                 raise OrderRefused(Refusal.DUPLICATE_CLIENT_ID)
-        release(desk.seats[account], order, less)
-        if order.resting:
-            assert order.price is not None
-            (desk.book.bids if order.is_buy else desk.book.asks).reduce(order.price, less)
-        order.quantity = quantity
-        order.remaining -= less
-        order.updated = now
-        order.amends += 1
-        if client_id and client_id != order.client_id:
+        renamed = bool(client_id) and client_id != order.client_id
+        if renamed:
             self._register.rename(order, client_id)
-        self._matcher.record(ExecutionKind.REPLACED, order, now)
+        other = self.lists.pair_of(order) if order.list_number >= 0 else None
+        for one in (order, other) if other is not None else (order,):  # both orders of a list have one quantity
+            release(desk.seats[account], one, less)
+            if one.resting:
+                assert one.price is not None
+                (desk.book.bids if one.is_buy else desk.book.asks).reduce(one.price, less)
+            one.quantity = quantity
+            one.remaining -= less
+            one.updated = now
+            one.amends += 1
+            self._matcher.record(ExecutionKind.REPLACED, one, now)
+        if renamed and order.list_number >= 0:
+            self.lists.rename(order, now)
         return order
 
     def expire(self, order: Order, now: int) -> None:
@@ -297,10 +347,21 @@ class MatchingEngine:
         level."""
         return self._desks[symbol].book.take_changed()
 
+    def drain_lists(self) -> list[ListChange]:
+        """What happened to order lists since the last call, in order."""
+        changes, self.lists.changes = self.lists.changes, []
+        return changes
+
     def drain(self) -> list[Execution]:
         """What happened since the last call, in order."""
         executions, self._matcher.executions = self._matcher.executions, []
         return executions
+
+
+def _reaches(price: Decimal | None, is_buy: bool, opposite: Side) -> bool:
+    """Whether an order at ``price`` would trade at once; ``None`` is any price."""
+    best = opposite.best
+    return best is not None and (price is None or (best.price <= price if is_buy else best.price >= price))
 
 
 def _levels(side: Side, limit: int) -> list[tuple[Decimal, Decimal]]:

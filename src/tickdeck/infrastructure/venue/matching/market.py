@@ -40,6 +40,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     min_notional: Decimal = Decimal(5)
     max_orders: int = 200
     max_stop_orders: int = 5
+    max_order_lists: int = 20
     maker_fee: Decimal = Decimal("0.001")
     taker_fee: Decimal = Decimal("0.001")
     status: MarketStatus = MarketStatus.TRADING

@@ -10,6 +10,7 @@ from tickdeck.infrastructure.venue.matching.balances import Holding
 from tickdeck.infrastructure.venue.matching.book import Side
 from tickdeck.infrastructure.venue.matching.desk import Desk, Seat
 from tickdeck.infrastructure.venue.matching.fees import FeeAssets
+from tickdeck.infrastructure.venue.matching.lists import OrderLists
 from tickdeck.infrastructure.venue.matching.orders import (
     Execution,
     ExecutionKind,
@@ -37,6 +38,7 @@ class Matcher:
         self._register = register
         self.executions: list[Execution] = []
         self.executed = 0
+        self.lists = OrderLists(register.by_number, self.finish, release)
 
     def take(self, desk: Desk, taker: Order, opposite: Side, pays: Holding, now: int) -> None:
         limit, is_buy = taker.price, taker.is_buy
@@ -53,6 +55,8 @@ class Matcher:
                 if self._prevent(desk, taker, maker, now):
                     return
                 continue
+            if maker.list_number >= 0:
+                self.lists.activate(desk, maker, now)
             price = level.price
             if by_quote is not None:
                 step = desk.market.step_size
@@ -89,6 +93,8 @@ class Matcher:
         order.updated = now
         self._register.finish(order)
         self.record(kind, order, now)
+        if order.list_number >= 0:
+            self.lists.on_finish(desk, order, now)
 
     def record(self, kind: ExecutionKind, order: Order, now: int) -> None:
         """Record what happened to an order, other than a trade."""
@@ -181,6 +187,8 @@ class Matcher:
                     order.working = False
                     del seat.working[order.number]
                 self._register.finish(order)
+                if order.list_number >= 0:
+                    self.lists.on_finish(desk, order, now)
             self.executed += 1
             buys = order.is_buy
             self.executions.append(
@@ -227,6 +235,8 @@ class Matcher:
                 )
             )
         if mode is SelfTrade.DECREMENT and not by_quote:
+            if maker.list_number >= 0:
+                self.lists.activate(desk, maker, now)  # from here on its quantity is its own
             side = desk.book.bids if maker.is_buy else desk.book.asks
             for order in (taker, maker):
                 order.prevented += prevented
@@ -250,7 +260,9 @@ class Matcher:
 
 
 def release(seat: Seat, order: Order, quantity: Decimal) -> None:
-    """Unlock what ``quantity`` (base) of the order holds."""
+    """Unlock what ``quantity`` (base) of the order holds; a negative quantity locks it."""
+    if not order.holds:
+        return
     if not order.is_buy:
         holding = seat.base
     elif order.price is not None:

@@ -14,6 +14,7 @@ __all__ = [
     "ExecutionKind",
     "NewOrder",
     "Order",
+    "OrderList",
     "OrderRefused",
     "Refusal",
     "SelfTrade",
@@ -119,6 +120,8 @@ class Refusal(StrEnum):
     MAX_NUM_ALGO_ORDERS = "MAX_NUM_ALGO_ORDERS"
     WOULD_TRIGGER = "stop price would trigger at once"
     NO_LIQUIDITY = "no liquidity"
+    MAX_NUM_ORDER_LISTS = "MAX_NUM_ORDER_LISTS"
+    PRICE_RELATION = "the prices of an order list are in the wrong order"
     BAD_AMEND = "amend must reduce the quantity"
 
 
@@ -155,7 +158,9 @@ class Order(msgspec.Struct, eq=False, gc=False):
 
     ``prevented`` (base) was taken off by self-trade prevention. ``amends`` counts how often the order was reduced.
     ``working`` is true while the order is open, ``resting`` while it is in the book.
-    ``triggered`` is when a stop order stopped waiting, else 0.
+    ``triggered`` is when a stop order stopped waiting, else 0. ``list_number`` is the number of its order list, or -1.
+    ``holds`` is false for the order of a list for which the other one locks the balance. ``ended_by_list`` is true if
+    it expired because of the other one.
     """
 
     # No field refers to another order: orders need no garbage collector, which would take a fifth of the time.
@@ -182,6 +187,9 @@ class Order(msgspec.Struct, eq=False, gc=False):
     resting: bool = False
     stop_price: Decimal | None = None
     triggered: int = 0
+    list_number: int = -1
+    holds: bool = True
+    ended_by_list: bool = False
 
     @property
     def is_waiting(self) -> bool:
@@ -199,6 +207,23 @@ class Order(msgspec.Struct, eq=False, gc=False):
         if self.is_buy == (self.type in (Type.STOP_LOSS, Type.STOP_LOSS_LIMIT)):
             return price >= self.stop_price
         return price <= self.stop_price
+
+
+class OrderList(msgspec.Struct, eq=False):
+    """Two orders of which one cancels the other (OCO). ``orders`` are their numbers; times are ns UTC.
+
+    ``paired`` is true until one of them starts to trade, or ends. ``done`` is true when neither is open any more.
+    """
+
+    number: int
+    account: str
+    symbol: str
+    client_id: str
+    orders: tuple[int, int]
+    created: int
+    updated: int
+    paired: bool = True
+    done: bool = False
 
 
 class Execution(msgspec.Struct, frozen=True, gc=False):

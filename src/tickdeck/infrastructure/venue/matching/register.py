@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tickdeck.infrastructure.venue.matching.desk import Desk
 from tickdeck.infrastructure.venue.matching.orders import HOUSE, Order
 
@@ -19,6 +21,8 @@ class OrderRegister:
         self._desks = desks
         self.finished: list[int] = []
         self._keep = keep
+        self.on_forgotten: Callable[[int], object] = lambda number: None
+        """Called with the list number of an order that is forgotten."""
 
     def find(self, account: str, symbol: str, client_id: str) -> Order | None:
         """The newest remembered order with the client id."""
@@ -47,6 +51,8 @@ class OrderRegister:
 
     def _forget(self, number: int) -> None:
         gone = self.by_number.pop(number)
+        if gone.list_number >= 0:
+            self.on_forgotten(gone.list_number)
         by_client = self._desks[gone.symbol].seats[gone.account].by_client
         if by_client.get(gone.client_id) is gone:
             del by_client[gone.client_id]

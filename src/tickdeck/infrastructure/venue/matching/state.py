@@ -9,7 +9,7 @@ import msgspec
 from tickdeck.infrastructure.venue.matching.desk import Desk
 from tickdeck.infrastructure.venue.matching.engine import MatchingEngine
 from tickdeck.infrastructure.venue.matching.market import Market
-from tickdeck.infrastructure.venue.matching.orders import Order
+from tickdeck.infrastructure.venue.matching.orders import Order, OrderList
 
 __all__ = ["EngineState", "capture_engine", "restore_engine"]
 
@@ -35,6 +35,8 @@ class EngineState(msgspec.Struct, frozen=True):
     finished: list[int]
     balances: dict[str, dict[str, tuple[Decimal, Decimal]]]
     desks: list[DeskState]
+    lists: list[OrderList] = []
+    listed: int = 0
 
 
 def capture_engine(engine: MatchingEngine) -> EngineState:
@@ -50,6 +52,8 @@ def capture_engine(engine: MatchingEngine) -> EngineState:
             for account in engine.balances.accounts()
         },
         desks=[_capture_desk(desk) for desk in engine._desks.values()],
+        lists=list(engine.lists.by_number.values()),
+        listed=engine.lists.count,
     )
 
 
@@ -72,6 +76,8 @@ def restore_engine(engine: MatchingEngine, state: EngineState) -> None:
     register = engine._register
     register.by_number.update((order.number, order) for order in state.orders)
     register.finished.extend(state.finished)
+    engine.lists.by_number.update((found.number, found) for found in state.lists)
+    engine.lists.count = state.listed
     for account, assets in state.balances.items():
         for asset, (free, locked) in assets.items():
             holding = engine.balances.holding(account, asset)

@@ -8,7 +8,7 @@ from tickdeck.infrastructure.venue.dialects.binance import messages
 from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
 from tickdeck.infrastructure.venue.dialects.binance.order_calls import find_order
 from tickdeck.infrastructure.venue.dialects.binance.params import Params
-from tickdeck.infrastructure.venue.dialects.binance.venue import MS, Call, Operation, Security
+from tickdeck.infrastructure.venue.dialects.binance.venue import Call, Operation, Security
 from tickdeck.infrastructure.venue.matching import FEE_DISCOUNT, Order
 
 __all__ = ["ACCOUNT_OPERATIONS"]
@@ -33,7 +33,7 @@ def all_orders(call: Call) -> list[Json]:
     """From ``orderId`` on, or by time, else the newest."""
     symbol, params = call.market().symbol, call.params
     limit, first = params.limit(500, 1_000), params.integer("orderId")
-    start, end = _ns(params, "startTime"), _ns(params, "endTime")
+    start, end = params.time("startTime"), params.time("endTime")
     orders = [o for o in call.venue.exchange.engine.orders(call.owner, symbol) if not _hidden(call, o)]
     if first is not None:
         orders = [order for order in orders if order.number >= first][:limit]
@@ -48,7 +48,7 @@ def my_trades(call: Call) -> list[Json]:
     """From ``fromId`` on, or of one order, or by time, else the newest."""
     symbol, params = call.market().symbol, call.params
     limit, first, order = params.limit(500, 1_000), params.integer("fromId"), params.integer("orderId")
-    start, end = _ns(params, "startTime"), _ns(params, "endTime")
+    start, end = params.time("startTime"), params.time("endTime")
     rows = [fill for fill in call.venue.exchange.fills.get(call.owner, ()) if fill.symbol == symbol]
     if order is not None:
         rows = [fill for fill in rows if fill.order == order]
@@ -131,11 +131,6 @@ def _hidden(call: Call, order: Order) -> bool:
         del call.venue.hidden[order.number]
         return False
     return True
-
-
-def _ns(params: Params, name: str) -> int | None:
-    value = params.integer(name)
-    return None if value is None else value * (MS if value < 10**14 else 1_000)
 
 
 def _open_weight(params: Params) -> int:

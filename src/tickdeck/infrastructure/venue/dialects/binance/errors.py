@@ -27,6 +27,7 @@ _FILTERS = (
     Refusal.NOTIONAL,
     Refusal.MAX_NUM_ORDERS,
     Refusal.MAX_NUM_ALGO_ORDERS,
+    Refusal.MAX_NUM_ORDER_LISTS,
 )
 _TEXTS = {
     Refusal.UNKNOWN_SYMBOL: (-1121, "Invalid symbol."),
@@ -34,8 +35,9 @@ _TEXTS = {
     Refusal.INSUFFICIENT_BALANCE: (-2010, "Account has insufficient balance for requested action."),
     Refusal.DUPLICATE_CLIENT_ID: (-2010, "Duplicate order sent."),
     Refusal.WOULD_TAKE: (-2010, "Order would immediately match and take."),
-    Refusal.WOULD_TRIGGER: (-2010, "Stop price would trigger immediately."),
+    Refusal.WOULD_TRIGGER: (-2010, "Order would trigger immediately."),
     Refusal.UNKNOWN_ORDER: (-2011, "Unknown order sent."),
+    Refusal.PRICE_RELATION: (-2010, "The relationship of the prices for the orders is not correct."),
     Refusal.NO_LIQUIDITY: (-2010, "Order book liquidity is less than LOT_SIZE filter minimum quantity."),
     Refusal.BAD_AMEND: (-2038, "The requested action would change no state; rejecting."),
 }

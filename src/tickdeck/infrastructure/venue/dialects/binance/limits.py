@@ -140,14 +140,14 @@ class Limits:
 
     # -- unfilled orders ------------------------------------------------------------------------------------------
 
-    def check_orders(self, account: str, now: int) -> None:
-        """Raises ``ApiError`` with 429 and -1015 if the account may not place an order now."""
+    def check_orders(self, account: str, now: int, orders: int = 1) -> None:
+        """Raises ``ApiError`` with 429 and -1015 if the account may not place so many orders now."""
         count, rates = self._count(account, now), self.rates
         for used, limit, interval, end in (
             (count.in_10s, rates.orders_10s, "10 SECOND", (count.ten + 1) * 10 * _SECOND),
             (count.in_day, rates.orders_day, "1 DAY", (count.day + 1) * _DAY),
         ):
-            if used >= limit:
+            if used + orders > limit:
                 raise ApiError(
                     -1015,
                     f"Too many new orders; current limit is {limit} orders per {interval}.",

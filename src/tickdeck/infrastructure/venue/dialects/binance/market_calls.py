@@ -80,7 +80,7 @@ def historical_trades(call: Call) -> list[Json]:
 def aggregate_trades(call: Call) -> list[Json]:
     history = call.venue.exchange.history[call.market().symbol]
     limit, first = call.params.limit(500, 1_000), call.params.integer("fromId")
-    start, end = _time(call, "startTime"), _time(call, "endTime")
+    start, end = call.params.time("startTime"), call.params.time("endTime")
     rows = list(history.aggregates)
     if first is not None:
         rows = [row for row in rows if row.number >= first][:limit]
@@ -97,7 +97,7 @@ def klines(call: Call) -> list[list[object]]:
     if width is None:
         raise ApiError(-1120, "Invalid interval.")
     limit = call.params.limit(500, 1_000)
-    start, end = _time(call, "startTime"), _time(call, "endTime")
+    start, end = call.params.time("startTime"), call.params.time("endTime")
     rows = history.candles(width, limit=limit, start=start, end=end)
     return [messages.kline_row(row, width, call.unit) for row in rows]
 
@@ -161,13 +161,6 @@ def _symbols(call: Call) -> list[str]:
     if any(name not in markets for name in names):
         raise ApiError(-1121, "Invalid symbol.")
     return names
-
-
-def _time(call: Call, name: str) -> int | None:
-    value = call.params.integer(name)
-    if value is None:
-        return None
-    return value * (MS if value < 10**14 else 1_000)
 
 
 def _depth_weight(params: Params) -> int:

@@ -23,20 +23,20 @@ from tickdeck.infrastructure.venue.matching import (
     Type,
 )
 
-__all__ = ["ORDER_OPERATIONS", "find_order"]
+__all__ = ["ORDER_OPERATIONS", "find_order", "new_order"]
 
 Json = dict[str, Any]
 _UP, _DOWN = Decimal(5), Decimal("0.2")
 
 
 def place(call: Call) -> Json:
-    request, kind = _new_order(call)
+    request, kind = new_order(call)
     order, executions = _submit(call, request)
     return messages.order_answer(order, executions, kind, call.unit)
 
 
 def place_test(call: Call) -> Json:
-    request, _ = _new_order(call)
+    request, _ = new_order(call)
     call.venue.exchange.engine.check(request)
     return {}
 
@@ -53,9 +53,17 @@ def cancel_all(call: Call) -> list[Json]:
         raise ApiError(-2011, "Unknown order sent.")
     answers = []
     for order in orders:
+        if not order.working:
+            continue  # it ended with the other order of its list
+        lists = exchange.engine.lists
+        found = lists.by_number[order.list_number] if order.list_number >= 0 else None
+        legs = lists.legs(found) if found is not None and found.paired else []
         cancel_id = exchange.new_client_id()
         exchange.cancel(order, call.now, cancel_id)
-        answers.append(messages.cancelled(order, cancel_id, call.unit))
+        if found is not None and legs:
+            answers.append(messages.cancelled_list(found, legs, cancel_id, call.unit))
+        else:
+            answers.append(messages.cancelled(order, cancel_id, call.unit))
     return answers
 
 
@@ -67,7 +75,7 @@ def cancel_replace(call: Call) -> Json:
     call.market()
     if not ({"cancelOrderId", "cancelOrigClientOrderId"} & call.params.values.keys()):
         raise missing("cancelOrigClientOrderId")
-    request, kind = _new_order(call)
+    request, kind = new_order(call)
     values = dict(call.params.values)
     half = {"symbol": values["symbol"]}
     if "cancelOrderId" in values:
@@ -196,7 +204,7 @@ def _submit(call: Call, request: NewOrder) -> tuple[Order, list[Execution]]:
     return order, seen
 
 
-def _new_order(call: Call) -> tuple[NewOrder, str]:
+def new_order(call: Call) -> tuple[NewOrder, str]:
     """The order that a request describes, and the kind of answer it wants. Raises ``ApiError``."""
     params, market = call.params, call.market()
     account = call.account
@@ -220,18 +228,18 @@ def _new_order(call: Call) -> tuple[NewOrder, str]:
     if not order_type.is_stop:
         params.forbid("stopPrice")
     elif stop_price is None:
-        raise missing("stopPrice")
+        raise missing(params.sent_as("stopPrice"))
     elif not stop_price:
         raise ApiError(-1013, "Invalid stopPrice.")
     quantity, price = params.decimal("quantity"), params.decimal("price")
     by_quote = params.decimal("quoteOrderQty")
     if kind == Type.MARKET:
         if (quantity is None) == (by_quote is None):
-            raise missing("quantity")
+            raise missing(params.sent_as("quantity"))
     elif quantity is None:
-        raise missing("quantity")
+        raise missing(params.sent_as("quantity"))
     elif price is None and order_type.has_price:
-        raise missing("price")
+        raise missing(params.sent_as("price"))
     if quantity is not None and not quantity:
         raise ApiError(-1013, "Invalid quantity.")
     if price is not None and not price:

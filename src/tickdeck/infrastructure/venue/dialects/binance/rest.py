@@ -9,12 +9,14 @@ import msgspec
 
 from tickdeck.infrastructure.venue.commands import Account
 from tickdeck.infrastructure.venue.dialects.binance.account_calls import ACCOUNT_OPERATIONS
-from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
+from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError, refused
+from tickdeck.infrastructure.venue.dialects.binance.list_calls import LIST_OPERATIONS
 from tickdeck.infrastructure.venue.dialects.binance.market_calls import MARKET_OPERATIONS
 from tickdeck.infrastructure.venue.dialects.binance.order_calls import ORDER_OPERATIONS
 from tickdeck.infrastructure.venue.dialects.binance.params import Params
 from tickdeck.infrastructure.venue.dialects.binance.signing import is_signed, rest_payload
-from tickdeck.infrastructure.venue.dialects.binance.venue import MS, Answer, BinanceVenue, Operation, Security
+from tickdeck.infrastructure.venue.dialects.binance.venue import MS, Answer, BinanceVenue, Call, Operation, Security
+from tickdeck.infrastructure.venue.matching import OrderRefused
 
 __all__ = ["Request", "Response", "RestApi"]
 
@@ -23,6 +25,7 @@ _OPERATIONS: dict[str, Operation] = {
     **{f"GET {path}": operation for path, operation in MARKET_OPERATIONS.items()},
     **ACCOUNT_OPERATIONS,
     **ORDER_OPERATIONS,
+    **LIST_OPERATIONS,
 }
 _JSON = "application/json;charset=UTF-8"
 _encode = msgspec.json.encode
@@ -79,6 +82,19 @@ class RestApi:
 
         answer = self.venue.execute(operation, params, now=now, address=request.address, unit=unit, authorise=authorise)
         return self._respond(answer, request, now, operation)
+
+    def act(self, name: str, params: dict[str, str], account: Account, now: int) -> object:
+        """Do what an account's owner does elsewhere, such as on the web site: ``POST order`` with its parameters. It is
+        neither signed nor counted. Raises ``ValueError``."""
+        operation = _OPERATIONS.get(name)
+        if operation is None:
+            raise ValueError(f"there is no {name!r}; write it as POST orderList/oco")
+        try:
+            return operation.run(Call(self.venue, Params(params), now, MS, "", account))
+        except OrderRefused as error:
+            raise ValueError(refused(error).text) from None
+        except ApiError as error:
+            raise ValueError(error.text) from None
 
     def _authorise(self, request: Request, params: Params, operation: Operation, now: int) -> Account | None:
         if operation.security == Security.NONE:

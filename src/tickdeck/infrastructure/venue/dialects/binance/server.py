@@ -169,6 +169,9 @@ class BinanceServer:
     def change_time_unit(self, unit: str) -> None:
         self.streams.change_unit({"MILLISECOND": MS, "MICROSECOND": 1_000}[unit.upper()])
 
+    def act(self, account: str, request: str, params: dict[str, str]) -> object:
+        return self.rest.act(request, params, self.exchange.accounts[account], self.now())
+
     def send_public(self, stream: str, event: object) -> int:
         return self.streams.send(stream, event, self.now())
 

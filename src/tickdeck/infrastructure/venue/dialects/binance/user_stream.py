@@ -96,6 +96,10 @@ class UserStreams:
             subscriptions = self._by_account.get(account)
             if subscriptions:
                 self._report(execution, update, account)
+        for change in update.lists:
+            legs = self.venue.exchange.engine.lists.legs(change.order_list)
+            for subscription in self._listeners(change.order_list.account, update.at):
+                subscription.send(messages.list_status(change, legs, update.at, subscription.unit))
         for account, assets in touched.items():
             for subscription in self._listeners(account, update.at):
                 subscription.send(self._position(account, tuple(assets), update.at, subscription.unit))

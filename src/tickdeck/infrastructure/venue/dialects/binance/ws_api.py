@@ -10,6 +10,7 @@ from tickdeck.infrastructure.venue.commands import Account
 from tickdeck.infrastructure.venue.dialects.binance.account_calls import ACCOUNT_OPERATIONS
 from tickdeck.infrastructure.venue.dialects.binance.connection import Connection
 from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
+from tickdeck.infrastructure.venue.dialects.binance.list_calls import LIST_OPERATIONS
 from tickdeck.infrastructure.venue.dialects.binance.market_calls import MARKET_OPERATIONS
 from tickdeck.infrastructure.venue.dialects.binance.order_calls import ORDER_OPERATIONS
 from tickdeck.infrastructure.venue.dialects.binance.params import Params
@@ -53,10 +54,18 @@ _ORDERS = {
     "order.amend.keepPriority": "PUT order/amend/keepPriority",
     "openOrders.cancelAll": "DELETE openOrders",
 }
+_LISTS = {
+    "orderList.place.oco": "POST orderList/oco",
+    "orderList.cancel": "DELETE orderList",
+    "orderList.status": "GET orderList",
+    "openOrderLists.status": "GET openOrderList",
+    "allOrderLists": "GET allOrderList",
+}
 _OPERATIONS: dict[str, Operation] = {
     **{method: MARKET_OPERATIONS[name] for method, name in _MARKET.items()},
     **{method: ACCOUNT_OPERATIONS[name] for method, name in _ACCOUNT.items()},
     **{method: ORDER_OPERATIONS[name] for method, name in _ORDERS.items()},
+    **{method: LIST_OPERATIONS[name] for method, name in _LISTS.items()},
 }
 _KEYLESS = ("userDataStream.subscribe", "session.status", "session.logout", "session.subscriptions")
 

@@ -3,6 +3,12 @@
 Decimals have eight places. Times are ``unit`` ns each: 1,000,000 for milliseconds, 1,000 for microseconds.
 """
 
+from tickdeck.infrastructure.venue.dialects.binance.messages.lists import (
+    cancelled_list,
+    list_answer,
+    list_state,
+    list_status,
+)
 from tickdeck.infrastructure.venue.dialects.binance.messages.market_data import (
     Quote,
     agg_trade_event,
@@ -39,6 +45,7 @@ __all__ = [
     "balance_update",
     "book_ticker",
     "cancelled",
+    "cancelled_list",
     "decimal_text",
     "depth_event",
     "execution_report",
@@ -46,6 +53,9 @@ __all__ = [
     "kline_event",
     "kline_row",
     "levels",
+    "list_answer",
+    "list_state",
+    "list_status",
     "mini_ticker_event",
     "order_answer",
     "order_state",

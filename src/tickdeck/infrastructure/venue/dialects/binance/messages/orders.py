@@ -38,7 +38,7 @@ def order_answer(order: Order, executions: Iterable[Execution], kind: str, unit:
     answer: Json = {
         "symbol": order.symbol,
         "orderId": order.number,
-        "orderListId": -1,
+        "orderListId": order.list_number,
         "clientOrderId": order.client_id,
         "transactTime": order.created // unit,
     }
@@ -81,7 +81,7 @@ def order_state(order: Order, unit: int) -> Json:
     state: Json = {
         "symbol": order.symbol,
         "orderId": order.number,
-        "orderListId": -1,
+        "orderListId": order.list_number,
         "clientOrderId": order.client_id,
         "price": d(order.price),
         "origQty": d(order.quantity),
@@ -109,6 +109,8 @@ def order_state(order: Order, unit: int) -> Json:
 
 def expiry_reason(order: Order) -> str:
     """Why an order expired, by what it is."""
+    if order.ended_by_list:
+        return "OCO_TRIGGER"
     if order.price is None:
         return "INSUFFICIENT_LIQUIDITY"
     if order.tif is Tif.IOC:
@@ -118,11 +120,12 @@ def expiry_reason(order: Order) -> str:
 
 def cancelled(order: Order, cancel_id: str, unit: int) -> Json:
     """The answer to a cancellation: ``clientOrderId`` is the id of the cancellation."""
+    stop = {"stopPrice": d(order.stop_price)} if order.stop_price is not None else {}
     return {
         "symbol": order.symbol,
         "origClientOrderId": order.client_id,
         "orderId": order.number,
-        "orderListId": -1,
+        "orderListId": order.list_number,
         "clientOrderId": cancel_id,
         "transactTime": order.updated // unit,
         "price": d(order.price),
@@ -134,6 +137,7 @@ def cancelled(order: Order, cancel_id: str, unit: int) -> Json:
         "timeInForce": time_in_force(order),
         "type": order.type.value,
         "side": "BUY" if order.is_buy else "SELL",
+        **stop,
         "selfTradePreventionMode": order.self_trade.value,
     }
 
@@ -144,7 +148,7 @@ def fill_row(fill: Fill, unit: int) -> Json:
         "symbol": fill.symbol,
         "id": fill.number,
         "orderId": fill.order,
-        "orderListId": -1,
+        "orderListId": fill.order_list,
         "price": d(fill.price),
         "qty": d(fill.quantity),
         "quoteQty": d(fill.price * fill.quantity),

@@ -34,7 +34,7 @@ def execution_report(execution: Execution, cancel_id: str, unit: int) -> Json:
         "p": d(order.price),
         "P": d(order.stop_price),
         "F": ZERO_TEXT,
-        "g": -1,
+        "g": order.list_number,
         "C": order.client_id if is_cancel else "",
         "x": ExecutionKind.NEW.value if kind is ExecutionKind.TRIGGERED else kind.value,
         "X": execution.status.value,

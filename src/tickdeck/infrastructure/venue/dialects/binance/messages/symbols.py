@@ -29,7 +29,7 @@ def symbol_info(market: Market) -> Json:
         "quoteCommissionPrecision": 8,
         "orderTypes": [kind.value for kind in Type],
         "icebergAllowed": False,
-        "ocoAllowed": False,
+        "ocoAllowed": True,
         "otoAllowed": False,
         "opoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
@@ -81,5 +81,6 @@ def _filters(market: Market) -> Sequence[Json]:
         },
         {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": market.max_orders},
         {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": market.max_stop_orders},
+        {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": market.max_order_lists},
         {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": MAX_AMENDS},
     ]
