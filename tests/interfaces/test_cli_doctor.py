@@ -295,7 +295,7 @@ def test_a_tape_without_market_data_is_told(looked):
             "parameter fast='soon'",
         ),
         ('[[tapes]]\npath = "gone.csv"', "input gone.csv", "No such file or directory"),
-        ('[[tapes]]\npath = "run.toml"', "input run.toml", "of no known format"),
+        ('[[tapes]]\npath = "run.toml"', "input run.toml", "match no known format"),
         (
             '[[tapes]]\npath = "BTCUSDT-trades.csv"\nsymbol = "BTCUSDT"\nformat = "trades"',
             "input BTCUSDT-trades.csv",

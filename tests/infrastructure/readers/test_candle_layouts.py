@@ -77,13 +77,13 @@ def test_a_file_whose_newest_row_is_the_first_is_read_from_its_end_and_told(tmp_
     candles, notes = read(tmp_path / "BTCUSDT.csv", "date,open,high,low,close,volume\n" + days(3, 2, 2, 1))
 
     is_first_days_of_august(candles)
-    assert notes.warnings == ["its newest row is the first; it is read from its end"]
-    assert notes.skipped == {"row that is there twice": 1}
+    assert notes.warnings == ["its newest row comes first, so it is read from its end"]
+    assert notes.skipped == {"repeated row": 1}
 
 
 @pytest.mark.parametrize(("order", "line"), [((1, 3, 2, 4), 4), ((4, 3, 1, 2), 4)])
 def test_a_file_in_no_order_is_refused_with_its_line(tmp_path: Path, order: tuple[int, ...], line: int) -> None:
-    with pytest.raises(InputError, match=f"line {line}: the candle does not begin after the one"):
+    with pytest.raises(InputError, match=f"line {line}: the candle does not start after the previous one"):
         read(tmp_path / "BTCUSDT.csv", "date,open,high,low,close,volume\n" + days(*order))
 
 
@@ -99,7 +99,7 @@ def test_blanks_around_cells_change_nothing(tmp_path: Path) -> None:
 
 
 def test_json_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="it is JSON, of which only captures are read; save it as CSV"):
+    with pytest.raises(InputError, match="it is JSON, but only captures may be JSON; save it as CSV"):
         read(tmp_path / "BTC_USDT-5m.json", "[[1722470400000, 10, 12, 9, 11, 5], [1722470700000, 10, 12, 9, 11, 5]]")
 
 
@@ -147,7 +147,7 @@ def test_a_candle_without_a_price_is_skipped_and_counted(tmp_path: Path, nothing
 
 
 def test_a_candle_with_some_prices_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="line 2: open is '', which is no number"):
+    with pytest.raises(InputError, match="line 2: open is '', which is not a number"):
         read(tmp_path / "BTCUSDT.csv", "timestamp,open,high,low,close,volume\n2024-08-01,,12,9,11,5\n" + days(2, 3))
 
 

@@ -96,7 +96,7 @@ def test_one_row_needs_an_interval() -> None:
 
 
 def test_a_given_interval_that_is_longer_than_the_steps_is_refused_with_its_row() -> None:
-    with pytest.raises(OverlapError, match="begins before the one above it ends") as caught:
+    with pytest.raises(OverlapError, match="starts before the previous one ends") as caught:
         candle_ends(opens(5 * M, M), Timeframe(5 * M))
     assert caught.value.index == 2
 

@@ -89,7 +89,7 @@ def test_all_symbols_of_a_file_are_read_and_one_can_be_chosen(tmp_path: Path) ->
     assert [t.symbol for t in read(tmp_path / "x.csv", text)[0]] == ["ETH-USDT", "BTC-USDT"] * 3
     assert peek_symbols(InputFile(tmp_path / "x.csv")) == ["ETH-USDT", "BTC-USDT"]
     assert {t.symbol for t in read(tmp_path / "x.csv", text, "BTC-USDT")[0]} == {"BTC-USDT"}
-    with pytest.raises(InputError, match=r"no trades of SOL-USDT in it; symbols that it has: ETH-USDT, BTC-USDT"):
+    with pytest.raises(InputError, match=r"it has no trades of SOL-USDT; its symbols are ETH-USDT, BTC-USDT"):
         read(tmp_path / "x.csv", text, "SOL-USDT")
 
 
@@ -122,11 +122,11 @@ def test_trades_without_a_header_that_no_exchange_publishes_so_are_refused(tmp_p
     ("row", "message"),
     [
         (f"{MS},hold,1,2", "line 3: side is 'hold'; it must be buy or sell"),
-        (f"{MS},buy,x,2", "line 3: price is 'x', which is no number"),
+        (f"{MS},buy,x,2", "line 3: price is 'x', which is not a number"),
         (f"{MS},buy,-1,2", "line 3: market.trade: price is -1"),
         (f"{MS},buy,1,0", "line 3: market.trade: quantity is 0"),
         (f"{MS},buy,1,NaN", "line 3: market.trade: quantity is NaN"),
-        (f"{MS},buy,1", "line 3: 3 columns where there should be 4"),
+        (f"{MS},buy,1", "line 3: the row has 3 columns; it must have 4"),
         ("yesterday,buy,1,2", "line 3: the time is 'yesterday'"),
         (f"{MS - 60_000},buy,1,2\n{MS},buy,1,2", "line 3: the time goes back by 60.000 s"),
     ],
@@ -147,7 +147,7 @@ def test_trades_without_a_side_and_second_headers_are_counted(tmp_path: Path) ->
 def test_a_warning_says_that_coinbase_names_the_side_of_the_maker(tmp_path: Path) -> None:
     _, notes = read(tmp_path / "BTC-USD.csv", "time,trade_id,price,size,side\n2024-08-09T00:00:00Z,1,2,3,buy\n")
 
-    assert any("Coinbase's own API gives the maker's" in sentence for sentence in notes.warnings)
+    assert any("Coinbase's API gives the maker's" in sentence for sentence in notes.warnings)
 
 
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:

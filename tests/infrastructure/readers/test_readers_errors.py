@@ -38,8 +38,8 @@ def message(path: Path, file: InputFile | None = None) -> str:
         (TRADE + TRADE.replace('"p":"2"', '"p":"0"'), ", line 2: market.trade: price is 0"),
         (TRADE + TRADE.replace('"p":"2",', ""), ", line 2: Object missing required field `p`"),
         (TRADE + TRADE[:60] + "\n", ", line 2: Input data was truncated"),
-        (TRADE + TRADE[:40] + "\n", ", line 2: it reads '1723161254000000001 {"),
-        (TRADE + "x" * 5000 + "\n", ", line 2: it reads 'xxxx"),
+        (TRADE + TRADE[:40] + "\n", ", line 2: the line is '1723161254000000001 {"),
+        (TRADE + "x" * 5000 + "\n", ", line 2: the line is 'xxxx"),
         (TRADE + "1723161254000000001 hello\n", ", line 2: JSON is malformed"),
         (TRADE + "1723161254000000001\n", ", line 2: Input data was truncated"),
         (TRADE + '1723161254000000001 {"lastUpdateId":1}\n', ", line 2: Object missing required field `bids`"),
@@ -53,24 +53,24 @@ def test_a_bad_line_of_a_capture_is_named(tmp_path: Path, text: str, wanted: str
 
     assert told.startswith(wanted)
     assert "a receive time in ns, a space, and one message" in told
-    assert told.endswith("mend the line or take it out")
+    assert told.endswith("correct or remove the line")
     assert len(told) < 400
 
 
 @pytest.mark.parametrize(
     ("row", "wanted"),
     [
-        ("2,two,3,6,1723161255342,True,True", "the price is 'two', which is no number"),
-        ("2,2,,6,1723161255342,True,True", "the quantity is '', which is no number"),
-        ("x,2,3,6,1723161255342,True,True", "the id is 'x', which is no number"),
-        ("2,2,3,6,soon,True,True", "the time is 'soon', which is no time that can be read for certain"),
+        ("2,two,3,6,1723161255342,True,True", "the price is 'two', which is not a number"),
+        ("2,2,,6,1723161255342,True,True", "the quantity is '', which is not a number"),
+        ("x,2,3,6,1723161255342,True,True", "the id is 'x', which is not a number"),
+        ("2,2,3,6,soon,True,True", "the time is 'soon', which is not an unambiguous time"),
         ("2,2,3,6,1723161255342,maybe,True", "the maker flag is 'maybe'; it must be true or false"),
-        ("2,2,3,6,1723161255342,True", "6 columns where there should be 7"),
+        ("2,2,3,6,1723161255342,True", "the row has 6 columns; it must have 7"),
         ("2,NaN,3,6,1723161255342,True,True", "market.trade: price is NaN"),
         ("2,2,-3,6,1723161255342,True,True", "market.trade: quantity is -3"),
         ("2.5,2,3,6,1723161255342,True,True", "invalid literal for int()"),
         ("2," + "x" * 5000 + ",3,6,1723161255342,True,True", "the price is 'xxxxx"),
-        ("2,\ufffd,3,6,1723161255342,True,True", "the price is '\ufffd', which is no number"),
+        ("2,\ufffd,3,6,1723161255342,True,True", "the price is '\ufffd', which is not a number"),
     ],
 )
 def test_a_bad_row_of_trades_is_named(tmp_path: Path, row: str, wanted: str) -> None:
@@ -86,8 +86,8 @@ def test_a_bad_row_of_trades_is_named(tmp_path: Path, row: str, wanted: str) -> 
 @pytest.mark.parametrize(
     ("row", "wanted"),
     [
-        (FLAT_ROW.replace("61837.63", "cheap"), "price is 'cheap', which is no number"),
-        (FLAT_ROW.replace(",0.02", ""), "8 columns where there should be 9"),
+        (FLAT_ROW.replace("61837.63", "cheap"), "price is 'cheap', which is not a number"),
+        (FLAT_ROW.replace(",0.02", ""), "the row has 8 columns; it must have 9"),
         (FLAT_ROW.replace("true", "so"), "the maker flag is 'so'; it must be true or false"),
     ],
 )
@@ -101,13 +101,13 @@ def test_a_bad_row_of_flat_trades_is_named(tmp_path: Path, row: str, wanted: str
 @pytest.mark.parametrize(
     ("rows", "wanted"),
     [
-        ("T0,2,4,1,3,1\nT1,2,4,1,x,1\n", ", line 3: close is 'x', which is no number"),
-        ("T0,2,4,1,3,1\nT1,2,4,1,3\n", ", line 3: 5 columns where there should be 6"),
-        ("T0,2,4,1,3,1\nnoon,2,4,1,3,1\n", ", line 3: the time is 'noon', which is no time"),
+        ("T0,2,4,1,3,1\nT1,2,4,1,x,1\n", ", line 3: close is 'x', which is not a number"),
+        ("T0,2,4,1,3,1\nT1,2,4,1,3\n", ", line 3: the row has 5 columns; it must have 6"),
+        ("T0,2,4,1,3,1\nnoon,2,4,1,3,1\n", ", line 3: the time is 'noon', which is not an unambiguous time"),
         ("T0,2,4,1,3,1\nT1,2,2,1,3,1\n", ", line 3: market.candle: high is 2"),
-        ("T0,2,4,1,3,1\nT2,2,4,1,3,1\nT1,2,4,1,3,1\n", ", line 4: the candle does not begin after the one above it"),
-        ("T0,2,4,1,3,1\nT0,2,5,1,3,1\nT1,2,4,1,3,1\n", ", line 3: another candle begins at the same time"),
-        ("T0,2,4,1,3,1\n", ": one row does not tell how long its candle lasts; give --interval"),
+        ("T0,2,4,1,3,1\nT2,2,4,1,3,1\nT1,2,4,1,3,1\n", ", line 4: the candle does not start after the previous one"),
+        ("T0,2,4,1,3,1\nT0,2,5,1,3,1\nT1,2,4,1,3,1\n", ", line 3: a row above has another candle with the same start"),
+        ("T0,2,4,1,3,1\n", ": one row does not show how long its candle lasts; give --interval"),
         ("", ": no rows in it"),
     ],
 )
@@ -160,10 +160,10 @@ def test_a_damaged_gzip_file_is_refused(tmp_path: Path, position: int) -> None:
         (b"", ": the file is empty"),
         (gzip.compress(b"", mtime=0), ": the file is empty"),
         (b"PK\x03\x04 and so on", ": the zip archive is damaged"),
-        (b"\x00\x01\xfe\xff" * 50, ": its first lines are of no known format"),
-        (b"hello\nworld\n", ": its first lines are of no known format"),
-        (b"\n", ": its first lines are of no known format"),
-        (b"1,2,3\n1,2,3\n", ": its first lines are of no known format"),
+        (b"\x00\x01\xfe\xff" * 50, ": its first lines match no known format"),
+        (b"hello\nworld\n", ": its first lines match no known format"),
+        (b"\n", ": its first lines match no known format"),
+        (b"1,2,3\n1,2,3\n", ": its first lines match no known format"),
         (b"\x1f\x8b\x08 no gzip", ": the file is cut short"),
         (b"\x1f\x8b\x07" + bytes(30), ": the file is damaged (Unknown compression method)"),
     ],
@@ -207,7 +207,7 @@ def test_a_file_that_names_no_symbol_needs_one(tmp_path: Path) -> None:
         lambda: open_input(InputFile(path)),
         lambda: peek_symbols(InputFile(path)),
     ):
-        with pytest.raises(InputError, match=r"trades.csv: neither .* say which symbol it holds; give the symbol"):
+        with pytest.raises(InputError, match=r"trades.csv: neither .* contain the symbol; give it"):
             call()
 
 
@@ -220,7 +220,7 @@ def test_a_symbol_that_is_not_in_the_file_is_told_with_those_that_are(tmp_path: 
         ": contains no market data of ETHUSDT; symbols that its streams name: BTCUSDT"
     )
     assert message(flat, InputFile(flat, symbol="ETHUSDT", venue="usdm")) == (
-        ": no trades of usdm ETHUSDT in it; venues and symbols that it has: spot BTCUSDT"
+        ": it has no trades of usdm ETHUSDT; its venues and symbols are spot BTCUSDT"
     )
 
 
@@ -231,7 +231,7 @@ def test_a_file_with_nothing_but_a_header_or_other_messages_is_refused(tmp_path:
     trades.write_text("id,price,qty,quote_qty,time,is_buyer_maker\n")
 
     assert message(raw) == (
-        ": contains no market data; symbols that its streams name: none; passed over: 1 x message without stream"
+        ": contains no market data; symbols that its streams name: none; skipped: 1 x message without stream"
     )
     assert message(flat) == ": no trades in it; give a file with market data"
     assert message(trades, InputFile(trades, format="binance-trades")).startswith(": no rows in it")
@@ -240,10 +240,10 @@ def test_a_file_with_nothing_but_a_header_or_other_messages_is_refused(tmp_path:
 @pytest.mark.parametrize(
     ("given", "text", "wanted"),
     [
-        ("trades", ROW, ", line 1: 7 columns where there should be 9"),
+        ("trades", ROW, ", line 1: the row has 7 columns; it must have 9"),
         ("candles", ROW, ", line 1: no column named timestamp, open, high, low, close, volume; it has 1, 2, 3"),
-        ("binance-trades", "1,2,3\n", ", line 1: 3 columns where there should be 7"),
-        ("binance-raw", ROW, ", line 1: it reads '1,2,3,6,"),
+        ("binance-trades", "1,2,3\n", ", line 1: the row has 3 columns; it must have 7"),
+        ("binance-raw", ROW, ", line 1: the line is '1,2,3,6,"),
     ],
 )
 def test_a_given_format_that_the_file_is_not_of_is_refused(tmp_path: Path, given: str, text: str, wanted: str) -> None:

@@ -174,7 +174,7 @@ def test_a_symbol_selects_from_a_capture_of_several(write: Write) -> None:
 def test_a_snapshot_in_a_capture_of_several_symbols_needs_to_be_told_its_symbol(write: Write) -> None:
     ether = SPOT_TRADE.replace("btcusdt", "ethusdt").replace("BTCUSDT", "ETHUSDT")
 
-    with pytest.raises(InputError, match="file, line 3: a snapshot does not say its symbol"):
+    with pytest.raises(InputError, match="file, line 3: a snapshot does not name its symbol"):
         list(open_input(InputFile(write(capture(SPOT_TRADE, ether, SNAPSHOT)))))
 
 

@@ -83,7 +83,7 @@ def test_a_name_without_a_known_quote_currency_is_no_symbol(tmp_path: Path, name
     path = tmp_path / name
     path.write_text("1,2,3,6,1723161255342,True,True\n")
 
-    with pytest.raises(InputError, match="give the symbol"):
+    with pytest.raises(InputError, match="contain the symbol; give it"):
         peek_symbols(InputFile(path))
 
 

@@ -86,10 +86,16 @@ def test_a_second_header_is_passed_over_and_told(file: Path) -> None:
     ("text", "told"),
     [
         (TEXT.replace("1723161316152", "1.72316E+12"), "line 2: the time is '1.72316E+12': it lost digits"),
-        (TEXT.replace(",", ";").replace(".", ","), "line 2: price is '2500,25', which is no number; write a point"),
-        (TEXT.replace("2500.25", '"2,500.25"'), "line 2: price is '2,500.25', which is no number; write a point"),
+        (
+            TEXT.replace(",", ";").replace(".", ","),
+            "line 2: price is '2500,25', which is not a number; use a decimal point",
+        ),
+        (
+            TEXT.replace("2500.25", '"2,500.25"'),
+            "line 2: price is '2,500.25', which is not a number; use a decimal point",
+        ),
         (TEXT.replace("0.040", "-0.040"), "line 2: market.trade: quantity is -0.040"),
-        (TEXT + "END OF FILE\n", "line 6: 1 columns where there should be 6"),
+        (TEXT + "END OF FILE\n", "line 6: the row has 1 columns; it must have 6"),
         (TEXT.replace("1723161317552", "1723161"), "line 4: the time is 1723161: in no unit"),
         (TEXT.replace("quote_qty", "base_qty"), "a file of COIN-M contracts"),
         ("day,open,high,low,close,volume\n2024-08-09,1,1,1,1,1\n", "no column named timestamp; it has day, open, high"),
@@ -161,7 +167,7 @@ def test_a_candle_that_is_there_twice_is_taken_once(file: Path) -> None:
     notes = ReadNotes()
 
     assert len(read(file, notes)) == 3
-    assert notes.skipped == {"row that is there twice": 1}
+    assert notes.skipped == {"repeated row": 1}
 
 
 # -- captures ------------------------------------------------------------------------------------------------------
@@ -234,7 +240,7 @@ def test_blank_lines_and_messages_that_are_no_objects_change_nothing(file: Path)
     notes = ReadNotes()
 
     assert len(read(file, notes)) == 2
-    assert notes.skipped == {"message that is no object": 2}
+    assert notes.skipped == {"message that is not an object": 2}
 
 
 def test_a_last_line_that_a_killed_recorder_cut_off_is_told_and_not_read(file: Path) -> None:
@@ -245,7 +251,7 @@ def test_a_last_line_that_a_killed_recorder_cut_off_is_told_and_not_read(file: P
         notes = ReadNotes()
 
         assert len(read(file, notes)) == 1
-        assert notes.warnings == ["its last line is cut off, as where a recorder was killed; it is not read"]
+        assert notes.warnings == ["its last line is cut off, as if the recorder was killed; it was skipped"]
 
     file.write_text(line + line[: len(line) - 3] + "\n" + line)
     with pytest.raises(InputError, match="line 2: Input data was truncated"):

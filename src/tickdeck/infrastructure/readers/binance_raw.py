@@ -1,11 +1,11 @@
-"""Raw Binance captures: each line is our time of receipt, a space, and the JSON as it was received.
+"""Raw Binance captures: each line is our receive time, a space, and the JSON as it was received.
 
-Spot and USD-M futures. The time of receipt is ns since the epoch as a rule; s, ms and us are told by their size.
-Messages of streams come wrapped, as ``{"stream":"btcusdt@trade","data":{...}}``, or bare; the JSON may be formatted in
-any way. An order book snapshot is the body of the REST answer, which on spot does not name its symbol. Field names are
-those of Binance's documentation ("WebSocket Streams"; for futures "Websocket Market Streams").
+Spot and USD-M futures. The receive time is usually in ns since the epoch; s, ms and us are recognized by their size.
+Stream messages may be wrapped, as in ``{"stream":"btcusdt@trade","data":{...}}``, or bare, and the JSON may be
+formatted in any way. An order book snapshot is the body of the REST response, which does not name its symbol on spot.
+Field names are those of Binance's documentation ("WebSocket Streams"; for futures "Websocket Market Streams").
 
-Where a capture has several streams of one kind for a symbol, the best is read and the others are passed over: ``trade``
+If a capture has several streams of one kind for a symbol, the best one is read and the others are skipped: ``trade``
 before ``aggTrade`` before ``kline``, and ``depth`` before ``depth20`` and the like.
 """
 
@@ -47,15 +47,18 @@ _STAMP = re.compile(r"[0-9][0-9.eE+]*")
 
 Decode: TypeAlias = Callable[[bytes], Any]
 Stream: TypeAlias = tuple[Decode, Decode, Build, str]
-"""How a stream is read: strictly; leniently, where numbers are written in another way; what it becomes; its symbol."""
+"""How to read one stream: the strict decoder, the lenient decoder (numbers in another notation), the builder of events,
+and the symbol.
+"""
 
 
 # -- looking before reading --------------------------------------------------------------------------------------------
 
 
 class CaptureSurvey(NamedTuple):
-    """What the first ``PEEK_LINES`` lines hold: ``symbols`` in order of appearance, the ``venue``, and by symbol the
-    names of its streams by kind, the best ones alone."""
+    """What the first ``PEEK_LINES`` lines contain: the ``symbols`` in order of appearance, the ``venue``, and for each
+    symbol the name of its best stream of each kind.
+    """
 
     symbols: list[str]
     venue: str
@@ -63,10 +66,10 @@ class CaptureSurvey(NamedTuple):
 
 
 def survey_capture(path: Path) -> CaptureSurvey:
-    """Look into a capture. The venue is ``binance-usdm`` where a message has a field that futures alone have: the
-    predecessor of a depth diff, the kind of a trade, the time of best prices or of a snapshot.
+    """Look into a capture. The venue is ``binance-usdm`` if a message has a field that only futures have: the previous
+    update id of a depth update, the type of a trade, or the time of a best price or a snapshot.
 
-    Raises ``InputError`` where not a line can be read; a line that is none is left for the reader.
+    Raises ``InputError`` if no line can be read. A single wrong line is left to the reader.
     """
     streams: dict[str, dict[str, str]] = {}
     futures = False
@@ -99,19 +102,18 @@ def survey_capture(path: Path) -> CaptureSurvey:
 
 
 def read_binance_raw(path: Path, *, symbol: str | None, times: Times, notes: ReadNotes) -> Iterator[MarketEvent]:
-    """The capture's events in the order of its lines.
+    """The events of the capture, in the order of its lines.
 
-    ``ts_ingress`` is the line's receive time. ``ts`` is the venue's: of a trade its trade time, of a candle its end, of
-    the rest the transaction time or else the event time; the receive time where the venue tells none (best prices and
-    snapshots on spot). Venue clocks may be ahead of ours. ``source`` is ``binance`` or, of USD-M futures,
-    ``binance-usdm``.
+    ``ts_ingress`` is the receive time of the line. ``ts`` is the venue's time: the trade time of a trade, the end of a
+    candle, otherwise the transaction time or the event time. If the venue sends none (best prices and snapshots on
+    spot), it is the receive time. Venue clocks may be ahead of ours. ``source`` is ``binance`` or ``binance-usdm``.
 
-    With ``symbol`` only that symbol's events. A snapshot that names no symbol is of ``symbol``, or of the one symbol
-    that the streams name. Messages without an event here (other streams, answers to subscriptions, candles that are
-    not closed, best prices that are crossed) are counted in ``notes`` by their kind.
+    With ``symbol``, only the events of that symbol are returned. A snapshot without a symbol belongs to ``symbol``, or
+    to the only symbol that the streams name. Messages without an event (other streams, responses to subscriptions, open
+    candles, crossed best prices) are counted in ``notes`` by kind.
 
-    Raises ``InputError`` at the first line that is not as described or was received long before the one above it, and
-    at the end where there was no event at all.
+    Raises ``InputError`` at the first line that is wrong or was received long before the previous line, and at the end
+    if there was no event.
     """
     capture = _Capture(path, symbol, times, notes)
     earliest, last_time = times.earliest, times.latest
@@ -153,21 +155,21 @@ def read_binance_raw(path: Path, *, symbol: str | None, times: Times, notes: Rea
                     yield event
         except FAULTS as error:
             if events and not line.endswith(b"\n") and isinstance(error, (msgspec.MsgspecError, ValueError)):
-                notes.warn("its last line is cut off, as where a recorder was killed; it is not read")
+                notes.warn("its last line is cut off, as if the recorder was killed; it was skipped")
                 return
-            if type(error) is ValueError and not str(error).startswith("the "):  # int's own words help nobody
-                error = ValueError(f"it reads {line[:40].decode(errors='replace')!r}")
+            if type(error) is ValueError and not str(error).startswith("the "):  # the message of int() is no help
+                error = ValueError(f"the line is {line[:40].decode(errors='replace')!r}")
             raise fault(path, number, error, _WANTED) from None
     if not events:
         which = f" of {symbol}" if symbol else ""
         found = ", ".join(capture.survey.symbols) or "none"
         passed = ", ".join(f"{n:,} x {kind}" for kind, n in notes.skipped.items())
-        passed = f"; passed over: {passed}" if passed else ""
+        passed = f"; skipped: {passed}" if passed else ""
         raise InputError(f"{path}: contains no market data{which}; symbols that its streams name: {found}{passed}")
 
 
 def _received(stamp: bytes, number: int, times: Times) -> int:
-    """A receive time that is not in the unit of the line above. Raises ``ValueError``."""
+    """The receive time of a line that has another unit than the previous line. Raises ``ValueError``."""
     if number == 1:
         stamp = stamp.removeprefix(_BOM)
     text = stamp.decode(errors="replace")
@@ -177,7 +179,7 @@ def _received(stamp: bytes, number: int, times: Times) -> int:
 
 
 class _Capture:
-    """One capture while it is read: which of its streams are read, and how."""
+    """A capture that is being read: which of its streams are read, and how."""
 
     def __init__(self, path: Path, symbol: str | None, times: Times, notes: ReadNotes) -> None:
         self.survey = survey_capture(path)
@@ -189,20 +191,20 @@ class _Capture:
         self._bare: dict[tuple[str, str, str], Stream] = {}
 
     def add(self, stream: bytes) -> Stream:
-        """How messages are read that name ``stream``, as JSON writes it."""
+        """How to read the messages of ``stream``, a name as JSON writes it."""
         name = msgspec.json.decode(b'"' + stream + b'"', type=str) if b"\\" in stream else stream.decode()
         self.streams[stream] = known = self._stream(*kind_of_stream(name), wrapped=True)
         return known
 
     def other(self, message: bytes, received: int, number: int) -> MarketEvent | None:
-        """The event of a message that is formatted in another way than the exchange does, or came without a stream."""
+        """The event of a message in unusual formatting or without a stream."""
         start = message.lstrip()[:1]
         if start == b"[":
             self._notes.skip("list of messages")
             return None
         if start != b"{":
             msgspec.json.decode(message)
-            self._notes.skip("message that is no object")
+            self._notes.skip("message that is not an object")
             return None
         head = decode_head(message)
         if head.stream is not None:
@@ -213,7 +215,7 @@ class _Capture:
         if kind == "snapshot" and not symbol:
             if self._snapshot_symbol is None:
                 raise InputError(
-                    f"{self._path}, line {number}: a snapshot does not say its symbol, and the streams name none or"
+                    f"{self._path}, line {number}: a snapshot does not name its symbol, and the streams name none or"
                     " several; give the symbol"
                 )
             key = kind, self._snapshot_symbol, label
@@ -235,14 +237,16 @@ class _Capture:
         return strict, lax, self._builders[kind], symbol
 
     def _is_best(self, kind: str, symbol: str, label: str) -> bool:
-        """Whether a symbol's stream is read, of several of one kind the best: one that appears late changes nothing."""
+        """Whether to read this stream. Of several streams of one kind, only the best one is read; one that appears late
+        changes nothing.
+        """
         chosen = self.survey.streams.setdefault(symbol, {})
         for group in (TRADES, BOOKS):
             if kind in group:
                 best = next((kind for kind in group if kind in chosen), None)
                 if best not in (None, kind):
                     return False
-                # A bare message does not say its stream: it may be of any of its kind.
+                # A bare message does not name its stream, so it may belong to any stream of its kind.
                 known = chosen.setdefault(kind, label)
                 return known == label or known.startswith("message ") or label.startswith("message ")
         return True

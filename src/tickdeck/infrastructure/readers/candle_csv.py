@@ -1,11 +1,11 @@
 """Candles as delimited text: with a header, or as Binance publishes its klines.
 
-With a header the columns are found by name, in any order: the begin (``timestamp``, ``time``, ``date``, ``datetime``,
-``open_time``, ``unix``), ``open``, ``high``, ``low``, ``close``, ``volume``, and the end where there is one
-(``close_time``). Further columns are ignored. Without a header rows are Binance's 12 columns, the first six of them, or
-Kraken's 7, whose last is the number of trades. Rows of several symbols have a column ``symbol``.
-Comments and other lines above the header are skipped. A first column without a name is the begin, as where pandas saves
-an index; yfinance's three header lines are read as one.
+With a header, the columns are found by name, in any order: the start (``timestamp``, ``time``, ``date``, ``datetime``,
+``open_time``, ``unix``), ``open``, ``high``, ``low``, ``close``, ``volume``, and the end if there is one
+(``close_time``). Other columns are ignored. Without a header, rows are Binance's 12 columns, the first six of them, or
+Kraken's 7, of which the last is the number of trades. Rows of several symbols have a column ``symbol``. Comments and
+other lines above the header are skipped. A first column without a name is the start, because pandas saves an index in
+this way. The three header lines of yfinance are read as one.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _NUMBERS = ("open", "high", "low", "close", "volume")
 _VOLUMES = ("volume", "vol", "basevolume", "volumebase")
 _NO_PRICE = ("", "nan", "null", "none")
 _MOST_SYMBOLS = 50
-"""So many symbols of one file are read together: each needs its own open file."""
+"""How many symbols of one file can be read together. Each needs its own open file."""
 
 _KLINE = 12
 """Columns of Binance's klines: open time, open, high, low, close, volume, close time, and five that are not read."""
@@ -101,7 +101,7 @@ def what_candles_lack(header: list[str], *following: list[str]) -> list[str]:
 
 
 def _header(rows: Sequence[list[str]]) -> _Header:
-    """The header that stands in the first rows, as one line."""
+    """The header in the first rows, as one line."""
     first = rows[0]
     begin = bare_name(first[0])
     if begin == "price" and len(rows) > 2 and bare_name(rows[1][0]) == "ticker" and bare_name(rows[2][0]) in _BEGIN:
@@ -121,7 +121,7 @@ def _is_time(text: str) -> bool:
 
 
 def candle_symbols(path: Path) -> list[str]:
-    """The symbols that the rows name, in order of appearance; none if there is no such column."""
+    """The symbols in the rows, in order of appearance. Empty if there is no such column."""
     rows = peek_rows(path, PEEK_LINES)
     if not rows or what_candles_lack(*rows[:3]):
         return []
@@ -136,8 +136,9 @@ def candle_symbols(path: Path) -> list[str]:
 
 @lru_cache(maxsize=64)
 def _all_symbols(path: Path, modified: int, size: int) -> tuple[str, ...]:
-    """The symbols of a whole file: one that is sorted by symbol shows the second one late. ``modified`` and ``size``
-    make a changed file be read again. A fault further on is left to the reader."""
+    """The symbols of the whole file, because a file that is sorted by symbol has the second one late. ``modified`` and
+    ``size`` make the cache miss if the file has changed. An error further down is left to the reader.
+    """
     found: dict[str, None] = {}
     with contextlib.suppress(*FAULTS, InputError), _rows(path, None) as (plan, rows):
         at = plan.symbol
@@ -157,16 +158,17 @@ def read_candles(
     feed_latency_ns: int,
     notes: ReadNotes,
 ) -> Iterator[CandleEvent]:
-    """The candles of ``symbols`` in order of time. The rows of each symbol must be in this order, or in its reverse.
+    """The candles of ``symbols`` in order of time. The rows of each symbol must be in this order, or in the reverse
+    order.
 
-    A candle is known at its end only: ``ts`` is its end, ``ts_ingress`` that plus ``feed_latency_ns``. The end is the
-    row's own where there is a column for it, else it is told by ``interval``, else by all the rows (``intervals``).
-    A row that is there twice is taken once. If rows name their symbol, those of other symbols are left out. A row
-    without any price stands for an interval in which nothing was traded. It is skipped and counted in ``notes``.
+    A candle is known only at its end: ``ts`` is its end, and ``ts_ingress`` is ``ts`` plus ``feed_latency_ns``. The end
+    is in the row if there is a column for it. Otherwise it follows from ``interval``, or from all rows (``intervals``).
+    A repeated row counts once. If rows name their symbol, those of other symbols are skipped. A row without any price
+    is an interval without trades. It is skipped and counted in ``notes``.
 
-    Several symbols are read side by side, so the file is read once for each. Raises ``InputError`` at the first row
-    that is not as described, if there is no row, if a single row leaves the interval open, and at once if there are
-    more than ``_MOST_SYMBOLS``.
+    Several symbols are read side by side, so the file is read once per symbol. Raises ``InputError`` at the first wrong
+    row, if there is no row, if a single row leaves the interval open, and immediately if there are more than
+    ``_MOST_SYMBOLS`` symbols.
     """
     if len(symbols) > _MOST_SYMBOLS:
         raise InputError(
@@ -187,7 +189,7 @@ def _read(
 ) -> Iterator[CandleEvent]:
     newest_first = _is_newest_first(path, symbol, times)
     if newest_first:
-        notes.warn("its newest row is the first; it is read from its end")
+        notes.warn("its newest row comes first, so it is read from its end")
     opens, ends = _bounds(path, symbol, interval, times, newest_first)
     index = number = 0
     fields: list[str] = []
@@ -201,8 +203,8 @@ def _read(
                 begins = fields[begin_at]
                 if begins == last_begins:
                     if fields != last:
-                        raise ValueError("another candle begins at the same time above it")
-                    notes.skip("row that is there twice")
+                        raise ValueError("a row above has another candle with the same start")
+                    notes.skip("repeated row")
                     continue
                 if begins[:1] > "9" and _is_header(fields, plan):
                     notes.skip("header in the middle")
@@ -241,8 +243,9 @@ def _read(
 def _rows(
     path: Path, symbol: str | None, newest_first: bool = False
 ) -> Iterator[tuple[_Plan, Iterator[tuple[int, list[str]]]]]:
-    """Where the columns are, and the rows in order of time with their line numbers. If rows name their symbol, only
-    those of ``symbol`` (``None``: all)."""
+    """Where the columns are, and the rows in order of time with their line numbers. If rows name their symbol, only the
+    rows of ``symbol`` (``None``: all).
+    """
     with open_text(path) as text:
         numbered = enumerate(text, 1)
         first = list(islice(((n, line) for n, line in numbered if not is_above_header(line)), 3))
@@ -264,7 +267,7 @@ def _rows(
 
 
 def _is_newest_first(path: Path, symbol: str, times: Times) -> bool:
-    """Whether the first two candles of the file are in reverse order. A fault is left to the reader."""
+    """Whether the first two candles of the file are in reverse order. A wrong row is left to the reader."""
     with contextlib.suppress(*FAULTS), _rows(path, symbol) as (plan, rows):
         begins = dict.fromkeys(fields[plan.begin] for _, fields in islice(rows, 10))
         first, *following = (times.from_text(text) for text in begins)
@@ -295,7 +298,7 @@ def _split(
 
 
 def _has_no_price(fields: list[str], numbers: dict[str, int]) -> bool:
-    """Whether a row has a begin only, as where nothing was traded in its interval."""
+    """Whether a row has only a start, because nothing was traded in its interval."""
     return all(fields[numbers[name]].strip().lower() in _NO_PRICE for name in _NUMBERS[:4])
 
 
@@ -306,7 +309,7 @@ def _is_header(fields: list[str], plan: _Plan) -> bool:
 def _bounds(
     path: Path, symbol: str, interval: Timeframe | None, times: Times, newest_first: bool
 ) -> tuple[array[int], list[int]]:
-    """The begin and the end of each candle (ns), from a first reading of the file."""
+    """The start and the end of each candle (ns), from a first pass over the file."""
     opens, lines, own = array("q"), array("q"), array("q")
     number = factor = 0
     fields: list[str] = []
@@ -328,7 +331,7 @@ def _bounds(
                     factor = times.factor_of(text, ns)
                 if opens and ns <= opens[-1]:
                     raise ValueError(
-                        "the candle does not begin after the one above it; sort the rows by time, the oldest first"
+                        "the candle does not start after the previous one; sort the rows by time, the oldest first"
                     )
                 opens.append(ns)
                 lines.append(number)
@@ -341,7 +344,7 @@ def _bounds(
     if len(own) == len(opens) and interval is None:
         for index, (end, following) in enumerate(zip(own, opens[1:], strict=False)):
             if following < end:
-                what = "the candle begins before the one above it ends (by that one's close time)"
+                what = "the candle starts before the previous one ends (by its close time)"
                 raise fault(path, lines[index + 1], ValueError(what))
         return opens, own.tolist()
     try:
@@ -350,14 +353,14 @@ def _bounds(
         raise fault(path, lines[error.index], error) from None
     if ends is None:
         raise InputError(
-            f"{path}: one row does not tell how long its candle lasts; give --interval (1m, 1h, 1d, 1mo), or interval="
+            f"{path}: one row does not show how long its candle lasts; give --interval (1m, 1h, 1d, 1mo), or interval="
             " of [[tapes]]"
         )
     return opens, ends
 
 
 def _own_end(text: str, begin: int, times: Times) -> int:
-    """The end (ns, exclusive) that a row states: exchanges write the last unit of time that belongs to the candle."""
+    """The end (ns, exclusive) that a row states. Exchanges write the last unit of time that belongs to the candle."""
     text = text.strip()
     end = times.from_text(text, "the close time")
     if (end - begin) % 1_000_000_000 or (end - begin) % 60_000_000_000 == 59_000_000_000:
@@ -382,7 +385,7 @@ def _plan(path: Path, line: int, header: list[str]) -> _Plan:
 
 
 def _without_header(fields: list[str]) -> _Plan | None:
-    """The plan for rows without a header, where ``fields`` is one of them."""
+    """The plan for rows without a header, of which ``fields`` is one."""
     if len(fields) not in (6, 7, _KLINE) or not fields[0].strip()[:1].isdigit():
         return None
     try:
@@ -402,6 +405,8 @@ def _index(names: list[str], wanted: tuple[str, ...]) -> int | None:
 
 
 def _volume_at(names: list[str]) -> int | None:
-    """The volume in the base currency: ``volume``, or the first column that is called so (``Volume BTC``)."""
+    """The column of the volume in base currency: ``volume``, or the first column whose name begins like that (``Volume
+    BTC``).
+    """
     exact = _index(names, _VOLUMES)
     return exact if exact is not None else next((i for i, n in enumerate(names) if n.startswith("volume")), None)

@@ -1,4 +1,4 @@
-"""Delimited text: splitting rows as people and spreadsheets write them, and errors that name column, line and value."""
+"""Delimited text in the forms that people and spreadsheets write, and errors that name column, line and value."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ AGGRESSOR = {
     for word in words
     for text in (word, word.capitalize(), word.upper())
 }
-"""Side of the aggressor by a column that says whether the buyer is the maker."""
+"""The aggressor's side, by the value of a column that says whether the buyer is the maker."""
 
 
 class NoRowsError(InputError):
-    """The file is of a known format, but has no row: a day on which nothing was traded."""
+    """The file has a known format but no row, for example because nothing was traded that day."""
 
 
 def delimiter_of(line: str) -> str:
@@ -45,14 +45,14 @@ def delimiter_of(line: str) -> str:
 
 
 def split_row(line: str, delimiter: str) -> list[str]:
-    """The cells of a line, quoted or not, without the line's end."""
+    """The cells of a line, quoted or not, without the line ending."""
     if '"' not in line:
         return line.rstrip("\r\n ").split(delimiter)
     return next(csv.reader((line.strip("\r\n "),), delimiter=delimiter), [""])
 
 
 def bare_name(name: str) -> str:
-    """A column's name for comparison: ``Quote Asset_Volume`` and ``quoteAssetVolume`` become the same."""
+    """A column name for comparisons: ``Quote Asset_Volume`` and ``quoteAssetVolume`` become the same."""
     return "".join(filter(str.isalnum, name)).lower()
 
 
@@ -62,14 +62,16 @@ def header_of(fields: Iterable[str]) -> list[str]:
 
 
 def is_above_header(line: str) -> bool:
-    """Whether a line at the begin of a file is not part of the table: it is blank, a comment, or without a delimiter,
-    such as the address of the file."""
+    """Whether a line at the start of a file is not part of the table: it is blank, a comment, or without a delimiter,
+    such as a URL.
+    """
     return not any(map(line.__contains__, ",;\t")) or (line.startswith("# ") and "," not in line.partition(" ")[0])
 
 
 def peek_rows(path: Path, count: int) -> list[list[str]]:
-    """The cells of the first ``count`` lines, without blank lines and what stands above the header. Raises
-    ``InputError`` as ``open_text`` does."""
+    """The cells of the first ``count`` lines, without blank lines and lines above the header. Raises ``InputError`` as
+    ``open_text`` does.
+    """
     lines = [line for line in dropwhile(is_above_header, peek_lines(path, count)) if line.strip()]
     delimiter = delimiter_of(lines[0]) if lines else ","
     return [split_row(line, delimiter) for line in lines]
@@ -85,8 +87,8 @@ def row_fault(path: Path, line: int, fields: list[str], numbers: Mapping[str, in
         except InvalidOperation:
             hint = ""
             if "," in value and set(value) <= set("0123456789.,- "):
-                hint = "; write a point before the decimals and nothing between thousands"
-            return fault(path, line, ValueError(f"{name} is {value!r}, which is no number{hint}"))
+                hint = "; use a decimal point, and no separator between thousands"
+            return fault(path, line, ValueError(f"{name} is {value!r}, which is not a number{hint}"))
     if isinstance(error, KeyError):
         return fault(path, line, ValueError(f"the maker flag is {error.args[0]!r}; it must be true or false"))
     return fault(path, line, error)
@@ -94,7 +96,7 @@ def row_fault(path: Path, line: int, fields: list[str], numbers: Mapping[str, in
 
 def width_fault(path: Path, line: int, found: int, wanted: int) -> InputError:
     """The ``InputError`` for a row of ``found`` columns in a file of ``wanted``."""
-    return fault(path, line, ValueError(f"{found} columns where there should be {wanted}"))
+    return fault(path, line, ValueError(f"the row has {found} columns; it must have {wanted}"))
 
 
 def file_without_rows(path: Path, what: str = "rows") -> NoRowsError:

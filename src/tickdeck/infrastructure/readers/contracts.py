@@ -1,4 +1,4 @@
-"""Sizes that count contracts, as quantities of the base currency."""
+"""Converts sizes that count contracts to quantities of the base currency."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ M = TypeVar("M", bound=MarketRecord)
 
 
 def in_base_currency(events: Iterable[M], sizes: Mapping[str, Decimal]) -> Iterator[M]:
-    """``events`` with the quantities of each symbol in ``sizes`` multiplied by what one contract is worth (base)."""
+    """``events`` with the quantities of each symbol in ``sizes`` multiplied by the value of one contract (base)."""
     for event in events:
         size = sizes.get(event.symbol)
         yield event if size is None else _scaled(event, size)

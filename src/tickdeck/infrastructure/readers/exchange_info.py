@@ -1,4 +1,4 @@
-"""Instruments from a venue's own description: the body of Binance's ``exchangeInfo`` (spot, USD-M and COIN-M)."""
+"""Instruments as the venue describes them: the body of Binance's ``exchangeInfo`` (spot, USD-M and COIN-M)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["read_exchange_info"]
 
 
 class _Answer(msgspec.Struct):
-    """The body as some recorders wrap it."""
+    """The body in the wrapping that some recorders add."""
 
     response: ExchangeInfo
 
 
 def read_exchange_info(path: Path) -> dict[str, Instrument]:
-    """Every instrument of an ``exchangeInfo`` file (JSON, plain, gzip or zip), by symbol.
+    """All instruments of an ``exchangeInfo`` file (JSON, plain, gzip or zip), by symbol.
 
-    Contracts whose margin is in their base currency are inverse. Raises ``InputError`` where the file cannot be read,
-    ``ConfigError`` where it is no such file.
+    Contracts with a margin in their base currency are inverse. Raises ``InputError`` if the file cannot be read, and
+    ``ConfigError`` if it is not such a file.
     """
     with open_binary(path) as file:
         data = file.read()

@@ -1,7 +1,7 @@
-"""Where each candle of a file ends. The rows say when candles begin; this says how long they last.
+"""Where each candle of a file ends. The rows contain when candles start; this module finds how long they last.
 
-A candle must never be known before its own end, so where the rows leave a choice the later end is taken. The rules are
-in docs/data.md, "How long candles last".
+A candle must never be known before its own end, so if the rows leave a choice, the later end is taken. The rules are in
+docs/data.md, "How long candles last".
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUARTER = 900_000_000_000  # zones differ from UTC by multiples of a quarter of an hour
 _ZONES = range(-12 * 4, 14 * 4 + 1)
 _STRETCH, _ALIGNED_STRETCH = 10, 4
-"""So many equal steps between finer ones are candles of their own interval; fewer are candles that are missing."""
+"""This many equal steps between finer ones are candles of another interval. Fewer mean that candles are missing."""
 
 
 class OverlapError(ValueError):
-    """A candle begins before the one above it ends; ``index`` is its place."""
+    """A candle starts before the previous one ends; ``index`` is its position."""
 
     def __init__(self, index: int, text: str) -> None:
         super().__init__(text)
@@ -31,10 +31,10 @@ class OverlapError(ValueError):
 
 
 def candle_ends(opens: Sequence[int], given: Timeframe | None = None) -> list[int] | None:
-    """The end of each candle (ns UTC, exclusive), where ``opens`` are their begins, each after the one before it.
+    """The end of each candle (ns UTC, exclusive). ``opens`` are their starts, in ascending order.
 
-    No end lies after the begin of the next candle. ``None`` where there is one candle and no interval is ``given``.
-    Raises ``OverlapError`` where the candles are closer to each other than the ``given`` interval.
+    No end is after the start of the next candle. ``None`` if there is one candle and no ``given`` interval. Raises
+    ``OverlapError`` if the candles are closer together than the ``given`` interval.
     """
     steps = [after - before for before, after in pairwise(opens)]
     if given is not None:
@@ -54,10 +54,10 @@ def candle_ends(opens: Sequence[int], given: Timeframe | None = None) -> list[in
 
 
 def _end(open_: int, step: int, length: int) -> int:
-    """Where a candle ends that lasts about ``length``; ``step`` is how far the next one is away, 0 behind the last.
+    """The end of a candle that lasts about ``length``. ``step`` is the distance to the next one, 0 for the last.
 
-    Where no whole candle is missing before the next one, the next one's begin is the end. Where one is missing, the
-    hour by which a gap is longer than whole days may belong to this candle, since a day may have 25 hours.
+    If no whole candle is missing before the next one, the start of the next one is the end. If one is missing, the hour
+    by which a gap is longer than whole days may belong to this candle, because a day may have 25 hours.
     """
     if not step:
         return open_ + length
@@ -68,25 +68,25 @@ def _end(open_: int, step: int, length: int) -> int:
 
 
 def _ends_by_interval(opens: Sequence[int], steps: list[int], length: int) -> list[int]:
-    """The ends of candles that last ``length``; those of days and weeks also an hour less or more."""
+    """The possible ends of a candle that lasts ``length``. For days and weeks, an hour less or more is possible too."""
     ends = []
     for index, (open_, step) in enumerate(zip(opens, [*steps, 0], strict=True)):
         spare = _HOUR if length >= _DAY else 0
         if step and step < length - spare:
             raise OverlapError(
-                index + 1, f"the candle begins before the one above it ends (interval {length / 1e9:,g} s)"
+                index + 1, f"the candle starts before the previous one ends (interval {length / 1e9:,g} s)"
             )
         ends.append(_end(open_, step, length) if spare and step else open_ + length)
     return ends
 
 
 def _lengths(opens: Sequence[int], steps: list[int], smallest: int) -> list[int]:
-    """How long each candle lasts (one more than steps), told by runs of equal steps.
+    """How long each candle lasts (one more than steps), found from runs of equal steps.
 
-    A run is a stretch of candles of that interval where its step is the smallest of the file; where it has two steps or
-    more and stands at the file's begin or end; where it has ``_STRETCH`` or more, or ``_ALIGNED_STRETCH`` that begin at
-    multiples of it. In all other runs candles are missing: those that are there last as long as the candles of the
-    stretches beside it, between two stretches of different intervals as long as the longer ones.
+    A run is a stretch of candles of that interval in these cases: its step is the smallest of the file; it has two
+    steps or more and is at the start or end of the file; it has ``_STRETCH`` or more, or ``_ALIGNED_STRETCH`` that
+    start at multiples of the step. In all other runs candles are missing. Their candles last as long as those of the
+    neighbouring stretches, and between two different intervals as long as the longer one.
     """
     runs = [(step, sum(1 for _ in group)) for step, group in groupby(steps)]
     strong: list[bool] = []
@@ -104,7 +104,7 @@ def _lengths(opens: Sequence[int], steps: list[int], smallest: int) -> list[int]
 
 
 def _nearest(runs: list[tuple[int, int]], strong: list[bool]) -> list[int]:
-    """For each run the step of the nearest stretch at or before it, 0 where there is none."""
+    """For each run, the step of the nearest stretch at or before it; 0 if there is none."""
     nearest, length = [], 0
     for (step, _), is_stretch in zip(runs, strong, strict=True):
         length = step if is_stretch else length
@@ -113,8 +113,8 @@ def _nearest(runs: list[tuple[int, int]], strong: list[bool]) -> list[int]:
 
 
 def _zone_of_months(opens: Sequence[int]) -> int | None:
-    """How far the local time of a zone is ahead of UTC (ns), in which all candles begin with a month at midnight; with
-    summer time, in winter. ``None`` where there is no such zone.
+    """How far the local time of a zone is ahead of UTC (ns) in which all candles start with a month at midnight; in
+    winter, if the zone has summer time. ``None`` if there is no such zone.
     """
     for quarters in sorted(_ZONES, key=abs):
         zone = quarters * _QUARTER
@@ -128,8 +128,8 @@ def _begins_month(local: int) -> bool:
 
 
 def _months(open_: int, zone: int) -> int:
-    """The month in which a candle begins, counted from the year 0."""
-    local = _EPOCH + timedelta(hours=(open_ + zone) // _HOUR + 1)  # an hour later it is the month's in summer, too
+    """The month in which a candle starts, counted from the year 0."""
+    local = _EPOCH + timedelta(hours=(open_ + zone) // _HOUR + 1)  # an hour later it is in this month in summer, too
     return local.year * 12 + local.month - 1
 
 
@@ -149,6 +149,6 @@ def _ends_of_months(opens: Sequence[int], months: int, zone: int) -> list[int]:
         if day != 1:
             ns += (open_ + zone) % _DAY
         if step and ns - open_ - step > _HOUR:
-            raise OverlapError(len(ends) + 1, f"the candle begins before the one above it ends ({months} months)")
+            raise OverlapError(len(ends) + 1, f"the candle starts before the previous one ends ({months} months)")
         ends.append(open_ + step if step and step - (ns - open_) <= _HOUR else ns)
     return ends

@@ -1,4 +1,4 @@
-"""Several inputs as one, in the order in which their data was received."""
+"""Merges several inputs in the order in which their data was received."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tickdeck.infrastructure.readers.times import ns_to_date
 __all__ = ["merge"]
 
 _REMEMBERED = 65_536
-"""So many trades of a symbol are remembered: files of one session have a trade at nearly the same time."""
+"""How many trades of a symbol are remembered. Files of one session have the same trade at nearly the same time."""
 
 M = TypeVar("M", bound=MarketRecord)
 _Known: TypeAlias = "dict[int | str, tuple[int, TradeEvent]]"
 
 
 def merge(inputs: Sequence[Iterable[M]], repeated: Callable[[int], None] = lambda index: None) -> Iterator[M]:
-    """All events of ``inputs`` by (``ts_ingress``, position of the input, position in it).
+    """All events of ``inputs``, sorted by (``ts_ingress``, position of the input, position in the input).
 
-    An input's own order is never changed: where its receive time goes back, the event still comes after those above it,
-    as soon as it is its input's turn again, and with the time that it has. Lazy: holds one event of each input.
+    The order within an input never changes. If its receive time goes back, the event still comes after those above it,
+    as soon as it is the input's turn, and keeps its time. Lazy: stores one event per input.
 
-    A trade that another input gave already, of the same id, time, price and quantity, is left out, and
-    ``repeated(index)`` is called with the position of its input. So is an equal candle. Raises ``InputError`` for
-    candles of one symbol that overlap in two inputs: a venue would trade both.
+    A trade that another input already contained, with the same id, time, price and quantity, is omitted, and
+    ``repeated(index)`` is called with the position of its input. An equal candle is omitted too. Raises ``InputError``
+    if candles of one symbol in two inputs overlap, because a venue would trade both.
     """
     if len(inputs) == 1:
         return iter(inputs[0])
@@ -46,14 +46,14 @@ def _merge(inputs: Sequence[Iterable[M]], repeated: Callable[[int], None]) -> It
     while heap:
         index = heap[0][1]
         event = heads[index]
-        assert event is not None  # an input leaves the heap with its last event
+        assert event is not None  # an input is removed from the heap after its last event
         if isinstance(event, CandleOpen):
-            again, told = _is_repeated_open(event, opens), False
+            again, reported = _is_repeated_open(event, opens), False
         elif isinstance(event, TradeEvent) and event.trade_id:
-            again = told = _is_repeated(event, index, known)
+            again = reported = _is_repeated(event, index, known)
         else:
-            again = told = isinstance(event, CandleEvent) and _is_repeated_candle(event, index, candles)
-        if told:
+            again = reported = isinstance(event, CandleEvent) and _is_repeated_candle(event, index, candles)
+        if reported:
             repeated(index)
         if not again:
             yield event
@@ -65,7 +65,7 @@ def _merge(inputs: Sequence[Iterable[M]], repeated: Callable[[int], None]) -> It
 
 
 def _is_repeated(trade: TradeEvent, index: int, known: dict[tuple[str, str], _Known]) -> bool:
-    """Whether another input gave ``trade`` already; it is remembered where none did."""
+    """Whether another input already contained ``trade``. A new trade is remembered."""
     trades = known.setdefault((trade.source, trade.symbol), {})
     before = trades.get(trade.trade_id)
     if before is None:
@@ -84,7 +84,7 @@ def _is_repeated(trade: TradeEvent, index: int, known: dict[tuple[str, str], _Kn
 
 
 def _is_repeated_candle(candle: CandleEvent, index: int, newest: dict[str, tuple[int, CandleEvent]]) -> bool:
-    """Whether another input gave ``candle`` already. Raises ``InputError`` where it gave one that overlaps it."""
+    """Whether another input already contained ``candle``. Raises ``InputError`` if it contained one that overlaps."""
     giver, last = newest.get(candle.symbol, (index, candle))
     if giver != index and candle.open_ts < last.close_ts:
         if (candle.open_ts, candle.close_ts) != (last.open_ts, last.close_ts):
@@ -105,7 +105,7 @@ def _is_repeated_candle(candle: CandleEvent, index: int, newest: dict[str, tuple
 
 
 def _is_repeated_open(opened: CandleOpen, newest: dict[str, int]) -> bool:
-    """Whether the open of the same candle was given already."""
+    """Whether another input already contained the open of the same candle."""
     if newest.get(opened.symbol) == opened.open_ts:
         return True
     newest[opened.symbol] = opened.open_ts

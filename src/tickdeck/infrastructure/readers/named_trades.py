@@ -51,7 +51,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "home": ("homenotional",),
     "foreign": ("foreignnotional",),
 }
-"""The names of each column without underscores and in lower case, the best one first."""
+"""The names of each column in lower case and without underscores, the best one first."""
 
 _SIDES = {word: side for side, words in ((Side.BUY, ("buy", "b")), (Side.SELL, ("sell", "s"))) for word in words}
 _WITHOUT_SIDE = ("", "unknown", "none", "null", "nan")
@@ -98,15 +98,13 @@ def read_named_trades(
     feed_latency_ns: int,
     notes: ReadNotes,
 ) -> Iterator[TradeEvent]:
-    """The trades in order of time, which must be that of the file, or its reverse.
+    """The trades in order of time. The file must be in this order, or in the reverse order.
 
-    If rows name their symbol, ``symbol`` chooses one (``None``: all). Otherwise it is the symbol of the file.
-    ``ts`` is the trade's time. ``ts_ingress`` is the receive time if there is one, else ``ts`` plus
-    ``feed_latency_ns``. ``side`` is the taker's. Where the exchange states the size in coins (``homeNotional``), that
-    is the quantity.
+    If rows name their symbol, ``symbol`` chooses one (``None``: all). Otherwise it is the symbol of the file. ``ts`` is
+    the trade's time. ``ts_ingress`` is the receive time if there is one, otherwise ``ts`` plus ``feed_latency_ns``.
+    ``side`` is the taker's. If the exchange states the size in coins (``homeNotional``), that is the quantity.
 
-    Raises ``InputError`` at the first row that is not as described, if there is no row, and at once if no symbol is
-    known.
+    Raises ``InputError`` at the first wrong row, if there is no row, and immediately if the symbol is unknown.
     """
     if not named_symbols(path):
         symbol = require_symbol(path, symbol)
@@ -116,7 +114,7 @@ def read_named_trades(
 def _read(path: Path, symbol: str | None, times: Times, latency: int, notes: ReadNotes) -> Iterator[TradeEvent]:
     newest_first = _is_newest_first(path, times)
     if newest_first:
-        notes.warn("its newest row is the first; it is read from its end")
+        notes.warn("its newest row comes first, so it is read from its end")
     number, found, latest = 0, 0, 0
     fields: list[str] = []
     columns: _Columns | None = None
@@ -132,7 +130,7 @@ def _read(path: Path, symbol: str | None, times: Times, latency: int, notes: Rea
         header = split_row(line, delimiter)
         ends = "\r\n " if delimiter == "\t" else None
         if {bare_name(name) for name in header} <= _COINBASE:
-            notes.warn("its side is read as the taker's; Coinbase's own API gives the maker's, so turn it round there")
+            notes.warn("its side is read as the taker's; Coinbase's API gives the maker's, so swap the sides there")
         try:
             for number, line in [*numbered][::-1] if newest_first else numbered:
                 fields = line.rstrip(ends).split(delimiter) if '"' not in line else split_row(line, delimiter)
@@ -156,7 +154,7 @@ def _read(path: Path, symbol: str | None, times: Times, latency: int, notes: Rea
                 ts = times.from_text(fields[columns.time])
                 ts_ingress = ts + latency
                 if columns.received is not None:
-                    ts_ingress = times.from_text(fields[columns.received], "the time of receipt")
+                    ts_ingress = times.from_text(fields[columns.received], "the receive time")
                 if ts_ingress >= latest:
                     latest = ts_ingress
                 else:
@@ -176,7 +174,7 @@ def _read(path: Path, symbol: str | None, times: Times, latency: int, notes: Rea
     if not found:
         symbols = named_symbols(path)
         if symbols and symbol is not None:
-            raise InputError(f"{path}: no trades of {symbol} in it; symbols that it has: {', '.join(symbols[:10])}")
+            raise InputError(f"{path}: it has no trades of {symbol}; its symbols are {', '.join(symbols[:10])}")
         raise file_without_rows(path)
 
 
@@ -220,7 +218,7 @@ def _columns(path: Path, header: list[str], row: list[str]) -> _Columns:
 
 
 def _is_newest_first(path: Path, times: Times) -> bool:
-    """Whether the first rows go back in time. A fault is left to the reader."""
+    """Whether the first rows are in reverse order. A wrong row is left to the reader."""
     try:
         header, *rows = peek_rows(path, PEEK_LINES)
         at = _index(header)["timestamp"]
@@ -243,6 +241,6 @@ def _side(fields: list[str], columns: _Columns) -> Side | None:
 
 
 def _trade_id(text: str) -> int | str:
-    """An id that is a number, as a number. The rest is text, and 0 if there is none."""
+    """A numeric id as an int. Any other id is text, and 0 if there is none."""
     text = text.strip()
     return int(text) if text.isascii() and text.isdigit() and (text[0] != "0" or text == "0") else text or 0

@@ -1,4 +1,4 @@
-"""What a reader did not turn into events, and what its user should know about the file."""
+"""What a reader skipped, and warnings about the file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["ReadNotes"]
 
 
 class ReadNotes:
-    """Filled while a file is read. ``skipped`` counts what was passed over, by kind; ``warnings`` are sentences."""
+    """Filled while a file is read. ``skipped`` counts what was skipped, by kind. ``warnings`` are sentences."""
 
     def __init__(self) -> None:
         self.skipped: dict[str, int] = {}
@@ -22,6 +22,6 @@ class ReadNotes:
             self.warnings.append(sentence)
 
     def lines(self, name: str) -> list[str]:
-        """Everything in words, for people; ``name`` is the file's."""
+        """All notes as lines for people. ``name`` is the name of the file."""
         passed = [f"{name}: skipped {number:,} x {kind}" for kind, number in self.skipped.items()]
         return [f"{name}: {sentence}" for sentence in self.warnings] + passed

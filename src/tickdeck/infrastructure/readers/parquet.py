@@ -1,7 +1,7 @@
-"""Parquet files as the lines of the CSV file that they stand for, by way of pyarrow, which is an extra.
+"""Parquet files, read with pyarrow (an extra) as the lines of the equivalent CSV file.
 
-So each format that is CSV with its columns in order, or with a header, may come as Parquet too. Decimals and text keep
-their digits; a float stands for the shortest decimal that reads back as it.
+So every CSV format with a header or a fixed order of columns may also be a Parquet file. Decimals and text keep their
+digits. A float becomes the shortest decimal that reads back as the same float.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _INDEX = "__index_level_"  # of a table that pandas wrote
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether the file begins as a Parquet file does, whatever its name; no, where it cannot be read."""
+    """Whether the file starts like a Parquet file, whatever its name is. False if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(len(_MAGIC)) == _MAGIC
@@ -33,14 +33,14 @@ def is_parquet(path: Path) -> bool:
 def parquet_lines(path: Path) -> Iterator[str]:
     """The names of the columns, then each row, as lines with commas. Times become ISO 8601.
 
-    Raises ``InputError`` where pyarrow is not installed, ``OSError`` where the file is damaged.
+    Raises ``InputError`` if pyarrow is not installed, and ``OSError`` if the file is damaged.
     """
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         raise InputError(
-            f"{path}: to read Parquet the package pyarrow is needed; `pip install 'tickdeck[parquet]'`, or give CSV"
+            f"{path}: reading Parquet needs the package pyarrow; `pip install 'tickdeck[parquet]'`, or give a CSV file"
         ) from None
     try:
         with pq.ParquetFile(path) as file:
@@ -55,7 +55,7 @@ def parquet_lines(path: Path) -> Iterator[str]:
 
 
 def _in_microseconds(column: Any, pa: Any) -> Any:
-    """A column of times so that Python's own can hold it."""
+    """Converts a column of times to a precision that Python's own type can hold."""
     return column.cast(pa.timestamp("us", column.type.tz)) if pa.types.is_timestamp(column.type) else column
 
 

@@ -1,4 +1,4 @@
-"""The formats that can be read, how to tell them apart, and the one way to open a file of any of them."""
+"""The formats that can be read, how they are recognized, and ``open_input``, which opens a file of any format."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ from tickdeck.infrastructure.readers.trades_csv import TRADE_FORMATS, detect_tra
 __all__ = ["FORMATS", "InputFile", "detect_format", "names_symbols", "open_input", "peek_symbols", "peek_venues"]
 
 FORMATS = ("binance-raw", *TRADE_FORMATS, NAMED_TRADES, "candles", *TARDIS_FORMATS)
-"""Names of the formats: raw Binance captures, trades in four fixed layouts, trades with named columns, candles, and
-books and best prices of tardis.dev. Each plain, or packed with gzip or zip."""
+"""The names of the formats: raw Binance captures, trades in four fixed layouts, trades with named columns, candles, and
+books and best prices of tardis.dev. Each may be plain, or compressed with gzip or zip.
+"""
 
 _CAPTURE_LINE = re.compile(r"\ufeff?\d{10,20}(\.\d+)? +[{\[]")
 
@@ -40,13 +41,12 @@ _CAPTURE_LINE = re.compile(r"\ufeff?\d{10,20}(\.\d+)? +[{\[]")
 class InputFile(msgspec.Struct, frozen=True):
     """A file of recorded market data, and what to read from it.
 
-    - ``format``: one of ``FORMATS``; found by looking into the file where it is ``None``.
-    - ``symbol``: of a format that names its symbols the only one to read (``None``: all); of the others the symbol that
-      the file holds (``None``: as its name says).
-    - ``venue``: of a file of several venues the one to read (``None``: that of its first row).
-    - ``interval``: how long a candle lasts (``1m``, ``1d``, ``1mo``; ``None``: as the rows say).
-    - ``earliest``, ``latest``: the range in which its times must lie (ns, inclusive; ``None``: from 2009 to a day from
-      now).
+    - ``format``: one of ``FORMATS``; ``None`` recognizes it from the content.
+    - ``symbol``: if the format names its symbols, the only one to read (``None``: all). Otherwise the symbol of the
+      file (``None``: from its name).
+    - ``venue``: for a file of several venues, the one to read (``None``: that of the first row).
+    - ``interval``: how long a candle lasts (``1m``, ``1d``, ``1mo``; ``None``: found from the rows).
+    - ``earliest``, ``latest``: the range of valid times (ns, inclusive; ``None``: from 2009 to a day from now).
     """
 
     path: Path
@@ -61,13 +61,13 @@ class InputFile(msgspec.Struct, frozen=True):
 def open_input(
     file: InputFile, *, feed_latency_ns: int = DEFAULT_FEED_LATENCY_NS, notes: ReadNotes | None = None
 ) -> Iterator[MarketEvent]:
-    """The file's events in its own order, decoded as they are asked for; each has ``ts``, ``ts_ingress``, ``source``.
+    """The events of the file in its own order, decoded lazily. Each has ``ts``, ``ts_ingress`` and ``source``.
 
-    ``feed_latency_ns`` (ns) makes the receive time of formats that have none. What was passed over, such as messages of
-    other streams or rows of other venues, is counted in ``notes`` by kind, while reading.
+    ``feed_latency_ns`` (ns) gives the receive time for formats without one. What is skipped, such as messages of other
+    streams or rows of other venues, is counted in ``notes`` by kind, while reading.
 
-    Raises ``InputError`` at once where the file is absent, its format unknown, its symbol not to be found or one of
-    inverse contracts, and while reading where a line is not as it should be; it names file and line.
+    Raises ``InputError`` immediately if the file is missing, its format or symbol is unknown, or its symbol is an
+    inverse contract, and while reading if a line is wrong. The message names file and line.
     """
     path, name = file.path, _format(file)
     notes = ReadNotes() if notes is None else notes
@@ -79,7 +79,7 @@ def open_input(
         if is_inverse(symbol):
             raise InputError(
                 f"{path}: {symbol} is an inverse contract: its sizes are contracts and its profit is in the base"
-                " currency, which Tickdeck does not calculate; take the spot or USD-M market"
+                " currency, which Tickdeck does not calculate; use the spot or USD-M market"
             )
     if name == "binance-raw":
         return read_binance_raw(path, symbol=file.symbol, times=times, notes=notes)
@@ -116,7 +116,7 @@ def open_input(
 
 
 def detect_format(path: Path) -> str:
-    """The name of the format, from the first lines. Raises ``InputError`` if they match no format."""
+    """The name of the format, recognized from the first lines. Raises ``InputError`` if they match no format."""
     head = [line for line in peek_lines(path, 20) if line.strip()]
     if head and _CAPTURE_LINE.match(head[0]):
         return "binance-raw"
@@ -131,18 +131,18 @@ def detect_format(path: Path) -> str:
     what = ""
     if rows and len(rows[0]) > 1:
         has = ", ".join(cell.strip() for cell in rows[0])
-        # Candles and trades share the time. Name what is missing of the kind that the header resembles more.
+        # Candles and trades both have a time. Name the missing columns of the kind that the header resembles more.
         lacking = min(what_candles_lack(*rows), what_trades_lack(rows[0]), key=len)
         what = f": no column named {', '.join(lacking)}" if len(lacking) <= 3 else ""
         what = ": no header names its columns" if rows[0][0].strip()[:1].isdigit() else what
         what += f"; it has {has[:200]}"
     if head and head[0].lstrip("\ufeff ")[:1] in "[{":
-        what = ": it is JSON, of which only captures are read; save it as CSV"
-    raise InputError(f"{path}: its first lines are of no known format{what}; the formats are {', '.join(FORMATS)}")
+        what = ": it is JSON, but only captures may be JSON; save it as CSV"
+    raise InputError(f"{path}: its first lines match no known format{what}; the formats are {', '.join(FORMATS)}")
 
 
 def peek_symbols(file: InputFile) -> list[str]:
-    """The symbols that ``file`` will give, from its first lines or its name; a symbol that appears late is not seen.
+    """The symbols that ``file`` will give, from its first lines or its name. A symbol that appears late is not found.
 
     Raises ``InputError`` as ``open_input`` does.
     """
@@ -181,7 +181,7 @@ def names_symbols(file: InputFile) -> bool:
 
 
 def peek_venues(file: InputFile) -> list[str]:
-    """The venues in the first lines of ``file``; the first one is read by default. None if the format does not name
+    """The venues in the first lines of ``file``. The first one is read by default. ``None`` if the format does not name
     venues (candles). Raises ``InputError`` as ``open_input`` does.
     """
     name = _format(file)
@@ -201,5 +201,5 @@ def _format(file: InputFile) -> str:
         return detect_format(file.path)
     if file.format not in FORMATS:
         raise InputError(f"{file.path}: there is no format {file.format!r}; the formats are {', '.join(FORMATS)}")
-    peek_lines(file.path, 1)  # complains now where the file cannot be read
+    peek_lines(file.path, 1)  # raises now if the file cannot be read
     return file.format

@@ -1,15 +1,15 @@
-"""Books and best prices as tardis.dev gives them in CSV files (docs.tardis.dev, "Downloadable CSV files").
+"""Books and best prices in the CSV files of tardis.dev (docs.tardis.dev, "Downloadable CSV files").
 
 - ``tardis-quotes`` (``quotes``):
   ``exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount``.
 - ``tardis-book`` (``incremental_book_L2``):
-  ``exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount``, a level a row; the rows of one message
-  follow each other and have one ``local_timestamp``.
+  ``exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount``, one level per row. The rows of one
+  message follow each other and have the same ``local_timestamp``.
 - ``tardis-book-snapshots`` (``book_snapshot_5``, ``book_snapshot_25``): ``exchange,symbol,timestamp,local_timestamp``
   and ``asks[0].price,asks[0].amount,bids[0].price,bids[0].amount`` and so on.
 
-Times are us since the epoch: ``timestamp`` the exchange's, ``local_timestamp`` that of the message's arrival, by which
-the rows are ordered. Trades of tardis.dev are in ``trades_csv``.
+Times are in us since the epoch. ``timestamp`` is the exchange's time. ``local_timestamp`` is the receive time, by which
+the rows are sorted. Trades of tardis.dev are in ``trades_csv``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Row(NamedTuple):
 
 
 def detect_tardis(header: list[str]) -> str | None:
-    """The format that a header is of, ``None`` where it is of none of these."""
+    """The format of a header; ``None`` if it is none of these."""
     if not set(_HEAD) <= set(header):
         return None
     if set(_QUOTES) <= set(header):
@@ -67,7 +67,7 @@ def detect_tardis(header: list[str]) -> str | None:
 
 
 def tardis_streams(path: Path) -> list[tuple[str, str]]:
-    """(exchange, symbol) of the first ``PEEK_LINES`` lines, each once, in order of appearance."""
+    """Each (exchange, symbol) of the first ``PEEK_LINES`` lines, in order of appearance."""
     header, *rows = peek_rows(path, PEEK_LINES)
     venue, symbol = header.index("exchange"), header.index("symbol")
     return list(dict.fromkeys((row[venue], row[symbol]) for row in rows if len(row) == len(header) and row != header))
@@ -76,13 +76,13 @@ def tardis_streams(path: Path) -> list[tuple[str, str]]:
 def read_tardis(
     path: Path, name: str, *, symbol: str | None, venue: str | None, times: Times, notes: ReadNotes
 ) -> Iterator[MarketEvent]:
-    """The events of a file of format ``name``, in its order: of one exchange (``venue``, or else that of the first
-    row), with ``symbol`` of that symbol alone.
+    """The events of a file of format ``name``, in its order: those of one exchange (``venue``, or that of the first
+    row), and with ``symbol`` only those of that symbol.
 
-    tardis.dev leaves the exchange's update ids out. In their place stand times of arrival in us, which chain each
-    update to the one before it; the first update of a file and each snapshot begin a new chain.
+    tardis.dev omits the exchange's update ids. They are replaced by receive times in us, which chain each update to the
+    previous one. The first update of a file and each snapshot start a new chain.
 
-    Raises ``InputError`` at the first row that is not as described, and where no row was wanted.
+    Raises ``InputError`` at the first wrong row, and if no row matches.
     """
     with open_text(path) as text:
         numbered = ((n, line) for n, line in enumerate(text, 1) if line.strip())
@@ -99,17 +99,17 @@ def read_tardis(
             yield from build[name](rows)
         except FAULTS as error:
             at = {column: i for i, column in enumerate(header) if i > 3 and column not in ("is_snapshot", "side")}
-            if name != "tardis-book":  # there a side without levels has empty cells
+            if name != "tardis-book":  # in these, a side without levels has empty cells
                 at = {}
             raise row_fault(path, reader.line, reader.fields, at, error) from None
     if not reader.found:
         found = ", ".join(f"{v} {s}" for v, s in tardis_streams(path)) or "none"
         which = " ".join(part for part in (venue, symbol) if part) or "any exchange"
-        raise InputError(f"{path}: no data of {which} in it; exchanges and symbols there: {found}")
+        raise InputError(f"{path}: it has no data of {which}; its exchanges and symbols are {found}")
 
 
 class _Reader:
-    """Reads one file: chooses the rows, checks their times, and makes events of them."""
+    """Reads one file: selects the rows, checks their times, and creates events."""
 
     def __init__(
         self, path: Path, header: list[str], symbol: str | None, venue: str | None, times: Times, notes: ReadNotes
@@ -231,7 +231,7 @@ class _Reader:
 
 
 def _number(text: str) -> Decimal:
-    """An empty cell is a side on which nobody quotes."""
+    """An empty cell means that nobody quotes on that side."""
     return Decimal(text) if text else ZERO
 
 

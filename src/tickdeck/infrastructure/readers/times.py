@@ -1,4 +1,4 @@
-"""Times in files: the size of a number shows its unit, and every time must be plausible."""
+"""Times in files: the size of a number determines its unit, and every time must be plausible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["DAY_NS", "EARLIEST_NS", "Times", "a_day_from_now", "date_to_ns", "ns
 
 DAY_NS = 86_400_000_000_000
 EARLIEST_NS = 1_230_768_000_000_000_000
-"""2009-01-01T00:00:00Z. No exchange of today has data from before Bitcoin; files of shares may."""
+"""2009-01-01T00:00:00Z. No crypto exchange has data from before Bitcoin; files of shares may."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -30,9 +30,9 @@ _ZONE = re.compile(r"\s*(UTC|GMT)$", re.IGNORECASE)
 
 
 class Times:
-    """Turns the times of one file into ns since the epoch (UTC), and refuses those outside of a range.
+    """Converts the times of one file to ns since the epoch (UTC), and rejects those outside a range.
 
-    ``earliest`` and ``latest`` are the range (ns, both inclusive). Every method raises ``ValueError`` with a readable
+    ``earliest`` and ``latest`` are the range (ns, inclusive). Every method raises ``ValueError`` with a readable
     message, to which the caller adds file and line.
     """
 
@@ -40,23 +40,23 @@ class Times:
         self.earliest = earliest
         self.latest = a_day_from_now() if latest is None else latest
         self.first_ms, self.last_ms = -(-earliest // 1_000_000), self.latest // 1_000_000
-        """The range in ms, the most frequent unit: a reader compares with it before it calls ``from_int``."""
+        """The range in ms, the most frequent unit. A reader compares with it before it calls ``from_int``."""
 
     def from_int(self, number: int, what: str = "the time") -> int:
-        """A number of s, ms, us or ns since the epoch: the unit is the one that gives a plausible time."""
+        """Converts a number of s, ms, us or ns since the epoch. The unit is the one that gives a plausible time."""
         for _, factor in _UNITS:
             ns = number * factor
             if self.earliest <= ns <= self.latest:
                 return ns
         raise ValueError(
-            f"{what} is {number}: in no unit (s, ms, us, ns since 1970) does it lie in {self.range_in_words()}"
+            f"{what} is {number}: in no unit (s, ms, us, ns since 1970) is it within {self.range_in_words()}"
         )
 
     def from_text(self, text: str, what: str = "the time") -> int:
-        """ISO 8601 (also its compact forms such as ``20241111``; without a zone it is UTC), or a number of s, ms, us or
+        """Converts ISO 8601 (also compact forms such as ``20241111``; UTC without a zone), or a number of s, ms, us or
         ns since the epoch, with or without a fraction.
 
-        Ambiguous times (``11/12/2024``, ``2024.11.11``) and times that lost digits (``1.72316E+12``) are refused.
+        Ambiguous times (``11/12/2024``, ``2024.11.11``) and times that lost digits (``1.72316E+12``) are rejected.
         """
         if len(text) == 19 and text[4] == text[7] == "-":  # 2024-11-12 13:30:00, the most frequent form by far
             try:
@@ -75,14 +75,16 @@ class Times:
         if exponent is not None:
             if len(exponent[3]) < int(exponent[4]):
                 raise ValueError(
-                    f"{what} is {text!r}: it lost digits, as when a spreadsheet saves the file again; use the original"
+                    f"{what} is {text!r}: it lost digits, as if a spreadsheet saved the file; use the original"
                 )
             return self._from_decimal(Decimal(text), text, what)
         return self._from_iso(text, what)
 
     @staticmethod
     def factor_of(text: str, ns: int) -> int:
-        """Ns in the unit of ``text``, which means ``ns``; 0 where ``text`` is no plain number of one unit."""
+        """Ns per unit of ``text``, which stands for the time ``ns``; 0 if ``text`` is not a plain number in one
+        unit.
+        """
         if text.isdigit():
             for _, factor in _UNITS:
                 if int(text) * factor == ns:
@@ -97,7 +99,7 @@ class Times:
         )
 
     def _compact(self, text: str) -> int | None:
-        """The date that the digits are, where they are a plausible one."""
+        """The date that the digits stand for, if it is plausible."""
         head, milliseconds = (text[:14], int(text[14:])) if len(text) == 17 else (text, 0)
         form = _COMPACT.get(len(head))
         if form is None:
@@ -114,7 +116,7 @@ class Times:
             if self.earliest <= ns <= self.latest:
                 return ns
         raise ValueError(
-            f"{what} is {text}: in no unit (s, ms, us, ns since 1970) does it lie in {self.range_in_words()}"
+            f"{what} is {text}: in no unit (s, ms, us, ns since 1970) is it within {self.range_in_words()}"
         )
 
     def _from_iso(self, text: str, what: str) -> int:
@@ -133,19 +135,21 @@ class Times:
             moment = datetime.fromisoformat(plain)
         except ValueError:
             raise ValueError(
-                f"{what} is {text!r}, which is no time that can be read for certain; write ISO 8601, such as"
+                f"{what} is {text!r}, which is not an unambiguous time; write ISO 8601, such as"
                 " 2024-11-12T13:30:00Z, or a number of s, ms, us or ns since 1970"
             ) from None
         ns = _ns(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
         if fraction is not None:
             ns += int(fraction[1][:9].ljust(9, "0"))
         if not self.earliest <= ns <= self.latest:
-            raise ValueError(f"{what} is {text!r}, which does not lie in {self.range_in_words()}")
+            raise ValueError(f"{what} is {text!r}, which is not within {self.range_in_words()}")
         return ns
 
 
 def a_day_from_now() -> int:
-    """The latest time that data may have that is read today (ns): clocks differ, and a candle's end may lie ahead."""
+    """The latest plausible time of data that is read today (ns). Clocks differ, and the end of a candle may be in the
+    future.
+    """
     return time.time_ns() + DAY_NS
 
 

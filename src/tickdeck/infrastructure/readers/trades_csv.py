@@ -1,16 +1,16 @@
-"""Trades as delimited text, one a row: four layouts, one reader.
+"""Trades as delimited text, one per row: four layouts, one reader.
 
 - ``trades``: Tickdeck's flat file of several venues and symbols, in the order of receipt, with the header
   ``local_ts_ns,venue,symbol,trade_id,price,qty,buyer_is_maker,trade_ts_ms,event_ts_ms``.
-- ``tardis-trades``: tardis.dev's ``trades`` files, with the header
-  ``exchange,symbol,timestamp,local_timestamp,id,side,price,amount``; ``side`` is ``unknown`` where the exchange did not
-  say, ``id`` may be text or empty (docs.tardis.dev, "Downloadable CSV files").
+- ``tardis-trades``: the ``trades`` files of tardis.dev, with the header
+  ``exchange,symbol,timestamp,local_timestamp,id,side,price,amount``. ``side`` is ``unknown`` if the exchange did not
+  send it, and ``id`` may be text or empty (docs.tardis.dev, "Downloadable CSV files").
 - ``binance-trades``, ``binance-aggtrades``: Binance's public files (data.binance.vision). Trades are ``id, price, qty,
   quoteQty, time, isBuyerMaker`` and on spot ``isBestMatch``; aggTrades are ``id, price, quantity, first trade id, last
-  trade id, time, isBuyerMaker`` and on spot ``isBestMatch``. Futures files begin with a header, spot files have none.
-  No row names its symbol or the time of receipt.
+  trade id, time, isBuyerMaker`` and on spot ``isBestMatch``. Futures files have a header, spot files have none. No row
+  contains its symbol or a receive time.
 
-Cells may be quoted; commas, semicolons or tabs separate them. Columns of a known header may come in any order.
+Cells may be quoted. Commas, semicolons or tabs separate them. Columns of a known header may come in any order.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ _REPEATED_HEADER = "header in the middle"
 
 
 class TradeFormat(NamedTuple):
-    """A layout: where it has what. ``columns`` are the bare names of its columns in order, with ``|`` between names of
-    one meaning; those of ``roles`` (role -> bare name) are read. ``optional`` last columns may be missing.
+    """A layout. ``columns`` are the bare names of its columns in order, with ``|`` between synonyms. ``roles`` maps the
+    role of each column that is read to its bare name. The last ``optional`` columns may be missing.
     """
 
     header: tuple[str, ...]
     roles: dict[str, int]
     optional: int = 0
     venues: tuple[str, str] = ("", "")
-    """The venue of rows with all columns, and of those without the optional ones; empty where each row names it."""
+    """The venue of rows with all columns, and of rows without the optional ones; empty if each row names it."""
 
 
 TRADE_FORMATS: dict[str, TradeFormat] = {
@@ -92,7 +92,7 @@ TRADE_FORMATS: dict[str, TradeFormat] = {
 
 
 class _Plan(NamedTuple):
-    """Where one file has what, and how many columns."""
+    """Where the columns of one file are, and how many it has."""
 
     width: int
     at: dict[str, int]
@@ -101,7 +101,7 @@ class _Plan(NamedTuple):
 
 
 def detect_trades(rows: list[list[str]]) -> str | None:
-    """The trade format of a file's first rows, ``None`` where they are of none."""
+    """The trade format of a file's first rows; ``None`` if they have none."""
     if not rows:
         return None
     for name, layout in TRADE_FORMATS.items():
@@ -115,15 +115,15 @@ def detect_trades(rows: list[list[str]]) -> str | None:
         layout = TRADE_FORMATS[name]
         if _fits(len(row), layout):
             flag, time = row[layout.roles["maker"]].strip(), row[layout.roles["time"]]
-            # A volume of 1 may stand in the place of a flag, where the row is a candle.
+            # If the row is a candle, a volume of 1 may be in the position of a flag.
             if flag in AGGRESSOR and (not flag.isdigit() or _is_time(time)):
                 return name
     return None
 
 
 def trade_streams(path: Path, name: str) -> list[tuple[str, str]]:
-    """(venue, symbol) of the first ``PEEK_LINES`` lines, each once, in order of appearance; the symbol is empty where
-    no row names one. None where the file has no row.
+    """Each (venue, symbol) of the first ``PEEK_LINES`` lines, in order of appearance. The symbol is empty if the rows
+    name none. Empty if the file has no row.
     """
     rows = peek_rows(path, PEEK_LINES)
     layout = TRADE_FORMATS[name]
@@ -150,15 +150,16 @@ def read_trades(
 ) -> Iterator[TradeEvent]:
     """The trades of a file of format ``name``, in its order.
 
-    Where rows name venue and symbol, the trades of one venue (``venue``, or else that of the first row, since several
-    share symbols) and with ``symbol`` of that symbol alone; elsewhere ``symbol`` is the file's. ``ts`` is the trade's
-    time; ``ts_ingress`` the time of receipt, made of ``ts`` and ``feed_latency_ns`` where rows have none; ``source``
-    the venue. Of aggTrades an aggregate (one order's executions at one price) counts as one trade, under its own id.
+    If rows name venue and symbol, these are the trades of one venue (``venue``, or that of the first row, because
+    several venues share symbols), and with ``symbol`` only those of that symbol. Otherwise ``symbol`` is that of the
+    file. ``ts`` is the trade's time. ``ts_ingress`` is the receive time, or ``ts`` plus ``feed_latency_ns`` if rows
+    have none. ``source`` is the venue. An aggTrade (the executions of one order at one price) counts as one trade, with
+    its own id.
 
     Rows of other venues, trades without a side, and headers in the middle of a file are counted in ``notes``.
 
-    Raises ``InputError`` at the first row that is not as described, or whose time lies long before that of the row
-    above it, and where no row was wanted.
+    Raises ``InputError`` at the first row that is wrong or whose time is long before that of the row above, and if no
+    row matches.
     """
     layout = TRADE_FORMATS[name]
     with open_text(path) as text:
@@ -203,7 +204,7 @@ def _rows(
     fields: list[str] = []
     received_at: int | None = None
     venue_at = symbol_at = -1
-    others: dict[str, str] = {}  # what a row of another venue is counted as, by venue
+    others: dict[str, str] = {}  # the label for skipped rows, by venue
     skipped, side_of = notes.skipped, maker.get
     ends = "\r\n " if delimiter == "\t" else None
     if plan is not None:
@@ -264,7 +265,7 @@ def _rows(
                     except ValueError:
                         ts_ingress = 0
                     if not earliest <= ts_ingress <= latest_time:
-                        ts_ingress = times.from_text(fields[received_at], "the time of receipt")
+                        ts_ingress = times.from_text(fields[received_at], "the receive time")
                         received_factor = times.factor_of(fields[received_at], ts_ingress) or received_factor
                 if ts_ingress >= latest:
                     latest = ts_ingress
@@ -295,8 +296,8 @@ def _rows(
         if not streams:
             raise file_without_rows(path, "trades")
         which = " ".join(part for part in (venue, symbol) if part)
-        told = ", ".join(f"{v} {s}" for v, s in streams)
-        raise InputError(f"{path}: no trades of {which} in it; venues and symbols that it has: {told}")
+        found = ", ".join(f"{v} {s}" for v, s in streams)
+        raise InputError(f"{path}: it has no trades of {which}; its venues and symbols are {found}")
 
 
 def _places(plan: _Plan) -> tuple[int, int, int, int, int]:
@@ -305,7 +306,7 @@ def _places(plan: _Plan) -> tuple[int, int, int, int, int]:
 
 
 def _plan(path: Path, header: list[str] | None, width: int, layout: TradeFormat) -> _Plan:
-    """Where the columns are: by the header's names where they are all known, else by position."""
+    """Where the columns are: by the names of the header if all are known, otherwise by position."""
     at = dict(layout.roles)
     labels = {"id": "the id", "price": "the price", "quantity": "the quantity"}
     if header is not None:
@@ -313,7 +314,7 @@ def _plan(path: Path, header: list[str] | None, width: int, layout: TradeFormat)
         if "baseqty" in names:
             raise InputError(
                 f"{path}: a file of COIN-M contracts (it has a column base_qty): their sizes are contracts and their"
-                " profit is in the base currency, which Tickdeck does not calculate; take the spot or USD-M market"
+                " profit is in the base currency, which Tickdeck does not calculate; use the spot or USD-M market"
             )
         wanted = {role: bare_name(layout.header[index]) for role, index in layout.roles.items()}
         missing = _missing(names, layout)
@@ -321,7 +322,7 @@ def _plan(path: Path, header: list[str] | None, width: int, layout: TradeFormat)
         if not missing:
             at = {role: names.index(name) for role, name in wanted.items()}
             labels = {role: header[at[role]].strip() for role in labels}
-        elif moved or not layout.venues[0]:  # then the places of the other columns are not certain
+        elif moved or not layout.venues[0]:  # then the positions of the other columns are uncertain
             raise fault(
                 path,
                 1,
@@ -334,7 +335,7 @@ def _plan(path: Path, header: list[str] | None, width: int, layout: TradeFormat)
 
 
 def _missing(names: list[str], layout: TradeFormat) -> list[str]:
-    """The columns that are read of a layout and that a header (bare names) does not have."""
+    """The columns of a layout that are read and that a header (bare names) lacks."""
     return [layout.header[at] for at in layout.roles.values() if bare_name(layout.header[at]) not in names]
 
 
@@ -343,7 +344,7 @@ def _fits(width: int, layout: TradeFormat) -> bool:
 
 
 def _is_row(fields: list[str], time: int | None = None) -> bool:
-    """Whether the cells are a row rather than a header: some cell that must be a number begins with a digit."""
+    """Whether the cells are a row and not a header: a cell that must be a number starts with a digit."""
     cell = fields[0 if time is None else time] if len(fields) > (time or 0) else ""
     return cell.strip()[:1].isdigit()
 
@@ -353,7 +354,7 @@ def _is_header(fields: list[str], layout: TradeFormat) -> bool:
     if "price" not in names:
         return False
     wanted = [bare_name(name) for name in layout.header[: len(layout.header) - layout.optional]]
-    # Where rows have no header of their own, what is asked is whether most names are the layout's.
+    # For a layout without a header, the row is one if most names are those of the layout.
     return sum(name in names for name in wanted) >= (len(wanted) if not layout.venues[0] else 4)
 
 
@@ -370,7 +371,7 @@ def _name_of(layout: TradeFormat) -> str:
 
 
 def _side(text: str, known: Mapping[str, Side]) -> Side | None:
-    """The side that unusual spelling means; ``None`` where the venue did not say. Raises ``ValueError``."""
+    """The side that an unusual spelling means; ``None`` if the venue did not send it. Raises ``ValueError``."""
     plain = text.strip().lower()
     if plain in known:
         return known[plain]
@@ -382,7 +383,9 @@ def _side(text: str, known: Mapping[str, Side]) -> Side | None:
 
 
 def _trade_id(text: str) -> int | str:
-    """A plain number is an int, so that holes in a venue's count are seen; the rest is text, 0 where there is none."""
+    """A plain number becomes an int, so that gaps in the venue's numbering can be detected. Any other id is text, and 0
+    if there is none.
+    """
     if not text:
         return 0
     return int(text) if text.isascii() and text.isdigit() and (text[0] != "0" or text == "0") else text
