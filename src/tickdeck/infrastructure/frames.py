@@ -1,4 +1,4 @@
-"""A venue's frames on disk: the messages as they came, in compressed segments that roll by size.
+"""A venue's frames on disk: the messages as they arrived, in compressed segments of limited size.
 
 Each line is the receive time in ns, a space, and one message. This is the layout of a raw capture, so you can pass a
 segment to ``--tape``. Messages keep the order in which the run received them.
@@ -26,7 +26,7 @@ FOLDER = "frames"
 """The folder of segments in a run's folder."""
 
 _SUFFIX = ".raw.gz"
-_SEGMENT = 64 << 20  # bytes on disk, after which the next segment begins
+_SEGMENT = 64 << 20  # bytes on disk after which the next segment begins
 _BUFFER = 64 << 10  # at most this many bytes of text wait for compression
 _LEVEL = 1  # the fastest level reduces market data to a sixth; the best to a ninth, at ten times the cost
 _LINE = b"%d %b\n"

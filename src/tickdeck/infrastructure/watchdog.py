@@ -24,7 +24,7 @@ _CALLERS = ("InMemoryEventBus._dispatch", "SyncEdge._handle")
 
 
 class WatchedBus(Protocol):
-    """What a watchdog reads from a bus, in another thread than the bus's own."""
+    """What a watchdog reads from a bus, in a thread other than the bus's own."""
 
     @property
     def dispatched(self) -> int:

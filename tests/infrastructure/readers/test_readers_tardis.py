@@ -102,7 +102,10 @@ def test_one_exchange_is_read_of_several(file: Path) -> None:
         (BUY.replace("61837.63", "cheap"), "line 2: price is 'cheap', which is not a number"),
         (BUY.replace("61837.63", "-1"), "line 2: market.trade: price is "),
         (BUY.replace("0.0200", "0"), "line 2: market.trade: quantity is "),
-        (BUY.replace("1723161255351234", "soon"), "line 2: the receive time is 'soon', which is not an unambiguous time"),
+        (
+            BUY.replace("1723161255351234", "soon"),
+            "line 2: the receive time is 'soon', which is not an unambiguous time",
+        ),
         (BUY.replace("buy", "long"), "line 2: side is 'long'; it must be buy, sell or unknown"),
         (BUY.replace(",buy", ""), "line 2: the row has 7 columns; it must have 8"),
     ],
@@ -127,7 +130,7 @@ def test_another_header_is_refused(file: Path) -> None:
 def test_a_symbol_that_is_not_there_is_told_with_those_that_are(file: Path) -> None:
     file.write_text(HEADER + BUY + SELL)
 
-    with pytest.raises(InputError, match=r"it has no trades of binance XRPUSDT; its venues and symbols are binance BTCUSDT, binance ETHUSDT"):
+    with pytest.raises(InputError, match=r"no trades of binance XRPUSDT; .* are binance BTCUSDT, binance ETHUSDT"):
         read(file, symbol="XRPUSDT")
     file.write_text(HEADER)
     with pytest.raises(InputError, match="no trades in it"):

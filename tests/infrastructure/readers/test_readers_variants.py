@@ -298,7 +298,7 @@ def test_a_kline_is_read_when_it_is_closed(file: Path) -> None:
     (candle,) = read(capture(file, *messages), notes)
 
     assert isinstance(candle, CandleEvent)
-    assert (candle.interval, candle.trades, notes.skipped) == (60 * 10**9, 3, {"kline that is not closed": 1})
+    assert (candle.interval, candle.trades, notes.skipped) == (60 * 10**9, 3, {"open kline": 1})
 
 
 def test_futures_of_a_date_keep_their_symbol(file: Path) -> None:

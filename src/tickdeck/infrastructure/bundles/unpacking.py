@@ -75,7 +75,7 @@ def unpacked(bundle: Path) -> Iterator[Unpacked]:
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Make the packages in ``folder`` importable, instead of others with their names."""
+    """Make the packages in ``folder`` importable, instead of others with the same names."""
     names = {path.stem for path in folder.iterdir()} if folder.is_dir() else set()
     set_aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in names}
     sys.path.insert(0, str(folder))

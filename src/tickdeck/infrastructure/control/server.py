@@ -148,7 +148,7 @@ def _bound(path: Path) -> socket.socket:
 
 
 def _who(writer: asyncio.StreamWriter, said: str) -> str:
-    """The user of the client, from the operating system if it tells, otherwise as the client says."""
+    """The user of the client: from the operating system if it provides it, otherwise as the client says."""
     connection = writer.get_extra_info("socket")
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:

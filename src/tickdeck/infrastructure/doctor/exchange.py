@@ -1,4 +1,6 @@
-"""Checks of an exchange and its accounts over the network: reachable, clocks, limits, and what each key may do."""
+"""Checks of an exchange and its accounts over the network: whether it is reachable, the clocks, the limits, and the
+rights of each key.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,9 @@ async def exchange_findings(
     testnet: bool = False,
     environment: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[Finding]:
-    """Check ``exchange``, and those of ``accounts`` that are there. ``url`` and ``testnet`` override the addresses of
-    the accounts. Neither keys nor secrets are in a finding."""
+    """Check ``exchange``, and those of ``accounts`` that are at it. ``url`` and ``testnet`` override the addresses of
+    the accounts. No finding contains a key or a secret.
+    """
     if exchange not in ExchangeFactory.makers:
         known = ", ".join(ExchangeFactory.makers)
         yield Finding(f"venue {exchange}", False, f"not known; give one of {known}")

@@ -8,8 +8,9 @@ __all__ = ["Finding"]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """``check``: what was checked. ``ok``: the result, ``None`` if this version cannot tell. ``detail``: what was
-    found and, if not ok, how to mend it."""
+    """``check``: what was checked. ``ok``: the result, ``None`` if this version cannot determine it. ``detail``: what
+    was found and, if not ok, how to correct it.
+    """
 
     check: str
     ok: bool | None

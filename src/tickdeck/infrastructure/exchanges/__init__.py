@@ -1,1 +1,1 @@
-"""Venues, a folder each. Import from the venue's folder: readers of files share the mappers of some."""
+"""Venues, one folder each. Import from the venue's folder. Readers of files share some of the mappers."""

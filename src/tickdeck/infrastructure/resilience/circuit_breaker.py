@@ -111,7 +111,7 @@ class CircuitBreaker:
 def circuit_breaker_protected(
     breaker: CircuitBreaker,
 ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
-    """Let every call of a coroutine function go through ``breaker``."""
+    """Call a coroutine function only through ``breaker``."""
 
     def decorate(call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         @functools.wraps(call)

@@ -1,4 +1,4 @@
-"""A rate limiter that counts like the venue, takes over the venue's own count, and stops before the limit."""
+"""A rate limiter that counts like the venue, adopts the venue's own count, and stops before the limit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ __all__ = ["RateLimiter", "WeightLimit"]
 
 
 class WeightLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """At most ``limit`` of what ``name`` counts in each interval of ``seconds``. Intervals begin at multiples of their
-    length, like the venue's. The share ``reserve`` is kept for urgent calls, such as cancels."""
+    """At most ``limit`` of what ``name`` counts per interval of ``seconds``. Intervals begin at multiples of their
+    length, like the venue's. The share ``reserve`` is kept for urgent calls, such as cancels.
+    """
 
     name: str
     limit: int
@@ -28,7 +29,7 @@ class WeightLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Window:
-    """What was counted in the interval that began at ``begin``, ns UTC."""
+    """The count of the interval that began at ``begin``, ns UTC."""
 
     __slots__ = ("begin", "limit", "used")
 
@@ -106,11 +107,11 @@ class RateLimiter:
         return tuple(window.limit for window in self._windows.values())
 
     def stop(self, seconds: float) -> None:
-        """Send nothing for so many seconds."""
+        """Send nothing for this many seconds."""
         self._stopped_until = max(self._stopped_until, self._clock.monotonic_ns() + round(seconds * 1e9))
 
     def used(self, name: str, seconds: int) -> int:
-        """What was counted in the current interval; 0 if there is no such limit."""
+        """The count of the current interval; 0 if there is no such limit."""
         window = self._windows.get((name, seconds))
         if window is None:
             return 0

@@ -157,7 +157,7 @@ def _check_candles(
                 if not timeframe.lasts(event.interval) and event.close_ts > timeframe.bounds(event.open_ts)[1]:
                     raise InputError(
                         f"{path}: candles of {timeframe} cannot be made from the one of {Timeframe(event.interval)} at "
-                        f"{ns_to_date(event.open_ts)}, which does not lie within one of them; ask for a multiple of "
+                        f"{ns_to_date(event.open_ts)}, which does not fit into them; ask for a multiple of "
                         "its interval (--candles, or required_candles() of the strategy)"
                     )
         yield event

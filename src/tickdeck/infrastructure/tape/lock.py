@@ -42,7 +42,9 @@ class WriterLock:
             raise TapeError(f"{path}: cannot lock the tape: {error.strerror}; put the data on a local disk") from error
 
     def release(self) -> None:
-        """Let the lock go. Harmless when it was released before: its descriptor's number may be another file's now."""
+        """Release the lock. You may call this twice: after the first call, its descriptor's number may belong to
+        another file.
+        """
         fd, self._fd = self._fd, -1
         if fd >= 0:
             with contextlib.suppress(OSError):

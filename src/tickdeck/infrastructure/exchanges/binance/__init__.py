@@ -1,2 +1,3 @@
-"""Binance spot: its addresses and signatures (``wire``), its words (``mappers``), market data (``feed``), orders
-(``trading``), and what it promises, with a date (``profile``). Nothing else in Tickdeck knows its protocol."""
+"""Binance spot: addresses and signatures (``wire``), translation of its messages (``mappers``), market data (``feed``),
+orders (``trading``), and its dated properties (``profile``). Nothing else in Tickdeck knows its protocol.
+"""

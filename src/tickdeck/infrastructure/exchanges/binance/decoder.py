@@ -1,4 +1,4 @@
-"""From a frame of a live feed to events: the mappers of ``mappers.market``, chosen by the frame's stream."""
+"""Decodes the frames of a live feed to events, with the mapper for the frame's stream."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = [
     "overload_key",
 ]
 
-# The streams of frames that we write ourselves. They go through the record like any other, so that a proof gets the
+# The streams of frames that we create ourselves. They are recorded like all others, so that a proof gets the
 # same events.
 _CONNECTION = b"!connection"
 _INSTRUMENT = b"!instrument"
@@ -51,7 +51,7 @@ _CIRCUIT = b"!circuit"
 _OVERLOAD = b"!overload"
 
 UNREADABLE = (msgspec.MsgspecError, EventError, ValueError, ArithmeticError, RecursionError)
-"""What decoding raises for a message that does not match its stream."""
+"""The errors that decoding raises for a message that does not match its stream."""
 
 _WRAPPED = b'{"stream":"'
 _FIRST_MS, _LAST_MS = 1_230_768_000_000, 4_102_444_800_000  # 2009 to 2100: the same on every day, as a proof needs it
@@ -60,7 +60,7 @@ _Reading: TypeAlias = tuple[Callable[[bytes], Any], Build, str]
 
 
 class _Times:
-    """Times of a live feed: ms, or us where the connection was asked for them."""
+    """The times of a live feed: ms, or us if the connection asked for them."""
 
     first_ms, last_ms = _FIRST_MS, _LAST_MS
 
@@ -91,7 +91,7 @@ class _Overload(msgspec.Struct):
 
 
 class _Bare(msgspec.Struct, gc=False):
-    """The fields by which an answer to a subscription differs from market data."""
+    """The fields by which a response to a subscription differs from market data."""
 
     id: msgspec.Raw = msgspec.Raw()
     result: msgspec.Raw = msgspec.Raw()
@@ -99,30 +99,32 @@ class _Bare(msgspec.Struct, gc=False):
 
 
 def connection_frame(received: int, symbols: tuple[str, ...], lost: str | None = None) -> Frame:
-    """The connection was made, or ``lost`` for this reason."""
+    """The connection was made, or was ``lost`` for this reason."""
     return _own_frame(received, _CONNECTION, _Connection(symbols, lost))
 
 
 def instrument_frame(received: int, listed: ListedSymbol) -> Frame:
-    """The venue lists an instrument in this way now."""
+    """The venue now describes the instrument like this."""
     return _own_frame(received, _INSTRUMENT, trimmed(listed))
 
 
 def circuit_frame(received: int, name: str, before: str, after: str, reason: str) -> Frame:
-    """The circuit breaker ``name`` changed its state."""
+    """The state of the circuit breaker ``name`` changed."""
     return _own_frame(received, _CIRCUIT, _Circuit(name, before, after, reason))
 
 
 def overload_frame(received: int, dropped: int, conflated: int) -> Frame:
-    """Frames arrived faster than they were processed: so many were dropped, and so many replaced by newer ones."""
+    """Frames arrived faster than they were processed. Says how many were dropped and how many were replaced by newer
+    ones.
+    """
     return _own_frame(received, _OVERLOAD, _Overload(dropped, conflated))
 
 
 def overload_key(data: bytes) -> str | None:
-    """What may happen to a message under overload, as ``OverloadableFeed.overload_key``.
+    """What may happen to a message under overload; see ``OverloadableFeed.overload_key``.
 
-    Best prices and full snapshots are replaced by newer ones. Trades and updates of books may be dropped, because the
-    gap shows in their ids. Everything else is rare and kept.
+    Best prices and full snapshots are replaced by newer ones. Trades and book updates may be dropped, because the gap
+    shows in their ids. All other messages are rare and kept.
     """
     if not data.startswith(_WRAPPED):
         return _quoted(data) if data.startswith(b'{"symbol":"') else None
@@ -143,9 +145,9 @@ def _own_frame(received: int, stream: bytes, data: msgspec.Struct) -> Frame:
 
 
 class FrameDecoder:
-    """The events of frames, in order. They depend on the frames alone, so a proof gets the same ones again.
+    """The events of frames, in order. They depend only on the frames, so a proof gets the same events.
 
-    ``skipped`` counts messages without an event by their kind, ``faults`` the messages that cannot be read.
+    ``skipped`` counts messages without an event by kind, ``faults`` counts unreadable messages.
     """
 
     def __init__(self, name: str = SPOT, symbols: tuple[str, ...] = ()) -> None:
@@ -164,10 +166,10 @@ class FrameDecoder:
         }
 
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
-        """The events of a frame. A message that cannot be read becomes a ``system.warning``; nothing is raised."""
+        """The events of a frame. An unreadable message becomes a ``system.warning``; nothing is raised."""
         received, data = frame
         event: DomainEvent | None
-        try:  # as ``event`` does it: a call less for each message of a known stream
+        try:  # the same as in ``event``, with one call less for each message of a known stream
             decode, build, symbol = self._streams[data[11 : data.index(b'"', 11)]]
             event = build(decode(data).data, symbol, received)
         except (KeyError, *UNREADABLE):
@@ -180,7 +182,7 @@ class FrameDecoder:
         return () if event is None else (event,)
 
     def event(self, frame: Frame) -> DomainEvent | None:
-        """The event of a frame, ``None`` where it has none. Raises ``ProtocolError`` where it cannot be read."""
+        """The event of a frame; ``None`` if it has none. Raises ``ProtocolError`` if it cannot be read."""
         received, data = frame
         try:
             if data.startswith(_WRAPPED):
@@ -202,12 +204,12 @@ class FrameDecoder:
 
     def _add(self, stream: bytes) -> _Reading:
         known = self._reading(*kind_of_stream(stream.decode()), wrapped=True)
-        if len(self._streams) < 10_000:  # a broken venue may send ever new names
+        if len(self._streams) < 10_000:  # a broken venue may keep sending new names
             self._streams[stream] = known
         return known
 
     def _other(self, data: bytes, received: int) -> DomainEvent | None:
-        """The event of a message without its stream, or with its fields in another order."""
+        """The event of a message that has no stream, or has its fields in another order."""
         head = decode_head(data)
         if head.stream is not None:
             decode, build, symbol = self._add(head.stream.encode())
@@ -216,7 +218,7 @@ class FrameDecoder:
         if kind == "snapshot":
             symbol = symbol or self._only_symbol
             if not symbol:
-                raise ValueError("a snapshot does not say its symbol")
+                raise ValueError("a snapshot does not name its symbol")
         if not kind:
             bare = msgspec.json.decode(data, type=_Bare)
             if bare.error:

@@ -1,6 +1,6 @@
-"""Decodes any JSON document of Binance, whatever it is: for debugging and for tests.
+"""Decodes any JSON document of Binance, for debugging and for tests.
 
-A document is a stream message, a message of the private stream, or the body of a REST answer, also in the wrappers of
+A document is a stream message, a message of the private stream, or the body of a REST response, also in the wrappers of
 common recorders.
 """
 
@@ -30,7 +30,7 @@ class ServerTime(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A document without an event or a result, such as the answer to a subscription. ``what`` names it."""
+    """A document without an event or a result, such as the response to a subscription. ``what`` names it."""
 
     what: str
 
@@ -52,10 +52,10 @@ _MS = 1_000_000
 
 
 def decode_document(data: bytes, *, received: int = 1, symbol: str = "", status: int = 0) -> tuple[Document, ...]:
-    """Everything that a document says, in order; at least an ``Answer``.
+    """Everything that a document contains, in order; at least an ``Answer``.
 
     ``received`` is the receive time (ns UTC), ``symbol`` that of a body that does not name its own, ``status`` the HTTP
-    status if it is known. Raises ``ProtocolError`` if it is not JSON, or not what it seems to be.
+    status if known. Raises ``ProtocolError`` if it is not JSON, or not what it seems to be.
     """
     try:
         return _decode(msgspec.json.decode(data), received, symbol.upper(), status)
@@ -69,7 +69,7 @@ def _decode(body: Any, received: int, symbol: str, status: int) -> tuple[Documen
         return _listed(body, received, symbol)
     if not isinstance(body, dict):
         raise ProtocolError(f"binance: a document is neither an object nor a list: {str(body)[:80]!r}")
-    for wrapper in ("msg", "response", "body"):  # of recorders; "msg" is also the text of an error
+    for wrapper in ("msg", "response", "body"):  # added by recorders; "msg" is also the text of an error
         inner = body.get(wrapper)
         if isinstance(inner, dict | list) and "code" not in body:
             said = str(body.get("request", ""))

@@ -12,7 +12,7 @@ __all__ = ["AiohttpClient", "Answer", "HttpClient"]
 
 
 class Answer(NamedTuple):
-    """An answer: HTTP status, headers with their names in lower case, and the body."""
+    """A response: HTTP status, headers with names in lower case, and the body."""
 
     status: int
     headers: Mapping[str, str]
@@ -24,7 +24,7 @@ class HttpClient(Protocol):
     request may have arrived."""
 
     async def send(self, request: HttpRequest) -> Answer:
-        """Send a request once, and return its answer."""
+        """Send a request once, and return the response."""
 
     async def close(self) -> None:
         """Close all connections. You may call this twice."""
@@ -51,7 +51,7 @@ class AiohttpClient:
         if self._session is None:
             timeout = http.ClientTimeout(total=self._timeout)
             self._session = http.ClientSession(timeout=timeout, middlewares=(self._once,))
-        url = self._url(self._base + request.target, encoded=True)  # what was signed is sent as it is
+        url = self._url(self._base + request.target, encoded=True)  # the signed text must be sent unchanged
         try:
             async with self._session.request(
                 request.method, url, data=request.body or None, headers=dict(request.headers), allow_redirects=False

@@ -1,4 +1,4 @@
-"""The limits of an address and an account at Binance, and where the venue tells how much of them is used."""
+"""The limits of an address and of an account at Binance, and where the venue reports how much is used."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def account_limits(profile: Profile = BINANCE_SPOT, clock: LiveClock | None = No
 
 
 def announced_limits(found: Iterable[RateLimit]) -> list[WeightLimit]:
-    """The ``rateLimits`` of ``exchangeInfo``. Kinds that we do not know are left out."""
+    """The ``rateLimits`` of ``exchangeInfo``. Unknown kinds are left out."""
     return [
         WeightLimit(name=_BY_TYPE[limit.rate_limit_type], limit=limit.limit, seconds=limit.seconds)
         for limit in found
@@ -46,7 +46,7 @@ def announced_limits(found: Iterable[RateLimit]) -> list[WeightLimit]:
 
 
 def observe(limits: RateLimiter, headers: Mapping[str, str]) -> None:
-    """Take over what the headers of an answer count. ``headers``: names in lower case."""
+    """Adopt the counts in the headers of a response. ``headers``: names in lower case."""
     for name, value in headers.items():
         found = _USED.fullmatch(name)
         if found is not None and value.isdigit():

@@ -40,18 +40,18 @@ __all__ = ["BinanceFeed"]
 
 Put: TypeAlias = Callable[[Frame], Awaitable[object]]
 
-_LONGEST_WAIT = 1.0  # seconds between two looks at the clock
+_LONGEST_WAIT = 1.0  # seconds between two readings of the clock
 _BACKLOG = 20_000  # frames that may wait before the sockets are paused
 _TRADES = {"trade": ("/api/v3/historicalTrades", 25), "aggTrade": ("/api/v3/aggTrades", 4)}
 """Paths and weights."""
 
 
 class BinanceFeed:
-    """The market data of ``symbols``, as a ``MarketDataFeed``. ``MarketDataProtocol`` has its rules.
+    """The market data of ``symbols``, as a ``MarketDataFeed``. The rules are in ``MarketDataProtocol``.
 
     ``endpoints``: the venue's addresses. ``channels``: the streams of each symbol. ``http``: sends REST requests;
     aiohttp by default. ``limits``: the limits of our address; share them with the exchanges of the same process.
-    ``instruments_every``: ns between two looks at the instruments.
+    ``instruments_every``: ns between two queries of the instruments.
     """
 
     name = "binance"
@@ -73,7 +73,7 @@ class BinanceFeed:
         self._limits = limits or account_limits(clock=self._clock)
         self._breaker = CircuitBreaker(f"{self.name}/market-data", clock=self._clock, on_transition=self._on_transition)
         self._symbols = tuple(symbol.upper() for symbol in symbols)
-        self._all_listed = False  # ask for every instrument, because one of ours is not listed
+        self._all_listed = False  # query all instruments, because one of ours is not listed
         self._decoder = FrameDecoder(self.name, symbols)
         self._sockets: dict[int, Socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -150,7 +150,7 @@ class BinanceFeed:
         task.add_done_callback(lambda done: self._wake.set())
 
     def _raise_failure(self) -> None:
-        """Raise what ended a task for good, such as a missing package."""
+        """Raise the error that ended a task for good, such as a missing package."""
         for task in [task for task in self._tasks if task.done()]:
             self._tasks.discard(task)
             task.result()
@@ -193,7 +193,7 @@ class BinanceFeed:
         except InvalidSymbol:
             self._all_listed = True
         except ExchangeError:
-            pass  # the protocol asks again, later each time
+            pass  # the protocol repeats the request, each time a little later
         else:
             self.protocol.fetched(fetch.number, self._clock.time_ns(), one_line(answer.body))
             return
@@ -222,7 +222,7 @@ class BinanceFeed:
 
 
 def _request(fetch: Fetch, symbols: tuple[str, ...]) -> tuple[HttpRequest, int]:
-    """A request and its weight. ``symbols``: of which to ask for instruments; empty means all."""
+    """A request and its weight. ``symbols``: whose instruments to query; empty means all."""
     if fetch.what == "depth":
         return public_request("/api/v3/depth", {"symbol": fetch.symbol, "limit": 5000}), 250
     if fetch.what == "instruments":

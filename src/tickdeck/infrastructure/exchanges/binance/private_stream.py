@@ -1,4 +1,4 @@
-"""The private stream of an account: the WebSocket API of Binance, as events."""
+"""The private stream of an account, from Binance's WebSocket API, as events."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class StreamTimes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrivateStream:
-    """Connects, subscribes, and connects again, until its iteration is closed.
+    """Connects, subscribes, and reconnects until its iteration is closed.
 
     ``subscription()`` returns the signed request that begins the stream. ``open_orders()`` queries the venue.
-    ``on_clock_skew()`` is called when the venue refuses the time of that request. ``news()`` is awaited after each
-    subscription, beside the stream; its events come with the stream's.
+    ``on_clock_skew()`` is called if the venue rejects the time of that request. ``news()`` is awaited after each
+    subscription, concurrently with the stream; its events are merged into the stream.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class PrivateStream:
             self._note(order.client_order_id, order.status, order.filled)
 
     async def events(self) -> AsyncIterator[DomainEvent]:
-        """The events of the stream, without end.
+        """The events of the stream; it never ends by itself.
 
         ``feed.connected`` comes after each successful subscription, and ``feed.disconnected`` when it ends. Raises
         ``RequestRefused`` if the venue refuses the subscription, for example because of the key.
@@ -149,7 +149,7 @@ class PrivateStream:
             events = self._read(data)
             if events is None:
                 connection.subscribed = True
-                self._filled.clear()  # what happened before is for the consumer to query
+                self._filled.clear()  # the consumer must query what happened before
                 yield self._event(FeedConnected)
                 connection.begin(self._bring_news(connection))
                 continue
@@ -162,7 +162,7 @@ class PrivateStream:
                 yield event
 
     async def _bring_news(self, connection: _Connection) -> None:
-        with contextlib.suppress(ExchangeError):  # the next connection brings it
+        with contextlib.suppress(ExchangeError):  # the next connection will report it
             for event in await self._news():
                 connection.messages.put_nowait(event)
 
@@ -171,7 +171,7 @@ class PrivateStream:
         suspects = await self._changed()
         connection.compared = True
         if suspects:
-            await self._clock.sleep(self._times.confirm_after)  # the report may be on its way, or the answer old
+            await self._clock.sleep(self._times.confirm_after)  # the report may be on its way, or the answer may be old
             if not connection.messages.empty():
                 return ""
             suspects = [order for order in await self._changed() if order in suspects]
@@ -201,10 +201,10 @@ class PrivateStream:
             self._filled[order] = max(filled, self._filled.get(order, filled))
 
     def _read(self, data: bytes) -> tuple[DomainEvent, ...] | None:
-        """The events of a message; ``None`` for the answer that begins the stream, ``()`` if the stream has ended.
+        """The events of a message; ``None`` for the response that begins the stream, ``()`` if the stream has ended.
 
-        A message without an event, or one that cannot be read, becomes a warning: what the venue says about the account
-        is never dropped silently.
+        A message without an event, or an unreadable one, becomes a warning, because no message about the account is
+        dropped silently.
         """
         received = self._clock.time_ns()
         answer = _answer(data)
@@ -232,7 +232,7 @@ class PrivateStream:
 
 
 class _Connection:
-    """What arrives on one socket. ``None`` among the messages means that it is lost."""
+    """The messages of one socket. ``None`` among them means that the connection is lost."""
 
     def __init__(self) -> None:
         self.messages: asyncio.Queue[bytes | DomainEvent | None] = asyncio.Queue()
@@ -242,7 +242,7 @@ class _Connection:
         self.reason = ""
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do ``work`` beside the stream, at most until ``close``."""
+        """Run ``work`` concurrently with the stream, at most until ``close``."""
         self._work = asyncio.ensure_future(work)
 
     def close(self) -> None:
@@ -263,7 +263,7 @@ class _Answer(msgspec.Struct):
 
 
 def _answer(data: bytes) -> _Answer | None:
-    """The answer to a request, if the message is one."""
+    """The response to a request, if the message is one."""
     if b'"status"' not in data:
         return None
     try:

@@ -1,4 +1,6 @@
-"""What Binance spot promises, with a date: limits, windows, the life of ids. If the venue changes, add a profile."""
+"""The dated properties of Binance spot: limits, time windows, the lifetime of ids. If the venue changes, add a
+profile.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Times are in ns. Sources: the venue's documentation of September 2026 (rest-api.md, web-socket-api.md,
     web-socket-streams.md, user-data-stream.md).
 
-    - ``connection_life``: the venue ends a connection after so long. ``ping_every``: it pings so often and cuts after
-      ``pong_within`` without an answer. ``messages_per_second`` it takes on a connection, pings and pongs included.
-      ``streams`` a connection carries at most; ``connects`` an address may make in ``connects_window``.
+    - ``connection_life``: the venue ends a connection after this time. ``ping_every``: how often it pings; it cuts the
+      connection ``pong_within`` after an unanswered ping. ``messages_per_second``: how many it accepts on a connection,
+      including pings and pongs. ``streams``: the most on one connection. ``connects``: how many connections an address
+      may open per ``connects_window``.
     - ``receive_window``: how old a signed request may be on arrival; ``ahead``: how far its time may be ahead.
-    - ``engine_timeout``: the venue answers "status unknown" after so long, and the engine may yet take the order.
-    - ``weight_a_minute``, ``requests_5m``, ``orders_10s``, ``orders_a_day``: limits until ``exchangeInfo`` announces
-      others.
-    - ``archived_after``: orders that were never filled cannot be queried after so long.
+    - ``engine_timeout``: after this time the venue answers "status unknown", although the engine may still take the
+      order.
+    - ``weight_a_minute``, ``requests_5m``, ``orders_10s``, ``orders_a_day``: the limits until ``exchangeInfo``
+      announces others.
+    - ``archived_after``: after this time, orders that were never filled cannot be queried any more.
     - ``amends``: how often an order can be amended.
     """
 

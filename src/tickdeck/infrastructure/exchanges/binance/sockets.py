@@ -1,4 +1,6 @@
-"""A WebSocket connection to the venue, on picows. It answers a ping with the same bytes, as the venue demands."""
+"""A WebSocket connection to the venue, using picows. It answers each ping with the same bytes, as the venue
+requires.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ _TIMEOUT = 10.0  # seconds to connect
 
 
 class Socket:
-    """An open connection. ``send`` and ``close`` never raise. After ``close`` nothing is received."""
+    """An open connection. ``send`` and ``close`` never raise. After ``close``, no message is received."""
 
     def __init__(self, url: str, on_text: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None:
         self.url = url
@@ -53,10 +55,10 @@ async def open_socket(
     ping_after: float | None = None,
     pong_within: float = 10.0,
 ) -> Socket:
-    """Connect. ``on_text`` gets each text message without line breaks, ``on_lost`` the reason, once.
+    """Connect. ``on_text`` receives each text message without line breaks, ``on_lost`` the reason, once.
 
-    With ``ping_after``, the venue is pinged after so many seconds without a message. The connection is lost if nothing
-    arrives within another ``pong_within`` seconds.
+    With ``ping_after``, the venue is pinged after that many seconds without a message. The connection is lost if
+    nothing arrives within another ``pong_within`` seconds.
 
     Raises ``VenueUnavailable`` if the venue cannot be reached, ``ConfigError`` if the extra is not installed.
     """
@@ -113,4 +115,4 @@ async def open_socket(
 
 
 def _nowhere(data: bytes) -> None:
-    """Drops messages that are sent before the connection is open."""
+    """Drops messages that arrive before the connection is open."""

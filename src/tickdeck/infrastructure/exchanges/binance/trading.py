@@ -83,16 +83,16 @@ class BinanceExchange:
     """An account at Binance spot, as an ``Exchange``.
 
     - ``key``: signs requests; it is never shown. ``account_id``: our name of the account.
-    - ``limits``: share one ``RateLimiter`` between all exchanges of an account. ``instruments()`` takes over the limits
+    - ``limits``: share one ``RateLimiter`` between all exchanges of an account. ``instruments()`` adopts the limits
       that the venue announces.
     - ``self_trade_prevention``: the mode of every order; ``None`` leaves it to the venue's default for the symbol.
-    - ``failures``, ``open_for``: of the circuit breakers, one for queries and one for orders.
-      ``on_transition`` is called when a breaker changes its state. ``stream_times``: when the private stream counts as
-      broken.
+    - ``failures``, ``open_for``: settings of the two circuit breakers, one for queries and one for orders.
+      ``on_transition`` is called when the state of a breaker changes. ``stream_times``: when the private stream counts
+      as broken.
 
     An order is sent once. A time-out, a lost connection or a failure of the venue is ``OutcomeUnknown``. Queries are
-    retried with backoff. The offset between the clocks is measured before the first signed request, and again after
-    the venue refused a request for its time.
+    retried with backoff. The offset between the clocks is measured before the first signed request, and again after the
+    venue rejected a request because of its time.
     """
 
     name = "binance"
@@ -161,11 +161,13 @@ class BinanceExchange:
         return balances_of(await self.account())
 
     async def account(self) -> AccountBody:
-        """The account as the venue shows it: balances, fee rates, and whether the account may trade or withdraw."""
+        """The account as the venue reports it: balances, fee rates, and whether the account may trade or withdraw."""
         return await self._query(AccountBody, ("/api/v3/account", {"omitZeroBalances": "true"}), 20)
 
     async def key_rights(self) -> KeyRights:
-        """What this key may do. A venue without that query, such as the test net, is asked what the account may do."""
+        """What this key may do. If the venue does not have that query, as the test net, this is what the account may
+        do.
+        """
         account = await self.account()
         try:
             found = await self._query(KeyRestrictions, ("/sapi/v1/account/apiRestrictions", {}), 1)
@@ -179,15 +181,15 @@ class BinanceExchange:
         )
 
     async def clock_offset(self) -> int:
-        """By how many ns the venue's clock is ahead of ours: measured now, and used from now on."""
+        """How many ns the venue's clock is ahead of ours. Measures it, and uses it from now on."""
         sent = self._clock.time_ns()
         venue = await self.server_time()
-        self._offset = venue - (sent + self._clock.time_ns()) // 2  # half of the way there and back is the way back
+        self._offset = venue - (sent + self._clock.time_ns()) // 2  # assume that half of the round trip is the way back
         return self._offset
 
     @property
     def limits(self) -> RateLimiter:
-        """The limits that apply now."""
+        """The limits that currently apply."""
         return self._limits
 
     async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
@@ -250,13 +252,13 @@ class BinanceExchange:
         order = await self.order(symbol, client_order_id=client_order_id, venue_order_id=venue_order_id)
         if limit != order.limit or quantity > order.quantity:
             raise NotSupported(
-                f"binance: an order can be reduced only; cancel order {order.client_order_id} and place another"
+                f"binance: an amend can only reduce an order; cancel order {order.client_order_id} and place another"
             )
         params = {
             "symbol": symbol,
             "orderId": order.venue_order_id,
             "newQty": _text(quantity),
-            "newClientOrderId": order.client_order_id,  # else the venue gives it another one
+            "newClientOrderId": order.client_order_id,  # otherwise the venue gives it another one
         }
         return await self._change("PUT", f"{_ORDER}/amend/keepPriority", params, {"weight": 4}, _amended)
 
@@ -280,7 +282,7 @@ class BinanceExchange:
         return self._profile.receive_window // _MS
 
     async def _query(self, kind: type[T], what: HttpRequest | tuple[str, Mapping[str, Any]], weight: int) -> T:
-        """Ask for something that changes nothing; retried while the venue is not available."""
+        """Send a request that changes nothing. It is retried while the venue is unavailable."""
 
         @retry_with_backoff(clock=self._clock)
         async def ask() -> Answer:
@@ -310,13 +312,13 @@ class BinanceExchange:
         *,
         urgent: bool = False,
     ) -> OrderResult:
-        """Send an order, a cancel or an amend, once. ``read`` reads the answer."""
+        """Send an order, a cancel or an amend, once. ``read`` decodes the response."""
         request = await self._signed(method, path, params)
         try:
             answer = await self._send(request, "orders", weights, changes=True, urgent=urgent)
         except ClockSkew:
             self._offset = None
-            with contextlib.suppress(ExchangeError):  # now, so that the next order need not wait for it
+            with contextlib.suppress(ExchangeError):  # now, so that the next order does not wait for it
                 await self._venue_ms()
             raise
         try:
@@ -350,7 +352,7 @@ class BinanceExchange:
         return signed_request(self._key, method, path, params, timestamp=now, receive_window=self._window)
 
     async def _changed_fees(self) -> tuple[DomainEvent, ...]:
-        """What the account pays, unless that is known already."""
+        """Query the fee rates of the account, unless they are known."""
         fees = fees_event(await self.account(), self._clock.time_ns(), self._account_id)
         if fees is None or (fees.maker, fees.taker) == self._fees:
             return ()
@@ -361,13 +363,13 @@ class BinanceExchange:
         self._offset = None
 
     async def _venue_ms(self) -> int:
-        """The venue's time now, by the offset that was measured last."""
+        """The current time of the venue, by the offset that was measured last."""
         offset = await self.clock_offset() if self._offset is None else self._offset
         return (self._clock.time_ns() + offset) // _MS
 
 
 def circuit_event(transition: BreakerTransition, received: int) -> VenueCircuitChanged:
-    """A breaker's transition as an input."""
+    """A transition of a breaker, as an input."""
     return VenueCircuitChanged(
         name=transition.name,
         before=transition.before.value,

@@ -1,7 +1,8 @@
-"""Binance on the wire: addresses, how requests are signed, and how they are written. No I/O.
+"""Binance's wire format: addresses, and how requests are signed and encoded. No I/O.
 
-REST signs the percent-encoded query and body as they are sent. The WebSocket API signs the parameters sorted by name as
-raw text, without encoding. The two differ if a value has other characters than ASCII letters and digits.
+REST signs the percent-encoded query and body exactly as they are sent. The WebSocket API signs the parameters, sorted
+by name, as raw text without encoding. The two differ if a value contains characters other than ASCII letters and
+digits.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Ed25519Key:
         except (ValueError, TypeError):
             raise ConfigError("the private key cannot be read: give an Ed25519 key in PEM, and its password") from None
         if not isinstance(key, Ed25519PrivateKey):
-            raise ConfigError("the private key is of another kind; give an Ed25519 key in PEM")
+            raise ConfigError("the private key has another type; give an Ed25519 key in PEM")
         self.api_key = api_key
         self._sign: Callable[[bytes], bytes] = key.sign
 
@@ -113,7 +114,7 @@ class Ed25519Key:
 
 
 class HttpRequest(NamedTuple):
-    """A request as it is sent: ``target`` is path and query, ``body`` is a form."""
+    """A request as it is sent. ``target`` is path and query, ``body`` is a form."""
 
     method: str
     target: str
@@ -125,7 +126,7 @@ class HttpRequest(NamedTuple):
 
 
 def public_request(path: str, params: Mapping[str, Any] | None = None) -> HttpRequest:
-    """A request that is not signed."""
+    """An unsigned request."""
     return HttpRequest("GET", f"{path}?{urlencode(params)}" if params else path, {})
 
 
@@ -133,7 +134,8 @@ def signed_request(
     key: SigningKey, method: str, path: str, params: Mapping[str, Any], *, timestamp: int, receive_window: int = 5000
 ) -> HttpRequest:
     """A signed request. ``timestamp`` is the venue's time, ``receive_window`` how old the request may be on arrival,
-    both in ms. The parameters go in a form where ``method`` is POST, else in the query, in their order."""
+    both in ms. The parameters, in their order, go into a form if ``method`` is POST, otherwise into the query.
+    """
     payload = urlencode({**params, "recvWindow": receive_window, "timestamp": timestamp})
     payload = f"{payload}&{urlencode({'signature': key.sign(payload.encode())})}"
     headers = {"X-MBX-APIKEY": key.api_key}
@@ -146,7 +148,7 @@ def signed_request(
 def ws_request(
     key: SigningKey | None, number: int | str, method: str, params: Mapping[str, Any], *, timestamp: int = 0
 ) -> bytes:
-    """A request of the WebSocket API, signed where ``key`` is given. ``timestamp`` is the venue's time in ms."""
+    """A request of the WebSocket API, signed if ``key`` is given. ``timestamp`` is the venue's time in ms."""
     sent = dict(params)
     if key is not None:
         sent |= {"apiKey": key.api_key, "timestamp": timestamp}

@@ -1,4 +1,4 @@
-"""The venue's own books: what an account holds of each currency, and what open orders lock of it."""
+"""The venue's own books: what an account holds of each currency, and what its open orders lock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COINS = {
     "TRX": Decimal(500_000),
     "DOGE": Decimal(500_000),
 }
-"""What an account begins with if its only quote currency is a coin and nothing was configured."""
+"""The starting balance of an account whose only quote currency is a coin, if nothing was configured."""
 
 
 def fee_of(notional: Money, rate: Decimal, step: Decimal) -> Money:
@@ -30,7 +30,7 @@ def fee_of(notional: Money, rate: Decimal, step: Decimal) -> Money:
 
 
 def _to_step(amount: Money, step: Decimal, rounding: str) -> Money:
-    if step.as_tuple().digits == (1,):  # the power of ten that it always is
+    if step.as_tuple().digits == (1,):  # it is always a power of ten
         return amount.quantize(step, rounding)
     return (amount / step).quantize(Decimal(1), rounding) * step
 
@@ -66,13 +66,16 @@ class PaperAccount:
         return self._locks[order_id][1] if order_id in self._locks else ZERO
 
     def reducible(self, instrument: Instrument, side: Side) -> Quantity:
-        """The most that an order of ``side`` may fill if it only closes what is owed or held: in the base currency, or
-        from trades in this symbol alone, whichever is more."""
+        """The most that an order of ``side`` may fill if it only closes what is owed or held: over all symbols of the
+        base currency, or from the trades in this symbol alone, whichever is more.
+        """
         bought = max(-side.sign * self._bought.get(instrument.symbol, ZERO), ZERO)
         return max(-side.sign * self.total(instrument.base), bought)
 
     def lock(self, order_id: str, currency: str, amount: Money) -> None:
-        """Let ``order_id`` lock ``amount`` of ``currency`` instead of what it locked before. 0 releases the lock."""
+        """Set the lock of ``order_id`` to ``amount`` of ``currency``, instead of what it locked before. 0 releases
+        it.
+        """
         before = self._locks.pop(order_id, None)
         if before is not None:
             self._locked[before[0]] -= before[1]
@@ -85,9 +88,9 @@ class PaperAccount:
     ) -> Money:
         """Book a fill and its fee (in quote). Returns the fee that was charged.
 
-        Fees are rounded fill by fill, but locks are not. An order that spends the whole balance in many fills could
-        therefore lack a few rounding steps. The fee is lowered by these: it leaves ``reserve`` (quote) free, the cost
-        of the rest of the order without fees.
+        Fees are rounded per fill, but locks are not. So an order that spends the whole balance in many fills could lack
+        a few rounding steps. The fee is lowered by these steps, so that ``reserve`` (quote) stays free: the cost of the
+        rest of the order without fees.
         """
         base, quote = instrument.base, instrument.quote
         with localcontext(EXACT):
@@ -102,7 +105,8 @@ class PaperAccount:
 
 def start_balances(instruments: Iterable[Instrument], default: Money) -> dict[str, Money]:
     """The balances if none are configured: ``default`` of each dollar and fiat quote currency, and 0 of any other. A
-    run without such a currency gets an amount of its ``coin_quote`` for a trial."""
+    run without such a currency gets a trial amount of its ``coin_quote``.
+    """
     instruments = list(instruments)
     balances = {i.quote: default if i.quote in MONEY else ZERO for i in instruments}
     coin = coin_quote(instruments)
@@ -110,8 +114,9 @@ def start_balances(instruments: Iterable[Instrument], default: Money) -> dict[st
 
 
 def coin_quote(instruments: Sequence[Instrument]) -> str | None:
-    """The first quote currency that is the base of no instrument, if none is a dollar or fiat currency: what such a run
-    pays with. ``None`` for other runs."""
+    """The currency in which a run pays that has no dollar or fiat quote currency: the first quote currency that is the
+    base of no instrument. ``None`` for other runs.
+    """
     quotes = [i.quote for i in instruments]
     if not quotes or any(quote in MONEY for quote in quotes):
         return None
@@ -123,5 +128,5 @@ def begins_with(coin: str, amount: Money) -> str:
     """One line for a run without a dollar or fiat quote currency and without configured balances."""
     example = f"[paper] balances = {{ {coin} = {amount or 1000:f} }}"
     if amount:
-        return f"the account begins with {amount:f} {coin}, since no balance is configured; change it with {example}"
-    return f"the account begins with nothing, since no balance is configured; give it some {coin}, as in {example}"
+        return f"the account starts with {amount:f} {coin}, because no balance is configured; change it with {example}"
+    return f"the account starts with nothing, because no balance is configured; give it some {coin}, as in {example}"

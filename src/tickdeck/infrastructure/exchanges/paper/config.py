@@ -67,7 +67,7 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         if self.ack_latency_ns < self.feed_latency_ns:
             raise ConfigError(
                 f"paper venue: ack_latency_ns is {self.ack_latency_ns}, less than feed_latency_ns "
-                f"({self.feed_latency_ns}); a report cannot outrun the feed: raise the one or lower the other"
+                f"({self.feed_latency_ns}); a report cannot arrive before the feed: raise the first or lower the second"
             )
 
 
@@ -77,29 +77,29 @@ def _check_decimal(name: str, value: object) -> None:
 
 
 def assumptions_of(c: PaperConfig) -> tuple[str, ...]:
-    """What the fills of a venue of this kind rest on, in plain sentences."""
+    """The assumptions behind the fills of such a venue, in plain sentences."""
     return (
         f"Latencies: feed {_ms(c.feed_latency_ns)}, orders {_ms(c.order_latency_ns)}, "
         f"reports {_ms(c.ack_latency_ns)}, each order and report up to {_ms(c.jitter_ns)} more.",
         f"Fees: maker {_percent(c.maker_fee)}, taker {_percent(c.taker_fee)} of the notional, in quote currency.",
         "Takers get what the recorded book (or best bid and ask) displays, level by level, and what we took is not "
         "offered again until the record changes that level; the rest of a market order expires.",
-        "With trades alone takers wait for the next trades on their side, at their prices and within their "
-        "quantities; with candles alone for the next open, within "
+        "With trades alone, takers wait for the next trades on their side, at their prices and within their "
+        "quantities; with candles alone, they wait for the next open, within "
         f"{_percent(c.participation)} of the last candle's volume; the fill comes when the candle opens.",
-        "Within a candle the path is the open, then for each order the extreme that is worse for it: a resting order "
-        "fills at its limit if the range goes through that, which is known when the candle closes.",
-        "A resting order queues behind all that is displayed at its price (behind an unknown quantity where the "
+        "Within a candle, the price is assumed to go from the open first to the extreme that is worse for the order: "
+        "a resting order fills at its limit if the range goes through it, which is known when the candle closes.",
+        "A resting order queues behind everything that is displayed at its price (behind an unknown quantity where the "
         "record does not show it); trades advance it, cancels of others never do; a trade through its price fills "
         "it at its limit.",
         "An amend to another price or a larger quantity goes to the back of the queue, and may take; less at the "
         "same price keeps its place.",
         "All our orders share the quantity of one trade; they never trade with each other.",
         "Our orders move no price, and nobody reacts to them.",
-        "A sell needs no holding, a buy its cost and fee in quote currency; equity covers shorts in full, "
+        "A sell needs no coins, a buy needs its cost and fee in quote currency; equity covers shorts in full, "
         "and what it no longer covers is bought back."
         if c.short_selling
-        else "A buy needs its cost and fee in quote currency, a sell what it sells; open orders lock both.",
+        else "A buy needs its cost and fee in quote currency, a sell needs the coins; open orders lock both.",
         "It never fails: no outage, no lost report, no rate limit, no price band of a real venue.",
     )
 

@@ -53,7 +53,7 @@ _REFUSALS: tuple[tuple[str, type[RequestRefused]], ...] = (
     ("price", FilterViolated),
     ("notional", FilterViolated),
 )
-"""By the words of the venue's reason."""
+"""The error for each reason of the venue."""
 
 _DEFAULT = PaperConfig()
 
@@ -70,8 +70,9 @@ class _Order:
 
 
 class PaperExchange:
-    """A paper account. Give it the market by ``on_market``, in order of ``ts_ingress``; its clock is that of the newest
-    event, or of the last answer, whichever is later. ``now``: the time at the start, ns UTC."""
+    """A paper account. Pass it the market with ``on_market``, in order of ``ts_ingress``. Its clock is that of the
+    newest event or the last answer, whichever is later. ``now``: the time at the start, ns UTC.
+    """
 
     name = "paper"
 
@@ -207,7 +208,9 @@ class PaperExchange:
         )
 
     async def private_events(self) -> AsyncIterator[DomainEvent]:
-        """What was reported so far; it ends there, because time passes only with calls and with the market."""
+        """What was reported so far. The iteration ends there, because time passes only with calls and with the
+        market.
+        """
         while self._private:
             yield self._private.popleft()
 

@@ -1,4 +1,4 @@
-"""What the paper venue reports, and when it reaches us."""
+"""The reports of the paper venue, and when they reach us."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ __all__ = ["Reports"]
 
 
 class Reports:
-    """Makes the venue's reports and schedules each for the time at which it arrives. They arrive in the order in which
-    things happened. ``now`` is the time on our axis at which something happened. ``jitter()`` is drawn once per report.
+    """Creates the venue's reports and schedules each for the time at which it arrives. They arrive in the order in
+    which things happened. ``now`` is the time on our axis at which something happened. ``jitter()`` is called once per
+    report.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Reports:
         )
 
     def amend(self, request: OrderAmendRequestedEvent, ticket: Ticket | None, now: int, refusal: str = "") -> None:
-        """Answer an amend: granted, or refused with a reason."""
+        """Answer an amend: confirmed, or refused with a reason."""
         self._send(
             VenueOrderReported(
                 order_id=request.order_id,
@@ -129,7 +130,7 @@ class Reports:
         self._schedule(ts, partial(self._report, event))
 
     def _envelope(self, cause: OrderEvent, now: int) -> dict[str, Any]:
-        """The envelope of a report, each due no earlier than the one before."""
+        """The envelope of a report. Each is due no earlier than the one before."""
         happened = now - self._config.feed_latency_ns
         self._last_due = max(happened + self._config.ack_latency_ns + self._jitter(), self._last_due)
         return {

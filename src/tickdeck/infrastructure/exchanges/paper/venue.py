@@ -1,9 +1,9 @@
 """The paper venue: takes orders like a real one, and fills them against the public record of the market.
 
-All times are on the axis of our own receive time, as the market data is. An order sent at ``t`` meets the record at
-``t + order_latency + feed_latency``. This was the venue's book when the order arrived, because the feed takes
+All times are on the axis of our own receive time, like the market data. An order sent at ``t`` meets the record at ``t
++ order_latency + feed_latency``. This was the venue's book when the order arrived, because the feed takes
 ``feed_latency`` to reach us. A report on something that happens at ``x`` arrives at ``x - feed_latency + ack_latency``.
-Orders and cancels arrive in the order in which they were sent, reports in the order in which things happened.
+Orders and cancels arrive in the order in which they were sent, and reports in the order in which things happened.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class PaperVenue:
             symbol: Matcher(instrument, participation=config.participation, candle_grace_ns=grace)
             for symbol, instrument in self._instruments.items()
         }
-        # By type, then by symbol: one look-up each on the way of every market event.
+        # By type, then by symbol: one look-up each for every market event.
         self._handlers: dict[type, dict[str, Callable[[Any], Sequence[Outcome]]]] = {}
         for symbol, matcher in self._matchers.items():
             for event_type, handler in matcher.handlers.items():
@@ -105,7 +105,7 @@ class PaperVenue:
     def on_market(self, event: DomainEvent | CandleOpen) -> None:
         """Take one event of the record, in order of ``ts_ingress``.
 
-        Symbols without an instrument, and events that show no liquidity, are passed over.
+        Symbols without an instrument, and events that show no liquidity, are ignored.
         """
         try:
             symbol = event.symbol  # type: ignore[union-attr]
@@ -117,7 +117,7 @@ class PaperVenue:
             self._settle(symbol, outcomes, event.ts_ingress)
 
     def _on_instrument(self, report: VenueInstrumentReported) -> Sequence[Outcome]:
-        """The venue whose market this is has changed its steps, limits or status: trade by them from now on."""
+        """The venue that this market belongs to has changed its steps, limits or status: trade by them from now on."""
         self._instruments[report.symbol] = msgspec.structs.replace(
             self._instruments[report.symbol],
             tick_size=report.tick_size,
@@ -145,11 +145,11 @@ class PaperVenue:
         self._schedule(due, partial(self._cancel_arrives, request, due))
 
     def assumptions(self) -> tuple[str, ...]:
-        """What the fills of this venue rest on, in plain sentences."""
+        """The assumptions behind the fills of this venue, in plain sentences."""
         return assumptions_of(self._config)
 
     def begins_with(self) -> str | None:
-        """One line about balances that nobody configured, if they are in coins."""
+        """One line about unconfigured balances, if they are in coins."""
         coin = coin_quote(list(self._instruments.values()))
         if coin is None or coin in self._config.balances:
             return None
@@ -204,7 +204,7 @@ class PaperVenue:
         self._settle(ticket.request.symbol, outcomes, now)
 
     def _amend_refusal(self, request: OrderAmendRequestedEvent, ticket: Ticket | None) -> str | None:
-        """Why the venue leaves the order as it is, in words; ``None`` where it does not."""
+        """Why the venue leaves the order unchanged, in words; ``None`` if it changes it."""
         if ticket is None or ticket.order is None:
             return f"the venue has no order {request.order_id}"
         if ticket.status.is_final:
@@ -224,7 +224,7 @@ class PaperVenue:
         unit = request.limit * self._with_fee if order.side is Side.BUY else ticket.unit
         need = unit * (request.quantity - ticket.filled)
         free = self.account.free(ticket.currency) + self.account.locked_by(request.order_id)
-        if need > max(free, ZERO):  # what needs nothing may owe
+        if need > max(free, ZERO):  # an order that needs nothing may leave a debt
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
         return None
 
@@ -242,7 +242,7 @@ class PaperVenue:
             self._tickets.close(ticket)
 
     def _refusal(self, request: OrderSubmittedEvent, ticket: Ticket, now: int) -> str | None:
-        """Why the venue does not take the order, in words; ``None`` where it does: ``ticket`` says what it locks."""
+        """Why the venue does not take the order, in words; ``None`` if it does. ``ticket`` says what it locks."""
         instrument = self._instruments.get(request.symbol)
         if instrument is None:
             return f"symbol {request.symbol} is not traded here"
@@ -281,7 +281,7 @@ class PaperVenue:
             ticket.worst = self._worst_price(ticket.order, matcher, instrument, reference, covers=covers)
             ticket.unit = ZERO if covers else ticket.worst * self._with_fee
         need, free = ticket.unit * request.quantity, self.account.free(ticket.currency)
-        if need > max(free, ZERO):  # what needs nothing may owe
+        if need > max(free, ZERO):  # an order that needs nothing may leave a debt
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
         return None
 
@@ -295,7 +295,7 @@ class PaperVenue:
             return matcher.worst_price(order.side, order.quantity) or reference
         if covers:
             return reference  # at any price
-        # Nobody knows the prices that it will find. It may pay what is free, up to the protection.
+        # Its prices are unknown in advance. It may pay what is free, up to the protection.
         affordable = self.account.free(instrument.quote) / (order.quantity * self._with_fee)
         affordable -= affordable % instrument.tick_size
         order.worst = max(min(reference * _PROTECTION, affordable), reference)

@@ -58,7 +58,7 @@ def simulated_market(
     *,
     instruments: Mapping[str, Instrument] | None = None,
 ) -> Iterator[MarketEvent]:
-    """The endless market data of ``symbols``: about 90 events per symbol and second of their clock.
+    """The endless market data of ``symbols``: about 90 events per symbol per second of their clock.
 
     ``start_ts`` is the exchange's time of the first event (ns UTC). ``ts_ingress`` is ``ts + feed_latency_ns`` and
     strictly increases over all symbols. Prices and quantities are on the grid of ``instruments``; a symbol that is not
@@ -163,7 +163,7 @@ class _Market:
                 self._pass_moment()
                 yield self._tick()
 
-    # -- what happens -------------------------------------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------------------------------
 
     def _pass_moment(self) -> None:
         self._ts += 1 + self._rng.randrange(50_000)
@@ -260,7 +260,7 @@ class _Market:
     def _delta(self) -> OrderBookDeltaEvent:
         for side in (self._bids, self._asks):
             self._fill_up(side)
-        self._update_id += 1  # so that there is always one to report
+        self._update_id += 1  # so that there is always a best price
         first, self._delta_id = self._delta_id + 1, self._update_id
         bids, asks = self._levels(self._bids, self._bids.changed), self._levels(self._asks, self._asks.changed)
         self._bids.changed.clear()

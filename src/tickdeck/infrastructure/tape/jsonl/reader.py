@@ -81,7 +81,7 @@ class JsonlTapeReader(Reading):
         return self._with_segments(find)
 
     def stream_version(self, stream: str) -> int:
-        """How many events a stream has, 0 when it has none."""
+        """The number of events in a stream, 0 if it has none."""
         check_stream("stream_version", stream)
 
         def find(segments: list[SegmentFile]) -> int:
@@ -98,7 +98,7 @@ class JsonlTapeReader(Reading):
         return max(self._moved_streams().get(stream, {}).values(), default=0)
 
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
-        """As ``Tape.load_snapshot``."""
+        """See ``Tape.load_snapshot``."""
         check_stream("load_snapshot", stream)
         check_whole("load_snapshot", "upto", upto, optional=True)
         return load_snapshot(self._path, stream, upto)

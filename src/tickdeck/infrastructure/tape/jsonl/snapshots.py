@@ -1,7 +1,7 @@
-"""Snapshots of a JSON Lines tape: a folder per stream, and in it a file per version, written as a whole.
+"""Snapshots of a JSON Lines tape: one folder per stream, with one file per version.
 
 The folder's name is a hash, because a stream's name may contain any character. The one line of a file names the stream.
-Versions of Tickdeck before this one kept the last snapshot alone, in a file with the hash as its name::
+Earlier versions of Tickdeck kept only the last snapshot, in a file with the hash as its name::
 
     {"snapshot":{"stream":"order/main/a","version":3,"state":"eyJ...base64..."},"crc":"1f00d2c4"}
 """
@@ -43,7 +43,7 @@ def _place(folder: Path, stream: str) -> Path:
 
 
 def save_snapshot(folder: Path, stream: str, snapshot: Snapshot) -> None:
-    """Write it to disk, beside those of other versions. A crash leaves all of it or nothing. Raises ``OSError``."""
+    """Write it to disk, next to those of other versions. A crash leaves the whole file or none. Raises ``OSError``."""
     place = _place(folder, stream)
     place.mkdir(parents=True, exist_ok=True)
     for parent in (folder, place.parent):

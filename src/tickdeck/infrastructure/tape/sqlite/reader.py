@@ -73,7 +73,7 @@ class SqliteTapeReader(Reading):
         return seq or 0
 
     def stream_version(self, stream: str) -> int:
-        """How many events a stream has, 0 when it has none."""
+        """The number of events in a stream, 0 if it has none."""
         check_stream("stream_version", stream)
         version: int | None = self._one("SELECT max(stream_version) FROM events WHERE stream = ?", stream)
         return version or max(self._moved_streams().get(stream, {}).values(), default=0)
@@ -116,7 +116,7 @@ class SqliteTapeReader(Reading):
             left -= size
 
     def load_snapshot(self, stream: str, upto: int | None = None) -> Snapshot | None:
-        """As ``Tape.load_snapshot``."""
+        """See ``Tape.load_snapshot``."""
         check_stream("load_snapshot", stream)
         check_whole("load_snapshot", "upto", upto, optional=True)
         found = self._snapshots(

@@ -39,7 +39,7 @@ _MOST = 100
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """``where``: a file, a line, bytes, a seq. ``repairable``: ``repair`` can mend it."""
+    """``where``: a file, a line, bytes, a seq. ``repairable``: ``repair`` can correct it."""
 
     where: str
     what: str
@@ -48,8 +48,9 @@ class Problem(msgspec.Struct, frozen=True):
 
 class CheckReport(msgspec.Struct, kw_only=True):
     """``ok``: nothing was found. ``checked``: descriptions of the checks. ``problems``: the first hundred that can be
-    mended and the first hundred that cannot; ``found``: the total number. ``digest``: of all events as they are now;
-    ``None`` if the tape has none, because an older version started it, or if it is too damaged to read."""
+    repaired and the first hundred that cannot; ``found``: the total number. ``digest``: of all events as they are now;
+    ``None`` if the tape has none, because an older version started it, or if it is too damaged to read.
+    """
 
     tape: str
     form: str
@@ -68,7 +69,7 @@ class CheckReport(msgspec.Struct, kw_only=True):
     def add(self, where: str, what: str, *, repairable: bool = False) -> None:
         self.ok = False
         self.found += 1
-        # Counted separately: missing indexes of a hundred segments must not hide damage that cannot be mended.
+        # Counted separately: missing indexes of a hundred segments must not hide damage that cannot be repaired.
         if sum(problem.repairable == repairable for problem in self.problems) < _MOST:
             self.problems.append(Problem(where, what, repairable))
 
@@ -324,8 +325,9 @@ class _Events:
 
 
 class _Cascade:
-    """Checks that a cascade is complete. A kernel's ids tell which events must precede an event; other ids tell
-    nothing."""
+    """Checks that a cascade is complete. The ids that a kernel gave show which events must precede an event; other ids
+    do not.
+    """
 
     def __init__(self) -> None:
         self._input = ""

@@ -1,4 +1,6 @@
-"""Does a reader return what the writer wrote? Compares a tape's events with its digest, and rows with their events."""
+"""Checks whether a reader returns what the writer wrote: compares the events of a tape with its digest, and rows with
+their events.
+"""
 
 from __future__ import annotations
 

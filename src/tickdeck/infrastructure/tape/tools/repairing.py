@@ -1,4 +1,4 @@
-"""Mends a tape without touching committed data: cuts off a torn tail and rebuilds indexes."""
+"""Repairs a tape without touching committed data: cuts off a torn tail and rebuilds indexes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ __all__ = ["RepairReport", "repair_tape"]
 
 
 class RepairReport(msgspec.Struct, kw_only=True):
-    """``done``: what was mended (or would be, with ``dry_run``). ``problems``: what remains and needs a copy; ``ok`` if
-    nothing does."""
+    """``done``: what was repaired (or would be, with ``dry_run``). ``problems``: what remains and needs a copy; ``ok``
+    if nothing does.
+    """
 
     tape: str
     form: str
@@ -39,7 +40,7 @@ class RepairReport(msgspec.Struct, kw_only=True):
 
 
 def repair_tape(path: Path, *, dry_run: bool = False) -> RepairReport:
-    """Mend what can be mended. Raises ``TapeError`` if there is no tape or it has a writer."""
+    """Repair what can be repaired. Raises ``TapeError`` if there is no tape or it has a writer."""
     found = check_tape(path).problems
     if dry_run:
         left = [problem for problem in found if not problem.repairable]

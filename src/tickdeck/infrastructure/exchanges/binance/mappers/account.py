@@ -1,4 +1,4 @@
-"""The account: balances, what it pays in fees, and what its key may do."""
+"""The account: balances, fee rates, and the rights of its key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class CommissionRates(msgspec.Struct):
 
 
 class AccountBody(msgspec.Struct, rename="camel"):
-    """The answer to ``GET /api/v3/account``."""
+    """The response to ``GET /api/v3/account``."""
 
     balances: tuple[_Balance, ...]
     can_trade: bool = True
@@ -45,7 +45,7 @@ class AccountBody(msgspec.Struct, rename="camel"):
 
 
 class KeyRestrictions(msgspec.Struct, rename="camel"):
-    """The answer to ``GET /sapi/v1/account/apiRestrictions``."""
+    """The response to ``GET /sapi/v1/account/apiRestrictions``."""
 
     ip_restrict: bool
     enable_reading: bool
@@ -54,7 +54,9 @@ class KeyRestrictions(msgspec.Struct, rename="camel"):
 
 
 class KeyRights(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key may do. ``address_bound``: only from certain addresses; ``None`` if the venue does not say."""
+    """The rights of a key. ``address_bound``: it works only from certain addresses; ``None`` if the venue does not
+    say.
+    """
 
     may_read: bool
     may_trade: bool
@@ -99,7 +101,7 @@ def balance_events(
 
 
 def fees_event(body: AccountBody, received: int, account_id: str = "main") -> VenueFeesReported | None:
-    """The fee rates of the account; ``None`` if the answer does not contain them."""
+    """The fee rates of the account; ``None`` if the response does not contain them."""
     rates = body.commission_rates
     if rates is None:
         return None

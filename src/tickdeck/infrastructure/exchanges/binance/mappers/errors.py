@@ -45,13 +45,13 @@ _BY_TEXT: tuple[tuple[str, type[RequestRefused]], ...] = (
     ("unknown order", UnknownOrder),
     ("order does not exist", UnknownOrder),
 )
-"""Codes -1013, -2010 and -2011 are shared by refusals of many kinds: there the text decides."""
+"""Codes -1013, -2010 and -2011 cover many reasons, which only the text tells apart."""
 
 _UNKNOWN = (-1000, -1001, -1006, -1007)
 _TOO_MANY = (-1003, -1015)
 _DOWN = (-1016,)
 _FILTER = re.compile(r"Filter failure: (\w+)")
-_AMOUNT = re.compile(r"parameter '(quantity|price|newQty)'")  # -1100: more decimals than the venue reads
+_AMOUNT = re.compile(r"parameter '(quantity|price|newQty)'")  # -1100: too many decimals
 _UNTIL = re.compile(r"until (\d{13})")
 _A_MINUTE, _TWO_MINUTES = 60.0, 120.0  # a ban is never shorter
 
@@ -64,10 +64,11 @@ class _Body(msgspec.Struct):
 def error_from(
     status: int, body: bytes, headers: Mapping[str, str] | None = None, *, changes: bool = True, now_ms: int = 0
 ) -> ExchangeError:
-    """The error that an answer with HTTP ``status`` and ``body`` means.
+    """The error for a response with HTTP ``status`` and ``body``.
 
-    ``changes``: the request would change something at the venue, so a failure of the venue leaves it in doubt; a query
-    simply failed. ``headers``: their names in lower case. ``now_ms``: the venue's clock, for the end of a ban.
+    ``changes``: the request would change something at the venue. A failure of the venue then leaves its outcome
+    unknown, while a query has simply failed. ``headers``: names in lower case. ``now_ms``: the venue's clock, for the
+    end of a ban.
     """
     try:
         code, text = msgspec.structs.astuple(msgspec.json.decode(body, type=_Body))
@@ -78,7 +79,7 @@ def error_from(
         banned = status == 418
         wait = _wait(text, headers or {}, now_ms) or (_TWO_MINUTES if banned else _A_MINUTE)
         return RateLimited(message, wait=wait, code=code, status=status, banned=banned)
-    # Without the venue's words, something in between may have answered, such as a proxy. 403 is the venue's firewall.
+    # Without a message of the venue, the answer may come from a proxy in between. 403 is the venue's firewall.
     if status >= 500 or code in _UNKNOWN or (changes and not code and status != 403):
         kind = OutcomeUnknown if changes else VenueUnavailable
         return kind(message, code=code, status=status)

@@ -28,14 +28,14 @@ _STATUSES = {
     "HALT": InstrumentStatus.HALT,
     "BREAK": InstrumentStatus.HALT,
     "CANCEL_ONLY": InstrumentStatus.CANCEL_ONLY,
-    "DELISTED": InstrumentStatus.DELISTED,  # ours, for a symbol that is no longer listed
+    "DELISTED": InstrumentStatus.DELISTED,  # our own word, for a symbol that is no longer listed
 }
 _FILTERS = ("PRICE_FILTER", "LOT_SIZE", "NOTIONAL", "MIN_NOTIONAL")
 _SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400}
 
 
 class ListedSymbol(msgspec.Struct, omit_defaults=True):
-    """A symbol of ``exchangeInfo``, as far as we read it."""
+    """A symbol of ``exchangeInfo``, with the fields that we read."""
 
     symbol: str
     base: str = msgspec.field(name="baseAsset")
@@ -66,8 +66,9 @@ class ExchangeInfo(msgspec.Struct, rename="camel"):
 
 
 def listed_instruments(info: ExchangeInfo) -> tuple[ListedInstrument, ...]:
-    """Every instrument with its status. Contracts with margin in their base currency are inverse. Raises
-    ``ConfigError`` for a filter value that no instrument can have."""
+    """All instruments with their status. Contracts with margin in their base currency are inverse. Raises
+    ``ConfigError`` for a filter value that no instrument can have.
+    """
     return tuple(map(listed_instrument, info.symbols))
 
 
@@ -81,7 +82,7 @@ def listed_instrument(symbol: ListedSymbol) -> ListedInstrument:
 
 
 def trimmed(symbol: ListedSymbol) -> ListedSymbol:
-    """The symbol with those filters only that become a part of the instrument."""
+    """The symbol with only those filters that are part of the instrument."""
     return msgspec.structs.replace(symbol, filters=[f for f in symbol.filters if f.get("filterType") in _FILTERS])
 
 
@@ -110,7 +111,7 @@ def _instrument(of: ListedSymbol) -> Instrument:
 
 
 def instrument_event(listed: ListedInstrument, received: int) -> VenueInstrumentReported:
-    """An instrument as an input, so that a run's record has what the venue allowed at that time."""
+    """An instrument as an input, so that the record of a run contains what the venue allowed at that time."""
     of = listed.instrument
     return VenueInstrumentReported(
         symbol=of.symbol,

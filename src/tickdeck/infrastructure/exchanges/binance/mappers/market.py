@@ -1,7 +1,7 @@
-"""Market data of Binance, spot and USD-M futures: what a message is, and the event that it becomes.
+"""Market data of Binance, spot and USD-M futures: the types of messages, and the events that they become.
 
-Both readers of recorded captures and live feeds decode with this module. Field names are those of Binance's
-documentation ("WebSocket Streams"; for futures "Websocket Market Streams"). Unknown fields are ignored.
+Both the readers of recorded captures and live feeds use this module. Field names are those of Binance's documentation
+("WebSocket Streams"; for futures "Websocket Market Streams"). Unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ SPOT, USD_M = "binance", "binance-usdm"
 """The sources of events."""
 
 _MS = 1_000_000  # ns in a millisecond
-_BUY, _SELL = Side.BUY, Side.SELL  # looking a member up costs more than the rest of the line
+_BUY, _SELL = Side.BUY, Side.SELL  # looking up a member costs more than the rest of the line
 
 T = TypeVar("T")
 Build: TypeAlias = Callable[[Any, str, int], MarketEvent | None]
-"""(decoded data, symbol, receive time in ns) -> its event, or ``None`` if it has none."""
+"""Maps (decoded data, symbol, receive time in ns) to its event, or to ``None`` if it has none."""
 
 Levels: TypeAlias = tuple[Level, ...]
 
@@ -59,7 +59,7 @@ class TimeUnits(Protocol):
     last_ms: int
 
     def from_int(self, number: int, what: str = "the time") -> int:
-        """A time in any unit as ns UTC. Raises ``ValueError`` where it is not plausible."""
+        """A time in any unit, as ns UTC. Raises ``ValueError`` if it is not plausible."""
 
 
 class Trade(msgspec.Struct, gc=False):
@@ -100,7 +100,7 @@ class Depth(msgspec.Struct, gc=False):
 
 
 class DepthSnapshot(msgspec.Struct, gc=False):
-    """The body of the REST answer."""
+    """The body of the REST response."""
 
     last_update_id: int = msgspec.field(name="lastUpdateId")
     bids: Levels
@@ -109,7 +109,7 @@ class DepthSnapshot(msgspec.Struct, gc=False):
 
 
 class PartialDepth(msgspec.Struct, gc=False):
-    """The best levels (``depth20``): on spot with the names of a snapshot, on futures with those of a delta."""
+    """The best levels (``depth20``): on spot with the field names of a snapshot, on futures with those of a delta."""
 
     last_update_id: int = msgspec.field(name="lastUpdateId", default=0)
     spot_bids: Levels = msgspec.field(name="bids", default=())
@@ -149,7 +149,7 @@ class Wrapped(msgspec.Struct, Generic[T], gc=False):
 
 
 class Nothing(msgspec.Struct):
-    """A message that is not read."""
+    """A message that is skipped."""
 
     data: None = None
 
@@ -158,7 +158,7 @@ _ABSENT = msgspec.Raw()
 
 
 class Head(msgspec.Struct, gc=False):
-    """The fields that show the kind and the symbol of a message."""
+    """The fields that determine the kind and the symbol of a message."""
 
     stream: str | None = None
     data: msgspec.Raw = _ABSENT
@@ -186,7 +186,7 @@ MESSAGES: dict[str, type[Any]] = {
     "snapshot": DepthSnapshot,
     "kline": Kline,
 }
-"""The shape of a message's data, by kind."""
+"""The type of a message's data, by kind."""
 
 TRADES = ("trade", "aggTrade", "kline")
 BOOKS = ("depth", "partial")
@@ -194,8 +194,9 @@ _EVENTS = {"trade": "trade", "aggTrade": "aggTrade", "bookTicker": "bookTicker",
 
 
 def kind_of_stream(stream: str) -> tuple[str, str, str]:
-    """(kind, symbol, label for counts) of a stream such as ``btcusdt@depth@100ms``. The kind is empty if we do not read
-    such messages."""
+    """(kind, symbol, label for counts) of a stream such as ``btcusdt@depth@100ms``. The kind is empty if such messages
+    are not read.
+    """
     name, _, channel = stream.partition("@")
     label = channel or stream
     if name.startswith("!") or not channel:
@@ -213,7 +214,7 @@ def kind_of_stream(stream: str) -> tuple[str, str, str]:
 
 
 def kind_of_bare(head: Head) -> tuple[str, str, str]:
-    """The same of a message that came without its stream."""
+    """The same for a message that came without its stream."""
     symbol = head.symbol or head.rest_symbol or ""
     if head.last_update_id:
         return "snapshot", symbol, "snapshot"
@@ -226,15 +227,19 @@ def kind_of_bare(head: Head) -> tuple[str, str, str]:
     return _EVENTS.get(head.event, ""), symbol, f"message {head.event}"
 
 
-# -- what they become -----------------------------------------------------------------------------------------------
+# -- events ---------------------------------------------------------------------------------------------------------
 
 
 def event_builders(venue: str, times: TimeUnits, skip: Callable[[str], None]) -> dict[str, Build]:
-    """By kind, what makes an event of a decoded message. ``skip(label)`` is called for a message that has no event."""
+    """For each kind, the function that creates the event of a decoded message. ``skip(label)`` is called for a message
+    that has no event.
+    """
     first_ms, last_ms, to_ns = times.first_ms, times.last_ms, times.from_int
 
     def trade(data: Trade | AggTrade, symbol: str, received: int) -> TradeEvent | None:
-        if data.kind != "MARKET":  # futures: an insurance fund's or a settlement's entry, no trade between two orders
+        if (
+            data.kind != "MARKET"
+        ):  # futures: an entry of the insurance fund or a settlement, not a trade between two orders
             skip(f"trade {data.kind}")
             return None
         time = data.trade_time
@@ -295,7 +300,7 @@ def event_builders(venue: str, times: TimeUnits, skip: Callable[[str], None]) ->
     def candle(data: Kline, symbol: str, received: int) -> CandleEvent | None:
         k = data.candle
         if not k.is_closed:
-            skip("kline that is not closed")
+            skip("open kline")
             return None
         begin = to_ns(k.open_time, "the open time t")
         end = to_ns(k.close_time, "the close time T") + (_MS if first_ms <= k.close_time <= last_ms else 1_000)

@@ -1,4 +1,4 @@
-"""Orders and their fills: answers to requests, and the reports of the private stream."""
+"""Orders and their fills: responses to requests, and the reports of the private stream."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _Fill(msgspec.Struct):
 
 
 class OrderBody(msgspec.Struct, rename="camel"):
-    """An order in the answer to placing, cancelling or querying it."""
+    """An order in the response to placing, cancelling or querying it."""
 
     symbol: str
     order_id: int
@@ -81,7 +81,7 @@ class _Amended(msgspec.Struct, rename="camel"):
 
 
 class AmendBody(msgspec.Struct, rename="camel"):
-    """The answer to an amend. ``amended_order`` is the order after it."""
+    """The response to an amend. ``amended_order`` is the order after it."""
 
     amended_order: _Amended
     transact_time: int = 0
@@ -103,7 +103,7 @@ class TradeBody(msgspec.Struct, rename="camel"):
 
 
 class ExecutionReport(msgspec.Struct):
-    """A report of the private stream, by the documentation's names of its keys."""
+    """A report of the private stream, with the names that the documentation gives its keys."""
 
     symbol: str = msgspec.field(name="s")
     client_order_id: str = msgspec.field(name="c")
@@ -125,8 +125,9 @@ class ExecutionReport(msgspec.Struct):
 
 
 def order_result(body: OrderBody) -> OrderResult:
-    """An order's state. After a cancel the venue's ``clientOrderId`` is that of the cancel, and the original one is
-    ours."""
+    """The state of an order. After a cancel, the venue's ``clientOrderId`` is that of the cancel, and the original one
+    is ours.
+    """
     ours = body.orig_client_order_id or body.client_order_id
     side = _SIDES.get(body.side)
     ts = (body.transact_time or body.update_time or body.time) * _MS
@@ -155,7 +156,7 @@ def order_result(body: OrderBody) -> OrderResult:
         quantity=body.orig_qty,
         limit=body.price if body.price and body.type != "MARKET" else None,
         filled=body.executed_qty,
-        filled_quote=max(body.cummulative_quote_qty, ZERO),  # negative: not known, of very old orders
+        filled_quote=max(body.cummulative_quote_qty, ZERO),  # negative: unknown, for very old orders
         fills=fills,
         reason=body.expiry_reason,
         ts=ts,
@@ -197,11 +198,11 @@ def fill_of(body: TradeBody) -> OrderFill:
 
 
 def report_events(report: ExecutionReport, received: int, account_id: str = "main") -> tuple[DomainEvent, ...]:
-    """What a report says: the fill, if it has one, then the order's state.
+    """The events of a report: the fill, if it has one, then the state of the order.
 
-    The state is that of ``X``, the fill that of ``l``, ``L``, ``n``, ``N``, ``t`` and ``m``. A trade of quantity 0 and
-    a prevented self-trade are no fills. A status that is not known changes nothing: it becomes a ``system.warning``
-    that says to query the order.
+    The state is in ``X``; the fill is in ``l``, ``L``, ``n``, ``N``, ``t`` and ``m``. A trade with quantity 0 and a
+    prevented self-trade are not fills. An unknown status changes nothing: it becomes a ``system.warning`` that says to
+    query the order.
     """
     ours = report.original_client_order_id or report.client_order_id
     ts = report.transaction_time * _MS or received
@@ -228,7 +229,7 @@ def report_events(report: ExecutionReport, received: int, account_id: str = "mai
     status = OrderStatus.from_exchange(report.status, STATUSES)
     if status is None:
         message = (
-            f"order {ours} ({report.symbol}): the venue's status {report.status!r} is not known; the order is left as "
+            f"order {ours} ({report.symbol}): the venue's status {report.status!r} is unknown; the order is left as "
             "it is, query it"
         )
         events.append(SystemWarning(component=SPOT, message=message, ts=ts, ts_ingress=received, source=SPOT))

@@ -1,4 +1,4 @@
-"""The private stream: its envelope, and which mapper takes each message."""
+"""The private stream: its envelope, and the mapper for each message."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ class _Kind(msgspec.Struct):
 
 
 class UserMessage(msgspec.Struct, frozen=True):
-    """A message of the private stream: its ``kind`` (``executionReport``, ``balanceUpdate`` and so on, empty for an
-    answer) and the events that it became."""
+    """A message of the private stream: its ``kind`` (``executionReport``, ``balanceUpdate`` and so on; empty for a
+    response) and its events.
+    """
 
     kind: str
     events: tuple[DomainEvent, ...] = ()
 
 
 def user_message(data: bytes, received: int, account_id: str = "main") -> UserMessage:
-    """Decode a message of the private stream. Kinds that change nothing here have no events: ``listStatus``,
-    ``externalLockUpdate``, those that are not known, and ``balanceUpdate``, which tells a difference only (query the
-    balances after it). Raises ``ProtocolError`` if it cannot be read."""
+    """Decode a message of the private stream. These kinds have no events, because they change nothing here:
+    ``listStatus``, ``externalLockUpdate``, unknown kinds, and ``balanceUpdate``, which contains only a difference
+    (query the balances after it). Raises ``ProtocolError`` if the message cannot be read.
+    """
     try:
         envelope = msgspec.json.decode(data, type=_Envelope)
         inner, kind = data, envelope.kind

@@ -1,4 +1,5 @@
-"""The rules of Binance's market data streams, without I/O: connections, chains of book updates and of trades, requests.
+"""The rules of Binance's market data streams, without I/O: connections, sequences of book updates and trades, and
+requests.
 
 ``MarketDataProtocol`` puts the parts together. ``market_feed.BinanceFeed`` runs it over a network.
 """

@@ -1,4 +1,4 @@
-"""The chains of book updates, and the snapshots that join them."""
+"""The sequences of book updates, and the snapshots that they continue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["BookChain", "BookChains"]
 
 _S = 1_000_000_000  # ns in a second
 _FIRST_WAIT, _LONGEST_WAIT = _S // 4, 30 * _S  # before a snapshot is fetched again
-_SETTLED_AFTER = 10 * _S  # a book that lasted so long gets its next snapshot at once
+_SETTLED_AFTER = 10 * _S  # a book that lasted this long gets its next snapshot immediately
 
 
 class _SnapshotId(msgspec.Struct):
@@ -23,7 +23,7 @@ class BookChain:
     """The updates of one symbol.
 
     ``last``: the last id that was passed on. ``waits_from``: the first id of the updates that wait for a snapshot; 0 if
-    none do. ``fetch``: the number of the request for a snapshot; 0 if none is on its way. ``joined``: when the last
+    none do. ``fetch``: the number of the pending request for a snapshot; 0 if there is none. ``joined``: when the last
     snapshot was passed on, ns UTC.
     """
 
@@ -35,9 +35,9 @@ class BookChain:
 
 
 class BookChains:
-    """Follows the update ids of every symbol, and fetches a snapshot where a chain begins or breaks.
+    """Follows the update ids of every symbol, and fetches a snapshot when a sequence begins or breaks.
 
-    Updates are always passed on, so that the owner of the book sees the break itself.
+    Updates are always passed on, so that the owner of the book detects the break itself.
     """
 
     def __init__(self, output: Output, fetches: Fetches, statistics: FeedStatistics) -> None:
@@ -51,7 +51,7 @@ class BookChains:
         return found
 
     def take(self, chain: BookChain, first: int, last: int, now: int) -> bool:
-        """Take an update with the ids ``first`` to ``last``. Returns False if it came before."""
+        """Take an update with the ids ``first`` to ``last``. Returns False if it is a repetition."""
         if chain.last and last <= chain.last:
             self._statistics.repeated += 1
             return False
@@ -63,7 +63,7 @@ class BookChains:
         return True
 
     def resync(self, symbol: str, now: int) -> None:
-        """The owner of the book cannot use it any more: fetch a snapshot that has everything passed on so far."""
+        """The owner of the book cannot use it any more: fetch a snapshot that includes everything passed on so far."""
         chain = self._chains.get(symbol)
         if chain is not None and chain.last:
             self._start(chain, chain.last + 1, now)
@@ -80,7 +80,7 @@ class BookChains:
         self._output.frames.append(Frame(now, b'{"symbol":"%b",%b' % (fetch.symbol.encode(), body.strip()[1:])))
 
     def fetch_again(self, fetch: Fetch, now: int, wait: int = 0) -> None:
-        """Repeat a request that failed: after ``wait`` ns at the earliest, and later each time."""
+        """Repeat a failed request: after ``wait`` ns at the earliest, and each time a little later."""
         chain = self._chains[fetch.symbol]
         chain.tries += 1
         self._fetches.repeat(fetch, now + max(wait, _wait(chain.tries)))
@@ -89,7 +89,7 @@ class BookChains:
         chain.waits_from = waits_from
         if chain.fetch:
             return
-        # A book that breaks again and again must not use up the limits.
+        # A book that breaks repeatedly must not use up the limits.
         chain.tries = chain.tries + 1 if chain.joined and now - chain.joined < _SETTLED_AFTER else 0
         if chain.tries > 1:
             chain.fetch = self._fetches.start_later("depth", chain.symbol, now + _wait(chain.tries))

@@ -1,4 +1,4 @@
-"""The connections of a feed: opening, subscribing, taking over from one another, and recovering."""
+"""The connections of a feed: opening, subscribing, handing over from one to the next, and recovering."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tickdeck.infrastructure.exchanges.binance.profile import Profile
 __all__ = ["Connections"]
 
 _S = 1_000_000_000  # ns in a second
-_EARLY = 30 * 60 * _S  # the next connection is made so long before the venue ends this one
-_OVERLAP = 10 * _S  # both connections are read for so long
+_EARLY = 30 * 60 * _S  # how long before the venue ends a connection the next one is opened
+_OVERLAP = 10 * _S  # how long both connections are read
 _SEND_EVERY = _S // 4  # below the venue's five messages a second, with room for pongs
 _STREAMS_PER_MESSAGE = 100  # the venue ignores very long messages
 
@@ -46,9 +46,9 @@ class _Connection:
 class Connections:
     """One connection, and a second one while it takes over from the first.
 
-    ``on_message(connection, now, data)`` gets what the connection in charge receives. ``on_lost()`` is called when no
-    connection is open any more. A connection that is silent for ``stale_after`` ns is closed and made again. A lost one
-    is made again after a wait that doubles from 1 s to 30 s; half of it is random.
+    ``on_message(connection, now, data)`` receives the messages of the active connection. ``on_lost()`` is called when
+    no connection is open any more. A connection that is silent for ``stale_after`` ns is closed and opened again. A
+    lost one is opened again after a wait that doubles from 1 s to 30 s; half of the wait is random.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Connections:
         """A message arrived."""
         state = self._connections.get(connection)
         if state is None:
-            return  # it was given up
+            return  # it was abandoned
         state.heard = now
         self._failures = 0
         self._statistics.received += 1
@@ -140,7 +140,7 @@ class Connections:
             self.open(now, replaces=connection)
 
     def tick(self, now: int) -> None:
-        """Do what is due: open, send what waits, take over, close what is silent."""
+        """Do what is due: open, send waiting messages, take over, close silent connections."""
         if now >= self._reopen_due:
             self._reopen_due = NEVER
             self.open(now)
@@ -184,7 +184,7 @@ class Connections:
             self.replace(number, now)
 
     def _put_in_charge(self, number: int, state: _Connection, now: int) -> None:
-        """Pass on what this connection kept. Repetitions of what the other one received are dropped by their ids."""
+        """Pass on what this connection kept. Messages that the other one also received are dropped by their ids."""
         state.replaces = 0
         ahead, state.ahead = state.ahead, []
         for data in ahead:

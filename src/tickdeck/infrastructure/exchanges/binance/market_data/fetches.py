@@ -1,4 +1,4 @@
-"""Requests over REST that wait for an answer, and those that are repeated later."""
+"""REST requests that wait for a response, and those that are repeated later."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _TIMEOUT = 10 * 1_000_000_000  # ns
 
 
 class Fetches:
-    """Numbers requests, and gives each ten seconds for its answer."""
+    """Numbers the requests, and gives each ten seconds for its response."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -35,7 +35,7 @@ class Fetches:
         self._later.append((due, fetch))
 
     def answered(self, number: int) -> Fetch | None:
-        """The request that has its answer now; ``None`` if the answer came too late."""
+        """The request that was just answered; ``None`` if the response came too late."""
         found = self._open.pop(number, None)
         return None if found is None else found[0]
 
@@ -47,7 +47,7 @@ class Fetches:
         return late
 
     def send_due(self, now: int) -> None:
-        """Send the requests whose time to be repeated has come."""
+        """Send the requests that are due again."""
         due = [fetch for at, fetch in self._later if at <= now]
         self._later = [(at, fetch) for at, fetch in self._later if at > now]
         for fetch in due:

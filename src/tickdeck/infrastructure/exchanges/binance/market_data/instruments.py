@@ -1,4 +1,6 @@
-"""What the venue says about the instruments: asked at the start and again and again, passed on when it changes."""
+"""The venue's description of the instruments: queried at the start and regularly after that, and passed on when it
+changes.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +24,22 @@ _RETRY_AFTER = 5 * _S
 
 
 class InstrumentWatch:
-    """Asks for ``symbols`` every ``every`` ns. Passes an instrument on at first, and when its steps, limits or status
-    have changed. A symbol that is no longer listed counts as delisted."""
+    """Queries ``symbols`` every ``every`` ns. An instrument is passed on the first time, and when its steps, limits or
+    status have changed. A symbol that is no longer listed counts as delisted.
+    """
 
     def __init__(self, output: Output, fetches: Fetches, symbols: tuple[str, ...], every: int) -> None:
         self._output, self._fetches, self._symbols, self._every = output, fetches, symbols, every
         self._known: dict[str, tuple[ListedInstrument, ListedSymbol]] = {}
 
     def ask(self, now: int) -> None:
-        """Send the first request. Each answer leads to the next one."""
+        """Send the first request. Each response schedules the next one."""
         self._fetches.start("instruments", "", now)
 
     def take(self, fetch: Fetch, now: int, body: bytes) -> None:
-        """Pass on what has changed. Raises ``InvalidSymbol`` if a symbol was never listed, ``ValueError`` for a
-        body that cannot be read."""
+        """Pass on what has changed. Raises ``InvalidSymbol`` if a symbol was never listed, ``ValueError`` for an
+        unreadable body.
+        """
         found = {symbol.symbol: symbol for symbol in msgspec.json.decode(body, type=ExchangeInfo).symbols}
         for name in self._symbols:
             listed = found.get(name)
@@ -54,5 +58,5 @@ class InstrumentWatch:
         self._fetches.repeat(fetch, now + self._every)
 
     def failed(self, fetch: Fetch, now: int, wait: int) -> None:
-        """A request failed: ask again after ``wait`` ns, or a few seconds."""
+        """A request failed: query again after ``wait`` ns, or a few seconds."""
         self._fetches.repeat(fetch, now + max(wait, min(_RETRY_AFTER, self._every)))

@@ -1,4 +1,4 @@
-"""What the rules of market data ask their caller to do, and what they count."""
+"""The actions that the market data rules request from their caller, and their statistics."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class SendText(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """Ask over REST, then call ``fetched`` or ``fetch_failed``.
+    """Send a REST request, then call ``fetched`` or ``fetch_failed``.
 
-    ``what`` is ``depth``, ``trade``, ``aggTrade`` or ``instruments`` (of all symbols). Of trades, those with the ids
-    ``first`` to ``last`` are wanted, or as many of them as one answer holds.
+    ``what`` is ``depth``, ``trade``, ``aggTrade`` or ``instruments`` (of all symbols). For trades, the ids ``first`` to
+    ``last`` are wanted, or as many of them as fit into one response.
     """
 
     number: int
@@ -54,9 +54,9 @@ Action: TypeAlias = OpenConnection | CloseConnection | SendText | Fetch
 class FeedStatistics(msgspec.Struct, kw_only=True):
     """Counts since the start.
 
-    ``repeated``: messages that arrived on two connections. ``gaps``: gaps that were seen in trades or books.
-    ``trades_fetched``: trades that closed gaps. ``snapshots``: books that were passed on. ``unreadable``: messages of
-    unknown content, which were passed on as they are.
+    ``repeated``: messages that arrived on two connections. ``gaps``: detected gaps in trades or books.
+    ``trades_fetched``: trades that closed gaps. ``snapshots``: books that were passed on. ``unreadable``: messages with
+    unknown content, which were passed on unchanged.
     """
 
     received: int = 0
@@ -78,7 +78,7 @@ class Output:
         self._actions: list[Action] = []
 
     def do(self, action: Action) -> None:
-        """Ask the caller to do something."""
+        """Request an action from the caller."""
         self._actions.append(action)
 
     def take_frames(self) -> list[Frame]:

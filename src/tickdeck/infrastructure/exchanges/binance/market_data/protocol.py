@@ -1,6 +1,6 @@
 """The rules of Binance's market data streams, without I/O: messages and times go in, frames and actions come out.
 
-Pass each thing that happens to the matching method, then take ``frames()`` and ``actions()``. Nothing here waits or
+Call the matching method for each thing that happens, then take ``frames()`` and ``actions()``. Nothing here waits or
 reads a clock. ``next_due`` says when to call ``tick``.
 """
 
@@ -30,7 +30,7 @@ DEFAULT_CHANNELS = ("trade", "bookTicker", "depth@100ms")
 
 _S = 1_000_000_000  # ns in a second
 INSTRUMENTS_EVERY = 60 * _S
-"""How often the venue is asked for the instruments. An answer weighs 20 of the 6,000 a minute."""
+"""How often to query the instruments. A response weighs 20 of the 6,000 a minute."""
 _WRAPPED = b'{"stream":"'
 
 
@@ -65,7 +65,7 @@ class _Kline(msgspec.Struct, gc=False):
 
 
 class _Control(msgspec.Struct):
-    """A message that is no market data: an answer, or news of the server."""
+    """A message that is not market data: a response, or a notice from the server."""
 
     event: str = msgspec.field(name="e", default="")
     error: Any = None
@@ -73,7 +73,7 @@ class _Control(msgspec.Struct):
 
 
 _Handler: TypeAlias = Callable[[Frame], bool]
-"""Takes a message of a stream. Returns whether to pass it on now."""
+"""Handles a message of a stream. Returns whether to pass it on now."""
 
 
 class MarketDataProtocol:
@@ -81,17 +81,17 @@ class MarketDataProtocol:
 
     ``channels``: the venue's streams of each symbol, without the symbol: ``trade``, ``aggTrade``, ``bookTicker``,
     ``depth``, ``depth@100ms``, ``depth20@100ms``, ``kline_1m``. ``stale_after``: ns of silence after which a connection
-    is made again. ``instruments_every``: ns between two looks at the instruments. ``seed``: of the random part of
+    is opened again. ``instruments_every``: ns between two queries of the instruments. ``seed``: for the random part of
     waits.
 
-    - A message that came before, on the other connection, is dropped.
-    - If the chain of a book's updates breaks, they are passed on, so that the owner of the book sees the gap. A
-      snapshot is fetched, and passed on when it joins the updates.
+    - A message that already arrived on the other connection is dropped.
+    - If the sequence of book updates breaks, they are passed on, so that the owner of the book sees the gap. A snapshot
+      is fetched, and passed on when the updates continue it.
     - Trades after a gap are held until the missing ones are fetched and passed on. If that fails or takes too long, or
-      the gap is long, they are passed on as they are, and the gap shows in the ids.
+      if the gap is long, they are passed on unchanged, and the gap shows in the ids.
     - An instrument is passed on at the start and when it has changed.
     - Before the venue ends a connection, another one is opened and takes over without a gap.
-    - ``connection_frame`` reports that the last connection was lost, and that there is one again.
+    - ``connection_frame`` reports that the last connection was lost, and that there is a connection again.
 
     Raises ``ConfigError`` if there are more streams than a connection carries, or for an unknown channel.
     """
@@ -112,7 +112,7 @@ class MarketDataProtocol:
                 raise ConfigError(f"{profile.name}: there is no channel {channel!r}; give one such as 'depth@100ms'")
         if not streams or len(streams) > profile.streams:
             raise ConfigError(f"{profile.name}: {len(streams)} streams; give 1 to {profile.streams} symbols x channels")
-        self._most_handlers = 2 * profile.streams  # a broken venue may send ever new names
+        self._most_handlers = 2 * profile.streams  # a broken venue may keep sending new names
         self._output = Output()
         self.statistics = FeedStatistics()
         self._fetches = Fetches(self._output)
@@ -132,16 +132,17 @@ class MarketDataProtocol:
             stale_after=stale_after,
             seed=seed,
             on_message=self._take,
-            on_lost=self._ids.clear,  # the venue may count from the beginning
+            on_lost=self._ids.clear,  # the venue may start counting anew
         )
         self.problems: list[str] = []
-        """The venue's answers to subscriptions that it refused."""
+        """The venue's responses to subscriptions that it refused."""
 
-    # -- what happens ---------------------------------------------------------------------------------------------
+    # -- inputs ---------------------------------------------------------------------------------------------------
 
     def remember(self, frame: Frame) -> None:
-        """Take a frame that an earlier process passed on, before ``start``. Trades that were missed since the last of
-        them are fetched when the next one arrives."""
+        """Take a frame that an earlier process passed on, before ``start``. Trades that were missed since then are
+        fetched when the next one arrives.
+        """
         data = frame.data
         if data.startswith(_WRAPPED):
             stream = data[11 : data.index(b'"', 11)]
@@ -170,15 +171,15 @@ class MarketDataProtocol:
         self._connections.closed(connection, now, reason)
 
     def resync(self, symbol: str, now: int) -> None:
-        """The book of ``symbol`` is not usable for its owner, although its updates had no gap: fetch a snapshot."""
+        """The owner of the book of ``symbol`` cannot use it, although its updates had no gap: fetch a snapshot."""
         self._books.resync(symbol, now)
 
     def add(self, frame: Frame) -> None:
-        """Pass on a frame of our own."""
+        """Pass on one of our own frames."""
         self._output.frames.append(frame)
 
     def fetched(self, number: int, now: int, body: bytes) -> None:
-        """The answer to a ``Fetch`` arrived. Raises ``InvalidSymbol`` if a symbol was never listed."""
+        """The response to a ``Fetch`` arrived. Raises ``InvalidSymbol`` if a symbol was never listed."""
         fetch = self._fetches.answered(number)
         if fetch is None:
             return  # too late
@@ -193,13 +194,13 @@ class MarketDataProtocol:
             self._failed(fetch, now)
 
     def fetch_failed(self, number: int, now: int, wait: int = 0) -> None:
-        """A ``Fetch`` failed. ``wait``: how long the venue wants no request, ns."""
+        """A ``Fetch`` failed. ``wait``: how long (ns) the venue wants no request."""
         fetch = self._fetches.answered(number)
         if fetch is not None:
             self._failed(fetch, now, wait)
 
     def tick(self, now: int) -> None:
-        """Do what is due: send what waited, repeat requests, give up what takes too long, reconnect."""
+        """Do what is due: send waiting messages, repeat requests, abandon what takes too long, reconnect."""
         self._connections.tick(now)
         for fetch in self._fetches.expire(now):
             self._failed(fetch, now)
@@ -215,7 +216,7 @@ class MarketDataProtocol:
         return self._output.take_frames()
 
     def actions(self) -> list[Action]:
-        """What to do since the last call, in order."""
+        """The actions since the last call, in order."""
         return self._output.take_actions()
 
     # -- messages -------------------------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ class MarketDataProtocol:
             passed = handler(frame)
         except UNREADABLE:
             self.statistics.unreadable += 1
-            passed = True  # the decoder reports what is wrong with it
+            passed = True  # the decoder reports the error
         if passed:
             self._output.frames.append(frame)
 
@@ -253,7 +254,7 @@ class MarketDataProtocol:
             self._output.frames.append(frame)
 
     def _add(self, stream: bytes, connection: int, now: int) -> _Handler:
-        """The handler of a stream's messages, made with the first of them."""
+        """The handler of a stream's messages, created with the first of them."""
         name = stream.decode()
         if name == "!serverShutdown":
             self._connections.replace(connection, now)
@@ -302,7 +303,7 @@ class MarketDataProtocol:
         return self._is_newer(stream, candle.open_time) if candle.is_closed else False
 
     def _failed(self, fetch: Fetch, now: int, wait: int = 0) -> None:
-        """Fetch a book or the instruments again. Trades are given up."""
+        """Fetch a book or the instruments again. Missing trades are abandoned."""
         if fetch.what == "depth":
             self._books.fetch_again(fetch, now, wait)
         elif fetch.what == "instruments":

@@ -1,4 +1,4 @@
-"""The chains of trades, and the trades that are fetched to close gaps in them."""
+"""The sequences of trades, and the trades that are fetched to close gaps in them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ class _RestAggTrade(msgspec.Struct):
 class TradeChain:
     """The trades of one stream. ``kind`` is ``trade`` or ``aggTrade``, ``last`` the last id that was passed on.
 
-    While the trades ``first_missing`` to ``last_missing`` are fetched by the request ``fetch``, ``held`` keeps later
-    ones.
+    While request ``fetch`` fetches the trades ``first_missing`` to ``last_missing``, later ones are stored in ``held``.
     """
 
     __slots__ = ("fetch", "first_missing", "held", "kind", "last", "last_missing", "symbol")
@@ -87,7 +86,7 @@ class TradeChains:
         return True
 
     def take_missing(self, fetch: Fetch, now: int, body: bytes) -> None:
-        """Pass on trades that were fetched, then fetch the rest of them or pass on those that were held."""
+        """Pass on fetched trades, then fetch the rest or pass on the held ones."""
         chain = next(chain for chain in self._chains.values() if chain.fetch == fetch.number)
         shape: Any = list[_RestTrade] if chain.kind == "trade" else list[_RestAggTrade]
         wanted = chain.first_missing
@@ -113,11 +112,11 @@ class TradeChains:
         chain.fetch = self._fetches.start(chain.kind, chain.symbol, now, chain.first_missing, chain.last_missing)
 
     def _release(self, chain: TradeChain, now: int) -> None:
-        """Pass on the held trades. Another gap among them begins another fetch."""
+        """Pass on the held trades. If there is another gap among them, it is fetched too."""
         chain.fetch = 0
         held, chain.held = chain.held, deque()
         if held and held[0][0] > chain.last:
-            chain.last = held[0][0] - 1  # what is still missing shows in the ids
+            chain.last = held[0][0] - 1  # the ids show what is still missing
         for number, frame in held:
             moved = frame._replace(received=now)
             if self.take(chain, number, moved):
@@ -125,7 +124,7 @@ class TradeChains:
 
 
 def _as_message(chain: TradeChain, trade: _RestTrade | _RestAggTrade) -> bytes:
-    """A fetched trade in the form of its stream. ``r`` marks it as fetched."""
+    """A fetched trade in the format of its stream. ``r`` marks it as fetched."""
     data = {
         "e": chain.kind,
         "s": chain.symbol,
