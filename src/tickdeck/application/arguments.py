@@ -1,6 +1,7 @@
-"""Checks of the arguments of public calls. Each raises ``ConfigError`` that names the call, the argument and the value.
+"""Checks of the arguments of public calls. Each raises a ``ConfigError`` that names the call, the argument and the
+value.
 
-A wrong argument is refused where it is given. Otherwise it would be ignored, or fail later in another place.
+A wrong argument is refused in the call that gives it. Otherwise it would be ignored, or fail later in another place.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ __all__ = [
 
 
 def check_whole(call: str, name: str, value: object, *, least: int | None = None, optional: bool = False) -> None:
-    """A whole number, not a bool. ``least``: the lowest one allowed."""
+    """A whole number, not a bool. ``least``: the lowest allowed value."""
     if value is None and optional:
         return
     if type(value) is not int or (least is not None and value < least):

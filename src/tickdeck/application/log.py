@@ -1,7 +1,7 @@
 """Log lines with named fields, as ordinary records of the standard library's ``logging``.
 
-The process decides what happens to them. The command line writes them as described in ``infrastructure.logs``. A
-program with its own handlers gets the message, and the fields in ``record.fields``.
+The program decides where they go. The command line writes them as described in ``infrastructure.logs``. A program with
+its own handlers gets the message, and the fields in ``record.fields``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def bound_logger(name: str, **fields: Any) -> BoundLogger:
 def _to_record(
     logger: object, method: str, event_dict: MutableMapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments for ``logging``: the message, and the fields under one name that clashes with nothing."""
+    """The arguments for ``logging``: the message, and the fields under one name that does not clash with others."""
     kwargs = {name: event_dict.pop(name) for name in ("exc_info", "stack_info", "stacklevel") if name in event_dict}
     arguments = event_dict.pop("positional_args", ())
     message = event_dict.pop("event", "")

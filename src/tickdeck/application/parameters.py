@@ -22,10 +22,10 @@ __all__ = ["Parametrised"]
 
 
 class Parametrised:
-    """A class whose annotated attributes with defaults are parameters. ``kind`` is what messages call it.
+    """A class whose annotated attributes with defaults are parameters. Messages call it ``kind``.
 
-    Methods whose names begin with ``on_`` must be plain functions: ``ConfigError`` when the class is made. A misspelled
-    one gives a warning.
+    Methods whose names begin with ``on_`` must be plain functions; otherwise defining the class raises ``ConfigError``.
+    A misspelled name causes a warning.
     """
 
     kind: ClassVar[str] = "class"
@@ -53,9 +53,7 @@ class Parametrised:
         try:
             hints = get_type_hints(cls)
         except NameError as error:
-            raise ConfigError(
-                f"{cls.kind} {cls.__name__}: {error}; import what its parameters are annotated with"
-            ) from None
+            raise ConfigError(f"{cls.kind} {cls.__name__}: {error}; import the types in its annotations") from None
         cls._parameters = {
             name: hint
             for name, hint in hints.items()
@@ -64,7 +62,9 @@ class Parametrised:
 
     @classmethod
     def _warn_of_misspelled_methods(cls) -> None:
-        """Warn (``TopicWarning``) of ``on_trades`` where ``on_trade`` is meant, because nothing would ever call it."""
+        """Warn (``TopicWarning``) if a class has ``on_trades`` instead of ``on_trade``, because nothing would ever call
+        it.
+        """
         called = {name for base in cls.__mro__ if base.__module__.startswith("tickdeck.") for name in vars(base)}
         called = {name for name in called if name.startswith("on_")}
         for name in vars(cls):

@@ -1,4 +1,4 @@
-"""Removes secrets, recognised by their names or known by their values, from everything that is written down."""
+"""Removes secrets from everything that is written. They are recognized by their names, or known by their values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tickdeck.application.secret_names import REDACTED, SECRET_WORD, is_secret
 
 __all__ = ["REDACTED", "is_secret", "redacted", "remember_secrets", "without_known_secrets"]
 
-# The name, what may stand between it and the value (`=`, `": "`, `%3D`), then the value: quoted, or up to what ends it.
+# The name, what may be between it and the value (`=`, `": "`, `%3D`), then the value: quoted, or up to what ends it.
 _IN_TEXT = re.compile(
     r"(?P<name>[\w-]*" + SECRET_WORD + r"[\w-]*|\b(?:sign|pwd)\b)"
     r"(?P<between>\\?[\"']?\s*(?:=>?|:|%3D)\s*)"
@@ -20,13 +20,13 @@ _BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE
 _IN_URL = re.compile(r"(://[^\s/@:]*:)(?P<password>[^\s/@]+)@")
 _PLAIN = (bool, int, float)
 _SHORTEST = 6
-"""Shorter values are not looked for in texts: they may be parts of words."""
+"""Shorter values are not searched for, because they may be parts of words."""
 _known: dict[str, None] = {}
 
 
 def remember_secrets(value: object, name: str = "") -> None:
-    """From now on, the secrets in ``value`` are removed from every text that is redacted in this process, whatever
-    stands before them: a library may put a key into the message of its error.
+    """From now on, remove the secrets in ``value`` from every text that is redacted in this process, wherever they
+    appear: a library may include a key in the message of its error.
 
     Secrets are what ``redacted`` would remove: values under a telling name, at any depth, and passwords in URLs.
     """

@@ -1,4 +1,4 @@
-"""Durations and shares as people write them: ``10 ms``, ``1h``, ``0.1%``."""
+"""Parses durations and shares such as ``10 ms``, ``1h`` and ``0.1%``."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ _EXAMPLES = "a number with a unit: 250ms, 1.5s, 5m, 1h, 1d"
 
 
 def duration_ns(text: str, *, zero: bool = False) -> int:
-    """``250ms``, ``10 ms``, ``1.5s``, ``5m``, ``1h`` or ``1d`` in ns. Raises ``ConfigError``, for 0 too unless ``zero``
-    allows it."""
+    """Converts ``250ms``, ``10 ms``, ``1.5s``, ``5m``, ``1h`` or ``1d`` to ns. Raises ``ConfigError``, also for 0
+    unless ``zero`` allows it.
+    """
     match = _DURATION.fullmatch(text.strip())
     unit = _UNITS.get(match[2].lower()) if match is not None else None
     if match is None or unit is None:
         raise ConfigError(f"{text!r} is not a duration; give {_EXAMPLES}")
     ns = Decimal(match[1]) * unit
     if ns != int(ns) or (not ns and not zero):
-        raise ConfigError(f"{text!r} is not a duration that can be used; give whole nanoseconds above 0, such as 250ms")
+        raise ConfigError(f"{text!r} is out of range; give whole nanoseconds above 0, such as 250ms")
     return int(ns)
 
 
 def seconds_of(text: str) -> Decimal:
-    """A number of seconds (``60``, ``0.5``), or a duration with a unit (``1h``). Raises ``ConfigError``."""
+    """Converts a number of seconds (``60``, ``0.5``), or a duration with a unit (``1h``). Raises ``ConfigError``."""
     try:
         seconds = Decimal(text.strip())
     except InvalidOperation:
@@ -54,7 +55,7 @@ def seconds_of(text: str) -> Decimal:
 
 
 def share_of(text: str) -> Decimal:
-    """``0.1%`` or ``0.1 %`` as 0.001, and a plain number as it is. Raises ``ConfigError``."""
+    """Converts ``0.1%`` or ``0.1 %`` to 0.001, and returns a plain number unchanged. Raises ``ConfigError``."""
     plain = text.strip()
     percent = plain.endswith("%")
     try:

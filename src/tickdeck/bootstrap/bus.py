@@ -91,7 +91,7 @@ class RecordedBus(Kernel):
             super()._take_input(self._caused(event))
 
     async def close(self) -> None:
-        """As ``close_bus``."""
+        """See ``close_bus``."""
         try:
             await super().close()
         finally:

@@ -60,5 +60,5 @@ class BusStore:
     ) -> NoReturn:
         """Raises ``ConfigError``: publish instead."""
         raise ConfigError(
-            "bus.store.append: the bus is the one writer; call bus.publish_all(events, expected={stream: version})"
+            "bus.store.append: only the bus writes to it; call bus.publish_all(events, expected={stream: version})"
         )

@@ -210,7 +210,7 @@ class LiveRun(Session):
         unknown_to_feed = gap.expected == gap.received or self._intake.dropped
         if gap.what == "book" and unknown_to_feed and self.caught_up():
             feed = self._feed
-            assert isinstance(feed, OverloadableFeed)  # else nobody subscribed
+            assert isinstance(feed, OverloadableFeed)  # otherwise nobody subscribed
             feed.resync(gap.symbol)
 
     async def _read(self) -> None:

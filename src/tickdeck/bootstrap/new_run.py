@@ -78,7 +78,7 @@ def prepare(config: RunConfig, *, whatif_of: str | None = None, name: str = "") 
     code = code_digest()
     settings = msgspec.to_builtins(config)
     now = datetime.fromtimestamp(time.time(), UTC)
-    # Two live runs of one configuration are different runs: equal ids of their orders would mix them up at the venue.
+    # Two live runs of one configuration are different runs: with equal order ids, the venue would confuse them.
     is_live = config.exchange != PAPER
     nonce = token_hex(8) if is_live else _nonce(settings, inputs, (*records, *signals), symbols, code)
     manifest = Manifest(

@@ -92,11 +92,11 @@ class Session(ABC):
         return True
 
     def close(self) -> None:
-        """Take nothing more, write everything to disk, close the files, and write where the record ends. Receipts of
-        events that still wait raise ``TickdeckError``.
+        """Take no more events, write everything to disk, close the files, and write where the record ends. Receipts of
+        waiting events raise ``TickdeckError``.
 
-        A resumed run that did not reach the end of its record keeps the earlier note. A child that was forked within
-        the run writes nothing: the run is its parent's.
+        A resumed run that did not reach the end of its record keeps the earlier end. A child that was forked within the
+        run writes nothing, because the run belongs to its parent.
         """
         if os.getpid() != self._process:
             return

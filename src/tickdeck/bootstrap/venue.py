@@ -89,7 +89,7 @@ def _instrument(market: Market) -> Instrument:
 
 
 def _side_by_side(first: Iterator[MarketEvent], second: Iterator[MarketEvent]) -> Iterator[MarketEvent]:
-    """Two markets that begin together, whatever times they bear."""
+    """Merges two markets so that they begin together, whatever times they contain."""
     from msgspec.structs import replace
 
     head = next(first, None)

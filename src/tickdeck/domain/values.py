@@ -87,8 +87,9 @@ class OrderStatus(StrEnum):
 
     @classmethod
     def from_exchange(cls, raw: str, statuses: Mapping[str, OrderStatus]) -> OrderStatus | None:
-        """What an exchange's word means, by its table ``statuses``. ``None`` for a word that the table does not have:
-        keep the raw word, leave the order as it is, tell somebody, and query the order."""
+        """The status for an exchange's word, by its table ``statuses``. ``None`` for an unknown word: store the raw
+        word, leave the order unchanged, report it, and query the order.
+        """
         return statuses.get(raw)
 
     @property

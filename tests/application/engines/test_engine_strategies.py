@@ -183,7 +183,7 @@ def test_a_time_in_force_may_be_given_by_its_name() -> None:
 def test_a_stop_loss_pauses_the_strategy_with_a_way_out() -> None:
     core = Core({"diary": Diary({1: lambda s: s.buy(BTC, D(1), stop_loss=D(1))})}).start().trades("100")
     (failure,) = core.of("system.handler_failed")
-    assert "not built yet; place the exit order yourself" in failure.payload["message"]
+    assert "not supported yet; place the exit order yourself" in failure.payload["message"]
 
 
 # -- what it knows ----------------------------------------------------------------------------------------------

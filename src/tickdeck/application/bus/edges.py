@@ -238,7 +238,7 @@ class Edges:
             self._bus._edge_failed(subscription, event, error, 1)
 
     def run_calls_after(self) -> None:
-        """Run the calls that waited for the end of the cascade and of its release."""
+        """Run the calls that waited until the cascade was over and its events were released."""
         while self._calls_after and not self.releasing:
             self._calls_after.popleft()()
 

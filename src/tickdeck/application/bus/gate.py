@@ -19,7 +19,7 @@ class Held(NamedTuple):
     receipt: HeldReceipt | None
 
     def settle(self, position: int) -> None:
-        """It was dispatched, and the tape then stood at ``position``."""
+        """It was dispatched, and the tape was then at ``position``."""
         if self.receipt is not None:
             self.receipt.settle(position)
 
@@ -38,7 +38,7 @@ class Gate:
         self.disabled = False
         self.paused = False
         self.closed = False
-        """Nothing is taken any more."""
+        """No more events are accepted."""
         self.held: deque[Held] = deque()
         """Events that wait for ``resume``, oldest first."""
         self.discarded = 0
@@ -63,7 +63,7 @@ class Gate:
             self.held.append(held)
 
     def refuse_waiting(self, why: str) -> None:
-        """What is held will not be dispatched, and nothing more is held."""
+        """Held events will not be dispatched, and no more are held."""
         self._ended_by = why
         for held in (*self.held, *(self.batch or ())):
             held.refuse(not_taken(why))

@@ -31,7 +31,7 @@ class Handover:
         self._receipts: dict[int, HeldReceipt] = {}  # by the identity of the event that waits at the ingress
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = ""
-        self._refusal = ""  # why what waits is refused too
+        self._refusal = ""  # why waiting events are refused too
         self.posted = 0
         """How many inputs the owner has posted itself."""
         self._next: DomainEvent | None = None  # taken from the ingress, but not dispatched
@@ -58,7 +58,7 @@ class Handover:
         return receipt
 
     def post(self, event: DomainEvent) -> None:
-        """Put an event of the owner at the ingress. It has no receipt."""
+        """Put an event of the owner into the ingress. It has no receipt."""
         self.posted += 1
         self._ingress.put(event)
 
@@ -70,14 +70,14 @@ class Handover:
         """The next input of the ingress; ``None`` if there is none. Returns the same one again until ``begin``."""
         if self._next is None:
             self._next = self._ingress.first()
-        self._ingress.remove_first()  # only now that it is kept here: Ctrl-C in between drops nothing
+        self._ingress.remove_first()  # only after it is stored here, so that Ctrl-C in between drops nothing
         event = self._next
         if event is None:
             return None
         return Held(event, self._receipts.get(id(event)))
 
     def __len__(self) -> int:
-        """How many inputs wait: at the ingress, and one that was taken from it and not dispatched."""
+        """The number of waiting inputs: those in the ingress, and one that was taken from it and not dispatched."""
         return len(self._ingress) + (self._next is not None and not self._ingress.offers)
 
     def begin(self) -> None:
@@ -96,7 +96,7 @@ class Handover:
         self._closed = why
 
     def refuse_waiting(self, why: str) -> None:
-        """What waits will not be dispatched: say so to those who wait for it."""
+        """Waiting events will not be dispatched: refuse their receipts."""
         self._refusal = why
         for receipt in list(self._receipts.values()):
             receipt.refuse(not_taken(why))

@@ -37,7 +37,7 @@ class Ingress:
 
     @property
     def offers(self) -> bool:
-        """What ``first`` gave is still here."""
+        """The input that ``first`` returned is still here."""
         return self._chosen is not None and len(self._lanes[self._chosen]) > self._left
 
     def put(self, event: DomainEvent) -> None:
@@ -101,7 +101,7 @@ class Ingress:
         self._exact = True
 
     def _count_again(self) -> None:
-        """Count what waits in the lanes, after Ctrl-C left the counts wrong."""
+        """Count the inputs in the lanes, after Ctrl-C left the counts wrong."""
         self._waiting = {}
         for number, lane in enumerate(self._lanes):
             for event in lane:

@@ -67,7 +67,7 @@ class Mailbox:
         self._retry = retry or Retry(attempts=1)
         self._sleep = sleep
         self._waiting: OverflowBuffer[_Entry] = OverflowBuffer(capacity, overflow, event_of=itemgetter(0))
-        self._in_hand: _Entry | None = None  # taken out, and not done with
+        self._in_hand: _Entry | None = None  # taken out, but not finished
         self._cancellations = 0  # cancellations of the current event, from outside
         self._busy = busy
         self._bus = bus
@@ -346,7 +346,7 @@ class Mailbox:
 
     @property
     def _left(self) -> int:
-        """Remove events that no longer wait, for whatever reason."""
+        """Remove events that are not waiting any more, for whatever reason."""
         return self._done + self._waiting.displaced
 
     # -- waiting for it -------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ new_receipt = object.__new__
 
 
 def not_taken(why: str) -> TickdeckError:
-    """What a receipt raises if its bus ended before it took the event."""
+    """The error that a receipt raises if its bus ended before it took the event."""
     return TickdeckError(f"the event was not taken, because {why}")
 
 
@@ -121,7 +121,7 @@ class HeldReceipt(Receipt):
         return self._dispatch.done()
 
     def settle(self, position: int) -> None:
-        """The event was dispatched, and the tape then stood at ``position``."""
+        """The event was dispatched, and the tape was then at ``position``."""
         if not self._dispatch.done():
             self._dispatch.set_result(position)
 

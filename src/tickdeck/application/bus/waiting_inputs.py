@@ -136,7 +136,7 @@ class WaitingInputs(OwnedByThread, ABC):
         return receipt
 
     def _refuse_waiting(self, why: str) -> None:
-        """Nothing will be taken any more: refuse the receipts of all that waits."""
+        """No more events will be taken: refuse the receipts of all that wait."""
         self._handover.refuse_waiting(why)
         self._gate.refuse_waiting(why)
 
@@ -199,7 +199,7 @@ class WaitingInputs(OwnedByThread, ABC):
                 item = gate.held.popleft()
                 self._deliver(item)
         except BaseException as error:
-            gate.paused, self._open = True, False  # what is left stays held
+            gate.paused, self._open = True, False  # the rest stays held
             if item is not None:
                 item.refuse(error)
             raise

@@ -1,4 +1,4 @@
-"""What happens to a venue's frames that arrive faster than the run processes them."""
+"""Frames of a venue that arrive faster than the run processes them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TELL_EVERY = 1_000_000_000  # ns; an overload may last
 
 class FrameIntake:
     """Puts frames into ``queue``, which has room for ``capacity`` of them. While it is full, an ``OverloadableFeed``
-    says what to do with each frame: replace an older one, drop it, or keep it. Other feeds have to wait.
+    decides about each frame: replace an older one, drop it, or keep it. Other feeds have to wait.
 
-    A frame that waited outside the queue gets the time at which its turn to enter came. What was lost is put on the
-    record, as an ``overload_frame``. ``dropped`` and ``conflated`` count since the start.
+    A frame that waited outside the queue gets the time at which it entered. Losses are recorded as an
+    ``overload_frame``. ``dropped`` and ``conflated`` count since the start.
     """
 
     def __init__(self, feed: MarketDataFeed, capacity: int, *, clock: LiveClock) -> None:

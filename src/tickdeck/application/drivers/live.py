@@ -189,7 +189,7 @@ class LiveDriver(Driver):
         """Process everything that was due when the frame arrived, then the frame."""
         received = frame.received
         reached = max(self._reached, self._kernel.clock.now())
-        if received < reached:  # the wall clock was set back; the record must lead to the same order of things
+        if received < reached:  # the wall clock was set back; the record must lead to the same order
             received, frame = reached, Frame(reached, frame.data)
         if received >= self._agenda.next_due:
             self._run_due(received)

@@ -15,7 +15,7 @@ __all__ = ["InstrumentEngine"]
 
 
 class InstrumentEngine:
-    """Knows every instrument: as the venue reported it last, else as ``configured(symbol)`` says.
+    """Knows every instrument: as the venue last reported it, otherwise as ``configured(symbol)`` describes it.
 
     A report changes steps and limits. It never changes currencies, contract size or the step of fees.
     """
@@ -33,7 +33,7 @@ class InstrumentEngine:
         )
 
     def instrument(self, symbol: str) -> Instrument:
-        """The instrument of ``symbol`` now. Raises the errors of ``configured``."""
+        """The current instrument of ``symbol``. Raises the errors of ``configured``."""
         return self._reported.get(symbol) or self._configured(symbol)
 
     def why_closed(self, symbol: str) -> str:

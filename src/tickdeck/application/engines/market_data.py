@@ -203,7 +203,7 @@ class MarketDataEngine:
         self._publish(delta.symbol, local.empty_if_crossed() or outcome)
 
     def on_resumed(self, _: RunResumed) -> None:
-        """Forget every best bid and ask and every book, and mark the open candles: nobody saw what happened."""
+        """Forget every best bid and ask and every book, and mark the open candles, because updates were missed."""
         for market in self.markets.values():
             market.tick = None
             for builder in market.builders:
@@ -256,7 +256,7 @@ class MarketDataEngine:
     def watch_window(self, event: MarketEvent) -> None:
         """Count a trade, and publish a snapshot if it is time."""
         if not event.is_input:
-            return  # a candle of our own making
+            return  # a candle that we built
         now = event.ts_ingress
         window = self._windows.get(event.symbol)
         if window is None:

@@ -10,8 +10,9 @@ from tickdeck.domain.events import SystemWarning, TradingHalted
 __all__ = ["SURROUNDINGS", "HaltedBy", "TradingGate"]
 
 SURROUNDINGS = "surroundings"
-"""The argument ``by`` of the commands ``halt`` and ``resume`` if the run sends them itself, because of a fault around
-it. Such a ``resume`` ends no other halt."""
+"""The argument ``by`` of the commands ``halt`` and ``resume`` if the run itself sends them, because of a fault in its
+environment. Such a ``resume`` ends no other halt.
+"""
 
 
 class HaltedBy(IntEnum):
@@ -34,7 +35,9 @@ class TradingGate:
         """Why trading is halted; empty if it is not."""
 
     def halt(self, reason: str, by: HaltedBy) -> bool:
-        """Halt trading, unless it is halted already by the same or a higher one. Returns whether this did it."""
+        """Halt trading, unless it is already halted by the same or a higher one. Returns whether this call halted
+        it.
+        """
         if by <= self.halted_by:
             return False
         self.closed_because, self.halted_by = reason, by
@@ -42,8 +45,9 @@ class TradingGate:
         return True
 
     def resume(self, *, outside: bool) -> bool:
-        """Open again. Returns whether this did it; if not, an operator is told why. ``outside``: only after a halt by
-        the surroundings."""
+        """Open again. Returns whether this call opened it; if not, an operator gets the reason. ``outside``: only after
+        a halt by the environment of the run.
+        """
         if outside and self.halted_by is not HaltedBy.SURROUNDINGS:
             return False  # somebody else halted meanwhile
         if self.halted_by in (HaltedBy.NOBODY, HaltedBy.FAULT):
@@ -54,7 +58,7 @@ class TradingGate:
         return True
 
     def on_halted(self, halted: TradingHalted) -> None:
-        """Take over a halt that somebody else published, such as the kernel after an error."""
+        """Take over a halt that another component published, such as the kernel after an error."""
         if not halted.resumable or not self.closed_because:
             self.closed_because = halted.reason
             self.halted_by = HaltedBy.OPERATOR if halted.resumable else HaltedBy.FAULT

@@ -1,4 +1,4 @@
-"""What is due when: timers, and everything else that happens at a time of the run's clock."""
+"""The agenda: timers, and everything else that happens at a time of the run's clock."""
 
 from __future__ import annotations
 

@@ -11,10 +11,11 @@ __all__ = ["replace_unstorable"]
 
 
 def replace_unstorable(cascade: Sequence[DomainEvent]) -> tuple[list[DomainEvent], dict[int, str]]:
-    """The cascade with a ``system.error`` in the place of each event that cannot be encoded; the reasons by ``seq``.
+    """The cascade with a ``system.error`` in the place of each event that cannot be encoded, and the reasons by
+    ``seq``.
 
     Such an event exists only if code bypassed the checks of its fields. The replacement has the event's id, causes and
-    times. It depends on nothing but the event, so a run that is proven or resumed makes the same one.
+    times. It depends only on the event, so a run that is verified or resumed produces the same one.
     """
     kept: list[DomainEvent] = []
     reasons: dict[int, str] = {}

@@ -20,7 +20,7 @@ class TimedBus(InMemoryEventBus):
     fires_timers = True
     """Whether timers fire by an agenda. Otherwise a record fires them."""
     _executed_again = True
-    """Whether a resumed run makes all inputs again, except those that edges and other threads made."""
+    """Whether a resumed run produces all inputs again, except those from edges and other threads."""
     _timers: Timers
 
     def set_timer(self, due: int, name: str, owner: str = "") -> int:
@@ -70,7 +70,7 @@ class TimedBus(InMemoryEventBus):
             self._timers.apply(event)
 
     def _is_timer_pending(self, timer_id: int) -> bool:
-        """What was published last about the timer decides, dispatched or not."""
+        """The last published event about the timer decides, dispatched or not."""
         for event in chain(reversed(self._staged), reversed(self._queue)):
             if isinstance(event, TimerSet | TimerCancelled) and event.timer_id == timer_id:
                 return isinstance(event, TimerSet)

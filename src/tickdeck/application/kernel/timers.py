@@ -1,4 +1,4 @@
-"""The timers of a run: which are set, and the input that each will be."""
+"""The timers of a run: those that are set, and the inputs that they become."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class Timers:
         return self._numbered
 
     def next_id_outside(self) -> int:
-        """The id of a timer that is not set in a handler: negative, so that handlers that are executed again number
-        theirs as before."""
+        """The id of a timer that is not set in a handler. It is negative, so that handlers that are executed again
+        number their timers as before.
+        """
         self._numbered_outside -= 1
         return self._numbered_outside
 

@@ -1,7 +1,8 @@
-"""The doors through which the application touches the world: small Protocols, each with more than one implementation.
+"""The interfaces to the outside: small Protocols, each with more than one implementation.
 
 ``storage``: the tape. ``market_data``: a venue's public data. ``exchange``: a venue that takes orders.
-``trading_venue``: how the core sees such a venue. A port comes in with its second implementation."""
+``trading_venue``: how the core sees such a venue. A port is only added together with its second implementation.
+"""
 
 from tickdeck.application.ports.exchange import (
     Amendment,

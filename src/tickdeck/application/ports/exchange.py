@@ -1,7 +1,7 @@
-"""The exchange as the gateway drives it: async calls that return the venue's answer or raise an ``ExchangeError``.
+"""The exchange as the gateway uses it: async calls that return the venue's answer or raise an ``ExchangeError``.
 
-Binance (``infrastructure.exchanges.binance``) is one; the paper venue is one through ``PaperExchange``.
-``tickdeck.testing.ExchangeContract`` has the tests that each must pass.
+It is implemented by Binance (``infrastructure.exchanges.binance``), and by the paper venue through ``PaperExchange``.
+``tickdeck.testing.ExchangeContract`` contains the tests that each implementation must pass.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ __all__ = [
 
 class InstrumentStatus(StrEnum):
     """Whether a venue trades an instrument. ``cancel_only``: open orders can be cancelled, new ones are refused.
-    ``other``: the venue says something that this version does not know; treat it as a halt."""
+    ``other``: the venue uses a status that this version does not know; treat it as a halt.
+    """
 
     TRADING = "trading"
     HALT = "halt"
@@ -42,22 +43,22 @@ class InstrumentStatus(StrEnum):
 
 
 class Amendment(StrEnum):
-    """What an order can be changed to while it keeps its place in the queue."""
+    """How an exchange can change an open order."""
 
     NONE = "none"
     REDUCE = "reduce"
-    """To a smaller quantity at the same price."""
+    """To a smaller quantity at the same price; the order keeps its place in the queue."""
     FULL = "full"
     """To any quantity and price; the order may lose its place in the queue."""
 
 
 class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What an exchange can do; the contract suite checks that it is so.
+    """What an exchange can do. The contract tests check it.
 
     ``client_order_id``: a regular expression that every client order id must match as a whole.
     ``client_ids_unique``: ``open`` (an id may be used again when its order has ended) or ``ever``.
     ``private_stream``: orders, fills and balances are pushed. ``cancel_on_disconnect``: the venue cancels open orders
-    when the connection is lost; where it is ``False``, open orders stay while you are away.
+    when the connection is lost; if ``False``, open orders stay.
 
     When an order counts as never received (times in ns): ``in_flight`` is how long a request may still take effect
     after it was sent, and ``query_lag`` how old an answer to a query may be. For both together, "no such order" proves
@@ -80,7 +81,7 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedInstrument(msgspec.Struct, frozen=True, kw_only=True):
-    """An instrument as the venue lists it now. ``raw_status`` is the venue's own word."""
+    """An instrument as the venue currently lists it. ``raw_status`` is the venue's own word."""
 
     instrument: Instrument
     status: InstrumentStatus
@@ -92,7 +93,7 @@ class ListedInstrument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account holds of ``currency``, in units of it. ``locked`` is what open orders reserve."""
+    """The account's balance in ``currency``, in units of it. ``locked`` is what open orders reserve."""
 
     currency: str
     free: Money
@@ -104,9 +105,11 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """An order to place. ``quantity`` in base, also of a market order; ``limit`` in quote, ``None`` for a market order.
+    """An order to place. ``quantity`` is in base, also for a market order; ``limit`` is in quote, ``None`` for a market
+    order.
 
-    ``client_order_id`` is ours, and the only handle that survives a lost answer."""
+    ``client_order_id`` is ours. It is the only way to find the order if the answer is lost.
+    """
 
     client_order_id: str
     symbol: str
@@ -117,8 +120,9 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderFill(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution of an order. ``quantity`` in base at ``price`` in quote, ``fee`` in ``fee_currency``, ``ts`` in ns
-    UTC. ``venue_trade_id`` is unique a symbol. ``client_order_id`` is empty where the venue does not name it."""
+    """One execution of an order. ``quantity`` is in base, ``price`` in quote, ``fee`` in ``fee_currency``, ``ts`` in ns
+    UTC. ``venue_trade_id`` is unique per symbol. ``client_order_id`` is empty if the venue does not send it.
+    """
 
     symbol: str
     venue_order_id: str
@@ -134,11 +138,11 @@ class OrderFill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as the venue sees it. Quantities in base, prices in quote, ``ts`` (ns UTC) is the venue's time.
+    """An order as the venue sees it. Quantities are in base, prices in quote, ``ts`` (ns UTC) is the venue's time.
 
-    ``status`` is ``None`` where the venue's word (``raw_status``) is not known here: leave the order as it is, tell
-    somebody, and query it. ``filled_quote`` is what was paid or received so far. ``fills`` are those that the answer
-    lists; an answer to a query lists none. ``reason`` says why the order ended, where the venue tells.
+    ``status`` is ``None`` if the venue's word (``raw_status``) is unknown: leave the order unchanged, report it, and
+    query it again. ``filled_quote`` is what was paid or received so far. ``fills`` are those in the answer; an answer
+    to a query contains none. ``reason`` says why the order ended, if the venue sends it.
     """
 
     client_order_id: str
@@ -157,15 +161,15 @@ class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def average_price(self) -> Price | None:
-        """In quote; ``None`` where nothing is filled or the venue does not tell."""
+        """In quote; ``None`` if nothing is filled or the venue does not send it."""
         return self.filled_quote / self.filled if self.filled and self.filled_quote else None
 
 
 class Exchange(Protocol):
-    """A venue that takes orders. Every call raises an error of the tree below ``ExchangeError``.
+    """A venue that takes orders. Every call raises a subclass of ``ExchangeError``.
 
     ``OutcomeUnknown`` means that the venue may have acted: never repeat the call, query instead. Every other error of
-    ``place`` means that there is no order. An order is named by our client order id or by the venue's id; where both
+    ``place`` means that there is no order. An order is identified by our client order id or by the venue's id; if both
     are given, they must belong together.
     """
 
@@ -176,32 +180,34 @@ class Exchange(Protocol):
         """What this exchange can do."""
 
     async def instruments(self) -> tuple[ListedInstrument, ...]:
-        """Everything that is listed, in the venue's order."""
+        """All listed instruments, in the venue's order."""
 
     async def server_time(self) -> int:
         """The venue's clock, ns UTC."""
 
     async def balances(self) -> tuple[Balance, ...]:
-        """What the account holds; currencies of which it holds nothing may be left out."""
+        """The balances of the account. Currencies with a zero balance may be left out."""
 
     async def place(self, order: OrderRequest) -> OrderResult:
         """Place an order once."""
 
     async def cancel(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
-        """Cancel an order. Raises ``UnknownOrder`` where it is not open."""
+        """Cancel an order. Raises ``UnknownOrder`` if it is not open."""
 
     async def amend(
         self, symbol: str, *, quantity: Quantity, limit: Price, client_order_id: str = "", venue_order_id: str = ""
     ) -> OrderResult:
-        """Change an order to ``quantity`` (base, with what is filled already) at ``limit``, as far as
-        ``capabilities.amendment`` goes. Raises ``NotSupported`` beyond."""
+        """Change an order to ``quantity`` (base, including what is filled) at ``limit``, as far as
+        ``capabilities.amendment`` allows. Raises ``NotSupported`` beyond that.
+        """
 
     async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
-        """An order's state. Raises ``UnknownOrder`` where the venue has none; that may be old news, because queries
-        need not read the matching engine."""
+        """The state of an order. Raises ``UnknownOrder`` if the venue has none; this may be outdated, because queries
+        need not read the matching engine.
+        """
 
     async def open_orders(self, symbol: str | None = None) -> tuple[OrderResult, ...]:
-        """The orders that are open now, of one symbol or of all."""
+        """The open orders of one symbol, or of all."""
 
     async def fills(
         self, symbol: str, *, since: int = 0, after: str = "", venue_order_id: str = ""
@@ -211,8 +217,9 @@ class Exchange(Protocol):
 
     def private_events(self) -> AsyncIterator[DomainEvent]:
         """The private stream: ``venue.order_reported``, ``venue.fill_reported`` and ``venue.balance_reported`` as the
-        venue pushes them, without end. ``feed.connected`` says that everything from now on is pushed; it comes first,
-        and after each ``feed.disconnected``: then query what happened meanwhile."""
+        venue pushes them, without end. ``feed.connected`` means that everything from now on is pushed. It comes first,
+        and after each ``feed.disconnected``; query what happened in between.
+        """
 
     async def close(self) -> None:
         """Close all connections. You may call this twice."""

@@ -1,4 +1,4 @@
-"""Market data of a venue, as a live run hears it."""
+"""Market data of a venue, as a live run receives it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ class OverloadableFeed(MarketDataFeed, Protocol):
         it may be dropped, because later frames show the gap; with ``None``, it must be kept."""
 
     def overload_frame(self, received: int, dropped: int, conflated: int) -> Frame:
-        """A frame that decodes to a warning: so many frames were ``dropped`` or ``conflated`` (replaced)."""
+        """A frame that decodes to a warning about the number of frames that were ``dropped`` or ``conflated``
+        (replaced).
+        """
 
     def resync(self, symbol: str) -> None:
         """The book of ``symbol`` cannot be used any more, although the feed delivered every update: send a snapshot as

@@ -30,7 +30,9 @@ class EmaSignal(_OfCloses):
 
 
 class TalibEmaSignal(_OfCloses):
-    """Exponential moving average of ``period`` closes, seeded with the mean of the first ``period``, as TA-Lib's is."""
+    """Exponential moving average of ``period`` closes, seeded with the mean of the first ``period``, like that of
+    TA-Lib.
+    """
 
     period: int = 12
 
@@ -69,7 +71,7 @@ class VwapSignal(Signal):
 
 
 class ImbalanceSignal(Signal):
-    """Imbalance of the order book over ``depth`` levels a side."""
+    """Imbalance of the order book over ``depth`` levels per side."""
 
     depth: int = 5
 

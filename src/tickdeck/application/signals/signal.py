@@ -26,10 +26,10 @@ class Signal(Parametrised):
                 ask = sum(float(quantity) for _, quantity in book.asks(self.depth))
                 self.value = (bid - ask) / (bid + ask) if bid + ask else None
 
-    A run makes one object for each symbol and feeds it once, whatever number of strategies use it. Set ``self.value``
+    A run creates one object per symbol and feeds it once, no matter how many strategies use it. Set ``self.value``
     to a finite float, or to ``None`` while there is no value. The rules for strategies apply: plain methods, no I/O, no
-    wall clock, no global ``random``, all state in ``self``. A signal that raises keeps no value and is fed no more;
-    ``system.handler_failed`` shows the error.
+    wall clock, no global ``random``, all state in ``self``. A signal that raises loses its value and receives nothing
+    more; ``system.handler_failed`` shows the error.
     """
 
     kind: ClassVar[str] = "signal"

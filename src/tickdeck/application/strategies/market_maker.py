@@ -98,7 +98,7 @@ class MarketMaker(Strategy):
 
 
 class _Quote:
-    """The order of one side, its price (quote) as confirmed by the venue, and the time (ns) of the last request."""
+    """The order of one side, its price (quote) as the venue confirmed it, and the time (ns) of the last request."""
 
     __slots__ = ("asked", "order_id", "price")
 

@@ -244,7 +244,7 @@ class Strategy(Parametrised):
     ) -> str:
         if stop_loss is not None or take_profit is not None:
             raise ConfigError(
-                "stop_loss and take_profit are not built yet; place the exit order yourself from on_fill or on_trade"
+                "stop_loss and take_profit are not supported yet; place the exit order yourself in on_fill or on_trade"
             )
         _check_amount("quantity", quantity)
         if limit is not None:

@@ -24,7 +24,7 @@ class CandleBuilder:
     first candle contains the trades from the first one seen, and the last candle is not published while it is open.
 
     A trade whose clock is far ahead does not stop the candles. It opens a candle in the future. The candle moves back
-    to the present with the next trade that we receive more than a minute before the candle's begin, or when most of its
+    to the present with the next trade that we receive more than a minute before the candle's start, or when most of its
     trades (at least ten) are that much older. The trade with the wrong time stays in the candle.
     """
 
@@ -105,7 +105,7 @@ class CandleBuilder:
         self._strays = 0
 
     def _in_the_future(self, trade: TradeEvent) -> bool:
-        """Whether the current candle is in the future, as shown by ``trade``, which is from well before its begin."""
+        """Whether the current candle is in the future, as shown by ``trade``, which is from well before its start."""
         self._strays += 1
         return 0 < trade.ts_ingress < self._too_early or (
             self._strays >= _MIN_STRAYS and 2 * self._strays >= self._trades

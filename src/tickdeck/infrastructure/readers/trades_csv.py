@@ -296,8 +296,8 @@ def _rows(
         if not streams:
             raise file_without_rows(path, "trades")
         which = " ".join(part for part in (venue, symbol) if part)
-        found = ", ".join(f"{v} {s}" for v, s in streams)
-        raise InputError(f"{path}: it has no trades of {which}; its venues and symbols are {found}")
+        known = ", ".join(f"{v} {s}" for v, s in streams)
+        raise InputError(f"{path}: it has no trades of {which}; its venues and symbols are {known}")
 
 
 def _places(plan: _Plan) -> tuple[int, int, int, int, int]:

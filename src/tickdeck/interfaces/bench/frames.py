@@ -1,4 +1,4 @@
-"""Raw frames of a venue to validated events, by the decoder that live runs use."""
+"""Decoding raw frames of a venue to validated events, with the decoder of live runs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _KINDS = {"bookTicker": "bookTicker", "trade": "trade", "aggTrade": "aggTrade", 
 
 
 def messages(kind: str, count: int) -> Iterator[bytes]:
-    """Seeded messages of a combined stream, as Binance spells them; ``kind`` is ``bookTicker``, ``trade``, ``aggTrade``
-    or ``depth`` (four levels)."""
+    """Seeded messages of a combined stream, in Binance's spelling; ``kind`` is ``bookTicker``, ``trade``, ``aggTrade``
+    or ``depth`` (four levels).
+    """
     stream = f"{SYMBOL.lower()}@{_KINDS[kind]}"
     for p in prints(count):
         price, quantity = f"{p.price / 100:.8f}", f"{p.quantity / 100_000:.8f}"

@@ -1,4 +1,4 @@
-"""The matching engine of the venue by itself: two placements to a cancel."""
+"""The venue's matching engine by itself: two orders placed per cancel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does memory grow with the number of events?"""
+"""The growth of memory with the number of events."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The time from a frame that leaves the venue until the signed order that it caused is back there, over real sockets.
+"""The time from when a frame leaves the venue until the signed order that it caused arrives there, over real sockets.
 
-The venue is a process of its own: it sends best prices at a fixed rate, and notes when each left and when the order
-with its price arrived. The run is a whole live run: decoding, strategy, risk, execution, gateway and tape.
+The venue is a separate process. It sends best prices at a fixed rate, and notes when each left and when the order with
+its price arrived. The run is a complete live run: decoding, strategy, risk, execution, gateway and tape.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["EachMark", "serve", "tick_to_order"]
 _SYMBOL = "BTCUSDT"
 _MARK = "7.00000000"  # the bid quantity of a tick that the strategy answers
 _ORDERS_A_SECOND = 50
-_LEAD_IN = 1.0  # seconds in which nothing counts
+_LEAD_IN = 1.0  # seconds of warm-up, which do not count
 
 
 class EachMark(Strategy):
@@ -46,7 +46,7 @@ class EachMark(Strategy):
 
 
 def tick_to_order(*, rate: int, seconds: float) -> Session:
-    """``rate`` frames a second for ``seconds``, 50 of them answered with an order."""
+    """``rate`` frames per second for ``seconds``, 50 of them answered with an order."""
 
     def run() -> Figures:
         program = f"from tickdeck.interfaces.bench.tick_to_order import serve; serve({rate}, {seconds})"

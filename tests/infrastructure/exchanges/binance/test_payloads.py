@@ -214,7 +214,7 @@ def test_a_status_that_is_not_known_changes_nothing_and_is_told() -> None:
     (order,) = decode_document(b'{"symbol":"BTCUSDT","orderId":1,"clientOrderId":"ours","status":"FROZEN"}')
 
     assert isinstance(warning, SystemWarning)
-    assert "'FROZEN' is not known" in warning.message
+    assert "'FROZEN' is unknown" in warning.message
     assert isinstance(order, OrderResult)
     assert (order.status, order.raw_status) == (None, "FROZEN")
 

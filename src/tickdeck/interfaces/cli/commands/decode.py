@@ -29,11 +29,11 @@ __all__ = ["decode"]
 @click.option("--symbol", default="", metavar="S", help="The symbol of REST bodies that do not name it.")
 @json_option("One JSON object per event or result")
 def decode(exchange: str, file: Path, symbol: str, as_json: bool) -> int:
-    """Show what messages of an exchange mean: the events and results that they become.
+    """Decode messages of an exchange, and show the events and results.
 
-    EXCHANGE is binance. FILE has stream messages, messages of the private stream or REST bodies: one JSON document, a
-    document a line, or a raw capture (receive time in ns, a space, a document), plain, gzip or zip. Documents that
-    cannot be read are counted, and the exit code is 1.
+    EXCHANGE is binance. FILE contains stream messages, messages of the private stream or REST bodies: one JSON
+    document, one document per line, or a raw capture (receive time in ns, a space, a document), plain, gzip or zip.
+    Documents that cannot be read are counted, and the exit code is 1.
 
     \b
     Examples:

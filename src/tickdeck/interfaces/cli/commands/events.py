@@ -40,7 +40,7 @@ _WIDE = 110  # columns
     "--from", "first_ts", type=time_value, metavar="T", help="Start at this time: ISO 8601 or ns, on the run's clock."
 )
 @click.option("--to", "last_ts", type=time_value, metavar="T", help="Up to this time, inclusive.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first so many.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most this many.")
 @click.option("--follow", is_flag=True, help="Keep listing new events of a running run, until it ends or Ctrl-C.")
 @import_option
 @data_option

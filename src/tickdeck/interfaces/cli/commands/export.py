@@ -32,8 +32,10 @@ __all__ = ["export"]
 
 @click.command()
 @run_argument
-@click.option("--format", "format_", type=click.Choice(("csv", "parquet", "jsonl")), required=True, help="Of the file.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="F", help="The file to make.")
+@click.option(
+    "--format", "format_", type=click.Choice(("csv", "parquet", "jsonl")), required=True, help="The format of the file."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="F", help="The file to create.")
 @click.option(
     "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. Repeatable."
 )
@@ -45,7 +47,7 @@ __all__ = ["export"]
 @import_option
 @click.option("--spreadsheet", is_flag=True, help="For csv: times as ISO 8601 and a byte order mark, for spreadsheets.")
 @data_option
-@json_option("What was exported as one JSON object")
+@json_option("The result as one JSON object")
 def export(
     run: str,
     format_: str,

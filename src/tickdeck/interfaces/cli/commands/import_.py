@@ -35,7 +35,7 @@ _ALIASES = {
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--symbol", metavar="S", help="The symbol of FILE, or the only symbol to import from it.")
 @click.option("--venue", metavar="V", help="The venue to import if the file has several; default: the first.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="TAPE", help="The tape to make: X.db.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="TAPE", help="The tape to create: X.db.")
 @click.option(
     "--feed-latency",
     default="10ms",
@@ -46,7 +46,7 @@ _ALIASES = {
 @click.option("--interval", metavar="T", help="The duration of a candle, if the rows do not show it: 1m, 1d, 1mo.")
 @click.option("--earliest", metavar="T", help="The earliest time to accept; default: 2009-01-01.")
 @click.option("--latest", metavar="T", help="The latest time to accept; default: a day from now.")
-@json_option("What was imported as one JSON object")
+@json_option("The result as one JSON object")
 def import_(
     format_: str,
     file: Path,

@@ -15,7 +15,7 @@ __all__ = ["new"]
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="NAME")
-@json_option("What was made as one JSON object")
+@json_option("The created files as one JSON object")
 def new(folder: Path, as_json: bool) -> int:
     """Create the folder NAME with a strategy to start from: code, settings, and tests that pass.
 

@@ -36,7 +36,7 @@ def _seconds(text: str) -> Decimal:
 @click.option("--exchange", default="binance", show_default=True, metavar="NAME", help="The exchange.")
 @click.option("--url", metavar="URL", help="The address of a venue that speaks the exchange's protocol.")
 @click.option("--testnet", is_flag=True, default=None, help="The exchange's test net.")
-@click.option("--for", "duration", type=_seconds, metavar="SECONDS", help="End after so long; default: with Ctrl-C.")
+@click.option("--for", "duration", type=_seconds, metavar="SECONDS", help="End after this time; default: with Ctrl-C.")
 @click.option("--tape-format", metavar="F", help="The tape's format: sqlite (the default) or jsonl.")
 @metrics_option
 @data_option
@@ -54,9 +54,9 @@ def record(
 ) -> int:
     """Record the live market data of SYMBOLS: a run without a strategy. No key is needed.
 
-    The run's folder contains the exchange's messages as they came, in compressed segments of 64 MiB, and a tape with
-    what followed from them: candles, gaps, lost connections, changes of instruments. Whatever ends the process, what
-    was recorded before can be read; `tickdeck run --resume` continues the recording.
+    The run's folder contains the exchange's messages as they arrived, in compressed segments of 64 MiB, and a tape
+    with what followed from them: candles, gaps, lost connections, changes of instruments. However the process ends,
+    everything recorded before that can be read; `tickdeck run --resume` continues the recording.
 
     \b
     Examples:

@@ -26,7 +26,7 @@ __all__ = ["venue"]
 @click.option("--dialect", type=click.Choice(["binance"]), default="binance", show_default=True, help="The protocol.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="The port; 0 is any free one."
+    "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="The port; 0 picks a free one."
 )
 @click.option(
     "--symbols", default="", metavar="A,B", help="The symbols to trade; default: those of the tapes, or BTCUSDT."
@@ -148,7 +148,7 @@ def _show(running: RunningVenue, as_json: bool) -> None:
 
 
 def _find_scenario(spec: str) -> Scenario:
-    """``FILE:NAME``, or ``FILE`` where it has only one. ``cards`` stands for the acceptance cards."""
+    """``FILE:NAME``, or ``FILE`` if it has only one scenario. ``cards`` stands for the acceptance cards."""
     from tickdeck.errors import ConfigError
     from tickdeck.infrastructure.venue.scenarios import CARDS, load_scenarios
 
@@ -181,7 +181,7 @@ def _list_cards(as_json: bool) -> int:
 
 
 def _show_results(player: ScenarioPlayer, as_json: bool) -> int:
-    """The checks as a table. The answer is no if one does not hold, or if the scenario did not come to its end."""
+    """Print the checks as a table. The result is "no" if one fails, or if the scenario did not reach its end."""
     from rich.table import Table
 
     results = player.results()

@@ -47,7 +47,7 @@ def verify(run: str, wiring: str | None, digest: str | None, data: Path, as_json
 
     The record itself is compared with its digest and with the point where the run ended. Exits with 0 if everything is
     identical, and with 1 if not; then it shows the first difference with its chain of causes. It exits with 4 if the
-    code of Tickdeck or of a strategy has changed and decides otherwise: that says nothing about the record, and only
+    code of Tickdeck or of a strategy has changed and decides differently: that says nothing about the record, and only
     the original code can prove it. A run that was killed can be identical up to its end, but it is not complete.
 
     RUN is a run's id, a path to its folder, `last`, or a file from `tickdeck bundle`. Verifying executes the
@@ -181,7 +181,7 @@ def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Seq
     else:
         what, style = "is NOT identical", "bold red"
         if verdict.other_code:
-            what, style = "was made with OTHER CODE, which decides otherwise", "bold yellow"
+            what, style = "was made with OTHER CODE, which decides differently", "bold yellow"
         out.print(
             f"run {run} {what}: the first difference is at seq {verdict.divergence.seq:,}", style=style, soft_wrap=True
         )
