@@ -36,7 +36,7 @@ def duration_ns(text: str, *, zero: bool = False) -> int:
         raise ConfigError(f"{text!r} is not a duration; give {_EXAMPLES}")
     ns = Decimal(match[1]) * unit
     if ns != int(ns) or (not ns and not zero):
-        raise ConfigError(f"{text!r} is out of range; give whole nanoseconds above 0, such as 250ms")
+        raise ConfigError(f"{text!r} is not a duration; give whole nanoseconds above 0, such as 250ms")
     return int(ns)
 
 

@@ -130,7 +130,7 @@ def test_a_strategy_that_does_not_run_says_so() -> None:
 @pytest.mark.parametrize("name", ["stop_loss", "take_profit"])
 @pytest.mark.parametrize("method", ["buy", "sell"])
 def test_exits_that_are_not_built_yet_are_refused_rather_than_ignored(method: str, name: str) -> None:
-    with pytest.raises(ConfigError, match="stop_loss and take_profit are not supported yet; place the exit order yourself"):
+    with pytest.raises(ConfigError, match="stop_loss and take_profit are not supported yet; place the exit order"):
         getattr(Sample(), method)(BTC, Decimal(1), **{name: Decimal(1)})
 
 

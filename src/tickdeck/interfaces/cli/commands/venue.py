@@ -47,7 +47,7 @@ __all__ = ["venue"]
     "--speed", type=float, default=1.0, show_default=True, help="The speed of the market, as a multiple of real time."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="The seed of the simulated market.")
-@click.option("--faults", default="", metavar="SPEC", help='What goes wrong: "seed=7 drop_ack=0.02".')
+@click.option("--faults", default="", metavar="SPEC", help='Faults to inject: "seed=7 drop_ack=0.02".')
 @click.option(
     "--journal",
     type=click.Path(path_type=Path),
