@@ -51,7 +51,14 @@ def fill(number: str = "1", quantity: str = "0.5", order: str = "99") -> OrderFi
 
 def order(order_id: str = "t1", **changes: Any) -> Any:
     """An order as the core keeps it, as far as the venue looks at it."""
-    state = {"status": ACCEPTED, "filled": Decimal(0), "missing": Decimal(0), "venue_order_id": "", "is_open": True}
+    state = {
+        "status": ACCEPTED,
+        "filled": Decimal(0),
+        "missing": Decimal(0),
+        "venue_order_id": "",
+        "is_open": True,
+        "unanswered_amends": {},
+    }
     return SimpleNamespace(order_id=order_id, symbol="BTCUSDT", **(state | changes))
 
 

@@ -22,6 +22,11 @@ class AmendRequests(msgspec.Struct):
     def __contains__(self, revision: int) -> bool:
         return revision in self._quantities
 
+    def unanswered(self, confirmed: int) -> dict[int, Quantity]:
+        """The quantities of the unanswered requests (base) by revision, ascending, without those before the amend
+        ``confirmed``, which they can no longer undo."""
+        return {revision: asked for revision, asked in self._quantities.items() if revision > confirmed}
+
     def request(self, quantity: Quantity) -> int:
         """Add a request for a total of ``quantity`` (base). Returns its revision."""
         self.count += 1

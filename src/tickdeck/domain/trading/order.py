@@ -144,6 +144,11 @@ class Order:
         return max(EXACT.subtract(self._largest_quantity, self.filled), ZERO)
 
     @property
+    def unanswered_amends(self) -> dict[int, Quantity]:
+        """The total quantities (base) of amends that the venue has neither confirmed nor refused, by revision."""
+        return self._amends.unanswered(self.revision)
+
+    @property
     def average_price(self) -> Price | None:
         """The average over all fills, quote per base, to 28 significant digits; ``None`` before the first fill."""
         return _AVERAGE.divide(self.notional, self.filled) if self.filled else None

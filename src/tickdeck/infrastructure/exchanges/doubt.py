@@ -10,7 +10,7 @@ from tickdeck.application.clock import LiveClock
 from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import Exchange, OrderFill, OrderResult
 from tickdeck.domain.trading import Order
-from tickdeck.domain.values import ZERO
+from tickdeck.domain.values import ZERO, OrderStatus
 from tickdeck.errors import ExchangeError, UnknownOrder
 from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
 
@@ -33,6 +33,9 @@ class OrdersInDoubt:
       the open orders, the fills, and the private stream, which was connected all through the look,
     - the order is not older than ``lookup_window``, beyond which the venue forgets orders,
     - and the venue has never shown the order before.
+
+    An amend without an answer is looked up with its order: it is confirmed if the venue shows its quantity, and refused
+    if the order has ended with another one, or still has another one after ``in_flight + query_lag``.
 
     An error of any other kind is no answer. Without evidence, the search goes on until the order ends in the core, or
     until ``close``.
@@ -104,11 +107,11 @@ class OrdersInDoubt:
         if after:
             await self._clock.sleep(after)
             order = self._orders.get(order_id)
-            if order is None or not order.missing:
+            if order is None or not (order.missing or order.unanswered_amends):
                 return
         search = _Search(order_id, symbol, sent, was_shown=self._is_shown(order_id))
         log = bound_logger("tickdeck.gateway")
-        began, wait = self._clock.monotonic_ns(), FIRST_QUERY
+        search.began, wait = self._clock.monotonic_ns(), FIRST_QUERY
         while not self._is_settled(search):
             try:
                 if await self._look(search):
@@ -117,7 +120,7 @@ class OrdersInDoubt:
                 log.warning("an order is in doubt", order_id=order_id, error=said(error))
             await self._clock.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
-        seconds = (self._clock.monotonic_ns() - began) / _S
+        seconds = (self._clock.monotonic_ns() - search.began) / _S
         if seconds >= FIRST_QUERY:
             log.info("an order is no longer in doubt", order_id=order_id, seconds=round(seconds, 1))
 
@@ -125,7 +128,7 @@ class OrdersInDoubt:
         """Whether the search has become needless: the order has ended with all its fills, a person settled it, or the
         stream shows it for the first time."""
         order = self._orders.get(search.order_id)
-        if order is None or order.missing:
+        if order is None or order.missing or (order.is_open and order.unanswered_amends):
             return False
         return not order.is_open or (self._is_shown(search.order_id) and not search.was_shown)
 
@@ -148,7 +151,29 @@ class OrdersInDoubt:
             for fill in await self._exchange.fills(search.symbol, venue_order_id=result.venue_order_id):
                 self._reports.fill(fill, search.order_id)
                 filled += fill.quantity
-        return self._reports.result(result, search.order_id) and filled >= result.filled
+        amends_known = self._report_amends(search, result)
+        return self._reports.result(result, search.order_id) and amends_known and filled >= result.filled
+
+    def _report_amends(self, search: _Search, result: OrderResult) -> bool:
+        """Answer the order's amends, as far as ``result`` shows what became of them. Returns whether all have an
+        answer."""
+        order = self._orders.get(search.order_id)
+        waiting = order.unanswered_amends if order is not None else {}
+        done = [revision for revision, quantity in waiting.items() if quantity == result.quantity]
+        if done:
+            newest = {"revision": done[-1], "quantity": result.quantity, "limit": result.limit}
+            self._reports.about(search.order_id, search.symbol, OrderStatus.ACCEPTED, "", **newest)
+            waiting = {revision: quantity for revision, quantity in waiting.items() if revision > done[-1]}
+        rules = self._exchange.capabilities
+        passed = self._clock.monotonic_ns() - search.began
+        ended = result.status is not None and result.status.is_final
+        if not ended and passed < rules.in_flight + rules.query_lag:
+            return not waiting
+        state = "ended with" if ended else f"{passed / _S:.0f} s later still has"
+        why = f"not carried out: the order {state} a quantity of {result.quantity}"
+        for revision in waiting:
+            self._reports.about(search.order_id, search.symbol, OrderStatus.UNKNOWN, why, revision=revision)
+        return True
 
     async def _is_nowhere(self, search: _Search) -> bool:
         """The query does not know the order. Returns whether that settles it."""
@@ -200,13 +225,15 @@ class OrdersInDoubt:
 
 
 class _Search:
-    """``since``: the venue's time of the first look that found nothing (ns), ``None`` before it."""
+    """``since``: the venue's time of the first look that found nothing (ns), ``None`` before it. ``began`` is on our
+    monotonic clock (ns)."""
 
-    __slots__ = ("order_id", "sent", "since", "symbol", "was_shown")
+    __slots__ = ("began", "order_id", "sent", "since", "symbol", "was_shown")
 
     def __init__(self, order_id: str, symbol: str, sent: int, *, was_shown: bool) -> None:
         self.order_id, self.symbol, self.sent, self.was_shown = order_id, symbol, sent, was_shown
         self.since: int | None = None
+        self.began = 0
 
 
 def said(error: ExchangeError) -> str:

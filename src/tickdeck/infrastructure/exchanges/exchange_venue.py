@@ -252,6 +252,9 @@ class ExchangeVenue:
             self._doubts.look_up(request.order_id, request.symbol)
         except ExchangeError as error:
             self._reports.status(request, OrderStatus.UNKNOWN, said(error), revision=request.revision)
+        except BaseException:
+            self._doubts.look_up(request.order_id, request.symbol)
+            raise  # the gateway warns that the amend has no answer
         else:
             changed = {"revision": request.revision, "quantity": request.quantity, "limit": request.limit}
             self._reports.status(request, OrderStatus.ACCEPTED, "", **changed)
