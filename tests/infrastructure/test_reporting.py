@@ -33,7 +33,6 @@ from tickdeck.domain.values import Side
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.reporting import collect, missing_extra, write_report
 from tickdeck.infrastructure.reporting.curves import Curve
-from tickdeck.infrastructure.reporting.round_trips import RoundTrips
 from tickdeck.infrastructure.runs import InputRecord, Manifest, StrategyRecord
 
 D = Decimal
@@ -117,35 +116,6 @@ def manifest(**changes) -> Manifest:
 
 
 # -- trades -----------------------------------------------------------------------------------------------------
-
-
-def test_a_trade_goes_from_flat_to_flat_with_average_prices_and_pnl_after_fees():
-    trips = RoundTrips("BTCUSDT")
-
-    trips.take(1, D(1), D(100), D("0.1"))
-    trips.take(2, D(1), D(110), D("0.1"))
-    trips.take(3, D("-0.5"), D(120), D("0.1"))
-    trips.take(4, D("-1.5"), D(130), D("0.1"))
-
-    [trade] = trips.closed
-    assert (trade.side, trade.entry_ts, trade.exit_ts, trade.quantity) == (Side.BUY, 1, 4, D(2))
-    assert (trade.entry_price, trade.exit_price) == (D(105), D("127.5"))
-    assert (trade.fees, trade.pnl) == (D("0.4"), D("44.6"))
-    assert trips.open(D(1)) is None
-
-
-def test_a_fill_through_flat_ends_a_trade_and_begins_the_next_and_its_fee_is_shared():
-    trips = RoundTrips("BTCUSDT")
-
-    trips.take(1, D(1), D(100), D(0))
-    trips.take(2, D(-3), D(90), D("0.3"))
-
-    [first] = trips.closed
-    second = trips.open(D(80))
-    assert second is not None
-    assert (first.pnl, first.fees) == (D("-10.1"), D("0.1"))
-    assert (second.side, second.quantity, second.entry_ts, second.exit_ts) == (Side.SELL, D(2), 2, None)
-    assert (second.fees, second.pnl) == (D("0.2"), D("19.8"))
 
 
 amounts = st.decimals("0.001", "5", places=3)

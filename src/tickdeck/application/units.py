@@ -1,13 +1,14 @@
-"""Parses durations and shares such as ``10 ms``, ``1h`` and ``0.1%``."""
+"""Parses durations and shares such as ``10 ms``, ``1h`` and ``0.1%``, and writes times."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from tickdeck.errors import ConfigError, format_value
 
-__all__ = ["duration_ns", "seconds_of", "share_of"]
+__all__ = ["duration_ns", "iso_time", "seconds_of", "share_of"]
 
 _UNITS = {
     "ns": 1,
@@ -65,3 +66,9 @@ def share_of(text: str) -> Decimal:
     if not share.is_finite():
         raise ConfigError(f"{format_value(text)} is not a share; give a number such as 0.001, or a percentage: 0.1%")
     return share.scaleb(-2) if percent else share
+
+
+def iso_time(ts: int) -> str:
+    """``ts`` (ns UTC) in ISO 8601, for example ``2024-08-08T12:00:05.250000000Z``."""
+    seconds, ns = divmod(ts, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"

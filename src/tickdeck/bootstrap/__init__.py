@@ -8,7 +8,7 @@ from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.limits_currency import limits_remarks
 from tickdeck.bootstrap.live import LiveRun, start_live_run
 from tickdeck.bootstrap.proof import verify_bus, verify_run
-from tickdeck.bootstrap.record import open_record
+from tickdeck.bootstrap.record import open_record, trade_journal
 from tickdeck.bootstrap.resume import resume_run
 from tickdeck.bootstrap.run import Run, start_run
 from tickdeck.bootstrap.session import Session
@@ -28,6 +28,7 @@ __all__ = [
     "resume_run",
     "start_live_run",
     "start_run",
+    "trade_journal",
     "verify_bus",
     "verify_run",
 ]

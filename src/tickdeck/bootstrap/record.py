@@ -13,6 +13,7 @@ import msgspec
 from tickdeck.application.bus import select, takes_market_data
 from tickdeck.application.ports import MarketDataFeed, TapeQuery
 from tickdeck.application.proof import merge_record
+from tickdeck.application.results import JOURNAL_EVENTS, TradeJournal
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.domain.events import (
     DomainEvent,
@@ -37,7 +38,7 @@ from tickdeck.infrastructure.runs import (
 from tickdeck.infrastructure.tape.opening import AnyReader, is_tape, open_reader, tape_path
 from tickdeck.infrastructure.tape.sqlite import EVERYTHING
 
-__all__ = ["FramedMarket", "market_for_venue", "market_of", "open_record"]
+__all__ = ["FramedMarket", "market_for_venue", "market_of", "open_record", "trade_journal"]
 
 _OF_FEEDS = (FeedConnected, FeedDisconnected, SystemWarning, VenueCircuitChanged, VenueInstrumentReported)
 """What the frames of a live feed may contain besides market data."""
@@ -63,6 +64,15 @@ def open_record(
         check_inputs(manifest)
         market = market_of(config_from_dict(manifest.config), manifest, folder)
         yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
+
+
+def trade_journal(folder: Path) -> TradeJournal:
+    """The trade journal of the run in ``folder``, from its tape alone. Raises ``RunError`` if it is not a run."""
+    config = config_from_dict(read_manifest(folder).config)
+    journal = TradeJournal(config.instrument)
+    for event in open_record(folder, TapeQuery(types=tuple(cls.event_type for cls in JOURNAL_EVENTS))):
+        journal.apply(event)
+    return journal
 
 
 def _is_in_market(query: TapeQuery, manifest: Manifest) -> bool:

@@ -3,17 +3,29 @@
 Only code that reads the engines afterwards belongs here; it never changes what a run does.
 """
 
+from tickdeck.application.results.journal import (
+    JOURNAL_EVENTS,
+    STATISTICS_BY,
+    TradeJournal,
+    TradeStatistics,
+    trade_statistics,
+)
 from tickdeck.application.results.reasons import Reasons
 from tickdeck.application.results.report import Performance, PerformanceObserver, backtest_figures
 from tickdeck.application.results.summary import RunObserver, Summary, plain, summarise
 
 __all__ = [
+    "JOURNAL_EVENTS",
+    "STATISTICS_BY",
     "Performance",
     "PerformanceObserver",
     "Reasons",
     "RunObserver",
     "Summary",
+    "TradeJournal",
+    "TradeStatistics",
     "backtest_figures",
     "plain",
     "summarise",
+    "trade_statistics",
 ]

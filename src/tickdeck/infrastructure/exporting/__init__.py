@@ -1,5 +1,6 @@
-"""Exports events to other formats: JSON Lines, CSV and Parquet, one module each."""
+"""Exports events to JSON Lines, CSV and Parquet, and the trade journal to CSV, JSON Lines and SQLite."""
 
 from tickdeck.infrastructure.exporting.export import EXPORT_FORMATS, Exported, export_events
+from tickdeck.infrastructure.exporting.trades import TRADE_FORMATS, export_trades, trade_row
 
-__all__ = ["EXPORT_FORMATS", "Exported", "export_events"]
+__all__ = ["EXPORT_FORMATS", "TRADE_FORMATS", "Exported", "export_events", "export_trades", "trade_row"]

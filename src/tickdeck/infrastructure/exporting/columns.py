@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeAlias, get_args, get_type_hints
@@ -11,6 +10,7 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 import msgspec
 
 from tickdeck.application.bus import type_name
+from tickdeck.application.units import iso_time
 from tickdeck.domain.events import DomainEvent, RawEvent
 
 __all__ = ["BOOLEAN", "FLOAT", "INTEGER", "TEXT", "Cell", "Columns"]
@@ -82,17 +82,11 @@ class Columns:
         if self._iso:
             for name in _TIMES:
                 if type(values.get(name)) is int:
-                    values[name] = _iso(values[name])
+                    values[name] = iso_time(values[name])
         return [
             value if (value := values.get(name)) is None or kind != TEXT else _text(value)
             for name, kind in self.kinds.items()
         ]
-
-
-def _iso(ts: int) -> str:
-    """Returns, for example, ``2024-08-08T12:00:05.250000000Z``."""
-    seconds, ns = divmod(ts, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
 
 
 def _text(value: Any) -> str:

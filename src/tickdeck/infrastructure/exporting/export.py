@@ -19,7 +19,7 @@ from tickdeck.infrastructure.exporting.columns import Cell, Columns
 from tickdeck.infrastructure.exporting.parquet import write_parquet
 from tickdeck.infrastructure.fresh_file import fresh_file
 
-__all__ = ["EXPORT_FORMATS", "Exported", "export_events"]
+__all__ = ["EXPORT_FORMATS", "Exported", "export_events", "packed"]
 
 Events: TypeAlias = Callable[[], Iterator[DomainEvent]]
 
@@ -107,7 +107,7 @@ class _Count:
 
 
 @contextmanager
-def _packed(place: Path) -> Iterator[IO[bytes]]:
+def packed(place: Path) -> Iterator[IO[bytes]]:
     """The output file. For ``.gz`` it is compressed without a time stamp, so that equal events give equal files."""
     with place.open("wb") as file:
         if place.suffix != ".gz":
@@ -118,7 +118,7 @@ def _packed(place: Path) -> Iterator[IO[bytes]]:
 
 
 def _write_jsonl(events: _Count, place: Path) -> None:
-    with _packed(place) as file:
+    with packed(place) as file:
         for event in events:
             file.write(event.to_json() + b"\n")
 
@@ -126,7 +126,7 @@ def _write_jsonl(events: _Count, place: Path) -> None:
 def _write_csv(events: _Count, place: Path, *, for_spreadsheets: bool = False) -> None:
     columns = events.columns(iso_times=for_spreadsheets)
     encoding = "utf-8-sig" if for_spreadsheets else "utf-8"
-    with _packed(place) as file, io.TextIOWrapper(file, encoding, newline="") as text:
+    with packed(place) as file, io.TextIOWrapper(file, encoding, newline="") as text:
         text.write(_line(columns.kinds))
         text.writelines(_line(columns.row(event)) for event in events)
 

@@ -12,9 +12,8 @@ import msgspec
 
 from tickdeck.application.redaction import REDACTED, is_secret, redacted
 from tickdeck.application.results import plain
-from tickdeck.domain.trading import EXACT
+from tickdeck.domain.trading import EXACT, RoundTrip
 from tickdeck.domain.values import Side
-from tickdeck.infrastructure.reporting.round_trips import RoundTrip
 from tickdeck.infrastructure.reporting.session import Session
 from tickdeck.infrastructure.reporting.words import amount, clock, day, fraction, left_out_of_figures, span
 from tickdeck.infrastructure.runs import Manifest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -12,7 +11,7 @@ import msgspec
 from tickdeck.application.bus import InMemoryEventBus, type_name
 from tickdeck.application.engines import MarketDataEngine
 from tickdeck.application.kernel import money_context
-from tickdeck.application.results import Performance, PerformanceObserver, Reasons
+from tickdeck.application.results import Performance, PerformanceObserver, Reasons, TradeJournal
 from tickdeck.domain.accounts import Account, Rates, Valuation, reporting_currency
 from tickdeck.domain.events import (
     CandleEvent,
@@ -33,10 +32,9 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
 )
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
+from tickdeck.domain.trading import EXACT, RoundTrip
+from tickdeck.domain.values import Money, Price, Quantity, Side
 from tickdeck.infrastructure.reporting.curves import Curve, Point
-from tickdeck.infrastructure.reporting.round_trips import RoundTrip, RoundTrips
 
 __all__ = ["Fill", "Session", "collect"]
 
@@ -200,7 +198,7 @@ class _Collector:
         self._held: list[str] = []  # symbols whose prices the equity depends on
         self._seen: dict[str, tuple[Price, Price]] = {}  # their lowest and highest price; see _follow
         self._fills: list[Fill] = []
-        self._trips: dict[str, RoundTrips] = {}
+        self._journal = TradeJournal(instrument)
         self._halted: str | None = None
         self._stopped: RunStopped | None = None
 
@@ -282,7 +280,7 @@ class _Collector:
             self._equity_curve.raise_by(paid_in)
         for opened in booked:
             assert isinstance(opened, PositionOpenedEvent)
-            self._trips_of(opened.symbol).take(event.ts_ingress, opened.quantity, opened.average_price, ZERO)
+            self._journal.apply(msgspec.structs.replace(opened, ts_ingress=event.ts_ingress))
             self._on_holdings(opened, event.ts_ingress)
 
     def _on_fill(self, fill: _FillEvent) -> None:
@@ -302,17 +300,7 @@ class _Collector:
                 strategy_id=fill.strategy_id,
             )
         )
-        signed = EXACT.multiply(fill.quantity, Decimal(fill.side.sign))
-        fee = fill.fee
-        if fill.fee_currency == instrument.base:  # it is subtracted from the received quantity
-            signed = EXACT.subtract(signed, fee)
-            fee = EXACT.multiply(fee, fill.price)
-        elif fill.fee_currency not in ("", instrument.quote):
-            fee = Decimal(0)  # a third currency is counted separately
-        self._trips_of(fill.symbol).take(fill.ts_ingress, signed, fill.price, fee)
-
-    def _trips_of(self, symbol: str) -> RoundTrips:
-        return self._trips.setdefault(symbol, RoundTrips(symbol))
+        self._journal.apply(fill)
 
     def _on_holdings(self, event: DomainEvent, ts: int) -> None:
         self._observer.on_holdings(event)
@@ -336,9 +324,7 @@ class _Collector:
         account, valuation, price = self._account, self._valuation, self._market.price
         equity = valuation.equity(price)
         self._equity_curve.add(self._last_ts, equity)
-        trades = [trade for trips in self._trips.values() for trade in trips.closed]
-        still_open = (trips.open(price(symbol)) for symbol, trips in self._trips.items())
-        trades += [trade for trade in still_open if trade is not None]
+        trades = [*self._journal.closed, *self._journal.open(price)]
         return Session(
             symbols=self._symbols,
             currency=account.quote,

@@ -37,6 +37,7 @@ COMMANDS = {
         "tickdeck.interfaces.cli.commands.replay:replay",
         "Play back a run's events in real time, with key control.",
     ),
+    "trades": (f"{_COMMANDS}.trades:trades", "List a run's trades, or their statistics."),
     "runs": (f"{_COMMANDS}.runs:runs", "List the runs."),
     "halt": (f"{_COMMANDS}.control:halt", "Halt the trading of a run, from any terminal."),
     "resume": (f"{_COMMANDS}.control:resume", "Let a run trade again after a halt."),

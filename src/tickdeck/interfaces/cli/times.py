@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-__all__ = ["clock_time", "day", "iso_time", "parse_time", "span"]
+from tickdeck.application.units import iso_time
+
+__all__ = ["clock_time", "day", "parse_time", "span"]
 
 _SECOND = 1_000_000_000
 _DIGITS = 19  # of nanoseconds since 1970, until the year 2286
@@ -43,12 +45,6 @@ def parse_time(text: str) -> int:
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     ns = int(fraction[1].ljust(9, "0")) if fraction else since.microseconds * 1_000
     return (since.days * 86_400 + since.seconds) * _SECOND + ns
-
-
-def iso_time(ts: int) -> str:
-    """Returns, for example, ``2024-08-08T12:00:05.250000000Z``, which ``parse_time`` reads back to the same ns."""
-    seconds, ns = divmod(ts, _SECOND)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
 
 
 def day(ts: int) -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tickdeck.application.units import iso_time
 from tickdeck.errors import RunError
 from tickdeck.interfaces.cli.exits import DONE, NO
 from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument, time_value
 from tickdeck.interfaces.cli.output import console, note, print_json
-from tickdeck.interfaces.cli.times import iso_time
 
 if TYPE_CHECKING:
     from tickdeck.application.replay import BookAt

@@ -18,6 +18,7 @@ from tickdeck.interfaces.cli.options import (
     import_option,
     json_option,
     recorded_place,
+    recorded_run,
     run_argument,
     time_value,
 )
@@ -33,12 +34,17 @@ __all__ = ["export"]
 @click.command()
 @run_argument
 @click.option(
-    "--format", "format_", type=click.Choice(("csv", "parquet", "jsonl")), required=True, help="The format of the file."
+    "--format",
+    "format_",
+    type=click.Choice(("csv", "parquet", "jsonl", "sqlite")),
+    required=True,
+    help="The format of the file; sqlite for trades, parquet for events.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="F", help="The file to create.")
 @click.option(
     "--type", "types", multiple=True, metavar="GLOB", help="Only these types: order.filled, order.*. Repeatable."
 )
+@click.option("--trades", is_flag=True, help="Write the trades instead, one row for each round trip.")
 @click.option("--symbol", metavar="S", help="Only events of this symbol.")
 @click.option(
     "--from", "first_ts", type=time_value, metavar="T", help="Start at this time: ISO 8601 or ns, on the run's clock."
@@ -53,6 +59,7 @@ def export(
     format_: str,
     out: Path,
     types: tuple[str, ...],
+    trades: bool,
     symbol: str | None,
     first_ts: int | None,
     last_ts: int | None,
@@ -65,12 +72,21 @@ def export(
     jsonl has one complete event per line. csv and parquet are one table, with a column for each field of the chosen
     types. csv and jsonl are compressed if F ends in .gz. Existing files are never overwritten.
 
+    With --trades, the file has the rows of `tickdeck trades RUN --json`; sqlite is a database with the table trades.
+
     \b
     Examples:
       tickdeck export last --format csv --type 'order.*filled' --out fills.csv
       tickdeck export last --format parquet --type market.trade --symbol BTCUSDT --out trades.parquet
       tickdeck export last --format jsonl --from 2024-08-08T23:55:00Z --out events.jsonl.gz
+      tickdeck export last --trades --format sqlite --out trades.db
     """
+    if trades:
+        if types or symbol or first_ts is not None or last_ts is not None or spreadsheet:
+            raise click.UsageError("--trades writes all trades; omit --type, --symbol, --from, --to and --spreadsheet")
+        return _export_trades(run, format_, out, data, as_json)
+    if format_ == "sqlite":
+        raise click.UsageError("--format sqlite is for --trades; `tickdeck tape convert` makes a tape of all events")
     if spreadsheet and format_ != "csv":
         raise click.UsageError("--spreadsheet needs --format csv")
     from tickdeck.application.ports import TapeQuery
@@ -92,6 +108,21 @@ def export(
         _print(done)
     if not done.rows:
         _explain_empty_export(types)
+    return DONE
+
+
+def _export_trades(run: str, format_: str, out: Path, data: Path, as_json: bool) -> int:
+    from tickdeck.bootstrap import trade_journal
+    from tickdeck.infrastructure.exporting import TRADE_FORMATS, export_trades, trade_row
+
+    if format_ not in TRADE_FORMATS:
+        raise click.UsageError(f"--trades can be written as {', '.join(TRADE_FORMATS)}")
+    journal = trade_journal(recorded_run(data, run))
+    rows = export_trades(map(trade_row, (*journal.closed, *journal.open())), format_, out)
+    if as_json:
+        print_json({"rows": rows, "out": str(out), "format": format_})
+    else:
+        click.echo(f"{counted(rows, 'trade')}\nfile  {out}")
     return DONE
 
 
