@@ -17,6 +17,7 @@
         │   ├── InvalidSymbol          there is no such symbol
         │   ├── FilterViolated         a price, quantity, notional or number of orders is out of bounds
         │   ├── WouldTake              a post-only order would have taken liquidity
+        │   ├── WouldTrigger           the price of a stop is reached already
         │   ├── DuplicateClientId      the client order id is taken
         │   ├── UnknownOrder           there is no such order (any more)
         │   ├── SymbolHalted           the symbol is not traded now
@@ -69,6 +70,7 @@ __all__ = [
     "UnknownOrder",
     "VenueUnavailable",
     "WouldTake",
+    "WouldTrigger",
     "format_value",
 ]
 
@@ -179,6 +181,10 @@ class FilterViolated(RequestRefused):
 
 class WouldTake(RequestRefused):
     """A post-only order would have taken liquidity, so there is no order."""
+
+
+class WouldTrigger(RequestRefused):
+    """The price of a stop is reached already, so there is no order: what it should protect is not protected."""
 
 
 class DuplicateClientId(RequestRefused):

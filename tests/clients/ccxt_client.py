@@ -64,6 +64,11 @@ def rest() -> dict[str, Any]:
     seen["post_only"] = error_of(
         lambda: exchange.create_order(symbol, "limit", "buy", 0.01, 100_000, {"postOnly": True})
     )
+    pair = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.01", "aboveType": "LIMIT_MAKER"}
+    pair |= {"abovePrice": "200000", "belowType": "STOP_LOSS", "belowStopPrice": "1000"}
+    listed = exchange.private_post_orderlist_oco(pair)
+    seen["pair"] = [listed["listOrderStatus"], [order["type"] for order in exchange.fetch_open_orders(symbol)]]
+    exchange.private_delete_orderlist({"symbol": "BTCUSDT", "orderListId": listed["orderListId"]})
     seen["signature"] = error_of(lambda: make(ccxt.binance, "wrong").fetch_balance())
     return seen
 

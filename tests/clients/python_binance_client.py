@@ -38,6 +38,18 @@ def rest() -> dict[str, Any]:
     seen["late"] = error_of(lambda: client.cancel_order(**which))
     seen["poor"] = error_of(lambda: client.order_limit_buy(symbol="BTCUSDT", quantity="100", price="60000"))
     seen["symbol"] = error_of(lambda: client.get_order_book(symbol="NOPE"))
+    pair = client.create_oco_order(
+        symbol="BTCUSDT",
+        side="BUY",
+        quantity="0.01",
+        aboveType="STOP_LOSS",
+        aboveStopPrice="900000",
+        belowType="LIMIT_MAKER",
+        belowPrice="20000",
+    )
+    listed = {"symbol": "BTCUSDT", "orderListId": pair["orderListId"]}
+    seen["pair"] = [pair["listOrderStatus"], len(client.get_open_oco_orders())]
+    seen["pair"] += [client.v3_delete_order_list(**listed)["listOrderStatus"], len(client.get_open_orders())]
     seen["market"] = client.order_market_sell(symbol="BTCUSDT", quantity="0.01")["status"]
     seen["fills"] = len(client.get_my_trades(symbol="BTCUSDT")) > 0
     return seen

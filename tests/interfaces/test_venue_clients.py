@@ -61,6 +61,7 @@ def test_ccxt_and_ccxt_pro_trade_on_the_venue() -> None:
         "late": "OrderNotFound",
         "unknown": "OrderNotFound",
         "post_only": "OrderImmediatelyFillable",
+        "pair": ["EXECUTING", ["limit", "market"]],
         "signature": "AuthenticationError",
     }
     assert seen["sockets"] == {
@@ -87,6 +88,7 @@ def test_python_binance_trades_on_the_venue() -> None:
         "late": -2011,
         "poor": -2010,
         "symbol": -1121,
+        "pair": ["EXECUTING", 1, "ALL_DONE", 0],
         "market": "FILLED",
         "fills": True,
     }

@@ -12,6 +12,8 @@ from tickdeck.application.ports.exchange import (
     InstrumentStatus,
     ListedInstrument,
     OrderFill,
+    OrderPair,
+    OrderPairResult,
     OrderRequest,
     OrderResult,
 )
@@ -47,6 +49,8 @@ __all__ = [
     "ListedInstrument",
     "MarketDataFeed",
     "OrderFill",
+    "OrderPair",
+    "OrderPairResult",
     "OrderRequest",
     "OrderResult",
     "OverloadableFeed",

@@ -25,6 +25,8 @@ __all__ = [
     "InstrumentStatus",
     "ListedInstrument",
     "OrderFill",
+    "OrderPair",
+    "OrderPairResult",
     "OrderRequest",
     "OrderResult",
 ]
@@ -57,8 +59,8 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     ``client_order_id``: a regular expression that every client order id must match as a whole.
     ``client_ids_unique``: ``open`` (an id may be used again when its order has ended) or ``ever``.
-    ``private_stream``: orders, fills and balances are pushed. ``cancel_on_disconnect``: the venue cancels open orders
-    when the connection is lost; if ``False``, open orders stay.
+    ``private_stream``: orders, fills and balances are pushed. ``order_pairs``: it takes an ``OrderPair``.
+    ``cancel_on_disconnect``: the venue cancels open orders when the connection is lost; if ``False``, open orders stay.
 
     When an order counts as never received (times in ns): ``in_flight`` is how long a request may still take effect
     after it was sent, and ``query_lag`` how old an answer to a query may be. For both together, "no such order" proves
@@ -73,6 +75,7 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str = "[A-Za-z0-9_-]{1,36}"
     client_ids_unique: str = "open"
     private_stream: bool = True
+    order_pairs: bool = False
     cancel_on_disconnect: bool = False
     in_flight: int = 15_000_000_000
     query_lag: int = 60_000_000_000
@@ -119,6 +122,25 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     time_in_force: TimeInForce = TimeInForce.GTC
 
 
+class OrderPair(msgspec.Struct, frozen=True, kw_only=True):
+    """A target and a stop of which one cancels the other (OCO), to close a position of ``quantity`` (base).
+
+    ``target`` (quote) is the limit of an order that rests and never takes. ``stop`` (quote) is the price at which the
+    other one becomes a market order, or a limit order at ``stop_limit``. The last price must be between ``target`` and
+    ``stop``. Each order has a client order id of its own, and so has the pair; all three are ours.
+    """
+
+    client_order_id: str
+    target_id: str
+    stop_id: str
+    symbol: str
+    side: Side
+    quantity: Quantity
+    target: Price
+    stop: Price
+    stop_limit: Price | None = None
+
+
 class OrderFill(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of an order. ``quantity`` is in base, ``price`` in quote, ``fee`` in ``fee_currency``, ``ts`` in ns
     UTC. ``venue_trade_id`` is unique per symbol. ``client_order_id`` is empty if the venue does not send it.
@@ -163,6 +185,19 @@ class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
     def average_price(self) -> Price | None:
         """In quote; ``None`` if nothing is filled or the venue does not send it."""
         return self.filled_quote / self.filled if self.filled and self.filled_quote else None
+
+
+class OrderPairResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair as the venue sees it. ``done``: neither order is open any more. ``venue_order_ids`` are those of both
+    orders. ``orders`` are their states, as far as the answer tells them. ``ts`` (ns UTC) is the venue's time."""
+
+    client_order_id: str
+    venue_list_id: str
+    symbol: str
+    done: bool
+    venue_order_ids: tuple[str, ...]
+    orders: tuple[OrderResult, ...] = ()
+    ts: int = 0
 
 
 class Exchange(Protocol):

@@ -38,6 +38,7 @@ from tickdeck.errors import (
     UnknownOrder,
     VenueUnavailable,
     WouldTake,
+    WouldTrigger,
 )
 from tickdeck.infrastructure.exchanges.binance.documents import Answer, Document, ServerTime, decode_document
 from tickdeck.infrastructure.exchanges.binance.mappers.account import AccountBody, fees_event
@@ -301,6 +302,8 @@ def test_every_error_body_has_its_exception(shared: Path) -> None:
         (400, -2010, "Filter failure: MAX_NUM_ALGO_ORDERS", FilterViolated),
         (400, -1013, "Market is closed.", SymbolHalted),
         (400, -2010, "Order would immediately match and take.", WouldTake),
+        (400, -2010, "Order would trigger immediately.", WouldTrigger),
+        (400, -2010, "The relationship of the prices for the orders is not correct.", WouldTrigger),
         (400, -1111, "Precision is over the maximum defined for this asset.", FilterViolated),
         (400, -2010, "A refusal of a new kind.", RequestRefused),
         (400, -9999, "An error of a new kind.", RequestRefused),

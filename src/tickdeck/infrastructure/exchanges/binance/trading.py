@@ -16,11 +16,13 @@ from tickdeck.application.ports import (
     ExchangeCapabilities,
     ListedInstrument,
     OrderFill,
+    OrderPair,
+    OrderPairResult,
     OrderRequest,
     OrderResult,
 )
 from tickdeck.domain.events import DomainEvent, VenueCircuitChanged
-from tickdeck.domain.values import Price, Quantity, TimeInForce
+from tickdeck.domain.values import Price, Quantity
 from tickdeck.errors import (
     ClockSkew,
     ExchangeError,
@@ -44,13 +46,17 @@ from tickdeck.infrastructure.exchanges.binance.mappers.account import (
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.mappers.instruments import ExchangeInfo, listed_instruments
 from tickdeck.infrastructure.exchanges.binance.mappers.orders import (
-    AmendBody,
     OrderBody,
+    OrderListBody,
     TradeBody,
-    amend_result,
     fill_of,
     order_result,
+    pair_result,
+    read_amend,
+    read_order,
+    read_pair,
 )
+from tickdeck.infrastructure.exchanges.binance.order_params import named, order_params, pair_params, text
 from tickdeck.infrastructure.exchanges.binance.private_stream import PrivateStream, StreamTimes
 from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
 from tickdeck.infrastructure.exchanges.binance.wire import (
@@ -62,21 +68,17 @@ from tickdeck.infrastructure.exchanges.binance.wire import (
     signed_request,
     ws_request,
 )
-from tickdeck.infrastructure.resilience import (
-    BreakerTransition,
-    CircuitBreaker,
-    RateLimiter,
-    retry_with_backoff,
-)
+from tickdeck.infrastructure.resilience import BreakerTransition, CircuitBreaker, RateLimiter, retry_with_backoff
 
 __all__ = ["BinanceExchange", "circuit_event"]
 
 T = TypeVar("T")
+R = TypeVar("R", bound=OrderResult | OrderPairResult)
 
 _MS = 1_000_000  # ns in a millisecond
 _PAGE = 1000  # fills in one answer
 _ORDER = "/api/v3/order"
-_TIME_IN_FORCE = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
+_LIST = "/api/v3/orderList"
 
 
 class BinanceExchange:
@@ -193,7 +195,7 @@ class BinanceExchange:
         return self._limits
 
     async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
-        params = {"symbol": symbol, **_named(client_order_id, venue_order_id)}
+        params = {"symbol": symbol, **named(client_order_id, venue_order_id)}
         return order_result(await self._query(OrderBody, (_ORDER, params), 4))
 
     async def open_orders(self, symbol: str | None = None) -> tuple[OrderResult, ...]:
@@ -222,29 +224,21 @@ class BinanceExchange:
     # -- orders ---------------------------------------------------------------------------------------------------
 
     async def place(self, order: OrderRequest) -> OrderResult:
-        if not self._client_id.fullmatch(order.client_order_id):
-            raise RequestRefused(
-                f"binance: client order id {order.client_order_id!r} does not match {self._client_id.pattern}"
-            )
-        params: dict[str, Any] = {"symbol": order.symbol, "side": order.side.value.upper()}
-        if order.limit is None:
-            if order.time_in_force is TimeInForce.POST_ONLY:
-                raise NotSupported("binance: a market order cannot be post-only")
-            params["type"] = "MARKET"
-        elif order.time_in_force is TimeInForce.POST_ONLY:
-            params |= {"type": "LIMIT_MAKER", "price": _text(order.limit)}
-        else:
-            tif = _TIME_IN_FORCE[order.time_in_force]
-            params |= {"type": "LIMIT", "timeInForce": tif, "price": _text(order.limit)}
-        params |= {"quantity": _text(order.quantity), "newClientOrderId": order.client_order_id}
+        self._check_ids(order.client_order_id)
+        params = order_params(order)
         if self._prevention is not None:
             params["selfTradePreventionMode"] = self._prevention
         params["newOrderRespType"] = "FULL"
-        return await self._change("POST", _ORDER, params, {"weight": 1, "orders": 1}, _placed)
+        return await self._change("POST", _ORDER, params, {"weight": 1, "orders": 1}, read_order)
+
+    def _check_ids(self, *client_order_ids: str) -> None:
+        for client_id in client_order_ids:
+            if not self._client_id.fullmatch(client_id):
+                raise RequestRefused(f"binance: client order id {client_id!r} does not match {self._client_id.pattern}")
 
     async def cancel(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
-        params = {"symbol": symbol, **_named(client_order_id, venue_order_id)}
-        return await self._change("DELETE", _ORDER, params, {"weight": 1}, _placed, urgent=True)
+        params = {"symbol": symbol, **named(client_order_id, venue_order_id)}
+        return await self._change("DELETE", _ORDER, params, {"weight": 1}, read_order, urgent=True)
 
     async def amend(
         self, symbol: str, *, quantity: Quantity, limit: Price, client_order_id: str = "", venue_order_id: str = ""
@@ -257,10 +251,33 @@ class BinanceExchange:
         params = {
             "symbol": symbol,
             "orderId": order.venue_order_id,
-            "newQty": _text(quantity),
+            "newQty": text(quantity),
             "newClientOrderId": order.client_order_id,  # otherwise the venue gives it another one
         }
-        return await self._change("PUT", f"{_ORDER}/amend/keepPriority", params, {"weight": 4}, _amended)
+        return await self._change("PUT", f"{_ORDER}/amend/keepPriority", params, {"weight": 4}, read_amend)
+
+    # -- pairs of orders ------------------------------------------------------------------------------------------
+
+    async def place_pair(self, pair: OrderPair) -> OrderPairResult:
+        """Place two orders of which one cancels the other, once. Raises what ``place`` raises; then neither exists.
+
+        Query the orders by their own ids. The pair is not done while one of them is open.
+        """
+        self._check_ids(pair.client_order_id, pair.target_id, pair.stop_id)
+        params = pair_params(pair)
+        if self._prevention is not None:
+            params["selfTradePreventionMode"] = self._prevention
+        params["newOrderRespType"] = "RESULT"
+        return await self._change("POST", f"{_LIST}/oco", params, {"weight": 1, "orders": 2}, read_pair)
+
+    async def cancel_pair(self, symbol: str, client_order_id: str) -> OrderPairResult:
+        """Cancel what is open of a pair. Raises ``UnknownOrder`` where it is done."""
+        params = {"symbol": symbol, "listClientOrderId": client_order_id}
+        return await self._change("DELETE", _LIST, params, {"weight": 1}, read_pair, urgent=True)
+
+    async def pair(self, client_order_id: str) -> OrderPairResult:
+        """A pair and the ids of its orders, without their states. Raises ``UnknownOrder``; that may be old news."""
+        return pair_result(await self._query(OrderListBody, (_LIST, {"origClientOrderId": client_order_id}), 4))
 
     # -- the private stream ---------------------------------------------------------------------------------------
 
@@ -308,10 +325,10 @@ class BinanceExchange:
         path: str,
         params: Mapping[str, Any],
         weights: dict[str, int],
-        read: Callable[[bytes], OrderResult],
+        read: Callable[[bytes], R],
         *,
         urgent: bool = False,
-    ) -> OrderResult:
+    ) -> R:
         """Send an order, a cancel or an amend, once. ``read`` decodes the response."""
         request = await self._signed(method, path, params)
         try:
@@ -325,7 +342,8 @@ class BinanceExchange:
             result = read(answer.body)
         except (msgspec.MsgspecError, ArithmeticError, RecursionError) as error:
             raise OutcomeUnknown(f"binance: the answer to an order cannot be read ({error})") from None
-        self._stream.answered(result)
+        for order in result.orders if isinstance(result, OrderPairResult) else (result,):
+            self._stream.answered(order)
         return result
 
     async def _send(
@@ -378,22 +396,3 @@ def circuit_event(transition: BreakerTransition, received: int) -> VenueCircuitC
         ts_ingress=received,
         source=transition.name.partition("/")[0],
     )
-
-
-def _named(client_order_id: str, venue_order_id: str) -> dict[str, str]:
-    if not client_order_id and not venue_order_id:
-        raise RequestRefused("binance: name the order by client_order_id or venue_order_id")
-    named = {"orderId": venue_order_id} if venue_order_id else {}
-    return named | ({"origClientOrderId": client_order_id} if client_order_id else {})
-
-
-def _text(number: Decimal) -> str:
-    return f"{number:f}"
-
-
-def _placed(body: bytes) -> OrderResult:
-    return order_result(msgspec.json.decode(body, type=OrderBody, strict=False))
-
-
-def _amended(body: bytes) -> OrderResult:
-    return amend_result(msgspec.json.decode(body, type=AmendBody, strict=False))

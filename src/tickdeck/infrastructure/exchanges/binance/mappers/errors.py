@@ -23,6 +23,7 @@ from tickdeck.errors import (
     UnknownOrder,
     VenueUnavailable,
     WouldTake,
+    WouldTrigger,
 )
 
 __all__ = ["error_from"]
@@ -41,6 +42,8 @@ _BY_TEXT: tuple[tuple[str, type[RequestRefused]], ...] = (
     ("insufficient balance", InsufficientFunds),
     ("duplicate order", DuplicateClientId),
     ("immediately match and take", WouldTake),
+    ("trigger immediately", WouldTrigger),
+    ("relationship of the prices", WouldTrigger),
     ("market is closed", SymbolHalted),
     ("unknown order", UnknownOrder),
     ("order does not exist", UnknownOrder),

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tickdeck.application.ports import OrderFill, OrderResult
+from tickdeck.application.ports import OrderFill, OrderPairResult, OrderResult
 from tickdeck.domain.events import DomainEvent, SystemWarning, VenueFillReported, VenueOrderReported
 from tickdeck.domain.values import ZERO, OrderStatus, Side
 from tickdeck.infrastructure.exchanges.binance.mappers.market import SPOT
@@ -16,10 +16,15 @@ __all__ = [
     "AmendBody",
     "ExecutionReport",
     "OrderBody",
+    "OrderListBody",
     "TradeBody",
     "amend_result",
     "fill_of",
     "order_result",
+    "pair_result",
+    "read_amend",
+    "read_order",
+    "read_pair",
     "report_events",
 ]
 
@@ -66,6 +71,23 @@ class OrderBody(msgspec.Struct, rename="camel"):
     update_time: int = 0
     time: int = 0
     fills: tuple[_Fill, ...] = ()
+
+
+class _Listed(msgspec.Struct, rename="camel"):
+    order_id: int
+    client_order_id: str
+
+
+class OrderListBody(msgspec.Struct, rename="camel"):
+    """An order list in the answer to placing, cancelling or querying it. ``order_reports`` is empty in a query."""
+
+    order_list_id: int
+    list_client_order_id: str
+    list_order_status: str
+    symbol: str
+    orders: tuple[_Listed, ...]
+    order_reports: tuple[OrderBody, ...] = ()
+    transaction_time: int = 0
 
 
 class _Amended(msgspec.Struct, rename="camel"):
@@ -163,6 +185,19 @@ def order_result(body: OrderBody) -> OrderResult:
     )
 
 
+def pair_result(body: OrderListBody) -> OrderPairResult:
+    """The pair in an answer."""
+    return OrderPairResult(
+        client_order_id=body.list_client_order_id,
+        venue_list_id=str(body.order_list_id),
+        symbol=body.symbol,
+        done=body.list_order_status == "ALL_DONE",
+        venue_order_ids=tuple(str(order.order_id) for order in body.orders),
+        orders=tuple(order_result(report) for report in body.order_reports),
+        ts=body.transaction_time * _MS,
+    )
+
+
 def amend_result(body: AmendBody) -> OrderResult:
     """An order's state after an amend."""
     order = body.amended_order
@@ -179,6 +214,21 @@ def amend_result(body: AmendBody) -> OrderResult:
         filled_quote=order.cumulative_quote_qty,
         ts=body.transact_time * _MS,
     )
+
+
+def read_order(body: bytes) -> OrderResult:
+    """The order in the answer to placing or cancelling it."""
+    return order_result(msgspec.json.decode(body, type=OrderBody, strict=False))
+
+
+def read_amend(body: bytes) -> OrderResult:
+    """The order in the answer to an amend."""
+    return amend_result(msgspec.json.decode(body, type=AmendBody, strict=False))
+
+
+def read_pair(body: bytes) -> OrderPairResult:
+    """The pair in the answer to placing or cancelling it."""
+    return pair_result(msgspec.json.decode(body, type=OrderListBody, strict=False))
 
 
 def fill_of(body: TradeBody) -> OrderFill:
