@@ -202,7 +202,7 @@ def test_a_book_pasted_back_at_its_own_time_is_the_same(tickdeck, captured):
     assert json.loads(again.stdout) == shown
 
 
-def test_a_symbol_that_appears_late_in_a_file_is_told_and_can_be_asked_for(tickdeck, tmp_path):
+def test_a_symbol_that_appears_late_in_a_file_is_traded(tickdeck, tmp_path):
     path = tmp_path / "late.csv"
     rows = (
         f"{START + n * 1_000_000},spot,{'BTCUSDT' if n < 2_500 else 'ETHUSDT'},{n},100,1,true,{MS + n},{MS + n}\n"
@@ -211,13 +211,26 @@ def test_a_symbol_that_appears_late_in_a_file_is_told_and_can_be_asked_for(tickd
     path.write_text(HEADER + "".join(rows))
 
     result = tickdeck("backtest", "--tape", path, "--json")
-    asked = tickdeck("backtest", "--tape", path, "--symbol", "BTCUSDT", "--symbol", "ETHUSDT", "--json")
+    asked = tickdeck("backtest", "--tape", path, "--symbol", "BTCUSDT", "--json")
 
-    assert json.loads(result.stdout)["late_symbols"] == ["ETHUSDT"]
-    assert "the market data of ETHUSDT begins late in its file" in result.stderr
-    assert "give --symbol BTCUSDT --symbol ETHUSDT" in result.stderr
-    assert json.loads(asked.stdout)["symbols"] == ["BTCUSDT", "ETHUSDT"]
-    assert "begins late" not in asked.stderr
+    assert json.loads(result.stdout)["symbols"] == ["BTCUSDT", "ETHUSDT"]
+    assert json.loads(result.stdout)["ticks"] == 2_510
+    assert json.loads(asked.stdout)["symbols"] == ["BTCUSDT"]
+    assert json.loads(asked.stdout)["ticks"] == 2_500
+
+
+def test_a_symbol_that_appears_late_is_refused_at_the_start_if_its_currencies_are_not_certain(tickdeck, tmp_path):
+    path = tmp_path / "late.csv"
+    rows = (
+        f"{START + n * 1_000_000},spot,{'BTCUSDT' if n < 2_500 else 'DOTUSD'},{n},100,1,true,{MS + n},{MS + n}\n"
+        for n in range(2_510)
+    )
+    path.write_text(HEADER + "".join(rows))
+
+    result = tickdeck("backtest", "--tape", path)
+
+    assert result.exit_code == 2
+    assert "DOTUSD has no unambiguous base and quote currency" in result.stderr
 
 
 def test_instruments_come_from_the_venues_description_and_tables_go_before_it(tickdeck, tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import msgspec
 
 from tickdeck.application.bus import EventBus
@@ -52,11 +50,6 @@ class RecordQuality:
     def repeated(self) -> dict[str, int]:
         """The number of repeated trades, for each symbol that had any."""
         return {symbol: market.repeated for symbol, market in self._market_data.markets.items() if market.repeated}
-
-    def other_symbols(self, symbols: Collection[str]) -> tuple[str, ...]:
-        """Symbols with market data that are not among ``symbols``, sorted."""
-        markets = self._market_data.markets.items()
-        return tuple(sorted(s for s, m in markets if s not in symbols and (m.price is not None or m.book.seen)))
 
     def books(self, now: int) -> dict[str, BookState]:
         """The order books of all symbols with snapshots or updates, at ``now`` (the run's clock, ns UTC)."""

@@ -55,8 +55,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
       their value when they were paid. ``pnl``: the equity minus the deposits, so after fees. ``left_out``: amounts by
       currency that are in none of these, because no price tells what they are worth.
     - ``gaps``: gaps in the market data, by symbol; ``repeated``: trades that came again; ``crossed``: how often an
-      update crossed the order book. ``late_symbols``: those of the market data that are no symbols of the run, because
-      they appear late in a file. ``books``: the order books at the end, for the symbols that had any.
+      update crossed the order book. ``books``: the order books at the end, for the symbols that had any.
     - ``failures`` of handlers, and the strategies that were ``paused`` because of one.
     - ``first_ts`` and ``last_ts`` on the run's clock, ns UTC. ``wall_s``: real time; the two rates use it.
     """
@@ -85,7 +84,6 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     gaps: dict[str, int]
     repeated: dict[str, int]
     crossed: dict[str, int]
-    late_symbols: tuple[str, ...]
     books: dict[str, BookState]
     failures: int
     paused: tuple[str, ...]
@@ -204,7 +202,6 @@ def summarise(
         gaps=dict(quality.gaps),
         repeated=quality.repeated(),
         crossed=dict(quality.crossed),
-        late_symbols=quality.other_symbols(symbols),
         books=quality.books(kernel.clock.now()),
         failures=max(statistics.failures, int(kernel.halted)),  # an endless cascade is not the failure of a handler
         paused=tuple(paused),

@@ -11,8 +11,10 @@ before ``aggTrade`` before ``kline``, and ``depth`` before ``depth20`` and the l
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -56,9 +58,9 @@ and the symbol.
 
 
 class CaptureSurvey(NamedTuple):
-    """What the first ``PEEK_LINES`` lines contain: the ``symbols`` in order of appearance, the ``venue``, and for each
-    symbol the name of its best stream of each kind.
-    """
+    """What a capture holds: ``symbols`` in order of appearance, the ``venue``, and by symbol the names of its streams by
+    kind, the best ones alone. The venue, and the streams of the symbols that are there, are those of the first
+    ``PEEK_LINES`` lines."""
 
     symbols: list[str]
     venue: str
@@ -69,8 +71,17 @@ def survey_capture(path: Path) -> CaptureSurvey:
     """Look into a capture. The venue is ``binance-usdm`` if a message has a field that only futures have: the previous
     update id of a depth update, the type of a trade, or the time of a best price or a snapshot.
 
-    Raises ``InputError`` if no line can be read. A single wrong line is left to the reader.
+    The symbols are those of the whole file, which is read for it once. Raises ``InputError`` where not a
+    line can be read; a line that is none, and a damaged end, are left for the reader.
     """
+    state = path.stat()
+    venue, symbols, streams = _survey(path, state.st_mtime_ns, state.st_size)
+    return CaptureSurvey(list(symbols), venue, {symbol: dict(kinds) for symbol, kinds in streams.items()})
+
+
+@lru_cache(maxsize=64)
+def _survey(path: Path, modified: int, size: int) -> tuple[str, tuple[str, ...], dict[str, dict[str, str]]]:
+    del modified, size  # they only tell a changed file from what is remembered
     streams: dict[str, dict[str, str]] = {}
     futures = False
     for line in peek_lines(path, PEEK_LINES):
@@ -89,13 +100,33 @@ def survey_capture(path: Path) -> CaptureSurvey:
         futures = futures or bool(head.previous or timed or kind_of_trade)
         if symbol:
             streams.setdefault(symbol, {}).setdefault(kind, label)
+    early = frozenset(streams)
+    for kind, symbol, label in _streams_in(path):
+        if symbol and kind and symbol not in early:
+            streams.setdefault(symbol, {}).setdefault(kind, label)
     for kinds in streams.values():
         for group in (TRADES, BOOKS):
             best = next((kind for kind in group if kind in kinds), None)
             for kind in group:
                 if kind != best:
                     kinds.pop(kind, None)
-    return CaptureSurvey(list(streams), USD_M if futures else SPOT, streams)
+    return USD_M if futures else SPOT, tuple(streams), streams
+
+
+def _streams_in(path: Path) -> Iterator[tuple[str, str, str]]:
+    """(kind, symbol, label) of each stream in a whole capture, some of them more than once."""
+    seen: set[bytes] = set()
+    with contextlib.suppress(*FAULTS, InputError), open_binary(path) as lines:
+        for line in lines:
+            _, _, message = line.partition(b" ")
+            if message.startswith(_WRAPPED):
+                stream = message[11 : message.find(b'"', 11)]
+                if stream in seen:
+                    continue
+                seen.add(stream)
+            with contextlib.suppress(msgspec.MsgspecError, AttributeError):
+                head = decode_head(message)
+                yield kind_of_stream(head.stream) if head.stream is not None else kind_of_bare(head)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from itertools import dropwhile
 from pathlib import Path
 
 from tickdeck.domain.values import Side
 from tickdeck.errors import InputError
-from tickdeck.infrastructure.readers.files import fault, peek_lines
+from tickdeck.infrastructure.readers.files import FAULTS, fault, open_text, peek_lines
 
 __all__ = [
     "AGGRESSOR",
     "NoRowsError",
     "bare_name",
     "delimiter_of",
+    "distinct_cells",
     "file_without_rows",
     "header_of",
     "is_above_header",
@@ -75,6 +78,33 @@ def peek_rows(path: Path, count: int) -> list[list[str]]:
     lines = [line for line in dropwhile(is_above_header, peek_lines(path, count)) if line.strip()]
     delimiter = delimiter_of(lines[0]) if lines else ","
     return [split_row(line, delimiter) for line in lines]
+
+
+def distinct_cells(path: Path, columns: tuple[int, ...]) -> list[tuple[str, ...]]:
+    """The distinct values of some columns in a whole file with a header, in order of appearance. Headers and rows of
+    another width are left out. Reads the file once and remembers the answer until the file changes. A damaged end is
+    left to the reader."""
+    state = path.stat()
+    return list(_distinct_cells(path, columns, state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=64)
+def _distinct_cells(path: Path, columns: tuple[int, ...], modified: int, size: int) -> tuple[tuple[str, ...], ...]:
+    del modified, size  # they only tell a changed file from what is remembered
+    found: dict[tuple[str, ...], None] = {}
+    with contextlib.suppress(*FAULTS, InputError), open_text(path) as text:
+        lines = dropwhile(is_above_header, text)
+        first = next(lines, "")
+        delimiter = delimiter_of(first)
+        header = split_row(first, delimiter)
+        width = len(header)
+        repeated = tuple(header[at] for at in columns)
+        for line in lines:
+            fields = line.rstrip("\r\n").split(delimiter) if '"' not in line else split_row(line, delimiter)
+            if len(fields) == width:
+                found[tuple([fields[at] for at in columns])] = None
+        found.pop(repeated, None)
+    return tuple(found)
 
 
 def row_fault(path: Path, line: int, fields: list[str], numbers: Mapping[str, int], error: Exception) -> InputError:

@@ -18,6 +18,7 @@ from tickdeck.infrastructure.readers.columns import (
     AGGRESSOR,
     bare_name,
     delimiter_of,
+    distinct_cells,
     file_without_rows,
     is_above_header,
     peek_rows,
@@ -82,12 +83,10 @@ def what_trades_lack(header: Iterable[str]) -> list[str]:
 
 
 def named_symbols(path: Path) -> list[str]:
-    """The symbols of the first ``PEEK_LINES`` rows in order of appearance; none if there is no such column."""
+    """The symbols of a file in order of appearance; none if there is no such column."""
     rows = peek_rows(path, PEEK_LINES)
     at = _index(rows[0]).get("symbol") if rows else None
-    if at is None:
-        return []
-    return list(dict.fromkeys(row[at].strip() for row in rows[1:] if len(row) == len(rows[0]) and row != rows[0]))
+    return [] if at is None else list(dict.fromkeys(symbol.strip() for (symbol,) in distinct_cells(path, (at,))))
 
 
 def read_named_trades(

@@ -142,7 +142,7 @@ def detect_format(path: Path) -> str:
 
 
 def peek_symbols(file: InputFile) -> list[str]:
-    """The symbols that ``file`` will give, from its first lines or its name. A symbol that appears late is not found.
+    """The symbols that ``file`` will give, in order of appearance: those of all its rows, or the one in its name.
 
     Raises ``InputError`` as ``open_input`` does.
     """
@@ -181,7 +181,7 @@ def names_symbols(file: InputFile) -> bool:
 
 
 def peek_venues(file: InputFile) -> list[str]:
-    """The venues in the first lines of ``file``. The first one is read by default. ``None`` if the format does not name
+    """The venues of ``file``; the first one is read by default. None if the format does not name
     venues (candles). Raises ``InputError`` as ``open_input`` does.
     """
     name = _format(file)

@@ -27,13 +27,14 @@ from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.columns import (
     AGGRESSOR,
     delimiter_of,
+    distinct_cells,
     file_without_rows,
     peek_rows,
     row_fault,
     split_row,
     width_fault,
 )
-from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, open_text
+from tickdeck.infrastructure.readers.files import FAULTS, check_step_back, open_text
 from tickdeck.infrastructure.readers.notes import ReadNotes
 from tickdeck.infrastructure.readers.times import Times
 
@@ -67,10 +68,10 @@ def detect_tardis(header: list[str]) -> str | None:
 
 
 def tardis_streams(path: Path) -> list[tuple[str, str]]:
-    """Each (exchange, symbol) of the first ``PEEK_LINES`` lines, in order of appearance."""
-    header, *rows = peek_rows(path, PEEK_LINES)
+    """(exchange, symbol) of all rows, each once, in order of appearance."""
+    [header] = peek_rows(path, 1)
     venue, symbol = header.index("exchange"), header.index("symbol")
-    return list(dict.fromkeys((row[venue], row[symbol]) for row in rows if len(row) == len(header) and row != header))
+    return [(of, named) for of, named in distinct_cells(path, (venue, symbol))]
 
 
 def read_tardis(

@@ -28,6 +28,7 @@ from tickdeck.infrastructure.readers.columns import (
     AGGRESSOR,
     bare_name,
     delimiter_of,
+    distinct_cells,
     file_without_rows,
     header_of,
     is_above_header,
@@ -122,8 +123,8 @@ def detect_trades(rows: list[list[str]]) -> str | None:
 
 
 def trade_streams(path: Path, name: str) -> list[tuple[str, str]]:
-    """Each (venue, symbol) of the first ``PEEK_LINES`` lines, in order of appearance. The symbol is empty if the rows
-    name none. Empty if the file has no row.
+    """(venue, symbol) of all rows, each once, in order of appearance; the symbol is empty where no row names one. None
+    where the file has no row.
     """
     rows = peek_rows(path, PEEK_LINES)
     layout = TRADE_FORMATS[name]
@@ -134,8 +135,10 @@ def trade_streams(path: Path, name: str) -> list[tuple[str, str]]:
     if plan.venue:
         return [(plan.venue, "")]
     venue, symbol = plan.at["venue"], plan.at["symbol"]
-    found = ((row[venue], row[symbol]) for row in rows[1:] if len(row) == plan.width and _is_row(row, plan.at["time"]))
-    return list(dict.fromkeys(found))
+    if not header:
+        found = ((row[venue], row[symbol]) for row in rows if len(row) == plan.width and _is_row(row, plan.at["time"]))
+        return list(dict.fromkeys(found))
+    return [(of, named) for of, named in distinct_cells(path, (venue, symbol))]
 
 
 def read_trades(

@@ -65,13 +65,13 @@ def symbols_of(config: RunConfig, inputs: tuple[InputRecord, ...]) -> tuple[str,
     had = [_symbols_and_venue(tape, record) for tape, record in zip(config.tapes, inputs, strict=True)]
     found = tuple(dict.fromkeys(symbol for symbols, _ in had for symbol in symbols))
     for symbol in config.symbols:
-        if inputs and symbol not in found and not _appears_late(config, inputs, symbol):
+        if inputs and symbol not in found:
             raise InputError(f"no input file has market data of {symbol}; they have {', '.join(found) or 'none'}")
     symbols = config.symbols or found
     if inputs and not symbols:
         if all(record.format == _ON_TAPE for record in inputs):
             raise InputError(f"{config.tapes[0].path}: contains no market data; name another tape")
-        raise InputError(f"{config.tapes[0].path}: its first lines name no symbol; give the symbol with --symbol")
+        raise InputError(f"{config.tapes[0].path}: it names no symbol; give the symbol with --symbol")
     for symbol in symbols:
         holders = [
             (tape.path, _SAME_VENUE.get(venue, venue))
@@ -241,7 +241,7 @@ def _refuse_without_market_data(tape: Path) -> None:
 
 
 def _symbols_and_venue(tape: TapeConfig, record: InputRecord) -> tuple[tuple[str, ...], str | None]:
-    """The venue of an input, and its symbols as far as they can be found without reading everything."""
+    """The symbols of an input, and its venue."""
     if record.format == _ON_TAPE:
         found: dict[str, None] = {}
         venue = None
@@ -254,11 +254,6 @@ def _symbols_and_venue(tape: TapeConfig, record: InputRecord) -> tuple[tuple[str
     if tape.venue is not None and venues and tape.venue not in venues:
         raise InputError(f"{tape.path}: there is no data of venue {tape.venue}; it has {', '.join(venues)}")
     return tuple(peek_symbols(file)), tape.venue or (venues[0] if venues else None)
-
-
-def _appears_late(config: RunConfig, inputs: tuple[InputRecord, ...], symbol: str) -> bool:
-    """Whether an input with several symbols contains ``symbol`` further on. This reads the input."""
-    return any(event.symbol == symbol for event in open_inputs(msgspec.structs.replace(config, symbols=()), inputs))
 
 
 def _file(tape: TapeConfig, record: InputRecord) -> InputFile:

@@ -298,13 +298,6 @@ def _data_warnings(summary: Summary) -> Iterator[str]:
     for symbol, count in summary.repeated.items():
         what = "a trade was" if count == 1 else f"{count:,} trades were"
         yield f"{symbol}: {what} in the market data before; is a session there twice, in one file or in two?"
-    if summary.late_symbols:
-        late = ", ".join(summary.late_symbols)
-        options = " ".join(f"--symbol {symbol}" for symbol in (*summary.symbols, *summary.late_symbols))
-        yield (
-            f"the market data of {late} begins late in its file, so it is no symbol of this run and orders for it are "
-            f"rejected; to trade it, give {options}"
-        )
     for symbol, book in summary.books.items():
         if book.since is None:
             yield f"{symbol}: no usable order book in the whole run, because no snapshot joined its updates"
