@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+import pytest
 from application_kit import BTC, MS, SECOND, START, Core, D, tick, trade
+from msgspec.structs import replace
 
 from tickdeck.domain.events import (
     BookResynced,
@@ -290,3 +293,40 @@ def test_trades_that_came_before_are_counted_and_late_ones_are_not() -> None:
         core.feed(trade("1", trade_id=trade_id))
 
     assert core.market_data.market(BTC).repeated == 4
+
+
+@pytest.mark.parametrize(
+    ("prices", "jumps"),
+    [
+        (("99", "101", "9990", "31", "9.99"), 0),
+        (("10", "4999.9"), 0),
+        (("10", "5000"), 1),
+        (("99", "50000"), 1),
+        (("20", "9000", "19"), 0),
+        (("10000", "10"), 1),
+        (("44957", "45.1", "44961"), 2),
+        (("44957", "1e400"), 1),
+        (("44957", "1e999999", "1e-999999"), 2),
+        (("0.00001", "0.01"), 1),
+    ],
+)
+def test_a_price_that_changes_by_a_factor_of_500_is_counted(prices: tuple[str, ...], jumps: int) -> None:
+    core = Core()
+    for n, price in enumerate(prices):
+        core.feed(trade(price, trade_id=n + 1, ts=START + n))
+
+    market = core.market_data.market(BTC)
+    assert market.jumps == jumps
+    assert market.last_price == Decimal(prices[-1])
+
+
+def test_a_jump_within_a_candle_or_before_its_open_is_counted() -> None:
+    core = Core()
+    core.feed(candle("100", open_ts=START))
+    core.feed(replace(candle("100", open_ts=START + SECOND), high=Decimal("1e400")))
+    core.feed(candle("1", open_ts=START + 2 * SECOND))
+
+    market = core.market_data.market(BTC)
+    assert market.jumps == 2  # up to the high and back
+    core.feed(candle("500", open_ts=START + 3 * SECOND))
+    assert market.jumps == 3

@@ -117,7 +117,18 @@ def test_a_symbol_that_is_certain_splits_into_base_and_quote(symbol: str, parts:
 
 @pytest.mark.parametrize(
     "symbol",
-    ["DOTUSD", "XBTUSD", "tBTCUSD", "BTCFDUSD", "USDT", "AAPL", "BTC-USDT-SWAP", "BTC/USDT:USDT", "BTC-27DEC24", ""],
+    [
+        "DOTUSD",
+        "XBTUSD",
+        "tBTCUSD",
+        "BTCFDUSD",
+        "USDT",
+        "AAPL",
+        "BTC-USDT-SWAP",
+        "BTC/USDT:USDT",
+        "BTC_USDC-PERPETUAL",
+        "",
+    ],
 )
 def test_a_symbol_that_is_not_certain_is_never_cut(symbol: str) -> None:
     assert split_symbol(symbol) is None
@@ -127,7 +138,18 @@ def test_a_symbol_that_is_not_certain_is_never_cut(symbol: str) -> None:
 
 @pytest.mark.parametrize(
     "symbol",
-    ["BTCUSD_PERP", "ETHUSD_250328", "BTC-USD-SWAP", "BTC-USD-241227", "PI_XBTUSD", "FI_ETHUSD_241227", "BTC/USD:BTC"],
+    [
+        *(
+            "BTCUSD_PERP",
+            "ETHUSD_250328",
+            "BTC-USD-SWAP",
+            "BTC-USD-241227",
+            "PI_XBTUSD",
+            "FI_ETHUSD_241227",
+            "BTC/USD:BTC",
+        ),
+        *("BTC-PERPETUAL", "ETH-27DEC24"),
+    ],
 )
 def test_an_inverse_contract_is_refused(symbol: str) -> None:
     with pytest.raises(ConfigError, match="is an inverse contract"):

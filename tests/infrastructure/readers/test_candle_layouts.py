@@ -172,3 +172,53 @@ def test_hours_are_read_as_cryptodatadownload_writes_them(tmp_path: Path) -> Non
     candles, _ = read(tmp_path / "x.csv", header + rows)
 
     assert [(c.open_ts - AUGUST_1) // 3_600_000_000_000 for c in candles] == [10, 11, 12, 13]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "volume"),
+    [
+        ("BTCUSDT.csv", "Volume USDT,Volume BTC", 1),
+        ("BTCUSDT.csv", "Volume BTC,Volume USDT", 0),
+        ("ETHBTC.csv", "Volume BTC,Volume ETH", 1),
+        ("USDTTRY.csv", "Volume USDT,Volume TRY", 0),
+        ("SHIB-EUR.csv", "Volume EUR,Volume SHIB", 1),
+        ("x.csv", "Volume EUR,Volume BTC", 1),
+        ("x.csv", "Volume BTC,Volume ETH", 1),
+        ("x.csv", "Volume USDT,volume", 1),
+    ],
+)
+def test_of_several_volumes_the_one_in_base_currency_is_read(
+    tmp_path: Path, name: str, columns: str, volume: int
+) -> None:
+    values = ["5000", "5000"]
+    values[volume] = "5"
+    rows = [f"2024-08-{day:02d},10,12,9,11,{values[0]},{values[1]}\n" for day in (1, 2, 3)]
+    candles, _ = read(tmp_path / name, f"date,open,high,low,close,{columns}\n" + "".join(rows), "BTC-USD")
+
+    is_first_days_of_august(candles)
+
+
+def test_a_file_that_has_the_turnover_alone_is_refused(tmp_path: Path) -> None:
+    text = "date,open,high,low,close,Volume USDT\n" + days(1, 2)
+    with pytest.raises(InputError, match=r"Volume USDT is in quote currency; give a column volume in base currency"):
+        read(tmp_path / "BTCUSDT.csv", text)
+
+
+@pytest.mark.parametrize(("column", "open_"), [("confirm", "0"), ("is_closed", "False"), ("complete", "false")])
+def test_a_candle_that_was_open_when_the_file_was_saved_is_left_out(tmp_path: Path, column: str, open_: str) -> None:
+    text = f"date,open,high,low,close,volume,{column}\n" + days(1, 2, 3, row="2024-08-{:02d},10,12,9,11,5,1\n")
+    candles, notes = read(tmp_path / "BTCUSDT.csv", f"{text}2024-08-04,11,12,11,12,0.1,{open_}\n")
+
+    is_first_days_of_august(candles)
+    assert notes.skipped == {"candle that is not closed": 1}
+
+
+def test_points_that_may_stand_between_thousands_are_told(tmp_path: Path) -> None:
+    header, row = "date;open;high;low;close;volume\n", "2024-08-{:02d};44.957;44.957;44.957;44.957;39.335\n"
+
+    _, notes = read(tmp_path / "BTC-EUR.csv", header + days(1, 2, row=row))
+    told = "all its numbers have three digits after the point; if it stands between thousands, remove it"
+    assert notes.warnings == [told]
+
+    _, notes = read(tmp_path / "BTC-EUR.csv", header + days(1, row=row) + "2024-08-02;1;1;1;1;1\n")
+    assert notes.warnings == []

@@ -20,7 +20,8 @@ def _symbol(n: int) -> str:
 
 
 def _frame(n: int, spaces: str = "", wrapped: bool = True) -> str:
-    trade = f'{{"e":{spaces}"trade","E":{MS + n},"s":{spaces}"{_symbol(n)}","t":{n},"p":"100","q":"1","T":{MS + n},"m":true}}'
+    time, symbol = MS + n, f'{spaces}"{_symbol(n)}"'
+    trade = f'{{"e":{spaces}"trade","E":{time},"s":{symbol},"t":{n},"p":"100","q":"1","T":{time},"m":true}}'
     stream = f'{{"stream":{spaces}"{_symbol(n).lower()}@trade","data":{trade}}}'
     return f"{START + n * 1_000_000} {stream if wrapped else trade}"
 

@@ -251,3 +251,11 @@ def test_a_given_format_that_the_file_is_not_of_is_refused(tmp_path: Path, given
     path.write_text(text)
 
     assert message(path, InputFile(path, format=given)).startswith(wanted)
+
+
+def test_a_file_that_is_no_text_is_not_quoted(tmp_path):
+    path = tmp_path / "BTC-USD.csv.gz"
+    path.write_bytes(gzip.compress(gzip.compress(b"time,open,high,low,close,volume\n")))
+    with pytest.raises(InputError, match="it is no text; if it was packed twice, unpack it once") as caught:
+        detect_format(path)
+    assert str(caught.value).isprintable()

@@ -26,13 +26,18 @@ from tickdeck.domain.values import Level, Price
 
 __all__ = ["Market", "MarketDataEngine"]
 
+_JUMP = 500
+"""A point that was lost between thousands makes a factor of about 1,000."""
+
 
 class Market:
     """The state of one symbol. Only the engine may change it.
 
     ``last_price``: of the last trade or candle (quote). ``tick``: the latest best bid and ask as reported. ``book``:
     the local order book; check ``book.usable`` first. ``repeated``: trades whose id was seen before or is older than
-    the first, for example because two inputs contain the same session.
+    the first, for example because two inputs contain the same session. ``jumps``: how often the price changed at once
+    by a factor of 500 or more, which no market does: a row is damaged, or a decimal point is missing. ``jumped_at``:
+    the first time (receive time, ns UTC).
     """
 
     __slots__ = (
@@ -41,7 +46,10 @@ class Market:
         "builders",
         "candle_end",
         "gaps",
+        "jumped_at",
+        "jumps",
         "last_price",
+        "magnitude",
         "next_trade_id",
         "repeated",
         "resamplers",
@@ -58,9 +66,23 @@ class Market:
         self.next_trade_id: int | None = None
         self.gaps = TradeGaps()
         self.repeated = 0
+        self.jumps = 0
+        self.jumped_at = 0
+        self.magnitude: int | None = None  # the power of ten of the price that was seen last
         self.candle_end = 0  # of the last one from a file, ns UTC
         self.builders = tuple(CandleBuilder(symbol, timeframe) for timeframe in candles.from_trades())
         self.resamplers = tuple(CandleResampler(symbol, timeframe) for timeframe in candles.from_candles())
+
+    def check_jump(self, before: Price | None, price: Price, now: int) -> None:
+        """Count a jump from ``before`` to ``price``, which differ in their power of ten. ``now``: receive time, ns."""
+        self.magnitude = price.adjusted()
+        if before is None:
+            return
+        small, large = (before, price) if before < price else (price, before)
+        powers = large.adjusted() - small.adjusted()
+        if powers > 3 or (powers > 1 and 10**powers * _mantissa(large) >= _JUMP * _mantissa(small)):
+            self.jumped_at = self.jumped_at or now
+            self.jumps += 1
 
     @property
     def price(self) -> Price | None:
@@ -151,6 +173,8 @@ class MarketDataEngine:
             market.next_trade_id += 1
         else:
             self._check_trade_id(market, trade)
+        if trade.price.adjusted() != market.magnitude:
+            market.check_jump(market.last_price, trade.price, trade.ts_ingress)
         market.last_price = trade.price
         for builder in market.builders:
             candle = builder.on_trade(trade)
@@ -234,6 +258,11 @@ class MarketDataEngine:
         if not candle.is_input:
             return  # a candle of our own is older than the trade or candle that closed it
         market = self.market(candle.symbol)
+        before = market.last_price
+        for price in (candle.open, candle.low, candle.high, candle.close):
+            if price.adjusted() != market.magnitude:
+                market.check_jump(before, price, candle.ts_ingress)
+            before = price
         market.last_price = candle.close
         if 0 < market.candle_end < candle.open_ts:
             expected = market.candle_end
@@ -286,3 +315,7 @@ class MarketDataEngine:
             trades=window.trades,
             vwap=window.vwap,
         )
+
+
+def _mantissa(price: Price) -> Decimal:
+    return price.scaleb(-price.adjusted())

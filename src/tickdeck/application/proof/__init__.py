@@ -6,7 +6,7 @@ Only code that reads a record or executes it again belongs here.
 from tickdeck.application.proof.catching_up import CatchingUpKernel
 from tickdeck.application.proof.comparison import Comparison, Difference, compare_decisions
 from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, merge_record
-from tickdeck.application.proof.record_quality import BookState, RecordQuality
+from tickdeck.application.proof.record_quality import BookState, PriceJumps, RecordQuality
 from tickdeck.application.proof.tracing import Effect, Trace, trace
 from tickdeck.application.proof.verification import ProofKernel, Verdict, verify
 
@@ -17,6 +17,7 @@ __all__ = [
     "Difference",
     "Divergence",
     "Effect",
+    "PriceJumps",
     "ProofKernel",
     "RecordCheck",
     "RecordDiverged",

@@ -8,7 +8,7 @@ from tickdeck.application.bus import EventBus
 from tickdeck.application.engines import MarketDataEngine
 from tickdeck.domain.events import BookResynced, GapDetected
 
-__all__ = ["BookState", "RecordQuality"]
+__all__ = ["BookState", "PriceJumps", "RecordQuality"]
 
 
 class BookState(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +18,14 @@ class BookState(msgspec.Struct, frozen=True, kw_only=True):
     usable: bool
     since: int | None
     unusable_ns: int
+
+
+class PriceJumps(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a symbol's price changed at once by a factor of 500 or more, and when ``first`` (the run's clock, ns
+    UTC). No market does that: a row is damaged, or a decimal point is missing."""
+
+    count: int
+    first: int
 
 
 class RecordQuality:
@@ -50,6 +58,14 @@ class RecordQuality:
     def repeated(self) -> dict[str, int]:
         """The number of repeated trades, for each symbol that had any."""
         return {symbol: market.repeated for symbol, market in self._market_data.markets.items() if market.repeated}
+
+    def jumps(self) -> dict[str, PriceJumps]:
+        """The jumps of the price, for each symbol that had any."""
+        return {
+            symbol: PriceJumps(count=market.jumps, first=market.jumped_at)
+            for symbol, market in self._market_data.markets.items()
+            if market.jumps
+        }
 
     def books(self, now: int) -> dict[str, BookState]:
         """The order books of all symbols with snapshots or updates, at ``now`` (the run's clock, ns UTC)."""

@@ -11,7 +11,7 @@ import msgspec
 from tickdeck.application.bus import EventBus
 from tickdeck.application.engines import ExecutionEngine, PortfolioEngine
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.proof import BookState, RecordQuality
+from tickdeck.application.proof import BookState, PriceJumps, RecordQuality
 from tickdeck.application.results.reasons import Reasons
 from tickdeck.domain.events import (
     OrderRejectedEvent,
@@ -54,8 +54,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     - ``equity``, ``cash``, ``pnl`` and ``fees`` are over all currencies of the account, at the last prices; fees at
       their value when they were paid. ``pnl``: the equity minus the deposits, so after fees. ``left_out``: amounts by
       currency that are in none of these, because no price tells what they are worth.
-    - ``gaps``: gaps in the market data, by symbol; ``repeated``: trades that came again; ``crossed``: how often an
-      update crossed the order book. ``books``: the order books at the end, for the symbols that had any.
+    - ``gaps``: gaps in the market data, by symbol; ``repeated``: trades that came again; ``jumps``: impossible
+      changes of the price; ``crossed``: how often an update crossed the order book. ``books``: the order books at the
+      end, for the symbols that had any.
     - ``failures`` of handlers, and the strategies that were ``paused`` because of one.
     - ``first_ts`` and ``last_ts`` on the run's clock, ns UTC. ``wall_s``: real time; the two rates use it.
     """
@@ -83,6 +84,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int
     gaps: dict[str, int]
     repeated: dict[str, int]
+    jumps: dict[str, PriceJumps]
     crossed: dict[str, int]
     books: dict[str, BookState]
     failures: int
@@ -201,6 +203,7 @@ def summarise(
         dropped=sum(statistics.dropped.values()),
         gaps=dict(quality.gaps),
         repeated=quality.repeated(),
+        jumps=quality.jumps(),
         crossed=dict(quality.crossed),
         books=quality.books(kernel.clock.now()),
         failures=max(statistics.failures, int(kernel.halted)),  # an endless cascade is not the failure of a handler

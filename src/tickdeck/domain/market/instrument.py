@@ -10,7 +10,7 @@ import msgspec
 from tickdeck.domain.values import Money, OrderType, Price, Quantity
 from tickdeck.errors import ConfigError, format_value
 
-__all__ = ["Instrument", "instrument_for", "is_inverse", "split_symbol", "symbol_in_name"]
+__all__ = ["Instrument", "instrument_for", "is_inverse", "quote_rank", "split_symbol", "symbol_in_name"]
 
 _STABLE = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "RLUSD", "USDP", "USDE", "USD1", "DAI", "AEUR", "EURI")
 _COINS = ("BTC", "ETH", "BNB", "XRP", "TRX", "SOL", "DOGE")
@@ -28,6 +28,7 @@ _INVERSE = re.compile(
     r"[A-Z0-9]+USD_(PERP|\d{6})"  # Binance
     r"|[A-Z0-9]+-USD-(SWAP|\d{6})"  # OKX
     r"|(PI|FI)_[A-Z0-9]+USD(_\d{6})?"  # Kraken Futures
+    r"|(BTC|ETH)-(PERPETUAL|\d{1,2}[A-Z]{3}\d{2})"  # Deribit, whose amounts are dollars
     r"|(?P<base>[A-Z0-9]+)/USD:(?P=base)(-\d{6})?"  # ccxt: settled in the base currency
 )
 """Notations that only inverse contracts have."""
@@ -162,9 +163,19 @@ def split_symbol(symbol: str) -> tuple[str, str] | None:
     return (symbol.removesuffix(found[0]), found[0]) if len(found) == 1 and found[0] != "USD" else None
 
 
+def quote_rank(currency: str) -> int:
+    """How likely a currency is the quote currency of a pair: 0 for dollars and their coins, 1 for other state money,
+    2 and more for the coins that others are quoted in, the likeliest first, and a large number for the rest."""
+    if currency == "USD" or currency in _STABLE:
+        return 0
+    if currency in _FIAT:
+        return 1
+    return 2 + (_COINS.index(currency) if currency in _COINS else len(_COINS))
+
+
 def is_inverse(symbol: str) -> bool:
     """Whether the symbol is certainly an inverse contract: ``BTCUSD_PERP``, ``BTC-USD-SWAP``, ``PI_XBTUSD``,
-    ``BTC/USD:BTC``."""
+    ``BTC/USD:BTC``, ``BTC-PERPETUAL``."""
     return _INVERSE.fullmatch(symbol) is not None
 
 

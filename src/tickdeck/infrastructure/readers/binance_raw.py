@@ -58,8 +58,8 @@ and the symbol.
 
 
 class CaptureSurvey(NamedTuple):
-    """What a capture holds: ``symbols`` in order of appearance, the ``venue``, and by symbol the names of its streams by
-    kind, the best ones alone. The venue, and the streams of the symbols that are there, are those of the first
+    """What a capture holds: ``symbols`` in order of appearance, the ``venue``, and by symbol the names of its streams
+    by kind, the best ones alone. The venue, and the streams of the symbols that are there, are those of the first
     ``PEEK_LINES`` lines."""
 
     symbols: list[str]

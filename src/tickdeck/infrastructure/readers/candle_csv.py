@@ -20,104 +20,41 @@ from heapq import merge
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
 
 from tickdeck.domain.events import CandleEvent
 from tickdeck.domain.market import Timeframe
 from tickdeck.errors import InputError
+from tickdeck.infrastructure.readers.candle_columns import (
+    NUMBERS,
+    Plan,
+    find_header,
+    may_be_thousands,
+    plan_by_names,
+    plan_by_order,
+    what_candles_lack,
+)
 from tickdeck.infrastructure.readers.columns import (
-    bare_name,
     delimiter_of,
     file_without_rows,
-    header_of,
     is_above_header,
     peek_rows,
     row_fault,
     split_row,
     width_fault,
 )
-from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, fault, open_text
+from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, fault, open_text, peek_lines
 from tickdeck.infrastructure.readers.intervals import OverlapError, candle_ends
 from tickdeck.infrastructure.readers.notes import ReadNotes
 from tickdeck.infrastructure.readers.times import Times
 
-__all__ = ["candle_symbols", "is_candles", "read_candles", "what_candles_lack"]
+__all__ = ["candle_symbols", "read_candles"]
 
 SOURCE = "file"
 
-_BEGIN = (
-    "timestamp",
-    "opentime",
-    "opentimestamp",
-    "datetime",
-    "date",
-    "time",
-    "starttime",
-    "startat",
-    "unix",
-    "ts",
-    "windowstart",
-)
-_END = ("closetime", "endtime", "endat")
-_SYMBOL = ("symbol", "ticker", "pair")
-_NUMBERS = ("open", "high", "low", "close", "volume")
-_VOLUMES = ("volume", "vol", "basevolume", "volumebase")
-_NO_PRICE = ("", "nan", "null", "none")
+_LOOKED_AT = 100
+"""Rows from which the style of numbers is judged."""
 _MOST_SYMBOLS = 50
 """How many symbols of one file can be read together. Each needs its own open file."""
-
-_KLINE = 12
-"""Columns of Binance's klines: open time, open, high, low, close, volume, close time, and five that are not read."""
-
-
-class _Plan(NamedTuple):
-    """The index of each column. ``clock`` is the time of day if ``begin`` is only the date."""
-
-    width: int
-    begin: int
-    clock: int | None
-    end: int | None
-    symbol: int | None
-    numbers: dict[str, int]
-
-
-class _Header(NamedTuple):
-    fields: list[str]
-    lines: int
-    symbol: str | None = None
-
-
-def is_candles(rows: list[list[str]]) -> bool:
-    """Whether the first rows of a file are candles with a header, or klines without one."""
-    return bool(rows) and (not what_candles_lack(*rows) or _without_header(rows[0]) is not None)
-
-
-def what_candles_lack(header: list[str], *following: list[str]) -> list[str]:
-    """The columns that a header of candles lacks, by name. ``following`` are the rows below it."""
-    names = header_of(_header((header, *following)).fields)
-    lacking = [] if any(name in names for name in _BEGIN) else ["timestamp"]
-    lacking += [name for name in _NUMBERS[:4] if name not in names]
-    return lacking if _volume_at(names) is not None else [*lacking, "volume"]
-
-
-def _header(rows: Sequence[list[str]]) -> _Header:
-    """The header in the first rows, as one line."""
-    first = rows[0]
-    begin = bare_name(first[0])
-    if begin == "price" and len(rows) > 2 and bare_name(rows[1][0]) == "ticker" and bare_name(rows[2][0]) in _BEGIN:
-        tickers = {cell.strip() for cell in rows[1][1:]}
-        return _Header([rows[2][0], *first[1:]], 3, tickers.pop() if len(tickers) == 1 else None)
-    if not begin and len(rows) > 1 and _is_time(rows[1][0]) and not any(name in _BEGIN for name in header_of(first)):
-        return _Header(["timestamp", *first[1:]], 1)
-    return _Header(first, 1)
-
-
-def _is_time(text: str) -> bool:
-    try:
-        Times().from_text(text)
-    except ValueError:
-        return False
-    return True
 
 
 def candle_symbols(path: Path) -> list[str]:
@@ -125,10 +62,10 @@ def candle_symbols(path: Path) -> list[str]:
     rows = peek_rows(path, PEEK_LINES)
     if not rows or what_candles_lack(*rows[:3]):
         return []
-    header = _header(rows[:3])
+    header = find_header(rows[:3])
     if header.symbol is not None:
         return [header.symbol]
-    if _plan(path, 1, header.fields).symbol is None:
+    if plan_by_names(path, 1, header.fields).symbol is None:
         return []
     state = path.stat()
     return list(_all_symbols(path, state.st_mtime_ns, state.st_size))
@@ -144,7 +81,7 @@ def _all_symbols(path: Path, modified: int, size: int) -> tuple[str, ...]:
         at = plan.symbol
         assert at is not None
         for _, fields in rows:
-            if fields[at] not in found and not _is_header(fields, plan):
+            if fields[at] not in found and not plan.is_header(fields):
                 found[fields[at]] = None
     return tuple(found)
 
@@ -190,6 +127,7 @@ def _read(
     newest_first = _is_newest_first(path, symbol, times)
     if newest_first:
         notes.warn("its newest row comes first, so it is read from its end")
+    _warn_of_thousands(path, notes)
     opens, ends = _bounds(path, symbol, interval, times, newest_first)
     index = number = 0
     fields: list[str] = []
@@ -197,7 +135,7 @@ def _read(
     traded = False
     with _rows(path, symbol, newest_first) as (plan, rows):
         at, begin_at = plan.numbers, plan.begin
-        open_at, high_at, low_at, close_at, volume_at = (at[name] for name in _NUMBERS)
+        open_at, high_at, low_at, close_at, volume_at = (at[name] for name in NUMBERS)
         try:
             for number, fields in rows:  # noqa: B007 (the error below tells it)
                 begins = fields[begin_at]
@@ -206,14 +144,17 @@ def _read(
                         raise ValueError("a row above has another candle with the same start")
                     notes.skip("repeated row")
                     continue
-                if begins[:1] > "9" and _is_header(fields, plan):
+                if begins[:1] > "9" and plan.is_header(fields):
                     notes.skip("header in the middle")
                     continue
                 last, last_begins = fields, begins
                 begin, end = opens[index], ends[index]
                 index += 1
-                if not fields[open_at][:1].isdigit() and _has_no_price(fields, at):
+                if not fields[open_at][:1].isdigit() and plan.has_no_price(fields):
                     notes.skip("candle without a price")
+                    continue
+                if plan.closed is not None and plan.is_open(fields):
+                    notes.skip("candle that is not closed")
                     continue
                 volume = Decimal(fields[volume_at])
                 if volume:
@@ -239,13 +180,26 @@ def _read(
         notes.warn(f"no candle of {symbol} has any volume, so no order can be filled")
 
 
+def _warn_of_thousands(path: Path, notes: ReadNotes) -> None:
+    """A file with semicolons may write 44,957 as ``44.957``. Nothing in it says so for certain."""
+    line = next((line for line in peek_lines(path, PEEK_LINES) if not is_above_header(line)), "")
+    if delimiter_of(line) != ";":
+        return
+    with _rows(path, None) as (plan, rows):
+        try:
+            first = [fields for _, fields in islice(rows, _LOOKED_AT)]
+        except (*FAULTS, InputError):
+            return  # left to the reader
+    if may_be_thousands(plan, first):
+        notes.warn("all its numbers have three digits after the point; if it stands between thousands, remove it")
+
+
 @contextmanager
 def _rows(
     path: Path, symbol: str | None, newest_first: bool = False
-) -> Iterator[tuple[_Plan, Iterator[tuple[int, list[str]]]]]:
-    """Where the columns are, and the rows in order of time with their line numbers. If rows name their symbol, only the
-    rows of ``symbol`` (``None``: all).
-    """
+) -> Iterator[tuple[Plan, Iterator[tuple[int, list[str]]]]]:
+    """Where the columns are, and the rows in order of time with their line numbers. If rows name their symbol, only
+    those of ``symbol`` (``None``: all)."""
     with open_text(path) as text:
         numbered = enumerate(text, 1)
         first = list(islice(((n, line) for n, line in numbered if not is_above_header(line)), 3))
@@ -253,10 +207,10 @@ def _rows(
             raise file_without_rows(path)
         delimiter = delimiter_of(first[0][1])
         fields = [split_row(line, delimiter) for _, line in first]
-        plan = _without_header(fields[0])
+        plan = plan_by_order(fields[0])
         if plan is None:
-            header = _header(fields)
-            plan, first = _plan(path, first[0][0], header.fields), first[header.lines :]
+            header = find_header(fields)
+            plan, first = plan_by_names(path, first[0][0], header.fields), first[header.lines :]
         rows = _split(path, first, numbered, delimiter, plan, symbol)
         if newest_first:
             try:
@@ -280,7 +234,7 @@ def _split(
     first: Iterable[tuple[int, str]],
     numbered: Iterator[tuple[int, str]],
     delimiter: str,
-    plan: _Plan,
+    plan: Plan,
     symbol: str | None,
 ) -> Iterator[tuple[int, list[str]]]:
     width, at, clock = plan.width, plan.symbol, plan.clock
@@ -291,19 +245,10 @@ def _split(
             if fields == [""]:
                 continue
             raise width_fault(path, number, len(fields), width)
-        if clock is not None and not _is_header(fields, plan):
+        if clock is not None and not plan.is_header(fields):
             fields[plan.begin] = f"{fields[plan.begin].strip()} {fields[clock].strip()}"
-        if at is None or symbol is None or fields[at] == symbol or _is_header(fields, plan):
+        if at is None or symbol is None or fields[at] == symbol or plan.is_header(fields):
             yield number, fields
-
-
-def _has_no_price(fields: list[str], numbers: dict[str, int]) -> bool:
-    """Whether a row has only a start, because nothing was traded in its interval."""
-    return all(fields[numbers[name]].strip().lower() in _NO_PRICE for name in _NUMBERS[:4])
-
-
-def _is_header(fields: list[str], plan: _Plan) -> bool:
-    return not fields[plan.begin][:1].isdigit() and not what_candles_lack(fields)
 
 
 def _bounds(
@@ -325,7 +270,7 @@ def _bounds(
                 last = text
                 ns = int(text) * factor if factor and text.isdigit() else 0
                 if not earliest <= ns <= latest:
-                    if _is_header(fields, plan):
+                    if plan.is_header(fields):
                         continue
                     ns = times.from_text(text)
                     factor = times.factor_of(text, ns)
@@ -368,45 +313,3 @@ def _own_end(text: str, begin: int, times: Times) -> int:
     if end <= begin:
         raise ValueError("the candle's close time is not after its open time")
     return end
-
-
-def _plan(path: Path, line: int, header: list[str]) -> _Plan:
-    names = header_of(header)
-    lacking = what_candles_lack(header)
-    if lacking:
-        has = ", ".join(name.strip() for name in header)
-        raise fault(path, line, ValueError(f"no column named {', '.join(lacking)}; it has {has}"))
-    volume = _volume_at(names)
-    assert volume is not None
-    numbers = {name: names.index(name) for name in _NUMBERS[:4]} | {"volume": volume}
-    begin = _index(names, _BEGIN) or 0
-    clock = _index(names, ("time",)) if names[begin] == "date" else None
-    return _Plan(len(header), begin, clock, _index(names, _END), _index(names, _SYMBOL), numbers)
-
-
-def _without_header(fields: list[str]) -> _Plan | None:
-    """The plan for rows without a header, of which ``fields`` is one."""
-    if len(fields) not in (6, 7, _KLINE) or not fields[0].strip()[:1].isdigit():
-        return None
-    try:
-        Times().from_text(fields[0])
-        for cell in fields[1:6]:
-            Decimal(cell)
-    except FAULTS:
-        if len(fields) != _KLINE:
-            return None
-    return _Plan(
-        len(fields), 0, None, 6 if len(fields) == _KLINE else None, None, {n: i for i, n in enumerate(_NUMBERS, 1)}
-    )
-
-
-def _index(names: list[str], wanted: tuple[str, ...]) -> int | None:
-    return next((names.index(name) for name in wanted if name in names), None)
-
-
-def _volume_at(names: list[str]) -> int | None:
-    """The column of the volume in base currency: ``volume``, or the first column whose name begins like that (``Volume
-    BTC``).
-    """
-    exact = _index(names, _VOLUMES)
-    return exact if exact is not None else next((i for i, n in enumerate(names) if n.startswith("volume")), None)

@@ -14,7 +14,8 @@ from tickdeck.domain.market import parse_timeframe
 from tickdeck.domain.market.instrument import is_inverse, symbol_in_name
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.readers.binance_raw import read_binance_raw, survey_capture
-from tickdeck.infrastructure.readers.candle_csv import candle_symbols, is_candles, read_candles, what_candles_lack
+from tickdeck.infrastructure.readers.candle_columns import is_candles, what_candles_lack
+from tickdeck.infrastructure.readers.candle_csv import candle_symbols, read_candles
 from tickdeck.infrastructure.readers.columns import delimiter_of, is_above_header, split_row
 from tickdeck.infrastructure.readers.files import DEFAULT_FEED_LATENCY_NS, peek_lines, require_symbol
 from tickdeck.infrastructure.readers.named_trades import (
@@ -36,6 +37,9 @@ books and best prices of tardis.dev. Each may be plain, or compressed with gzip 
 """
 
 _CAPTURE_LINE = re.compile(r"\ufeff?\d{10,20}(\.\d+)? +[{\[]")
+
+
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
 
 class InputFile(msgspec.Struct, frozen=True):
@@ -129,7 +133,9 @@ def detect_format(path: Path) -> str:
     if is_candles(rows):
         return "candles"
     what = ""
-    if rows and len(rows[0]) > 1:
+    if any(map(_NO_TEXT.search, head)):
+        what = ": it is no text; if it was packed twice, unpack it once"
+    elif rows and len(rows[0]) > 1:
         has = ", ".join(cell.strip() for cell in rows[0])
         # Candles and trades both have a time. Name the missing columns of the kind that the header resembles more.
         lacking = min(what_candles_lack(*rows), what_trades_lack(rows[0]), key=len)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from tickdeck.application.units import seconds_of
+from tickdeck.application.units import iso_time, seconds_of
 from tickdeck.application.wording import counted
 from tickdeck.errors import ConfigError, RunError, TapeError, TickdeckError
 from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted, require_stderr
@@ -298,6 +298,11 @@ def _data_warnings(summary: Summary) -> Iterator[str]:
     for symbol, count in summary.repeated.items():
         what = "a trade was" if count == 1 else f"{count:,} trades were"
         yield f"{symbol}: {what} in the market data before; is a session there twice, in one file or in two?"
+    for symbol, jumps in summary.jumps.items():
+        when = f"at {iso_time(jumps.first)}" + (
+            "" if jumps.count == 1 else f" and {counted(jumps.count - 1, 'time')} later"
+        )
+        yield f"{symbol}: the price changed at once by a factor of 500 or more, {when}; is a row of the data wrong?"
     for symbol, book in summary.books.items():
         if book.since is None:
             yield f"{symbol}: no usable order book in the whole run, because no snapshot joined its updates"
