@@ -3,6 +3,7 @@
 One module for each system, which reads like a list of its parts. Nothing else creates parts.
 """
 
+from tickdeck.bootstrap.archive import archive_market
 from tickdeck.bootstrap.bus import RecordedBus, close_bus, open_bus
 from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.limits_currency import limits_remarks
@@ -20,6 +21,7 @@ __all__ = [
     "RecordedBus",
     "Run",
     "Session",
+    "archive_market",
     "close_bus",
     "limits_remarks",
     "open_bus",

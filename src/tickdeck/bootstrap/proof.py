@@ -16,6 +16,7 @@ from tickdeck.bootstrap.record import market_of
 from tickdeck.bootstrap.strategies import strategies_as_recorded
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.config import config_from_dict
+from tickdeck.infrastructure.frame_segments import missing_market
 from tickdeck.infrastructure.frames import FOLDER, frames_digest
 from tickdeck.infrastructure.runs import RunEnd, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, tape_path
@@ -29,13 +30,16 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
     with its own digest, with how the run ended, and with ``digest`` (one that you noted elsewhere).
 
     Returns the verdict, and descriptions of code that has changed since the run. Raises ``RunError`` if an input file
-    has changed, or if ``digest`` is given and the tape has none.
+    has changed, if recorded market data was dropped or its archive is out of reach (the error says whether the tape
+    agrees with its digest), or if ``digest`` is given and the tape has none.
     """
     manifest = read_manifest(folder)
     config = config_from_dict(settings_of(folder, manifest))
     strategies, changes = strategies_as_recorded(config, manifest)
     with open_reader(tape_path(folder)) as tape:
         record = examine(tape, read_end(folder), digest)
+        if missing := missing_market(folder):
+            raise RunError(f"run {manifest.run_id} cannot be executed again: {missing}; {_of_tape(record)}")
         check = RecordCheck(tape.read(), past=tape)
         timers = Agenda()
         kernel = Kernel(tape=check, agenda=timers, max_cascade=config.max_cascade)
@@ -46,6 +50,13 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
     verdict = _with_record(verdict, _with_frames(record, folder))
     other_code = verdict.divergence is not None and not verdict.faults and bool(changes)
     return msgspec.structs.replace(verdict, other_code=other_code), changes
+
+
+def _of_tape(record: Examined) -> str:
+    """What can still be said of a record that cannot be executed."""
+    if record.faults:
+        return f"and its tape was changed: {record.faults[0]}"
+    return f"its tape agrees with its digest, up to seq {record.last_seq:,}: {record.digest}"
 
 
 def verify_bus(tape: Path, wiring: Callable[[Kernel], object], *, digest: str | None = None) -> Verdict:

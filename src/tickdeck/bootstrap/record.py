@@ -26,6 +26,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.market import CandleOpen, Timeframe
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.exchanges.simulated import simulated_market
+from tickdeck.infrastructure.frame_segments import GoneSegment
 from tickdeck.infrastructure.frames import FOLDER, FrameReader
 from tickdeck.infrastructure.readers import ReadNotes
 from tickdeck.infrastructure.runs import (
@@ -38,7 +39,7 @@ from tickdeck.infrastructure.runs import (
 from tickdeck.infrastructure.tape.opening import AnyReader, is_tape, open_reader, tape_path
 from tickdeck.infrastructure.tape.sqlite import EVERYTHING
 
-__all__ = ["FramedMarket", "market_for_venue", "market_of", "open_record", "trade_journal"]
+__all__ = ["FramedMarket", "MarketLeft", "market_for_venue", "market_of", "open_record", "trade_journal"]
 
 _OF_FEEDS = (FeedConnected, FeedDisconnected, SystemWarning, VenueCircuitChanged, VenueInstrumentReported)
 """What the frames of a live feed may contain besides market data."""
@@ -52,6 +53,8 @@ def open_record(
     """The events of the run in ``folder`` that match ``query``, in order of ``seq``, including those of its input
     files. Instead of a folder you can give a tape, such as the tape of a bus.
 
+    Market data that was dropped, or whose archive is out of reach, is left out; ``missing_market`` says what that is.
+
     The input files are only read if ``query`` may match their events. To follow a run that is being written, pass
     ``more()``. It is called before each look at the tape, waits a while, and returns whether the run was active before.
     """
@@ -62,7 +65,12 @@ def open_record(
             yield from islice(_followed(tape, query, more), query.limit)
             return
         check_inputs(manifest)
-        market = market_of(config_from_dict(manifest.config), manifest, folder)
+        config = config_from_dict(manifest.config)
+        market: Iterator[DomainEvent | None] = (
+            MarketLeft(folder / FOLDER, live_feed(config, manifest.symbols))
+            if manifest.is_live
+            else market_of(config, manifest, folder)
+        )
         yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
 
 
@@ -115,6 +123,34 @@ class FramedMarket:
     def __next__(self) -> DomainEvent:
         while not self._events:
             self._events.extend(self._feed.decode(next(self._frames)))
+        return self._events.popleft()
+
+
+class MarketLeft:
+    """The same, with ``None`` for each event of a segment that was dropped or is out of reach."""
+
+    def __init__(self, folder: Path, feed: MarketDataFeed) -> None:
+        self._frames = FrameReader(folder, on_gone=self._skip)
+        self._feed = feed
+        self._gone = 0  # events to leave out before those in ``_events``
+        self._events: deque[DomainEvent] = deque()
+
+    def _skip(self, segment: GoneSegment) -> None:
+        self._gone += segment.events
+
+    def __iter__(self) -> MarketLeft:
+        return self
+
+    def __next__(self) -> DomainEvent | None:
+        while not self._gone and not self._events:
+            frame = next(self._frames, None)
+            if frame is not None:
+                self._events.extend(self._feed.decode(frame))
+            elif not self._gone:
+                raise StopIteration
+        if self._gone:
+            self._gone -= 1
+            return None
         return self._events.popleft()
 
 

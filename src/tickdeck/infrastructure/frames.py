@@ -12,24 +12,40 @@ import shutil
 import threading
 import zlib
 from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from tickdeck.application.ports import Frame
 from tickdeck.errors import TapeError
+from tickdeck.infrastructure.frame_segments import (
+    FOLDER,
+    GONE,
+    SUFFIX,
+    GoneSegment,
+    described,
+    number_of,
+    read_gone,
+    segments,
+)
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.sync import sync, sync_content, write_at
 
-__all__ = ["FOLDER", "FrameReader", "FrameWriter", "copy_frames", "frames_digest", "one_line"]
+__all__ = [
+    "FOLDER",
+    "FrameReader",
+    "FrameWriter",
+    "copy_frames",
+    "frames_digest",
+    "frames_of",
+    "one_line",
+]
 
-FOLDER = "frames"
-"""The folder of segments in a run's folder."""
-
-_SUFFIX = ".raw.gz"
 _SEGMENT = 64 << 20  # bytes on disk after which the next segment begins
 _BUFFER = 64 << 10  # at most this many bytes of text wait for compression
 _LEVEL = 1  # the fastest level reduces market data to a sixth; the best to a ninth, at ten times the cost
 _LINE = b"%d %b\n"
+_PART = 1 << 18  # bytes read at a time
 _GZIP = 31  # zlib's window, with gzip's head and checksum
 
 
@@ -62,7 +78,8 @@ class FrameWriter:
         self._hash = _new_hash()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._number = max((_number(path) for path in _segments(folder)), default=0)
+            names = (*segments(folder), *(Path(gone.name) for gone in read_gone(folder)))
+            self._number = max(map(number_of, names), default=0)
             self._begin_segment()
         except OSError as error:
             raise tape_error(folder, "write market data", error) from None
@@ -151,7 +168,7 @@ class FrameWriter:
 
     def _begin_segment(self) -> None:
         self._number += 1
-        path = self._folder / f"{self._number:06d}{_SUFFIX}"
+        path = self._folder / f"{self._number:06d}{SUFFIX}"
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         sync(self._folder)
         self._packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
@@ -173,14 +190,17 @@ class FrameWriter:
 
 
 class FrameReader:
-    """The frames of all segments in ``folder``, in the order in which they were written.
+    """The frames of all segments in ``folder``, in the order in which they were written. Archived segments are read in
+    their archive.
 
     Iteration stops at the end of the frames; it continues later if the writer has written more. If the writer of a
-    segment was killed, its last line may be incomplete; it is skipped. Raises ``TapeError`` if a segment cannot be
-    read, or is damaged before its end."""
+    segment was killed, its last line may be incomplete; it is skipped. In place of a segment that was dropped, or whose
+    archive is out of reach, ``on_gone(segment)`` is called; by default, it raises ``TapeError``. Raises ``TapeError``
+    if a segment cannot be read, or is damaged before its end."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, on_gone: Callable[[GoneSegment], object] | None = None) -> None:
         self._folder = folder
+        self._on_gone = on_gone or _refuse
         self._number = 0  # of the segment that is being read
         self._path: Path | None = None
         self._offset = 0  # of the next read; the file does not stay open
@@ -194,41 +214,93 @@ class FrameReader:
         while not self._lines:
             if not self._read_on() and not self._next_segment():
                 raise StopIteration
-        stamp, _, message = self._lines.popleft().partition(b" ")
+        line = self._lines.popleft()
+        stamp, _, message = line.partition(b" ")
         try:
             return Frame(int(stamp), message)
         except ValueError:
-            raise self._damaged(f"a line begins with {stamp[:40].decode(errors='replace')!r}") from None
+            raise _bad_line(self._path, line) from None
 
     def _read_on(self) -> bool:
         """Read some more of the current segment. Returns False at its end."""
         if self._path is None:
             return False
         try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read(1 << 18)
+            data = self._read()
         except OSError as error:
             raise tape_error(self._path, "read market data", error) from None
         self._offset += len(data)
         try:
             *lines, self._rest = (self._rest + self._unpacker.decompress(data)).split(b"\n")
         except zlib.error as error:
-            raise self._damaged(str(error)) from None
+            raise _damaged(self._path, str(error)) from None
         self._lines.extend(lines)
         return bool(data)
 
+    def _read(self) -> bytes:
+        assert self._path is not None
+        try:
+            return _part(self._path, self._offset)
+        except FileNotFoundError:  # it was archived meanwhile
+            moved = {gone.name: gone for gone in read_gone(self._folder)}.get(self._path.name)
+            if moved is None or moved.place is None:
+                raise
+            self._path = Path(moved.place)
+            return _part(self._path, self._offset)
+
     def _next_segment(self) -> bool:
         """Open the next segment. Returns False if there is none."""
-        later = [path for path in _segments(self._folder) if _number(path) > self._number]
+        here = {path.name: path for path in segments(self._folder)}
+        gone = {segment.name: segment for segment in read_gone(self._folder)}
+        later = [Path(name) for name in {**gone, **here} if number_of(Path(name)) > self._number]
         if not later:
             return False
-        self._path, self._offset, self._rest = later[0], 0, b""
-        self._number, self._unpacker = _number(self._path), zlib.decompressobj(_GZIP)
+        name = min(later, key=number_of).name
+        self._number = number_of(Path(name))
+        self._path, self._offset, self._rest = here.get(name), 0, b""
+        self._unpacker = zlib.decompressobj(_GZIP)
+        if self._path is None:
+            segment = gone[name]
+            if segment.place is not None and segment.is_within_reach:
+                self._path = Path(segment.place)
+            else:
+                self._on_gone(segment)
         return True
 
-    def _damaged(self, why: str) -> TapeError:
-        return TapeError(f"{self._path}: the segment is damaged ({why}); restore it from a copy")
+
+def _refuse(gone: GoneSegment) -> None:
+    raise TapeError(f"{described([gone])}; put it back, or use what does not need it")
+
+
+def frames_of(path: Path) -> Iterator[Frame]:
+    """The frames of one segment. Raises the errors of ``FrameReader``, and ``OSError``."""
+    unpacker, rest, offset = zlib.decompressobj(_GZIP), b"", 0
+    while data := _part(path, offset):
+        offset += len(data)
+        try:
+            *lines, rest = (rest + unpacker.decompress(data)).split(b"\n")
+        except zlib.error as error:
+            raise _damaged(path, str(error)) from None
+        for line in lines:
+            stamp, _, message = line.partition(b" ")
+            try:
+                yield Frame(int(stamp), message)
+            except ValueError:
+                raise _bad_line(path, line) from None
+
+
+def _part(path: Path, offset: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(_PART)
+
+
+def _bad_line(path: Path | None, line: bytes) -> TapeError:
+    return _damaged(path, f"a line begins with {line.partition(b' ')[0][:40].decode(errors='replace')!r}")
+
+
+def _damaged(path: Path | None, why: str) -> TapeError:
+    return TapeError(f"{path}: the segment is damaged ({why}); restore it from a copy")
 
 
 def frames_digest(folder: Path) -> str:
@@ -241,25 +313,28 @@ def frames_digest(folder: Path) -> str:
 
 def copy_frames(folder: Path, out: Path) -> int:
     """Copy the segments of ``folder`` to the new folder ``out`` while a run may be writing them, read the copy from
-    beginning to end, and return its number of frames. It has all frames that were on disk when this was called.
+    beginning to end, and return its number of frames. It has all frames that were in ``folder`` when this was called.
+    Archived segments stay in their archive.
 
     Raises ``OSError`` and the errors of ``FrameReader``.
     """
     out.mkdir()
-    for path in _segments(folder):
-        shutil.copyfile(path, out / path.name)
+    frames = 0
+    for path in segments(folder):
+        try:
+            shutil.copyfile(path, out / path.name)
+        except FileNotFoundError:
+            if path.name not in {gone.name for gone in read_gone(folder)}:
+                raise
+            continue  # archived meanwhile
         sync(out / path.name)
+        frames += sum(1 for _ in frames_of(out / path.name))
+    if (folder / GONE).exists():
+        shutil.copyfile(folder / GONE, out / GONE)  # last: it names whatever was archived meanwhile
+        sync(out / GONE)
     sync(out)
-    return sum(1 for _ in FrameReader(out))
+    return frames
 
 
 def _new_hash() -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=32)
-
-
-def _segments(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.glob(f"*{_SUFFIX}") if path.name[: -len(_SUFFIX)].isdigit()), key=_number)
-
-
-def _number(path: Path) -> int:
-    return int(path.name[: -len(_SUFFIX)])

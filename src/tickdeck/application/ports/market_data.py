@@ -29,7 +29,8 @@ class MarketDataFeed(Protocol):
 
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
         """The market events of a frame, in order. They depend only on this and earlier frames, because ``verify``
-        decodes the recorded frames again. Never raises for what a venue sends."""
+        decodes the recorded frames again. If earlier frames were dropped, what is left is decoded without them. Never
+        raises for what a venue sends."""
 
 
 @runtime_checkable

@@ -14,19 +14,27 @@ from tickdeck.errors import RunError, TickdeckError
 __all__ = ["Divergence", "RecordCheck", "RecordDiverged", "merge_record"]
 
 
-def merge_record(recorded: Iterator[DomainEvent], market: Iterator[DomainEvent]) -> Iterator[DomainEvent]:
+_NONE_LEFT = object()
+
+
+def merge_record(recorded: Iterator[DomainEvent], market: Iterator[DomainEvent | None]) -> Iterator[DomainEvent]:
     """All events of a run in order of ``seq``. A gap in the tape's numbers is the next event of the input files.
 
-    Events of the files get the stamps that the kernel gave them. The files are not read beyond the tape's last event.
-    Raises ``RunError`` if the files end before the tape does.
+    Events of the files get the stamps that the kernel gave them. ``market`` yields ``None`` for an event that is no
+    longer there; it is left out. The files are not read beyond the tape's last event. Raises ``RunError`` if the files
+    end before the tape does.
     """
     seq = number = now = 0
     for event in recorded:
         while seq + 1 < event.seq:
             seq, number = seq + 1, number + 1
-            taken = stamp_input(next_of(market, seq), number, seq, now)
-            now = taken.ts_ingress
-            yield taken
+            found = next(market, _NONE_LEFT)
+            if found is _NONE_LEFT:
+                raise _truncated(seq)
+            if isinstance(found, DomainEvent):
+                taken = stamp_input(found, number, seq, now)
+                now = taken.ts_ingress
+                yield taken
         seq, now = event.seq, event.ts_ingress
         if event.is_input:
             number += 1
@@ -37,10 +45,14 @@ def next_of(market: Iterator[DomainEvent], seq: int) -> DomainEvent:
     """The next event of the input files, which has the position ``seq``."""
     event = next(market, None)
     if event is None:
-        raise RunError(
-            f"there is no event with seq {seq} on the tape or left in the input files; one of them was truncated"
-        )
+        raise _truncated(seq)
     return event
+
+
+def _truncated(seq: int) -> RunError:
+    return RunError(
+        f"there is no event with seq {seq} on the tape or left in the input files; one of them was truncated"
+    )
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):

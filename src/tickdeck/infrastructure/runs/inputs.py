@@ -291,7 +291,7 @@ def _market_on_tape(path: Path) -> Iterator[MarketEvent]:
     manifest = read_manifest(path.parent) if (path.parent / MANIFEST).is_file() else None
     if manifest is not None and manifest.is_live:
         decoder = _frame_decoder(manifest)
-        for frame in FrameReader(path.parent / FOLDER):
+        for frame in FrameReader(path.parent / FOLDER, on_gone=lambda gone: None):  # what is left; it begins later
             for found in decoder.decode(frame):
                 if found.is_market_data and isinstance(found, MarketEvent):
                     yield found

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from tickdeck.interfaces.cli.output import note
 from tickdeck.interfaces.cli.times import parse_time
 
 __all__ = [
@@ -100,8 +101,10 @@ def recorded_place(data: Path, place: str) -> Path:
 
 
 def recorded_run(data: Path, run: str) -> Path:
-    """The folder of ``RUN``. Raises ``RunError`` if its tape is empty or gone."""
+    """The folder of ``RUN``. Says what is missing of its market data. Raises ``RunError`` if its tape is empty or
+    gone."""
     from tickdeck.errors import RunError
+    from tickdeck.infrastructure.frame_segments import missing_market
     from tickdeck.infrastructure.runs import find_run, overview, read_end
 
     folder = find_run(data, run)
@@ -115,4 +118,6 @@ def recorded_run(data: Path, run: str) -> Path:
         raise RunError(
             f"the tape of run {folder.name} is still empty; `tickdeck run --resume {folder.name}` starts the run"
         )
+    if missing := missing_market(folder):
+        note(f"{missing}; what needs it is left out")
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from tickdeck.errors import TickdeckError
+from tickdeck.application.units import duration_ns
+from tickdeck.errors import ConfigError, TickdeckError
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import data_option, json_option
 from tickdeck.interfaces.cli.output import console, note, print_json, print_lines
@@ -27,7 +29,7 @@ _WIDE = 100  # columns
 @json_option("One JSON object per run, the oldest first,")
 @click.pass_context
 def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
-    """List the runs under DIR, the oldest first, or remove some with `rm`.
+    """List the runs under DIR, the oldest first; remove some with `rm`, or move old market data away with `archive`.
 
     A run is running, completed, interrupted (`tickdeck run --resume RUN` continues it) or empty (stopped before it
     started). Each line has the closed trades, the PnL after fees, the largest drawdown, and the strategies with their
@@ -38,6 +40,7 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
       tickdeck runs
       tickdeck runs --data /var/lib/tickdeck --json
       tickdeck runs rm 20261126-101500-a1b2c3
+      tickdeck runs archive maker --older-than 7d --to /archive
     """
     if ctx.invoked_subcommand is not None:
         if as_json or ctx.get_parameter_source("data") is ParameterSource.COMMANDLINE:
@@ -84,6 +87,53 @@ def remove(names: tuple[str, ...], data: Path, as_json: bool) -> int:
         return DONE
     for folder in folders:
         note(f"removed {folder.name}")
+    return DONE
+
+
+def _duration(text: str) -> int:
+    try:
+        return duration_ns(text)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@runs.command()
+@click.argument("name", metavar="RUN")
+@click.option(
+    "--older-than", type=_duration, metavar="T", help="Only what was received longer ago: 12h, 7d. Default: everything."
+)
+@click.option(
+    "--to", type=click.Path(path_type=Path), metavar="DIR", help="Move it to DIR/RUN, where every command finds it."
+)
+@click.option("--drop", is_flag=True, help="Delete it. Only for a run that is complete.")
+@data_option
+@json_option("The segments that went as one JSON object")
+def archive(name: str, older_than: int | None, to: Path | None, drop: bool, data: Path, as_json: bool) -> int:
+    """Move or delete old segments of the recorded market data of RUN. The run may be running. Orders and everything
+    else on the tape are never touched.
+
+    The newest segment of a run that is not complete stays. If DIR cannot be reached later, `events` lists what is left,
+    and `verify` and `--resume` say what they lack.
+
+    \b
+    Examples:
+      tickdeck runs archive maker --older-than 7d --to /archive
+      tickdeck runs archive 20261126-101500-a1b2c3 --drop
+    """
+    from tickdeck.bootstrap import archive_market
+    from tickdeck.infrastructure.frame_segments import described
+    from tickdeck.infrastructure.runs import find_run
+
+    if drop == (to is not None):
+        raise click.UsageError("give either --to DIR or --drop")
+    folder = find_run(data, name)
+    went = archive_market(folder, older_than=older_than, now=time.time_ns(), to=to)
+    if as_json:
+        print_json({"run": folder.name, "segments": went})
+    elif went:
+        note(f"{described(went)}; bytes: {sum(segment.bytes for segment in went):,}")
+    else:
+        note("nothing to archive: no segment is old enough")
     return DONE
 
 

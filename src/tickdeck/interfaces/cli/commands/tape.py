@@ -74,15 +74,21 @@ def check(place: str, data: Path, as_json: bool) -> int:
       tickdeck tape check last
       tickdeck tape check session.db --json
     """
+    from tickdeck.infrastructure.frame_segments import described, read_gone
+    from tickdeck.infrastructure.frames import FOLDER
     from tickdeck.infrastructure.tape.tools import check_tape
 
-    report = check_tape(find_tape(data, place))
+    path = find_tape(data, place)
+    report = check_tape(path)
+    gone = read_gone(path.absolute().parent / FOLDER)
     if as_json:
         print_json(report)
     else:
         click.echo(f"{report.tape}: {'sound' if report.ok else 'not sound'}")
         for line in report.checked:
             click.echo(f"  checked: {line}")
+        if gone:
+            click.echo(f"  not checked: {described(gone)}")
         _print_problems(report.problems)
         if report.found > len(report.problems):
             click.echo(f"  and {report.found - len(report.problems):,} more")
