@@ -139,7 +139,7 @@ def test_a_loss_during_a_halt_by_the_surroundings_replaces_it_and_stays() -> Non
     assert core.of("trading.resumed") == []
 
 
-def test_prices_are_received_only_while_something_is_held_and_a_limit_is_set() -> None:
+def test_prices_are_received_from_the_first_position_on_if_a_limit_is_set() -> None:
     core, strategy = core_of(RiskLimits(max_order_notional=D(1000)))
     hold(core, strategy, "1")
     assert received(core) == []
@@ -149,7 +149,7 @@ def test_prices_are_received_only_while_something_is_held_and_a_limit_is_set() -
     hold(core, strategy, "1")
     assert received(core) == ["market.candle", "market.trade"]  # quotes do not change the price
     hold(core, strategy, "-1")
-    assert received(core) == []
+    assert received(core) == ["market.candle", "market.trade"]  # for the next position
 
 
 def test_quotes_are_followed_where_there_is_no_trade() -> None:

@@ -26,8 +26,7 @@ class LossWatch:
     """Halts trading at ``max_daily_loss`` and ``max_drawdown`` of ``limits``.
 
     The equity is computed after each fill, and when a price leaves the range in which no limit can be reached. Outside
-    that, a price costs two comparisons. While nothing is held whose price matters, or if neither limit is set, prices
-    are not received at all.
+    that, a price costs two comparisons. Prices are not received before the first position, nor if neither limit is set.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class LossWatch:
         calm = self._calm.get(event.symbol)
         if calm is None:
             return
-        price = self._price(event.symbol)
+        price = event.price if isinstance(event, TradeEvent) else self._price(event.symbol)
         if price is not None and not calm[0] < price < calm[1]:
             self.look(event)
 
@@ -132,10 +131,10 @@ class LossWatch:
     def _follow(self, symbols: list[str]) -> None:
         """Receive market data while ``symbols`` matter. A symbol with trades or candles has the price of the last one,
         so its quotes and books need not be followed."""
-        wanted: tuple[type[MarketEvent], ...] = ()
-        if symbols:
-            trades = all(self._portfolio.has_last_price(symbol) for symbol in symbols)
-            wanted = (TradeEvent, CandleEvent) if trades else PRICES
+        if not symbols:
+            return  # the next position follows soon, and to subscribe again costs as much as a thousand prices
+        trades = all(self._portfolio.has_last_price(symbol) for symbol in symbols)
+        wanted: tuple[type[MarketEvent], ...] = (TradeEvent, CandleEvent) if trades else PRICES
         for kind in [kind for kind in self._watching if kind not in wanted]:
             self._watching.pop(kind).cancel()
         own: SubscribeOptions = {"priority": PRIORITY["risk"], "component": "risk"}
