@@ -25,9 +25,9 @@ from tickdeck.domain.events import GapDetected
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig
-from tickdeck.infrastructure.exchanges.binance.trading import circuit_event
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
+from tickdeck.infrastructure.exchanges.venue_reports import circuit_event
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.tape.opening import AnyTape

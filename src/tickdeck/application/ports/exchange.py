@@ -15,7 +15,7 @@ import msgspec
 
 from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.values import Money, OrderStatus, Price, Quantity, Side, TimeInForce
+from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Side, TimeInForce
 
 __all__ = [
     "Amendment",
@@ -96,11 +96,15 @@ class ListedInstrument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """The account's balance in ``currency``, in units of it. ``locked`` is what open orders reserve."""
+    """The account's balance in ``currency``, in units of it. ``locked`` is what open orders reserve. Raises
+    ``ValueError`` for an amount that is not finite."""
 
     currency: str
     free: Money
     locked: Money = Decimal(0)
+
+    def __post_init__(self) -> None:
+        _check(self.currency, free=self.free, locked=self.locked)
 
     @property
     def total(self) -> Money:
@@ -144,6 +148,9 @@ class OrderPair(msgspec.Struct, frozen=True, kw_only=True):
 class OrderFill(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of an order. ``quantity`` is in base, ``price`` in quote, ``fee`` in ``fee_currency``, ``ts`` in ns
     UTC. ``venue_trade_id`` is unique per symbol. ``client_order_id`` is empty if the venue does not send it.
+
+    Raises ``ValueError`` for a number that no venue can mean: not finite, a price or a quantity that is not above 0, or
+    a time before 1970.
     """
 
     symbol: str
@@ -158,6 +165,11 @@ class OrderFill(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str = ""
     ts: int = 0
 
+    def __post_init__(self) -> None:
+        _check(self.venue_order_id, self.ts, price=self.price, quantity=self.quantity, fee=self.fee)
+        if not (self.price > 0 < self.quantity):
+            raise ValueError(f"a fill of order {self.venue_order_id} has price {self.price}, quantity {self.quantity}")
+
 
 class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
     """An order as the venue sees it. Quantities are in base, prices in quote, ``ts`` (ns UTC) is the venue's time.
@@ -165,6 +177,8 @@ class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
     ``status`` is ``None`` if the venue's word (``raw_status``) is unknown: leave the order unchanged, report it, and
     query it again. ``filled_quote`` is what was paid or received so far. ``fills`` are those in the answer; an answer
     to a query contains none. ``reason`` says why the order ended, if the venue sends it.
+
+    Raises ``ValueError`` for a number that no venue can mean: not finite, below 0, or a time before 1970.
     """
 
     client_order_id: str
@@ -180,6 +194,13 @@ class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[OrderFill, ...] = ()
     reason: str = ""
     ts: int = 0
+
+    def __post_init__(self) -> None:
+        limit = ZERO if self.limit is None else self.limit
+        amounts = {"quantity": self.quantity, "filled": self.filled, "filled_quote": self.filled_quote}
+        _check(self.venue_order_id, self.ts, limit=limit, **amounts)
+        if min(limit, self.quantity, self.filled, self.filled_quote) < 0:
+            raise ValueError(f"order {self.venue_order_id} has a number below 0: {limit=!s}, {amounts}")
 
     @property
     def average_price(self) -> Price | None:
@@ -198,6 +219,15 @@ class OrderPairResult(msgspec.Struct, frozen=True, kw_only=True):
     venue_order_ids: tuple[str, ...]
     orders: tuple[OrderResult, ...] = ()
     ts: int = 0
+
+
+def _check(what: str, ts: int = 0, **numbers: Decimal) -> None:
+    """Raise ``ValueError`` unless the numbers are finite, and ``ts`` (ns UTC) is a time."""
+    for name, number in numbers.items():
+        if not number.is_finite():
+            raise ValueError(f"{what}: {name} is {number}")
+    if not 0 <= ts < 1 << 63:
+        raise ValueError(f"{what}: ts is {ts}")
 
 
 class Exchange(Protocol):

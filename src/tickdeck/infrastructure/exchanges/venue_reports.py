@@ -13,13 +13,15 @@ from tickdeck.domain.events import (
     OrderEvent,
     SystemWarning,
     VenueCancelRefused,
+    VenueCircuitChanged,
     VenueFillReported,
     VenueOrderNotFound,
     VenueOrderReported,
 )
 from tickdeck.domain.values import OrderStatus
+from tickdeck.infrastructure.resilience import BreakerTransition
 
-__all__ = ["VenueReports"]
+__all__ = ["VenueReports", "circuit_event"]
 
 _ENDINGS = (OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
@@ -118,3 +120,15 @@ class VenueReports:
         if cause is None:
             return envelope
         return envelope | {"causation_id": cause.event_id, "correlation_id": cause.correlation_id}
+
+
+def circuit_event(transition: BreakerTransition, received: int) -> VenueCircuitChanged:
+    """A transition of a breaker, as an input."""
+    return VenueCircuitChanged(
+        name=transition.name,
+        before=transition.before.value,
+        after=transition.after.value,
+        reason=transition.reason,
+        ts_ingress=received,
+        source=transition.name.partition("/")[0],
+    )

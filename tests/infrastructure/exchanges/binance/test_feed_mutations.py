@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from binance_feed_kit import T0, S, Venue, delta, exchange_info, rest_trade, snapshot, trade, wrapped
 from many_examples import MANY
+from mutating import mutated
 
 from tickdeck.domain.events import (
     DomainEvent,
@@ -19,27 +20,6 @@ from tickdeck.errors import InvalidSymbol
 from tickdeck.infrastructure.exchanges.binance.market_data import (
     Fetch,
 )
-
-
-def _mutated(message: bytes, rng: random.Random) -> bytes:
-    data = bytearray(message)
-    for _ in range(rng.randrange(1, 6)):
-        place = rng.randrange(len(data) or 1)
-        match rng.randrange(5):
-            case 0 if data:
-                data[place] = rng.randrange(256)
-            case 1:
-                del data[place : place + rng.randrange(1, 9)]
-            case 2:
-                data[place:place] = rng.choice(
-                    [b"null", b"-1", b"1e999", b'"NaN"', b"[", b"{}", b"9" * 40, b'"', b"\x00", b"true", b"[[" * 9]
-                )
-            case 3:
-                begin = rng.randrange(len(data) or 1)
-                data[place:place] = data[begin : begin + rng.randrange(1, 30)]
-            case _:
-                del data[place:]
-    return bytes(data).replace(b"\n", b" ")
 
 
 def _fuzz(shared: Path, frames: int) -> None:
@@ -53,11 +33,11 @@ def _fuzz(shared: Path, frames: int) -> None:
     bodies = [snapshot(100), exchange_info(), json.dumps([rest_trade(n) for n in range(1, 9)]).encode()]
     venue = Venue(instruments_every=S)
     for n in range(frames):
-        venue.hear(_mutated(rng.choice(messages), rng))
+        venue.hear(mutated(rng.choice(messages), rng))
         if n % 50 == 0:
             for fetch in (action for action in venue.protocol.actions() if isinstance(action, Fetch)):
                 with contextlib.suppress(InvalidSymbol):
-                    venue.protocol.fetched(fetch.number, venue.now, _mutated(rng.choice(bodies), rng))
+                    venue.protocol.fetched(fetch.number, venue.now, mutated(rng.choice(bodies), rng))
             venue.pass_time(S // 10)
             for event in venue.events():
                 assert isinstance(event, DomainEvent)

@@ -24,8 +24,9 @@ from tickdeck.errors import (
     VenueUnavailable,
 )
 from tickdeck.infrastructure.exchanges.binance.http import Answer
-from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange, circuit_event
+from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
 from tickdeck.infrastructure.exchanges.binance.wire import HmacKey, HttpRequest
+from tickdeck.infrastructure.exchanges.venue_reports import circuit_event
 from tickdeck.infrastructure.resilience import BreakerTransition
 
 D = Decimal

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,7 +22,7 @@ from tickdeck.application.ports import (
     OrderRequest,
     OrderResult,
 )
-from tickdeck.domain.events import DomainEvent, VenueCircuitChanged
+from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.values import Price, Quantity
 from tickdeck.errors import (
     ClockSkew,
@@ -34,6 +35,7 @@ from tickdeck.errors import (
     VenueUnavailable,
 )
 from tickdeck.infrastructure.clock import SystemClock
+from tickdeck.infrastructure.exchanges.binance.decoder import UNREADABLE
 from tickdeck.infrastructure.exchanges.binance.http import AiohttpClient, Answer, HttpClient
 from tickdeck.infrastructure.exchanges.binance.limits import account_limits, announced_limits, observe
 from tickdeck.infrastructure.exchanges.binance.mappers.account import (
@@ -70,13 +72,15 @@ from tickdeck.infrastructure.exchanges.binance.wire import (
 )
 from tickdeck.infrastructure.resilience import BreakerTransition, CircuitBreaker, RateLimiter, retry_with_backoff
 
-__all__ = ["BinanceExchange", "circuit_event"]
+__all__ = ["BinanceExchange"]
 
 T = TypeVar("T")
+A = TypeVar("A")
 R = TypeVar("R", bound=OrderResult | OrderPairResult)
 
 _MS = 1_000_000  # ns in a millisecond
 _PAGE = 1000  # fills in one answer
+_UNREADABLE = (*UNREADABLE, KeyError)
 _ORDER = "/api/v3/order"
 _LIST = "/api/v3/orderList"
 
@@ -151,20 +155,24 @@ class BinanceExchange:
     # -- queries --------------------------------------------------------------------------------------------------
 
     async def instruments(self) -> tuple[ListedInstrument, ...]:
-        info = await self._query(ExchangeInfo, public_request("/api/v3/exchangeInfo"), 20)
-        self._limits.replace(announced_limits(info.rate_limits))
-        return listed_instruments(info)
+        def read(info: ExchangeInfo) -> tuple[ListedInstrument, ...]:
+            self._limits.replace(announced_limits(info.rate_limits))
+            return listed_instruments(info)
+
+        return await self._query(ExchangeInfo, public_request("/api/v3/exchangeInfo"), 20, read)
 
     async def server_time(self) -> int:
-        body = await self._query(dict[str, int], public_request("/api/v3/time"), 1)
-        return body["serverTime"] * _MS
+        return _MS * await self._query(dict[str, int], public_request("/api/v3/time"), 1, itemgetter("serverTime"))
 
     async def balances(self) -> tuple[Balance, ...]:
-        return balances_of(await self.account())
+        return await self._account(balances_of)
 
     async def account(self) -> AccountBody:
         """The account as the venue reports it: balances, fee rates, and whether the account may trade or withdraw."""
-        return await self._query(AccountBody, ("/api/v3/account", {"omitZeroBalances": "true"}), 20)
+        return await self._account(lambda body: body)
+
+    async def _account(self, read: Callable[[AccountBody], A]) -> A:
+        return await self._query(AccountBody, ("/api/v3/account", {"omitZeroBalances": "true"}), 20, read)
 
     async def key_rights(self) -> KeyRights:
         """What this key may do. If the venue does not have that query, as the test net, this is what the account may
@@ -172,7 +180,7 @@ class BinanceExchange:
         """
         account = await self.account()
         try:
-            found = await self._query(KeyRestrictions, ("/sapi/v1/account/apiRestrictions", {}), 1)
+            found = await self._query(KeyRestrictions, ("/sapi/v1/account/apiRestrictions", {}), 1, lambda body: body)
         except (RequestRefused, ProtocolError):
             return KeyRights(may_read=True, may_trade=account.can_trade, may_withdraw=account.can_withdraw)
         return KeyRights(
@@ -196,12 +204,12 @@ class BinanceExchange:
 
     async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
         params = {"symbol": symbol, **named(client_order_id, venue_order_id)}
-        return order_result(await self._query(OrderBody, (_ORDER, params), 4))
+        return await self._query(OrderBody, (_ORDER, params), 4, order_result)
 
     async def open_orders(self, symbol: str | None = None) -> tuple[OrderResult, ...]:
         params = {} if symbol is None else {"symbol": symbol}
-        bodies = await self._query(list[OrderBody], ("/api/v3/openOrders", params), 6 if symbol else 80)
-        return tuple(order_result(body) for body in bodies)
+        what, weight = ("/api/v3/openOrders", params), 6 if symbol else 80
+        return await self._query(list[OrderBody], what, weight, lambda bodies: tuple(map(order_result, bodies)))
 
     async def fills(
         self, symbol: str, *, since: int = 0, after: str = "", venue_order_id: str = ""
@@ -215,11 +223,12 @@ class BinanceExchange:
             first = {"fromId": int(after) + 1} if after else {"startTime": since // _MS}
         params, weight = page | first, 5 if venue_order_id else 20
         while True:
-            bodies = await self._query(list[TradeBody], ("/api/v3/myTrades", params), weight)
-            found += [fill_of(body) for body in bodies]
-            if len(bodies) < _PAGE:
+            what = ("/api/v3/myTrades", params)
+            fills = await self._query(list[TradeBody], what, weight, lambda bodies: tuple(map(fill_of, bodies)))
+            found += fills
+            if len(fills) < _PAGE:
                 return tuple(found)
-            params = page | {"fromId": bodies[-1].id + 1}
+            params = page | {"fromId": int(fills[-1].venue_trade_id) + 1}
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
@@ -277,7 +286,8 @@ class BinanceExchange:
 
     async def pair(self, client_order_id: str) -> OrderPairResult:
         """A pair and the ids of its orders, without their states. Raises ``UnknownOrder``; that may be old news."""
-        return pair_result(await self._query(OrderListBody, (_LIST, {"origClientOrderId": client_order_id}), 4))
+        params = {"origClientOrderId": client_order_id}
+        return await self._query(OrderListBody, (_LIST, params), 4, pair_result)
 
     # -- the private stream ---------------------------------------------------------------------------------------
 
@@ -298,8 +308,11 @@ class BinanceExchange:
     def _window(self) -> int:
         return self._profile.receive_window // _MS
 
-    async def _query(self, kind: type[T], what: HttpRequest | tuple[str, Mapping[str, Any]], weight: int) -> T:
-        """Send a request that changes nothing. It is retried while the venue is unavailable."""
+    async def _query(
+        self, kind: type[T], what: HttpRequest | tuple[str, Mapping[str, Any]], weight: int, read: Callable[[T], A]
+    ) -> A:
+        """Send a request that changes nothing, and ``read`` its answer. It is retried while the venue is
+        unavailable."""
 
         @retry_with_backoff(clock=self._clock)
         async def ask() -> Answer:
@@ -315,8 +328,8 @@ class BinanceExchange:
             self._offset = None
             answer = await ask()
         try:
-            return msgspec.json.decode(answer.body, type=kind, strict=False)
-        except (msgspec.MsgspecError, ArithmeticError, RecursionError) as error:
+            return read(msgspec.json.decode(answer.body, type=kind, strict=False))
+        except _UNREADABLE as error:
             raise ProtocolError(f"binance: an answer cannot be read ({error})", status=answer.status) from None
 
     async def _change(
@@ -340,7 +353,7 @@ class BinanceExchange:
             raise
         try:
             result = read(answer.body)
-        except (msgspec.MsgspecError, ArithmeticError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise OutcomeUnknown(f"binance: the answer to an order cannot be read ({error})") from None
         for order in result.orders if isinstance(result, OrderPairResult) else (result,):
             self._stream.answered(order)
@@ -371,7 +384,7 @@ class BinanceExchange:
 
     async def _changed_fees(self) -> tuple[DomainEvent, ...]:
         """Query the fee rates of the account, unless they are known."""
-        fees = fees_event(await self.account(), self._clock.time_ns(), self._account_id)
+        fees = await self._account(lambda body: fees_event(body, self._clock.time_ns(), self._account_id))
         if fees is None or (fees.maker, fees.taker) == self._fees:
             return ()
         self._fees = fees.maker, fees.taker
@@ -384,15 +397,3 @@ class BinanceExchange:
         """The current time of the venue, by the offset that was measured last."""
         offset = await self.clock_offset() if self._offset is None else self._offset
         return (self._clock.time_ns() + offset) // _MS
-
-
-def circuit_event(transition: BreakerTransition, received: int) -> VenueCircuitChanged:
-    """A transition of a breaker, as an input."""
-    return VenueCircuitChanged(
-        name=transition.name,
-        before=transition.before.value,
-        after=transition.after.value,
-        reason=transition.reason,
-        ts_ingress=received,
-        source=transition.name.partition("/")[0],
-    )
