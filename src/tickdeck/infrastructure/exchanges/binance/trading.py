@@ -6,7 +6,6 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from decimal import Decimal
-from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -46,7 +45,7 @@ from tickdeck.infrastructure.exchanges.binance.mappers.account import (
     fees_event,
 )
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
-from tickdeck.infrastructure.exchanges.binance.mappers.instruments import ExchangeInfo, listed_instruments
+from tickdeck.infrastructure.exchanges.binance.mappers.instruments import ExchangeInfo, TimeBody, listed_instruments
 from tickdeck.infrastructure.exchanges.binance.mappers.orders import (
     OrderBody,
     OrderListBody,
@@ -162,7 +161,7 @@ class BinanceExchange:
         return await self._query(ExchangeInfo, public_request("/api/v3/exchangeInfo"), 20, read)
 
     async def server_time(self) -> int:
-        return _MS * await self._query(dict[str, int], public_request("/api/v3/time"), 1, itemgetter("serverTime"))
+        return await self._query(TimeBody, public_request("/api/v3/time"), 1, lambda body: body.server_time * _MS)
 
     async def balances(self) -> tuple[Balance, ...]:
         return await self._account(balances_of)

@@ -16,6 +16,7 @@ __all__ = [
     "ExchangeInfo",
     "ListedSymbol",
     "RateLimit",
+    "TimeBody",
     "instrument_event",
     "listed_instrument",
     "listed_instruments",
@@ -58,6 +59,12 @@ class RateLimit(msgspec.Struct, rename="camel"):
     @property
     def seconds(self) -> int:
         return self.interval_num * _SECONDS.get(self.interval, 60)
+
+
+class TimeBody(msgspec.Struct, rename="camel"):
+    """The venue's clock, in ms."""
+
+    server_time: int
 
 
 class ExchangeInfo(msgspec.Struct, rename="camel"):
