@@ -1,0 +1,49 @@
+"""How many calls of functions a backtest needs for a tick and for an order.
+
+Times vary with the machine, but these counts do not. If a bound fails, a change has made the hot path longer: shorten
+it, or raise the bound and say in docs/benchmarks.md what the change is worth.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tickdeck.interfaces.bench.backtest import backtest
+from tickdeck.interfaces.bench.strategy import TickEmaCross
+
+MOST_PER_TICK = 18
+MOST_PER_ORDER = 2_300
+
+
+def counted(folder: Path, ticks: int) -> tuple[int, float]:
+    """The calls of Python functions and builtins in the thread of a backtest, and its orders."""
+    session = backtest(count=ticks, folder=str(folder), preloaded=True)
+    session()  # what is made once, such as the plans of the bus, does not count
+    calls = Counter[str]()
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        calls[event] += 1
+
+    sys.setprofile(count)
+    try:
+        orders = session()["orders"]
+    finally:
+        sys.setprofile(None)
+    return calls["call"] + calls["c_call"], orders
+
+
+def test_a_tick_and_an_order_need_no_more_calls_than_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_orders, orders = counted(tmp_path, 6_000)
+    monkeypatch.setattr(TickEmaCross, "turn", lambda self, symbol, above: None)
+    without_orders, none = counted(tmp_path, 6_000)
+    half_as_many, _ = counted(tmp_path, 3_000)
+
+    assert orders > 20
+    assert none == 0
+    assert (without_orders - half_as_many) / 3_000 < MOST_PER_TICK
+    assert (with_orders - without_orders) / orders < MOST_PER_ORDER
