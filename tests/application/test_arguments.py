@@ -252,7 +252,7 @@ def test_classes_are_accepted_where_types_are() -> None:
     assert asyncio.run(play()) == [EVENT]
 
 
-def test_what_publish_all_cannot_publish_whole_is_not_published_at_all() -> None:
+def test_publish_all_publishes_everything_or_nothing() -> None:
     own = bus()
     with own.collect("*") as events, pytest.raises(ConfigError):
         own.publish_all([EVENT, 5])  # type: ignore[list-item]

@@ -24,7 +24,7 @@ def test_every_registered_type_is_there_once_with_class_group_and_line() -> None
     assert "\n" not in halted.line
 
 
-def test_types_of_a_users_own_come_last_with_their_module_and_one_without_a_word_says_nothing() -> None:
+def test_users_types_come_last_with_their_module_and_an_empty_line_without_docstring() -> None:
     entries = catalogue()
     ours = [entry.event_type for entry in entries if entry.group in ("market", "system")]
     mine = {entry.event_type: entry for entry in entries}

@@ -12,13 +12,13 @@ from tickdeck.application.identity import client_order_id
 ids = st.from_regex(r"[1-9][0-9]{0,3}(-[1-9][0-9]?){0,4}", fullmatch=True)
 
 
-def test_an_id_is_the_same_in_every_run_of_the_same_and_for_ever() -> None:
+def test_an_id_never_changes_for_equal_arguments() -> None:
     assert client_order_id("nonce", "1-2") == client_order_id("nonce", "1-2", 0) == "td5c61c9f2b5410298036892d85131"
     assert client_order_id("nonce", "1-2", 1) == "tde3d9698895f397429032ca29dfba"
 
 
 @given(st.text(max_size=20), ids, st.integers(0, 99))
-def test_an_id_is_within_what_every_venue_takes(nonce: str, event_id: str, index: int) -> None:
+def test_an_id_satisfies_the_rules_of_every_venue(nonce: str, event_id: str, index: int) -> None:
     assert re.fullmatch(r"td[0-9a-f]{28}", client_order_id(nonce, event_id, index))
 
 

@@ -57,25 +57,25 @@ def test_a_secret_under_a_telling_name_is_never_written(value):
 
 
 @given(st.dictionaries(HARMLESS, st.one_of(PLAIN, st.lists(PLAIN)), max_size=5))
-def test_what_is_no_secret_is_left_as_it_is(value):
+def test_values_that_are_not_secrets_are_unchanged(value):
     assert redacted(value) == value
 
 
 @pytest.mark.parametrize("name", ["symbol", "price", "key", "keyboard", "design", "order_id", "assigned", "event_id"])
-def test_ordinary_names_are_no_secrets(name):
+def test_ordinary_names_do_not_mark_secrets(name):
     assert not is_secret(name)
 
 
-def test_only_the_secret_is_taken_from_a_text():
+def test_only_the_secret_is_removed_from_a_text():
     told = redacted("POST https://host.example/order?symbol=BTCUSDT&signature=abc123&limit=5 failed")
 
     assert told == f"POST https://host.example/order?symbol=BTCUSDT&signature={REDACTED}&limit=5 failed"
 
 
-def test_a_header_is_taken_whole():
+def test_the_whole_value_of_a_header_is_removed():
     assert redacted({"Authorization": "Bearer abc.def"}) == {"Authorization": REDACTED}
     assert redacted("Authorization: Bearer abc.def, Host: x") == f"Authorization: {REDACTED}, Host: x"
 
 
-def test_what_json_does_not_know_becomes_text():
+def test_types_unknown_to_json_become_text():
     assert redacted({"price": Decimal("1.50"), "raw": b"ab"}) == {"price": "1.50", "raw": "ab"}

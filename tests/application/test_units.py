@@ -22,7 +22,7 @@ def test_a_duration_has_a_number_and_a_unit(text: str, ns: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "10", "ms", "-1s", "1 parsec", "1h30m", "0s", "0.1ns", "1e3s", "1,5s"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=f"{text!r} is not a duration"):
         duration_ns(text)
 
@@ -34,7 +34,7 @@ def test_zero_is_allowed_where_it_makes_sense() -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"), [("60", 60), ("0.5", Decimal("0.5")), ("1h", 3_600), ("250ms", Decimal("0.25"))]
 )
-def test_a_number_without_a_unit_is_seconds_where_seconds_are_asked_for(text: str, seconds: Decimal) -> None:
+def test_a_number_without_a_unit_means_seconds(text: str, seconds: Decimal) -> None:
     assert seconds_of(text) == seconds
 
 
@@ -50,6 +50,6 @@ def test_a_share_may_be_a_percentage(text: str, share: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["%", "a%", "1%%", "nan", "inf%"])
-def test_what_is_no_share_is_refused(text: str) -> None:
+def test_an_invalid_share_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a share"):
         share_of(text)

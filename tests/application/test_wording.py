@@ -10,7 +10,7 @@ from tickdeck.application.wording import counted
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0 events"), (1, "1 event"), (2, "2 events"), (12_345, "12,345 events")]
 )
-def test_one_thing_is_counted_in_the_singular(number, text):
+def test_a_count_of_one_is_singular(number, text):
     assert counted(number, "event") == text
 
 

@@ -120,7 +120,7 @@ def test_an_empty_log_has_nothing_and_has_forgotten_nothing(backend: Backend) ->
     assert backend.log.forgotten_seq == 0
 
 
-def test_the_last_events_come_oldest_first_and_fewer_where_there_are_fewer(backend: Backend) -> None:
+def test_last_returns_the_oldest_first_and_fewer_if_there_are_fewer(backend: Backend) -> None:
     backend.append(trades(1, 2, 3))
 
     assert backend.log.last(2) == trades(2, 3)
@@ -128,7 +128,7 @@ def test_the_last_events_come_oldest_first_and_fewer_where_there_are_fewer(backe
     assert backend.log.last(0) == []
 
 
-def test_since_gives_what_came_after_the_last_that_was_seen(backend: Backend) -> None:
+def test_since_returns_the_events_after_the_last_seen_one(backend: Backend) -> None:
     backend.append(trades(1, 2, 5))
 
     assert list(backend.log.since(2)) == trades(5)
@@ -137,7 +137,7 @@ def test_since_gives_what_came_after_the_last_that_was_seen(backend: Backend) ->
     assert list(backend.log.since(99)) == []
 
 
-def test_since_gives_what_there_was_when_it_was_asked(backend: Backend) -> None:
+def test_since_returns_the_state_at_the_call(backend: Backend) -> None:
     backend.append(trades(1, 2))
 
     found = backend.log.since(0)
@@ -146,7 +146,7 @@ def test_since_gives_what_there_was_when_it_was_asked(backend: Backend) -> None:
     assert list(found) == trades(1, 2)
 
 
-def test_the_last_are_counted_among_those_that_match(backend: Backend) -> None:
+def test_last_counts_only_matching_events(backend: Backend) -> None:
     events = [make(kind, seq) for seq, kind in enumerate(("order", "trade", "raw", "order", "trade"), start=1)]
     backend.append(events)
 
@@ -158,14 +158,14 @@ def test_the_last_are_counted_among_those_that_match(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("wrong", [-1, 1.5, "3", None, True])
-def test_what_is_no_count_is_refused_at_once(backend: Backend, wrong: int) -> None:
+def test_an_invalid_count_is_refused_immediately(backend: Backend, wrong: int) -> None:
     with pytest.raises(ConfigError, match="whole number"):
         backend.log.last(wrong)
     with pytest.raises(ConfigError, match="whole number"):
         backend.log.since(wrong)
 
 
-def test_a_log_that_forgot_what_is_asked_for_says_so_at_once(backend: Backend) -> None:
+def test_a_log_that_has_forgotten_events_raises_immediately(backend: Backend) -> None:
     seqs = range(1, CAPACITY + 3)
     backend.append(trades(*seqs))
 
@@ -187,7 +187,7 @@ def test_the_end_of_a_long_log_is_found_among_many_that_do_not_match(backend: Ba
     assert [e.seq for e in found] == ([1] if backend.capacity is None else [])
 
 
-def test_no_event_is_missed_where_the_search_from_the_end_goes_on(backend: Backend) -> None:
+def test_extending_the_search_from_the_end_misses_no_event(backend: Backend) -> None:
     orders = [make("order", seq) for seq in range(1, 991)]
     backend.append([*orders, *trades(*range(991, 1_001))])
 
@@ -212,7 +212,7 @@ def test_a_late_subscriber_gets_the_past_then_the_present_each_event_once(backen
     assert heard == ["b", "c", "d"]
 
 
-def test_a_subscriber_who_comes_back_goes_on_after_the_last_event_that_it_saw(backend: Backend) -> None:
+def test_a_returning_subscriber_continues_after_the_last_event_it_saw(backend: Backend) -> None:
     kernel = backend.kernel()
     heard: list[int] = []
     subscription = kernel.subscribe("*", lambda event: heard.append(event.seq))
@@ -226,7 +226,7 @@ def test_a_subscriber_who_comes_back_goes_on_after_the_last_event_that_it_saw(ba
     assert heard == [1, 2, 3, 4]
 
 
-def test_a_log_is_in_step_where_a_handler_finds_in_it_what_it_is_handling(backend: Backend) -> None:
+def test_a_log_in_step_contains_the_event_that_is_being_handled(backend: Backend) -> None:
     kernel = backend.kernel()
     found: list[list[DomainEvent]] = []
     kernel.subscribe("*", lambda event: found.append([e for e in backend.log.last(1) if e.seq == event.seq]))
@@ -236,7 +236,7 @@ def test_a_log_is_in_step_where_a_handler_finds_in_it_what_it_is_handling(backen
     assert [bool(events) for events in found] == [backend.log.in_step]
 
 
-def test_only_a_log_that_is_in_step_is_taken_inside_a_handler(backend: Backend) -> None:
+def test_inside_a_handler_only_a_log_in_step_is_accepted(backend: Backend) -> None:
     kernel = backend.kernel()
     heard: list[int] = []
     refused: list[str] = []
@@ -338,7 +338,7 @@ TestTapeReplayLog = machine("tape")
 # -- the ring buffer by itself --------------------------------------------------------------------------------------
 
 
-def test_a_ring_buffer_on_a_bus_without_a_kernel_gives_the_last_but_cannot_say_since_when() -> None:
+def test_without_a_kernel_a_ring_buffer_supports_last_but_not_since() -> None:
     bus, ring = InMemoryEventBus(), RingBuffer(2)
     ring.follow(bus, "command.*")
     bus.publish_all([CommandReceived(command=name) for name in "abc"])

@@ -47,7 +47,7 @@ class TestContractOfMemory(EventStoreContract):
         return InMemoryEventStore()
 
 
-def test_a_tape_that_keeps_nothing_declares_it_and_knows_no_stream() -> None:
+def test_a_tape_that_stores_nothing_declares_it_and_has_no_streams() -> None:
     tape = NullTape()
     tape.append([make("order", "BTCUSDT", seq=1)], expected_version=0)
     tape.save_snapshot("order/main/o-BTCUSDT", 0, b"forgotten")

@@ -98,7 +98,7 @@ def assert_tells_all(reader: TapeReader, count: int) -> None:
         assert seqs(reader, from_id=str(first)) == expected[1:]
 
 
-def test_a_reader_tells_what_is_on_the_tape(form: Form, path: Path) -> None:
+def test_a_reader_returns_what_is_on_the_tape(form: Form, path: Path) -> None:
     write(form, path, 11)
 
     with form.read(path) as reader:
@@ -115,7 +115,7 @@ def test_an_empty_tape_has_nothing(form: Form, path: Path) -> None:
         assert reader.load_snapshot(STREAM) is None
 
 
-def test_a_reader_that_stays_open_knows_what_is_appended(form: Form, path: Path) -> None:
+def test_an_open_reader_sees_appended_events(form: Form, path: Path) -> None:
     tape = form.write(path)
     with form.read(path) as reader:
         for count in range(1, 13):  # over several segments, looked at after each event
@@ -125,7 +125,7 @@ def test_a_reader_that_stays_open_knows_what_is_appended(form: Form, path: Path)
 
 
 @pytest.mark.parametrize("known", [1, 2, 3])
-def test_a_reader_that_asked_once_before_segments_were_full_knows_all_after(form: Form, path: Path, known: int) -> None:
+def test_an_open_reader_sees_events_in_new_segments(form: Form, path: Path, known: int) -> None:
     tape = form.write(path)
     append(tape, known)
     with form.read(path) as reader:
@@ -135,7 +135,7 @@ def test_a_reader_that_asked_once_before_segments_were_full_knows_all_after(form
     tape.close()
 
 
-def test_a_reader_that_stays_open_sees_the_snapshot_saved_last(form: Form, path: Path) -> None:
+def test_an_open_reader_sees_the_latest_snapshot(form: Form, path: Path) -> None:
     tape = form.write(path)
     append(tape, 2)
     with form.read(path) as reader:
@@ -145,7 +145,7 @@ def test_a_reader_that_stays_open_sees_the_snapshot_saved_last(form: Form, path:
     tape.close()
 
 
-def test_a_paused_reading_misses_and_repeats_nothing(form: Form, path: Path) -> None:
+def test_a_paused_read_misses_and_repeats_nothing(form: Form, path: Path) -> None:
     tape = form.write(path)
     append(tape, 2)
     with form.read(path) as reader:
@@ -160,7 +160,7 @@ def test_a_paused_reading_misses_and_repeats_nothing(form: Form, path: Path) -> 
     assert found == list(range(1, 15))
 
 
-def test_a_reader_that_stays_open_beside_compaction_knows_all(form: Form, path: Path) -> None:
+def test_an_open_reader_sees_everything_during_compaction(form: Form, path: Path) -> None:
     write(form, path, 2)
     with form.read(path) as reader:
         count = 2
@@ -173,7 +173,7 @@ def test_a_reader_that_stays_open_beside_compaction_knows_all(form: Form, path: 
 
 
 @pytest.mark.parametrize("before", [0, 9], ids=["in the last segment", "in an earlier segment"])
-def test_a_paused_reading_goes_on_after_a_compaction(form: Form, path: Path, before: int) -> None:
+def test_a_paused_read_continues_after_a_compaction(form: Form, path: Path, before: int) -> None:
     write(form, path, 2 + before)
     with form.read(path) as reader:
         events = reader.read()
@@ -186,7 +186,7 @@ def test_a_paused_reading_goes_on_after_a_compaction(form: Form, path: Path, bef
     assert found == list(range(1, before + 12))
 
 
-def test_a_reading_from_a_place_begins_there_after_groups_were_merged(form: Form, path: Path) -> None:
+def test_a_read_from_a_position_starts_there_after_a_merge(form: Form, path: Path) -> None:
     write(form, path, 2)
     with form.read(path) as reader:
         assert seqs(reader, first_seq=2) == [2]
@@ -205,7 +205,7 @@ class Renamed(DomainEvent, frozen=True, kw_only=True):
     symbol: str
 
 
-def test_queries_go_by_the_fields_as_stored_also_of_old_versions(
+def test_queries_use_the_stored_fields_also_of_old_versions(
     form: Form, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = ("reader_contract.renamed", 1)
@@ -324,7 +324,7 @@ def news(seq: int, language: str) -> MovedEvent:
     return MovedEvent(seq=seq, event_id=str(seq), ts_ingress=seq, language=language)
 
 
-def test_a_stream_whose_key_an_upcast_changes_goes_on_behind_its_old_events(form: Form, moved: Path) -> None:
+def test_a_stream_with_a_changed_key_continues_after_its_old_events(form: Form, moved: Path) -> None:
     with form.read(moved) as reader:
         assert [reader.stream_version(key) for key in ("news", GERMAN, FRENCH, "news/it")] == [3, 2, 3, 0]
     with form.write(moved) as tape:
@@ -352,7 +352,7 @@ def test_a_stream_whose_key_an_upcast_changes_goes_on_behind_its_old_events(form
     assert check_tape(moved).ok
 
 
-def test_a_tape_whose_streams_an_upcast_has_moved_is_not_called_damaged_where_their_type_is_unknown(
+def test_a_tape_with_moved_streams_of_unknown_types_is_not_reported_as_damaged(
     form: Form, moved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with form.write(moved) as tape:
@@ -367,7 +367,7 @@ def test_a_tape_whose_streams_an_upcast_has_moved_is_not_called_damaged_where_th
     assert report.streams == 3
 
 
-def test_a_version_that_is_missing_from_a_moved_stream_is_told(form: Form, moved: Path) -> None:
+def test_a_version_that_is_missing_from_a_moved_stream_is_reported(form: Form, moved: Path) -> None:
     tape = form.write(moved)
     assert isinstance(tape, SqliteTape | JsonlTape)
     with tape:

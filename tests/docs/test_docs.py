@@ -58,7 +58,7 @@ def test_every_event_type_is_in_the_catalogue_of_the_documentation_with_its_line
     assert [group for _, _, group in rows.values() if f"\n## {group}\n" not in page] == []
 
 
-def test_every_event_type_says_in_its_line_where_it_comes_from() -> None:
+def test_every_event_types_line_names_its_source() -> None:
     ours = [e for e in catalogue() if event_class(e.event_type).__module__.startswith("tickdeck.domain.")]
     assert [e.event_type for e in ours if "Emitted by " not in e.line and "An input of " not in e.line] == []
 
@@ -74,7 +74,7 @@ def test_the_wiring_diagram_is_made_from_the_engines() -> None:
         wiring.in_page("nothing here")
 
 
-def test_the_catalogue_of_the_documentation_names_no_event_type_that_is_gone() -> None:
+def test_the_documented_catalogue_has_no_removed_event_types() -> None:
     page = (ROOT / "docs" / "events.md").read_text("utf-8")
 
     named = re.findall(r"^\| `([a-z_.]+)` \| `(\w+)` \|", page, re.MULTILINE)
@@ -132,7 +132,7 @@ def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:
     assert str(config.risk.price_band) == "0.05"
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_between_pages_work() -> None:
     broken = [
         f"{page.relative_to(ROOT)} -> {target}"
         for page in PAGES
@@ -150,7 +150,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-def test_links_to_headings_lead_to_a_heading() -> None:
+def test_links_to_headings_work() -> None:
     broken = [
         f"{page.relative_to(ROOT)} -> {target}#{anchor}"
         for page in PAGES

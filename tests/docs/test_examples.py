@@ -24,7 +24,7 @@ ARGUMENTS = {"sample_run.py": ["data"]}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_the_example_runs_and_shows_what_it_says(example: Path, tmp_path: Path) -> None:
+def test_the_example_runs_and_prints_its_documented_output(example: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(example), *ARGUMENTS.get(example.name, [])],
         cwd=tmp_path,

@@ -77,7 +77,7 @@ def test_runs_under_different_hash_seeds_write_the_same_bytes(
         assert dump(one) == dump(other)
 
 
-def test_a_strategy_that_goes_by_the_order_of_a_set_writes_other_bytes(
+def test_a_strategy_that_depends_on_set_order_writes_different_bytes(
     tmp_path: Path, meant_to_differ: set[Path]
 ) -> None:
     one, other = in_processes(config("ReadsSetOrder", seconds=4), tmp_path, ("1", "2"))
@@ -121,7 +121,7 @@ def test_a_run_that_was_stopped_while_it_was_paced_and_resumed_at_another_pace_w
     assert rows(run.folder) == rows(play(wanted, tmp_path / "whole").folder)
 
 
-def test_a_run_that_was_interrupted_is_a_beginning_of_the_whole_one(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_a_prefix_of_the_complete_one(tmp_path: Path) -> None:
     wanted = config("Busy", seconds=30)
     part = events(play_until(wanted, tmp_path / "part", 1_500))
     whole = events(play(wanted, tmp_path / "whole").folder)
@@ -136,7 +136,7 @@ def test_another_seed_is_another_market_and_another_tape(tmp_path: Path) -> None
     assert not set(prices[0]) & set(prices[1])
 
 
-def test_an_input_file_in_another_place_gives_the_same_tape(shared: Path, tmp_path: Path) -> None:
+def test_an_input_file_in_another_folder_gives_the_same_tape(shared: Path, tmp_path: Path) -> None:
     capture = shared / "market-data" / CAPTURES[0]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -50,20 +50,20 @@ def test_ci_fails_on_every_kind_of_skip_and_says_why(tmp_path: Path) -> None:
     assert "1 failed, 4 errors in " in done.stdout  # skips before the call count as errors, and none is left over
 
 
-def test_elsewhere_a_skip_is_a_skip(tmp_path: Path) -> None:
+def test_outside_ci_a_skip_is_a_skip(tmp_path: Path) -> None:
     done = run(tmp_path, SKIPS, ci=False)
     assert "5 skipped" in done.stdout
     assert "failed" not in done.stdout
 
 
-def test_ci_accepts_what_the_machine_forces_and_what_is_expected_to_fail(tmp_path: Path) -> None:
+def test_ci_accepts_unavoidable_skips_and_expected_failures(tmp_path: Path) -> None:
     done = run(tmp_path, FINE, ci=True)
     assert done.returncode == 0, done.stdout
     assert "1 skipped, 1 xfailed" in done.stdout
 
 
 @pytest.mark.parametrize(("ci", "said"), [(True, "1 error"), (False, "1 skipped")])
-def test_without_the_shared_folder_tests_that_need_it_fail_in_ci_alone(tmp_path: Path, ci: bool, said: str) -> None:
+def test_without_the_shared_folder_its_tests_fail_only_in_ci(tmp_path: Path, ci: bool, said: str) -> None:
     done = run(tmp_path, {"it": "def test_it(shared): ...\n"}, ci=ci)
     assert said in done.stdout
     assert "no folder 'shared' next to the repository" in done.stdout

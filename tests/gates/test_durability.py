@@ -202,7 +202,7 @@ def near_acknowledgements(steps: list[disk.Step]) -> set[int]:
     return {instant for ack in acks for instant in (ack - 1, ack) if instant >= 0}
 
 
-def test_what_was_acknowledged_survives_a_power_cut(run: Run, tmp_path: Path) -> None:
+def test_acknowledged_events_survive_a_power_cut(run: Run, tmp_path: Path) -> None:
     instants = near_acknowledgements(run.steps) | set(random.Random(1).sample(range(len(run.steps)), 400))
 
     assert problems(run.form, run.cuts(tmp_path / "cut", instants, ("lost", "random"), 2)) == []
@@ -210,13 +210,13 @@ def test_what_was_acknowledged_survives_a_power_cut(run: Run, tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_what_was_acknowledged_survives_a_power_cut_at_every_step(run: Run, tmp_path: Path, seed: int) -> None:
+def test_acknowledged_events_survive_a_power_cut_at_every_step(run: Run, tmp_path: Path, seed: int) -> None:
     cuts = run.cuts(tmp_path / "cut", range(len(run.steps)), ("lost", "random", "kept"), seed)
 
     assert problems(run.form, cuts) == []
 
 
-def test_a_writer_goes_on_after_a_power_cut(run: Run, tmp_path: Path) -> None:
+def test_a_writer_continues_after_a_power_cut(run: Run, tmp_path: Path) -> None:
     instants = random.Random(3).sample(range(len(run.steps)), 40)
 
     for folder, (acknowledged, _), case in run.cuts(tmp_path / "cut", instants, ("random",), 4):
@@ -259,7 +259,7 @@ def test_the_simulated_disk_finds_the_loss_when_nothing_is_synced(form: Form, tm
     assert len(found) > len(instants) // 2
 
 
-def test_the_simulated_disk_keeps_what_was_written_when_it_is_lucky(run: Run, tmp_path: Path) -> None:
+def test_the_simulated_disk_may_keep_unsynced_data(run: Run, tmp_path: Path) -> None:
     for folder, _, _ in run.cuts(tmp_path / "cut", [len(run.steps) - 1], ("kept",), 6):
         kept = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
         assert run.form.file == "" or Path(run.form.file) in kept
@@ -335,16 +335,14 @@ def killed_again_and_again(form: Form, folder: Path, times: int, seed: int) -> N
 
 
 @FORMS
-def test_a_writer_killed_ten_times_ends_with_the_tape_of_one_left_alone(form: Form, tmp_path: Path) -> None:
+def test_a_writer_killed_ten_times_ends_with_the_same_tape(form: Form, tmp_path: Path) -> None:
     killed_again_and_again(form, tmp_path / "tape", 10, seed=1)
 
 
 @pytest.mark.slow
 @FORMS
 @pytest.mark.parametrize("seed", range(2, 2 + SEEDS))
-def test_a_writer_killed_at_many_instants_ends_with_the_tape_of_one_left_alone(
-    form: Form, tmp_path: Path, seed: int
-) -> None:
+def test_a_writer_killed_at_many_instants_ends_with_the_same_tape(form: Form, tmp_path: Path, seed: int) -> None:
     killed_again_and_again(form, tmp_path / "tape", 10, seed=seed)
 
 
@@ -352,7 +350,7 @@ def test_a_writer_killed_at_many_instants_ends_with_the_tape_of_one_left_alone(
 
 
 @FORMS
-def test_a_full_disk_is_one_clear_line_and_keeps_what_was_acknowledged(form: Form, tmp_path: Path) -> None:
+def test_a_full_disk_gives_one_clear_line_and_keeps_acknowledged_events(form: Form, tmp_path: Path) -> None:
     folder = tmp_path / "tape"
     folder.mkdir()
     limit = 150_000 if form is SQLITE else 15_000  # below the length of a segment

@@ -249,7 +249,7 @@ def eventful_run() -> Core:
     return core.stop()
 
 
-def test_the_engines_hold_what_their_events_tell() -> None:
+def test_the_state_of_the_engines_equals_the_fold_of_their_events() -> None:
     core = eventful_run()
 
     assert len(core.execution.orders) > 20
@@ -279,21 +279,21 @@ def concrete(declared: tuple[type[DomainEvent], ...]) -> set[type[DomainEvent]]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_engine_subscribes_to_what_it_declares_to_hear(engine: Any, watched: Watched) -> None:
+def test_an_engine_subscribes_to_the_events_that_it_declares(engine: Any, watched: Watched) -> None:
     assert set(watched.topics[engine.component]) == set(engine.hears)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_engine_heard_all_that_it_declares_in_an_eventful_run(engine: Any, watched: Watched) -> None:
+def test_an_engine_receives_all_declared_events_in_an_eventful_run(engine: Any, watched: Watched) -> None:
     assert watched.heard[engine.component] == concrete(engine.hears)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_engine_published_all_that_it_declares_and_nothing_else(engine: Any, watched: Watched) -> None:
+def test_an_engine_publishes_all_declared_events_and_no_others(engine: Any, watched: Watched) -> None:
     assert watched.published.get(engine.component, set()) == set(engine.publishes)
 
 
-def test_every_event_that_no_input_brings_is_published_by_exactly_one_engine_or_the_kernel() -> None:
+def test_every_derived_event_is_published_by_exactly_one_engine_or_the_kernel() -> None:
     publishers: dict[type[DomainEvent], list[str]] = {}
     for engine in ENGINES:
         for event_type in engine.publishes:

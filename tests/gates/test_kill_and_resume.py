@@ -68,12 +68,12 @@ def kill_again_and_again(data: Path, alone: LeftAlone, rng: random.Random, kills
 # -- killed at random instants ------------------------------------------------------------------------------------
 
 
-def test_a_run_killed_at_random_instants_ends_as_if_left_alone(tmp_path: Path, alone: LeftAlone) -> None:
+def test_a_run_killed_at_random_instants_ends_as_if_uninterrupted(tmp_path: Path, alone: LeftAlone) -> None:
     found = kill_again_and_again(tmp_path, alone, random.Random(11), 4)
     assert len(set(found)) >= 2, f"it got no further between the kills: {found}"
 
 
-def test_a_run_on_a_capture_killed_at_random_instants_ends_as_if_left_alone(shared: Path, tmp_path: Path) -> None:
+def test_a_run_on_a_capture_killed_at_random_instants_ends_as_if_uninterrupted(shared: Path, tmp_path: Path) -> None:
     found = kill_again_and_again(tmp_path, left_alone(recorded(shared), tmp_path), random.Random(11), 3)
     assert len(set(found)) >= 2, f"it got no further between the kills: {found}"
 
@@ -81,7 +81,7 @@ def test_a_run_on_a_capture_killed_at_random_instants_ends_as_if_left_alone(shar
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(min(6, SEEDS)))
 @pytest.mark.parametrize("market", ["simulated", "recorded"])
-def test_a_run_killed_ten_times_ends_as_if_left_alone(
+def test_a_run_killed_ten_times_ends_as_if_uninterrupted(
     request: pytest.FixtureRequest, tmp_path: Path, market: str, seed: int
 ) -> None:
     wanted = SIMULATED if market == "simulated" else recorded(request.getfixturevalue("shared"))
@@ -115,7 +115,7 @@ def test_a_kill_before_the_manifest_is_in_place_leaves_no_run(tmp_path: Path, al
         resume_run(folder)
 
 
-def test_a_run_killed_at_every_kind_of_point_in_turn_ends_as_if_left_alone(tmp_path: Path, alone: LeftAlone) -> None:
+def test_a_run_killed_at_every_kind_of_point_ends_as_if_uninterrupted(tmp_path: Path, alone: LeftAlone) -> None:
     data = tmp_path / "data"
 
     die(data, None, alone, "manifest")
@@ -149,7 +149,7 @@ def test_a_run_killed_at_every_kind_of_point_in_turn_ends_as_if_left_alone(tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["append:{}", "commit:{}", "committed:{}", "insert:{}"])
 @pytest.mark.parametrize("market", ["simulated", "recorded"])
-def test_a_run_killed_again_and_again_at_one_kind_of_point_ends_as_if_left_alone(
+def test_a_run_killed_repeatedly_at_one_kind_of_point_ends_as_if_uninterrupted(
     request: pytest.FixtureRequest, tmp_path: Path, market: str, point: str
 ) -> None:
     wanted = SIMULATED if market == "simulated" else recorded(request.getfixturevalue("shared"))

@@ -85,18 +85,18 @@ FINE = [
 
 
 @pytest.mark.parametrize(("source", "rule"), REFUSED.items())
-def test_what_differs_between_runs_is_found_once_or_more(source: str, rule: str) -> None:
+def test_code_that_differs_between_runs_is_found(source: str, rule: str) -> None:
     findings = lint_core.lint("core.py", source + "\n")
     assert findings
     assert all(finding.text.endswith(f"[{rule}]") for finding in findings), findings
 
 
 @pytest.mark.parametrize("source", FINE)
-def test_what_is_the_same_in_every_run_is_left_alone(source: str) -> None:
+def test_code_that_is_the_same_in_every_run_is_accepted(source: str) -> None:
     assert lint_core.lint("core.py", source + "\n") == []
 
 
-def test_a_finding_says_where_what_and_how_to_mend_it() -> None:
+def test_a_finding_says_where_what_and_how_to_correct_it() -> None:
     (finding,) = lint_core.lint("domain/book.py", "a = 1\nb = list({1, 2})\n")
     assert str(finding) == (
         "domain/book.py:2: list() depends on the order of a set, whose order differs from run to run; "
@@ -112,7 +112,7 @@ def test_a_finding_says_where_what_and_how_to_mend_it() -> None:
         "a = sum(  # lint: allow set-order because whole numbers add up in any order\n    {1, 2}\n)\n",
     ],
 )
-def test_a_waiver_with_a_reason_lets_its_rule_off(source: str) -> None:
+def test_a_waiver_with_a_reason_disables_its_rule(source: str) -> None:
     findings = lint_core.lint("core.py", source)
     assert findings == []
 
@@ -125,7 +125,7 @@ def test_a_waiver_with_a_reason_lets_its_rule_off(source: str) -> None:
         ("a = 1  # lint: allow everything because I can\n", "not a rule"),
     ],
 )
-def test_a_waiver_that_does_not_hold_is_a_finding(source: str, said: str) -> None:
+def test_an_invalid_waiver_is_a_finding(source: str, said: str) -> None:
     assert any(said in finding.text for finding in lint_core.lint("core.py", source))
 
 
@@ -134,7 +134,9 @@ def test_a_waiver_of_one_rule_leaves_the_others_on() -> None:
     assert any(finding.text.endswith("[clock]") for finding in findings)
 
 
-def test_a_folder_that_is_no_package_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_not_a_package_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert lint_core.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

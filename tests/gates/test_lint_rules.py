@@ -102,7 +102,7 @@ CLOCKS_AND_CHANCE = {
 
 @pytest.mark.parametrize("layer", ["domain", "application"])
 @pytest.mark.parametrize(("rule", "code"), CLOCKS_AND_CHANCE.values(), ids=CLOCKS_AND_CHANCE)
-def test_a_clock_or_chance_in_the_core_is_refused(tree: Path, layer: str, rule: str, code: str) -> None:
+def test_clocks_and_randomness_in_the_core_are_refused(tree: Path, layer: str, rule: str, code: str) -> None:
     plant(tree, f"{layer}/planted.py", code)
     for target, name in (("check-style", "TID251"), ("check-core", f"[{rule}]")):
         findings = [line for line in refusal(tree, target).splitlines() if f"{layer}/planted.py:" in line]

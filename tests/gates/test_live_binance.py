@@ -89,7 +89,7 @@ async def send_all(connection: web.WebSocketResponse, frames: list[bytes]) -> No
         await connection.send_str(frame.decode())
 
 
-def test_a_live_run_hears_what_the_capture_holds_and_is_proven(tmp_path: Path, shared: Path) -> None:
+def test_a_live_run_receives_what_the_capture_contains_and_is_proven(tmp_path: Path, shared: Path) -> None:
     frames, snapshot = frames_of(shared, 2_000)
 
     async def play(connection: web.WebSocketResponse, number: int) -> None:
@@ -113,7 +113,7 @@ def test_a_live_run_hears_what_the_capture_holds_and_is_proven(tmp_path: Path, s
     assert content(list(open_input(InputFile(segment)))) == content(market(run))
 
 
-def test_a_run_goes_on_over_lost_connections_without_a_hole_or_a_repetition(tmp_path: Path, shared: Path) -> None:
+def test_a_run_survives_lost_connections_without_gaps_or_repetitions(tmp_path: Path, shared: Path) -> None:
     frames, snapshot = frames_of(shared, 1_000)
     trades = [frame for frame in frames if b"@trade" in frame]
     by_id = {_id(frame): frame for frame in trades}
@@ -193,7 +193,7 @@ def _often(config: RunConfig, symbols: tuple[str, ...]) -> BinanceFeed:
 FEEDS["binance-often"] = _often
 
 
-def test_what_the_venue_says_about_an_instrument_is_an_input_of_the_run_and_is_proven(tmp_path: Path) -> None:
+def test_reports_about_an_instrument_are_inputs_of_the_run_and_are_proven(tmp_path: Path) -> None:
     async def work(run: LiveRun, venue: RunningVenue) -> None:
         published = run.kernel.statistics
         await until(lambda: published().published.get("venue.instrument_reported", 0) == 1)

@@ -130,18 +130,18 @@ async def trade(data: Path, faults: str, *, seed: int = 1, seconds: int = 5) -> 
         await asyncio.to_thread(check, run, venue.url)
 
 
-def test_a_live_run_ends_with_what_the_exchange_says_to_the_last_digit(tmp_path: Path) -> None:
+def test_a_live_run_agrees_with_the_exchange_to_the_last_digit(tmp_path: Path) -> None:
     asyncio.run(trade(tmp_path, ""))
 
 
-def test_a_live_run_with_every_fault_at_once_ends_with_what_the_exchange_says(tmp_path: Path) -> None:
+def test_a_live_run_with_every_fault_at_once_agrees_with_the_exchange(tmp_path: Path) -> None:
     asyncio.run(trade(tmp_path, ALL, seconds=8))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(max(SEEDS // 3, 1)))  # a hundred: TICKDECK_SEEDS=300
 @pytest.mark.parametrize("faults", FAULTS)
-def test_a_live_run_under_a_fault_ends_with_what_the_exchange_says(tmp_path: Path, faults: str, seed: int) -> None:
+def test_a_live_run_under_a_fault_agrees_with_the_exchange(tmp_path: Path, faults: str, seed: int) -> None:
     asyncio.run(trade(tmp_path, faults, seed=seed))
 
 
@@ -213,7 +213,7 @@ _RESTS = StrategyConfig(spec=f"{STRATEGIES}:Rests")
         ({"account": "main", "testnet": True, "exchange_url": None}, "nothing"),
     ],
 )
-def test_what_must_be_settled_before_real_orders_is_one_line(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+def test_missing_settings_for_real_orders_give_one_line(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
     if why == "nothing":
         start_live_run(config("http://127.0.0.1:1", 1, **changes), tmp_path).close()
         return
@@ -338,7 +338,7 @@ def finish(folder: Path) -> LiveRun:
 
 @pytest.mark.parametrize("venue_process", ["", "seed=3 drop_ack=0.1 late_fill=0.2:1s"], indirect=True)
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS))])
-def test_a_live_run_killed_again_and_again_sends_nothing_twice_and_agrees_with_the_exchange(
+def test_a_live_run_killed_repeatedly_sends_nothing_twice_and_agrees_with_the_exchange(
     tmp_path: Path, venue_process: str, seed: int
 ) -> None:
     rng = random.Random(seed)

@@ -165,7 +165,7 @@ asyncio.run(run.drive(None, progress=progress))
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS))])
-def test_a_live_run_killed_again_and_again_is_resumed_and_proven(tmp_path: Path, seed: int) -> None:
+def test_a_live_run_killed_repeatedly_is_resumed_and_proven(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     for _ in range(3):

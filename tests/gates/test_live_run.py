@@ -123,7 +123,7 @@ def test_a_frame_that_was_changed_afterwards_is_found(tmp_path: Path, meant_to_d
     assert verdict.faults == ("the frames are not those with which the run ended",)
 
 
-def test_frames_that_are_missing_are_told_in_one_line(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+def test_missing_frames_are_reported_in_one_line(tmp_path: Path, meant_to_differ: set[Path]) -> None:
     run = play(config(5), tmp_path)
     meant_to_differ.add(run.folder)
     for path in (run.folder / FOLDER).iterdir():
@@ -139,7 +139,7 @@ def test_two_live_runs_of_one_configuration_have_different_ids(tmp_path: Path) -
     assert one.manifest.nonce != other.manifest.nonce
 
 
-def test_a_feed_that_is_gone_for_good_ends_the_run_and_the_record_stands(tmp_path: Path) -> None:
+def test_a_feed_that_ends_for_good_ends_the_run_and_the_record_remains(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="gone for good"):
         play(config(exchange="broken"), tmp_path)
     (folder,) = tmp_path.iterdir()
@@ -156,7 +156,7 @@ def test_an_unknown_exchange_leaves_no_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_killed_live_run_has_every_frame_that_something_followed_from(tmp_path: Path) -> None:
+def test_a_killed_live_run_has_every_frame_that_had_effects(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys; from pathlib import Path; import test_live_run as t\n"
         "from tickdeck.bootstrap import start_live_run\n"

@@ -83,7 +83,7 @@ def test_a_backtest_on_candles_fills_as_an_independent_one_at_the_next_open(
     assert 0 <= late < 1_000_000_000, "the fill is told when the candle opens"
 
 
-def test_no_event_changes_when_all_that_the_record_holds_after_it_is_replaced(shared: Path, tmp_path: Path) -> None:
+def test_no_event_changes_when_all_later_data_is_replaced(shared: Path, tmp_path: Path) -> None:
     """At several cuts, in the middle of trades: the candles behind the cut have other prices and volumes."""
     with gzip.open(shared / "market-data" / "candles-5m-BTCUSDT-20250403-20250702.csv.gz", "rt") as file:
         head, *rows = [line.rstrip("\n").split(",") for line, _ in zip(file, range(600), strict=False)]

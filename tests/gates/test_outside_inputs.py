@@ -39,7 +39,7 @@ def commanded(run: Run, *, stop_at: int | None) -> Run:
         return finish(run, stop=look)
 
 
-def test_a_run_that_was_commanded_from_outside_resumes_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+def test_a_run_with_commands_from_outside_resumes_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     whole = commanded(start_run(WANTED, tmp_path / "whole"), stop_at=None)
     stopped = commanded(start_run(WANTED, tmp_path / "stopped"), stop_at=900)
 
@@ -59,7 +59,7 @@ def with_edge(run: Run) -> Run:
     return run
 
 
-def test_what_an_edge_published_is_fed_again_and_the_edge_is_not_called_again(tmp_path: Path) -> None:
+def test_events_published_by_an_edge_are_fed_again_without_calling_the_edge(tmp_path: Path) -> None:
     run = with_edge(start_run(WANTED, tmp_path))
 
     async def play() -> None:
@@ -128,7 +128,7 @@ def test_a_timer_event_that_somebody_else_published_is_an_input_like_any_other(t
     prove(run.folder)
 
 
-def test_only_market_data_counts_as_ticks_of_a_run_whose_timers_and_visitors_publish_too(tmp_path: Path) -> None:
+def test_only_market_data_counts_as_ticks(tmp_path: Path) -> None:
     run = start_run(WANTED, tmp_path)
 
     def look() -> bool:
@@ -160,9 +160,7 @@ def test_the_receipt_of_an_event_that_still_waits_when_its_run_is_closed_raises(
 
 
 @pytest.mark.parametrize("source", ["driver", "timer", "paper"])
-def test_an_event_from_outside_may_not_come_in_the_name_of_what_the_run_makes_itself(
-    tmp_path: Path, source: str
-) -> None:
+def test_an_outside_event_cannot_use_a_reserved_source(tmp_path: Path, source: str) -> None:
     run = start_run(WANTED, tmp_path)
     event = CommandReceived(command="note", source=source)
     for hand_over in (run.kernel.publish, run.kernel.post, run.kernel.publish_threadsafe):

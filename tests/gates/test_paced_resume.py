@@ -100,7 +100,7 @@ def test_a_paced_run_with_inputs_from_outside_resumes(tmp_path: Path, speed: flo
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_so_does_one_on_candles_whose_opens_only_the_venue_sees(tmp_path: Path, seed: int) -> None:
+def test_a_paced_run_on_candles_with_inputs_from_outside_resumes(tmp_path: Path, seed: int) -> None:
     file, rng = tmp_path / "BTCUSDT-1m.csv", random.Random(seed)
     lines, price = ["timestamp,open,high,low,close,volume"], Decimal(60_000)
     for minute in range(60):

@@ -114,13 +114,13 @@ def test_a_run_that_a_command_halted_is_proven(tmp_path: Path) -> None:
     assert types_of(run)["trading.halted"] == 1
 
 
-def test_a_run_in_which_a_strategy_speaks_at_the_end_is_proven(tmp_path: Path) -> None:
+def test_a_run_whose_strategy_publishes_at_the_end_is_proven(tmp_path: Path) -> None:
     run = play(config("Parting", seconds=2), tmp_path)
     assert types_of(run)["risk.limit_breached"] == 1
 
 
 @pytest.mark.parametrize("inputs", [1, 2_500])
-def test_an_interrupted_run_is_proven_as_far_as_it_came(tmp_path: Path, inputs: int) -> None:
+def test_an_interrupted_run_is_proven_up_to_its_end(tmp_path: Path, inputs: int) -> None:
     folder = play_until(config("Busy", seconds=60), tmp_path, inputs)
     verdict = verdict_of(folder)
     assert verdict.identical
@@ -150,7 +150,7 @@ def test_a_run_is_proven_by_another_process_with_another_hash_seed(tmp_path: Pat
 # -- it executes; it does not read decisions back ----------------------------------------------------------------
 
 
-def test_a_strategy_that_was_changed_after_the_run_diverges_at_its_first_other_decision(
+def test_a_strategy_changed_after_the_run_diverges_at_its_first_different_decision(
     tmp_path: Path, meant_to_differ: set[Path]
 ) -> None:
     source = tmp_path / "own.py"
@@ -174,7 +174,7 @@ def test_a_strategy_that_was_changed_after_the_run_diverges_at_its_first_other_d
     assert [str(event.intents[0].quantity) for event in (was, now)] == ["0.01", "0.02"]  # type: ignore[attr-defined]
 
 
-def test_a_strategy_that_decides_nothing_any_more_is_caught_by_what_is_missing(
+def test_a_strategy_that_no_longer_decides_is_caught_by_missing_events(
     tmp_path: Path, meant_to_differ: set[Path]
 ) -> None:
     source = tmp_path / "own.py"
@@ -208,7 +208,7 @@ def check_caught(folder: Path, difference: dict[str, Any] | None) -> None:
 
 @pytest.mark.parametrize("impure", ["ReadsRandom", "ReadsWallClock"])
 @pytest.mark.parametrize("market", ["simulated", "recorded"])
-def test_a_strategy_that_reads_chance_or_the_wall_clock_is_caught(
+def test_a_strategy_that_reads_random_numbers_or_the_wall_clock_is_caught(
     request: pytest.FixtureRequest, tmp_path: Path, meant_to_differ: set[Path], impure: str, market: str
 ) -> None:
     tapes = (head_of_capture(request.getfixturevalue("shared"), tmp_path),) if market == "recorded" else ()
@@ -252,7 +252,7 @@ def test_a_strategy_that_sorts_by_address_is_caught(tmp_path: Path, meant_to_dif
     assert ballast
 
 
-def test_a_strategy_that_keeps_something_in_its_module_over_runs_is_caught(
+def test_a_strategy_with_module_state_across_runs_is_caught(
     tmp_path: Path, meant_to_differ: set[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "keeps_a_global.py").write_text(
@@ -300,7 +300,7 @@ def test_a_global_of_a_strategy_file_is_fresh_in_every_run(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("then", "now"), [("300", "200"), ("300", "400"), ("9000", "300")])
-def test_a_strategy_that_takes_the_time_of_a_timer_from_elsewhere_is_caught_though_it_decides_the_same(
+def test_a_timer_set_from_the_wall_clock_is_caught_even_with_equal_decisions(
     tmp_path: Path, meant_to_differ: set[Path], monkeypatch: pytest.MonkeyPatch, then: str, now: str
 ) -> None:
     monkeypatch.setenv("TICKDECK_GATE_DELAY", then)
@@ -319,9 +319,7 @@ def test_a_strategy_that_takes_the_time_of_a_timer_from_elsewhere_is_caught_thou
     assert [cause.event_type for cause in causes(run.folder, divergence)] == ["run.started"]
 
 
-def test_what_fails_the_suite_names_the_run_the_difference_and_its_causes(
-    tmp_path: Path, meant_to_differ: set[Path]
-) -> None:
+def test_a_failed_proof_names_the_run_the_difference_and_its_causes(tmp_path: Path, meant_to_differ: set[Path]) -> None:
     good = play(config("ema-cross", seconds=2), tmp_path).folder
     bad = play(config("ReadsRandom", seconds=2), tmp_path).folder
     meant_to_differ.add(bad)

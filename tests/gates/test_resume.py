@@ -76,7 +76,7 @@ def spoilt(stopped: Path, meant_to_differ: set[Path]) -> Path:
     return stopped
 
 
-def test_a_run_that_was_stopped_and_resumed_ends_as_if_left_alone(stopped: Path, alone: LeftAlone) -> None:
+def test_a_run_that_was_stopped_and_resumed_ends_as_if_uninterrupted(stopped: Path, alone: LeftAlone) -> None:
     assert len(rows(stopped)["events"]) < len(alone.rows["events"])
     assert state(resume(stopped)) == alone.state
     assert rows(stopped) == alone.rows
@@ -171,9 +171,7 @@ def test_a_manifest_that_is_torn_is_refused(spoilt: Path) -> None:
     refused(spoilt, RunError, "the manifest was changed, or it is another file")
 
 
-def test_what_of_a_tape_is_still_in_its_log_makes_no_difference_to_a_run_that_reads_it(
-    tmp_path: Path, alone: LeftAlone
-) -> None:
+def test_events_still_in_the_log_of_an_input_tape_make_no_difference(tmp_path: Path, alone: LeftAlone) -> None:
     with Driven("run", tmp_path / "data", config=alone.settings, die="checkpoint") as driven:
         driven.end()
         killed = driven.folder
@@ -187,9 +185,7 @@ def test_what_of_a_tape_is_still_in_its_log_makes_no_difference_to_a_run_that_re
     assert first_seq(reads_it.folder, "order.submitted")
 
 
-def test_a_run_can_be_resumed_from_another_folder_than_that_which_its_strategy_was_named_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_can_be_resumed_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own_strategy(tmp_path)
     monkeypatch.chdir(tmp_path)
     folder = play_until(config("own.py:Busy", seconds=4), tmp_path / "data", 300)
@@ -250,7 +246,7 @@ def cut(folder: Path, last_seq: int) -> None:
     forge_digest(folder)
 
 
-def test_resuming_a_tape_that_goes_on_after_the_end_of_the_run_is_refused(
+def test_resuming_a_tape_that_continues_after_the_end_of_the_run_is_refused(
     tmp_path: Path, meant_to_differ: set[Path]
 ) -> None:
     run = play(config("Busy", seconds=3), tmp_path)
@@ -274,7 +270,7 @@ def test_resuming_a_tape_with_an_event_that_its_digest_does_not_know_is_refused(
     refused(spoilt, TickdeckError, "changed since (it was|they were) written")
 
 
-def test_resuming_a_damaged_tape_is_refused_and_lets_go_of_it(spoilt: Path) -> None:
+def test_resuming_a_damaged_tape_is_refused_and_releases_it(spoilt: Path) -> None:
     seq = first_seq(spoilt, "run.started")
     tamper(spoilt, "UPDATE events SET payload = '{' WHERE seq = ?", seq)
     forge_digest(spoilt)
@@ -282,14 +278,16 @@ def test_resuming_a_damaged_tape_is_refused_and_lets_go_of_it(spoilt: Path) -> N
         refused(spoilt, TapeError, f"event seq {seq} is damaged")
 
 
-def test_resuming_a_run_whose_strategy_reads_chance_is_refused(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+def test_resuming_a_run_whose_strategy_reads_random_numbers_is_refused(
+    tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
     folder = play_until(config("ReadsRandom"), tmp_path, 1_000)
     meant_to_differ.add(folder)
     seq = first_seq(folder, "strategy.decision")
     refused(folder, RecordDiverged, f"at seq {seq} the tape has strategy.decision (.*), but the execution produced")
 
 
-def test_a_resumed_run_that_is_stopped_before_it_has_caught_up_is_as_it_was(stopped: Path, alone: LeftAlone) -> None:
+def test_a_resumed_run_stopped_before_it_has_caught_up_is_unchanged(stopped: Path, alone: LeftAlone) -> None:
     before = tape_bytes(stopped)
     run = resume_run(stopped)
     with looking_up_often():

@@ -21,9 +21,7 @@ FORMS = pytest.mark.parametrize("form", ["sqlite", "jsonl"])
 
 
 @FORMS
-def test_a_run_that_ended_is_complete_and_one_that_was_stopped_is_not_until_it_is_resumed(
-    tmp_path: Path, form: str
-) -> None:
+def test_an_ended_run_is_complete_and_a_stopped_one_only_after_resuming(tmp_path: Path, form: str) -> None:
     wanted = config("Busy", seconds=3, tape_format=form)
     ended = verdict_of(play(wanted, tmp_path / "ended").folder)
     assert (ended.identical, ended.complete) == (True, True)
@@ -38,7 +36,7 @@ def test_a_run_that_ended_is_complete_and_one_that_was_stopped_is_not_until_it_i
     assert (resumed.identical, resumed.complete, resumed.digest) == (True, True, ended.digest)
 
 
-def test_a_run_that_was_killed_is_identical_and_not_complete_and_complete_when_it_was_resumed(tmp_path: Path) -> None:
+def test_a_killed_run_is_identical_and_complete_only_after_resuming(tmp_path: Path) -> None:
     driven = subprocess.Popen(
         [sys.executable, "-m", "tickdeck", "run", "--for", "60", "--speed", "20", "--json", "--data", str(tmp_path)],
         stdout=subprocess.DEVNULL,
@@ -67,7 +65,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("forged", [False, True])
-def test_a_run_whose_second_half_is_gone_is_not_identical(
+def test_a_run_without_its_second_half_is_not_identical(
     ended: Path, tmp_path: Path, meant_to_differ: set[Path], forged: bool
 ) -> None:
     folder = Path(shutil.copytree(ended, tmp_path / ended.name))
@@ -89,7 +87,7 @@ def test_a_run_whose_second_half_is_gone_is_not_identical(
         resume(folder)
 
 
-def test_a_changed_end_is_told(ended: Path, tmp_path: Path, meant_to_differ: set[Path]) -> None:
+def test_a_changed_end_is_reported(ended: Path, tmp_path: Path, meant_to_differ: set[Path]) -> None:
     folder = Path(shutil.copytree(ended, tmp_path / ended.name))
     meant_to_differ.add(folder)
     end = read_end(folder)
@@ -105,7 +103,7 @@ def test_a_changed_end_is_told(ended: Path, tmp_path: Path, meant_to_differ: set
     ("event_type", "field"),
     [("market.trade", "source"), ("market.tick", "bid_quantity"), ("venue.balance_reported", "locked")],
 )
-def test_a_changed_field_that_causes_nothing_is_told(
+def test_a_changed_field_that_causes_nothing_is_reported(
     ended: Path, tmp_path: Path, meant_to_differ: set[Path], event_type: str, field: str
 ) -> None:
     folder = Path(shutil.copytree(ended, tmp_path / ended.name))

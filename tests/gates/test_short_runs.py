@@ -49,7 +49,7 @@ def equities(run: Run) -> list[StateUpdated]:
     return [e for e in open_record(run.folder) if isinstance(e, StateUpdated)]
 
 
-def test_no_loss_of_a_short_is_larger_than_the_account_while_prices_rise_step_by_step(tmp_path: Path) -> None:
+def test_a_shorts_loss_never_exceeds_the_account_while_prices_rise_in_small_steps(tmp_path: Path) -> None:
     prices = [f"{100 * 1.05**n:.2f}" for n in range(60)]
     run = run_of(tmp_path, prices)
 
@@ -58,7 +58,7 @@ def test_no_loss_of_a_short_is_larger_than_the_account_while_prices_rise_step_by
     assert all(Decimal(state.values["equity"]) > 0 for state in equities(run))
 
 
-def test_a_jump_that_takes_the_equity_below_0_ends_flat_and_halted(tmp_path: Path) -> None:
+def test_a_jump_that_makes_the_equity_negative_ends_flat_and_halted(tmp_path: Path) -> None:
     run = run_of(tmp_path, ["100"] * 10 + ["500"] * 20)
 
     account = run.core.portfolio.account
@@ -71,7 +71,7 @@ def test_a_jump_that_takes_the_equity_below_0_ends_flat_and_halted(tmp_path: Pat
 
 
 @given(st.lists(st.integers(-15, 15), min_size=5, max_size=25))
-def test_equity_stays_above_0_whatever_the_steps(tmp_path_factory: pytest.TempPathFactory, steps: list[int]) -> None:
+def test_equity_stays_above_0_for_any_steps(tmp_path_factory: pytest.TempPathFactory, steps: list[int]) -> None:
     price, prices = 100.0, ["100"] * 5
     for step in steps:
         price *= 1 + step / 100
@@ -81,7 +81,7 @@ def test_equity_stays_above_0_whatever_the_steps(tmp_path_factory: pytest.TempPa
     assert run.core.portfolio.account.position(BTC).quantity <= 0
 
 
-def test_a_gap_between_candles_that_takes_the_equity_below_0_ends_flat_and_halted(tmp_path: Path) -> None:
+def test_a_gap_between_candles_that_makes_the_equity_negative_ends_flat_and_halted(tmp_path: Path) -> None:
     strategy = tmp_path / "shorts.py"
     strategy.write_text(SHORTS.replace("on_trade(self, trade)", "on_candle(self, candle)").replace("trade.", "candle."))
     rows = [f"{1_723_161_600_000 + n * 60_000},{price},{price},{price},{price},100" for n, price in PATH]

@@ -100,7 +100,7 @@ def test_any_changed_digit_of_any_derived_event_is_caught(spoilt: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["sqlite", "jsonl"])
-def test_a_change_that_has_no_effects_is_told_by_the_digest_though_every_checksum_was_made_to_fit(
+def test_a_change_without_effects_is_found_by_the_digest_even_with_valid_checksums(
     tmp_path: Path, meant_to_differ: set[Path], form: str
 ) -> None:
     """The metadata of one trade is changed: nothing computes with it, so the execution is the same."""
@@ -199,7 +199,7 @@ def test_a_derived_event_added_at_the_end_is_caught_at_its_place(spoilt: Path) -
     assert divergence.executed is None
 
 
-def test_a_derived_event_added_in_a_hole_of_the_tape_is_caught_at_its_place(
+def test_a_derived_event_added_in_a_gap_of_the_tape_is_caught_at_its_place(
     shared: Path, tmp_path: Path, meant_to_differ: set[Path]
 ) -> None:
     folder = play(config("ema-cross", tapes=(head_of_capture(shared, tmp_path),), seconds=20), tmp_path).folder
@@ -246,9 +246,7 @@ def test_a_removed_input_of_a_run_without_files_is_refused_with_its_place(spoilt
 
 
 @pytest.mark.parametrize("harm", ["changed", "gone"])
-def test_an_input_file_that_is_not_as_it_was_is_refused(
-    shared: Path, tmp_path: Path, meant_to_differ: set[Path], harm: str
-) -> None:
+def test_a_changed_input_file_is_refused(shared: Path, tmp_path: Path, meant_to_differ: set[Path], harm: str) -> None:
     file = head_of_capture(shared, tmp_path)
     folder = play(config("ema-cross", tapes=(file,), seconds=2), tmp_path).folder
     meant_to_differ.add(folder)

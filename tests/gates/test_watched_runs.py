@@ -33,7 +33,7 @@ def types(folder: Path) -> Counter[str]:
         return Counter(event.event_type for event in tape.read())
 
 
-def test_a_watched_run_has_what_was_asked_for_and_is_proven(tmp_path: Path) -> None:
+def test_a_watched_run_has_the_requested_events_and_is_proven(tmp_path: Path) -> None:
     run = play(WATCHED, tmp_path)
 
     found = types(run.folder)
@@ -51,7 +51,7 @@ def test_two_watched_runs_are_equal_to_the_byte(tmp_path: Path) -> None:
     assert dump(play(WATCHED, tmp_path / "one").folder) == dump(play(WATCHED, tmp_path / "two").folder)
 
 
-def test_a_watched_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_watched_run_that_was_stopped_continues_as_if_uninterrupted(tmp_path: Path) -> None:
     whole = play(WATCHED, tmp_path / "whole")
     folder = play_until(WATCHED, tmp_path / "stopped", inputs=1_000)
     assert types(folder)["backtest.completed"] == 0
@@ -68,13 +68,13 @@ def test_the_ticks_of_a_watched_run_are_its_market_data_alone(tmp_path: Path) ->
     assert run.summary(1.0).ticks == market
 
 
-def test_what_is_not_switched_on_leaves_nothing_on_the_tape(tmp_path: Path) -> None:
+def test_disabled_features_leave_nothing_on_the_tape(tmp_path: Path) -> None:
     found = types(play(config("market-maker", seconds=5), tmp_path).folder)
     assert not [name for name in found if name in ("market.snapshot", "system.heartbeat", "feed.stale", "timer.fired")]
     assert not [name for name in found if name.startswith("backtest.")]
 
 
-def test_a_run_that_commands_steer_is_proven_from_its_record(tmp_path: Path) -> None:
+def test_a_run_controlled_by_commands_is_proven_from_its_record(tmp_path: Path) -> None:
     """No later execution is told the commands, and none needs to be: they are on the tape."""
     run = start_run(WATCHED, tmp_path)
     script = {
@@ -119,7 +119,7 @@ def test_the_flag_that_makes_a_backtest_is_in_the_manifest(tmp_path: Path) -> No
 # -- on the record of a real exchange -----------------------------------------------------------------------------
 
 
-def test_a_backtest_of_a_capture_tells_the_figures_that_its_summary_has(shared: Path, tmp_path: Path) -> None:
+def test_a_backtest_event_has_the_figures_of_the_summary(shared: Path, tmp_path: Path) -> None:
     settings = {"snapshots": "1s", "stale_after": "500ms", "backtest": True}
     wanted: RunConfig = config("ema-cross", tapes=(head_of_capture(shared, tmp_path),), seconds=600, **settings)
     run = play(wanted, tmp_path)

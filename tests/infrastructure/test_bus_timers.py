@@ -118,7 +118,7 @@ def test_without_a_loop_a_timer_fires_before_the_next_input_or_in_run_pending() 
     bus.close_tape()
 
 
-def test_a_timer_of_no_delay_set_again_and_again_does_not_hold_the_loop() -> None:
+def test_a_repeated_timer_without_delay_does_not_block_the_loop() -> None:
     async def work() -> None:
         bus = open_bus("memory://", clock=virtual_time.VirtualWall(EPOCH))
         bus.subscribe(TimerFired, lambda _: bus.set_timer(EPOCH, "again") and None)
@@ -135,7 +135,7 @@ def test_a_timer_of_no_delay_set_again_and_again_does_not_hold_the_loop() -> Non
 
 
 @pytest.mark.parametrize("tape_format", ["sqlite", "jsonl"])
-def test_a_timer_outlives_the_process(tmp_path: Path, tape_format: str) -> None:
+def test_a_timer_survives_a_restart(tmp_path: Path, tape_format: str) -> None:
     clock = HandClock()
     bus = open_bus(tmp_path / "tape", tape_format=tape_format, clock=clock)
     first = bus.set_timer(EPOCH + HOUR, "kept")
@@ -176,7 +176,7 @@ def test_a_closed_bus_sets_no_timer() -> None:
         bus.set_timer(EPOCH, "late")
 
 
-def test_a_clock_that_is_none_is_refused() -> None:
+def test_an_invalid_clock_is_refused() -> None:
     with pytest.raises(ConfigError, match="clock"):
         open_bus("memory://", clock=5)  # type: ignore[arg-type]
 

@@ -32,7 +32,7 @@ def mistakes(tmp_path: Path, text: str) -> list[str]:
     return [line.removeprefix(start) for line in lines]
 
 
-def test_durations_and_shares_are_read_as_people_write_them(tmp_path: Path) -> None:
+def test_durations_and_shares_may_have_units(tmp_path: Path) -> None:
     config = load(
         tmp_path,
         'duration = "1h"\nheartbeat = "10 s"\n[risk]\nprice_band = "5 %"\n'
@@ -51,7 +51,7 @@ def test_a_duration_in_seconds_stays_a_number(tmp_path: Path) -> None:
     assert load(tmp_path, "duration = 0.5").duration == D("0.5")
 
 
-def test_all_mistakes_are_told_at_once_each_with_key_value_and_what_is_right(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once_each_with_key_value_and_correction(tmp_path: Path) -> None:
     told = mistakes(
         tmp_path,
         'candels = "1h"\nseed = "x"\nsnapshot_depth = 0\nstale_after = "soon"\n'
@@ -82,7 +82,7 @@ def test_all_mistakes_are_told_at_once_each_with_key_value_and_what_is_right(tmp
     )
 
 
-def test_values_that_contradict_each_other_are_told_beside_the_others(tmp_path: Path) -> None:
+def test_contradicting_values_are_reported_with_the_other_mistakes(tmp_path: Path) -> None:
     told = mistakes(tmp_path, '[paper]\nfeed_latency = "10 ms"\nack_latency = "1 ms"\nshort_selling = "perhaps"\n')
 
     assert told[0] == "paper.short_selling is 'perhaps': give true or false"
@@ -102,7 +102,7 @@ def test_values_that_contradict_each_other_are_told_beside_the_others(tmp_path: 
         ('symbols = "BTCUSDT"', "symbols is 'BTCUSDT': give a list"),
     ],
 )  # fmt: skip
-def test_one_mistake_is_one_line(tmp_path: Path, text: str, told: str) -> None:
+def test_one_mistake_gives_one_line(tmp_path: Path, text: str, told: str) -> None:
     assert mistakes(tmp_path, text) == [told]
 
 
@@ -127,7 +127,7 @@ def test_accounts_name_the_source_of_their_keys_and_never_the_keys(tmp_path: Pat
         ),
     ],
 )
-def test_an_account_that_is_wrong_is_told_without_what_may_be_a_secret(tmp_path: Path, text: str, told: str) -> None:
+def test_an_invalid_account_is_reported_without_possible_secrets(tmp_path: Path, text: str, told: str) -> None:
     found = mistakes(tmp_path, f'[accounts.main]\nexchange = "binance"\n{text}\n')
 
     assert found[0].startswith(told)

@@ -62,7 +62,7 @@ def raw(folder: Path, sent: bytes) -> bytes:
         return connection.makefile("rb").readline()
 
 
-def test_a_command_is_on_the_tape_with_who_and_why_before_it_is_answered(tmp_path: Path) -> None:
+def test_a_command_is_recorded_with_user_and_reason_before_it_is_answered(tmp_path: Path) -> None:
     answer, events = serve(tmp_path, lambda: ask(tmp_path, Request(command="halt", reason="lunch")))
 
     assert isinstance(answer, Answer)
@@ -110,7 +110,7 @@ def test_only_the_user_of_the_run_can_reach_the_socket(tmp_path: Path) -> None:
         (b'{"command":"halt","reason":"\xff"}\n', "cannot be read"),
     ],
 )
-def test_what_is_no_command_is_refused_and_reaches_no_tape(tmp_path: Path, sent: bytes, why: str) -> None:
+def test_an_invalid_command_is_refused_and_not_recorded(tmp_path: Path, sent: bytes, why: str) -> None:
     line, events = serve(tmp_path, lambda: raw(tmp_path, sent))
 
     answer = json.loads(bytes(line))  # type: ignore[call-overload]
@@ -119,7 +119,7 @@ def test_what_is_no_command_is_refused_and_reaches_no_tape(tmp_path: Path, sent:
     assert not events
 
 
-def test_a_client_that_leaves_without_its_answer_harms_nobody(tmp_path: Path) -> None:
+def test_a_client_that_disconnects_early_does_no_harm(tmp_path: Path) -> None:
     def leave_and_ask() -> Answer | None:
         for sent in (b"", b'{"comm', b'{"command":"halt"}\n'):
             with socket.socket(socket.AF_UNIX) as connection:
@@ -151,7 +151,7 @@ def test_many_clients_at_once_are_all_answered(tmp_path: Path) -> None:
     assert sum(isinstance(event, CommandReceived) for event in events) == 20
 
 
-def test_a_run_that_nobody_runs_has_no_answer_even_if_its_socket_is_left(tmp_path: Path) -> None:
+def test_a_leftover_socket_gives_no_answer(tmp_path: Path) -> None:
     assert ask(tmp_path, Request(command="halt")) is None
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(socket_path(tmp_path)))
@@ -161,7 +161,7 @@ def test_a_run_that_nobody_runs_has_no_answer_even_if_its_socket_is_left(tmp_pat
     assert isinstance(answer, Answer)
 
 
-def test_a_run_that_is_stuck_is_told_after_the_time_out(tmp_path: Path) -> None:
+def test_a_stuck_run_is_reported_after_the_time_out(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as stuck:
         stuck.bind(str(socket_path(tmp_path)))
         stuck.listen()
@@ -178,7 +178,7 @@ def deep_folder(tmp_path: Path) -> Iterator[Path]:
     assert not socket_path(folder).exists()
 
 
-def test_a_folder_with_a_long_path_has_its_socket_in_a_private_place(deep_folder: Path) -> None:
+def test_a_folder_with_a_long_path_has_its_socket_in_a_private_folder(deep_folder: Path) -> None:
     mode, _ = serve(deep_folder, lambda: stat.S_IMODE(socket_path(deep_folder).parent.stat().st_mode))
     answer, _ = serve(deep_folder, lambda: ask(deep_folder, Request(command="halt")))
 

@@ -39,18 +39,18 @@ def test_a_variable_that_is_missing_is_named() -> None:
         load_credentials("env:BINANCE", "main", environment={"BINANCE_API_KEY": KEY})
 
 
-def test_keys_come_from_a_file_of_ones_own(tmp_path: Path) -> None:
+def test_keys_come_from_a_private_file(tmp_path: Path) -> None:
     assert same(load_credentials(f"file:{credentials_file(tmp_path)}", "main"))
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o777])
-def test_a_file_that_others_may_read_is_refused_with_the_command_that_mends_it(tmp_path: Path, mode: int) -> None:
+def test_a_file_that_others_may_read_is_refused_with_the_chmod_command(tmp_path: Path, mode: int) -> None:
     path = credentials_file(tmp_path, mode)
     with pytest.raises(ConfigError, match="chmod 600"):
         load_credentials(f"file:{path}", "main")
 
 
-def test_the_secret_may_be_in_a_file_beside_it_that_is_as_private(tmp_path: Path) -> None:
+def test_the_secret_may_be_in_a_second_private_file(tmp_path: Path) -> None:
     path = credentials_file(tmp_path, text=f'[main]\napi_key = "{KEY}"\napi_secret_file = "key.pem"\n')
     pem = tmp_path / "key.pem"
     pem.write_text(SECRET)
@@ -83,14 +83,14 @@ def test_keys_come_from_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
         load_credentials("keyring:tickdeck", "hedge")
 
 
-def test_without_the_package_the_keyring_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_keyring_package_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(ConfigError, match="pip install keyring"):
         load_credentials("keyring:tickdeck", "main")
 
 
 @pytest.mark.parametrize("source", ["", "env:", "vault:x", KEY])
-def test_another_source_is_refused_and_not_shown_since_it_may_be_the_key(source: str) -> None:
+def test_another_source_is_refused_and_not_shown_because_it_may_be_the_key(source: str) -> None:
     with pytest.raises(ConfigError, match="must be 'env:PREFIX'") as caught:
         load_credentials(source, "main")
     assert KEY not in str(caught.value)

@@ -59,7 +59,7 @@ def test_what_halts_trading_is_logged_too() -> None:
     assert (line["message"], line["reason"]) == ("trading.halted", "enough")
 
 
-def test_other_events_are_logged_where_they_are_asked_for() -> None:
+def test_other_events_are_logged_on_request() -> None:
     assert logged(CANDLE) == []
     [line] = logged(CANDLE, topics=("market.candle",))
     assert (line["message"], line["close"]) == ("market.candle", "1")
@@ -70,7 +70,7 @@ def test_an_event_that_two_topics_match_is_logged_once() -> None:
 
 
 @pytest.mark.parametrize("level", ["warning", "error"])
-def test_nothing_is_subscribed_where_nobody_listens(level: str) -> None:
+def test_without_a_log_handler_nothing_is_subscribed(level: str) -> None:
     bus = InMemoryEventBus()
     with log_to(io.StringIO(), level=level):
         log_events(bus, ("*",))
@@ -85,7 +85,7 @@ def test_events_that_are_not_logged_have_no_handler() -> None:
     assert [each.calls for each in bus.statistics().handlers] == [0] * len(ALWAYS_LOGGED)
 
 
-def test_a_line_cannot_be_forged_by_what_an_event_says(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_line_cannot_be_forged_by_an_events_text(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tickdeck.events")
     bus = InMemoryEventBus()
     log_events(bus)

@@ -40,7 +40,7 @@ def test_a_closed_segment_is_a_capture_that_gzip_reads(tmp_path: Path) -> None:
     assert gzip.decompress((tmp_path / "000001.raw.gz").read_bytes()) == b"5 {}\n"
 
 
-def test_what_was_synced_is_read_while_the_writer_goes_on(tmp_path: Path) -> None:
+def test_synced_frames_are_read_while_the_writer_continues(tmp_path: Path) -> None:
     writer = FrameWriter(tmp_path)
     for frame in frames(10):
         writer.write(frame)
@@ -51,7 +51,7 @@ def test_what_was_synced_is_read_while_the_writer_goes_on(tmp_path: Path) -> Non
     writer.close()
 
 
-def test_a_reader_at_the_end_goes_on_when_the_writer_has_written_more(tmp_path: Path) -> None:
+def test_a_reader_at_the_end_continues_when_the_writer_has_written_more(tmp_path: Path) -> None:
     writer, reader = FrameWriter(tmp_path, segment=1_000), FrameReader(tmp_path)
     got: list[Frame] = []
     for first in range(0, 5_000, 500):
@@ -63,7 +63,7 @@ def test_a_reader_at_the_end_goes_on_when_the_writer_has_written_more(tmp_path: 
     writer.close()
 
 
-def test_a_segment_that_was_cut_short_gives_its_whole_lines(tmp_path: Path) -> None:
+def test_a_truncated_segment_gives_its_complete_lines(tmp_path: Path) -> None:
     writer = FrameWriter(tmp_path)
     for frame in frames(1_000):
         writer.write(frame)
@@ -119,7 +119,7 @@ def test_no_frame_is_lost_when_another_thread_syncs_all_the_time(tmp_path: Path)
     assert list(FrameReader(tmp_path)) == frames(30_000)
 
 
-def test_a_killed_writer_leaves_all_that_it_synced(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_everything_that_it_synced(tmp_path: Path) -> None:
     program = (
         "import os, signal, sys; from pathlib import Path; from tickdeck.application.ports import Frame\n"
         "from tickdeck.infrastructure.frames import FrameWriter\n"
@@ -132,7 +132,7 @@ def test_a_killed_writer_leaves_all_that_it_synced(tmp_path: Path) -> None:
     assert [frame.received for frame in FrameReader(tmp_path)][:5000] == list(range(5000))
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "frames").write_text("a file in its place")
 
     with pytest.raises(TapeError, match="frames: cannot write market data"):
@@ -144,7 +144,7 @@ def test_a_message_becomes_one_line(given: bytes) -> None:
     assert one_line(given) == b'{"a": 1}'
 
 
-def test_a_slow_disk_does_not_hold_up_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_disk_does_not_block_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     syncing, disk_is_done = threading.Event(), threading.Event()
 
     def slow_sync(fd: int) -> None:

@@ -28,7 +28,7 @@ def lines(text: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_each_line_elsewhere_than_on_a_terminal_is_one_json_object_with_run_event_and_fields():
+def test_without_a_terminal_each_line_is_one_json_object_with_run_event_and_fields():
     out = io.StringIO()
 
     with log_to(out, level="info", run="r1", current=lambda: EVENT):
@@ -50,7 +50,7 @@ def test_each_line_elsewhere_than_on_a_terminal_is_one_json_object_with_run_even
     }
 
 
-def test_a_line_of_an_edge_is_tied_to_the_event_that_the_edge_was_given():
+def test_a_log_line_of_an_edge_names_the_edges_event():
     out = io.StringIO()
     token = HANDLING.set(Handling(None, EVENT))
     try:
@@ -62,7 +62,7 @@ def test_a_line_of_an_edge_is_tied_to_the_event_that_the_edge_was_given():
     assert lines(out.getvalue())[0]["event_id"] == "7-1"
 
 
-def test_the_file_has_what_the_terminal_leaves_out_and_goes_on_where_it_ended(tmp_path: Path):
+def test_the_file_is_complete_and_continued_after_a_restart(tmp_path: Path):
     for text in ("first", "second"):
         out = io.StringIO()
         with log_to(out, folder=tmp_path):
@@ -73,7 +73,7 @@ def test_the_file_has_what_the_terminal_leaves_out_and_goes_on_where_it_ended(tm
     assert [line["message"] for line in lines((tmp_path / LOG).read_text())] == ["first", "second"]
 
 
-def test_a_fault_is_one_line_for_people_and_whole_in_the_file(tmp_path: Path):
+def test_an_error_is_one_line_for_people_and_complete_in_the_file(tmp_path: Path):
     out = Terminal()
 
     with log_to(out, folder=tmp_path, place=lambda error: "mine.py, line 3", before="<"):
@@ -90,7 +90,7 @@ def test_a_fault_is_one_line_for_people_and_whole_in_the_file(tmp_path: Path):
     assert line["traceback"].startswith("Traceback (most recent call last)")
 
 
-def test_people_who_want_details_get_the_traceback():
+def test_with_details_people_get_the_traceback():
     out = Terminal()
 
     with log_to(out, details=True):
@@ -102,7 +102,7 @@ def test_people_who_want_details_get_the_traceback():
     assert "Traceback (most recent call last)" in out.getvalue()
 
 
-def test_secrets_are_taken_from_messages_fields_and_faults(tmp_path: Path):
+def test_secrets_are_removed_from_messages_fields_and_errors(tmp_path: Path):
     out = io.StringIO()
 
     with log_to(out, folder=tmp_path):
@@ -127,7 +127,9 @@ def test_a_field_may_have_any_name():
     assert (line["name"], line["args"], line["msg"]) == ("n", 1, "m")
 
 
-def test_what_cannot_be_written_is_lost_and_nobody_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_lines_that_cannot_be_written_are_dropped_and_the_run_continues(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     class Broken(io.StringIO):
         def write(self, text: str) -> int:
             raise OSError("disk full")
@@ -153,7 +155,7 @@ def test_a_full_disk_does_not_stop_the_run(tmp_path: Path):
         bound_logger("tickdeck.run").warning("lost")
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path):
     with (
         pytest.raises(ConfigError, match=r"log\.jsonl cannot be written"),
         log_to(io.StringIO(), folder=tmp_path / "no"),
@@ -161,7 +163,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path):
         pass
 
 
-def test_logging_is_as_it_was_afterwards():
+def test_logging_is_restored_afterwards():
     log = logging.getLogger("tickdeck")
     before = (log.level, list(log.handlers))
 

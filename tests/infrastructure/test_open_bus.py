@@ -163,7 +163,7 @@ def test_patched_threads_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not (tmp_path / "t.db").exists()
 
 
-def test_closing_inside_an_edge_waits_for_the_others_and_lets_the_file_go(tmp_path: Path) -> None:
+def test_closing_inside_an_edge_waits_for_the_others_and_closes_the_file(tmp_path: Path) -> None:
     import asyncio
 
     async def run() -> None:

@@ -126,7 +126,7 @@ fills = st.lists(
 
 
 @given(fills)
-def test_the_trades_make_up_the_whole_pnl(made):
+def test_the_trades_add_up_to_the_whole_pnl(made):
     tape = begun()
     account = Account("main", "USDT")
     for second, (side, quantity, price, currency) in enumerate(made, 1):
@@ -222,7 +222,7 @@ def test_the_curves_of_a_long_session_are_evenly_spaced_and_no_longer_than_a_cha
         assert max(b - a for a, b in pairwise(times)) <= (times[-1] - times[0]) / 256
 
 
-def test_a_spike_of_a_moment_is_in_the_curves_of_a_long_session():
+def test_a_momentary_spike_is_in_the_curves_of_a_long_session():
     tape = begun()
     tape.fill(1, Side.BUY, "1", "100")
     for hour in range(1, 9_000):
@@ -241,7 +241,7 @@ def test_a_spike_of_a_moment_is_in_the_curves_of_a_long_session():
     assert min(session.drawdowns()) == pytest.approx(-session.max_drawdown) == pytest.approx(910 / 1_400 - 1)
 
 
-def test_the_equity_begins_with_what_was_paid_in_however_late_that_is_told():
+def test_the_equity_begins_with_the_deposits_however_late_they_are_reported():
     tape = Tape()
     tape.add(RunStarted, 0, strategies=("mine",), symbols=("BTCUSDT",), seed=1)
     tape.add(VenueBalanceReported, 4, account_id="main", currency="BTC", total=D(0))
@@ -313,7 +313,7 @@ def test_the_report_is_one_page_that_loads_nothing_and_a_picture(traded, tmp_pat
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["report.html", "report.png"]
 
 
-def test_the_report_is_the_same_bytes_whenever_it_is_made(traded, tmp_path: Path):
+def test_the_report_has_the_same_bytes_whenever_it_is_made(traded, tmp_path: Path):
     one = write_report(manifest(), traded.events, tmp_path / "one")
     two = write_report(manifest(), traded.events, tmp_path / "two")
     again = write_report(manifest(), traded.events, tmp_path / "two")
@@ -373,7 +373,7 @@ def test_the_page_says_why_orders_were_refused_and_rejected(tmp_path: Path):
     assert '<td>rejected by the venue: not enough USDT</td><td class="n">1</td>' in page
 
 
-def test_more_symbols_than_have_room_are_not_drawn(tmp_path: Path):
+def test_symbols_without_room_are_not_drawn(tmp_path: Path):
     symbols = tuple(f"S{n}USDT" for n in range(14))
     tape = begun()
 
@@ -382,14 +382,14 @@ def test_more_symbols_than_have_room_are_not_drawn(tmp_path: Path):
     assert Path(written.png).stat().st_size > 10_000
 
 
-def test_a_place_that_cannot_be_written_is_told_in_one_line(traded, tmp_path: Path):
+def test_a_place_that_cannot_be_written_is_reported_in_one_line(traded, tmp_path: Path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(ConfigError, match="name another folder"):
         write_report(manifest(), traded.events, tmp_path / "file")
 
 
-def test_what_is_not_installed_is_named_with_what_installs_it(traded, tmp_path: Path, monkeypatch):
+def test_missing_packages_are_named_with_the_install_command(traded, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("tickdeck.infrastructure.reporting.report.find_spec", lambda name: None)
 
     assert missing_extra() == ("jinja2", "matplotlib")
@@ -398,7 +398,7 @@ def test_what_is_not_installed_is_named_with_what_installs_it(traded, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_neither_package_is_loaded_before_a_report_is_made():
+def test_the_packages_are_loaded_only_for_a_report():
     code = (
         "import sys, tickdeck.infrastructure.reporting\n"
         "print([name for name in ('jinja2', 'matplotlib') if name in sys.modules])"

@@ -50,7 +50,7 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
         create_run(tmp_path, MANIFEST)
 
 
-def test_a_file_where_the_runs_should_be_is_one_line(tmp_path: Path) -> None:
+def test_a_file_where_the_runs_should_be_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
 
     with pytest.raises(RunError, match="cannot create the run's folder"):

@@ -26,7 +26,7 @@ def killed(folder: Path) -> None:
         process.kill()
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed_by_the_next_one(tmp_path: Path) -> None:
     killed(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -36,7 +36,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
-def test_what_another_process_is_making_is_left_alone(tmp_path: Path) -> None:
+def test_folders_in_use_by_another_process_are_kept(tmp_path: Path) -> None:
     with workshop(tmp_path) as theirs:
         (theirs / "half").write_text("")
         with workshop(tmp_path) as ours:
@@ -57,7 +57,7 @@ def test_a_folder_without_a_lock_is_removed_only_when_it_is_old(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [young]
 
 
-def test_a_name_of_the_greatest_length_can_be_made(tmp_path: Path) -> None:
+def test_a_name_of_the_maximum_length_can_be_created(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 255)
     with fresh_file(path) as place:
         place.write_text("x")

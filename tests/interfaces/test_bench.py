@@ -79,7 +79,7 @@ def row_of(path: Path, own: str = "steady", *, value: float = 6.0, **more: objec
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_every_row_gives_its_figures_at_a_tiny_size(row: Row, tmp_path: Path) -> None:
+def test_every_row_works_at_a_tiny_size(row: Row, tmp_path: Path) -> None:
     folder = {"folder": str(tmp_path)} if row.part.needs_folder else {}
 
     session = open_session(row.part.target, row.part.parameters | TINY[row.name] | folder)
@@ -133,7 +133,7 @@ def test_the_table_for_people_names_row_and_goal(tmp_path: Path) -> None:
     assert "at least 0.7 M/s" in result.stdout
 
 
-def test_a_folder_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     result = CliRunner().invoke(bench_command, ["kernel", "--data", str(tmp_path / "file" / "data")])
@@ -142,13 +142,13 @@ def test_a_folder_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
     assert "--data" in str(result.exception)
 
 
-def test_a_name_takes_the_rows_that_begin_with_it() -> None:
+def test_a_prefix_selects_its_rows() -> None:
     assert [row.name for row in select_rows("bus")] == ["bus-1", "bus-1-stamped", "bus-10"]
     assert [row.name for row in select_rows("backtest")] == ["backtest"]
     assert len(select_rows(None)) == len(ROWS)
 
 
-def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"there is no row 'nonsense'; the rows are bus-1, "):
         select_rows("nonsense")
 
@@ -164,7 +164,7 @@ def test_a_goal_about_a_peer_that_was_not_measured_is_not_judged(stand_ins: Path
     assert result.notes == ("other is not installed",)
 
 
-def test_a_goal_that_is_missed_shows_whatever_else_is_known(stand_ins: Path, tmp_path: Path) -> None:
+def test_a_missed_goal_counts_even_if_others_are_unknown(stand_ins: Path, tmp_path: Path) -> None:
     goals = (Goal(text="below 5", below=5.0), Goal(text="3 x other", of="other", at_least=3.0))
 
     result = run_row(row_of(stand_ins, goals=goals), tmp_path)
@@ -193,7 +193,7 @@ def test_peers_are_compared_and_those_that_fail_are_left_out_with_a_note(stand_i
     )
 
 
-def test_less_is_better_turns_the_ratios_round(stand_ins: Path, tmp_path: Path) -> None:
+def test_ratios_are_inverted_if_less_is_better(stand_ins: Path, tmp_path: Path) -> None:
     peers = {"slower": Part(target="steady", parameters={"value": 12.0}, module="json")}
 
     result = run_row(row_of(stand_ins, peers=peers, more_is_better=False), tmp_path, peers=stand_ins)
@@ -208,7 +208,7 @@ def test_a_failure_of_our_own_measurement_is_an_error(stand_ins: Path, tmp_path:
         run_row(row_of(stand_ins, "stops"), tmp_path)
 
 
-def test_latencies_are_told_by_microsecond_and_beyond_a_second_by_the_largest() -> None:
+def test_latencies_have_microsecond_resolution_up_to_a_second() -> None:
     latencies = Latencies()
     for us in range(99):
         latencies.add(us * 1_000 + 500)

@@ -49,7 +49,7 @@ def test_a_run_of_a_simulated_market_needs_no_inputs(tickdeck, simulated):
     assert tickdeck("verify", "b.zip").exit_code == 0
 
 
-def test_a_run_on_a_tape_takes_the_tape_along(tickdeck, trades):
+def test_the_bundle_of_a_run_on_a_tape_contains_the_tape(tickdeck, trades):
     tickdeck("import", "binance-trades", trades, "--out", "btc.db")
     tickdeck("backtest", "--tape", "btc.db", "--strategy", "ema-cross")
     tickdeck("bundle", "last", "--out", "b.zip")
@@ -59,7 +59,7 @@ def test_a_run_on_a_tape_takes_the_tape_along(tickdeck, trades):
     assert tickdeck("verify", "b.zip").exit_code == 0
 
 
-def test_several_inputs_of_one_name_are_kept_apart(tickdeck, trades):
+def test_several_inputs_with_one_name_are_separate(tickdeck, trades):
     Path("other").mkdir()
     other = Path("other") / trades.name
     other.write_text(trades.read_text().replace("60000.5", "60001.5"))
@@ -71,7 +71,7 @@ def test_several_inputs_of_one_name_are_kept_apart(tickdeck, trades):
     assert tickdeck("verify", "b.zip").exit_code == 0
 
 
-def test_a_strategy_of_a_module_takes_its_source_along(tickdeck, tmp_path, monkeypatch):
+def test_the_source_of_a_strategy_module_is_bundled(tickdeck, tmp_path, monkeypatch):
     (tmp_path / "bundled_module.py").write_text(MINE)
     monkeypatch.syspath_prepend(str(tmp_path))
     tickdeck("run", "--for", 5, "--speed", "max", "--strategy", "bundled_module:Mine")
@@ -85,7 +85,7 @@ def test_a_strategy_of_a_module_takes_its_source_along(tickdeck, tmp_path, monke
     assert contents()["strategies/0/bundled_module.py"] == MINE.encode()
 
 
-def test_a_strategys_own_modules_are_taken_along(tickdeck, trades):
+def test_a_strategys_own_modules_are_bundled(tickdeck, trades):
     Path("code").mkdir()
     Path("code/sizes.py").write_text('from decimal import Decimal\n\nSIZE = Decimal("0.01")\n')
     Path("code/mine.py").write_text("from sizes import SIZE\n" + MINE.replace('Decimal("0.01")', "SIZE"))
@@ -154,7 +154,7 @@ def test_an_input_tape_of_a_killed_writer_is_bundled_with_its_log(tickdeck, reco
     assert {"inputs/0/tape.db", "inputs/0/tape.db-wal"} <= contents().keys()
 
 
-def test_an_input_that_is_a_folder_is_bundled_whole(tickdeck, recorded, tmp_path):
+def test_an_input_that_is_a_folder_is_bundled_completely(tickdeck, recorded, tmp_path):
     folder = tmp_path / "session" / "tape"
     (folder / "index").mkdir(parents=True)
     for name in ("0001.jsonl", "index/times", "tape.lock"):
@@ -176,7 +176,7 @@ def read_from(run: Path, tape: Path) -> None:
     (run / "manifest.json").write_text(json.dumps(manifest))
 
 
-def test_a_log_that_a_killed_writer_left_is_taken_along(tickdeck, recorded):
+def test_the_log_of_a_killed_writer_is_bundled(tickdeck, recorded):
     log = recorded / "tape.db-wal"
     log.write_bytes(b"what a killed writer left")
 
@@ -185,7 +185,7 @@ def test_a_log_that_a_killed_writer_left_is_taken_along(tickdeck, recorded):
     assert contents()["run/tape.db-wal"] == b"what a killed writer left"
 
 
-def test_logs_and_tapes_of_several_files_are_taken_along_and_nothing_else(tickdeck, recorded):
+def test_logs_and_tapes_of_several_files_are_bundled_and_nothing_else(tickdeck, recorded):
     for name in ("log.jsonl", "tape/0001.jsonl"):
         (recorded / name).parent.mkdir(exist_ok=True)
         (recorded / name).write_text(name)
@@ -245,7 +245,7 @@ def settings(source: Path) -> Path:
     return Path("run.toml")
 
 
-def test_the_figures_are_told_as_json(tickdeck, recorded, trades):
+def test_the_figures_are_printed_as_json(tickdeck, recorded, trades):
     told = json.loads(tickdeck("bundle", "last", "--out", "b.zip", "--json").stdout)
 
     assert (told["run"], told["out"], told["files"]) == (recorded.name, "b.zip", len(contents()) - 1)
@@ -281,7 +281,7 @@ def test_a_divergence_is_shown_with_its_causes_from_the_bundle_alone(tickdeck, r
 # -- without the inputs -----------------------------------------------------------------------------------------------
 
 
-def test_without_inputs_those_of_this_machine_are_read(tickdeck, recorded):
+def test_without_inputs_the_local_ones_are_read(tickdeck, recorded):
     result = tickdeck("bundle", "last", "--out", "b.zip", "--without-inputs", "--json")
 
     assert json.loads(result.stdout)["input_bytes"] == 0
@@ -289,7 +289,7 @@ def test_without_inputs_those_of_this_machine_are_read(tickdeck, recorded):
     assert tickdeck("verify", "b.zip").exit_code == 0
 
 
-def test_inputs_that_were_left_out_are_found_beside_the_bundle(tickdeck, recorded, trades, tmp_path):
+def test_omitted_inputs_are_found_next_to_the_bundle(tickdeck, recorded, trades, tmp_path):
     tickdeck("bundle", "last", "--out", "b.zip", "--without-inputs")
     text = trades.read_text()
     all_gone()
@@ -310,7 +310,7 @@ def test_inputs_that_were_left_out_are_found_beside_the_bundle(tickdeck, recorde
 # -- secrets ----------------------------------------------------------------------------------------------------------
 
 
-def test_secrets_are_taken_out_and_told_and_the_run_is_still_proven(tickdeck, source, trades):
+def test_secrets_are_removed_and_listed_and_the_run_is_still_proven(tickdeck, source, trades):
     Path("run.toml").write_text(
         f'[[strategies]]\nspec = "{source}:Mine"\n'
         'parameters = { api_key = "hunter2", password = 1234567, token = ["s3cr3t"], window = 5 }\n'
@@ -332,7 +332,7 @@ def test_secrets_are_taken_out_and_told_and_the_run_is_still_proven(tickdeck, so
     assert "removed from the configuration as secrets" in verified["notes"][0]
 
 
-def test_what_is_empty_or_zero_is_no_secret():
+def test_empty_values_and_zero_are_not_secrets():
     settings = {"api_key": "", "pass_phrase": 0, "password": None, "nested": [{"token": "x", "plain": 1}]}
 
     assert without_secrets(settings) == (
@@ -351,7 +351,7 @@ def test_an_existing_file_is_not_overwritten(tickdeck, recorded):
     assert Path("b.zip").read_text() == "mine"
 
 
-def test_a_folder_that_cannot_be_written_is_told(tickdeck, recorded):
+def test_a_folder_that_cannot_be_written_is_reported(tickdeck, recorded):
     assert "no/b.zip: cannot be created: No such file" in refused(tickdeck("bundle", "last", "--out", "no/b.zip"))
 
 
@@ -368,7 +368,7 @@ def test_a_run_that_is_being_written_is_not_bundled(tickdeck, tmp_path):
     assert not Path("b.zip").exists()
 
 
-def test_an_input_that_is_gone_or_changed_is_told(tickdeck, recorded, trades):
+def test_a_missing_or_changed_input_is_reported(tickdeck, recorded, trades):
     text = trades.read_text()
     trades.write_text(text + "\n")
     assert "has changed" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
@@ -380,7 +380,7 @@ def test_an_input_that_is_gone_or_changed_is_told(tickdeck, recorded, trades):
     assert tickdeck("bundle", "last", "--out", "b.zip", "--without-inputs").exit_code == 0
 
 
-def test_a_source_that_is_gone_is_told_and_one_that_changed_is_noted(tickdeck, recorded, source):
+def test_a_missing_source_is_reported_and_a_changed_one_is_noted(tickdeck, recorded, source):
     source.write_text(MINE + "\n# later\n")
     result = tickdeck("bundle", "last", "--out", "b.zip")
     assert "the source of strategy Mine had changed since the run" in result.stderr
@@ -389,13 +389,13 @@ def test_a_source_that_is_gone_is_told_and_one_that_changed_is_noted(tickdeck, r
     assert "there is no file" in refused(tickdeck("bundle", "last", "--out", "c.zip"))
 
 
-def test_a_strategy_without_a_source_is_told(tickdeck, recorded, monkeypatch):
+def test_a_strategy_without_a_source_is_reported(tickdeck, recorded, monkeypatch):
     monkeypatch.setattr("tickdeck.infrastructure.bundles.packing.source_files", lambda cls: [])
 
     assert "is gone; restore it" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
 
 
-def test_a_file_that_cannot_be_read_is_told(tickdeck, recorded, monkeypatch):
+def test_a_file_that_cannot_be_read_is_reported(tickdeck, recorded, monkeypatch):
     opened = Path.open
 
     def denied(path: Path, *words: Any, **options: Any) -> Any:

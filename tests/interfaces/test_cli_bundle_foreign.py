@@ -23,25 +23,25 @@ def bundle(tickdeck, recorded) -> Path:
     return Path("b.zip")
 
 
-def test_a_file_that_is_not_there_is_told(tickdeck):
+def test_a_missing_file_is_reported(tickdeck):
     assert "gone.zip: there is no such file" in refused(tickdeck("verify", "gone.zip"))
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 and so on", b"words"])
-def test_a_file_that_is_no_archive_is_told(tickdeck, data):
+def test_a_file_that_is_not_an_archive_is_reported(tickdeck, data):
     Path("b.zip").write_bytes(data)
 
     assert "b.zip: not a bundle, or damaged" in refused(tickdeck("verify", "b.zip"))
 
 
-def test_an_archive_of_something_else_is_told(tickdeck):
+def test_an_unrelated_archive_is_reported(tickdeck):
     with zipfile.ZipFile("b.zip", "w") as archive:
         archive.writestr("holiday.txt", "sun")
 
     assert "Tickdeck did not make this bundle: it has no bundle.json" in refused(tickdeck("verify", "b.zip"))
 
 
-def test_a_bundle_cut_short_anywhere_is_told(tickdeck, bundle):
+def test_a_bundle_truncated_anywhere_is_reported(tickdeck, bundle):
     whole = bundle.read_bytes()
     for left in range(0, len(whole) - 1, len(whole) // 9):
         bundle.write_bytes(whole[:left])
@@ -49,7 +49,7 @@ def test_a_bundle_cut_short_anywhere_is_told(tickdeck, bundle):
         assert "b.zip: " in refused(tickdeck("verify", "b.zip"))
 
 
-def test_a_flipped_byte_anywhere_is_told_or_harmless(tickdeck, bundle):
+def test_a_flipped_byte_anywhere_is_reported_or_harmless(tickdeck, bundle):
     """Harmless is what neither a name nor the content depends on, such as a date."""
     whole = bundle.read_bytes()
     told = 0
@@ -68,7 +68,7 @@ NASTY = ["../evil.py", "/evil.py", "run/../../evil.py", "run\\..\\evil.py", "C:e
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_a_name_that_leads_out_is_refused_and_nothing_is_written(tickdeck, bundle, tmp_path, name):
+def test_a_name_outside_the_folder_is_refused_and_nothing_is_written(tickdeck, bundle, tmp_path, name):
     def change(files: dict[str, bytes], told: dict[str, Any]) -> None:
         files[name] = b"evil"
         told["files"].append({"name": name, "bytes": 4, "sha256": "?"})
@@ -80,21 +80,21 @@ def test_a_name_that_leads_out_is_refused_and_nothing_is_written(tickdeck, bundl
 
 
 @pytest.mark.parametrize("run", ["../../evil", "a/b", "", ".", "run id"])
-def test_a_run_id_that_leads_out_is_refused(tickdeck, bundle, run):
+def test_a_run_id_outside_the_folder_is_refused(tickdeck, bundle, run):
     rewrite(lambda files, told: told.update(run=run))
 
     assert f"{run!r} is not a run id" in refused(tickdeck("verify", "b.zip"))
 
 
 @pytest.mark.parametrize("spec", ["/etc/evil.py:X", "../evil.py:X", "strategies/../../evil.py:X"])
-def test_a_strategy_that_leads_out_is_refused(tickdeck, bundle, spec):
+def test_a_strategy_outside_the_folder_is_refused(tickdeck, bundle, spec):
     rewrite(_manifest(lambda manifest: manifest["strategies"][0].update(spec=spec)))
 
     assert "points outside the bundle" in refused(tickdeck("verify", "b.zip"))
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd"])
-def test_an_input_that_leads_out_is_refused(tickdeck, bundle, name):
+def test_an_input_outside_the_folder_is_refused(tickdeck, bundle, name):
     rewrite(lambda files, told: told["inputs"][0].update(name=name))
 
     assert "points outside the bundle" in refused(tickdeck("verify", "b.zip"))
@@ -122,13 +122,13 @@ def test_inputs_that_the_manifest_does_not_have_are_refused(tickdeck, bundle):
     assert "name different inputs" in refused(tickdeck("verify", "b.zip"))
 
 
-def test_a_manifest_at_odds_with_itself_is_refused(tickdeck, bundle):
+def test_an_inconsistent_manifest_is_refused(tickdeck, bundle):
     rewrite(_manifest(lambda manifest: manifest["config"].update(tapes=[])))
 
     assert "its manifest.json is not consistent" in refused(tickdeck("verify", "b.zip"))
 
 
-def test_files_that_are_more_or_fewer_than_told_are_refused(tickdeck, bundle):
+def test_missing_or_additional_files_are_refused(tickdeck, bundle):
     whole = bundle.read_bytes()
     for change in (
         lambda files, told: files.update({"run/more": b""}),
@@ -141,7 +141,7 @@ def test_files_that_are_more_or_fewer_than_told_are_refused(tickdeck, bundle):
         assert "its files are not those that bundle.json lists" in refused(tickdeck("verify", "b.zip"))
 
 
-def test_one_name_twice_is_refused(tickdeck, bundle):
+def test_a_repeated_name_is_refused(tickdeck, bundle):
     with warnings.catch_warnings(), zipfile.ZipFile("b.zip", "a") as archive:
         warnings.simplefilter("ignore")
         archive.writestr("run/tape.db", b"another")
@@ -149,7 +149,7 @@ def test_one_name_twice_is_refused(tickdeck, bundle):
     assert "its files are not those that bundle.json lists" in refused(tickdeck("verify", "b.zip"))
 
 
-def test_content_other_than_told_is_refused(tickdeck, bundle):
+def test_changed_content_is_refused(tickdeck, bundle):
     whole = bundle.read_bytes()
     for data in (b"", b"x" * 10_000_000):
         bundle.write_bytes(whole)
@@ -158,25 +158,25 @@ def test_content_other_than_told_is_refused(tickdeck, bundle):
         assert "run/tape.db was changed since the bundle was made" in refused(tickdeck("verify", "b.zip"))
 
 
-def test_more_than_the_disk_can_hold_is_refused(tickdeck, bundle):
+def test_a_bundle_larger_than_the_disk_is_refused(tickdeck, bundle):
     rewrite(lambda files, told: told["files"][0].update(bytes=1 << 60))
 
     assert "free some space there" in refused(tickdeck("verify", "b.zip"))
 
 
-def test_a_newer_format_is_told(tickdeck, bundle):
+def test_a_newer_format_is_reported(tickdeck, bundle):
     rewrite(lambda files, told: told.update(format=2))
 
     assert "format 2 is newer than this Tickdeck" in refused(tickdeck("verify", "b.zip"))
 
 
-def test_a_damaged_table_of_contents_is_told(tickdeck, bundle):
+def test_a_damaged_table_of_contents_is_reported(tickdeck, bundle):
     rewrite(lambda files, told: told.update(files="none"))
 
     assert "its bundle.json is damaged" in refused(tickdeck("verify", "b.zip"))
 
 
-def test_a_table_of_contents_without_end_is_refused(tickdeck, bundle):
+def test_an_oversized_table_of_contents_is_refused(tickdeck, bundle):
     rewrite(lambda files, told: told.update(notes=["x" * (17 << 20)]), compression=zipfile.ZIP_DEFLATED)
 
     assert "its bundle.json is too large" in refused(tickdeck("verify", "b.zip"))

@@ -105,7 +105,7 @@ def test_a_program_on_a_bus_is_proven_with_its_wiring(tape: Path) -> None:
     assert json.loads(differs.stdout)["first_divergence"]["seq"] == 2
 
 
-def test_a_changed_field_that_causes_nothing_is_told(tape: Path) -> None:
+def test_a_changed_field_that_causes_nothing_is_reported(tape: Path) -> None:
     if tape.is_dir():
         return  # every line has a checksum there
     with closing(sqlite3.connect(tape)) as connection, connection:
@@ -119,7 +119,7 @@ def test_a_changed_field_that_causes_nothing_is_told(tape: Path) -> None:
     assert "changed since it was written" in json.loads(proven.stdout)["faults"][0]
 
 
-def test_what_cannot_be_imported_or_proven_is_said_in_one_line(tape: Path) -> None:
+def test_imports_and_proofs_that_fail_give_one_line(tape: Path) -> None:
     Path("broken.py").write_text("1 / 0")
     for words, said in (
         (("events", tape, "--import", "nowhere"), "cannot load nowhere"),

@@ -49,7 +49,7 @@ def heard(tickdeck, *words: object) -> str:
     return json.loads(events.stdout.splitlines()[-1])["text"]
 
 
-def test_candles_of_a_file_are_made_into_those_that_were_asked_for(tickdeck, tmp_path, strategy):
+def test_candles_of_a_file_are_combined_to_the_requested_interval(tickdeck, tmp_path, strategy):
     tape = candles(tmp_path / "BTCUSDT-1m.csv", 300)
     count = ("--tape", tape, "--strategy", f"{strategy}:Count")
 
@@ -60,7 +60,7 @@ def test_candles_of_a_file_are_made_into_those_that_were_asked_for(tickdeck, tmp
 
 
 @pytest.mark.parametrize("asked", ["1m", "7m", "250ms"])
-def test_an_interval_into_which_the_candles_do_not_fit_is_refused(tickdeck, tmp_path, strategy, asked):
+def test_an_interval_that_the_candles_do_not_fit_is_refused(tickdeck, tmp_path, strategy, asked):
     tape = candles(tmp_path / "BTCUSDT-5m.csv", 30, minutes=5)
 
     result = tickdeck("backtest", "--tape", tape, "--strategy", f"{strategy}:Count", "--candles", asked)
@@ -70,7 +70,7 @@ def test_an_interval_into_which_the_candles_do_not_fit_is_refused(tickdeck, tmp_
     assert "ask for a multiple of its interval (--candles" in result.stderr
 
 
-def test_an_interval_that_is_none_is_refused(tickdeck, tmp_path, strategy):
+def test_an_invalid_interval_is_refused(tickdeck, tmp_path, strategy):
     tape = candles(tmp_path / "BTCUSDT-5m.csv", 30, minutes=5)
 
     result = tickdeck("backtest", "--tape", tape, "--strategy", f"{strategy}:Count", "--candles", "90")
@@ -79,7 +79,7 @@ def test_an_interval_that_is_none_is_refused(tickdeck, tmp_path, strategy):
     assert "'90' is not an interval; give a whole number with a unit" in result.stderr
 
 
-def test_candles_that_two_files_hold_come_once(tickdeck, tmp_path, strategy):
+def test_candles_in_two_files_come_once(tickdeck, tmp_path, strategy):
     one = candles(tmp_path / "BTCUSDT-1m-a.csv", 60)
     two = candles(tmp_path / "BTCUSDT-1m-b.csv", 60, first=50)
     words = ("--tape", one, "--tape", two, "--strategy", f"{strategy}:Count")
@@ -92,7 +92,7 @@ def test_candles_that_two_files_hold_come_once(tickdeck, tmp_path, strategy):
     [({"minutes": 5}, "overlap (they last 1m and 5m)"), ({"price": 101}, "differ")],
     ids=["another interval", "other prices"],
 )
-def test_candles_of_two_files_that_contradict_each_other_are_refused(tickdeck, tmp_path, strategy, other, message):
+def test_contradicting_candles_of_two_files_are_refused(tickdeck, tmp_path, strategy, other, message):
     one = candles(tmp_path / "BTCUSDT-1m.csv", 60)
     two = candles(tmp_path / "BTCUSDT-other.csv", 12, **other)
 

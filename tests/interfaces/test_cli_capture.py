@@ -36,7 +36,7 @@ def figures(captured: Path) -> dict:
     return json.loads((captured / "figures.json").read_text())
 
 
-def test_the_run_takes_every_line_without_a_gap(captured, figures):
+def test_the_run_reads_every_line_without_a_gap(captured, figures):
     counted = Counter(event.event_type for event in open_record(find_run(captured, "last")))
 
     assert figures["ticks"] == 41_249
@@ -48,7 +48,7 @@ def test_the_run_takes_every_line_without_a_gap(captured, figures):
     assert counted.total() == figures["events"]
 
 
-def test_the_strategy_traded_and_the_books_balance(figures):
+def test_the_strategy_trades_and_the_books_balance(figures):
     assert figures["decisions"] == figures["orders"] > 10
     assert figures["fills"] >= figures["orders"] - figures["rejected"]
     assert Decimal(figures["equity"]) == 100_000 + Decimal(figures["pnl"])
@@ -101,7 +101,7 @@ def test_what_is_on_the_tape_is_listed_without_opening_the_input_file(tickdeck, 
     assert len(listed) > 20
 
 
-def test_a_capture_with_lines_cut_out_has_a_gap_and_then_no_usable_book(tickdeck, capture, tmp_path, lines):
+def test_a_capture_with_removed_lines_has_a_gap_and_then_no_usable_book(tickdeck, capture, tmp_path, lines):
     cut = tmp_path / "cut.raw"
     with gzip.open(capture, "rt") as whole, cut.open("w") as part:
         part.writelines(line for number, line in enumerate(whole) if number < 4_000 and not 2_000 <= number < 2_100)

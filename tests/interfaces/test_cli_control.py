@@ -81,7 +81,7 @@ def test_a_killed_run_is_ordered_to_continue_halted(running: Running, tmp_path: 
         (("halt", "nowhere"), "there is no run 'nowhere'"),
     ],
 )
-def test_a_wrong_call_is_one_line(tmp_path: Path, words: tuple[str, ...], why: str) -> None:
+def test_a_wrong_call_gives_one_line(tmp_path: Path, words: tuple[str, ...], why: str) -> None:
     said = tickdeck(*words, data=tmp_path)
 
     assert said.returncode in (2, 3)

@@ -54,7 +54,7 @@ def letters(tmp_path: Path) -> Path:
     return data
 
 
-def test_the_letters_that_were_not_sent_again_are_listed_one_a_line(tickdeck, letters):
+def test_the_open_letters_are_listed_one_per_line(tickdeck, letters):
     result = tickdeck("dead-letters", "r1", "--data", letters)
 
     assert result.exit_code == 0
@@ -81,7 +81,7 @@ def test_one_event_is_shown_whole(tickdeck, letters):
     assert event["text"] == "one"
 
 
-def test_an_event_without_a_letter_is_told_in_one_line(tickdeck, letters):
+def test_an_event_without_a_letter_is_reported_in_one_line(tickdeck, letters):
     result = tickdeck("dead-letters", "r1", "2", "--data", letters)
 
     assert result.exit_code == 2
@@ -98,7 +98,7 @@ def test_a_run_without_dead_letters_has_an_empty_list(tickdeck, simulated):
     assert (script.exit_code, script.stdout, script.stderr) == (0, "", "")
 
 
-def test_help_says_what_resending_takes(tickdeck):
+def test_help_says_how_to_resend(tickdeck):
     assert "bus.resend" in tickdeck("dead-letters", "--help").stdout
 
 

@@ -43,7 +43,9 @@ def test_an_error_body_is_shown_as_its_exception(tickdeck, shared: Path) -> None
     assert "InsufficientFunds" in result.stdout
 
 
-def test_a_document_that_cannot_be_read_is_told_in_one_line_and_the_others_are_shown(tickdeck, tmp_path: Path) -> None:
+def test_a_document_that_cannot_be_read_is_reported_in_one_line_and_the_others_are_shown(
+    tickdeck, tmp_path: Path
+) -> None:
     file = tmp_path / "mixed.jsonl"
     file.write_text('{"serverTime":1}\n{"serverTime":\n{"serverTime":2}\n')
     result = tickdeck("decode", "binance", file)

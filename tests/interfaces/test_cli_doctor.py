@@ -41,7 +41,7 @@ def not_ok(findings: Findings) -> list[str]:
     return [check for check, finding in findings.items() if finding["ok"] is False]
 
 
-def test_a_fit_machine_with_the_defaults_is_ready(looked):
+def test_a_sound_machine_with_the_defaults_is_ready(looked):
     code, findings = looked()
 
     assert (code, not_ok(findings)) == (0, [])
@@ -55,7 +55,7 @@ def test_nothing_is_left_behind(looked):
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_what_this_version_does_not_have_is_not_called_ok(looked):
+def test_checks_that_this_version_lacks_are_not_ok(looked):
     _, findings = looked()
 
     assert findings["brokers"]["ok"] is findings["exchanges"]["ok"] is None
@@ -72,7 +72,7 @@ def test_people_see_a_table_and_the_verdict(tickdeck):
     assert result.stdout.endswith("ready to run\n")
 
 
-def test_people_see_how_many_things_are_wrong(tickdeck):
+def test_people_see_the_number_of_problems(tickdeck):
     result = tickdeck("doctor", "--config", "absent.toml")
 
     assert result.exit_code == 1
@@ -84,7 +84,7 @@ def test_people_see_how_many_things_are_wrong(tickdeck):
 
 
 @pytest.mark.parametrize("data", ["taken/data", "taken"])
-def test_a_data_folder_that_cannot_be_written_is_told(looked, data):
+def test_a_data_folder_that_cannot_be_written_is_reported(looked, data):
     Path("taken").write_text("a file")
 
     code, findings = looked("--data", data)
@@ -94,7 +94,7 @@ def test_a_data_folder_that_cannot_be_written_is_told(looked, data):
     assert "tape" not in findings
 
 
-def test_a_data_folder_that_is_there_already_is_used(looked):
+def test_an_existing_data_folder_is_used(looked):
     Path("data").mkdir()
 
     assert looked("--data", "data")[1]["data folder"]["detail"] == "data can be written"
@@ -148,7 +148,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("check", "wrong"), WRONG.items(), ids=WRONG)
-def test_what_is_wrong_with_the_machine_is_told_with_how_to_mend_it(monkeypatch, tmp_path, check, wrong):
+def test_problems_of_the_machine_are_reported_with_a_remedy(monkeypatch, tmp_path, check, wrong):
     place, name, value, mend = wrong
     monkeypatch.setattr(place, name, value)
 
@@ -158,7 +158,7 @@ def test_what_is_wrong_with_the_machine_is_told_with_how_to_mend_it(monkeypatch,
     assert mend in findings[check].detail
 
 
-def test_a_tape_that_others_cannot_read_is_told(monkeypatch, tmp_path):
+def test_a_tape_that_others_cannot_read_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "SqliteTapeReader", _BlindReader)
 
     findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
@@ -184,7 +184,7 @@ def test_the_time_that_a_sync_takes_is_judged(monkeypatch, tmp_path, step, ok, t
     assert told in findings["disk sync"].detail
 
 
-def test_files_from_another_time_are_told(monkeypatch, tmp_path):
+def test_wrong_file_times_are_reported(monkeypatch, tmp_path):
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now - 3_600)
 
@@ -194,7 +194,7 @@ def test_files_from_another_time_are_told(monkeypatch, tmp_path):
     assert "set both clocks by NTP" in findings["disk clock"].detail
 
 
-def test_a_clock_that_was_never_set_is_told(monkeypatch, tmp_path):
+def test_a_clock_that_was_never_set_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(time, "time", lambda: 86_400.0)
 
     findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
@@ -203,7 +203,7 @@ def test_a_clock_that_was_never_set_is_told(monkeypatch, tmp_path):
     assert findings["clock"].detail.startswith("1970-01-02 00:00:00 UTC")
 
 
-def test_a_clock_that_is_stepped_is_told(monkeypatch, tmp_path):
+def test_a_clock_that_is_stepped_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(time, "time", _ticking(1_000_000_000))
     monkeypatch.setattr(machine, "_data_folder", lambda data: iter(()))
 
@@ -222,7 +222,7 @@ def test_one_core_is_enough(monkeypatch, tmp_path):
     assert findings["cores"].detail.startswith("1 available; ")
 
 
-def test_packages_that_need_not_be_there_are_named_where_they_are_not(monkeypatch, tmp_path):
+def test_missing_optional_packages_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
     findings = {finding.check: finding for finding in machine.machine_findings(tmp_path)}
@@ -243,7 +243,7 @@ def settings(text: str) -> Path:
     return path
 
 
-def test_a_sound_configuration_is_ready(looked, trades):
+def test_a_correct_configuration_is_ready(looked, trades):
     file = settings(
         '[[strategies]]\nspec = "ema-cross"\nparameters = { fast = 3 }\n'
         f'[[tapes]]\npath = "{trades.name}"\n[risk]\nmax_order_notional = 10\n'
@@ -258,7 +258,7 @@ def test_a_sound_configuration_is_ready(looked, trades):
     assert findings["run"]["detail"] == "can start: ema-cross on BTCUSDT"
 
 
-def test_a_tape_of_ones_own_is_an_input_too(looked, tickdeck, trades):
+def test_a_tape_of_a_run_is_an_input_too(looked, tickdeck, trades):
     tickdeck("import", "binance-trades", trades, "--out", "btc.db")
 
     code, findings = looked("--config", settings('[[tapes]]\npath = "btc.db"\n'))
@@ -267,7 +267,7 @@ def test_a_tape_of_ones_own_is_an_input_too(looked, tickdeck, trades):
     assert findings["input btc.db"]["detail"].endswith(": tickdeck of BTCUSDT")
 
 
-def test_a_tape_without_market_data_is_told(looked):
+def test_a_tape_without_market_data_is_reported(looked):
     with SqliteTape(Path("empty.db")):
         pass
 
@@ -308,14 +308,14 @@ def test_a_tape_without_market_data_is_told(looked):
         ),
     ],
 )
-def test_what_is_wrong_with_a_configuration_is_told_where_it_is(looked, trades, text, check, told):
+def test_mistakes_in_a_configuration_are_reported_with_their_place(looked, trades, text, check, told):
     code, findings = looked("--config", settings(text + "\n"))
 
     assert (code, not_ok(findings)) == (1, [check])
     assert told in findings[check]["detail"]
 
 
-def test_everything_that_is_wrong_is_told_at_once(looked):
+def test_all_problems_are_reported_at_once(looked):
     file = settings(
         '[[strategies]]\nspec = "gone.py:One"\n[[strategies]]\nspec = "gone.py:Two"\n[[tapes]]\npath = "x"\n'
     )
@@ -323,7 +323,7 @@ def test_everything_that_is_wrong_is_told_at_once(looked):
     assert not_ok(looked("--config", file)[1]) == ["strategy One", "strategy Two", "input x"]
 
 
-def test_a_signal_that_does_not_exist_is_found_by_the_rehearsal(looked):
+def test_an_unknown_signal_is_found_by_building_the_run(looked):
     Path("mine.py").write_text(
         "from tickdeck import Strategy\n"
         "class Mine(Strategy):\n"
@@ -345,7 +345,7 @@ def test_secrets_are_not_shown(looked):
     assert looked("--config", file)[1]["strategy Mine"]["detail"].endswith("mine.py:Mine: api_key=[redacted]")
 
 
-def test_a_tape_and_a_strategy_are_checked_without_a_configuration(looked, tmp_path):
+def test_a_tape_and_a_strategy_can_be_checked_without_a_configuration(looked, tmp_path):
     (tmp_path / "mine.py").write_text("from tickdeck import Strategy\n\n\nclass Mine(Strategy):\n    size: int = 3\n")
 
     code, findings = looked("--strategy", "mine.py:Mine", "--tape", "absent.csv")

@@ -11,7 +11,7 @@ from tickdeck.infrastructure.config import RunConfig
 HEAD = ["seq", "event_id", "event_type", "ts", "aggregate_id", "correlation_id", "causation_id"]
 
 
-def test_events_lists_all_of_them_in_order_with_the_promised_keys_first(tickdeck, simulated, record, lines):
+def test_events_lists_everything_in_order_with_the_promised_keys_first(tickdeck, simulated, record, lines):
     listed = lines(tickdeck("events", "last", "--data", simulated, "--json"))
 
     assert [event["seq"] for event in listed] == list(range(1, len(record) + 1))
@@ -19,7 +19,7 @@ def test_events_lists_all_of_them_in_order_with_the_promised_keys_first(tickdeck
     assert {k: listed[6][k] for k in record[6].payload} == record[6].payload
 
 
-def test_the_catalogue_lists_every_type_with_its_class_group_and_line(tickdeck, lines):
+def test_the_catalogue_lists_every_type_with_class_group_and_description(tickdeck, lines):
     listed = lines(tickdeck("events", "--catalogue", "--json"))
 
     assert [list(entry) for entry in listed] == [["type", "class", "group", "line"]] * len(listed)
@@ -30,7 +30,7 @@ def test_the_catalogue_lists_every_type_with_its_class_group_and_line(tickdeck, 
     assert "Emitted by" in entries["order.amended"]["line"]
 
 
-def test_the_catalogue_is_a_line_a_type_under_a_line_a_group_for_people(tickdeck):
+def test_people_see_the_catalogue_grouped_one_line_per_type(tickdeck):
     result = tickdeck("events", "--catalogue", "--type", "trading.*", "--type", "feed.stale")
 
     heads = [line.split()[:2] for line in result.stdout.splitlines()]
@@ -43,13 +43,13 @@ def test_the_catalogue_is_a_line_a_type_under_a_line_a_group_for_people(tickdeck
     ]
 
 
-def test_a_part_of_the_catalogue_that_is_empty_is_told(tickdeck):
+def test_an_empty_selection_of_the_catalogue_is_reported(tickdeck):
     result = tickdeck("events", "--catalogue", "--type", "oder.*")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "there is no event type 'oder.*'" in result.stderr
 
 
-def test_events_without_a_run_is_refused_with_what_to_give(tickdeck):
+def test_events_without_a_run_is_refused_with_advice(tickdeck):
     result = tickdeck("events")
     assert result.exit_code == 2
     assert "name a run, such as `last`" in result.stderr
@@ -89,7 +89,7 @@ def test_times_may_be_given_in_iso_8601(tickdeck, simulated, lines):
     assert max(times) <= 1_704_067_205_500_000_000
 
 
-def test_people_get_a_line_an_event_below_its_day(tickdeck, simulated):
+def test_people_get_one_line_per_event_below_its_day(tickdeck, simulated):
     result = tickdeck("events", "last", "--type", "order.submitted", "--limit", 2, "--data", simulated)
 
     day, first, second = result.stdout.splitlines()
@@ -99,7 +99,7 @@ def test_people_get_a_line_an_event_below_its_day(tickdeck, simulated):
     assert "buy 0.01 at market" in first
 
 
-def test_a_misspelt_type_is_told(tickdeck, simulated):
+def test_a_misspelt_type_is_reported(tickdeck, simulated):
     result = tickdeck("events", "last", "--type", "order.submited", "--data", simulated)
 
     assert result.exit_code == 0
@@ -107,13 +107,13 @@ def test_a_misspelt_type_is_told(tickdeck, simulated):
     assert "no event type 'order.submited'" in result.stderr
 
 
-def test_a_type_that_exists_but_did_not_happen_is_no_mistake(tickdeck, simulated):
+def test_a_known_type_without_events_is_not_a_mistake(tickdeck, simulated):
     result = tickdeck("events", "last", "--type", "trading.halted", "--data", simulated)
 
     assert (result.exit_code, result.output) == (0, "tickdeck: no event matches\n")
 
 
-def test_a_symbol_that_the_run_does_not_have_is_told(tickdeck, simulated):
+def test_a_symbol_that_the_run_does_not_have_is_reported(tickdeck, simulated):
     result = tickdeck("events", "last", "--symbol", "NOPE", "--data", simulated)
 
     assert "the run has no symbol 'NOPE'; it has BTCUSDT, ETHUSDT" in result.stderr
@@ -127,7 +127,7 @@ def test_the_nearest_type_is_named(tickdeck, simulated):
 
 
 @pytest.mark.parametrize("option", ["--from", "--to"])
-def test_a_time_that_is_none_is_a_wrong_call(tickdeck, simulated, option):
+def test_an_invalid_time_is_a_wrong_call(tickdeck, simulated, option):
     result = tickdeck("events", "last", option, "yesterday", "--data", simulated)
 
     assert result.exit_code == 2
@@ -141,7 +141,7 @@ def test_follow_of_a_run_that_has_ended_lists_it_and_ends(tickdeck, simulated, r
     assert [event["event_type"] for event in listed] == ["run.started", "run.stopped"]
 
 
-def test_follow_waits_for_what_a_running_run_adds(tickdeck, tmp_path, monkeypatch, lines):
+def test_follow_waits_for_new_events_of_a_running_run(tickdeck, tmp_path, monkeypatch, lines):
     run = start_run(RunConfig(), tmp_path / "tickdeck-data")
     run.kernel.feed(RunStarted(ts=1, ts_ingress=1))
     run.tape.wait_durable(run.tape.last_seq)

@@ -46,7 +46,7 @@ def record(data: Path, **query: Any) -> list[DomainEvent]:
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
-def test_jsonl_has_every_event_whole(tickdeck, simulated):
+def test_jsonl_has_every_event_completely(tickdeck, simulated):
     result = tickdeck("export", "last", "--data", simulated, "--format", "jsonl", "--out", "all.jsonl", "--json")
 
     events = record(simulated)
@@ -135,7 +135,7 @@ def test_symbol_and_times_restrict_what_is_exported(tickdeck, simulated, format_
 
 
 @pytest.mark.parametrize("format_", ["csv", "jsonl"])
-def test_a_name_in_gz_packs_the_file_the_same_each_time(tickdeck, simulated, format_):
+def test_a_gz_file_has_the_same_bytes_each_time(tickdeck, simulated, format_):
     for name in ("plain", "one.gz", "other.gz"):
         words = ("--format", format_, "--out", name, "--type", "strategy.*")
         assert tickdeck("export", "last", "--data", simulated, *words).exit_code == 0
@@ -155,7 +155,7 @@ def test_people_are_told_how_many_of_each_type(tickdeck, simulated):
 
 
 @pytest.mark.parametrize(("format_", "lines"), [("csv", 1), ("jsonl", 0)])
-def test_nothing_found_is_an_empty_file_and_a_misspelt_type_is_told(tickdeck, simulated, format_, lines):
+def test_an_empty_result_is_an_empty_file_and_a_misspelt_type_is_reported(tickdeck, simulated, format_, lines):
     words = ("--format", format_, "--out", "out", "--type", "order.fillt", "--json")
 
     result = tickdeck("export", "last", "--data", simulated, *words)
@@ -167,7 +167,7 @@ def test_nothing_found_is_an_empty_file_and_a_misspelt_type_is_told(tickdeck, si
     assert "there is no event type 'order.fillt'; did you mean 'order.filled'?" in result.stderr
 
 
-def test_nothing_found_of_a_known_type_blames_no_name(tickdeck, simulated):
+def test_an_empty_result_for_a_known_type_suggests_no_typo(tickdeck, simulated):
     words = ("--format", "csv", "--out", "out", "--type", "order.unknown")
 
     result = tickdeck("export", "last", "--data", simulated, *words)
@@ -204,7 +204,7 @@ def test_an_existing_file_is_not_overwritten(tickdeck, simulated):
         (("last", "--format", "csv", "--out", "x", "--from", "noon"), "'noon' is not a time"),
     ],
 )
-def test_a_wrong_call_is_told_in_one_line(tickdeck, simulated, words, told):
+def test_a_wrong_call_is_reported_in_one_line(tickdeck, simulated, words, told):
     assert told in refused(tickdeck("export", *words, "--data", simulated))
     assert list(Path.cwd().iterdir()) == []
 
@@ -218,7 +218,7 @@ def test_without_pyarrow_the_extra_is_named(tickdeck, simulated, monkeypatch):
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_a_disk_that_fails_is_told_in_one_line_and_leaves_nothing(tickdeck, simulated, monkeypatch):
+def test_a_disk_that_fails_is_reported_in_one_line_and_leaves_nothing(tickdeck, simulated, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -231,7 +231,7 @@ def test_a_disk_that_fails_is_told_in_one_line_and_leaves_nothing(tickdeck, simu
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_an_input_that_is_gone_is_told_and_leaves_nothing(tickdeck, trades):
+def test_a_missing_input_is_reported_and_leaves_nothing(tickdeck, trades):
     tickdeck("backtest", "--tape", trades, "--strategy", "ema-cross")
     trades.unlink()
 
@@ -415,13 +415,13 @@ def test_a_column_has_the_kind_of_its_field():
     assert columns.row(Measured(share=0.5))[-3] == "0.5"
 
 
-def test_csv_writes_truth_in_small_letters(tmp_path):
+def test_csv_writes_booleans_in_lower_case(tmp_path):
     export_events(lambda: iter([Measured(count=2)]), "csv", tmp_path / "out.csv")
 
     assert (tmp_path / "out.csv").read_text().splitlines()[1].endswith(",2,0.0,true,")
 
 
-def test_what_a_run_adds_between_two_looks_is_left_for_the_next_export(tmp_path):
+def test_events_added_during_an_export_are_left_for_the_next_one(tmp_path):
     looks: list[int] = []
 
     def growing() -> Iterator[DomainEvent]:

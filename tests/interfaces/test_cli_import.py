@@ -44,7 +44,7 @@ def decided(data: Path) -> list[dict[str, Any]]:
     return listed
 
 
-def test_the_tape_holds_the_events_of_the_file_with_their_times(tickdeck, tardis):
+def test_the_tape_contains_the_events_of_the_file_with_their_times(tickdeck, tardis):
     result = tickdeck("import", "tardis-trades", tardis, "--symbol", "BTCUSDT", "--out", "btc.db", "--json")
 
     assert sorted(Path.cwd().iterdir()) == sorted([tardis, Path.cwd() / "btc.db"])
@@ -60,7 +60,7 @@ def test_the_tape_holds_the_events_of_the_file_with_their_times(tickdeck, tardis
     assert (told["first_ts"], told["last_ts"]) == (original[0].ts_ingress, original[-1].ts_ingress)
 
 
-def test_people_are_told_what_there_is_and_how_to_go_on(tickdeck, tardis):
+def test_people_see_what_was_imported_and_the_next_command(tickdeck, tardis):
     result = tickdeck("import", "auto", tardis, "--out", "btc.db")
 
     assert "300 events (BTCUSDT 300) within 29.9 s, the first at 2024-08-09 00:00:00.104 UTC" in result.stdout
@@ -122,7 +122,7 @@ def test_a_feed_latency_makes_the_receive_times_of_files_without_any(tickdeck, t
 
 
 @pytest.mark.parametrize("word", ["aggTrades", "AGG_TRADES", "binance-aggtrades", "auto"])
-def test_formats_go_by_several_names(tickdeck, tmp_path, word):
+def test_formats_have_aliases(tickdeck, tmp_path, word):
     file = tmp_path / "BTCUSDT.csv"
     file.write_text("1,60000.5,0.01,1,1,1723161600000,true,true\n")
 
@@ -131,7 +131,7 @@ def test_formats_go_by_several_names(tickdeck, tmp_path, word):
     assert json.loads(result.stdout)["format"] == "binance-aggtrades"
 
 
-def test_what_is_passed_over_is_counted_and_told(tickdeck, tmp_path):
+def test_skipped_rows_are_counted_and_reported(tickdeck, tmp_path):
     file = tmp_path / "trades.csv"
     file.write_text(TARDIS + TARDIS.splitlines()[1].replace("buy", "unknown") + "\n")
 
@@ -141,7 +141,7 @@ def test_what_is_passed_over_is_counted_and_told(tickdeck, tmp_path):
     assert "skipped 1 x trade without a side" in result.stderr
 
 
-def test_a_venue_is_chosen_of_several(tickdeck, tmp_path):
+def test_one_of_several_venues_is_chosen(tickdeck, tmp_path):
     file = tmp_path / "trades.csv"
     file.write_text(TARDIS + TARDIS.splitlines()[1].replace("binance", "kraken") + "\n")
 
@@ -181,14 +181,14 @@ def test_an_existing_file_is_not_overwritten(tickdeck, tardis):
         (("auto", "trades.csv"), "Missing option '--out'"),
     ],
 )
-def test_a_wrong_call_is_told_in_one_line(tickdeck, words, told):
+def test_a_wrong_call_is_reported_in_one_line(tickdeck, words, told):
     Path("trades.csv").write_text(TARDIS)
 
     assert told in refused(tickdeck("import", *words))
     assert [path.name for path in Path.cwd().iterdir()] == ["trades.csv"]
 
 
-def test_a_bad_line_is_told_and_no_tape_is_left(tickdeck, tmp_path):
+def test_a_bad_line_is_reported_and_no_tape_is_left(tickdeck, tmp_path):
     file = tmp_path / "trades.csv"
     file.write_text(TARDIS + TARDIS.splitlines()[-1].replace("0.01", "much") + "\n")
 
@@ -196,14 +196,14 @@ def test_a_bad_line_is_told_and_no_tape_is_left(tickdeck, tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_file_cut_short_is_told_and_no_tape_is_left(tickdeck, tardis):
+def test_a_file_cut_short_is_reported_and_no_tape_is_left(tickdeck, tardis):
     tardis.write_bytes(tardis.read_bytes()[:-40])
 
     assert "cut short" in refused(tickdeck("import", "tardis", tardis, "--out", "btc.db"))
     assert list(Path.cwd().iterdir()) == [tardis]
 
 
-def test_nothing_of_all_the_file_is_no_tape(tickdeck, tmp_path):
+def test_a_file_without_matching_events_gives_no_tape(tickdeck, tmp_path):
     file = tmp_path / "trades.csv"
     rows = TARDIS.splitlines()
     file.write_text("\n".join([rows[0], rows[1].replace("buy", "unknown")]) + "\n")
@@ -229,7 +229,7 @@ class Terminal:
         pass
 
 
-def test_on_a_terminal_the_rows_are_counted_now_and_then():
+def test_on_a_terminal_the_number_of_rows_is_shown():
     terminal = Terminal()
     count = RowCount(terminal)
 

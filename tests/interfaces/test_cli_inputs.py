@@ -40,7 +40,7 @@ def test_two_venues_under_one_symbol_are_refused(tickdeck, shared):
     assert not Path("tickdeck-data").exists()
 
 
-def test_of_a_file_of_several_venues_one_is_read_and_the_rest_named(tickdeck, two_venues):
+def test_one_venue_of_a_file_is_read_and_the_others_are_named(tickdeck, two_venues):
     first = tickdeck("backtest", "--tape", two_venues, "--json")
     other = tickdeck("backtest", "--tape", two_venues, "--venue", "spot", "--json")
 
@@ -60,7 +60,7 @@ def test_a_venue_without_a_file_is_a_wrong_call(tickdeck):
     assert "--tape" in tickdeck("run", "--venue", "spot").stderr
 
 
-def test_the_same_data_twice_is_refused_whatever_its_name(tickdeck, trades, tmp_path):
+def test_the_same_data_twice_is_refused_under_any_name(tickdeck, trades, tmp_path):
     copy = tmp_path / "BTCUSDT-copy.csv"
     copy.write_bytes(trades.read_bytes())
 
@@ -70,7 +70,7 @@ def test_the_same_data_twice_is_refused_whatever_its_name(tickdeck, trades, tmp_
     assert "is the same data as" in result.stderr
 
 
-def test_two_venues_of_one_file_may_be_two_inputs_where_their_symbols_differ(tickdeck, tmp_path):
+def test_two_venues_of_one_file_may_be_two_inputs_if_their_symbols_differ(tickdeck, tmp_path):
     path = tmp_path / "merged.csv"
     rows = (("spot", "BTCUSDT"), ("usdm", "ETHUSDT")) * 10
     path.write_text(
@@ -117,7 +117,7 @@ def test_a_pipe_is_refused(spawn, trades):
     assert "pipes are not supported" in result.stderr
 
 
-def test_a_broken_line_is_told_with_what_follows_for_the_run(tickdeck, trades):
+def test_a_broken_line_is_reported_with_its_consequences_for_the_run(tickdeck, trades):
     lines = trades.read_text().splitlines(keepends=True)
     trades.write_text("".join([*lines[:100], "nonsense\n", *lines[101:]]))
 
@@ -155,7 +155,7 @@ def lines_of(capture: Path) -> list[bytes]:
         return file.readlines()
 
 
-def test_lines_that_are_missing_are_counted_and_noted(tickdeck, lines_of, tmp_path):
+def test_gaps_are_counted_and_noted(tickdeck, lines_of, tmp_path):
     (tmp_path / "cut.raw").write_bytes(b"".join(lines_of[:20_000] + lines_of[20_100:]))
 
     result = tickdeck("backtest", "--tape", "cut.raw", "--json")
@@ -233,7 +233,7 @@ def test_a_symbol_that_appears_late_is_refused_at_the_start_if_its_currencies_ar
     assert "DOTUSD has no unambiguous base and quote currency" in result.stderr
 
 
-def test_instruments_come_from_the_venues_description_and_tables_go_before_it(tickdeck, tmp_path):
+def test_instruments_come_from_the_venues_description_and_tables_override_it(tickdeck, tmp_path):
     rows = "".join(f"2024-11-{n:02d},10,10,10,10,5\n" for n in range(1, 20))
     tape = tmp_path / "DOTUSD-1d.csv"
     tape.write_text("date,open,high,low,close,volume\n" + rows)

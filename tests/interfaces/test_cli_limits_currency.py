@@ -48,7 +48,7 @@ def backtest(tickdeck, *words):
 @pytest.mark.parametrize(
     ("symbol", "currency", "most"), [("XRPEUR", "EUR", "10000"), ("LTCBTC", "BTC", "0.1"), ("LTCUSDC", "USDT", "10000")]
 )
-def test_limits_that_nobody_wrote_are_in_the_only_quote_currency(tickdeck, trades_of, symbol, currency, most):
+def test_default_limits_are_in_the_only_quote_currency(tickdeck, trades_of, symbol, currency, most):
     said, figures, risk = backtest(tickdeck, "--tape", trades_of(symbol))
 
     assert (risk["currency"], risk["max_order_notional"]) == (currency, most)
@@ -59,7 +59,7 @@ def test_limits_that_nobody_wrote_are_in_the_only_quote_currency(tickdeck, trade
     assert "will be refused" not in said
 
 
-def test_limits_that_the_user_wrote_keep_their_currency_and_a_line_says_what_to_give(tickdeck, trades_of, tmp_path):
+def test_stated_limits_keep_their_currency_and_a_line_gives_advice(tickdeck, trades_of, tmp_path):
     (tmp_path / "run.toml").write_text("[risk]\nmax_order_notional = 500\n")
 
     words = "--tape", trades_of("XRPEUR"), "--config", "run.toml"

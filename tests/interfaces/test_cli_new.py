@@ -33,7 +33,7 @@ def run(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_files_are_those_that_are_told(tickdeck):
+def test_the_files_are_those_that_are_listed(tickdeck):
     result = tickdeck("new", "golden-breakout", "--json")
 
     told = json.loads(result.stdout)
@@ -42,7 +42,7 @@ def test_the_files_are_those_that_are_told(tickdeck):
     assert told["out"] == "golden-breakout"
 
 
-def test_people_are_told_how_to_go_on(tickdeck):
+def test_people_see_the_next_command(tickdeck):
     result = tickdeck("new", "golden-breakout")
 
     assert "  golden-breakout/strategy.py" in result.stdout
@@ -82,13 +82,13 @@ def test_the_settings_load_and_the_doctor_finds_nothing(project, tickdeck):
     assert tickdeck("doctor", "--config", project / "run.toml").exit_code == 0
 
 
-def test_the_python_files_are_in_the_style_that_we_check_for(project):
+def test_the_python_files_pass_our_style_checks(project):
     result = run(project, "ruff", "check", "--isolated", "--select", "E,F,I,B,UP", "--line-length", "120", ".")
 
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_what_runs_leave_is_not_committed(project):
+def test_files_of_runs_are_ignored_by_git(project):
     run(project, "tickdeck", "run", "--config", "run.toml", "--for", 1, "--speed", "max")
 
     assert (project / "tickdeck-data").is_dir()
@@ -124,7 +124,7 @@ def test_the_class_is_named_after_the_project(tickdeck, name, cls):
         ("no/x", "no/x: cannot be created: No such file or directory; choose another name"),
     ],
 )
-def test_a_name_that_will_not_do_is_told_in_one_line(tickdeck, name, told):
+def test_an_invalid_name_is_reported_in_one_line(tickdeck, name, told):
     Path("taken").write_text("mine")
 
     result = tickdeck("new", name)

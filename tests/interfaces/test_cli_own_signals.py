@@ -68,7 +68,7 @@ def test_a_run_with_a_signal_of_the_users_is_recorded_proven_and_bundled(tickdec
     assert json.loads(verified.stdout)["identical"] is True, verified.stderr
 
 
-def test_a_changed_signal_is_told_by_the_proof(tickdeck, project: Path) -> None:
+def test_a_changed_signal_is_reported_by_the_proof(tickdeck, project: Path) -> None:
     assert tickdeck("run", "--config", "run.toml", "--speed", "max", "--json").exit_code == 0
 
     (project / "middle.py").write_text(SIGNAL.replace("/ 2", "/ 3"))
@@ -92,7 +92,7 @@ def test_a_changed_signal_is_told_by_the_proof(tickdeck, project: Path) -> None:
         (('middle.py:Middle"', 'follow.py:Follow"'), "Follow is not a subclass of tickdeck.Signal"),
     ],
 )
-def test_a_mistake_in_a_signals_configuration_is_told_in_one_line(
+def test_a_mistake_in_a_signals_configuration_is_reported_in_one_line(
     tickdeck, project: Path, change: tuple[str, str], told: str
 ) -> None:
     (project / "run.toml").write_text(CONFIG.replace(*change))

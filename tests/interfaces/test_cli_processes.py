@@ -31,7 +31,7 @@ def test_exit_codes_reach_the_shell(spawn, simulated, words, code):
     assert "Traceback" not in done.stderr
 
 
-def test_a_pipe_gets_json_alone_and_no_control_characters(spawn):
+def test_a_pipe_gets_only_json_and_no_control_characters(spawn):
     done = spawn("run", "--for", 2, "--speed", "max", "--json")
 
     assert json.loads(done.stdout)["status"] == "completed"
@@ -39,7 +39,7 @@ def test_a_pipe_gets_json_alone_and_no_control_characters(spawn):
     assert "\x1b" not in done.stderr
 
 
-def test_a_full_disk_under_the_output_is_one_line(spawn, simulated):
+def test_a_full_disk_for_the_output_gives_one_line(spawn, simulated):
     with Path("/dev/full").open("w") as full:
         done = spawn("events", "last", "--data", simulated, stdout=full)
 
@@ -50,7 +50,7 @@ def test_a_full_disk_under_the_output_is_one_line(spawn, simulated):
     )
 
 
-def test_a_closed_output_is_one_line(tmp_path, simulated):
+def test_a_closed_output_gives_one_line(tmp_path, simulated):
     words = f'exec "{sys.executable}" -m tickdeck verify last --data "{simulated}" >&-'
     done = subprocess.run(["sh", "-c", words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
@@ -58,7 +58,7 @@ def test_a_closed_output_is_one_line(tmp_path, simulated):
     assert done.stderr == "tickdeck: error: stdout is closed; redirect the output, for example to /dev/null\n"
 
 
-def test_a_run_whose_reader_has_seen_enough_went_well(tmp_path):
+def test_a_run_whose_reader_ends_early_succeeds(tmp_path):
     words = f'set -o pipefail; "{sys.executable}" -m tickdeck run --for 2 --speed max | head -1 >/dev/null'
     done = subprocess.run(["bash", "-c", words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
@@ -67,14 +67,14 @@ def test_a_run_whose_reader_has_seen_enough_went_well(tmp_path):
 
 
 @pytest.mark.parametrize("words", ["--help", "--version", "run --help", "tape check --help"])
-def test_help_whose_reader_has_seen_enough_went_well(words):
+def test_help_whose_reader_ends_early_succeeds(words):
     line = f'"{sys.executable}" -m tickdeck {words} | true; exit "${{PIPESTATUS[0]}}"'
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_current_folder_that_was_deleted_is_told(tmp_path):
+def test_a_current_folder_that_was_deleted_is_reported(tmp_path):
     line = f'mkdir gone && cd gone && rmdir ../gone && "{sys.executable}" -P -m tickdeck run --for 1'
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
@@ -82,7 +82,7 @@ def test_a_current_folder_that_was_deleted_is_told(tmp_path):
     assert done.stderr == "tickdeck: error: the current folder was deleted; change to another one\n"
 
 
-def test_a_warning_is_one_line_and_a_byte_order_mark_is_no_mistake(tmp_path):
+def test_a_warning_is_one_line_and_a_byte_order_mark_is_accepted(tmp_path):
     (tmp_path / "c.toml").write_text('log_events = ["market.cadle"]\n', "utf-8-sig")
     words = [*COMMAND, "run", "--config", "c.toml", "--for", "1", "--speed", "max"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
@@ -112,7 +112,7 @@ def read_terminal(master: int) -> str:
     return b"".join(parts).decode()
 
 
-def test_on_a_terminal_the_progress_line_refreshes_and_goes_away_and_stdout_stays_pure(tmp_path):
+def test_on_a_terminal_the_progress_line_refreshes_disappears_and_spares_stdout(tmp_path):
     master, slave = pty.openpty()
     words = ["run", "--for", "30", "--speed", "max", "--json"]
 
@@ -159,7 +159,7 @@ def test_sigint_and_sigterm_end_a_real_run_in_order_so_that_it_can_be_resumed(sp
     assert "Traceback" not in by_sigint.stderr + by_sigterm.stderr
 
 
-def test_a_reader_that_has_seen_enough_ends_the_listing_quietly(simulated, tmp_path):
+def test_a_reader_that_ends_early_ends_the_listing_quietly(simulated, tmp_path):
     words = ["events", "last", "--data", str(simulated), "--json"]
 
     with subprocess.Popen([*COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

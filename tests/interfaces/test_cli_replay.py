@@ -28,7 +28,7 @@ def test_it_prints_what_events_prints_as_json(tickdeck, simulated):
     assert re.fullmatch(r"tickdeck: played [\d,]+ events in [\d.]+ s\n", played.stderr)
 
 
-def test_people_get_a_line_an_event_below_the_day(tickdeck, simulated):
+def test_people_get_one_line_per_event_below_the_day(tickdeck, simulated):
     played = tickdeck("replay", "last", "--speed", 0, "--type", "run.*", "--data", simulated)
 
     day, started, stopped = played.stdout.splitlines()
@@ -37,7 +37,7 @@ def test_people_get_a_line_an_event_below_the_day(tickdeck, simulated):
     assert "run.stopped" in stopped
 
 
-def test_paced_events_come_in_their_own_time_and_their_lateness_is_told(tickdeck, simulated):
+def test_paced_events_come_at_their_own_time_and_their_lateness_is_reported(tickdeck, simulated):
     began = time.monotonic()
     played = tickdeck("replay", "last", "--speed", 200, "--data", simulated, "--json")
 
@@ -46,7 +46,7 @@ def test_paced_events_come_in_their_own_time_and_their_lateness_is_told(tickdeck
     assert STATISTICS.fullmatch(played.stderr)
 
 
-def test_types_symbols_and_exchanges_choose_among_events(tickdeck, simulated, lines):
+def test_types_symbols_and_exchanges_select_events(tickdeck, simulated, lines):
     def played(*words: str) -> list[dict[str, Any]]:
         return lines(tickdeck("replay", "last", "--speed", "max", "--data", simulated, "--json", *words))
 
@@ -59,7 +59,7 @@ def test_types_symbols_and_exchanges_choose_among_events(tickdeck, simulated, li
     assert {event["source"] for event in played("--exchange", "paper")} == {"paper"}
 
 
-def test_from_and_to_bound_it_inclusively(tickdeck, simulated, lines):
+def test_from_and_to_are_inclusive(tickdeck, simulated, lines):
     options = ("--speed", "max", "--data", simulated, "--json")
     first, last = START + 5 * SECOND, "2024-01-01T00:00:06Z"
 
@@ -81,7 +81,7 @@ def test_events_of_input_files_are_played_in_their_places(tickdeck, trades, line
     assert orders.stdout == tickdeck("events", "last", *options[2:], "--type", "order.*").stdout
 
 
-def test_where_nothing_matches_it_says_so(tickdeck, simulated):
+def test_an_empty_result_is_reported(tickdeck, simulated):
     played = tickdeck("replay", "last", "--type", "order.filed", "--data", simulated)
 
     assert played.exit_code == 0
@@ -99,7 +99,7 @@ def test_where_nothing_matches_it_says_so(tickdeck, simulated):
         (["--from", "noon"], "'noon' is not a time"),
     ],
 )
-def test_a_wrong_call_is_told_in_one_line(tickdeck, simulated, words, told):
+def test_a_wrong_call_is_reported_in_one_line(tickdeck, simulated, words, told):
     played = tickdeck("replay", "last", "--data", simulated, *words)
 
     assert played.exit_code == 2
@@ -107,7 +107,7 @@ def test_a_wrong_call_is_told_in_one_line(tickdeck, simulated, words, told):
     assert played.stderr.count("\n") == 1
 
 
-def test_a_run_that_is_not_there_is_told(tickdeck):
+def test_a_missing_run_is_reported(tickdeck):
     played = tickdeck("replay", "last")
 
     assert played.exit_code == 2
@@ -117,7 +117,7 @@ def test_a_run_that_is_not_there_is_told(tickdeck):
 # -- processes ------------------------------------------------------------------------------------------------------
 
 
-def test_who_has_seen_enough_of_a_pipe_ends_it_quietly(simulated, tmp_path):
+def test_a_pipe_whose_reader_ends_early_is_closed_quietly(simulated, tmp_path):
     words = [*COMMAND, "--speed", "max", "--data", str(simulated), "--json"]
 
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

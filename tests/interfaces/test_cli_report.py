@@ -49,14 +49,14 @@ def test_a_session_of_hours_that_ends_by_its_duration_has_the_backtest_s_figures
 
 
 @pytest.mark.parametrize("words", [("backtest", "--json"), ("backtest", "--no-report"), ("run", "--speed", "max")])
-def test_no_report_is_written_where_nobody_asked_for_one(tickdeck, trades, words):
+def test_no_report_is_written_without_a_request(tickdeck, trades, words):
     command, *options = words
 
     assert tickdeck(command, "--tape", trades, *options).exit_code == 0
     assert list(Path("tickdeck-data").glob("*/report.*")) == []
 
 
-def test_without_the_extra_a_backtest_goes_well_and_says_how_to_install_it(tickdeck, trades, monkeypatch):
+def test_without_the_extra_a_backtest_succeeds_and_says_how_to_install_it(tickdeck, trades, monkeypatch):
     monkeypatch.setattr("tickdeck.infrastructure.reporting.report.find_spec", lambda name: None)
 
     result = tickdeck("backtest", "--tape", trades)
@@ -69,7 +69,7 @@ def test_without_the_extra_a_backtest_goes_well_and_says_how_to_install_it(tickd
     assert "pip install 'tickdeck[report]'" in asked.stderr
 
 
-def test_a_run_that_does_not_exist_is_told_in_one_line(tickdeck):
+def test_a_run_that_does_not_exist_is_reported_in_one_line(tickdeck):
     result = tickdeck("report", "no-such-run")
 
     assert result.exit_code == 2

@@ -66,7 +66,7 @@ def test_a_backtest_without_recorded_data_is_a_wrong_call(tickdeck):
     assert not Path("tickdeck-data").exists()
 
 
-def test_for_people_the_summary_shows_figures_assumptions_the_tape_and_what_to_type_next(tickdeck):
+def test_people_see_figures_assumptions_the_tape_and_the_next_command(tickdeck):
     result = tickdeck("run", "--for", 5, "--speed", "max")
 
     assert result.exit_code == 0
@@ -79,7 +79,7 @@ def test_for_people_the_summary_shows_figures_assumptions_the_tape_and_what_to_t
     assert "\x1b" not in result.output
 
 
-def test_the_next_command_names_a_data_folder_of_ones_own(tickdeck):
+def test_the_next_command_names_a_custom_data_folder(tickdeck):
     result = tickdeck("run", "--for", 1, "--speed", "max", "--data", "elsewhere")
 
     assert "next  tickdeck verify last --data elsewhere\n" in result.stdout
@@ -104,7 +104,7 @@ def test_options_override_the_configuration_file(tickdeck):
     assert [strategy["spec"] for strategy in config["strategies"]] == ["ema-cross"]
 
 
-def test_paths_in_a_configuration_file_are_taken_from_its_folder(tickdeck, buy_once, trades):
+def test_paths_in_a_configuration_file_are_relative_to_its_folder(tickdeck, buy_once, trades):
     folder = Path("conf")
     folder.mkdir()
     Path("mine.py").rename(folder / "mine.py")
@@ -148,7 +148,7 @@ def test_with_several_strategies_a_parameter_names_its_own(tickdeck, buy_once):
         ("quantity=much", "quantity='much'"),
     ],
 )
-def test_a_wrong_parameter_is_told_in_one_line(tickdeck, buy_once, param, told):
+def test_a_wrong_parameter_is_reported_in_one_line(tickdeck, buy_once, param, told):
     result = tickdeck("run", "--strategy", buy_once, "--param", param)
 
     assert result.exit_code == 2
@@ -187,7 +187,7 @@ def test_with_several_strategies_a_parameter_without_an_owner_is_refused(tickdec
         (["run", "--nonsense"], "--nonsense"),
     ],
 )
-def test_a_wrong_call_is_told_in_one_line_and_leaves_no_run(tickdeck, words, told):
+def test_a_wrong_call_is_reported_in_one_line_and_leaves_no_run(tickdeck, words, told):
     result = tickdeck(*words)
 
     assert result.exit_code == 2
@@ -207,7 +207,7 @@ def test_a_data_folder_that_cannot_be_written_is_a_wrong_call(tickdeck):
     assert "--data" in result.stderr
 
 
-def test_one_symbol_names_what_a_nameless_file_holds(tickdeck, trades):
+def test_the_symbol_option_names_the_symbol_of_a_nameless_file(tickdeck, trades):
     nameless = trades.rename(trades.with_name("market.csv"))
 
     refused = tickdeck("backtest", "--tape", nameless)
@@ -219,7 +219,7 @@ def test_one_symbol_names_what_a_nameless_file_holds(tickdeck, trades):
     assert json.loads(result.stdout)["ticks"] == 200
 
 
-def test_a_symbol_that_no_file_has_is_refused_with_those_that_they_have(tickdeck, trades):
+def test_a_symbol_that_no_file_has_is_refused_with_the_known_ones(tickdeck, trades):
     result = tickdeck("backtest", "--tape", trades, "--symbol", "ETHUSDT")
 
     assert result.exit_code == 2
@@ -227,7 +227,7 @@ def test_a_symbol_that_no_file_has_is_refused_with_those_that_they_have(tickdeck
     assert tickdeck("runs", "--json").stdout == ""
 
 
-def test_the_tape_of_a_run_is_market_data_for_another(tickdeck):
+def test_the_tape_of_a_run_can_be_market_data_for_another(tickdeck):
     first = json.loads(tickdeck("run", "--for", 3, "--speed", "max", "--json").stdout)
 
     result = tickdeck("backtest", "--tape", Path(first["tape"]).parent, "--json")
@@ -237,7 +237,7 @@ def test_the_tape_of_a_run_is_market_data_for_another(tickdeck):
     assert tickdeck("verify", "last").exit_code == 0
 
 
-def test_the_tape_of_a_run_from_files_is_refused_as_market_data_since_it_holds_none(tickdeck, trades):
+def test_the_tape_of_a_run_on_files_is_refused_because_it_contains_no_market_data(tickdeck, trades):
     first = json.loads(tickdeck("backtest", "--tape", trades, "--json").stdout)
 
     result = tickdeck("backtest", "--tape", first["tape"])
@@ -246,7 +246,7 @@ def test_the_tape_of_a_run_from_files_is_refused_as_market_data_since_it_holds_n
     assert str(trades) in result.stderr
 
 
-def test_without_uvloop_asyncios_own_loop_does(tickdeck, monkeypatch):
+def test_without_uvloop_asyncios_own_loop_is_used(tickdeck, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "uvloop", None)
@@ -254,7 +254,7 @@ def test_without_uvloop_asyncios_own_loop_does(tickdeck, monkeypatch):
     assert tickdeck("run", "--for", 1, "--speed", "max", "--json").exit_code == 0
 
 
-def test_orders_and_what_log_events_names_are_in_the_log_once_each(tickdeck, buy_once, tmp_path):
+def test_orders_and_requested_events_are_logged_once_each(tickdeck, buy_once, tmp_path):
     (tmp_path / "run.toml").write_text(
         f'log_events = ["signal.*", "risk.*"]\nsymbols = ["BTCUSDT"]\n[[strategies]]\nspec = "{buy_once}"\n'
     )
@@ -270,7 +270,7 @@ def test_orders_and_what_log_events_names_are_in_the_log_once_each(tickdeck, buy
     assert tickdeck("verify", figures["run"]).exit_code == 0
 
 
-def test_log_events_that_can_name_no_event_are_refused(tickdeck, tmp_path):
+def test_invalid_log_events_are_refused(tickdeck, tmp_path):
     (tmp_path / "run.toml").write_text('log_events = ["market candle"]\n')
     result = tickdeck("run", "--config", "run.toml", "--for", 1)
     assert result.exit_code == 2
@@ -278,7 +278,7 @@ def test_log_events_that_can_name_no_event_are_refused(tickdeck, tmp_path):
 
 
 @pytest.mark.parametrize("speed", ["2", "max", "0.5"])
-def test_a_speed_is_refused_where_the_market_data_is_live(tickdeck, tmp_path, speed):
+def test_a_speed_is_refused_for_live_market_data(tickdeck, tmp_path, speed):
     result = tickdeck("run", "--exchange", "binance", "--url", "http://127.0.0.1:9", "--speed", speed)
 
     assert result.exit_code == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-def test_a_strategy_that_raises_is_told_in_a_line_and_ends_the_run_with_3(tickdeck):
+def test_a_strategy_that_raises_gives_one_line_and_exit_code_3(tickdeck):
     Path("broken.py").write_text(
         "from tickdeck import Strategy\n"
         "class Broken(Strategy):\n"
@@ -48,7 +48,7 @@ def test_people_see_which_strategy_was_paused(tickdeck):
     assert "paused after an error: Broken" in result.stdout
 
 
-def test_the_daily_loss_limit_halts_trading_and_is_no_fault(tickdeck, buy_once):
+def test_the_daily_loss_limit_halts_trading_and_is_not_an_error(tickdeck, buy_once):
     Path("run.toml").write_text('[risk]\nmax_daily_loss = "0.01"\n')
 
     result = tickdeck("run", "--config", "run.toml", "--strategy", buy_once, "--for", 5, "--speed", "max", "--json")
@@ -65,7 +65,7 @@ def test_a_halt_is_shown_to_people(tickdeck, buy_once):
     assert "trading was halted: max_daily_loss" in result.stdout
 
 
-def test_a_halt_by_a_fault_ends_with_3(tickdeck):
+def test_a_halt_by_an_error_ends_with_3(tickdeck):
     Path("endless.py").write_text(
         "from tickdeck import Strategy\n"
         "from decimal import Decimal\n"
@@ -85,7 +85,7 @@ def test_a_halt_by_a_fault_ends_with_3(tickdeck):
     assert "more than 20 events" in json.loads(result.stdout)["halted"]
 
 
-def test_an_unexpected_fault_is_one_line_with_exit_code_3(tickdeck, monkeypatch):
+def test_an_unexpected_error_gives_one_line_and_exit_code_3(tickdeck, monkeypatch):
     def broken(*_: object, **__: object) -> None:
         raise LookupError("the moon\nis gone")
 

@@ -56,7 +56,7 @@ def test_a_named_run_that_was_killed_is_continued_by_the_command_that_started_it
         (("--name", "a", "--resume", "b"), "omit --name"),
     ],
 )
-def test_a_wrong_use_of_names_is_one_line(tmp_path: Path, words: tuple[str, ...], why: str) -> None:
+def test_a_wrong_use_of_names_gives_one_line(tmp_path: Path, words: tuple[str, ...], why: str) -> None:
     said = tickdeck("run", *words, data=tmp_path)
 
     assert said.returncode == 2

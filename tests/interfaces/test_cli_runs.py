@@ -13,7 +13,7 @@ from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import find_run
 
 
-def test_runs_lists_a_run_a_line_the_oldest_first(tickdeck, lines):
+def test_runs_lists_one_run_per_line_the_oldest_first(tickdeck, lines):
     made = [json.loads(tickdeck("run", "--for", n, "--speed", "max", "--json").stdout) for n in (2, 1)]
 
     listed = lines(tickdeck("runs", "--json"))
@@ -72,7 +72,7 @@ def test_people_see_the_runs_as_a_table(tickdeck, simulated):
     assert "ema-cross(fast=12, slow=26, quantity=0.01) on BTCUSDT, ETHUSDT" in " ".join(result.stdout.split())
 
 
-def test_runs_shows_the_figures_that_the_backtest_showed(tickdeck, capture, lines):
+def test_runs_shows_the_figures_of_the_backtest(tickdeck, capture, lines):
     parameters = ("--param", "fast=3", "--param", "slow=9")
     told = json.loads(tickdeck("backtest", "--tape", capture, *parameters, "--json").stdout)
 
@@ -103,7 +103,7 @@ def test_a_run_that_is_being_written_is_running_and_then_interrupted(tickdeck, t
     assert [run["status"] for run in empty + after] == ["running", "interrupted"]
 
 
-def test_a_run_without_a_tape_is_empty_and_says_so_wherever_its_events_are_asked_for(tickdeck, simulated, lines):
+def test_a_run_without_a_tape_is_empty_and_every_command_says_so(tickdeck, simulated, lines):
     run = find_run(simulated, "last")
     folder = Path("tickdeck-data") / run.name
     folder.mkdir(parents=True)
@@ -123,7 +123,7 @@ def test_a_run_without_a_tape_is_empty_and_says_so_wherever_its_events_are_asked
         assert "is gone or empty, although the run went on to seq" in result.stderr
 
 
-def test_a_damaged_manifest_is_passed_over_with_a_note(tickdeck, simulated, lines):
+def test_a_damaged_manifest_is_skipped_with_a_note(tickdeck, simulated, lines):
     run = find_run(simulated, "last")
     for name, text in (("good", (run / "manifest.json").read_text()), ("bad", "{")):
         folder = Path("tickdeck-data") / name

@@ -27,7 +27,7 @@ def test_what_a_strategy_prints_is_not_on_stdout(tickdeck):
     assert "hello 1" in result.stderr
 
 
-def test_a_proof_has_stdout_for_itself_too(tickdeck):
+def test_output_of_a_strategy_during_a_proof_is_not_on_stdout(tickdeck):
     tickdeck("run", "--strategy", write("print('hello')"), *QUICK)
 
     assert json.loads(tickdeck("verify", "last", "--json").stdout)["identical"] is True
@@ -43,7 +43,7 @@ def test_a_proof_has_stdout_for_itself_too(tickdeck):
         ("self.buy(5, Decimal(1))", "symbol is 5; give text"),
     ],
 )
-def test_a_faulty_call_is_told_with_the_line_of_the_strategy(tickdeck, call, told):
+def test_a_faulty_call_is_reported_with_the_line_of_the_strategy(tickdeck, call, told):
     result = tickdeck("run", "--strategy", write(call), *QUICK)
 
     assert result.exit_code == 3
@@ -65,7 +65,7 @@ def test_a_faulty_call_is_told_with_the_line_of_the_strategy(tickdeck, call, tol
         (("ema-cross", "fast=quick"), "parameter fast='quick': give a whole number"),
     ],
 )
-def test_parameters_that_make_no_sense_are_refused_at_the_start(tickdeck, words, told):
+def test_invalid_parameters_are_refused_at_the_start(tickdeck, words, told):
     strategy, param = words
 
     result = tickdeck("run", "--strategy", strategy, "--param", param)
@@ -75,7 +75,7 @@ def test_parameters_that_make_no_sense_are_refused_at_the_start(tickdeck, words,
     assert not Path("tickdeck-data").exists()
 
 
-def test_a_wrong_type_in_the_configuration_is_told_in_words(tickdeck):
+def test_a_wrong_type_in_the_configuration_is_reported(tickdeck):
     Path("run.toml").write_text('[paper]\nshort_selling = "perhaps"\n')
 
     result = tickdeck("run", "--config", "run.toml")
@@ -83,7 +83,7 @@ def test_a_wrong_type_in_the_configuration_is_told_in_words(tickdeck):
     assert "paper.short_selling is 'perhaps': give true or false" in result.stderr
 
 
-def test_a_fault_wins_over_ctrl_c(tickdeck):
+def test_an_error_takes_precedence_over_ctrl_c(tickdeck):
     body = "import signal\nsignal.raise_signal(2) if trade.trade_id == 50 else None\n1 / (trade.trade_id - 50)"
     result = tickdeck("run", "--strategy", write(body), "--for", 60, "--speed", "max", "--json")
 
@@ -102,7 +102,7 @@ def test_a_run_that_is_complete_says_so_when_it_is_resumed(tickdeck):
     assert [json.loads(again.stdout)[k] for k in same] == [json.loads(first.stdout)[k] for k in same]
 
 
-def test_a_writer_that_comes_in_between_is_told_as_any_other(tickdeck, tmp_path, monkeypatch):
+def test_a_writer_that_starts_in_between_is_reported_like_any_other(tickdeck, tmp_path, monkeypatch):
     from tickdeck.bootstrap import start_run
     from tickdeck.infrastructure.config import RunConfig
 
@@ -130,7 +130,7 @@ def test_a_neighbour_of_a_strategy_that_changed_is_noticed(tickdeck):
     assert any("has changed" in text for text in json.loads(tickdeck("verify", "last", "--json").stdout)["notes"])
 
 
-def test_all_mistakes_of_a_file_and_of_parameters_are_a_line_each(tickdeck):
+def test_all_mistakes_of_a_file_and_of_parameters_give_one_line_each(tickdeck):
     Path("run.toml").write_text('seed = "x"\n[paper]\nshort_selling = "perhaps"\n')
 
     result = tickdeck("run", "--config", "run.toml", "--json")

@@ -83,7 +83,7 @@ def test_a_run_on_a_tape_in_json_lines_is_proven_resumed_and_bundled(tickdeck, d
     assert json.loads(proven.stdout)["identical"] is True
 
 
-def test_the_form_may_stand_in_the_configuration(tickdeck) -> None:
+def test_the_format_may_be_set_in_the_configuration(tickdeck) -> None:
     Path("run.toml").write_text('tape_format = "jsonl"\n')
 
     result = tickdeck("run", "--config", "run.toml", "--for", 2, "--speed", "max", "--json")
@@ -92,7 +92,7 @@ def test_the_form_may_stand_in_the_configuration(tickdeck) -> None:
     assert (Path(json.loads(result.stdout)["tape"]) / "000001.jsonl").is_file()
 
 
-def test_a_form_that_does_not_exist_is_one_clear_line(tickdeck) -> None:
+def test_an_unknown_format_gives_one_clear_line(tickdeck) -> None:
     result = tickdeck("run", "--tape-format", "csv", "--for", 2)
 
     assert result.exit_code == 2
@@ -103,7 +103,7 @@ def test_a_form_that_does_not_exist_is_one_clear_line(tickdeck) -> None:
 
 
 @pytest.mark.parametrize("form", ["sqlite", "jsonl"])
-def test_a_sound_tape_ends_with_0_and_says_what_was_checked(tickdeck, data: Path, form: str) -> None:
+def test_an_intact_tape_ends_with_0_and_lists_the_checks(tickdeck, data: Path, form: str) -> None:
     for place in ("last", tape_of(data / form, form), tape_of(data / form, form).parent):
         result = tickdeck("tape", "check", place, "--data", data / form)
         assert result.exit_code == 0, result.stderr
@@ -141,7 +141,7 @@ def test_damage_ends_with_1_and_names_file_line_and_bytes(tickdeck, copy: Path) 
     assert read.stderr.count("\n") == 1
 
 
-def test_a_torn_tail_is_told_tried_and_cut(tickdeck, copy: Path) -> None:
+def test_a_torn_tail_is_reported_then_cut_off(tickdeck, copy: Path) -> None:
     whole = (copy / "000001.jsonl").read_bytes()
     with (copy / "000001.jsonl").open("ab") as file:
         file.write(b'{"crc":')
@@ -186,7 +186,7 @@ def test_a_tape_is_copied_there_and_back(tickdeck, data: Path, form: str) -> Non
         assert list(one.read()) == list(other.read())
 
 
-def test_a_copy_over_something_is_refused(tickdeck, copy: Path) -> None:
+def test_a_copy_over_an_existing_file_is_refused(tickdeck, copy: Path) -> None:
     result = tickdeck("tape", "convert", copy, "--to", "jsonl", "--out", copy)
 
     assert result.exit_code == 2
@@ -194,7 +194,7 @@ def test_a_copy_over_something_is_refused(tickdeck, copy: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["sqlite", "jsonl"])
-def test_a_compacted_tape_tells_its_sizes_and_is_sound(tickdeck, data: Path, tmp_path: Path, form: str) -> None:
+def test_a_compacted_tape_reports_its_sizes_and_is_intact(tickdeck, data: Path, tmp_path: Path, form: str) -> None:
     shutil.copytree(data / form, tmp_path / form)
 
     people = tickdeck("tape", "compact", "last", "--data", form)
@@ -213,7 +213,7 @@ def test_a_compacted_tape_tells_its_sizes_and_is_sound(tickdeck, data: Path, tmp
 
 @pytest.mark.parametrize("command", ["check", "repair", "compact"])
 @pytest.mark.parametrize("place", ["none", "last", "./none.db"])
-def test_a_place_without_a_tape_is_one_clear_line(tickdeck, command: str, place: str) -> None:
+def test_a_path_without_a_tape_gives_one_clear_line(tickdeck, command: str, place: str) -> None:
     result = tickdeck("tape", command, place)
 
     assert result.exit_code == 2
@@ -222,7 +222,7 @@ def test_a_place_without_a_tape_is_one_clear_line(tickdeck, command: str, place:
     assert result.stderr.count("\n") == 1
 
 
-def test_a_run_without_a_tape_is_one_clear_line(tickdeck, data: Path, tmp_path: Path) -> None:
+def test_a_run_without_a_tape_gives_one_clear_line(tickdeck, data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "sqlite", tmp_path / "cut")
     tape_of(tmp_path / "cut", "sqlite").unlink()
 
@@ -232,7 +232,7 @@ def test_a_run_without_a_tape_is_one_clear_line(tickdeck, data: Path, tmp_path: 
     assert "has no tape yet; `tickdeck run --resume" in result.stderr
 
 
-def test_a_file_that_is_no_tape_is_one_clear_line(tickdeck) -> None:
+def test_a_file_that_is_not_a_tape_gives_one_clear_line(tickdeck) -> None:
     Path("notes.txt").write_text("nothing\n" * 100)
 
     result = tickdeck("tape", "check", "notes.txt")

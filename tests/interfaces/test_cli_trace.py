@@ -27,7 +27,7 @@ def test_trace_gives_the_causes_and_the_tree_of_effects(tickdeck, simulated, rec
     ]
 
 
-def test_trace_goes_as_deep_as_it_is_asked_to(tickdeck, simulated, record):
+def test_trace_respects_the_depth_option(tickdeck, simulated, record):
     fill = next(event for event in record if event.event_type == "order.filled")
 
     traced = json.loads(

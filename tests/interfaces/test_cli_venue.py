@@ -37,7 +37,7 @@ def test_the_venue_serves_until_it_is_stopped() -> None:
     assert process.wait(10) == 0
 
 
-def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+def test_acknowledged_changes_survive_a_kill(tmp_path: Path) -> None:
     journal = str(tmp_path / "venue.journal")
     process, venue = start("--journal", journal)
     admin(venue, "deposit", account="demo", asset="BTC", amount="1.5")
@@ -59,14 +59,14 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
         (["--speed", "0"], "above 0"),
     ],
 )
-def test_a_wrong_call_is_one_line(tickdeck: Any, args: list[str], message: str) -> None:
+def test_a_wrong_call_gives_one_line(tickdeck: Any, args: list[str], message: str) -> None:
     result = tickdeck("venue", "--port", "0", *args)
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_port_in_use_is_one_line(tickdeck: Any) -> None:
+def test_a_port_in_use_gives_one_line(tickdeck: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

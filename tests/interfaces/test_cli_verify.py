@@ -35,7 +35,7 @@ class Silent(Strategy):
 """
 
 
-def test_verify_of_an_honest_run_is_identical(tickdeck, simulated):
+def test_verify_of_an_unchanged_run_is_identical(tickdeck, simulated):
     figures = json.loads((simulated / "figures.json").read_text())
 
     result = tickdeck("verify", "last", "--data", simulated, "--json")
@@ -49,14 +49,14 @@ def test_verify_of_an_honest_run_is_identical(tickdeck, simulated):
     assert verdict["decisions"] > 0
 
 
-def test_people_are_told_what_was_proven(tickdeck, simulated):
+def test_people_see_what_was_proven(tickdeck, simulated):
     result = tickdeck("verify", "last", "--data", simulated)
 
     assert result.exit_code == 0
     assert "is identical: " in result.stdout
 
 
-def test_a_strategy_that_uses_chance_is_caught_with_the_difference_and_its_causes(tickdeck):
+def test_a_strategy_that_uses_random_numbers_is_caught_with_the_difference_and_its_causes(tickdeck):
     Path("lucky.py").write_text(LUCKY)
     tickdeck("run", "--strategy", "lucky.py:Lucky", "--for", 20, "--speed", "max")
 
@@ -78,7 +78,7 @@ def test_a_strategy_that_uses_chance_is_caught_with_the_difference_and_its_cause
 
 
 @pytest.mark.parametrize("first_odd", [True, False])
-def test_an_event_on_one_side_alone_is_shown_with_what_caused_it(tickdeck, first_odd):
+def test_an_event_on_only_one_side_is_shown_with_its_causes(tickdeck, first_odd):
     Path("silent.py").write_text(SILENT)
     states = [lambda: Path("odd").write_text(""), lambda: Path("odd").unlink(missing_ok=True)]
     now, then = states if first_odd else states[::-1]
@@ -112,7 +112,7 @@ def test_changed_code_is_noted(tickdeck):
     assert "note: " in for_people.stdout
 
 
-def test_a_fault_of_the_run_is_not_told_again_by_verify(tickdeck):
+def test_an_error_of_the_run_is_not_reported_again_by_verify(tickdeck):
     Path("broken.py").write_text(
         "from tickdeck import Strategy\nclass Broken(Strategy):\n    def on_trade(self, trade):\n        1 / 0\n"
     )
@@ -125,7 +125,7 @@ def test_a_fault_of_the_run_is_not_told_again_by_verify(tickdeck):
     assert "ZeroDivisionError" in with_debug.stderr
 
 
-def test_an_input_file_that_changed_since_is_told(tickdeck, trades):
+def test_an_input_file_that_changed_since_is_reported(tickdeck, trades):
     tickdeck("backtest", "--tape", trades)
     trades.write_text(trades.read_text() + "\n")
 
@@ -143,7 +143,7 @@ def test_a_run_is_named_by_its_id_or_by_its_folder(tickdeck, simulated):
     assert tickdeck("verify", "20200101-000000-0000", "--data", simulated).exit_code == 2
 
 
-def test_a_tape_that_is_not_closed_is_read_all_the_same(tickdeck, tmp_path, lines):
+def test_an_unclosed_tape_is_readable(tickdeck, tmp_path, lines):
     run = start_run(RunConfig(), tmp_path / "tickdeck-data")
     assert isinstance(run.tape, SqliteTape)
     run.kernel.feed(RunStarted(ts=1, ts_ingress=1))

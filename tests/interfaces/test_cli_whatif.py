@@ -110,7 +110,7 @@ def test_another_strategy_runs_over_the_same_session(tickdeck, simulated, tmp_pa
     assert told["original"] == figures["run"]
 
 
-def test_where_nothing_differs_people_are_told(tickdeck, turns, trades):
+def test_people_see_if_nothing_differs(tickdeck, turns, trades):
     recorded(tickdeck, turns, "--tape", trades)
 
     assert "every decision is the same: 4" in tickdeck("whatif", "last", "--param", "note=x").stdout
@@ -126,7 +126,7 @@ def test_where_nothing_differs_people_are_told(tickdeck, turns, trades):
         (("--strategy", "turns.py:Turns"), "the settings are the same"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line_and_leaves_no_run(tickdeck, turns, trades, words, told):
+def test_mistakes_are_reported_in_one_line_and_leave_no_run(tickdeck, turns, trades, words, told):
     recorded(tickdeck, turns, "--tape", trades)
 
     result = tickdeck("whatif", "last", *words)

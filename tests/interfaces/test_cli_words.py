@@ -53,7 +53,7 @@ NOON = 1_723_118_400_000_000_000  # 2024-08-08T12:00:00Z
 
 
 @given(st.integers(100_000_000_000_000_000, 4_000_000_000_000_000_000))
-def test_a_time_that_is_shown_is_read_back_to_the_nanosecond(ts):
+def test_a_printed_time_is_read_back_to_the_nanosecond(ts):
     assert parse_time(iso_time(ts)) == parse_time(str(ts)) == ts
 
 
@@ -80,18 +80,18 @@ def test_four_digits_are_a_year_and_eight_a_date():
 
 
 @pytest.mark.parametrize("text", ["202408", "1723161254", "1723161254000", "1723161254000000", "12345"])
-def test_an_integer_that_is_no_time_in_nanoseconds_is_refused(text):
+def test_an_integer_that_is_not_a_time_in_nanoseconds_is_refused(text):
     with pytest.raises(ValueError, match="nanoseconds since 1970 have 19 digits"):
         parse_time(text)
 
 
 @pytest.mark.parametrize("text", ["", "noon", "2024-13-01", "-5", "1.5", "2024-08-08T12:00:00.5 oClock"])
-def test_what_is_no_time_is_refused_in_words(text):
+def test_an_invalid_time_is_refused_with_the_reason(text):
     with pytest.raises(ValueError, match="is not a time; give ISO 8601"):
         parse_time(text)
 
 
-def test_more_nanoseconds_than_a_calendar_has_are_refused_in_words():
+def test_nanoseconds_beyond_the_calendar_are_refused_with_the_reason():
     with pytest.raises(ValueError, match="is not a time: nanoseconds since 1970 have at most 19 digits"):
         parse_time("9" * 20)
 
@@ -110,7 +110,7 @@ def test_days_and_times_of_day_are_utc():
         (90_061_000_000_000, "1 d 1 h"),
     ],
 )
-def test_lengths_of_time_are_told_in_two_units(ns, text):
+def test_durations_are_shown_in_two_units(ns, text):
     assert span(ns) == text
 
 
@@ -194,7 +194,7 @@ CHECKED = "grade=a when=2024-08-08T00:00:00Z tags=x,y"
         (Checked(grade=Grade.A, when=datetime(2024, 8, 8, tzinfo=UTC), tags={"y", "x"}), CHECKED),
     ],
 )
-def test_events_are_told_by_the_fields_that_tell(event, words):
+def test_events_are_described_by_their_main_fields(event, words):
     assert describe_event(event) == words
 
 
@@ -206,7 +206,7 @@ def halted(number: int) -> TradingHalted:
     return TradingHalted(reason="x", event_id=str(number), ts_ingress=NOON)
 
 
-def test_a_long_chain_shows_its_ends_and_counts_what_is_between():
+def test_a_long_chain_shows_its_ends_and_counts_the_rest():
     lines = chain([halted(number) for number in range(100)])
 
     assert lines[0] == "12:00:00.000  0 trading.halted x"
@@ -282,7 +282,7 @@ def test_without_a_terminal_there_is_no_progress_line(tmp_path):
         ("run", "--tape", "a\nb"),
     ],
 )
-def test_a_path_that_cannot_be_had_is_one_line(tickdeck, words):
+def test_an_unusable_path_gives_one_line(tickdeck, words):
     Path("folder").mkdir()
 
     result = tickdeck(*(word.format(long="n" * 300) for word in words), "--json")
@@ -292,7 +292,7 @@ def test_a_path_that_cannot_be_had_is_one_line(tickdeck, words):
     assert json.loads(result.stdout)["exit_code"] == 2
 
 
-def test_a_key_in_the_wrong_table_is_told_where_it_belongs(tickdeck):
+def test_a_key_in_the_wrong_table_is_reported_with_its_right_table(tickdeck):
     Path("run.toml").write_text("[paper]\nseed = 3\n")
 
     result = tickdeck("run", "--config", "run.toml")

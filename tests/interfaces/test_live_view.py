@@ -174,7 +174,7 @@ def test_the_state_is_the_run_s_own(tmp_path: Path):
     assert (state.problems, state.halted, state.orders_open) == (0, False, 0)
 
 
-def test_errors_refusals_and_halts_are_the_newest_first_in_words(tmp_path: Path):
+def test_errors_refusals_and_halts_are_listed_newest_first(tmp_path: Path):
     (tmp_path / "mine.py").write_text(STRATEGY)
     strategies = (StrategyConfig(spec=f"{tmp_path}/mine.py:Mine", parameters={"what": "raise"}),)
     run = start_run(RunConfig(duration=D(20), strategies=strategies), tmp_path)
@@ -191,7 +191,7 @@ def test_errors_refusals_and_halts_are_the_newest_first_in_words(tmp_path: Path)
     assert not watch.state(NOON).halted
 
 
-def test_a_log_that_cannot_be_opened_ends_the_run_before_it_begins_and_lets_go_of_its_tape(tmp_path: Path):
+def test_a_log_that_cannot_be_opened_ends_the_run_early_and_closes_its_tape(tmp_path: Path):
     run = start_run(RunConfig(duration=D(20)), tmp_path)
     (run.folder / LOG).mkdir()
 
@@ -202,7 +202,7 @@ def test_a_log_that_cannot_be_opened_ends_the_run_before_it_begins_and_lets_go_o
     assert drive(resume_run(run.folder), None, details=False).summary.status == "completed"
 
 
-def test_elsewhere_than_on_a_capable_terminal_there_is_no_live_view(monkeypatch: pytest.MonkeyPatch):
+def test_without_a_capable_terminal_there_is_no_live_view(monkeypatch: pytest.MonkeyPatch):
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -274,7 +274,7 @@ def _waiting(master: int) -> bytes:
     ("what", "code"),
     [("", 0), ("log", 0), ("raise", 3), ("SIGINT", 128 + signal.SIGINT), ("SIGTERM", 128 + signal.SIGTERM)],
 )
-def test_the_terminal_is_given_back_however_the_run_ends(tmp_path, what, code):
+def test_the_terminal_is_restored_however_the_run_ends(tmp_path, what, code):
     ended, sent = on_terminal(tmp_path, "--speed", "20", "--param", f"what={what}")
 
     assert ended == code

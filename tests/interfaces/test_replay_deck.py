@@ -30,20 +30,20 @@ def test_keys_are_named(data, keys):
     assert KeyParser().feed(data) == keys
 
 
-def test_a_key_that_comes_in_pieces_is_one_key():
+def test_a_key_received_in_parts_is_one_key():
     parser = KeyParser()
 
     assert [parser.feed(bytes([byte])) for byte in b"\x1b[1;2C\x1bOA"] == [[]] * 5 + [["shift-right"], [], [], ["up"]]
 
 
-def test_an_escape_key_by_itself_is_no_key():
+def test_a_lone_escape_key_is_ignored():
     parser = KeyParser()
 
     assert parser.feed(b"\x1b") == []
     assert parser.feed(b"q") == ["q"]
 
 
-def test_what_is_no_terminal_has_no_keys(tmp_path):
+def test_without_a_terminal_there_are_no_keys(tmp_path):
     with (tmp_path / "file").open("wb") as file:
         assert not Cbreak.possible(file.fileno())
 
@@ -80,7 +80,7 @@ def test_the_deck_at_80_columns():
     assert status == " playing, 1x   170/s   12,345 played    space pauses  ↑↓ speed  ←→ 10 s  ? keys"
 
 
-def test_the_deck_of_a_terminal_that_knows_only_ascii():
+def test_the_deck_of_an_ascii_terminal():
     lines = plain(deck_lines(state(paused=True, help=True), 100, ascii_only=True))
 
     assert all(line.isascii() for line in lines)
@@ -123,7 +123,7 @@ def test_at_its_end_the_bar_is_full():
         (3_650 * 86_400, 30 * 86_400, 180 * 86_400),
     ],
 )
-def test_keys_seek_as_far_as_fits_the_record(span_s, small_s, large_s):
+def test_the_seek_distance_depends_on_the_record(span_s, small_s, large_s):
     assert jumps(span_s * SECOND) == (small_s * SECOND, large_s * SECOND)
 
 
@@ -131,6 +131,6 @@ def test_keys_seek_as_far_as_fits_the_record(span_s, small_s, large_s):
     ("seconds", "told"),
     [(-1, "0:00"), (79, "1:19"), (3_600, "1:00:00"), (86_399, "23:59:59"), (2 * 86_400 + 3_723, "2d 01:02:03")],
 )
-def test_lengths_are_told_as_on_a_clock(seconds, told):
+def test_durations_are_shown_as_on_a_clock(seconds, told):
     assert length(seconds * SECOND, tenths=False) == told
     assert length(seconds * SECOND, tenths=True) == f"{told}.0"

@@ -145,7 +145,7 @@ def test_every_key_does_what_the_help_says(terminal):
     assert deck.restored()
 
 
-def test_events_scroll_above_the_deck_cut_to_the_terminal(terminal):
+def test_events_scroll_above_the_deck_and_are_cut_to_the_terminal(terminal):
     deck = terminal("--speed", "max", columns=60)
 
     assert deck.end() == 0
@@ -217,7 +217,7 @@ def test_a_window_that_gets_narrow_keeps_the_deck_within(terminal):
 
 
 @pytest.mark.parametrize(("key", "code"), [("\x03", 130), ("TERM", 143)])
-def test_stopped_by_a_signal_it_gives_the_terminal_back(terminal, key, code):
+def test_after_a_signal_the_terminal_is_restored(terminal, key, code):
     deck = terminal("--speed", "0.1")
     deck.expect("playing")
 
@@ -231,7 +231,7 @@ def test_stopped_by_a_signal_it_gives_the_terminal_back(terminal, key, code):
     assert deck.restored()
 
 
-def test_an_error_gives_the_terminal_back(terminal, simulated, tmp_path):
+def test_after_an_error_the_terminal_is_restored(terminal, simulated, tmp_path):
     data = tmp_path / "damaged"
     shutil.copytree(simulated, data)
     (tape,) = data.glob("*/tape.db")
@@ -249,7 +249,7 @@ def test_an_error_gives_the_terminal_back(terminal, simulated, tmp_path):
     assert deck.restored()
 
 
-def test_ctrl_z_gives_the_terminal_back_and_time_stands_still_meanwhile(terminal):
+def test_ctrl_z_restores_the_terminal_and_stops_the_clock(terminal):
     deck = terminal("--speed", "0.1")
     deck.expect("playing")
 
@@ -271,7 +271,7 @@ def test_ctrl_z_gives_the_terminal_back_and_time_stands_still_meanwhile(terminal
 
 
 @pytest.mark.parametrize("case", ["no keyboard", "dumb terminal"])
-def test_where_there_is_no_full_terminal_lines_are_plain(simulated, tmp_path, case):
+def test_without_a_full_terminal_lines_are_plain(simulated, tmp_path, case):
     master, slave = pty.openpty()
     words = [*COMMAND, "--speed", "max", "--type", "run.*", "--data", str(simulated)]
     stdin = subprocess.DEVNULL if case == "no keyboard" else slave

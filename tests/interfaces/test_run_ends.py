@@ -130,7 +130,7 @@ def began(tmp_path: Path) -> bool:
 
 
 @pytest.mark.parametrize("what", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "own"])
-def test_whatever_a_strategy_raises_is_its_fault_and_the_run_goes_on_without_it(spawn, what):
+def test_whatever_a_strategy_raises_pauses_only_that_strategy(spawn, what):
     done = spawn("run", "--strategy", "s.py:Raises", "--param", f"what={what}", "--for", 3, "--speed", "max", "--json")
 
     figures = json.loads(done.stdout)
@@ -141,7 +141,7 @@ def test_whatever_a_strategy_raises_is_its_fault_and_the_run_goes_on_without_it(
 
 
 @pytest.mark.parametrize("where", ["at import", "in __init__"])
-def test_a_strategy_that_exits_before_the_run_begins_is_no_success(spawn, tmp_path, where):
+def test_a_strategy_that_exits_before_the_run_begins_is_an_error(spawn, tmp_path, where):
     body = "raise SystemExit(0)" if where == "at import" else "class S(Strategy):\n    def __init__(self, **_): exit(0)"
     (tmp_path / "exits.py").write_text(f"from tickdeck import Strategy\n{body}\n")
 
@@ -153,7 +153,7 @@ def test_a_strategy_that_exits_before_the_run_begins_is_no_success(spawn, tmp_pa
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", ">&-", ">&- 2>&-"])
-def test_a_run_whose_output_has_no_place_to_go_does_not_begin(tmp_path, redirection):
+def test_a_run_without_a_usable_stdout_does_not_begin(tmp_path, redirection):
     words = f'"{sys.executable}" -m tickdeck run --for 2 --speed max --json {redirection}'
     done = subprocess.run(["sh", "-c", words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
@@ -163,7 +163,7 @@ def test_a_run_whose_output_has_no_place_to_go_does_not_begin(tmp_path, redirect
         assert json.loads(done.stdout)["exit_code"] == 3
 
 
-def test_a_run_whose_messages_nobody_reads_does_not_begin(tmp_path):
+def test_a_run_without_a_usable_stderr_does_not_begin(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
     words = [*COMMAND, "run", "--for", "2", "--speed", "max", "--json"]
@@ -175,7 +175,7 @@ def test_a_run_whose_messages_nobody_reads_does_not_begin(tmp_path):
     assert not list(tmp_path.glob("tickdeck-data/*"))
 
 
-def test_figures_that_cannot_be_written_are_no_success(tmp_path):
+def test_figures_that_cannot_be_written_are_an_error(tmp_path):
     with Path("/dev/full").open("w") as full:
         words = [*COMMAND, "run", "--for", "2", "--speed", "max", "--json"]
         done = subprocess.run(words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
@@ -185,7 +185,7 @@ def test_figures_that_cannot_be_written_are_no_success(tmp_path):
 
 @pytest.mark.parametrize("form", ["sqlite", "jsonl"])
 @pytest.mark.parametrize("what", ["the folder", "the tape"])
-def test_a_run_whose_tape_was_deleted_meanwhile_is_no_success(start, tmp_path, form, what):
+def test_a_run_whose_tape_was_deleted_meanwhile_is_an_error(start, tmp_path, form, what):
     process = start("run", "--for", 20, "--speed", 10, "--tape-format", form)
     tape = "tape" if form == "jsonl" else "tape.db"
     wait_for(lambda: began(tmp_path))
@@ -223,7 +223,7 @@ def test_with_json_an_error_is_json_on_stdout_too(spawn):
 
 
 @pytest.mark.parametrize(("delay", "times"), [(0, 1), (1, 1), (0, 2), (50, 3)])
-def test_timers_that_keep_the_clock_still_pause_their_strategy(spawn, delay, times):
+def test_timers_that_stop_the_clock_pause_their_strategy(spawn, delay, times):
     parameters = ("--param", f"delay={delay}", "--param", f"times={times}")
     done = spawn("run", "--strategy", "s.py:Still", *parameters, "--for", 3, "--speed", "max", "--json")
 
@@ -236,7 +236,7 @@ def test_timers_that_keep_the_clock_still_pause_their_strategy(spawn, delay, tim
 
 
 @pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)])
-def test_a_second_signal_ends_a_run_at_once_within_a_handler_that_never_returns(start, spawn, tmp_path, numbers):
+def test_a_second_signal_ends_a_run_immediately_in_a_handler_that_never_returns(start, spawn, tmp_path, numbers):
     process = start("run", "--strategy", "s.py:Hangs", "--for", 500, "--speed", 20)
     wait_for((tmp_path / "hangs").exists)
     process.send_signal(numbers[0])
@@ -252,7 +252,7 @@ def test_a_second_signal_ends_a_run_at_once_within_a_handler_that_never_returns(
     assert json.loads(spawn("verify", "last", "--json").stdout)["identical"] is True
 
 
-def test_one_signal_and_five_seconds_end_a_run_within_a_handler_that_never_returns(start, tmp_path):
+def test_one_signal_and_five_seconds_end_a_run_in_a_handler_that_never_returns(start, tmp_path):
     process = start("run", "--strategy", "s.py:Hangs", "--for", 500, "--speed", 20)
     wait_for((tmp_path / "hangs").exists)
     began = time.monotonic()
@@ -264,7 +264,7 @@ def test_one_signal_and_five_seconds_end_a_run_within_a_handler_that_never_retur
     assert "5 s after SIGTERM" in stderr
 
 
-def test_a_child_that_a_strategy_forked_and_did_not_end_leaves_the_run_to_its_parent(spawn, tmp_path):
+def test_a_child_forked_by_a_strategy_leaves_the_run_to_its_parent(spawn, tmp_path):
     done = spawn("run", "--strategy", "s.py:GoesOnInBoth", "--for", 3, "--speed", "max")
 
     assert done.returncode == 0, done.stderr
@@ -316,7 +316,7 @@ def numbers(lines: Sequence[str]) -> list[int]:
     return [int(line.split()[1]) for line in lines if line.startswith("printed ")]
 
 
-def test_a_resumed_run_writes_no_line_of_its_past_again(start, spawn, tmp_path):
+def test_a_resumed_run_does_not_log_its_past_again(start, spawn, tmp_path):
     process = start("run", "--strategy", "s.py:Loud", "--for", 20, "--speed", 10)
     wait_for((tmp_path / "loud").exists)
     process.send_signal(signal.SIGTERM)

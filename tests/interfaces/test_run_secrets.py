@@ -78,7 +78,7 @@ def test_a_run_with_secrets_is_proven_resumed_and_run_again_with_other_settings(
     assert not any(word in (other.stdout + other.stderr).encode() for word in WORDS)
 
 
-def test_a_run_whose_secrets_are_gone_is_not_resumed(tickdeck, config):
+def test_a_run_without_its_secrets_is_not_resumed(tickdeck, config):
     tickdeck("run", "--config", config, "--speed", "max")
     [folder] = Path("tickdeck-data").iterdir()
     (folder / "secrets.json").unlink()

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 USES = Path(__file__).with_name("handlers.py")
 
 
-def test_mypy_accepts_the_right_uses_and_no_wrong_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mypy_accepts_correct_uses_and_no_wrong_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     api = pytest.importorskip("mypy.api", reason="mypy is not installed")
     monkeypatch.chdir(ROOT)
 

@@ -17,7 +17,7 @@ from tickdeck.application.bus.ambient import ambient_bus
 from tickdeck.infrastructure.tape import NullTape
 
 
-def test_the_ambient_bus_is_the_runs_within_it_and_a_plain_one_outside() -> None:
+def test_the_ambient_bus_is_that_of_the_run_and_a_plain_bus_outside_runs() -> None:
     plain = get_event_bus()
     kernel, heard = Kernel(tape=NullTape()), list[DomainEvent]()
     with ambient_bus(kernel):

@@ -44,7 +44,7 @@ def test_a_mailbox_keeps_the_order_however_long_each_event_takes() -> None:
     assert asyncio.run(run()) == [0, 1, 2, 3, 4, 5]
 
 
-def test_draining_waits_for_what_async_handlers_hand_to_each_other_and_leaves_no_task() -> None:
+def test_draining_waits_for_events_that_async_handlers_publish_and_leaves_no_task() -> None:
     async def run() -> None:
         bus, heard = InMemoryEventBus(), list[str]()
 
@@ -70,7 +70,7 @@ def test_draining_waits_for_what_async_handlers_hand_to_each_other_and_leaves_no
     asyncio.run(run())
 
 
-def test_a_slow_handler_holds_up_no_other() -> None:
+def test_a_slow_handler_does_not_delay_others() -> None:
     async def run() -> None:
         bus, heard = InMemoryEventBus(), list[str]()
         gate = asyncio.Event()
@@ -94,7 +94,7 @@ def test_a_slow_handler_holds_up_no_other() -> None:
     asyncio.run(run())
 
 
-def test_a_full_mailbox_loses_counts_and_tells() -> None:
+def test_a_full_mailbox_drops_counts_and_reports() -> None:
     async def run() -> None:
         bus, heard = InMemoryEventBus(), list[int]()
 
@@ -157,7 +157,7 @@ def test_a_partial_and_an_object_with_an_async_call_are_async_handlers_too() -> 
     assert heard == ["partial 1", "object 1"]
 
 
-def test_a_weak_async_method_goes_with_its_object() -> None:
+def test_a_weak_async_method_ends_with_its_object() -> None:
     class Notifier:
         heard: list[int] = []
 
@@ -181,7 +181,7 @@ def test_a_weak_async_method_goes_with_its_object() -> None:
     assert Notifier.heard == [1]
 
 
-def test_a_failing_async_handler_is_told_without_its_text_and_gets_the_next_event() -> None:
+def test_an_async_error_is_reported_without_its_text_and_the_handler_gets_the_next_event() -> None:
     async def run() -> None:
         bus, heard = InMemoryEventBus(), list[int]()
 
@@ -203,7 +203,7 @@ def test_a_failing_async_handler_is_told_without_its_text_and_gets_the_next_even
     asyncio.run(run())
 
 
-def test_edges_see_a_cascade_after_it_is_over_and_cascades_in_their_order() -> None:
+def test_edges_receive_cascades_in_order_each_after_its_end() -> None:
     kernel, log = Kernel(tape=MemoryTape()), list[str]()
 
     def answer(event: Ping) -> None:
@@ -252,7 +252,7 @@ def test_an_event_reaches_an_async_handler_only_when_its_whole_cascade_is_durabl
     asyncio.run(run())
 
 
-def test_a_receipt_tells_dispatched_and_durable_apart() -> None:
+def test_a_receipt_distinguishes_dispatched_and_durable() -> None:
     async def run() -> None:
         tape = MemoryTape(synced=False)
         kernel, log = Kernel(tape=tape), list[str]()
@@ -271,7 +271,7 @@ def test_a_receipt_tells_dispatched_and_durable_apart() -> None:
     asyncio.run(run())
 
 
-def test_a_bus_without_a_tape_calls_everything_durable() -> None:
+def test_without_a_tape_everything_counts_as_durable() -> None:
     async def run() -> None:
         await InMemoryEventBus().publish(Ping())
         await InMemoryEventBus().publish(Ping()).durable()
@@ -280,7 +280,7 @@ def test_a_bus_without_a_tape_calls_everything_durable() -> None:
     asyncio.run(run())
 
 
-def test_what_an_async_handler_publishes_is_an_input_caused_by_what_it_was_given() -> None:
+def test_an_event_published_by_an_async_handler_is_an_input_with_its_event_as_cause() -> None:
     async def run() -> list[DomainEvent]:
         tape = MemoryTape()
         kernel = Kernel(tape=tape)
@@ -346,7 +346,7 @@ def test_a_handler_that_publishes_into_a_failed_tape_ends_in_an_error_that_drain
         logging.getLogger("tickdeck.bus").setLevel(logging.NOTSET)
 
 
-def test_a_loop_that_ends_early_keeps_what_was_not_released() -> None:
+def test_a_loop_that_ends_early_keeps_unreleased_events() -> None:
     tape = MemoryTape(synced=False)
     kernel, heard = Kernel(tape=tape), list[int]()
 

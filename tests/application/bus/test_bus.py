@@ -39,7 +39,7 @@ def test_a_topic_selects_by_class_or_dotted_type_with_wildcards(
     assert types == heard
 
 
-def test_events_of_unknown_types_are_told_apart_by_their_raw_type() -> None:
+def test_events_of_unknown_types_are_selected_by_their_raw_type() -> None:
     bus, listener = InMemoryEventBus(), Listener()
     bus.subscribe("news.*", listener.hear)
 
@@ -50,12 +50,12 @@ def test_events_of_unknown_types_are_told_apart_by_their_raw_type() -> None:
 
 
 @pytest.mark.parametrize("topic", ["", None, 7, str, Ping()])
-def test_what_is_no_topic_is_refused_with_a_way_out(topic: object) -> None:
+def test_an_invalid_topic_is_refused_with_advice(topic: object) -> None:
     with pytest.raises(ConfigError, match="give an event class or a type such as 'order"):
         InMemoryEventBus().subscribe(topic, failing)  # type: ignore[arg-type]
 
 
-def test_what_cannot_be_called_is_refused() -> None:
+def test_a_handler_that_is_not_callable_is_refused() -> None:
     with pytest.raises(ConfigError, match="7 is not callable; give a function or a method"):
         InMemoryEventBus().subscribe("*", 7)  # type: ignore[arg-type]
 
@@ -70,7 +70,7 @@ def test_where_narrows_a_subscription_and_its_count() -> None:
     assert subscription.statistics().calls == 2
 
 
-def test_a_where_that_raises_is_a_fault_of_its_handler() -> None:
+def test_an_error_in_where_counts_as_an_error_of_the_handler() -> None:
     bus, listener = InMemoryEventBus(), Listener()
     bus.subscribe(Ping, listener.hear, where=lambda e: e.no_such_field, name="narrow")
     bus.subscribe(HandlerFailed, listener.hear)
@@ -108,7 +108,7 @@ def test_shuffling_moves_only_handlers_of_equal_priority() -> None:
     assert len(set(orders)) > 1
 
 
-def test_what_a_handler_publishes_queues_behind_what_was_queued_first() -> None:
+def test_events_published_by_handlers_are_queued_in_order() -> None:
     bus, log = InMemoryEventBus(), list[str]()
     bus.subscribe(
         Ping, lambda e: bus.publish_all([Pong(n=e.n * 10), Pong(n=e.n * 10 + 1)]) and None, where=lambda e: e.n
@@ -169,7 +169,7 @@ def test_a_batch_inside_a_handler_is_part_of_what_the_handler_publishes() -> Non
     assert listener.heard == []
 
 
-def test_collect_gives_what_is_published_in_its_block() -> None:
+def test_collect_returns_the_events_published_in_its_block() -> None:
     bus = InMemoryEventBus()
     bus.publish(Ping(n=0))
 
@@ -198,12 +198,12 @@ def test_statistics_count_events_by_type_and_calls_by_handler() -> None:
     assert statistics == bus.statistics()
 
 
-def test_what_is_no_event_is_refused_in_words() -> None:
+def test_an_object_that_is_not_an_event_is_refused() -> None:
     with pytest.raises(ConfigError, match="publish: 'x' is not an event; give an object of a subclass of DomainEvent"):
         InMemoryEventBus().publish("x")  # type: ignore[arg-type]
 
 
-def test_a_handler_that_publishes_what_is_no_event_fails_alone() -> None:
+def test_a_handler_that_publishes_a_non_event_fails_alone() -> None:
     bus, heard = InMemoryEventBus(), []
     bus.subscribe(Ping, lambda e: bus.publish("x"))  # type: ignore[arg-type,return-value]
     bus.subscribe(Ping, heard.append)

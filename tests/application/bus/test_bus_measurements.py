@@ -15,7 +15,7 @@ from tickdeck.application.latency import LatencyHistogram
 from tickdeck.infrastructure.watchdog import Watchdog
 
 
-def test_a_bus_that_measures_tells_how_long_its_handlers_take() -> None:
+def test_a_measuring_bus_reports_how_long_its_handlers_take() -> None:
     clock = FakeClock()
     bus = InMemoryEventBus(clock=clock, measure=True)
 
@@ -31,7 +31,7 @@ def test_a_bus_that_measures_tells_how_long_its_handlers_take() -> None:
     assert InMemoryEventBus().subscribe(Note, slow).statistics().p99_ns is None
 
 
-def test_quantiles_of_a_histogram_are_right_within_a_sixteenth() -> None:
+def test_quantiles_of_a_histogram_are_accurate_to_a_sixteenth() -> None:
     histogram = LatencyHistogram()
     for value in range(1, 10_001):
         histogram.add(value)

@@ -30,7 +30,7 @@ def test_a_paused_bus_holds_events_and_delivers_them_in_order_on_resume() -> Non
     assert not bus.paused
 
 
-def test_a_pause_inside_a_handler_lets_the_cascade_end() -> None:
+def test_a_pause_inside_a_handler_takes_effect_after_the_cascade() -> None:
     bus, heard = InMemoryEventBus(), list[int]()
 
     def handler(event: Note) -> None:
@@ -62,7 +62,7 @@ def test_a_disabled_bus_discards_and_counts() -> None:
     assert bus.enabled
 
 
-def test_halt_is_a_choice_on_a_plain_bus_too_and_lasts() -> None:
+def test_halt_can_be_chosen_on_a_plain_bus_and_lasts() -> None:
     async def run() -> list[int]:
         bus, heard = InMemoryEventBus(), list[int]()
 

@@ -12,7 +12,7 @@ from tickdeck import (
 )
 
 
-def test_what_other_threads_publish_is_taken_in_the_thread_of_the_loop_and_none_is_lost() -> None:
+def test_events_of_other_threads_are_dispatched_in_the_loops_thread_and_none_is_lost() -> None:
     async def run() -> tuple[list[int], list[int]]:
         bus, heard, owners = InMemoryEventBus(), list[int](), list[int]()
         done = asyncio.Event()
@@ -43,7 +43,7 @@ def test_what_other_threads_publish_is_taken_in_the_thread_of_the_loop_and_none_
     assert set(owners) == {threading.get_ident()}
 
 
-def test_without_a_loop_the_owner_takes_what_threads_published() -> None:
+def test_without_a_loop_the_owner_dispatches_events_of_other_threads() -> None:
     bus, heard = InMemoryEventBus(), list[int]()
     bus.subscribe(Note, lambda e: heard.append(e.n))
     thread = threading.Thread(target=bus.publish_threadsafe, args=(Note(n=5),))

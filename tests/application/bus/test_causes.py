@@ -17,7 +17,7 @@ def causes(tape: MemoryTape) -> list[tuple[str, str]]:
     return [(event.causation_id, event.correlation_id) for event in tape.events if isinstance(event, Pong)]
 
 
-def test_what_a_synchronous_edge_publishes_is_caused_by_its_event() -> None:
+def test_an_event_published_by_a_synchronous_edge_has_the_edges_event_as_cause() -> None:
     tape = MemoryTape()
     kernel = Kernel(tape=tape)
     kernel.subscribe(Ping, lambda e: kernel.publish(Pong()), edge=True)
@@ -27,7 +27,7 @@ def test_what_a_synchronous_edge_publishes_is_caused_by_its_event() -> None:
     assert causes(tape) == [("1", "1"), ("3", "3"), ("", "5")]
 
 
-def test_what_an_edge_publishes_on_another_bus_has_no_cause_there() -> None:
+def test_an_event_that_an_edge_publishes_on_another_bus_has_no_cause() -> None:
     async def run() -> None:
         tape = MemoryTape()
         kernel, other = Kernel(tape=MemoryTape()), Kernel(tape=tape)
@@ -72,7 +72,7 @@ def test_a_task_that_an_edge_started_is_caused_by_its_event_until_the_edge_is_do
     asyncio.run(run())
 
 
-def test_what_a_failed_attempt_left_running_has_no_cause_during_the_pause() -> None:
+def test_a_task_left_by_a_failed_attempt_has_no_cause_during_the_pause() -> None:
     async def run() -> None:
         tape = MemoryTape()
         kernel, tasks = Kernel(tape=tape), list[asyncio.Task[None]]()
@@ -94,7 +94,7 @@ def test_what_a_failed_attempt_left_running_has_no_cause_during_the_pause() -> N
     asyncio.run(run())
 
 
-def test_what_an_edge_posts_or_hands_over_from_a_thread_is_caused_by_its_event() -> None:
+def test_events_that_an_edge_posts_or_hands_over_have_its_event_as_cause() -> None:
     async def run() -> None:
         tape = MemoryTape()
         kernel = Kernel(tape=tape)
@@ -112,7 +112,7 @@ def test_what_an_edge_posts_or_hands_over_from_a_thread_is_caused_by_its_event()
     asyncio.run(run())
 
 
-def test_what_an_edge_publishes_during_a_pause_keeps_its_cause() -> None:
+def test_an_event_that_an_edge_publishes_during_a_pause_keeps_its_cause() -> None:
     async def run() -> None:
         tape = MemoryTape()
         kernel = Kernel(tape=tape)
@@ -160,7 +160,7 @@ def test_an_edge_runs_in_the_context_in_which_it_was_subscribed() -> None:
     asyncio.run(run())
 
 
-def test_an_edge_finds_its_own_bus_as_the_ambient_one() -> None:
+def test_the_ambient_bus_of_an_edge_is_its_own_bus() -> None:
     async def run() -> None:
         kernel, other, found = Kernel(tape=MemoryTape()), InMemoryEventBus(), list[object]()
 

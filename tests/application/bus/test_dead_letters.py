@@ -38,7 +38,7 @@ class Mailer:
         self.sent.append(event.n)
 
 
-def test_two_edges_of_one_class_have_names_of_their_own_and_a_letter_goes_to_the_one_that_failed() -> None:
+def test_two_edges_of_one_class_have_different_names_and_a_letter_goes_to_the_one_that_failed() -> None:
     async def run() -> None:
         bus, alice, bob = InMemoryEventBus(), Mailer(works=True), Mailer()
         names = [bus.subscribe(Ping, mailer.mail).name for mailer in (alice, bob)]
@@ -55,7 +55,7 @@ def test_two_edges_of_one_class_have_names_of_their_own_and_a_letter_goes_to_the
     asyncio.run(run())
 
 
-def test_a_name_that_an_edge_has_is_refused_for_another_until_the_first_ends() -> None:
+def test_a_name_in_use_is_refused_for_another_edge_until_the_first_ends() -> None:
     bus = InMemoryEventBus()
     first = bus.subscribe(Ping, Mailer().mail, name="mail")
     with pytest.raises(ConfigError, match="'mail' exists already"):
@@ -95,7 +95,7 @@ def test_a_letter_stays_until_its_handler_has_handled_it_and_no_other_is_touched
     asyncio.run(run())
 
 
-def test_a_letter_for_which_there_is_no_room_stays_and_the_sender_hears_of_it() -> None:
+def test_a_letter_without_room_is_kept_and_the_sender_gets_an_error() -> None:
     async def run() -> None:
         bus, mailer = InMemoryEventBus(), Mailer()
         bus.subscribe(Ping, mailer.mail, name="mail", mailbox=1)
@@ -115,7 +115,7 @@ def test_a_letter_for_which_there_is_no_room_stays_and_the_sender_hears_of_it() 
     asyncio.run(run())
 
 
-def test_handlers_in_step_that_share_a_name_keep_their_letters_apart() -> None:
+def test_plain_handlers_that_share_a_name_have_separate_letters() -> None:
     for bus in (InMemoryEventBus(), Kernel(tape=MemoryTape())):
         heard: list[str] = []
 
@@ -144,7 +144,7 @@ def fail(event: Ping) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("tape_format", ["sqlite", "jsonl"])
-def test_a_letter_of_an_earlier_process_is_sent_again_and_gone_for_the_next(tmp_path: Path, tape_format: str) -> None:
+def test_a_letter_of_an_earlier_process_is_resent_and_gone_for_the_next(tmp_path: Path, tape_format: str) -> None:
     path = tmp_path / "tape"
     mailer = Mailer()
 
@@ -186,7 +186,7 @@ def test_a_letter_that_was_sent_but_not_handled_before_a_crash_is_still_there() 
     asyncio.run(run())
 
 
-def test_many_letters_are_sent_again_in_the_time_of_each() -> None:
+def test_resending_many_letters_takes_linear_time() -> None:
     def seconds(count: int) -> float:
         letters = DeadLetters(numbered=False)
         ids = [letters.add(DeadLetter(event=Ping(event_id=str(n)), handler="h", error="x")) for n in range(count)]

@@ -35,7 +35,7 @@ def letters(bus: InMemoryEventBus) -> list[int]:
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-def test_an_event_whose_handler_was_cancelled_from_inside_is_a_dead_letter_and_those_behind_it_are_handled(
+def test_a_handler_cancelled_from_inside_leaves_a_dead_letter_and_handles_later_events(
     attempts: int,
 ) -> None:
     async def run() -> None:
@@ -61,7 +61,7 @@ def test_an_event_whose_handler_was_cancelled_from_inside_is_a_dead_letter_and_t
     asyncio.run(run())
 
 
-def test_an_event_whose_task_was_cancelled_from_outside_is_tried_again_even_if_nobody_drains() -> None:
+def test_an_event_whose_task_was_cancelled_from_outside_is_retried_even_without_drain() -> None:
     async def run() -> None:
         bus, heard, calls = InMemoryEventBus(), list[int](), list[int]()
         go = asyncio.Event()
@@ -85,7 +85,7 @@ def test_an_event_whose_task_was_cancelled_from_outside_is_tried_again_even_if_n
     asyncio.run(run())
 
 
-def test_an_event_on_which_the_task_is_cancelled_again_and_again_ends_as_a_dead_letter() -> None:
+def test_an_event_on_which_the_task_is_cancelled_repeatedly_becomes_a_dead_letter() -> None:
     async def run() -> None:
         bus, heard = InMemoryEventBus(), list[int]()
 
@@ -133,7 +133,7 @@ def test_a_handler_that_suppresses_its_cancellation_has_handled_its_event() -> N
     asyncio.run(run())
 
 
-def test_what_a_loop_cut_off_as_it_ended_is_given_again_in_the_next() -> None:
+def test_an_event_interrupted_by_the_end_of_a_loop_is_delivered_again_in_the_next() -> None:
     bus, started, done = InMemoryEventBus(), list[int](), list[int]()
     go = False
 
@@ -186,7 +186,7 @@ def test_a_loop_that_was_closed_with_a_task_in_it_does_not_poison_the_bus(caplog
     assert done == [1, 2]
 
 
-def test_a_loop_that_stands_still_leaves_its_work_to_the_one_that_runs() -> None:
+def test_a_stopped_loop_leaves_its_work_to_the_running_one() -> None:
     bus, done = InMemoryEventBus(), list[int]()
     go = False
 
@@ -217,7 +217,7 @@ class Odd(BaseException):
 
 
 @pytest.mark.parametrize("error", [Odd, GeneratorExit])
-def test_an_error_that_is_no_exception_is_a_fault_of_its_event_alone(error: type[BaseException]) -> None:
+def test_a_base_exception_is_an_error_on_its_event_only(error: type[BaseException]) -> None:
     async def run() -> None:
         bus, heard = InMemoryEventBus(), list[int]()
 
@@ -255,7 +255,7 @@ def test_a_handler_that_exits_the_program_leaves_a_dead_letter() -> None:
     assert heard == [1]
 
 
-def test_what_ctrl_c_cut_off_is_given_again() -> None:
+def test_an_event_interrupted_by_ctrl_c_is_delivered_again() -> None:
     bus, heard, interrupt = InMemoryEventBus(), list[int](), True
 
     async def edge(event: Ping) -> None:
@@ -277,7 +277,7 @@ def test_what_ctrl_c_cut_off_is_given_again() -> None:
     assert bus.dead_letters() == ()
 
 
-def test_a_handler_held_weakly_that_dies_while_events_wait_leaves_them_in_the_counts() -> None:
+def test_waiting_events_of_a_weak_handler_that_dies_are_counted() -> None:
     class Notifier:
         async def hear(self, event: Ping) -> None:
             raise AssertionError
@@ -294,7 +294,7 @@ def test_a_handler_held_weakly_that_dies_while_events_wait_leaves_them_in_the_co
     asyncio.run(run())
 
 
-def test_an_edge_that_is_unsubscribed_while_it_is_tried_again_still_ends_in_a_dead_letter() -> None:
+def test_an_edge_unsubscribed_during_retries_still_leaves_a_dead_letter() -> None:
     async def run() -> None:
         bus = InMemoryEventBus()
         calls = 0
@@ -314,7 +314,7 @@ def test_an_edge_that_is_unsubscribed_while_it_is_tried_again_still_ends_in_a_de
     asyncio.run(run())
 
 
-def test_an_edge_that_publishes_what_it_hears_gets_it_in_turn() -> None:
+def test_an_edge_that_republishes_its_events_receives_them_in_turn() -> None:
     async def run() -> None:
         bus, heard = InMemoryEventBus(), list[int]()
 
@@ -332,7 +332,7 @@ def test_an_edge_that_publishes_what_it_hears_gets_it_in_turn() -> None:
 
 
 @pytest.mark.parametrize("policy", [DropOldest(), Conflate("symbol")])
-def test_a_mailbox_that_ended_leaves_its_counts(policy: DropOldest | Conflate) -> None:
+def test_the_counts_of_an_ended_mailbox_remain(policy: DropOldest | Conflate) -> None:
     async def edge(event: TradeEvent) -> None: ...
 
     bus = InMemoryEventBus()
@@ -344,7 +344,7 @@ def test_a_mailbox_that_ended_leaves_its_counts(policy: DropOldest | Conflate) -
     asyncio.run(bus.drain())
 
 
-def test_what_an_edge_was_refused_in_a_run_is_a_dead_letter_and_sending_one_again_ends_the_overrun() -> None:
+def test_an_event_refused_in_a_run_is_a_dead_letter_and_resending_one_ends_the_overrun() -> None:
     async def run() -> None:
         kernel, heard = Kernel(tape=NullTape()), list[int]()
 
@@ -376,7 +376,7 @@ def test_what_an_edge_was_refused_in_a_run_is_a_dead_letter_and_sending_one_agai
         logging.getLogger("tickdeck.bus").setLevel(logging.NOTSET)
 
 
-def test_an_overrun_that_its_subscriber_settled_is_over_when_the_mailbox_is_empty() -> None:
+def test_an_overrun_handled_by_its_subscriber_ends_when_the_mailbox_is_empty() -> None:
     async def run() -> None:
         kernel, heard, refused = Kernel(tape=NullTape()), list[int](), list[DomainEvent]()
 

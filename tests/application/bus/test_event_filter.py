@@ -13,7 +13,7 @@ from tickdeck import (
 )
 
 
-def test_filters_combine_and_say_no_to_what_any_condition_refuses() -> None:
+def test_filters_combine_and_reject_what_any_condition_rejects() -> None:
     btc, ticks = EventFilter(symbols=("BTCUSDT",)), EventFilter("market.tick")
     large = EventFilter(where=lambda e: getattr(e, "trade_id", 0) > 5)
 
@@ -34,7 +34,7 @@ def test_a_filter_narrows_a_subscription() -> None:
     assert [e.event_type for e in heard] == ["market.trade"]
 
 
-def test_a_decorated_function_is_subscribed_and_stays_itself() -> None:
+def test_a_decorated_function_is_subscribed_and_unchanged() -> None:
     bus, heard = InMemoryEventBus(), list[int]()
 
     @bus.on(Note, priority=3)
@@ -47,6 +47,6 @@ def test_a_decorated_function_is_subscribed_and_stays_itself() -> None:
 
 
 @pytest.mark.parametrize("field", ["symbols", "sources"])
-def test_one_name_in_the_place_of_a_tuple_is_refused_by_a_filter(field: str) -> None:
+def test_a_filter_refuses_a_single_name_instead_of_a_tuple(field: str) -> None:
     with pytest.raises(ConfigError, match=f"{field} is 'BTCUSDT', a single name; give a tuple"):
         EventFilter(**{field: "BTCUSDT"})

@@ -10,7 +10,7 @@ from tickdeck.application.bus import InMemoryEventBus, describe_error
 from tickdeck.domain.events import HandlerFailed
 
 
-def test_a_fault_reaches_neither_the_publisher_nor_other_handlers() -> None:
+def test_an_error_affects_neither_the_publisher_nor_other_handlers() -> None:
     bus, listener = InMemoryEventBus(), Listener()
     bus.subscribe(Ping, failing)
     bus.subscribe(Ping, listener.hear)
@@ -20,7 +20,7 @@ def test_a_fault_reaches_neither_the_publisher_nor_other_handlers() -> None:
     assert len(listener.heard) == 1
 
 
-def test_a_fault_is_told_with_who_what_and_on_which_event() -> None:
+def test_an_error_is_reported_with_handler_text_and_event() -> None:
     bus = InMemoryEventBus()
     bus.subscribe(Ping, failing, name="alerts", component="risk")
 
@@ -39,7 +39,7 @@ def test_a_fault_is_told_with_who_what_and_on_which_event() -> None:
     assert (failure.causation_id, failure.correlation_id) == ("7-1", "7")
 
 
-def test_what_a_handler_published_before_it_raised_is_discarded_and_the_rest_is_not() -> None:
+def test_events_published_before_an_error_are_discarded_and_others_are_not() -> None:
     bus, listener = InMemoryEventBus(), Listener()
 
     def publish_and_raise(event: Ping) -> None:
@@ -57,7 +57,7 @@ def test_what_a_handler_published_before_it_raised_is_discarded_and_the_rest_is_
     assert told_of == [200, 100, "system.handler_failed", 300]
 
 
-def test_a_fault_in_a_handler_of_faults_is_dead_lettered_silently() -> None:
+def test_an_error_in_a_handler_of_errors_silently_becomes_a_dead_letter() -> None:
     bus = InMemoryEventBus()
     bus.subscribe(Ping, failing, name="first")
     bus.subscribe(HandlerFailed, failing, name="second")
@@ -72,7 +72,7 @@ def test_a_fault_in_a_handler_of_faults_is_dead_lettered_silently() -> None:
     assert statistics.published == {"system.handler_failed": 1, "test.ping": 1}
 
 
-def test_a_fault_is_laid_at_the_right_door_where_one_function_was_subscribed_twice() -> None:
+def test_an_error_is_attributed_to_the_right_subscription_of_a_function() -> None:
     bus = InMemoryEventBus()
     calls = iter([None, ValueError("second call")])
 
@@ -101,7 +101,7 @@ def test_the_text_of_an_error_is_the_same_in_every_run_and_can_be_encoded() -> N
     assert describe_error(Mute()) == ""
 
 
-def test_an_interrupt_leaves_no_half_cascade_for_the_next_event() -> None:
+def test_an_interrupt_leaves_no_half_processed_cascade() -> None:
     bus, listener = InMemoryEventBus(), Listener()
 
     def interrupted(_: Ping) -> None:

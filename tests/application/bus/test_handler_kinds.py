@@ -59,7 +59,7 @@ def test_a_filter_takes_classes_and_types_as_subscribe_does() -> None:
     ],
     ids=str,
 )
-def test_an_option_with_a_value_that_cannot_work_is_refused(bus: InMemoryEventBus, option: dict[str, Any]) -> None:
+def test_an_option_with_an_invalid_value_is_refused(bus: InMemoryEventBus, option: dict[str, Any]) -> None:
     async def handler(_: Ping) -> None: ...
 
     [name] = option
@@ -96,7 +96,7 @@ HEARD: list[int] = []
     [plain, functools.partial(plain), decorated(plain), Caller(), Caller().method, decorated(Caller().method)],
     ids=["function", "partial", "decorated", "object", "method", "decorated method"],
 )
-def test_what_is_async_in_any_form_runs(bus: InMemoryEventBus, handler: Callable[[Any], Any]) -> None:
+def test_async_callables_of_any_form_run(bus: InMemoryEventBus, handler: Callable[[Any], Any]) -> None:
     async def run() -> None:
         HEARD.clear()
         bus.subscribe(Ping, handler)
@@ -122,7 +122,7 @@ def test_generators_are_refused_when_they_subscribe(bus: InMemoryEventBus, handl
 
 @pytest.mark.parametrize("edge", [False, True])
 @pytest.mark.parametrize("function", [plain, generator, async_generator])
-def test_work_that_a_handler_returns_and_nobody_does_is_a_fault(
+def test_a_handler_that_returns_an_awaitable_is_an_error(
     bus: InMemoryEventBus, function: Callable[[Any], Any], edge: bool
 ) -> None:
     bus.subscribe(Ping, lambda e: function(e), edge=edge, name="lambda")
@@ -171,7 +171,7 @@ def test_a_handler_may_return_the_receipt_of_what_it_published(bus: InMemoryEven
 
 @pytest.mark.parametrize("edge", [False, True])
 @pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit])
-def test_a_plain_handler_that_raises_what_only_coroutines_are_sent_fails_alone(
+def test_a_plain_handler_that_raises_a_coroutine_exception_fails_alone(
     bus: InMemoryEventBus, edge: bool, error: type[BaseException]
 ) -> None:
     seen: list[int] = []
@@ -201,7 +201,7 @@ def test_refusing_inputs_inside_a_handler_takes_effect_after_its_cascade() -> No
             call(Ping())
 
 
-def test_a_bus_cannot_be_closed_inside_a_handler_and_works_on() -> None:
+def test_closing_a_bus_inside_a_handler_is_refused_and_it_continues() -> None:
     kernel = Kernel(tape=MemoryTape())
     kernel.subscribe(Ping, lambda ping: kernel.close_tape())
     kernel.publish(Ping())

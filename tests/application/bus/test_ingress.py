@@ -165,7 +165,7 @@ class Alarm(DomainEvent, frozen=True, kw_only=True):
     priority: ClassVar[Priority] = Priority.P0
 
 
-def test_a_class_of_your_own_declares_its_priority() -> None:
+def test_your_own_class_declares_its_priority() -> None:
     ingress = Ingress()
     for event in (Ping(source="a"), trade("1", source="b"), Alarm(source="c")):
         ingress.put(event)
@@ -220,7 +220,7 @@ class Urgent(DomainEvent, frozen=True, kw_only=True):
         return "one"
 
 
-def test_sources_that_wait_for_nothing_take_no_memory() -> None:
+def test_sources_without_waiting_inputs_take_no_memory() -> None:
     ingress = Ingress()
     for number in range(1_000):
         ingress.put(Ping(source=str(number)))

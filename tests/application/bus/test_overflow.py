@@ -28,7 +28,7 @@ from tickdeck import (
 from tickdeck.infrastructure.tape import NullTape
 
 
-def test_a_throttled_handler_hears_one_event_a_key_and_interval_of_the_events_own_time() -> None:
+def test_a_throttled_handler_receives_one_event_per_key_and_interval_of_event_time() -> None:
     bus, heard = InMemoryEventBus(), list[tuple[str, int]]()
     bus.subscribe(TradeEvent, lambda e: heard.append((e.symbol, e.ts)), overflow=Throttle(100))
 
@@ -57,7 +57,7 @@ def test_conflation_keeps_the_newest_of_each_key_for_a_slow_edge() -> None:
     assert asyncio.run(run()) == ["BTCUSDT 3", "ETHUSDT 5"]
 
 
-def test_the_oldest_goes_where_the_subscriber_chose_so() -> None:
+def test_drop_oldest_drops_the_oldest_event() -> None:
     async def run() -> list[Decimal]:
         bus, heard = InMemoryEventBus(), list[Decimal]()
 
@@ -81,7 +81,7 @@ def test_lossy_policies_are_refused_on_anything_but_market_data(topic: Any, poli
         InMemoryEventBus().subscribe(topic, edge, overflow=policy)
 
 
-def test_options_that_do_not_fit_the_handler_are_refused_in_words() -> None:
+def test_options_that_do_not_fit_the_handler_are_refused() -> None:
     async def edge(event: DomainEvent) -> None: ...
 
     bus = InMemoryEventBus()
@@ -119,7 +119,7 @@ def test_a_run_halts_when_an_edge_falls_behind_by_a_whole_mailbox() -> None:
     asyncio.run(run())
 
 
-def test_a_full_mailbox_takes_events_again_when_there_is_room_and_tells_each_time_that_it_ran_over() -> None:
+def test_a_full_mailbox_accepts_events_again_and_reports_each_overflow() -> None:
     async def run() -> None:
         bus, heard = InMemoryEventBus(), list[int]()
 
@@ -138,7 +138,7 @@ def test_a_full_mailbox_takes_events_again_when_there_is_room_and_tells_each_tim
     asyncio.run(run())
 
 
-def test_a_throttle_goes_by_the_clock_of_the_bus_where_events_have_no_time() -> None:
+def test_a_throttle_uses_the_clock_of_the_bus_for_events_without_a_time() -> None:
     class Clock:
         now = 1_000
 

@@ -14,7 +14,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.errors import ConfigError, TapeError, TickdeckError
 
 
-def test_the_receipt_of_what_a_handler_published_before_it_raised_says_so(bus: InMemoryEventBus) -> None:
+def test_receipts_of_events_published_before_an_error_raise(bus: InMemoryEventBus) -> None:
     kept: list[Any] = []
 
     def good(ping: Ping) -> object:
@@ -55,7 +55,7 @@ async def dispatched(receipt: Any) -> None:
 
 
 @pytest.mark.parametrize("end", ["refused", "broken"])
-def test_receipts_of_events_that_wait_when_the_kernel_ends_raise(end: str) -> None:
+def test_receipts_of_waiting_events_raise_when_the_kernel_ends(end: str) -> None:
     tape = MemoryTape()
     kernel = Kernel(tape=tape)
     kernel.publish(Ping())

@@ -21,7 +21,7 @@ from tickdeck import (
 from tickdeck.infrastructure.tape import SqliteTape
 
 
-def test_an_edge_is_tried_again_with_growing_pauses_until_it_succeeds() -> None:
+def test_an_edge_is_retried_with_growing_pauses_until_it_succeeds() -> None:
     async def run() -> None:
         clock, heard = FakeClock(), list[DomainEvent]()
         bus = InMemoryEventBus(clock=clock)
@@ -35,7 +35,7 @@ def test_an_edge_is_tried_again_with_growing_pauses_until_it_succeeds() -> None:
     asyncio.run(run())
 
 
-def test_an_event_that_no_attempt_could_deliver_is_a_dead_letter_and_can_be_sent_again() -> None:
+def test_an_event_that_failed_every_attempt_is_a_dead_letter_and_can_be_resent() -> None:
     async def run() -> None:
         heard = list[DomainEvent]()
         bus = InMemoryEventBus(clock=FakeClock())
@@ -61,7 +61,7 @@ def test_an_event_that_no_attempt_could_deliver_is_a_dead_letter_and_can_be_sent
     asyncio.run(run())
 
 
-def test_a_letter_to_nobody_stays_where_it_is() -> None:
+def test_a_letter_without_a_handler_is_kept() -> None:
     async def run() -> None:
         bus = InMemoryEventBus(clock=FakeClock())
         subscription = bus.subscribe(Note, failing(9, []), name="mailer")
@@ -108,7 +108,7 @@ def test_dead_letters_outlive_the_process_on_the_tape(tmp_path: Path) -> None:
     assert all(isinstance(e, Note) and e.event_id in ("1", "2") for e in heard)
 
 
-def test_what_the_log_says_of_an_edges_error_holds_no_text_of_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_of_an_edges_error_omits_its_text(caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
         bus = InMemoryEventBus(clock=FakeClock())
         bus.subscribe(Note, failing(1, []))

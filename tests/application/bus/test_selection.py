@@ -65,7 +65,7 @@ queries = st.builds(
 
 
 @given(query=queries)
-def test_a_selection_is_what_the_tape_gives(tape, query):
+def test_a_selection_equals_the_tapes_answer(tape, query):
     assert [event.seq for event in select(iter(RECORD), query)] == [event.seq for event in tape.read(query)]
 
 
@@ -81,7 +81,7 @@ def test_a_selection_is_what_the_tape_gives(tape, query):
         (("nothing",), False),
     ],
 )
-def test_input_files_are_needed_where_market_data_is_asked_for(types, takes):
+def test_queries_for_market_data_need_the_input_files(types, takes):
     assert takes_market_data(types) is takes
 
 
@@ -93,7 +93,7 @@ def test_nothing_is_read_beyond_the_last_time():
     assert [event.seq for event in select(record(), TapeQuery(last_ts=101))] == [1, 2, 3, 4, 5]
 
 
-def test_one_type_in_the_place_of_a_tuple_is_refused() -> None:
+def test_a_single_type_instead_of_a_tuple_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"types is 'order\.\*', a single type; give a tuple"):
         TapeQuery(types="order.*")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"types is OrderEvent, a single type; give a tuple: \(OrderEvent,\)"):
@@ -122,8 +122,6 @@ def test_classes_stand_for_the_types_of_their_family() -> None:
         ({"limit": True}, "limit is True; give a whole number"),
     ],
 )
-def test_bounds_that_are_no_whole_numbers_are_refused_where_they_are_given(
-    wanted: dict[str, object], message: str
-) -> None:
+def test_bounds_that_are_not_whole_numbers_are_refused(wanted: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TapeQuery(**wanted)  # type: ignore[arg-type]

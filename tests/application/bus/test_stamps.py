@@ -60,7 +60,7 @@ def test_a_published_event_has_an_id_a_time_and_a_correlation() -> None:
     assert given == Asked()  # the publisher's own object stays as it was
 
 
-def test_the_time_is_the_systems_where_none_is_given() -> None:
+def test_the_default_time_is_the_systems() -> None:
     before, bus = SystemClock().time_ns(), RecordingBus()
 
     bus.publish(Asked())
@@ -68,7 +68,7 @@ def test_the_time_is_the_systems_where_none_is_given() -> None:
     assert before <= bus.events[0].ts <= SystemClock().time_ns()
 
 
-def test_the_bus_of_a_process_without_runs_stamps_too() -> None:
+def test_the_ambient_bus_outside_runs_stamps_too() -> None:
     bus = get_event_bus()
     with bus.collect(Asked) as heard:
         bus.publish(Asked())
@@ -76,7 +76,7 @@ def test_the_bus_of_a_process_without_runs_stamps_too() -> None:
     assert heard[0].ts
 
 
-def test_what_handlers_publish_is_caused_by_the_event_that_they_handle() -> None:
+def test_events_published_by_handlers_have_the_handled_event_as_cause() -> None:
     bus, wall = RecordingBus(wall_now=(wall := Wall())), wall
 
     def answer(event: Asked) -> None:
@@ -98,7 +98,7 @@ def test_what_handlers_publish_is_caused_by_the_event_that_they_handle() -> None
     assert {event.ts_ingress for event in bus.events} == {START}
 
 
-def test_ids_causes_and_correlations_are_those_that_a_kernel_gives() -> None:
+def test_ids_causes_and_correlations_equal_those_of_a_kernel() -> None:
     class Tape:
         last_seq = durable_seq = 0
 
@@ -137,7 +137,7 @@ def test_ids_causes_and_correlations_are_those_that_a_kernel_gives() -> None:
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_what_an_edge_publishes_is_caused_by_the_event_that_it_was_given(held: bool) -> None:
+def test_events_published_by_an_edge_have_its_event_as_cause(held: bool) -> None:
     async def run() -> list[tuple[str, str, str]]:
         bus = RecordingBus()
 
@@ -173,7 +173,7 @@ def test_held_events_get_no_cause_from_the_edge_that_resumes_the_bus() -> None:
     assert asyncio.run(run()) == [("1", "", "1"), ("2", "", "2")]
 
 
-def test_an_event_with_an_id_is_dispatched_as_it_is() -> None:
+def test_an_event_with_an_id_is_dispatched_unchanged() -> None:
     first, second = RecordingBus(), RecordingBus()
     first.publish(Asked())
     first.publish(Asked())
@@ -187,7 +187,7 @@ def test_an_event_with_an_id_is_dispatched_as_it_is() -> None:
     assert names(second.events[-1:]) == [("2-1", "2", "2")]
 
 
-def test_times_that_were_given_stay_and_times_never_go_back() -> None:
+def test_given_times_are_kept_and_times_never_go_back() -> None:
     wall = Wall()
     bus = RecordingBus(wall_now=wall)
 
@@ -210,12 +210,12 @@ def test_without_stamps_the_very_object_is_dispatched() -> None:
     assert (given.event_id, given.ts) == ("", 0)
 
 
-def test_a_time_for_stamps_that_are_not_made_is_refused() -> None:
+def test_a_clock_for_stamps_is_refused_without_stamping() -> None:
     with pytest.raises(ConfigError, match="with stamp=False the bus sets no times"):
         InMemoryEventBus(stamp=False, wall_now=Wall())
 
 
-def test_a_throttle_goes_by_the_time_of_the_event_and_not_of_its_arrival() -> None:
+def test_a_throttle_uses_the_time_of_the_event_and_not_of_its_arrival() -> None:
     bus, heard = InMemoryEventBus(), list[int]()
     bus.subscribe(TradeEvent, lambda event: heard.append(event.ts), overflow=Throttle(100))
 
@@ -226,7 +226,7 @@ def test_a_throttle_goes_by_the_time_of_the_event_and_not_of_its_arrival() -> No
 
 
 @pytest.mark.parametrize("given", ["text", None, 7])
-def test_what_is_no_event_is_refused_and_uses_no_id(given: object) -> None:
+def test_a_non_event_is_refused_and_uses_no_id(given: object) -> None:
     bus = RecordingBus()
     with pytest.raises(ConfigError, match="is not an event"):
         bus.publish(given)  # type: ignore[arg-type]

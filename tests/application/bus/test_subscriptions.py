@@ -29,7 +29,7 @@ def function_of_a_module(log: list[str]) -> Callable[[DomainEvent], None]:
 # -- coming and going -------------------------------------------------------------------------------------------
 
 
-def test_a_cancelled_subscription_hears_nothing_more_and_cancelling_twice_is_harmless() -> None:
+def test_a_cancelled_subscription_receives_nothing_more_and_cancelling_twice_is_harmless() -> None:
     bus, listener = InMemoryEventBus(), Listener()
     subscription = bus.subscribe(Ping, listener.hear)
     bus.publish(Ping(n=1))
@@ -54,7 +54,7 @@ def test_a_subscription_ends_with_its_block() -> None:
     assert len(listener.heard) == 1
 
 
-def test_one_that_comes_or_goes_during_an_event_does_so_from_the_next_event_on() -> None:
+def test_subscribing_and_cancelling_take_effect_with_the_next_event() -> None:
     bus, log = InMemoryEventBus(), list[str]()
 
     def switch(event: Ping) -> None:
@@ -84,7 +84,7 @@ def test_a_handler_may_cancel_itself() -> None:
     assert len(listener.heard) == 1
 
 
-def test_unsubscribe_takes_a_handler_in_whatever_way_it_was_subscribed() -> None:
+def test_unsubscribe_finds_a_handler_however_it_was_subscribed() -> None:
     bus, listener = InMemoryEventBus(), Listener()
 
     async def edge(event: Ping) -> None:
@@ -106,7 +106,7 @@ def test_unsubscribe_takes_a_handler_in_whatever_way_it_was_subscribed() -> None
     assert bus.statistics().handlers == ()
 
 
-def test_a_weak_method_goes_with_its_object_and_leaves_nothing_behind() -> None:
+def test_a_weak_method_ends_with_its_object_and_leaves_nothing_behind() -> None:
     bus, listener = InMemoryEventBus(), Listener()
     subscription = bus.subscribe(Ping, listener.hear, weak=True)
     bus.publish(Ping())
@@ -121,7 +121,7 @@ def test_a_weak_method_goes_with_its_object_and_leaves_nothing_behind() -> None:
     assert bus.statistics().failures == 0
 
 
-def test_a_weak_function_goes_with_its_last_reference() -> None:
+def test_a_weak_function_ends_with_its_last_reference() -> None:
     bus, log = InMemoryEventBus(), list[str]()
     hear = function_of_a_module(log)
 
@@ -140,12 +140,12 @@ def test_a_weak_function_goes_with_its_last_reference() -> None:
     [lambda event: None, note([], "local"), functools.partial(failing), [].append],
     ids=["lambda", "local function", "partial", "method of a list"],
 )
-def test_what_would_be_gone_at_once_is_not_held_weakly(handler: Callable[[DomainEvent], None]) -> None:
+def test_a_handler_that_would_disappear_immediately_is_not_held_weakly(handler: Callable[[DomainEvent], None]) -> None:
     with pytest.raises(ConfigError, match="may disappear immediately"):
         InMemoryEventBus().subscribe(Ping, handler, weak=True)
 
 
-def test_unsubscribe_ends_what_a_handler_has_for_one_topic() -> None:
+def test_unsubscribe_ends_a_handlers_subscriptions_for_one_topic() -> None:
     bus, listener = InMemoryEventBus(), Listener()
     bus.subscribe(Ping, listener.hear)
     bus.subscribe("test.pong", listener.hear)
@@ -165,12 +165,12 @@ def test_unsubscribe_with_a_topic_alone_is_refused(topic: type[DomainEvent] | st
         InMemoryEventBus().unsubscribe(topic)  # type: ignore[call-overload]
 
 
-def test_an_option_that_is_misspelled_is_refused_where_it_is_given() -> None:
+def test_a_misspelled_option_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"on: there is no option 'priorty'; did you mean 'priority'\?"):
         InMemoryEventBus().on(Ping, priorty=2)  # type: ignore[call-arg]
 
 
-def test_a_weak_handler_that_dies_while_its_event_is_dispatched_is_passed_over() -> None:
+def test_a_weak_handler_that_dies_during_dispatch_is_skipped() -> None:
     bus, listeners = InMemoryEventBus(), [Listener()]
     heard = listeners[0].heard
 
@@ -186,7 +186,7 @@ def test_a_weak_handler_that_dies_while_its_event_is_dispatched_is_passed_over()
     assert bus.statistics().failures == 0
 
 
-def test_what_cannot_be_held_weakly_is_refused() -> None:
+def test_weak_is_refused_for_objects_without_weak_references() -> None:
     class Slotted:
         __slots__ = ()
 
@@ -198,7 +198,7 @@ def test_what_cannot_be_held_weakly_is_refused() -> None:
 
 
 @pytest.mark.long
-def test_thousands_of_comings_and_goings_leave_nothing_behind() -> None:
+def test_thousands_of_subscriptions_and_cancellations_leave_nothing_behind() -> None:
     bus = InMemoryEventBus()
     bus.subscribe(Ping, failing).cancel()
 

@@ -31,7 +31,7 @@ def in_thread(call: Callable[[], Any]) -> Any:
     return outcome[0]
 
 
-def test_another_thread_is_refused_and_told_what_works(bus: InMemoryEventBus) -> None:
+def test_another_thread_is_refused_with_advice(bus: InMemoryEventBus) -> None:
     bus.publish(Ping())
     for call in (lambda: bus.publish(Ping()), bus.run_pending, lambda: bus.batch().__enter__()):
         assert "call publish_threadsafe(event)" in str(in_thread(call))
@@ -47,7 +47,7 @@ def test_another_thread_is_refused_and_told_what_works(bus: InMemoryEventBus) ->
     assert "does not own the bus" in seen[0]
 
 
-def test_the_first_thread_that_publishes_owns_the_bus_and_the_next_where_that_one_is_gone(
+def test_the_first_publishing_thread_owns_the_bus_and_after_its_end_the_next(
     bus: InMemoryEventBus,
 ) -> None:
     bus.subscribe(Ping, lambda e: None)
@@ -111,7 +111,7 @@ def test_closing_ends_while_other_threads_hand_over_more(bus: InMemoryEventBus) 
     assert "the bus is being closed" in refusals[0]
 
 
-def test_closing_takes_what_threads_handed_over_and_then_refuses_more() -> None:
+def test_closing_dispatches_what_threads_handed_over_and_then_refuses_more() -> None:
     async def run() -> None:
         kernel, seen = Kernel(tape=MemoryTape()), list[int]()
         kernel.subscribe(Ping, lambda e: seen.append(e.n))

@@ -39,7 +39,7 @@ def closed() -> Iterator[None]:
         ("no type!", "events --catalogue"),
     ],
 )
-def test_a_subscription_that_cannot_match_warns_with_what_was_meant(topic: str, meant: str) -> None:
+def test_a_subscription_that_cannot_match_warns_with_a_suggestion(topic: str, meant: str) -> None:
     with pytest.warns(TopicWarning) as caught:
         InMemoryEventBus().subscribe(topic, lambda event: None)
 
@@ -50,7 +50,7 @@ def test_a_subscription_that_cannot_match_warns_with_what_was_meant(topic: str, 
 
 
 @pytest.mark.parametrize("topic", ["*", "order.*", "order.filled", "*.filled", "*fill*", "news.*", "news.published"])
-def test_what_can_match_some_day_does_not_warn(topic: str) -> None:
+def test_a_topic_that_may_match_later_does_not_warn(topic: str) -> None:
     with warnings.catch_warnings(action="error"):
         InMemoryEventBus().subscribe(topic, lambda event: None)
 
@@ -60,7 +60,7 @@ def test_an_unknown_type_warns_when_the_catalogue_is_closed(closed: None) -> Non
         InMemoryEventBus().subscribe("news.published", lambda event: None)
 
 
-def test_a_class_that_comes_after_the_catalogue_was_closed_is_refused(closed: None) -> None:
+def test_a_class_defined_after_the_catalogue_was_closed_is_refused(closed: None) -> None:
     with pytest.raises(EventValidationError, match=r"'topics\.late' is defined after close_catalogue"):
 
         class Late(DomainEvent, frozen=True, kw_only=True):
@@ -78,7 +78,7 @@ def test_a_decorator_and_a_filter_warn_as_subscribe_does() -> None:
         EventFilter("order.filed")
 
 
-def test_order_canceled_is_understood() -> None:
+def test_order_canceled_means_order_cancelled() -> None:
     bus, heard = InMemoryEventBus(), list[str]()
     bus.subscribe("order.canceled", lambda event: heard.append("type"))
     bus.subscribe("*", lambda event: heard.append("filter"), where=EventFilter("order.canceled"))

@@ -63,7 +63,7 @@ def test_frames_pass_in_order_while_there_is_room() -> None:
     run(work())
 
 
-def test_in_a_full_queue_best_prices_are_conflated_trades_dropped_and_the_rest_kept_and_the_loss_is_told() -> None:
+def test_a_full_queue_conflates_best_prices_drops_trades_keeps_the_rest_and_reports_it() -> None:
     async def work() -> None:
         intake = FrameIntake(Feed(), 2, clock=VirtualWall())
         await put_all(intake, "d1", "d2", "tA1", "d3", "x", "tB1", "tA2", "d4", "y", "tA3")
@@ -78,7 +78,7 @@ def test_in_a_full_queue_best_prices_are_conflated_trades_dropped_and_the_rest_k
     run(work())
 
 
-def test_a_frame_that_waited_has_the_time_at_which_its_turn_came() -> None:
+def test_a_frame_that_waited_has_the_time_when_it_entered_the_queue() -> None:
     async def work() -> None:
         clock = VirtualWall()
         intake = FrameIntake(Feed(), 1, clock=clock)
@@ -90,7 +90,7 @@ def test_a_frame_that_waited_has_the_time_at_which_its_turn_came() -> None:
     run(work())
 
 
-def test_an_overload_that_lasts_is_told_every_second() -> None:
+def test_a_lasting_overload_is_reported_every_second() -> None:
     async def work() -> list[str]:
         clock = VirtualWall()
         intake = FrameIntake(Feed(), 2, clock=clock)
@@ -105,7 +105,7 @@ def test_an_overload_that_lasts_is_told_every_second() -> None:
     assert 5 <= len(run(work())) <= 11
 
 
-def test_a_feed_that_says_nothing_about_overload_waits_and_loses_nothing() -> None:
+def test_a_feed_without_overload_rules_waits_and_loses_nothing() -> None:
     async def work() -> None:
         intake = FrameIntake(PatientFeed(), 1, clock=VirtualWall())
         putting = asyncio.ensure_future(put_all(intake, "a", "b", "c"))
@@ -130,7 +130,7 @@ def test_a_queue_that_is_closed_meanwhile_ends_the_intake() -> None:
 
 
 @given(st.lists(st.sampled_from(["tA", "tB", "d", "x", "take", "turn"]), max_size=60), st.integers(1, 4))
-def test_whatever_the_load_frames_stay_in_order_and_each_is_taken_replaced_or_dropped(
+def test_under_any_load_frames_stay_in_order_and_each_is_taken_replaced_or_dropped(
     steps: list[str], capacity: int
 ) -> None:
     async def work() -> None:

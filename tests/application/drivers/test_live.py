@@ -85,7 +85,7 @@ def test_a_frame_is_recorded_and_seen_by_the_venue_before_the_core_has_its_event
     assert rig.recorded == [(START + 100 * MS, b"1 2")]
 
 
-def test_market_events_are_a_hole_on_the_tape_because_the_frames_hold_them() -> None:
+def test_market_events_are_gaps_on_the_tape_because_the_frames_contain_them() -> None:
     rig = Rig()
 
     async def work() -> None:
@@ -98,7 +98,7 @@ def test_market_events_are_a_hole_on_the_tape_because_the_frames_hold_them() -> 
     assert [event.seq for event in rig.tape.events] == [1, 2, 4, 5]
 
 
-def test_a_timer_fires_when_it_is_due_though_no_frame_comes() -> None:
+def test_a_timer_fires_on_time_without_any_frame() -> None:
     rig = Rig()
     fired: list[int] = []
     rig.kernel.subscribe(TimerFired, lambda e: fired.append(rig.wall.time_ns()))
@@ -112,7 +112,7 @@ def test_a_timer_fires_when_it_is_due_though_no_frame_comes() -> None:
     assert fired == [START + 70 * MS]
 
 
-def test_what_was_due_when_a_frame_came_goes_before_it() -> None:
+def test_actions_due_when_a_frame_arrived_run_before_it() -> None:
     rig = Rig()
 
     async def work() -> None:
@@ -127,7 +127,7 @@ def test_what_was_due_when_a_frame_came_goes_before_it() -> None:
     assert rig.log == ["timer before", "timer at the same time", "venue sees", "trade 1", "timer after"]
 
 
-def test_a_clock_that_was_set_back_does_not_take_the_run_back() -> None:
+def test_a_clock_that_is_set_back_does_not_set_the_run_back() -> None:
     rig = Rig()
 
     async def work() -> None:
@@ -168,7 +168,7 @@ def test_a_command_is_taken_while_frames_never_end() -> None:
     assert "command halt" in rig.log
 
 
-def test_a_stopped_run_is_left_as_it_is_and_an_ended_one_says_so() -> None:
+def test_a_stopped_run_has_no_end_event_and_an_ended_one_does() -> None:
     stopped = Rig(duration=None)
 
     async def work() -> None:

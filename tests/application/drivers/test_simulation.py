@@ -97,7 +97,7 @@ def test_reports_of_one_instant_are_taken_by_their_lanes() -> None:
     assert rig.log[3:5] == ["venue.fill_reported", "report a"]
 
 
-def test_a_cancelled_timer_lets_nothing_pass_that_is_later_than_what_waits() -> None:
+def test_a_cancelled_timer_does_not_change_the_order_of_later_inputs() -> None:
     rig = Rig(market(0, 9))
 
     def schedule(_: DomainEvent) -> None:
@@ -115,7 +115,7 @@ def test_a_cancelled_timer_lets_nothing_pass_that_is_later_than_what_waits() -> 
     assert times == [5, 8]
 
 
-def test_the_venue_is_begun_after_the_start_and_its_first_reports_come_before_the_market() -> None:
+def test_the_venue_starts_after_the_run_and_its_first_reports_precede_the_market() -> None:
     rig = Rig(market(0), begin=lambda rig, ts: (rig.log.append(f"begin {ts - START}"), rig.report_at(ts))[1])
     rig.run()
 
@@ -133,7 +133,7 @@ def test_market_data_of_files_is_left_off_the_tape() -> None:
     ]
 
 
-def test_an_empty_market_is_a_run_that_starts_settles_and_stops() -> None:
+def test_a_run_on_an_empty_market_starts_settles_and_stops() -> None:
     rig = Rig([], begin=Rig.report_at).run()
 
     assert rig.log == ["run.started", "report o", "run.stopped"]

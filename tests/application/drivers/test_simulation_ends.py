@@ -25,12 +25,12 @@ def test_a_duration_ends_the_run_before_the_first_input_at_its_end() -> None:
     assert rig.tape.events[-1].payload["reason"] == "duration reached"
 
 
-def test_a_duration_longer_than_the_market_is_the_end_of_the_market() -> None:
+def test_a_duration_longer_than_the_market_ends_with_the_market() -> None:
     rig = Rig(market(0, 5), duration=100).run()
     assert rig.tape.events[-1].payload["reason"] == "end of market data"
 
 
-def test_the_last_reports_of_the_venue_still_come_in_and_nothing_else_does() -> None:
+def test_after_the_end_only_the_venues_last_reports_arrive() -> None:
     rig = Rig(market(0, 5))
 
     def schedule(_: DomainEvent) -> None:
@@ -47,7 +47,7 @@ def test_the_last_reports_of_the_venue_still_come_in_and_nothing_else_does() -> 
 
 
 @pytest.mark.parametrize("speed", [None, 1.0])
-def test_a_run_that_is_told_to_stop_is_left_as_it_is(speed: float | None) -> None:
+def test_a_run_that_is_asked_to_stop_has_no_end_event(speed: float | None) -> None:
     rig = Rig(market(*range(0, 20_000 * MS, MS)))
     looks = iter([False] * 3)
     rig.run(speed, stop=lambda: next(looks, True))
@@ -70,7 +70,7 @@ def test_a_tape_error_ends_the_run() -> None:
 # -- looking on -------------------------------------------------------------------------------------------------
 
 
-def test_an_observer_looks_at_the_start_and_then_as_often_as_it_asks_after_all_else_of_its_instant() -> None:
+def test_an_observer_runs_at_the_start_and_at_its_own_intervals_after_everything_else() -> None:
     looks: list[tuple[int, int]] = []
 
     def observe(ts: int) -> int:
@@ -85,13 +85,13 @@ def test_an_observer_looks_at_the_start_and_then_as_often_as_it_asks_after_all_e
     assert [name for name in rig.log if name.startswith("trade")] == ["trade 1", "trade 2", "trade 3", "trade 4"]
 
 
-def test_progress_is_told_the_time_of_the_run() -> None:
+def test_progress_receives_the_time_of_the_run() -> None:
     told: list[int] = []
     Rig(market(0, 7)).run(progress=told.append)
     assert told == [START + 7]
 
 
-def test_one_input_in_sixteen_is_timed_and_only_so_many_times_are_kept() -> None:
+def test_one_input_in_sixteen_is_timed_and_old_timings_are_dropped() -> None:
     rig = Rig(market(*range(100)))
     rig.run()
 
@@ -121,7 +121,7 @@ def test_other_tasks_get_their_turn_at_full_speed_and_when_a_paced_run_is_late()
 # -- a clock that stands still ------------------------------------------------------------------------------------
 
 
-def test_a_request_to_stop_is_honoured_after_the_running_cascade() -> None:
+def test_a_request_to_stop_takes_effect_after_the_running_cascade() -> None:
     rig = Rig(market(*range(0, 100 * MS, MS)))
     rig.kernel.subscribe(TradeEvent, lambda e: rig.simulation.request_stop(), where=lambda e: e.price == 7)
     rig.run()

@@ -51,7 +51,7 @@ def test_a_run_that_is_stopped_from_outside_is_still_connected() -> None:
     assert rig.tape.events[-1].event_type == "feed.connected"
 
 
-def test_a_backtest_tells_its_course_and_at_the_end_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backtest_reports_its_progress_and_its_final_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation, "_PROGRESS", 32)
     rig = Rig(market(*range(100)), figures=figures).run()
 
@@ -64,7 +64,7 @@ def test_a_backtest_tells_its_course_and_at_the_end_its_figures(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("speed", [1.0, 1e9])
-def test_a_backtests_course_is_the_same_at_any_speed(speed: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backtests_progress_is_the_same_at_any_speed(speed: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation, "_PROGRESS", 32)
 
     def events(speed: float | None, **options: Callable[..., object]) -> list[DomainEvent]:
@@ -75,7 +75,7 @@ def test_a_backtests_course_is_the_same_at_any_speed(speed: float, monkeypatch: 
     assert events(speed, pace_from=lambda: next(looks, True)) == events(None)
 
 
-def test_a_backtest_in_which_a_fault_halted_trading_has_failed() -> None:
+def test_a_backtest_whose_trading_was_halted_by_an_error_has_failed() -> None:
     rig = Rig(market(0, 1), figures=figures)
     rig.kernel.subscribe(TradeEvent, lambda e: 1 / 0, component="risk")
     rig.run()
@@ -86,7 +86,7 @@ def test_a_backtest_in_which_a_fault_halted_trading_has_failed() -> None:
 
 @pytest.mark.parametrize("speed", [None, 1e9])
 @pytest.mark.parametrize("backtest", [True, False])
-def test_broken_market_data_is_told_on_the_tape_before_the_run_breaks_off(speed: float | None, backtest: bool) -> None:
+def test_broken_market_data_is_recorded_before_the_run_ends(speed: float | None, backtest: bool) -> None:
     def broken() -> Iterator[TradeEvent]:
         yield from market(*range(20))
         raise InputError("line 21: not a trade")

@@ -14,7 +14,7 @@ from tickdeck.domain.events import (
 
 
 @pytest.mark.parametrize(("speed", "seconds"), [(1.0, 3.0), (10.0, 0.3), (0.5, 6.0)])
-def test_a_paced_run_sleeps_as_long_as_its_market_took_by_the_speed(speed: float, seconds: float) -> None:
+def test_a_paced_run_sleeps_in_proportion_to_its_speed(speed: float, seconds: float) -> None:
     at = [0, 1, 2 * MS, 700 * MS, 701 * MS, 1_650 * MS, 3_000 * MS]
     rig = Rig(market(*at))
     began: list[float] = []
@@ -25,7 +25,7 @@ def test_a_paced_run_sleeps_as_long_as_its_market_took_by_the_speed(speed: float
     assert began == pytest.approx([ts / 1e9 / speed for ts in at], abs=1e-6)
 
 
-def test_time_that_handlers_take_is_made_up_for_so_that_nothing_drifts() -> None:
+def test_the_time_of_handlers_is_compensated_so_pacing_does_not_drift() -> None:
     rig = Rig(market(*range(0, 1_000 * MS, 10 * MS)))
 
     def work(_: TradeEvent) -> None:
@@ -84,7 +84,7 @@ def test_speed_changes_nothing_on_the_tape(speed: float) -> None:
     assert len(events(None)) > 100
 
 
-def test_progress_never_goes_back_for_a_timer_of_the_past() -> None:
+def test_progress_never_goes_back_for_an_overdue_timer() -> None:
     rig = Rig(market(*range(0, 1_000 * MS, 50 * MS)))
     rig.kernel.subscribe(TradeEvent, lambda e: rig.kernel.set_timer(START - SECOND, "past"))
     rig.kernel.subscribe(TimerFired, lambda e: setattr(rig.wall, "now", rig.wall.now + 100 * MS))

@@ -61,7 +61,7 @@ def refusals(core: Core) -> list[tuple[str, str]]:
     return [(e.limit, e.detail) for e in core.tape.events if isinstance(e, RiskLimitBreachedEvent)]
 
 
-def test_an_amend_goes_from_decision_to_the_venue_and_its_answer_back_to_the_strategy() -> None:
+def test_an_amend_reaches_the_venue_and_its_answer_reaches_the_strategy() -> None:
     core, amender = core_with()
     before = core.kernel.seq
 
@@ -83,14 +83,14 @@ def test_an_amend_goes_from_decision_to_the_venue_and_its_answer_back_to_the_str
     assert core.kernel.statistics().failures == 0
 
 
-def test_what_is_left_out_of_an_amend_stays_as_it_is() -> None:
+def test_fields_left_out_of_an_amend_stay_the_same() -> None:
     core, amender = core_with()
     amend(core, amender, limit=D(99))
     amend(core, amender, quantity=D(1))
     assert [(r.quantity, r.limit, r.revision) for r in core.venue.amended] == [(2, 99, 1), (1, 100, 2)]
 
 
-def test_a_refused_amend_comes_back_with_the_venues_reason() -> None:
+def test_a_refused_amend_has_the_venues_reason() -> None:
     core, amender = core_with()
     amend(core, amender, limit=D(99))
     core.answer(core.venue.amended[0], granted=False, reason="amend refused: the order is filled")
@@ -129,7 +129,7 @@ def test_an_order_that_a_late_amend_reopens_is_open_again_until_it_is_filled() -
 # -- risk -------------------------------------------------------------------------------------------------------
 
 
-def test_an_amend_of_an_order_that_is_done_is_refused_with_the_reason() -> None:
+def test_an_amend_of_an_ended_order_is_refused_with_the_reason() -> None:
     core, amender = core_with()
     core.fill(core.orders[0], "100")
     amend(core, amender, quantity=D(5))
@@ -138,7 +138,7 @@ def test_an_amend_of_an_order_that_is_done_is_refused_with_the_reason() -> None:
     assert core.venue.amended == []
 
 
-def test_an_amend_of_what_is_no_order_of_the_strategy_is_refused() -> None:
+def test_an_amend_of_another_strategys_order_is_refused() -> None:
     core, amender = core_with()
     amend(core, amender, order_id="tdnever", quantity=D(5))
     assert refusals(core) == [("order", "this strategy has no order tdnever at a venue")]
@@ -167,9 +167,7 @@ def test_an_amend_to_no_more_than_what_is_filled_is_refused() -> None:
         (RiskLimits(max_orders_per_second=1), {"quantity": D(1)}, "max_orders_per_second"),
     ],
 )
-def test_an_amend_is_judged_as_the_order_that_it_would_make(
-    limits: RiskLimits, wish: dict[str, object], name: str
-) -> None:
+def test_an_amend_is_judged_as_the_resulting_order(limits: RiskLimits, wish: dict[str, object], name: str) -> None:
     core, amender = core_with(limits)
     if name == "max_orders_per_second":
         amender.todo.append({"quantity": D(1)})
@@ -177,7 +175,7 @@ def test_an_amend_is_judged_as_the_order_that_it_would_make(
     assert [limit for limit, _ in refusals(core)] == [name]
 
 
-def test_an_amend_up_to_the_position_limit_passes_as_it_takes_its_own_orders_place() -> None:
+def test_an_amend_up_to_the_position_limit_passes_because_it_replaces_its_order() -> None:
     core, amender = core_with(RiskLimits(max_position_notional=D(300)))
     core.fill(core.orders[0], "100", "1")
     amend(core, amender, quantity=D(3))
@@ -212,7 +210,7 @@ def test_nothing_is_amended_while_trading_is_halted() -> None:
         ({"order_id": None, "limit": D(1)}, "order_id is None; give text"),
     ],
 )
-def test_a_wish_that_makes_no_sense_is_refused_in_one_line(wish: dict[str, object], says: str) -> None:
+def test_an_invalid_request_is_refused_in_one_line(wish: dict[str, object], says: str) -> None:
     core, amender = core_with()
     with pytest.raises(ConfigError, match=says):
         amender.amend(**{"order_id": amender.order_id, **wish})  # type: ignore[arg-type]
@@ -246,7 +244,7 @@ def test_an_amend_that_waits_to_be_durable_when_trading_halts_is_not_sent() -> N
     assert (order.exposure, order.is_open) == (2, True)
 
 
-def test_an_amend_for_which_there_is_no_room_is_told_as_never_sent() -> None:
+def test_an_amend_without_room_is_reported_as_never_sent() -> None:
     core, amender = core_with()
     amend(core, amender, limit=D(99))
 
@@ -256,7 +254,7 @@ def test_an_amend_for_which_there_is_no_room_is_told_as_never_sent() -> None:
     assert rejected.reason == "never sent: too many orders are waiting to become durable"
 
 
-def test_an_amend_whose_sending_fails_stays_without_an_answer_and_counts_at_the_larger_quantity() -> None:
+def test_an_amend_that_failed_to_be_sent_counts_at_the_larger_quantity() -> None:
     core, amender = core_with()
     core.venue.error = ConnectionError()
     amend(core, amender, quantity=D(5))
@@ -267,7 +265,7 @@ def test_an_amend_whose_sending_fails_stays_without_an_answer_and_counts_at_the_
     assert not core.kernel.halted
 
 
-def test_orders_leave_again_after_trading_was_resumed() -> None:
+def test_orders_are_sent_again_after_trading_was_resumed() -> None:
     core, amender = core_with()
     core.feed(CommandReceived(command="halt"), CommandReceived(command="resume"))
     amend(core, amender, limit=D(99))
@@ -287,7 +285,7 @@ def test_orders_leave_again_after_trading_was_resumed() -> None:
         ({"order_id": "o", "limit": D(0)}, "amend intents with a quantity and a limit above 0"),
     ],
 )
-def test_a_decision_to_amend_says_which_order_and_what_of_it(fields: dict[str, object], says: str) -> None:
+def test_a_decision_to_amend_names_the_order_and_the_change(fields: dict[str, object], says: str) -> None:
     intent = ActionIntent(action="amend", symbol="", **fields)  # type: ignore[arg-type]
     with pytest.raises(EventValidationError, match=says):
         StrategyDecisionEvent(strategy_id="s", intents=(intent,))

@@ -39,7 +39,7 @@ def submitted(core: Core) -> OrderSubmittedEvent:
     return core.orders[-1]
 
 
-def test_an_approved_intent_becomes_an_order_that_leaves_for_the_venue() -> None:
+def test_an_approved_intent_becomes_an_order_that_is_sent_to_the_venue() -> None:
     core = Core().feed(approved("2"))
 
     order = submitted(core)
@@ -60,7 +60,7 @@ def test_an_id_is_never_submitted_twice() -> None:
     assert len(core.orders) == 1
 
 
-def test_an_order_lives_through_acceptance_and_partial_fills_to_its_end() -> None:
+def test_an_order_goes_from_acceptance_through_partial_fills_to_its_end() -> None:
     core = Core().feed(approved("3"))
     order = submitted(core)
 
@@ -98,7 +98,7 @@ def test_a_repeated_fill_counts_once() -> None:
         (OrderStatus.EXPIRED, "order.expired"),
     ],
 )
-def test_the_venues_word_ends_an_order(status: OrderStatus, conclusion: str) -> None:
+def test_a_report_of_the_venue_ends_an_order(status: OrderStatus, conclusion: str) -> None:
     core = Core().feed(approved())
     core.report(submitted(core), status, "because")
 
@@ -107,7 +107,7 @@ def test_the_venues_word_ends_an_order(status: OrderStatus, conclusion: str) -> 
     assert core.execution.open_orders("s") == ()
 
 
-def test_an_unknown_order_stays_open_until_the_venue_tells() -> None:
+def test_an_unknown_order_stays_open_until_the_venue_reports() -> None:
     core = Core().feed(approved())
     core.report(submitted(core), OrderStatus.UNKNOWN, "timed out")
     assert core.types()[-1] == "order.unknown"
@@ -129,7 +129,7 @@ def test_a_fill_that_revokes_a_rejection_makes_the_order_open_again() -> None:
     assert core.execution.working(BTC, Side.BUY) == 2
 
 
-def test_a_report_about_a_strangers_order_is_counted_and_changes_nothing() -> None:
+def test_a_report_about_an_unknown_order_is_counted_and_changes_nothing() -> None:
     core = Core().feed(
         VenueOrderReported(order_id="x", symbol=BTC, status=OrderStatus.FILLED),
         VenueFillReported(order_id="x", symbol=BTC, side=Side.BUY, price=D(1), quantity=D(1), venue_trade_id="t"),
@@ -154,7 +154,7 @@ def test_only_its_own_open_orders_can_be_cancelled_by_a_strategy() -> None:
 @pytest.mark.parametrize(
     ("side", "quantity", "trade_id"), [(Side.BUY, "2", "t"), (Side.SELL, "1", "t"), (Side.BUY, "1", "")]
 )
-def test_a_fill_that_cannot_be_true_halts_trading(side: Side, quantity: str, trade_id: str) -> None:
+def test_an_impossible_fill_halts_trading(side: Side, quantity: str, trade_id: str) -> None:
     core = Core().feed(approved("1"))
     core.feed(
         VenueFillReported(
@@ -207,7 +207,7 @@ def test_a_refused_cancel_says_nothing_about_its_order() -> None:
     assert core.of("order.filled")
 
 
-def test_a_refused_cancel_is_tried_again_ever_more_rarely_until_there_is_evidence() -> None:
+def test_a_refused_cancel_is_retried_with_growing_waits_until_there_is_evidence() -> None:
     core = Core().feed(approved(), cancel("a"))
     tries = []
     for n in range(1, 400):
@@ -228,21 +228,21 @@ def test_a_refused_cancel_is_tried_again_ever_more_rarely_until_there_is_evidenc
     assert len(core.agenda) == 0
 
 
-def test_a_cancel_is_tried_again_for_that_order_alone() -> None:
+def test_only_the_refused_cancel_is_retried() -> None:
     core = Core().feed(approved(), approved(order_id="b"), cancel("a"), cancel("b"))
     refused(core, "b")
     core.feed(trade("100", ts=START + 10 * SECOND))
     assert cancels(core) == ["a", "b", "b"]
 
 
-def test_two_cancels_that_are_refused_are_tried_again_once() -> None:
+def test_two_refused_cancels_are_retried_once() -> None:
     core = Core().feed(approved(), cancel("a"), cancel("a"))
     refused(refused(core))
     core.feed(trade("100", ts=START + SECOND))
     assert cancels(core) == ["a", "a", "a"]
 
 
-def test_a_cancel_whose_sending_fails_is_tried_again() -> None:
+def test_a_cancel_that_failed_to_be_sent_is_retried() -> None:
     core = Core().feed(approved())
     core.venue.error = ConnectionError()
     core.feed(cancel("a"))
@@ -285,7 +285,7 @@ def test_orders_that_ended_long_ago_are_forgotten_and_open_ones_never(monkeypatc
     assert len(core.execution.orders) == 21
 
 
-def test_a_fill_of_an_order_that_is_not_known_is_told() -> None:
+def test_a_fill_of_an_unknown_order_causes_a_warning() -> None:
     core = Core().feed(
         VenueFillReported(order_id="x", symbol=BTC, side=Side.BUY, price=D(1), quantity=D(1), venue_trade_id="t")
     )

@@ -81,7 +81,7 @@ def test_a_lost_delta_is_a_gap_and_the_book_is_unusable_until_a_snapshot_joins_t
     assert (book.usable, book.last_update_id) == (True, 16)
 
 
-def test_books_of_two_symbols_are_apart() -> None:
+def test_books_of_two_symbols_are_separate() -> None:
     other = OrderBookEvent(symbol="ETHUSDT", last_update_id=5, bids=(), asks=())
     core = Core().feed(snapshot(10), other, delta(12, 13))
 
@@ -92,7 +92,7 @@ def test_books_of_two_symbols_are_apart() -> None:
 # -- trades -----------------------------------------------------------------------------------------------------
 
 
-def test_a_hole_in_the_trade_ids_is_a_gap() -> None:
+def test_a_jump_in_the_trade_ids_is_a_gap() -> None:
     core = Core().feed(*(trade("1", trade_id=n) for n in (7, 8, 11, 12)))
     assert gaps(core) == [("trades", 9, 11)]
 
@@ -107,7 +107,7 @@ def test_trade_ids_are_counted_by_symbol() -> None:
     assert gaps(core) == []
 
 
-def test_ids_that_do_not_count_are_not_checked() -> None:
+def test_ids_that_are_not_counters_are_not_checked() -> None:
     core = Core().feed(*(trade("1", trade_id=n) for n in ("a-7", "b-9", 0, 0, 5, "c", 9)))
     assert gaps(core) == []
 
@@ -115,7 +115,7 @@ def test_ids_that_do_not_count_are_not_checked() -> None:
 # -- prices -----------------------------------------------------------------------------------------------------
 
 
-def test_the_price_is_the_last_trades_else_the_middle_of_the_best_prices() -> None:
+def test_the_price_is_the_last_trades_or_the_middle_of_the_best_prices() -> None:
     core = Core()
     market = core.market_data.market(BTC)
     assert market.price is None
@@ -144,7 +144,7 @@ def test_a_tick_without_bids_has_no_price() -> None:
     assert market.price is None
 
 
-def test_prices_are_of_the_symbols_that_have_one() -> None:
+def test_prices_contain_only_symbols_with_a_price() -> None:
     core = Core().feed(trade("5", symbol="ETHUSDT"), trade("7"))
     core.market_data.market("XRPUSDT")
     assert core.market_data.prices() == {"ETHUSDT": 5, BTC: 7}
@@ -155,7 +155,7 @@ def test_a_candle_of_a_file_is_a_price() -> None:
     assert core.market_data.market(BTC).price == 42
 
 
-def test_a_candle_of_our_own_does_not_take_the_price_back_to_before_the_trade_that_closed_it() -> None:
+def test_a_built_candle_does_not_replace_the_price_of_the_trade_that_closed_it() -> None:
     core = Core(candles=SECOND).feed(trade("100", ts=START), trade("200", ts=START + SECOND))
 
     assert derived(core) == ["market.candle"]
@@ -184,7 +184,7 @@ def test_without_an_interval_there_are_no_candles() -> None:
     assert derived(core) == []
 
 
-def test_whoever_hears_a_trade_finds_the_market_up_to_date() -> None:
+def test_the_market_is_up_to_date_for_every_receiver_of_a_trade() -> None:
     core = Core()
     seen: list[tuple[D | None, D]] = []
 
@@ -206,7 +206,7 @@ def filled(core: Core) -> list[tuple[str, int, int, str]]:
     return [(e.what, e.expected, e.received, e.how) for e in core.tape.events if isinstance(e, GapFilled)]
 
 
-def test_trades_that_come_late_fill_their_hole_when_the_last_of_them_is_there() -> None:
+def test_late_trades_close_their_gap_when_the_last_one_arrives() -> None:
     core = Core().feed(*(trade("1", trade_id=n) for n in (1, 5, 3, 6, 2, 2)))
     assert (gaps(core), filled(core)) == ([("trades", 2, 5)], [])
 
@@ -215,7 +215,7 @@ def test_trades_that_come_late_fill_their_hole_when_the_last_of_them_is_there() 
     assert core.market_data.market(BTC).next_trade_id == 7
 
 
-def test_a_snapshot_fills_the_hole_in_a_book_and_the_first_one_fills_none() -> None:
+def test_a_snapshot_closes_the_gap_of_a_book_and_the_first_one_closes_none() -> None:
     core = Core().feed(snapshot(10), delta(20, 21))
     assert filled(core) == []
     core.feed(snapshot(20))
@@ -237,7 +237,7 @@ def at(ms: int, price: str = "10", quantity: str = "1", **fields: Any) -> TradeE
     return trade(price, quantity, ts=START + ms * MS, **fields)
 
 
-def test_a_snapshot_comes_with_the_first_market_data_of_each_interval_and_holds_it() -> None:
+def test_a_snapshot_is_published_with_the_first_market_data_of_each_interval() -> None:
     core = Core(monitors=100 * MS).feed(at(10, "10", "1"), at(99, "20", "3"), at(100, "40", "4"), at(150), at(450, "8"))
 
     first, second = snapshots(core)
@@ -248,7 +248,7 @@ def test_a_snapshot_comes_with_the_first_market_data_of_each_interval_and_holds_
     assert (second.last_price, second.trades, second.volume, second.vwap) == (8, 2, 2, 9)
 
 
-def test_a_snapshot_shows_the_best_levels_of_a_usable_book_and_none_of_one_that_is_not() -> None:
+def test_a_snapshot_has_levels_only_if_the_book_is_usable() -> None:
     levels = tuple((D(90 - n), D(1)) for n in range(20))
     core = Core(monitors=100 * MS).feed(snapshot(10, bids=levels), at(100), delta(20, 21), at(200))
 
@@ -258,7 +258,7 @@ def test_a_snapshot_shows_the_best_levels_of_a_usable_book_and_none_of_one_that_
     assert (broken.bids, broken.asks) == ((), ())
 
 
-def test_a_snapshot_without_a_book_shows_the_newest_tick_and_what_was_never_seen_is_none() -> None:
+def test_a_snapshot_without_a_book_has_the_newest_tick_and_none_for_unknown_values() -> None:
     core = Core(monitors=100 * MS).feed(tick("9", "11"), tick("9", "12", ts=START + 100 * MS))
 
     (only,) = snapshots(core)
@@ -266,18 +266,18 @@ def test_a_snapshot_without_a_book_shows_the_newest_tick_and_what_was_never_seen
     assert (only.last_price, only.last_quantity, only.vwap, only.trades) == (None, None, None, 0)
 
 
-def test_each_symbol_has_its_own_snapshots_and_candles_of_our_own_make_none() -> None:
+def test_each_symbol_has_its_own_snapshots_and_built_candles_cause_none() -> None:
     core = Core(candles=10 * MS, monitors=100 * MS)
     core.feed(at(10), at(20, symbol="ETHUSDT"), at(110, symbol="ETHUSDT"))
     assert [s.symbol for s in snapshots(core)] == ["ETHUSDT"]
 
 
-def test_without_an_interval_the_engine_hears_nothing_twice() -> None:
+def test_without_an_interval_the_engine_receives_nothing_twice() -> None:
     assert len(Core().kernel.statistics().handlers) < len(Core(monitors=SECOND).kernel.statistics().handlers)
     assert snapshots(Core().feed(at(10), at(10_000))) == []
 
 
-def test_a_hole_between_recorded_candles_is_a_gap_of_open_times() -> None:
+def test_a_gap_between_recorded_candles_is_reported_by_open_times() -> None:
     core = Core().start()
 
     for minute in (0, 1, 4, 5):
@@ -286,7 +286,7 @@ def test_a_hole_between_recorded_candles_is_a_gap_of_open_times() -> None:
     assert gaps(core) == [("candles", START + 2 * SECOND, START + 4 * SECOND)]
 
 
-def test_trades_that_came_before_are_counted_and_late_ones_are_not() -> None:
+def test_repeated_trades_are_counted_and_late_ones_are_not() -> None:
     core = Core()
 
     for trade_id in (5, 6, 6, 5, 4, 9, 7, 7, 8):  # 7 and 8 come late, 7 twice

@@ -45,7 +45,7 @@ def test_a_fill_leads_to_position_and_balances_in_its_own_cascade() -> None:
     assert balances == [("USDT", 1000, 1000), ("BTC", 1, 1), ("USDT", 900, -100)]
 
 
-def test_a_venues_balance_at_the_start_is_taken_over_and_the_same_one_again_is_silent() -> None:
+def test_the_initial_balance_is_adopted_and_its_repetition_changes_nothing() -> None:
     core = Core().start("1000")
     core.feed(VenueBalanceReported(currency="EUR", total=D(1500)), VenueBalanceReported(currency="EUR", total=D(1500)))
 
@@ -54,7 +54,7 @@ def test_a_venues_balance_at_the_start_is_taken_over_and_the_same_one_again_is_s
     assert core.portfolio.pnl() == 0
 
 
-def test_a_view_of_a_position_is_at_the_markets_price_where_there_is_one() -> None:
+def test_a_position_view_uses_the_markets_price_if_there_is_one() -> None:
     core = Core().start("1000")
     order(core, Side.SELL, "1").fill(core.orders[-1], "100")
     assert core.portfolio.view(BTC).unrealized_pnl == 0  # no price was seen yet

@@ -27,7 +27,7 @@ from tickdeck.domain.values import OrderStatus, Side
         (RiskLimits(), buy("0.001"), buy("0.0009"), "instrument"),
     ],
 )
-def test_each_limit_lets_pass_up_to_it_and_refuses_in_words_beyond(
+def test_each_limit_passes_up_to_its_value_and_refuses_beyond_with_a_reason(
     limits: RiskLimits, allowed: Callable[[Puppet], object], refused: Callable[[Puppet], object], name: str
 ) -> None:
     core, _ = core_of(limits, allowed)
@@ -42,7 +42,7 @@ def test_each_limit_lets_pass_up_to_it_and_refuses_in_words_beyond(
     assert breach.payload["strategy_id"] == "puppet"
 
 
-def test_nothing_is_ordered_before_a_price_was_seen() -> None:
+def test_no_order_passes_before_the_first_price() -> None:
     class Hasty(Strategy):
         def on_start(self) -> None:
             self.buy(BTC, D(1))
@@ -51,14 +51,14 @@ def test_nothing_is_ordered_before_a_price_was_seen() -> None:
     assert breaches(core) == ["reference_price"]
 
 
-def test_a_decision_is_put_on_the_instruments_grid() -> None:
+def test_a_decision_is_rounded_to_the_instruments_grid() -> None:
     core, _ = core_of(RiskLimits(), buy("1.23456", "99.996"))
     (order,) = core.orders
     assert (order.quantity, order.limit) == (D("1.234"), D("100.00"))
 
 
 @pytest.mark.parametrize("wish", [buy("1", "0.004"), buy("1E+40"), buy("1", "1E+40"), sell("1E+999999")])
-def test_a_number_that_cannot_be_traded_is_refused_and_halts_nothing(wish: Callable[[Puppet], object]) -> None:
+def test_an_untradable_number_is_refused_and_halts_nothing(wish: Callable[[Puppet], object]) -> None:
     core, _ = core_of(RiskLimits(), wish)
 
     assert breaches(core) == ["instrument"]
@@ -92,14 +92,14 @@ def test_the_position_limit_counts_open_orders() -> None:
     assert [o.quantity for o in core.orders] == [6, 4]
 
 
-def test_the_position_limit_counts_what_the_same_handler_has_asked_for_before() -> None:
+def test_the_position_limit_counts_earlier_requests_of_the_same_handler() -> None:
     core, _ = core_of(RiskLimits(max_position_notional=D(1000)), buy("6"), buy("6"), sell("3"), buy("4"))
 
     assert breaches(core) == ["max_position_notional"]
     assert [(o.side, o.quantity) for o in core.orders] == [(Side.BUY, 6), (Side.SELL, 3), (Side.BUY, 4)]
 
 
-def test_what_was_asked_for_before_is_not_counted_twice_once_it_is_an_order() -> None:
+def test_an_earlier_request_is_not_counted_twice_once_it_is_an_order() -> None:
     core, puppet = core_of(RiskLimits(max_position_notional=D(1000)), buy("5"))
     do(core, puppet, buy("5"))
     assert breaches(core) == []
@@ -130,7 +130,7 @@ def test_each_intent_of_a_decision_is_judged_by_itself() -> None:
 # -- cancels ------------------------------------------------------------------------------------------------------
 
 
-def test_a_cancel_of_an_order_that_does_not_exist_is_refused_in_words() -> None:
+def test_a_cancel_of_an_unknown_order_is_refused_with_a_reason() -> None:
     core, _ = core_of(RiskLimits(), lambda s: s.cancel("nonsense"))
 
     (breach,) = (e for e in core.tape.events if isinstance(e, RiskLimitBreachedEvent))

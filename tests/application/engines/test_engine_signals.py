@@ -22,12 +22,12 @@ def book(last: int, bid: str, ask: str) -> OrderBookEvent:
 @pytest.mark.parametrize(
     "name", ["ema", "ema-0", "ema-", "ema-1.5", "ema-012", "EMA-12", "macd-12", "ema-12 ", "", "rsi--3", "vwap-x"]
 )
-def test_an_unknown_signal_is_refused_before_the_start_with_those_that_there_are(name: str) -> None:
+def test_an_unknown_signal_is_refused_before_the_start_with_the_known_ones(name: str) -> None:
     with pytest.raises(ConfigError, match=r"signal .* is not known; there are ema-N, sma-N, rsi-N"):
         Core(signals=(name,))
 
 
-def test_a_signal_that_nobody_asked_for_at_the_start_cannot_be_read() -> None:
+def test_a_signal_that_was_not_requested_at_the_start_cannot_be_read() -> None:
     core = Core(signals=("ema-2",))
     with pytest.raises(
         ConfigError, match=r"'ema-3' is not computed in this run; name it in the strategy's required_signals"
@@ -35,7 +35,7 @@ def test_a_signal_that_nobody_asked_for_at_the_start_cannot_be_read() -> None:
         core.signals.value("ema-3", BTC)
 
 
-def test_averages_go_by_the_closes_of_candles_and_are_absent_while_they_warm_up() -> None:
+def test_averages_use_the_closes_of_candles_and_are_absent_during_warm_up() -> None:
     core = Core(signals=("sma-2", "ema-3", "rsi-2"), candles=SECOND)
 
     core.trades("10", "20", "30", "50")  # closes 10, 20, 30
@@ -49,7 +49,7 @@ def test_averages_go_by_the_closes_of_candles_and_are_absent_while_they_warm_up(
     assert core.signals.value("sma-2", "ETHUSDT") is None
 
 
-def test_a_vwap_goes_by_trades() -> None:
+def test_a_vwap_uses_trades() -> None:
     core = Core(signals=("vwap-2",), candles=SECOND)
     core.feed(trade("10", "1"), trade("20", "3"))
 
@@ -58,7 +58,7 @@ def test_a_vwap_goes_by_trades() -> None:
     assert snapshots(core) == [{"vwap-2": 25.0}]
 
 
-def test_the_imbalance_goes_by_the_local_book_and_there_is_none_while_the_book_cannot_be_trusted() -> None:
+def test_the_imbalance_uses_the_local_book_and_is_absent_while_the_book_is_unusable() -> None:
     core = Core(signals=("imbalance-1",))
 
     core.feed(book(1, "3", "1"))
@@ -73,7 +73,7 @@ def test_the_imbalance_goes_by_the_local_book_and_there_is_none_while_the_book_c
     assert core.signals.value("imbalance-1", BTC) == -0.5
 
 
-def test_the_engine_hears_only_what_its_signals_need() -> None:
+def test_the_engine_receives_only_what_its_signals_need() -> None:
     def heard(*signals: str) -> list[str]:
         core = Core(signals=signals)
         return [s.name for s in core.kernel.statistics().handlers if s.component.partition(":")[0] == "signals"]
@@ -84,7 +84,7 @@ def test_the_engine_hears_only_what_its_signals_need() -> None:
     assert heard("imbalance-2") == ["imbalance-2.on_book", "imbalance-2.on_book", "SignalEngine.publish_snapshot"]
 
 
-def test_whoever_hears_a_candle_finds_the_signals_up_to_date() -> None:
+def test_the_signals_are_up_to_date_for_every_receiver_of_a_candle() -> None:
     core = Core(signals=("sma-1",), candles=SECOND)
     seen: list[float | None] = []
     core.kernel.subscribe("market.candle", lambda e: seen.append(core.signals.value("sma-1", BTC)))

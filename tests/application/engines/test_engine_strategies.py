@@ -22,7 +22,7 @@ from tickdeck.domain.values import OrderStatus, OrderType, Side, TimeInForce
 from tickdeck.errors import ConfigError
 
 
-def test_a_strategy_hears_the_market_its_own_orders_positions_timers_and_the_runs_start_and_end() -> None:
+def test_a_strategy_receives_the_market_its_orders_positions_timers_start_and_end() -> None:
     diary = Diary({2: lambda s: (buy_one(s), s.set_timer("later", SECOND))})
     other = Diary({2: buy_one})
     core = Core({"diary": diary, "other": other}, candles=SECOND, signals=("sma-1",)).start()
@@ -85,7 +85,7 @@ def test_only_what_a_strategy_overrides_is_called() -> None:
 # -- what it says -----------------------------------------------------------------------------------------------
 
 
-def test_buy_and_sell_become_orders_with_all_that_was_said() -> None:
+def test_buy_and_sell_become_orders_with_all_their_arguments() -> None:
     diary = Diary(
         {
             1: lambda s: s.buy(BTC, D(1), reason="cheap"),
@@ -106,7 +106,7 @@ def test_buy_and_sell_become_orders_with_all_that_was_said() -> None:
     ]
 
 
-def test_buy_returns_the_id_that_the_order_then_has() -> None:
+def test_buy_returns_the_id_of_the_order() -> None:
     diary = Diary({1: lambda s: [buy_one(s), s.sell(BTC, D(1)), buy_one(s)]})
     core = Core({"other": Diary({1: buy_one}), "diary": diary}, candles=SECOND, signals=("vwap-1",)).start()
     core.trades("100")
@@ -143,7 +143,7 @@ def test_a_strategy_cancels_its_own_orders_and_sees_which_are_open() -> None:
 
 
 @pytest.mark.parametrize("quantity", [0.1, "1", D(0), D(-1), D("NaN"), None])
-def test_a_quantity_that_is_none_pauses_the_strategy_with_a_clear_error(quantity: Any) -> None:
+def test_an_invalid_quantity_pauses_the_strategy_with_a_clear_error(quantity: Any) -> None:
     core = Core({"diary": Diary({1: lambda s: s.buy(BTC, quantity)})}).start().trades("100")
 
     (failure,) = core.of("system.handler_failed")
@@ -164,9 +164,7 @@ def test_a_quantity_that_is_none_pauses_the_strategy_with_a_clear_error(quantity
         (lambda s: s.set_timer(7, SECOND), "name is 7; it must be a str"),
     ],
 )
-def test_a_strategys_mistake_pauses_it_and_never_gets_as_far_as_risk(
-    mistake: Callable[[Any], object], message: str
-) -> None:
+def test_a_strategys_mistake_pauses_it_and_never_reaches_risk(mistake: Callable[[Any], object], message: str) -> None:
     core = Core({"diary": Diary({1: mistake})}).start().trades("100")
 
     (failure,) = core.of("system.handler_failed")
@@ -180,7 +178,7 @@ def test_a_time_in_force_may_be_given_by_its_name() -> None:
     assert core.orders[0].time_in_force is TimeInForce.IOC
 
 
-def test_a_stop_loss_pauses_the_strategy_with_a_way_out() -> None:
+def test_a_stop_loss_pauses_the_strategy_with_advice() -> None:
     core = Core({"diary": Diary({1: lambda s: s.buy(BTC, D(1), stop_loss=D(1))})}).start().trades("100")
     (failure,) = core.of("system.handler_failed")
     assert "not supported yet; place the exit order yourself" in failure.payload["message"]
@@ -228,7 +226,7 @@ def test_a_signal_that_was_not_required_is_an_error_that_says_how() -> None:
     assert "name it in the strategy's required_signals()" in core.of("system.handler_failed")[0].payload["message"]
 
 
-def test_chance_is_seeded_by_the_run_and_the_strategys_id() -> None:
+def test_random_numbers_are_seeded_by_the_run_and_the_strategys_id() -> None:
     def drawn(seed: int, name: str) -> object:
         diary = Diary({1: lambda s: s.rng.random()})
         Core({name: diary}, seed=seed).start().trades("1")
@@ -241,7 +239,7 @@ def test_chance_is_seeded_by_the_run_and_the_strategys_id() -> None:
 # -- timers -----------------------------------------------------------------------------------------------------
 
 
-def test_timers_come_in_time_before_the_market_and_can_be_cancelled() -> None:
+def test_timers_fire_on_time_before_the_market_and_can_be_cancelled() -> None:
     def set_timers(s: Strategy) -> None:
         s.set_timer("second", 20 * MS)
         s.set_timer("first", 10 * MS)
@@ -271,7 +269,7 @@ def test_a_timer_with_a_fraction_of_a_nanosecond_is_refused() -> None:
 # -- ids --------------------------------------------------------------------------------------------------------
 
 
-def test_two_strategies_of_one_class_are_told_apart() -> None:
+def test_two_strategies_of_one_class_are_distinguished() -> None:
     core = Core({"diary": Diary({1: buy_one}), "diary-2": Diary({1: buy_one})}).start().trades("100")
     first, second = core.orders
     core.fill(second, "100")

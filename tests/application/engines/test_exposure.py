@@ -108,14 +108,14 @@ def facts(order: Any) -> tuple[Any, ...]:
 @pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(histories)
-def test_risk_counts_what_is_there_after_any_history(history: list[tuple[Any, ...]]) -> None:
+def test_risk_counts_agree_with_orders_and_positions_after_any_history(history: list[tuple[Any, ...]]) -> None:
     risk_counts_what_is_there(history)
 
 
 @pytest.mark.slow
 @settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories)
-def test_risk_counts_what_is_there_after_any_of_very_many_histories(history: list[tuple[Any, ...]]) -> None:
+def test_risk_counts_agree_with_orders_and_positions_after_very_many_histories(history: list[tuple[Any, ...]]) -> None:
     risk_counts_what_is_there(history)
 
 
@@ -130,7 +130,7 @@ def test_two_decisions_on_one_trade_count_each_other_before_they_are_orders() ->
     assert core.risk.exposure.working(BTC, Side.SELL) == 0
 
 
-def test_the_total_of_thousands_of_open_orders_is_kept_and_not_added_up() -> None:
+def test_the_total_of_thousands_of_open_orders_is_not_recomputed() -> None:
     class Many(Strategy):
         def on_start(self) -> None:
             self.done = False
@@ -154,7 +154,7 @@ def test_the_total_of_thousands_of_open_orders_is_kept_and_not_added_up() -> Non
     assert exposure.working(BTC, Side.BUY) == 2_000
 
 
-def test_a_fee_in_base_comes_off_what_a_fill_brought() -> None:
+def test_a_fee_in_base_is_subtracted_from_the_fill() -> None:
     fill = OrderFilledEvent(
         order_id="o",
         symbol=BTC,

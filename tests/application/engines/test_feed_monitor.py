@@ -26,20 +26,20 @@ def core_with(*symbols: str) -> Core:
     return Core(monitors=LIMIT).feed(connected(*symbols))
 
 
-def test_a_symbol_of_which_nothing_was_ever_heard_is_stale_after_the_limit() -> None:
+def test_a_symbol_without_any_data_is_stale_after_the_limit() -> None:
     core = core_with(BTC).feed(later(LIMIT - 1))
     assert stale(core) == []
     assert stale(core.feed(later(LIMIT))) == [(BTC, 0, LIMIT)]
 
 
-def test_a_symbol_that_is_heard_of_in_time_is_never_stale_and_sets_few_timers() -> None:
+def test_a_symbol_with_regular_data_is_never_stale_and_sets_few_timers() -> None:
     core = core_with(BTC).feed(*(trade("1", ts=START + n * MS) for n in range(1_000)))
 
     assert stale(core) == []
     assert sum(isinstance(e, TimerFired) and e.name == BTC for e in core.tape.events) <= 11
 
 
-def test_a_silence_is_told_once_with_since_when_and_the_next_one_again() -> None:
+def test_each_silence_is_reported_once_with_its_start() -> None:
     core = core_with(BTC).feed(trade("1", ts=START + 30 * MS), later(2 * SECOND))
     assert stale(core) == [(BTC, 30 * MS, 130 * MS)]
 
@@ -47,12 +47,12 @@ def test_a_silence_is_told_once_with_since_when_and_the_next_one_again() -> None
     assert stale(core)[1:] == [(BTC, 3 * SECOND, 3 * SECOND + LIMIT)]
 
 
-def test_each_symbol_has_its_own_silence() -> None:
+def test_each_symbol_is_watched_separately() -> None:
     core = core_with(BTC, "ETHUSDT").feed(*(trade("1", ts=START + n * 50 * MS) for n in range(10)))
     assert stale(core) == [("ETHUSDT", 0, LIMIT)]
 
 
-def test_a_symbol_that_was_not_announced_is_watched_from_its_first_event_on() -> None:
+def test_an_unannounced_symbol_is_watched_from_its_first_event_on() -> None:
     core = core_with().feed(trade("1", symbol="XRPUSDT"), later(SECOND))
     assert stale(core) == [("XRPUSDT", 0, LIMIT)]
 
@@ -62,13 +62,13 @@ def test_after_the_end_of_the_feed_nothing_is_stale() -> None:
     assert stale(core) == []
 
 
-def test_a_feed_that_begins_again_is_given_the_whole_time() -> None:
+def test_a_feed_that_restarts_gets_the_whole_limit_again() -> None:
     core = core_with(BTC).feed(connected(BTC, ts=START + 60 * MS), later(120 * MS))
     assert stale(core) == []
     assert stale(core.feed(later(SECOND))) == [(BTC, 60 * MS, 160 * MS)]
 
 
-def test_a_candle_of_our_own_making_is_no_sign_of_life() -> None:
+def test_a_built_candle_does_not_count_as_data() -> None:
     core, one = core_with("ETHUSDT"), D(1)
     core.kernel.subscribe(
         Ping,
@@ -82,7 +82,7 @@ def test_a_candle_of_our_own_making_is_no_sign_of_life() -> None:
     assert stale(core) == [("ETHUSDT", 0, LIMIT)]
 
 
-def test_a_timer_of_a_strategy_is_not_taken_for_the_monitors_own() -> None:
+def test_a_strategys_timer_is_not_mistaken_for_the_monitors() -> None:
     core = core_with(BTC)
     core.kernel.set_timer(START + 10 * MS, BTC, "feed_monitor")
     core.feed(trade("1", ts=START + 20 * MS), later(105 * MS))

@@ -106,7 +106,7 @@ def test_an_order_that_waits_to_be_durable_is_not_sent_when_trading_halts_meanwh
 
 
 @pytest.mark.parametrize("simulated", [True, False])
-def test_an_order_whose_sending_failed_is_unknown_and_never_sent_again(simulated: bool) -> None:
+def test_an_order_that_failed_to_be_sent_is_unknown_and_never_sent_again(simulated: bool) -> None:
     async def run() -> list[DomainEvent]:
         kernel, tape, venue = world(simulated=simulated)
         venue.error = ConnectionError("POST https://venue.example/order?signature=SECRET timed out")
@@ -177,7 +177,7 @@ def cancel(order_id: str) -> OrderCancelRequestedEvent:
     return structs.replace(CANCEL, order_id=order_id)
 
 
-def test_a_call_that_hangs_holds_back_its_own_order_and_no_other() -> None:
+def test_a_hanging_call_delays_only_its_own_order() -> None:
     async def run() -> None:
         kernel, venue = Kernel(tape=MemoryTape()), SlowVenue()
         gateway = VenueGateway(kernel, venue)
@@ -198,7 +198,7 @@ def test_a_call_that_hangs_holds_back_its_own_order_and_no_other() -> None:
     asyncio.run(run())
 
 
-def test_what_an_async_call_raises_is_reported_and_the_orders_next_request_leaves() -> None:
+def test_an_async_error_is_reported_and_the_orders_next_request_is_sent() -> None:
     async def run() -> list[DomainEvent]:
         tape, venue = MemoryTape(), SlowVenue()
         kernel = Kernel(tape=tape)

@@ -43,7 +43,7 @@ def test_a_fill_that_realises_the_daily_loss_halts_trading() -> None:
     assert len(core.of("trading.halted")) == 1
 
 
-def test_a_balance_that_the_venue_reports_later_is_no_gain_and_no_loss() -> None:
+def test_a_balance_reported_later_is_neither_gain_nor_loss() -> None:
     core, puppet = losing(RiskLimits(max_daily_loss=D(60)))
     core.feed(VenueBalanceReported(currency="USDT", total=D(10), source="scripted"))
     do(core, puppet, buy("1"), price="50")
@@ -53,7 +53,7 @@ def test_a_balance_that_the_venue_reports_later_is_no_gain_and_no_loss() -> None
     assert len(core.of("trading.halted")) == 1
 
 
-def test_the_daily_loss_is_seen_by_one_who_decides_before_the_money_is_there() -> None:
+def test_the_daily_loss_counts_for_decisions_before_the_balance_update() -> None:
     class Hasty(Puppet):
         def on_start(self) -> None:
             self.buy(BTC, D(1))  # refused, as there is no price, and risk looks at the equity: 0
@@ -67,7 +67,7 @@ def test_the_daily_loss_is_seen_by_one_who_decides_before_the_money_is_there() -
     assert len(core.of("trading.halted")) == 1
 
 
-def test_a_new_day_begins_with_a_new_allowance_unless_trading_was_halted() -> None:
+def test_a_new_day_resets_the_daily_loss_unless_trading_was_halted() -> None:
     core, puppet = losing(RiskLimits(max_daily_loss=D(60)))
     do(core, puppet, buy("1"), price="50")  # -50, of which risk knows now
     puppet.todo = [buy("1")]
@@ -90,7 +90,7 @@ def test_a_command_halts_trading_once_and_cancels_still_pass() -> None:
     assert breach.payload["detail"] == "asked for by a command"
 
 
-def test_a_command_may_say_why() -> None:
+def test_a_command_may_give_a_reason() -> None:
     core = Core().start().feed(CommandReceived(command="halt", reason="fire drill"))
     assert core.of("trading.halted")[0].payload["reason"] == "fire drill"
 
@@ -113,7 +113,7 @@ def test_after_the_end_of_the_run_no_order_passes() -> None:
     assert core.of("risk.limit_breached")[0].payload["detail"] == "the run has come to its end"
 
 
-def test_trading_goes_on_after_a_halt_by_a_command_was_resumed() -> None:
+def test_trading_continues_after_a_commanded_halt_was_resumed() -> None:
     core, puppet = core_of(RiskLimits())
     command(core, "halt", "lunch")
     do(core, puppet, buy("1"))
@@ -128,7 +128,7 @@ def test_trading_goes_on_after_a_halt_by_a_command_was_resumed() -> None:
     assert halted.payload == {"reason": "lunch", "resumable": True}
 
 
-def test_after_a_resumed_daily_loss_the_loss_counts_anew() -> None:
+def test_after_a_resume_the_daily_loss_counts_from_zero() -> None:
     core, puppet = core_of(RiskLimits(max_daily_loss=D(100)), buy("10"))
     core.fill(core.orders[0], "100")
     core.trades("89")
@@ -143,7 +143,7 @@ def test_after_a_resumed_daily_loss_the_loss_counts_anew() -> None:
     assert len(core.of("trading.halted")) == 2
 
 
-def test_a_halt_by_a_fault_stays() -> None:
+def test_a_halt_by_an_error_stays() -> None:
     core, puppet = core_of(RiskLimits())
     command(core, "halt")
     core.feed(TradingHalted(reason="risk failed"))
@@ -157,7 +157,7 @@ def test_a_halt_by_a_fault_stays() -> None:
     assert breaches(core) == ["trading_halted"]
 
 
-def test_there_is_nothing_to_resume_while_trading_goes_on_or_when_the_run_is_over() -> None:
+def test_resume_does_nothing_while_trading_is_on_or_the_run_is_over() -> None:
     core, _ = core_of(RiskLimits())
     command(core, "resume")
     command(command(core, "halt").stop(), "resume")
@@ -167,7 +167,7 @@ def test_there_is_nothing_to_resume_while_trading_goes_on_or_when_the_run_is_ove
     assert "stays halted" in messages[1]
 
 
-def test_each_halt_gives_one_alert_whoever_halted() -> None:
+def test_each_halt_gives_one_alert_whatever_its_cause() -> None:
     core, _ = core_of(RiskLimits())
     command(command(core, "halt", "lunch"), "halt", "still lunch")
     core.feed(TradingHalted(reason="execution failed"))

@@ -14,7 +14,7 @@ def beats(core: Core) -> list[tuple[int, int, int, int]]:
     return [(e.ts_ingress - START, e.number, e.inputs, e.events) for e in found]
 
 
-def test_heartbeats_come_in_fixed_steps_from_the_start_on_and_count_what_was_before() -> None:
+def test_heartbeats_come_at_fixed_intervals_and_count_earlier_events() -> None:
     core = Core(monitors=STEP).start()
     core.feed(trade("1", ts=START + 150 * MS), trade("1", ts=START + 350 * MS))
 

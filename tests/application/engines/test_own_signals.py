@@ -74,7 +74,7 @@ def test_a_signal_that_is_published_at_candles_waits_for_the_close() -> None:
     assert snapshots(core) == [{"count": 2.0}, {"count": 3.0}]
 
 
-def test_a_signal_of_books_gets_the_local_book() -> None:
+def test_a_book_signal_gets_the_local_book() -> None:
     core = Core(own_signals={"depth": Depth})
     core.feed(
         OrderBookEvent(
@@ -94,7 +94,7 @@ def test_each_symbol_has_a_signal_of_its_own() -> None:
     assert core.signals.value("count", "ETHUSDT") is None
 
 
-def test_a_signal_that_raises_has_no_value_from_then_on_and_the_others_go_on() -> None:
+def test_a_signal_that_raises_loses_its_value_and_the_others_continue() -> None:
     core = Core(own_signals={"bad": Fails, "count": Count}, candles=SECOND)
 
     core.feed(trade("10"), trade("13"), trade("14"))
@@ -107,7 +107,7 @@ def test_a_signal_that_raises_has_no_value_from_then_on_and_the_others_go_on() -
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "1.0", True, D(1)])
-def test_a_value_that_is_no_finite_float_is_a_fault_of_the_signal(value: Any) -> None:
+def test_a_value_that_is_not_a_finite_float_is_an_error_of_the_signal(value: Any) -> None:
     class Wrong(Signal):
         def on_trade(self, trade: TradeEvent) -> None:
             self.value = value
@@ -131,7 +131,7 @@ def test_a_wrong_parameter_of_a_signal_is_named() -> None:
         Spread(scal=1)
 
 
-def test_an_unknown_name_is_told_with_the_users_signals() -> None:
+def test_an_unknown_name_is_reported_with_the_users_signals() -> None:
     with pytest.raises(ConfigError, match=r"signal 'sprad' is not known; .*and yours: spread"):
         Core(signals=("sprad",), own_signals={"spread": Spread})
 
@@ -160,7 +160,7 @@ class Listener(Strategy):
         self.regimes.append(event.name)
 
 
-def test_strategies_publish_and_hear_events_of_their_own() -> None:
+def test_strategies_publish_and_receive_their_own_events() -> None:
     listener = Listener()
     core = Core({"announcer": Announcer(), "listener": listener}).start()
 
@@ -172,7 +172,7 @@ def test_strategies_publish_and_hear_events_of_their_own() -> None:
     assert published[0].causation_id
 
 
-def test_a_strategy_cannot_publish_what_only_the_core_concludes() -> None:
+def test_a_strategy_cannot_publish_events_of_the_core() -> None:
     class Liar(Strategy):
         def on_trade(self, trade: TradeEvent) -> None:
             self.publish(SystemWarning(component="risk", message="never mind"))

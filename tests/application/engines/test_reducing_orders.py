@@ -42,13 +42,13 @@ def test_a_position_that_was_bought_in_allowed_steps_can_be_sold_at_once() -> No
 
 
 @pytest.mark.parametrize("wish", [sell("30.001"), sell("60"), buy("30")])
-def test_what_does_more_than_reduce_is_limited(wish: Callable[[Puppet], object]) -> None:
+def test_an_order_that_does_more_than_reduce_is_limited(wish: Callable[[Puppet], object]) -> None:
     core, puppet = holding("30", STRICT, at_once="10")
     do(core, puppet, wish)
     assert breaches(core) == ["max_order_notional"]
 
 
-def test_orders_on_their_way_reduce_what_may_still_be_reduced() -> None:
+def test_pending_orders_lower_what_may_still_be_reduced() -> None:
     core, puppet = holding("30", STRICT, at_once="10")
     do(core, puppet, sell("20"), sell("20"))
     assert breaches(core) == ["max_order_notional"]
@@ -95,7 +95,7 @@ def test_a_cancel_that_was_refused_counts_its_order_again() -> None:
     assert breaches(core) == ["max_order_notional"]
 
 
-def test_an_exit_after_a_limits_halt_passes_beside_a_take_profit_that_is_partly_filled() -> None:
+def test_an_exit_passes_after_a_limits_halt_next_to_a_partly_filled_take_profit() -> None:
     core, puppet = holding("10", RiskLimits(max_daily_loss=D(50)))
     do(core, puppet, sell("6", "101"))
     core.fill(core.orders[-1], "101", "2")
@@ -175,7 +175,7 @@ def test_after_an_operators_halt_only_flatten_passes() -> None:
     assert core.portfolio.account.position(BTC).is_flat
 
 
-def test_a_fill_that_is_faster_than_its_cancel_lets_no_flatten_flip_the_position() -> None:
+def test_flatten_never_reverses_a_position_if_a_fill_outruns_its_cancel() -> None:
     core, puppet = holding("10", RiskLimits())
     do(core, puppet, sell("4", "200"), sell("6", "200"), buy("1", "50"))
     first, second, bid = core.orders[-3:]
@@ -206,7 +206,7 @@ def test_an_operators_halt_after_a_limits_halt_is_the_stricter_one() -> None:
     assert len(core.orders) == 1
 
 
-def test_flatten_can_be_about_one_symbol_and_closes_a_short_too() -> None:
+def test_flatten_works_for_one_symbol_and_closes_shorts_too() -> None:
     core, _ = core_of(RiskLimits(), sell("2"))
     core.fill(core.orders[0], "100")
     core.feed(CommandReceived(command="flatten", arguments={"symbol": "ETHUSDT"}))
@@ -215,7 +215,7 @@ def test_flatten_can_be_about_one_symbol_and_closes_a_short_too() -> None:
     assert (core.orders[-1].side, core.orders[-1].quantity) == (Side.BUY, 2)
 
 
-def test_after_a_fault_only_cancels_pass() -> None:
+def test_after_an_error_only_cancels_pass() -> None:
     core, puppet = holding("10", RiskLimits())
     do(core, puppet, sell("1", "200"))
     resting = core.orders[-1]

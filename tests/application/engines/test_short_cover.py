@@ -44,7 +44,7 @@ def test_a_short_that_the_equity_covers_passes_and_a_larger_one_is_refused() -> 
     assert refused(core) == ["short_cover"]
 
 
-def test_orders_on_their_way_count_as_filled() -> None:
+def test_pending_orders_count_as_filled() -> None:
     core = Core({"asks": Asks(("sell", BTC, "6"), ("sell", BTC, "6"))}, short_selling=True).start("1000")
     core.trades("100", "100")
     assert len(core.orders) == 1
@@ -57,13 +57,13 @@ def test_shorts_of_several_symbols_share_the_equity() -> None:
     assert refused(core) == ["short_cover"]
 
 
-def test_what_a_short_brought_in_buys_nothing_else() -> None:
+def test_the_proceeds_of_a_short_cannot_buy_anything_else() -> None:
     core = core_of(("sell", BTC, "8"), ("buy", "ETHUSDT", "101"), ("buy", "ETHUSDT", "100"), ("buy", BTC, "8"))
     assert [(order.symbol, order.quantity) for order in core.orders] == [(BTC, 8), ("ETHUSDT", 100), (BTC, 8)]
     assert refused(core) == ["short_cover"]
 
 
-def test_a_short_whose_value_no_price_tells_is_refused() -> None:
+def test_a_short_without_a_known_value_is_refused() -> None:
     core = Core({"asks": Asks(("sell", "XRPEUR", "1"))}, short_selling=True).start("1000")
     core.feed(trade("1", symbol="XRPEUR", trade_id=0))
     core.trades("100")
@@ -71,12 +71,12 @@ def test_a_short_whose_value_no_price_tells_is_refused() -> None:
     assert refused(core) == ["short_cover"]
 
 
-def test_selling_what_is_held_is_no_short() -> None:
+def test_selling_held_coins_is_not_a_short() -> None:
     core = core_of(("buy", BTC, "10"), ("sell", BTC, "10"), cash="1000")
     assert refused(core) == []
 
 
-def test_what_the_equity_no_longer_covers_is_bought_back_at_most_once_a_second() -> None:
+def test_uncovered_shorts_are_bought_back_at_most_once_a_second() -> None:
     core = core_of(("sell", BTC, "8"))
     core.feed(trade("105", ts=START + SECOND))
     assert len(core.orders) == 1, "840 are owed, and the equity is 960"
@@ -118,7 +118,7 @@ def test_equity_below_0_halts_trading_and_buys_everything_back() -> None:
     assert core.portfolio.account.position(BTC).is_flat
 
 
-def test_an_account_without_shorts_hears_no_price() -> None:
+def test_an_account_without_shorts_receives_no_prices() -> None:
     core = core_of(("buy", BTC, "1"))
     heard = [s.name for s in core.kernel.statistics().handlers if s.component == "risk"]
     assert not any("on_price" in name for name in heard)

@@ -19,7 +19,7 @@ def boom(_: Strategy) -> None:
     raise ZeroDivisionError("boom")
 
 
-def test_a_strategy_that_raises_is_paused_and_the_others_go_on() -> None:
+def test_a_strategy_that_raises_is_paused_and_the_others_continue() -> None:
     bad, good = Diary({1: lambda s: (buy_one(s), boom(s))}), Diary({2: buy_one})
     core = Core({"bad": bad, "good": good}, candles=MS).start().trades("100", "101", "102").stop()
 
@@ -37,7 +37,7 @@ def test_a_strategy_that_raises_is_paused_and_the_others_go_on() -> None:
     assert not core.kernel.halted
 
 
-def test_a_strategy_that_raised_hears_nothing_more_of_the_cascade_in_which_it_did() -> None:
+def test_a_strategy_that_raised_receives_nothing_more_of_that_cascade() -> None:
     bad = Diary({2: boom})
     core = Core({"bad": bad}, candles=SECOND, signals=("sma-1",)).start().trades("100", "101")
 
@@ -71,7 +71,7 @@ def test_the_open_orders_of_a_paused_strategy_stay_and_are_still_accounted_for()
     assert core.portfolio.view(BTC).quantity == 1
 
 
-def test_one_that_fails_at_its_start_is_paused_from_the_start() -> None:
+def test_a_strategy_that_fails_at_its_start_is_paused_from_the_start() -> None:
     class Stillborn(Diary):
         def on_start(self) -> None:
             boom(self)

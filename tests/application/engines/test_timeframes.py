@@ -50,7 +50,7 @@ def run(listener: Listener, *events: CandleEvent, base: int | None = None) -> li
 MINUTES = [candle(n, str(100 + n)) for n in range(8)]
 
 
-def test_a_strategy_hears_the_timeframes_that_it_names_and_no_other() -> None:
+def test_a_strategy_receives_only_the_timeframes_that_it_names() -> None:
     assert run(Listener(timeframes="2m 4m"), *MINUTES) == [
         (2, 0, 101),
         (2, 2, 103),
@@ -61,14 +61,14 @@ def test_a_strategy_hears_the_timeframes_that_it_names_and_no_other() -> None:
     ]
 
 
-def test_a_strategy_that_names_the_files_own_timeframe_hears_it_beside_the_coarser_one() -> None:
+def test_a_strategy_can_receive_the_files_timeframe_and_a_coarser_one() -> None:
     heard = run(Listener(timeframes="1m 4m"), *MINUTES)
 
     assert [h for h in heard if h[0] == 1] == [(1, n, 100 + n) for n in range(8)]
     assert [h for h in heard if h[0] == 4] == [(4, 0, 103), (4, 4, 107)]
 
 
-def test_a_strategy_without_timeframes_hears_the_files_candles_alone_beside_one_that_names_some() -> None:
+def test_a_strategy_without_timeframes_receives_only_the_files_candles() -> None:
     plain, coarse = Listener(), Listener(timeframes="4m")
     Core({"plain": plain, "coarse": coarse}).start().feed(*MINUTES)
 
@@ -80,7 +80,7 @@ def test_the_runs_own_interval_makes_coarser_candles_of_the_files() -> None:
     assert run(Listener(), *MINUTES, base=4 * MINUTE) == [(4, 0, 103), (4, 4, 107)]
 
 
-def test_a_coarser_stretch_of_the_file_goes_on_as_it_is() -> None:
+def test_a_coarser_part_of_the_file_is_passed_on_unchanged() -> None:
     events = [*MINUTES[:2], candle(4, "110", minutes=4), candle(8, "111", minutes=4)]
 
     assert run(Listener(), *events, base=4 * MINUTE) == [(4, 4, 110), (4, 0, 101), (4, 8, 111)]
@@ -94,7 +94,7 @@ def test_timeframes_are_made_from_trades_too() -> None:
     assert listener.heard == [(1, 0, 101), (1, 1, 103), (2, 0, 103), (1, 2, 105), (1, 3, 107), (2, 2, 107)]
 
 
-def test_where_the_input_has_candles_none_are_made_from_its_trades() -> None:
+def test_no_candles_are_made_from_trades_if_the_input_has_candles() -> None:
     listener = Listener(timeframes="1m")
     core = Core({"l": listener}).start().feed(candle(0, "100"))
     core.feed(trade("300", ts=START + MINUTE + 1), trade("300", ts=START + 2 * MINUTE + 1), candle(2, "102"))
@@ -111,7 +111,7 @@ class Signals(Listener):
         self.values = (self.signal("sma-1", BTC), self.signal("sma-1@4m", BTC), self.signal("vwap-3", BTC))
 
 
-def test_a_signal_is_of_the_first_timeframe_that_its_strategy_names_or_of_its_own() -> None:
+def test_a_signal_uses_its_own_timeframe_or_the_first_of_its_strategy() -> None:
     strategy = Signals(timeframes="2m 4m")
     run(strategy, *MINUTES[:6])
 
@@ -126,12 +126,12 @@ def test_signals_of_several_timeframes_are_published_with_their_own_candle() -> 
 
 
 @pytest.mark.parametrize(("named", "message"), [("1y", "'1y' is not an interval"), ("0m", "'0m' is not an interval")])
-def test_a_timeframe_that_is_none_is_refused_with_the_strategys_name(named: str, message: str) -> None:
+def test_an_invalid_timeframe_is_refused_with_the_strategys_name(named: str, message: str) -> None:
     with pytest.raises(ConfigError, match=rf"strategy Listener: required_candles\(\): {message}"):
         Core({"l": Listener(timeframes=named)})
 
 
-def test_text_in_the_place_of_a_tuple_is_refused() -> None:
+def test_text_instead_of_a_tuple_is_refused() -> None:
     class Text(Strategy):
         def required_candles(self) -> tuple[str, ...]:
             return "1h"  # type: ignore[return-value]

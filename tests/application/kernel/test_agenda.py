@@ -66,7 +66,7 @@ def test_an_action_may_add_one_for_the_same_instant() -> None:
     assert log == ["added", "venue"]
 
 
-def test_popping_a_rank_loses_the_others_that_were_due_before_it() -> None:
+def test_popping_one_rank_drops_earlier_actions_of_other_ranks() -> None:
     agenda, log = Agenda(), list[str]()
     agenda.at(1, lambda: log.append("timer"), RANK_TIMER)
     agenda.at(2, lambda: log.append("venue"), RANK_VENUE)
@@ -117,7 +117,7 @@ def test_an_agenda_is_a_sorted_list(steps: list[tuple[str, int, int | None]]) ->
         assert agenda.next == (model[0][:2] if model else (NEVER, RANK_TIMER))
 
 
-def test_cancelled_entries_do_not_pile_up_behind_one_that_stays() -> None:
+def test_cancelled_entries_do_not_accumulate() -> None:
     agenda = Agenda()
     agenda.at(1, lambda: None)
     largest = 0
@@ -129,7 +129,7 @@ def test_cancelled_entries_do_not_pile_up_behind_one_that_stays() -> None:
     assert largest < 100
 
 
-def test_what_is_not_cancelled_keeps_its_order_when_others_go() -> None:
+def test_cancelling_keeps_the_order_of_the_others() -> None:
     agenda, log = Agenda(), list[int]()
     numbers = [agenda.at(n % 7, lambda n=n: log.append(n)) for n in range(1_000)]  # type: ignore[misc]
     for n, number in enumerate(numbers):

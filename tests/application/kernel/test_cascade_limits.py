@@ -8,7 +8,7 @@ from kernel_kit import kernel_with, ping
 from tickdeck.domain.events import TradingHalted
 
 
-def test_a_cascade_without_end_halts_trading_with_its_causes_shown_and_the_edges_learn_of_it() -> None:
+def test_an_endless_cascade_halts_trading_and_the_halt_names_its_causes() -> None:
     kernel, tape = kernel_with(max_cascade=50)
     outside: list[str] = []
     kernel.subscribe("test.*", lambda e: kernel.publish(Pong()))
@@ -26,7 +26,7 @@ def test_a_cascade_without_end_halts_trading_with_its_causes_shown_and_the_edges
     assert outside == [e.event_type for e in tape.events]
 
 
-def test_a_cascade_that_goes_on_after_the_halt_is_ended_in_silence() -> None:
+def test_a_cascade_that_continues_after_the_halt_is_discarded_silently() -> None:
     kernel, tape = kernel_with(max_cascade=20)
     kernel.subscribe("*", lambda e: kernel.publish_all([Pong(), Pong()]))
 
@@ -39,7 +39,7 @@ def test_a_cascade_that_goes_on_after_the_halt_is_ended_in_silence() -> None:
     assert len(tape.cascades) == 2
 
 
-def test_a_chain_without_end_is_ended_before_its_ids_grow_out_of_hand() -> None:
+def test_an_endless_chain_is_stopped_before_its_ids_become_too_long() -> None:
     kernel, tape = kernel_with()
     kernel.subscribe("test.*", lambda e: kernel.publish(Pong()))
 
@@ -53,7 +53,7 @@ def test_a_chain_without_end_is_ended_before_its_ids_grow_out_of_hand() -> None:
     assert max(len(event.event_id) for event in tape.events) <= 1_003
 
 
-def test_a_cascade_of_exactly_the_bound_is_let_through() -> None:
+def test_a_cascade_of_exactly_the_limit_passes() -> None:
     kernel, tape = kernel_with(max_cascade=3)
     kernel.subscribe(Ping, lambda e: kernel.publish_all([Pong(), Pong()]))
 

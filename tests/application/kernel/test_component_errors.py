@@ -13,7 +13,7 @@ from tickdeck.errors import TapeError, TickdeckError
 
 
 @pytest.mark.parametrize("component", ["risk", "execution", "portfolio"])
-def test_a_fault_in_a_critical_component_halts_trading_once(component: str) -> None:
+def test_an_error_in_a_critical_component_halts_trading_once(component: str) -> None:
     kernel, tape = kernel_with()
     kernel.subscribe(Ping, failing, component=component)
 
@@ -29,7 +29,7 @@ def test_a_fault_in_a_critical_component_halts_trading_once(component: str) -> N
     assert kernel.halted
 
 
-def test_a_fault_elsewhere_halts_nothing() -> None:
+def test_an_error_elsewhere_halts_nothing() -> None:
     kernel, tape = kernel_with()
     kernel.subscribe(Ping, failing, component="signals")
 
@@ -39,7 +39,7 @@ def test_a_fault_elsewhere_halts_nothing() -> None:
     assert not kernel.halted
 
 
-def test_what_a_failed_handler_published_is_discarded_and_its_id_goes_to_the_failure() -> None:
+def test_events_of_a_failed_handler_are_discarded_and_the_failure_gets_their_id() -> None:
     kernel, tape = kernel_with()
 
     def publish_and_raise(event: Ping) -> None:
@@ -58,7 +58,7 @@ def test_what_a_failed_handler_published_is_discarded_and_its_id_goes_to_the_fai
     assert tape.events[1].causation_id == "1"
 
 
-def test_a_strategys_fault_ends_its_subscriptions_before_the_cascade_goes_on() -> None:
+def test_a_strategys_error_ends_its_subscriptions_before_the_cascade_continues() -> None:
     kernel, tape = kernel_with()
     heard: list[str] = []
     kernel.subscribe(Ping, lambda e: kernel.publish(Pong()), priority=1)
@@ -73,7 +73,7 @@ def test_a_strategys_fault_ends_its_subscriptions_before_the_cascade_goes_on() -
     assert [e.event_type for e in tape.events].count("system.handler_failed") == 1
 
 
-def test_after_a_tape_error_nothing_reaches_the_edges_and_nothing_more_is_taken() -> None:
+def test_after_a_tape_error_no_edge_receives_anything_and_inputs_are_refused() -> None:
     kernel, tape = kernel_with()
     outside: list[DomainEvent] = []
     kernel.subscribe(Ping, lambda e: kernel.publish(Pong()))
@@ -98,7 +98,7 @@ def test_after_a_tape_error_nothing_reaches_the_edges_and_nothing_more_is_taken(
     assert len(tape.events) == 1
 
 
-def test_a_cascade_that_is_not_on_the_tape_reaches_no_edge_even_if_the_one_that_caused_it_hides_the_error() -> None:
+def test_an_unrecorded_cascade_reaches_no_edge_even_if_the_error_is_suppressed() -> None:
     kernel, tape = kernel_with()
     outside: list[str] = []
 

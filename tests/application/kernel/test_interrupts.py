@@ -38,7 +38,7 @@ def raises_again(ping: Ping) -> None:
 
 
 @pytest.mark.parametrize("handler", [raises, raises_within_a_call, raises_again])
-def test_a_strategy_that_raises_keyboard_interrupt_is_paused_and_the_kernel_works_on(
+def test_a_strategy_that_raises_keyboard_interrupt_is_paused_and_the_kernel_continues(
     handler: Callable[[Ping], object],
 ) -> None:
     kernel = kernel_with(handler)

@@ -14,7 +14,7 @@ from tickdeck.domain.events import DomainEvent, HandlerFailed
 from tickdeck.errors import ConfigError
 
 
-def test_an_input_and_all_that_it_causes_are_numbered_named_and_chained() -> None:
+def test_an_input_and_its_effects_get_seqs_ids_and_causes() -> None:
     kernel, tape = kernel_with()
     kernel.subscribe(Ping, lambda e: kernel.publish_all([Pong(n=2), Pong(n=0)]))
     kernel.subscribe(Pong, lambda e: kernel.publish(Pong(n=e.n - 1)), where=lambda e: e.n)
@@ -37,7 +37,7 @@ def test_an_input_and_all_that_it_causes_are_numbered_named_and_chained() -> Non
     assert (kernel.inputs, kernel.seq) == (2, 10)
 
 
-def test_a_cascade_goes_to_the_tape_as_one_piece() -> None:
+def test_a_cascade_is_appended_as_one_unit() -> None:
     kernel, tape = kernel_with()
     kernel.subscribe(Ping, lambda e: kernel.publish(Pong()))
 
@@ -47,7 +47,7 @@ def test_a_cascade_goes_to_the_tape_as_one_piece() -> None:
     assert [[e.seq for e in cascade] for cascade in tape.cascades] == [[1, 2], [3, 4]]
 
 
-def test_an_input_that_a_file_holds_leaves_a_hole_in_the_numbers() -> None:
+def test_an_input_from_a_file_leaves_a_gap_in_the_seqs() -> None:
     kernel, tape = kernel_with()
     kernel.subscribe(Ping, lambda e: kernel.publish(Pong()), where=lambda e: e.n)
 
@@ -58,7 +58,7 @@ def test_an_input_that_a_file_holds_leaves_a_hole_in_the_numbers() -> None:
     assert stamps(tape.events) == [(3, "2-1", "2", "2"), (5, "4", "", "4")]
 
 
-def test_one_more_event_elsewhere_shifts_nobodys_id_but_its_siblings() -> None:
+def test_an_additional_event_changes_only_the_ids_of_its_siblings() -> None:
     def ids(extra: Callable[[Kernel], None]) -> list[str]:
         kernel, tape = kernel_with()
         kernel.subscribe(Ping, lambda e: kernel.publish(Pong(n=1)))
@@ -77,7 +77,7 @@ def test_one_more_event_elsewhere_shifts_nobodys_id_but_its_siblings() -> None:
     assert ids(noise) == calm
 
 
-def test_what_is_stamped_is_a_copy() -> None:
+def test_the_stamped_event_is_a_copy() -> None:
     kernel, tape = kernel_with()
     caused = Pong(n=1)
     kernel.subscribe(Ping, lambda e: kernel.publish_all([caused, caused]))
@@ -119,7 +119,7 @@ def test_feeding_inside_a_handler_is_refused() -> None:
     assert "handlers publish events, they do not take inputs" in tape.events[1].payload["message"]
 
 
-def test_the_next_id_is_the_one_that_the_next_event_gets() -> None:
+def test_next_id_predicts_the_id_of_the_next_event() -> None:
     kernel, tape = kernel_with()
     foretold: list[str] = []
 
@@ -158,7 +158,7 @@ def test_inputs_wait_at_the_ingress_until_they_are_taken() -> None:
 # -- determinism ------------------------------------------------------------------------------------------------
 
 
-def test_shuffling_handlers_of_equal_priority_does_not_change_what_a_run_leads_to() -> None:
+def test_shuffling_handlers_of_equal_priority_does_not_change_a_run() -> None:
     """Bystanders of every component on every event: whatever order they come in, ids and payloads stay the same."""
     from tickdeck.application.strategies import EmaCross
 
@@ -185,7 +185,7 @@ def test_shuffling_handlers_of_equal_priority_does_not_change_what_a_run_leads_t
     assert all(run(seed) == plain for seed in range(6))
 
 
-def test_what_is_no_event_is_refused_in_words_and_changes_nothing() -> None:
+def test_a_non_event_is_refused_and_nothing_changes() -> None:
     kernel, tape = kernel_with()
 
     for take in (kernel.feed, kernel.publish):
@@ -196,7 +196,7 @@ def test_what_is_no_event_is_refused_in_words_and_changes_nothing() -> None:
     assert stamps(tape.events) == [(1, "1", "", "1")]
 
 
-def test_a_handler_that_publishes_what_is_no_event_fails_alone() -> None:
+def test_a_handler_that_publishes_a_non_event_fails_alone() -> None:
     kernel, tape = kernel_with()
     heard: list[DomainEvent] = []
     kernel.subscribe(Ping, lambda e: kernel.publish("x"))  # type: ignore[arg-type,return-value]

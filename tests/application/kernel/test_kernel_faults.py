@@ -104,7 +104,7 @@ def lines_of(make: Any) -> int:
 
 @pytest.mark.long
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit])
-def test_an_error_at_any_line_of_a_kernel_never_leaves_a_half_taken_input_to_build_on(
+def test_an_error_at_any_line_of_a_kernel_leaves_no_half_processed_input(
     error: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
     def make() -> Kernel:
@@ -158,7 +158,7 @@ def test_an_interrupt_at_any_line_of_a_plain_bus_leaves_it_usable(error: type[Ba
         assert ("core", 9) in seen, where
 
 
-def test_an_interrupt_drops_no_input_that_waits() -> None:
+def test_an_interrupt_drops_no_waiting_input() -> None:
     for at in range(1, 200):
         bus, seen = InMemoryEventBus(), list[int]()
         bus.subscribe(Ping, lambda e, seen=seen: seen.append(e.n))
@@ -194,7 +194,7 @@ def test_taking_inputs_inside_a_handler_is_refused_and_drops_none() -> None:
 
 
 @pytest.mark.parametrize("given", [Decimal(1), "text", None])
-def test_what_is_no_event_is_refused_and_changes_nothing(given: Any) -> None:
+def test_a_non_event_is_refused_and_nothing_changes(given: Any) -> None:
     tape = MemoryTape()
     kernel = Kernel(tape=tape)
     for call in (kernel.publish, kernel.feed, kernel.post, kernel.publish_threadsafe):
@@ -204,7 +204,7 @@ def test_what_is_no_event_is_refused_and_changes_nothing(given: Any) -> None:
     assert [e.event_id for e in tape.events] == ["1"]
 
 
-def test_a_stamp_from_the_future_does_not_hold_the_clock_there() -> None:
+def test_a_time_in_the_future_does_not_stop_the_clock() -> None:
     tape = MemoryTape()
     kernel = Kernel(tape=tape, wall_now=lambda: START)
     kernel.publish(Ping(ts_ingress=START + 10**18))
@@ -266,7 +266,7 @@ def test_a_handler_cannot_change_the_context_of_the_core() -> None:
     assert MONEY_CONTEXT.traps == before
 
 
-def test_the_context_is_the_cores_in_the_whole_cascade() -> None:
+def test_the_whole_cascade_uses_the_cores_decimal_context() -> None:
     kernel, seen = Kernel(tape=MemoryTape()), list[Context]()
     kernel.subscribe(DomainEvent, lambda _: seen.append(getcontext()))
     mine = Context(prec=5)

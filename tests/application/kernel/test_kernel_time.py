@@ -103,7 +103,7 @@ def test_without_an_agenda_timers_are_only_counted() -> None:
     assert [e.event_type for e in tape.events] == ["test.ping"]
 
 
-def test_an_edge_and_another_thread_set_no_timers_since_a_resumed_run_would_miss_them() -> None:
+def test_edges_and_other_threads_cannot_set_timers() -> None:
     agenda = Agenda()
     kernel, tape = kernel_with(agenda=agenda)
     refused: list[str] = []
@@ -133,7 +133,7 @@ def test_an_edge_and_another_thread_set_no_timers_since_a_resumed_run_would_miss
 
 
 @pytest.mark.parametrize("due", [1e9, "soon", None, True])
-def test_a_timer_wants_whole_nanoseconds(due: object) -> None:
+def test_a_timer_needs_whole_nanoseconds(due: object) -> None:
     kernel, _ = kernel_with(agenda=Agenda())
     with pytest.raises(ConfigError, match=r"timer 'x': due is .*; give whole nanoseconds"):
         kernel.set_timer(due, "x")  # type: ignore[arg-type]

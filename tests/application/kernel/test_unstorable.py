@@ -63,7 +63,7 @@ def on_disk(bus: Any) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("tape_format", FORMATS)
 @pytest.mark.parametrize("value", INVALID, ids=lambda value: type(value).__name__)
-def test_what_a_handler_publishes_with_a_bypassed_field_is_replaced_and_trading_halts(
+def test_an_unstorable_event_of_a_handler_is_replaced_and_trading_halts(
     tmp_path: Path, tape_format: str, value: Any
 ) -> None:
     bus = open_bus(tmp_path / "tape", tape_format=tape_format)
@@ -98,7 +98,7 @@ def test_what_a_handler_publishes_with_a_bypassed_field_is_replaced_and_trading_
 
 @pytest.mark.parametrize("tape_format", FORMATS)
 @pytest.mark.parametrize("value", INVALID + UNREADABLE, ids=lambda value: type(value).__name__)
-def test_a_publisher_outside_is_refused_and_the_bus_goes_on(tmp_path: Path, tape_format: str, value: Any) -> None:
+def test_an_outside_publisher_gets_an_error_and_the_bus_continues(tmp_path: Path, tape_format: str, value: Any) -> None:
     bus = open_bus(tmp_path / "tape", tape_format=tape_format)
     for event in (broken(Asked(), "text", value), broken(Warned(component="mine", message=""), "message", value)):
         with pytest.raises(EventValidationError, match=rf"{event.event_type}: (text|message) is .*; it must be"):
@@ -192,7 +192,7 @@ def test_the_same_code_makes_the_same_replacement_in_a_proof(tmp_path: Path) -> 
     assert TradingHalted.event_type in first.heard
 
 
-def test_another_error_of_the_tape_still_ends_the_kernel(tmp_path: Path) -> None:
+def test_any_other_tape_error_ends_the_kernel(tmp_path: Path) -> None:
     bus = open_bus(tmp_path / "tape")
 
     def fail(*_: object, **__: object) -> None:

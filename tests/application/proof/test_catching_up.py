@@ -58,7 +58,7 @@ def test_a_receipt_of_an_event_that_waits_for_the_end_of_the_record_waits_too() 
 
 
 @pytest.mark.parametrize("how", ["refused", "broken"])
-def test_where_the_kernel_ends_before_its_record_the_receipt_of_what_waits_says_so(how: str) -> None:
+def test_receipts_of_waiting_events_raise_if_the_kernel_ends_before_its_record(how: str) -> None:
     kernel = resumed(recorded())
     receipt = kernel.publish(Pong())
 
@@ -72,7 +72,7 @@ def test_where_the_kernel_ends_before_its_record_the_receipt_of_what_waits_says_
         asyncio.run(dispatched(receipt))
 
 
-def test_a_tape_that_fails_on_what_waited_is_told_to_its_publisher() -> None:
+def test_a_tape_error_on_a_waiting_event_reaches_its_publisher() -> None:
     tape = recorded(1)
     kernel = resumed(tape)
     first, second = kernel.publish(Pong(n=1)), kernel.publish(Pong(n=2))

@@ -23,7 +23,7 @@ def cancel(ts: int, order_id: str):
     return StrategyDecisionEvent(strategy_id="a", intents=(intent,), ts_ingress=ts)
 
 
-def test_the_same_decisions_for_other_reasons_and_under_other_ids_are_the_same():
+def test_decisions_are_equal_regardless_of_reasons_and_ids():
     found = compare_decisions(
         [order(1, order_id="x", reason="fast 3"), cancel(2, "x")],
         [order(1, order_id="y", reason="fast 4"), cancel(2, "y")],
@@ -41,7 +41,7 @@ def test_a_cancel_of_another_order_is_another_decision():
     assert (found.same, found.only_original, found.only_other) == (2, 1, 1)
 
 
-def test_differences_come_in_order_of_time_and_those_of_one_instant_beside_each_other():
+def test_differences_are_in_order_of_time_and_paired_by_instant():
     original = [order(1), order(3), order(5, "2")]
     other = [order(1), order(2), order(5, "3")]
 
@@ -55,13 +55,13 @@ def test_differences_come_in_order_of_time_and_those_of_one_instant_beside_each_
     ]
 
 
-def test_no_more_differences_are_kept_than_are_shown_and_all_are_counted():
+def test_only_the_shown_differences_are_kept_and_all_are_counted():
     found = compare_decisions([order(n) for n in range(10)], [], shown=3)
 
     assert (found.only_original, len(found.differences)) == (10, 3)
 
 
-def test_where_each_run_has_one_strategy_its_name_does_not_matter_and_where_several_it_does():
+def test_strategy_names_only_matter_in_runs_with_several_strategies():
     alone = compare_decisions([order(1, by="a")], [order(1, by="b")], shown=5)
     several = compare_decisions([order(1, by="a"), order(2, by="b")], [order(1, by="b"), order(2, by="b")], shown=5)
 

@@ -54,14 +54,14 @@ def _number(kernel: Kernel) -> int:
 # -- merging ----------------------------------------------------------------------------------------------------
 
 
-def test_holes_in_the_tapes_numbers_are_the_events_of_the_files_stamped_as_the_kernel_did() -> None:
+def test_gaps_in_the_tape_are_filled_with_stamped_events_of_the_files() -> None:
     tape, everything = a_run()
     assert len(tape.events) < len(everything)
 
     assert list(merge_record(iter(tape.events), market(9))) == everything
 
 
-def test_after_the_tapes_end_the_files_are_not_read_on() -> None:
+def test_the_files_are_not_read_beyond_the_tapes_end() -> None:
     tape, everything = a_run()
     until = next(i for i, e in enumerate(tape.events) if e.seq > 5)
     rest = market(9)
@@ -117,7 +117,7 @@ def test_a_missing_event_in_the_middle_of_a_cascade_is_a_divergence() -> None:
     assert str(diverged) == "at seq 8 the tape has test.pong 5-1-1, but the execution produced nothing"
 
 
-def test_other_bytes_are_a_divergence_with_both_events_shown() -> None:
+def test_different_bytes_are_a_divergence_that_shows_both_events() -> None:
     tape = a_run()[0].events
     changed = [Ping(**{**_fields(e), "n": 7}) if e.seq == 7 else e for e in tape]
 
@@ -126,7 +126,7 @@ def test_other_bytes_are_a_divergence_with_both_events_shown() -> None:
     assert (diverged.seq, diverged.recorded, diverged.executed) == (7, changed[2], tape[2])
 
 
-def test_another_type_with_the_same_bytes_is_a_divergence() -> None:
+def test_a_different_type_with_the_same_bytes_is_a_divergence() -> None:
     tape = a_run()[0].events
     changed = [Pong(**_fields(e)) if e.seq == 7 else e for e in tape]
     assert "the tape has test.pong 5-2, but the execution produced test.ping 5-2" in str(diverging(changed))
@@ -149,7 +149,7 @@ def test_a_record_may_end_between_two_cascades() -> None:
     assert check.next is None
 
 
-def test_what_the_execution_left_out_is_found_where_the_numbers_have_passed_it() -> None:
+def test_an_omitted_event_is_found_when_later_seqs_arrive() -> None:
     tape = a_run()[0].events
     check = RecordCheck(iter(tape[1:]))
 
@@ -158,7 +158,7 @@ def test_what_the_execution_left_out_is_found_where_the_numbers_have_passed_it()
         check.expect_nothing_before(6)
 
 
-def test_a_continued_record_hands_on_what_lies_beyond_its_end() -> None:
+def test_a_continued_record_passes_on_events_beyond_its_end() -> None:
     tape = a_run()[0]
     whole = list(tape.events)
     kept = MemoryTape()
@@ -177,14 +177,14 @@ def test_a_continued_record_hands_on_what_lies_beyond_its_end() -> None:
     check.close()
 
 
-def test_a_continued_record_must_be_through_by_the_runs_end() -> None:
+def test_a_continued_record_must_be_finished_by_the_runs_end() -> None:
     tape = a_run()[0]
     later = Pong(event_id="99", seq=99)
     with pytest.raises(RecordDiverged, match=r"seq 99 the tape has test.pong 99, but the execution produced nothing"):
         replayed(RecordCheck(iter([*tape.events, later]), then=tape))
 
 
-def test_a_proof_is_a_tape_that_keeps_nothing() -> None:
+def test_a_proof_stores_nothing() -> None:
     tape = a_run()[0]
     check = RecordCheck(iter(tape.events))
     assert check.last_seq == 0
@@ -217,7 +217,7 @@ def test_unknown_types_are_compared_like_others() -> None:
         execute(RecordCheck(iter(tape.events)), 2)
 
 
-def test_a_snapshot_is_that_of_the_place_which_the_execution_has_reached() -> None:
+def test_a_snapshot_is_that_of_the_reached_version() -> None:
     def accepted() -> OrderAcceptedEvent:
         return OrderAcceptedEvent(order_id="a", symbol="BTCUSDT")
 

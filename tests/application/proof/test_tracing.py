@@ -28,7 +28,7 @@ def record() -> list[DomainEvent]:
     return core.tape.events
 
 
-def test_a_fill_leads_back_over_the_venues_report_and_the_order_to_the_trade(record: list[DomainEvent]) -> None:
+def test_a_fill_is_traced_to_the_report_the_order_and_the_trade(record: list[DomainEvent]) -> None:
     filled = next(e for e in record if e.event_type == "order.filled")
 
     found = trace(lambda: record, filled.event_id)
@@ -50,7 +50,7 @@ def test_a_fill_leads_back_over_the_venues_report_and_the_order_to_the_trade(rec
     ]
 
 
-def test_effects_reach_across_inputs_in_the_order_in_which_they_came(record: list[DomainEvent]) -> None:
+def test_effects_extend_across_inputs_in_order(record: list[DomainEvent]) -> None:
     submitted = next(e for e in record if e.event_type == "order.submitted")
     (report,) = trace(lambda: record, submitted.event_id).effects
 
@@ -65,7 +65,7 @@ def test_an_input_has_no_causes_and_an_end_no_effects(record: list[DomainEvent])
     assert trace(lambda: record, last.event_id).effects == ()
 
 
-def test_siblings_and_their_effects_are_told_apart() -> None:
+def test_siblings_and_their_effects_are_distinguished() -> None:
     tape = MemoryTape()
     kernel = Kernel(tape=tape)
     kernel.subscribe(Ping, lambda e: kernel.publish_all([Pong(n=2), Pong(n=1)]))
@@ -77,7 +77,7 @@ def test_siblings_and_their_effects_are_told_apart() -> None:
     assert [e.event_id for e in trace(lambda: tape.events, "2-1-2").causes] == ["2-1", "2"]
 
 
-def test_a_story_of_thousands_of_steps_is_told_to_its_end() -> None:
+def test_a_chain_of_thousands_of_steps_is_traced_completely() -> None:
     events = [
         Ping(event_id=str(n), causation_id=str(n - 1) if n > 1 else "", correlation_id="1", seq=n)
         for n in range(1, 5_001)
@@ -92,6 +92,6 @@ def test_a_story_of_thousands_of_steps_is_told_to_its_end() -> None:
     assert len(trace(lambda: events, "5000").causes) == 4_999
 
 
-def test_an_event_that_is_not_there_is_told(record: list[DomainEvent]) -> None:
+def test_an_unknown_event_is_reported(record: list[DomainEvent]) -> None:
     with pytest.raises(RunError, match="no event '99-1' in this run; `tickdeck events` lists them"):
         trace(lambda: record, "99-1")

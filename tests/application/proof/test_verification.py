@@ -76,7 +76,7 @@ def test_a_run_whose_market_is_on_its_tape_is_proven_from_the_tape_alone() -> No
     assert verdict.orders == 9
 
 
-def test_a_strategy_that_decides_by_chance_is_caught_at_its_first_other_decision(events: list[DomainEvent]) -> None:
+def test_a_strategy_that_decides_randomly_is_caught_at_its_first_different_decision(events: list[DomainEvent]) -> None:
     numbers = iter([1, 1, 2, *[1] * 20])
     verdict = proof(events, Trader(quantity=lambda: next(numbers)))
 
@@ -90,7 +90,7 @@ def test_a_strategy_that_decides_by_chance_is_caught_at_its_first_other_decision
     assert (verdict.decisions, verdict.orders) == (3, 3)
 
 
-def test_a_strategy_that_sets_its_timers_by_chance_is_caught(events: list[DomainEvent]) -> None:
+def test_a_strategy_that_sets_random_timers_is_caught(events: list[DomainEvent]) -> None:
     for delay in (4, 6, 10**6):
         delays = iter([5, delay, *[5] * 20])
         verdict = proof(events, Trader(delay=lambda delays=delays: next(delays)))
@@ -160,7 +160,7 @@ def test_an_event_that_was_changed_on_the_tape_is_found(events: list[DomainEvent
     assert verdict.divergence.executed == order
 
 
-def test_an_event_that_was_taken_off_the_tape_is_found(events: list[DomainEvent]) -> None:
+def test_an_event_that_was_removed_from_the_tape_is_found(events: list[DomainEvent]) -> None:
     index = next(i for i, e in enumerate(events) if e.event_type == "risk.approved")
     verdict = proof(events[:index] + events[index + 1 :], Trader())
 
@@ -186,7 +186,7 @@ def test_a_tape_that_ends_within_a_cascade_is_not(events: list[DomainEvent]) -> 
     assert verdict.divergence.executed.event_type == "order.submitted"
 
 
-def test_an_empty_tape_proves_nothing_and_says_so_in_figures() -> None:
+def test_an_empty_tape_proves_nothing_and_its_figures_are_zero() -> None:
     verdict = proof([], Trader())
     assert (verdict.identical, verdict.events, verdict.orders) == (True, 0, 0)
 

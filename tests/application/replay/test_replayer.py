@@ -30,12 +30,12 @@ def test_a_speed_divides_the_gaps(times: float, expected: list[float]) -> None:
 
 
 @pytest.mark.parametrize("times", ["max", 0, float("inf")])
-def test_full_speed_waits_for_nothing(times: Any) -> None:
+def test_full_speed_never_waits(times: Any) -> None:
     assert seen(play(pings(0, 1, 4), speed=times)) == [(0, 1), (0, 2), (0, 3)]
 
 
 @pytest.mark.parametrize("times", [-1, float("nan"), "fast", None])
-def test_what_is_no_speed_is_refused_at_the_call(times: Any) -> None:
+def test_an_invalid_speed_is_refused_by_the_call(times: Any) -> None:
     replayer = player(pings(0))
 
     with pytest.raises(ConfigError, match="is not a valid speed; give a multiple of real time"):
@@ -57,7 +57,7 @@ def test_the_clock_begins_with_the_first_event_that_is_played() -> None:
     assert seen(play(record, types=["test.pong"])) == [(0, 3), (1, 4)]
 
 
-def test_the_clock_begins_at_from_where_that_is_given() -> None:
+def test_the_clock_begins_at_from_if_given() -> None:
     assert seen(play(pings(0, 5, 7), from_=at(4))) == [(1, 2), (3, 3)]
 
 
@@ -85,7 +85,7 @@ def test_a_record_with_nothing_from_the_beginning_on_ends_at_once() -> None:
 # -- a consumer that is slow ----------------------------------------------------------------------------------------
 
 
-def test_events_come_late_to_a_slow_consumer_and_none_is_left_out() -> None:
+def test_a_slow_consumer_receives_events_late_but_all_of_them() -> None:
     replayer = player(pings(0, 1, 2, 3, 20))
 
     played = play(replayer, takes=2)
@@ -95,7 +95,7 @@ def test_events_come_late_to_a_slow_consumer_and_none_is_left_out() -> None:
     assert replayer.statistics().lag_ns == 0
 
 
-def test_touching_a_control_forgives_the_delay() -> None:
+def test_using_a_control_clears_the_delay() -> None:
     played = play(pings(0, 1, 2, 3, 4), (4.5, speed(1)), takes=2)
 
     assert seen(played) == [(0, 1), (2, 2), (4, 3), (6, 4), (8, 5)]
@@ -177,12 +177,12 @@ def test_filters_choose(choice: dict[str, Any], expected: list[int]) -> None:
     assert replayer.statistics().skipped == 5 - len(expected)
 
 
-def test_one_name_where_a_list_belongs_is_refused() -> None:
+def test_a_single_name_instead_of_a_list_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"types='order\.\*' is one name; give a list of names, such as \['order"):
         player([]).replay(types="order.*")
 
 
-def test_a_transform_changes_events_or_takes_them_away() -> None:
+def test_a_transform_changes_or_removes_events() -> None:
     replayer = player(pings(0, 1, 2))
 
     played = play(replayer, transform=lambda event: None if event.seq == 2 else Pong(seq=event.seq * 10))
@@ -246,7 +246,7 @@ def test_each_pass_is_closed_when_it_is_left() -> None:
     assert record.open == 0
 
 
-def test_who_leaves_the_loop_lets_the_record_go() -> None:
+def test_leaving_the_loop_closes_the_record() -> None:
     record = Record(pings(0, 10, 20))
     replayer = Replayer(record, VirtualWall())
 
@@ -259,7 +259,7 @@ def test_who_leaves_the_loop_lets_the_record_go() -> None:
     assert run(work()) == 0
 
 
-def test_a_cancelled_replay_lets_everything_go() -> None:
+def test_a_cancelled_replay_closes_everything() -> None:
     record = Record(pings(0, 10, 20))
     replayer = Replayer(record, VirtualWall())
 
@@ -281,7 +281,7 @@ def test_a_cancelled_replay_lets_everything_go() -> None:
     assert [event.seq for _, event in play(replayer)] == [1, 2, 3]
 
 
-def test_a_clock_that_fails_is_told() -> None:
+def test_a_clock_that_fails_is_reported() -> None:
     class Broken(VirtualWall):
         async def sleep(self, seconds: float) -> None:
             raise OSError("no timer")
@@ -310,7 +310,7 @@ def test_the_next_replay_ends_the_one_before() -> None:
 # -- the end ----------------------------------------------------------------------------------------------------------
 
 
-def test_it_pauses_at_its_end_where_it_is_asked_to_and_a_seek_plays_on() -> None:
+def test_on_request_it_pauses_at_its_end_and_a_seek_continues() -> None:
     async def scenario() -> list[int]:
         replayer = player(pings(0, 1, 2))
         replayer.pause_at_end = True
@@ -338,7 +338,7 @@ def test_it_pauses_at_its_end_where_it_is_asked_to_and_a_seek_plays_on() -> None
     assert run(scenario()) == [1, 2, 3, 2, 3]
 
 
-def test_a_replay_without_events_ends_also_where_it_would_pause() -> None:
+def test_a_replay_without_events_ends_instead_of_pausing() -> None:
     replayer = player([])
     replayer.pause_at_end = True
 

@@ -28,7 +28,7 @@ def test_events_are_published_with_the_stamps_of_their_record() -> None:
     assert statistics == ReplayStatistics(played=1, skipped=0, seeks=0, lag_ns=0)
 
 
-def test_onto_a_bus_too_events_come_in_their_own_time_and_chosen() -> None:
+def test_on_a_bus_events_are_paced_and_filtered_too() -> None:
     bus = InMemoryEventBus()
     heard: list[tuple[float, int]] = []
     bus.subscribe("*", lambda event: heard.append((asyncio.get_running_loop().time(), event.seq)))
@@ -54,7 +54,7 @@ def test_a_slow_async_handler_makes_the_replay_late_and_loses_nothing() -> None:
     assert statistics.lag_ns == 27 * SECOND
 
 
-def test_a_handler_that_fails_is_told_on_the_bus_and_the_replay_goes_on() -> None:
+def test_a_handler_error_is_published_and_the_replay_continues() -> None:
     bus = InMemoryEventBus()
 
     def broken(event: DomainEvent) -> None:

@@ -18,11 +18,11 @@ from tickdeck.application.replay import Replayer
 # -- pause and resume -----------------------------------------------------------------------------------------------
 
 
-def test_a_pause_lasts_until_resume_and_time_goes_on_where_it_stood() -> None:
+def test_a_pause_lasts_until_resume_and_time_continues_where_it_stopped() -> None:
     assert seen(play(pings(0, 10), (4, pause), (100, resume))) == [(0, 1), (106, 2)]
 
 
-def test_a_pause_holds_the_end_back() -> None:
+def test_a_pause_delays_the_end() -> None:
     replayer = player(pings(0, 1))
 
     async def work() -> float:
@@ -321,7 +321,7 @@ def test_under_any_controls_each_event_comes_exactly_at_its_time(
     operations=st.lists(controls, max_size=8),
     takes=st.integers(1, 100),
 )
-def test_whatever_the_consumer_takes_events_come_in_order_at_most_once_a_pass_and_never_early(
+def test_however_slow_the_consumer_events_come_in_order_at_most_once_per_pass_and_never_early(
     gaps: list[int], operations: list[tuple[int, tuple[str, Any]]], takes: int
 ) -> None:
     times, ts = [], 0

@@ -109,7 +109,7 @@ def test_without_money_there_is_no_drawdown_and_no_ratio() -> None:
     assert (performance.max_drawdown, performance.sharpe, performance.returns) == (0, None, None)
 
 
-def test_a_run_of_days_has_its_ratios_from_hourly_returns_and_one_of_weeks_from_daily_ones() -> None:
+def test_short_runs_use_hourly_returns_and_long_runs_daily_ones() -> None:
     def ratio(values: list[float], step: int) -> tuple[float, float]:
         returns = [after / before - 1 for before, after in pairwise(values)]
         mean = sum(returns) / len(returns)
@@ -144,7 +144,7 @@ def test_samples_are_at_full_hours() -> None:
     assert [moment % HOUR for moment, _ in run.observer.samples[2:]] == [0, 0, 0, 0]
 
 
-def test_a_position_is_won_when_all_of_it_together_made_a_profit() -> None:
+def test_a_position_counts_as_won_if_all_its_parts_together_made_a_profit() -> None:
     run = Followed()
     performance = run.observer.performance()
     assert (performance.trades, performance.win_rate) == (0, None)

@@ -17,7 +17,7 @@ from tickdeck.infrastructure.config import config_from_dict
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=None))
-def test_a_plain_number_keeps_its_value_and_has_no_exponent_nor_idle_zeros(number):
+def test_a_plain_number_keeps_its_value_without_exponent_or_trailing_zeros(number):
     text = plain(number)
 
     assert Decimal(text) == number
@@ -72,7 +72,7 @@ def test_latencies_are_in_order_and_in_microseconds(run):
     assert (latency.p50, latency.p99, latency.max) == (3.0, 100.0, 100.0)
 
 
-def test_json_ready_figures_hold_no_decimals_and_no_exponents(run):
+def test_json_ready_figures_contain_no_decimals_and_no_exponents(run):
     asyncio.run(run.simulation.run())
 
     figures = run.summary(1.0).to_dict()
@@ -87,7 +87,7 @@ def in_vain(summary: Summary, **counts: object) -> str | None:
     return msgspec.structs.replace(summary, **(nothing | counts)).nothing_passed
 
 
-def test_a_run_whose_every_order_was_rejected_says_so_with_the_reason_most_often_given(run):
+def test_a_run_whose_orders_were_all_rejected_names_the_most_frequent_reason(run):
     summary = run.summary(0.0)
     reasons = {"insufficient balance": 200, "no liquidity": 41}
 
@@ -97,7 +97,7 @@ def test_a_run_whose_every_order_was_rejected_says_so_with_the_reason_most_often
     assert in_vain(summary) is None
 
 
-def test_a_run_whose_every_order_was_refused_by_risk_says_so(run):
+def test_a_run_whose_orders_were_all_refused_by_risk_says_so(run):
     told = in_vain(run.summary(0.0), refused=3, refused_because={"max_order_notional": 2, "instrument": 1})
 
     assert told == "nothing was traded: risk refused every order (3), most often because of: max_order_notional"

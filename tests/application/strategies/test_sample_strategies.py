@@ -94,7 +94,7 @@ def rsi_reversion(**parameters: object) -> Core:
     return Core({"rsi": RsiReversion(period=2, patience=3, quantity="0.5", **parameters)}).start()
 
 
-def test_rsi_reversion_buys_what_fell_at_the_last_close_and_sells_what_rose() -> None:
+def test_rsi_reversion_buys_after_a_fall_and_sells_after_a_rise_at_the_last_close() -> None:
     core = rsi_reversion()
 
     (bought,) = candles(core, "100", "95", "90")
@@ -105,7 +105,7 @@ def test_rsi_reversion_buys_what_fell_at_the_last_close_and_sells_what_rose() ->
     assert reasons(core) == ["rsi 0.00 below 30.0", "rsi 91.67 above 70.0"]
 
 
-def test_rsi_reversion_does_nothing_in_between_and_never_sells_what_it_has_not() -> None:
+def test_rsi_reversion_does_nothing_in_between_and_never_sells_what_it_does_not_hold() -> None:
     core = rsi_reversion()
     assert candles(core, "100", "101", "100", "101", "100") == []
     assert candles(core, "110", "120", "130") == []
@@ -170,7 +170,7 @@ def test_its_quotes_stay_away_from_the_other_sides_best_price() -> None:
     assert quotes(core) == [("buy", "100.00"), ("sell", "100.50")]
 
 
-def test_it_lets_its_quotes_stand_until_the_market_has_moved_by_the_threshold() -> None:
+def test_it_keeps_its_quotes_until_the_market_has_moved_by_the_threshold() -> None:
     core = accepted(ticks(market_maker(threshold=3), "99", "101"))
 
     ticks(core, "100", "102")
@@ -183,7 +183,7 @@ def test_it_lets_its_quotes_stand_until_the_market_has_moved_by_the_threshold() 
     assert len(core.orders) == 2
 
 
-def test_it_asks_for_nothing_more_on_a_side_before_its_pause_is_over() -> None:
+def test_it_sends_no_request_on_a_side_before_its_pause_is_over() -> None:
     core = accepted(ticks(market_maker(threshold=1, pause_ms=500), "99", "101"))
     ticks(core, "105", "107", after=499 * MS)
     assert core.venue.amended == []
@@ -191,13 +191,13 @@ def test_it_asks_for_nothing_more_on_a_side_before_its_pause_is_over() -> None:
     assert len(core.venue.amended) == 2
 
 
-def test_a_refused_amend_is_asked_for_again_after_the_pause() -> None:
+def test_a_refused_amend_is_requested_again_after_the_pause() -> None:
     core = accepted(ticks(market_maker(threshold=1), "99", "101"))
     ticks(ticks(core, "105", "107"), "105", "107")
     assert [r.revision for r in core.venue.amended] == [1, 1, 2, 2]
 
 
-def test_what_it_holds_shifts_both_quotes_and_a_full_side_is_not_quoted() -> None:
+def test_inventory_shifts_both_quotes_and_a_full_side_is_not_quoted() -> None:
     core = accepted(ticks(market_maker(skew=2), "99", "101"))
     core.fill(core.orders[0], "99")
     ticks(core, "99", "101")

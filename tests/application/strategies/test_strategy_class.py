@@ -110,7 +110,7 @@ def test_async_methods_are_refused_when_the_class_is_made() -> None:
                 yield timer
 
 
-def test_an_annotation_that_means_nothing_is_told() -> None:
+def test_an_invalid_annotation_is_reported() -> None:
     with pytest.raises(ConfigError, match="strategy Typo: name 'Decimall' is not defined"):
 
         class Typo(Strategy):
@@ -129,7 +129,7 @@ def test_a_strategy_that_does_not_run_says_so() -> None:
 
 @pytest.mark.parametrize("name", ["stop_loss", "take_profit"])
 @pytest.mark.parametrize("method", ["buy", "sell"])
-def test_exits_that_are_not_built_yet_are_refused_rather_than_ignored(method: str, name: str) -> None:
+def test_unsupported_exits_are_refused_rather_than_ignored(method: str, name: str) -> None:
     with pytest.raises(ConfigError, match="stop_loss and take_profit are not supported yet; place the exit order"):
         getattr(Sample(), method)(BTC, Decimal(1), **{name: Decimal(1)})
 

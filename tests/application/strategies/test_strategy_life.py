@@ -84,7 +84,7 @@ def test_a_strategy_is_created_and_activated_at_the_start() -> None:
     assert counter.activations == 1
 
 
-def test_a_paused_strategy_hears_nothing_and_keeps_its_state_and_its_orders() -> None:
+def test_a_paused_strategy_receives_nothing_and_keeps_its_state_and_orders() -> None:
     core, counter = started()
     core.trades("7")
     command(core, "pause").trades("1", "1")
@@ -112,7 +112,7 @@ def test_a_strategy_that_failed_is_paused_with_what_it_failed_on_and_can_be_acti
     assert life(core)[3:] == ["activated", "paused"]
 
 
-def test_an_update_takes_all_parameters_and_tells_those_that_were_given() -> None:
+def test_an_update_sets_all_parameters_and_reports_the_given_ones() -> None:
     core, counter = started()
     command(core, "update", size="2.5")
 
@@ -132,7 +132,9 @@ def test_an_update_takes_all_parameters_and_tells_those_that_were_given() -> Non
         ({"size": "2", "period": "13"}, "ValueError: unlucky"),
     ],
 )
-def test_an_update_that_cannot_be_taken_whole_changes_nothing_and_is_told(arguments: dict[str, str], says: str) -> None:
+def test_an_update_with_one_invalid_parameter_changes_nothing_and_causes_a_warning(
+    arguments: dict[str, str], says: str
+) -> None:
     core, counter = started()
     command(core, "update", **arguments)
 
@@ -142,7 +144,7 @@ def test_an_update_that_cannot_be_taken_whole_changes_nothing_and_is_told(argume
     assert "updated" not in life(core)
 
 
-def test_a_deleted_strategy_hears_nothing_more_and_its_open_orders_are_cancelled() -> None:
+def test_a_deleted_strategy_receives_nothing_more_and_its_open_orders_are_cancelled() -> None:
     core, counter = started()
     core.trades("7")
     core.report(core.orders[0], OrderStatus.ACCEPTED)
@@ -171,7 +173,7 @@ def test_a_paused_strategy_can_be_deleted() -> None:
         (["activate"], "strategy 'counter' is not paused"),
     ],
 )
-def test_a_command_that_changes_nothing_is_told(commands: list[str], says: str) -> None:
+def test_a_command_that_changes_nothing_is_reported(commands: list[str], says: str) -> None:
     core, _ = started()
     for name in commands:
         command(core, name)
@@ -180,14 +182,14 @@ def test_a_command_that_changes_nothing_is_told(commands: list[str], says: str) 
 
 
 @pytest.mark.parametrize("arguments", [{"strategy_id": "other"}, {"strategy_id": ""}])
-def test_a_command_for_a_strategy_that_is_not_there_is_told_and_no_fault(arguments: dict[str, str]) -> None:
+def test_a_command_for_an_unknown_strategy_causes_a_warning_and_no_error(arguments: dict[str, str]) -> None:
     core, _ = started()
     command(core, "pause", **arguments)
     assert "; it has: counter" in warnings(core)[0]
     assert core.kernel.statistics().failures == 0
 
 
-def test_a_command_for_somebody_else_is_passed_over() -> None:
+def test_a_command_for_another_component_is_ignored() -> None:
     core, _ = started()
     core.feed(CommandReceived(command="water-the-plants"))
     assert warnings(core) == []
@@ -223,7 +225,7 @@ def test_a_state_that_would_differ_from_run_to_run_is_refused() -> None:
     assert "give text, a number or a boolean" in failed.payload["message"]
 
 
-def test_the_portfolio_tells_its_state_after_each_fill() -> None:
+def test_the_portfolio_publishes_its_state_after_each_fill() -> None:
     core, _ = started()
     core.trades("7").fill(core.orders[0], "7", "0.5", fee="0.1").trades("9")
     core.fill(core.orders[0], "7", "0.5")

@@ -21,7 +21,7 @@ from tickdeck.infrastructure.exchanges.simulated.market_feed import MarketFeed, 
 from tickdeck.infrastructure.readers import InputFile
 
 
-def test_each_subscriber_hears_what_it_asked_for_in_order_until_the_data_ends() -> None:
+def test_each_subscriber_receives_its_events_in_order_until_the_data_ends() -> None:
     delta = OrderBookDeltaEvent(symbol=BTC, first_update_id=2, last_update_id=2)
     book = OrderBookEvent(symbol=BTC, last_update_id=1, bids=(), asks=())
     events = [book, trade("1"), tick("1", "2"), delta, trade("2", symbol=ETH), trade("3")]
@@ -129,7 +129,7 @@ def test_a_feed_at_full_speed_never_sleeps() -> None:
     run(main)
 
 
-def test_a_feed_stands_still_while_nobody_listens_and_goes_on_where_it_stopped() -> None:
+def test_a_feed_stops_while_nobody_listens_and_continues_where_it_stopped() -> None:
     async def main() -> None:
         clock = FakeClock()
         feed = feed_of(trades(6, step=10 * SECOND), wall=clock, speed=1.0)
@@ -147,7 +147,7 @@ def test_a_feed_stands_still_while_nobody_listens_and_goes_on_where_it_stopped()
     run(main)
 
 
-def test_who_subscribes_later_hears_what_comes_from_then_on() -> None:
+def test_a_late_subscriber_receives_only_later_events() -> None:
     async def main() -> None:
         feed = feed_of(trades(5))
         with feed.subscribe_trades(BTC, capacity=1) as first:

@@ -55,7 +55,7 @@ def prices(buffer: OverflowBuffer[TradeEvent]) -> list[str]:
 # -- the policies of a buffer, by example ----------------------------------------------------------------------------
 
 
-def test_drop_oldest_loses_what_has_waited_longest_and_counts_it_by_type() -> None:
+def test_drop_oldest_drops_the_oldest_event_and_counts_it_by_type() -> None:
     buffer: OverflowBuffer[DomainEvent] = OverflowBuffer(2, DropOldest())
     first, second, third, fourth = tick("1", "2"), trade("2"), trade("3"), trade("4")
 
@@ -81,7 +81,7 @@ def test_conflate_keeps_the_newest_of_a_key_in_the_place_of_the_one_it_replaces(
 
 
 @pytest.mark.parametrize("key", ["symbol", lambda event: event.symbol])
-def test_conflate_never_lets_one_type_stand_for_another(key: str | Callable[[MarketEvent], str]) -> None:
+def test_conflate_never_replaces_one_type_by_another(key: str | Callable[[MarketEvent], str]) -> None:
     buffer: OverflowBuffer[DomainEvent] = OverflowBuffer(5, Conflate(key))
 
     buffer.put(trade("1"))
@@ -90,7 +90,7 @@ def test_conflate_never_lets_one_type_stand_for_another(key: str | Callable[[Mar
     assert len(buffer) == 2
 
 
-def test_conflate_goes_by_a_function_too_and_drops_the_oldest_where_keys_are_too_many() -> None:
+def test_conflate_accepts_a_key_function_and_drops_the_oldest_of_too_many_keys() -> None:
     buffer: OverflowBuffer[TradeEvent] = OverflowBuffer(2, Conflate(key=lambda event: event.trade_id))
 
     for number in (1, 2, 2, 3):
@@ -101,7 +101,7 @@ def test_conflate_goes_by_a_function_too_and_drops_the_oldest_where_keys_are_too
     assert (statistics.conflated, statistics.dropped) == ({"market.trade": 1}, {"market.trade": 1})
 
 
-def test_block_refuses_what_finds_no_room_and_takes_it_later() -> None:
+def test_block_refuses_events_without_room_and_accepts_them_later() -> None:
     buffer: OverflowBuffer[TradeEvent] = OverflowBuffer(1, Block())
     buffer.put(trade("1"))
 
@@ -114,7 +114,7 @@ def test_block_refuses_what_finds_no_room_and_takes_it_later() -> None:
     assert buffer.statistics().refused == {"market.trade": 1}
 
 
-def test_halt_refuses_all_that_follows_so_that_what_waits_has_no_hole() -> None:
+def test_halt_refuses_all_later_events_so_that_waiting_ones_have_no_gap() -> None:
     buffer: OverflowBuffer[Ping] = OverflowBuffer(1, Halt())
     buffer.put(Ping(n=1))
     with pytest.raises(BufferHalted):
@@ -129,7 +129,7 @@ def test_halt_refuses_all_that_follows_so_that_what_waits_has_no_hole() -> None:
     assert buffer.statistics().refused == {"test.ping": 2}
 
 
-def test_a_buffer_finds_the_event_in_what_it_holds() -> None:
+def test_a_buffer_finds_the_event_in_its_items() -> None:
     buffer: OverflowBuffer[tuple[TradeEvent, int]] = OverflowBuffer(1, DropOldest(), event_of=itemgetter(0))
     buffer.put((trade("1"), 7))
 
@@ -138,7 +138,7 @@ def test_a_buffer_finds_the_event_in_what_it_holds() -> None:
     assert buffer.statistics().dropped == {"market.trade": 1}
 
 
-def test_frames_that_are_no_events_are_held_where_nothing_is_lost() -> None:
+def test_lossless_policies_accept_frames_that_are_not_events() -> None:
     buffer: OverflowBuffer[bytes] = OverflowBuffer(1, Halt())
     buffer.put(b"{}")
 
@@ -147,7 +147,7 @@ def test_frames_that_are_no_events_are_held_where_nothing_is_lost() -> None:
     assert buffer.get() == b"{}"
 
 
-def test_an_empty_buffer_has_nothing_to_give() -> None:
+def test_an_empty_buffer_raises() -> None:
     with pytest.raises(IndexError):
         OverflowBuffer(1, Block()).get()
 
@@ -159,7 +159,7 @@ def test_an_empty_buffer_has_nothing_to_give() -> None:
 @pytest.mark.parametrize(
     "item", [Ping(), RawEvent(raw_type="market.unknown", raw={}), b"frame"], ids=lambda item: type(item).__name__
 )
-def test_a_lossy_buffer_takes_nothing_but_market_data(policy: OverflowPolicy, item: object) -> None:
+def test_a_lossy_buffer_accepts_only_market_data(policy: OverflowPolicy, item: object) -> None:
     buffer: OverflowBuffer[object] = OverflowBuffer(1, policy)
 
     with pytest.raises(ConfigError, match="not market data"):
@@ -169,7 +169,7 @@ def test_a_lossy_buffer_takes_nothing_but_market_data(policy: OverflowPolicy, it
 
 
 @pytest.mark.parametrize("policy", LOSSY, ids=lambda policy: policy.name)
-def test_every_type_that_is_no_market_data_is_refused_a_lossy_policy(policy: OverflowPolicy | Throttle) -> None:
+def test_a_lossy_policy_is_refused_for_every_type_that_is_not_market_data(policy: OverflowPolicy | Throttle) -> None:
     protected = [cls for cls in iter_event_classes() if not cls.is_market_data]
     assert {"order", "position", "balance", "risk", "trading", "venue", "run", "timer", "command", "system"} <= {
         cls.event_type.partition(".")[0] for cls in protected
@@ -182,7 +182,7 @@ def test_every_type_that_is_no_market_data_is_refused_a_lossy_policy(policy: Ove
 
 
 @pytest.mark.parametrize("topic", ["*", "order.*", "*.filled", "m*", "market.*", "venue.*", "run.*", "timer.*", "*.o*"])
-def test_a_wildcard_that_takes_more_than_market_data_is_refused(topic: str) -> None:
+def test_a_wildcard_that_matches_more_than_market_data_is_refused(topic: str) -> None:
     with pytest.raises(ConfigError, match=r"drop_oldest may lose events, but '.*' includes \S+.*only to market data"):
         check_lossy(DropOldest(), topic)
 
@@ -194,22 +194,22 @@ def test_a_class_whose_subclasses_are_more_than_market_data_is_refused(topic: ty
 
 
 @pytest.mark.parametrize("topic", ["market.nothing", "no.such.*", RawEvent])
-def test_a_topic_that_takes_no_known_type_is_refused(topic: type[DomainEvent] | str) -> None:
+def test_a_topic_that_matches_no_known_type_is_refused(topic: type[DomainEvent] | str) -> None:
     with pytest.raises(ConfigError, match="no known type of market data"):
         check_lossy(Throttle(1), topic)
 
 
 @pytest.mark.parametrize("policy", LOSSY, ids=lambda policy: policy.name)
-def test_market_data_may_be_lost_by_who_chose_so(policy: OverflowPolicy | Throttle) -> None:
+def test_lossy_policies_are_accepted_for_market_data(policy: OverflowPolicy | Throttle) -> None:
     check_lossy(policy, TradeEvent, TickEvent, "market.trade", "market.t*", "market.book*[!d]", AuctionEvent)
 
 
 @pytest.mark.parametrize("policy", [Block(), Halt()], ids=lambda policy: policy.name)
-def test_what_loses_nothing_suits_every_topic(policy: OverflowPolicy) -> None:
+def test_lossless_policies_are_accepted_for_every_topic(policy: OverflowPolicy) -> None:
     check_lossy(policy, "*", OrderEvent, "no.such")
 
 
-def test_a_key_that_the_events_do_not_have_is_told_at_once() -> None:
+def test_an_unknown_key_field_is_refused_immediately() -> None:
     with pytest.raises(ConfigError, match=r"conflate by 'prise', but market\.trade has no such field"):
         check_lossy(Conflate(key="prise"), TradeEvent)
     with pytest.raises(ConfigError, match=r"throttle by 'prise': market\.trade has no such field"):
@@ -231,7 +231,7 @@ def test_a_key_that_the_events_do_not_have_is_told_at_once() -> None:
         lambda: OverflowBuffer(1, Conflate),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(make: Callable[[], object]) -> None:
+def test_invalid_arguments_are_refused_in_one_line(make: Callable[[], object]) -> None:
     with pytest.raises(ConfigError) as caught:
         make()
 
@@ -332,7 +332,7 @@ def test_a_throttle_passes_the_first_of_each_interval_and_counts_the_others() ->
     assert (statistics.passed, statistics.suppressed) == (3, {"market.trade": 4})
 
 
-def test_a_throttle_refuses_what_is_no_market_data() -> None:
+def test_a_throttle_refuses_everything_but_market_data() -> None:
     with pytest.raises(ConfigError, match="not market data"):
         Throttler(Throttle(interval=10, key="n")).admit(Ping(), 0)
 

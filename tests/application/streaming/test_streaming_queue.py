@@ -53,7 +53,7 @@ def test_a_putter_waits_for_room_and_nothing_is_lost() -> None:
     run(main)
 
 
-def test_who_waits_longest_to_put_has_the_next_turn_and_nobody_overtakes() -> None:
+def test_putters_are_served_first_come_first_served() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[str] = BoundedAsyncQueue(1)
         await queue.put("first")
@@ -72,7 +72,7 @@ def test_who_waits_longest_to_put_has_the_next_turn_and_nobody_overtakes() -> No
     run(main)
 
 
-def test_a_put_in_the_moment_between_a_turn_given_and_taken_goes_to_the_end_of_the_line() -> None:
+def test_a_put_between_a_given_and_a_taken_turn_joins_the_end_of_the_line() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[str] = BoundedAsyncQueue(1)
         await queue.put("first")
@@ -94,7 +94,7 @@ def test_a_put_in_the_moment_between_a_turn_given_and_taken_goes_to_the_end_of_t
     run(main)
 
 
-def test_who_waits_longest_to_get_has_the_next_item_and_nobody_overtakes() -> None:
+def test_getters_are_served_first_come_first_served() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(5)
         got: list[tuple[str, int]] = []
@@ -114,7 +114,7 @@ def test_who_waits_longest_to_get_has_the_next_item_and_nobody_overtakes() -> No
     run(main)
 
 
-def test_put_nowait_refuses_where_it_would_have_to_wait() -> None:
+def test_put_nowait_raises_instead_of_waiting() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(1)
         queue.put_nowait(1)
@@ -127,7 +127,7 @@ def test_put_nowait_refuses_where_it_would_have_to_wait() -> None:
     run(main)
 
 
-def test_the_time_that_putters_waited_is_measured_by_the_clock_that_was_given() -> None:
+def test_the_waiting_time_of_putters_is_measured_by_the_given_clock() -> None:
     async def main() -> None:
         clock = TickingClock()
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(1, Block(), clock=clock)
@@ -166,7 +166,7 @@ def test_a_lossy_queue_never_waits_and_counts_what_it_lost() -> None:
     run(main)
 
 
-def test_a_lossy_queue_refuses_what_is_no_market_data_and_goes_on() -> None:
+def test_a_lossy_queue_refuses_other_events_than_market_data_and_continues() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[Any] = BoundedAsyncQueue(2, DropOldest())
 
@@ -179,7 +179,7 @@ def test_a_lossy_queue_refuses_what_is_no_market_data_and_goes_on() -> None:
     run(main)
 
 
-def test_halt_ends_the_queue_with_an_error_for_both_sides_after_what_waits() -> None:
+def test_halt_ends_the_queue_with_an_error_for_both_sides_after_waiting_items() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[Ping] = BoundedAsyncQueue(1, Halt())
         await queue.put(Ping(n=1))

@@ -12,7 +12,7 @@ from tickdeck.application.streaming.queue import QueueClosed
 from tickdeck.errors import InputError
 
 
-def test_closing_lets_what_waits_be_taken_then_ends_every_iteration() -> None:
+def test_after_closing_waiting_items_can_be_taken_then_iterations_end() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(3)
         for n in range(3):
@@ -38,7 +38,7 @@ def test_closing_lets_what_waits_be_taken_then_ends_every_iteration() -> None:
     run(main)
 
 
-def test_closing_ends_those_who_wait_on_either_side() -> None:
+def test_closing_ends_waiting_putters_and_getters() -> None:
     async def main() -> None:
         full: BoundedAsyncQueue[int] = BoundedAsyncQueue(1)
         empty: BoundedAsyncQueue[int] = BoundedAsyncQueue(1)
@@ -74,7 +74,7 @@ def test_a_putter_whose_turn_came_as_the_queue_was_closed_puts_nothing() -> None
     run(main)
 
 
-def test_closing_with_an_error_tells_it_after_what_waits_also_to_who_waits() -> None:
+def test_closing_with_an_error_raises_it_after_the_waiting_items() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(2)
         waiting: BoundedAsyncQueue[int] = BoundedAsyncQueue(2)
@@ -97,7 +97,7 @@ def test_closing_with_an_error_tells_it_after_what_waits_also_to_who_waits() -> 
 # -- cancelling -------------------------------------------------------------------------------------------------------
 
 
-def test_a_getter_cancelled_when_its_item_was_there_leaves_it_to_the_next() -> None:
+def test_a_cancelled_getter_leaves_its_item_to_the_next() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(2)
         first, second = (asyncio.create_task(queue.get()) for _ in range(2))
@@ -113,7 +113,7 @@ def test_a_getter_cancelled_when_its_item_was_there_leaves_it_to_the_next() -> N
     run(main)
 
 
-def test_a_putter_cancelled_when_there_was_room_for_it_has_put_nothing_and_the_next_has() -> None:
+def test_a_cancelled_putter_adds_nothing_and_the_next_one_does() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(1)
         queue.put_nowait(0)
@@ -131,7 +131,7 @@ def test_a_putter_cancelled_when_there_was_room_for_it_has_put_nothing_and_the_n
     run(main)
 
 
-def test_who_was_cancelled_and_did_not_run_since_is_passed_over() -> None:
+def test_a_cancelled_waiter_that_has_not_run_is_skipped() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(1)
         first, second, third = (asyncio.create_task(queue.get()) for _ in range(3))
@@ -150,7 +150,7 @@ def test_who_was_cancelled_and_did_not_run_since_is_passed_over() -> None:
     run(main)
 
 
-def test_a_waiter_cancelled_just_before_the_end_is_passed_over_by_it() -> None:
+def test_a_waiter_cancelled_just_before_the_end_is_skipped_by_it() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(1)
         getters = [asyncio.create_task(queue.get()) for _ in range(2)]
@@ -165,7 +165,7 @@ def test_a_waiter_cancelled_just_before_the_end_is_passed_over_by_it() -> None:
     run(main)
 
 
-def test_a_get_that_ran_out_of_time_has_taken_nothing() -> None:
+def test_a_get_that_timed_out_has_taken_nothing() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(1)
         with pytest.raises(TimeoutError):
@@ -197,7 +197,7 @@ def test_a_closed_queue_hands_the_item_of_a_cancelled_getter_to_one_that_waits()
     run(main)
 
 
-def test_a_consumer_that_raises_ends_its_own_loop_and_another_goes_on_where_it_stopped() -> None:
+def test_a_consumer_that_raises_ends_its_loop_and_another_continues() -> None:
     async def main() -> None:
         queue: BoundedAsyncQueue[int] = BoundedAsyncQueue(5)
         for n in range(4):

@@ -59,7 +59,7 @@ def test_only_what_matches_the_topic_and_the_condition_is_replayed() -> None:
     assert [len(heard[name]) for name in ("unknown", "some", "all")] == [1, 1, 3]
 
 
-def test_what_the_handler_publishes_during_the_replay_comes_after_it() -> None:
+def test_events_published_during_the_replay_come_after_it() -> None:
     bus, ring = followed()
     bus.publish_all([Ping(n=1), Ping(n=2)])
     heard: list[str] = []
@@ -74,7 +74,7 @@ def test_what_the_handler_publishes_during_the_replay_comes_after_it() -> None:
     assert heard == ["test.ping 1", "test.ping 2", "test.pong 1", "test.pong 2"]
 
 
-def test_a_handler_that_raises_during_the_replay_is_not_subscribed_and_what_it_published_is_discarded() -> None:
+def test_a_handler_that_raises_during_the_replay_is_not_subscribed() -> None:
     bus, ring = followed()
     bus.publish_all([Ping(n=1), Ping(n=2)])
     heard: list[int] = []
@@ -93,7 +93,7 @@ def test_a_handler_that_raises_during_the_replay_is_not_subscribed_and_what_it_p
     assert numbers(ring.last(9)) == [1, 2, 3]
 
 
-def test_live_faults_after_a_replay_are_told_as_those_of_any_handler() -> None:
+def test_errors_after_a_replay_are_reported_like_those_of_any_handler() -> None:
     bus, ring = followed()
 
     def late(event: Ping) -> None:
@@ -138,7 +138,7 @@ def test_an_async_handler_is_refused_inside_a_handler_where_the_cascade_is_not_o
     assert "async and subscribes inside a handler" in failure.message
 
 
-def test_a_subscriber_in_a_batch_hears_what_the_batch_holds_once() -> None:
+def test_a_subscriber_in_a_batch_receives_the_batch_once() -> None:
     bus, ring = followed()
     heard: list[int] = []
 
@@ -151,7 +151,7 @@ def test_a_subscriber_in_a_batch_hears_what_the_batch_holds_once() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{}, {"replay_last": 1, "since": 1}])
-def test_it_must_be_said_what_to_replay_and_only_once(arguments: dict[str, int]) -> None:
+def test_exactly_one_replay_argument_is_required(arguments: dict[str, int]) -> None:
     bus, ring = followed()
 
     with pytest.raises(ConfigError, match="either replay_last"):

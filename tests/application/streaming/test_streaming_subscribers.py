@@ -33,7 +33,7 @@ from tickdeck.infrastructure.readers import InputFile
     [(Block(), True), (DropOldest(), False), (Conflate(), False)],
     ids=["block", "drop", "conflate"],
 )
-def test_a_slow_subscriber_slows_the_feed_under_block_alone(policy: OverflowPolicy, slows: bool) -> None:
+def test_a_slow_subscriber_slows_the_feed_only_under_block(policy: OverflowPolicy, slows: bool) -> None:
     async def main() -> None:
         feed = feed_of(trades(300))
         slow = feed.subscribe_trades(BTC, capacity=3, overflow=policy)
@@ -63,7 +63,7 @@ def test_a_slow_subscriber_slows_the_feed_under_block_alone(policy: OverflowPoli
 
 
 @pytest.mark.parametrize("policy", [DropOldest(), Halt()], ids=lambda policy: policy.name)
-def test_a_feed_at_full_speed_gives_its_subscribers_a_turn_so_that_who_keeps_up_loses_nothing(
+def test_a_feed_at_full_speed_lets_fast_subscribers_keep_up(
     policy: OverflowPolicy,
 ) -> None:
     async def main() -> None:
@@ -74,7 +74,7 @@ def test_a_feed_at_full_speed_gives_its_subscribers_a_turn_so_that_who_keeps_up_
     run(main)
 
 
-def test_a_subscriber_under_halt_that_is_slow_is_told_and_the_others_go_on() -> None:
+def test_a_slow_subscriber_under_halt_gets_an_error_and_the_others_continue() -> None:
     async def main() -> None:
         feed = feed_of(trades(10))
         halting = feed.subscribe_trades(BTC, capacity=2, overflow=Halt())
@@ -89,7 +89,7 @@ def test_a_subscriber_under_halt_that_is_slow_is_told_and_the_others_go_on() -> 
     run(main)
 
 
-def test_a_key_function_that_raises_harms_its_own_subscriber_alone() -> None:
+def test_an_error_in_a_key_function_affects_only_its_subscriber() -> None:
     def broken(event: TradeEvent) -> str:
         raise LookupError("no such key")
 
@@ -112,7 +112,7 @@ def failing(events: Iterable[MarketEvent], error: Exception) -> Iterator[MarketE
     raise error
 
 
-def test_a_feed_that_fails_tells_each_subscriber_after_what_came_before() -> None:
+def test_a_feed_error_reaches_each_subscriber_after_the_earlier_events() -> None:
     async def main() -> None:
         feed = feed_of(failing([*trades(2), tick("1", "2")], InputError("tape.csv:3: no price")))
         streams: list[MarketStream[Any]] = [feed.subscribe_trades(BTC), feed.subscribe_ticks(BTC)]
@@ -129,7 +129,7 @@ def test_a_feed_that_fails_tells_each_subscriber_after_what_came_before() -> Non
     run(main)
 
 
-def test_a_recorded_line_that_is_wrong_reaches_the_subscriber_and_the_file_is_let_go(tmp_path: Path) -> None:
+def test_an_error_in_a_file_reaches_the_subscriber_and_the_file_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT-trades.csv"
     row = f"{{}},{{}},1,10,{START // MS},True,True"
     path.write_text("\n".join([row.format(1, "10.0"), row.format(2, "10.0"), row.format(3, "x")]))
@@ -144,7 +144,7 @@ def test_a_recorded_line_that_is_wrong_reaches_the_subscriber_and_the_file_is_le
     run(main)
 
 
-def test_a_file_that_is_absent_is_told_at_once(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_immediately(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="absent"):
         MarketFeed.recorded([InputFile(tmp_path / "absent.csv")])
 
@@ -182,7 +182,9 @@ async def _never_listening(stream: MarketStream[TradeEvent]) -> None:
 
 
 @pytest.mark.parametrize("leave", [_cancelled, _raising, _closing, _never_listening])
-def test_who_leaves_however_holds_up_nobody(leave: Callable[[MarketStream[TradeEvent]], Awaitable[None]]) -> None:
+def test_a_subscriber_that_leaves_never_blocks_the_others(
+    leave: Callable[[MarketStream[TradeEvent]], Awaitable[None]],
+) -> None:
     async def main() -> None:
         feed = feed_of(trades(30))
         stayer = asyncio.create_task(numbers(feed.subscribe_trades(BTC, capacity=1)))
@@ -198,7 +200,7 @@ def test_who_leaves_however_holds_up_nobody(leave: Callable[[MarketStream[TradeE
 
 
 @pytest.mark.long
-def test_a_loop_that_is_broken_off_without_a_word_holds_up_nobody() -> None:
+def test_a_loop_that_ends_by_break_never_blocks_the_others() -> None:
     async def main() -> None:
         feed = feed_of(trades(30))
         stayer = asyncio.create_task(numbers(feed.subscribe_trades(BTC, capacity=1)))
@@ -213,7 +215,7 @@ def test_a_loop_that_is_broken_off_without_a_word_holds_up_nobody() -> None:
     run(main)
 
 
-def test_what_waited_when_the_subscriber_closed_can_still_be_taken() -> None:
+def test_waiting_events_can_still_be_taken_after_closing() -> None:
     async def main() -> None:
         feed = feed_of(trades(5))
         stream = feed.subscribe_trades(BTC, capacity=2)
@@ -226,7 +228,7 @@ def test_what_waited_when_the_subscriber_closed_can_still_be_taken() -> None:
     run(main)
 
 
-def test_a_closed_feed_ends_every_stream_and_lets_go_of_its_source() -> None:
+def test_a_closed_feed_ends_every_stream_and_closes_its_source() -> None:
     closed: list[str] = []
 
     def source() -> Iterator[MarketEvent]:
@@ -250,7 +252,7 @@ def test_a_closed_feed_ends_every_stream_and_lets_go_of_its_source() -> None:
 
 
 @pytest.mark.long
-def test_a_feed_that_nobody_closed_ends_with_its_event_loop_in_silence() -> None:
+def test_an_unclosed_feed_ends_silently_with_its_event_loop() -> None:
     async def main() -> MarketStream[TradeEvent]:
         stream = feed_of(trades(100)).subscribe_trades(BTC, capacity=2)
         await anext(stream)
@@ -280,7 +282,7 @@ def test_a_feed_that_nobody_closed_ends_with_its_event_loop_in_silence() -> None
         max_size=4,
     ),
 )
-def test_every_mix_of_subscribers_loses_only_what_it_chose_to_lose(
+def test_any_mix_of_subscribers_loses_only_what_its_policies_allow(
     events: list[tuple[str, Callable[..., MarketEvent]]],
     subscribers: list[tuple[str, bool, int, OverflowPolicy, list[int]]],
 ) -> None:

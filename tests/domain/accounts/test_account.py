@@ -67,7 +67,7 @@ def fill(
 # -- balances -------------------------------------------------------------------------------------------------------
 
 
-def test_reported_balance_is_taken_over_and_counts_as_paid_in() -> None:
+def test_reported_balance_is_adopted_and_counts_as_paid_in() -> None:
     account = Account(account_id="main", quote="USDT")
 
     events = account.set_balance(VenueBalanceReported(currency="USDT", total=D(100), ts=3))
@@ -142,7 +142,7 @@ def test_partial_fills_update_the_position() -> None:
     )
 
 
-def test_closed_position_tells_the_average_of_what_was_closed() -> None:
+def test_closed_position_has_the_average_of_the_closed_part() -> None:
     account = funded()
     account.apply_fill(fill(BUY, "60000", "1"), BTC)
 
@@ -192,7 +192,7 @@ def test_position_that_was_closed_can_be_opened_again() -> None:
 # -- fees -----------------------------------------------------------------------------------------------------------
 
 
-def test_fee_in_base_comes_off_the_holding_and_the_position_and_counts_at_the_fills_price() -> None:
+def test_fee_in_base_reduces_balance_and_position_and_counts_at_the_fills_price() -> None:
     account = funded()
 
     events = account.apply_fill(fill(BUY, "60000", "1", "0.001", "BTC"), BTC)
@@ -214,7 +214,7 @@ def test_fee_in_base_of_a_sale_is_sold_on_top() -> None:
     assert account.position("BTCUSDT").quantity == account.balances["BTC"] == D("0.499")
 
 
-def test_fee_that_eats_the_whole_fill_leaves_the_position_alone() -> None:
+def test_fee_that_consumes_the_whole_fill_leaves_the_position_unchanged() -> None:
     account = funded()
 
     events = account.apply_fill(fill(BUY, "60000", "0.001", "0.001", "BTC"), BTC)
@@ -264,7 +264,7 @@ def test_equity_follows_the_price_of_what_is_held() -> None:
     assert equity(account, prices) == 101000
 
 
-def test_position_without_a_price_stands_at_its_cost() -> None:
+def test_position_without_a_price_is_valued_at_its_cost() -> None:
     account = funded()
     account.apply_fill(fill(SELL, "60000", "1"), BTC)
 
@@ -311,7 +311,7 @@ def book(account: Account, trade: tuple[Instrument, Side, Decimal, Decimal, Deci
 
 
 @given(trades, ticks, ticks)
-def test_equity_is_deposits_and_profits_less_fees_to_the_last_digit(
+def test_equity_is_deposits_plus_profits_minus_fees_to_the_last_digit(
     history: list, btc_price: Decimal, eth_price: Decimal
 ) -> None:
     account = funded()
@@ -336,7 +336,7 @@ def test_without_a_change_of_price_fees_alone_cost_equity(history: list, price: 
 
 
 @given(trades)
-def test_holdings_equal_positions_and_events_tell_the_final_state(history: list) -> None:
+def test_balances_equal_positions_and_events_have_the_final_state(history: list) -> None:
     account = funded()
     told: dict[str, Decimal] = {"USDT": D(100000)}
     sides: dict[str, Decimal] = {}

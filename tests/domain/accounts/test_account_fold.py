@@ -82,7 +82,7 @@ def test_an_account_and_its_positions_fold_from_their_events_after_any_history(h
 @pytest.mark.slow
 @settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories)
-def test_an_account_folds_from_its_events_after_any_of_very_many_histories(history: list[DomainEvent]) -> None:
+def test_an_account_folds_from_its_events_after_very_many_histories(history: list[DomainEvent]) -> None:
     folds_like_the_live_account(history)
 
 

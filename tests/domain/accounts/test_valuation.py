@@ -91,7 +91,7 @@ def test_every_currency_counts_at_a_direct_price_or_through_another_currency() -
     assert set(books.valuation.symbols()) == {"BTCUSDT", "ETHBTC"}
 
 
-def test_a_price_is_turned_over_where_only_that_tells() -> None:
+def test_a_price_is_inverted_if_there_is_no_other() -> None:
     books = Books("ETHUSDT", "ETHBTC")
     books.begins_with("BTC", "2")
     books.price("ETHUSDT", "3000")
@@ -119,7 +119,7 @@ def test_a_fee_in_a_third_currency_counts_at_its_price_when_it_was_paid() -> Non
     assert pnl == 100 - D("0.01") * 700
 
 
-def test_what_has_no_price_is_in_no_figure_and_is_told() -> None:
+def test_amounts_without_a_price_are_in_no_figure_and_reported() -> None:
     books = Books("BTCUSDT")
     books.begins_with("USDT", "10000")
     books.begins_with("EUR", "500")
@@ -155,7 +155,7 @@ def test_coins_are_a_position_in_the_pair_not_in_a_contract_on_it() -> None:
     ("symbols", "currency"),
     [(("ETHBTC", "BTCUSDT"), "USDT"), (("ETHBTC", "XRPETH"), "BTC"), (("BTCEUR", "BTCUSDT"), "EUR")],
 )
-def test_figures_are_in_the_first_dollar_or_fiat_quote_currency_else_in_the_first(
+def test_figures_are_in_the_first_dollar_or_fiat_quote_currency_or_the_first(
     symbols: tuple[str, ...], currency: str
 ) -> None:
     assert reporting_currency(map(instrument_for, symbols)) == currency

@@ -88,7 +88,7 @@ class Everything(DomainEvent, frozen=True, kw_only=True):
         ("pair", ["a", 1]),
     ],
 )
-def test_a_field_of_any_useful_annotation_comes_back_as_it_was(field: str, value: Any) -> None:
+def test_fields_of_all_supported_annotations_round_trip(field: str, value: Any) -> None:
     event = Everything(**{field: value})
 
     payload = encode_payload(event)
@@ -131,7 +131,9 @@ def test_a_field_of_any_useful_annotation_comes_back_as_it_was(field: str, value
         ("metadata", None, "metadata is None"),
     ],
 )
-def test_what_cannot_be_read_back_is_refused_by_event_field_and_value(field: str, value: Any, said: str) -> None:
+def test_values_that_cannot_round_trip_are_refused_with_event_field_and_value(
+    field: str, value: Any, said: str
+) -> None:
     with pytest.raises(EventValidationError, match=f"^declaration_test.everything: {said}") as refused:
         Everything(**{field: value})
     assert "\n" not in str(refused.value)
@@ -189,7 +191,7 @@ def test_subclasses_of_plain_types_become_plain() -> None:
     assert decode_payload(event.event_type, encode_payload(event)) == event
 
 
-def test_what_the_caller_keeps_and_changes_later_changes_no_event() -> None:
+def test_later_changes_by_the_caller_do_not_change_an_event() -> None:
     weights = [1.0]
     names, tags, parts = {"a": Decimal(1)}, {"a"}, [Part("p", weights=weights)]
     event = Everything(by_name=names, tags=tags, parts=parts)
@@ -321,7 +323,7 @@ def tree(levels: int) -> Tree:
     return grown
 
 
-def test_a_value_that_nests_too_deep_to_be_read_is_refused_and_shown_in_a_few_words() -> None:
+def test_a_value_that_nests_too_deeply_is_refused_with_a_short_message() -> None:
     event = Forest(trees={"oak": tree(99)})
 
     def read(frames: int) -> DomainEvent:  # a reader may have been called by many others
@@ -338,7 +340,7 @@ def test_a_value_that_nests_too_deep_to_be_read_is_refused_and_shown_in_a_few_wo
         RawEvent(raw_type="weather.changed", raw=nested)
 
 
-def test_text_of_a_class_with_methods_of_its_own_is_text() -> None:
+def test_a_subclass_of_str_with_methods_is_text() -> None:
     class Odd(str):
         __slots__ = ()
 
@@ -353,7 +355,7 @@ def test_a_raw_event_of_a_type_that_has_a_class_is_refused() -> None:
         RawEvent(raw_type="market.trade", raw={"x": 1})
 
 
-def test_an_error_of_the_class_itself_is_told_when_an_event_is_read() -> None:
+def test_an_error_in_the_class_itself_is_reported_when_an_event_is_read() -> None:
     class Strict(DomainEvent, frozen=True, kw_only=True):
         event_type: ClassVar[str] = "declaration_test.strict"
 
@@ -364,7 +366,7 @@ def test_an_error_of_the_class_itself_is_told_when_an_event_is_read() -> None:
         event_from_json(b'{"event_type":"declaration_test.strict"}')
 
 
-def test_a_struct_that_can_be_changed_is_no_field_of_an_event() -> None:
+def test_a_mutable_struct_is_refused_as_a_field() -> None:
     class Loose(msgspec.Struct):
         name: str
 
@@ -407,7 +409,7 @@ def test_an_option_that_cannot_work_is_refused_with_the_first_event(options: dic
 # -- what a class does not know ---------------------------------------------------------------------------------------
 
 
-def test_a_field_that_the_class_does_not_know_is_told() -> None:
+def test_a_field_that_the_class_does_not_have_is_reported() -> None:
     with pytest.raises(EventSchemaError, match=r"everything: x is a field that Everything \(version 1\) does not have"):
         decode_payload("declaration_test.everything", b'{"x":5}')
     with pytest.raises(EventSchemaError, match=r"part\.x is a field that Part does not have"):
@@ -445,6 +447,6 @@ def test_a_value_that_most_events_share_is_checked_in_the_others(field: str, wro
 
 @pytest.mark.parametrize("wrong", ["0", "-0", "-1", "NaN", "sNaN", "-NaN", "Infinity", "-Infinity", "0E+5"])
 @pytest.mark.parametrize("traps", [[], [InvalidOperation]])
-def test_no_decimal_context_lets_a_wrong_price_pass(wrong: str, traps: list[Any]) -> None:
+def test_no_decimal_context_lets_an_invalid_price_pass(wrong: str, traps: list[Any]) -> None:
     with localcontext(Context(traps=traps)), pytest.raises(EventValidationError, match=r"market\.trade: price is "):
         TradeEvent(symbol="BTCUSDT", price=Decimal(wrong), quantity=Decimal(1), side=Side.BUY)

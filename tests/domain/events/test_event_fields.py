@@ -60,7 +60,7 @@ def test_only_a_finite_decimal_is_money(cls: type[DomainEvent], field: str, wron
     ],
     ids=repr,
 )
-def test_levels_that_are_no_levels_are_refused(cls: type[DomainEvent], side: str, wrong: object) -> None:
+def test_invalid_levels_are_refused(cls: type[DomainEvent], side: str, wrong: object) -> None:
     fields = msgspec.structs.asdict(sample(cls)) | {side: wrong}
     with pytest.raises(EventValidationError, match=rf"^{cls.event_type}: {side}\S* is .*; it must be "):
         cls(**fields)
@@ -106,7 +106,7 @@ def test_an_intent_takes_only_finite_decimals(field: str, wrong: object) -> None
         (StrategyDecisionEvent, "intents", (ActionIntent(action="order", symbol="B", side=Side.BUY),)),
     ],
 )
-def test_a_value_out_of_bounds_is_refused_by_event_field_and_value(
+def test_a_value_out_of_bounds_is_refused_with_event_field_and_value(
     cls: type[DomainEvent], field: str, wrong: object
 ) -> None:
     fields = msgspec.structs.asdict(sample(cls)) | {field: wrong}

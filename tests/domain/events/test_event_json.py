@@ -23,7 +23,7 @@ from tickdeck.errors import EventDecodeError
 @every_type
 @few
 @given(data=st.data())
-def test_json_gives_back_an_equal_event_of_the_same_class(cls: type[DomainEvent], data: st.DataObject) -> None:
+def test_json_round_trips_to_an_equal_event_of_the_same_class(cls: type[DomainEvent], data: st.DataObject) -> None:
     event = data.draw(events_of(cls))
     back = event_from_json(event.to_json())
     assert type(back) is cls
@@ -43,7 +43,7 @@ def test_an_event_and_its_decoded_twin_encode_to_the_same_bytes(cls: type[Domain
 @every_type
 @few
 @given(data=st.data())
-def test_a_dict_gives_back_an_equal_event(cls: type[DomainEvent], data: st.DataObject) -> None:
+def test_a_dict_round_trips_to_an_equal_event(cls: type[DomainEvent], data: st.DataObject) -> None:
     event = data.draw(events_of(cls))
     as_dict = event.to_dict()
     assert event_from_dict(as_dict) == event
@@ -51,7 +51,7 @@ def test_a_dict_gives_back_an_equal_event(cls: type[DomainEvent], data: st.DataO
 
 
 @every_type
-def test_a_dict_says_type_version_envelope_and_own_fields(cls: type[DomainEvent]) -> None:
+def test_a_dict_has_type_version_envelope_and_own_fields(cls: type[DomainEvent]) -> None:
     event = sample(cls)
     as_dict = event.to_dict()
     assert as_dict["event_type"] == cls.event_type
@@ -97,7 +97,7 @@ def test_digits_of_money_are_kept() -> None:
         (b'{"event_type": "gazette.printed", "headline": 1, "bounty": "1"}', "gazette.printed: headline is 1; "),
     ],
 )
-def test_bytes_that_are_no_event_are_refused_by_event_field_and_value(json: bytes, said: str) -> None:
+def test_invalid_bytes_are_refused_with_event_field_and_value(json: bytes, said: str) -> None:
     with pytest.raises(EventDecodeError) as refused:
         event_from_json(json)
     message = str(refused.value)
@@ -129,6 +129,6 @@ def test_a_float_is_not_money_however_deep_it_is(json: bytes, path: str) -> None
     assert f": {path} is 2.5; it must be a decimal" in str(refused.value)
 
 
-def test_a_float_is_fine_where_no_money_is() -> None:
+def test_a_float_is_accepted_in_fields_without_money() -> None:
     event = SignalSnapshotEvent(symbol="B", values={"ema-12": 1.5})
     assert event_from_json(event.to_json()) == event

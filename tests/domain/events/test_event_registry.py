@@ -93,7 +93,7 @@ def test_an_unknown_type_is_kept_raw() -> None:
     assert event.payload == {"degrees": 21.5, "where": ["Oslo"]}
 
 
-def test_an_unknown_type_is_shown_and_written_as_what_it_was() -> None:
+def test_an_unknown_type_is_shown_and_written_unchanged() -> None:
     event = event_from_json(UNKNOWN)
     assert msgspec.json.decode(event.to_json()) == msgspec.json.decode(UNKNOWN)
     shown = event.to_dict()
@@ -134,6 +134,6 @@ def test_the_content_of_an_unknown_type_cannot_be_changed() -> None:
     assert event_from_json(made.to_json()).to_json() == made.to_json()
 
 
-def test_an_unknown_type_that_is_no_json_object_is_refused() -> None:
+def test_an_unknown_type_that_is_not_a_json_object_is_refused() -> None:
     with pytest.raises(EventDecodeError, match=r"^weather\.changed: "):
         decode_payload("weather.changed", b"[1]")

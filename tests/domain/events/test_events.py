@@ -57,14 +57,14 @@ def test_no_container_within_an_event_can_be_changed(cls: type[DomainEvent], dat
         lambda m: m.__ior__({"b": "y"}),
     ],
 )
-def test_metadata_refuses_every_way_of_changing_it(change: Any) -> None:
+def test_metadata_cannot_be_changed(change: Any) -> None:
     event = TimerFired(timer_id=1, name="t", due=5, metadata={"a": "x"})
     with pytest.raises(TypeError, match="immutable"):
         change(event.metadata)
     assert event.metadata == {"a": "x"}
 
 
-def test_metadata_does_not_follow_the_dict_that_it_was_made_from() -> None:
+def test_metadata_is_a_copy_of_the_given_dict() -> None:
     given_to = {"a": "x"}
     event = CommandReceived(command="halt", metadata=given_to)
     given_to["a"] = "y"
@@ -96,7 +96,7 @@ def test_occurred_at_is_ts_in_utc_cut_to_microseconds() -> None:
     assert event.to_dict()["occurred_at"] == "2024-08-08T00:00:00.123456+00:00"
 
 
-def test_the_stamped_id_tells_an_input_from_what_it_led_to() -> None:
+def test_the_id_distinguishes_inputs_from_derived_events() -> None:
     assert TimerFired(timer_id=1, name="t", due=5, event_id="17").is_input
     assert not TimerFired(timer_id=1, name="t", due=5, event_id="17-2-1").is_input
 

@@ -26,7 +26,7 @@ def test_every_version_of_a_type_has_its_golden_file(cls: type[DomainEvent]) -> 
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_golden_event_is_read_and_written_again_as_it_was(path: Path) -> None:
+def test_a_golden_event_round_trips_unchanged(path: Path) -> None:
     line = path.read_bytes().removesuffix(b"\n")
     match = re.fullmatch(r"(?P<type>[a-z0-9_.]+)\.v(?P<version>\d+)", path.stem)
     assert match is not None
@@ -41,7 +41,7 @@ def test_a_golden_event_is_read_and_written_again_as_it_was(path: Path) -> None:
         assert event.to_json() == line, "its fields have changed: give the class a new version and an upcast"
 
 
-def test_the_tool_leaves_golden_files_that_are_there_as_they_are(
+def test_the_tool_does_not_change_existing_golden_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(golden_events, "FOLDER", tmp_path / "tests" / "golden")

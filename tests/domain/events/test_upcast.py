@@ -65,20 +65,20 @@ def test_an_event_of_any_version_is_read_as_the_newest(version: int, payload: by
 
 
 @pytest.mark.usefixtures("registered")
-def test_json_with_a_version_of_its_own_is_brought_up_to_date() -> None:
+def test_json_of_an_older_version_is_upcast() -> None:
     event = event_from_json(b'{"event_type":"upcast_test.deal","version":1,' + V1[1:])
 
     assert event == Deal(seq=4, event_id="2-1", price=Decimal("61.5"), venue="unknown")
 
 
-def test_an_older_version_without_a_way_up_is_one_clear_line() -> None:
+def test_an_older_version_without_an_upcast_gives_one_clear_line() -> None:
     upcast("upcast_test.deal", 1, to_price)
 
     with pytest.raises(EventDecodeError, match=r"version 1 is older than version 3, .* no upcast from version 2"):
         decode_payload("upcast_test.deal", V1, 1)
 
 
-def test_a_newer_version_is_one_clear_line() -> None:
+def test_a_newer_version_gives_one_clear_line() -> None:
     with pytest.raises(EventDecodeError, match=r"version 4 is newer than version 3, which this process has; update"):
         decode_payload("upcast_test.deal", V3, 4)
 
@@ -93,12 +93,12 @@ def test_a_newer_version_is_one_clear_line() -> None:
         (b'{"size":6150,"seq":"x"}', "upcast_test.deal: seq is 'x'"),
     ],
 )
-def test_what_an_upcast_cannot_read_is_one_clear_line(payload: bytes, message: str) -> None:
+def test_an_event_that_an_upcast_cannot_read_gives_one_clear_line(payload: bytes, message: str) -> None:
     with pytest.raises(EventDecodeError, match=message):
         decode_payload("upcast_test.deal", payload, 1)
 
 
-def test_two_functions_for_one_step_are_refused_and_one_that_is_loaded_again_is_not() -> None:
+def test_two_functions_for_one_step_are_refused_but_reloading_one_is_not() -> None:
     upcast("upcast_test.deal", 1, to_price)
     upcast("upcast_test.deal", 1, to_price)
 
@@ -125,14 +125,14 @@ def test_two_lambdas_for_one_step_are_refused() -> None:
         ),
     ],
 )
-def test_a_step_that_goes_wrong_is_one_clear_line(step: Any, message: str) -> None:
+def test_a_failing_upcast_gives_one_clear_line(step: Any, message: str) -> None:
     upcast("upcast_test.deal", 2, step)
 
     with pytest.raises(EventDecodeError, match=message):
         decode_payload("upcast_test.deal", V2, 2)
 
 
-def test_a_step_cannot_lose_the_envelope() -> None:
+def test_an_upcast_cannot_drop_the_envelope() -> None:
     upcast("upcast_test.deal", 2, lambda fields: {"price": fields["price"], "venue": "paper"})
 
     event = decode_payload("upcast_test.deal", V2, 2)
@@ -140,7 +140,7 @@ def test_a_step_cannot_lose_the_envelope() -> None:
     assert (event.seq, event.event_id) == (4, "2-1")
 
 
-def test_a_float_of_an_old_version_is_for_the_upcast_to_mend() -> None:
+def test_an_upcast_may_convert_a_float_of_an_old_version() -> None:
     upcast("upcast_test.deal", 2, lambda fields: {**fields, "price": str(fields["price"]), "venue": "paper"})
 
     event = event_from_json(b'{"event_type":"upcast_test.deal","version":2,"price":61.5}')
@@ -150,19 +150,19 @@ def test_a_float_of_an_old_version_is_for_the_upcast_to_mend() -> None:
 
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.usefixtures("registered")
-def test_json_that_is_not_in_utf_8_is_one_clear_line(version: int) -> None:
+def test_json_that_is_not_in_utf_8_gives_one_clear_line(version: int) -> None:
     data = b'{"event_type":"upcast_test.deal","version":%d,"price":"1","venue":"\xff"}' % version
 
     with pytest.raises(EventDecodeError, match="the payload is not UTF-8"):
         event_from_json(data)
 
 
-def test_bytes_that_are_no_json_behind_a_wrong_field_are_one_clear_line() -> None:
+def test_broken_json_after_a_wrong_field_gives_one_clear_line() -> None:
     with pytest.raises(EventDecodeError, match=r"market\.trade: JSON is malformed"):
         decode_payload("market.trade", b'{"symbol":"BTCUSDT","price":"1","quantity":"1","side":"buy0,"trade_id":"1"}')
 
 
-def test_a_version_that_this_process_cannot_read_is_not_called_damage(tmp_path: Path) -> None:
+def test_an_unreadable_version_is_not_reported_as_damage(tmp_path: Path) -> None:
     path = tmp_path / "tape.db"
     with SqliteTape(path) as tape:
         tape.append_records([Record("upcast_test.deal", 1, None, None, V1, "here")])
@@ -184,7 +184,7 @@ def test_a_version_that_this_process_cannot_read_is_not_called_damage(tmp_path: 
         lambda _: sys.exit(0),
     ],
 )
-def test_a_mistake_in_an_upcast_is_not_called_damage(tmp_path: Path, broken: Callable[[Any], Any]) -> None:
+def test_an_error_in_an_upcast_is_not_reported_as_damage(tmp_path: Path, broken: Callable[[Any], Any]) -> None:
     upcast("upcast_test.deal", 1, to_price)
     upcast("upcast_test.deal", 2, broken)
     path = tmp_path / "tape.db"

@@ -61,7 +61,7 @@ def test_a_new_book_is_empty_and_unusable() -> None:
     assert not book.is_crossed()
 
 
-def test_the_first_snapshot_drops_deltas_it_holds_and_applies_those_after_it() -> None:
+def test_the_first_snapshot_drops_deltas_that_it_contains_and_applies_later_ones() -> None:
     book = OrderBook("BTCUSDT")
     assert book.apply_delta(delta(1, 4, bids=levels("97 9"))) is None
     assert book.apply_delta(delta(5, 8, bids=levels("100 5"))) is None
@@ -103,7 +103,7 @@ def test_a_delta_in_whose_middle_the_snapshot_was_taken_is_applied() -> None:
     assert (book.usable, book.last_update_id) == (True, 12)
 
 
-def test_a_delta_the_book_holds_already_is_ignored() -> None:
+def test_a_delta_that_the_book_contains_already_is_ignored() -> None:
     book = usable_book(last=10)
 
     assert book.apply_delta(delta(9, 10, bids=levels("100 0"))) is None
@@ -120,7 +120,7 @@ def test_a_delta_that_begins_later_is_a_gap_that_empties_the_book() -> None:
     assert (book.best_bid(), book.best_ask(), book.last_update_id) == (None, None, 10)
 
 
-def test_a_gap_is_told_once_and_a_snapshot_with_the_deltas_since_ends_it() -> None:
+def test_a_gap_is_reported_once_and_a_snapshot_with_later_deltas_ends_it() -> None:
     book = usable_book(last=10)
     assert book.apply_delta(delta(13, 14, bids=levels("100 7"))) == Gap(11, 13)
     assert book.apply_delta(delta(15, 16, asks=levels("101 8"))) is None
@@ -131,7 +131,7 @@ def test_a_gap_is_told_once_and_a_snapshot_with_the_deltas_since_ends_it() -> No
     assert (book.best_bid(), book.best_ask()) == ((Decimal(100), Decimal(7)), (Decimal(101), Decimal(8)))
 
 
-def test_a_second_hole_while_waiting_makes_what_came_before_it_useless() -> None:
+def test_a_second_gap_while_waiting_discards_earlier_deltas() -> None:
     book = usable_book(last=10)
     book.apply_delta(delta(13, 14))
     book.apply_delta(delta(20, 21, bids=levels("100 9")))
@@ -182,7 +182,7 @@ def test_a_book_that_an_update_crossed_is_empty_until_a_later_snapshot() -> None
     assert book.empty_if_crossed() is None
 
 
-def test_deltas_that_wait_are_bounded_and_the_oldest_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_deltas_are_bounded_and_the_oldest_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(book_module, "MAX_WAITING", 3)
     book = OrderBook("BTCUSDT")
     for update in range(1, 6):
@@ -250,7 +250,7 @@ def test_levels_come_best_first_and_as_deep_as_asked() -> None:
     assert book.bids(99) == list(BIDS)
 
 
-def test_quantity_zero_deletes_and_an_unknown_price_is_no_error() -> None:
+def test_quantity_zero_deletes_and_an_unknown_price_is_ignored() -> None:
     book = usable_book()
 
     book.apply_delta(delta(11, 11, bids=levels("100 0", "42 0"), asks=levels("101.5 4", "101 0.000")))

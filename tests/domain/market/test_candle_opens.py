@@ -86,7 +86,7 @@ def test_an_order_that_arrives_in_the_middle_of_a_candle_waits_for_the_next_open
     assert fills(venue.on_open(opened(3, "105"))) == [("105", "3")]
 
 
-def test_takers_share_what_the_last_candles_volume_allows_and_the_next_open_gives_more() -> None:
+def test_takers_share_the_allowed_part_of_the_last_candles_volume() -> None:
     venue = matcher(candle(1, "100", "101", "99", "100", volume="50"))
     venue.on_open(opened(2, "102"))
 
@@ -133,7 +133,7 @@ def test_takers_and_resting_orders_share_one_candles_volume() -> None:
     assert fills(venue.on_candle(candle(2, "102", "103", "100", "101", volume="100"))) == [("101", "2")]
 
 
-def test_a_post_only_order_goes_by_the_open_price() -> None:
+def test_a_post_only_order_uses_the_open_price() -> None:
     venue = matcher()
     venue.on_open(opened(2, "90"))
 
@@ -178,7 +178,7 @@ def test_an_open_that_lies_before_another_event_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("latency", [0, 10_000_000])
-def test_an_open_is_learnt_as_late_after_its_time_as_a_close(latency: int) -> None:
+def test_an_open_arrives_with_the_same_latency_as_a_close(latency: int) -> None:
     candles = (candle(1, "1", "1", "1", "1"), candle(3, "2", "2", "2", "2"))
     late = [replace(event, ts_ingress=event.ts_ingress + latency) for event in candles]
 

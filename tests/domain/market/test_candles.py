@@ -60,7 +60,7 @@ def test_open_candle_is_not_published() -> None:
     assert build([trade(T0, "100"), trade(T0 + MINUTE - 1, "101")]) == []
 
 
-def test_trade_that_closes_a_candle_counts_in_the_next_alone() -> None:
+def test_trade_that_closes_a_candle_counts_only_in_the_next() -> None:
     first, second = build([trade(T0, "100"), trade(T0 + MINUTE, "200"), trade(T0 + 2 * MINUTE, "300")])
 
     assert (first.high, first.trades) == (100, 1)
@@ -74,7 +74,7 @@ def test_trade_that_closes_a_candle_counts_in_the_next_alone() -> None:
     )
 
 
-def test_silent_intervals_make_no_candles() -> None:
+def test_intervals_without_trades_have_no_candles() -> None:
     first, second = build([trade(T0, "100"), trade(T0 + 10 * MINUTE, "101"), trade(T0 + 11 * MINUTE, "102")])
 
     assert (first.open_ts, second.open_ts) == (T0, T0 + 10 * MINUTE)
@@ -105,7 +105,7 @@ def test_interval_must_be_above_zero(interval: int) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 10**6), st.integers(1, 10**6)), min_size=1, max_size=60))
-def test_candles_are_those_of_a_grouping_by_interval(rows: list[tuple[int, int, int]]) -> None:
+def test_candles_equal_a_grouping_by_interval(rows: list[tuple[int, int, int]]) -> None:
     rows = sorted(rows, key=lambda row: row[0])
     trades = [trade(ts, str(D(p).scaleb(-2)), str(D(q).scaleb(-5))) for ts, p, q in rows]
 
@@ -143,7 +143,7 @@ def test_a_trade_from_a_clock_a_day_ahead_does_not_stop_candles() -> None:
     assert [c.trades for c in candles] == [12, 12, 13, 12, 12]  # no trade is lost
 
 
-def test_candles_go_on_where_our_own_clock_was_a_day_ahead_too() -> None:
+def test_candles_continue_even_if_our_own_clock_was_a_day_ahead() -> None:
     wrong = trade(T0 + DAY, "101", received=T0 + DAY)
 
     candles = build([*minutes(0, 2), wrong, *minutes(2, 6, received=DAY)])
@@ -237,7 +237,7 @@ def test_a_gap_may_close_two_candles_at_once() -> None:
     st.lists(st.tuples(st.integers(1, 4), st.integers(1, 10**4), st.integers(0, 10**4)), min_size=1, max_size=80),
     st.sampled_from([2, 3, 5, 15]),
 )
-def test_coarser_candles_are_those_of_a_grouping(rows: list[tuple[int, int, int]], minutes: int) -> None:
+def test_coarser_candles_equal_a_grouping(rows: list[tuple[int, int, int]], minutes: int) -> None:
     fine, ts = [], T0
     for step, price, volume in rows:
         ts += step * MINUTE
@@ -297,12 +297,12 @@ def test_a_timeframe_is_written_as_exchanges_write_it(text: str, timeframe: Time
 
 
 @pytest.mark.parametrize("text", ["", "m", "0m", "1.5h", "1y", "60"])
-def test_what_is_no_timeframe_is_refused(text: str) -> None:
+def test_an_invalid_timeframe_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="give a whole number with a unit"):
         parse_timeframe(text)
 
 
-def test_a_day_of_summer_time_is_a_day_and_an_hour_less_is_no_hour() -> None:
+def test_days_may_have_23_or_25_hours_but_hours_are_exact() -> None:
     assert parse_timeframe("1d").lasts(23 * HOUR)
     assert parse_timeframe("1d").lasts(25 * HOUR)
     assert not parse_timeframe("1h").lasts(30 * MINUTE)

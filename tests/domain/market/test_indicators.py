@@ -30,7 +30,7 @@ def test_ema_with_an_alpha_begins_with_the_first_value() -> None:
     assert ema.value == 8.75
 
 
-def test_ema_with_a_period_has_no_value_before_it_saw_so_many() -> None:
+def test_ema_with_a_period_has_no_value_before_that_many_observations() -> None:
     ema = Ema(3)  # alpha 0.5
 
     assert [ema.update(x) for x in (10.0, 20.0, 20.0, 0.0)] == [None, None, 17.5, 8.75]
@@ -70,12 +70,12 @@ def test_ema_is_the_weighted_sum_of_all_observations(xs: list[float], period: in
 
 
 @pytest.mark.parametrize("alpha", [0.0, -0.1, 1.1, float("nan")])
-def test_ema_refuses_an_alpha_that_is_no_share(alpha: float) -> None:
+def test_ema_refuses_an_invalid_alpha(alpha: float) -> None:
     with pytest.raises(ConfigError, match="ema: alpha is"):
         Ema(alpha=alpha)
 
 
-def test_ema_wants_either_a_period_or_an_alpha() -> None:
+def test_ema_needs_either_a_period_or_an_alpha() -> None:
     with pytest.raises(ConfigError, match="either"):
         Ema()
     with pytest.raises(ConfigError, match="either"):
@@ -206,7 +206,7 @@ def test_imbalance_counts_the_best_levels_only() -> None:
     assert BookImbalance(2).update(bids, asks) == pytest.approx(2 / 6)
 
 
-def test_imbalance_of_a_book_with_one_side_is_whole() -> None:
+def test_imbalance_of_a_one_sided_book_is_one() -> None:
     assert BookImbalance().update([(D(100), D(3))], []) == 1.0
     assert BookImbalance().update([], ((D(100), D(3)),)) == -1.0
 

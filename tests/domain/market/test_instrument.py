@@ -35,7 +35,7 @@ def test_a_quantised_price_is_on_the_grid_and_at_most_half_a_tick_away(price: De
 
 
 @given(quantity=amounts, lot=steps)
-def test_a_quantised_quantity_is_on_the_grid_and_never_more_than_asked_for(quantity: Decimal, lot: Decimal) -> None:
+def test_a_quantised_quantity_is_on_the_grid_and_never_larger(quantity: Decimal, lot: Decimal) -> None:
     quantised = Instrument(symbol="X", base="X", quote="USD", lot_size=lot).quantise_quantity(quantity)
     assert quantised % lot == 0
     assert quantity - lot < quantised <= quantity
@@ -58,7 +58,7 @@ def test_a_price_halfway_between_two_ticks_goes_to_the_even_one() -> None:
         (OrderType.LIMIT, "0.0001", "49999.99", "notional 4.999999 is below the minimum 5"),
     ],
 )
-def test_a_broken_filter_is_named(kind: OrderType, quantity: str, price: str, said: str) -> None:
+def test_a_violated_filter_is_named(kind: OrderType, quantity: str, price: str, said: str) -> None:
     violation = BTC.violation(kind, Decimal(quantity), Decimal(price))
     assert violation is not None
     assert said in violation
@@ -83,7 +83,7 @@ def test_a_maximum_of_zero_is_none() -> None:
 
 @pytest.mark.parametrize("field", ["tick_size", "lot_size", "min_quantity", "max_quantity", "min_notional"])
 @pytest.mark.parametrize("wrong", [0.01, Decimal(-1), Decimal("NaN")], ids=repr)
-def test_a_step_that_is_no_decimal_or_negative_is_refused(field: str, wrong: object) -> None:
+def test_a_negative_step_or_one_that_is_not_a_decimal_is_refused(field: str, wrong: object) -> None:
     with pytest.raises(ConfigError, match=f"instrument X: {field} is "):
         Instrument(symbol="X", base="X", quote="USD", **{field: wrong})  # type: ignore[arg-type]
 
@@ -111,7 +111,7 @@ def test_a_step_of_zero_is_refused(field: str) -> None:
         ("BTC-PERP", ("BTC", "USD")),
     ],
 )
-def test_a_symbol_that_is_certain_splits_into_base_and_quote(symbol: str, parts: tuple[str, str]) -> None:
+def test_an_unambiguous_symbol_splits_into_base_and_quote(symbol: str, parts: tuple[str, str]) -> None:
     assert split_symbol(symbol) == parts
 
 
@@ -130,7 +130,7 @@ def test_a_symbol_that_is_certain_splits_into_base_and_quote(symbol: str, parts:
         "",
     ],
 )
-def test_a_symbol_that_is_not_certain_is_never_cut(symbol: str) -> None:
+def test_an_ambiguous_symbol_is_never_split(symbol: str) -> None:
     assert split_symbol(symbol) is None
     with pytest.raises(ConfigError, match=r"has no unambiguous .*; add \[instruments\."):
         instrument_for(symbol)
@@ -193,6 +193,6 @@ def test_sides_have_opposites_and_signs() -> None:
     assert (Side.BUY.sign, Side.SELL.sign) == (1, -1)
 
 
-def test_an_order_in_doubt_is_not_at_its_end() -> None:
+def test_an_unknown_order_is_not_final() -> None:
     final = [status for status in OrderStatus if status.is_final]
     assert final == [OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED]

@@ -65,12 +65,12 @@ def test_fresher_tick_takes_better_levels_away_and_sets_the_best() -> None:
     assert brief(m.submit(order(BUY, 1))) == [("a", "102", "0.4", "taker"), ("a", "104", "0.6", "taker")]
 
 
-def test_tick_older_than_the_book_is_passed_over() -> None:
+def test_tick_older_than_the_book_is_skipped() -> None:
     m = matcher(tick(99, 2, 102, "0.4", update_id=9), BOOK)
     assert brief(m.submit(order(BUY, 1))) == [("a", "101", "1", "taker")]
 
 
-def test_stale_tick_after_the_book_is_passed_over() -> None:
+def test_stale_tick_after_the_book_is_skipped() -> None:
     m = matcher(BOOK, tick(99, 2, 102, "0.4", update_id=9))
     assert brief(m.submit(order(BUY, 1))) == [("a", "101", "1", "taker")]
 
@@ -82,7 +82,7 @@ def test_tick_without_update_id_counts_until_the_book_changes() -> None:
     assert m.worst_price(BUY, D(1)) == 101
 
 
-def test_print_that_the_display_does_not_show_yet_is_gone_from_it() -> None:
+def test_trade_that_the_display_does_not_show_yet_is_subtracted() -> None:
     m = matcher(BOOK, trade(101, "0.6", BUY))
     assert brief(m.submit(order(BUY, 1, limit=101, tif=TimeInForce.IOC)))[0] == ("a", "101", "0.4", "taker")
 
@@ -99,12 +99,12 @@ def test_print_deeper_in_the_book_means_that_better_levels_are_gone() -> None:
     [tick(99, 2, 101, 1, 11), tick(99, 2, 101, 1), delta(11, asks=[(101, 1)])],
     ids=["tick", "undated", "delta"],
 )
-def test_display_after_a_print_is_believed_again(shows: MarketEvent) -> None:
+def test_display_after_a_trade_is_trusted_again(shows: MarketEvent) -> None:
     m = matcher(BOOK, trade(102, 1, BUY), shows)
     assert m.worst_price(BUY, D(1)) == 101
 
 
-def test_stale_tick_does_not_bring_back_what_was_printed_away() -> None:
+def test_stale_tick_does_not_restore_traded_quantity() -> None:
     assert matcher(BOOK, trade(102, 1, BUY), tick(99, 2, 101, 1, update_id=9)).worst_price(BUY, D(1)) == 102
 
 
@@ -133,19 +133,19 @@ def test_memory_of_taken_levels_is_dropped_for_levels_that_are_gone() -> None:
     assert brief(m.submit(order(BUY, 1))) == [("a", "expired", "", "")]
 
 
-def test_crossed_book_is_not_believed() -> None:
+def test_crossed_book_is_not_trusted() -> None:
     m = matcher(book(bids=[(103, 1)], asks=[(101, 1)]))
     assert not m.liquidity.displayed
     assert m.submit(order(BUY, 1)) == []
 
 
-def test_a_book_that_was_crossed_is_not_believed_before_a_later_snapshot() -> None:
+def test_a_crossed_book_is_not_trusted_before_a_later_snapshot() -> None:
     m = matcher(BOOK, delta(11, bids=[(103, 1)]), delta(12, bids=[(103, 0)]))
     assert m.submit(order(BUY, 1)) == []
     assert brief(m.on_book(book(bids=[(99, 1)], asks=[(103, 4)], last=15))) == [("a", "103", "1", "taker")]
 
 
-def test_crossed_best_prices_are_not_believed() -> None:
+def test_crossed_best_prices_are_not_trusted() -> None:
     m = matcher(tick(99, 1, 101, 1), tick(101, 1, 101, 1))
     assert not m.liquidity.displayed
     assert m.submit(order(BUY, 1)) == []
@@ -181,7 +181,7 @@ def test_fok_that_cannot_be_filled_whole_takes_nothing() -> None:
     ]
 
 
-def test_post_only_is_rejected_where_it_would_take_and_rests_otherwise() -> None:
+def test_post_only_is_rejected_if_it_would_take_and_rests_otherwise() -> None:
     m = matcher(BOOK)
     taking = m.submit(order(BUY, 1, limit=101, tif=TimeInForce.POST_ONLY))
     assert isinstance(taking[0], Ended)
@@ -238,7 +238,7 @@ def test_resting_sell_fills_by_buying_aggressors_only() -> None:
     assert brief(m.on_trade(trade(102, 9, BUY))) == [("a", "100.5", "1", "maker")]
 
 
-def test_order_better_than_the_best_has_nobody_ahead() -> None:
+def test_order_better_than_the_best_has_no_queue_ahead() -> None:
     m = matcher(BOOK)
     m.submit(order(SELL, 1, limit=100))
     assert brief(m.on_trade(trade(100, "0.3", BUY))) == [("a", "100", "0.3", "maker")]
@@ -296,7 +296,7 @@ def test_cancelled_order_fills_no_more() -> None:
 # -- prices of reference ------------------------------------------------------------------------------------------
 
 
-def test_reference_is_the_best_that_the_record_tells() -> None:
+def test_reference_is_the_best_known_price() -> None:
     empty = Liquidity(S)
     assert empty.reference(BUY) is None
     empty.on_candle(candle(0, 100, 101, 99, 100, 50))
@@ -309,6 +309,6 @@ def test_reference_is_the_best_that_the_record_tells() -> None:
     assert (empty.reference(BUY), empty.reference(SELL)) == (82, 80)
 
 
-def test_worst_price_is_none_where_nothing_is_offered() -> None:
+def test_worst_price_is_none_if_nothing_is_offered() -> None:
     assert matcher(trade(90, 1, SELL)).worst_price(BUY, D(1)) is None
     assert matcher(BOOK).worst_price(BUY, D(1000)) == 104

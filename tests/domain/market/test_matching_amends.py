@@ -60,7 +60,7 @@ def test_an_amend_to_more_or_to_another_price_goes_to_the_back(quantity: str, li
     assert fills(matcher.on_trade(sold("1"))) == [("a", "1", "maker")]
 
 
-def test_less_at_the_same_price_keeps_its_place() -> None:
+def test_a_smaller_quantity_at_the_same_price_keeps_its_place() -> None:
     order = resting()
     matcher = matcher_with(order)
     matcher.on_trade(sold("2"))
@@ -92,7 +92,7 @@ def test_an_amended_order_counts_as_arrived_then() -> None:
     assert order.arrival == 5
 
 
-def test_whether_an_order_would_take_is_told_with_a_book_with_prints_and_with_nothing() -> None:
+def test_would_take_works_with_a_book_with_trades_and_with_nothing() -> None:
     matcher = matcher_with()
     assert matcher.takes(BUY, D(101))
     assert not matcher.takes(BUY, D("100.5"))
@@ -107,7 +107,7 @@ def test_whether_an_order_would_take_is_told_with_a_book_with_prints_and_with_no
     assert not prints.takes(SELL, D("98.5"))
 
 
-def test_an_order_that_waits_for_a_display_waits_on_with_what_it_became() -> None:
+def test_an_amended_order_that_waits_for_a_display_continues_to_wait() -> None:
     matcher = Matcher(COIN)
     matcher.on_trade(TradeEvent(symbol="B", price=D(100), quantity=D(1), side=BUY))
     order = WorkingOrder(order_id="a", side=BUY, quantity=D(1), limit=D(100), arrival=0, time_in_force=TimeInForce.GTC)

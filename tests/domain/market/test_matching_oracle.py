@@ -101,7 +101,7 @@ class Oracle:
 
 @pytest.mark.long
 @given(records())
-def test_nothing_fills_that_the_record_did_not_offer_at_that_time(record: list[MarketEvent | WorkingOrder]) -> None:
+def test_fills_never_exceed_what_the_record_offered_at_that_time(record: list[MarketEvent | WorkingOrder]) -> None:
     m, oracle = Matcher(COIN), Oracle()
     for item in record:
         if isinstance(item, WorkingOrder):
@@ -168,7 +168,7 @@ def test_takes_from_an_unchanged_level_never_exceed_it(
         assert quantity <= shown[side][price]
 
 
-def test_a_book_that_has_not_changed_for_long_while_trades_went_on_is_not_believed() -> None:
+def test_a_book_that_stays_unchanged_while_trades_continue_is_not_trusted() -> None:
     seen = BOOK
     late = msgspec.structs.replace(trade(120, 2, Side.BUY), ts_ingress=10_000_000_001)
     in_time = msgspec.structs.replace(late, ts_ingress=10_000_000_000)

@@ -61,7 +61,7 @@ def test_ioc_and_fok_are_decided_by_the_next_print_of_their_side() -> None:
     ]
 
 
-def test_post_only_without_a_book_goes_by_the_last_print() -> None:
+def test_post_only_without_a_book_uses_the_last_trade() -> None:
     m = matcher(trade(100, 5, BUY))
     assert brief(m.submit(order(BUY, 1, limit=100, tif=TimeInForce.POST_ONLY))) == [("a", "rejected", "", "")]
     assert m.submit(order(BUY, 1, limit="99.5", tif=TimeInForce.POST_ONLY, name="b")) == []
@@ -74,7 +74,7 @@ def test_order_that_waits_takes_from_the_book_as_soon_as_one_is_displayed() -> N
     assert brief(m.on_tick(tick(99, 5, 101, 5))) == [("a", "101", "2", "taker"), ("b", "99", "1", "taker")]
 
 
-def test_delta_that_leaves_the_book_unusable_wakes_nobody() -> None:
+def test_delta_that_leaves_the_book_unusable_fills_nothing() -> None:
     m = matcher()
     m.submit(order(BUY, 2))
     assert brief(m.on_delta(delta(3))) == []
@@ -118,12 +118,12 @@ def test_resting_order_fills_only_where_the_candle_went_through_its_limit() -> N
     ]
 
 
-def test_post_only_with_candles_alone_goes_by_the_last_close() -> None:
+def test_post_only_with_candles_alone_uses_the_last_close() -> None:
     m = matcher(candle(0, 100, 101, 99, 100, 50))
     assert brief(m.submit(order(BUY, 1, limit=100, tif=TimeInForce.POST_ONLY))) == [("a", "rejected", "", "")]
 
 
-def test_candles_beside_a_better_record_fill_nothing() -> None:
+def test_candles_next_to_a_better_record_fill_nothing() -> None:
     m = matcher(trade(100, 1, BUY), candle(0, 100, 101, 99, 100, 50))
     m.submit(order(BUY, 1))
     assert brief(m.on_candle(candle(100, 100, 103, 90, 101, 40))) == []

@@ -21,7 +21,7 @@ def order(n: int, price: Decimal, side: Side = Side.BUY) -> WorkingOrder:
 
 
 @given(SIDES, st.lists(st.tuples(st.integers(0, 6), st.booleans())), st.integers(-1, 7))
-def test_orders_stand_by_price_and_time(side: Side, steps: list[tuple[int, bool]], asked: int) -> None:
+def test_orders_are_sorted_by_price_and_time(side: Side, steps: list[tuple[int, bool]], asked: int) -> None:
     resting, oracle = RestingOrders[WorkingOrder](side), list[WorkingOrder]()
     for n, (price, adds) in enumerate(steps):
         if adds or not oracle:
@@ -39,7 +39,7 @@ def test_orders_stand_by_price_and_time(side: Side, steps: list[tuple[int, bool]
     assert resting.at(D(asked)) == [o for o in oracle if limit(o) == asked]
 
 
-def test_a_price_of_many_digits_keeps_them() -> None:
+def test_a_price_keeps_all_its_digits() -> None:
     price = D("1." + "0" * 40 + "1")
     resting = RestingOrders[WorkingOrder](Side.BUY)
     resting.add(order(1, price))

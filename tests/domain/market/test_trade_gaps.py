@@ -9,7 +9,7 @@ from tickdeck.domain.market import TradeGaps
 from tickdeck.domain.market.trade_gaps import MAX_GAPS, MAX_PIECES, FilledGap
 
 
-def test_a_hole_is_filled_by_its_last_missing_trade_in_any_order() -> None:
+def test_a_gap_is_closed_by_its_last_missing_trade_in_any_order() -> None:
     gaps = TradeGaps()
     gaps.open(5, 8)
 
@@ -18,11 +18,11 @@ def test_a_hole_is_filled_by_its_last_missing_trade_in_any_order() -> None:
     assert gaps.arrive(7) is None
 
 
-def test_a_trade_that_was_not_missing_fills_nothing() -> None:
+def test_a_trade_that_was_not_missing_closes_nothing() -> None:
     assert TradeGaps().arrive(1) is None
 
 
-def test_of_many_holes_the_oldest_are_forgotten() -> None:
+def test_the_oldest_of_many_gaps_are_forgotten() -> None:
     gaps = TradeGaps()
     for n in range(MAX_GAPS + 1):
         gaps.open(10 * n, 10 * n + 1)
@@ -31,7 +31,7 @@ def test_of_many_holes_the_oldest_are_forgotten() -> None:
     assert gaps.arrive(10) == FilledGap(10, 11)
 
 
-def test_a_hole_in_too_many_pieces_is_forgotten() -> None:
+def test_a_gap_in_too_many_pieces_is_forgotten() -> None:
     gaps = TradeGaps()
     gaps.open(0, 10**12)
     for n in range(1, 2 * MAX_PIECES + 1, 2):
@@ -44,7 +44,7 @@ def test_a_hole_in_too_many_pieces_is_forgotten() -> None:
         lambda sizes: st.tuples(st.just(sizes), st.permutations(range(sum(sizes) + 2 * len(sizes))))
     )
 )
-def test_each_hole_is_told_once_when_nothing_of_it_is_missing(case: tuple[list[int], list[int]]) -> None:
+def test_each_gap_is_reported_closed_once(case: tuple[list[int], list[int]]) -> None:
     sizes, arrivals = case
     gaps, missing, start = TradeGaps(), {}, 0
     for size in sizes:

@@ -35,7 +35,7 @@ def test_drawdown_is_reached_at_its_share_below_the_highest_equity() -> None:
     assert breach.detail == "equity is 1600, 20 % below its peak of 2000; at most 20 %"
 
 
-def test_what_is_paid_in_or_out_is_no_drawdown() -> None:
+def test_payments_in_or_out_are_not_a_drawdown() -> None:
     drawdown = Drawdown(D("0.2"))
     drawdown.restart(D(1000))
 

@@ -48,7 +48,7 @@ def check(
 # -- the limits as values -------------------------------------------------------------------------------------------
 
 
-def test_limits_that_are_not_set_limit_nothing() -> None:
+def test_unset_limits_limit_nothing() -> None:
     assert check(RiskLimits(), BUY, "1000000", limit="1000000") is None
 
 
@@ -63,7 +63,7 @@ def test_limits_that_are_not_set_limit_nothing() -> None:
         ("max_orders_per_second", 2.5),
     ],
 )
-def test_limit_that_makes_no_sense_is_refused_by_name(name: str, value: object) -> None:
+def test_invalid_limit_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"risk limits: {name} is .*give a"):
         RiskLimits(**{name: value})
 
@@ -80,7 +80,7 @@ def test_order_cannot_be_valued_before_a_price_was_seen() -> None:
     assert check(RiskLimits(), BUY, "1", reference=None) == "reference_price"
 
 
-def test_venues_filters_are_checked_and_told_in_words() -> None:
+def test_venues_filters_are_checked_with_a_readable_reason() -> None:
     breach = check_order(
         RiskLimits(), BTC, side=BUY, quantity=D("0.000001"), limit=None, reference=D(60000), position=D(0)
     )
@@ -98,7 +98,7 @@ def test_limit_price_must_be_within_the_band(side: Side, limit: str | None, expe
 
 
 @pytest.mark.parametrize(("quantity", "expected"), [("1", None), ("1.00001", "max_order_notional")])
-def test_order_notional_may_reach_its_limit_and_not_pass_it(quantity: str, expected: str | None) -> None:
+def test_order_notional_may_reach_its_limit_but_not_exceed_it(quantity: str, expected: str | None) -> None:
     limits = RiskLimits(max_order_notional=D(60000))
 
     assert check(limits, BUY, quantity) == expected
@@ -302,6 +302,6 @@ def test_dollars_count_as_equal_unless_a_rate_says_otherwise() -> None:
 
 
 @pytest.mark.parametrize("worth", [Decimal(0), Decimal(-1), Decimal("NaN"), 1.5])
-def test_a_rate_that_is_none_is_refused(worth: object) -> None:
+def test_an_invalid_rate_is_refused(worth: object) -> None:
     with pytest.raises(ConfigError, match=r"rates\['ETH'\]"):
         RiskLimits(rates={"ETH": worth})  # type: ignore[dict-item]

@@ -51,7 +51,7 @@ def test_new_order_is_submitted_and_open_with_nothing_filled() -> None:
     assert (order.filled, order.remaining, order.average_price) == (0, 1, None)
 
 
-def test_accepted_report_gives_one_accepted_event_with_the_orders_names_and_the_venues_time() -> None:
+def test_accepted_report_gives_one_event_with_the_orders_ids_and_the_venues_time() -> None:
     order = new_order()
 
     events = order.apply_report(report(S.ACCEPTED, venue_order_id="v-9", ts=77))
@@ -95,7 +95,7 @@ def test_fills_carry_the_running_totals_and_the_exact_average() -> None:
 @pytest.mark.parametrize(
     ("status", "event_class"), [(S.CANCELLED, OrderCancelledEvent), (S.EXPIRED, OrderExpiredEvent)]
 )
-def test_ended_order_says_what_was_filled_before(status: OrderStatus, event_class: type) -> None:
+def test_ended_order_has_what_was_filled_before(status: OrderStatus, event_class: type) -> None:
     order = new_order()
     order.apply_fill(fill("t1", "0.3"))
 
@@ -160,7 +160,7 @@ def test_venues_order_id_is_taken_from_a_fill_that_comes_first() -> None:
 
 
 @pytest.mark.parametrize("status", [S.PARTIALLY_FILLED, S.FILLED])
-def test_report_of_a_fill_without_the_fill_only_shows_that_the_venue_has_the_order(status: OrderStatus) -> None:
+def test_filled_status_without_a_fill_only_shows_that_the_venue_has_the_order(status: OrderStatus) -> None:
     order = new_order()
 
     (event,) = order.apply_report(report(status, "0.5"))
@@ -241,7 +241,7 @@ def test_order_in_doubt_is_unknown_and_still_open() -> None:
         (fill("t1", "1"), S.FILLED),
     ],
 )
-def test_any_word_from_the_venue_ends_the_doubt_and_doubt_never_comes_back(word: object, status: OrderStatus) -> None:
+def test_any_report_ends_unknown_and_unknown_never_comes_back(word: object, status: OrderStatus) -> None:
     order = new_order()
     order.apply_report(report(S.UNKNOWN))
 
@@ -264,7 +264,7 @@ def test_any_word_from_the_venue_ends_the_doubt_and_doubt_never_comes_back(word:
         (report(S.CANCELLED, "1.1"), "counts 1.1 filled of 1"),
     ],
 )
-def test_report_that_cannot_be_true_is_refused_and_changes_nothing(message: object, says: str) -> None:
+def test_impossible_report_is_refused_and_changes_nothing(message: object, says: str) -> None:
     order = new_order()
     order.apply_fill(fill("t1", "0.3"))
     before = state(order)

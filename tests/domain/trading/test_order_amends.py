@@ -54,7 +54,7 @@ def fill(trade_id: str, quantity: str) -> VenueFillReported:
     )
 
 
-def test_a_request_changes_nothing_but_what_may_be_filled_at_most() -> None:
+def test_a_request_changes_only_what_may_be_filled_at_most() -> None:
     order = working_order("2")
 
     request = order.request_amend(D(3), D(99))
@@ -74,13 +74,13 @@ def test_a_request_changes_nothing_but_what_may_be_filled_at_most() -> None:
     assert (order.quantity, order.limit, order.remaining, order.exposure) == (2, 100, 2, 3)
 
 
-def test_a_smaller_order_that_is_asked_for_still_counts_as_the_larger_one() -> None:
+def test_a_requested_reduction_still_counts_as_the_larger_quantity() -> None:
     order = working_order("2")
     order.request_amend(D(1), D(100))
     assert order.exposure == 2
 
 
-def test_the_venues_word_amends_the_order() -> None:
+def test_the_venues_confirmation_amends_the_order() -> None:
     order = working_order("2")
     order.apply_fill(fill("t1", "0.5"))
     order.request_amend(D(3), D(99))
@@ -106,7 +106,7 @@ def test_the_venues_word_amends_the_order() -> None:
     assert (order.quantity, order.limit, order.revision, order.status) == (3, 99, 1, S.PARTIALLY_FILLED)
 
 
-def test_a_refused_amend_leaves_the_order_as_it_was_and_tells_why() -> None:
+def test_a_refused_amend_leaves_the_order_unchanged_with_a_reason() -> None:
     order = working_order("2")
     order.request_amend(D(3), D(99))
 
@@ -125,7 +125,7 @@ def test_a_repeated_answer_gives_nothing(answer: VenueOrderReported) -> None:
     assert order.apply_report(answer) == []
 
 
-def test_of_two_amends_the_later_one_counts_whichever_word_comes_last() -> None:
+def test_the_later_of_two_amends_counts_whatever_the_order_of_answers() -> None:
     order = working_order()
     order.request_amend(D(3), D(99))
     order.request_amend(D(4), D(98))
@@ -144,7 +144,7 @@ def test_an_answer_to_an_amend_shows_that_the_venue_has_the_order() -> None:
     assert [type(e) for e in events] == [OrderAcceptedEvent, OrderAmendedEvent]
 
 
-def test_a_gateways_word_that_an_amend_was_never_sent_says_nothing_about_the_order() -> None:
+def test_an_amend_that_was_never_sent_says_nothing_about_the_order() -> None:
     order = Order(OrderSubmittedEvent(order_id="o", symbol="B", side=Side.BUY, quantity=D(2), limit=D(100)))
     order.request_amend(D(3), D(99))
 
@@ -157,7 +157,7 @@ def test_a_gateways_word_that_an_amend_was_never_sent_says_nothing_about_the_ord
 # -- races with fills -------------------------------------------------------------------------------------------------
 
 
-def test_a_fill_beyond_the_quantity_is_true_where_an_amend_on_its_way_allows_it() -> None:
+def test_a_fill_beyond_the_quantity_is_accepted_if_a_pending_amend_allows_it() -> None:
     order = working_order("1")
     order.request_amend(D(2), D(100))
 
@@ -195,7 +195,7 @@ def test_an_order_that_looked_filled_and_was_cancelled_after_an_amend_is_cancell
     assert (cancelled.filled, cancelled.reason, order.status) == (1, "asked for", S.CANCELLED)
 
 
-def test_an_amend_whose_word_comes_after_the_fills_that_complete_it_ends_the_order() -> None:
+def test_an_amend_confirmed_after_its_completing_fills_ends_the_order() -> None:
     order = working_order("2")
     order.request_amend(D(1), D(100))
     order.apply_fill(fill("t1", "1"))
@@ -220,7 +220,7 @@ def test_an_amend_whose_word_comes_after_the_fills_that_complete_it_ends_the_ord
         (report(S.CANCELLED, "3.5", revision=1, quantity=D(3), limit=D(99)), "counts 3.5 filled of"),
     ],
 )
-def test_an_answer_that_cannot_be_true_is_refused_and_changes_nothing(answer: VenueOrderReported, says: str) -> None:
+def test_an_impossible_answer_is_refused_and_changes_nothing(answer: VenueOrderReported, says: str) -> None:
     order = working_order("2")
     order.request_amend(D(3), D(99))
     order.apply_fill(fill("t1", "1.5"))
@@ -301,7 +301,7 @@ def test_an_amended_order_without_fills_is_as_far_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("answer", [{"quantity": D(3)}, {"limit": D(99)}])
-def test_an_answer_with_half_of_the_new_values_is_no_evidence(answer: dict[str, Decimal]) -> None:
+def test_an_answer_with_only_one_new_value_is_an_error(answer: dict[str, Decimal]) -> None:
     order = working_order("2")
     order.request_amend(D(3), D(99))
 

@@ -57,7 +57,7 @@ def test_each_event_names_account_user_and_whether_the_order_only_reduces() -> N
         assert (event.order_id, event.symbol, event.strategy_id) == ("o-1", "BTCUSDT", "ema-cross")
 
 
-def test_a_refused_cancel_is_told_with_its_reason_and_changes_nothing() -> None:
+def test_a_refused_cancel_is_reported_with_its_reason_and_changes_nothing() -> None:
     order = new_order()
     before = state(order)
 
@@ -73,7 +73,7 @@ def test_a_request_has_no_time_of_the_venue() -> None:
     assert new_order().request_amend(Decimal(2), Decimal(99)).ts == 0
 
 
-def test_a_sell_holds_back_its_base_and_a_buy_its_price() -> None:
+def test_a_sell_reserves_base_and_a_buy_its_cost() -> None:
     assert reservation(Side.SELL, Decimal(3), Decimal(100)) == 3
     assert reservation(Side.SELL, Decimal(3), None) == 3
     assert reservation(Side.BUY, Decimal(3), Decimal(100)) == 300
@@ -81,7 +81,7 @@ def test_a_sell_holds_back_its_base_and_a_buy_its_price() -> None:
     assert submitted_order(side=Side.SELL, reserved_currency="BTC").reserved == 2
 
 
-def test_an_order_that_ended_with_something_left_holds_nothing_back() -> None:
+def test_an_ended_order_with_a_rest_reserves_nothing() -> None:
     order = submitted_order()
     assert order.reserved == 200
     order.apply_fill(fill("t1", "0.5"))
@@ -93,7 +93,7 @@ def test_an_order_that_ended_with_something_left_holds_nothing_back() -> None:
     assert (order.reserved, cancelled.reserved) == (0, 0)
 
 
-def test_nothing_is_missing_where_we_have_more_fills_than_the_venue_counted() -> None:
+def test_nothing_is_missing_if_we_have_more_fills_than_the_venue_counted() -> None:
     order = new_order("1")
     order.apply_fill(fill("t1", "0.5"))
     order.apply_report(report(S.PARTIALLY_FILLED, "0.2"))
@@ -105,7 +105,7 @@ def test_nothing_is_missing_where_we_have_more_fills_than_the_venue_counted() ->
     ("fills", "counted", "filled", "remaining"),
     [("0.7", "0.2", "0.7", "0.3"), ("0.2", "0.7", "0.7", "0.3"), ("0.2", "1", "1", "0")],
 )
-def test_of_an_ended_order_the_larger_count_is_told_and_what_it_leaves(
+def test_an_ended_order_reports_the_larger_count_and_the_rest(
     fills: str, counted: str, filled: str, remaining: str
 ) -> None:
     order = new_order("1")
@@ -125,7 +125,7 @@ def test_the_first_order_id_of_the_venue_counts() -> None:
     assert order.venue_order_id == "v-1"
 
 
-def test_a_fill_tells_how_much_was_ordered_where_it_completes_a_smaller_amend() -> None:
+def test_a_fill_that_completes_a_smaller_amend_has_the_ordered_quantity() -> None:
     order = new_order("1")
     order.request_amend(Decimal(2), Decimal(100))
     order.apply_report(report(S.ACCEPTED, revision=1, quantity=Decimal(2), limit=Decimal(100)))
@@ -136,7 +136,7 @@ def test_a_fill_tells_how_much_was_ordered_where_it_completes_a_smaller_amend() 
 
 
 @pytest.mark.parametrize("first", [S.CANCELLED, S.EXPIRED])
-def test_the_venues_first_word_of_the_end_is_the_one_that_is_told_when_an_amend_reopens_the_order(
+def test_a_reopened_order_keeps_the_venues_first_final_status(
     first: OrderStatus,
 ) -> None:
     other = S.EXPIRED if first is S.CANCELLED else S.CANCELLED
@@ -166,7 +166,7 @@ def test_a_report_of_another_order_is_refused(message: VenueOrderReported) -> No
     assert state(order) == before
 
 
-def test_a_report_that_only_answers_an_amend_says_nothing_of_the_state() -> None:
+def test_a_report_that_only_answers_an_amend_does_not_change_the_status() -> None:
     order = new_order()
     order.request_amend(Decimal(2), Decimal(100))
 

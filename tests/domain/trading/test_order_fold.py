@@ -102,20 +102,20 @@ def test_an_order_folds_from_its_stream_after_any_history(history: list[object])
 @pytest.mark.slow
 @settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories)
-def test_an_order_folds_from_its_stream_after_any_of_very_many_histories(history: list[object]) -> None:
+def test_an_order_folds_from_its_stream_after_very_many_histories(history: list[object]) -> None:
     folds_like_the_live_order(history)
 
 
 @pytest.mark.long
 @given(histories)
-def test_each_event_tells_the_order_as_it_is_after_it(history: list[object]) -> None:
+def test_each_event_has_the_state_of_the_order_after_it(history: list[object]) -> None:
     order, stream = live(history)
     last = next(event for event in reversed(stream) if not isinstance(event, VenueFillReported | VenueOrderReported))
     assert (last.side, last.status, last.average_price) == (order.side, order.status, order.average_price)  # type: ignore[attr-defined]
     assert (last.reserved, last.reserved_currency) == (order.reserved, "USDT")  # type: ignore[attr-defined]
 
 
-def test_conclusions_count_as_they_stand_whatever_the_rules_are_now() -> None:
+def test_conclusions_are_applied_as_recorded_whatever_the_current_rules() -> None:
     order, stream = live([])
     report = VenueOrderReported(order_id="o", symbol="B", status=OrderStatus.ACCEPTED, venue_order_id="v", ts=1)
 
@@ -123,7 +123,7 @@ def test_conclusions_count_as_they_stand_whatever_the_rules_are_now() -> None:
     assert Order.fold([*stream, report, *order.apply_report(report)]).status is OrderStatus.ACCEPTED
 
 
-def test_a_stream_without_its_submission_is_no_order() -> None:
+def test_a_stream_without_a_submission_is_refused() -> None:
     with pytest.raises(ValueError, match=r"no order\.submitted"):
         Order.fold([])
 
@@ -140,12 +140,12 @@ def submitted(quantity: int = 2) -> OrderSubmittedEvent:
     )
 
 
-def test_what_came_before_the_submission_is_skipped() -> None:
+def test_events_before_the_submission_are_skipped() -> None:
     before = Order(submitted()).request_cancel()
     assert Order.fold([before, submitted()]).order_id == "o"
 
 
-def test_conclusions_alone_tell_how_amends_were_answered() -> None:
+def test_conclusions_alone_show_how_amends_were_answered() -> None:
     live_order = Order(submitted())
     first, second = live_order.request_amend(D(3), D(99)), live_order.request_amend(D(5), D(99))
     answer = VenueOrderReported(
@@ -185,7 +185,7 @@ def test_an_amend_on_an_older_tape_says_nothing_of_the_status_before_the_first_f
     assert Order.fold([submitted(), request, older]).status is OrderStatus.SUBMITTED
 
 
-def test_the_status_that_a_conclusion_has_counts_though_the_rules_now_give_another() -> None:
+def test_the_recorded_status_counts_even_if_the_rules_have_changed() -> None:
     order = Order(submitted())
     [event] = order.apply_fill(
         VenueFillReported(order_id="o", symbol="B", side=Side.BUY, price=D(100), quantity=D(1), venue_trade_id="t")

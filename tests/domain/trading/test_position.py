@@ -73,7 +73,7 @@ def test_partial_close_of_a_short_realises_its_share() -> None:
     assert (position.quantity, position.average_price) == (-3, 100)
 
 
-def test_closing_whole_leaves_nothing_behind() -> None:
+def test_closing_completely_leaves_nothing_behind() -> None:
     position = held((BUY, "100", "1.00"), (SELL, "90", "1.00"))
 
     assert position.is_flat
@@ -105,7 +105,7 @@ def test_average_without_a_last_digit_loses_no_money() -> None:
     assert sum(parts) == position.realized_pnl == -2
 
 
-def test_exact_average_is_shown_with_its_own_digits() -> None:
+def test_exact_average_keeps_its_own_digits() -> None:
     assert str(held((BUY, "60000.00", "0.10000")).average_price) == "60000.00"
 
 
@@ -136,7 +136,7 @@ def test_fill_without_a_quantity_is_refused(quantity: str) -> None:
 
 
 @given(fills, prices)
-def test_closed_position_made_its_sales_less_its_purchases_to_the_last_digit(
+def test_closed_position_realises_sales_minus_purchases_to_the_last_digit(
     history: list[tuple[Side, Decimal, Decimal]], last: Decimal
 ) -> None:
     position = Position("BTCUSDT")
@@ -153,7 +153,7 @@ def test_closed_position_made_its_sales_less_its_purchases_to_the_last_digit(
 
 
 @given(fills, prices)
-def test_realised_and_unrealised_profit_are_always_the_cash_flow_and_the_worth(
+def test_realised_plus_unrealised_profit_equals_cash_flow_plus_value(
     history: list[tuple[Side, Decimal, Decimal]], mark: Decimal
 ) -> None:
     position = Position("BTCUSDT")

@@ -44,7 +44,7 @@ def account(credentials: str = "env:DEMO", **settings: str) -> dict[str, Account
     return {"main": AccountConfig(exchange="binance", credentials=credentials, **settings)}  # type: ignore[arg-type]
 
 
-def test_a_venue_and_a_key_that_are_fit() -> None:
+def test_a_sound_venue_and_key_pass() -> None:
     found = findings(account(owner="Ada"))
 
     assert all(finding.ok for finding in found.values())
@@ -62,7 +62,7 @@ def test_a_key_that_may_withdraw_is_a_problem() -> None:
     assert "WITHDRAW; use a key without that right" in found["key main"].detail
 
 
-def test_a_clock_that_is_wrong_is_a_problem_and_requests_go_through_all_the_same() -> None:
+def test_a_wrong_clock_is_a_problem_but_requests_still_work() -> None:
     found = findings(account(), faults="clock_skew=90s")
 
     assert found["clock of binance"].ok is False
@@ -92,7 +92,7 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
         {"DEMO_API_KEY": "demo-key", "DEMO_API_SECRET": "wrong-secret-1"},
     ],
 )
-def test_a_wrong_or_missing_key_is_told_without_the_key(keys: dict[str, str]) -> None:
+def test_a_wrong_or_missing_key_is_reported_without_the_key(keys: dict[str, str]) -> None:
     found = findings(account(), keys=keys)
 
     assert [finding.check for finding in found.values() if finding.ok is False] == [
@@ -101,14 +101,14 @@ def test_a_wrong_or_missing_key_is_told_without_the_key(keys: dict[str, str]) ->
     assert not any(secret in finding.detail for finding in found.values() for secret in keys.values())
 
 
-def test_without_accounts_the_venue_is_checked_alone() -> None:
+def test_without_accounts_only_the_venue_is_checked() -> None:
     found = findings({})
 
     assert found["venue binance"].ok
     assert found["accounts"].ok is None
 
 
-def test_a_venue_that_cannot_be_reached_and_one_that_is_not_known_are_problems() -> None:
+def test_an_unreachable_venue_and_an_unknown_one_are_problems() -> None:
     async def run(exchange: str) -> list[Finding]:
         return [f async for f in exchange_findings(exchange, {}, url="http://127.0.0.1:9")]
 

@@ -97,7 +97,7 @@ def test_a_query_whose_fills_are_not_there_yet_is_repeated() -> None:
     assert exchange.asked.count("fills_of") == 3
 
 
-def test_a_status_that_is_not_known_changes_nothing_and_is_queried() -> None:
+def test_an_unknown_status_changes_nothing_and_is_queried() -> None:
     exchange = Scripted(place=[result(None, raw_status="FROZEN")], order=[result(ACCEPTED)])
     events = play(exchange, lambda venue: venue.submit(submitted()), seconds=5)
 
@@ -115,7 +115,7 @@ def test_an_order_that_waited_too_long_is_never_sent() -> None:
     assert exchange.placed == []
 
 
-def test_a_cancel_of_an_order_that_is_not_there_says_nothing_about_it_and_looks_it_up() -> None:
+def test_a_cancel_of_a_missing_order_looks_the_order_up() -> None:
     exchange = Scripted(
         cancel=[UnknownOrder("none")], order=[result(FILLED, filled=Decimal("0.5"))], fills_of=[(fill(),)]
     )
@@ -127,7 +127,7 @@ def test_a_cancel_of_an_order_that_is_not_there_says_nothing_about_it_and_looks_
 
 
 @pytest.mark.parametrize("error", [OutcomeUnknown("time-out"), VenueUnavailable("down")])
-def test_a_cancel_that_failed_is_refused_so_that_the_core_asks_again(error: Exception) -> None:
+def test_a_failed_cancel_is_refused_so_that_the_core_repeats_it(error: Exception) -> None:
     request = OrderCancelRequestedEvent(order_id="t1", symbol="BTCUSDT")
     events = play(Scripted(cancel=[error]), lambda venue: venue.cancel(request))
 
@@ -157,7 +157,7 @@ def test_after_each_connection_every_open_order_is_looked_up() -> None:
     assert sum(isinstance(event, VenueFillReported) for event in events) == 1
 
 
-def test_after_a_resume_what_has_no_answer_is_unknown_and_nothing_is_sent() -> None:
+def test_after_a_resume_unanswered_orders_are_unknown_and_nothing_is_sent() -> None:
     exchange = Scripted(order=[UnknownOrder("none"), result(ACCEPTED)])
     orders = {"t1": order("t1", status=OrderStatus.SUBMITTED), "t2": order("t2"), "t3": order("t3")}
 

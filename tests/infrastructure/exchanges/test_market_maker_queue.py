@@ -77,7 +77,7 @@ class Market:
         return [(e.side.value, str(e.price), e.liquidity) for e in fills]
 
 
-def test_a_print_that_drains_the_queue_ahead_fills_a_quote_that_stood_still() -> None:
+def test_a_trade_that_consumes_the_queue_ahead_fills_an_unchanged_quote() -> None:
     market = Market()
     market.sells("2")
     assert market.filled() == []
@@ -87,7 +87,7 @@ def test_a_print_that_drains_the_queue_ahead_fills_a_quote_that_stood_still() ->
     assert market.filled() == [("buy", "99", "maker")]
 
 
-def test_the_same_prints_do_not_fill_a_quote_that_was_amended_in_between() -> None:
+def test_the_same_trades_do_not_fill_a_quote_that_was_amended_in_between() -> None:
     market = Market()
     market.sells("2")
     market.shows("101", "103", 2)  # the market moves away, the quote follows ...
@@ -101,7 +101,7 @@ def test_the_same_prints_do_not_fill_a_quote_that_was_amended_in_between() -> No
     assert market.core.execution.open_orders("mm")
 
 
-def test_once_that_queue_is_gone_too_it_is_filled() -> None:
+def test_it_is_filled_once_the_new_queue_is_consumed_too() -> None:
     market = Market()
     market.sells("2")
     market.shows("101", "103", 2)

@@ -117,7 +117,7 @@ def test_balances_that_are_configured_or_in_dollars_need_no_line() -> None:
     assert Desk().venue.begins_with() is None
 
 
-def test_an_account_begins_with_no_coins_that_nobody_gave_it() -> None:
+def test_an_account_starts_without_unconfigured_coins() -> None:
     ethbtc = Instrument(symbol="ETHBTC", base="ETH", quote="BTC")
     btceur = Instrument(symbol="BTCEUR", base="BTC", quote="EUR")
     account = Desk(instruments=(ethbtc, BTC, btceur), balances={"USDT": D(5)}, default_balance=D(7)).venue.account
@@ -129,7 +129,7 @@ def test_an_account_begins_with_no_coins_that_nobody_gave_it() -> None:
     }
 
 
-def test_market_order_that_finds_too_little_is_accepted_filled_in_part_and_expired() -> None:
+def test_market_order_beyond_the_offer_is_accepted_partly_filled_and_expired() -> None:
     desk = Desk()
     desk.market(tick(T0, quantity="0.4"))
     desk.venue.submit(order())
@@ -167,7 +167,7 @@ def test_cancel_of_a_resting_order_reports_what_was_filled() -> None:
     assert desk.venue.account.locked("USDT") == 0
 
 
-def test_cancel_that_comes_too_late_tells_the_true_state() -> None:
+def test_cancel_that_arrives_too_late_reports_the_actual_state() -> None:
     desk = Desk()
     desk.market(tick(T0))
     desk.venue.submit(order())
@@ -184,7 +184,7 @@ def test_cancel_of_an_order_that_the_venue_never_saw_is_refused() -> None:
     assert refused.reason == "the venue has no order ghost"
 
 
-def test_cancel_of_a_rejected_order_tells_that_it_was_rejected() -> None:
+def test_cancel_of_a_rejected_order_reports_that_it_was_rejected() -> None:
     desk = Desk()
     desk.venue.submit(order(symbol="DOGEUSDT"))
     desk.venue.cancel(cancel(symbol="DOGEUSDT"))
@@ -192,7 +192,7 @@ def test_cancel_of_a_rejected_order_tells_that_it_was_rejected() -> None:
     assert desk.reports[-1].reason == "cancel refused: the order is rejected"
 
 
-def test_repeated_order_id_changes_nothing_and_the_original_lives_on() -> None:
+def test_repeated_order_id_changes_nothing_and_the_original_stays_open() -> None:
     desk = Desk()
     desk.market(tick(T0))
     desk.venue.submit(order(limit="100"))
@@ -208,7 +208,7 @@ def test_repeated_order_id_changes_nothing_and_the_original_lives_on() -> None:
     assert "used before" in desk.reports[2].reason
 
 
-def test_events_without_liquidity_or_instrument_are_passed_over() -> None:
+def test_events_without_liquidity_or_instrument_are_ignored() -> None:
     desk = Desk()
     desk.market(tick(T0, symbol="DOGEUSDT"))
     desk.venue.on_market(BookResynced(symbol="BTCUSDT", last_update_id=1))

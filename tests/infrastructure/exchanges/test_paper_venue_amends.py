@@ -47,7 +47,7 @@ def answers(desk: Desk) -> list[Any]:
     return [r for r in desk.settle() if getattr(r, "revision", 0)]
 
 
-def test_an_amend_is_answered_with_what_the_order_is_now() -> None:
+def test_an_amend_is_answered_with_the_new_state_of_the_order() -> None:
     desk = desk_with()
     desk.venue.amend(amend("2", "98"))
 
@@ -70,7 +70,7 @@ def test_an_amend_never_overtakes_its_order_nor_a_cancel_an_amend() -> None:
 
 
 @pytest.mark.parametrize("side", [BUY, SELL])
-def test_an_amended_order_locks_what_it_needs_and_lets_go_of_it_when_cancelled(side: Any) -> None:
+def test_an_amended_order_locks_what_it_needs_and_unlocks_it_when_cancelled(side: Any) -> None:
     desk = desk_with(limit="100", side=side)
     account, currency = desk.venue.account, "USDT" if side is BUY else "BTC"
     before = account.locked(currency)
@@ -104,7 +104,7 @@ def test_an_amend_through_the_spread_is_answered_and_then_filled_as_a_taker() ->
     assert desk.venue.account.locked("USDT") == 0
 
 
-def test_a_larger_order_fills_to_its_new_quantity_and_its_money_comes_out_even() -> None:
+def test_an_increased_order_fills_to_its_new_quantity_and_unlocks_everything() -> None:
     desk = desk_with(limit="100")
     desk.venue.amend(amend("3", "100"))
     desk.market(trade(T0 + 300, "99.5", "5", SELL))
@@ -125,7 +125,7 @@ def test_a_larger_order_fills_to_its_new_quantity_and_its_money_comes_out_even()
         (amend("1", "100.001"), "tick"),
     ],
 )
-def test_an_amend_that_cannot_be_is_refused_with_the_reason_and_changes_nothing(
+def test_an_impossible_amend_is_refused_with_the_reason_and_changes_nothing(
     request_: OrderAmendRequestedEvent, says: str
 ) -> None:
     desk = desk_with(limit="100")
@@ -182,5 +182,5 @@ def test_an_order_that_waits_for_prices_cannot_be_amended_unless_it_may_rest() -
     assert answers(desk)[0].reason == "amend refused: only limit orders that may rest can be amended"
 
 
-def test_the_assumptions_tell_what_an_amend_does_to_the_queue() -> None:
+def test_the_assumptions_mention_what_an_amend_does_to_the_queue() -> None:
     assert any("back of the queue" in line for line in Desk().venue.assumptions())

@@ -57,9 +57,7 @@ def play(desk: Desk, script: list[tuple[Any, ...]]) -> list[Any]:
 
 
 @given(steps, st.sampled_from(["0", "150", "400", "100000"]), st.booleans())
-def test_balances_are_what_the_reported_fills_make_of_them(
-    script: list[tuple[Any, ...]], cash: str, shorts: bool
-) -> None:
+def test_balances_follow_from_the_reported_fills(script: list[tuple[Any, ...]], cash: str, shorts: bool) -> None:
     desk = Desk(balances={"USDT": D(cash), "BTC": D(2)}, short_selling=shorts, jitter_ns=20)
     reports = play(desk, script)
     totals = {"USDT": D(cash), "BTC": D(2)}

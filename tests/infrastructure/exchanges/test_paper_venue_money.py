@@ -88,7 +88,7 @@ def test_open_orders_lock_their_funds_until_they_end() -> None:
     assert (account.locked("USDT"), account.locked("BTC")) == (0, 0)
 
 
-def test_short_selling_needs_no_holding_where_it_is_allowed() -> None:
+def test_short_selling_needs_no_coins_if_it_is_allowed() -> None:
     desk = Desk(short_selling=True, balances={"USDT": D(0)})
     desk.market(tick(T0))
     desk.venue.submit(order(side=SELL))
@@ -126,7 +126,7 @@ def test_a_reduce_only_order_never_does_more_than_close_what_is_owed(side: Side,
     assert desk.briefs()[-1][:2] == ("b", told)
 
 
-def test_what_is_owed_can_be_bought_back_with_too_little_money_and_at_any_price() -> None:
+def test_owed_coins_can_be_bought_back_with_too_little_money_and_at_any_price() -> None:
     desk = Desk(short_selling=True, balances={"USDT": D(0)})
     desk.market(trade(T0, "100", "1", BUY))
     desk.market(trade(T0 + 1, "100", "1", SELL))
@@ -140,7 +140,7 @@ def test_what_is_owed_can_be_bought_back_with_too_little_money_and_at_any_price(
     assert desk.venue.account.total("USDT") < -200
 
 
-def test_market_buy_without_a_book_locks_some_more_than_the_last_price_and_gives_the_rest_back() -> None:
+def test_market_buy_without_a_book_locks_more_than_the_last_price_and_returns_the_rest() -> None:
     desk = Desk(balances={"USDT": D(1000)})
     desk.market(trade(T0, "100", "1", BUY))
     desk.venue.submit(order())
@@ -216,7 +216,7 @@ def test_fee_rounds_half_to_even() -> None:
         assert desk.settle()[-1].fee == D(fee)
 
 
-def test_maker_pays_the_makers_rate() -> None:
+def test_maker_pays_the_maker_rate() -> None:
     desk = Desk(maker_fee=D("0.0002"))
     desk.market(tick(T0))
     desk.venue.submit(order(limit="100"))

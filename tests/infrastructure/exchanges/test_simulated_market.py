@@ -126,7 +126,7 @@ def test_rate_is_between_50_and_200_events_a_second_with_all_kinds(seed: int) ->
         assert sum(type(e) is kind for e in events) / 10 >= least
 
 
-def test_averages_cross_and_the_rsi_swings_within_20_seconds_on_most_seeds() -> None:
+def test_averages_cross_and_the_rsi_swings_within_20_seconds_for_most_seeds() -> None:
     crossed = swung = 0
     for seed in range(8):
         closes = {e.ts // (SECOND // 4): float(e.price) for e in within(20, seed) if isinstance(e, TradeEvent)}
@@ -146,6 +146,6 @@ def test_averages_cross_and_the_rsi_swings_within_20_seconds_on_most_seeds() -> 
 
 
 @pytest.mark.parametrize("symbols", [[], ["BTCUSDT", "BTCUSDT"]])
-def test_no_symbol_or_one_named_twice_is_refused(symbols: list[str]) -> None:
+def test_no_symbols_or_repeated_symbols_are_refused(symbols: list[str]) -> None:
     with pytest.raises(ConfigError, match="name at least one"):
         simulated_market(symbols, 1, START)

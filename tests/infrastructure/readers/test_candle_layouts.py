@@ -40,20 +40,20 @@ def test_the_three_header_lines_of_yfinance_name_the_symbol(tmp_path: Path) -> N
     assert peek_symbols(InputFile(tmp_path / "x.csv")) == ["BTC-USD"]
 
 
-def test_an_index_without_a_name_is_the_begin(tmp_path: Path) -> None:
+def test_an_unnamed_index_is_the_start(tmp_path: Path) -> None:
     candles, _ = read(tmp_path / "BTCUSDT.csv", ",Open,High,Low,Close,Volume\n" + days(1, 2, 3))
 
     is_first_days_of_august(candles)
 
 
-def test_a_counter_without_a_name_is_ignored_beside_a_date(tmp_path: Path) -> None:
+def test_an_unnamed_counter_is_ignored_next_to_a_date(tmp_path: Path) -> None:
     text = ",date,open,high,low,close,volume\n" + days(1, 2, 3, row="{0},2024-08-{0:02d},10,12,9,11,5\n")
     candles, _ = read(tmp_path / "BTCUSDT.csv", text)
 
     is_first_days_of_august(candles)
 
 
-def test_a_counter_without_a_name_is_no_begin(tmp_path: Path) -> None:
+def test_an_unnamed_counter_is_not_the_start(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column named timestamp"):
         read(tmp_path / "BTCUSDT.csv", ",open,high,low,close,volume\n" + days(1, 2, row="{},10,12,9,11,5\n"))
 
@@ -67,13 +67,13 @@ def test_lines_above_the_header_are_skipped(tmp_path: Path, above: str) -> None:
     is_first_days_of_august(candles)
 
 
-def test_a_header_that_begins_with_a_hash_is_one(tmp_path: Path) -> None:
+def test_a_header_may_begin_with_a_hash(tmp_path: Path) -> None:
     candles, _ = read(tmp_path / "BTCUSDT.csv", "#date,open,high,low,close,volume\n" + days(1, 2, 3))
 
     is_first_days_of_august(candles)
 
 
-def test_a_file_whose_newest_row_is_the_first_is_read_from_its_end_and_told(tmp_path: Path) -> None:
+def test_a_file_with_the_newest_row_first_is_read_from_its_end_with_a_warning(tmp_path: Path) -> None:
     candles, notes = read(tmp_path / "BTCUSDT.csv", "date,open,high,low,close,volume\n" + days(3, 2, 2, 1))
 
     is_first_days_of_august(candles)
@@ -82,12 +82,12 @@ def test_a_file_whose_newest_row_is_the_first_is_read_from_its_end_and_told(tmp_
 
 
 @pytest.mark.parametrize(("order", "line"), [((1, 3, 2, 4), 4), ((4, 3, 1, 2), 4)])
-def test_a_file_in_no_order_is_refused_with_its_line(tmp_path: Path, order: tuple[int, ...], line: int) -> None:
+def test_an_unsorted_file_is_refused_with_its_line(tmp_path: Path, order: tuple[int, ...], line: int) -> None:
     with pytest.raises(InputError, match=f"line {line}: the candle does not start after the previous one"):
         read(tmp_path / "BTCUSDT.csv", "date,open,high,low,close,volume\n" + days(*order))
 
 
-def test_blanks_around_cells_change_nothing(tmp_path: Path) -> None:
+def test_spaces_around_cells_change_nothing(tmp_path: Path) -> None:
     header = "open_time,open,high,low,close,volume,close_time\n"
     row = "{0},10,12,9,11,5,{1}\n"
     starts = [(AUGUST_1 + n * DAY) // 1_000_000 for n in range(3)]
@@ -98,7 +98,7 @@ def test_blanks_around_cells_change_nothing(tmp_path: Path) -> None:
     assert {c.interval for c in candles} == {DAY}
 
 
-def test_json_is_refused_in_words(tmp_path: Path) -> None:
+def test_json_is_refused_with_advice(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="it is JSON, but only captures may be JSON; save it as CSV"):
         read(tmp_path / "BTC_USDT-5m.json", "[[1722470400000, 10, 12, 9, 11, 5], [1722470700000, 10, 12, 9, 11, 5]]")
 
@@ -120,7 +120,7 @@ def test_candles_of_all_symbols_are_read_in_order_of_time(tmp_path: Path) -> Non
     assert (len(candles), {c.symbol for c in candles}) == (2_100, {"ETH/USDT"})
 
 
-def test_symbols_may_have_candles_at_other_times(tmp_path: Path) -> None:
+def test_symbols_may_have_candles_at_different_times(tmp_path: Path) -> None:
     minute = AUGUST_1 // 10**9
     rows = [("BTC/USDT", 0), ("ETH/USDT", 3600), ("BTC/USDT", 60), ("ETH/USDT", 7200), ("BTC/USDT", 120)]
     text = "symbol,time,open,high,low,close,volume\n" + "".join(f"{s},{minute + t},10,12,9,11,5\n" for s, t in rows)
@@ -213,7 +213,7 @@ def test_a_candle_that_was_open_when_the_file_was_saved_is_left_out(tmp_path: Pa
     assert notes.skipped == {"candle that is not closed": 1}
 
 
-def test_points_that_may_stand_between_thousands_are_told(tmp_path: Path) -> None:
+def test_points_that_may_stand_between_thousands_are_reported(tmp_path: Path) -> None:
     header, row = "date;open;high;low;close;volume\n", "2024-08-{:02d};44.957;44.957;44.957;44.957;39.335\n"
 
     _, notes = read(tmp_path / "BTC-EUR.csv", header + days(1, 2, row=row))

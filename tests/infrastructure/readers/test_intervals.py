@@ -37,7 +37,7 @@ def local(zone: str, first: date, count: int, *, months: bool = False) -> list[i
     return [int(datetime.combine(day, time(), ZoneInfo(zone)).timestamp()) * S for day in days]
 
 
-def test_a_hole_in_the_second_row_is_a_hole() -> None:
+def test_a_gap_in_the_second_row_is_a_gap() -> None:
     assert lengths(opens(2 * M, M, M, M)) == [M] * 5
 
 
@@ -45,16 +45,16 @@ def test_daily_bars_that_skip_weekends_last_a_day() -> None:
     assert lengths(opens(3 * D, D, D, D, D, 3 * D, D, D)) == [D] * 9
 
 
-def test_coarser_candles_after_finer_ones_end_at_their_own_end() -> None:
+def test_coarser_candles_after_finer_ones_keep_their_own_end() -> None:
     assert lengths(opens(M, 4 * M, 5 * M, 5 * M)) == [M, 4 * M, 5 * M, 5 * M, 5 * M]
     assert lengths(opens(*[M] * 20, *[5 * M] * 20)) == [*[M] * 20, *[5 * M] * 21]
 
 
-def test_finer_candles_after_coarser_ones_are_finer() -> None:
+def test_finer_candles_after_coarser_ones_keep_their_own_end() -> None:
     assert lengths(opens(*[H] * 5, *[M] * 5)) == [*[H] * 5, *[M] * 6]
 
 
-def test_minutes_without_trades_are_missing_and_no_longer_candles() -> None:
+def test_minutes_without_trades_are_gaps_and_not_longer_candles() -> None:
     assert lengths(opens(M, 2 * M, 2 * M, M, 3 * M, M, M)) == [M] * 8
 
 
@@ -67,7 +67,7 @@ def test_months_end_with_the_calendar(first: str) -> None:
     assert ends == local("UTC", date.fromisoformat(first), 7, months=True)[1:]
 
 
-def test_quarters_are_months_and_a_missing_one_is_a_hole() -> None:
+def test_quarters_are_months_and_a_missing_one_is_a_gap() -> None:
     quarters = local("UTC", date(2023, 1, 1), 25, months=True)[::3]
     del quarters[3]
 
@@ -79,7 +79,7 @@ def test_quarters_are_months_and_a_missing_one_is_a_hole() -> None:
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Sydney"])
 @pytest.mark.parametrize("months", [False, True])
-def test_days_and_months_of_a_time_zone_end_where_the_next_begins(zone: str, months: bool) -> None:
+def test_days_and_months_of_a_time_zone_end_where_the_next_starts(zone: str, months: bool) -> None:
     begins = local(zone, date(2024, 1, 1), 400 if not months else 20, months=months)
 
     ends = candle_ends(begins)
@@ -106,7 +106,7 @@ def test_a_given_day_may_have_23_or_25_hours() -> None:
 
 
 @given(st.lists(st.integers(1, 50).map(lambda n: n * M), min_size=1, max_size=60))
-def test_no_end_lies_after_the_next_begin_or_at_its_own(steps: list[int]) -> None:
+def test_no_end_is_after_the_next_start_or_at_its_own(steps: list[int]) -> None:
     begins = opens(*steps)
 
     ends = candle_ends(begins)
@@ -117,7 +117,7 @@ def test_no_end_lies_after_the_next_begin_or_at_its_own(steps: list[int]) -> Non
 
 
 @given(st.sampled_from([M, 5 * M, H, D]), st.sets(st.integers(0, 199), min_size=150))
-def test_regular_candles_with_holes_are_never_known_early(step: int, there: set[int]) -> None:
+def test_regular_candles_with_gaps_are_never_known_early(step: int, there: set[int]) -> None:
     begins = [START + n * step for n in sorted(there)]
 
     assert all(length >= step for length in lengths(begins))

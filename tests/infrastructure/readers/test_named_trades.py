@@ -110,7 +110,7 @@ def test_a_header_without_a_side_is_refused_with_what_it_has(tmp_path: Path) -> 
         detect_format(path)
 
 
-def test_trades_without_a_header_that_no_exchange_publishes_so_are_refused(tmp_path: Path) -> None:
+def test_trades_without_a_header_in_an_unknown_layout_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "XBTUSD.csv"
     path.write_text("1723161600,60000.1,0.5\n")
 
@@ -144,7 +144,7 @@ def test_trades_without_a_side_and_second_headers_are_counted(tmp_path: Path) ->
     assert notes.skipped == {"trade without a side": 1, "header in the middle": 1}
 
 
-def test_a_warning_says_that_coinbase_names_the_side_of_the_maker(tmp_path: Path) -> None:
+def test_a_warning_says_that_coinbase_gives_the_makers_side(tmp_path: Path) -> None:
     _, notes = read(tmp_path / "BTC-USD.csv", "time,trade_id,price,size,side\n2024-08-09T00:00:00Z,1,2,3,buy\n")
 
     assert any("Coinbase's API gives the maker's" in sentence for sentence in notes.warnings)
@@ -155,7 +155,7 @@ def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "BTCUSDT.csv", "time,side,price,amount\n")
 
 
-def test_a_receive_time_is_used_where_there_is_one(tmp_path: Path) -> None:
+def test_a_receive_time_is_used_if_there_is_one(tmp_path: Path) -> None:
     trades, _ = read(
         tmp_path / "BTCUSDT.csv", f"time,local_timestamp,side,price,amount\n{MS},{(MS + 7) * 1000},buy,1,2\n"
     )
@@ -163,7 +163,7 @@ def test_a_receive_time_is_used_where_there_is_one(tmp_path: Path) -> None:
     assert trades[0].ts_ingress - trades[0].ts == 7_000_000
 
 
-def test_known_columns_in_other_places_are_never_read_by_their_places(tmp_path: Path) -> None:
+def test_known_columns_in_other_positions_are_never_read_by_position(tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT.csv"
     path.write_text(f"id,qty,price,quote_qty,when,is_buyer_maker\n1,0.5,100,50,{MS},true\n")
 

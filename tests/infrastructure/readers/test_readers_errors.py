@@ -118,7 +118,7 @@ def test_bad_candles_are_named(tmp_path: Path, rows: str, wanted: str) -> None:
     assert message(path).startswith(wanted)
 
 
-def test_a_capture_cut_short_gives_its_events_and_then_says_so(tmp_path: Path) -> None:
+def test_a_truncated_capture_gives_its_events_and_then_an_error(tmp_path: Path) -> None:
     whole = gzip.compress("".join(TRADE.replace('"t":1', f'"t":{n * 7919}') for n in range(5000)).encode())
     path = tmp_path / "capture.gz"
     path.write_bytes(whole[: len(whole) // 2])
@@ -132,7 +132,7 @@ def test_a_capture_cut_short_gives_its_events_and_then_says_so(tmp_path: Path) -
     assert f"after line {len(read)}:" in str(caught.value)
 
 
-def test_a_file_cut_short_among_its_first_lines_is_still_recognised(tmp_path: Path) -> None:
+def test_a_file_truncated_in_its_first_lines_is_still_recognised(tmp_path: Path) -> None:
     lines = [TRADE.replace('"E":1', f'"E":{3 ** (8000 + n)}') for n in range(200)]
     packed = gzip.compress("".join(lines).encode())
     path = tmp_path / "capture.gz"
@@ -168,7 +168,7 @@ def test_a_damaged_gzip_file_is_refused(tmp_path: Path, position: int) -> None:
         (b"\x1f\x8b\x07" + bytes(30), ": the file is damaged (Unknown compression method)"),
     ],
 )
-def test_a_file_of_no_format_is_refused_before_reading(tmp_path: Path, content: bytes, wanted: str) -> None:
+def test_a_file_of_unknown_format_is_refused_before_reading(tmp_path: Path, content: bytes, wanted: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
 
@@ -211,7 +211,7 @@ def test_a_file_that_names_no_symbol_needs_one(tmp_path: Path) -> None:
             call()
 
 
-def test_a_symbol_that_is_not_in_the_file_is_told_with_those_that_are(tmp_path: Path) -> None:
+def test_a_symbol_that_is_not_in_the_file_is_refused_with_the_ones_that_are(tmp_path: Path) -> None:
     raw, flat = tmp_path / "capture", tmp_path / "trades.csv"
     raw.write_text(TRADE)
     flat.write_text(FLAT_HEADER + FLAT_ROW)
@@ -224,7 +224,7 @@ def test_a_symbol_that_is_not_in_the_file_is_told_with_those_that_are(tmp_path: 
     )
 
 
-def test_a_file_with_nothing_but_a_header_or_other_messages_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_only_a_header_or_other_messages_is_refused(tmp_path: Path) -> None:
     raw, flat, trades = tmp_path / "capture", tmp_path / "flat.csv", tmp_path / "BTCUSDT.csv"
     raw.write_text('1723161254000000001 {"result":null,"id":1}\n')
     flat.write_text(FLAT_HEADER)
@@ -246,7 +246,7 @@ def test_a_file_with_nothing_but_a_header_or_other_messages_is_refused(tmp_path:
         ("binance-raw", ROW, ", line 1: the line is '1,2,3,6,"),
     ],
 )
-def test_a_given_format_that_the_file_is_not_of_is_refused(tmp_path: Path, given: str, text: str, wanted: str) -> None:
+def test_a_wrong_format_option_is_refused(tmp_path: Path, given: str, text: str, wanted: str) -> None:
     path = tmp_path / "BTCUSDT.csv"
     path.write_text(text)
 

@@ -79,7 +79,7 @@ def test_a_spot_trade_whose_buyer_is_the_maker_is_a_sell(write: Write) -> None:
     assert str(trade.price) == "61837.63000000"  # the venue's digits are kept
 
 
-def test_best_prices_on_spot_have_no_time_but_ours(write: Write) -> None:
+def test_best_prices_on_spot_have_only_our_time(write: Write) -> None:
     (tick,) = open_input(InputFile(write(capture(SPOT_TICKER))))
 
     assert tick == TickEvent(
@@ -95,7 +95,7 @@ def test_best_prices_on_spot_have_no_time_but_ours(write: Write) -> None:
     )
 
 
-def test_a_snapshot_is_of_the_symbol_that_the_streams_name(write: Write) -> None:
+def test_a_snapshot_belongs_to_the_symbol_that_the_streams_name(write: Write) -> None:
     snapshot, delta = open_input(InputFile(write(capture(SNAPSHOT, SPOT_DEPTH))))
 
     assert snapshot == OrderBookEvent(
@@ -136,7 +136,7 @@ def test_futures_messages_have_transaction_times_and_links(write: Write) -> None
     ]
 
 
-def test_what_is_no_market_data_here_is_counted_and_passed_over(write: Write) -> None:
+def test_messages_without_market_data_are_counted_and_skipped(write: Write) -> None:
     other = SPOT_TRADE.replace("@trade", "@ticker")
     answer = '{"result":null,"id":1}'
     shutdown = '{"e":"serverShutdown","E":1}'
@@ -157,7 +157,7 @@ def test_what_is_no_market_data_here_is_counted_and_passed_over(write: Write) ->
     }
 
 
-def test_a_symbol_selects_from_a_capture_of_several(write: Write) -> None:
+def test_a_symbol_selects_from_a_capture_with_several(write: Write) -> None:
     ether = SPOT_TRADE.replace("btcusdt", "ethusdt").replace("BTCUSDT", "ETHUSDT")
     notes = ReadNotes()
 
@@ -171,7 +171,7 @@ def test_a_symbol_selects_from_a_capture_of_several(write: Write) -> None:
     assert notes.skipped == {}
 
 
-def test_a_snapshot_in_a_capture_of_several_symbols_needs_to_be_told_its_symbol(write: Write) -> None:
+def test_a_snapshot_in_a_capture_with_several_symbols_needs_the_symbol_option(write: Write) -> None:
     ether = SPOT_TRADE.replace("btcusdt", "ethusdt").replace("BTCUSDT", "ETHUSDT")
 
     with pytest.raises(InputError, match="file, line 3: a snapshot does not name its symbol"):
@@ -187,7 +187,7 @@ def test_receive_times_that_go_back_a_little_keep_the_files_order(write: Write) 
 # -- Binance's public CSV ----------------------------------------------------------------------------------------------
 
 
-def test_a_row_of_trades_is_a_trade_received_a_latency_later(write: Write) -> None:
+def test_a_row_becomes_a_trade_received_after_the_feed_latency(write: Write) -> None:
     row = "3735683259,61837.63000000,0.02000000,1236.75260000,1723161255342,False,True\n"
 
     (trade,) = open_input(InputFile(write(row, "BTCUSDT-trades-2024-08-08.csv")), feed_latency_ns=5)
@@ -218,7 +218,7 @@ def test_trade_times_since_2025_are_microseconds(write: Write) -> None:
     assert [trade.ts for trade in trades] == [1735689599999_000_000, 1735689600000007_000]
 
 
-def test_a_futures_file_has_a_header_and_one_column_less(write: Write) -> None:
+def test_a_futures_file_has_a_header_and_one_column_fewer(write: Write) -> None:
     text = "id,price,qty,quote_qty,time,is_buyer_maker\r\n7,100.5,2,201,1723161255342,true\r\n\r\n"
 
     (trade,) = open_input(InputFile(write(text), symbol="BTCUSDT"))
@@ -295,7 +295,7 @@ def candles(*times: str) -> str:
     return "timestamp,open,high,low,close,volume\n" + "".join(f"{time},2,4,1,3,10.5\n" for time in times)
 
 
-def test_a_candle_is_known_at_its_end(write: Write) -> None:
+def test_a_candle_is_known_only_at_its_end(write: Write) -> None:
     path = write(candles("2024-10-01 03:00:00", "2024-10-01 03:01:00"), "candles-BTCUSDT.csv")
 
     first, second = open_input(InputFile(path), feed_latency_ns=7)
@@ -386,7 +386,7 @@ def test_gzip_and_plain_give_the_same_events_whatever_the_name(tmp_path: Path, t
 
 
 @pytest.mark.parametrize("text", [t for name, t in TEXTS.items() if name != "binance-raw"])
-def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path, text: str) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path, text: str) -> None:
     plain, windows = tmp_path / "BTCUSDT-a", tmp_path / "BTCUSDT-b"
     plain.write_text(text)
     windows.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())

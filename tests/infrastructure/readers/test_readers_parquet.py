@@ -58,21 +58,21 @@ def test_candles_are_read_with_times_of_any_unit_and_an_index_of_pandas(file: Pa
     assert str(first.close) == "1.50"
 
 
-def test_a_missing_value_is_told_with_its_row(file: Path) -> None:
+def test_a_missing_value_is_reported_with_its_row(file: Path) -> None:
     pq.write_table(pa.table(TRADES | {"price": [1.5, None]}), file)
 
     with pytest.raises(InputError, match="line 3: price is '', which is not a number"):
         list(open_input(InputFile(file)))
 
 
-def test_a_table_of_something_else_is_told(file: Path) -> None:
+def test_an_unrelated_table_is_refused(file: Path) -> None:
     pq.write_table(pa.table({"weather": ["fine"]}), file)
 
     with pytest.raises(InputError, match="match no known format"):
         detect_format(file)
 
 
-def test_a_damaged_file_is_told(file: Path) -> None:
+def test_a_damaged_file_is_reported(file: Path) -> None:
     pq.write_table(pa.table(TRADES), file)
     file.write_bytes(file.read_bytes()[:-20])
 

@@ -50,7 +50,7 @@ SAMPLES = [
 
 
 @pytest.mark.parametrize(("name", "text"), SAMPLES)
-def test_a_format_is_told_by_its_content(tmp_path: Path, name: str, text: str) -> None:
+def test_a_format_is_recognised_by_its_content(tmp_path: Path, name: str, text: str) -> None:
     path = tmp_path / "misleading.parquet"
     path.write_text(text)
 
@@ -70,7 +70,7 @@ def test_every_format_has_a_sample_here() -> None:
         ("binance-ETHBTC.csv", "ETHBTC"),
     ],
 )
-def test_a_symbol_is_read_from_the_files_name_where_no_line_has_one(tmp_path: Path, name: str, symbol: str) -> None:
+def test_a_symbol_is_taken_from_the_files_name_if_no_line_has_one(tmp_path: Path, name: str, symbol: str) -> None:
     path = tmp_path / name
     path.write_text("1,2,3,6,1723161255342,True,True\n")
 
@@ -79,7 +79,7 @@ def test_a_symbol_is_read_from_the_files_name_where_no_line_has_one(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["trades.csv", "candles-1m-2021.csv", "USDT.csv"])
-def test_a_name_without_a_known_quote_currency_is_no_symbol(tmp_path: Path, name: str) -> None:
+def test_a_name_without_a_known_quote_currency_is_not_a_symbol(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("1,2,3,6,1723161255342,True,True\n")
 
@@ -116,7 +116,7 @@ def test_a_digest_is_the_sha256_of_the_bytes_on_disk(tmp_path: Path) -> None:
     [1723161255, 1723161255_000, 1723161255_000_000, 1723161255_000_000_000],
     ids=["s", "ms", "us", "ns"],
 )
-def test_the_unit_of_a_time_is_told_by_its_size(time: int) -> None:
+def test_the_unit_of_a_time_is_recognised_by_its_size(time: int) -> None:
     assert Times().from_int(time) == 1723161255_000_000_000
 
 
@@ -138,7 +138,7 @@ def ids(events: Iterator[MarketEvent]) -> list[object]:
     return [event.trade_id for event in events if isinstance(event, TradeEvent)]
 
 
-def test_events_merge_by_receive_time_and_ties_by_the_inputs_position() -> None:
+def test_events_merge_by_receive_time_then_by_the_inputs_position() -> None:
     first = [trade(1, "a1"), trade(3, "a2"), trade(3, "a3")]
     second = [trade(0, "b1"), trade(3, "b2"), trade(4, "b3")]
 
@@ -146,7 +146,7 @@ def test_events_merge_by_receive_time_and_ties_by_the_inputs_position() -> None:
     assert ids(merge([second, first])) == ["b1", "a1", "b2", "a2", "a3", "b3"]
 
 
-def test_an_inputs_own_order_stays_where_its_time_goes_back() -> None:
+def test_an_inputs_own_order_is_kept_even_if_its_time_goes_back() -> None:
     assert ids(merge([[trade(5, "a1"), trade(2, "a2"), trade(9, "a3")], [trade(3, "b1"), trade(7, "b2")]])) == [
         "b1",
         "a1",
@@ -156,7 +156,7 @@ def test_an_inputs_own_order_stays_where_its_time_goes_back() -> None:
     ]
 
 
-def test_one_input_is_passed_through_and_none_gives_nothing() -> None:
+def test_a_single_input_is_passed_through_and_no_input_gives_nothing() -> None:
     assert ids(merge([[trade(2, "a"), trade(1, "b")]])) == ["a", "b"]
     assert list(merge([])) == []
     assert list(merge([[], []])) == []

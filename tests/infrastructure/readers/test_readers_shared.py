@@ -180,7 +180,7 @@ def without(lines: list[bytes], cut: range) -> Iterator[bytes]:
     return (line for number, line in enumerate(lines) if number not in cut)
 
 
-def test_lines_cut_out_give_a_gap_and_a_later_snapshot_ends_it(data: Path, tmp_path: Path) -> None:
+def test_removed_lines_cause_a_gap_and_a_later_snapshot_ends_it(data: Path, tmp_path: Path) -> None:
     lines = lines_of(data / BTC)
     whole, _, _ = build_book(read(data / BTC), "BTCUSDT")
     # The second snapshot is the book as it was at line 30,000; it arrives 400 lines later.
@@ -207,7 +207,7 @@ def test_lines_cut_out_give_a_gap_and_a_later_snapshot_ends_it(data: Path, tmp_p
     assert (book.bids(), book.asks(), book.last_update_id) == (whole.bids(), whole.asks(), whole.last_update_id)
 
 
-def test_lines_cut_out_of_a_futures_capture_give_a_gap(data: Path, tmp_path: Path) -> None:
+def test_removed_lines_of_a_futures_capture_cause_a_gap(data: Path, tmp_path: Path) -> None:
     lines = lines_of(data / FUTURES_BTC)[:20_000]
     path = tmp_path / "cut.raw"
     path.write_bytes(b"".join(without(lines, range(10_000, 10_100))))
@@ -218,7 +218,7 @@ def test_lines_cut_out_of_a_futures_capture_give_a_gap(data: Path, tmp_path: Pat
     assert not book.usable
 
 
-def test_the_flat_trades_hold_four_streams(data: Path, index: dict[str, dict[str, Any]]) -> None:
+def test_the_flat_trades_contain_four_streams(data: Path, index: dict[str, dict[str, Any]]) -> None:
     assert peek_symbols(InputFile(data / FLAT)) == ["BTCUSDT", "ETHUSDT"]
     for stream, count in index[FLAT]["verified"]["per_stream"].items():
         venue, symbol = stream.split("/")
@@ -231,7 +231,7 @@ def test_the_flat_trades_hold_four_streams(data: Path, index: dict[str, dict[str
         assert [trade.trade_id for trade in trades] == list(range(first, first + count))
 
 
-def test_the_flat_trades_are_those_of_the_captures(data: Path) -> None:
+def test_the_flat_trades_equal_those_of_the_captures(data: Path) -> None:
     captured = [e for name in (BTC, BTC_NEXT_DAY) for e in read(data / name) if isinstance(e, TradeEvent)]
 
     flat = read_flat(data, "BTCUSDT")
@@ -266,7 +266,7 @@ def test_candles_follow_each_other(data: Path, index: dict[str, dict[str, Any]],
     assert [f"{time:%Y-%m-%d %H:%M:%S}" for time in opened] == facts["time_span_utc"]
 
 
-def test_every_file_is_what_the_index_says(data: Path, index: dict[str, dict[str, Any]]) -> None:
+def test_every_file_is_as_the_index_says(data: Path, index: dict[str, dict[str, Any]]) -> None:
     formats = {"raw.gz": "binance-raw", "trades-merged": "trades", "candles-": "candles"}
     for name, facts in index.items():
         if name.endswith(".json.gz"):

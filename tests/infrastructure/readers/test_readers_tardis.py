@@ -27,7 +27,7 @@ def read(file: Path, **options: str) -> list[TradeEvent]:
     return [event for event in open_input(InputFile(file, **options)) if isinstance(event, TradeEvent)]
 
 
-def test_a_row_becomes_a_trade_with_both_its_times(file: Path) -> None:
+def test_a_row_becomes_a_trade_with_both_times(file: Path) -> None:
     file.write_text(HEADER + BUY)
 
     assert read(file) == [
@@ -44,7 +44,7 @@ def test_a_row_becomes_a_trade_with_both_its_times(file: Path) -> None:
     ]
 
 
-def test_a_packed_file_is_read_too(tmp_path: Path) -> None:
+def test_a_compressed_file_is_read_too(tmp_path: Path) -> None:
     file = tmp_path / "trades.csv.gz"
     file.write_bytes(gzip.compress((HEADER + BUY + SELL).encode()))
 
@@ -62,13 +62,13 @@ def test_a_packed_file_is_read_too(tmp_path: Path) -> None:
         ("1e5", "1e5"),
     ],
 )
-def test_an_id_is_a_number_only_where_it_is_written_as_one(file: Path, text: str, trade_id: int | str) -> None:
+def test_an_id_is_a_number_only_if_it_is_written_as_one(file: Path, text: str, trade_id: int | str) -> None:
     file.write_text(HEADER + BUY.replace("3735683259", text))
 
     assert read(file)[0].trade_id == trade_id
 
 
-def test_a_trade_whose_side_is_unknown_is_counted_and_passed_over(file: Path) -> None:
+def test_a_trade_whose_side_is_unknown_is_counted_and_skipped(file: Path) -> None:
     file.write_text(HEADER + BUY + SELL.replace("sell", "unknown"))
     notes = ReadNotes()
 
@@ -78,14 +78,14 @@ def test_a_trade_whose_side_is_unknown_is_counted_and_passed_over(file: Path) ->
     assert notes.skipped == {"trade without a side": 1}
 
 
-def test_a_symbol_is_chosen_of_several(file: Path) -> None:
+def test_one_of_several_symbols_is_chosen(file: Path) -> None:
     file.write_text(HEADER + BUY + "\n" + SELL)
 
     assert [trade.symbol for trade in read(file, symbol="ETHUSDT")] == ["ETHUSDT"]
     assert peek_symbols(InputFile(file)) == ["BTCUSDT", "ETHUSDT"]
 
 
-def test_one_exchange_is_read_of_several(file: Path) -> None:
+def test_one_of_several_exchanges_is_read(file: Path) -> None:
     file.write_text(HEADER + BUY + SELL.replace("binance", "kraken"))
     notes = ReadNotes()
 
@@ -110,7 +110,7 @@ def test_one_exchange_is_read_of_several(file: Path) -> None:
         (BUY.replace(",buy", ""), "line 2: the row has 7 columns; it must have 8"),
     ],
 )
-def test_a_row_that_is_not_as_it_should_be_is_told_with_its_line(file: Path, row: str, told: str) -> None:
+def test_an_invalid_row_is_reported_with_its_line(file: Path, row: str, told: str) -> None:
     file.write_text(HEADER + row)
 
     with pytest.raises(InputError, match=told):
@@ -127,7 +127,7 @@ def test_another_header_is_refused(file: Path) -> None:
         read(file, format="tardis-trades")
 
 
-def test_a_symbol_that_is_not_there_is_told_with_those_that_are(file: Path) -> None:
+def test_a_missing_symbol_is_reported_with_the_known_ones(file: Path) -> None:
     file.write_text(HEADER + BUY + SELL)
 
     with pytest.raises(InputError, match=r"no trades of binance XRPUSDT; .* are binance BTCUSDT, binance ETHUSDT"):

@@ -47,7 +47,7 @@ def zipped(text: str, tmp_path: Path) -> bytes:
         "other order of columns",
     ],
 )  # fmt: skip
-def test_equal_trades_are_read_equally_however_they_are_written(file: Path, tmp_path: Path, form: str) -> None:
+def test_equal_trades_are_read_equally_in_every_form(file: Path, tmp_path: Path, form: str) -> None:
     file.write_text(TEXT)
     wanted = read(file)
     forms: dict[str, bytes] = {
@@ -74,7 +74,7 @@ def test_equal_trades_are_read_equally_however_they_are_written(file: Path, tmp_
     assert read(file) == wanted
 
 
-def test_a_second_header_is_passed_over_and_told(file: Path) -> None:
+def test_a_second_header_is_skipped_and_reported(file: Path) -> None:
     file.write_text(HEADER + "".join(ROWS[:2]) + HEADER + "".join(ROWS[2:]))
     notes = ReadNotes()
 
@@ -102,7 +102,7 @@ def test_a_second_header_is_passed_over_and_told(file: Path) -> None:
         (HEADER, "no rows in it"),
     ],
 )
-def test_what_cannot_be_read_is_refused_in_words_that_say_why(file: Path, text: str, told: str) -> None:
+def test_an_unreadable_file_is_refused_with_the_reason(file: Path, text: str, told: str) -> None:
     file.write_text(text)
 
     with pytest.raises(InputError) as caught:
@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_refused_in_words_that_say_why(file: Path, text: 
     assert told in str(caught.value)
 
 
-def test_contracts_of_coins_are_refused_whatever_symbol_is_given(tmp_path: Path) -> None:
+def test_coin_margined_contracts_are_refused_whatever_symbol_is_given(tmp_path: Path) -> None:
     file = tmp_path / "BTCUSD_PERP-aggTrades-2024-01-01.csv"
     file.write_text("900,42000.1,50,0,0,1704067200000,false\n")
 
@@ -152,7 +152,7 @@ def test_candles_are_read_from_each_layout(file: Path, text: str) -> None:
     )
 
 
-def test_candles_without_any_volume_are_told(file: Path) -> None:
+def test_candles_without_any_volume_cause_a_warning(file: Path) -> None:
     file.write_text("timestamp,open,high,low,close,volume\n2024-08-09,1,1,1,1,0\n2024-08-10,1,1,1,1,0\n")
     notes = ReadNotes()
 
@@ -161,7 +161,7 @@ def test_candles_without_any_volume_are_told(file: Path) -> None:
     assert notes.warnings == ["no candle of ETHUSDT has any volume, so no order can be filled"]
 
 
-def test_a_candle_that_is_there_twice_is_taken_once(file: Path) -> None:
+def test_a_repeated_candle_counts_once(file: Path) -> None:
     rows = [f"2024-08-{day:02},1,1,1,1,5\n" for day in (9, 10, 10, 11)]
     file.write_text("timestamp,open,high,low,close,volume\n" + "".join(rows))
     notes = ReadNotes()
@@ -208,7 +208,7 @@ def wrapped(stream: str, data: object) -> dict[str, object]:
     ],
     ids=["spaces", "order of keys", "escapes", "numbers", "bare", "us"],
 )
-def test_the_same_json_written_otherwise_gives_the_same_event(file: Path, text: str) -> None:
+def test_the_same_json_in_another_formatting_gives_the_same_event(file: Path, text: str) -> None:
     (wanted,) = read(capture(file, wrapped("btcusdt@trade", TRADE)))
 
     assert read(capture(file, text)) == [wanted]
@@ -224,7 +224,7 @@ def test_a_whole_capture_with_spaces_gives_the_same_events(shared: Path, file: P
 
 
 @pytest.mark.parametrize("unit", [10**9, 10**6, 10**3, 1])
-def test_receive_times_come_in_any_unit(file: Path, unit: int) -> None:
+def test_receive_times_may_have_any_unit(file: Path, unit: int) -> None:
     file.write_text(f"{1723161254 * 10**9 // unit} {json.dumps(TRADE)}\n")
     if unit == 10**9:
         assert read(file)[0].ts_ingress == 1723161254 * 10**9
@@ -232,7 +232,7 @@ def test_receive_times_come_in_any_unit(file: Path, unit: int) -> None:
         assert [event.ts_ingress for event in read(file)] == [1723161254 * 10**9]
 
 
-def test_blank_lines_and_messages_that_are_no_objects_change_nothing(file: Path) -> None:
+def test_blank_lines_and_messages_that_are_not_objects_change_nothing(file: Path) -> None:
     capture(file, wrapped("btcusdt@trade", TRADE))
     first = file.read_text()
     stamp = first.partition(" ")[0]
@@ -243,7 +243,7 @@ def test_blank_lines_and_messages_that_are_no_objects_change_nothing(file: Path)
     assert notes.skipped == {"message that is not an object": 2}
 
 
-def test_a_last_line_that_a_killed_recorder_cut_off_is_told_and_not_read(file: Path) -> None:
+def test_an_incomplete_last_line_is_skipped_with_a_warning(file: Path) -> None:
     capture(file, wrapped("btcusdt@trade", TRADE))
     line = file.read_text()
     for length in (10, 30, len(line) - 3):
@@ -258,7 +258,7 @@ def test_a_last_line_that_a_killed_recorder_cut_off_is_told_and_not_read(file: P
         read(file)
 
 
-def test_aggregates_are_read_where_there_are_no_trades(file: Path) -> None:
+def test_aggregates_are_read_if_there_are_no_trades(file: Path) -> None:
     (event,) = read(capture(file, wrapped("btcusdt@aggTrade", AGGREGATE)))
     assert isinstance(event, TradeEvent)
     assert event.trade_id == 9
@@ -301,7 +301,7 @@ def test_a_kline_is_read_when_it_is_closed(file: Path) -> None:
     assert (candle.interval, candle.trades, notes.skipped) == (60 * 10**9, 3, {"open kline": 1})
 
 
-def test_futures_of_a_date_keep_their_symbol(file: Path) -> None:
+def test_dated_futures_keep_their_symbol(file: Path) -> None:
     dated = wrapped("btcusdt_250328@trade", TRADE | {"s": "BTCUSDT_250328"})
 
     assert [event.symbol for event in read(capture(file, dated, wrapped("btcusdt@trade", TRADE)))] == [
@@ -310,7 +310,7 @@ def test_futures_of_a_date_keep_their_symbol(file: Path) -> None:
     ]
 
 
-def test_crossed_best_prices_are_passed_over_and_told(file: Path) -> None:
+def test_crossed_best_prices_are_skipped_and_reported(file: Path) -> None:
     notes = ReadNotes()
     ticker = {"u": 1, "s": "BTCUSDT", "b": "3", "B": "1", "a": "2", "A": "1"}
 
@@ -318,7 +318,7 @@ def test_crossed_best_prices_are_passed_over_and_told(file: Path) -> None:
     assert notes.skipped == {"best bid at or above the best ask": 1}
 
 
-def test_a_trade_with_a_time_that_is_none_is_refused_with_its_line(file: Path) -> None:
+def test_a_trade_with_an_invalid_time_is_refused_with_its_line(file: Path) -> None:
     with pytest.raises(InputError, match="line 2: the trade time T is 172316: in no unit"):
         read(capture(file, TRADE, wrapped("btcusdt@trade", TRADE | {"T": 172316})))
 
@@ -366,7 +366,7 @@ def test_a_book_of_tardis_is_a_snapshot_and_a_chain_of_updates(file: Path) -> No
     assert second.first_update_id == first.last_update_id + 1
 
 
-def test_book_snapshots_of_tardis_leave_empty_levels_out(file: Path) -> None:
+def test_book_snapshots_of_tardis_omit_empty_levels(file: Path) -> None:
     columns = ",".join(
         f"{side}s[{n}].{what}" for n in (0, 1) for side in ("ask", "bid") for what in ("price", "amount")
     )
@@ -381,7 +381,7 @@ def test_book_snapshots_of_tardis_leave_empty_levels_out(file: Path) -> None:
 # -- several files -------------------------------------------------------------------------------------------------
 
 
-def test_a_trade_that_two_files_hold_comes_once(tmp_path: Path) -> None:
+def test_a_trade_in_two_files_comes_once(tmp_path: Path) -> None:
     first, second = tmp_path / "a-ETHUSDT.csv", tmp_path / "b-ETHUSDT.csv"
     first.write_text("".join(ROWS[:3]))
     second.write_text("".join(ROWS[1:]).replace("5003", "5002"))  # one id again, of another trade
@@ -393,7 +393,7 @@ def test_a_trade_that_two_files_hold_comes_once(tmp_path: Path) -> None:
     assert repeated == [1, 1]
 
 
-def test_instruments_are_read_from_the_venues_own_description(shared: Path, tmp_path: Path) -> None:
+def test_instruments_are_read_from_the_venues_description(shared: Path, tmp_path: Path) -> None:
     found = read_exchange_info(shared / "exchanges" / "binance" / "gct_rest_exchangeinfo_trimmed.json")
     assert (found["ETHBTC"].base, found["ETHBTC"].quote) == ("ETH", "BTC")
     assert (found["ETHBTC"].tick_size, found["ETHBTC"].lot_size) == (Decimal("0.00001"), Decimal("0.0001"))

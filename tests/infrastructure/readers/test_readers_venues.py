@@ -17,14 +17,14 @@ CAPTURED = '{"stream":"btcusdt@trade","data":{"e":"trade","t":1,"p":"2","q":"1",
 
 
 @pytest.mark.parametrize("venue", ["spot", "usdm"])
-def test_a_capture_tells_its_venue_by_the_fields_of_its_messages(shared: Path, venue: str) -> None:
+def test_a_captures_venue_is_recognised_by_the_fields_of_its_messages(shared: Path, venue: str) -> None:
     path = shared / "market-data" / f"binance-{venue}-ETHUSDT-20240808.raw.gz"
 
     assert peek_venues(InputFile(path)) == [{"spot": "binance", "usdm": "binance-usdm"}[venue]]
 
 
 @pytest.mark.parametrize("field", ["@depth", "@trade", "@bookTicker", "lastUpdateId"])
-def test_each_kind_of_message_tells_futures_from_spot(shared: Path, tmp_path: Path, field: str) -> None:
+def test_each_kind_of_message_distinguishes_futures_from_spot(shared: Path, tmp_path: Path, field: str) -> None:
     for venue, name in (("spot", "binance"), ("usdm", "binance-usdm")):
         with gzip.open(shared / "market-data" / f"binance-{venue}-BTCUSDT-20240808.raw.gz", "rt") as lines:
             (tmp_path / venue).write_text(next(line for line in lines if field in line))

@@ -38,7 +38,7 @@ TIMES = Times(latest=1_900_000_000_000_000_000)
         ("2024-11-11T12:00:00.123456789Z", NOON + 123_456_789),
     ],
 )
-def test_a_time_that_is_certain_is_read_to_the_ns(text: str, ns: int) -> None:
+def test_an_unambiguous_time_is_read_to_the_ns(text: str, ns: int) -> None:
     assert TIMES.from_text(text) == ns
 
 
@@ -57,14 +57,14 @@ def test_a_time_that_is_certain_is_read_to_the_ns(text: str, ns: int) -> None:
         "nan",
     ],
 )
-def test_a_time_that_may_mean_two_things_is_refused_with_its_value(text: str) -> None:
+def test_an_ambiguous_time_is_refused_with_its_value(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not an unambiguous time; write ISO 8601") as caught:
         TIMES.from_text(text)
     assert repr(text) in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["1.72316E+12", "1.7E12", "2E+12"])
-def test_a_time_that_lost_digits_is_refused_in_words_that_say_so(text: str) -> None:
+def test_a_time_that_lost_digits_is_refused_with_the_reason(text: str) -> None:
     with pytest.raises(ValueError, match="it lost digits, as if a spreadsheet saved the file"):
         TIMES.from_text(text)
 

@@ -76,7 +76,7 @@ def retried(call: Call, **settings: object):
     return retry_with_backoff(clock=VirtualWall(), backoff=wait, **settings)(ask)()  # type: ignore[arg-type]
 
 
-def test_a_query_is_tried_again_after_waits_that_double() -> None:
+def test_a_query_is_retried_after_doubling_waits() -> None:
     call = Call(down(), down(), down())
 
     assert run(retried(call)) == 7
@@ -91,7 +91,7 @@ def test_the_last_error_is_raised_when_no_attempt_is_left() -> None:
     assert len(call.times) == 3
 
 
-def test_what_is_in_doubt_is_never_sent_again_whatever_the_caller_lists() -> None:
+def test_unknown_outcomes_are_never_retried_whatever_the_caller_lists() -> None:
     call = Call(OutcomeUnknown("timed out"))
 
     with pytest.raises(OutcomeUnknown):
@@ -99,7 +99,7 @@ def test_what_is_in_doubt_is_never_sent_again_whatever_the_caller_lists() -> Non
     assert call.times == [0]
 
 
-def test_a_refusal_is_not_tried_again() -> None:
+def test_a_refusal_is_not_retried() -> None:
     call = Call(InsufficientFunds("no money"))
 
     with pytest.raises(InsufficientFunds):
@@ -162,7 +162,7 @@ def test_a_breaker_opens_after_five_failures_in_a_row_and_then_calls_nothing() -
     ]
 
 
-def test_a_success_between_failures_begins_the_row_anew() -> None:
+def test_a_success_resets_the_count_of_failures() -> None:
     protected = Protected()
     for _ in range(3):
         protected.fail(4)
@@ -194,7 +194,7 @@ def test_one_probe_after_thirty_seconds_closes_the_breaker_or_opens_it_again() -
     assert [change.after.value for change in protected.changes] == ["open", "half_open", "open", "half_open", "closed"]
 
 
-def test_while_the_probe_is_under_way_other_calls_fail_at_once() -> None:
+def test_during_the_probe_other_calls_fail_immediately() -> None:
     protected = Protected()
     protected.fail(5)
     protected.clock.now += 30 * S
@@ -214,7 +214,7 @@ def test_a_cancelled_probe_leaves_room_for_the_next_one() -> None:
     assert protected.breaker.state is BreakerState.CLOSED
 
 
-def test_calls_that_were_under_way_when_it_opened_do_not_open_it_again() -> None:
+def test_calls_in_progress_when_it_opened_do_not_open_it_again() -> None:
     protected = Protected()
     late = [CircuitBreaker.__enter__(protected.breaker) for _ in range(7)]
     for breaker in late:
@@ -261,7 +261,7 @@ def test_calls_stop_before_the_limit_and_go_on_in_the_next_interval() -> None:
     limits.admit(weight=90)
 
 
-def test_cancels_have_room_that_orders_leave() -> None:
+def test_cancels_have_reserved_room() -> None:
     limits = limiter(Clock())
     for _ in range(9):
         limits.admit(orders=1)
@@ -272,7 +272,7 @@ def test_cancels_have_room_that_orders_leave() -> None:
         limits.admit(urgent=True, orders=1)
 
 
-def test_a_call_that_is_refused_counts_nowhere() -> None:
+def test_a_refused_call_is_not_counted() -> None:
     limits = limiter(Clock())
     with pytest.raises(RateLimited):
         limits.admit(weight=50, orders=50)
@@ -280,7 +280,7 @@ def test_a_call_that_is_refused_counts_nowhere() -> None:
     assert limits.used("weight", 60) == 0
 
 
-def test_the_venues_count_wins_both_ways() -> None:
+def test_the_venues_count_replaces_ours_up_and_down() -> None:
     limits = limiter(Clock())
     limits.observe("weight", 60, 95)
     with pytest.raises(RateLimited):

@@ -24,21 +24,21 @@ def mine(tmp_path: Path) -> str:
     return f"{tmp_path / 'mine.py'}:Mine"
 
 
-def test_a_strategy_may_import_what_lies_beside_it(mine: str) -> None:
+def test_a_strategy_may_import_neighbouring_modules(mine: str) -> None:
     before = list(sys.path)
 
     assert load_strategy_class(mine)().parameters() == {"limit": 5}
     assert sys.path == before
 
 
-def test_a_neighbour_that_changed_is_loaded_anew(mine: str, tmp_path: Path) -> None:
+def test_a_changed_neighbour_is_reloaded(mine: str, tmp_path: Path) -> None:
     load_strategy_class(mine)
     (tmp_path / "deep" / "numbers.py").write_text("LIMIT = 70\n")
 
     assert load_strategy_class(mine)().parameters() == {"limit": 70}
 
 
-def test_neighbours_of_one_name_in_two_folders_are_kept_apart(tmp_path: Path) -> None:
+def test_neighbours_with_one_name_in_two_folders_are_separate(tmp_path: Path) -> None:
     specs = []
     for name, limit in (("a", 1), ("b", 2)):
         (tmp_path / name).mkdir()
@@ -67,7 +67,7 @@ def test_the_digest_does_not_cover_what_is_not_imported(mine: str, tmp_path: Pat
     assert source_digest(load_strategy_class(mine)) == before
 
 
-def test_a_module_of_a_package_is_digested_with_its_relatives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_of_a_package_is_digested_with_its_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "book_of_mine"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -87,7 +87,7 @@ def test_a_built_in_strategy_is_digested_by_its_own_file() -> None:
     assert len(source_digest(EmaCross)) == 64
 
 
-def test_a_mistake_in_the_syntax_is_told_with_its_line_once(tmp_path: Path) -> None:
+def test_a_mistake_in_the_syntax_is_reported_with_its_line_once(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("x = 1\nclass (\n")
 
     with pytest.raises(ConfigError) as refused:
@@ -97,7 +97,7 @@ def test_a_mistake_in_the_syntax_is_told_with_its_line_once(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("raised", ["sys.exit(0)", "raise GeneratorExit", "raise BaseException('no Exception')"])
-def test_whatever_code_raises_while_it_is_loaded_is_one_line_about_it(tmp_path: Path, raised: str) -> None:
+def test_an_error_during_loading_gives_one_line(tmp_path: Path, raised: str) -> None:
     path = tmp_path / "raises.py"
     path.write_text(f"import sys\n{raised}\n")
 

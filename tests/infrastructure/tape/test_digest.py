@@ -104,7 +104,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_any_change_of_any_column_of_a_row_is_told(
+def test_any_change_of_any_column_of_a_row_is_reported(
     tmp_path_factory: pytest.TempPathFactory, written: Path, data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("changed") / "tape.db"
@@ -144,7 +144,7 @@ def test_any_change_of_any_column_of_a_row_is_told(
         "INSERT INTO events SELECT 31, type_id, ts, symbol, NULL, NULL, correlation_id, payload FROM events LIMIT 1",
     ],
 )
-def test_events_or_digests_that_are_gone_or_new_are_told(tmp_path: Path, written: Path, statement: str) -> None:
+def test_missing_or_added_events_and_digests_are_reported(tmp_path: Path, written: Path, statement: str) -> None:
     path = tmp_path / "tape.db"
     path.write_bytes(written.read_bytes())
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -156,7 +156,7 @@ def test_events_or_digests_that_are_gone_or_new_are_told(tmp_path: Path, written
         SqliteTape(path)
 
 
-def test_lines_whose_checksums_were_all_made_to_fit_are_told_by_the_digest(tmp_path: Path) -> None:
+def test_changed_lines_with_valid_checksums_are_found_by_the_digest(tmp_path: Path) -> None:
     write(tmp_path / "good", "jsonl", 30)
     write(tmp_path / "bad", "jsonl", 29)
     with JsonlTape(tmp_path / "bad", linger_ms=1e9) as tape:
@@ -230,7 +230,7 @@ def written_lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_any_change_of_any_byte_of_a_line_is_told_though_all_checksums_were_made_to_fit(
+def test_any_changed_byte_of_a_line_is_found_even_with_valid_checksums(
     tmp_path_factory: pytest.TempPathFactory, written_lines: Path, data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("changed") / "tape"
@@ -248,7 +248,7 @@ def test_any_change_of_any_byte_of_a_line_is_told_though_all_checksums_were_made
     assert not check_tape(path).ok
 
 
-def test_the_checksums_of_a_forger_fit(tmp_path: Path, written_lines: Path) -> None:
+def test_forged_checksums_are_valid(tmp_path: Path, written_lines: Path) -> None:
     content = (written_lines / "000001.jsonl").read_bytes()
     head, *lines = content.splitlines(keepends=True)
     assert with_fitting_commits(head, lines) == content

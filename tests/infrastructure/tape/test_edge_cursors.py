@@ -86,7 +86,7 @@ async def open_and_hear(path: Path, form: str, *, name: str = "mail", **options:
 
 
 @FORMATS
-def test_after_a_kill_an_edge_gets_all_that_it_was_owed_and_nothing_when_it_has_it(tmp_path: Path, form: str) -> None:
+def test_after_a_kill_an_edge_receives_every_unhandled_event_and_then_nothing(tmp_path: Path, form: str) -> None:
     path = tmp_path / "tape"
     before = killed_process(path, form, 40)
 
@@ -96,18 +96,20 @@ def test_after_a_kill_an_edge_gets_all_that_it_was_owed_and_nothing_when_it_has_
 
 
 @FORMATS
-def test_an_edge_that_is_owed_more_than_its_mailbox_holds_gets_all_in_order(tmp_path: Path, form: str) -> None:
+def test_an_edge_with_more_unhandled_events_than_its_mailbox_holds_receives_all_in_order(
+    tmp_path: Path, form: str
+) -> None:
     path = tmp_path / "tape"
     killed_process(path, form, 2_000)
     assert asyncio.run(open_and_hear(path, form, mailbox=7)) == list(range(3, 2_000))
 
 
-def test_a_new_name_starts_now(tmp_path: Path) -> None:
+def test_a_new_name_starts_with_new_events(tmp_path: Path) -> None:
     killed_process(tmp_path / "tape", "sqlite", 10)
     assert asyncio.run(open_and_hear(tmp_path / "tape", "sqlite", name="other")) == []
 
 
-def test_what_is_published_while_an_edge_catches_up_comes_after_it(tmp_path: Path) -> None:
+def test_events_published_while_an_edge_catches_up_come_afterwards(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     killed_process(path, "sqlite", 1_200)
 
@@ -132,7 +134,7 @@ def test_what_is_published_while_an_edge_catches_up_comes_after_it(tmp_path: Pat
     assert heard[1_197:] == [5_000, 10_003, 10_700, 11_199, 5_001]
 
 
-def test_a_mailbox_that_ran_over_is_filled_from_the_tape_so_nothing_is_lost(tmp_path: Path) -> None:
+def test_an_overflowed_mailbox_is_filled_from_the_tape(tmp_path: Path) -> None:
     async def run() -> None:
         bus, heard = open_bus(tmp_path / "tape.db"), list[int]()
 
@@ -156,7 +158,7 @@ def test_a_mailbox_that_ran_over_is_filled_from_the_tape_so_nothing_is_lost(tmp_
     asyncio.run(run())
 
 
-def test_an_edge_that_unsubscribed_is_owed_what_comes_until_it_is_back(tmp_path: Path) -> None:
+def test_an_edge_that_subscribes_again_receives_what_it_missed(tmp_path: Path) -> None:
     async def run() -> None:
         bus, heard = open_bus(tmp_path / "tape.db"), list[int]()
 
@@ -180,7 +182,7 @@ def test_an_edge_that_unsubscribed_is_owed_what_comes_until_it_is_back(tmp_path:
     assert asyncio.run(open_and_hear(tmp_path / "tape.db", "sqlite")) == [5]
 
 
-def test_the_cursor_passes_an_event_only_when_what_its_handler_published_is_durable(tmp_path: Path) -> None:
+def test_the_cursor_passes_an_event_only_when_its_effects_are_durable(tmp_path: Path) -> None:
     file = CursorFile(tmp_path / "tape.db", 10, wake=lambda: None)
     assert file.start("mail", 7) == 10  # the end of the tape, where it is later
     file.advance("mail", 11, after=13)
@@ -196,7 +198,7 @@ def test_the_cursor_passes_an_event_only_when_what_its_handler_published_is_dura
     assert CursorFile(tmp_path / "tape.db", 20, wake=lambda: None).start("mail", 0) == 14
 
 
-def test_a_file_of_cursors_that_cannot_be_written_is_told_once_and_written_later(
+def test_an_unwritable_cursor_file_is_reported_once_and_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def no_room(*_: object, **__: object) -> None:
@@ -218,7 +220,7 @@ def test_a_file_of_cursors_that_cannot_be_written_is_told_once_and_written_later
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"format":"tickdeck-cursors","version":2,"cursors":{}}'])
-def test_a_damaged_file_of_cursors_is_one_clear_line_and_leaves_no_lock(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_cursor_file_gives_one_clear_line_and_leaves_no_lock(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tape.db"
     open_tape(path).close()
     cursor_path(path).write_bytes(content)
@@ -262,7 +264,7 @@ def test_a_run_that_is_resumed_gives_an_edge_only_what_it_has_not_handled(tmp_pa
     assert heard == list(range(12))
 
 
-def test_the_handler_of_an_event_that_could_not_be_handled_stays_owed(tmp_path: Path) -> None:
+def test_an_event_that_could_not_be_handled_remains_to_be_handled(tmp_path: Path) -> None:
     """The handler was held weakly and is gone: its events wait for the next of its name."""
 
     class Notifier:
@@ -280,7 +282,7 @@ def test_the_handler_of_an_event_that_could_not_be_handled_stays_owed(tmp_path: 
     assert asyncio.run(open_and_hear(tmp_path / "tape.db", "sqlite")) == [1, 2]
 
 
-def test_a_dead_letter_is_not_owed_as_an_event_too(tmp_path: Path) -> None:
+def test_a_dead_letter_is_not_delivered_as_an_event_too(tmp_path: Path) -> None:
     async def run() -> None:
         bus = open_bus(tmp_path / "tape.db")
 

@@ -89,7 +89,7 @@ class Lax(DomainEvent, frozen=True, kw_only=True):
     stream_version: str = "mine"
 
 
-def test_fields_that_are_called_like_those_of_the_line_are_kept(path: Path) -> None:
+def test_fields_with_the_names_of_line_fields_are_kept(path: Path) -> None:
     events = [Picky(seq=1, event_id="1"), Lax(seq=2, event_id="2"), Picky(seq=3, event_id="3", crc='","version":9,')]
     with JsonlTape(path) as tape:
         tape.append(events)
@@ -110,7 +110,7 @@ def test_an_unknown_type_with_any_name_is_kept_raw(path: Path) -> None:
         assert list(opened.read(TapeQuery(stream="mine"))) == []
 
 
-def test_a_sound_line_that_does_not_decode_is_named_by_its_place(path: Path) -> None:
+def test_an_intact_line_that_does_not_decode_is_reported_with_its_place(path: Path) -> None:
     write(path, 2)
     bad = lines.event_line(event_head("market.trade", 1), b'{"seq":3,"ts_ingress":3,"price":"-1"}')
     with JsonlTape(path, linger_ms=NEVER) as tape:
@@ -125,7 +125,7 @@ def test_a_sound_line_that_does_not_decode_is_named_by_its_place(path: Path) -> 
 
 
 @pytest.mark.parametrize("edited", [b'"correlation_id": "1"', b'"correlation_id":"\\u0031"'])
-def test_json_in_which_a_query_would_find_nothing_is_not_stored(path: Path, edited: bytes) -> None:
+def test_json_that_queries_could_not_search_is_not_stored(path: Path, edited: bytes) -> None:
     payload = encode_payload(trade(1)).replace(b'"correlation_id":"1"', edited)
     assert edited in payload
     with JsonlTape(path) as tape:
@@ -171,7 +171,7 @@ def test_a_cascade_is_never_divided_by_a_commit_or_a_segment(path: Path) -> None
     assert len(last_ids) > 20
 
 
-def test_the_next_writer_goes_on_in_the_last_segment(path: Path) -> None:
+def test_the_next_writer_continues_the_last_segment(path: Path) -> None:
     for _ in range(5):
         write(path, 2, order, segment_bytes=100_000)
 
@@ -185,7 +185,7 @@ def test_a_closed_tape_is_segments_indexes_and_its_lock(path: Path) -> None:
     assert names(path) == ["000001.index", "000001.jsonl", "writer.lock"]
 
 
-def test_a_missing_segment_is_told(path: Path) -> None:
+def test_a_missing_segment_is_reported(path: Path) -> None:
     write(path, 20, segment_bytes=1_500)
     (path / "000002.jsonl").unlink()
 
@@ -194,7 +194,7 @@ def test_a_missing_segment_is_told(path: Path) -> None:
             opener(path)
 
 
-def test_a_segment_under_another_name_is_told(path: Path) -> None:
+def test_a_segment_under_another_name_is_reported(path: Path) -> None:
     write(path, 20, segment_bytes=1_500)
     (path / "000003.jsonl").rename(path / "000002.jsonl")
 
@@ -212,21 +212,21 @@ def test_a_newer_tape_is_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.touch()])
-def test_what_is_no_tape_is_not_read(path: Path, make: Callable[[Path], object]) -> None:
+def test_a_path_without_a_tape_is_not_read(path: Path, make: Callable[[Path], object]) -> None:
     make(path)
 
     with pytest.raises(TapeError, match="there is no tape here"):
         JsonlTapeReader(path)
 
 
-def test_a_file_in_the_place_of_the_folder_is_one_clear_line(path: Path) -> None:
+def test_a_file_instead_of_the_folder_gives_one_clear_line(path: Path) -> None:
     path.touch()
 
     with pytest.raises(TapeError, match="cannot open the tape for writing: File exists"):
         JsonlTape(path)
 
 
-def test_a_folder_above_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_parent_folder_gives_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(TapeError, match="cannot open the tape for writing: No such file or directory"):
         JsonlTape(tmp_path / "none" / "tape")
 
@@ -241,7 +241,7 @@ def test_a_folder_with_other_files_is_not_made_a_tape(path: Path) -> None:
     assert names(path) == ["notes.txt"]
 
 
-def test_the_writer_takes_away_no_file_that_is_not_the_tapes(path: Path) -> None:
+def test_the_writer_removes_no_foreign_file(path: Path) -> None:
     write(path, 1)
     ours = ["000001.jsonl.part", "000001.index.part"]
     for name in [*ours, "film.part", "000001.jsonl.bak.part"]:
@@ -252,7 +252,7 @@ def test_the_writer_takes_away_no_file_that_is_not_the_tapes(path: Path) -> None
     assert [name for name in names(path) if name.endswith(".part")] == ["000001.jsonl.bak.part", "film.part"]
 
 
-def test_the_name_of_a_folder_that_another_process_made_is_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_folder_created_by_another_process_is_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.mkdir()  # by a writer that was killed before it had synced the folder above
     synced: list[Path] = []
     monkeypatch.setattr(jsonl, "sync", synced.append)
@@ -262,9 +262,7 @@ def test_the_name_of_a_folder_that_another_process_made_is_synced(path: Path, mo
     assert synced[0] == path.parent
 
 
-def test_the_name_of_the_snapshots_folder_is_synced_though_it_is_there(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_name_of_an_existing_snapshots_folder_is_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(path, 1, order)
     (path / "snapshots").mkdir()
     synced: list[Path] = []
@@ -293,7 +291,7 @@ def test_a_snapshot_that_an_older_version_of_tickdeck_wrote_is_read_and_kept(pat
         assert list(opened.snapshots()) == [("order/main/a", (1, b"old")), ("order/main/a", (2, b"new"))]
 
 
-def test_a_snapshot_in_the_place_of_another_is_told(path: Path) -> None:
+def test_a_snapshot_in_the_wrong_place_is_reported(path: Path) -> None:
     with JsonlTape(path) as tape:
         tape.append([order(1, "a"), order(2, "b")])
         tape.save_snapshot("order/main/a", 1, b"state of a")
@@ -310,9 +308,7 @@ def test_a_snapshot_in_the_place_of_another_is_told(path: Path) -> None:
 
 
 @pytest.mark.parametrize("look", ["is_dir", "iterdir"])
-def test_a_folder_that_may_not_be_looked_into_is_one_clear_line(
-    path: Path, monkeypatch: pytest.MonkeyPatch, look: str
-) -> None:
+def test_an_unreadable_folder_gives_one_clear_line(path: Path, monkeypatch: pytest.MonkeyPatch, look: str) -> None:
     write(path, 1)
 
     def refuse(*_: object) -> None:
@@ -350,7 +346,7 @@ def test_a_compaction_that_found_no_room_leaves_the_tape_as_it_was(path: Path, m
     assert names(path) == before
 
 
-def test_a_second_writer_is_told_who_the_first_is(path: Path) -> None:
+def test_a_second_writer_gets_an_error_that_names_the_first(path: Path) -> None:
     with JsonlTape(path) as first:
         with pytest.raises(TapeError, match=rf"process {os.getpid()} is writing this tape; stop it first"):
             JsonlTape(path)
@@ -362,7 +358,7 @@ def test_a_second_writer_is_told_who_the_first_is(path: Path) -> None:
         assert next_one.last_seq == 1
 
 
-def test_a_tape_in_a_folder_that_may_not_be_written_is_read_but_not_written(path: Path) -> None:
+def test_a_tape_in_a_read_only_folder_can_be_read_but_not_written(path: Path) -> None:
     write(path, 3, segment_bytes=500)
     path.chmod(0o555)
     user = os.geteuid()

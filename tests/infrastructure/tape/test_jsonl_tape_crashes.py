@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "tape"
 
 
-def test_a_torn_tail_is_passed_over_by_readers_cut_by_the_writer_and_told(
+def test_a_torn_tail_is_ignored_by_readers_and_cut_off_by_the_writer_with_a_warning(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(path, 3)
@@ -54,7 +54,7 @@ def test_a_torn_tail_is_passed_over_by_readers_cut_by_the_writer_and_told(
 
 
 @pytest.mark.parametrize("left", [b"", b'{"segment":{"for', bytes(100)], ids=["empty", "cut", "zeros"])
-def test_a_segment_whose_making_was_cut_off_is_made_again(path: Path, left: bytes) -> None:
+def test_a_segment_whose_creation_was_interrupted_is_created_again(path: Path, left: bytes) -> None:
     write(path, 20, segment_bytes=1_500)
     following = f"{len(list(path.glob('*.jsonl'))) + 1:06d}.jsonl"
     (path / following).write_bytes(left)
@@ -68,7 +68,7 @@ def test_a_segment_whose_making_was_cut_off_is_made_again(path: Path, left: byte
     assert seqs(path) == list(range(1, 31))
 
 
-def test_a_tape_whose_making_was_cut_off_is_made_again(path: Path) -> None:
+def test_a_tape_whose_creation_was_interrupted_is_created_again(path: Path) -> None:
     path.mkdir()
     (path / "000001.jsonl").write_bytes(b'{"seg')
 
@@ -79,7 +79,7 @@ def test_a_tape_whose_making_was_cut_off_is_made_again(path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["write", "short write", "sync", "ctrl-c"])
-def test_a_group_that_could_not_be_written_is_taken_back(path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_a_group_that_could_not_be_written_is_removed(path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     tape = JsonlTape(path, linger_ms=NEVER)
     tape.append([trade(1)])
     tape.wait_durable(1)
@@ -126,7 +126,7 @@ def test_a_group_that_could_not_be_written_is_taken_back(path: Path, monkeypatch
     assert seqs(path) == [1, 2]
 
 
-def test_a_write_that_the_system_takes_in_parts_is_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_the_system_splits_is_complete(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pwrite = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:7], offset))
     write(path, 3)

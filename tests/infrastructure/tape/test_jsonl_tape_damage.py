@@ -127,7 +127,7 @@ def test_a_flipped_byte_is_found_with_its_place(
 
 @given(data=st.data(), flip=st.integers(1, 255))
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_writer_does_not_go_on_behind_a_flipped_byte_in_the_last_segment(
+def test_a_writer_does_not_continue_after_a_flipped_byte_in_the_last_segment(
     written: Written, scratch: Path, data: st.DataObject, flip: int
 ) -> None:
     at = data.draw(st.integers(0, len(written.content[written.last]) - 1))
@@ -146,7 +146,7 @@ def test_a_writer_does_not_go_on_behind_a_flipped_byte_in_the_last_segment(
 
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_line_that_is_gone_or_there_twice_is_found(written: Written, scratch: Path, data: st.DataObject) -> None:
+def test_a_missing_or_repeated_line_is_found(written: Written, scratch: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(written.files))
     lines = written.content[name].splitlines(keepends=True)
     number = data.draw(st.integers(0, len(lines) - 2))  # but for the last, which may be torn
@@ -169,7 +169,7 @@ def test_a_line_that_is_gone_or_there_twice_is_found(written: Written, scratch: 
 @given(data=st.data())
 @example(data=None)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_tail_that_is_cut_anywhere_in_the_last_group_is_cut_back(
+def test_a_tail_torn_anywhere_in_the_last_group_is_cut_off(
     written: Written, scratch: Path, data: st.DataObject | None
 ) -> None:
     content = written.content[written.last]
@@ -197,9 +197,7 @@ def test_a_tail_that_is_cut_anywhere_in_the_last_group_is_cut_back(
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_sectors_that_a_power_cut_lost_of_the_last_group_are_cut_back(
-    written: Written, scratch: Path, seed: int
-) -> None:
+def test_a_last_group_with_lost_sectors_is_cut_off(written: Written, scratch: Path, seed: int) -> None:
     content = bytearray(written.content[written.last])
     starts = [written.last_group, *range((written.last_group // SECTOR + 1) * SECTOR, len(content), SECTOR)]
     rng = random.Random(seed)
@@ -258,7 +256,7 @@ def assert_not_cut(path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_first_sector_of_zeros_is_damage_where_a_group_follows_the_head(tmp_path: Path, count: int) -> None:
+def test_a_first_sector_of_zeros_is_damage_if_a_group_follows_the_head(tmp_path: Path, count: int) -> None:
     content = groups_of_one(tmp_path / "tape", count)
     zeroed = bytes(min(SECTOR, len(content))) + content[SECTOR:]
     (tmp_path / "tape" / "000001.jsonl").write_bytes(zeroed)
@@ -279,7 +277,7 @@ def test_a_sector_of_zeros_over_the_commit_before_the_last_is_damage(tmp_path: P
     assert_not_cut(tmp_path / "tape", zeroed)
 
 
-def test_a_writer_does_not_go_on_behind_damage_of_a_closed_tape_whose_index_fits(tmp_path: Path) -> None:
+def test_a_writer_does_not_continue_a_damaged_tape_with_a_valid_index(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     with JsonlTape(path, linger_ms=1e9) as tape:
         for event in EVENTS[:5]:
@@ -293,7 +291,7 @@ def test_a_writer_does_not_go_on_behind_damage_of_a_closed_tape_whose_index_fits
     assert_not_cut(path, bytes(content))
 
 
-def test_a_segment_that_is_cut_is_damage_where_another_follows(written: Written, scratch: Path) -> None:
+def test_a_truncated_segment_is_damage_if_another_follows(written: Written, scratch: Path) -> None:
     name = written.files[1]
     try:
         (scratch / name).write_bytes(written.content[name][:-10])
@@ -305,7 +303,7 @@ def test_a_segment_that_is_cut_is_damage_where_another_follows(written: Written,
     assert f"{name}, line " in str(error)
 
 
-def test_what_was_committed_before_a_damaged_line_is_read(written: Written, scratch: Path) -> None:
+def test_events_committed_before_a_damaged_line_are_read(written: Written, scratch: Path) -> None:
     name = written.files[2]
     content = bytearray(written.content[name])
     content[len(content) // 2] ^= 1

@@ -76,7 +76,7 @@ def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     ],
     ids=str,
 )
-def test_a_part_is_read_without_looking_at_the_whole(
+def test_a_part_is_read_without_reading_the_whole_tape(
     large: Path, read_bytes: list[int], wanted: dict[str, Any], expected: list[int]
 ) -> None:
     assert seqs(large, **wanted) == expected
@@ -117,7 +117,7 @@ def corrupted(index: Path, how: str) -> None:
 @pytest.mark.parametrize(
     "how", ["absent", "garbage", "cut", "of another segment", "flipped", "sound but no index", "older"]
 )
-def test_an_index_that_does_not_fit_changes_no_answer_and_is_made_anew(large: Path, tmp_path: Path, how: str) -> None:
+def test_an_invalid_index_changes_no_answer_and_is_rebuilt(large: Path, tmp_path: Path, how: str) -> None:
     path = tmp_path / "tape"
     shutil.copytree(large, path)
     index = path / "000002.index"
@@ -134,7 +134,7 @@ def test_an_index_that_does_not_fit_changes_no_answer_and_is_made_anew(large: Pa
     assert (made["streams"], made["end"], made["events"]) == (wanted["streams"], wanted["end"], wanted["events"])
 
 
-def test_an_index_that_cannot_be_kept_stops_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_cannot_be_stored_is_no_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

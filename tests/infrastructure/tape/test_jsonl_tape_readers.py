@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "tape"
 
 
-def test_a_reader_sees_what_is_committed_while_the_writer_goes_on(path: Path) -> None:
+def test_a_reader_sees_committed_events_while_the_writer_continues(path: Path) -> None:
     with JsonlTape(path, linger_ms=NEVER, segment_bytes=700) as tape, JsonlTapeReader(path) as opened:
         tape.append([trade(1), trade(2)])
         assert list(opened.read()) == []
@@ -47,7 +47,7 @@ def test_a_reader_sees_what_is_committed_while_the_writer_goes_on(path: Path) ->
             assert opened.last_seq == seq
 
 
-def test_a_reader_in_the_middle_sees_what_is_appended_meanwhile_in_new_segments_too(path: Path) -> None:
+def test_a_reader_sees_events_appended_meanwhile_in_new_segments_too(path: Path) -> None:
     with JsonlTape(path, linger_ms=NEVER, segment_bytes=700) as tape:
         tape.append([trade(1)])
         tape.wait_durable(1)
@@ -61,9 +61,7 @@ def test_a_reader_in_the_middle_sees_what_is_appended_meanwhile_in_new_segments_
         assert [event.seq for event in events] == list(range(2, 12))
 
 
-def test_events_that_are_written_and_not_synced_are_not_read_by_their_own_process(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unsynced_events_are_not_read_by_their_own_process(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with JsonlTape(path, linger_ms=NEVER) as tape:
         tape.append([trade(1)])
         tape.wait_durable(1)
@@ -82,7 +80,7 @@ def test_events_that_are_written_and_not_synced_are_not_read_by_their_own_proces
         assert seen == [1]
 
 
-def test_a_paused_reader_goes_on_with_what_a_new_writer_put_in_the_place_of_a_torn_tail(path: Path) -> None:
+def test_a_paused_reader_continues_with_events_written_over_a_torn_tail(path: Path) -> None:
     write(path, 2)
     file = path / "000001.jsonl"
     whole = file.read_bytes()
@@ -97,7 +95,7 @@ def test_a_paused_reader_goes_on_with_what_a_new_writer_put_in_the_place_of_a_to
         assert [event.seq for event in events] == [2, 3, 4, 5]
 
 
-def test_a_reader_that_pauses_in_the_last_segment_reads_on_after_rotation_and_compaction(path: Path) -> None:
+def test_a_paused_reader_continues_after_rotation_and_compaction(path: Path) -> None:
     write(path, 3)
     with JsonlTapeReader(path) as opened:
         events = opened.read()
@@ -109,9 +107,7 @@ def test_a_reader_that_pauses_in_the_last_segment_reads_on_after_rotation_and_co
         assert [event.seq for event in events] == list(range(2, 12))
 
 
-def test_a_place_is_looked_for_again_where_its_segment_was_rewritten(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_position_is_searched_again_if_its_segment_was_rewritten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segment_index, "_SPAN", 500)
     write(path, 20)
     read_head = segments.read_head
@@ -126,9 +122,7 @@ def test_a_place_is_looked_for_again_where_its_segment_was_rewritten(
     assert seqs(path, first_seq=15) == [15, 16, 17, 18, 19, 20]
 
 
-def test_a_reader_that_lists_segments_while_they_are_merged_looks_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_that_lists_segments_during_a_merge_retries(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(path, 20, order, segment_bytes=1_500)
     read_head, current_index = segments.read_head, segment_index.current_index
 
@@ -163,7 +157,7 @@ def test_a_reader_that_lists_segments_while_they_are_merged_looks_again(
             assert len(list(path.glob("*.jsonl"))) == 1
 
 
-def test_a_reader_beside_a_busy_writer_sees_whole_groups_in_order(path: Path) -> None:
+def test_a_reader_of_a_busy_tape_sees_complete_groups_in_order(path: Path) -> None:
     done = threading.Event()
     failures: list[BaseException] = []
     seen: list[int] = []

@@ -79,14 +79,14 @@ def test_a_url_chooses_the_store(url: str, kind: type, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("call", [open_bus, open_store])
-def test_a_url_that_names_no_store_is_refused_with_what_to_do(
+def test_a_url_that_names_no_store_is_refused_with_advice(
     call: Callable[[str], object], url: str, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"^{call.__name__}: .*{message}"):
         call(url)
 
 
-def test_a_url_of_another_form_than_what_is_there_is_refused(tmp_path: Path) -> None:
+def test_a_url_with_another_format_than_the_tape_is_refused(tmp_path: Path) -> None:
     open_store(f"jsonl://{tmp_path}/tape").close()
 
     with pytest.raises(ConfigError, match="is a tape in jsonl, not in sqlite; give the path alone"):
@@ -102,7 +102,7 @@ def test_an_unknown_tape_format_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bus_numbers_on_behind_events_that_were_appended_by_hand(tmp_path: Path) -> None:
+def test_a_bus_continues_the_numbers_after_manually_appended_events(tmp_path: Path) -> None:
     with open_store(tmp_path / "tape.db") as store:
         store.append([accepted("td1"), accepted("td2")])
         store.append([OrderAcceptedEvent(order_id="td3", symbol="BTCUSDT", event_id="by-hand")])
@@ -142,7 +142,7 @@ def test_the_store_of_a_bus_reads_follows_and_keeps_snapshots_but_the_bus_writes
     asyncio.run(main())
 
 
-def test_events_of_one_go_are_on_the_tape_with_all_that_they_cause_or_not_at_all(url: str) -> None:
+def test_events_published_together_are_recorded_with_all_effects_or_not_at_all(url: str) -> None:
     async def main() -> None:
         bus = open_bus(url)
         bus.subscribe(
@@ -168,7 +168,7 @@ def test_events_of_one_go_are_on_the_tape_with_all_that_they_cause_or_not_at_all
     asyncio.run(main())
 
 
-def test_one_go_is_refused_where_versions_are_not_settled(url: str) -> None:
+def test_publishing_with_expected_versions_is_refused_while_versions_are_unknown(url: str) -> None:
     async def main() -> None:
         bus, refused = open_bus(url), list[str]()
 
@@ -221,7 +221,7 @@ asyncio.run(main())
         assert reader.wait() == 0
 
 
-def test_a_store_that_is_only_read_takes_nothing_and_must_be_there(tmp_path: Path) -> None:
+def test_a_read_only_store_accepts_nothing_and_must_exist(tmp_path: Path) -> None:
     with pytest.raises(TapeError):
         open_store(tmp_path / "none.db", read_only=True)
     with pytest.raises(ConfigError, match="no other reader can open a store in memory"):
@@ -229,7 +229,7 @@ def test_a_store_that_is_only_read_takes_nothing_and_must_be_there(tmp_path: Pat
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_what_can_be_no_tape_is_refused_in_one_line_and_touched_by_nobody(tmp_path: Path, read_only: bool) -> None:
+def test_a_path_that_cannot_be_a_tape_is_refused_in_one_line(tmp_path: Path, read_only: bool) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, message in (
         ("/dev/null", "a device or a pipe"),
@@ -258,7 +258,7 @@ WRONG_CALLS: list[tuple[str, Callable[[AnyStore], object]]] = [
 
 @pytest.mark.parametrize("scheme", ["memory", "sqlite", "jsonl"])
 @pytest.mark.parametrize(("message", "call"), WRONG_CALLS, ids=[message for message, _ in WRONG_CALLS])
-def test_a_wrong_argument_is_refused_where_it_is_given(
+def test_a_wrong_argument_is_refused(
     tmp_path: Path, scheme: str, message: str, call: Callable[[AnyStore], object]
 ) -> None:
     with open_store("memory://" if scheme == "memory" else f"{scheme}://{tmp_path}/store") as store:
@@ -269,14 +269,14 @@ def test_a_wrong_argument_is_refused_where_it_is_given(
         assert len(store.last(10**30)) == 1
 
 
-def test_publishing_many_wants_a_list() -> None:
+def test_publishing_several_events_needs_a_list() -> None:
     for given in (accepted(), None, 5):
         for bus in (InMemoryEventBus(), open_bus("memory://")):
             with pytest.raises(ConfigError, match=r"is not a list of events; give publish_all\(\[event\]\)"):
                 bus.publish_all(given)  # type: ignore[arg-type]
 
 
-def test_a_store_takes_no_time_of_the_future_from_an_event_made_by_hand(tmp_path: Path) -> None:
+def test_a_store_does_not_accept_future_times_from_unstamped_events(tmp_path: Path) -> None:
     for url in ("memory://", tmp_path / "store"):
         with open_store(url) as store:
             store.append([OrderAcceptedEvent(order_id="td1", symbol="BTCUSDT", ts_ingress=1 << 62)])
@@ -287,7 +287,7 @@ def test_a_store_takes_no_time_of_the_future_from_an_event_made_by_hand(tmp_path
             assert times[-1] < 1 << 61
 
 
-def test_a_query_by_a_class_that_was_defined_again_since_finds_its_events(tmp_path: Path) -> None:
+def test_a_query_by_a_redefined_class_finds_its_events(tmp_path: Path) -> None:
     def define() -> type[DomainEvent]:
         class Reloaded(DomainEvent, frozen=True, kw_only=True):
             event_type: ClassVar[str] = "open_store_test.reloaded"

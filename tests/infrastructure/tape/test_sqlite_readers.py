@@ -18,7 +18,7 @@ from tickdeck.infrastructure.tape.sqlite import reader, schema
 from tickdeck.infrastructure.tape.sqlite import tape as sqlite
 
 
-def test_a_reader_sees_what_is_durable_while_the_writer_goes_on(path: Path) -> None:
+def test_a_reader_sees_durable_events_while_the_writer_continues(path: Path) -> None:
     with SqliteTape(path, linger_ms=NEVER) as tape, SqliteTape.open_reader(path) as opened:
         tape.append([trade(1), trade(2)])
         assert list(opened.read()) == []
@@ -32,7 +32,7 @@ def test_a_reader_sees_what_is_durable_while_the_writer_goes_on(path: Path) -> N
         assert opened.last_seq == 5
 
 
-def test_a_reader_in_the_middle_sees_what_is_appended_meanwhile(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_sees_events_appended_meanwhile(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_CHUNK", 2)
     with SqliteTape(path) as tape:
         tape.append([trade(1), trade(2), trade(3)])
@@ -66,7 +66,7 @@ def test_a_reader_that_pauses_does_not_keep_the_log_from_being_reused(
         assert len(list(paused)) == 1_099
 
 
-def test_readers_that_follow_closely_do_not_let_the_log_grow_without_end(
+def test_readers_that_follow_closely_do_not_let_the_log_grow_forever(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = 150_000
@@ -98,7 +98,7 @@ def test_readers_that_follow_closely_do_not_let_the_log_grow_without_end(
     assert seqs(path) == list(range(1, 5_001))
 
 
-def test_a_reader_that_stays_in_a_transaction_holds_the_writer_up_for_a_moment_only(
+def test_a_reader_in_a_long_transaction_delays_the_writer_only_briefly(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "CHECKPOINT_PAGES", 10)

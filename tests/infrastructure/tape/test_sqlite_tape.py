@@ -23,7 +23,7 @@ def stream_versions(path: Path) -> list[tuple[str, int]]:
     return query(path, "SELECT stream, stream_version FROM events WHERE stream IS NOT NULL ORDER BY seq")
 
 
-def test_versions_of_a_stream_count_from_one_and_go_on_after_reopening(path: Path) -> None:
+def test_versions_of_a_stream_count_from_one_and_continue_after_reopening(path: Path) -> None:
     with SqliteTape(path) as tape:
         tape.append([order(1, "a"), order(2, "b"), order(3, "a")])
     with SqliteTape(path) as tape:
@@ -34,9 +34,7 @@ def test_versions_of_a_stream_count_from_one_and_go_on_after_reopening(path: Pat
     assert versions == [("a", 1), ("b", 1), ("a", 2), ("a", 3), ("c", 1), ("a", 4)]
 
 
-def test_versions_are_right_when_more_streams_are_in_use_than_memory_holds(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_versions_are_correct_with_more_streams_than_fit_in_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding.StreamVersions.__init__, "__defaults__", (3,))
     rng = random.Random(1)
     names = [f"o{rng.randrange(12)}" for _ in range(300)]
@@ -81,7 +79,7 @@ def small_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_disk")
-def test_when_the_disk_is_full_what_was_acknowledged_is_kept_and_everyone_hears_of_it(path: Path) -> None:
+def test_a_full_disk_keeps_acknowledged_events_and_every_caller_gets_an_error(path: Path) -> None:
     tape = SqliteTape(path, linger_ms=NEVER)
     durable = 0
     clear_line = r"tape\.sqlite: cannot write the tape after .*: database or disk is full \(the disk is full: free some"

@@ -47,7 +47,7 @@ def test_an_sql_tool_reads_events_by_name_and_time(path: Path) -> None:
 _HAS_ARROW = sqlite3.sqlite_version_info >= (3, 38)
 
 
-def test_market_data_that_begins_its_story_has_no_entry_in_the_indexes_of_streams_and_correlations(path: Path) -> None:
+def test_market_data_that_starts_a_correlation_has_no_index_entries(path: Path) -> None:
     write(path, 5)
     write(path, 1, lambda seq: trade(seq, correlation_id="2"))
     write(path, 1, order)
@@ -57,7 +57,7 @@ def test_market_data_that_begins_its_story_has_no_entry_in_the_indexes_of_stream
     assert seqs(path, TapeQuery(correlation_id="2")) == [2, 6]
 
 
-def test_a_second_writer_is_told_who_the_first_is(path: Path) -> None:
+def test_a_second_writer_gets_an_error_that_names_the_first(path: Path) -> None:
     with SqliteTape(path) as first:
         with pytest.raises(TapeError, match=rf"process {os.getpid()} is writing this tape; stop it first"):
             SqliteTape(path)
@@ -67,7 +67,7 @@ def test_a_second_writer_is_told_who_the_first_is(path: Path) -> None:
         assert next_one.last_seq == 1
 
 
-def test_whoever_asks_is_told_which_process_writes_the_tape(path: Path) -> None:
+def test_the_writing_process_of_a_tape_can_be_found(path: Path) -> None:
     assert writer_of(path) is None
 
     with SqliteTape(path):
@@ -94,7 +94,7 @@ def test_whoever_asks_is_told_which_process_writes_the_tape(path: Path) -> None:
     ],
     ids=["absent", "folder", "empty", "garbage", "cut in the header", "another database"],
 )
-def test_what_is_no_tape_is_not_read(
+def test_a_path_without_a_tape_is_not_read(
     path: Path, make: Callable[[Path], object], error: type[TapeError], message: str
 ) -> None:
     make(path)
@@ -120,7 +120,7 @@ def test_what_is_no_tape_is_not_read(
     ],
     ids=["folder", "garbage", "another database"],
 )
-def test_what_is_no_tape_is_not_written_and_left_as_it_was(
+def test_a_file_that_is_not_a_tape_is_not_changed(
     path: Path, make: Callable[[Path], object], error: type[TapeError], message: str
 ) -> None:
     make(path)
@@ -133,7 +133,7 @@ def test_what_is_no_tape_is_not_written_and_left_as_it_was(
     assert (path.read_bytes() if path.is_file() else b"") == before
 
 
-def test_a_folder_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_gives_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(TapeError, match="No such file or directory"):
         SqliteTape(tmp_path / "none" / "tape.sqlite")
 
@@ -155,7 +155,7 @@ def test_a_tape_cut_short_is_reported_as_damaged(path: Path) -> None:
 
 
 @pytest.mark.parametrize("position", ["last_seq", "stream_version"])
-def test_a_damaged_file_is_one_clear_line_for_every_question(path: Path, position: str) -> None:
+def test_a_damaged_file_gives_one_clear_line_for_every_query(path: Path, position: str) -> None:
     write(path, 2_000, order)
     size = path.stat().st_size
     with path.open("r+b") as file:
@@ -178,7 +178,7 @@ def test_a_damaged_file_is_one_clear_line_for_every_question(path: Path, positio
     ],
     ids=str,
 )
-def test_queries_go_by_an_index(path: Path, wanted: TapeQuery, index: str) -> None:
+def test_queries_use_an_index(path: Path, wanted: TapeQuery, index: str) -> None:
     write(path, 3)
     write(path, 3, order)
     write(path, 1, lambda seq: RunStopped(seq=seq))
@@ -218,7 +218,7 @@ def lowered(folder: Path) -> Iterator[None]:
         os.seteuid(user)
 
 
-def test_a_tape_in_a_folder_that_may_not_be_written_is_read_but_not_written() -> None:
+def test_a_tape_in_a_read_only_folder_can_be_read_but_not_written() -> None:
     with read_only_folder() as folder:
         path = folder / "tape.sqlite"
         write(path, 3)
@@ -228,7 +228,7 @@ def test_a_tape_in_a_folder_that_may_not_be_written_is_read_but_not_written() ->
                 SqliteTape(path)
 
 
-def test_a_killed_writers_tape_in_a_folder_that_may_not_be_written_says_what_to_do(tmp_path: Path) -> None:
+def test_a_killed_writers_tape_in_a_read_only_folder_is_refused_with_advice(tmp_path: Path) -> None:
     with read_only_folder() as folder:
         path = folder / "tape.sqlite"
         with SqliteTape(tmp_path / "tape.sqlite") as tape:
@@ -266,7 +266,7 @@ def test_an_event_that_does_not_decode_is_named_by_its_seq(path: Path, damage: s
     assert message in str(caught.value)
 
 
-def test_a_damaged_event_on_the_way_to_a_storys_beginning_is_named(path: Path) -> None:
+def test_a_damaged_event_during_the_search_for_a_correlation_is_reported(path: Path) -> None:
     write(path, 3)
     query(path, "UPDATE events SET payload = 'x'")
 

@@ -24,7 +24,9 @@ def test_a_newer_tape_is_refused(path: Path) -> None:
             opener(path)
 
 
-def test_an_older_tape_is_read_as_it_is_and_migrated_by_its_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_tape_is_read_without_migration_and_migrated_by_its_writer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(path, 3)
     newest = (*schema.MIGRATIONS, ("CREATE TABLE notes (text)",), ("DROP TABLE notes",))
     monkeypatch.setattr(schema, "MIGRATIONS", newest)
@@ -71,7 +73,7 @@ PRAGMA journal_mode = WAL;
 """A tape as the first version left it."""
 
 
-def test_a_tape_of_the_first_version_is_read_as_it_is_and_migrated_with_all_that_it_has(path: Path) -> None:
+def test_a_tape_of_the_first_version_is_read_and_migrated_completely(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(VERSION_1)
     rows = query(path, "SELECT * FROM events")

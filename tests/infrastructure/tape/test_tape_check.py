@@ -33,7 +33,7 @@ from tickdeck.infrastructure.tape.tools import check_tape, compact_tape, convert
 
 
 @FORMS
-def test_a_sound_tape_is_ok_and_it_is_said_what_was_checked(tmp_path: Path, form: str) -> None:
+def test_an_intact_tape_is_ok_and_the_checks_are_listed(tmp_path: Path, form: str) -> None:
     path = place(tmp_path, form)
     events = write(path, form)
 
@@ -57,7 +57,7 @@ def test_an_empty_tape_is_ok(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
-def test_where_there_is_no_tape_nothing_is_checked(tmp_path: Path, make: Callable[[Path], object]) -> None:
+def test_a_missing_tape_is_not_checked(tmp_path: Path, make: Callable[[Path], object]) -> None:
     path = tmp_path / "tape"
     make(path)
 
@@ -74,7 +74,7 @@ def test_a_newer_tape_is_not_checked(tmp_path: Path) -> None:
 
 
 @FORMS
-def test_versions_of_a_stream_that_skip_or_repeat_are_told(tmp_path: Path, form: str) -> None:
+def test_versions_of_a_stream_that_skip_or_repeat_are_reported(tmp_path: Path, form: str) -> None:
     path = place(tmp_path, form)
     rows = [(accepted("x", 1), ORDER, 1), (accepted("y", 2), ORDER, 3), (accepted("z", 3, "b"), "order/main/b", 2)]
     write_raw(path, form, [rows])
@@ -87,7 +87,7 @@ def test_versions_of_a_stream_that_skip_or_repeat_are_told(tmp_path: Path, form:
 
 
 @FORMS
-def test_an_event_in_the_stream_of_another_is_told(tmp_path: Path, form: str) -> None:
+def test_an_event_in_the_stream_of_another_is_reported(tmp_path: Path, form: str) -> None:
     path = place(tmp_path, form)
     write_raw(path, form, [[(accepted("x", 1), "order/main/b", 1), (accepted("y", 2), None, None)]])
 
@@ -98,7 +98,7 @@ def test_an_event_in_the_stream_of_another_is_told(tmp_path: Path, form: str) ->
 
 
 @FORMS
-def test_a_cascade_with_a_hole_is_told(tmp_path: Path, form: str) -> None:
+def test_a_cascade_with_a_hole_is_reported(tmp_path: Path, form: str) -> None:
     path = place(tmp_path, form)
     rows = [accepted("7-1", 1), accepted("7-3", 2), accepted("7-2-1", 3)]
     write_raw(path, form, [[(fields, ORDER, version) for version, fields in enumerate(rows, start=1)]])
@@ -109,7 +109,7 @@ def test_a_cascade_with_a_hole_is_told(tmp_path: Path, form: str) -> None:
     assert "7-2-1 exists, but its cause 7-2 does not" in found
 
 
-def test_a_commit_within_a_cascade_is_told(tmp_path: Path) -> None:
+def test_a_commit_within_a_cascade_is_reported(tmp_path: Path) -> None:
     rows = [[(accepted("7-1", 1), ORDER, 1)], [(accepted("7-2", 2), ORDER, 2)]]
     write_raw(tmp_path / "tape", "jsonl", rows)
 
@@ -117,9 +117,7 @@ def test_a_commit_within_a_cascade_is_told(tmp_path: Path) -> None:
 
 
 @FORMS
-def test_ids_that_no_kernel_gave_and_a_halt_that_took_the_place_of_others_say_nothing(
-    tmp_path: Path, form: str
-) -> None:
+def test_foreign_ids_and_halts_that_replaced_siblings_are_not_problems(tmp_path: Path, form: str) -> None:
     path = place(tmp_path, form)
     with open_form(path, form) as tape:
         for seq, event_id in enumerate(("2024-05-07", "a-3", "", "9-9"), start=1):
@@ -131,7 +129,7 @@ def test_ids_that_no_kernel_gave_and_a_halt_that_took_the_place_of_others_say_no
 
 
 @FORMS
-def test_an_event_that_does_not_decode_is_told(tmp_path: Path, form: str) -> None:
+def test_an_event_that_does_not_decode_is_reported(tmp_path: Path, form: str) -> None:
     path = place(tmp_path, form)
     write_raw(path, form, [[({"event_id": "x", "seq": 1, "symbol": 5}, None, None), (accepted("y", 2), ORDER, 1)]])
 
@@ -142,7 +140,7 @@ def test_an_event_that_does_not_decode_is_told(tmp_path: Path, form: str) -> Non
 
 
 @FORMS
-def test_a_snapshot_ahead_of_its_stream_is_told(tmp_path: Path, form: str) -> None:
+def test_a_snapshot_ahead_of_its_stream_is_reported(tmp_path: Path, form: str) -> None:
     path = place(tmp_path, form)
     with open_form(path, form) as tape:
         tape._write_snapshot("order/main/none", Snapshot(7, b""))
@@ -150,7 +148,7 @@ def test_a_snapshot_ahead_of_its_stream_is_told(tmp_path: Path, form: str) -> No
     assert "snapshot of 'order/main/none': has version 7, but the stream has 0 events" in said(check_tape(path))
 
 
-def test_no_more_than_a_hundred_problems_are_told_and_all_are_counted(tmp_path: Path) -> None:
+def test_no_more_than_a_hundred_problems_are_reported_and_all_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "tape.db"
     write_raw(path, "sqlite", [[(accepted(f"x{seq}", seq), ORDER, seq + 1) for seq in range(1, 151)]])
 
@@ -171,7 +169,7 @@ def test_no_more_than_a_hundred_problems_are_told_and_all_are_counted(tmp_path: 
         ("DELETE FROM events WHERE seq = 11", "seq 12: 1-2 exists, but 1-1 before it does not"),
     ],
 )
-def test_a_row_that_was_changed_is_told(tmp_path: Path, statement: str, told: str) -> None:
+def test_a_row_that_was_changed_is_reported(tmp_path: Path, statement: str, told: str) -> None:
     path = tmp_path / "tape.db"
     write(path, "sqlite")
     sql(path, statement)
@@ -179,7 +177,7 @@ def test_a_row_that_was_changed_is_told(tmp_path: Path, statement: str, told: st
     assert told in said(check_tape(path))
 
 
-def test_a_damaged_page_is_told(tmp_path: Path) -> None:
+def test_a_damaged_page_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "tape.db"
     write(path, "sqlite")
     with path.open("r+b") as file:
@@ -192,7 +190,7 @@ def test_a_damaged_page_is_told(tmp_path: Path) -> None:
     assert str(path) in said(report)
 
 
-def test_a_damaged_snapshot_is_told(tmp_path: Path) -> None:
+def test_a_damaged_snapshot_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     write(path, "jsonl")
     (file,) = (path / "snapshots").rglob("*.json")
@@ -209,7 +207,7 @@ def test_a_damaged_snapshot_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["stream", "version", "state"])
-def test_a_damaged_snapshot_on_sqlite_is_told_and_may_be_written_again(tmp_path: Path, column: str) -> None:
+def test_a_damaged_snapshot_on_sqlite_is_reported_and_may_be_written_again(tmp_path: Path, column: str) -> None:
     path = tmp_path / "tape.db"
     write(path, "sqlite")
     other = {"stream": "'order/main/z'", "version": "1", "state": "x'00'"}[column]
@@ -245,7 +243,7 @@ def test_compacting_and_copying_keep_every_snapshot(tmp_path: Path, form: str) -
             assert list(reader.snapshots()) == kept
 
 
-def test_segments_that_do_not_follow_each_other_are_told(tmp_path: Path) -> None:
+def test_segments_that_do_not_follow_each_other_are_reported(tmp_path: Path) -> None:
     write(tmp_path / "one", "jsonl")
     write(tmp_path / "two", "jsonl", range(101, 141))
     for name in ("000002.jsonl", "000002.index"):
@@ -254,7 +252,7 @@ def test_segments_that_do_not_follow_each_other_are_told(tmp_path: Path) -> None
     assert "000002.jsonl: begins after seq" in said(check_tape(tmp_path / "one"))
 
 
-def test_a_tape_that_is_being_written_is_checked_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_a_tape_that_is_being_written_is_checked_up_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     write(path, "jsonl")
     with JsonlTape(path) as tape:

@@ -21,7 +21,7 @@ from tickdeck.infrastructure.tape.jsonl import list_segments
 from tickdeck.infrastructure.tape.tools import check_tape, compact_tape, compacting, repair_tape
 
 
-def test_segments_and_groups_are_merged_and_the_events_stay(tmp_path: Path) -> None:
+def test_segments_and_groups_are_merged_and_the_events_remain(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     write(path, "jsonl")
     before = stored(path)
@@ -41,7 +41,7 @@ def test_segments_and_groups_are_merged_and_the_events_stay(tmp_path: Path) -> N
     ]
 
 
-def test_a_compacted_tape_is_written_on_and_compacted_again(tmp_path: Path) -> None:
+def test_a_compacted_tape_can_be_continued_and_compacted_again(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     events = write(path, "jsonl")
     compact_tape(path, segment_bytes=10_000)
@@ -94,7 +94,7 @@ def test_a_crash_in_a_compaction_leaves_the_tape_whole(
         assert list(reader.read()) == events
 
 
-def test_a_reader_in_the_middle_of_a_tape_that_is_compacted_misses_and_repeats_nothing(tmp_path: Path) -> None:
+def test_a_reader_misses_and_repeats_nothing_during_a_compaction(tmp_path: Path) -> None:
     for taken in (1, 25, 60, 118):
         path = tmp_path / str(taken)
         events = write(path, "jsonl")
@@ -108,7 +108,7 @@ def test_a_reader_in_the_middle_of_a_tape_that_is_compacted_misses_and_repeats_n
         assert found == events
 
 
-def test_compacting_sqlite_gives_back_free_pages(tmp_path: Path) -> None:
+def test_compacting_sqlite_frees_unused_pages(tmp_path: Path) -> None:
     path = tmp_path / "tape.db"
     events = write(path, "sqlite")
     sql(path, "CREATE TABLE ballast (x)", "INSERT INTO ballast VALUES (zeroblob(1000000))", "DROP TABLE ballast")
@@ -122,7 +122,7 @@ def test_compacting_sqlite_gives_back_free_pages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
-def test_where_there_is_no_tape_nothing_is_compacted(tmp_path: Path, make: Callable[[Path], object]) -> None:
+def test_a_missing_tape_is_not_compacted(tmp_path: Path, make: Callable[[Path], object]) -> None:
     path = tmp_path / "tape"
     make(path)
 

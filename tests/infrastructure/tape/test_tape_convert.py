@@ -63,7 +63,7 @@ def test_a_copy_does_not_divide_a_cascade(tmp_path: Path) -> None:
         ("none/copy", "jsonl", "cannot be created: No such file or directory"),
     ],
 )
-def test_a_copy_that_cannot_be_made_is_one_clear_line(tmp_path: Path, out: str, to: str, message: str) -> None:
+def test_a_copy_that_cannot_be_made_gives_one_clear_line(tmp_path: Path, out: str, to: str, message: str) -> None:
     write(tmp_path / "tape.db", "sqlite")
     (tmp_path / "there.db").touch()
 
@@ -88,7 +88,7 @@ def test_a_damaged_tape_leaves_no_copy(tmp_path: Path) -> None:
     "edited",
     ["replace(payload, ',', ',' || char(10))", 'replace(payload, \'{"event_id\', \'{"stream":"x","event_id\')'],
 )
-def test_json_that_was_edited_by_hand_is_not_put_in_lines(tmp_path: Path, edited: str) -> None:
+def test_manually_edited_json_is_not_converted_to_lines(tmp_path: Path, edited: str) -> None:
     write(tmp_path / "tape.db", "sqlite")
     sql(tmp_path / "tape.db", f"UPDATE events SET payload = {edited} WHERE seq = 11")
 

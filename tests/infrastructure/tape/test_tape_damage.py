@@ -25,7 +25,7 @@ from tickdeck.infrastructure.tape.tools import check_tape, convert_tape, repair_
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_spoilt_sqlite_tape_never_gives_more_than_one_clear_line(tmp_path: Path, seed: int) -> None:
+def test_any_damage_to_an_sqlite_tape_gives_one_clear_line(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "tape.db"
     with SqliteTape(path) as tape:
         for number in range(1, 400):
@@ -46,7 +46,7 @@ def test_a_spoilt_sqlite_tape_never_gives_more_than_one_clear_line(tmp_path: Pat
             use()
 
 
-def test_a_damaged_head_is_told_as_the_damage_and_repair_leaves_it(tmp_path: Path) -> None:
+def test_a_damaged_head_is_reported_and_not_repaired(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     with open_form(path, "jsonl") as tape:
         for number in range(1, 60):
@@ -62,7 +62,7 @@ def test_a_damaged_head_is_told_as_the_damage_and_repair_leaves_it(tmp_path: Pat
     assert (report.ok, repaired.ok, len(repaired.problems)) == (False, False, 1)
 
 
-def test_absent_indexes_do_not_hide_damage(tmp_path: Path) -> None:
+def test_missing_indexes_do_not_hide_damage(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     with open_form(path, "jsonl", segment_bytes=1) as tape:
         for number in range(1, 140):
@@ -79,7 +79,7 @@ def test_absent_indexes_do_not_hide_damage(tmp_path: Path) -> None:
     assert [problem.where.startswith(str(last)) for problem in tried.problems] == [True]
 
 
-def test_an_index_with_another_version_of_a_stream_is_told_and_made_anew(tmp_path: Path) -> None:
+def test_an_index_with_a_wrong_stream_version_is_reported_and_rebuilt(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     write(path, "jsonl")
     segment = list_segments(path)[0]
@@ -94,7 +94,7 @@ def test_an_index_with_another_version_of_a_stream_is_told_and_made_anew(tmp_pat
 
 
 @pytest.mark.parametrize("column", ["symbol", "correlation_id"])
-def test_a_row_without_what_queries_look_for_is_told(tmp_path: Path, column: str) -> None:
+def test_a_row_that_queries_would_not_find_is_reported(tmp_path: Path, column: str) -> None:
     path = tmp_path / "tape.db"
     write(path, "sqlite")
     sql(path, f"UPDATE events SET {column} = NULL WHERE seq = 12")

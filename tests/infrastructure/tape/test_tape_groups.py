@@ -54,7 +54,7 @@ def _raise(error: BaseException) -> Callable[..., None]:
 # -- groups ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_waiter_itself_commits_all_that_waits_in_one_group(open_tape: Open, path: Path) -> None:
+def test_the_waiter_itself_commits_all_waiting_events_in_one_group(open_tape: Open, path: Path) -> None:
     with open_tape(path, linger_ms=NEVER) as tape:
         for seq in range(1, 101):
             tape.append([trade(seq)])
@@ -65,7 +65,7 @@ def test_the_waiter_itself_commits_all_that_waits_in_one_group(open_tape: Open, 
         assert tape.statistics().commits == 1
 
 
-def test_events_become_durable_after_the_linger_though_nobody_waits(open_tape: Open, path: Path) -> None:
+def test_events_become_durable_after_the_linger_without_a_waiter(open_tape: Open, path: Path) -> None:
     with open_tape(path, linger_ms=1) as tape:
         tape.append([trade(1)])
 
@@ -86,7 +86,7 @@ def test_a_full_group_is_committed_without_lingering(
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 63, 64, 65, 127, 128, 200])
-def test_groups_of_any_size_are_stored_whole(open_tape: Open, path: Path, count: int) -> None:
+def test_groups_of_any_size_are_stored_completely(open_tape: Open, path: Path, count: int) -> None:
     with open_tape(path, linger_ms=NEVER) as tape:
         tape.append([trade(seq) for seq in range(1, count + 1)])
 
@@ -147,7 +147,7 @@ def test_append_blocks_while_the_disk_stalls(open_tape: Open, path: Path) -> Non
         assert tape.last_seq == 3
 
 
-def test_append_that_waits_for_room_hears_of_a_failed_write(
+def test_append_that_waits_for_room_raises_after_a_failed_write(
     open_tape: Open, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tape = open_tape(path, max_waiting=2)
@@ -163,7 +163,7 @@ def test_append_that_waits_for_room_hears_of_a_failed_write(
         tape.close()
 
 
-def test_append_that_waits_for_room_hears_of_closing(open_tape: Open, path: Path) -> None:
+def test_append_that_waits_for_room_raises_when_the_tape_is_closed(open_tape: Open, path: Path) -> None:
     tape = open_tape(path, max_waiting=2)
     stalled = _Stalled(tape)
     closer = threading.Thread(target=tape.close)
@@ -178,7 +178,7 @@ def test_append_that_waits_for_room_hears_of_closing(open_tape: Open, path: Path
     assert seqs(path) == [1, 2]
 
 
-def test_threads_that_append_and_wait_at_once_are_all_served(open_tape: Open, path: Path) -> None:
+def test_several_threads_can_append_and_wait_at_once(open_tape: Open, path: Path) -> None:
     with open_tape(path) as tape:
         lock = threading.Lock()
         durable: list[bool] = []
@@ -201,7 +201,7 @@ def test_threads_that_append_and_wait_at_once_are_all_served(open_tape: Open, pa
     assert seqs(path) == list(range(1, 201))
 
 
-def test_a_coroutine_that_gave_up_waiting_disturbs_nobody(open_tape: Open, path: Path) -> None:
+def test_a_cancelled_waiter_does_not_disturb_others(open_tape: Open, path: Path) -> None:
     async def wait(tape: AnyTape) -> None:
         tape.append([trade(1)])
         with tape._commit_lock:
@@ -218,7 +218,7 @@ def test_a_coroutine_that_gave_up_waiting_disturbs_nobody(open_tape: Open, path:
         assert tape.durable_seq == 1
 
 
-def test_a_loop_that_ended_before_its_event_was_durable_disturbs_nobody(open_tape: Open, path: Path) -> None:
+def test_a_loop_that_ended_early_does_not_disturb_others(open_tape: Open, path: Path) -> None:
     async def give_up(tape: AnyTape) -> None:
         await asyncio.wait([asyncio.ensure_future(tape.wait_durable_async(1))], timeout=0)
 
@@ -232,7 +232,7 @@ def test_a_loop_that_ended_before_its_event_was_durable_disturbs_nobody(open_tap
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_commit_that_ctrl_c_interrupts_is_made_up_for(
+def test_a_commit_interrupted_by_ctrl_c_is_repeated(
     open_tape: Open, path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     with open_tape(path, linger_ms=NEVER) as tape:
@@ -260,7 +260,9 @@ def test_a_commit_that_ctrl_c_interrupts_is_made_up_for(
 # -- what is refused or fails -----------------------------------------------------------------------------------------
 
 
-def test_a_coroutine_hears_of_a_failed_write(open_tape: Open, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_waiting_coroutine_raises_after_a_failed_write(
+    open_tape: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tape = open_tape(path, linger_ms=NEVER)
     monkeypatch.setattr(tape, "_write", _raise(OSError("the disk is gone")))
     tape.append([trade(1)])
@@ -292,7 +294,7 @@ def test_a_cascade_that_is_refused_does_not_count_in_its_streams(open_tape: Open
         (forced(trade(1), price=object()), r"\(market.trade\) cannot be encoded: price is .*; it must be a decimal"),
     ],
 )
-def test_an_event_that_cannot_be_stored_is_refused_and_the_tape_goes_on(
+def test_an_unstorable_event_is_refused_and_the_tape_continues(
     open_tape: Open, path: Path, event: DomainEvent, message: str
 ) -> None:
     with open_tape(path) as tape:
@@ -303,7 +305,7 @@ def test_an_event_that_cannot_be_stored_is_refused_and_the_tape_goes_on(
     assert seqs(path) == [1]
 
 
-def test_a_file_that_cannot_be_synced_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_synced_gives_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(TapeError, match="cannot sync it: No such file"):
         sync(tmp_path / "none")
 

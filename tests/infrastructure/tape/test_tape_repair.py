@@ -60,7 +60,7 @@ def test_a_torn_tail_is_cut_and_what_is_committed_is_not_touched(tmp_path: Path)
         assert list(reader.read()) == events
 
 
-def test_indexes_are_made_anew(tmp_path: Path) -> None:
+def test_indexes_are_rebuilt(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     write(path, "jsonl")
     whole = content(path)
@@ -75,7 +75,7 @@ def test_indexes_are_made_anew(tmp_path: Path) -> None:
     assert content(path) == whole
 
 
-def test_files_that_a_crash_left_half_made_are_taken_away(tmp_path: Path) -> None:
+def test_incomplete_files_left_by_a_crash_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     write(path, "jsonl")
     whole = content(path)
@@ -88,7 +88,7 @@ def test_files_that_a_crash_left_half_made_are_taken_away(tmp_path: Path) -> Non
     assert content(path) == whole
 
 
-def test_damage_is_beyond_repair_and_left_as_it_is(tmp_path: Path) -> None:
+def test_damage_is_not_repaired_and_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "tape"
     write(path, "jsonl")
     for name, at in (("000002.jsonl", 700), (sorted(path.glob("*.jsonl"))[-1].name, 500)):
@@ -106,7 +106,7 @@ def test_damage_is_beyond_repair_and_left_as_it_is(tmp_path: Path) -> None:
     }
 
 
-def test_a_broken_index_of_sqlite_is_made_anew(tmp_path: Path) -> None:
+def test_a_broken_sqlite_index_is_rebuilt(tmp_path: Path) -> None:
     path = tmp_path / "tape.db"
     events = write(path, "sqlite")
     ddl = "CREATE INDEX events_by_time ON events (ts){}"

@@ -64,11 +64,11 @@ def test_fees_are_paid_in_the_chosen_asset_at_a_discount_while_it_lasts() -> Non
         ("101", "100", Refusal.INSUFFICIENT_BALANCE),
     ],
 )
-def test_what_breaks_a_filter_or_the_balance_is_refused(quantity: str, price: str, reason: Refusal) -> None:
+def test_orders_that_violate_a_filter_or_the_balance_are_refused(quantity: str, price: str, reason: Refusal) -> None:
     assert refusal(place, engine(), "ann", "buy", quantity, price) is reason
 
 
-def test_a_client_id_may_be_used_again_only_when_its_order_is_done() -> None:
+def test_a_client_id_may_be_reused_only_when_its_order_has_ended() -> None:
     venue = engine()
     order = place(venue, "ann", "buy", "1", "50", client_id="same")
 
@@ -87,7 +87,7 @@ def test_another_accounts_order_cannot_be_seen_or_cancelled() -> None:
     assert refusal(venue.cancel, "bob", "BTCUSDT", 2, number=order.number) is Refusal.UNKNOWN_ORDER
 
 
-def test_a_halted_market_takes_no_orders_and_one_that_only_cancels_lets_them_go() -> None:
+def test_a_halted_market_refuses_orders_and_a_cancel_only_one_allows_cancels() -> None:
     venue = engine()
     order = place(venue, "ann", "buy", "1", "50")
 
@@ -148,7 +148,7 @@ def test_each_execution_carries_the_orders_figures_of_its_moment() -> None:
     assert (mine[1].commission, mine[1].commission_asset) == (D("0.001"), "BTC")
 
 
-def test_changed_levels_are_told_once_with_their_quantity_of_now() -> None:
+def test_changed_levels_are_reported_once_with_their_current_quantity() -> None:
     venue = engine()
     order = place(venue, "ann", "sell", "1", "100")
     place(venue, "ann", "sell", "2", "100")
@@ -161,7 +161,7 @@ def test_changed_levels_are_told_once_with_their_quantity_of_now() -> None:
     assert venue.take_changed_levels("BTCUSDT") == []
 
 
-def test_a_level_that_empties_and_fills_again_between_two_looks_is_told_once() -> None:
+def test_a_level_that_empties_and_refills_is_reported_once() -> None:
     venue = engine()
     order = place(venue, "ann", "sell", "1", "100")
     venue.cancel("ann", "BTCUSDT", 2, number=order.number)
@@ -195,7 +195,7 @@ def test_finished_orders_are_forgotten_beyond_what_is_kept() -> None:
     assert venue.find("ann", "BTCUSDT", number=order.number) is order
 
 
-def test_other_traders_do_not_push_the_orders_of_clients_out_of_memory() -> None:
+def test_orders_of_other_traders_do_not_evict_those_of_clients() -> None:
     venue = MatchingEngine([BTC], keep=10)
     venue.deposit("ann", "USDT", D(10_000))
     venue.deposit("#makers", "USDT", D(10_000))

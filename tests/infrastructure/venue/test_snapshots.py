@@ -87,9 +87,7 @@ def trade_at_random(exchange: Exchange, seed: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_venue_comes_back_from_a_snapshot_as_from_its_whole_journal_and_goes_on_alike(
-    tmp_path: Path, seed: int
-) -> None:
+def test_a_venue_restored_from_a_snapshot_equals_one_restored_from_the_journal(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "journal"
     before = Venue(path, every=70)
     open_accounts(before.exchange)
@@ -135,7 +133,7 @@ t.trade_at_random(venue.exchange, 3, 1_000)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
-def test_a_venue_that_is_killed_within_a_snapshot_comes_back(tmp_path: Path, steps: int) -> None:
+def test_a_venue_killed_while_writing_a_snapshot_is_restored(tmp_path: Path, steps: int) -> None:
     """It dies before it syncs a snapshot, and before it puts it in place; the first one and the second."""
     path = tmp_path / "journal"
     done = subprocess.run(

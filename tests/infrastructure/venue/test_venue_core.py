@@ -46,7 +46,7 @@ def state(venue: Exchange) -> object:
 # -- the journal ------------------------------------------------------------------------------------------------------
 
 
-def test_an_exchange_comes_back_from_its_journal_as_it_was(tmp_path: Path) -> None:
+def test_an_exchange_is_restored_from_its_journal(tmp_path: Path) -> None:
     log = Journal(tmp_path / "journal")
     venue = exchange(log)
     venue.open_account(Account(name="ann", key="k", secret="s"), NOW, USDT=D(100_000))
@@ -69,7 +69,7 @@ def test_an_exchange_comes_back_from_its_journal_as_it_was(tmp_path: Path) -> No
     assert again.history["BTCUSDT"].update_id == venue.history["BTCUSDT"].update_id
 
 
-def test_a_line_that_was_cut_off_is_dropped_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_dropped_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     log = Journal(path)
     venue = exchange(log)
@@ -97,9 +97,7 @@ def test_two_venues_do_not_share_a_journal(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_journal_that_cannot_be_written_acknowledges_nothing_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_journal_error_nothing_is_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = Journal(tmp_path / "journal")
     venue = exchange(log)
     venue.open_account(Account(name="ann", key="k", secret="s"), NOW, USDT=D(100))
@@ -137,7 +135,7 @@ def test_a_journal_that_cannot_be_written_acknowledges_nothing_more(
         ("zzz=1", "the faults are"),
     ],
 )
-def test_a_bad_fault_is_refused_with_what_is_right(spec: str, message: str) -> None:
+def test_an_invalid_fault_is_refused_with_advice(spec: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Faults.parse(spec)
 
@@ -236,7 +234,7 @@ def admin() -> tuple[AdminApi, Exchange]:
     return AdminApi(FakeDoor(venue), Traders(venue, NOW)), venue  # type: ignore[arg-type]
 
 
-def test_the_truth_has_orders_fills_balances_and_faults() -> None:
+def test_the_ground_truth_has_orders_fills_balances_and_faults() -> None:
     api, venue = admin()
     buy(venue, "0.001", "20000", "mine")
     status, truth = api.handle("GET", "state", {})
@@ -265,7 +263,7 @@ def test_the_truth_has_orders_fills_balances_and_faults() -> None:
         ("nothing", {}, 404),
     ],
 )
-def test_the_admin_address_acts_or_says_what_is_wrong(path: str, values: dict[str, object], status: int) -> None:
+def test_the_admin_address_acts_or_reports_the_mistake(path: str, values: dict[str, object], status: int) -> None:
     api, _ = admin()
     got, answer = api.handle("POST", path, dict(values))
     assert got == status, answer

@@ -80,7 +80,7 @@ def test_instruments_are_passed_on_at_the_start_and_when_they_change() -> None:
     assert changes == [("trading", "0.01"), ("halt", "0.01"), ("halt", "0.1"), ("delisted", "0.1")]
 
 
-def test_instruments_are_asked_for_again_after_a_failure_and_after_nonsense() -> None:
+def test_instruments_are_queried_again_after_a_failure_or_an_invalid_answer() -> None:
     venue = Venue(instruments_every=60 * S)
     venue.pass_time(60 * S)
     (fetch,) = venue.instrument_fetches()
@@ -94,7 +94,7 @@ def test_instruments_are_asked_for_again_after_a_failure_and_after_nonsense() ->
     assert len(venue.instrument_fetches()) == 1
 
 
-def test_a_symbol_that_is_not_listed_ends_the_feed_because_the_venue_would_stay_silent_for_ever() -> None:
+def test_an_unlisted_symbol_ends_the_feed() -> None:
     protocol = MarketDataProtocol(("BTCUSD",))
     protocol.start(T0)
     (fetch,) = (action for action in protocol.actions() if isinstance(action, Fetch))
@@ -146,7 +146,7 @@ def test_missing_trades_are_fetched_and_come_before_those_that_were_held() -> No
     assert venue.trade_ids() == [3, 4, 5, 6, 7]
 
 
-def test_trades_that_cannot_be_fetched_leave_a_hole_that_shows_in_the_ids() -> None:
+def test_trades_that_cannot_be_fetched_leave_a_gap_in_the_ids() -> None:
     venue = Venue()
     venue.hear(trade(1), trade(5))
     (fetch,) = venue.fetches()
@@ -157,7 +157,7 @@ def test_trades_that_cannot_be_fetched_leave_a_hole_that_shows_in_the_ids() -> N
     assert not venue.fetches()
 
 
-def test_a_fetch_that_gets_no_answer_does_not_hold_trades_for_ever() -> None:
+def test_an_unanswered_fetch_does_not_hold_trades_forever() -> None:
     venue = Venue()
     venue.hear(trade(1), trade(5))
     venue.pass_time(11 * S)
@@ -165,7 +165,7 @@ def test_a_fetch_that_gets_no_answer_does_not_hold_trades_for_ever() -> None:
     assert venue.trade_ids() == [1, 5]
 
 
-def test_a_connection_takes_over_before_the_venue_ends_the_old_one_without_hole_or_repetition() -> None:
+def test_a_new_connection_takes_over_early_without_gap_or_repetition() -> None:
     venue = Venue()
     number = 0
     heard: list[int | str] = []
@@ -188,7 +188,7 @@ def test_a_connection_takes_over_before_the_venue_ends_the_old_one_without_hole_
     assert heard == list(range(1, number + 1))
 
 
-def test_the_new_connection_takes_over_at_once_when_the_old_one_breaks_early() -> None:
+def test_the_new_connection_takes_over_immediately_if_the_old_one_breaks_early() -> None:
     venue = Venue()
     venue.hear(trade(1), b'{"e":"serverShutdown","E":1790000000000}')
     assert OpenConnection(2) in venue.actions()
@@ -201,7 +201,7 @@ def test_the_new_connection_takes_over_at_once_when_the_old_one_breaks_early() -
     assert venue.trade_ids() == [1, 2, 3, 4]
 
 
-def test_a_takeover_that_fails_is_tried_again_later_while_the_old_connection_serves() -> None:
+def test_a_failed_takeover_is_retried_while_the_old_connection_serves() -> None:
     venue = Venue()
     venue.hear(trade(1), b'{"e":"serverShutdown","E":1790000000000}')
     venue.protocol.closed(2, venue.now, "refused")
@@ -215,7 +215,7 @@ def test_a_takeover_that_fails_is_tried_again_later_while_the_old_connection_ser
     assert venue.trade_ids() == [1, 2]
 
 
-def test_a_lost_connection_is_told_and_made_again_with_growing_waits() -> None:
+def test_a_lost_connection_is_reported_and_restored_with_growing_waits() -> None:
     venue = Venue()
     waits = []
     venue.protocol.closed(1, venue.now, "reset by peer")
@@ -233,7 +233,7 @@ def test_a_lost_connection_is_told_and_made_again_with_growing_waits() -> None:
     assert all(S // 2 << min(n, 4) <= wait <= 30 * S for n, wait in enumerate(waits))
 
 
-def test_a_silent_connection_is_made_anew() -> None:
+def test_a_silent_connection_is_replaced() -> None:
     venue = Venue()
     venue.hear(trade(1))
     venue.pass_time(61 * S)
@@ -244,7 +244,7 @@ def test_a_silent_connection_is_made_anew() -> None:
     assert OpenConnection(2) in venue.actions()
 
 
-def test_a_refused_subscription_is_kept_with_its_words() -> None:
+def test_a_refused_subscription_is_kept_with_its_message() -> None:
     venue = Venue()
     venue.hear(b'{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":1}')
     (_, warning) = venue.events()

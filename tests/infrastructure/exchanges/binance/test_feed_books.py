@@ -63,7 +63,7 @@ def test_a_snapshot_older_than_the_updates_is_fetched_again() -> None:
     assert any(isinstance(event, OrderBookEvent) for event in venue.events())
 
 
-def test_a_break_of_the_books_chain_is_passed_on_and_healed_by_a_snapshot() -> None:
+def test_a_break_in_the_updates_is_passed_on_and_repaired_by_a_snapshot() -> None:
     venue = Venue()
     venue.hear(delta(10, 12))
     venue.protocol.fetched(venue.fetches()[0].number, venue.now, snapshot(11))
@@ -82,7 +82,7 @@ def test_a_break_of_the_books_chain_is_passed_on_and_healed_by_a_snapshot() -> N
     assert engine.market("BTCUSDT").book.usable
 
 
-def test_a_book_that_its_owner_cannot_use_gets_a_snapshot_of_everything_so_far_at_once() -> None:
+def test_a_book_that_its_owner_cannot_use_gets_a_snapshot_immediately() -> None:
     venue = Venue()
     venue.hear(delta(10, 12))
     venue.protocol.fetched(venue.fetches()[0].number, venue.now, snapshot(11))
@@ -98,7 +98,7 @@ def test_a_book_that_its_owner_cannot_use_gets_a_snapshot_of_everything_so_far_a
     assert [e.last_update_id for e in venue.events() if isinstance(e, OrderBookEvent)] == [14]
 
 
-def test_a_book_that_breaks_again_and_again_does_not_use_up_the_limits() -> None:
+def test_a_book_that_breaks_repeatedly_does_not_use_up_the_limits() -> None:
     venue = Venue()
     venue.hear(delta(10, 12))
     asked = 0

@@ -115,7 +115,7 @@ def decoded(path: Path) -> list[Document]:
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_every_payload_becomes_what_the_table_says(shared: Path, name: str) -> None:
+def test_every_payload_is_decoded_as_the_table_says(shared: Path, name: str) -> None:
     found = decoded(shared / "exchanges" / "binance" / name)
     expected = EXPECTED[name]
 
@@ -155,7 +155,7 @@ def test_a_fill_has_the_digits_that_the_venue_sent(payload) -> None:
     assert order.ts == 1759347763167_000_000
 
 
-def test_a_fill_of_quantity_zero_is_no_fill(payload) -> None:
+def test_a_fill_of_quantity_zero_is_ignored(payload) -> None:
     (order,) = payload("nt_ws_spot_execution_report_trade_l_zero_partial.json")
 
     assert (order.status, order.filled) == (OrderStatus.PARTIALLY_FILLED, Decimal("0.5"))
@@ -194,7 +194,7 @@ def test_a_cancel_is_reported_under_our_id_and_not_under_the_cancels() -> None:
     assert order.order_id == "ours"
 
 
-def test_a_rest_cancel_is_of_our_id(payload) -> None:
+def test_a_rest_cancel_has_our_id(payload) -> None:
     (order,) = payload("jk_rest_cancelorder.json")
 
     assert (order.client_order_id, order.status) == ("myOrder1", OrderStatus.CANCELLED)
@@ -209,7 +209,7 @@ def test_an_answer_with_fills_lists_each_with_its_fee(payload) -> None:
     assert order.fills[1].fee == Decimal("19.995")
 
 
-def test_a_status_that_is_not_known_changes_nothing_and_is_told() -> None:
+def test_an_unknown_status_changes_nothing_and_causes_a_warning() -> None:
     report = {"e": "executionReport", "s": "BTCUSDT", "c": "ours", "S": "BUY", "x": "NEW", "X": "FROZEN", "i": 1}
     (warning,) = user_message(json.dumps(report).encode(), 1).events
     (order,) = decode_document(b'{"symbol":"BTCUSDT","orderId":1,"clientOrderId":"ours","status":"FROZEN"}')
@@ -263,7 +263,7 @@ def test_instruments_and_fees_become_inputs(payload, shared: Path) -> None:
     assert (fees.maker, fees.taker) == (Decimal("0.0015"), Decimal("0.0015"))
 
 
-def test_a_symbol_with_a_status_that_is_not_known_counts_as_halted_in_its_own_words() -> None:
+def test_a_symbol_with_an_unknown_status_counts_as_halted() -> None:
     body = {"serverTime": 1, "symbols": [{"symbol": "A", "baseAsset": "A", "quoteAsset": "B", "status": "ASLEEP"}]}
     (found,) = decode_document(json.dumps(body).encode())
 
@@ -314,7 +314,7 @@ def test_every_error_body_has_its_exception(shared: Path) -> None:
         (400, -2026, "Order was canceled or expired with no executed qty over 90 days ago.", UnknownOrder),
     ],
 )
-def test_codes_that_several_errors_share_are_told_apart(status: int, code: int, text: str, kind: type) -> None:
+def test_codes_shared_by_several_errors_are_distinguished(status: int, code: int, text: str, kind: type) -> None:
     error = error_from(status, json.dumps({"code": code, "msg": text}).encode())
 
     assert type(error) is kind
@@ -326,7 +326,7 @@ def test_a_failure_of_the_venue_leaves_an_order_in_doubt_but_not_a_query() -> No
     assert type(error_from(502, b"<html>Bad Gateway</html>", changes=False)) is VenueUnavailable
 
 
-def test_a_limit_has_its_wait_and_a_ban_says_that_it_is_one() -> None:
+def test_a_rate_limit_has_its_wait_and_a_ban_is_marked() -> None:
     body = b'{"code":-1003,"msg":"Way too much request weight used; IP banned until 1790000060000."}'
     limited = error_from(429, body, {"retry-after": "7"})
     banned = error_from(418, body, now_ms=1790000000000)
@@ -338,6 +338,6 @@ def test_a_limit_has_its_wait_and_a_ban_says_that_it_is_one() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"3", b"[1]", b'{"symbols":3,"serverTime":1}', b"[" * 100_000])
-def test_a_document_that_is_none_is_a_typed_error(body: bytes) -> None:
+def test_an_invalid_document_is_a_typed_error(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_document(body)

@@ -80,7 +80,7 @@ def with_account(
     asyncio.run(run())
 
 
-def test_a_dropped_stream_is_told_and_subscribed_to_again() -> None:
+def test_a_dropped_stream_is_reported_and_subscribed_again() -> None:
     async def work(account: Account) -> None:
         for _ in range(3):
             await account.until(FeedConnected)
@@ -91,7 +91,7 @@ def test_a_dropped_stream_is_told_and_subscribed_to_again() -> None:
     with_account(work, faults="disconnect_every=300ms")
 
 
-def test_a_stream_that_the_venue_expires_is_told_and_begun_again() -> None:
+def test_an_expired_stream_is_reported_and_restarted() -> None:
     async def work(account: Account) -> None:
         await account.until(FeedConnected)
         ended = await account.until(FeedDisconnected)
@@ -102,7 +102,7 @@ def test_a_stream_that_the_venue_expires_is_told_and_begun_again() -> None:
     with_account(work, faults="expire_session=200ms")
 
 
-def test_a_stream_that_hides_a_fill_is_found_silent_while_the_order_is_open() -> None:
+def test_a_stream_that_omits_a_fill_counts_as_silent_while_the_order_is_open() -> None:
     async def work(account: Account) -> None:
         await account.until(FeedConnected)
         await account.exchange.place(order("mine"))
@@ -155,7 +155,7 @@ def test_an_order_from_before_the_stream_is_compared_too() -> None:
     with_account(work)
 
 
-def test_an_answer_that_comes_after_the_reports_does_not_make_the_stream_look_silent() -> None:
+def test_an_answer_after_the_reports_does_not_make_the_stream_count_as_silent() -> None:
     async def work(account: Account) -> None:
         await account.until(FeedConnected)
         account.venue.traders.quote("BTCUSDT", False, D(20000), D("0.01"), account.venue.venue.now())
@@ -204,7 +204,7 @@ async def _served(app: web.Application) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def test_the_fee_rates_of_the_account_are_told_once() -> None:
+def test_the_fee_rates_of_the_account_are_reported_once() -> None:
     async def work(account: Account) -> None:
         fees = await account.until(VenueFeesReported)
         assert isinstance(fees, VenueFeesReported)

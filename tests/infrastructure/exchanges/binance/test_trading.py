@@ -107,7 +107,7 @@ def test_a_market_order_is_sized_in_base_and_a_post_only_order_has_no_time_in_fo
 
 
 @pytest.mark.parametrize("client_id", ["", "a b", "x" * 37, "ü"])
-def test_an_id_against_the_venues_rules_is_never_sent(client_id: str) -> None:
+def test_an_id_that_violates_the_venues_rules_is_never_sent(client_id: str) -> None:
     venue = Venue(ORDER)
     with pytest.raises(RequestRefused, match="does not match"):
         run(venue.exchange.place(buy(client_order_id=client_id)))
@@ -156,7 +156,7 @@ def test_a_query_is_repeated_until_the_venue_answers() -> None:
     assert len(venue.sent) == 3
 
 
-def test_an_order_that_is_not_there_is_an_unknown_order() -> None:
+def test_a_missing_order_raises_unknown_order() -> None:
     venue = Venue(refused(-2013, "Order does not exist."))
     with pytest.raises(UnknownOrder):
         run(venue.exchange.order("BTCUSDT", client_order_id="td-1"))
@@ -214,7 +214,7 @@ def test_the_breaker_of_orders_opens_and_queries_still_go_through() -> None:
         refused(-1015, "Too many new orders; current limit is 100 orders per 10 SECOND.", 429, retry_after="9"),
     ],
 )
-def test_after_a_limit_nothing_is_sent_until_the_venue_wants_requests_again(refusal: Any) -> None:
+def test_after_a_rate_limit_nothing_is_sent_until_the_wait_is_over(refusal: Any) -> None:
     venue = Venue(refusal, ORDER)
 
     async def work() -> float:
@@ -251,7 +251,7 @@ def test_the_limits_that_the_venue_announces_apply_and_leave_room_for_cancels() 
     assert run(work()) == 0  # the venue was not asked
 
 
-def test_orders_of_other_keys_of_the_account_count_too() -> None:
+def test_orders_placed_with_other_keys_count_too() -> None:
     venue = Venue((200, ORDER, {"x-mbx-order-count-10s": "3", "x-mbx-order-count-1d": "199999"}))
 
     async def work() -> None:
@@ -293,7 +293,7 @@ def test_an_answer_to_a_query_that_cannot_be_read_is_a_typed_error() -> None:
         run(Venue(b'{"orderId":"x"}').exchange.order("BTCUSDT", venue_order_id="7"))
 
 
-def test_an_order_without_a_name_is_refused_before_it_is_sent() -> None:
+def test_an_order_without_an_id_is_refused_before_it_is_sent() -> None:
     venue = Venue(ORDER)
     with pytest.raises(RequestRefused, match="name the order"):
         run(venue.exchange.cancel("BTCUSDT"))

@@ -20,7 +20,7 @@ from tickdeck.infrastructure.venue import RunningVenue, running_venue
 from tickdeck.infrastructure.venue.dialects.binance.limits import RateLimits
 
 
-def test_the_venue_never_has_to_refuse_for_its_limits_and_cancels_go_through() -> None:
+def test_the_venues_limits_are_never_exceeded_and_cancels_pass() -> None:
     async def run() -> None:
         rates = RateLimits(weight=1_000, orders_10s=20, orders_day=50)
         async with running_venue(rates=rates) as venue, asyncio.timeout(30):

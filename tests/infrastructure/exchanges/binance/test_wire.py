@@ -18,7 +18,7 @@ from tickdeck.infrastructure.exchanges.binance.wire import (
 )
 
 
-def test_the_documentations_vectors_are_signed_alike(shared: Path) -> None:
+def test_the_documentations_vectors_have_the_same_signatures(shared: Path) -> None:
     vectors = json.loads((shared / "exchanges" / "binance" / "signing_vectors.json").read_text())
     key = HmacKey(vectors["apiKey"], vectors["secretKey"])
     assert [key.sign(v["payload"].encode()) for v in vectors["vectors"]] == [v["signature"] for v in vectors["vectors"]]
@@ -30,7 +30,7 @@ def test_the_documentations_vectors_are_signed_alike(shared: Path) -> None:
         assert request.body == f"{vector['payload']}&signature={vector['signature']}"
 
 
-def test_what_real_clients_sent_is_signed_alike(shared: Path) -> None:
+def test_requests_of_real_clients_have_the_same_signatures(shared: Path) -> None:
     key, checked = HmacKey("k", "s"), 0
     for line in (shared / "exchanges" / "binance" / "client_requests.jsonl").read_text().splitlines():
         request = json.loads(line)
@@ -51,7 +51,7 @@ def test_what_real_clients_sent_is_signed_alike(shared: Path) -> None:
     assert checked == 8
 
 
-def test_rest_signs_what_is_encoded_and_the_websocket_api_what_is_not() -> None:
+def test_rest_signs_encoded_text_and_the_websocket_api_raw_text() -> None:
     key = HmacKey("k", "s")
     rest = signed_request(key, "GET", "/api/v3/order", {"symbol": "1é&"}, timestamp=1)
     payload, _, signature = rest.target.partition("?")[2].rpartition("&signature=")
@@ -85,7 +85,7 @@ def test_an_ed25519_key_signs_what_its_public_key_verifies() -> None:
     assert "PRIVATE" not in repr(key)
 
 
-def test_a_private_key_that_is_none_is_refused_without_its_text() -> None:
+def test_an_invalid_private_key_is_refused_without_its_text() -> None:
     with pytest.raises(ConfigError) as caught:
         Ed25519Key("k", b"top-secret")
     assert "top-secret" not in str(caught.value)

@@ -93,7 +93,7 @@ def test_query_and_body_are_signed_together_without_a_separator() -> None:
     assert rest_payload("a=1&b=2", "c=3&signature=ff") == ("a=1&b=2c=3", "ff")
 
 
-def test_a_wrong_signature_a_missing_one_and_an_unknown_key_are_told_apart() -> None:
+def test_a_wrong_signature_a_missing_one_and_an_unknown_key_have_different_errors() -> None:
     desk = Desk()
     stamp = f"timestamp={NOW // 1_000_000}"
 
@@ -118,7 +118,7 @@ def test_a_request_from_an_address_that_the_key_does_not_allow_is_refused() -> N
     ("offset_ms", "window", "code"),
     [(-5_000, None, 0), (-5_001, None, -1021), (999, None, 0), (1_000, None, -1021), (-9_000, 10_000, 0)],
 )
-def test_a_timestamp_is_taken_within_the_receive_window_and_a_second_ahead(
+def test_a_timestamp_is_accepted_within_the_receive_window_and_a_second_ahead(
     offset_ms: int, window: int | None, code: int
 ) -> None:
     desk = Desk()
@@ -134,7 +134,7 @@ def test_a_timestamp_is_taken_within_the_receive_window_and_a_second_ahead(
 # -- orders -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_order_rests_is_found_by_both_ids_and_is_cancelled() -> None:
+def test_a_resting_order_is_found_by_both_ids_and_cancelled() -> None:
     desk = Desk()
 
     placed = body(desk.order())
@@ -167,7 +167,7 @@ def test_a_market_order_answers_with_its_fills() -> None:
 
 
 @pytest.mark.parametrize(("kind", "keys"), [("ACK", 5), ("RESULT", 16), ("FULL", 17)])
-def test_the_answer_has_as_much_as_was_asked_for(kind: str, keys: int) -> None:
+def test_the_answer_has_the_requested_amount_of_detail(kind: str, keys: int) -> None:
     answer = body(Desk().order(newOrderRespType=kind))
     assert len(answer) == keys
 
@@ -265,7 +265,7 @@ def test_an_order_can_be_tested_against_the_filters_without_being_placed() -> No
 # -- limits -----------------------------------------------------------------------------------------------------------
 
 
-def test_weight_is_told_in_headers_and_too_much_of_it_is_429_and_then_a_ban() -> None:
+def test_weight_is_in_the_headers_and_too_much_of_it_gives_429_then_a_ban() -> None:
     desk = Desk(rates=RateLimits(weight=50))
 
     first = desk.send("GET", "exchangeInfo")
@@ -279,7 +279,7 @@ def test_weight_is_told_in_headers_and_too_much_of_it_is_429_and_then_a_ban() ->
     assert desk.send("GET", "ping").status == 200
 
 
-def test_the_wait_of_a_429_is_to_be_kept() -> None:
+def test_requests_during_the_wait_of_a_429_lead_to_a_ban() -> None:
     desk = Desk(rates=RateLimits(weight=10))
     limited = desk.send("GET", "exchangeInfo")
 
@@ -330,13 +330,13 @@ def test_a_500_may_or_may_not_have_taken_effect() -> None:
     assert set(taken) == {0, 1}
 
 
-def test_an_unknown_status_is_told_and_the_order_lives() -> None:
+def test_an_unknown_status_is_answered_and_the_order_exists() -> None:
     desk = Desk(faults="unknown_status=1")
     assert error(desk.order())[1] == -1007
     assert len(desk.exchange.engine.open_orders("ann")) == 1
 
 
-def test_a_storm_answers_429_for_its_time() -> None:
+def test_a_storm_answers_429_for_its_duration() -> None:
     desk = Desk(faults="rate_limit_storm=1:5s")
     response = desk.send("GET", "ping")
     assert (response.status, response.headers["retry-after"]) == (429, "5")
@@ -357,7 +357,7 @@ def test_a_skewed_clock_shows_in_the_server_time() -> None:
     assert body(desk.send("GET", "time")) == {"serverTime": (NOW - 3 * SECOND) // 1_000_000}
 
 
-def test_a_symbol_is_halted_and_opened_again() -> None:
+def test_a_symbol_is_halted_and_reopened() -> None:
     desk = Desk(faults="halt_symbol=BTCUSDT:60s:10s")
     states = []
     for second in (0, 60, 69, 70, 120):

@@ -148,7 +148,7 @@ def test_snapshots_of_the_book_are_served_late_on_demand() -> None:
     in_venue(body)
 
 
-def test_a_cut_path_takes_no_connection_for_its_time_and_a_shutdown_is_announced() -> None:
+def test_a_cut_path_refuses_connections_and_a_shutdown_is_announced() -> None:
     async def body(venue: RunningVenue, http: aiohttp.ClientSession) -> None:
         socket = await http.ws_connect(f"{venue.ws_url}/stream")
         await http.post(f"{venue.url}/admin/shutdown")
@@ -184,7 +184,7 @@ def test_a_port_in_use_is_named() -> None:
     in_venue(body)
 
 
-def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_acknowledged_changes_survive_a_restart(tmp_path: Path) -> None:
     journal = tmp_path / "venue.journal"
 
     async def first(venue: RunningVenue, http: aiohttp.ClientSession) -> Any:

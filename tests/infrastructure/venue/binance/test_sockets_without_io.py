@@ -31,7 +31,7 @@ from tickdeck.infrastructure.venue.markets import market_of
 # -- market streams ---------------------------------------------------------------------------------------------------
 
 
-def test_trades_and_best_prices_leave_at_once_and_depth_every_100_ms() -> None:
+def test_trades_and_best_prices_are_sent_immediately_and_depth_every_100_ms() -> None:
     desk = Desk()
     desk.stream("btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@depth@100ms")
     desk.quote("SELL", "1", "100")
@@ -100,7 +100,7 @@ def test_subscriptions_are_made_listed_and_ended() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "{", '{"method":5}', '{"method":"SUBSCRIBE","params":3,"id":1}'])
-def test_nonsense_is_answered_with_an_error(text: str) -> None:
+def test_an_invalid_message_is_answered_with_an_error(text: str) -> None:
     desk = Desk()
     desk.stream().on_text(text, NOW)
     assert "error" in desk.taken()[0]
@@ -139,7 +139,7 @@ def test_gaps_and_reordering_are_counted() -> None:
     assert 100 - len(numbers) in (desk.venue.faults.counts["gap"], desk.venue.faults.counts["gap"] + 1)
 
 
-def test_a_stalled_connection_says_nothing_for_its_time() -> None:
+def test_a_stalled_connection_is_silent_for_its_duration() -> None:
     desk = Desk("stall=1:5s")
     desk.stream("btcusdt@bookTicker")
     desk.quote("BUY", "1", "100")
@@ -248,7 +248,7 @@ def test_a_deposit_is_a_balance_update() -> None:
     assert events[1]["d"] == "1.00000000"
 
 
-def test_a_second_subscription_of_an_account_is_refused_and_ending_it_is_told() -> None:
+def test_a_second_subscription_is_refused_and_the_end_of_one_is_reported() -> None:
     desk = Desk()
     session = desk.api()
     desk.ask(session, "userDataStream.subscribe.signature")
@@ -347,7 +347,7 @@ def test_fills_are_duplicated_delayed_and_lost_on_demand() -> None:
         assert (len(now), len(then)) == (at_once, later), fault
 
 
-def test_a_silent_private_stream_says_nothing_for_its_time() -> None:
+def test_a_silent_private_stream_sends_nothing_for_its_duration() -> None:
     desk = Desk("private_stream_silent=1:10s")
     session = desk.api()
     desk.ask(session, "userDataStream.subscribe.signature")
