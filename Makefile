@@ -1,7 +1,7 @@
 # Two commands are enough on a fresh clone: `make run` and `make test`. Needed: Python 3.11 or later with venv.
 #   make run ARGS="--for 10 --json"       options of `tickdeck run`
 #   make test PYTEST_ARGS="-m ''"         options of pytest; these take the slow tests along
-#   make demo                             an exchange on localhost, and a run that trades on its market
+#   make demo ARGS="--tape FILE"          an exchange on localhost, and a run that trades on its market; --tape: a recorded one
 #   make torture ARGS="--kills 50"        a run with real orders, killed again and again, and compared with the exchange
 #   make test-fast                        the pure parts alone, within ten seconds
 #   make test COVERAGE=1                  the same with the coverage gate, at half the speed

@@ -1,10 +1,13 @@
 """A venue and a run that trade with each other: an exchange on localhost, and `tickdeck run` with real orders there.
 
-`make demo` runs this. Options are those of `tickdeck run`, such as `--for 30` or `--strategy market-maker`.
+`make demo` runs this. The venue plays the recorded market data of `--tape FILE`, `--speed N` times as fast; without a
+tape it simulates a market. All other options are those of `tickdeck run`, such as `--for 30` or
+`--strategy market-maker`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -33,30 +36,41 @@ owner = "demo"
 """
 
 
-def main(options: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Start both, wait until the run ends, and stop the venue. Returns the exit code of the run."""
+    parser = argparse.ArgumentParser("make demo", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--tape", action="append", default=[], metavar="FILE")
+    parser.add_argument("--speed", default="1", metavar="N")
+    chosen, options = parser.parse_known_args(arguments)
+    command = [*TICKDECK, "venue", "--port", "0", "--seed", "7", "--json", "--speed", chosen.speed]
+    for tape in chosen.tape:
+        command += ["--tape", tape]
     # The venue has a process group of its own: Ctrl-C in the terminal reaches the run, and then the venue is stopped.
-    command = [*TICKDECK, "venue", "--port", "0", "--seed", "7", "--json"]
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as venue,  # noqa: S603
     ):
         try:
-            return _run_against(venue, Path(folder) / "demo.toml", options)
+            return _run_against(venue, Path(folder) / "demo.toml", options, chosen.tape)
         finally:
             venue.terminate()
 
 
-def _run_against(venue: subprocess.Popen[str], config: Path, options: Sequence[str]) -> int:
+def _run_against(venue: subprocess.Popen[str], config: Path, options: Sequence[str], tapes: Sequence[str]) -> int:
     assert venue.stdout is not None
     line = venue.stdout.readline()
     if not line:
         return venue.wait()  # it has said why on stderr
     address = json.loads(line)
     config.write_text(CONFIG.format(url=address["url"]))
-    print(f"1. An exchange listens on {address['url']}, and other traders make a market of BTCUSDT.", flush=True)
+    market = f"recorded traders of {', '.join(Path(tape).name for tape in tapes)}" if tapes else "other traders"
+    print(
+        f"1. An exchange listens on {address['url']}, and {market} trade {', '.join(address['symbols'])}.", flush=True
+    )
     print("2. A strategy trades on that market and sends its orders there. Ctrl-C stops both.\n", flush=True)
-    command = [*TICKDECK, "run", "--config", str(config), "--symbol", "BTCUSDT", *options]
+    command = [*TICKDECK, "run", "--config", str(config), *options]
+    if "--symbol" not in options:
+        command += ["--symbol", address["symbols"][0]]
     if "--strategy" not in options:
         command += ["--strategy", "ema-cross", "--param", "fast=3", "--param", "slow=8"]
     keys = {"DEMO_API_KEY": address["key"], "DEMO_API_SECRET": address["secret"]}

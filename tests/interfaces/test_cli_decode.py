@@ -54,3 +54,30 @@ def test_a_document_that_cannot_be_read_is_reported_in_one_line_and_the_others_a
     assert result.stdout.count("ServerTime") == 2
     assert "line 2" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_an_order_list_becomes_the_pair_with_its_orders(tickdeck, tmp_path: Path) -> None:
+    names = {"symbol": "LTCBTC", "orderId": 2, "clientOrderId": "a"}
+    body = {"orderListId": 0, "contingencyType": "OCO", "listStatusType": "ALL_DONE", "listOrderStatus": "ALL_DONE"}
+    body |= {"listClientOrderId": "C3", "transactionTime": 1574040868128, "symbol": "LTCBTC", "orders": [names]}
+    (tmp_path / "list.json").write_text(json.dumps(body))
+
+    result = tickdeck("decode", "binance", tmp_path / "list.json", "--json")
+    (pair,) = map(json.loads, result.stdout.splitlines())
+
+    assert (pair["result"], pair["done"], pair["venue_order_ids"]) == ("OrderPairResult", True, ["2"])
+
+
+def test_every_recorded_payload_is_decoded_if_its_symbol_is_given(tickdeck, shared: Path) -> None:
+    for file in sorted((shared / "exchanges" / "binance").glob("*.json*")):
+        if file.name != "index.json":
+            result = tickdeck("decode", "binance", file, "--symbol", "BTCUSDT")
+            assert (result.exit_code, result.stderr) == (0, ""), file.name
+            assert result.stdout
+
+
+def test_a_body_without_a_symbol_asks_for_it(tickdeck, shared: Path) -> None:
+    for name in ("nt_depth_response.json", "nt_klines_response.json", "nt_trades_response.json"):
+        result = tickdeck("decode", "binance", shared / "exchanges" / "binance" / name)
+        assert result.exit_code == 1
+        assert "give one, such as --symbol BTCUSDT" in result.stderr

@@ -55,12 +55,29 @@ def test_nothing_is_left_behind(looked):
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_checks_that_this_version_lacks_are_not_ok(looked):
+def test_an_exchange_is_checked_only_if_you_name_it(looked):
     _, findings = looked()
 
-    assert findings["brokers"]["ok"] is findings["exchanges"]["ok"] is None
-    assert findings["brokers"]["detail"] == "not in this version"
-    assert findings["exchanges"]["detail"] == "not checked; name one with --exchange"
+    assert findings["exchanges"]["ok"] is None
+    assert findings["exchanges"]["detail"] == "the network was not used; name one with --exchange (binance)"
+    code, findings = looked("--exchange", "paper")
+    assert (code, not_ok(findings)) == (0, [])
+
+
+def test_an_exchange_that_does_not_exist_is_answered_with_those_that_do(looked):
+    code, findings = looked("--exchange", "kraken")
+
+    assert (code, not_ok(findings)) == (1, ["venue kraken"])
+    assert findings["venue kraken"]["detail"] == "there is no exchange of this name; name one of binance"
+
+
+@pytest.mark.long
+def test_the_address_of_the_configuration_is_the_one_that_is_checked(looked):
+    Path("live.toml").write_text('exchange = "binance"\nexchange_url = "http://127.0.0.1:1"\n')
+
+    _, findings = looked("--config", "live.toml", "--exchange", "binance")
+
+    assert "http://127.0.0.1:1 cannot be reached" in findings["venue binance"]["detail"]
 
 
 def test_people_see_a_table_and_the_verdict(tickdeck):
@@ -68,7 +85,7 @@ def test_people_see_a_table_and_the_verdict(tickdeck):
 
     assert result.exit_code == 0
     assert "ok    python" in result.stdout
-    assert "-     brokers" in result.stdout
+    assert "-     exchanges" in result.stdout
     assert result.stdout.endswith("ready to run\n")
 
 

@@ -17,8 +17,12 @@ import pytest
 DEMO = Path(__file__).parents[2] / "tools" / "demo.py"
 
 
-def test_the_demo_trades_on_the_venue_and_one_ctrl_c_ends_both(tmp_path: Path) -> None:
+@pytest.mark.parametrize("recorded", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_the_demo_trades_on_the_venue_and_one_ctrl_c_ends_both(tmp_path: Path, recorded: bool) -> None:
+    tape = tmp_path / "market.raw"
+    tape.write_text("".join(f"{1_790_000_000_000_000_000 + n * 10**8} {message(n)}\n" for n in range(600)))
     command = [sys.executable, str(DEMO), "--plain", "--data", str(tmp_path)]
+    command += ["--tape", str(tape)] if recorded else []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as demo:
@@ -31,10 +35,18 @@ def test_the_demo_trades_on_the_venue_and_one_ctrl_c_ends_both(tmp_path: Path) -
         os.killpg(demo.pid, signal.SIGINT)  # as a terminal does it
         rest, told = demo.communicate(timeout=60)
 
+    assert ("recorded traders of market.raw trade ETHUSDT" in started[0]) is recorded
     assert "interrupted: stopped by Ctrl-C" in rest, told
     assert rest.rstrip().endswith("It is stopped.")
     with pytest.raises(OSError, match="refused"):
         state(url)
+
+
+def message(number: int) -> str:
+    """Two levels of an order book, further apart with each message."""
+    data = {"e": "depthUpdate", "E": 1_790_000_000_000 + number * 100, "s": "ETHUSDT", "U": number + 1, "u": number + 1}
+    data |= {"b": [["2000.00", str(5 + number)]], "a": [["2001.00", str(5 + number)]]}
+    return json.dumps({"stream": "ethusdt@depth@100ms", "data": data}, separators=(",", ":"))
 
 
 def state(url: str) -> Any:

@@ -17,7 +17,12 @@ KEYS = {"DEMO_API_KEY": "demo-key", "DEMO_API_SECRET": "demo-secret"}
 
 
 def findings(
-    accounts: dict[str, AccountConfig], *, can_withdraw: bool = False, faults: str = "", keys: dict[str, str] = KEYS
+    accounts: dict[str, AccountConfig],
+    *,
+    can_trade: bool = True,
+    can_withdraw: bool = False,
+    faults: str = "",
+    keys: dict[str, str] = KEYS,
 ) -> dict[str, Finding]:
     """By check."""
 
@@ -30,7 +35,7 @@ def findings(
             name="demo",
             key="demo-key",
             secret="demo-secret",
-            can_trade=True,
+            can_trade=can_trade,
             can_withdraw=can_withdraw,
         )
         rates = RateLimits(weight=1_234)
@@ -59,7 +64,14 @@ def test_a_key_that_may_withdraw_is_a_problem() -> None:
     found = findings(account(), can_withdraw=True)
 
     assert found["key main"].ok is False
-    assert "WITHDRAW; use a key without that right" in found["key main"].detail
+    assert found["key main"].detail == "may read, trade and WITHDRAW; use a key without the right to withdraw"
+
+
+def test_a_key_that_may_not_trade_is_fit_for_reading_only() -> None:
+    found = findings(account(), can_trade=False)
+
+    assert found["key main"].ok
+    assert found["key main"].detail == "may read, not trade or withdraw; orders will be refused"
 
 
 def test_a_wrong_clock_is_a_problem_but_requests_still_work() -> None:
@@ -116,4 +128,4 @@ def test_an_unreachable_venue_and_an_unknown_one_are_problems() -> None:
     assert unreachable.ok is False
     assert "cannot be reached" in unreachable.detail
     (unknown,) = asyncio.run(run("binanse"))
-    assert unknown.detail == "not known; give one of binance"
+    assert unknown.detail == "there is no exchange of this name; name one of binance"

@@ -38,7 +38,7 @@ async def exchange_findings(
     """
     if exchange not in ExchangeFactory.makers:
         known = ", ".join(ExchangeFactory.makers)
-        yield Finding(f"venue {exchange}", False, f"not known; give one of {known}")
+        yield Finding(f"venue {exchange}", False, f"there is no exchange of this name; name one of {known}")
         return
     public = BinanceExchange(HmacKey("", ""), endpoints=endpoints_of(url, testnet))
     try:
@@ -72,11 +72,11 @@ async def _venue(name: str, exchange: BinanceExchange) -> AsyncIterator[Finding]
         yield Finding(f"clock of {name}", False, str(error))
         return
     direction = "ahead of" if offset > 0 else "behind"
-    told = f"the venue's clock is {abs(offset):,.0f} ms {direction} ours; requests are corrected by that"
+    difference = f"the venue's clock is {abs(offset):,.0f} ms {direction} ours; requests are corrected by that"
     if abs(offset) > _LARGEST_OFFSET:
-        yield Finding(f"clock of {name}", False, f"{told}; synchronise this machine's clock (NTP)")
+        yield Finding(f"clock of {name}", False, f"{difference}; synchronise this machine's clock (NTP)")
     else:
-        yield Finding(f"clock of {name}", True, told)
+        yield Finding(f"clock of {name}", True, difference)
     yield Finding(f"limits of {name}", True, _limits(exchange.limits))
 
 
@@ -119,9 +119,12 @@ async def _account(name: str, account: AccountConfig, environment: Mapping[str, 
 
 async def _key(name: str, exchange: BinanceExchange) -> Finding:
     rights = await exchange.key_rights()
-    may = [what for what, allowed in (("read", rights.may_read), ("trade", rights.may_trade)) if allowed]
-    told = f"may {' and '.join(may) or 'do nothing'}"
+    named = {"read": rights.may_read, "trade": rights.may_trade, "WITHDRAW": rights.may_withdraw}
+    words = [what for what, allowed in named.items() if allowed]
+    may = f"may {', '.join(words[:-1])}{' and ' if words[1:] else ''}{words[-1]}" if words else "may do nothing"
     address = {True: "; only from certain addresses", False: "; from any address", None: ""}[rights.address_bound]
     if rights.may_withdraw:
-        return Finding(f"key {name}", False, f"{told} and WITHDRAW{address}; use a key without that right")
-    return Finding(f"key {name}", True, f"{told}, not withdraw{address}")
+        return Finding(f"key {name}", False, f"{may}{address}; use a key without the right to withdraw")
+    if not rights.may_trade:
+        return Finding(f"key {name}", True, f"{may}, not trade or withdraw{address}; orders will be refused")
+    return Finding(f"key {name}", True, f"{may}, not withdraw{address}")

@@ -10,14 +10,21 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tickdeck.application.ports import Balance, Frame, ListedInstrument, OrderFill, OrderResult
+from tickdeck.application.ports import Balance, Frame, ListedInstrument, OrderFill, OrderPairResult, OrderResult
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError, EventError, ExchangeError, ProtocolError
 from tickdeck.infrastructure.exchanges.binance.decoder import FrameDecoder
 from tickdeck.infrastructure.exchanges.binance.mappers.account import AccountBody, balances_of
 from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.mappers.instruments import ExchangeInfo, listed_instruments
-from tickdeck.infrastructure.exchanges.binance.mappers.orders import OrderBody, TradeBody, fill_of, order_result
+from tickdeck.infrastructure.exchanges.binance.mappers.orders import (
+    OrderBody,
+    OrderListBody,
+    TradeBody,
+    fill_of,
+    order_result,
+    pair_result,
+)
 from tickdeck.infrastructure.exchanges.binance.mappers.user_stream import user_message
 
 __all__ = ["Answer", "Document", "ServerTime", "decode_document"]
@@ -36,7 +43,15 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 Document: TypeAlias = (
-    DomainEvent | OrderResult | OrderFill | Balance | ListedInstrument | ServerTime | Answer | ExchangeError
+    DomainEvent
+    | OrderResult
+    | OrderPairResult
+    | OrderFill
+    | Balance
+    | ListedInstrument
+    | ServerTime
+    | Answer
+    | ExchangeError
 )
 
 _PRIVATE = (
@@ -94,6 +109,8 @@ def _private_kind(body: dict[str, Any]) -> str:
 
 
 def _object(body: dict[str, Any], received: int, symbol: str) -> tuple[Document, ...]:
+    if "listClientOrderId" in body and "orders" in body:
+        return (pair_result(msgspec.convert(body, OrderListBody, strict=False)),)
     if "orderId" in body and "clientOrderId" in body:
         return (order_result(msgspec.convert(body, OrderBody, strict=False)),)
     if "symbols" in body and "serverTime" in body:
@@ -106,8 +123,8 @@ def _object(body: dict[str, Any], received: int, symbol: str) -> tuple[Document,
     if "bidPrice" in body and "askQty" in body:
         names = {"bidPrice": "b", "bidQty": "B", "askPrice": "a", "askQty": "A"}
         body = {"u": 0, "s": body["symbol"], **{short: body[name] for name, short in names.items()}}
-    if "lastUpdateId" in body and symbol:
-        body = {"symbol": symbol, **body}
+    if "lastUpdateId" in body and "symbol" not in body and "s" not in body:
+        body = {"symbol": _needed(symbol, "this book"), **body}
     if "method" in body and "params" in body:
         return (Answer(f"request {body['method']}"),)
     decoder = FrameDecoder()
@@ -136,10 +153,14 @@ def _listed(body: list[Any], received: int, symbol: str) -> tuple[Document, ...]
         else:
             found.extend(_decode(item, received, symbol, 0))
             continue
-        if not symbol:
-            raise ProtocolError("binance: trades and candles do not name their symbol here; give it")
-        message = {"stream": f"{symbol.lower()}@{kind}", "data": data}
+        message = {"stream": f"{_needed(symbol, 'this list').lower()}@{kind}", "data": data}
         event = decoder.event(Frame(received, msgspec.json.encode(message)))
         if event is not None:
             found.append(event)
     return tuple(found) or (Answer("empty list"),)
+
+
+def _needed(symbol: str, what: str) -> str:
+    if not symbol:
+        raise ProtocolError(f"binance: {what} does not name its symbol; give one, such as --symbol BTCUSDT")
+    return symbol

@@ -54,7 +54,8 @@ def doctor(
     made. --tape and --strategy override the configuration, as in `run`.
 
     The network is used with --exchange only. It shows the offset of the clocks, the rate limits, where the keys of
-    [accounts.NAME] come from, and what they may do. A key that may withdraw is a problem. Keys are never shown.
+    [accounts.NAME] come from, and what they may do. A key that may withdraw is a problem. Keys are never shown. The
+    address is the one of the configuration, unless --url or --testnet gives another.
 
     \b
     Examples:
@@ -112,29 +113,34 @@ def _rehearsal(config: RunConfig) -> Finding:
     return Finding("run", True, f"can start: {strategies} on {', '.join(run.manifest.symbols)}")
 
 
-def _venues(config: Path | None, exchange: str | None, url: str | None, testnet: bool) -> list[Finding]:
+def _venues(path: Path | None, exchange: str | None, url: str | None, testnet: bool) -> list[Finding]:
+    """The paper venue, and the exchange over the network: at the address of the configuration, unless one is given."""
     import asyncio
 
     from tickdeck.errors import ConfigError, TickdeckError
-    from tickdeck.infrastructure.config import load_config
+    from tickdeck.infrastructure.config import RunConfig, load_config
     from tickdeck.infrastructure.doctor import Finding, exchange_findings
+    from tickdeck.infrastructure.exchanges.factory import ExchangeFactory
 
     found = [Finding("venue paper", True, "simulated in this process; no order leaves it")]
+    if exchange is None and (url is not None or testnet):
+        raise ConfigError("--url and --testnet are for an exchange; name it with --exchange")
+    if exchange == "paper":
+        return found
     if exchange is None:
-        if url is not None or testnet:
-            raise ConfigError("--url and --testnet are for an exchange; name it with --exchange")
-        found.append(Finding("exchanges", None, "not checked; name one with --exchange"))
-    else:
-        try:
-            accounts = load_config(config).accounts if config is not None else {}
-        except TickdeckError:
-            accounts = {}  # the mistake is among the findings already
+        names = ", ".join(ExchangeFactory.makers)
+        return [*found, Finding("exchanges", None, f"the network was not used; name one with --exchange ({names})")]
+    try:
+        config = load_config(path) if path is not None else RunConfig()
+    except TickdeckError:
+        config = RunConfig()  # the mistake is among the findings already
+    if url is None and not testnet and config.exchange == exchange:
+        url, testnet = config.exchange_url, config.testnet
 
-        async def check(name: str) -> list[Finding]:
-            return [finding async for finding in exchange_findings(name, accounts, url=url, testnet=testnet)]
+    async def check(name: str) -> list[Finding]:
+        return [finding async for finding in exchange_findings(name, config.accounts, url=url, testnet=testnet)]
 
-        found += asyncio.run(check(exchange))
-    return [*found, Finding("brokers", None, "not in this version")]
+    return [*found, *asyncio.run(check(exchange))]
 
 
 def _print(findings: list[Finding]) -> None:
