@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tickdeck.bootstrap import start_run
 from tickdeck.errors import ConfigError
-from tickdeck.infrastructure.config import RunConfig, load_config
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig, load_config
 
 D = Decimal
 MS = 1_000_000
@@ -132,3 +134,36 @@ def test_an_invalid_account_is_reported_without_possible_secrets(tmp_path: Path,
 
     assert found[0].startswith(told)
     assert not any("hidden-secret" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("symbols", "BTCUSDT", "symbols is 'BTCUSDT'; give tuple[str, ...]"),
+        ("symbols", (5,), "symbols is a tuple; give tuple[str, ...]"),
+        ("strategies", ["ema-cross"], "strategies is a list; give tuple[StrategyConfig, ...]"),
+        ("tapes", "btc.csv", "tapes is 'btc.csv'; give tuple[TapeConfig, ...]"),
+        ("log_events", "order.*", "log_events is 'order.*'; give tuple[str, ...]"),
+        ("duration", "1s", "duration is '1s'; give Decimal | None"),
+        ("seed", "1", "seed is '1'; give int"),
+        ("candles", 5, "candles is 5; give str | None"),
+        ("risk", None, "risk is None; give RiskLimits"),
+        ("instruments", {"BTCUSDT": 5}, "instruments is a dict; give dict[str, Instrument]"),
+        ("max_cascade", True, "max_cascade is True; give int"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_in_python_too(field: str, value: Any, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig(**{field: value})
+    assert str(caught.value) == f"RunConfig: {why}"
+
+
+def test_values_that_can_stand_for_the_right_type_are_converted() -> None:
+    config = RunConfig(symbols=["BTCUSDT"], duration=1.5, strategies=[{"spec": "ema-cross"}])  # type: ignore[arg-type]
+    assert (config.symbols, config.duration) == (("BTCUSDT",), D("1.5"))
+    assert config.strategies == (StrategyConfig(spec="ema-cross"),)
+
+
+def test_start_run_refuses_a_live_exchange(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="start_run: exchange is 'binance', whose market data is live"):
+        start_run(RunConfig(exchange="binance"), tmp_path)

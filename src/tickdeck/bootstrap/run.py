@@ -16,9 +16,11 @@ from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.record import market_for_venue
 from tickdeck.bootstrap.session import RESERVED, Session
+from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import Manifest
+from tickdeck.infrastructure.runs.folder import PAPER
 
 __all__ = ["Run", "start_run"]
 
@@ -87,6 +89,10 @@ def start_run(
 ) -> Run:
     """Create a new run in its own folder under ``data_dir``. Raises ``ConfigError`` or ``InputError`` if it cannot be
     created. ``whatif_of`` is for the manifest. ``name``: the run's id, instead of one made from the time."""
+    if config.exchange != PAPER:
+        raise ConfigError(
+            f"start_run: exchange is {config.exchange!r}, whose market data is live; call start_live_run, or omit it"
+        )
     prepared = prepare(config, whatif_of=whatif_of, name=name)
     config, strategies = prepared.config, prepared.strategies
     with prepared.created(data_dir, linger_ms=LINGER_MS) as (folder, manifest, tape):

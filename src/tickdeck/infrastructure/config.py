@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from tickdeck.application.signals import built_in_signal
 from tickdeck.application.units import duration_ns
 from tickdeck.domain.market import Instrument, instrument_for, parse_timeframe
 from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, format_value
 from tickdeck.infrastructure.accounts import AccountConfig, rooted_account
 from tickdeck.infrastructure.config_mistakes import find_mistakes, plain_values
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
@@ -32,11 +33,32 @@ __all__ = [
 ]
 
 
+def _check_types(config: msgspec.Struct) -> None:
+    """Check the types of the fields. msgspec does so for a file, but not for an object that is created in Python.
+
+    A list where a tuple is wanted and the like are converted. Raises ``ConfigError`` for the first wrong field.
+    """
+    for field in msgspec.structs.fields(config):
+        value = getattr(config, field.name)
+        try:
+            typed = msgspec.convert(value, field.type)
+        except msgspec.ValidationError:
+            simple = value is None or isinstance(value, str | int | float | Decimal)
+            what = format_value(value) if simple else f"a {type(value).__name__}"  # which may contain a secret
+            wanted = type(config).__annotations__[field.name]
+            raise ConfigError(f"{type(config).__name__}: {field.name} is {what}; give {wanted}") from None
+        if type(typed) is not type(value):
+            force_setattr(config, field.name, typed)
+
+
 class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``spec``: a built-in name, ``package.module:Class`` or ``path/to/file.py:Class``; ``parameters`` by name."""
 
     spec: str
     parameters: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        _check_types(self)
 
 
 class SignalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"spec": "class"}):
@@ -44,6 +66,9 @@ class SignalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     spec: str
     parameters: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        _check_types(self)
 
 
 class TapeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +87,7 @@ class TapeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     latest: str | None = None
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if self.interval is not None:
             parse_timeframe(self.interval)
         for name in ("earliest", "latest"):
@@ -133,6 +159,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     metrics: int | str | None = None
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if self.tape_format not in ("sqlite", "jsonl"):
             raise ConfigError(f"tape_format is {self.tape_format!r}; give 'sqlite' or 'jsonl'")
         if self.exchange == "paper" and (self.exchange_url is not None or self.testnet):

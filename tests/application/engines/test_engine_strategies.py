@@ -130,13 +130,12 @@ def test_a_strategy_cancels_its_own_orders_and_sees_which_are_open() -> None:
 
     def look(s: Strategy) -> None:
         open_orders.append(s.open_orders())
-        open_orders.append(s.open_orders("ETHUSDT"))
         s.cancel(s.open_orders(BTC)[0], reason="too late")
 
     core = Core({"diary": Diary({1: lambda s: s.buy(BTC, D(1), D(90)), 2: look})}).start().trades("100", "100")
 
     order = core.orders[0]
-    assert open_orders == [(order.order_id,), ()]
+    assert open_orders == [(order.order_id,)]
     assert [c.order_id for c in core.venue.cancelled] == [order.order_id]
     core.report(order, OrderStatus.CANCELLED)
     assert core.execution.open_orders("diary") == ()
@@ -193,7 +192,7 @@ def test_a_strategy_knows_time_prices_positions_signals_and_symbols() -> None:
             return ("vwap-1",)
 
     def know(s: Strategy) -> tuple[object, ...]:
-        return s.clock.now(), s.price(BTC), s.price("ETHUSDT"), s.signal("vwap-1", BTC), s.symbols, s.position(BTC)
+        return s.clock.now(), s.price(BTC), s.signal("vwap-1", BTC), s.symbols, s.position(BTC)
 
     diary = Knowing({1: buy_one, 2: know})
     core = Core({"diary": diary}).start().trades("100")
@@ -202,11 +201,26 @@ def test_a_strategy_knows_time_prices_positions_signals_and_symbols() -> None:
     assert diary.results[1] == (
         START + 2 * SECOND,
         110,
-        None,
         110.0,
         (BTC,),
         PositionView(BTC, D(1), D(100), D(0), D(10)),
     )
+
+
+@pytest.mark.parametrize("call", ["position", "price", "best_bid", "best_ask", "open_orders", "signal"])
+@pytest.mark.parametrize(
+    ("symbol", "why"),
+    [
+        ("btcusdt", "'btcusdt' is not a symbol of this run; did you mean 'BTCUSDT'?"),
+        ("BTCUSD", "'BTCUSD' is not a symbol of this run; did you mean 'BTCUSDT'?"),
+        ("", "'' is not a symbol of this run; its symbols are BTCUSDT"),
+        (5, "symbol is 5; give text"),
+    ],
+)
+def test_a_misspelled_symbol_does_not_look_like_one_without_a_position(call: str, symbol: Any, why: str) -> None:
+    arguments = ("vwap-1", symbol) if call == "signal" else (symbol,)
+    core = Core({"diary": Diary({1: lambda s: getattr(s, call)(*arguments)})}).start().trades("100")
+    assert why in core.of("system.handler_failed")[0].payload["message"]
 
 
 def test_a_fill_finds_the_position_that_it_made() -> None:
@@ -263,7 +277,10 @@ def test_timers_fire_on_time_before_the_market_and_can_be_cancelled() -> None:
 
 def test_a_timer_with_a_fraction_of_a_nanosecond_is_refused() -> None:
     core = Core({"diary": Diary({1: lambda s: s.set_timer("x", 1e9)})}).start().trades("100")  # type: ignore[arg-type]
-    assert "give whole nanoseconds" in core.of("system.handler_failed")[0].payload["message"]
+    assert (
+        "set_timer: delay is 1000000000.0; give a whole number"
+        in core.of("system.handler_failed")[0].payload["message"]
+    )
 
 
 # -- ids --------------------------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 
+from tickdeck.application.arguments import check_whole
 from tickdeck.application.clock import RunClock
 from tickdeck.application.log import bound_logger
 from tickdeck.application.parameters import Parametrised
@@ -260,6 +262,16 @@ class Strategy(Parametrised):
         return self.desk.decide((intent,), reason)[0]
 
     # -- state ------------------------------------------------------------------------------------------------
+    # Methods that take a symbol raise ``ConfigError`` if it is not one of the run's: a misspelled one would look like a
+    # symbol without a position.
+
+    def _known(self, symbol: str) -> str:
+        symbols = self.desk.symbols
+        if symbol not in symbols:
+            close = get_close_matches(_text("symbol", symbol).upper(), symbols, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"its symbols are {', '.join(symbols)}"
+            raise ConfigError(f"strategy {self.desk.strategy_id}: {symbol!r} is not a symbol of this run; {hint}")
+        return symbol
 
     @property
     def desk(self) -> StrategyDesk:
@@ -292,11 +304,11 @@ class Strategy(Parametrised):
 
     def signal(self, name: str, symbol: str) -> float | None:
         """The newest value of a signal named in ``required_signals``; ``None`` while it warms up."""
-        return self.desk.signal(name, symbol)
+        return self.desk.signal(_text("signal", name), self._known(symbol))
 
     def position(self, symbol: str) -> PositionView:
         """The account's position in a symbol, with quantity 0 if there is none."""
-        return self.desk.position(symbol)
+        return self.desk.position(self._known(symbol))
 
     def equity(self) -> Decimal:
         """What the account is worth in its quote currency: cash and positions, at the newest prices. Several strategies
@@ -305,23 +317,24 @@ class Strategy(Parametrised):
 
     def price(self, symbol: str) -> Price | None:
         """The price of the last trade, else the middle of the best bid and ask, else ``None``."""
-        return self.desk.price(symbol)
+        return self.desk.price(self._known(symbol))
 
     def best_bid(self, symbol: str) -> Level | None:
         """The best bid as (price in quote, quantity in base), from the newest tick or else from the book; ``None``
         if there is none."""
-        return self.desk.best(symbol)[0]
+        return self.desk.best(self._known(symbol))[0]
 
     def best_ask(self, symbol: str) -> Level | None:
         """The best ask. See ``best_bid``."""
-        return self.desk.best(symbol)[1]
+        return self.desk.best(self._known(symbol))[1]
 
     def open_orders(self, symbol: str | None = None) -> tuple[str, ...]:
         """Ids of this strategy's open orders, oldest first."""
-        return self.desk.open_orders(symbol)
+        return self.desk.open_orders(None if symbol is None else self._known(symbol))
 
     def set_timer(self, name: str, delay: int) -> int:
         """Call ``on_timer`` with ``name`` after ``delay`` ns of the run's clock. Returns an id for ``cancel_timer``."""
+        check_whole("set_timer", "delay", delay)
         return self.desk.set_timer(name, delay)
 
     def cancel_timer(self, timer_id: int) -> None:
