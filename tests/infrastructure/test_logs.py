@@ -13,7 +13,7 @@ from tickdeck.application.bus.handling import HANDLING, Handling
 from tickdeck.application.log import bound_logger
 from tickdeck.domain.events import TimerFired
 from tickdeck.errors import ConfigError
-from tickdeck.infrastructure.logs import LOG, log_to
+from tickdeck.infrastructure.logs import LOG, last_logged_seq, log_to
 
 
 class Terminal(io.StringIO):
@@ -179,3 +179,40 @@ def test_without_a_run_a_plain_handler_gets_the_message_and_the_fields(caplog: p
     [record] = caplog.records
     assert record.getMessage() == "crossed 3 times"
     assert record.fields == {"strategy": "mine", "symbol": "BTCUSDT"}
+
+
+def test_a_long_file_becomes_an_old_one_and_the_oldest_goes(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("tickdeck.infrastructure.logs._FILE_BYTES", 2_000)
+    monkeypatch.setattr("tickdeck.infrastructure.logs._OLD_FILES", 2)
+
+    with log_to(io.StringIO(), folder=tmp_path, current=lambda: EVENT):
+        for number in range(60):
+            bound_logger("tickdeck.run").info("line", number=number)
+
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == [LOG, f"{LOG}.1", f"{LOG}.2"]
+    kept = [line["number"] for name in reversed(files) for line in lines((tmp_path / name).read_text())]
+    assert kept == list(range(kept[0], 60))
+    assert all((tmp_path / name).stat().st_size <= 2_000 for name in files)
+
+
+def test_the_newest_event_of_a_log_is_found_behind_a_rotation(tmp_path: Path):
+    with log_to(io.StringIO(), folder=tmp_path, current=lambda: EVENT):
+        bound_logger("tickdeck.run").info("line")
+    (tmp_path / LOG).rename(tmp_path / f"{LOG}.1")
+    (tmp_path / LOG).write_text("")
+
+    assert last_logged_seq(tmp_path) == EVENT.seq
+
+
+@pytest.mark.parametrize(("out", "people", "is_json"), [(io.StringIO, True, False), (Terminal, False, True)])
+def test_lines_are_for_people_or_for_machines_as_wanted(out, people, is_json):
+    stream = out()
+
+    with log_to(stream, level="info", people=people):
+        bound_logger("tickdeck.run").info("line")
+
+    text = stream.getvalue()
+    assert text.startswith("{") == is_json
+    assert "line" in text
+    assert "\x1b" not in text  # no colours in a file

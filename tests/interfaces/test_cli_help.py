@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -63,7 +64,7 @@ def test_without_a_command_help_is_shown(tickdeck):
 
 
 def test_the_version_is_shown(tickdeck):
-    assert tickdeck("--version").stdout == f"tickdeck {library.__version__}\n"
+    assert re.fullmatch(rf"tickdeck {library.__version__}(\+[0-9a-f]{{12}})?\n", tickdeck("--version").stdout)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["events", "--help"]])

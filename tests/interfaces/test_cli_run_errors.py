@@ -111,3 +111,19 @@ def test_debug_shows_where_an_error_comes_from(tickdeck, monkeypatch, how):
     assert result.exit_code == 2
     assert "Traceback (most recent call last)" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("tickdeck: error: strategy 'nonsense'")
+
+
+def test_the_log_goes_to_stdout_as_json_and_nothing_else_does(tickdeck):
+    result = tickdeck("run", "--for", 2, "--speed", "max", "--log-to", "stdout", "--log-level", "info", "--name", "a")
+
+    logged = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 0
+    assert [line["message"] for line in logged if line["logger"] == "tickdeck.run"] == ["run begins", "run ends"]
+    assert "run a completed" in result.stderr
+
+
+def test_the_log_and_the_figures_do_not_share_stdout(tickdeck):
+    result = tickdeck("run", "--log-to", "stdout", "--json")
+
+    assert result.exit_code == 2
+    assert "omit one of them" in result.stderr

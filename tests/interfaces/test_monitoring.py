@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-import tickdeck
 from tickdeck.application.kernel import money_context
 from tickdeck.bootstrap import Session, start_live_run, start_run, verify_run
 from tickdeck.bootstrap.venue import open_venue
@@ -94,7 +93,7 @@ def test_the_metrics_of_a_run_agree_with_the_run(scraped) -> None:
         assert found["tickdeck_equity"][("USDT",)] == float(portfolio.equity())
         assert found["tickdeck_pnl"][("USDT",)] == float(portfolio.pnl())
     assert found["tickdeck_position"][("BTCUSDT",)] == float(portfolio.account.position("BTCUSDT").quantity)
-    assert found["tickdeck_run_info"] == {("paper", run.manifest.run_id, tickdeck.__version__): 1}
+    assert found["tickdeck_run_info"] == {("paper", run.manifest.run_id, run.manifest.tickdeck): 1}
     assert found["tickdeck_tape_events_total"][()] == run.tape.statistics().appended
 
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-import tickdeck
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.limits_currency import in_quote_currency
 from tickdeck.bootstrap.strategies import by_absolute_path, load_strategies, signal_records
@@ -31,6 +30,7 @@ from tickdeck.infrastructure.runs import (
 )
 from tickdeck.infrastructure.runs.folder import PAPER, here
 from tickdeck.infrastructure.tape.opening import AnyTape, open_tape, tape_path
+from tickdeck.infrastructure.version import full_version
 
 __all__ = ["NewRun", "prepare"]
 
@@ -85,7 +85,7 @@ def prepare(config: RunConfig, *, whatif_of: str | None = None, name: str = "") 
         run_id=name or f"{now:%Y%m%d-%H%M%S}-{token_hex(3)}",
         nonce=nonce,
         created_at=now.isoformat(),
-        tickdeck=tickdeck.__version__,
+        tickdeck=full_version(),
         code=code,
         python=python,
         machine=machine,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import logging.handlers
+import re
 import traceback
 from collections.abc import Callable, Iterator, MutableMapping
 from datetime import UTC, datetime
@@ -28,7 +30,10 @@ LOG = "log.jsonl"
 """The log's name in a run's folder."""
 LEVELS = ("debug", "info", "warning", "error")
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[36m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+_FILE_BYTES, _OLD_FILES = 64 << 20, 5
+"""When ``log.jsonl`` has so many bytes it becomes ``log.jsonl.1``, and that ``log.jsonl.2``; the last is removed."""
 _TAIL = 65_536  # bytes at the end of a log to search for its newest event
 _Fields = MutableMapping[str, Any]
 
@@ -43,15 +48,17 @@ def log_to(
     current: Callable[[], DomainEvent | None] = lambda: None,
     place: Callable[[BaseException], str] = lambda error: "",
     details: bool = False,
+    people: bool | None = None,
     before: str = "",
     past: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
     """Within the block, write the log records of Tickdeck and its strategies.
 
-    - To ``stream`` from ``level`` upwards: readable lines on a terminal, otherwise JSON. ``before`` is written before
-      each line, to erase a progress line. An exception is one line with its ``place``; with ``details``, its traceback
-      follows.
-    - To ``log.jsonl`` in ``folder`` from ``info`` upwards (or ``level`` if that is lower), with tracebacks.
+    - To ``stream`` from ``level`` upwards: readable lines on a terminal, otherwise JSON, unless ``people`` says which.
+      ``before`` is written before each line, to erase a progress line. An exception is one line with its ``place``;
+      with ``details``, its traceback follows.
+    - To ``log.jsonl`` in ``folder`` from ``info`` upwards (or ``level`` if that is lower), with tracebacks. A long file
+      becomes ``log.jsonl.1``, and so on; five old ones are kept.
 
     Each line has ``run`` and the id, correlation id and seq of the event that was being handled: ``current()``, or the
     event given to the running async handler. Nothing is looked up unless something is logged. Nothing is written while
@@ -68,12 +75,11 @@ def log_to(
         target.setFormatter(_Lines(run, current, place, tracebacks=whole, people=people))
         return target
 
-    handlers = [
-        handler(_Stream(stream, before if stream.isatty() else ""), threshold, whole=details, people=stream.isatty())
-    ]
+    readable = stream.isatty() if people is None else people
+    handlers = [handler(_Stream(stream, before if stream.isatty() else ""), threshold, whole=details, people=readable)]
     if folder is not None:
         try:
-            file = _File(folder / LOG, mode="a", encoding="utf-8")
+            file = _File(folder / LOG, maxBytes=_FILE_BYTES, backupCount=_OLD_FILES, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"{folder / LOG} cannot be written: {error.strerror}") from None
         handlers.append(handler(file, min(threshold, logging.INFO), whole=True))
@@ -92,10 +98,14 @@ def log_to(
 
 
 def last_logged_seq(folder: Path) -> int:
-    """The ``seq`` of the newest event mentioned in ``log.jsonl`` in ``folder``; 0 if there is none. A run that was
-    killed may have logged events that its tape lost."""
+    """The ``seq`` of the newest event mentioned in ``log.jsonl`` in ``folder``, or in the file before it; 0 if there is
+    none. A run that was killed may have logged events that its tape lost."""
+    return _last_seq(folder / LOG) or _last_seq(folder / f"{LOG}.1")
+
+
+def _last_seq(log: Path) -> int:
     try:
-        with (folder / LOG).open("rb") as file:
+        with log.open("rb") as file:
             file.seek(max(file.seek(0, io.SEEK_END) - _TAIL, 0))
             lines = file.read().splitlines()
     except OSError:
@@ -120,13 +130,14 @@ class _Stream(logging.StreamHandler[TextIO]):
         self._before = before
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._before + super().format(record)
+        text = super().format(record)
+        return self._before + (text if self.stream.isatty() else _COLOUR.sub("", text))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         del record
 
 
-class _File(logging.FileHandler):
+class _File(logging.handlers.RotatingFileHandler):
     """The same for a file. A full disk is reported by the tape, which cannot work without it."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)

@@ -10,7 +10,6 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import msgspec
 
-import tickdeck
 from tickdeck.application.parameters import Parametrised
 from tickdeck.application.strategies import BUILT_IN
 from tickdeck.errors import RunError
@@ -30,6 +29,7 @@ from tickdeck.infrastructure.runs import InputRecord, Manifest, StrategyRecord, 
 from tickdeck.infrastructure.runs.folder import MANIFEST
 from tickdeck.infrastructure.runs.secrets import read_secrets
 from tickdeck.infrastructure.strategies import load_signal_class, load_strategy_class, source_digest, source_files
+from tickdeck.infrastructure.version import full_version
 
 __all__ = ["Bundled", "pack"]
 
@@ -90,7 +90,7 @@ def pack(folder: Path, out: Path, *, inputs: bool = True) -> Bundled:
             archive.add_contents(
                 Contents(
                     run=manifest.run_id,
-                    tickdeck=tickdeck.__version__,
+                    tickdeck=full_version(),
                     files=tuple(archive.members),
                     inputs=tuple(files),
                     redacted=tuple(taken),

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 import click
 
-import tickdeck
 from tickdeck.errors import TickdeckError
 from tickdeck.interfaces.cli.exits import exit_code, stdout_has_no_reader, terminable, wants_details
 from tickdeck.interfaces.cli.output import mute
@@ -128,8 +127,18 @@ def _end_without_reader() -> None:
     mute(sys.stdout)
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from tickdeck.infrastructure.version import full_version
+
+        click.echo(f"tickdeck {full_version()}")
+        ctx.exit()
+
+
 @click.group(cls=CommandLine, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(tickdeck.__version__, prog_name="tickdeck", message="%(prog)s %(version)s")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
 @click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors (also TICKDECK_DEBUG=1).")
 @click.pass_context
 def main(ctx: click.Context) -> None:

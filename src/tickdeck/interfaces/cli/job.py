@@ -51,6 +51,8 @@ def drive(
     details: bool,
     live: bool = False,
     log_level: str = "warning",
+    log_format: str | None = None,
+    log_stream: TextIO | None = None,
     monitoring: Monitoring | None = None,
 ) -> Outcome:
     """Run to the end, or until the first SIGINT, SIGTERM or SIGHUP. The signal stops the run after the current cascade,
@@ -58,8 +60,9 @@ def drive(
 
     When this returns or raises, everything is on disk and the tape is closed. ``speed`` is as in ``Simulation.run``.
     ``live`` shows the live view if the terminal has room for it, otherwise one line. Log records from ``log_level``
-    upwards go to stderr, with tracebacks if ``details`` is true, and to the run's folder. A resumed run prints nothing
-    while it executes its past again. ``monitoring`` is what ``monitor`` returned.
+    upwards go to ``log_stream`` or stderr, as ``log_format`` (``text`` or ``json``) says, with tracebacks if
+    ``details`` is true; and to the run's folder. A resumed run prints nothing while it executes its past again.
+    ``monitoring`` is what ``monitor`` returned.
 
     Raises ``TapeError`` if the tape is not in the run's folder at the end.
     """
@@ -101,14 +104,15 @@ def drive(
     try:
         with (
             log_to(
-                stream,
+                log_stream or stream,
+                people=None if log_format is None else log_format == "text",
                 level=log_level,
                 folder=run.folder,
                 run=run.manifest.run_id,
                 current=lambda: kernel.current,
                 place=origin,
                 details=details,
-                before=before,
+                before=before if log_stream is None else "",
                 past=past,
             ),
             contextlib.redirect_stdout(Printed(stream, past)),

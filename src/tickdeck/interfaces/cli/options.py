@@ -14,6 +14,7 @@ from tickdeck.interfaces.cli.output import note
 from tickdeck.interfaces.cli.times import parse_time
 
 __all__ = [
+    "LOG_OPTIONS",
     "data_option",
     "import_option",
     "json_option",
@@ -55,6 +56,30 @@ metrics_option = click.option(
     metavar="[HOST:]PORT",
     help="Serve /metrics, /health and /ready over HTTP; without a host, to this machine only.",
 )
+
+
+LOG_OPTIONS = (
+    click.option(
+        "--log-level",
+        type=click.Choice(("debug", "info", "warning", "error")),
+        default="warning",
+        show_default=True,
+        help="The lowest log level shown on stderr; log.jsonl in the run's folder starts at info.",
+    ),
+    click.option(
+        "--log-format",
+        type=click.Choice(("text", "json")),
+        help="How log lines look; default: text on a terminal, JSON elsewhere.",
+    ),
+    click.option(
+        "--log-to",
+        type=click.Choice(("stderr", "stdout")),
+        default="stderr",
+        show_default=True,
+        help="Where log lines go. With stdout, nothing else goes there.",
+    ),
+)
+"""What is logged, how, and where."""
 
 
 def _import_all(_: click.Context, __: click.Parameter, places: tuple[str, ...]) -> None:

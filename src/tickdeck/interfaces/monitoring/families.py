@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-import tickdeck
 from tickdeck.application.kernel import money_context
 from tickdeck.bootstrap import LiveRun
 from tickdeck.domain.values import Side
+from tickdeck.infrastructure.version import full_version
 
 if TYPE_CHECKING:
     from tickdeck.application.bus import BusStatistics
@@ -48,7 +48,7 @@ def collect(watch: RunWatch) -> Iterator[Metric]:
 def _info(run: Session) -> Metric:
     manifest = run.manifest
     orders = "real" if run.config.live else "paper"
-    labels = {"run": manifest.run_id, "version": tickdeck.__version__, "orders": orders}
+    labels = {"run": manifest.run_id, "version": full_version(), "orders": orders}
     family = GaugeMetricFamily("tickdeck_run_info", "The run that this process works on.", labels=list(labels))
     family.add_metric(list(labels.values()), 1)
     return family

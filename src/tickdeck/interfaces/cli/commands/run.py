@@ -17,7 +17,7 @@ from tickdeck.application.units import iso_time, seconds_of
 from tickdeck.application.wording import counted
 from tickdeck.errors import ConfigError, RunError, TapeError, TickdeckError
 from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted, require_stderr
-from tickdeck.interfaces.cli.options import data_option, json_option, metrics_option
+from tickdeck.interfaces.cli.options import LOG_OPTIONS, data_option, json_option, metrics_option
 from tickdeck.interfaces.cli.output import mute, note, note_if_possible, print_json
 from tickdeck.interfaces.cli.times import span
 
@@ -134,13 +134,7 @@ _OPTIONS = (
     click.option("--tape-format", metavar="F", help="The tape's format: sqlite (the default) or jsonl."),
     click.option("--resume", metavar="RUN", help="Continue a run that was stopped or killed."),
     click.option("--plain", is_flag=True, help="Show one line of progress instead of the live view."),
-    click.option(
-        "--log-level",
-        type=click.Choice(("debug", "info", "warning", "error")),
-        default="warning",
-        show_default=True,
-        help="The lowest log level shown on stderr; log.jsonl in the run's folder starts at info.",
-    ),
+    *LOG_OPTIONS,
     click.option("--report/--no-report", "page", default=None, help="Whether to write report.html and report.png."),
     data_option,
     json_option("The figures as one JSON object"),
@@ -191,7 +185,7 @@ def run(speed: float, *, name: str | None, resume_or_start: bool, **options: Any
             note(f"run {name} is complete; start another one under another name")
             return DONE
         if status:
-            kept = ("data", "resume", "as_json", "plain", "log_level", "page", "metrics")
+            kept = ("data", "resume", "as_json", "plain", "log_level", "log_format", "log_to", "page", "metrics")
             return execute(speed, **{key: options[key] for key in kept} | {"resume": name})
     return execute(speed, name=name, **options)
 
@@ -213,6 +207,8 @@ def execute(
     as_json: bool,
     plain: bool = False,
     log_level: str = "warning",
+    log_format: str | None = None,
+    log_to: str = "stderr",
     page: bool | None = None,
     report: bool = False,
     name: str | None = None,
@@ -224,7 +220,10 @@ def execute(
     from tickdeck.bootstrap import limits_remarks
     from tickdeck.interfaces.cli.job import discard, drive, monitor
 
+    if as_json and log_to == "stdout":
+        raise click.UsageError("--json prints the figures on stdout, and --log-to the log; omit one of them")
     require_stderr()
+    stdout = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is not a result
         if resume is not None:
             job = _resumed(data, resume, options | {"name": name})
@@ -251,6 +250,8 @@ def execute(
             details=details_wanted(),
             live=not plain and not as_json,
             log_level=log_level,
+            log_format=log_format,
+            log_stream=stdout if log_to == "stdout" else None,
             monitoring=monitoring,
         )
     summary = outcome.summary
@@ -275,7 +276,10 @@ def execute(
             written = report_if_possible(job.folder)
         except TickdeckError as error:  # the figures come first
             failed = error
-    with contextlib.suppress(BrokenPipeError):  # the reader of the figures has seen enough; the run itself succeeded
+    with (
+        contextlib.redirect_stdout(sys.stderr if log_to == "stdout" else stdout),
+        contextlib.suppress(BrokenPipeError),  # the reader of the figures has seen enough; the run itself succeeded
+    ):
         _print(job, summary, job.observer.performance() if report else None, as_json, data, resume is not None, written)
         sys.stdout.flush()
     if failed is not None:
