@@ -19,6 +19,7 @@ import msgspec
 import pytest
 from many_examples import SEEDS
 
+from tickdeck import bootstrap
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import (
@@ -350,3 +351,20 @@ def test_a_live_run_killed_repeatedly_sends_nothing_twice_and_agrees_with_the_ex
 
     events = list(open_record(folder))
     assert sum(isinstance(event, RunResumed) for event in events) == 3
+
+
+@pytest.mark.parametrize("venue_process", ["seed=3 drop_ack=0.1 late_fill=0.2:1s"], indirect=True)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS))])
+def test_other_code_takes_over_a_killed_live_run_and_agrees_with_the_exchange(
+    tmp_path: Path, venue_process: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    for _ in range(2):
+        kill_after(venue_process, tmp_path, rng.randrange(5, 60))
+    (folder,) = tmp_path.iterdir()
+    monkeypatch.setattr(bootstrap.strategies, "code_digest", lambda: "other")
+    run = finish(folder)
+    check(run, venue_process)
+
+    assert "a new stretch of the proof begins" in run.resumed
+    assert [stretch.identical for stretch in verify_run(folder)[0].stretches] == [True, True]

@@ -272,7 +272,8 @@ def test_a_divergence_is_shown_with_its_causes_from_the_bundle_alone(tickdeck, r
     result = tickdeck("verify", "b.zip", "--json")
 
     told = json.loads(result.stdout)
-    assert result.exit_code == 1
+    assert result.exit_code == 4
+    assert told["other_code"]
     assert told["first_divergence"]["recorded"]["event_type"] == "strategy.decision"
     assert told["first_divergence"]["causes"]
     assert any("source of strategy" in note for note in told["notes"])

@@ -80,14 +80,15 @@ def test_a_run_resumes_from_another_folder(tickdeck, signalled, tmp_path, monkey
     assert result.exit_code == 0, result.stderr
 
 
-def test_a_run_with_another_strategy_source_is_not_resumed(tickdeck, signalled, tmp_path):
+def test_a_run_with_another_strategy_source_is_resumed_and_says_so(tickdeck, signalled, tmp_path):
     tickdeck(*signalled, "--speed", "max")
     (tmp_path / "signalled.py").write_text(SIGNALLED + "\n# changed\n")
 
-    result = tickdeck("run", "--resume", "last")
+    result = tickdeck("run", "--resume", "last", "--speed", "max", "--json")
 
-    assert result.exit_code == 2
-    assert "has changed" in result.stderr
+    assert result.exit_code == 0, result.stderr
+    assert "has changed since the run. The state is taken up from the record" in result.stderr
+    assert json.loads(result.stdout)["status"] == "completed"
 
 
 def test_a_run_that_does_not_repeat_itself_is_not_resumed(tickdeck, tmp_path):

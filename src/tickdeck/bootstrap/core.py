@@ -21,6 +21,7 @@ from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.accounts import Account, Rates, reporting_currency
+from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.market import parse_timeframe
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import (
@@ -58,10 +59,8 @@ class Core:
             snapshot_interval=duration_ns(config.snapshots) if config.snapshots else None,
             snapshot_depth=config.snapshot_depth,
         )
-        if config.stale_after:
-            FeedMonitor(kernel, duration_ns(config.stale_after))
-        if config.heartbeat:
-            HeartbeatEngine(kernel, duration_ns(config.heartbeat))
+        monitor = FeedMonitor(kernel, duration_ns(config.stale_after)) if config.stale_after else None
+        heartbeat = HeartbeatEngine(kernel, duration_ns(config.heartbeat)) if config.heartbeat else None
         self.signals = SignalEngine(kernel, self.market_data, names, own_signals, self.candles)
         rates = Rates(manifest.symbols, config.instrument)
         quote = reporting_currency(map(config.instrument, manifest.symbols))
@@ -92,3 +91,10 @@ class Core:
         )
         for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=True):
             self.strategies.add(strategy_id, strategy, strategy_name(wanted.spec))
+        engines = (monitor, self.risk, self.execution, self.portfolio, heartbeat, self.strategies)
+        self._folding = tuple(engine.recall for engine in engines if engine is not None)
+
+    def recall(self, event: DomainEvent) -> None:
+        """Fold an event of the record into the state of the engines."""
+        for fold in self._folding:
+            fold(event)

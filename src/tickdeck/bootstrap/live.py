@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past
-from tickdeck.application.kernel import Agenda, Kernel
+from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past, Recalled
+from tickdeck.application.kernel import NEVER, Agenda, Kernel
 from tickdeck.application.ports import Frame, MarketDataFeed, OverloadableFeed, RememberingFeed
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
@@ -20,8 +20,9 @@ from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live_account import LiveAccount, live_account
 from tickdeck.bootstrap.live_trading import LiveTrading
 from tickdeck.bootstrap.new_run import prepare
+from tickdeck.bootstrap.recall import PastToRecall, recall, recall_with_venue, recorded, shown_to
 from tickdeck.bootstrap.session import RESERVED, Session
-from tickdeck.domain.events import GapDetected
+from tickdeck.domain.events import DomainEvent, GapDetected
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig
@@ -44,7 +45,8 @@ class LiveRun(Session):
     ``account``, or on paper without one.
 
     The venue's frames are stored in segments in the run's folder. Each frame is on disk before any of its effects.
-    ``record`` is the record of a run to resume, which continues on ``tape``.
+    ``record`` is the record of a run to resume, which continues on ``tape``. ``past`` is what is taken up from it
+    instead of being executed.
     """
 
     def __init__(
@@ -59,12 +61,13 @@ class LiveRun(Session):
         clock: LiveClock,
         record: RecordCheck | None = None,
         account: LiveAccount | None = None,
+        past: PastToRecall | None = None,
     ) -> None:
-        agenda = LiveAgenda()
+        agenda = self._agenda = LiveAgenda()
         self._clock = clock
         self._account = account
         first = record.next if record is not None else None
-        self._began = first.ts if first is not None else None
+        self._began = past.began if past is not None else first.ts if first is not None else None
         options: dict[str, Any] = {
             "cursors": tape.cursors,
             "agenda": agenda,
@@ -87,7 +90,7 @@ class LiveRun(Session):
                 clock=clock,
                 cancel_at_end=config.orders_at_end == "cancel",
                 remarks=self.remarks,
-                is_past=lambda: record is not None and record.next is not None,
+                is_past=lambda: record is not None and (record.next is not None or not self.driver.has_taken_up),
             )
         self._frames = FrameWriter(folder / FOLDER)
         tape.before_commit = self._frames.sync
@@ -108,7 +111,7 @@ class LiveRun(Session):
             duration=self._duration,
             observe=self.observer.observe,
             halt=self._halt,
-            past=self._past(record) if record is not None else None,
+            past=self._past(record, past) if record is not None else None,
         )
 
     def _make_venue(self, agenda: Agenda) -> PaperVenue | ExchangeVenue:
@@ -131,13 +134,27 @@ class LiveRun(Session):
             began=self._began,
         )
 
-    def _past(self, record: RecordCheck) -> Past | None:
+    def _past(self, record: RecordCheck, past: PastToRecall | None) -> Past | None:
         """What the run did before, or ``None`` if that was nothing."""
         started, frames = record.next, self._recorded_frames()
+        if past is not None:
+            recalled = Recalled(lambda: self._recall(past, frames), past.resumed)
+            return Past(past.began, frames, lambda: record.next, recalled)
         if started is not None:
             return Past(started.ts, frames, lambda: record.next)
         frame = next(frames, None)  # its events were not on disk yet
         return None if frame is None else Past(frame.received, chain((frame,), frames), lambda: record.next)
+
+    def _recall(self, past: PastToRecall, frames: Iterator[Frame]) -> Iterator[DomainEvent]:
+        kernel, venue = self.kernel, self.venue
+        assert isinstance(kernel, CatchingUpKernel)
+        market = shown_to(venue, chain.from_iterable(map(self._feed.decode, frames)))
+        events = recorded(past.tape, past.upto, market, rest=past.upto == NEVER)
+        if isinstance(venue, PaperVenue):
+            yield from recall_with_venue(events, kernel, self.core, self._agenda, venue)
+        else:
+            yield from recall(events, kernel, self.core, self._agenda)
+        kernel.insert_recorded()
 
     def _recorded_frames(self) -> Iterator[Frame]:
         feed = self._feed if isinstance(self._feed, RememberingFeed) else None

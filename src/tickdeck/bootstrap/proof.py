@@ -9,16 +9,18 @@ from typing import NamedTuple
 import msgspec
 
 from tickdeck.application.bus import ambient_bus
-from tickdeck.application.kernel import Agenda, Kernel
-from tickdeck.application.proof import ProofKernel, RecordCheck, Verdict, verify
+from tickdeck.application.kernel import Agenda, Kernel, money_context
+from tickdeck.application.ports import TapeQuery
+from tickdeck.application.proof import ProofKernel, ProvenStretch, RecallingKernel, RecordCheck, Verdict, verify
 from tickdeck.bootstrap.core import Core
+from tickdeck.bootstrap.recall import Stretch, recall, recorded, stretches_of
 from tickdeck.bootstrap.record import market_of
-from tickdeck.bootstrap.strategies import strategies_as_recorded
+from tickdeck.bootstrap.strategies import code_changes, code_of, strategies_as_recorded
 from tickdeck.errors import RunError
-from tickdeck.infrastructure.config import config_from_dict
+from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.frame_segments import missing_market
 from tickdeck.infrastructure.frames import FOLDER, frames_digest
-from tickdeck.infrastructure.runs import RunEnd, read_end, read_manifest, settings_of
+from tickdeck.infrastructure.runs import Manifest, RunEnd, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, tape_path
 from tickdeck.infrastructure.tape.tools import read_integrity
 
@@ -29,27 +31,61 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
     """Execute the run's core again on its recorded inputs, and compare everything it derives. First, compare the record
     with its own digest, with how the run ended, and with ``digest`` (one that you noted elsewhere).
 
+    A run that was resumed with other code has several stretches, each of which is executed with the code that is here,
+    from the state that the record before it leads to. The figures are those of the last stretch, or of the first that
+    differs.
+
     Returns the verdict, and descriptions of code that has changed since the run. Raises ``RunError`` if an input file
     has changed, if recorded market data was dropped or its archive is out of reach (the error says whether the tape
     agrees with its digest), or if ``digest`` is given and the tape has none.
     """
     manifest = read_manifest(folder)
     config = config_from_dict(settings_of(folder, manifest))
-    strategies, changes = strategies_as_recorded(config, manifest)
     with open_reader(tape_path(folder)) as tape:
         record = examine(tape, read_end(folder), digest)
         if missing := missing_market(folder):
             raise RunError(f"run {manifest.run_id} cannot be executed again: {missing}; {_of_tape(record)}")
-        check = RecordCheck(tape.read(), past=tape)
-        timers = Agenda()
-        kernel = Kernel(tape=check, agenda=timers, max_cascade=config.max_cascade)
-        with ambient_bus(kernel):
-            Core(config, manifest, strategies, kernel)
-        market = market_of(config, manifest, folder) if manifest.market_is_elsewhere else iter(())
-        verdict = verify(kernel, check, market, timers)
+        proofs = [_prove(folder, config, manifest, tape, stretch) for stretch in stretches_of(tape)]
+    verdict = _summary(proofs, record.last_seq)
     verdict = _with_record(verdict, _with_frames(record, folder))
-    other_code = verdict.divergence is not None and not verdict.faults and bool(changes)
-    return msgspec.structs.replace(verdict, other_code=other_code), changes
+    changes = dict.fromkeys(change for _, _, changes in proofs for change in changes)
+    return msgspec.structs.replace(verdict, other_code=verdict.other_code and not verdict.faults), list(changes)
+
+
+def _prove(
+    folder: Path, config: RunConfig, manifest: Manifest, tape: AnyReader, stretch: Stretch
+) -> tuple[Stretch, Verdict, list[str]]:
+    """Prove a stretch. Returns it with the verdict, and with what has changed since it was made."""
+    strategies, code = strategies_as_recorded(config, manifest)
+    check = RecordCheck(tape.read(TapeQuery(first_seq=stretch.first, last_seq=stretch.last)), past=tape)
+    timers = Agenda()
+    kernel = RecallingKernel(tape=check, agenda=timers, max_cascade=config.max_cascade)
+    with ambient_bus(kernel):
+        core = Core(config, manifest, strategies, kernel)
+    market = market_of(config, manifest, folder) if manifest.market_is_elsewhere else None
+    if stretch.resumed is not None:
+        with money_context(), ambient_bus(kernel):
+            for _ in recall(recorded(tape, stretch.first, market), kernel, core, timers):
+                pass
+    verdict = verify(kernel, check, market if market is not None else iter(()), timers)
+    return stretch, verdict, code_changes(stretch.code or code_of(manifest), code, manifest)
+
+
+def _summary(proofs: list[tuple[Stretch, Verdict, list[str]]], last_seq: int) -> Verdict:
+    """The verdict on a whole run. A stretch that differs with its own code counts more than one with other code."""
+    differing = [each for each in proofs if not each[1].identical]
+    _, verdict, changes = min(differing, key=lambda each: bool(each[2]), default=proofs[-1])
+    stretches = tuple(
+        ProvenStretch(
+            first_seq=each.first,
+            last_seq=each.last if each.last is not None else last_seq,
+            identical=proven.identical,
+            changes=tuple(changed),
+        )
+        for each, proven, changed in proofs
+    )
+    other_code = bool(differing) and bool(changes)
+    return msgspec.structs.replace(verdict, stretches=stretches, other_code=other_code)
 
 
 def _of_tape(record: Examined) -> str:

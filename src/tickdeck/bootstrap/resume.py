@@ -1,4 +1,4 @@
-"""Continues a run: executes it again up to the end of its tape, and goes on from there."""
+"""Continues a run: executes it again up to the end of its tape, or takes up its state from there, and goes on."""
 
 from __future__ import annotations
 
@@ -7,33 +7,40 @@ from pathlib import Path
 import msgspec
 
 from tickdeck.application.clock import LiveClock, WallClock
+from tickdeck.application.kernel import NEVER
+from tickdeck.application.ports import TapeQuery
 from tickdeck.application.proof import RecordCheck
 from tickdeck.application.redaction import REDACTED
+from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap import live, run
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live import LiveRun
 from tickdeck.bootstrap.live_account import live_account
 from tickdeck.bootstrap.proof import examine
+from tickdeck.bootstrap.recall import PastToRecall, began_at, stretches_of
 from tickdeck.bootstrap.run import Run
 from tickdeck.bootstrap.session import RESERVED
-from tickdeck.bootstrap.strategies import strategies_as_recorded
-from tickdeck.domain.events import DomainEvent
+from tickdeck.bootstrap.strategies import Code, code_changes, code_of, strategies_as_recorded
+from tickdeck.domain.events import DomainEvent, RunResumed
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import config_from_dict
-from tickdeck.infrastructure.runs import read_end, read_manifest, settings_of
+from tickdeck.infrastructure.runs import Manifest, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.runs.secrets import SECRETS
-from tickdeck.infrastructure.tape.opening import open_reader, open_tape, tape_path
+from tickdeck.infrastructure.tape.opening import AnyTape, open_reader, open_tape, tape_path
 
 __all__ = ["resume_run"]
 
 
 def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock | None = None) -> Run | LiveRun:
-    """The run in ``folder``, ready to be executed again from its start. It is compared with its tape as far as that
-    goes, and then continues; a live run continues with what its venue sends from now on. ``wall`` paces a run on
-    recorded data, ``clock`` is that of a live run.
+    """The run in ``folder``, ready to be continued. ``wall`` paces a run on recorded data, ``clock`` is that of a live
+    run.
 
-    Raises ``RunError`` if the code or the inputs have changed since the run, and if it is a live run that is complete.
+    If the code is the same, the run is executed again from its start, or from where its code last changed, and compared
+    with its tape. If the code has changed, the state is taken up from the tape, and ``run.resumed`` begins a new
+    stretch. Then the run continues; a live run with what its venue sends from now on.
+
+    Raises ``RunError`` if the inputs have changed since the run, and if it is a live run that is complete.
     """
     folder = folder.absolute()  # a strategy may change the working directory
     manifest = read_manifest(folder)
@@ -44,9 +51,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
             "or start a new run"
         )
     config = config_from_dict(settings)
-    strategies, changes = strategies_as_recorded(config, manifest)
-    if changes:
-        raise RunError(f"{changes[0]}: restore the original, or start a new run")
+    strategies, code = strategies_as_recorded(config, manifest)
     end = read_end(folder)
     if manifest.is_live and end is not None and end.completed:
         raise RunError(f"run {manifest.run_id} is complete: its duration was reached; start a new run")
@@ -60,11 +65,15 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
                 f"run {manifest.run_id} cannot be resumed, because its record was changed: {faults[0]}; "
                 "restore it from a copy"
             )
+        past, changes = _past_to_recall(tape, manifest, strategies, code)
+        upto = past.upto if past is not None else 0
+        to_compare = tape.read(TapeQuery(first_seq=upto)) if upto != NEVER else iter(())
         on_tape = not manifest.market_is_elsewhere
-        check = RecordCheck(tape.read(), then=tape, from_outside=_is_from_outside if on_tape else _is_not_reserved)
+        check = RecordCheck(to_compare, then=tape, from_outside=_is_from_outside if on_tape else _is_not_reserved)
+        session: Run | LiveRun
         if manifest.is_live:
             clock = clock or SystemClock()
-            return live.LiveRun(
+            session = live.LiveRun(
                 folder,
                 manifest,
                 config,
@@ -74,20 +83,51 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
                 clock=clock,
                 record=check,
                 account=live_account(config, clock) if config.live else None,
+                past=past,
             )
-        return run.Run(
-            folder,
-            manifest,
-            config,
-            strategies,
-            check,
-            cursors=tape.cursors,
-            caught_up=lambda: check.next is None,
-            wall=wall,
-        )
+        else:
+            session = run.Run(
+                folder,
+                manifest,
+                config,
+                strategies,
+                check,
+                cursors=tape.cursors,
+                caught_up=lambda: check.next is None,
+                wall=wall,
+                past=past,
+            )
     except BaseException:
         tape.close()
         raise
+    session.resumed = _in_words(past, changes)
+    return session
+
+
+def _past_to_recall(
+    tape: AnyTape, manifest: Manifest, strategies: list[tuple[str, Strategy]], code: Code
+) -> tuple[PastToRecall | None, list[str]]:
+    """What is taken up from the record because other code made it (``None``: nothing), and what has changed."""
+    began, last = began_at(tape), stretches_of(tape)[-1]
+    if began is None:
+        return None, []
+    changes = code_changes(last.code or code_of(manifest), code, manifest)
+    if changes:
+        ways = {strategy_id: "warmed up" for strategy_id, _ in strategies}
+        return PastToRecall(tape, NEVER, began, RunResumed(how="folded", code=code, strategies=ways)), changes
+    return PastToRecall(tape, last.first, began, None) if last.resumed is not None else None, []
+
+
+def _in_words(past: PastToRecall | None, changes: list[str]) -> str:
+    if past is None:
+        return "the code is the same, so the record is executed again and compared"
+    if past.resumed is None:
+        return f"the code is that of the events from seq {past.upto} on, which are executed again and compared"
+    ways = ", ".join(f"{strategy_id} is {way}" for strategy_id, way in past.resumed.strategies.items())
+    return (
+        f"{'; '.join(changes)}. The state is taken up from the record ({ways or 'no strategies'}), and a new stretch "
+        "of the proof begins"
+    )
 
 
 def _is_not_reserved(event: DomainEvent) -> bool:

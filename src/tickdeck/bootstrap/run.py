@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 from tickdeck.application.clock import WallClock
-from tickdeck.application.drivers import Simulation
+from tickdeck.application.drivers import Recalled, Simulation
 from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.application.ports import EdgeCursors, Tape
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.results import backtest_figures
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.new_run import prepare
+from tickdeck.bootstrap.recall import PastToRecall, beside, recall_with_venue, recorded, shown_to
 from tickdeck.bootstrap.record import market_for_venue
 from tickdeck.bootstrap.session import RESERVED, Session
+from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.runs.folder import PAPER
 
@@ -44,8 +47,10 @@ class Run(Session):
         cursors: EdgeCursors | None,
         caught_up: Callable[[], bool] = lambda: True,
         wall: WallClock | None = None,
+        past: PastToRecall | None = None,
     ) -> None:
-        agenda = Agenda()
+        """``past``: of a resumed run, what is taken up from the record instead of being executed."""
+        agenda = self._agenda = Agenda()
         options: dict[str, Any] = {
             "cursors": cursors, "agenda": agenda, "max_cascade": config.max_cascade, "reserved": RESERVED,
         }  # fmt: skip
@@ -71,13 +76,26 @@ class Run(Session):
             figures=(lambda inputs: backtest_figures(inputs, self.core.portfolio, self.observer))
             if config.backtest
             else None,
+            recalled=Recalled(lambda: self._recall(past), past.resumed) if past is not None else None,
         )
+
+    def _recall(self, past: PastToRecall) -> Iterator[DomainEvent]:
+        kernel, venue = self.kernel, self.venue
+        assert isinstance(kernel, CatchingUpKernel)
+        assert isinstance(venue, PaperVenue)
+        market = shown_to(venue, self._market)
+        if self.manifest.inputs:
+            events = recorded(past.tape, past.upto, market)
+        else:
+            events = beside(recorded(past.tape, past.upto), market)
+        yield from recall_with_venue(events, kernel, self.core, self._agenda, venue)
+        kernel.insert_recorded()
 
     async def drive(self, speed: float | None, *, progress: Callable[[int], None] = lambda ts: None) -> None:
         await self.simulation.run(speed, progress=progress, pace_from=self.caught_up)
 
     def caught_up(self) -> bool:
-        return self._caught_up()
+        return self._caught_up() and self.driver.has_taken_up
 
     def _close_market(self) -> None:
         if isinstance(self._market, Generator):

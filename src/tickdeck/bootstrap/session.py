@@ -57,6 +57,8 @@ class Session(ABC):
         """What was skipped in each input file, by file name; filled while the run reads."""
         with ambient_bus(self.kernel):  # for subscriptions that strategies make while they are added
             self.core = Core(config, manifest, strategies, self.kernel)
+        self.resumed = ""
+        """How a resumed run got its state back, in one sentence."""
         self.remarks: list[str] = []
         """What the user should know at the end, besides the figures."""
         self.venue = self._make_venue(agenda)

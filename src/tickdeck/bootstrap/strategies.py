@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -22,9 +23,20 @@ from tickdeck.infrastructure.runs import (
 from tickdeck.infrastructure.runs.folder import PAPER, here
 from tickdeck.infrastructure.strategies import load_signal_class, load_strategy_class, source_digest, strategy_name
 
-__all__ = ["by_absolute_path", "load_strategies", "signal_factories", "signal_records", "strategies_as_recorded"]
+__all__ = [
+    "Code",
+    "by_absolute_path",
+    "code_changes",
+    "code_of",
+    "load_strategies",
+    "signal_factories",
+    "signal_records",
+    "strategies_as_recorded",
+]
 
 
+Code: TypeAlias = dict[str, str]
+"""What determines a run's events besides its inputs: the digest of each part of the code, and the kind of machine."""
 W = TypeVar("W", StrategyConfig, SignalConfig)
 
 
@@ -83,22 +95,45 @@ def signal_records(config: RunConfig) -> tuple[StrategyRecord, ...]:
     )
 
 
-def strategies_as_recorded(config: RunConfig, manifest: Manifest) -> tuple[list[tuple[str, Strategy]], list[str]]:
-    """The run's strategies, and what has changed in code and machine since the run. Refuses changed input files."""
+def strategies_as_recorded(config: RunConfig, manifest: Manifest) -> tuple[list[tuple[str, Strategy]], Code]:
+    """New objects of the run's strategies, and the code that is here. Refuses changed input files."""
     check_inputs(manifest)
-    changes = []
-    python, machine = here()
-    if (manifest.python, manifest.machine) != (python, machine):
-        changes.append(
-            f"the run was made with Python {manifest.python} on {manifest.machine}, this is {python} on {machine}"
-        )
-    if manifest.code != code_digest():
-        changes.append(f"the run was made with other code of Tickdeck (version {manifest.tickdeck})")
     strategies, records = load_strategies(config)
-    for then, now in zip(manifest.strategies, records, strict=True):
-        if then.sha256 != now.sha256:
-            changes.append(f"the source of strategy {then.spec!r} has changed since the run")
-    for then, now in zip(manifest.signals, signal_records(config), strict=True):
-        if then.sha256 != now.sha256:
-            changes.append(f"the source of signal {then.spec!r} has changed since the run")
-    return strategies, changes
+    python, machine = here()
+    return strategies, _code(python, machine, code_digest(), records, signal_records(config))
+
+
+def code_of(manifest: Manifest) -> Code:
+    """The code with which the run began."""
+    return _code(manifest.python, manifest.machine, manifest.code, manifest.strategies, manifest.signals)
+
+
+def code_changes(then: Mapping[str, str], now: Mapping[str, str], manifest: Manifest) -> list[str]:
+    """What has changed in code and machine, in words."""
+    changes = []
+    if (then["python"], then["machine"]) != (now["python"], now["machine"]):
+        changes.append(
+            f"the run was made with Python {then['python']} on {then['machine']}, this is {now['python']} on "
+            f"{now['machine']}"
+        )
+    if then["tickdeck"] != now["tickdeck"]:
+        version = f" (version {manifest.tickdeck})" if then["tickdeck"] == manifest.code else ""
+        changes.append(f"the run was made with other code of Tickdeck{version}")
+    for kind, records in (("strategy", manifest.strategies), ("signal", manifest.signals)):
+        for record in records:
+            part = f"{kind} {record.strategy_id}"
+            if then.get(part) != now.get(part):
+                changes.append(f"the source of {kind} {record.spec!r} has changed since the run")
+    return changes
+
+
+def _code(
+    python: str,
+    machine: str,
+    tickdeck: str,
+    strategies: tuple[StrategyRecord, ...],
+    signals: tuple[StrategyRecord, ...],
+) -> Code:
+    code = {"python": python, "machine": machine, "tickdeck": tickdeck}
+    code |= {f"strategy {record.strategy_id}": record.sha256 for record in strategies}
+    return code | {f"signal {record.strategy_id}": record.sha256 for record in signals}

@@ -3,7 +3,7 @@
 One file per driver. What happens to an input afterwards is the kernel's job.
 """
 
-from tickdeck.application.drivers.driver import Driver
+from tickdeck.application.drivers.driver import Driver, Recalled
 from tickdeck.application.drivers.intake import FrameIntake
 from tickdeck.application.drivers.live import LiveAgenda, LiveDriver, Past
 from tickdeck.application.drivers.simulation import Simulation
@@ -14,5 +14,6 @@ __all__ = [
     "LiveAgenda",
     "LiveDriver",
     "Past",
+    "Recalled",
     "Simulation",
 ]

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import force_setattr
 
 from tickdeck.application.clock import WallClock
 from tickdeck.application.kernel import RANK_OBSERVER, RANK_VENUE, Agenda, Kernel
-from tickdeck.domain.events import CommandReceived, DomainEvent, FeedConnected, RunStarted
+from tickdeck.domain.events import CommandReceived, DomainEvent, FeedConnected, RunResumed, RunStarted, RunStopped
 
-__all__ = ["Driver"]
+__all__ = ["RESUME", "Driver", "Recalled"]
+
+RESUME = "resume"
+"""The source of ``run.resumed``. It is not reserved, because a later resume takes the event from the record."""
 
 _TIMED = 65_536  # how many timings to remember: the newest
 _STANDSTILL = 1_000_000  # ns of the run's clock; too many timers and reports within it mean that the clock stands still
 _CASCADES = 10  # how many cascades of the maximum length fit into that time
+
+
+class Recalled(NamedTuple):
+    """The part of a resumed run's past that is taken up from the record instead of being executed.
+
+    ``inputs()`` takes up one input with its effects at each step, and returns it. ``resumed`` is published when the
+    whole past was taken up; its times are set then. ``None``: the record has it already.
+    """
+
+    inputs: Callable[[], Iterator[DomainEvent]]
+    resumed: RunResumed | None
 
 
 class Driver:
@@ -57,6 +73,8 @@ class Driver:
         self.latencies_ns: deque[int] = deque(maxlen=_TIMED)
         """Durations of cascades for a sample of the inputs: one in 16 at full speed, all of a paced run."""
         self.completed = False
+        self.has_taken_up = True
+        """Whether the past that is not executed again was taken up completely."""
 
     def request_stop(self) -> None:
         """End the run after the current cascade. A signal handler may call this at any time."""
@@ -71,6 +89,27 @@ class Driver:
     def market_events(self) -> int:
         """How many inputs of market data were taken."""
         return self._taken
+
+    def _take_up(self, inputs: Iterator[DomainEvent]) -> Iterator[int]:
+        """Take up a past from the record, and yield the time (ns) of each input."""
+        self.has_taken_up = False
+        for event in inputs:
+            if isinstance(event, RunStarted):
+                self._observe_from(event.ts_ingress)
+            elif isinstance(event, RunStopped):
+                self.completed = True
+            self._taken += event.is_market_data
+            yield event.ts_ingress
+        self.has_taken_up = True
+
+    def _resumed(self, resumed: RunResumed, now: int) -> None:
+        """Publish ``run.resumed`` at ``now`` (ns UTC)."""
+        since = self._kernel.clock.now()
+        self._kernel.publish(msgspec.structs.replace(resumed, since=since, ts_ingress=now, source=RESUME))
+
+    def _halt_if_ordered(self) -> None:
+        if self._halt:
+            self._kernel.publish(CommandReceived(command="halt", reason=self._halt, source="control"))
 
     def _start(self, ts: int) -> None:
         """Feed ``run.started`` at ``ts``, begin the venue and start the observers."""
@@ -89,8 +128,10 @@ class Driver:
         self._kernel.run_pending()
         self._began(ts)
         self._feed(FeedConnected(feed=self._feed_name, symbols=started.symbols))
-        if self._halt:
-            self._kernel.publish(CommandReceived(command="halt", reason=self._halt, source="control"))
+        self._halt_if_ordered()
+        self._observe_from(ts)
+
+    def _observe_from(self, ts: int) -> None:
         if self._observe is not None:
             self._agenda.at(ts, lambda: self._look(ts), RANK_OBSERVER)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tickdeck.application.bus import ambient_bus
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.drivers.driver import Driver
+from tickdeck.application.drivers.driver import Driver, Recalled
 from tickdeck.application.kernel import NEVER, RANK_VENUE, Agenda, Kernel, money_context
 from tickdeck.application.ports import Frame
 from tickdeck.application.streaming import BoundedAsyncQueue
@@ -18,8 +18,6 @@ from tickdeck.errors import RunError
 
 __all__ = ["LiveAgenda", "LiveDriver", "Past"]
 
-RESUME = "resume"
-"""The source of ``run.resumed``. It is not reserved, because a later resume takes the event from the record."""
 _SLICE_NS = 2_000_000  # how long to process frames before timers, orders and other tasks get a turn
 _LONGEST_WAIT = 0.1  # seconds until a request to stop is noticed
 _TURN = 2_048  # recorded frames between two turns of the event loop
@@ -27,11 +25,13 @@ _TURN = 2_048  # recorded frames between two turns of the event loop
 
 class Past(NamedTuple):
     """What a resumed run did before: ``began`` (ns UTC) is the time of its ``run.started``, and ``frames`` are all
-    frames that it recorded. ``next()`` is the next event of its tape that has not been executed again, or ``None``."""
+    frames that it recorded. ``next()`` is the next event of its tape that has not been executed again, or ``None``.
+    ``recalled``: the part that is not executed again, and takes its frames from ``frames``."""
 
     began: int
     frames: Iterator[Frame]
     next: Callable[[], DomainEvent | None]
+    recalled: Recalled | None = None
 
 
 class LiveAgenda(Agenda):
@@ -114,13 +114,23 @@ class LiveDriver(Driver):
         return self._past is not None
 
     async def begin(self, *, progress: Callable[[int], None] = lambda ts: None) -> None:
-        """Feed ``run.started``, and execute the past of a resumed run. Call this once, before ``run``. ``progress`` is
-        as there."""
+        """Feed ``run.started``, and execute or take up the past of a resumed run. Call this once, before ``run``.
+        ``progress`` is as there."""
         with money_context(), ambient_bus(self._kernel):
             began = self._past.began if self._past is not None else self._clock.time_ns()
             if self._duration is not None:
                 self._until = began + self._duration
-            self._start(began)
+            recalled = self._past.recalled if self._past is not None else None
+            if recalled is None:
+                self._start(began)
+            else:
+                for number, ts in enumerate(self._take_up(recalled.inputs()), 1):
+                    if number % _TURN == 0:
+                        await self._clock.sleep(0)
+                        progress(ts)
+                    if self._stopping:
+                        return
+                self._halt_if_ordered()
             if self._past is not None:
                 await self._catch_up(self._past, progress)
 
@@ -165,8 +175,8 @@ class LiveDriver(Driver):
             if self._stopping:
                 return
         self._caught_up = True
-        since = self._kernel.clock.now()
-        self._kernel.publish(RunResumed(since=since, ts_ingress=self._clock.time_ns(), source=RESUME))
+        recalled = past.recalled.resumed if past.recalled is not None else None
+        self._resumed(recalled or RunResumed(), self._clock.time_ns())
 
     async def _turn(self) -> None:
         """Process waiting frames for a slice of time, then let other tasks run. If no frame waits, wait for one."""

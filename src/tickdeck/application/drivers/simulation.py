@@ -11,7 +11,7 @@ from itertools import chain, islice
 
 from tickdeck.application.bus import ambient_bus
 from tickdeck.application.clock import WallClock
-from tickdeck.application.drivers.driver import Driver
+from tickdeck.application.drivers.driver import Driver, Recalled
 from tickdeck.application.kernel import NEVER, RANK_VENUE, Agenda, Kernel, money_context
 from tickdeck.domain.events import (
     BacktestCompleted,
@@ -44,6 +44,7 @@ class Simulation(Driver):
     - ``duration``: ns of the run's clock; ``None`` runs to the end of the market data.
     - ``figures(inputs)`` makes the run a backtest: the events ``backtest.*`` report its progress, and the last one
       contains what this returns.
+    - ``recalled``: of a resumed run, the past that is not executed again. ``market`` continues after it.
 
     The rest is as in ``Driver``.
     """
@@ -64,6 +65,7 @@ class Simulation(Driver):
         observe: Callable[[int], int] | None = None,
         halt: str = "",
         figures: Callable[[int], BacktestCompleted] | None = None,
+        recalled: Recalled | None = None,
     ) -> None:
         super().__init__(kernel, agenda, wall=wall, started=started, begin=begin, feed=feed, observe=observe, halt=halt)
         self._market = market
@@ -71,6 +73,7 @@ class Simulation(Driver):
         self._on_market = on_market
         self._duration = duration
         self._figures = figures
+        self._recalled = recalled
         self._next_progress = _PROGRESS
         self._until = NEVER
         self._last = 0
@@ -104,15 +107,13 @@ class Simulation(Driver):
         progress: Callable[[int], None],
         pace_from: Callable[[], bool],
     ) -> None:
-        first = next(self._market, None)
-        start = first.ts_ingress if first is not None else 0
-        if self._duration is not None:
-            self._until = start + self._duration
-        self._start(start)
-        self._last = start
-        if first is not None:
-            self._market = chain((first,), self._market)
-            more = True
+        if self._recalled is not None:
+            more = await self._begin_again(self._recalled, progress)
+            if not more:
+                return
+        else:
+            more = self._begin_anew()
+        if more:
             while more and not self._stopping and not stop():
                 try:
                     if speed is None or not pace_from():
@@ -127,6 +128,38 @@ class Simulation(Driver):
             if more or self._stopping:
                 return
         self._finish("end of market data" if self._last < self._until else "duration reached")
+
+    def _begin_anew(self) -> bool:
+        """Feed ``run.started``. Returns whether there is market data."""
+        first = next(self._market, None)
+        start = first.ts_ingress if first is not None else 0
+        if self._duration is not None:
+            self._until = start + self._duration
+        self._start(start)
+        self._last = start
+        if first is None:
+            return False
+        self._market = chain((first,), self._market)
+        return True
+
+    async def _begin_again(self, recalled: Recalled, progress: Callable[[int], None]) -> bool:
+        """Take up the past. Returns False if the run is complete, or must stop."""
+        for number, ts in enumerate(self._take_up(recalled.inputs())):
+            if not number and self._duration is not None:
+                self._until = ts + self._duration
+            self._last = ts
+            if number % _TURN == 0:
+                await self._wall.sleep(0)
+                progress(ts)
+            if self._stopping:
+                return False
+        self._next_progress = (self._taken // _PROGRESS + 1) * _PROGRESS
+        if self.completed:
+            return False
+        self._halt_if_ordered()
+        if recalled.resumed is not None:
+            self._resumed(recalled.resumed, self._last)
+        return True
 
     def _began(self, ts: int) -> None:
         if self._figures is not None:

@@ -11,6 +11,7 @@ from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     CommandReceived,
+    DomainEvent,
     NotificationAlert,
     OrderAcceptedEvent,
     OrderAmendedEvent,
@@ -19,6 +20,7 @@ from tickdeck.domain.events import (
     OrderCancelledEvent,
     OrderCancelRejectedEvent,
     OrderCancelRequestedEvent,
+    OrderEvent,
     OrderExpiredEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
@@ -27,7 +29,9 @@ from tickdeck.domain.events import (
     OrderUnknownEvent,
     RiskApprovedEvent,
     SystemWarning,
+    TimerCancelled,
     TimerFired,
+    TimerSet,
     VenueCancelRefused,
     VenueFillReported,
     VenueOrderNotFound,
@@ -248,6 +252,44 @@ class ExecutionEngine:
         if order is not None:
             self._kernel.publish(order.request_cancel())
 
+    # -- from the record -------------------------------------------------------------------------------------------
+
+    def recall(self, event: DomainEvent) -> None:
+        """Take up an event of the record: fold it into its order. Publishes nothing."""
+        if isinstance(event, OrderSubmittedEvent):
+            self.submitted += 1
+            self._opened(Order(event))
+        elif isinstance(event, OrderEvent | VenueOrderReported | VenueFillReported):
+            self._fold(event)
+        elif isinstance(event, VenueCancelRefused):
+            if event.order_id in self._open:
+                self._refusals[event.order_id] = self._refusals.get(event.order_id, 0) + 1
+            else:
+                self.unknown_reports += event.order_id not in self.orders
+        elif isinstance(event, TimerSet | TimerFired | TimerCancelled):
+            self._recall_timer(event)
+
+    def _fold(self, event: OrderEvent | VenueOrderReported | VenueFillReported) -> None:
+        order = self.orders.get(event.order_id)
+        if order is None:
+            self.unknown_reports += not isinstance(event, OrderEvent)
+            return
+        owed = order.missing
+        order.apply(event)
+        self._file(order, owed)
+
+    def _recall_timer(self, event: TimerSet | TimerFired | TimerCancelled) -> None:
+        if isinstance(event, TimerSet):
+            if event.owner == self.component:
+                timers = self._doubts if event.name.startswith(_DOUBT) else self._retries
+                timers[event.name.removeprefix(_DOUBT)] = event.timer_id
+            return
+        for timers in (self._doubts, self._retries):
+            for order_id in [name for name, timer_id in timers.items() if timer_id == event.timer_id]:
+                del timers[order_id]
+
+    # -- alerts ----------------------------------------------------------------------------------------------------
+
     def _remind(self, order_id: str) -> None:
         """Alert a person about an order in doubt, and do so again later."""
         order = self._open[order_id]
@@ -286,12 +328,17 @@ class ExecutionEngine:
     def _recount(self, order: Order, owed: Quantity) -> None:
         """File an order after a report. ``owed``: what was ``missing`` before (base)."""
         order_id = order.order_id
-        was_open = order_id in self._open
         if order.status is OrderStatus.UNKNOWN:
             if order_id not in self._doubts:
                 self._watch_doubt(order_id, _ALERT_AFTER_NS)
         elif self._doubts and (timer := self._doubts.pop(order_id, None)) is not None:
             self._kernel.cancel_timer(timer)
+        self._file(order, owed)
+
+    def _file(self, order: Order, owed: Quantity) -> None:
+        """Keep an order that changed among the open or the ended ones. ``owed`` is as for ``_recount``."""
+        order_id = order.order_id
+        was_open = order_id in self._open
         if order.is_open and not was_open:
             self._opened(order)  # again, because the venue has it after all
         elif was_open and not order.is_open:

@@ -7,6 +7,7 @@ from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     CandleEvent,
+    DomainEvent,
     FeedConnected,
     FeedDisconnected,
     FeedStale,
@@ -14,7 +15,9 @@ from tickdeck.domain.events import (
     OrderBookDeltaEvent,
     OrderBookEvent,
     TickEvent,
+    TimerCancelled,
     TimerFired,
+    TimerSet,
     TradeEvent,
 )
 
@@ -92,6 +95,17 @@ class FeedMonitor:
         else:
             del self._timers[symbol]  # set again at the symbol's next event
             self._kernel.publish(FeedStale(symbol=symbol, since=since, limit=self._stale_after))
+
+    def recall(self, event: DomainEvent) -> None:
+        """Take up an event of the record."""
+        if isinstance(event, FeedConnected):
+            self._heard |= dict.fromkeys(event.symbols, event.ts_ingress)
+        elif isinstance(event, MarketEvent) and event.is_input:
+            self._heard[event.symbol] = event.ts_ingress
+        elif isinstance(event, TimerSet) and event.owner == _OWNER:
+            self._timers[event.name] = event.timer_id
+        elif isinstance(event, TimerCancelled | TimerFired):
+            self._timers = {symbol: number for symbol, number in self._timers.items() if number != event.timer_id}
 
     def _watch(self, symbol: str) -> None:
         due = self._heard[symbol] + self._stale_after

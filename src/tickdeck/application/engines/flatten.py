@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tickdeck.application.kernel import Kernel
-from tickdeck.domain.events import ActionIntent, SystemWarning
+from tickdeck.domain.events import ActionIntent, CommandReceived, DomainEvent, OrderEvent, SystemWarning
 from tickdeck.domain.risk import Exposure
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import Side
@@ -71,18 +71,27 @@ class Flatten:
 
     def on_order(self, symbol: str) -> None:
         """An order in ``symbol`` changed: close the rest if the orders that the flatten waits for have ended."""
-        waiting = self._waiting.get(symbol)
-        if waiting is None:
-            return
-        orders = self._exposure.orders
+        if symbol in self._waiting and self._forget_ended(symbol) and not self._why_not(""):
+            self._close(symbol)
+
+    def recall(self, event: DomainEvent) -> None:
+        """Take up an event of the record. Publishes nothing."""
+        if isinstance(event, OrderEvent) and event.symbol in self._waiting:
+            self._forget_ended(event.symbol)
+        elif isinstance(event, CommandReceived) and not self._why_not(""):
+            symbol = event.arguments.get("symbol", "")
+            if event.command == "flatten" or (event.command == "close" and symbol):
+                for order in self._exposure.open_orders(symbol):
+                    self._waiting.setdefault(order.symbol, []).append(order.order_id)
+
+    def _forget_ended(self, symbol: str) -> bool:
+        """Wait no more for the orders in ``symbol`` that have ended. Returns whether there were any."""
+        orders, waiting = self._exposure.orders, self._waiting[symbol]
         ended = [i for i in waiting if (order := orders.get(i)) is None or not order.is_open]
-        if not ended:
-            return
         self._waiting[symbol] = [order_id for order_id in waiting if order_id not in ended]
         if not self._waiting[symbol]:
             del self._waiting[symbol]
-        if not self._why_not(""):
-            self._close(symbol)
+        return bool(ended)
 
     def _close(self, symbol: str) -> None:
         """Close the position in ``symbol`` at market, minus what open orders on the same side may still fill: a fill

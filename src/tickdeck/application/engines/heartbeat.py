@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
-from tickdeck.domain.events import RunStarted, SystemHeartbeat, TimerFired
+from tickdeck.domain.events import DomainEvent, RunStarted, SystemHeartbeat, TimerFired
 
 __all__ = ["HeartbeatEngine"]
 
@@ -41,6 +41,11 @@ class HeartbeatEngine:
         kernel = self._kernel
         kernel.publish(SystemHeartbeat(number=self._number, inputs=kernel.inputs, events=kernel.seq))
         self._beat_at(timer.due + self._interval)
+
+    def recall(self, event: DomainEvent) -> None:
+        """Take up an event of the record."""
+        if isinstance(event, SystemHeartbeat):
+            self._number = event.number
 
     def _beat_at(self, due: int) -> None:
         self._kernel.set_timer(due, "heartbeat", _OWNER)

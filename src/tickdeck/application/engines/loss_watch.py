@@ -10,7 +10,15 @@ from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.short_cover import PRICES
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
-from tickdeck.domain.events import CandleEvent, DomainEvent, MarketEvent, RiskDayStarted, TradeEvent
+from tickdeck.domain.events import (
+    CandleEvent,
+    DomainEvent,
+    MarketEvent,
+    RiskDayStarted,
+    RunStarted,
+    StateUpdated,
+    TradeEvent,
+)
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import DailyLoss, Drawdown, RiskLimits
 from tickdeck.domain.trading import EXACT
@@ -100,11 +108,7 @@ class LossWatch:
         if self.daily_loss is not None:
             breach = self.daily_loss.judge(pnl := self._pnl())
         if self.drawdown is not None:
-            paid_in = EXACT.subtract(self._portfolio.valuation.deposits, self._deposits)
-            if paid_in:
-                self._deposits = self._portfolio.valuation.deposits
-                self.drawdown.paid_in(paid_in)
-            equity = self._portfolio.equity()
+            equity = self._equity(self.drawdown)
             breach = breach or self.drawdown.judge(equity)
         if breach is not None:
             self._halt(f"{breach.limit}: {breach.detail}; reached at {event.event_type} {event.event_id}")
@@ -118,6 +122,23 @@ class LossWatch:
             room = min(room, equity - self.drawdown.floor)
             above = self.drawdown.peak - equity
         self._calm = self._ranges(self._symbols(), room, above)
+
+    def recall(self, event: DomainEvent) -> None:
+        """Take up an event of the record. Publishes nothing. The peak follows each price and each fill."""
+        if isinstance(event, RiskDayStarted) and self.daily_loss is not None:
+            self.daily_loss.apply(event)
+        elif isinstance(event, RunStarted):
+            self.restart_peak()
+        elif self.drawdown is not None and not self._is_halted() and isinstance(event, MarketEvent | StateUpdated):
+            self.drawdown.judge(self._equity(self.drawdown))
+
+    def _equity(self, drawdown: Drawdown) -> Money:
+        """The equity now. What was paid in since the last time is counted first."""
+        paid_in = EXACT.subtract(self._portfolio.valuation.deposits, self._deposits)
+        if paid_in:
+            self._deposits = self._portfolio.valuation.deposits
+            drawdown.paid_in(paid_in)
+        return self._portfolio.equity()
 
     # -- which prices matter -----------------------------------------------------------------------------------------
 

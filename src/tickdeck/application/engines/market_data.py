@@ -226,8 +226,11 @@ class MarketDataEngine:
         outcome = local.apply_delta(delta)
         self._publish(delta.symbol, local.empty_if_crossed() or outcome)
 
-    def on_resumed(self, _: RunResumed) -> None:
-        """Forget every best bid and ask and every book, and mark the open candles, because updates were missed."""
+    def on_resumed(self, resumed: RunResumed) -> None:
+        """Forget every best bid and ask and every book, and mark the open candles, because updates were missed. A run
+        on recorded data misses none."""
+        if resumed.since == resumed.ts_ingress:
+            return
         for market in self.markets.values():
             market.tick = None
             for builder in market.builders:

@@ -21,6 +21,7 @@ from tickdeck.domain.events import (
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionClosedEvent,
+    PositionEvent,
     PositionOpenedEvent,
     PositionUpdatedEvent,
     StateLeg,
@@ -123,6 +124,20 @@ class PortfolioEngine:
             for subscription in self._watching:
                 subscription.cancel()
             self._watching.clear()
+
+    def recall(self, event: DomainEvent) -> None:
+        """Take up an event of the record: fold it into the account. Publishes nothing."""
+        if isinstance(event, MarketEvent):
+            if self.valuation.waits:
+                self.valuation.on_price(event.symbol, self._market_data.price, event.ts)
+            return
+        if getattr(event, "account_id", None) != self.account_id:
+            return
+        if isinstance(event, VenueBalanceReported):
+            self._reported[event.currency] = None
+        elif isinstance(event, OrderEvent | BalanceEvent | PositionEvent):
+            self.account.apply_event(event)
+            self._value((event,))
 
     # -- figures -----------------------------------------------------------------------------------------------------
 

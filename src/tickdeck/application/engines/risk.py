@@ -20,6 +20,7 @@ from tickdeck.domain.events import (
     ActionIntent,
     BalanceEvent,
     CommandReceived,
+    DomainEvent,
     NotificationAlert,
     OrderEvent,
     OrderFilledEvent,
@@ -28,6 +29,7 @@ from tickdeck.domain.events import (
     RiskApprovedEvent,
     RiskDayStarted,
     RiskLimitBreachedEvent,
+    RunResumed,
     RunStarted,
     RunStopped,
     StrategyDecisionEvent,
@@ -87,6 +89,7 @@ class RiskEngine:
         CommandReceived,
         TimerFired,
         RunStarted,
+        RunResumed,
         RunStopped,
         BalanceEvent,
         *PRICES,
@@ -152,6 +155,7 @@ class RiskEngine:
         )
         self.rate = OrderRate(limits.max_orders_per_second) if limits.max_orders_per_second else None
         self.typical = TypicalOrder(limits.max_order_multiple) if limits.max_order_multiple else None
+        self._resumed_outside = False  # by the last command of a past that is taken up
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         bus.subscribe(StrategyDecisionEvent, self.on_decision, **own)
         bus.subscribe(OrderEvent, self.on_order, **own)
@@ -160,6 +164,7 @@ class RiskEngine:
         bus.subscribe(TradingHalted, self.on_halted, **own)
         bus.subscribe(CommandReceived, self.on_command, **own)
         bus.subscribe(RunStarted, self.on_started, **own)
+        bus.subscribe(RunResumed, self.on_resumed, **own)
         bus.subscribe(RunStopped, self.on_stopped, **own)
         bus.subscribe(
             TimerFired,
@@ -441,3 +446,26 @@ class RiskEngine:
 
     def on_stopped(self, _: RunStopped) -> None:
         self.gate.close("the run has come to its end")
+
+    # -- from the record -------------------------------------------------------------------------------------------
+
+    def on_resumed(self, resumed: RunResumed) -> None:
+        """The past was taken up: look at the losses, which nobody did meanwhile."""
+        if resumed.how != "executed":
+            self.losses.on_holdings(resumed)
+
+    def recall(self, event: DomainEvent) -> None:
+        """Take up an event of the record: fold it into exposure, limits and halts. Publishes nothing."""
+        self.exposure.apply_event(event)
+        for recorded in (self.rate, self.typical):
+            if recorded is not None:
+                recorded.apply_event(event)
+        self.gate.recall(event)
+        self.losses.recall(event)
+        self._flatten.recall(event)
+        if self._cover is not None:
+            self._cover.recall(event)
+        if isinstance(event, CommandReceived):
+            self._resumed_outside = event.arguments.get("by") == SURROUNDINGS
+        elif isinstance(event, TradingResumed) and not self._resumed_outside:
+            self.losses.restart_peak()

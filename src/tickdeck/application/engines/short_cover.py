@@ -10,10 +10,13 @@ from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
+    BalanceEvent,
     CandleEvent,
+    DomainEvent,
     MarketEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
+    RiskApprovedEvent,
     TickEvent,
     TradeEvent,
 )
@@ -117,12 +120,23 @@ class ShortCover:
                 subscription.cancel()
             self._watching.clear()
             return
-        if not self._watching:
-            own: SubscribeOptions = {"priority": PRIORITY["risk"], "component": "risk"}
-            self._watching = [self._bus.subscribe(event_type, self.on_price, **own) for event_type in PRICES]
+        self._watch()
         self._seen.clear()
         for symbol in list(self._exposure.positions):
             self._restore(symbol, now)
+
+    def recall(self, event: DomainEvent) -> None:
+        """Take up an event of the record. If the account owes coins, their prices are watched from the end of the past
+        on."""
+        if isinstance(event, RiskApprovedEvent) and event.strategy_id == "risk" and event.intent.side is Side.BUY:
+            self._bought_at[event.intent.symbol] = event.ts_ingress
+        elif isinstance(event, BalanceEvent) and event.total < 0:
+            self._watch()  # until a fill after which nothing is owed
+
+    def _watch(self) -> None:
+        if not self._watching:
+            own: SubscribeOptions = {"priority": PRIORITY["risk"], "component": "risk"}
+            self._watching = [self._bus.subscribe(event_type, self.on_price, **own) for event_type in PRICES]
 
     def on_price(self, event: MarketEvent) -> None:
         symbol = event.symbol

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, setcontext
 from functools import partial
 from typing import Any
@@ -35,6 +36,7 @@ from tickdeck.domain.events import (
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionEvent,
+    RunResumed,
     RunStarted,
     RunStopped,
     SignalSnapshotEvent,
@@ -87,6 +89,7 @@ class StrategyEngine:
     component = "strategy"
     hears = (
         RunStarted,
+        RunResumed,
         RunStopped,
         CommandReceived,
         HandlerFailed,
@@ -133,6 +136,9 @@ class StrategyEngine:
         self.seed = seed
         self.strategies: dict[str, Strategy] = {}
         self.paused = PausedStrategies()
+        self.failed_in_past: Mapping[str, str] = {}
+        """Why a strategy failed in a past that was taken up from the record, by its id. It is paused when the run is
+        resumed."""
         self._labels: dict[str, dict[str, Any]] = {}  # the fields that identify a strategy in its events, by its id
         self._heard_by: dict[str, list[Subscription]] = {}
         self._commands: dict[str, Callable[[str, CommandReceived], None]] = {
@@ -146,6 +152,7 @@ class StrategyEngine:
         kernel.subscribe(RunStarted, self.on_started, **own)
         kernel.subscribe(CommandReceived, self.on_command, **own)
         kernel.subscribe(HandlerFailed, self.on_handler_failed, **own)
+        kernel.subscribe(RunResumed, self.on_resumed, **own)
 
     def add(self, strategy_id: str, strategy: Strategy, name: str = "") -> None:
         """Run ``strategy`` under a unique id. ``name`` is by default the id. Raises ``ConfigError`` if the id is
@@ -237,6 +244,30 @@ class StrategyEngine:
                 )
             )
             self._change(StrategyActivated(**self._labels[strategy_id], reason="the run begins"))
+
+    def on_resumed(self, _: RunResumed) -> None:
+        for strategy_id, reason in self.failed_in_past.items():
+            if strategy_id in self.strategies and strategy_id not in self.paused:
+                self._mute(strategy_id)
+                self._change(StrategyPaused(**self._labels[strategy_id], reason=reason))
+
+    def recall(self, event: DomainEvent) -> None:
+        """Take up an event of the record. Publishes nothing."""
+        self.paused.apply(event)
+        strategy_id = getattr(event, "strategy_id", "")
+        if strategy_id not in self.strategies:
+            return
+        if isinstance(event, StrategyPaused):
+            self._mute(strategy_id)
+        elif isinstance(event, StrategyActivated) and strategy_id not in self._heard_by:
+            self._listen(strategy_id)
+        elif isinstance(event, StrategyUpdated):
+            # The new code may not have the parameter any more, or refuse the value.
+            with contextlib.suppress(Exception):
+                self.strategies[strategy_id].set_parameters(event.parameters)
+        elif isinstance(event, StrategyDeleted):
+            self._mute(strategy_id)
+            del self.strategies[strategy_id], self._labels[strategy_id]
 
     def on_command(self, command: CommandReceived) -> None:
         carry_out = self._commands.get(command.command)

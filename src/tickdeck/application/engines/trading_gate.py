@@ -5,7 +5,14 @@ from __future__ import annotations
 from enum import IntEnum
 
 from tickdeck.application.kernel import Kernel
-from tickdeck.domain.events import SystemWarning, TradingHalted
+from tickdeck.domain.events import (
+    CommandReceived,
+    DomainEvent,
+    RunStopped,
+    SystemWarning,
+    TradingHalted,
+    TradingResumed,
+)
 
 __all__ = ["SURROUNDINGS", "HaltedBy", "TradingGate"]
 
@@ -33,6 +40,7 @@ class TradingGate:
         self.halted_by = HaltedBy.NOBODY
         self.closed_because = ""
         """Why trading is halted; empty if it is not."""
+        self._command: CommandReceived | None = None  # the last one of a past that is taken up
 
     def halt(self, reason: str, by: HaltedBy) -> bool:
         """Halt trading, unless it is already halted by the same or a higher one. Returns whether this call halted
@@ -67,3 +75,23 @@ class TradingGate:
         """Close for good."""
         self.closed_because = self.closed_because or reason
         self.halted_by = HaltedBy.FAULT
+
+    def recall(self, event: DomainEvent) -> None:
+        """Take up an event of the record. Publishes nothing."""
+        if isinstance(event, CommandReceived):
+            self._command = event
+        elif isinstance(event, TradingHalted):
+            self.closed_because, self.halted_by = event.reason, self._who_halted(event)
+        elif isinstance(event, TradingResumed):
+            self.closed_because, self.halted_by = "", HaltedBy.NOBODY
+        elif isinstance(event, RunStopped):
+            self.close("the run has come to its end")
+
+    def _who_halted(self, halted: TradingHalted) -> HaltedBy:
+        if not halted.resumable:
+            return HaltedBy.FAULT
+        command = self._command
+        if command is None or command.event_id != halted.causation_id or command.command != "halt":
+            return HaltedBy.LIMIT
+        outside = command.arguments.get("by") == SURROUNDINGS
+        return HaltedBy.SURROUNDINGS if outside else HaltedBy.OPERATOR

@@ -27,6 +27,7 @@ class Timers:
         self.changed: Callable[[], object] = lambda: None
         """Called when a timer was set."""
         self._pending: dict[int, int] = {}  # timer id -> number on the agenda
+        self._recorded: dict[int, TimerSet] = {}  # of a past that is being taken up; not on the agenda yet
 
     def next_id(self) -> int:
         self._numbered += 1
@@ -41,15 +42,27 @@ class Timers:
 
     def restore(self, events: Iterable[DomainEvent]) -> None:
         """Take over the timers of an earlier process from its ``timer.*`` events, in order."""
-        pending: dict[int, TimerSet] = {}
         for event in events:
-            if isinstance(event, TimerSet):
-                pending[event.timer_id] = event
-                self._numbered = max(self._numbered, event.timer_id)
-                self._numbered_outside = min(self._numbered_outside, event.timer_id)
-            elif isinstance(event, TimerCancelled | TimerFired):
-                pending.pop(event.timer_id, None)
-        for event in pending.values():
+            self.remember(event)
+        self.set_remembered()
+
+    def remember(self, event: DomainEvent) -> None:
+        """Take note of a recorded ``timer.*`` event."""
+        if isinstance(event, TimerSet):
+            self._recorded[event.timer_id] = event
+            self.count(event)
+        elif isinstance(event, TimerCancelled | TimerFired):
+            self._recorded.pop(event.timer_id, None)
+
+    def count(self, event: TimerSet) -> None:
+        """Number later timers after this one."""
+        self._numbered = max(self._numbered, event.timer_id)
+        self._numbered_outside = min(self._numbered_outside, event.timer_id)
+
+    def set_remembered(self, owner: str | None = None) -> None:
+        """Set the remembered timers that have not fired and were not cancelled; with ``owner`` only its own."""
+        for event in [timer for timer in self._recorded.values() if owner in (None, timer.owner)]:
+            del self._recorded[event.timer_id]
             self.apply(event)
 
     def forget(self, timer_id: int) -> None:

@@ -5,10 +5,11 @@ Only code that reads a record or executes it again belongs here.
 
 from tickdeck.application.proof.catching_up import CatchingUpKernel
 from tickdeck.application.proof.comparison import Comparison, Difference, compare_decisions
+from tickdeck.application.proof.recalling import RecallingKernel
 from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, merge_record
 from tickdeck.application.proof.record_quality import BookState, PriceJumps, RecordQuality
 from tickdeck.application.proof.tracing import Effect, Trace, trace
-from tickdeck.application.proof.verification import ProofKernel, Verdict, verify
+from tickdeck.application.proof.verification import ProofKernel, ProvenStretch, Verdict, verify
 
 __all__ = [
     "BookState",
@@ -19,6 +20,8 @@ __all__ = [
     "Effect",
     "PriceJumps",
     "ProofKernel",
+    "ProvenStretch",
+    "RecallingKernel",
     "RecordCheck",
     "RecordDiverged",
     "RecordQuality",

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tickdeck.application.bus import Held, HeldReceipt, Plan, Receipt, Subscription, not_taken
-from tickdeck.application.kernel import STEPS, Kernel
+from tickdeck.application.kernel import STEPS
+from tickdeck.application.proof.recalling import RecallingKernel
 from tickdeck.application.proof.record import RecordCheck
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
@@ -15,8 +16,9 @@ from tickdeck.errors import ConfigError
 __all__ = ["CatchingUpKernel"]
 
 
-class CatchingUpKernel(Kernel):
-    """Executes a run again up to the end of its record, and then continues like any kernel.
+class CatchingUpKernel(RecallingKernel):
+    """Executes a run again up to the end of its record, and then continues like any kernel. It may take up the
+    beginning of the record instead.
 
     The driver, the timers and the simulated venue produce their inputs again. Every other input comes from the record:
     commands, events published by async handlers, and events handed over by other threads. ``record`` identifies these,
@@ -37,9 +39,9 @@ class CatchingUpKernel(Kernel):
 
     def take(self, event: DomainEvent, record: bool = True) -> None:
         if not self.inputs:
-            self._insert_recorded()
+            self.insert_recorded()
         super().take(event, record)
-        self._insert_recorded()
+        self.insert_recorded()
         while self._waiting and self._record.next is None:
             held = self._waiting.popleft()
             try:
@@ -50,9 +52,9 @@ class CatchingUpKernel(Kernel):
 
     def step(self) -> None:
         super().step()
-        self._insert_recorded()
+        self.insert_recorded()
 
-    def _insert_recorded(self) -> None:
+    def insert_recorded(self) -> None:
         """Take the recorded inputs from outside that come next."""
         while (recorded := self._record.outside_at(self.seq + 1)) is not None:
             steps, wanted = self._outside.steps(self.inputs), recorded.metadata.get(STEPS, "")
@@ -91,7 +93,7 @@ class CatchingUpKernel(Kernel):
             super()._deliver(held)
 
     def _waits_for_the_record(self, event: DomainEvent) -> bool:
-        return self._record.next is not None and event.source not in self.reserved
+        return (self.is_recalling or self._record.next is not None) and event.source not in self.reserved
 
     def _serve_edges(self) -> None:
         outbox = self._outbox

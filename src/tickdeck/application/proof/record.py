@@ -17,12 +17,14 @@ __all__ = ["Divergence", "RecordCheck", "RecordDiverged", "merge_record"]
 _NONE_LEFT = object()
 
 
-def merge_record(recorded: Iterator[DomainEvent], market: Iterator[DomainEvent | None]) -> Iterator[DomainEvent]:
+def merge_record(
+    recorded: Iterator[DomainEvent], market: Iterator[DomainEvent | None], *, rest: bool = False
+) -> Iterator[DomainEvent]:
     """All events of a run in order of ``seq``. A gap in the tape's numbers is the next event of the input files.
 
     Events of the files get the stamps that the kernel gave them. ``market`` yields ``None`` for an event that is no
-    longer there; it is left out. The files are not read beyond the tape's last event. Raises ``RunError`` if the files
-    end before the tape does.
+    longer there; it is left out. The files are not read beyond the tape's last event, except with ``rest``. Raises
+    ``RunError`` if the files end before the tape does.
     """
     seq = number = now = 0
     for event in recorded:
@@ -39,6 +41,12 @@ def merge_record(recorded: Iterator[DomainEvent], market: Iterator[DomainEvent |
         if event.is_input:
             number += 1
         yield event
+    for found in market if rest else ():
+        seq, number = seq + 1, number + 1
+        if found is not None:
+            taken = stamp_input(found, number, seq, now)
+            now = taken.ts_ingress
+            yield taken
 
 
 def next_of(market: Iterator[DomainEvent], seq: int) -> DomainEvent:

@@ -11,14 +11,25 @@ from tickdeck.application.kernel import TIMER_SOURCE, Agenda, Kernel, money_cont
 from tickdeck.application.proof.record import Divergence, RecordCheck, RecordDiverged, next_of
 from tickdeck.domain.events import DomainEvent, TimerCancelled, TimerFired, TimerSet
 
-__all__ = ["ProofKernel", "Verdict", "verify"]
+__all__ = ["ProofKernel", "ProvenStretch", "Verdict", "verify"]
+
+
+class ProvenStretch(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a run that one code made, from event ``first_seq`` to ``last_seq``. ``changes``: what of that code is
+    not here any more, in words."""
+
+    first_seq: int
+    last_seq: int
+    identical: bool
+    changes: tuple[str, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """``identical`` or not, with the first difference; ``inputs``, ``decisions``, ``orders`` and ``events`` that were
     executed until then.
 
-    ``other_code``: the execution differs, and its code is not that of the run, so this says nothing about the record.
+    ``stretches``: the parts of the run that different code made, in order. ``other_code``: an execution differs, and
+    its code is not that which made the stretch, so this says nothing about the record.
 
     ``faults``: descriptions of changes to the record since it was written, whether they have effects or not. A record
     with faults is not identical. ``complete``: the record reaches the run's orderly end. Otherwise it ends at
@@ -34,6 +45,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     divergence: Divergence | None = None
     faults: tuple[str, ...] = ()
     other_code: bool = False
+    stretches: tuple[ProvenStretch, ...] = ()
     complete: bool = False
     last_seq: int = 0
     digest: str | None = None

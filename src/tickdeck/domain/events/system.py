@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent
 from tickdeck.domain.events.priority import Priority
+from tickdeck.domain.events.upcast import upcast
 
 __all__ = [
     "CommandReceived",
@@ -35,16 +36,27 @@ class RunStarted(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class RunResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A run on live data continues in a new process. An input of the run's driver.
+    """A run continues in a new process: a run on live data, or any run whose code has changed. An input of the run's
+    driver.
 
-    ``since`` (ns UTC) is the time of the last input before. The run saw nothing of the market between then and ``ts``,
-    so every order book is unusable until the venue sends a new one, and timers that were due meanwhile fire late, after
-    this event.
+    ``since`` (ns UTC) is the time of the last input before. A live run saw nothing of the market between then and
+    ``ts``, so every order book is unusable until the venue sends a new one, and timers that were due meanwhile fire
+    late, after this event.
+
+    ``how`` is ``executed`` if the code is the same and executed the whole record again. It is ``folded`` if the code
+    has changed: the state was folded from the record, and a new stretch of the proof begins with this event. Then
+    ``code`` has the digest of each part of the new code. ``strategies`` says how each came back: ``restored`` from its
+    snapshot, which is in ``snapshots`` as JSON, or ``warmed up`` with the recorded inputs.
     """
 
     event_type: ClassVar[str] = "run.resumed"
     priority: ClassVar[Priority] = Priority.P1
+    version: ClassVar[int] = 2
     since: int = 0
+    how: str = "executed"
+    code: dict[str, str] = {}
+    strategies: dict[str, str] = {}
+    snapshots: dict[str, str] = {}
 
 
 class RunStopped(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -209,3 +221,6 @@ class SystemHeartbeat(DomainEvent, frozen=True, kw_only=True, gc=False):
     number: int
     inputs: int
     events: int
+
+
+upcast(RunResumed.event_type, 1, lambda fields: fields)  # the new fields have defaults

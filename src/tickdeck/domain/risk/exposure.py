@@ -118,13 +118,17 @@ class Exposure:
         events change nothing."""
         exposure = cls(base, homes)
         for event in events:
-            if isinstance(event, RiskApprovedEvent):
-                exposure.approve(event.strategy_id, event.intent)
-            elif isinstance(event, OrderEvent):
-                exposure.apply(event)
-            elif isinstance(event, BalanceEvent):
-                exposure.deposit(event)
+            exposure.apply_event(event)
         return exposure
+
+    def apply_event(self, event: DomainEvent) -> None:
+        """Apply the next recorded event, as ``fold`` does."""
+        if isinstance(event, RiskApprovedEvent):
+            self.approve(event.strategy_id, event.intent)
+        elif isinstance(event, OrderEvent):
+            self.apply(event)
+        elif isinstance(event, BalanceEvent):
+            self.deposit(event)
 
     # -- queries ---------------------------------------------------------------------------------------------------
 

@@ -43,9 +43,13 @@ class OrderRate:
         ``ts_ingress``, except those that only reduce a position."""
         rate = cls(max_per_second)
         for event in events:
-            if isinstance(event, RiskApprovedEvent) and _counts(event.intent):
-                rate._sent.append(event.ts_ingress)
+            rate.apply_event(event)
         return rate
+
+    def apply_event(self, event: DomainEvent) -> None:
+        """Apply the next recorded event, as ``fold`` does."""
+        if isinstance(event, RiskApprovedEvent) and _counts(event.intent):
+            self._sent.append(event.ts_ingress)
 
     @property
     def sent(self) -> tuple[int, ...]:
@@ -160,9 +164,13 @@ class TypicalOrder:
         reduce a position."""
         typical = cls(multiple)
         for event in events:
-            if isinstance(event, RiskApprovedEvent):
-                typical.count(event.strategy_id, event.intent)
+            typical.apply_event(event)
         return typical
+
+    def apply_event(self, event: DomainEvent) -> None:
+        """Apply the next recorded event, as ``fold`` does."""
+        if isinstance(event, RiskApprovedEvent):
+            self.count(event.strategy_id, event.intent)
 
     @property
     def recent(self) -> dict[tuple[str, str], tuple[Quantity, ...]]:

@@ -2,10 +2,12 @@
 
 from tickdeck.infrastructure.exchanges.paper.account import start_balances
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
+from tickdeck.infrastructure.exchanges.paper.past import VenuePast
 from tickdeck.infrastructure.exchanges.paper.venue import PaperVenue
 
 __all__ = [
     "PaperConfig",
     "PaperVenue",
+    "VenuePast",
     "start_balances",
 ]

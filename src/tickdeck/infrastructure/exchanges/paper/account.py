@@ -41,11 +41,12 @@ class PaperAccount:
     A lock only reserves: it lowers what is free, not the total.
     """
 
-    def __init__(self, balances: Mapping[str, Money]) -> None:
+    def __init__(self, balances: Mapping[str, Money], bought: Mapping[str, Quantity] | None = None) -> None:
+        """``bought``: what was bought before, less what was sold (base), by symbol."""
         self._totals = dict(balances)
         self._locked = dict.fromkeys(balances, ZERO)
         self._locks: dict[str, tuple[str, Money]] = {}  # order id -> (currency, amount)
-        self._bought: dict[str, Quantity] = {}  # less what was sold, by symbol
+        self._bought: dict[str, Quantity] = dict(bought or {})  # less what was sold, by symbol
 
     @property
     def currencies(self) -> list[str]:

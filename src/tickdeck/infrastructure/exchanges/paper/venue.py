@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import (
     DomainEvent,
     OrderAmendRequestedEvent,
@@ -25,6 +26,7 @@ from tickdeck.domain.events import (
     VenueInstrumentReported,
 )
 from tickdeck.domain.market import CandleOpen, Ended, Fill, Instrument, Matcher, Outcome, WorkingOrder
+from tickdeck.domain.trading import Order
 from tickdeck.domain.values import ZERO, OrderStatus, Price, Side, TimeInForce
 from tickdeck.infrastructure.exchanges.paper.account import (
     PaperAccount,
@@ -34,6 +36,7 @@ from tickdeck.infrastructure.exchanges.paper.account import (
     start_balances,
 )
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig, assumptions_of
+from tickdeck.infrastructure.exchanges.paper.past import VenuePast
 from tickdeck.infrastructure.exchanges.paper.reports import Reports
 from tickdeck.infrastructure.exchanges.paper.tickets import Ticket, Tickets
 
@@ -101,6 +104,32 @@ class PaperVenue:
         """Report the account's balances at ``ts``, by currency. Call it once, before anything else."""
         for currency in self.account.currencies:
             self._reports.balance(currency, ts, self.account)
+
+    def take_up(self, past: VenuePast, orders: Mapping[str, Order], account: Account, ts: int) -> None:
+        """Continue at ``ts`` after a past that another process recorded, instead of ``start``. ``on_market`` has seen
+        the market of that past. ``orders`` and ``account`` are as the run knows them.
+
+        What the venue had not reported is as if it had not happened: an open order works its rest, at the back of the
+        queue at its price, and a request without an answer arrives once more.
+        """
+        missing = [currency for currency in self.account.currencies if currency not in account.balances]
+        bought = {symbol: position.quantity for symbol, position in account.positions.items()}
+        self.account = PaperAccount({c: self.account.total(c) for c in missing} | account.balances, bought)
+        self._orders_taken, self._trades = past.orders, past.trades
+        for currency in missing:
+            self._reports.balance(currency, ts, self.account)
+        for order_id, request in past.submitted.items():
+            order = orders.get(order_id)
+            if order is not None and order.is_open:
+                self._work_again(request, order, ts)
+        for again in past.unanswered:
+            again = msgspec.structs.replace(again, ts_ingress=ts)
+            if isinstance(again, OrderSubmittedEvent):
+                self.submit(again)
+            elif isinstance(again, OrderAmendRequestedEvent):
+                self.amend(again)
+            else:
+                self.cancel(again)
 
     def on_market(self, event: DomainEvent | CandleOpen) -> None:
         """Take one event of the record, in order of ``ts_ingress``.
@@ -263,6 +292,37 @@ class PaperVenue:
             most = self.account.reducible(instrument, request.side)
             if request.quantity > most:
                 return f"reduce only: {request.quantity} is more than the {most} that it could close"
+        self._set_terms(request, ticket, now, reference)
+        need, free = ticket.unit * request.quantity, self.account.free(ticket.currency)
+        if need > max(free, ZERO):  # what needs nothing may owe
+            return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
+        return None
+
+    def _work_again(self, request: OrderSubmittedEvent, known: Order, now: int) -> None:
+        """Work the rest of an order that was open in a past that was taken up. A ``post_only`` order rested already, so
+        it is not refused any more."""
+        rest = msgspec.structs.replace(
+            request,
+            quantity=known.remaining,
+            limit=known.limit,
+            time_in_force=TimeInForce.GTC if known.limit is not None else request.time_in_force,
+        )
+        ticket = self._tickets.open(request)
+        matcher = self._matchers[request.symbol]
+        reference = rest.limit if rest.limit is not None else matcher.liquidity.reference(rest.side)
+        if reference is None:  # a market order before the first price
+            return
+        self._set_terms(rest, ticket, now, reference)
+        order = ticket.order
+        assert order is not None
+        order.quantity, order.filled = known.quantity, known.filled
+        ticket.filled, ticket.venue_order_id, ticket.status = known.filled, known.venue_order_id, known.status
+        self.account.lock(order.order_id, ticket.currency, ticket.unit * order.remaining)
+        self._settle(request.symbol, matcher.submit(order), now)
+
+    def _set_terms(self, request: OrderSubmittedEvent, ticket: Ticket, now: int, reference: Price) -> None:
+        """Say how the order is worked, and what a unit of it locks."""
+        instrument, matcher = self._instruments[request.symbol], self._matchers[request.symbol]
         ticket.order = WorkingOrder(
             order_id=request.order_id,
             side=request.side,
@@ -280,10 +340,6 @@ class PaperVenue:
             covers = request.reduce_only and request.quantity <= -self.account.total(instrument.base)
             ticket.worst = self._worst_price(ticket.order, matcher, instrument, reference, covers=covers)
             ticket.unit = ZERO if covers else ticket.worst * self._with_fee
-        need, free = ticket.unit * request.quantity, self.account.free(ticket.currency)
-        if need > max(free, ZERO):  # an order that needs nothing may leave a debt
-            return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
-        return None
 
     def _worst_price(
         self, order: WorkingOrder, matcher: Matcher, instrument: Instrument, reference: Price, *, covers: bool

@@ -235,6 +235,8 @@ def execute(
         monitoring = monitor(job, metrics)
         try:
             note(_describe(job, speed))
+            if job.resumed:
+                note(job.resumed)
             if (begins := job.venue.begins_with()) is not None:
                 note(begins)
             for remark in limits_remarks(job.config, job.manifest.symbols):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.exits import DONE, NO, OTHER_CODE, details_wanted
@@ -160,6 +161,7 @@ def _json(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Sequ
         "orders": verdict.orders,
         "first_divergence": first,
         "faults": list(verdict.faults),
+        "stretches": [msgspec.to_builtins(stretch) for stretch in verdict.stretches],
         "complete": verdict.complete,
         "last_seq": verdict.last_seq,
         "digest": verdict.digest,
@@ -191,6 +193,11 @@ def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Seq
             out.print("\ncauses, from the first input on:", style="bold")
             for line in chain(causes[::-1]):
                 out.print(line, no_wrap=True, overflow="ellipsis")
+    if len(verdict.stretches) > 1:
+        out.print("\nother code continued the run:")
+        for number, stretch in enumerate(verdict.stretches, 1):
+            what = "identical" if stretch.identical else "OTHER CODE" if stretch.changes else "NOT identical"
+            out.print(f"  stretch {number}, seq {stretch.first_seq:,} to {stretch.last_seq:,}: {what}", soft_wrap=True)
     for fault in verdict.faults:
         out.print(f"changed: {fault}", soft_wrap=True)
     if verdict.identical and not verdict.complete:

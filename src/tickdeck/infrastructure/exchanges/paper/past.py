@@ -1,0 +1,50 @@
+"""What a paper venue was asked and reported in a past that is taken up from the record."""
+
+from __future__ import annotations
+
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderAmendRequestedEvent,
+    OrderCancelRequestedEvent,
+    OrderSubmittedEvent,
+    VenueCancelRefused,
+    VenueFillReported,
+    VenueOrderReported,
+)
+
+__all__ = ["VenuePast"]
+
+
+class VenuePast:
+    """Give it the events of the record, in order, to ``take``.
+
+    ``submitted``: the orders that the venue has taken, by id. ``unanswered``: the requests without a report, in order.
+    ``orders`` and ``trades``: the highest numbers that the venue gave to orders and trades.
+    """
+
+    def __init__(self) -> None:
+        self.submitted: dict[str, OrderSubmittedEvent] = {}
+        self.orders = self.trades = 0
+        self._unanswered: dict[str, OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent] = {}
+
+    @property
+    def unanswered(self) -> tuple[OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent, ...]:
+        return tuple(self._unanswered.values())
+
+    def take(self, event: DomainEvent) -> None:
+        if isinstance(event, OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent):
+            self._unanswered[event.event_id] = event
+        elif isinstance(event, VenueOrderReported | VenueCancelRefused | VenueFillReported):
+            request = self._unanswered.pop(event.causation_id, None)
+            if isinstance(request, OrderSubmittedEvent):
+                self.submitted[request.order_id] = request
+        if isinstance(event, VenueFillReported):
+            self.trades = max(self.trades, _number(event.venue_trade_id))
+        elif isinstance(event, VenueOrderReported):
+            self.orders = max(self.orders, _number(event.venue_order_id))
+            if event.status.is_final and not event.reason.startswith(("amend", "cancel refused")):
+                self.submitted.pop(event.order_id, None)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
