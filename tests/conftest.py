@@ -11,7 +11,7 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parents[1]
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 CANNOT = "not on this machine:"
-"""CI accepts a skip if its reason begins like this: no installation can make the machine run the test."""
+"""CI accepts a skip if its reason begins like this: no installation could make the test run on this machine."""
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("fast", max_examples=10, deadline=None)

@@ -1,4 +1,4 @@
-"""A wrong argument of a public call is refused where it is given: it is never ignored, nor taken in another sense."""
+"""A wrong argument of a public call is refused in that call. It is never ignored or misunderstood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue of events: one line a type."""
+"""The catalogue of events: one line per type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that leave the run."""
+"""Ids that leave the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets stay out of what is written down."""
+"""Secrets are removed from everything that is written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), HARMLESS)
 
 @st.composite
 def holding_a_secret(draw: st.DrawFn) -> Any:
-    """A nested value with the secret somewhere in it, under a telling name."""
+    """A nested value that contains the secret under a telling name."""
     name = draw(NAMES)
     value: Any = draw(st.sampled_from([SECRET, [SECRET], {"inner": SECRET}, SECRET.encode(), (1, SECRET)]))
     found: Any = draw(

@@ -1,4 +1,4 @@
-"""Durations and shares as people write them."""
+"""Parsing durations and shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts in words."""
+"""Counts in the singular and plural."""
 
 from __future__ import annotations
 

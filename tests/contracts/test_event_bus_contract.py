@@ -1,4 +1,4 @@
-"""Each bus keeps the contract that ``tickdeck.testing`` writes down."""
+"""Each bus satisfies the contract in ``tickdeck.testing``."""
 
 from __future__ import annotations
 

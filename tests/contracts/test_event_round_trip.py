@@ -1,4 +1,4 @@
-"""Whatever values an event is given: it is refused, or it comes back from both tapes as an equal one."""
+"""Any values given to an event are refused, or both tapes return an equal event."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ _anything = st.recursive(_scalars, _grown, max_leaves=5)
 
 
 def _likely(hint: Any) -> st.SearchStrategy[Any]:
-    """Values that fit more often than not."""
+    """Values that are usually valid."""
     if "ActionIntent" in str(hint) or "StateLeg" in str(hint):  # these refuse values of their own
         return _INTENTS | _anything
     return st.from_type(hint) | _anything

@@ -1,4 +1,4 @@
-"""Every exchange keeps the contract of ``tickdeck.testing``."""
+"""Each exchange satisfies the contract in ``tickdeck.testing``."""
 
 from __future__ import annotations
 

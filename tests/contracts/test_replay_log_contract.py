@@ -1,4 +1,4 @@
-"""What every ``ReplayLog`` promises, written once. What a log cannot do it declares, and it is held to that."""
+"""The contract of every ``ReplayLog``. An implementation declares what it cannot do, and is tested for that."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ CAPACITY = 6
 
 
 class Backend(Protocol):
-    """One implementation, with a way to get events into it."""
+    """One implementation, with a way to add events."""
 
     log: ReplayLog
     capacity: int | None
-    """How many events it keeps; ``None``: all."""
+    """How many events it stores; ``None``: all."""
 
     def append(self, cascade: Sequence[DomainEvent]) -> None: ...
 
     def kernel(self) -> Kernel:
-        """A kernel whose events the log gets."""
+        """A kernel whose events go into the log."""
 
     def close(self) -> None: ...
 
@@ -59,7 +59,7 @@ class Ring:
         return kernel
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
 
 class OnTape:
@@ -266,7 +266,7 @@ PATTERNS = ("*", "market.*", "order.accepted", "command.*", "weather.*", "no.suc
 
 
 class ReplayLogMachine(RuleBasedStateMachine):
-    """Events go to a log and to a list; whatever is asked, both must answer the same."""
+    """Events go into a log and into a list, and both must give the same answers."""
 
     make_backend: ClassVar[Callable[[Path], Backend]]
 

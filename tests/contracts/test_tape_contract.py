@@ -1,4 +1,4 @@
-"""The stores keep the contract of ``tickdeck.testing``, and answer as a list does in any order of calls."""
+"""The stores satisfy the contract in ``tickdeck.testing``, and agree with a list for any sequence of calls."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_tape_that_stores_nothing_declares_it_and_has_no_streams() -> None:
 
 @dataclass(frozen=True)
 class Backend:
-    """One implementation: how to open it on a folder, and what it declares."""
+    """One implementation: how to open it in a folder, and what it declares."""
 
     name: str
     open: Callable[[Path], Tape]
@@ -85,7 +85,7 @@ BACKENDS = [
 
 
 def select(events: list[DomainEvent], query: TapeQuery) -> list[DomainEvent]:
-    """What a tape that holds ``events`` must answer."""
+    """The expected answers of a tape that contains ``events``."""
     if query.from_id is not None:
         events = events[[event.event_id for event in events].index(query.from_id) + 1 :]
     found = [
@@ -130,7 +130,7 @@ STREAMS = ("order/main/o-BTCUSDT", "order/main/o-ETHUSDT", "position/main/ETHUSD
 
 
 class TapeMachine(RuleBasedStateMachine):
-    """Cascades as a kernel makes them go to a tape and to a list; whatever is asked, both must answer the same."""
+    """Cascades in the form of a kernel go to a tape and to a list, and both must give the same answers."""
 
     backend: ClassVar[Backend]
     stories = Bundle("stories")

@@ -1,4 +1,4 @@
-"""What every ``TapeReader`` promises, also one that stays open while the tape is written, rotated and compacted."""
+"""The contract of every ``TapeReader``, also while the tape is written, rotated and compacted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Form:
 
 
 def jsonl(path: Path) -> JsonlTape:
-    return JsonlTape(path, linger_ms=1e9, segment_bytes=1_500)  # some four events
+    return JsonlTape(path, linger_ms=1e9, segment_bytes=1_500)  # about four events
 
 
 FORMS = [
@@ -68,7 +68,7 @@ def make(seq: int) -> DomainEvent:
 
 
 def append(tape: Tape, count: int) -> None:
-    """Events one after the other, each committed by itself; the ``n``-th has seq and time ``n``."""
+    """Events that are committed one by one. The ``n``-th has seq and time ``n``."""
     for seq in range(tape.last_seq + 1, tape.last_seq + count + 1):
         tape.append([make(seq)])
         tape.wait_durable(seq)
@@ -85,7 +85,7 @@ def seqs(reader: TapeReader, **wanted: Any) -> list[int]:
 
 
 def assert_tells_all(reader: TapeReader, count: int) -> None:
-    """By every way to ask, the reader knows all of the events."""
+    """Assert that the reader knows all of the events, by every kind of query."""
     assert reader.last_seq == count
     assert reader.stream_version(STREAM) == min(count, 3)
     assert seqs(reader) == list(range(1, count + 1))
@@ -190,7 +190,7 @@ def test_a_read_from_a_position_starts_there_after_a_merge(form: Form, path: Pat
     write(form, path, 2)
     with form.read(path) as reader:
         assert seqs(reader, first_seq=2) == [2]
-        events = reader.read(TapeQuery(first_seq=2))  # its place is looked for when it begins
+        events = reader.read(TapeQuery(first_seq=2))  # its position is searched when it begins
         compact_tape(path)
         write(form, path, 3)
 
@@ -291,7 +291,7 @@ def test_bytes_are_the_same_under_any_decimal_context(form: Form, path: Path, tm
 
 
 class MovedEvent(DomainEvent, frozen=True, kw_only=True):
-    """In version 1 all were in the stream ``news``; now each language has one."""
+    """In version 1 all events were in the stream ``news``. Now each language has one."""
 
     event_type: ClassVar[str] = "reader_contract.moved"
     version: ClassVar[int] = 2

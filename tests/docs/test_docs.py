@@ -34,9 +34,9 @@ SNIPPETS = [(page, code) for page in PAGES for code in blocks(page, "python")]
 
 @pytest.mark.parametrize(("page", "code"), SNIPPETS, ids=[f"{p.name}-{i}" for i, (p, _) in enumerate(SNIPPETS)])
 def test_snippets_of_the_documentation_run(page: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    snippet = ModuleType("snippet")  # classes look their annotations up in their module
+    snippet = ModuleType("snippet")  # annotations are resolved in the module of their class
     monkeypatch.setitem(sys.modules, "snippet", snippet)
-    monkeypatch.setattr(registry, "_registry", dict(registry._registry))  # its classes end with it
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))  # its classes disappear with it
 
     exec(compile(code, str(page), "exec"), snippet.__dict__)
 
@@ -144,7 +144,7 @@ def test_links_between_pages_work() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names by which other pages can link to the headings of ``page``, as GitHub makes them."""
+    """The anchors of the headings of ``page``, as GitHub makes them."""
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

@@ -1,4 +1,4 @@
-"""Every example runs, and shows what it says."""
+"""Every example runs and prints what it says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = {
     "replay_and_seek.py": r"(?s)ten times as fast\npaused.*at full speed\n\d+ events played, [1-9]\d* of them .*",
     "replay_accuracy.py": r"(event loop: \w+(\n  (  1|100)x +\d+ events  ms late: .*){2}\n?){2}",
 }
-"""What is on an example's stdout, as a pattern; of one that is not here, something has to be."""
+"""A pattern for an example's stdout. An example that is not listed must print something."""
 ARGUMENTS = {"sample_run.py": ["data"]}
 
 

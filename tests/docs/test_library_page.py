@@ -1,4 +1,4 @@
-"""The program on the page for library users runs as it stands there, and so do its tests."""
+"""The program on the page for library users runs unchanged, and so do its tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every run that a test of the gates makes is proven when the test is over."""
+"""Every run that a test of the gates makes is proven at the end of the test."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 if TYPE_CHECKING:
     from gate_processes import LeftAlone
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # the gates' helpers, which their processes import too
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # helpers of the gates, which their processes import too
 
 
 @pytest.fixture
 def meant_to_differ() -> set[Path]:
-    """The folders of runs that the test has spoilt on purpose: put in what need not be identical."""
+    """The folders of runs that the test has damaged on purpose. Add those that need not be identical."""
     return set()
 
 
@@ -31,14 +31,14 @@ def _every_run_is_proven(request: pytest.FixtureRequest) -> Iterator[None]:
     spoilt: set[Path] = request.getfixturevalue("meant_to_differ")
     yield
     if next(tmp_path.rglob("manifest.json"), None) is not None:
-        from gate_runs import prove_all  # which most tests of this folder do not need
+        from gate_runs import prove_all  # most tests of this folder do not need it
 
         prove_all(tmp_path, spoilt)
 
 
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> LeftAlone:
-    """The run ``SIMULATED``, which nobody killed."""
+    """The uninterrupted run ``SIMULATED``."""
     from gate_processes import left_alone
     from gate_runs import SIMULATED
 

@@ -1,9 +1,9 @@
-"""A writer for the durability gate, run as a process of its own that is traced, killed and starved of disk.
+"""A writer for the durability gate. It runs as a separate process that is traced, killed and run on a full disk.
 
 ``python durable_writer.py TAPE CASCADES [unsynced]`` appends cascades and prints ``ACK <seq>`` for each seq that the
-tape acknowledged as durable, and ``SNAP <version>`` for each snapshot of ``STREAM``, one ``write`` each. What it
-appends follows from the position alone (``cascade``), so that whoever opens the tape knows what must be there. The tape
-is in JSON Lines where TAPE is a folder, else on SQLite.
+tape acknowledged as durable, and ``SNAP <version>`` for each snapshot of ``STREAM``, one ``write`` each. The content
+depends only on the position (``cascade``), so that any reader of the tape knows what must be there. The tape is in JSON
+Lines if TAPE is a folder, otherwise on SQLite.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEGMENT = 20_000
 
 
 def cascade(number: int, first_seq: int) -> list[DomainEvent]:
-    """The ``number``-th cascade (from 0), of 1 to 5 events, now and then longer than a page of the file."""
+    """The ``number``-th cascade (from 0), with 1 to 5 events, occasionally longer than a page of the file."""
     size = number * 7 % 5 + 1
     padding = "x" * (5_000 if number % 11 == 5 else number * 37 % 200)
     return [
@@ -44,7 +44,7 @@ def cascade(number: int, first_seq: int) -> list[DomainEvent]:
 
 
 def cascades(count: int) -> list[list[DomainEvent]]:
-    """The first so many cascades, with seq from 1."""
+    """The first ``count`` cascades, with seq from 1."""
     found: list[list[DomainEvent]] = []
     seq = 1
     for number in range(count):
@@ -62,12 +62,12 @@ def open_tape(path: Path) -> SqliteTape | JsonlTape:
 
 
 def state(version: int) -> bytes:
-    """What a snapshot at a version holds: more than a sector."""
+    """The content of a snapshot at a version: more than a sector."""
     return b"%d;" % version * 300
 
 
 def write(path: Path, count: int) -> None:
-    """Append what is missing of ``cascades(count)``; half of it, then close the tape, open it again and go on."""
+    """Append what is missing of ``cascades(count)``: half of it, then close the tape, open it again and continue."""
     todo = cascades(count)
     for part in (todo[: count // 2], todo[count // 2 :]):
         with open_tape(path) as tape:
@@ -83,7 +83,7 @@ def write(path: Path, count: int) -> None:
                 elif number % 3 == 1:
                     asyncio.run(tape.wait_durable_async(seq))
                 else:
-                    continue  # goes with the next one's group
+                    continue  # is committed with the next group
                 acknowledge(seq)
                 if number % 10 == 0:
                     version = tape.stream_version(STREAM)

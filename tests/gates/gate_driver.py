@@ -1,9 +1,9 @@
-"""A run as a process of its own, to be killed: ``python gate_driver.py run|resume PLACE OPTIONS``.
+"""A run in a separate process that is killed: ``python gate_driver.py run|resume PLACE OPTIONS``.
 
-``PLACE`` is the data folder (``run``) or the run's. ``OPTIONS`` is JSON: ``config`` of a new run, ``die`` (a point and
-how often it must be reached: ``append:3``) where the process sends itself SIGKILL, ``hold`` to wait for the end of
-stdin before it goes on. Prints lines, one ``write`` each: ``RUN folder``, ``AT seq`` now and then, ``DURABLE seq`` when
-the tape has acknowledged it, ``END`` with the state at the end.
+``PLACE`` is the data folder (``run``) or the folder of the run. ``OPTIONS`` is JSON: ``config`` of a new run, ``die``
+(a point and how often it must be reached, such as ``append:3``) at which the process sends itself SIGKILL, ``hold`` to
+wait for the end of stdin before it continues. Prints lines, one ``write`` each: ``RUN folder``, ``AT seq``
+occasionally, ``DURABLE seq`` when the tape has acknowledged it, ``END`` with the state at the end.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from tickdeck.infrastructure.tape import SqliteTape
 from tickdeck.infrastructure.tape.sqlite import tape as sqlite
 
 POINTS = (
-    "part",  # the manifest is written, but not in its place
-    "manifest",  # it is, and there is no tape yet
-    "begin",  # a transaction has begun; the first is that which makes the tables
+    "part",  # the manifest is written, but not renamed
+    "manifest",  # it is renamed, and there is no tape yet
+    "begin",  # a transaction has begun; the first one creates the tables
     "insert",  # rows were written in it
     "commit",  # it is about to be committed
-    "committed",  # and was
+    "committed",  # it was committed
     "append",  # a cascade was handed to the tape
     "checkpoint",  # the tape is being closed, its log about to move to the main file
-    "checkpointed",  # and did
+    "checkpointed",  # it has moved
 )
 
 
@@ -46,7 +46,7 @@ def say(word: str, what: object) -> None:
 
 
 class Fate:
-    """Counts how often each point was reached, and kills at the one that was wanted."""
+    """Counts how often each point was reached, and kills the process at the requested one."""
 
     def __init__(self, wanted: str) -> None:
         self._point, _, number = wanted.partition(":")
@@ -61,7 +61,7 @@ class Fate:
 
 
 def arm(fate: Fate) -> None:
-    """Have the program tell its fate at each point."""
+    """Make the program report each point."""
     replace, append, connect = Path.replace, SqliteTape.append, sqlite3.connect
     create_run = bootstrap.new_run.create_run
 
@@ -92,7 +92,7 @@ def arm(fate: Fate) -> None:
             if statement == "BEGIN IMMEDIATE":
                 self.writing = True
                 fate.reached("begin")
-            elif statement.startswith("INSERT INTO events"):  # not those that make the tables
+            elif statement.startswith("INSERT INTO events"):  # not those that create the tables
                 fate.reached("insert")
             elif committing:
                 self.writing = False
@@ -101,7 +101,7 @@ def arm(fate: Fate) -> None:
                 fate.reached("checkpointed")
             return cursor
 
-    sqlite._ROWS = 2  # more statements a transaction, between which to die
+    sqlite._ROWS = 2  # more statements per transaction between which to die
     Path.replace = replacing  # type: ignore[method-assign]
     bootstrap.new_run.create_run = creating
     SqliteTape.append = appending  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Runs as processes that can be killed, and what must hold for their tapes when they were."""
+"""Runs as processes that can be killed, and what must be true of their tapes afterwards."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tickdeck.infrastructure.config import RunConfig
 
 DRIVER = HERE / "gate_driver.py"
 SOURCE = os.pathsep.join([str(Path(tickdeck.__file__).parents[1]), str(Path(__file__).parents[1] / "kit")])
-"""What the processes import: Tickdeck, and what the tests share."""
+"""What the processes import: Tickdeck, and the shared helpers of the tests."""
 
 
 def environment_of(**settings: str) -> dict[str, str]:
-    """Of a process that is not measured by coverage: a kill while it writes its figures would leave a file that
-    nobody can read.
+    """For a process that is not measured by coverage: a kill while it writes its figures would leave an unreadable
+    file.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     return {**inherited, **settings}
 
 
 class Driven:
-    """A run in a process of its own (``gate_driver.py``). ``lines`` is what it printed."""
+    """A run in a separate process (``gate_driver.py``). ``lines`` contains its output."""
 
     def __init__(self, action: str, place: Path, *, hash_seed: str = "random", **options: Any) -> None:
         self._process = subprocess.Popen(
@@ -50,7 +50,7 @@ class Driven:
         self.end()
 
     def read(self, count: int) -> None:
-        """Wait until it has printed so many lines more, or has ended."""
+        """Wait until it has printed this many more lines, or has ended."""
         assert self._process.stdout is not None
         for _ in range(count):
             line = self._process.stdout.readline()
@@ -59,8 +59,8 @@ class Driven:
             self.lines.append(line.decode().rstrip("\n"))
 
     def kill_at(self, seq: int, durable: int = 0) -> bool:
-        """SIGKILL it as soon as it tells that it has come to ``seq``, and has ``durable`` on disk. Returns whether that
-        met it alive.
+        """SIGKILL it as soon as it reports that it has reached ``seq`` and has ``durable`` on disk. Returns whether it
+        was still alive.
         """
         while self.came_to < seq or self.durable < durable:
             before = len(self.lines)
@@ -70,7 +70,7 @@ class Driven:
         return self.kill()
 
     def kill_in(self, seconds: float) -> bool:
-        """SIGKILL it after some time, unless it has ended before."""
+        """SIGKILL it after this time, unless it has ended before."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -78,21 +78,21 @@ class Driven:
         return self.end() == -9
 
     def kill(self) -> bool:
-        """SIGKILL it. Returns whether that met it alive."""
+        """SIGKILL it. Returns whether it was still alive."""
         self._process.kill()
         return self.end() == -9
 
     def end(self) -> int:
-        """Wait for its end, where it was not waited for yet. Returns its exit status, -9 for SIGKILL."""
+        """Wait for its end if necessary. Returns its exit status, -9 for SIGKILL."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             out, errors = self._process.communicate(timeout=120)
             text = out.decode()
-            self.lines += text[: text.rfind("\n") + 1].splitlines()  # a line that the kill cut off says nothing
+            self.lines += text[: text.rfind("\n") + 1].splitlines()  # a line that the kill cut off is ignored
             self.errors += errors.decode()
         return self._process.returncode
 
     def said(self, word: str) -> list[str]:
-        """What stood behind ``word`` on the lines that began with it."""
+        """The rest of the lines that begin with ``word``."""
         return [rest for first, _, rest in (line.partition(" ") for line in self.lines) if first == word]
 
     @property
@@ -101,16 +101,16 @@ class Driven:
 
     @property
     def came_to(self) -> int:
-        """The last ``seq`` that it told of."""
+        """The last ``seq`` that it reported."""
         return max(map(int, self.said("AT") + self.said("DURABLE")), default=0)
 
     @property
     def durable(self) -> int:
-        """The last ``seq`` that it was told is on disk."""
+        """The last ``seq`` that it reported as durable."""
         return max(map(int, self.said("DURABLE")), default=0)
 
     def answer(self) -> Any:
-        """What it printed at its end, which must be a good one."""
+        """The output at its end. The run must have succeeded."""
         assert self.end() == 0, self.errors
         return json.loads(self.said("END")[0])
 
@@ -118,7 +118,7 @@ class Driven:
 def verify_elsewhere(
     folder: Path, *, hash_seed: str = "random", modules: str = "", **environment: str
 ) -> dict[str, Any] | None:
-    """The first difference that a fresh process finds, ``None`` where all is identical: ``seq``, ``recorded``,
+    """The first difference that a new process finds, ``None`` if everything is identical: ``seq``, ``recorded``,
     ``executed`` and ``causes``, as `tickdeck verify --json` prints them.
     """
     told = subprocess.run(
@@ -134,11 +134,11 @@ def verify_elsewhere(
     return answer["first_divergence"]
 
 
-# -- killed, and left alone ---------------------------------------------------------------------------------------
+# -- killed and uninterrupted -------------------------------------------------------------------------------------
 
 
 class LeftAlone(NamedTuple):
-    """The run that nobody killed: its settings as a driver takes them, its tape and its state at the end."""
+    """The uninterrupted run: its settings for the driver, its tape and its state at the end."""
 
     settings: Any
     rows: dict[str, list[Any]]
@@ -154,12 +154,12 @@ def left_alone(wanted: RunConfig, data: Path) -> LeftAlone:
 
 
 def check_beginning(driven: Driven, alone: LeftAlone) -> int:
-    """What must hold for the tape of a process that was killed. Returns its last ``seq``."""
+    """Assert what must be true of the tape of a killed process. Returns its last ``seq``."""
     if not driven.said("RUN") or not tape_of(driven.folder).exists():
         assert driven.durable == 0
         return 0
     found = {"blocks": [], "types": [], "events": [], "snapshots": [], **rows(driven.folder)}
-    found["blocks"] = found["blocks"][:-1]  # the last one is not full, and goes on
+    found["blocks"] = found["blocks"][:-1]  # the last one is not full, and is continued
     last_seq = found["events"][-1][0] if found["events"] else 0
     assert driven.durable <= last_seq, "an acknowledged event is lost"
     for table, whole in alone.rows.items():
@@ -170,7 +170,7 @@ def check_beginning(driven: Driven, alone: LeftAlone) -> int:
 
 
 def check_end(driven: Driven, alone: LeftAlone) -> None:
-    """What must hold for the process that was let go to the end."""
+    """Assert what must be true of the process that ran to its end."""
     assert driven.answer() == alone.state
     assert rows(driven.folder) == alone.rows
     assert dump(driven.folder) == alone.dump

@@ -1,4 +1,4 @@
-"""What the gates do with runs: make them, read their tapes to the last byte, tamper with them, prove them."""
+"""Helpers of the gates for runs: make them, read their tapes to the last byte, tamper with them, prove them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def config(*strategies: str, seconds: int = 20, tapes: tuple[Path, ...] = (), **
 
 
 def head_of_capture(shared: Path, tmp_path: Path, lines: int = 3_000) -> Path:
-    """A small file to read, of which a test may do what it likes."""
+    """A small input file that a test may change."""
     short = tmp_path / "BTCUSDT.raw"
     with gzip.open(shared / "market-data" / CAPTURES[0], "rb") as whole, short.open("wb") as file:
         file.writelines(islice(whole, lines))
@@ -52,14 +52,14 @@ def head_of_capture(shared: Path, tmp_path: Path, lines: int = 3_000) -> Path:
 
 
 SIMULATED = config("Busy", "ema-cross", "Faulty", symbols=("BTCUSDT", "ETHUSDT"), seconds=12)
-"""A run with much going on, of some thousand events."""
+"""An eventful run of some thousand events."""
 
 
 # -- in this process --------------------------------------------------------------------------------------------
 
 
 def finish(run: Run, *, speed: float | None = None, stop: Callable[[], bool] = lambda: False) -> Run:
-    """Execute a run, or until ``stop()``, and close it, whatever happens. Its state is what its tape tells."""
+    """Execute a run, optionally until ``stop()``, and close it in any case. Its state is what its tape contains."""
     try:
         asyncio.run(run.simulation.run(speed, stop=stop))
     finally:
@@ -84,7 +84,7 @@ def play(wanted: RunConfig, data: Path, *, speed: float | None = None, wall: Wal
 
 
 def play_until(wanted: RunConfig, data: Path, inputs: int) -> Path:
-    """The folder of a run that was stopped from outside when it had taken some ``inputs``."""
+    """The folder of a run that was stopped from outside after some ``inputs``."""
     run = start_run(wanted, data)
     with looking_up_often():
         return finish(run, stop=lambda: run.kernel.inputs >= inputs).folder
@@ -92,7 +92,7 @@ def play_until(wanted: RunConfig, data: Path, inputs: int) -> Path:
 
 @contextmanager
 def looking_up_often() -> Iterator[None]:
-    """Have runs ask whether to stop after each few inputs, instead of thousands. That changes no event."""
+    """Make runs check every few inputs whether to stop, instead of every few thousand. That changes no event."""
     turn, simulation._TURN = simulation._TURN, 32
     try:
         yield
@@ -130,12 +130,12 @@ def tape_of(folder: Path) -> Path:
 
 
 def look_at(folder: Path) -> closing[sqlite3.Connection]:
-    """A tape to be read alone: another connection would tidy up its log, which is a resumed run's to do."""
+    """Open a tape without other connections: they would move its log, which is up to a resumed run."""
     return closing(sqlite3.connect(f"{tape_of(folder).as_uri()}?mode=ro", uri=True))
 
 
 def has_tables(folder: Path) -> bool:
-    """The tape was begun, and its writer was not killed before it held anything."""
+    """The tape was created, and its writer was not killed before it contained anything."""
     if not tape_of(folder).exists():
         return False
     with look_at(folder) as connection:
@@ -143,7 +143,7 @@ def has_tables(folder: Path) -> bool:
 
 
 def rows(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of all tables of a tape in their order, text as bytes."""
+    """All rows of all tables of a tape in order, text as bytes."""
     with look_at(folder) as connection:
         connection.text_factory = bytes
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
@@ -154,13 +154,13 @@ def rows(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def dump(folder: Path) -> list[str]:
-    """A tape as SQL: its schema and all that is in it."""
+    """A tape as SQL: its schema and its whole content."""
     with look_at(folder) as connection:
         return list(connection.iterdump())
 
 
 def tamper(folder: Path, statement: str, *parameters: object, count: int = 1) -> None:
-    """Change so many rows of a tape behind Tickdeck's back."""
+    """Change this many rows of a tape without Tickdeck."""
     with closing(sqlite3.connect(tape_of(folder))) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")
         changed = connection.execute(statement, parameters).rowcount
@@ -168,8 +168,9 @@ def tamper(folder: Path, statement: str, *parameters: object, count: int = 1) ->
 
 
 def forge_digest(folder: Path) -> None:
-    """Make the digest of a tape that was tampered with fit again, as a clever forger would, and take away how the run
-    ended: what is compared besides is seen alone then."""
+    """Correct the digest of a tampered tape, as a forger would, and remove how the run ended, so that only the other
+    checks can find the change.
+    """
     (folder / END).unlink(missing_ok=True)
     with SqliteTapeReader(tape_of(folder)) as tape:
         digest = TapeDigest().after(RecordLines(list(tape.records())))
@@ -184,7 +185,7 @@ def forge_digest(folder: Path) -> None:
 
 
 def first_seq(folder: Path, event_type: str, after: int = 0) -> int:
-    """The place of the first event of a type on a tape."""
+    """The position of the first event of a type on a tape."""
     with look_at(folder) as connection:
         seq: int | None = connection.execute(
             "SELECT min(seq) FROM events_readable WHERE event_type = ? AND seq > ?", (event_type, after)
@@ -204,7 +205,7 @@ def raw_payload(folder: Path, seq: int) -> str:
 
 
 def with_other_digit(payload: str, field: str) -> str:
-    """The payload with another first digit of a field's value."""
+    """The payload with a different first digit of a field's value."""
     at = payload.index(f'"{field}":') + len(field) + 3
     at += payload[at] == '"'
     return payload[:at] + ("8" if payload[at] != "8" else "9") + payload[at + 1 :]
@@ -226,13 +227,13 @@ def causes(folder: Path, divergence: Divergence) -> list[DomainEvent]:
     sides = (divergence.recorded, divergence.executed)
     causation_id = next((side.causation_id for side in sides if side is not None and side.causation_id), None)
     if causation_id is None:
-        return []  # nothing led to it: an input from outside
+        return []  # it has no cause: an input from outside
     found = trace(lambda: open_record(folder), causation_id)
     return [found.event, *found.causes]
 
 
 def prove(folder: Path) -> None:
-    """Fails, and shows the first difference with its causes, where a run is not identical."""
+    """Fails and shows the first difference with its causes if a run is not identical."""
     verdict, changes = verify_run(folder)
     if verdict.identical:
         return
@@ -245,7 +246,7 @@ def prove(folder: Path) -> None:
 
 
 def prove_all(data: Path, meant_to_differ: Collection[Path] = ()) -> int:
-    """Prove every run under a folder but for those named, and those that never got a tape. Returns how many."""
+    """Prove every run under a folder, except the named ones and those without a tape. Returns how many."""
     folders = [manifest.parent for manifest in data.rglob(MANIFEST)]
     wanted = [folder for folder in sorted(folders) if folder not in meant_to_differ and has_tables(folder)]
     for folder in wanted:

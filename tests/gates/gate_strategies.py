@@ -1,4 +1,4 @@
-"""Strategies for the gates: some that use all that a strategy may, and some that do what none may."""
+"""Strategies for the gates: some use everything that is allowed, and some do what is not allowed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MS = 1_000_000
 
 
 class Busy(Strategy):
-    """Timers set and cancelled, limit and market orders, cancels, chance of its own, state of its own."""
+    """Sets and cancels timers, places limit and market orders, cancels, uses its own random numbers and state."""
 
     quantity: Decimal = Decimal("0.002")
 
@@ -45,7 +45,7 @@ class Busy(Strategy):
 
 
 class Rests(Strategy):
-    """Puts one order below the market, and leaves it there."""
+    """Places one order below the market and leaves it there."""
 
     def on_trade(self, trade: TradeEvent) -> None:
         if not self.open_orders(trade.symbol):
@@ -83,7 +83,7 @@ class Wakes(Strategy):
 
 
 class Faulty(Strategy):
-    """Buys at each tenth trade, and raises at the 50th, after it has asked for an order."""
+    """Buys at each tenth trade, and raises at the 50th, after it has placed an order."""
 
     def on_start(self) -> None:
         self._trades = 0
@@ -108,7 +108,7 @@ class Restless(Strategy):
 
 
 class Parting(Strategy):
-    """Still asks for an order when the run is over."""
+    """Still places an order when the run is over."""
 
     def on_stop(self) -> None:
         for symbol in self.symbols:
@@ -116,7 +116,7 @@ class Parting(Strategy):
 
 
 class Impure(Strategy):
-    """Asks for an order at each 20th trade, for a reason that comes from where a strategy must not look."""
+    """Places an order at each 20th trade, for a reason from a forbidden source."""
 
     def on_start(self) -> None:
         self._trades = 0
@@ -157,7 +157,7 @@ class ReadsAddresses(Impure):
 
 
 class TimerFromEnvironment(Strategy):
-    """Decides nothing by its environment but when to wake up (ms)."""
+    """Uses its environment only to decide when to wake up (ms)."""
 
     def on_start(self) -> None:
         self.set_timer("wake", int(os.environ.get("TICKDECK_GATE_DELAY", "300")) * _MS)

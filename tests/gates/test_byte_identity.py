@@ -1,7 +1,7 @@
 """Gate: two runs of the same code, inputs and configuration write the same tape, to the last byte.
 
-Whatever the hash seed, the pace, the folder and the order of handlers that nothing orders; and not by being empty: a
-strategy that goes by the order of a set shows that these tests would see a difference.
+This holds for any hash seed, pace, folder and order of equal handlers. A strategy that depends on the order of a set
+shows that these tests would see a difference.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIMULATED = config("Busy", "ema-cross", "Faulty", "rsi-reversion", symbols=("BTC
 
 
 class FastClock:
-    """A wall clock on which a moment passes at each look, and all of the time when somebody sleeps."""
+    """A wall clock that advances a little each time it is read, and by the whole time of a sleep."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -45,7 +45,7 @@ class FastClock:
 
 
 def in_processes(wanted: RunConfig, data: Path, hash_seeds: tuple[str, ...] = HASH_SEEDS) -> list[Path]:
-    """The folders of a run made by several processes at once, each with a hash seed of its own."""
+    """The folders of a run made by several processes at once, each with its own hash seed."""
     settings = msgspec.to_builtins(wanted)
     with ExitStack() as stack:
         drivers = [
@@ -150,8 +150,9 @@ def test_an_input_file_in_another_folder_gives_the_same_tape(shared: Path, tmp_p
 def test_the_order_of_equal_handlers_does_not_matter_with_one_strategy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str, shuffle_seed: int
 ) -> None:
-    """The engines' order is set by priorities. Two strategies that act on one event do so in the order in which they
-    were named, which is theirs to choose; so this is promised for one."""
+    """Priorities determine the order of the engines. Two strategies that act on the same event do so in the order in
+    which they were named, which is their choice; so this is promised for a single strategy.
+    """
     wanted = config(strategy, symbols=("BTCUSDT", "ETHUSDT"), seconds=12)
     straight = rows(play(wanted, tmp_path / "straight").folder)
     shuffled = functools.partial(Kernel, shuffle=random.Random(shuffle_seed).shuffle)

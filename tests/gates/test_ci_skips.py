@@ -1,4 +1,4 @@
-"""In CI a skipped test is a failed one, unless the machine cannot run it."""
+"""In CI a skipped test is a failure, unless the machine cannot run it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FINE = {
 
 
 def run(tmp_path: Path, files: dict[str, str], *, ci: bool) -> subprocess.CompletedProcess[str]:
-    """pytest on some test files, under this repository's conftest and settings."""
+    """Run pytest on some test files, with this repository's conftest and settings."""
     tests = tmp_path / "repository" / "tests"
     tests.mkdir(parents=True)
     shutil.copy2(ROOT / "tests/conftest.py", tests)

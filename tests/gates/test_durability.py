@@ -1,7 +1,7 @@
-"""Gate: everything that the tape acknowledged as durable is on the disk, and only whole cascades are.
+"""Gate: everything that the tape acknowledged as durable is on the disk, and only in complete cascades.
 
-A SIGKILL alone does not test this, since the operating system keeps what was written. So a writer's system calls are
-traced, and replayed into a disk that loses power at any of them; and the order of the calls is looked at.
+A SIGKILL alone does not test this, because the operating system keeps what was written. So a writer's system calls are
+traced, and replayed into a disk that loses power at any of them. The order of the calls is checked too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ writer = load("durable_writer")
 
 @dataclass(frozen=True)
 class Form:
-    """One form of the tape: its file in a folder (none: the folder itself), and what its log's files are called."""
+    """One format of the tape: its file in a folder (none: the folder itself), and the names of its log files."""
 
     name: str
     file: str
@@ -68,7 +68,7 @@ FORMS = pytest.mark.parametrize("form", [SQLITE, JSONL], ids=lambda form: form.n
 
 @functools.cache
 def why_not_traced() -> str:
-    """Empty where system calls can be traced here."""
+    """Empty if system calls can be traced here."""
     if sys.platform != "linux":
         return "not on this machine: strace is for Linux"
     if shutil.which("strace") is None:
@@ -78,7 +78,7 @@ def why_not_traced() -> str:
 
 
 def traced(form: Form, folder: Path, *arguments: str, inject: str = "", status: int = 0) -> list[disk.Step]:
-    """Run the writer on the tape in ``folder`` under strace; the steps that it took."""
+    """Run the writer on the tape in ``folder`` under strace. Returns its steps."""
     if reason := why_not_traced():
         pytest.skip(reason)
     output = folder.parent / "trace"
@@ -103,8 +103,9 @@ def expected_events(count: int = CASCADES) -> list[list[DomainEvent]]:
 def broken_promise(
     form: Form, folder: Path, acknowledged: int, cascades: list[list[DomainEvent]], snapshot: int = 0
 ) -> str:
-    """What is wrong with the tape: an acknowledged event that is missing, a part of a cascade, an unreadable file, the
-    snapshot of an acknowledged version (or a later one) missing."""
+    """The problems of the tape: a missing acknowledged event, an incomplete cascade, an unreadable file, or no snapshot
+    of an acknowledged version (or a later one).
+    """
     try:
         with form.reader(folder) as reader:
             found = list(reader.read())
@@ -135,8 +136,9 @@ def power_cuts(
     lucks: tuple[disk.Luck, ...],
     seed: int,
 ) -> Iterator[tuple[Path, tuple[int, int], str]]:
-    """The folder after a power cut at each instant (a number of steps) and for each kind of luck, the seq and the
-    version of the snapshot that were acknowledged until then, and words for the case."""
+    """The folder after a power cut at each instant (a number of steps) and for each kind of loss, the acknowledged seq
+    and version of the snapshot, and a description of the case.
+    """
     wanted = set(instants)
     rng = random.Random(seed)
     model = disk.Disk(folder)
@@ -158,7 +160,7 @@ def power_cuts(
 
 
 def problems(form: Form, cuts: Iterator[tuple[Path, tuple[int, int], str]]) -> list[str]:
-    """What is broken after any of the power cuts."""
+    """The problems after any of the power cuts."""
     return [
         f"{case}: {problem}"
         for folder, (seq, snapshot), case in cuts
@@ -191,13 +193,13 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def sync_call(run: Run) -> str:
-    """The system call that syncs the log: ``fdatasync``, or ``fsync`` where SQLite was built so."""
+    """The system call that syncs the log: ``fdatasync``, or ``fsync`` if SQLite was built like that."""
     last = [step for step in run.steps if step.call == "synced" and step.path.endswith(run.form.log)][-1]
     return last.data.decode()
 
 
 def near_acknowledgements(steps: list[disk.Step]) -> set[int]:
-    """The instants of each acknowledgement, and the last before it."""
+    """The instants of each acknowledgement, and the last one before it."""
     acks = [number for number, step in enumerate(steps) if step.call in ("ack", "snap")]
     return {instant for ack in acks for instant in (ack - 1, ack) if instant >= 0}
 
@@ -270,7 +272,7 @@ def test_a_commit_that_a_killed_writer_did_not_sync_is_synced_before_it_counts_a
     run: Run, tmp_path: Path
 ) -> None:
     form = run.form
-    for sync in range(10, 40):  # until the kill comes between the writes of a commit and its sync
+    for sync in range(10, 40):  # until the kill hits between the writes of a commit and its sync
         folder = tmp_path / str(sync) / "tape"
         folder.mkdir(parents=True)
         steps = traced(form, folder, "40", inject=f"{sync_call(run)}:signal=KILL:when={sync}", status=-9)
@@ -303,14 +305,16 @@ def test_a_failed_sync_is_never_acknowledged(run: Run, tmp_path: Path) -> None:
 
 
 def kill_after(form: Form, folder: Path, acknowledgements: int) -> tuple[int, int]:
-    """Run the writer, kill it after so many acknowledgements; the highest seq and snapshot that it acknowledged."""
+    """Run the writer and kill it after this many acknowledgements. Returns the highest acknowledged seq and
+    snapshot.
+    """
     command = [sys.executable, WRITER, form.path(folder), str(CASCADES)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
         assert process.stdout is not None
         told = [process.stdout.readline() for _ in range(acknowledgements)]
         process.kill()
         process.wait()
-        told += process.stdout.read().splitlines()  # acknowledged while the signal was under way
+        told += process.stdout.read().splitlines()  # acknowledged before the signal arrived
     highest = {"ACK": 0, "SNAP": 0}
     for line in filter(str.strip, told):
         what, number = line.split()
@@ -346,7 +350,7 @@ def test_a_writer_killed_at_many_instants_ends_with_the_same_tape(form: Form, tm
     killed_again_and_again(form, tmp_path / "tape", 10, seed=seed)
 
 
-# -- no room ----------------------------------------------------------------------------------------------------------
+# -- full disk --------------------------------------------------------------------------------------------------------
 
 
 @FORMS
@@ -359,7 +363,7 @@ def test_a_full_disk_gives_one_clear_line_and_keeps_acknowledged_events(form: Fo
         [sys.executable, WRITER, form.path(folder), str(CASCADES)],
         capture_output=True,
         text=True,
-        # Not measured: the limit would hit the file of the coverage as well.
+        # Not measured: the limit would also apply to the file of the coverage.
         env={name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE")},
         check=False,
         preexec_fn=functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)),

@@ -1,4 +1,4 @@
-"""Each engine hears and publishes what it declares, no more and no less: held by an eventful run under observation."""
+"""Each engine receives and publishes exactly what it declares. An eventful run is observed to check it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ ANSWERS = [OrderStatus.ACCEPTED, OrderStatus.CANCELLED, OrderStatus.REJECTED, Or
 
 
 class Busy(Strategy):
-    """Trades in both directions, amends, cancels, overdoes it, and in the end fails; overrides everything."""
+    """Trades in both directions, amends, cancels, exceeds limits, and finally fails. Overrides everything."""
 
     most: int = 2
 
@@ -109,7 +109,7 @@ class Busy(Strategy):
 
 
 class Fragile(Signal):
-    """Hears ticks, and fails at the second one."""
+    """Receives ticks, and fails at the second one."""
 
     ticks = 0
 
@@ -120,7 +120,7 @@ class Fragile(Signal):
 
 
 class Calm(Strategy):
-    """Does nothing, and is steered by commands."""
+    """Does nothing, and is controlled by commands."""
 
     few: int = 0
 
@@ -128,7 +128,7 @@ class Calm(Strategy):
 
 
 class Watched:
-    """What was subscribed by which component, dispatched to it, and published by it."""
+    """What each component subscribed to, received, and published."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.topics: dict[str, list[type[DomainEvent]]] = {}
@@ -162,7 +162,7 @@ class Watched:
         monkeypatch.setattr(Kernel, "feed", watched_feed)
 
     def _note(self, event: DomainEvent, frame: FrameType | None) -> None:
-        """Whose method is on the stack: that engine's, or nobody's."""
+        """The engine whose method is on the stack, or ``None``."""
         while frame is not None:
             owner = frame.f_locals.get("self")
             if type(owner) in ENGINES:
@@ -194,7 +194,7 @@ def in_doubt(core: Core) -> None:
 
 
 def eventful_run() -> Core:
-    """Something of everything: gaps, refusals, every end of an order, doubt, a fault, halts."""
+    """A run with everything: gaps, refusals, every end of an order, unknown orders, an error, halts."""
     rng = random.Random(5)
     venue = ScriptedVenue()
     limits = RiskLimits(max_position_notional=D(300), max_daily_loss=D(10_000), max_orders_per_second=1_000)
@@ -207,7 +207,7 @@ def eventful_run() -> Core:
         monitors=20 * MS,
         short_selling=True,
     ).start()
-    # Coins that the account begins with: the portfolio hears the market until there is a price of ether, and risk as
+    # Coins of the account at the start: the portfolio receives the market until there is a price of ether, and risk as
     # long as bitcoin is owed.
     for currency, total in (("BTC", "-1"), ("ETH", "1")):
         core.feed(VenueBalanceReported(currency=currency, total=D(total), source="scripted"))
@@ -274,7 +274,7 @@ def watched() -> Watched:
 
 
 def concrete(declared: tuple[type[DomainEvent], ...]) -> set[type[DomainEvent]]:
-    """The declared types, a family as all its members."""
+    """The declared types; a family counts as all its members."""
     return {cls for cls in iter_event_classes() if issubclass(cls, declared) and cls.__module__.startswith("tickdeck.")}
 
 
@@ -300,7 +300,7 @@ def test_every_derived_event_is_published_by_exactly_one_engine_or_the_kernel() 
             publishers.setdefault(event_type, []).append(engine.component)
 
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
-    assert shared == {  # who has something to say, says it
+    assert shared == {  # every declared engine publishes something
         SystemWarning: ["risk", "execution", "portfolio", "strategy", "gateway"],
         NotificationAlert: ["risk", "execution", "strategy"],
         StateUpdated: ["portfolio", "strategy"],

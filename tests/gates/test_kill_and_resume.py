@@ -1,8 +1,8 @@
-"""Gate: a run that is killed at any instant, any number of times, and resumed ends as the run that was left alone.
+"""Gate: a run that is killed at any instant, any number of times, and resumed ends like an uninterrupted run.
 
-Real processes (``gate_driver.py``), really killed: by SIGKILL from outside at instants that chance and the scheduler
-choose, and by their own hand at exact points. At each kill, what was acknowledged as durable is on the tape, the tape
-is a beginning of that of the run left alone, and it is proven.
+Real processes (``gate_driver.py``) are really killed: by SIGKILL from outside at random instants, and by themselves at
+exact points. At each kill, everything acknowledged as durable is on the tape, the tape is a prefix of that of the
+uninterrupted run, and it is proven.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ def recorded(shared: Path, seconds: int = 20) -> RunConfig:
 
 
 def kill_again_and_again(data: Path, alone: LeftAlone, rng: random.Random, kills: int) -> list[int]:
-    """A run that is killed and resumed so many times, and let go at last. Returns the tape's last seq at each kill.
+    """A run that is killed and resumed this many times, and then runs to its end. Returns the tape's last seq at each
+    kill.
 
-    Most kills come when the process tells that it and its tape have come further than the last one, some while it
-    still goes again through what it did before, and some by the clock, perhaps before it has begun. A run that was
-    faster than its killer is checked, and another one begun.
+    Most kills come when the process reports that it and its tape have come further than the last one, some while it
+    still repeats its past, and some after a random time, perhaps before it has begun. A run that ended before its kill
+    is checked, and another one is started.
     """
     end = alone.rows["events"][-1][0]
     found: list[int] = []
@@ -124,11 +125,11 @@ def test_a_run_killed_at_every_kind_of_point_ends_as_if_uninterrupted(tmp_path: 
 
     sizes = []
     for point in (
-        "begin",  # the tables are about to be made
-        "commit",  # they are, and not committed
+        "begin",  # the tables are about to be created
+        "commit",  # they are created, but not committed
         "append:1",
         "insert:2",
-        "commit:3",  # the first is that of the tables, or of an open tape's version
+        "commit:3",  # the first one creates the tables, or checks the version of an open tape
         "committed:4",
         "append:700",
         "checkpoint",

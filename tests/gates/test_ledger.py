@@ -1,4 +1,4 @@
-"""Every figure of a run is that of an independent ledger: on each shared file, in every currency, and in the report."""
+"""Every figure of a run equals that of an independent ledger: on each shared file, in every currency, in the report."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MORE_CANDLES = (
 
 
 def report_agrees(run: Run) -> None:
-    """The report's figures, and those of ``backtest.completed``, are the run's, which ``finish`` has compared."""
+    """The report's figures, and those of ``backtest.completed``, equal the run's, which ``finish`` has compared."""
     summary = run.summary(1.0)
     session = run_session(run.manifest, open_record(run.folder))
     for name in ("equity", "cash", "pnl", "fees", "left_out"):
@@ -48,7 +48,7 @@ def report_agrees(run: Run) -> None:
 @pytest.mark.parametrize("name", [*CANDLES, *(pytest.param(name, marks=SLOW) for name in MORE_CANDLES)])
 def test_a_backtest_on_candles_agrees_with_the_ledger(shared: Path, tmp_path: Path, name: str) -> None:
     wanted = config("ema-cross", tapes=(shared / "market-data" / name,), backtest=True)
-    if "BTC-PERP" in name:  # which no rule reads from a name
+    if "BTC-PERP" in name:  # its currencies are ambiguous
         tape = msgspec.structs.replace(wanted.tapes[0], symbol="BTC-PERP")
         wanted = msgspec.structs.replace(wanted, tapes=(tape,))
     run = play(msgspec.structs.replace(wanted, duration=None), tmp_path)
@@ -78,7 +78,7 @@ PRICES = {"BTCUSDT": 60_000.0, "ETHBTC": 0.05, "ETHUSDT": 3_000.0, "BNBUSDT": 60
 
 
 def run_of(folder: Path, symbols: tuple[str, ...], balances: dict[str, int], *, seed: int = 1, shorts: bool) -> Run:
-    """A run of ``symbols`` whose prices walk by chance, on trades alone."""
+    """A run of ``symbols`` with random walks as prices, on trades alone."""
     rng = random.Random(seed)
     prices = {symbol: PRICES[symbol] for symbol in symbols}
     rows = ["local_ts_ns,venue,symbol,trade_id,price,qty,buyer_is_maker,trade_ts_ms,event_ts_ms"]

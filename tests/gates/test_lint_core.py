@@ -1,4 +1,4 @@
-"""What the lint of the core takes for a violation, and what it leaves alone."""
+"""What the lint of the core reports as a violation, and what it accepts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import lint_core
 
 REFUSED = {
-    # the order of a set
+    # set order
     "for x in {1, 2}: pass": "set-order",
     "for x in set(y): pass": "set-order",
     "for x in frozenset(y) - {1}: pass": "set-order",
@@ -48,7 +48,7 @@ REFUSED = {
     "import datetime\na = datetime.datetime.now()": "clock",
     "import datetime as d\na = d.date.today()": "clock",
     "from datetime import datetime as dt\na = dt.utcnow()": "clock",
-    # chance
+    # randomness
     "import random\nrandom.shuffle(y)": "random",
     "from random import choice": "random",
     "from random import Random\nrng = Random()": "random",

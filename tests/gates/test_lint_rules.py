@@ -1,6 +1,6 @@
-"""Gate 5: `make check` refuses a core that imports inward-out, reads a clock, or depends on the order of a set.
+"""Gate 5: `make check` refuses a core that imports outward, reads a clock, or depends on the order of a set.
 
-Each test plants one violation in a copy of the source and runs the copy's own `make check-...` on it.
+Each test adds one violation to a copy of the source and runs `make check-...` in the copy.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def tree(pristine: Path, tmp_path: Path) -> Path:
 
 
 def make(tree: Path, *targets: str) -> subprocess.CompletedProcess[str]:
-    """The copy's `make` on the venv that runs this test; ``-o`` keeps it from installing anything there."""
+    """The copy's `make` with the venv that runs this test; ``-o`` keeps it from installing anything there."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("COVERAGE", "MAKE", "MFLAGS"))}
     command = ["make", *targets, f"VENV={sys.prefix}", "-o", f"{sys.prefix}/.installed"]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -48,7 +48,7 @@ def dotted(path: str) -> str:
 
 
 def refusal(tree: Path, target: str) -> str:
-    """What the target says, having refused."""
+    """The output of the target, which must have failed."""
     done = make(tree, target)
     said = done.stdout + done.stderr
     assert done.returncode != 0, f"{target} let it pass:\n{said}"

@@ -1,4 +1,4 @@
-"""A live run on Binance's protocol over real sockets: it hears what a reader of the capture reads, and is proven."""
+"""A live run on Binance's protocol over real sockets: it receives what a reader of the capture reads, and is proven."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MARKET = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent)
 
 
 def frames_of(shared: Path, count: int) -> tuple[list[bytes], bytes]:
-    """The frames of a capture, and the snapshot among them."""
+    """The frames of a capture, and the snapshot in it."""
     capture = sorted((shared / "market-data").glob("*.raw*.gz"))[0]
     with gzip.open(capture) as file:
         frames = [line.rstrip(b"\n").partition(b" ")[2] for line in islice(file, count)]
@@ -52,7 +52,7 @@ def frames_of(shared: Path, count: int) -> tuple[list[bytes], bytes]:
 def hear(
     data: Path, play: Play, answer: Callable[[web.Request], bytes | int], done: Callable[[LiveRun], bool]
 ) -> LiveRun:
-    """A live run on what ``play`` sends, until ``done(run)``."""
+    """A live run on the frames that ``play`` sends, until ``done(run)``."""
 
     async def work() -> LiveRun:
         async with FakeBinance(play, answer).serving() as url:
@@ -75,7 +75,7 @@ def hear(
 
 
 def content(events: list[DomainEvent]) -> list[tuple[object, ...]]:
-    """What the events say, without when we heard of it."""
+    """The content of the events, without receive times."""
     fields = ("price", "quantity", "trade_id", "side", "update_id", "bids", "asks", "last_update_id", "first_update_id")
     return [(type(event), *(getattr(event, field, None) for field in fields)) for event in events]
 
@@ -158,7 +158,7 @@ def _id(frame: bytes) -> int:
 
 
 def on_venue(data: Path, work: Callable[[LiveRun, RunningVenue], Awaitable[None]], **settings: object) -> LiveRun:
-    """A live run of two seconds on the venue on localhost, with ``work(run, venue)`` beside it."""
+    """A live run of two seconds on the venue on localhost, with ``work(run, venue)`` at the same time."""
 
     async def play() -> LiveRun:
         async with running_venue(("BTCUSDT",)) as venue, asyncio.timeout(30):
@@ -249,7 +249,7 @@ def test_trades_that_were_missed_while_the_run_was_down_are_fetched_before_later
     frames, snapshot = frames_of(shared, 1_000)
     trades = [frame for frame in frames if b"@trade" in frame]
     by_id = {_id(frame): frame for frame in trades}
-    down = (300, 500)  # the frames that nobody heard
+    down = (300, 500)  # the missed frames
 
     def answer(request: web.Request) -> bytes | int:
         if request.path != "/api/v3/historicalTrades":

@@ -26,7 +26,7 @@ SECOND = 1_000_000_000
 
 
 def drive(run: LiveRun, stop_after: float | None = None, command_at: float | None = None) -> None:
-    """Drive ``run``, and stop it after so many seconds, as Ctrl-C does."""
+    """Drive ``run``, and stop it after this many seconds, as Ctrl-C does."""
 
     async def work() -> None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""A run on live data: what it heard is on disk before what followed from it, and it is proven as a backtest is."""
+"""A run on live data: each frame is on disk before its effects, and the run is proven like a backtest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STRATEGIES = Path(__file__).resolve().parent / "gate_strategies.py"
 
 
 class ToyFeed:
-    """A venue whose frames are prices: one every 10 ms, up and down. ``breaks_after``: then it is gone for good."""
+    """A venue whose frames are prices, one every 10 ms, up and down. It ends for good after ``breaks_after``."""
 
     name = "toy"
 

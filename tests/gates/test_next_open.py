@@ -24,7 +24,7 @@ ORDER_ID = re.compile(r"td[0-9a-f]{28}")
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, str, float]]:
-    """Open time in ns, open as it is written, close."""
+    """Open time in ns, open as written in the file, close."""
     with gzip.open(path, "rt") as file:
         for row in csv.DictReader(file):
             opened = int(datetime.fromisoformat(row["timestamp"]).timestamp())
@@ -32,8 +32,9 @@ def rows_of(path: Path) -> Iterator[tuple[int, str, float]]:
 
 
 def next_open_backtest(path: Path) -> list[tuple[int, str, Decimal]]:
-    """Long while the fast average is above the slow one, flat otherwise; what is decided at a close trades at the open
-    of the next candle. Returns (time of that open, side, price)."""
+    """Long while the fast average is above the slow one, otherwise flat. A decision at a close trades at the open of
+    the next candle. Returns (time of that open, side, price).
+    """
     fills: list[tuple[int, str, Decimal]] = []
     fast = slow = None
     wanted, held = None, False
@@ -84,7 +85,7 @@ def test_a_backtest_on_candles_fills_as_an_independent_one_at_the_next_open(
 
 
 def test_no_event_changes_when_all_later_data_is_replaced(shared: Path, tmp_path: Path) -> None:
-    """At several cuts, in the middle of trades: the candles behind the cut have other prices and volumes."""
+    """At several cuts in the middle of trades, all later candles have different prices and volumes."""
     with gzip.open(shared / "market-data" / "candles-5m-BTCUSDT-20250403-20250702.csv.gz", "rt") as file:
         head, *rows = [line.rstrip("\n").split(",") for line, _ in zip(file, range(600), strict=False)]
 
@@ -96,7 +97,7 @@ def test_no_event_changes_when_all_later_data_is_replaced(shared: Path, tmp_path
         return list(open_record(play(wanted, tmp_path / "runs").folder))
 
     def shape(event: DomainEvent) -> dict[str, object]:
-        """Ids of orders hold the hash of the inputs, which differ on purpose."""
+        """Order ids depend on the hash of the inputs, which differ on purpose."""
         return {name: value for name, value in event.to_dict().items() if not ORDER_ID.search(str(value))}
 
     whole = run("whole", rows)

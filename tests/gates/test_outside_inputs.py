@@ -1,4 +1,4 @@
-"""Gate: a run that took commands from outside, or whose edges published, is proven and resumed like any other."""
+"""Gate: a run with commands from outside or events published by edges is proven and resumed like any other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WANTED = config("Busy", "ema-cross", seconds=8)
 
 
 def commanded(run: Run, *, stop_at: int | None) -> Run:
-    """Play a run to which a pause and an activation come from outside, and stop it."""
+    """Execute a run that is paused and activated from outside, and stop it."""
     sent: list[int] = []
 
     def look() -> bool:

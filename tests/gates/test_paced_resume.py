@@ -1,4 +1,4 @@
-"""Gate: a paced run, to which inputs come from outside at any instant, resumes as if it had never stopped."""
+"""Gate: a paced run with inputs from outside at any instant resumes as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tickdeck.infrastructure.config import RunConfig, TapeConfig
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 
 JITTER = PaperConfig(jitter_ns=30_000_000)
-"""Latencies are drawn when an order leaves and when a report does, so that the order of these matters."""
+"""Latencies are drawn when an order and when a report is sent, so the order of these matters."""
 
 
 def visited(run: Run, speed: float | None, seed: int, *, stop_at: int, every: float = 0.1) -> None:
@@ -31,7 +31,7 @@ def visited(run: Run, speed: float | None, seed: int, *, stop_at: int, every: fl
 
     def command(number: int) -> CommandReceived:
         name = rng.choice(["strategy-pause", "strategy-activate", "strategy-activate"])
-        late = rng.choice([0, 0, 1 << 61])  # by another clock, which a virtual run does not go by
+        late = rng.choice([0, 0, 1 << 61])  # by another clock, which a virtual run does not use
         return CommandReceived(
             command=name, arguments={"strategy_id": "Wakes"}, reason=str(number), ts_ingress=late, metadata={"by": "me"}
         )

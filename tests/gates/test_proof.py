@@ -1,7 +1,8 @@
-"""Gate: ``verify`` executes the strategies again and is identical for every run; whatever is not reproduced is caught.
+"""Gate: ``verify`` executes the strategies again. Every unchanged run is identical, and everything that is not
+reproducible is caught.
 
-The fixture in ``conftest.py`` proves each run that the tests of this folder make, so that a test which only makes a run
-is a test of the proof.
+The fixture in ``conftest.py`` proves each run that the tests of this folder make, so a test that only makes a run tests
+the proof.
 """
 
 from __future__ import annotations
@@ -186,7 +187,9 @@ def test_a_strategy_that_no_longer_decides_is_caught_by_missing_events(
     divergence = verdict_of(folder).divergence
 
     assert divergence is not None
-    assert divergence.seq == first_seq(folder, "market.candle")  # nobody needs candles now, so that they miss first
+    assert divergence.seq == first_seq(
+        folder, "market.candle"
+    )  # nobody needs candles now, so they are the first missing events
     assert divergence.executed is None
 
 
@@ -194,7 +197,7 @@ def test_a_strategy_that_no_longer_decides_is_caught_by_missing_events(
 
 
 def check_caught(folder: Path, difference: dict[str, Any] | None) -> None:
-    """The first difference is the first decision, and its causes lead back to the trade that it was taken on."""
+    """The first difference is the first decision, and its causes lead back to the trade on which it was taken."""
     assert difference is not None
     was, now, chain = difference["recorded"], difference["executed"], difference["causes"]
     assert difference["seq"] == first_seq(folder, "strategy.decision")
@@ -223,7 +226,7 @@ def test_a_strategy_that_reads_the_environment_is_caught(
     monkeypatch.setenv("TICKDECK_GATE_MOOD", "good")
     folder = play(config("ReadsEnvironment", seconds=5), tmp_path).folder
     meant_to_differ.add(folder)
-    assert verdict_of(folder).identical  # as long as nobody touches it
+    assert verdict_of(folder).identical  # as long as nobody changes it
     check_caught(folder, verify_elsewhere(folder, TICKDECK_GATE_MOOD="bad"))
 
 
@@ -243,7 +246,7 @@ def test_a_strategy_that_sorts_by_address_is_caught(tmp_path: Path, meant_to_dif
     rng = random.Random(1)
     ballast = [object() for _ in range(20_000)]
     rng.shuffle(ballast)
-    del ballast[::2]  # the free places are in no order now, as in another process
+    del ballast[::2]  # free memory is in another order now, as in another process
 
     divergence = verdict_of(folder).divergence
 
@@ -274,7 +277,7 @@ def test_a_strategy_with_module_state_across_runs_is_caught(
         sys.modules.pop("keeps_a_global", None)
 
     meant_to_differ.update((first, second))
-    assert verify_elsewhere(first, modules=str(tmp_path)) is None  # it began with a fresh module, as the proof does
+    assert verify_elsewhere(first, modules=str(tmp_path)) is None  # it started with a fresh module, as the proof does
     difference = verify_elsewhere(second, modules=str(tmp_path))
     assert difference is not None
     assert difference["seq"] == first_seq(second, "strategy.decision")

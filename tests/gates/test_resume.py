@@ -1,5 +1,6 @@
-"""Gate: a run that is resumed executes again from its start, is compared with its tape as far as that goes, and only
-then appends. Where anything is not as it was, it is refused in one line, and the tape is left as it is.
+"""Gate: a resumed run is executed again from its start, is compared with its tape, and only then appends.
+
+If anything has changed, it is refused in one line, and the tape is unchanged.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def tape_bytes(folder: Path) -> str:
 
 
 def refused(folder: Path, error: type[TickdeckError], reason: str) -> None:
-    """Resuming is refused in one line, and leaves the tape as it is: every row, every byte of the file."""
+    """Resuming is refused in one line, and the tape is unchanged: every row, every byte of the file."""
     before, file_before = rows(folder), tape_bytes(folder)
     with pytest.raises(error, match=reason) as refusal:
         resume(folder)
@@ -70,7 +71,7 @@ def stopped(stopped_once: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def spoilt(stopped: Path, meant_to_differ: set[Path]) -> Path:
-    """The same, for the test to spoil."""
+    """The same, to be damaged by the test."""
     meant_to_differ.add(stopped)
     return stopped
 
@@ -155,7 +156,7 @@ def test_events_still_in_the_log_of_an_input_tape_make_no_difference(tmp_path: P
     reads_it = play(config("ema-cross", tapes=(killed,), seconds=10), tmp_path)
     file_before = tape_bytes(killed)
 
-    resume(killed)  # there is nothing left to do but to move the log to the file
+    resume(killed)  # only the log must be moved to the file
 
     assert tape_bytes(killed) != file_before
     prove(reads_it.folder)
@@ -185,7 +186,7 @@ def spoil(folder: Path, event_type: str, field: str) -> int:
     [("order.submitted", "quantity"), ("market.trade", "quantity"), ("venue.fill_reported", "fee")],
 )
 def test_resuming_a_tape_with_a_changed_event_is_refused(spoilt: Path, event_type: str, field: str) -> None:
-    """Inputs too, since the simulated market and venue are executed again."""
+    """Inputs too, because the simulated market and venue are executed again."""
     seq = spoil(spoilt, event_type, field)
     refused(spoilt, RecordDiverged, f"at seq {seq} the tape has {event_type}")
 

@@ -1,4 +1,4 @@
-"""An edge of a run that is resumed gets each event once, though the run executes again from its start."""
+"""An edge of a resumed run receives each event once, although the run executes again from its start."""
 
 from __future__ import annotations
 

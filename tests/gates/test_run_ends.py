@@ -1,4 +1,4 @@
-"""Gate: the proof says whether a record goes up to the run's end, and tells one whose end is gone."""
+"""Gate: the proof says whether a record reaches the run's end, and detects a record whose end is missing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_killed_run_is_identical_and_complete_only_after_resuming(tmp_path: Pa
         text=True,
     )
     assert driven.stderr is not None
-    driven.stderr.readline()  # it runs
+    driven.stderr.readline()  # it is running
     while not any(tape.stat().st_size for tape in tmp_path.glob("*/tape.db-wal")):
         assert driven.poll() is None
     os.kill(driven.pid, signal.SIGKILL)

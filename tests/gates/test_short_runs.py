@@ -1,4 +1,4 @@
-"""Runs that short as much as they can never owe more than they have, but for a jump of the price."""
+"""Runs that short as much as possible never owe more than they have, except after a price jump."""
 
 from __future__ import annotations
 

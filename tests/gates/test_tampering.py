@@ -1,4 +1,4 @@
-"""Gate: whatever was done to a run's tape or input files, ``verify`` finds it, and names the place."""
+"""Gate: ``verify`` finds any change of a run's tape or input files, and names the place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def fine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def spoilt(fine: Path, tmp_path: Path, meant_to_differ: set[Path]) -> Path:
-    """A copy of a run that is fine, for the test to spoil."""
+    """A copy of an intact run, to be damaged by the test."""
     folder = Path(shutil.copytree(fine, tmp_path / fine.name))
     meant_to_differ.add(folder)
     return folder
@@ -73,7 +73,7 @@ def test_a_changed_digit_of_a_derived_event_is_caught_at_its_place(spoilt: Path,
 
 
 def where_wrong(folder: Path) -> int | None:
-    """The ``seq`` at which the proof fails, or at which it finds the tape damaged; ``None`` where it is content."""
+    """The ``seq`` at which the proof fails or finds the tape damaged; ``None`` if it finds nothing."""
     try:
         divergence = verdict_of(folder).divergence
     except (TapeError, RunError) as error:
@@ -93,7 +93,7 @@ def test_any_changed_digit_of_any_derived_event_is_caught(spoilt: Path) -> None:
         put_payload(spoilt, seq, changed)
         place = where_wrong(spoilt)
         assert place is not None, f"{payload} -> {changed}"
-        if f'"seq":{seq},' in changed:  # otherwise it stands at another place now
+        if f'"seq":{seq},' in changed:  # otherwise it is at another position now
             assert place == seq
         put_payload(spoilt, seq, payload)
     assert verdict_of(spoilt).identical
@@ -103,7 +103,7 @@ def test_any_changed_digit_of_any_derived_event_is_caught(spoilt: Path) -> None:
 def test_a_change_without_effects_is_found_by_the_digest_even_with_valid_checksums(
     tmp_path: Path, meant_to_differ: set[Path], form: str
 ) -> None:
-    """The metadata of one trade is changed: nothing computes with it, so the execution is the same."""
+    """The metadata of one trade is changed. Nothing computes with it, so the execution is the same."""
     folder = play(config("ema-cross", seconds=2, tape_format=form), tmp_path).folder
     before, _ = verify_run(folder)
     assert (before.identical, before.complete) == (True, True)
@@ -171,7 +171,7 @@ def test_a_removed_derived_event_is_caught_where_the_market_is_in_a_file(
 
 
 def add_event(folder: Path, seq: int, like: int, event_id: str) -> None:
-    """A copy of the event at ``like``, with another place and name."""
+    """A copy of the event at ``like``, with another position and id."""
     payload = raw_payload(folder, like)
     old_id = event_at(folder, like).event_id
     payload = payload.replace(f'"event_id":"{old_id}"', f'"event_id":"{event_id}"', 1)

@@ -1,5 +1,6 @@
-"""Runs with all that can be switched on - snapshots, heartbeats, stale feeds, a backtest's course, a market maker that
-amends - are repeated, continued and proven like any other."""
+"""Runs with all optional features - snapshots, heartbeats, stale feeds, a backtest's progress, a market maker that
+amends - are repeated, continued and proven like any other.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ def test_disabled_features_leave_nothing_on_the_tape(tmp_path: Path) -> None:
 
 
 def test_a_run_controlled_by_commands_is_proven_from_its_record(tmp_path: Path) -> None:
-    """No later execution is told the commands, and none needs to be: they are on the tape."""
+    """No later execution receives the commands, and none needs them: they are on the tape."""
     run = start_run(WATCHED, tmp_path)
     script = {
         200: CommandReceived(command="strategy-pause", arguments={"strategy_id": "Busy"}),

@@ -1,4 +1,4 @@
-"""Configuration files: what their values mean, and all that is wrong with one at once."""
+"""Configuration files: the meaning of their values, and all mistakes at once."""
 
 from __future__ import annotations
 

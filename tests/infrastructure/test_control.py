@@ -1,4 +1,4 @@
-"""The control socket: who may send what, what is answered, and what is on the tape then."""
+"""The control socket: who may send what, the answers, and the events on the tape."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ from tickdeck.infrastructure.control.messages import LONGEST, socket_path
 
 
 def serve(folder: Path, client: Callable[[], object], *, begun: bool = True) -> tuple[object, list[DomainEvent]]:
-    """What ``client`` returns, called in another thread while a kernel takes commands for ``folder``, and what is on
-    the tape after ``run.started``."""
+    """The result of ``client``, which runs in another thread while a kernel accepts commands for ``folder``, and the
+    events on the tape after ``run.started``.
+    """
     tape = MemoryTape()
 
     async def work() -> object:

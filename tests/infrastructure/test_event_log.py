@@ -1,4 +1,4 @@
-"""Events of orders, positions and risk are logged, one line each; others where they are asked for."""
+"""Events of orders, positions and risk are logged, one line each; other events on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments of a venue's frames: what was written is read back, after a kill too."""
+"""Segments of a venue's frames: written frames are read back, even after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log: JSON for machines, words for people, tied to events, without secrets, never in the way."""
+"""The log: JSON for machines, readable lines for people, linked to events, without secrets, and never an obstacle."""
 
 from __future__ import annotations
 

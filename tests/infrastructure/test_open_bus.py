@@ -1,4 +1,4 @@
-"""``open_bus`` in someone else's program: however that program ends, forks, patches or interrupts."""
+"""``open_bus`` in a user's program: however that program ends, forks, patches or interrupts."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ bus.close_tape()
     lines = done.stdout.split("\n")
     assert lines[:2] == ["interrupted 1", "interrupted 2"], done.stdout + done.stderr
     assert "ended in KeyboardInterrupt" in lines[2]
-    assert length(tmp_path / "t") == 2  # the first cascade, wholly
+    assert length(tmp_path / "t") == 2  # the complete first cascade
 
 
 def test_opening_that_fails_leaves_no_thread_and_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ INSTRUMENTS = {"BTCUSDT": BTC, "ETHUSDT": ETH}
 
 
 class Tape:
-    """Events as a record holds them: numbered, in time."""
+    """Events as in a record: numbered, with times."""
 
     def __init__(self) -> None:
         self.events: list[DomainEvent] = []

@@ -1,4 +1,4 @@
-"""Temporary folders: nothing is left of them, whatever ended the process that made them."""
+"""Temporary folders: nothing is left of them, however the process that created them ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAKES += "with fresh_file(Path('out')) as place: place.write_text('half'); print
 
 
 def killed(folder: Path) -> None:
-    """A process that was killed while it made a file in ``folder``."""
+    """A process that was killed while it created a file in ``folder``."""
     with subprocess.Popen([sys.executable, "-c", MAKES], cwd=folder, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -79,7 +79,7 @@ def test_an_export_or_import_that_a_signal_ends_leaves_nothing(tmp_path: Path, n
         words = ["import", "binance-trades", str(trades), "--symbol", "BTCUSDT", "--out", "out.db"]
     before = {path.name for path in tmp_path.iterdir()}
 
-    # Without coverage, which would take the signal for itself and end the process by it.
+    # Without coverage, which would handle the signal itself.
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     process = subprocess.Popen(
         [*tickdeck, *words], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE

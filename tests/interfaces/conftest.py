@@ -98,7 +98,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def captured(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
-    """A data folder with one run on a recorded session of BTCUSDT; only to be read. Its figures are in figures.json."""
+    """A data folder with one run on a recorded session of BTCUSDT; read it only. Its figures are in figures.json."""
     data = tmp_path_factory.mktemp("captured")
     result = call(
         "run", "--tape", shared / CAPTURE, "--speed", "max", "--strategy", "ema-cross", "--data", data, "--json"
@@ -122,7 +122,7 @@ def capture(shared: Path) -> Path:
 
 @pytest.fixture
 def trades(tmp_path: Path) -> Path:
-    """A small file of 200 trades, a tenth of a second apart, whose name says the symbol."""
+    """A small file of 200 trades, a tenth of a second apart, whose name contains the symbol."""
     path = tmp_path / "BTCUSDT-trades.csv"
     rows = (
         f"{n},{60_000 + n % 17 * 3}.5,0.01,600.0,{1_723_161_600_000 + n * 100},{n % 2 == 0},True" for n in range(1, 201)
@@ -133,8 +133,9 @@ def trades(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def ledger() -> Iterator[list[str]]:
-    """Every run that a test makes in this process, and that traded and came to its end, agrees with the independent
-    ledger. The ids of those runs."""
+    """Asserts that every run that a test makes in this process, and that traded and reached its end, agrees with the
+    independent ledger. Yields the ids of those runs.
+    """
     checked: list[str] = []
     close = Run.close
 

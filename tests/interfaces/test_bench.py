@@ -1,4 +1,4 @@
-"""`tickdeck bench`: every row runs at a tiny size and gives what is promised. No test here looks at a speed."""
+"""`tickdeck bench`: every row works at a tiny size. No test here checks a speed."""
 
 from __future__ import annotations
 

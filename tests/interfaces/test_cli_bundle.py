@@ -1,4 +1,4 @@
-"""``tickdeck bundle`` and ``tickdeck verify FILE.zip``: a run proven elsewhere, with its originals gone."""
+"""``tickdeck bundle`` and ``tickdeck verify FILE.zip``: a run is proven elsewhere, without the original files."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_strategies_of_a_package_are_proven_without_the_package(tickdeck, spawn,
 
 
 def killed(data: Path, run: Run) -> Path:
-    """A copy of the run's folder as a writer that is killed now would leave it, in ``data``; the run is closed."""
+    """A copy of the run's folder in ``data``, in the state that a killed writer would leave. The run is closed."""
     run.kernel.feed(run.simulation._started)
     run.tape.wait_durable(run.kernel.seq)
     data.mkdir()
@@ -170,7 +170,7 @@ def test_an_input_that_is_a_folder_is_bundled_completely(tickdeck, recorded, tmp
 
 
 def read_from(run: Path, tape: Path) -> None:
-    """Have the run's manifest say that its input was a tape of Tickdeck's own."""
+    """Make the run's manifest say that its input was a tape of Tickdeck."""
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["inputs"][0].update(path=str(tape), format="tickdeck")
     (run / "manifest.json").write_text(json.dumps(manifest))

@@ -50,7 +50,7 @@ def test_a_bundle_truncated_anywhere_is_reported(tickdeck, bundle):
 
 
 def test_a_flipped_byte_anywhere_is_reported_or_harmless(tickdeck, bundle):
-    """Harmless is what neither a name nor the content depends on, such as a date."""
+    """A change is harmless if neither a name nor the content depends on it, such as a date."""
     whole = bundle.read_bytes()
     told = 0
     for place in range(10, len(whole), len(whole) // 40):
@@ -101,7 +101,7 @@ def test_an_input_outside_the_folder_is_refused(tickdeck, bundle, name):
 
 
 def _manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, bytes], dict[str, Any]], None]:
-    """Change the manifest in the bundle, and have the bundle say so."""
+    """Change the manifest in the bundle, and correct its digest."""
 
     def changed(files: dict[str, bytes], told: dict[str, Any]) -> None:
         import hashlib

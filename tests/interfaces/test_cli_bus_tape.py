@@ -1,4 +1,4 @@
-"""The tape of a bus, by its path: listed, traced, replayed, exported, checked, and proven with its wiring."""
+"""The tape of a bus by its path: listed, traced, replayed, exported, checked, and proven with its wiring."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_tape_of_a_bus_is_listed_traced_exported_and_checked_by_its_path(tap
     assert [cause["event_id"] for cause in traced["causes"]] == ["2", "1-1", "1"]
 
     for command in (
-        ("events", tape),  # classes that are not known come raw
+        ("events", tape),  # events of unknown classes are raw
         ("replay", tape, "--speed", "max", "--import", "house"),
         ("export", tape, "--format", "csv", "--out", "house.csv", "--import", "house"),
         ("tape", "check", tape, "--import", "house"),

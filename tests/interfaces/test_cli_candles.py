@@ -27,7 +27,7 @@ class Hours(Count):
 
 
 def candles(path: Path, count: int, *, minutes: int = 1, first: int = 0, price: int = 100) -> Path:
-    """``first`` counts candles from midnight on."""
+    """``first`` counts candles from midnight."""
     times = (BEGIN + n * timedelta(minutes=minutes) for n in range(first, first + count))
     rows = [f"{time.isoformat()},{price},{price},{price},{price},5\n" for time in times]
     path.write_text("date,open,high,low,close,volume\n" + "".join(rows))

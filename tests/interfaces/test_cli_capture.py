@@ -1,4 +1,4 @@
-"""The command line on a recorded session of Binance spot: six minutes of BTCUSDT as they came in."""
+"""The command line on a recorded session of Binance spot: six minutes of BTCUSDT."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tickdeck.infrastructure.runs import find_run
 
 
 def book_of(capture: Path, depth: int) -> tuple[list[list[str]], list[list[str]], int]:
-    """The book at the end of a capture, by Binance's rule and nothing of ours."""
+    """The book at the end of a capture, computed by Binance's rule without our code."""
     sides: tuple[dict[Decimal, str], dict[Decimal, str]] = ({}, {})
     lines = gzip.decompress(capture.read_bytes()).splitlines()
     messages = [json.loads(line.split(b" ", 1)[1]) for line in lines]
@@ -80,7 +80,7 @@ def test_trace_leads_from_a_fill_back_to_the_market(tickdeck, captured, lines):
 
     types = [cause["event_type"] for cause in traced["causes"]]
     assert types[0] == "venue.fill_reported"
-    assert types[-1] == "market.trade"  # which is in the file, not on the tape
+    assert types[-1] == "market.trade"  # it is in the file, not on the tape
 
 
 def test_market_data_that_is_not_on_the_tape_is_listed_from_the_file(tickdeck, captured, lines):

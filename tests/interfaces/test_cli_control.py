@@ -1,4 +1,4 @@
-"""Commands from a second terminal: a real run in a process of its own, halted, flattened and resumed."""
+"""Commands from a second terminal: a real run in a separate process is halted, flattened and resumed."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tickdeck.infrastructure.tape import SqliteTape
 
 @pytest.fixture
 def letters(tmp_path: Path) -> Path:
-    """A data folder with a run whose alerts could not be sent, but for the second."""
+    """A data folder with a run whose alerts could not be sent, except for the second."""
     import asyncio
 
     data = tmp_path / "data"

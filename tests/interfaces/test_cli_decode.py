@@ -1,4 +1,4 @@
-"""``tickdeck decode``: what an exchange's messages mean."""
+"""``tickdeck decode``: decoding messages of an exchange."""
 
 from __future__ import annotations
 

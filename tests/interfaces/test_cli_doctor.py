@@ -1,4 +1,4 @@
-"""``tickdeck doctor``: what it looks at, and what it says of what is wrong."""
+"""``tickdeck doctor``: its checks, and its reports of problems."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Findings = dict[str, dict[str, Any]]
 
 @pytest.fixture
 def looked(tickdeck) -> Callable[..., tuple[int, Findings]]:
-    """Exit code and findings by their check of ``tickdeck doctor WORDS --json``."""
+    """Exit code, and findings by check, of ``tickdeck doctor WORDS --json``."""
 
     def doctor(*words: object) -> tuple[int, Findings]:
         result = tickdeck("doctor", *words, "--json")
@@ -122,7 +122,7 @@ def _broken_tape(*_: object) -> None:
 
 
 class _BlindReader:
-    """Sees nothing of what another process wrote."""
+    """Sees nothing that another process wrote."""
 
     def __init__(self, path: Path) -> None:
         pass
@@ -138,7 +138,7 @@ class _BlindReader:
 
 
 def _ticking(step: float) -> Callable[[], float]:
-    """A clock that goes on by ``step`` each time somebody looks."""
+    """A clock that advances by ``step`` each time it is read."""
     now = [0.0]
 
     def look() -> float:

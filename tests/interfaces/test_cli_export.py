@@ -1,4 +1,4 @@
-"""``tickdeck export``: every event gets out as it was, in each of the formats."""
+"""``tickdeck export``: every event is exported unchanged, in each of the formats."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_an_empty_result_for_a_known_type_suggests_no_typo(tickdeck, simulated):
 
 
 def refused(result) -> str:
-    """The one line that a wrong call ends with."""
+    """The one line with which a wrong call ends."""
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
@@ -295,7 +295,7 @@ def exported(given_events: list[DomainEvent], format_: str, folder: Path) -> Pat
 
 
 def rebuilt(row: dict[str, str], cls: type[DomainEvent]) -> DomainEvent:
-    """The event that a row of the table stands for."""
+    """The event in a row of the table."""
     plain: dict[str, Any] = {"event_type": row["event_type"], "version": int(row["version"])}
     for field in msgspec.structs.fields(cls):
         text = row[field.name]
@@ -339,7 +339,7 @@ def test_a_parquet_table_has_the_cells_of_the_csv(tmp_path_factory, given_events
 
 
 def _with_text_ids(event: DomainEvent) -> DomainEvent:
-    """A table does not tell the trade id 5 from the text "5"."""
+    """A table does not distinguish the trade id 5 from the text "5"."""
     return msgspec.structs.replace(event, trade_id=str(event.trade_id)) if isinstance(event, TradeEvent) else event
 
 

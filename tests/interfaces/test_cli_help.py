@@ -1,4 +1,4 @@
-"""Help for every command, and that it costs little to show."""
+"""Help for every command, and that showing it is fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tickdeck import``: what is imported is traded on as the file itself would be."""
+"""``tickdeck import``: a run on imported data decides as on the file itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def tardis(tmp_path: Path) -> Path:
 
 
 def decided(data: Path) -> list[dict[str, Any]]:
-    """All that the last run decided, ordered and booked, without the ids that are made of what the run is."""
+    """All decisions, orders and bookings of the last run, without the ids that depend on the run."""
     folder = find_run(data, "last")
     wanted = TapeQuery(types=("strategy.*", "order.*", "position.*", "balance.*", "market.gap_detected", "venue.*"))
     listed = []
@@ -151,7 +151,7 @@ def test_one_of_several_venues_is_chosen(tickdeck, tmp_path):
 
 
 def refused(result) -> str:
-    """The one line that a wrong call ends with."""
+    """The one line with which a wrong call ends."""
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
@@ -214,7 +214,7 @@ def test_a_file_without_matching_events_gives_no_tape(tickdeck, tmp_path):
 
 
 class Terminal:
-    """Takes what is written, and says that it is a terminal."""
+    """Accepts writes and claims to be a terminal."""
 
     def __init__(self) -> None:
         self.text = ""

@@ -1,4 +1,4 @@
-"""``--tape``: what is refused, what is noted, and what the figures say of the market data."""
+"""``--tape``: what is refused, what is noted, and the figures about the market data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MS = 1_723_161_255_000
 
 @pytest.fixture
 def two_venues(tmp_path: Path) -> Path:
-    """Trades of BTCUSDT on two venues in one file, in turn."""
+    """Trades of BTCUSDT on two alternating venues in one file."""
     path = tmp_path / "merged.csv"
     rows = (
         f"{START + SECOND * n},{('spot', 'usdm')[n % 2]},BTCUSDT,{n},60000,0.01,true,{MS + n * 1000},{MS + n * 1000}\n"
@@ -137,7 +137,7 @@ def test_an_input_that_is_broken_from_the_start_leaves_no_run(tickdeck, trades):
     assert tickdeck("runs", "--json").stdout == ""
 
 
-# -- holes ------------------------------------------------------------------------------------------------------------
+# -- gaps -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_whole_capture_has_no_gaps_and_a_usable_book(captured):

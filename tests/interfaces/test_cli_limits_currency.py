@@ -1,4 +1,4 @@
-"""The currency of the limits, where the symbols are not quoted in dollars."""
+"""The currency of the limits if the symbols are not quoted in dollars."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Buy(Strategy):
 
 @pytest.fixture
 def trades_of(tmp_path: Path) -> Callable[[str], Path]:
-    """A file of trades of a symbol at 1, whose name says the symbol."""
+    """A file of trades of a symbol at 1, whose name contains the symbol."""
     (tmp_path / "buy.py").write_text(BUY)
 
     def write(symbol: str) -> Path:

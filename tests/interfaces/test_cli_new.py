@@ -1,4 +1,4 @@
-"""``tickdeck new``: a project that works from the first minute."""
+"""``tickdeck new``: a project that works immediately."""
 
 from __future__ import annotations
 

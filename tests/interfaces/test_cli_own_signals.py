@@ -1,4 +1,4 @@
-"""Signals of users from the configuration to the proof: loaded, computed, recorded, proven, bundled."""
+"""Users' signals from the configuration to the proof: loaded, computed, recorded, proven, bundled."""
 
 from __future__ import annotations
 

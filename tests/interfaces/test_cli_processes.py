@@ -1,4 +1,4 @@
-"""The command line as real processes: exit codes, what is on which stream, signals, terminals and pipes."""
+"""The command line as real processes: exit codes, streams, signals, terminals and pipes."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_summary_in_a_pipe_has_no_control_characters(spawn):
 
 
 def read_terminal(master: int) -> str:
-    """All that was written to a terminal whose other end is closed."""
+    """Everything that was written to a terminal whose other end is closed."""
     parts = []
     try:
         while part := os.read(master, 65_536):

@@ -1,4 +1,4 @@
-"""``tickdeck record``: an exchange's market data on disk, whatever ends the process."""
+"""``tickdeck record``: an exchange's market data on disk, however the process ends."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def recording(data: Path, segment: int) -> Path | None:
 
 
 def ticks(folder: Path) -> int:
-    """How many best prices the frames hold, also those after the last event of the tape."""
+    """The number of best prices in the frames, including those after the last event of the tape."""
     manifest = read_manifest(folder)
     market = market_of(config_from_dict(manifest.config), manifest, folder)
     return sum(isinstance(event, TickEvent) for event in market)

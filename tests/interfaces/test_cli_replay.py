@@ -17,7 +17,7 @@ def times(listed: list[dict[str, Any]]) -> list[float]:
     return [(event["ts_ingress"] - START) / SECOND for event in listed]
 
 
-# -- what is printed ------------------------------------------------------------------------------------------------
+# -- output --------------------------------------------------------------------------------------------------------
 
 
 def test_it_prints_what_events_prints_as_json(tickdeck, simulated):

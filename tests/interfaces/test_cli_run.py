@@ -55,7 +55,7 @@ def test_a_backtest_adds_the_report_and_is_at_full_speed(tickdeck, trades):
     assert result.exit_code == 0
     assert set(figures) >= PROMISED | REPORTED
     assert figures["ticks"] == 200
-    assert figures["wall_s"] < 19  # what the file's trades span
+    assert figures["wall_s"] < 19  # the time span of the file's trades
 
 
 def test_a_backtest_without_recorded_data_is_a_wrong_call(tickdeck):

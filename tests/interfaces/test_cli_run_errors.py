@@ -24,7 +24,7 @@ def test_a_strategy_that_raises_gives_one_line_and_exit_code_3(tickdeck):
     assert figures["status"] == "completed"
     assert (figures["failures"], figures["paused"]) == (1, ["Broken"])
     assert "KeyError: 'gone' (broken.py, line 4)" in result.stderr
-    assert result.stderr.count("\n") == 3  # it, between the lines of the run's begin and end
+    assert result.stderr.count("\n") == 3  # the error, between the lines of the run's start and end
 
 
 def test_with_debug_the_traceback_of_a_strategy_is_shown(tickdeck):

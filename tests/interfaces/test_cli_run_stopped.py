@@ -26,7 +26,7 @@ class Signalled(Strategy):
 
 @pytest.fixture
 def signalled(tmp_path: Path) -> tuple[object, ...]:
-    """Words for a run that gets a signal at its hundredth trade, the first time that it gets there."""
+    """Options for a run that gets a signal at its hundredth trade, the first time that it gets there."""
     (tmp_path / "signalled.py").write_text(SIGNALLED)
     (tmp_path / "flag").write_text("")
     strategies = ("--strategy", "ema-cross", "--strategy", "signalled.py:Signalled")

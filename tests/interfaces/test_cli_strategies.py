@@ -1,4 +1,4 @@
-"""Strategies that people write, as ``run`` meets them: what they print, get wrong, and are told."""
+"""Users' strategies in ``run``: their output, their mistakes, and the error messages."""
 
 from __future__ import annotations
 

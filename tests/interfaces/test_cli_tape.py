@@ -1,4 +1,4 @@
-"""``tickdeck tape check|repair|convert|compact``, and runs that write either form."""
+"""``tickdeck tape check|repair|convert|compact``, and runs that write either format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tickdeck.infrastructure.tape import JsonlTapeReader, SqliteTapeReader
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a run in each form; only to be read."""
+    """A data folder with a run in each format; read it only."""
     from click.testing import CliRunner
 
     from tickdeck.interfaces.cli import main
@@ -117,7 +117,7 @@ def test_an_intact_tape_ends_with_0_and_lists_the_checks(tickdeck, data: Path, f
 
 @pytest.fixture
 def copy(tmp_path: Path, data: Path) -> Path:
-    """A tape in JSON Lines to spoil."""
+    """A tape in JSON Lines, to be damaged by the test."""
     return Path(shutil.copytree(tape_of(data / "jsonl", "jsonl"), tmp_path / "copy"))
 
 

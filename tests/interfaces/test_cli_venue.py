@@ -1,4 +1,4 @@
-"""``tickdeck venue`` as a process: it serves, ends on a signal, and survives its own kill."""
+"""``tickdeck venue`` as a process: it serves, ends on a signal, and survives a kill."""
 
 from __future__ import annotations
 

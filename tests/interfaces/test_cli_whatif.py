@@ -1,4 +1,4 @@
-"""``tickdeck whatif``: other settings over a recorded session."""
+"""``tickdeck whatif``: other settings on a recorded session."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_first_decisions_that_differ_come_with_the_causes_of_both_sides(tick
     assert first["run"]["intents"][0]["side"] == "buy"
     assert [cause["event_type"] for cause in first["run"]["causes"]] == ["market.trade"]
     assert first["run"]["causes"][0]["trade_id"] == 30
-    assert told["decisions"]["only_original"] == 3  # of 50, 100, 150, 200 there is 150 in both
+    assert told["decisions"]["only_original"] == 3  # of 50, 100, 150, 200, only 150 is in both
     assert told["figures"]["run"]["decisions"] == 6
 
 

@@ -1,4 +1,4 @@
-"""Times, and events in a few words."""
+"""Times, and short descriptions of events."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_the_progress_line_fits_the_terminal(tmp_path, monkeypatch, columns, sho
     progress = Progress(run, terminal)
 
     progress(NOON)
-    progress(NOON)  # too soon for another
+    progress(NOON)  # too early for another
     progress.close()
     run.close()
 

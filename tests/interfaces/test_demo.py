@@ -31,7 +31,7 @@ def test_the_demo_trades_on_the_venue_and_one_ctrl_c_ends_both(tmp_path: Path, r
         started = [demo.stdout.readline() for _ in range(2)]
         url = started[0].split()[5].rstrip(",")
         while not state(url)["requests"]:
-            time.sleep(0.1)  # until the run has spoken to the venue
+            time.sleep(0.1)  # until the run has contacted the venue
         os.killpg(demo.pid, signal.SIGINT)  # as a terminal does it
         rest, told = demo.communicate(timeout=60)
 

@@ -1,4 +1,4 @@
-"""The live view: what it shows at which size, and that it leaves the terminal as it was."""
+"""The live view: its content at each size, and that it restores the terminal."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ class Mine(Strategy):
 
 
 def on_terminal(tmp_path: Path, *words: str, columns: int = 80, lines: int = 24) -> tuple[int, str]:
-    """The exit code of ``tickdeck run ...`` and all that its terminal was sent."""
+    """The exit code of ``tickdeck run ...`` and everything that was sent to its terminal."""
     (tmp_path / "mine.py").write_text(STRATEGY)
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from replay_cli_kit import COMMAND, PATIENCE_S, SECOND, START, STATISTICS
 
-# The process makes the terminal its own, as a shell would for it: then Ctrl-C there is a signal.
+# The process makes the terminal its controlling terminal, as a shell would; then Ctrl-C is a signal there.
 LAUNCH = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
@@ -36,7 +36,7 @@ KEYS |= {"shift right": "\x1b[1;2C", "shift left": "\x1b[1;2D", "up in applicati
 
 
 class Terminal:
-    """A replay on a pseudo terminal: keys in, and what it shows out."""
+    """A replay on a pseudo terminal: sends keys, and reads the output."""
 
     def __init__(self, data: Path, *words: str, columns: int = 100, rows: int = 24, **env: str) -> None:
         self.master, self.slave = pty.openpty()
@@ -61,21 +61,21 @@ class Terminal:
             os.write(self.master, KEYS.get(key, key).encode())
 
     def read(self, *, wait: bool = True) -> bool:
-        """Take what was written. False where there is nothing (and, with ``wait``, nothing comes)."""
+        """Read what was written. Returns False if there is nothing (and, with ``wait``, nothing comes)."""
         if not select.select([self.master], [], [], PATIENCE_S if wait else 0)[0]:
             return False
         self.seen += self.decode(os.read(self.master, 65_536))
         return True
 
     def expect(self, pattern: str) -> str:
-        """Read on until ``pattern`` is shown, and forget all up to its end."""
+        """Read until ``pattern`` appears, and forget everything up to its end."""
         while (match := re.search(pattern, self.seen)) is None:
             assert self.read(), f"never shown: {pattern!r}; instead {self.seen[-2_000:]!r}"
         self.seen = self.seen[match.end() :]
         return match[0]
 
     def end(self) -> int:
-        """The exit code; ``seen`` is then all that was not expected before."""
+        """The exit code. ``seen`` then contains everything that was not expected before."""
         while self.process.poll() is None:
             if select.select([self.master], [], [], 0.05)[0]:
                 self.read()

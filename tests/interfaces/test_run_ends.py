@@ -1,4 +1,6 @@
-"""How a run ends, in real processes: the exit code is true, and no strategy can keep a run from being stopped."""
+"""The end of a run in real processes: the exit code is correct, and no strategy can prevent a run from being
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,7 @@ def strategies(tmp_path: Path) -> None:
 
 @pytest.fixture
 def start(tmp_path: Path):
-    """Starts ``tickdeck WORDS --json``; what is still running at the end is killed."""
+    """Starts ``tickdeck WORDS --json``. Processes still running at the end are killed."""
     started = []
 
     def begin(*words: object) -> subprocess.Popen[str]:
@@ -109,7 +111,7 @@ def start(tmp_path: Path):
 
 
 def wait_for(there: Callable[[], object]) -> None:
-    """Until ``there()``: real processes have no clock that a test could move."""
+    """Wait until ``there()``. Real processes have no clock that a test could set."""
     deadline = time.monotonic() + 30
     while not there():
         assert time.monotonic() < deadline, "it did not come within 30 seconds"
@@ -126,7 +128,7 @@ def began(tmp_path: Path) -> bool:
     return any(path.stat().st_size for path in tmp_path.glob("tickdeck-data/*/log.jsonl"))
 
 
-# -- the exit code is true --------------------------------------------------------------------------------------------
+# -- the exit code ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("what", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "own"])
@@ -219,7 +221,7 @@ def test_with_json_an_error_is_json_on_stdout_too(spawn):
     assert done.stderr == f"tickdeck: error: {told['error']}\n"
 
 
-# -- it can be stopped ------------------------------------------------------------------------------------------------
+# -- stopping a run ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("delay", "times"), [(0, 1), (1, 1), (0, 2), (50, 3)])
@@ -270,7 +272,7 @@ def test_a_child_forked_by_a_strategy_leaves_the_run_to_its_parent(spawn, tmp_pa
     assert done.returncode == 0, done.stderr
     assert "this process is a fork of the one that writes the tape" in done.stderr
     assert "has no tape" not in done.stderr
-    # The proof executes the strategy again, so there are two of it too.
+    # The proof executes the strategy again, so there are two executions.
     verdict, _ = map(json.loads, spawn("verify", "last", "--json").stdout.splitlines())
     assert (verdict["identical"], verdict["complete"]) == (True, True)
 

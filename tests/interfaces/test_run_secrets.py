@@ -1,4 +1,4 @@
-"""A run's secret parameters: in no file that anybody reads, and the run is still resumed and proven."""
+"""A run's secret parameters are in no readable file, and the run is still resumed and proven."""
 
 from __future__ import annotations
 

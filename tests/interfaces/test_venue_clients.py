@@ -1,6 +1,6 @@
-"""Independent clients against ``tickdeck venue``: they cannot tell it from the real one.
+"""Independent clients work with ``tickdeck venue`` as with the real one.
 
-The clients live in a venv of their own (``make clients``); their versions are in ``tests/clients/requirements.txt``.
+The clients have their own venv (``make clients``); their versions are in ``tests/clients/requirements.txt``.
 """
 
 from __future__ import annotations

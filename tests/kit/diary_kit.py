@@ -1,4 +1,4 @@
-"""Shared by the tests of the strategy engine: a strategy that notes what it receives."""
+"""Shared by the tests of the strategy engine: a strategy that records what it receives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tickdeck.domain.events import (
 
 
 class Diary(Strategy):
-    """Hears everything, and does what its script says on the n-th trade."""
+    """Receives everything, and does what its script says on the n-th trade."""
 
     size: int = 1
 

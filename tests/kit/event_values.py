@@ -27,7 +27,7 @@ from tickdeck.domain.values import Side
 
 
 class GazetteEvent(DomainEvent, frozen=True, kw_only=True):
-    """A type of a user's own, with each kind of field."""
+    """A user's type, with each kind of field."""
 
     event_type: ClassVar[str] = "gazette.printed"
     headline: str
@@ -37,7 +37,7 @@ class GazetteEvent(DomainEvent, frozen=True, kw_only=True):
     scores: dict[str, float] = {}
 
 
-# Other tests define types of their own, which are none of our business here.
+# Other tests define their own types, which are ignored here.
 CLASSES = [cls for cls in iter_event_classes() if cls.__module__.startswith("tickdeck.")] + [GazetteEvent]
 every_type = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.event_type)
 # -- instances of any type, made from its annotations -----------------------------------------------------------------
@@ -107,7 +107,7 @@ def events_of(draw: st.DrawFn, cls: type[DomainEvent]) -> DomainEvent:
     fields |= {
         name: draw(names) for name in ("symbol", "order_id", "strategy_id", "account_id", "currency") if name in fields
     }
-    # What the types alone do not say:
+    # What the types alone do not express:
     if "liquidity" in fields:
         fields["liquidity"] = draw(st.sampled_from(["maker", "taker"]))
     if "severity" in fields:

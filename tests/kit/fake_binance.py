@@ -13,8 +13,9 @@ Play: TypeAlias = Callable[[web.WebSocketResponse, int], Awaitable[None]]
 
 class FakeBinance:
     """``play(connection, number)`` is awaited for each connection to ``/stream`` after its first message, numbered from
-    1; when it returns, the connection is closed. ``answer(request)`` gives the body or the HTTP status of a REST
-    request. ``asked``: the REST requests; ``heard``: the messages of the streams' clients."""
+    1; when it returns, the connection is closed. ``answer(request)`` returns the body or the HTTP status of a REST
+    request. ``asked``: the REST requests; ``heard``: the messages of the stream clients.
+    """
 
     def __init__(self, play: Play, answer: Callable[[web.Request], bytes | int]) -> None:
         self._play, self._answer = play, answer

@@ -8,7 +8,7 @@ from tickdeck.domain.events import DomainEvent
 
 
 class Listener:
-    """Remembers what it heard."""
+    """Remembers the events that it received."""
 
     def __init__(self) -> None:
         self.heard: list[DomainEvent] = []

@@ -15,7 +15,7 @@ ETH = "ETHUSDT"
 
 
 class FakeClock:
-    """A wall clock that moves by what is slept, as soon as all others had a turn."""
+    """A wall clock that advances by the time slept, after all others had a turn."""
 
     def __init__(self) -> None:
         self.now = 1_000
@@ -49,7 +49,7 @@ async def numbers(stream: MarketStream[TradeEvent]) -> list[int | str]:
 
 
 async def collect(stream: MarketStream[Any], into: list[Any]) -> None:
-    """What came before an error is in ``into`` too."""
+    """Collects the events; those before an error are in ``into`` too."""
     async for event in stream:
         into.append(event)  # noqa: PERF401
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 
 async def turns(count: int = 5) -> None:
-    """Give every task that can go on a turn."""
+    """Give every task that can continue a turn."""
     for _ in range(count):
         await asyncio.sleep(0)
 

@@ -18,7 +18,7 @@ DAY = 86_400 * SECOND
 
 
 class Puppet(Strategy):
-    """Does on the next trade what it was told to."""
+    """Does on the next trade what the test wants."""
 
     def __init__(self, *todo: Callable[[Puppet], object]) -> None:
         super().__init__()
@@ -54,9 +54,6 @@ def buy(quantity: str, limit: str | None = None) -> Callable[[Puppet], object]:
 
 def sell(quantity: str, limit: str | None = None) -> Callable[[Puppet], object]:
     return lambda s: s.sell(BTC, D(quantity), limit=D(limit) if limit else None)
-
-
-# -- halts that end -----------------------------------------------------------------------------------------------
 
 
 def command(core: Core, name: str, reason: str = "") -> Core:

@@ -1,4 +1,4 @@
-"""The command line in processes of its own: one command, or a run that goes on."""
+"""The command line in separate processes: a single command, or a run that continues."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from tickdeck.domain.values import OrderStatus
 
 
 class FakeWall:
-    """A wall clock that moves by what is slept, and by ``cost`` ns for each input that is looked at."""
+    """A wall clock that advances by the time slept, and by ``cost`` ns for each input."""
 
     def __init__(self) -> None:
         self.now = 1_000
@@ -37,7 +37,7 @@ class FakeWall:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        assert 0 <= seconds <= 0.1  # never so long that stop() would be heard late
+        assert 0 <= seconds <= 0.1  # never so long that stop() would be noticed late
         self.slept += seconds
         self.now += round(seconds * 1e9)
         self.yields += not seconds
@@ -45,7 +45,7 @@ class FakeWall:
 
 
 class Rig:
-    """A simulation over given market data, with a log of what happened in which order."""
+    """A simulation on given market data, with a log of what happened in which order."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Rig:
         self.agenda = Agenda()
         self.kernel = Kernel(tape=self.tape, agenda=self.agenda)
         self.wall = FakeWall()
-        quiet = (FeedConnected, FeedDisconnected, TimerSet, TimerCancelled)  # what the driver does not order
+        quiet = (FeedConnected, FeedDisconnected, TimerSet, TimerCancelled)  # the driver does not determine their order
         self.kernel.subscribe(
             "*", lambda e: self.log.append(_name(e)), priority=-1, where=lambda e: not isinstance(e, quiet)
         )
@@ -104,5 +104,5 @@ def _name(event: DomainEvent) -> str:
 
 
 def market(*at: int) -> list[TradeEvent]:
-    """A trade at each time, ns after the start, whose price is its number."""
+    """A trade at each time (ns after the start). Its price is its number."""
     return [trade(str(n), ts=START + ts) for n, ts in enumerate(at, 1)]

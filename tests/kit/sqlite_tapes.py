@@ -1,4 +1,4 @@
-"""What is on an SQLite tape: by SQL, and by a reader."""
+"""The content of an SQLite tape: by SQL, and by a reader."""
 
 from __future__ import annotations
 

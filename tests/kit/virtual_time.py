@@ -1,4 +1,4 @@
-"""An event loop with virtual time, which passes only when nothing else is to be done. Tests can wait for hours."""
+"""An event loop with virtual time, which passes only when nothing else is to be done, so tests can wait for hours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Type checkers tell a handler of the wrong class."""
+"""Type checkers report a handler of the wrong class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Async handlers are edges: a bounded mailbox each, opened only for what is durable."""
+"""Async handlers are edges. Each has a bounded mailbox that releases only durable events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tickdeck.errors import TapeError, TickdeckError
 
 
 async def turns(count: int = 5) -> None:
-    """Give every task that can go on a turn."""
+    """Give every task that can continue a turn."""
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -105,7 +105,7 @@ def test_a_full_mailbox_drops_counts_and_reports() -> None:
         with bus.collect(HandlerFailed) as failures:
             bus.publish_all([Ping(n=n) for n in range(5)])
 
-        assert [f.payload["error"] for f in failures] == ["BufferFull"]  # told once, then counted
+        assert [f.payload["error"] for f in failures] == ["BufferFull"]  # reported once, then counted
         assert "2 wait already" in str(failures[0].payload["message"])
         assert bus.statistics().dropped == {"test.ping": 3}
         await bus.drain()
@@ -125,7 +125,7 @@ def test_without_a_loop_events_wait_until_there_is_one() -> None:
 
     subscription = bus.subscribe(Ping, edge)
     bus.publish_all([Ping(n=1), Ping(n=2)])
-    subscription.cancel()  # what was handed over before stays so
+    subscription.cancel()  # events handed over earlier stay so
     bus.publish(Ping(n=3))
     assert heard == []
 

@@ -1,4 +1,4 @@
-"""The bus against a model of a few lines: whatever is subscribed, cancelled, published or raised, both do the same."""
+"""The bus compared with a model of a few lines, for any subscriptions, cancellations, events and errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Entry(msgspec.Struct):
 
 
 class Model:
-    """The rules of the bus, as plainly as they can be written."""
+    """The rules of the bus, written as simply as possible."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []

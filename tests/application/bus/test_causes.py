@@ -1,4 +1,4 @@
-"""What an edge publishes is caused by the event that it was given, on its bus, for as long as it handles it."""
+"""An event that an edge publishes on its bus while it handles an event has that event as its cause."""
 
 from __future__ import annotations
 

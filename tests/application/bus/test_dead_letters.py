@@ -1,4 +1,4 @@
-"""A dead letter has an identity of its own, and leaves when its handler has handled it."""
+"""Dead letters have their own identity, and are removed when their handler has handled them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_letter_stays_until_its_handler_has_handled_it_and_no_other_is_touched
 
         mailer.works = True
         bus.resend(second)
-        bus.resend(second)  # on its way: not sent twice
+        bus.resend(second)  # already being sent: not sent twice
         assert len(bus.dead_letters()) == 3
         await bus.drain()
         assert bus.dead_letters() == (first, third)
@@ -196,4 +196,4 @@ def test_resending_many_letters_takes_linear_time() -> None:
             letters.remove(letter.letter_id)
         return time.perf_counter() - began
 
-    assert min(seconds(8_000) for _ in range(3)) < 0.2  # with a search for each it was seconds
+    assert min(seconds(8_000) for _ in range(3)) < 0.2  # with a search per letter it took seconds

@@ -1,4 +1,4 @@
-"""An edge that was cut off has not handled its event: cancelled tasks, loops that end, handlers that leave."""
+"""An edge that was interrupted has not handled its event: cancelled tasks, loops that end, handlers that disappear."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 async def cancelled_request() -> None:
-    """As where a connection pool shuts down: what the handler waits for is cancelled, not the handler."""
+    """What the handler awaits is cancelled, not the handler itself, as when a connection pool shuts down."""
     request = asyncio.ensure_future(asyncio.sleep(9))
     request.cancel()
     await request
@@ -119,7 +119,7 @@ def test_a_handler_that_suppresses_its_cancellation_has_handled_its_event() -> N
                     await asyncio.Event().wait()
             heard.append(event.n)
             if event.n == 1:
-                await cancelled_request()  # still told apart from a cancellation of the task
+                await cancelled_request()  # still distinguished from a cancellation of the task
 
         bus.subscribe(Ping, edge)
         bus.publish_all([Ping(n=0), Ping(n=1), Ping(n=2)])

@@ -1,4 +1,4 @@
-"""The ingress: urgent lanes first, and never two inputs of one source out of order."""
+"""The ingress: urgent lanes go first, and two inputs of one source never change their order."""
 
 from __future__ import annotations
 
@@ -127,9 +127,10 @@ MAKERS = [
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")) | st.none(), max_size=60))
 def test_no_input_overtakes_an_earlier_one_of_its_source(steps: list[tuple[int, str] | None]) -> None:
-    """Whatever is put and taken in between (``None``): each source's inputs come out as they went in, none is lost, and
-    of those that wait the oldest in the most urgent lane comes. An input's lane is that of its type, or a slower one in
-    which an input of its source waits as it comes."""
+    """For any sequence of puts and takes (``None``): the inputs of each source come out in order, none is lost, and the
+    oldest input of the most urgent lane comes first. The lane of an input is that of its type, or a slower one in which
+    an input of its source is waiting.
+    """
     ingress = Ingress()
     put: list[DomainEvent] = []
     out: list[DomainEvent] = []

@@ -158,4 +158,4 @@ def test_a_throttle_uses_the_clock_of_the_bus_for_events_without_a_time() -> Non
     without.publish(trade(ts=0))
 
     assert len(heard) == 2
-    assert without.statistics().failures == 1  # told, not lost in silence
+    assert without.statistics().failures == 1  # reported, not lost silently

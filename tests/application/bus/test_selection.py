@@ -1,4 +1,4 @@
-"""A part of a whole record is the same part that a tape's own indexes find."""
+"""A part of a complete record equals the part that the indexes of a tape find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events get an id, a time, a cause and a correlation on a bus without a tape, too."""
+"""On a bus without a tape, too, events get an id, a time, a cause and a correlation."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_published_event_has_an_id_a_time_and_a_correlation() -> None:
 
     assert names(bus.events) == [("1", "", "1"), ("2", "", "2")]
     assert [(event.ts, event.ts_ingress, event.seq) for event in bus.events] == [(START, START, 0)] * 2
-    assert given == Asked()  # the publisher's own object stays as it was
+    assert given == Asked()  # the publisher's own object is unchanged
 
 
 def test_the_default_time_is_the_systems() -> None:
@@ -194,7 +194,7 @@ def test_given_times_are_kept_and_times_never_go_back() -> None:
     bus.publish(Asked(ts=5))
     wall.now -= 1_000
     bus.publish(Asked())
-    bus.publish(Asked(ts_ingress=START + 10**18))  # a stamp from the future would hold the clock there
+    bus.publish(Asked(ts_ingress=START + 10**18))  # a time in the future would stop the clock there
 
     assert [event.ts for event in bus.events] == [5, START, START]
     assert [event.ts_ingress for event in bus.events] == [START] * 3
@@ -237,5 +237,5 @@ def test_a_non_event_is_refused_and_uses_no_id(given: object) -> None:
 
 
 def test_a_kernel_has_no_more_attributes_than_python_keeps_compactly() -> None:
-    """With more than 30, each access to one of them becomes slower. The bus of ``open_bus`` has one more."""
+    """With more than 30 attributes, each access to one of them becomes slower. The bus of ``open_bus`` has one more."""
     assert len(vars(Kernel(tape=MemoryTape()))) <= 29

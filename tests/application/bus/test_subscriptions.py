@@ -17,7 +17,7 @@ from tickdeck.errors import ConfigError
 
 
 def function_of_a_module(log: list[str]) -> Callable[[DomainEvent], None]:
-    """A function as a module has it, which may go when the module is loaded again."""
+    """A function of a module, which may disappear when the module is reloaded."""
 
     def hear(_: DomainEvent) -> None:
         log.append("heard")
@@ -26,7 +26,7 @@ def function_of_a_module(log: list[str]) -> Callable[[DomainEvent], None]:
     return hear
 
 
-# -- coming and going -------------------------------------------------------------------------------------------
+# -- subscribing ----------------------------------------------------------------------------------------------
 
 
 def test_a_cancelled_subscription_receives_nothing_more_and_cancelling_twice_is_harmless() -> None:

@@ -16,7 +16,7 @@ from tickdeck.errors import ConfigError, TickdeckError
 
 
 def in_thread(call: Callable[[], Any]) -> Any:
-    """What ``call()`` returned, or the error that it raised, in another thread."""
+    """The result of ``call()`` in another thread, or the error that it raised."""
     outcome: list[Any] = []
 
     def run() -> None:

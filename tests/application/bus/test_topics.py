@@ -1,4 +1,4 @@
-"""Subscriptions that can never match say so, with what was probably meant."""
+"""Subscriptions that can never match cause a warning with a suggestion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames that arrive faster than a run takes them: what is replaced, what is dropped, what is kept."""
+"""Frames that arrive faster than a run processes them: what is replaced, dropped and kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tickdeck.domain.events import DomainEvent
 
 
 class PatientFeed:
-    """A feed whose sockets wait."""
+    """A feed that has to wait."""
 
     name = "toy"
 
@@ -28,7 +28,7 @@ class PatientFeed:
 
 
 class Feed(PatientFeed):
-    """Frames ``tA1``, ``tA2`` are best prices of A, frames ``d1`` trades, all others must be kept."""
+    """Frames ``tA1`` and ``tA2`` are best prices of A, frames ``d1`` are trades. All others must be kept."""
 
     def overload_key(self, frame: Frame) -> str | None:
         data = frame.data.decode()
@@ -95,7 +95,7 @@ def test_a_lasting_overload_is_reported_every_second() -> None:
         clock = VirtualWall()
         intake = FrameIntake(Feed(), 2, clock=clock)
         found = []
-        for n in range(100):  # 10 s, three frames for each that is taken
+        for n in range(100):  # 10 s; three frames arrive for each that is processed
             await put_all(intake, f"tA{n}", f"d{n}", f"tB{n}")
             found.append((await intake.queue.get()).data.decode())
             await clock.sleep(0.1)

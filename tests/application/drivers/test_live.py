@@ -1,4 +1,4 @@
-"""The driver on the wall clock: what comes before what, who gets a turn, and how a live run ends."""
+"""The driver on the wall clock: the order of inputs, turns of other tasks, and the end of a live run."""
 
 from __future__ import annotations
 

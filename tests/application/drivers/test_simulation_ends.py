@@ -1,4 +1,4 @@
-"""How a simulated run ends, and what it does beside its inputs: observers, progress, latencies."""
+"""The end of a simulated run; observers, progress and latencies."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_tape_error_ends_the_run() -> None:
     assert rig.log[-1] == "trade 2"
 
 
-# -- looking on -------------------------------------------------------------------------------------------------
+# -- observing --------------------------------------------------------------------------------------------------
 
 
 def test_an_observer_runs_at_the_start_and_at_its_own_intervals_after_everything_else() -> None:
@@ -118,7 +118,7 @@ def test_other_tasks_get_their_turn_at_full_speed_and_when_a_paced_run_is_late()
         assert len(seen) >= 4
 
 
-# -- a clock that stands still ------------------------------------------------------------------------------------
+# -- a clock that stops -------------------------------------------------------------------------------------------
 
 
 def test_a_request_to_stop_takes_effect_after_the_running_cascade() -> None:

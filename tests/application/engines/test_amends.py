@@ -1,4 +1,4 @@
-"""An amend end to end: what a strategy asks for, what risk lets pass, and what becomes of the order."""
+"""Amends end to end: the request of a strategy, the decision of risk, and the resulting order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tickdeck.errors import ConfigError, EventValidationError
 
 
 class Amender(Strategy):
-    """Places an order on the first trade, and amends it on the next ones as it is told to."""
+    """Places an order on the first trade, and amends it on the next ones as the test wants."""
 
     def __init__(self, limit: str | None = "100", quantity: str = "2") -> None:
         super().__init__()
@@ -198,7 +198,7 @@ def test_nothing_is_amended_while_trading_is_halted() -> None:
     assert [limit for limit, _ in refusals(core)] == ["trading_halted"]
 
 
-# -- what a strategy may ask for ----------------------------------------------------------------------------------
+# -- what a strategy may request ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

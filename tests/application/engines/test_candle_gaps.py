@@ -1,4 +1,4 @@
-"""A candle that a gap touches says so."""
+"""A candle that overlaps a gap is marked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def candle(minute: int, *, gap: bool = False) -> CandleEvent:
 
 
 def flags(minutes: int, *events: TradeEvent | CandleEvent | RunResumed) -> list[bool]:
-    """Of the candles of so many minutes that the engine made, in order."""
+    """The marks of the candles of this many minutes that the engine built, in order."""
     bus = InMemoryEventBus()
     MarketDataEngine(bus, CandlePlan(base=Timeframe(minutes * MINUTE), base_wanted=True))
     with bus.collect(CandleEvent) as candles:

@@ -1,4 +1,4 @@
-"""The execution engine: approved intents become orders, the venue's reports conclusions."""
+"""The execution engine: approved intents become orders, and the venue's reports become conclusions."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_an_impossible_fill_halts_trading(side: Side, quantity: str, trade_id: s
     assert core.kernel.halted
     assert core.execution.orders["a"].filled == 0
     core.feed(approved(order_id="b"))
-    assert len(core.orders) == 1  # the gateway lets nothing out any more
+    assert len(core.orders) == 1  # the gateway sends nothing any more
     assert core.execution.orders["b"].status is OrderStatus.REJECTED
 
 
@@ -267,7 +267,7 @@ def test_orders_that_ended_long_ago_are_forgotten_and_open_ones_never(monkeypatc
     monkeypatch.setattr("tickdeck.application.engines.execution._CLOSED_KEPT", 20)
     core = Core().feed(approved(order_id="open"))
     core.feed(approved(order_id="owed"))
-    core.report(submitted(core), OrderStatus.CANCELLED, filled="0.5")  # the fill is still on its way
+    core.report(submitted(core), OrderStatus.CANCELLED, filled="0.5")  # the fill has not arrived yet
     owed = submitted(core)
     for n in range(100):
         core.feed(approved(order_id=str(n)))

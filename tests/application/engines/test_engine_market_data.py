@@ -1,4 +1,4 @@
-"""The market data engine: one market a symbol, holes in the record, candles."""
+"""The market data engine: one market per symbol, gaps in the record, candles."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_the_market_is_up_to_date_for_every_receiver_of_a_trade() -> None:
     assert seen == [(100, 100), (101, 101)]
 
 
-# -- holes that are filled --------------------------------------------------------------------------------------
+# -- gaps that are closed ---------------------------------------------------------------------------------------
 
 
 def filled(core: Core) -> list[tuple[str, int, int, str]]:

@@ -82,7 +82,7 @@ def test_only_what_a_strategy_overrides_is_called() -> None:
     assert [s.name for s in core.kernel.statistics().handlers if s.component == "strategy:quiet"] == ["quiet.on_timer"]
 
 
-# -- what it says -----------------------------------------------------------------------------------------------
+# -- orders -----------------------------------------------------------------------------------------------------
 
 
 def test_buy_and_sell_become_orders_with_all_their_arguments() -> None:
@@ -183,7 +183,7 @@ def test_a_stop_loss_pauses_the_strategy_with_advice() -> None:
     assert "not supported yet; place the exit order yourself" in failure.payload["message"]
 
 
-# -- what it knows ----------------------------------------------------------------------------------------------
+# -- state ------------------------------------------------------------------------------------------------------
 
 
 def test_a_strategy_knows_time_prices_positions_signals_and_symbols() -> None:

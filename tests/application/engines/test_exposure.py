@@ -1,4 +1,4 @@
-"""What risk counts agrees with the run's orders and positions and folds from its events, after any history."""
+"""What risk counts agrees with the run's orders and positions, and with the fold of its events, after any history."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ histories = st.lists(steps, max_size=25)
 
 
 class Doer(Strategy):
-    """Does on the next trade what it was told to."""
+    """Does on the next trade what the test wants."""
 
     todo: tuple[Any, ...] = ()
 
@@ -66,7 +66,7 @@ def live(history: list[tuple[Any, ...]]) -> Core:
             doer.todo = (kind, order.order_id, *arguments[1:])
             core.trades("100")
         elif kind == "fill":
-            if D(arguments[1]) <= core.execution.orders[order.order_id].exposure:  # else our books are wrong
+            if D(arguments[1]) <= core.execution.orders[order.order_id].exposure:  # otherwise our books are wrong
                 core.fill(order, "100", arguments[1], fee=arguments[2])
         elif kind == "report":
             core.report(order, arguments[1], filled=arguments[2])

@@ -1,4 +1,4 @@
-"""The feed monitor: silence is told once, and costs nothing where nobody asked for it."""
+"""The feed monitor reports each silence once, and costs nothing if it is not configured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def connected(*symbols: str, ts: int = START) -> FeedConnected:
 
 
 def later(ns: int) -> DomainEvent:
-    """Something that is no market data, so that the clock goes on."""
+    """An event that is not market data, so that the clock advances."""
     return Ping(ts=START + ns, ts_ingress=START + ns)
 
 

@@ -1,4 +1,4 @@
-"""The gateway: durable before sent, nothing sent when halted, and in doubt never sent again."""
+"""The gateway sends only durable orders, none while trading is halted, and never repeats an unknown one."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_cancel_that_cannot_be_sent_says_nothing_about_its_order_and_keeps_the
 
 
 class SlowVenue:
-    """Each call waits until the test lets its order go; ``hung`` names the orders that wait."""
+    """Each call waits until the test releases its order; ``hung`` names the waiting orders."""
 
     name = "slow"
     simulated = False

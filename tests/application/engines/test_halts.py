@@ -14,7 +14,7 @@ from tickdeck.domain.risk import RiskLimits
 
 
 def losing(limits: RiskLimits) -> tuple[Core, Puppet]:
-    """One bought at 100, which is worth 50 less now."""
+    """A position of 1 that was bought at 100 and is now worth 50 less."""
     core, puppet = core_of(limits, buy("1"))
     core.fill(core.orders[0], "100")
     core.trades("50")
@@ -30,7 +30,7 @@ def test_at_the_daily_loss_trading_halts_before_the_next_order() -> None:
     assert halt.reason.startswith("max_daily_loss: equity fell by 50")
     assert breaches(core) == ["trading_halted"]
     assert len(core.orders) == 1
-    assert not core.kernel.halted  # a limit, no fault
+    assert not core.kernel.halted  # a limit, not an error
 
 
 def test_a_fill_that_realises_the_daily_loss_halts_trading() -> None:
@@ -56,7 +56,7 @@ def test_a_balance_reported_later_is_neither_gain_nor_loss() -> None:
 def test_the_daily_loss_counts_for_decisions_before_the_balance_update() -> None:
     class Hasty(Puppet):
         def on_start(self) -> None:
-            self.buy(BTC, D(1))  # refused, as there is no price, and risk looks at the equity: 0
+            self.buy(BTC, D(1))  # refused, because there is no price, and risk computes the equity: 0
 
     puppet = Hasty()
     core = Core({"hasty": puppet}, limits=RiskLimits(max_daily_loss=D(50))).start().trades("100")

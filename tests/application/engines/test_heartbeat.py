@@ -1,4 +1,4 @@
-"""The heartbeat: in fixed steps of the run's clock, with how far the run has come."""
+"""The heartbeat: at fixed intervals of the run's clock, with the progress of the run."""
 
 from __future__ import annotations
 

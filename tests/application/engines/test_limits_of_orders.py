@@ -24,7 +24,7 @@ def core_of(limits: RiskLimits) -> tuple[Core, Puppet]:
 
 
 def do(core: Core, puppet: Puppet, *todo: Wish) -> list[str]:
-    """The limits that refused something of this."""
+    """The limits that refused at least one of these."""
     before = len(refusals(core))
     puppet.todo = list(todo)
     core.trades("100")

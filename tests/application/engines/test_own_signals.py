@@ -1,4 +1,4 @@
-"""Signals of users: fed once, published as they say, apart from each other's faults."""
+"""Users' signals: fed once, published as they declare, and isolated from each other's errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tickdeck.errors import ConfigError
 
 
 class Spread(Signal):
-    """The spread, each time the best prices change."""
+    """The spread, at each change of the best prices."""
 
     publish_at = "event"
     scale: float = 1.0
@@ -33,7 +33,7 @@ class Spread(Signal):
 
 
 class Count(Signal):
-    """How many trades there were, shown at each candle's close."""
+    """The number of trades, published at each candle's close."""
 
     def on_trade(self, trade: TradeEvent) -> None:
         self.value = (self.value or 0) + 1

@@ -19,7 +19,7 @@ from tickdeck.domain.values import OrderStatus, Side
 
 
 def holding(quantity: str, limits: RiskLimits, *, at_once: str = "") -> tuple[Core, Puppet]:
-    """``quantity`` held, bought in steps of ``at_once``."""
+    """A run that holds ``quantity``, bought in steps of ``at_once``."""
     step = at_once or quantity
     core, puppet = core_of(limits)
     for _ in range(int(D(quantity) / D(step))):
@@ -52,7 +52,7 @@ def test_pending_orders_lower_what_may_still_be_reduced() -> None:
     core, puppet = holding("30", STRICT, at_once="10")
     do(core, puppet, sell("20"), sell("20"))
     assert breaches(core) == ["max_order_notional"]
-    do(core, puppet, sell("10"))  # what is left
+    do(core, puppet, sell("10"))  # the rest
     assert [o.quantity for o in core.orders[3:]] == [20, 10]
 
 
@@ -181,7 +181,7 @@ def test_flatten_never_reverses_a_position_if_a_fill_outruns_its_cancel() -> Non
     first, second, bid = core.orders[-3:]
 
     command(core, "flatten")
-    assert core.orders[-1] is bid  # all that is held may still be sold by the orders on their way
+    assert core.orders[-1] is bid  # the pending orders may still sell the whole position
     core.fill(first, "200")
     assert core.orders[-1] is bid
     core.fill(bid, "50")

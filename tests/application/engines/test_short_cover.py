@@ -1,4 +1,4 @@
-"""Shorts stay within the equity: refused where they would not, bought back where they no longer do."""
+"""Shorts stay within the equity: orders beyond it are refused, and what it no longer covers is bought back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tickdeck.domain.values import Side
 
 
 class Asks(Strategy):
-    """Asks for what ``orders`` lists, one a trade: side, symbol, quantity, and a limit if there is one."""
+    """Requests one of ``orders`` per trade: side, symbol, quantity, and optionally a limit."""
 
     def __init__(self, *orders: tuple[str, ...]) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def test_uncovered_shorts_are_bought_back_at_most_once_a_second() -> None:
 
     bought = core.orders[-1]
     assert (bought.side, bought.strategy_id, bought.reduce_only) == (Side.BUY, "risk", True)
-    # 960 are owed, and the equity is 840: what is more than 99 % of that goes.
+    # 960 are owed, and the equity is 840: what exceeds 99 % of it is bought back.
     assert bought.quantity == pytest.approx(D("960") / 120 - D("840") * D("0.99") / 120, abs=D("0.001"))
     (warning,) = core.of("system.warning")
     assert "short_cover" in warning.payload["message"]

@@ -1,4 +1,4 @@
-"""Candles of several timeframes in one run: who hears which, and when."""
+"""Candles of several timeframes in one run: who receives which, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agenda: what is due, in which order."""
+"""The agenda: what is due, and in which order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tickdeck.application.kernel.agenda import RANK_TIMER
 
 
 def run(agenda: Agenda, now: int) -> list[int]:
-    """Run all that is due, one after the other; returns the times that they were due."""
+    """Run everything that is due, one by one. Returns the times at which they were due."""
     times = []
     while (entry := agenda.pop(now)) is not None:
         times.append(entry[0])

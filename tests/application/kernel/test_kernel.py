@@ -159,7 +159,7 @@ def test_inputs_wait_at_the_ingress_until_they_are_taken() -> None:
 
 
 def test_shuffling_handlers_of_equal_priority_does_not_change_a_run() -> None:
-    """Bystanders of every component on every event: whatever order they come in, ids and payloads stay the same."""
+    """Observers of every component on every event. In any order of subscription, ids and payloads stay the same."""
     from tickdeck.application.strategies import EmaCross
 
     def run(seed: int | None) -> list[DomainEvent]:

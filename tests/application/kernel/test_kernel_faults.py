@@ -1,4 +1,4 @@
-"""The kernel and the bus under an error or a Ctrl-C at every line of theirs: nothing half taken is built upon."""
+"""An error or a Ctrl-C at every line of the kernel and the bus: no half-processed input is built upon."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _WATCHED = {
 
 
 class Injected:
-    """Raises ``error`` at the ``at``-th line of the watched files that runs in the block."""
+    """Raises ``error`` at the ``at``-th line of the watched files that is executed in the block."""
 
     def __init__(self, at: int, error: type[BaseException]) -> None:
         self.left = at
@@ -81,7 +81,7 @@ def scene(bus: InMemoryEventBus, seen: list[tuple[str, int]]) -> None:
 
 
 def drive(bus: InMemoryEventBus) -> None:
-    """Every way in: publish, post, a thread's event, a batch, a pause."""
+    """All ways to publish: publish, post, from a thread, in a batch, in a pause."""
     bus.publish(Ping(n=1))
     bus.post(Ping(n=2))
     bus.publish_threadsafe(Ping(n=3))
@@ -94,7 +94,7 @@ def drive(bus: InMemoryEventBus) -> None:
 
 
 def lines_of(make: Any) -> int:
-    """How many lines an undisturbed drive runs."""
+    """The number of lines that an undisturbed drive executes."""
     bus = make()
     scene(bus, [])
     with Injected(1 << 30, KeyboardInterrupt) as injected:
@@ -120,8 +120,8 @@ def test_an_error_at_any_line_of_a_kernel_leaves_no_half_processed_input(
 
         assert not kernel.busy, where
         assert not kernel._edges.releasing, where
-        for cascade in tape.cascades:  # each wholly: a ping, and what its handlers made of it
-            if not cascade[0].event_type.startswith("system."):  # an edge's fault
+        for cascade in tape.cascades:  # each completely: a ping and the events of its handlers
+            if not cascade[0].event_type.startswith("system."):  # an edge's error
                 assert isinstance(cascade[0], Ping), where
                 assert any(isinstance(e, Pong | HandlerFailed) for e in cascade[1:]), where
         before = len(tape.cascades)
@@ -130,7 +130,7 @@ def test_an_error_at_any_line_of_a_kernel_leaves_no_half_processed_input(
             kernel.enabled = True
             kernel.run_pending()
             kernel.publish(Ping(n=9))
-        except TickdeckError:  # it ended for good, and says so
+        except TickdeckError:  # it ended for good, and reports it
             assert len(tape.cascades) == before, where
             with pytest.raises(TickdeckError, match="takes no more inputs"):
                 kernel.publish(Ping(n=10))
@@ -169,7 +169,7 @@ def test_an_interrupt_drops_no_waiting_input() -> None:
             bus.run_next()
             interrupted = False
         bus.run_pending()
-        # Once its cascade has begun it is not begun again: the interrupt was raised to whoever ran it.
+        # A cascade that has begun is not started again: its caller got the interrupt.
         began = sum(bus.statistics().published.values())
         assert began == 2, f"line {at}, {injected.where}"
         if not interrupted:

@@ -1,7 +1,7 @@
-"""An event whose fields were changed behind the checks does not end the kernel, and does not reach the tape.
+"""An event whose fields were changed without checks does not end the kernel, and does not reach the tape.
 
-It is refused where it is published. Only an event of one of Tickdeck's classes that a handler publishes is not checked
-again, because it costs too much; if it cannot be encoded, ``system.error`` takes its place.
+It is refused when it is published. Only an event of one of Tickdeck's classes that a handler publishes is not checked
+again, because that costs too much. If it cannot be encoded, ``system.error`` takes its place.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.long  # real tapes
 FORMATS = ("sqlite", "jsonl")
 INVALID = (object(), "\ud800", {1, 2}.__iter__(), Decimal, lambda: None)
 UNREADABLE = (5, None, 1.5, ("a",), {"a": "b"}, Decimal(1))
-"""Not of the field's type, but JSON can hold them."""
+"""Values of the wrong type that JSON can represent."""
 
 
 class Asked(DomainEvent, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The kernel of a run that is resumed: what is published from outside while it executes its record again."""
+"""The kernel of a resumed run: events published from outside while it executes its record again."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_receipts_of_waiting_events_raise_if_the_kernel_ends_before_its_record(h
         kernel.refuse_inputs("the run is over; start another")
     else:
         with pytest.raises(TickdeckError):
-            kernel.feed(Ping(n=17, source="driver"))  # not what the record has
+            kernel.feed(Ping(n=17, source="driver"))  # different from the record
 
     with pytest.raises(TickdeckError, match="the event was not taken, because"):
         asyncio.run(dispatched(receipt))

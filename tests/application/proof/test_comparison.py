@@ -1,4 +1,4 @@
-"""Which decisions of two runs over one session differ."""
+"""The decisions in which two runs of one session differ."""
 
 from __future__ import annotations
 

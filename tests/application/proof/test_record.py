@@ -16,12 +16,12 @@ from tickdeck.infrastructure.tape import InMemoryEventStore
 
 
 def market(count: int) -> Iterator[TradeEvent]:
-    """Some of it came out of order by our clock, as merged files may."""
+    """Some of these are out of order by our clock, as in merged files."""
     return (trade(str(n), ts=START + n - (n % 3)) for n in range(1, count + 1))
 
 
 def a_run(inputs: int = 9) -> tuple[MemoryTape, list[DomainEvent]]:
-    """A run from files: what is on its tape, and every event that was dispatched."""
+    """A run from files: its tape, and all dispatched events."""
     tape, everything = MemoryTape(), list[DomainEvent]()
     kernel = Kernel(tape=tape)
     kernel.subscribe("*", everything.append)
@@ -35,7 +35,7 @@ def a_run(inputs: int = 9) -> tuple[MemoryTape, list[DomainEvent]]:
 
 
 def replayed(check: RecordCheck, inputs: int = 9, extra: int | None = None, missing: int | None = None) -> Kernel:
-    """The same run once more into ``check``; with one pong more, or without one, on the trade of that number."""
+    """The same run once more into ``check``, with an extra pong or a missing one on the trade of that number."""
     kernel = Kernel(tape=check)
     kernel.subscribe(TradeEvent, lambda e: kernel.publish_all([Ping(), Ping(n=1)]), where=lambda e: e.price % 4 == 0)
     kernel.subscribe(Ping, lambda e: kernel.publish(Pong()) if _number(kernel) != missing else None)

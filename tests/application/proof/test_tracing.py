@@ -1,4 +1,4 @@
-"""Why did this happen, and what came of it."""
+"""Tracing: why something happened, and what followed."""
 
 from __future__ import annotations
 

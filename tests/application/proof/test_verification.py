@@ -16,7 +16,7 @@ from tickdeck.errors import RunError
 
 
 class Trader(Strategy):
-    """Buys and sells in turns, waits for a timer before each, and can be told to be unreliable."""
+    """Buys and sells alternately, waits for a timer before each order, and can be made unreliable."""
 
     def __init__(self, quantity: Callable[[], int] = lambda: 1, delay: Callable[[], int] = lambda: 5) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ def prices(count: int = 30) -> Iterator[TradeEvent]:
 
 
 def record(trader: Strategy, *, files: bool = True) -> MemoryTape:
-    """Make a run of ``trader``, whose orders are filled at once."""
+    """Make a run of ``trader``, whose orders are filled immediately."""
     core = Core({"trader": trader}, candles=50 * MS, signals=("sma-2",)).start()
     for event in prices():
         while (entry := core.agenda.pop(event.ts_ingress)) is not None:
@@ -112,7 +112,7 @@ def test_a_decision_that_is_not_taken_again_is_shown_as_missing(events: list[Dom
     class Still(Strategy):
         """Does nothing."""
 
-    Still.__name__ = Trader.__name__  # so that the first difference is in what it does
+    Still.__name__ = Trader.__name__  # so that the first difference is in its actions
     verdict = proof(events, Still())
 
     assert verdict.divergence is not None

@@ -203,7 +203,7 @@ def test_a_transform_that_raises_ends_the_replay_with_what_it_raised() -> None:
 
 
 class Record:
-    """A record that counts the passes that are open, and holds on to them: they must be closed, not forgotten."""
+    """A record that counts its open passes and keeps references to them, so they must be closed explicitly."""
 
     def __init__(self, events: Sequence[DomainEvent], error: Exception | None = None) -> None:
         self.events, self.error, self.open = events, error, 0

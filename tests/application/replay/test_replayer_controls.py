@@ -150,7 +150,9 @@ def test_a_record_that_can_be_opened_at_a_time_is_opened_there() -> None:
 
     def part(ts: int) -> list[Ping]:
         opened.append(round((ts - START) / SECOND))
-        return [event for event in record if event.ts_ingress >= ts - 5 * SECOND]  # more than asked for does no harm
+        return [
+            event for event in record if event.ts_ingress >= ts - 5 * SECOND
+        ]  # more events than requested are harmless
 
     replayer = Replayer(whole, VirtualWall(), record_from=part)
 
@@ -243,7 +245,7 @@ controls = st.tuples(
 
 
 def expected(times: list[int], operations: list[tuple[int, str, Any]], times_real: float) -> list[tuple[Fraction, int]]:
-    """What a perfect deck plays: (wall, position in ``times``), by a reckoning of its own."""
+    """The expected result: (wall time, position in ``times``), computed independently."""
     out: list[tuple[Fraction, int]] = []
     anchor, position, following = Fraction(0), Fraction(times[0]), 0
     rate: Any = times_real
@@ -259,7 +261,7 @@ def expected(times: list[int], operations: list[tuple[int, str, Any]], times_rea
         if not paused:
             if following == len(times):
                 return out
-            assume(due(following) != wall)  # which of the two comes first is nobody's concern
+            assume(due(following) != wall)  # their relative order does not matter
             position = min(position + (wall - anchor) * Fraction(rate), Fraction(times[following]))
         anchor = Fraction(wall)
         if name in ("pause", "resume"):
@@ -290,7 +292,7 @@ def test_under_any_controls_each_event_comes_exactly_at_its_time(
     for after, (name, value) in operations:
         wall += after * UNIT
         plan.append((wall, name, value * UNIT if name == "seek" else value))
-    plan.append((wall + UNIT, "resume", 0))  # or it would stand still for ever
+    plan.append((wall + UNIT, "resume", 0))  # otherwise it would stop forever
     record = [Ping(seq=i, ts_ingress=ts) for i, ts in enumerate(times)]
     replayer = Replayer(
         lambda: record,

@@ -25,7 +25,7 @@ DAY = 24 * HOUR
 
 
 class Followed:
-    """An account and a market whose every change the observer follows, as in a run."""
+    """An account and a market whose changes the observer follows, as in a run."""
 
     def __init__(self) -> None:
         self.bus = InMemoryEventBus()

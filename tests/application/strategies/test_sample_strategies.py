@@ -12,7 +12,7 @@ from tickdeck.errors import ConfigError
 
 
 def candles(core: Core, *closes: str) -> list[OrderSubmittedEvent]:
-    """One-second candles with these closes; returns the orders that they led to."""
+    """Feed one-second candles with these closes. Returns the resulting orders."""
     before = len(core.orders)
     for close in closes:
         start = max(core.now, START)
@@ -120,7 +120,7 @@ def test_rsi_reversion_cancels_an_order_that_is_not_filled_in_time_and_tries_aga
     candles(core, "87")
     assert [c.order_id for c in core.venue.cancelled] == [order.order_id]
     candles(core, "86", "85")
-    assert len(core.venue.cancelled) == 1  # asked once
+    assert len(core.venue.cancelled) == 1  # requested once
     core.report(order, OrderStatus.CANCELLED)
     (again,) = candles(core, "84")
     assert again.limit == 84
@@ -201,7 +201,7 @@ def test_inventory_shifts_both_quotes_and_a_full_side_is_not_quoted() -> None:
     core = accepted(ticks(market_maker(skew=2), "99", "101"))
     core.fill(core.orders[0], "99")
     ticks(core, "99", "101")
-    assert quotes(core)[2:] == [("buy", "98.00")]  # two ticks lower, as it holds one size
+    assert quotes(core)[2:] == [("buy", "98.00")]  # two ticks lower, because it holds one size
     core.report(core.orders[2], OrderStatus.ACCEPTED).fill(core.orders[2], "98")
 
     ticks(core, "99", "101")

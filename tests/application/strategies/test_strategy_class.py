@@ -120,7 +120,7 @@ def test_an_invalid_annotation_is_reported() -> None:
 def test_a_strategy_that_does_not_run_says_so() -> None:
     class Own(Strategy):
         def __init__(self) -> None:
-            """Forgets to call the base's."""
+            """Does not call the base class."""
 
     for strategy in (Sample(), Own()):
         with pytest.raises(ConfigError, match="is not running; only a run gives it a market, a clock and orders"):

@@ -1,4 +1,4 @@
-"""A strategy's life: created, paused, activated, updated, deleted; and what a command cannot do is told."""
+"""A strategy's life: created, paused, activated, updated, deleted; and commands that cannot be executed."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_command_for_another_component_is_ignored() -> None:
     assert warnings(core) == []
 
 
-# -- what it tells ------------------------------------------------------------------------------------------------
+# -- its events ---------------------------------------------------------------------------------------------------
 
 
 class Teller(Strategy):

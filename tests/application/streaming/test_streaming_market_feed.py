@@ -42,7 +42,7 @@ def test_each_subscriber_receives_its_events_in_order_until_the_data_ends() -> N
         heard = await asyncio.gather(*map(hear, streams))
 
         assert heard == [[events[1], events[5]], [events[1], events[5]], [events[4]], [events[2]], [book, delta]]
-        assert [e async for e in feed.subscribe_trades(BTC)] == []  # the data is over
+        assert [e async for e in feed.subscribe_trades(BTC)] == []  # the data has ended
 
     run(main)
 
@@ -102,7 +102,7 @@ def test_a_policy_that_does_not_fit_is_refused_at_subscription(policy: Any) -> N
         feed_of(trades(1)).subscribe_trades(BTC, overflow=policy)
 
 
-# -- when it is heard -------------------------------------------------------------------------------------------------
+# -- pace -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_paced_feed_plays_events_at_their_own_time_times_the_speed() -> None:

@@ -1,4 +1,4 @@
-"""What becomes of events that come too fast: each policy, its counts, and the refusal to lose an order."""
+"""Events that arrive too fast: each policy, its counts, and the refusal to lose an order."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LOSSY = [DropOldest(), Conflate(), Throttle(1)]
 
 
 class AuctionEvent(MarketEvent, frozen=True, kw_only=True):
-    """A type of market data of a user's own."""
+    """A user's own type of market data."""
 
     event_type: ClassVar[str] = "test.auction"
 
@@ -152,7 +152,7 @@ def test_an_empty_buffer_raises() -> None:
         OverflowBuffer(1, Block()).get()
 
 
-# -- never lossy ------------------------------------------------------------------------------------------------------
+# -- lossless ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("policy", [DropOldest(), Conflate("source")], ids=lambda policy: policy.name)
@@ -251,7 +251,7 @@ def test_a_key_function_that_raises_leaves_the_buffer_as_it_was() -> None:
 
 
 class BufferMachine(RuleBasedStateMachine):
-    """A buffer and the plainest model of its policy: both must give and lose the same."""
+    """A buffer compared with a simple model of its policy: both must return and drop the same items."""
 
     @initialize(policy=st.sampled_from(POLICIES), capacity=st.integers(1, 4))
     def start(self, policy: OverflowPolicy, capacity: int) -> None:

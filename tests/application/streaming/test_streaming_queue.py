@@ -62,7 +62,7 @@ def test_putters_are_served_first_come_first_served() -> None:
 
         assert await queue.get() == "first"
         with pytest.raises(BufferFull):
-            queue.put_nowait("late")  # the room is a's, which has not run yet
+            queue.put_nowait("late")  # the room belongs to a, which has not run yet
         putters.append(asyncio.create_task(queue.put("c")))
 
         assert [await queue.get() for _ in range(3)] == ["a", "b", "c"]

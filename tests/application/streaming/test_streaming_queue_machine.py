@@ -17,7 +17,7 @@ from tickdeck.application.streaming.queue import QueueClosed
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Putters and getters come, wait, are cancelled and get turns, in any order, until the queue is closed."""
+    """Putters and getters arrive, wait, are cancelled and get turns, in any order, until the queue is closed."""
 
     @initialize(capacity=st.integers(1, 3))
     def start(self, capacity: int) -> None:
@@ -28,7 +28,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.putters: list[tuple[int, asyncio.Task[None]]] = []
         self.getters: list[asyncio.Task[None]] = []
         self.put: list[int] = []
-        """What was put, as put() returned."""
+        """The item that put() accepted."""
         self.got: list[int] = []
         self.got_by: list[int] = []
         self.closed = False
@@ -87,7 +87,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def two_things_at_one_moment(self) -> None:
-        """An item comes for the getter in front, and that one is cancelled before it runs."""
+        """An item arrives for the first getter, which is cancelled before it runs."""
         front = next((task for task in self.getters if not task.done()), None)
         self.number += 1
         n = self.number
@@ -155,11 +155,11 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 class LazyQueueMachine(QueueMachine):
-    """The same, but turns come only when the rule gives them: more happens between two of them."""
+    """The same, but turns are only given by a rule, so more happens between two turns."""
 
     @invariant()
     def every_turn_that_can_be_had_is_had(self) -> None:
-        """Not until it had the chance to run."""
+        """Not checked before it had the chance to run."""
 
 
 TestQueue = QueueMachine.TestCase

@@ -1,4 +1,4 @@
-"""Subscribing late: the past first, then the present, none lost and none doubled, whoever publishes meanwhile."""
+"""Late subscriptions: the past first, then the present, without loss or repetition, whoever publishes meanwhile."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ TOPICS: dict[str, Callable[[DomainEvent], bool]] = {
 
 
 class Late:
-    """A late subscriber, and what it must have heard."""
+    """A late subscriber, and the events that it must have received."""
 
     def __init__(self, machine: ReplayMachine, topic: str, replay_last: int, publishes: int) -> None:
         self.machine = machine
@@ -178,7 +178,7 @@ class Late:
         self.heard: list[DomainEvent] = []
         self.publishes = publishes
         self.begins = len(machine.dispatched)
-        """So many events had been dispatched when it subscribed."""
+        """The number of dispatched events when it subscribed."""
         kept = machine.dispatched[: self.begins][-machine.capacity :]
         matching = [event for event in kept if self.matches(event)]
         self.past = matching[len(matching) - min(replay_last, len(matching)) :]
@@ -192,10 +192,10 @@ class Late:
 
 
 class ReplayMachine(RuleBasedStateMachine):
-    """Late subscribers come outside and inside handlers, while handlers and they themselves publish.
+    """Late subscribers subscribe outside and inside handlers, while handlers and they themselves publish.
 
-    The oracle is a plain list: a handler before all others notes each event as its turn comes. Who subscribed after
-    ``begins`` of them must have heard the last that match of those, then all that match of the rest.
+    The oracle is a plain list: a handler that runs before all others notes each event. A subscriber that subscribed
+    after ``begins`` of them must have received the last matching ones of those, then all later matching ones.
     """
 
     @initialize(capacity=st.integers(1, 8), kernel=st.booleans())
@@ -221,7 +221,7 @@ class ReplayMachine(RuleBasedStateMachine):
             self.bus.publish((Ping if k % 2 else Pong)(n=self.number * 4 + left - 1))
 
     def act(self, event: DomainEvent) -> None:
-        """Inside a handler: subscribe those whose hour has come, before or after the event's children."""
+        """In a handler: subscribe those that are due, before or after the children of the event."""
         self.publish_children(event, 1)
         due = [plan for plan in self.to_subscribe if plan[0] <= len(self.dispatched)]
         self.to_subscribe = [plan for plan in self.to_subscribe if plan not in due]

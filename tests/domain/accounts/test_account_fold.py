@@ -1,4 +1,4 @@
-"""An account is what its events tell, after any history."""
+"""An account equals the fold of its events, after any history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an account of several currencies is worth in one of them, at prices that were seen."""
+"""The value of an account with several currencies in one of them, at known prices."""
 
 from __future__ import annotations
 

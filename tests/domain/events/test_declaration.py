@@ -1,4 +1,4 @@
-"""What a class of events may look like, and how a mistake in one is told to its author."""
+"""Rules for event classes, and how a mistake is reported to the author of the class."""
 
 from __future__ import annotations
 
@@ -406,7 +406,7 @@ def test_an_option_that_cannot_work_is_refused_with_the_first_event(options: dic
         cls(some_field=1)
 
 
-# -- what a class does not know ---------------------------------------------------------------------------------------
+# -- unknown fields ---------------------------------------------------------------------------------------------------
 
 
 def test_a_field_that_the_class_does_not_have_is_reported() -> None:

@@ -112,7 +112,7 @@ def test_streams_belong_to_an_account_or_to_a_strategy(cls: type[DomainEvent]) -
     if event.stream is None:
         assert not cls.event_type.startswith(("order.", "position.", "balance."))
     else:
-        # What a strategy is in is its own, and a portfolio is its account's.
+        # The state of a strategy has a stream of its own; a portfolio is in the stream of its account.
         owner = event.aggregate_id if isinstance(event, StrategyEvent | StateUpdated) else f"{_account(event)}/"
         assert f"/{owner}" in f"{event.stream}/"
         assert not event.is_market_data

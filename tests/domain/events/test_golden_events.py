@@ -1,4 +1,4 @@
-"""What was once written stays readable: golden files of all event types, made by tools/golden_events.py."""
+"""Stored events stay readable: golden files of all event types, made by tools/golden_events.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events of older versions are brought up to date on reading, step by step."""
+"""Events of older versions are converted step by step when they are read."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_a_gap_is_reported_once_and_a_snapshot_with_later_deltas_ends_it() -> No
     assert book.apply_delta(delta(13, 14, bids=levels("100 7"))) == Gap(11, 13)
     assert book.apply_delta(delta(15, 16, asks=levels("101 8"))) is None
 
-    assert book.apply_snapshot(snapshot(11, BIDS, ASKS)) is None  # what came between 11 and 13 is still missing
+    assert book.apply_snapshot(snapshot(11, BIDS, ASKS)) is None  # the update between 11 and 13 is still missing
     assert book.apply_snapshot(snapshot(12, BIDS, ASKS)) == Resynced(16)
 
     assert (book.best_bid(), book.best_ask()) == ((Decimal(100), Decimal(7)), (Decimal(101), Decimal(8)))
@@ -315,8 +315,9 @@ def test_levels_equal_those_of_a_plain_dict(
 
 
 class FeedOfAVenue(RuleBasedStateMachine):
-    """A venue with a true book at every update id; the feed in between drops and repeats deltas, and snapshots are
-    fetched late. Whatever happens: a usable book equals the venue's at the same id."""
+    """A venue with a correct book at every update id. The feed in between drops and repeats deltas, and snapshots are
+    fetched late. Whatever happens, a usable book equals the book of the venue at the same id.
+    """
 
     linked = False
 

@@ -1,4 +1,4 @@
-"""The open of a candle: known when it opens, and enough to trade at; the rest is known at its end."""
+"""The open of a candle is known when the candle opens, and orders can be filled at it. The rest is known at its end."""
 
 from __future__ import annotations
 

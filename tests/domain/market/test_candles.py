@@ -123,13 +123,13 @@ def test_candles_equal_a_grouping_by_interval(rows: list[tuple[int, int, int]]) 
         assert (candle.volume, candle.trades) == (sum(t.quantity for t in group), len(group))
 
 
-# -- clocks that are wrong -----------------------------------------------------------------------------------------
+# -- wrong clocks --------------------------------------------------------------------------------------------------
 
 DAY = 1_440 * MINUTE
 
 
 def minutes(first: int, last: int, received: int = 0) -> list[TradeEvent]:
-    """Twelve trades a minute, each received when it happened or so much later."""
+    """Twelve trades a minute, each received immediately or with this delay."""
     step = MINUTE // 12
     return [trade(ts, "100", received=ts + received) for ts in range(T0 + first * MINUTE, T0 + last * MINUTE, step)]
 

@@ -1,4 +1,4 @@
-"""Instruments: the grid of prices and quantities, and a venue's filters in words."""
+"""Instruments: the grid of prices and quantities, and a venue's filters."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tickdeck.domain.market import Ended
 from tickdeck.domain.market.liquidity import Liquidity
 from tickdeck.domain.values import OrderStatus, TimeInForce
 
-# -- taking from what is displayed --------------------------------------------------------------------------------
+# -- taking from a displayed book ---------------------------------------------------------------------------------
 
 
 def test_market_buy_takes_the_book_level_by_level() -> None:
@@ -227,7 +227,7 @@ def test_print_through_our_price_fills_us_at_our_limit_up_to_its_quantity() -> N
     m = matcher(BOOK)
     m.submit(order(BUY, 3, limit=99))
     assert brief(m.on_trade(trade(98.5, 2, SELL))) == [("a", "99", "2", "maker")]
-    # The level was passed, so nobody is ahead of us any more.
+    # The level was passed, so nothing is ahead of us any more.
     assert brief(m.on_trade(trade(99, 1, SELL))) == [("a", "99", "1", "maker")]
 
 
@@ -293,7 +293,7 @@ def test_cancelled_order_fills_no_more() -> None:
     assert m.cancel("a") is None
 
 
-# -- prices of reference ------------------------------------------------------------------------------------------
+# -- reference prices ----------------------------------------------------------------------------------------------
 
 
 def test_reference_is_the_best_known_price() -> None:

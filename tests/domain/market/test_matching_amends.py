@@ -1,4 +1,4 @@
-"""What an amend does to an order's place in the queue."""
+"""The effect of an amend on an order's place in the queue."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_amend_to_more_or_to_another_price_goes_to_the_back(quantity: str, li
 
     assert matcher.amend("a", D(quantity), D(limit), arrival=5) == []
     if limit == "98":
-        matcher.amend("a", D(quantity), D("99"), arrival=6)  # back at the old price, and behind all of it again
+        matcher.amend("a", D(quantity), D("99"), arrival=6)  # back at the old price, behind the whole level again
 
     assert matcher.on_trade(sold("2")) == []
     assert matcher.on_trade(sold("1")) == []

@@ -1,4 +1,4 @@
-"""The matcher against a naive oracle that reads the record in another way."""
+"""The matcher compared with a naive oracle that reads the record in a different way."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ sides = st.sampled_from(list(Side))
 
 @st.composite
 def records(draw: st.DrawFn) -> list[MarketEvent | WorkingOrder]:
-    """A random record with random orders in it: update ids are contiguous, all else is wild."""
+    """A random record with random orders. Only the update ids are regular."""
     out: list[MarketEvent | WorkingOrder] = []
     update = book_id = 10
     display = draw(st.sampled_from(["nothing", "ticks", "book", "both"]))
@@ -64,7 +64,7 @@ def records(draw: st.DrawFn) -> list[MarketEvent | WorkingOrder]:
 
 
 class Oracle:
-    """What the record displayed, worked out again from its whole history, one event at a time."""
+    """The displayed book, computed from the whole history, one event at a time."""
 
     def __init__(self) -> None:
         self.book: dict[Side, dict[Decimal, Decimal]] | None = None  # by the side of the taker

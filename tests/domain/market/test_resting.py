@@ -1,4 +1,4 @@
-"""Resting orders by price and time, and what a cancel in a deep queue costs."""
+"""Resting orders by price and time, and the cost of a cancel in a deep queue."""
 
 from __future__ import annotations
 

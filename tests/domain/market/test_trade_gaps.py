@@ -1,4 +1,4 @@
-"""Holes in the sequence of trades, against a naive set of missing ids."""
+"""Gaps in the sequence of trades, compared with a naive set of missing ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits: what they refuse, and what they must let pass."""
+"""Limits: what they refuse and what they let pass."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def test_an_order_in_a_currency_without_a_rate_is_refused_unless_it_only_reduces
     assert judge_xrp(limits, "40000000") == "currency"
     assert judge_xrp(limits, "1") == "currency"
     assert judge_xrp(limits, "40000000", position="40000000") is None
-    assert judge_xrp(RiskLimits(price_band=Decimal("0.1")), "40000000") is None  # no amount limits it
+    assert judge_xrp(RiskLimits(price_band=Decimal("0.1")), "40000000") is None  # no limit applies to its amount
 
 
 def test_a_rate_converts_the_order_into_the_limits_currency() -> None:

@@ -1,4 +1,4 @@
-"""The life of an order: each report and its effect."""
+"""The life of an order: the effect of each report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_fills_are_added_up_exactly_whatever_the_threads_decimal_context() -> No
     assert order.notional == Decimal("0.12345") * Decimal("61700.01") + Decimal("0.87655") * Decimal("61700.02")
 
 
-# -- the plain story ------------------------------------------------------------------------------------------------
+# -- the usual course ------------------------------------------------------------------------------------------------
 
 
 def test_new_order_is_submitted_and_open_with_nothing_filled() -> None:
@@ -215,7 +215,7 @@ def test_first_of_two_contradicting_final_reports_counts() -> None:
     assert order.status is S.EXPIRED
 
 
-# -- doubt ----------------------------------------------------------------------------------------------------------
+# -- unknown --------------------------------------------------------------------------------------------------------
 
 
 def test_order_in_doubt_is_unknown_and_still_open() -> None:
@@ -251,7 +251,7 @@ def test_any_report_ends_unknown_and_unknown_never_comes_back(word: object, stat
     assert order.status is status
 
 
-# -- what cannot be true --------------------------------------------------------------------------------------------
+# -- impossible reports ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

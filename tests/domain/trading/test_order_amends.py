@@ -1,4 +1,4 @@
-"""An order that is amended: what the venue's answers change, and what they cannot."""
+"""Amended orders: what the venue's answers change, and what they cannot change."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_an_amend_confirmed_after_its_completing_fills_ends_the_order() -> None:
     assert (amended.remaining, order.status) == (0, S.FILLED)
 
 
-# -- what cannot be true ----------------------------------------------------------------------------------------------
+# -- impossible answers -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Reports in every order of arrival lead to the same order."""
+"""All orders of arrival of the reports lead to the same state."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def test_every_order_of_arrival_ends_in_the_same_state(history: list) -> None:
 
 
 class DisorderedReports(RuleBasedStateMachine):
-    """A venue makes a true history of an order and of our amends; a bad line delivers it in any order, some of it many
-    times. Amends reach the venue in the order in which they were asked for, at any time after."""
+    """A venue creates a valid history of an order and of our amends. An unreliable connection delivers it in any order,
+    some of it repeatedly. Amends reach the venue in the order of the requests, at any later time.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class DisorderedReports(RuleBasedStateMachine):
     def venue_is_open(self) -> bool:
         return self.venue_status in (S.SUBMITTED, S.ACCEPTED)
 
-    # what happens at the venue, and to the connection
+    # events at the venue and on the connection
 
     @precondition(lambda self: not self.history)
     @rule()
@@ -129,7 +130,7 @@ class DisorderedReports(RuleBasedStateMachine):
             answer |= {"quantity": Decimal(quantity), "limit": Decimal(99 + revision), "reason": ""}
         self.happens(report(self.venue_status, str(self.venue_filled), **answer))
 
-    # what reaches us
+    # deliveries to us
 
     def deliver(self, message: VenueOrderReported | VenueFillReported) -> None:
         repeat = message in self.delivered

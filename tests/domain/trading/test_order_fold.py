@@ -1,4 +1,4 @@
-"""An order is what its stream tells, after any history."""
+"""An order equals the fold of its stream, after any history."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ histories = st.lists(st.one_of(fills, fills, reports, reports, amends, st.just("
 
 
 def live(history: list[object], reserved_currency: str = "USDT") -> tuple[Order, list[DomainEvent]]:
-    """An order that lived through ``history``, and its stream."""
+    """An order with this ``history``, and its stream."""
     submitted = OrderSubmittedEvent(
         order_id="o",
         symbol="B",

@@ -1,4 +1,4 @@
-"""Positions: what is held, what it cost, what it made; exact to the last digit."""
+"""Positions: quantity, cost and profit, exact to the last digit."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_quantity_is_the_sum_of_the_fills_and_the_average_lies_between_their_pri
 
     assert position.quantity == sum(side.sign * quantity for side, _, quantity in history)
     if position.quantity:
-        # One rounding of the cost at the 18th decimal weighs most where the quantity is least, 1E-8.
+        # Rounding the cost at the 18th decimal matters most for the smallest quantity, 1E-8.
         slack = D("1E-8")
         assert min(price for _, price, _ in history) - slack <= position.average_price
         assert position.average_price <= max(price for _, price, _ in history) + slack

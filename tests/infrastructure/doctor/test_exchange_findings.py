@@ -1,4 +1,4 @@
-"""What the doctor says of an exchange, against the venue on localhost."""
+"""What the doctor finds about an exchange, tested with the venue on localhost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def findings(
     faults: str = "",
     keys: dict[str, str] = KEYS,
 ) -> dict[str, Finding]:
-    """By check."""
+    """The findings by check."""
 
     async def look(venue: RunningVenue) -> dict[str, Finding]:
         found = exchange_findings("binance", accounts, url=venue.url, environment=keys)

@@ -1,4 +1,4 @@
-"""Orders at an exchange: each is sent once, and what is in doubt is looked up until there is evidence."""
+"""Orders at an exchange: each is sent once, and unknown ones are looked up until there is evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exchanges are made from an entry of the configuration."""
+"""Creating exchanges from an entry of the configuration."""
 
 from __future__ import annotations
 

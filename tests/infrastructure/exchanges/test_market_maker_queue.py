@@ -1,4 +1,4 @@
-"""The market maker at the paper venue: a place in the queue is worth something, and an amend throws it away."""
+"""The market maker at the paper venue: an amend loses its place in the queue."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Market:
         )
 
     def filled(self) -> list[tuple[str, str, str]]:
-        self.shows("99", "101", 99)  # so that the venue's last words come in
+        self.shows("99", "101", 99)  # so that the venue's last reports arrive
         fills = (e for e in self.core.tape.events if isinstance(e, OrderFilledEvent))
         return [(e.side.value, str(e.price), e.liquidity) for e in fills]
 

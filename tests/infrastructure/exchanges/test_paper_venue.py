@@ -25,7 +25,7 @@ def test_order_meets_the_record_as_it_stands_after_order_and_feed_latency() -> N
     desk.market(tick(T0, ask="101"))
     desk.venue.submit(order())
     desk.market(tick(arrival - 1, ask="102"))
-    desk.market(tick(arrival, ask="103"))  # not yet there when the order arrived: due actions run first
+    desk.market(tick(arrival, ask="103"))  # not yet in the book when the order arrived: due actions run first
     assert desk.briefs() == [("a", "accepted", "0"), ("a", "fill", "102", "1")]
 
 
@@ -180,7 +180,7 @@ def test_cancel_of_an_order_that_the_venue_never_saw_is_refused() -> None:
     desk = Desk()
     desk.venue.cancel(cancel("ghost"))
     (refused,) = desk.settle()
-    assert isinstance(refused, VenueCancelRefused)  # no report of the order's state: nothing is known of it
+    assert isinstance(refused, VenueCancelRefused)  # no report of the order's state, because it is unknown
     assert refused.reason == "the venue has no order ghost"
 
 

@@ -1,4 +1,4 @@
-"""Whatever happens at the paper venue, nothing is lost or created, and equal seeds give equal reports."""
+"""Whatever happens at the paper venue, no money is lost or created, and equal seeds give equal reports."""
 
 from __future__ import annotations
 

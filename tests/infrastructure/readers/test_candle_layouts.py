@@ -1,4 +1,4 @@
-"""Candle files as libraries and sites write them."""
+"""Candle files in the layouts of libraries and websites."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where candles end: never before their own end, and without holes that are none."""
+"""Where candles end: never before their own end, and without false gaps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a file is told in one line: which file, which line, what, and how to mend it."""
+"""A problem of a file is reported in one line: which file, which line, what, and how to correct it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CANDLE_HEADER = "timestamp,open,high,low,close,volume\n"
 
 
 def message(path: Path, file: InputFile | None = None) -> str:
-    """What reading the whole file complains about, without the path."""
+    """The error from reading the whole file, without the path."""
     with pytest.raises(InputError) as caught:
         list(open_input(file or InputFile(path)))
     text = str(caught.value)

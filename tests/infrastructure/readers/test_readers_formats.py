@@ -1,4 +1,4 @@
-"""Each format, from text written here, to the events that it stands for."""
+"""Each format, from text in the test to its events."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def capture(*messages: str) -> str:
-    """Lines received 1 us apart from 1723161254000000001 on."""
+    """Lines that are received every 1 us, starting at 1723161254000000001."""
     return "".join(f"{1723161254000000001 + 1000 * n} {message}\n" for n, message in enumerate(messages))
 
 

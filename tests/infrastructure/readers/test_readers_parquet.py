@@ -1,4 +1,4 @@
-"""Parquet files stand for the CSV files with the same columns."""
+"""Parquet files are read like CSV files with the same columns."""
 
 from __future__ import annotations
 

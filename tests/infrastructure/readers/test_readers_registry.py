@@ -1,4 +1,4 @@
-"""Telling formats and symbols apart, digests, and the merge of several inputs."""
+"""Recognising formats and symbols, digests, and merging several inputs."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def index(data: Path) -> dict[str, dict[str, Any]]:
 
 @lru_cache(maxsize=2)
 def read(path: Path) -> list[MarketEvent]:
-    """All events of a capture; kept, since several tests look at the same two."""
+    """All events of a capture. They are cached, because several tests use the same two."""
     return list(open_input(InputFile(path)))
 
 
@@ -74,7 +74,7 @@ def lines_of(path: Path) -> list[bytes]:
 
 
 def build_book(events: Iterable[MarketEvent], symbol: str) -> tuple[OrderBook, list[Gap | Resynced], int]:
-    """(book, what it told, how often it was crossed) after all of ``events``."""
+    """(book, its results, how often it was crossed) after all of ``events``."""
     book = OrderBook(symbol)
     told: list[Gap | Resynced] = []
     crossed = 0
@@ -92,7 +92,9 @@ def build_book(events: Iterable[MarketEvent], symbol: str) -> tuple[OrderBook, l
 
 
 def plain_book(path: Path) -> tuple[int, dict[str, dict[Decimal, Decimal]]]:
-    """(last update id, side -> price -> quantity) straight from the JSON, by a way of its own: snapshot, then diffs."""
+    """(last update id, side -> price -> quantity), computed independently from the JSON: the snapshot, then the
+    updates.
+    """
     messages = [json.loads(line.split(b" ", 1)[1]) for line in lines_of(path)]
     (snapshot,) = (message for message in messages if "lastUpdateId" in message)
     last = snapshot["lastUpdateId"]
@@ -202,7 +204,7 @@ def test_removed_lines_cause_a_gap_and_a_later_snapshot_ends_it(data: Path, tmp_
     assert isinstance(gap, Gap)
     assert gap.expected < gap.received
     assert isinstance(last, Resynced)
-    assert last.last_update_id > middle.last_update_id  # the deltas that waited were applied
+    assert last.last_update_id > middle.last_update_id  # the waiting deltas were applied
     assert crossed == 0
     assert (book.bids(), book.asks(), book.last_update_id) == (whole.bids(), whole.asks(), whole.last_update_id)
 

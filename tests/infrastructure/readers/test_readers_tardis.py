@@ -1,4 +1,4 @@
-"""Trades as tardis.dev gives them, from text written here."""
+"""Trades of tardis.dev, from text in the test."""
 
 from __future__ import annotations
 

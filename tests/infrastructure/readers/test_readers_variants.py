@@ -1,4 +1,4 @@
-"""The same data as other people, venues and spreadsheets write it."""
+"""The same data in the forms of other people, venues and spreadsheets."""
 
 from __future__ import annotations
 
@@ -384,7 +384,7 @@ def test_book_snapshots_of_tardis_omit_empty_levels(file: Path) -> None:
 def test_a_trade_in_two_files_comes_once(tmp_path: Path) -> None:
     first, second = tmp_path / "a-ETHUSDT.csv", tmp_path / "b-ETHUSDT.csv"
     first.write_text("".join(ROWS[:3]))
-    second.write_text("".join(ROWS[1:]).replace("5003", "5002"))  # one id again, of another trade
+    second.write_text("".join(ROWS[1:]).replace("5003", "5002"))  # a repeated id of a different trade
     repeated: list[int] = []
 
     events = list(merge([read(first), read(second)], repeated.append))

@@ -1,4 +1,4 @@
-"""Which venue a file is of, and times that go back."""
+"""The venue of a file, and times that go back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times in files: the unit is told by the size, and what cannot be read for certain is refused."""
+"""Times in files: the unit follows from the size, and ambiguous times are refused."""
 
 from __future__ import annotations
 

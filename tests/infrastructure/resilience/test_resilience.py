@@ -32,7 +32,7 @@ S = 1_000_000_000
 
 
 class Clock:
-    """Time that tests move by hand."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 1_000 * 60 * S
@@ -55,7 +55,7 @@ def down() -> VenueUnavailable:
 
 
 class Call:
-    """Raises what it is given, one a call, then returns 7; notes when it was called."""
+    """Raises the given errors, one per call, then returns 7. Records when it was called."""
 
     def __init__(self, *errors: Exception) -> None:
         self._errors = list(errors)

@@ -1,4 +1,4 @@
-"""Strategies from files: their neighbours, their faults, and the digest of their source."""
+"""Strategies from files: neighbouring modules, errors, and the digest of their source."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_module_of_a_package_is_digested_with_its_imports(tmp_path: Path, monk
     (package / "__init__.py").write_text("")
     (package / "rules.py").write_text("import decimal\nLIMIT = 5\n")
     (package / "mine.py").write_text(MINE.replace("from rules", "from .rules"))
-    (tmp_path / "decimal.py").write_text("")  # beside the package, not of it
+    (tmp_path / "decimal.py").write_text("")  # next to the package, not in it
     monkeypatch.syspath_prepend(str(tmp_path))
     before = source_digest(load_strategy_class("book_of_mine.mine:Mine"))
 

@@ -1,4 +1,4 @@
-"""The digest of a tape, in both forms: the same for the same events, and another one for any change."""
+"""The digest of a tape in both formats: equal for equal events, and different after any change."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def event(seq: int) -> DomainEvent:
 
 
 def write(path: Path, form: str, count: int, groups: Iterable[int] = ()) -> None:
-    """``groups``: where a commit is forced."""
+    """``groups``: where to force a commit."""
     with FORMS[form](path, linger_ms=1e9) as tape:
         for seq in range(1, count + 1):
             tape.append([event(seq)])

@@ -1,4 +1,4 @@
-"""An edge with a name is given everything that it is owed, at least once, across processes."""
+"""An edge with a name receives every event that it has not handled, at least once, across processes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 
 
 def killed_process(path: Path, form: str, count: int) -> list[int]:
-    """Publish ``count`` events and kill the process when its edge stands at the fourth. Returns what it handled."""
+    """Publish ``count`` events and kill the process when its edge is at the fourth. Returns what it handled."""
     with subprocess.Popen(
         [sys.executable, "-c", PROCESS, str(path), form, str(count)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -63,7 +63,7 @@ def killed_process(path: Path, form: str, count: int) -> list[int]:
         while not {"stuck", "durable"} <= set(lines):
             lines.append(process.stdout.readline().strip())
             assert lines[-1], lines
-        time.sleep(0.2)  # a moment for the cursor's file
+        time.sleep(0.2)  # time for the cursor file
         os.kill(process.pid, signal.SIGKILL)
     return [int(line.split()[1]) for line in lines if line.startswith("handled")]
 
@@ -169,7 +169,7 @@ def test_an_edge_that_subscribes_again_receives_what_it_missed(tmp_path: Path) -
         bus.publish(Ping(n=1))
         subscription.cancel()
         bus.publish_all([Ping(n=2), Ping(n=3)])
-        again = bus.subscribe(Ping, mail, name="mail")  # the first mailbox was not served yet
+        again = bus.subscribe(Ping, mail, name="mail")  # the first mailbox was not processed yet
         bus.publish(Ping(n=4))
         await bus.drain()
         assert heard == [1, 2, 3, 4]
@@ -184,7 +184,7 @@ def test_an_edge_that_subscribes_again_receives_what_it_missed(tmp_path: Path) -
 
 def test_the_cursor_passes_an_event_only_when_its_effects_are_durable(tmp_path: Path) -> None:
     file = CursorFile(tmp_path / "tape.db", 10, wake=lambda: None)
-    assert file.start("mail", 7) == 10  # the end of the tape, where it is later
+    assert file.start("mail", 7) == 10  # the end of the tape, if it is later
     file.advance("mail", 11, after=13)
     file.advance("mail", 12, after=15)
     file.advance("mail", 14, after=16)
@@ -265,7 +265,7 @@ def test_a_run_that_is_resumed_gives_an_edge_only_what_it_has_not_handled(tmp_pa
 
 
 def test_an_event_that_could_not_be_handled_remains_to_be_handled(tmp_path: Path) -> None:
-    """The handler was held weakly and is gone: its events wait for the next of its name."""
+    """The handler was held weakly and is gone, so its events wait for the next handler with its name."""
 
     class Notifier:
         async def hear(self, event: Ping) -> None:

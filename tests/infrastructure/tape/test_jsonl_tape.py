@@ -76,7 +76,7 @@ def test_a_line_is_the_event_in_json(path: Path) -> None:
 
 
 class Picky(DomainEvent, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Takes no field but its own, some of which are called like those of the line."""
+    """Has only its own field; some other fields have the names of line fields."""
 
     event_type: ClassVar[str] = "jsonl_test.picky"
     crc: str = "mine"
@@ -278,7 +278,7 @@ def test_a_snapshot_that_an_older_version_of_tickdeck_wrote_is_read_and_kept(pat
         tape.append([order(1, "a"), order(2, "a")])
         tape.save_snapshot("order/main/a", 1, b"old")
         (place,) = (path / "snapshots").iterdir()
-        (place / "1.json").rename(place.with_suffix(".json"))  # as it was: the last snapshot alone
+        (place / "1.json").rename(place.with_suffix(".json"))  # as before: only the last snapshot
         place.rmdir()
         assert tape.load_snapshot("order/main/a") == (1, b"old")
         assert tape.load_snapshot("order/main/a", upto=0) is None
@@ -364,7 +364,7 @@ def test_a_tape_in_a_read_only_folder_can_be_read_but_not_written(path: Path) ->
     user = os.geteuid()
     try:
         if user == 0:
-            for folder in path.parents:  # as another user, who may look into them
+            for folder in path.parents:  # as another user, who may read them
                 if folder.stat().st_uid == 0 and str(folder) != "/":
                     folder.chmod(folder.stat().st_mode | 0o055)
             os.chown(path / "writer.lock", 65_534, -1)

@@ -1,4 +1,4 @@
-"""What a crash leaves on a tape in JSON Lines, and what the next writer and the readers do about it."""
+"""What a crash leaves on a tape in JSON Lines, and how the next writer and readers handle it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every byte of a tape in JSON Lines is guarded: what was changed is found with its place, what a crash tore is cut."""
+"""Every byte of a tape in JSON Lines is protected: changes are found with their place, and torn tails are cut off."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ EVENTS = [make(seq) for seq in range(1, COUNT + 1)]
 
 
 class Written:
-    """A tape of four segments with groups of one to three events, and where its parts are."""
+    """A tape of four segments with groups of one to three events, and the places of its parts."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -80,7 +80,7 @@ def scratch(written: Written) -> Iterator[Path]:
 
 
 def read(path: Path) -> tuple[list[DomainEvent], TapeError | None]:
-    """The events up to what is wrong, and what is said of it."""
+    """The events before the damage, and the reported error."""
     found: list[DomainEvent] = []
     try:
         with JsonlTapeReader(path) as reader:
@@ -95,7 +95,7 @@ PLACE = re.compile(r"(?P<file>\d{6}\.jsonl), line (?P<line>\d+), bytes (?P<first
 
 
 def assert_told(error: TapeError, content: bytes, name: str, at: int) -> None:
-    """The error names the file, and the line and bytes in which the place is."""
+    """The error names the file, the line and the bytes that contain the place."""
     told = PLACE.search(str(error))
     assert told is not None, str(error)
     assert told["file"] == name
@@ -149,7 +149,7 @@ def test_a_writer_does_not_continue_after_a_flipped_byte_in_the_last_segment(
 def test_a_missing_or_repeated_line_is_found(written: Written, scratch: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(written.files))
     lines = written.content[name].splitlines(keepends=True)
-    number = data.draw(st.integers(0, len(lines) - 2))  # but for the last, which may be torn
+    number = data.draw(st.integers(0, len(lines) - 2))  # except for the last, which may be torn
     changed = list(lines)
     if data.draw(st.booleans()):
         changed.insert(number, lines[number])
@@ -248,7 +248,7 @@ def groups_of_one(path: Path, count: int) -> bytes:
 
 
 def assert_not_cut(path: Path, content: bytes) -> None:
-    """Readers and writers tell the damage, and the file stays as it is."""
+    """Readers and writers report the damage, and the file is unchanged."""
     for use in (lambda: list(JsonlTapeReader(path).read()), lambda: JsonlTape(path)):
         with pytest.raises(TapeDamaged):
             use()

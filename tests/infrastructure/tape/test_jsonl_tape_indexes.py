@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def many(path: Path) -> None:
-    """Two segments and a half, of many spans each."""
+    """Two and a half segments with many spans each."""
     with JsonlTape(path, linger_ms=NEVER, segment_bytes=200_000) as tape:
         for seq in range(1, 2_001):
             make = trade if seq % 10 else lambda seq, **fields: order(seq, f"o{seq % 50}", **fields)

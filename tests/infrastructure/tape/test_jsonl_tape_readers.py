@@ -1,4 +1,4 @@
-"""Readers of a tape in JSON Lines while a writer writes it."""
+"""Readers of a tape in JSON Lines while a writer appends to it."""
 
 from __future__ import annotations
 

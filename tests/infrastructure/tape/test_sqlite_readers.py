@@ -74,7 +74,7 @@ def test_readers_that_follow_closely_do_not_let_the_log_grow_forever(
     monkeypatch.setattr(sqlite, "_LOG_BYTES", limit)
     done = threading.Event()
 
-    def follow() -> None:  # again and again, so that there is nearly always one in a transaction
+    def follow() -> None:  # repeatedly, so that one is nearly always in a transaction
         with SqliteTapeReader(path) as opened:
             while not done.is_set():
                 assert sum(1 for _ in opened.read(TapeQuery(first_seq=opened.last_seq - 500))) >= 500

@@ -126,7 +126,7 @@ def test_a_file_that_is_not_a_tape_is_not_changed(
     make(path)
     before = path.read_bytes() if path.is_file() else b""
 
-    for _ in range(2):  # the lock is let go of
+    for _ in range(2):  # the lock is released
         with pytest.raises(error, match=message):
             SqliteTape(path)
 
@@ -234,7 +234,7 @@ def test_a_killed_writers_tape_in_a_read_only_folder_is_refused_with_advice(tmp_
         with SqliteTape(tmp_path / "tape.sqlite") as tape:
             tape.append([trade(1)])
             tape.wait_durable(1)
-            for name in ("tape.sqlite", "tape.sqlite-wal"):  # what a kill leaves, without the readers' index
+            for name in ("tape.sqlite", "tape.sqlite-wal"):  # the leftovers of a kill, without the readers' index
                 shutil.copy(tmp_path / name, folder)
         with lowered(folder), pytest.raises(TapeError, match=r"copy tape\.sqlite and tape\.sqlite-wal to a folder"):
             SqliteTapeReader(path)

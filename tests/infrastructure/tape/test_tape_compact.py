@@ -101,7 +101,7 @@ def test_a_reader_misses_and_repeats_nothing_during_a_compaction(tmp_path: Path)
         with JsonlTapeReader(path) as reader:
             going = reader.read()
             found = [next(going) for _ in range(taken)]
-            if taken == 25:  # merged by one that ends within what was read, and by one that goes on
+            if taken == 25:  # one merge ends within what was read, and one goes beyond it
                 compact_tape(path, segment_bytes=9_000)
             compact_tape(path)
             found += going

@@ -1,4 +1,4 @@
-"""What both tapes on disk have in common: groups of commits, waiting, and writes that fail."""
+"""What both tapes on disk have in common: group commits, waiting, and failed writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Open = Callable[..., AnyTape]
 
 
 def forced(event: DomainEvent, **fields: Any) -> DomainEvent:
-    """Around the checks of a field."""
+    """Bypasses the checks of a field."""
     for name, value in fields.items():
         force_setattr(event, name, value)
     return event
@@ -103,7 +103,7 @@ def test_append_waits_for_room_and_drops_nothing(open_tape: Open, path: Path) ->
 
 
 class _Stalled:
-    """A tape whose disk stalls until the block ends, and a thread that appends until it finds no room."""
+    """A tape whose disk stalls until the block ends, and a thread that appends until there is no room."""
 
     def __init__(self, tape: AnyTape) -> None:
         self.tape = tape
@@ -323,7 +323,7 @@ def test_a_close_that_ctrl_c_ended_can_be_finished_and_loses_nothing(
     tape.close()
 
     assert seqs(path) == [1]
-    open_tape(path).close()  # it is let go of
+    open_tape(path).close()  # it is released
 
 
 def test_a_snapshot_of_anything_but_bytes_is_refused(open_tape: Open, path: Path) -> None:

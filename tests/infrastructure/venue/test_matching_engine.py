@@ -29,7 +29,7 @@ def test_fees_are_paid_in_the_chosen_asset_at_a_discount_while_it_lasts() -> Non
     totals = {asset: venue.balances.total(asset) for asset in ("BTC", "USDT", "BNB")}
     place(venue, "#makers", "sell", "9", "100")
 
-    place(venue, "ann", "buy", "1", "100")  # nothing has shown yet what BNB is worth
+    place(venue, "ann", "buy", "1", "100")  # the value of BNB is not known yet
     for account, is_buy in (("#makers", False), ("ann", True)):
         request = NewOrder(
             account=account, symbol="BNBUSDT", is_buy=is_buy, quantity=D("0.5"), price=D(10), client_id="bnb"
@@ -128,7 +128,7 @@ def test_orders_of_one_account_meet_by_the_takers_mode(
     assert bool(prevented) == (mode is not SelfTrade.NONE)
 
 
-# -- what is told -----------------------------------------------------------------------------------------------------
+# -- reports ----------------------------------------------------------------------------------------------------------
 
 
 def test_each_execution_carries_the_orders_figures_of_its_moment() -> None:

@@ -23,7 +23,7 @@ PRICES = st.integers(90, 110).map(D)
 
 
 class AnyCalls(RuleBasedStateMachine):
-    """Whatever is called, money is conserved, locks equal what open orders hold, and the book is whole."""
+    """For any sequence of calls, money is conserved, locks equal what open orders hold, and the book is consistent."""
 
     @initialize()
     def begin(self) -> None:

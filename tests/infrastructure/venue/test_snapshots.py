@@ -103,7 +103,7 @@ def test_a_venue_restored_from_a_snapshot_equals_one_restored_from_the_journal(t
     replayed = Venue(path, every=10**9)
     assert replayed.executed_again > 200
     for venue in (restored, replayed):
-        venue.exchange._log = None  # both go on from here, beside each other
+        venue.exchange._log = None  # both continue from here, side by side
         trade_at_random(venue.exchange, seed + 100, 200)
     assert restored.state() == replayed.state()
     assert restored.exchange.given_ids == replayed.exchange.given_ids

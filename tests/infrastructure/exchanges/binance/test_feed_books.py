@@ -1,4 +1,4 @@
-"""Binance's order books without a socket: snapshots, updates, and breaks in their chain."""
+"""Binance's order books without a socket: snapshots, updates, and breaks in their sequence."""
 
 from __future__ import annotations
 

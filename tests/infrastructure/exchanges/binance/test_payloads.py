@@ -1,4 +1,4 @@
-"""Every payload of Binance that we have, and what it becomes. The same table is in docs/binance.md."""
+"""Every payload of Binance that we have, and its decoded events. docs/binance.md has the same table."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ EXPECTED: dict[str, list[type[object]]] = {
     "rec_other_streams_LRCBTC.jsonl": [TickEvent, TradeEvent, Answer],
     "rec_other_streams_NKNUSDT.jsonl": [TickEvent, TradeEvent, Answer, CandleEvent],
 }
-"""By file, the kinds of what it becomes, in order; of a long file, the kinds that it may become."""
+"""For each file, the kinds of decoded events, in order; for a long file, the possible kinds."""
 
 NO_PAYLOADS = {"index.json", "client_requests.jsonl", "error_bodies.jsonl", "signing_vectors.json"}
 

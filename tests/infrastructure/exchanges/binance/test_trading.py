@@ -1,4 +1,4 @@
-"""Orders at Binance, with a venue that the test plays: an order is sent once, whatever happens."""
+"""Orders at Binance, with a scripted venue: an order is sent once, whatever happens."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def buy(**changes: Any) -> OrderRequest:
 
 
 class Venue:
-    """Answers each path with what is given for it, one after the other, the last again and again."""
+    """Answers each path with the given responses, one after the other, then repeats the last one."""
 
     def __init__(self, *answers: Any, offset_ms: int = 0) -> None:
         self.answers = list(answers)
@@ -164,7 +164,7 @@ def test_a_missing_order_raises_unknown_order() -> None:
 
 def test_the_clocks_offset_is_measured_and_measured_again_when_the_venue_refuses_the_time() -> None:
     class Jumping(Venue):
-        """Its clock jumps when it refuses a request, as ours may have done before."""
+        """Its clock jumps when it rejects a request, as ours may have done before."""
 
         async def send(self, request: HttpRequest) -> Answer:
             answer = await super().send(request)
@@ -178,7 +178,7 @@ def test_the_clocks_offset_is_measured_and_measured_again_when_the_venue_refuses
     async def work() -> int:
         with pytest.raises(ClockSkew):
             await venue.exchange.place(buy())
-        venue.offset_ms = 10_000  # is not asked for again
+        venue.offset_ms = 10_000  # is not queried again
         await venue.exchange.open_orders("BTCUSDT")
         return venue.clock.time_ns() // 10**6
 

@@ -1,4 +1,4 @@
-"""Requests as they go on the wire: every recorded signature is made again."""
+"""Requests in wire format: every recorded signature is reproduced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""REST without I/O: requests as clients send them, answers as the venue gives them."""
+"""REST without I/O: requests in the form of clients, responses in the form of the venue."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def test_snapshots_of_the_book_are_served_late_on_demand() -> None:
         venue.traders.quote("BTCUSDT", True, D(100), D(1), venue.venue.now())
         assert await depth() == 0
         while await depth() == 0:
-            await asyncio.sleep(0.01)  # each question costs weight
+            await asyncio.sleep(0.01)  # each request costs weight
             assert venue.venue.limits.used("127.0.0.1", venue.venue.now()) < 6_000
 
     in_venue(body)
