@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -131,7 +132,7 @@ class Torture:
             run, status = self._live(kill)
             done[kill.kind] += 1
             most_mb = max(most_mb, run.most_mb)
-            if status == -9:
+            if status in (-9, 143):
                 points[kill.point.partition(":")[0]] += bool(kill.point)
             else:
                 exits[run.said()] += 1
@@ -173,6 +174,14 @@ class Torture:
             run.wait(kill.delay)
         elif run.wait_live():
             self._go_on(run)
+            run.wait(kill.delay)
+        if kill.kind == "while stopping":
+            run.signal(signal.SIGTERM)
+            run.wait(kill.down)
+        elif kill.kind == "after a pause":
+            run.signal(signal.SIGSTOP)
+            time.sleep(kill.down)
+            run.signal(signal.SIGCONT)
             run.wait(kill.delay)
         if kill.kind == "venue too":
             self._venue.kill()

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 
 from torturing.victim import AT_START, POINTS
 
-__all__ = ["FAULTS", "Kill", "drawn_faults", "drawn_kill"]
+__all__ = ["FAULTS", "Kill", "Kind", "drawn_faults", "drawn_kill"]
 
-Kind = Literal["any time", "at a point", "while starting", "venue too", "power cut"]
+Kind = Literal["any time", "at a point", "while starting", "while stopping", "after a pause", "venue too", "power cut"]
 
 FAULTS = {
     "drop_ack": "0.1",
@@ -35,7 +35,8 @@ class Kill(NamedTuple):
     """How a process ends. ``delay`` (s) counts from when the run is live, or from its start while it starts.
 
     ``point`` is where it kills itself, with how often it passes there; after ``delay`` seconds it is killed in any
-    case. ``down`` (s): how long the exchange is down. ``luck``: what a power cut leaves of unsynced data.
+    case. ``down`` (s): how long the exchange is down, how long the process was paused (SIGSTOP), or how
+    long after SIGTERM it is killed. ``luck``: what a power cut leaves of unsynced data.
     """
 
     kind: Kind
@@ -56,8 +57,12 @@ def drawn_kill(rng: random.Random, every: float, form: str, *, power_cuts: bool)
         name = rng.choice(names)
         times = 1 if name in AT_START else rng.randrange(1, 4) if name in _RARE else rng.randrange(1, 30)
         return Kill("at a point", 2 * every, f"{name}:{times}")
-    if chance < 0.82:
+    if chance < 0.78:
         return Kill("while starting", rng.uniform(0, 3))
+    if chance < 0.83:
+        return Kill("while stopping", delay, down=rng.uniform(0, 4))
+    if chance < 0.86:
+        return Kill("after a pause", delay, down=rng.uniform(1, 15))
     if chance < 0.94 or not power_cuts:
         return Kill("venue too", delay, down=rng.uniform(0, 2))
     return Kill("power cut", delay, luck=rng.choice(("lost", "random")))

@@ -129,6 +129,11 @@ class RunProcess:
             return True
         return self.has_ended
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it has ended."""
+        if not self.has_ended:
+            os.kill(self.pid, number)
+
     def kill(self) -> int:
         """SIGKILL it, unless it has ended. Returns its exit status: -9 if it was killed, by whomever."""
         if self.has_ended:
