@@ -137,8 +137,7 @@ def play(
             account_id="main",
             user_id="ops",
             clock=VirtualWall(START),
-            publish=published.append,
-            **({"orders": {}} | options),
+            **({"orders": {}, "publish": published.append} | options),
         )
         running = asyncio.ensure_future(venue.run())
         await work(venue)

@@ -23,6 +23,7 @@ __all__ = ["Stretch", "Torture", "Wanted"]
 
 NAME = "victim"
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
+_UNEXPECTED = "--debug"  # what an error ends with that Tickdeck did not foresee
 _SETTLE = 150.0  # seconds until nothing is open or in doubt any more
 CONFIG = """\
 exchange = "binance"
@@ -135,7 +136,10 @@ class Torture:
             if status in (-9, 143):
                 points[kill.point.partition(":")[0]] += bool(kill.point)
             else:
-                exits[run.said()] += 1
+                said = run.said()
+                exits[said] += 1
+                if _UNEXPECTED in said:
+                    found.append(f"the run ended by itself with {status}: {said}")
             if self._run.exists():
                 found += Ledger(self._run).differences(Truth(self._venue.url))
         if not found:

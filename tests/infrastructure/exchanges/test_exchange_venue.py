@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from exchange_kit import (
@@ -171,6 +172,24 @@ def test_after_a_resume_unanswered_orders_are_unknown_and_nothing_is_sent() -> N
     assert isinstance(first, VenueOrderReported)
     assert (first.order_id, first.status) == ("t1", UNKNOWN)
     assert {event.order_id for event in events[1:] if isinstance(event, VenueOrderReported)} == {"t1", "t2"}
+
+
+def test_cancels_that_are_answered_while_a_resume_reports_them_are_no_error() -> None:
+    cancels = {"t1": None, "t2": None, "t3": None}
+    orders = {name: order(name) for name in cancels}
+    published: list[str] = []
+
+    def publish(event: Any) -> None:
+        if isinstance(event, VenueCancelRefused):
+            published.append(event.order_id)
+            del cancels[event.order_id]
+
+    async def work(venue: ExchangeVenue) -> None:
+        venue.recover(set(), cancels, set())
+
+    play(Scripted(order=[result(ACCEPTED)]), work, orders=orders, publish=publish)
+
+    assert published == ["t1", "t2", "t3"]
 
 
 def test_the_account_begins_with_the_balances_of_the_exchange() -> None:

@@ -31,6 +31,8 @@ __all__ = [
     "OrderResult",
 ]
 
+_LARGEST = 30  # digits before the point of an amount: beyond that, it was damaged on its way
+
 
 class InstrumentStatus(StrEnum):
     """Whether a venue trades an instrument. ``cancel_only``: open orders can be cancelled, new ones are refused.
@@ -222,9 +224,9 @@ class OrderPairResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _check(what: str, ts: int = 0, **numbers: Decimal) -> None:
-    """Raise ``ValueError`` unless the numbers are finite, and ``ts`` (ns UTC) is a time."""
+    """Raise ``ValueError`` unless the numbers are finite and not absurd, and ``ts`` (ns UTC) is a time."""
     for name, number in numbers.items():
-        if not number.is_finite():
+        if not number.is_finite() or number.adjusted() > _LARGEST:
             raise ValueError(f"{what}: {name} is {number}")
     if not 0 <= ts < 1 << 63:
         raise ValueError(f"{what}: ts is {ts}")

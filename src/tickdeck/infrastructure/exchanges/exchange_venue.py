@@ -147,7 +147,7 @@ class ExchangeVenue:
             if order.status is OrderStatus.SUBMITTED:
                 self._reports.about(order.order_id, order.symbol, OrderStatus.UNKNOWN, why)
             self._doubts.look_up(order.order_id, order.symbol)
-        for order_id in cancels:
+        for order_id in tuple(cancels):  # each report is an answer, so it may leave the collection
             cancelled = self._orders.get(order_id)
             if cancelled is not None and cancelled.is_open:
                 self._reports.refuse_cancel(order_id, cancelled.symbol, why)

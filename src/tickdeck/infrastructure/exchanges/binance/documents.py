@@ -64,6 +64,9 @@ _PRIVATE = (
 )
 _CONTROL = ("serverShutdown",)
 _MS = 1_000_000
+_UNREADABLE = (
+    msgspec.MsgspecError, EventError, ConfigError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError
+)  # fmt: skip
 
 
 def decode_document(data: bytes, *, received: int = 1, symbol: str = "", status: int = 0) -> tuple[Document, ...]:
@@ -74,7 +77,7 @@ def decode_document(data: bytes, *, received: int = 1, symbol: str = "", status:
     """
     try:
         return _decode(msgspec.json.decode(data), received, symbol.upper(), status)
-    except (msgspec.MsgspecError, EventError, ConfigError, ValueError, KeyError, ArithmeticError, RecursionError) as e:
+    except _UNREADABLE as e:
         shown = data[:80].decode(errors="replace")
         raise ProtocolError(f"binance: a document cannot be read ({e}); it begins with {shown!r}") from None
 
