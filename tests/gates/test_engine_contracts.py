@@ -211,11 +211,12 @@ def eventful_run() -> Core:
     # long as bitcoin is owed.
     for currency, total in (("BTC", "-1"), ("ETH", "1")):
         core.feed(VenueBalanceReported(currency=currency, total=D(total), source="scripted"))
-    core.feed(
-        VenueInstrumentReported(
-            symbol=BTC, base="BTC", quote="USDT", status="trading", tick_size=D("0.01"), lot_size=D("0.001")
+    for status in ("halt", "trading"):
+        core.feed(
+            VenueInstrumentReported(
+                symbol=BTC, base="BTC", quote="USDT", status=status, tick_size=D("0.01"), lot_size=D("0.001")
+            )
         )
-    )
     core.feed(FeedConnected(feed="files", symbols=(BTC,)))
     core.feed(RunResumed())
     core.feed(tick("9", "11"), tick("9", "12"), book(1), delta(2), delta(9), book(9))
@@ -302,7 +303,7 @@ def test_every_derived_event_is_published_by_exactly_one_engine_or_the_kernel() 
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
     assert shared == {  # every declared engine publishes something
         SystemWarning: ["risk", "execution", "portfolio", "strategy", "gateway"],
-        NotificationAlert: ["risk", "execution", "strategy"],
+        NotificationAlert: ["instruments", "risk", "execution", "strategy"],
         StateUpdated: ["portfolio", "strategy"],
     }
     inputs = (

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 from fake_binance import FakeBinance, Play
 
+from tickdeck.application.clock import LiveClock
 from tickdeck.application.ports import TapeQuery
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.feeds import FEEDS
@@ -185,9 +186,9 @@ async def until(happened: Callable[[], object]) -> None:
         await asyncio.sleep(0.01)
 
 
-def _often(config: RunConfig, symbols: tuple[str, ...]) -> BinanceFeed:
+def _often(config: RunConfig, symbols: tuple[str, ...], clock: LiveClock) -> BinanceFeed:
     assert config.exchange_url is not None
-    return BinanceFeed(symbols, endpoints_at(config.exchange_url), instruments_every=100_000_000)
+    return BinanceFeed(symbols, endpoints_at(config.exchange_url), instruments_every=100_000_000, clock=clock)
 
 
 FEEDS["binance-often"] = _often

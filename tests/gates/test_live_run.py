@@ -61,8 +61,8 @@ class ToyFeed:
         )
 
 
-FEEDS["toy"] = lambda config, symbols: ToyFeed()
-FEEDS["broken"] = lambda config, symbols: ToyFeed(breaks_after=300)
+FEEDS["toy"] = lambda config, symbols, clock: ToyFeed()
+FEEDS["broken"] = lambda config, symbols, clock: ToyFeed(breaks_after=300)
 
 
 def config(seconds: int = 20, **settings: object) -> RunConfig:

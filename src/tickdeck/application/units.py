@@ -1,4 +1,4 @@
-"""Parses durations and shares such as ``10 ms``, ``1h`` and ``0.1%``, and writes times."""
+"""Parses durations, shares and sizes such as ``10 ms``, ``1h``, ``0.1%`` and ``2GB``, and writes times."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 from tickdeck.errors import ConfigError, format_value
 
-__all__ = ["duration_ns", "iso_time", "seconds_of", "share_of"]
+__all__ = ["duration_ns", "iso_time", "seconds_of", "share_of", "size_of"]
 
 _UNITS = {
     "ns": 1,
@@ -24,6 +24,7 @@ _UNITS = {
     "w": 604_800_000_000_000,
 }
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Zµ]+)")
+_SIZES = {"KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _EXAMPLES = "a number with a unit: 250ms, 1.5s, 5m, 1h, 1d"
 
 
@@ -72,3 +73,13 @@ def iso_time(ts: int) -> str:
     """``ts`` (ns UTC) in ISO 8601, for example ``2024-08-08T12:00:05.250000000Z``."""
     seconds, ns = divmod(ts, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
+
+
+def size_of(text: str) -> int:
+    """``500MB``, ``2 GB`` or ``1.5GiB`` in bytes. Raises ``ConfigError``, also for 0."""
+    match = _DURATION.fullmatch(text.strip())
+    unit = _SIZES.get(match[2].upper()) if match is not None else None
+    size = int(Decimal(match[1]) * unit) if match is not None and unit is not None else 0
+    if not size:
+        raise ConfigError(f"{text!r} is not a size; give a number with a unit: 500MB, 2GB, 1.5GiB")
+    return size

@@ -19,12 +19,13 @@ from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live_account import LiveAccount, live_account
 from tickdeck.bootstrap.live_trading import LiveTrading
+from tickdeck.bootstrap.live_watch import LiveWatch
 from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.recall import PastToRecall, recall, recall_with_venue, recorded, shown_to
 from tickdeck.bootstrap.session import RESERVED, Session
 from tickdeck.domain.events import DomainEvent, GapDetected
-from tickdeck.errors import RunError
-from tickdeck.infrastructure.clock import SystemClock
+from tickdeck.errors import RunError, TapeError
+from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
@@ -58,7 +59,7 @@ class LiveRun(Session):
         tape: AnyTape,
         *,
         feed: MarketDataFeed,
-        clock: LiveClock,
+        clock: SteadyClock,
         record: RecordCheck | None = None,
         account: LiveAccount | None = None,
         past: PastToRecall | None = None,
@@ -80,8 +81,20 @@ class LiveRun(Session):
         super().__init__(folder, manifest, config, strategies, tape=record or tape, kernel=kernel, agenda=agenda)
         self._feed = feed
         self._trading = None
+        self.watch = LiveWatch(
+            config.watch,
+            kernel,
+            clock=clock,
+            tape=tape,
+            risk=self.core.risk,
+            gateway=self.gateway,
+            venue=self.venue,
+            heard=lambda: self.driver.market_events,
+            on_hang=lambda text: self.on_hang(text),
+        )
         if account is not None:
             account.hear_breakers.append(lambda transition: kernel.publish(circuit_event(transition, clock.time_ns())))
+            account.hear_breakers.append(self.watch.circuits.hear)
         if isinstance(self.venue, ExchangeVenue):
             self._trading = LiveTrading(
                 kernel,
@@ -177,6 +190,10 @@ class LiveRun(Session):
 
         Raises what ended the feed for good.
         """
+        with self.watch.watchdog:
+            await self._drive(progress)
+
+    async def _drive(self, progress: Callable[[int], None]) -> None:
         trading, driver = self._trading, self.driver
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -190,13 +207,15 @@ class LiveRun(Session):
             tasks.append(asyncio.create_task(self._read()))
             if trading is not None:
                 tasks.append(asyncio.create_task(self._hear(trading)))
+            tasks.append(asyncio.create_task(self.watch.run()))
             try:
                 await driver.run(progress=progress, wind_up=self._wind_up)
             except Exception as error:
                 if trading is None:
                     raise
                 await trading.wind_up(at_once=True)
-                raise RunError("; ".join((str(error), *self.remarks))) from error
+                kind = type(error) if isinstance(error, TapeError) else RunError
+                raise kind("; ".join((str(error), *self.remarks))) from error
         finally:
             for task in tasks:
                 task.cancel()
@@ -249,13 +268,13 @@ def start_live_run(config: RunConfig, data_dir: Path, *, clock: LiveClock | None
     """Create a new run on the live market data of ``config.exchange``, in its own folder under ``data_dir``. ``name``:
     the run's id, instead of one made from the time. Raises ``ConfigError`` if it cannot be created, or if it is to send
     orders without limits or without a key."""
-    clock = clock or SystemClock()
+    steady = SteadyClock(clock)
     account = None
     if config.live:
-        account = live_account(config, clock)
+        account = live_account(config, steady)
         config = account.config
     prepared = prepare(config, name=name)
     config, strategies = prepared.config, prepared.strategies
-    feed = live_feed(config, prepared.manifest.symbols)
+    feed = live_feed(config, prepared.manifest.symbols, steady)
     with prepared.created(data_dir, linger_ms=LINGER_MS) as (folder, manifest, tape):
-        return LiveRun(folder, manifest, config, strategies, tape, feed=feed, clock=clock, account=account)
+        return LiveRun(folder, manifest, config, strategies, tape, feed=feed, clock=steady, account=account)

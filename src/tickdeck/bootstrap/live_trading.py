@@ -16,7 +16,7 @@ from tickdeck.domain.events import (
     OrderSubmittedEvent,
 )
 from tickdeck.domain.trading import Order
-from tickdeck.errors import ExchangeError, RunError
+from tickdeck.errors import RunError, TickdeckError
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
 __all__ = ["LiveTrading"]
@@ -86,7 +86,11 @@ class LiveTrading:
         deadline = self._clock.monotonic_ns() + round(patience * 1e9)
         while self._cancel_at_end and (orders := self._unsettled()) and self._clock.monotonic_ns() < deadline:
             if any(order.is_open for order in orders):
-                self._kernel.publish(CommandReceived(command="cancel", reason="the run ends", source="control"))
+                try:
+                    self._kernel.publish(CommandReceived(command="cancel", reason="the run ends", source="control"))
+                except TickdeckError:  # the tape cannot be written
+                    self._remarks.append(await self.venue.cancel_unrecorded(orders))
+                    return False
             for _ in range(50):
                 await self._clock.sleep(0.02)
                 if not self._unsettled():
@@ -99,7 +103,7 @@ class LiveTrading:
         try:
             async with asyncio.timeout(_COMPARE if at_once else 10 * _COMPARE):
                 await self.venue.compare()
-        except (ExchangeError, TimeoutError) as error:
+        except (TickdeckError, TimeoutError) as error:
             why = str(error) or "no answer in time"
             self._remarks.append(f"the balances were not compared with {self.venue.name}'s at the end: {why}")
         return not left

@@ -108,7 +108,17 @@ def _nonce(
 ) -> str:
     """The nonce, derived from everything that determines the run's events, but not from the location of its files, so
     that two equal runs are identical to the byte."""
-    elsewhere = ("tapes", "strategies", "signals", "tape_format", "log_events", "metrics", "accounts", "stated_limits")
+    elsewhere = (
+        "tapes",
+        "strategies",
+        "signals",
+        "tape_format",
+        "log_events",
+        "metrics",
+        "accounts",
+        "stated_limits",
+        "watch",
+    )
     what = {name: value for name, value in settings.items() if name not in elsewhere}
     asked = [(tape["venue"], tape["interval"]) for tape in settings["tapes"]]
     read = [(record.format, record.symbol, *how, record.sha256) for record, how in zip(inputs, asked, strict=True)]

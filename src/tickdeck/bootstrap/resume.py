@@ -23,7 +23,7 @@ from tickdeck.bootstrap.session import RESERVED
 from tickdeck.bootstrap.strategies import Code, code_changes, code_of, strategies_as_recorded
 from tickdeck.domain.events import DomainEvent, RunResumed
 from tickdeck.errors import RunError
-from tickdeck.infrastructure.clock import SystemClock
+from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import config_from_dict
 from tickdeck.infrastructure.runs import Manifest, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.runs.secrets import SECRETS
@@ -72,17 +72,17 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
         check = RecordCheck(to_compare, then=tape, from_outside=_is_from_outside if on_tape else _is_not_reserved)
         session: Run | LiveRun
         if manifest.is_live:
-            clock = clock or SystemClock()
+            steady = SteadyClock(clock)
             session = live.LiveRun(
                 folder,
                 manifest,
                 config,
                 strategies,
                 tape,
-                feed=live_feed(config, manifest.symbols),
-                clock=clock,
+                feed=live_feed(config, manifest.symbols, steady),
+                clock=steady,
                 record=check,
-                account=live_account(config, clock) if config.live else None,
+                account=live_account(config, steady) if config.live else None,
                 past=past,
             )
         else:

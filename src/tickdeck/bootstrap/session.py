@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from tickdeck.infrastructure.tape.opening import tape_path
 
 __all__ = ["RESERVED", "Session"]
 
+_log = logging.getLogger("tickdeck.run")
 RESERVED = frozenset({"driver", "timer", PaperVenue.name})
 """The sources of inputs that a run produces itself, and produces again when resumed. So is market data."""
 
@@ -61,6 +63,8 @@ class Session(ABC):
         """How a resumed run got its state back, in one sentence."""
         self.remarks: list[str] = []
         """What the user should know at the end, besides the figures."""
+        self.on_hang: Callable[[str], None] = _log.critical
+        """Called in another thread if a handler of a live run does not return and the process must end."""
         self.venue = self._make_venue(agenda)
         self.gateway = VenueGateway(self.kernel, self.venue)
         self.observer = PerformanceObserver(self.kernel, self.core.portfolio.valuation, self.core.market_data)
@@ -104,8 +108,10 @@ class Session(ABC):
             return
         wanted = self.tape.last_seq
         self.kernel.refuse_inputs("the run is closed; resume it to publish")
-        self._close_market()
-        self.tape.close()
+        try:
+            self._close_market()
+        finally:
+            self.tape.close()
         if self.caught_up():
             write_end(
                 self.folder,

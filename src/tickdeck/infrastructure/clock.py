@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
-__all__ = ["SystemClock"]
+from tickdeck.application.clock import LiveClock
+
+__all__ = ["SteadyClock", "SystemClock"]
+
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where there is a choice, a clock that also counts the time in which the machine sleeps."""
 
 
 class SystemClock:
@@ -19,3 +24,31 @@ class SystemClock:
 
     def time_ns(self) -> int:
         return time.time_ns()
+
+
+class _SleepingClock(SystemClock):
+    def monotonic_ns(self) -> int:
+        return time.clock_gettime_ns(_STEADY)
+
+
+class SteadyClock:
+    """A ``LiveClock`` that is not set: it reads ``clock`` once and then goes on at an even pace.
+
+    If somebody sets the wall clock, the timers and the days of a run go on as if nothing had happened.
+    ``difference()`` tells how far the two are apart.
+    """
+
+    def __init__(self, clock: LiveClock | None = None) -> None:
+        self._clock = clock or _SleepingClock()
+        self.monotonic_ns = self._clock.monotonic_ns
+        self.sleep = self._clock.sleep
+        self._began: int | None = None  # the wall clock less the monotonic one, at the first reading
+
+    def time_ns(self) -> int:
+        if self._began is None:
+            self._began = self._clock.time_ns() - self._clock.monotonic_ns()
+        return self._began + self.monotonic_ns()
+
+    def difference(self) -> int:
+        """The wall clock less this one, in ns. Two readings differ if the wall clock was set between them."""
+        return self._clock.time_ns() - self.time_ns()

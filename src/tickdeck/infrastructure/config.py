@@ -21,6 +21,7 @@ from tickdeck.infrastructure.config_mistakes import find_mistakes, plain_values
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 from tickdeck.infrastructure.listening import listen_address
 from tickdeck.infrastructure.readers import date_to_ns, read_exchange_info
+from tickdeck.infrastructure.surroundings import WatchConfig
 
 __all__ = [
     "RunConfig",
@@ -122,6 +123,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
       built-in ones.
     - ``stated_limits``: which limits the file itself gave, so that real orders never rest on a default.
     - ``accounts``: accounts at exchanges, by name. No event of a run with paper orders depends on them.
+    - ``watch``: what a live run tolerates around it. No event of a run from files depends on it.
     - ``max_cascade``: how many events one input may cause before trading is halted.
     - ``tape_format``: ``sqlite`` or ``jsonl``. No event depends on it.
     - ``log_events``: types of events (``market.candle``, ``signal.*``) that are logged besides those of orders,
@@ -153,6 +155,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     paper: PaperConfig = PaperConfig()
     instruments: dict[str, Instrument] = {}
     accounts: dict[str, AccountConfig] = {}
+    watch: WatchConfig = WatchConfig()
     max_cascade: int = 10_000
     tape_format: str = "sqlite"
     log_events: tuple[str, ...] = ()
@@ -276,6 +279,9 @@ def config_from_dict(data: dict[str, Any]) -> RunConfig:
         limits = {name: None if value == "none" else value for name, value in data["risk"].items()}
         stated = data.get("stated_limits", sorted(limits))
         data = {**data, "risk": {**msgspec.to_builtins(DEFAULT_LIMITS), **limits}, "stated_limits": stated}
+    if isinstance(data.get("watch"), dict):
+        watch = {name: None if value == "none" else value for name, value in data["watch"].items()}
+        data = {**data, "watch": watch}
     data = plain_values(data, RunConfig)
     try:
         return msgspec.convert(data, RunConfig, strict=False)
@@ -288,6 +294,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "under [instruments.SYMBOL]": Instrument,
     "under [paper]": PaperConfig,
     "under [risk]": RiskLimits,
+    "under [watch]": WatchConfig,
     "under [[tapes]]": TapeConfig,
     "under [[strategies]]": StrategyConfig,
     "under [signals.NAME]": SignalConfig,

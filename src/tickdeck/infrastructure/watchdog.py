@@ -21,6 +21,7 @@ log = logging.getLogger("tickdeck.watchdog")
 _PACKAGE = str(Path(tickdeck.__file__).parent)
 _CALLERS = ("InMemoryEventBus._dispatch", "SyncEdge._handle")
 """The functions that call handlers."""
+_PULSE = 0.25  # seconds between two looks, at most
 
 
 class WatchedBus(Protocol):
@@ -39,10 +40,21 @@ class Watchdog:
     """Watches ``bus`` from its own thread. When a handler has held the bus for ``limit`` seconds, it calls
     ``alarm(text)`` once. The text names the handler and the line where it is. The bus pays nothing for this.
 
+    If the handler still has not returned ``fatal_limit`` seconds after it was called, ``fatal(text)`` is called once.
+    Time in which the whole process stood still does not count.
+
     Start it in the thread that owns the bus (``with Watchdog(bus):``). The default alarm logs an error.
     """
 
-    def __init__(self, bus: WatchedBus, *, limit: float = 1.0, alarm: Callable[[str], None] = log.error) -> None:
+    def __init__(
+        self,
+        bus: WatchedBus,
+        *,
+        limit: float = 1.0,
+        alarm: Callable[[str], None] = log.error,
+        fatal_limit: float | None = None,
+        fatal: Callable[[str], None] = log.critical,
+    ) -> None:
         given: object = limit
         if not isinstance(given, float | int) or isinstance(given, bool) or given <= 0:
             raise ConfigError(f"Watchdog: limit is {limit!r}; give seconds above 0")
@@ -51,6 +63,10 @@ class Watchdog:
         self._bus = bus
         self._limit = limit
         self._alarm = alarm
+        self._fatal_limit = fatal_limit
+        self._fatal = fatal
+        self._beat = time.monotonic_ns()
+        self._longest = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="tickdeck-watchdog", daemon=True)
         self._owner = threading.get_ident()
@@ -63,16 +79,33 @@ class Watchdog:
         self._stop.set()
         self._thread.join()
 
+    def held_up(self) -> int:
+        """The longest time (ns) since the last call in which this thread did not run, although nothing here holds it
+        up: then the whole process stood still."""
+        longest, self._longest = self._longest, 0
+        return max(longest, time.monotonic_ns() - self._beat)
+
     def _watch(self) -> None:
-        since, seen, reported = time.monotonic(), -1, -1
-        while not self._stop.wait(self._limit / 4):
+        pulse = min(self._limit / 4, _PULSE)
+        held, seen, stage = 0.0, -1, 0
+        self._beat = time.monotonic_ns()
+        while not self._stop.wait(pulse):
+            now = time.monotonic_ns()
+            slept, self._beat = now - self._beat, now
+            self._longest = max(self._longest, slept)
             dispatched = self._bus.dispatched if self._bus.occupied else -1
-            now = time.monotonic()
             if dispatched != seen:
-                since, seen = now, dispatched
-            elif dispatched >= 0 and dispatched != reported and now - since >= self._limit:
-                reported = dispatched
-                self._alarm(f"a handler has held the bus for {now - since:.1f} s: {running_handler(self._owner)}")
+                held, seen, stage = 0.0, dispatched, 0
+                continue
+            held += min(slept / 1e9, 2 * pulse)  # if this thread slept longer, so did the handler's
+            if dispatched < 0:
+                continue
+            if stage == 0 and held >= self._limit:
+                stage = 1
+                self._alarm(f"a handler has held the bus for {held:.1f} s: {running_handler(self._owner)}")
+            if stage == 1 and self._fatal_limit is not None and held >= self._fatal_limit:
+                stage = 2
+                self._fatal(f"a handler has not returned for {held:.1f} s: {running_handler(self._owner)}")
 
 
 def running_handler(thread: int) -> str:

@@ -6,9 +6,12 @@ from application_kit import BTC, Core, D, instrument
 
 from tickdeck.application.strategies import Strategy
 from tickdeck.domain.events import (
+    CommandReceived,
+    NotificationAlert,
     OrderCancelRequestedEvent,
     OrderSubmittedEvent,
     RiskLimitBreachedEvent,
+    SystemWarning,
     TradeEvent,
     VenueInstrumentReported,
 )
@@ -78,3 +81,28 @@ def test_a_report_never_changes_currencies() -> None:
 
     found = core.instruments.instrument(BTC)
     assert (found.base, found.quote, found.tick_size) == (instrument(BTC).base, instrument(BTC).quote, D(1))
+
+
+def test_an_alert_tells_once_that_the_venue_stops_and_begins_again_to_trade_a_symbol() -> None:
+    core = Core().start()
+    for status in ("trading", "halt", "halt", "trading", "trading"):
+        core.feed(report(status))
+
+    alerts = [(event.severity, event.text) for event in core.tape.read() if isinstance(event, NotificationAlert)]
+    assert alerts == [
+        ("warning", "the venue does not trade BTCUSDT now: halt (X); only cancels leave for it"),
+        ("info", "the venue trades BTCUSDT again"),
+    ]
+
+
+def test_a_position_in_a_symbol_that_is_halted_is_not_closed_and_a_warning_says_so() -> None:
+    core = Core({"buyer": Buyer()}).start()
+    traded(core)
+    core.fill(core.orders[0], "99.78").feed(report("halt"))
+    core.feed(CommandReceived(command="flatten"))
+
+    (warning,) = [event for event in core.tape.read() if isinstance(event, SystemWarning)]
+    assert warning.message == (
+        "flatten: 0.123 BTCUSDT are not closed, because the venue does not trade BTCUSDT now: halt (X)"
+    )
+    assert len(core.orders) == 1

@@ -60,6 +60,9 @@ class VenueGateway:
         self._kernel = kernel
         self._venue = venue
         self._halted = False
+        self._shut = ""  # why nothing but cancels leaves, whatever the core says
+        self._cancels_at_once = False
+        self._cancelled_early: set[str] = set()  # ids of requests that did not wait to become durable
         self._held_below = 0  # while trading is halted: requests with a smaller seq are not sent
         self._lanes: dict[str, deque[Request]] = {}  # by order id, until the current call for that order returns
         self._calls: dict[str, asyncio.Task[None]] = {}  # strong references, so that no task is lost
@@ -71,6 +74,8 @@ class VenueGateway:
         deliver: Any = {"edge": True} if venue.simulated else {"refused": self.never_sent}
         handler: Handler = self.take if venue.simulated else self._take_durable
         kernel.subscribe(OrderEvent, handler, where=_leaves, component=self.component, **deliver)
+        if not venue.simulated:
+            kernel.subscribe(OrderCancelRequestedEvent, self._cancel_early, edge=True, component=self.component)
 
     def on_halted(self, halted: TradingHalted) -> None:
         """Called within the cascade: orders and amends that wait to become durable are no longer sent. Cancels still
@@ -80,6 +85,25 @@ class VenueGateway:
 
     def on_resumed(self, _: TradingResumed) -> None:
         self._halted = False
+
+    def shut(self, why: str) -> None:
+        """Send only cancels from now on, until ``reopen``. Any thread may call this, also while a handler hangs. For
+        venues outside this process."""
+        self._shut = why
+
+    def reopen(self) -> None:
+        """Take back ``shut``. A halt stays."""
+        self._shut = ""
+
+    def send_cancels_at_once(self, on: bool) -> None:
+        """Whether cancels leave without waiting to become durable: if the tape cannot be written, they still must. For
+        venues outside this process."""
+        self._cancels_at_once = on
+
+    def _cancel_early(self, request: OrderCancelRequestedEvent) -> None:
+        if self._cancels_at_once:
+            self._cancelled_early.add(request.event_id)
+            self.take(request)
 
     def take(self, request: Request) -> None:
         """Send an order, an amend or a cancel, in the order in which they were decided."""
@@ -95,7 +119,10 @@ class VenueGateway:
             self._calls[request.order_id] = asyncio.ensure_future(self._work(request, call))
 
     async def _take_durable(self, request: Request) -> None:
-        self.take(request)
+        if request.event_id in self._cancelled_early:
+            self._cancelled_early.discard(request.event_id)
+        else:
+            self.take(request)
 
     def never_sent(self, request: DomainEvent) -> None:
         """There is no room to wait for durability. Trading halts, and the order ends here."""
@@ -119,8 +146,8 @@ class VenueGateway:
         try:
             if isinstance(request, OrderCancelRequestedEvent):
                 return self._venue.cancel(request)
-            if self._halted and request.seq < self._held_below:
-                self._hold_back(request)
+            if self._shut or (self._halted and request.seq < self._held_below):
+                self._hold_back(request, f"never sent: {self._shut}" if self._shut else _HALTED)
                 return None
             if isinstance(request, OrderSubmittedEvent):
                 return self._venue.submit(request)
@@ -147,11 +174,11 @@ class VenueGateway:
         finally:
             del self._lanes[order_id], self._calls[order_id]
 
-    def _hold_back(self, request: OrderSubmittedEvent | OrderAmendRequestedEvent) -> None:
+    def _hold_back(self, request: OrderSubmittedEvent | OrderAmendRequestedEvent, why: str) -> None:
         if isinstance(request, OrderSubmittedEvent):
-            self._report(request, OrderStatus.REJECTED, _HALTED)
+            self._report(request, OrderStatus.REJECTED, why)
         else:
-            self._report(request, OrderStatus.UNKNOWN, _HALTED, revision=request.revision)
+            self._report(request, OrderStatus.UNKNOWN, why, revision=request.revision)
 
     def _failed(self, request: Request, error: Exception) -> None:
         """Report a request whose call raised. The error's text is omitted, because it may contain a secret."""

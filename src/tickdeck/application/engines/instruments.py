@@ -8,7 +8,7 @@ import msgspec
 
 from tickdeck.application.bus import EventBus
 from tickdeck.application.engines.wiring import PRIORITY
-from tickdeck.domain.events import DomainEvent, VenueInstrumentReported
+from tickdeck.domain.events import NotificationAlert, VenueInstrumentReported
 from tickdeck.domain.market import Instrument
 
 __all__ = ["InstrumentEngine"]
@@ -17,14 +17,16 @@ __all__ = ["InstrumentEngine"]
 class InstrumentEngine:
     """Knows every instrument: as the venue last reported it, otherwise as ``configured(symbol)`` describes it.
 
-    A report changes steps and limits. It never changes currencies, contract size or the step of fees.
+    A report changes steps and limits. It never changes currencies, contract size or the step of fees. When trading in
+    a symbol stops or begins again, ``notification.alert`` says so.
     """
 
     component = "instruments"
     hears = (VenueInstrumentReported,)
-    publishes: tuple[type[DomainEvent], ...] = ()
+    publishes = (NotificationAlert,)
 
     def __init__(self, bus: EventBus, configured: Callable[[str], Instrument]) -> None:
+        self._bus = bus
         self._configured = configured
         self._reported: dict[str, Instrument] = {}
         self._closed: dict[str, str] = {}
@@ -49,8 +51,14 @@ class InstrumentEngine:
             max_quantity=report.max_quantity,
             min_notional=report.min_notional,
         )
+        before = self._closed.get(report.symbol, "")
         if report.status == "trading":
+            now = ""
             self._closed.pop(report.symbol, None)
         else:
             word = f" ({report.raw_status})" if report.raw_status else ""
-            self._closed[report.symbol] = f"the venue does not trade {report.symbol} now: {report.status}{word}"
+            now = f"the venue does not trade {report.symbol} now: {report.status}{word}"
+            self._closed[report.symbol] = now
+        if now != before:
+            text = f"{now}; only cancels leave for it" if now else f"the venue trades {report.symbol} again"
+            self._bus.publish(NotificationAlert(text=text, severity="warning" if now else "info"))

@@ -197,9 +197,10 @@ class SystemError(DomainEvent, frozen=True, kw_only=True, gc=False):  # noqa: A0
 
 
 class SystemWarning(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A request was not carried out, and the run continues. Emitted by the engine that received the request.
+    """A request was not carried out, or something is wrong around a live run. The run continues. Emitted by the engine
+    that received the request; an input if it comes from the feed, the gateway or the surroundings.
 
-    ``component`` is that engine. ``message`` says what was not done and why.
+    ``component`` is where it comes from. ``message`` says what was not done or what is wrong, and why.
     """
 
     event_type: ClassVar[str] = "system.warning"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.ports import Balance, Exchange, OrderRequest, OrderResult
@@ -166,6 +166,25 @@ class ExchangeVenue:
             if isinstance(event, FeedConnected):
                 for order in self._unsettled():
                     self._doubts.look_up(order.order_id, order.symbol)
+
+    async def cancel_unrecorded(self, orders: Sequence[Order]) -> str:
+        """Cancel the open ones of ``orders``, although nothing can be recorded any more. Returns a remark for the user;
+        a resumed run finds out what became of them."""
+        open_orders = [order for order in orders if order.is_open]
+        calls = (self._exchange.cancel(order.symbol, client_order_id=order.order_id) for order in open_orders)
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        failed = [
+            order.order_id
+            for order, answer in zip(open_orders, answers, strict=True)
+            if isinstance(answer, BaseException)
+        ]
+        done = f"{len(open_orders) - len(failed)} open orders were cancelled at {self.name} without a record"
+        return f"{done}, and these were not: {', '.join(failed)}" if failed else done
+
+    async def answers(self) -> bool:
+        """Ask the exchange for its time. Raises ``ExchangeError`` if it does not answer."""
+        await self._exchange.server_time()
+        return True
 
     async def compare(self) -> None:
         """Query the balances and publish them; the core compares them with its own. Raises ``ExchangeError``."""

@@ -15,14 +15,14 @@ import msgspec
 
 from tickdeck.application.log import bound_logger
 from tickdeck.application.proof import RecordDiverged
-from tickdeck.errors import ConfigError, InputError, RunError, TickdeckError
+from tickdeck.errors import ConfigError, InputError, RunError, TapeError, TickdeckError
 from tickdeck.infrastructure.control import ControlServer
 from tickdeck.infrastructure.event_log import log_events
 from tickdeck.infrastructure.listening import listen_address
 from tickdeck.infrastructure.logs import last_logged_seq, log_to
 from tickdeck.infrastructure.runs import discard_run, overview
 from tickdeck.infrastructure.watchdog import running_handler
-from tickdeck.interfaces.cli.exits import origin
+from tickdeck.interfaces.cli.exits import FAULT, origin
 from tickdeck.interfaces.cli.live import CLEAR, Progress
 from tickdeck.interfaces.cli.output import note
 from tickdeck.interfaces.cli.printed import Printed
@@ -93,13 +93,22 @@ def drive(
                 if monitoring is not None:
                     ending.enter_context(monitoring.server.serving(monitoring.watch))
                 await run.drive(speed, progress=progress)
+        except TapeError:
+            with contextlib.suppress(TapeError):  # closing fails for the same reason, and says less
+                close()
+            raise
+        except BaseException:
+            close()
+            raise
+        close()
+
+    def close() -> None:
+        stopping.settled()
+        ending.close()
+        try:
+            run.close()
         finally:
-            stopping.settled()
-            ending.close()
-            try:
-                run.close()
-            finally:
-                progress.close()
+            progress.close()
 
     try:
         with (
@@ -121,6 +130,7 @@ def drive(
         ):
             strategies = [record.strategy_id for record in run.manifest.strategies]
             log_events(kernel, run.config.log_events)
+            run.on_hang = lambda text: stopping.end("because a handler did not return", FAULT)
             log.info("run begins", strategies=strategies, symbols=run.manifest.symbols, resumed=bool(past_seq))
             try:
                 runner.run(work())

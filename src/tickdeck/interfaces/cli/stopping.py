@@ -94,7 +94,11 @@ class Stopping:
         return self.stopped_by.name if self.stopped_by is not None else "a signal"
 
     def _end(self, why: str) -> None:
+        self.end(why, 128 + (self.stopped_by or signal.SIGTERM))
+
+    def end(self, why: str, code: int) -> None:
+        """End the process with exit code ``code``, after ``last_words(why)``. Any thread may call this."""
         thread = threading.Thread(target=self._last_words, args=(why,), daemon=True)
         thread.start()
         thread.join(_LAST_WORDS_S)  # the main thread may hold a lock that `last_words` needs
-        os._exit(128 + (self.stopped_by or signal.SIGTERM))
+        os._exit(code)

@@ -1,0 +1,146 @@
+"""Watches the surroundings of a live run: halts trading while something is wrong there, and resumes it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tickdeck.application.engines import RiskEngine, VenueGateway
+from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.log import bound_logger
+from tickdeck.application.ports import Tape, TradingVenue
+from tickdeck.domain.events import CommandReceived, SystemWarning
+from tickdeck.errors import ExchangeError, TickdeckError
+from tickdeck.infrastructure.clock import SteadyClock
+from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
+from tickdeck.infrastructure.surroundings import (
+    Check,
+    CircuitCheck,
+    ClockCheck,
+    MemoryCheck,
+    PauseCheck,
+    TapeCheck,
+    WatchConfig,
+    resident_memory,
+)
+from tickdeck.infrastructure.watchdog import Watchdog
+
+__all__ = ["LiveWatch"]
+
+_EVERY = 0.5  # seconds between two looks
+_S = 1_000_000_000
+_ANSWER_WITHIN = 5.0  # seconds for the exchange to show that it answers
+_NEEDS_PROOF = ("clock", "pause")
+"""After these, the connections may be dead: trading resumes when the market and the exchange have been heard."""
+
+
+class LiveWatch:
+    """Runs the checks of ``settings`` while the task ``run`` does.
+
+    When something is wrong, a ``system.warning`` says so, and the command ``halt`` follows, with the same reason. When
+    nothing is wrong any more, the command ``resume`` follows. It never ends a halt by a limit, an operator or an error.
+    A halt of before a resume of the run ends in the same way.
+
+    ``heard()`` counts what was received from the market. ``on_hang(text)`` is called, in another thread, if a handler
+    has not returned for so long that the process must end.
+    """
+
+    def __init__(
+        self,
+        settings: WatchConfig,
+        kernel: Kernel,
+        *,
+        clock: SteadyClock,
+        tape: Tape,
+        risk: RiskEngine,
+        gateway: VenueGateway,
+        venue: TradingVenue,
+        heard: Callable[[], int],
+        on_hang: Callable[[str], None],
+    ) -> None:
+        self._kernel, self._clock, self._risk, self._gateway = kernel, clock, risk, gateway
+        self._is_outside = not venue.simulated
+        self._exchange = venue if isinstance(venue, ExchangeVenue) else None
+        self._heard = heard
+        self._hang = ""  # written by the watchdog's thread
+        self._causes: dict[str, str] = {}
+        self._unproven: int | None = None  # what had been heard when the connections came into doubt
+        self._log = bound_logger("tickdeck.watch")
+        handler = settings.ns("handler")
+        end = settings.ns("handler_exit")
+        self.watchdog = Watchdog(
+            kernel,
+            limit=(handler or end or 3_600 * _S) / _S,
+            alarm=self._on_hang if handler is not None else lambda text: None,
+            fatal_limit=end / _S if end is not None else None,
+            fatal=on_hang,
+        )
+        self.circuits = CircuitCheck()
+        self._checks: list[Check] = [self.circuits]
+        if (limit := settings.ns("clock")) is not None:
+            self._checks.append(ClockCheck(clock, limit))
+        if (limit := settings.ns("pause")) is not None:
+            self._checks.append(PauseCheck(limit, round(_EVERY * _S), self.watchdog.held_up))
+        if (limit := settings.ns("disk")) is not None:
+            self._checks.append(TapeCheck(lambda: tape.last_seq, lambda: tape.durable_seq, limit))
+        if (size := settings.memory_bytes) is not None:
+            self._checks.append(MemoryCheck(size, resident_memory))
+
+    async def run(self) -> None:
+        """Look until cancelled, or until the kernel takes no more inputs."""
+        try:
+            while True:
+                await self._clock.sleep(_EVERY)
+                await self.look()
+        except TickdeckError:
+            return  # the driver meets the same error and ends the run
+
+    async def look(self) -> None:
+        """Make every check, and halt or resume accordingly."""
+        now = self._clock.monotonic_ns()
+        found = {check.name: text for check in self._checks if (text := check.problem(now))}
+        hang, self._hang = self._hang, ""
+        if hang:
+            found.pop("pause", None)  # it is the same
+            found["handler"] = f"{hang}; it has returned now"
+        new = {name: text for name, text in found.items() if name not in self._causes}
+        if any(name in _NEEDS_PROOF for name in new):
+            self._unproven = self._heard()
+        if self._unproven is not None and not new and await self._is_proven(self._unproven):
+            self._unproven = None
+        if self._unproven is not None:  # what is over as such still lasts for us
+            found = {name: text for name, text in self._causes.items() if name in _NEEDS_PROOF} | found
+        self._causes = found
+        self._gateway.send_cancels_at_once("disk" in found)
+        for text in new.values():
+            self._log.warning(text)
+            self._kernel.publish(SystemWarning(component=SURROUNDINGS, message=text, source=SURROUNDINGS))
+        if found and self._risk.gate.halted_by < HaltedBy.SURROUNDINGS:
+            self._command("halt", "; ".join(found.values()))
+        elif not found and self._risk.gate.halted_by is HaltedBy.SURROUNDINGS:
+            self._log.info("trading resumes", reason=self._risk.gate.closed_because)
+            self._command("resume", "nothing is wrong around the run any more")
+        if hang:
+            self._gateway.reopen()  # the halt is in force now
+
+    async def _is_proven(self, heard: int) -> bool:
+        """Whether the market was heard since, and the exchange answers."""
+        if self._heard() <= heard:
+            return False
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN):
+                return self._exchange is None or await self._exchange.answers()
+        except (ExchangeError, TimeoutError):
+            return False
+
+    def _on_hang(self, text: str) -> None:
+        """Called by the watchdog's thread, while the handler still runs."""
+        if self._is_outside:
+            self._gateway.shut("a handler did not return")
+        self._log.error(text)
+        self._hang = text
+
+    def _command(self, command: str, reason: str) -> None:
+        arguments = {"by": SURROUNDINGS}
+        self._kernel.publish(CommandReceived(command=command, reason=reason, arguments=arguments, source=SURROUNDINGS))

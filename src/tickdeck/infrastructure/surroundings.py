@@ -1,0 +1,194 @@
+"""What may go wrong around a live run: the clock, the process, the disk, the memory, the exchange.
+
+Each check says in words what is wrong now, and nothing while all is well. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from tickdeck.application.units import duration_ns, size_of
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.clock import SteadyClock
+from tickdeck.infrastructure.resilience import BreakerState, BreakerTransition
+
+__all__ = [
+    "Check",
+    "CircuitCheck",
+    "ClockCheck",
+    "MemoryCheck",
+    "PauseCheck",
+    "TapeCheck",
+    "WatchConfig",
+    "resident_memory",
+]
+
+_S = 1_000_000_000  # ns in a second
+_PROBE_AFTER = 30 * _S  # after which an open breaker lets a call through
+_STATM = Path("/proc/self/statm")
+
+
+class WatchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a live run tolerates around it. ``None`` means that it is not watched.
+
+    - ``handler``: how long a handler may run. After that, no order leaves until it has returned and the halt is
+      recorded. ``handler_exit``: after this, the process ends with exit code 3.
+    - ``pause``: how long the process may stand still. ``clock``: by how much the wall clock may be set.
+    - ``disk``: how long the tape may wait for the disk. These are durations such as ``10s``.
+    - ``memory``: how much resident memory the process may have, such as ``2GB``.
+
+    Raises ``ConfigError`` for a value that cannot be read.
+    """
+
+    handler: str | None = "10s"
+    handler_exit: str | None = "1m"
+    pause: str | None = "5s"
+    clock: str | None = "1s"
+    disk: str | None = "5s"
+    memory: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            try:
+                self.memory_bytes if name == "memory" else self.ns(name)
+            except ConfigError as error:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}: {error}, or 'none'") from None
+        handler, end = self.ns("handler"), self.ns("handler_exit")
+        if handler is not None and end is not None and end <= handler:
+            raise ConfigError(
+                f"handler_exit is {self.handler_exit!r}, not after handler ({self.handler!r}); give a longer time"
+            )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """``memory`` in bytes."""
+        return None if self.memory is None else size_of(self.memory)
+
+    def ns(self, name: str) -> int | None:
+        """A duration in ns; ``None`` if it is not watched."""
+        text: str | None = getattr(self, name)
+        return None if text is None else duration_ns(text)
+
+
+class Check(Protocol):
+    """One thing that is watched. ``name`` identifies it."""
+
+    name: str
+
+    def problem(self, now: int) -> str:
+        """What is wrong now, in words; empty if nothing is. ``now`` is monotonic (ns). Called about once a second."""
+
+
+class ClockCheck:
+    """The wall clock was set by at least ``limit`` ns. The run's own clock goes on at its pace."""
+
+    name = "clock"
+
+    def __init__(self, clock: SteadyClock, limit: int) -> None:
+        self._clock, self._limit = clock, limit
+        self._known: int | None = None
+
+    def problem(self, now: int) -> str:
+        difference = self._clock.difference()
+        jump = 0 if self._known is None else difference - self._known
+        self._known = difference
+        if abs(jump) < self._limit:
+            return ""
+        way = "forward" if jump > 0 else "back"
+        return f"the wall clock was set {way} by {abs(jump) / _S:.1f} s; the run keeps its own time"
+
+
+class PauseCheck:
+    """The process, or its event loop, stood still for at least ``limit`` ns. ``expected`` is the time between two looks
+    (ns). ``held_up()`` is the longest time (ns) since its last call in which another thread did not run."""
+
+    name = "pause"
+
+    def __init__(self, limit: int, expected: int, held_up: Callable[[], int]) -> None:
+        self._limit, self._expected, self._held_up = limit, expected, held_up
+        self._last: int | None = None
+
+    def problem(self, now: int) -> str:
+        last, self._last = self._last, now
+        held_up = self._held_up()
+        if last is None or (late := now - last - self._expected) < self._limit:
+            return ""
+        what = "the process" if held_up >= late // 2 else "the event loop"
+        return f"{what} stood still for {late / _S:.1f} s"
+
+
+class TapeCheck:
+    """Events wait for the disk, and nothing was written for at least ``limit`` ns. ``appended()`` and ``durable()`` are
+    positions on the tape."""
+
+    name = "disk"
+
+    def __init__(self, appended: Callable[[], int], durable: Callable[[], int], limit: int) -> None:
+        self._appended, self._durable, self._limit = appended, durable, limit
+        self._since: int | None = None
+        self._position = -1
+
+    def problem(self, now: int) -> str:
+        durable = self._durable()
+        if durable != self._position or durable >= self._appended():
+            self._position, self._since = durable, now
+        if self._since is None or now - self._since < self._limit:
+            return ""
+        return f"the disk has written nothing for {self._limit / _S:g} s, so the tape is behind; only cancels leave"
+
+
+class MemoryCheck:
+    """The process has more than ``limit`` bytes of resident memory. The problem is over below nine tenths of that."""
+
+    name = "memory"
+
+    def __init__(self, limit: int, resident: Callable[[], int]) -> None:
+        self._limit, self._resident = limit, resident
+        self._over = False
+
+    def problem(self, now: int) -> str:
+        resident = self._resident()
+        self._over = resident > (self._limit * 9 // 10 if self._over else self._limit)
+        return f"the process uses more than {_in_mb(self._limit)} of memory" if self._over else ""
+
+
+class CircuitCheck:
+    """The exchange failed several times in a row, so that nothing is sent to it now."""
+
+    name = "exchange"
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[int | None, str]] = {}  # since when, and why, by breaker
+
+    def hear(self, transition: BreakerTransition) -> None:
+        """A breaker of the account changed its state."""
+        if transition.after is BreakerState.OPEN:
+            self._open[transition.name] = (None, transition.reason)
+        else:
+            self._open.pop(transition.name, None)
+
+    def problem(self, now: int) -> str:
+        for name, (since, why) in list(self._open.items()):
+            if since is None:
+                self._open[name] = (now, why)
+            elif now - since >= _PROBE_AFTER:
+                del self._open[name]  # the next call is the probe; if it fails, we hear of it
+        return "; ".join(f"{name} does not work ({why})" for name, (_, why) in self._open.items())
+
+
+def resident_memory() -> int:
+    """The resident memory of this process in bytes. Raises ``ConfigError`` where the system does not tell it."""
+    try:
+        return int(_STATM.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        raise ConfigError(f"watch.memory: {sys.platform} does not tell how much memory is used; omit it") from None
+
+
+def _in_mb(size: int) -> str:
+    return f"{size / 1_000_000:,.0f} MB"

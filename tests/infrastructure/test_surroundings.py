@@ -1,0 +1,202 @@
+"""The checks of what is around a live run: what each of them notices, and what it lets pass."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.clock import SteadyClock
+from tickdeck.infrastructure.config import config_from_dict
+from tickdeck.infrastructure.resilience import BreakerState, BreakerTransition
+from tickdeck.infrastructure.surroundings import (
+    CircuitCheck,
+    ClockCheck,
+    MemoryCheck,
+    PauseCheck,
+    TapeCheck,
+    WatchConfig,
+    resident_memory,
+)
+from tickdeck.infrastructure.watchdog import Watchdog
+
+S = 1_000_000_000
+HOUR = 3_600 * S
+
+
+class HandClock:
+    """A clock that a test moves and sets."""
+
+    def __init__(self) -> None:
+        self.passed, self.set_by = 0, 0
+
+    def monotonic_ns(self) -> int:
+        return self.passed
+
+    def time_ns(self) -> int:
+        return 1_723_161_600 * S + self.passed + self.set_by
+
+    async def sleep(self, seconds: float) -> None:
+        self.passed += round(seconds * S)
+
+
+# -- the clock --------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, HOUR), st.integers(-2 * HOUR, 2 * HOUR))))
+def test_a_steady_clock_moves_by_the_time_that_passed_however_the_other_is_set(
+    steps: list[tuple[int, int]],
+) -> None:
+    clock = HandClock()
+    steady = SteadyClock(clock)
+    began = steady.time_ns()
+    for passed, set_by in steps:
+        clock.passed += passed
+        clock.set_by += set_by
+        assert steady.time_ns() == began + clock.passed
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        (HOUR, "the wall clock was set forward by 3600.0 s; the run keeps its own time"),
+        (-HOUR, "the wall clock was set back by 3600.0 s; the run keeps its own time"),
+        (S - 1, ""),
+    ],
+)
+def test_a_jump_of_the_wall_clock_is_told_once(by: int, said: str) -> None:
+    clock = HandClock()
+    check = ClockCheck(SteadyClock(clock), S)
+    assert check.problem(0) == ""
+    clock.passed += 5 * S
+    assert check.problem(0) == ""
+
+    clock.set_by += by
+    assert [check.problem(0), check.problem(0)] == [said, ""]
+
+
+# -- the process ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("alive", "what"), [(False, "the process"), (True, "the event loop")])
+def test_a_late_look_means_that_something_stood_still(alive: bool, what: str) -> None:
+    check = PauseCheck(5 * S, S, lambda: S if alive else 5 * S)
+
+    assert [check.problem(0), check.problem(S), check.problem(6 * S)] == ["", "", ""]
+    assert check.problem(12 * S) == f"{what} stood still for 5.0 s"
+    assert check.problem(13 * S) == ""
+
+
+class Bus:
+    """A bus that a handler occupies."""
+
+    dispatched, occupied = 1, True
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 10
+    while not condition() and time.monotonic() < end:
+        threading.Event().wait(0.005)
+
+
+def test_a_watchdog_alarms_first_and_ends_the_process_later() -> None:
+    said: list[str] = []
+    with Watchdog(Bus(), limit=0.02, alarm=said.append, fatal_limit=0.08, fatal=said.append):  # type: ignore[arg-type]
+        wait_for(lambda: len(said) == 2)
+        threading.Event().wait(0.05)
+
+    assert len(said) == 2
+    assert said[0].startswith("a handler has held the bus for 0.0")
+    assert said[1].startswith("a handler has not returned for 0.")
+
+
+def test_a_watchdog_tells_whether_its_own_thread_was_held_up() -> None:
+    with Watchdog(Bus(), limit=0.02) as watchdog:  # type: ignore[arg-type]
+        for _ in range(5):
+            threading.Event().wait(0.05)
+        assert 0 < watchdog.held_up() < S
+    threading.Event().wait(0.1)
+    assert watchdog.held_up() >= S // 10
+
+
+# -- the disk, the memory, the exchange -------------------------------------------------------------------------------
+
+
+def test_a_tape_that_waits_for_the_disk_is_a_problem_until_something_is_written() -> None:
+    positions = {"appended": 10, "durable": 10}
+    check = TapeCheck(lambda: positions["appended"], lambda: positions["durable"], 5 * S)
+    assert check.problem(0) == check.problem(100 * S) == ""
+
+    positions["appended"] = 11
+    assert check.problem(104 * S) == ""
+    assert "nothing for 5 s" in check.problem(105 * S)
+    positions["durable"] = 11
+    assert check.problem(106 * S) == ""
+
+
+def test_a_tape_that_is_slow_and_makes_progress_is_no_problem() -> None:
+    position = iter(range(1_000))
+    check = TapeCheck(lambda: 1_000_000, lambda: next(position), 5 * S)
+
+    assert [check.problem(second * S) for second in range(100)] == [""] * 100
+
+
+def test_memory_is_a_problem_above_its_bound_until_it_is_well_below() -> None:
+    sizes = iter([100, 101, 95, 91, 90, 100])
+    check = MemoryCheck(100, lambda: next(sizes))
+
+    assert [bool(check.problem(0)) for _ in range(6)] == [False, True, True, True, False, False]
+
+
+def test_resident_memory_is_that_of_this_process() -> None:
+    before = resident_memory()
+    block = bytearray(64_000_000)
+    assert 1_000_000 < before < resident_memory() - 32_000_000
+    del block
+
+
+def test_an_exchange_that_fails_is_a_problem_until_it_answers_or_may_be_tried_again() -> None:
+    def transition(after: BreakerState) -> BreakerTransition:
+        return BreakerTransition("binance/orders", BreakerState.CLOSED, after, "VenueUnavailable")
+
+    check = CircuitCheck()
+    assert check.problem(0) == ""
+    check.hear(transition(BreakerState.OPEN))
+    assert check.problem(S) == check.problem(30 * S) == "binance/orders does not work (VenueUnavailable)"
+    assert check.problem(31 * S) == ""
+
+    check.hear(transition(BreakerState.OPEN))
+    assert check.problem(40 * S) != ""
+    check.hear(transition(BreakerState.CLOSED))
+    assert check.problem(41 * S) == ""
+
+
+# -- the settings -----------------------------------------------------------------------------------------------------
+
+
+def test_settings_are_durations_and_sizes_and_none_turns_one_off() -> None:
+    watch = config_from_dict({"watch": {"handler": "2s", "pause": "none", "memory": "1.5GiB"}}).watch
+
+    assert (watch.ns("handler"), watch.ns("pause"), watch.ns("disk")) == (2 * S, None, 5 * S)
+    assert WatchConfig().memory is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"pause": "5"}, "watch.pause is '5': '5' is not a duration"),
+        ({"memory": "2"}, "watch.memory is '2': '2' is not a size"),
+        ({"memory": "0GB"}, "'0GB' is not a size"),
+        ({"handler": "1m"}, "handler_exit is '1m', not after handler ('1m')"),
+        ({"handle": "1m"}, "there is no key 'handle' in watch; did you mean 'handler'?"),
+    ],
+)
+def test_wrong_settings_are_refused_in_words(settings: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        config_from_dict({"watch": settings})
+    assert said in str(refused.value)
