@@ -5,8 +5,11 @@ one run. The exchange lives on while the run is killed with SIGKILL: at any time
 starts; now and then the exchange is killed too, or what the run did not sync is lost. After some kills the run settles
 its orders, and orders, fills, positions and balances are compared, and the record is verified.
 
+With `--per-case 0` there is one run, which grows from stretch to stretch; its memory and the exchange's must stay flat
+then: `--kills 100 --per-case 0 --every 12 --minutes 20 --speed 10` is a soak.
+
 A case follows from its seed as far as timing allows: `--seed 12 --kills 10` repeats the case that a line names as seed
-12. The exit code is 1 if anything differed; the folders of such cases are kept.
+12. The exit code is 1 if anything differed or memory grew; the folders of cases that differ are kept.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from pathlib import Path
 
 from torturing.case import Stretch, Torture, Wanted
 
+_GROWTH = 1.25  # of the memory of a process, which is not flat beyond it
 _COLUMNS = "{:>5} {:>6} {:>7} {:>7} {:>8} {:>6} {:>6} {:>6}  {}"
 
 
@@ -37,7 +41,10 @@ def main(arguments: Sequence[str]) -> int:
     print()
     for line in _summary(stretches):
         print(line)
-    return 1 if any(stretch.differences for stretch in stretches) else 0
+    grown = _grown(stretches) if not options.per_case else []
+    for line in grown:
+        print(line)
+    return 1 if grown or any(stretch.differences for stretch in stretches) else 0
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -111,6 +118,18 @@ def _summary(stretches: Sequence[Stretch]) -> Iterator[str]:
     orders, fills = sum(stretch.orders for stretch in last), sum(stretch.fills for stretch in last)
     yield f"{orders} orders and {fills} fills compared"
     yield f"differences: {'none' if not failed else 'seeds ' + ', '.join(map(str, failed))}"
+
+
+def _grown(stretches: Sequence[Stretch]) -> list[str]:
+    """What uses more memory in the last third of a long case than in its middle. The first third fills caches."""
+    third = len(stretches) // 3
+    found: list[str] = []
+    for name in ("run_mb", "venue_mb"):
+        sizes = [float(getattr(stretch, name)) for stretch in stretches]
+        middle, last = sizes[third : len(sizes) - third], sizes[len(sizes) - third :]
+        if third and max(last) > _GROWTH * max(middle):
+            found.append(f"{name} grew from {max(middle):.0f} to {max(last):.0f}")
+    return found
 
 
 def _counted(what: Counter[str]) -> str:

@@ -106,14 +106,15 @@ def test_a_kill_before_the_manifest_is_in_place_leaves_no_run(tmp_path: Path, al
 
     die(data, None, alone, "part")
 
-    (folder,) = data.iterdir()
-    assert [path.name for path in folder.iterdir()] == [f"{MANIFEST}.part"]
+    (leftover,) = data.iterdir()
+    assert leftover.name.startswith(".")
+    assert [path.name for path in leftover.glob("*/*")] == [f"{MANIFEST}.part"]
     assert list_runs(data) == []
-    for name in ("last", folder.name, str(folder)):
+    for name in ("last", leftover.name, str(leftover)):
         with pytest.raises(RunError, match=r"there (is no run|are no runs)"):
             find_run(data, name)
     with pytest.raises(RunError, match="is not a run"):
-        resume_run(folder)
+        resume_run(next(leftover.glob("*/")))
 
 
 def test_a_run_killed_at_every_kind_of_point_ends_as_if_uninterrupted(tmp_path: Path, alone: LeftAlone) -> None:
