@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import random
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any, get_args
 import pytest
 from many_examples import SEEDS
 
+import torture
 from tickdeck.domain.events import (
     BalanceEvent,
     DomainEvent,
@@ -24,7 +26,7 @@ from tickdeck.domain.trading import Order
 from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.infrastructure.tape import SqliteTape
 from tickdeck.infrastructure.venue import Faults
-from torturing.case import Torture, Wanted
+from torturing.case import Stretch, Torture, Wanted
 from torturing.ledger import Ledger
 from torturing.plan import Kind, drawn_faults, drawn_kill
 from torturing.victim import POINTS
@@ -56,6 +58,18 @@ def test_each_point_at_which_a_process_kills_itself_exists(point: Any) -> None:
     method = inspect.getattr_static(getattr(importlib.import_module(point.module), point.owner), point.method)
 
     assert inspect.isfunction(method)
+
+
+def test_memory_that_grows_in_a_long_run_is_reported() -> None:
+    def stretch(run_mb: float) -> Stretch:
+        none: Counter[str] = Counter()
+        return Stretch(1, none, none, none, 0, 0, 0, 1.0, run_mb, 50.0, ())
+
+    flat = [stretch(size) for size in (40, 60, 62, 61, 63, 62)]
+    growing = [stretch(size) for size in (40, 60, 62, 70, 80, 90)]
+
+    assert torture._grown(flat) == []
+    assert torture._grown(growing) == ["run_mb grew from 70 to 90"]
 
 
 # -- the comparison finds what differs ------------------------------------------------------------------------------
