@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
@@ -15,13 +15,14 @@ from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.venue.commands import Account, Expire
 from tickdeck.infrastructure.venue.exchange import Exchange, Fill
 from tickdeck.infrastructure.venue.faults import Faults, parse_duration
-from tickdeck.infrastructure.venue.matching import MarketStatus, Order, OrderRefused
+from tickdeck.infrastructure.venue.matching import HOUSE, MarketStatus, Order, OrderRefused
 from tickdeck.infrastructure.venue.traders import Traders
 
 __all__ = ["AdminApi", "Door"]
 
 Json = dict[str, Any]
 _MOST = 10_000  # trades or levels in one request
+_SMALLEST, _LARGEST = Decimal("0.00000001"), Decimal(10) ** 15
 
 
 class Door(Protocol):
@@ -37,6 +38,7 @@ class Door(Protocol):
     def now(self) -> int: ...
     def set_limits(self, values: Json) -> Json: ...
     def ban(self, address: str, duration_ns: int) -> None: ...
+    def check_account(self, account: Account) -> None: ...
     def refuse(self, symbol: str, code: int | None, text: str) -> None: ...
     def send_private(self, account: str, event: Json) -> None: ...
     def disconnect(self, path: str, refuse_ns: int = 0) -> int: ...
@@ -109,7 +111,7 @@ class AdminApi:
             return 400, {"error": str(error)}
         except KeyError as error:
             return 400, {"error": f"{path}: {error.args[0]!r} is missing or not known"}
-        except (ValueError, InvalidOperation, TypeError, msgspec.MsgspecError) as error:
+        except (ValueError, ArithmeticError, TypeError, AttributeError, msgspec.MsgspecError) as error:
             return 400, {"error": f"{path}: {error}"}
 
     # -- the truth ------------------------------------------------------------------------------------------------
@@ -164,8 +166,6 @@ class AdminApi:
     def _deposit(self, values: Json, sign: int = 1) -> Json:
         account = self._known_account(values)
         amount = _decimal(values, "amount")
-        if amount <= 0:
-            raise ValueError("amount must be above 0")
         self._door.exchange.move(account, str(values["asset"]).upper(), sign * amount, self._door.now())
         return {"balances": self._balances({"account": account})[account]}
 
@@ -208,8 +208,13 @@ class AdminApi:
 
     def _account(self, values: Json) -> Json:
         deposits = values.pop("deposits", {})
+        if not isinstance(deposits, dict):
+            raise ValueError("deposits must be amounts by asset")
         account = msgspec.convert(values, Account)
-        amounts = {asset: Decimal(str(amount)) for asset, amount in deposits.items()}
+        if not account.name or not account.key or account.name[:1] == HOUSE:
+            raise ValueError(f"an account needs a name and a key, and its name does not begin with {HOUSE}")
+        self._door.check_account(account)
+        amounts = {asset: _decimal(deposits, asset) for asset in deposits}
         self._door.exchange.open_account(account, self._door.now(), **amounts)
         return {"account": account.name}
 
@@ -231,7 +236,7 @@ class AdminApi:
             return {}
         market = self._door.exchange.market(str(values["symbol"]))
         is_bid = {"BUY": True, "SELL": False}[str(values["side"]).upper()]
-        price, quantity = _decimal(values, "price"), _decimal(values, "quantity")
+        price, quantity = _decimal(values, "price"), _decimal(values, "quantity", or_zero=True)
         self._traders.quote(market.symbol, is_bid, price, quantity, self._door.now())
         return {}
 
@@ -310,10 +315,13 @@ class AdminApi:
         return {}
 
 
-def _decimal(values: Json, name: str) -> Decimal:
-    value = Decimal(str(values[name]))
-    if not value.is_finite():
-        raise ValueError(f"{name} is {value}; give a decimal")
+def _decimal(values: Json, name: str, *, or_zero: bool = False) -> Decimal:
+    try:
+        value = Decimal(str(values[name]))
+    except ArithmeticError:
+        value = Decimal("NaN")
+    if not value.is_finite() or (not _SMALLEST <= value <= _LARGEST and not (or_zero and not value)):
+        raise ValueError(f"{name} is {str(values[name])[:40]!r}; give a decimal above 0, up to {_LARGEST:f}")
     return value
 
 

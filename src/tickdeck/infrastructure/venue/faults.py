@@ -17,7 +17,7 @@ from tickdeck.errors import ConfigError
 __all__ = ["FAULTS", "Fault", "Faults", "parse_duration"]
 
 _UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
-_DURATION = re.compile(r"(-?\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
+_DURATION = re.compile(r"(-?\d{1,12}(?:\.\d{1,12})?)(ns|us|ms|s|m|h)")
 _PROBABILITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
 _SECOND = 1_000_000_000
 _SYMBOL = re.compile(r"[^\s:=]+")

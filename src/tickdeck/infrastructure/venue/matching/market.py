@@ -12,6 +12,9 @@ from tickdeck.errors import ConfigError
 __all__ = ["Market", "MarketStatus"]
 
 
+_SMALLEST_STEP, _LARGEST = Decimal("0.00000001"), Decimal(10) ** 15  # so that sums and remainders stay exact
+
+
 class MarketStatus(StrEnum):
     """What the venue accepts for a symbol: everything, only cancels, or nothing."""
 
@@ -25,7 +28,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     """A symbol and its filters. Prices and notionals are in quote, quantities in base.
 
     ``maker_fee`` and ``taker_fee`` are shares of what a trade gives the account, which pays them in that asset.
-    Raises ``ConfigError`` for a step that is not above 0.
+    Raises ``ConfigError`` for a step below eight decimals, a fee of 1 or more, or an amount beyond 10^15.
     """
 
     symbol: str
@@ -46,7 +49,11 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     status: MarketStatus = MarketStatus.TRADING
 
     def __post_init__(self) -> None:
-        for name in ("tick_size", "step_size"):
+        for name in self.__struct_fields__:
             value = getattr(self, name)
-            if not value.is_finite() or value <= 0:
-                raise ConfigError(f"market {self.symbol}: {name} is {value}; give a decimal above 0")
+            if not isinstance(value, Decimal):
+                continue
+            steps, fees = name in ("tick_size", "step_size"), name in ("maker_fee", "taker_fee")
+            least, most = (_SMALLEST_STEP if steps else Decimal(0)), (Decimal(1) if fees else _LARGEST)
+            if not value.is_finite() or not least <= value < most:
+                raise ConfigError(f"market {self.symbol}: {name} is {value}; give a decimal from {least:f} to {most:f}")

@@ -160,6 +160,8 @@ def _symbols(call: Call) -> list[str]:
     names = [name.strip().strip('"') for name in text.strip("[]").split(",")]
     if any(name not in markets for name in names):
         raise ApiError(-1121, "Invalid symbol.")
+    if len(set(names)) < len(names):
+        raise ApiError(-1151, "Symbol is present multiple times in the list.")
     return names
 
 

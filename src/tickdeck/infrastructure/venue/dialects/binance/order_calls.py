@@ -173,6 +173,8 @@ def _cancel(call: Call, cancel_id: str) -> Json:
     if order is None or not order.working:
         raise ApiError(-2011, "Unknown order sent.")
     only = call.params.get("cancelRestrictions")
+    if only and only not in ("ONLY_NEW", "ONLY_PARTIALLY_FILLED"):
+        raise ApiError(-1145, "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`.")
     if only and only != (wanted := f"ONLY_{order.status.value}"):
         raise ApiError(-2011, f"Order was not canceled due to cancel restrictions: it is {wanted}.")
     exchange = call.venue.exchange

@@ -15,6 +15,7 @@ _INTEGER = r"^[0-9]{1,20}$"
 _CLIENT_ID = r"^[a-zA-Z0-9-_]{1,36}$"
 _CLIENT_ID_RE = re.compile(r"[a-zA-Z0-9_-]{1,36}")
 _DECIMALS = 8
+_LARGEST = 2**63 - 1
 
 
 class Params:
@@ -54,6 +55,8 @@ class Params:
             return None
         if not re.fullmatch(_INTEGER, value, re.ASCII):
             raise bad_param(self.sent_as(name), _INTEGER)
+        if int(value) > _LARGEST:
+            raise ApiError(-1108, f"Parameter '{self.sent_as(name)}' overflowed.")
         return int(value)
 
     def time(self, name: str) -> int | None:
@@ -68,15 +71,15 @@ class Params:
             raise ApiError(-1130, "Data sent for parameter 'limit' is not valid.")
         return default if value is None else min(value, most)
 
-    def decimal(self, name: str) -> Decimal | None:
-        """A decimal that may be absent; at most eight decimals."""
+    def decimal(self, name: str, decimals: int = _DECIMALS) -> Decimal | None:
+        """A decimal that may be absent."""
         value = self.get(name)
         if not value:
             return None
         if not re.fullmatch(_DECIMAL, value, re.ASCII):
             raise bad_param(self.sent_as(name), _DECIMAL)
         whole, _, fraction = value.partition(".")
-        if len(fraction.rstrip("0")) > _DECIMALS:
+        if len(fraction.rstrip("0")) > decimals:
             raise ApiError(-1111, f"Parameter '{self.sent_as(name)}' has too much precision.")
         return Decimal(f"{whole}.{fraction.rstrip('0')}" if fraction else whole)
 

@@ -18,15 +18,16 @@ from tickdeck.infrastructure.venue.dialects.binance.signing import is_signed, re
 from tickdeck.infrastructure.venue.dialects.binance.venue import MS, Answer, BinanceVenue, Call, Operation, Security
 from tickdeck.infrastructure.venue.matching import OrderRefused
 
-__all__ = ["Request", "Response", "RestApi"]
+__all__ = ["REQUESTS", "Request", "Response", "RestApi"]
 
 _ROOT = "/api/v3/"
-_OPERATIONS: dict[str, Operation] = {
+REQUESTS: dict[str, Operation] = {
     **{f"GET {path}": operation for path, operation in MARKET_OPERATIONS.items()},
     **ACCOUNT_OPERATIONS,
     **ORDER_OPERATIONS,
     **LIST_OPERATIONS,
 }
+_UNITS = {"": MS, "MILLISECOND": MS, "MICROSECOND": 1_000}
 _JSON = "application/json;charset=UTF-8"
 _encode = msgspec.json.encode
 
@@ -71,22 +72,28 @@ class RestApi:
         name = f"{request.method} {path[len(_ROOT) :]}"
         if path == "/api/v3/userDataStream":
             return self._listen_key(request, now)
-        operation = _OPERATIONS.get(name)
+        operation = REQUESTS.get(name)
         if operation is None:
             return _not_found()
-        params = Params(_values(request.query, request.body))
-        unit = 1_000 if request.header("x-mbx-time-unit").upper() == "MICROSECOND" else MS
+        params = Params(_values(request.body) | _values(request.query))
+        unit = _UNITS.get(request.header("x-mbx-time-unit").upper())
 
         def authorise() -> Account | None:
+            if unit is None:
+                raise ApiError(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
+            if _repeats(request.query) or _repeats(request.body):
+                raise ApiError(-1101, "Duplicate values for a parameter detected.")
             return self._authorise(request, params, operation, now)
 
-        answer = self.venue.execute(operation, params, now=now, address=request.address, unit=unit, authorise=authorise)
+        answer = self.venue.execute(
+            operation, params, now=now, address=request.address, unit=unit or MS, authorise=authorise
+        )
         return self._respond(answer, request, now, operation)
 
     def act(self, name: str, params: dict[str, str], account: Account, now: int) -> object:
         """Do what an account's owner does elsewhere, such as on the web site: ``POST order`` with its parameters. It is
         neither signed nor counted. Raises ``ValueError``."""
-        operation = _OPERATIONS.get(name)
+        operation = REQUESTS.get(name)
         if operation is None:
             raise ValueError(f"there is no {name!r}; write it as POST orderList/oco")
         try:
@@ -153,14 +160,20 @@ class RestApi:
         return Response(status=200, body=_encode({"listenKey": f"listen-{account.name}"}))
 
 
-def _values(query: str, body: str) -> dict[str, str]:
-    """The parameters, decoded; one in both counts from the query string."""
+def _values(text: str) -> dict[str, str]:
+    """The parameters of a query string or form body, decoded."""
     values: dict[str, str] = {}
-    for part in (*body.split("&"), *query.split("&")):
+    for part in text.split("&"):
         name, equals, value = part.partition("=")
         if equals:
             values[unquote_plus(name)] = unquote_plus(value, errors="surrogateescape")
     return values
+
+
+def _repeats(text: str) -> bool:
+    """Whether a parameter is there more than once."""
+    names = [part.partition("=")[0] for part in text.split("&") if "=" in part]
+    return len(names) != len(set(names))
 
 
 def _not_found() -> Response:

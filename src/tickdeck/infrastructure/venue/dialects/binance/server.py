@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 from typing import Any
 
@@ -12,9 +13,11 @@ import msgspec
 
 from tickdeck.errors import ConfigError, TickdeckError
 from tickdeck.infrastructure.venue.admin import AdminApi
+from tickdeck.infrastructure.venue.commands import Account
 from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError
 from tickdeck.infrastructure.venue.dialects.binance.market_calls import renew_depth_cache
 from tickdeck.infrastructure.venue.dialects.binance.rest import Request, RestApi
+from tickdeck.infrastructure.venue.dialects.binance.signing import check_public_key
 from tickdeck.infrastructure.venue.dialects.binance.sockets import ServerSettings, Sockets
 from tickdeck.infrastructure.venue.dialects.binance.streams import MarketStreams
 from tickdeck.infrastructure.venue.dialects.binance.user_stream import ReportRule, UserStreams
@@ -26,6 +29,7 @@ from tickdeck.infrastructure.venue.traders import Traders
 
 try:
     from aiohttp import web
+    from aiohttp.http_exceptions import HttpProcessingError
 except ImportError:
     raise ConfigError("the venue's server needs the package aiohttp: pip install 'tickdeck[venue]'") from None
 
@@ -56,7 +60,9 @@ class BinanceServer:
         """Listen. Raises ``ConfigError`` if the port is taken."""
         app = web.Application(client_max_size=1 << 20)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.2)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=0.2, logger=_http_log()
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         try:
@@ -114,6 +120,9 @@ class BinanceServer:
 
     def ban(self, address: str, duration_ns: int) -> None:
         self.venue.limits.ban(address, duration_ns, self.now())
+
+    def check_account(self, account: Account) -> None:
+        check_public_key(account)
 
     def refuse(self, symbol: str, code: int | None, text: str) -> None:
         if code is None:
@@ -186,6 +195,8 @@ class BinanceServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
             return await self._answer(request)
+        except ConnectionError:
+            return web.Response()  # the client has left: this goes nowhere
         except TickdeckError as error:
             self.fail(error)
             _cut(request)
@@ -223,7 +234,7 @@ class BinanceServer:
         if request.method == "POST":
             try:
                 values = msgspec.json.decode(await request.read() or b"{}")
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, RecursionError) as error:
                 values = error
             if not isinstance(values, dict):
                 body = msgspec.json.encode({"error": "the body is not a JSON object"})
@@ -248,6 +259,14 @@ class BinanceServer:
         renew_depth_cache(self.venue, now)
         self.streams.tick(now)
         self.sockets.tick(now)
+
+
+def _http_log() -> logging.Logger:
+    """The log of the HTTP server, without the traceback that it writes for bytes that are no HTTP: the client has its
+    answer, 400, and it is no fault of the venue."""
+    log = logging.getLogger("tickdeck.venue.http")
+    log.filters = [lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))]
+    return log
 
 
 def _cut(request: web.Request) -> None:

@@ -47,7 +47,9 @@ def is_signed(account: Account, payload: str, signature: str) -> bool:
     data = payload.encode("utf-8", "surrogateescape")
     if not account.public_key:
         expected = hmac.new(account.secret.encode(), data, hashlib.sha256).hexdigest()
-        return bool(account.secret) and hmac.compare_digest(expected.encode(), signature.lower().encode())
+        return bool(account.secret) and hmac.compare_digest(
+            expected.encode(), signature.lower().encode(errors="replace")
+        )
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15

@@ -170,13 +170,16 @@ class Sockets:
         path = request.path
         if any(path.startswith(start) and self.now() < until for start, until in self._refused.items()):
             return web.Response(status=503)
+        if path.rstrip("/") != "/ws-api/v3" and path.strip("/").split("/")[0] not in ("ws", "stream"):
+            return web.Response(status=404)
+        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20)
+        try:
+            await socket.prepare(request)  # refuses a handshake that is not one, before anything is subscribed
+        except ConnectionError:
+            return web.Response()  # the client has left: this goes nowhere
         awake = asyncio.Event()
         connection = Connection(self.now(), request.remote or "", awake.set)
         session = self._session(request, connection)
-        if session is None:
-            return web.Response(status=404)
-        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20)
-        await socket.prepare(request)
         client = _Client(connection, session, path)
         self._clients[client] = None
         self.venue.happened("connect", f"connections.{'api' if isinstance(session, WsApiSession) else 'market'}")
@@ -191,14 +194,12 @@ class Sockets:
                 await pump
         return socket
 
-    def _session(self, request: web.Request, connection: Connection) -> StreamSession | WsApiSession | None:
+    def _session(self, request: web.Request, connection: Connection) -> StreamSession | WsApiSession:
         path, streams = request.path, request.query.get("streams", "")
         unit = 1_000 if request.query.get("timeUnit", "").upper() == "MICROSECOND" else MS
         if path.rstrip("/") == "/ws-api/v3":
             return WsApiSession(self.venue, self.users, connection, unit=unit)
         parts = path.strip("/").split("/")
-        if parts[0] not in ("ws", "stream"):
-            return None
         session = StreamSession(self.streams, connection, combined=parts[0] == "stream", unit=unit)
         for name in [*parts[1:], *filter(None, streams.split("/"))]:
             if name.startswith("listen-") and self.venue.legacy_listen_key:

@@ -91,13 +91,13 @@ class StreamSession:
     def _answer(self, text: str) -> dict[str, Any]:
         try:
             request = msgspec.json.decode(text)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             return _error(3, f"Invalid JSON: {error}")
         if not isinstance(request, dict):
             return _error(2, "Invalid request: request must be an object")
         number = request.get("id")
         method, params = request.get("method"), request.get("params", [])
-        if number is not None and not isinstance(number, int | str):
+        if not _is_id(number):
             return _error(2, "Invalid request: request ID must be an unsigned integer, a string or null")
         if method == "LIST_SUBSCRIPTIONS":
             self.streams.venue.count("requests.list")
@@ -145,6 +145,13 @@ class StreamSession:
         self.names.clear()
 
 
+def _is_id(number: object) -> bool:
+    """Whether a request may have this id: a 64-bit integer, at most 36 characters, or none."""
+    if isinstance(number, str):
+        return len(number) <= 36
+    return number is None or (isinstance(number, int) and not isinstance(number, bool) and abs(number) < 2**63)
+
+
 def _error(code: int, text: str, number: object = None) -> dict[str, Any]:
     return {"error": {"code": code, "msg": text}, "id": number}
 
@@ -177,6 +184,11 @@ class MarketStreams:
         self._candles: dict[str, int] = {}  # the candle that a kline stream last published
         self._last_tick = 0
         venue.exchange.listeners.append(self.on_update)
+
+    @property
+    def sessions(self) -> int:
+        """How many clients are subscribed to something."""
+        return len({session for sessions in self._sessions.values() for session in sessions})
 
     def add(self, name: str, session: StreamSession) -> None:
         """Send a stream to a session from now on."""

@@ -48,6 +48,13 @@ class ReportRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     double: bool = False
     hold: str = ""
 
+    def __post_init__(self) -> None:
+        kinds = ("any", *ExecutionKind)
+        if self.on not in kinds:
+            raise ValueError(f"on is {self.on!r}; give one of {', '.join(kinds)}")
+        if self.hold:
+            parse_duration(self.hold)
+
 
 class UserStreams:
     """All private streams."""

@@ -20,6 +20,11 @@ __all__ = ["MS", "Answer", "BinanceVenue", "Call", "Operation", "Script", "Secur
 MS = 1_000_000
 _MAX_WINDOW_MS = 60_000
 _AHEAD_MS = 1_000
+KINDS = (
+    *("place", "cancel", "replace", "amend", "query", "fills", "account", "depth", "rules", "time", "subscribe"),
+    *("read", "any"),
+)
+"""The kinds of requests that a script may wait for."""
 
 
 class Security:
@@ -88,7 +93,7 @@ class Script(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     ``after`` requests of the kind pass first. The answer is ``lost``, or ``code`` and ``msg`` with ``status``, or
     ``body``; else the true one, in whose JSON each key of ``replace`` is replaced by its value. It leaves after
-    ``delay`` (such as 10s).
+    ``delay`` (such as 10s). Raises ``ValueError`` for what can never be.
     """
 
     on: str
@@ -102,6 +107,14 @@ class Script(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     body: str | None = None
     replace: dict[str, str] = {}
     delay: str = ""
+
+    def __post_init__(self) -> None:
+        if self.on not in KINDS:
+            raise ValueError(f"on is {self.on!r}; give one of {', '.join(KINDS)}")
+        if not 100 <= self.status <= 599:
+            raise ValueError(f"status is {self.status}; give 100 to 599")
+        if self.delay:
+            parse_duration(self.delay)
 
 
 class DepthCache:
@@ -293,11 +306,10 @@ class BinanceVenue:
 
     def check_time(self, params: Params, now: int) -> None:
         """Raises ``ApiError`` unless ``timestamp`` is within the receive window, in ms or us."""
-        text = params.text("timestamp")
-        if not text.isdecimal() or not text.isascii():
-            raise ApiError(-1100, "Illegal characters found in parameter 'timestamp'; legal range is '^[0-9]{1,20}$'.")
-        sent = int(text) * (MS if len(text) <= 13 else 1_000)
-        window = params.decimal("recvWindow")
+        params.text("timestamp")
+        sent = params.time("timestamp")
+        assert sent is not None
+        window = params.decimal("recvWindow", 3)
         if window is not None and window > _MAX_WINDOW_MS:
             raise ApiError(-1131, "recvWindow must be less than 60000")
         if sent >= now + _AHEAD_MS * MS:

@@ -18,7 +18,7 @@ from tickdeck.infrastructure.venue.dialects.binance.signing import is_ed25519, i
 from tickdeck.infrastructure.venue.dialects.binance.user_stream import Subscription, UserStreams
 from tickdeck.infrastructure.venue.dialects.binance.venue import MS, Answer, BinanceVenue, Call, Operation, Security
 
-__all__ = ["WsApiSession"]
+__all__ = ["METHODS", "WsApiSession"]
 
 Json = dict[str, Any]
 
@@ -61,12 +61,13 @@ _LISTS = {
     "openOrderLists.status": "GET openOrderList",
     "allOrderLists": "GET allOrderList",
 }
-_OPERATIONS: dict[str, Operation] = {
+METHODS: dict[str, Operation] = {
     **{method: MARKET_OPERATIONS[name] for method, name in _MARKET.items()},
     **{method: ACCOUNT_OPERATIONS[name] for method, name in _ACCOUNT.items()},
     **{method: ORDER_OPERATIONS[name] for method, name in _ORDERS.items()},
     **{method: LIST_OPERATIONS[name] for method, name in _LISTS.items()},
 }
+"""Every method but those of the session itself."""
 _KEYLESS = ("userDataStream.subscribe", "session.status", "session.logout", "session.subscriptions")
 
 
@@ -96,14 +97,17 @@ class WsApiSession:
         try:
             request = msgspec.json.decode(text, type=_Request)
             params = Params({name: _text(raw) for name, raw in request.params.items()})
-        except (msgspec.MsgspecError, ValueError) as error:
-            self._reply(None, Answer(status=400, error=ApiError(-1100, f"Invalid request: {error}")), now)
+        except msgspec.ValidationError as error:
+            self._reply(None, _failed(ApiError(-1100, f"Invalid request: {error}")), now)
+            return
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self._reply(None, _failed(ApiError(-1135, "Invalid JSON Request")), now)
             return
         number, method = request.id, request.method
         if self.logged_on is not None and self.venue.exchange.account_of_key(self.logged_on.key) is None:
             self._reply(None, _failed(ApiError(-2015, "Invalid API-key, IP, or permissions for action.", 401)), now)
             return
-        operation = _OPERATIONS.get(method) or self._session_operation(method)
+        operation = METHODS.get(method) or self._session_operation(method)
         if operation is None:
             self._reply(number, _failed(ApiError(-1000, f"Unknown method '{method}'.")), now)
             return
