@@ -44,6 +44,17 @@ class Busy(Strategy):
             self.buy(symbol, self.quantity, limit=price * Decimal("1.0002") if self._turns % 2 else None, reason=reason)
 
 
+class Keeps(Busy):
+    """Busy, with snapshots."""
+
+    def snapshot(self) -> object:
+        return {"turns": self._turns}
+
+    def restore(self, state: object) -> None:
+        assert isinstance(state, dict)
+        self._turns = state["turns"]
+
+
 class Rests(Strategy):
     """Places one order below the market and leaves it there."""
 

@@ -4,11 +4,12 @@ proven.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from core_state import state_of_core
 from gate_runs import (
@@ -27,6 +28,7 @@ from hypothesis import strategies as st
 
 from tickdeck import bootstrap
 from tickdeck.application.bus import ambient_bus
+from tickdeck.application.engines import take_snapshot
 from tickdeck.application.kernel import Agenda, money_context
 from tickdeck.application.proof import RecallingKernel, RecordCheck, verify
 from tickdeck.bootstrap import Run, open_record, start_run, verify_run
@@ -48,18 +50,30 @@ class Recorded:
         self.begins = [place for place, event in enumerate(self.events) if event.is_input]
 
     def executed(self, events: Sequence[DomainEvent]) -> dict[str, Any]:
-        core, kernel, agenda, check = self._core(events)
-        verdict = verify(kernel, check, iter(()), agenda)
-        assert verdict.identical, verdict.divergence
-        return self._state(core, kernel, agenda)
+        return self._state(*self._executed(events))
 
-    def taken_up(self, events: Sequence[DomainEvent]) -> dict[str, Any]:
+    def snapshots(self, events: Sequence[DomainEvent]) -> dict[str, str]:
+        """The snapshots of the strategies that have any, after ``events``."""
+        core, kernel, _ = self._executed(events)
+        return {
+            strategy_id: msgspec.json.encode(take_snapshot(strategy, kernel.seq)).decode()
+            for strategy_id, strategy in core.strategies.strategies.items()
+            if strategy.has_snapshots
+        }
+
+    def taken_up(self, events: Sequence[DomainEvent], snapshots: Mapping[str, str]) -> dict[str, Any]:
         core, kernel, agenda, _ = self._core(())
         with money_context(), ambient_bus(kernel):
-            for _ in recall(iter(events), kernel, core, agenda):
+            for _ in recall(iter(events), kernel, core, agenda, snapshots=snapshots):
                 pass
         assert kernel.failed_in_past == {}
         return self._state(core, kernel, agenda)
+
+    def _executed(self, events: Sequence[DomainEvent]) -> tuple[Core, RecallingKernel, Agenda]:
+        core, kernel, agenda, check = self._core(events)
+        verdict = verify(kernel, check, iter(()), agenda)
+        assert verdict.identical, verdict.divergence
+        return core, kernel, agenda
 
     def _core(self, events: Sequence[DomainEvent]) -> tuple[Core, RecallingKernel, Agenda, RecordCheck]:
         strategies, _ = load_strategies(self.run.config)
@@ -92,7 +106,7 @@ COMMANDS = {
 @pytest.fixture(scope="module", params=["calm", "commanded"])
 def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     wanted = config(
-        *("Busy", "ema-cross", "Rests", "market-maker"),
+        *("Busy", "ema-cross", "Rests", "market-maker", "Keeps"),
         symbols=("BTCUSDT", "ETHUSDT"),
         seconds=8,
         heartbeat="1s",
@@ -117,10 +131,11 @@ def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         return Recorded(finish(run, stop=command))
 
 
-def check_equal(recorded: Recorded, cut: int) -> None:
-    """Both ways lead to the same state at the input of number ``cut``."""
+def check_equal(recorded: Recorded, cut: int, snapshot: int | None = None) -> None:
+    """Both ways lead to the same state at the input of number ``cut``, also with snapshots of an earlier input."""
     events = recorded.events[: recorded.begins[cut]]
-    executed, taken_up = recorded.executed(events), recorded.taken_up(events)
+    snapshots = recorded.snapshots(recorded.events[: recorded.begins[snapshot]]) if snapshot is not None else {}
+    executed, taken_up = recorded.executed(events), recorded.taken_up(events, snapshots)
     for part, state in executed.items():
         assert taken_up[part] == state, part
 
@@ -129,6 +144,15 @@ def check_equal(recorded: Recorded, cut: int) -> None:
 @given(st.data())
 def test_taking_up_a_record_gives_the_state_that_executing_it_gives(recorded: Recorded, data: st.DataObject) -> None:
     check_equal(recorded, data.draw(st.integers(1, len(recorded.begins) - 1)))
+
+
+@pytest.mark.long
+@given(st.data())
+def test_a_snapshot_and_what_followed_give_the_state_that_executing_gives(
+    recorded: Recorded, data: st.DataObject
+) -> None:
+    snapshot = data.draw(st.integers(1, len(recorded.begins) - 1))
+    check_equal(recorded, data.draw(st.integers(snapshot, len(recorded.begins) - 1)), snapshot)
 
 
 # -- complete runs ---------------------------------------------------------------------------------------------------

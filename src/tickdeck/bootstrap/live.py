@@ -164,9 +164,9 @@ class LiveRun(Session):
         market = shown_to(venue, chain.from_iterable(map(self._feed.decode, frames)))
         events = recorded(past.tape, past.upto, market, rest=past.upto == NEVER)
         if isinstance(venue, PaperVenue):
-            yield from recall_with_venue(events, kernel, self.core, self._agenda, venue)
+            yield from recall_with_venue(events, kernel, self.core, self._agenda, venue, snapshots=past.snapshots)
         else:
-            yield from recall(events, kernel, self.core, self._agenda)
+            yield from recall(events, kernel, self.core, self._agenda, snapshots=past.snapshots)
         kernel.insert_recorded()
 
     def _recorded_frames(self) -> Iterator[Frame]:
@@ -199,6 +199,7 @@ class LiveRun(Session):
         try:
             if trading is not None:
                 await trading.connect(resumed=driver.is_resumed)
+            progress = self._between(progress)
             await driver.begin(progress=progress)
             if not driver.has_caught_up:
                 return  # stopped while it executed its past

@@ -64,8 +64,9 @@ def _prove(
         core = Core(config, manifest, strategies, kernel)
     market = market_of(config, manifest, folder) if manifest.market_is_elsewhere else None
     if stretch.resumed is not None:
+        past = recorded(tape, stretch.first, market)
         with money_context(), ambient_bus(kernel):
-            for _ in recall(recorded(tape, stretch.first, market), kernel, core, timers):
+            for _ in recall(past, kernel, core, timers, snapshots=stretch.resumed.snapshots):
                 pass
     verdict = verify(kernel, check, market if market is not None else iter(()), timers)
     return stretch, verdict, code_changes(stretch.code or code_of(manifest), code, manifest)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import takewhile
 from typing import NamedTuple, TypeAlias
 
+import msgspec
+
+from tickdeck.application.engines import StrategySnapshot, restore_snapshot
 from tickdeck.application.kernel import Agenda
 from tickdeck.application.ports import TapeQuery, TapeReader
 from tickdeck.application.proof import CatchingUpKernel, RecallingKernel, merge_record
@@ -47,12 +51,14 @@ class Stretch(NamedTuple):
 
 class PastToRecall(NamedTuple):
     """What a resumed run takes up: everything on ``tape`` before ``seq`` ``upto`` (``NEVER``: everything). The run
-    began at ``began`` (ns UTC). ``resumed`` is published then; ``None`` if the tape has it already."""
+    began at ``began`` (ns UTC). ``resumed`` is published then; ``None`` if the tape has it already. ``snapshots`` are
+    those that it names."""
 
     tape: TapeReader
     upto: int
     began: int
     resumed: RunResumed | None
+    snapshots: Mapping[str, str]
 
 
 def stretches_of(tape: TapeReader) -> list[Stretch]:
@@ -74,10 +80,20 @@ def began_at(tape: TapeReader) -> int | None:
 
 
 def recall(
-    past: Iterator[DomainEvent], kernel: RecallingKernel, core: Core, agenda: Agenda, *, also: Fold | None = None
+    past: Iterator[DomainEvent],
+    kernel: RecallingKernel,
+    core: Core,
+    agenda: Agenda,
+    *,
+    snapshots: Mapping[str, str],
+    also: Fold | None = None,
 ) -> Iterator[DomainEvent]:
-    """Take up ``past``. Each step takes up an input with its effects, and yields it. ``also`` receives each event that
-    is folded, too."""
+    """Take up ``past``. Each step takes up an input with its effects, and yields it. ``snapshots`` are those of
+    ``run.resumed``, which follows. ``also`` receives each event that is folded, too."""
+    strategies, restored = core.strategies.strategies, {}
+    for strategy_id, text in snapshots.items():
+        snapshot = msgspec.json.decode(text, type=StrategySnapshot)
+        restored[strategy_id] = (snapshot.seq, partial(restore_snapshot, strategies[strategy_id], snapshot))
 
     def fold(event: DomainEvent) -> None:
         core.recall(event)
@@ -85,15 +101,21 @@ def recall(
             also(event)
 
     core.strategies.failed_in_past = kernel.failed_in_past
-    yield from kernel.recall(past, fold, agenda=agenda, strategies=core.strategies.strategies)
+    yield from kernel.recall(past, fold, agenda=agenda, strategies=strategies, restored=restored)
 
 
 def recall_with_venue(
-    past: Iterator[DomainEvent], kernel: CatchingUpKernel, core: Core, agenda: Agenda, venue: PaperVenue
+    past: Iterator[DomainEvent],
+    kernel: CatchingUpKernel,
+    core: Core,
+    agenda: Agenda,
+    venue: PaperVenue,
+    *,
+    snapshots: Mapping[str, str],
 ) -> Iterator[DomainEvent]:
     """The same for a run on paper. ``venue`` continues where the past ends."""
     asked = VenuePast()
-    yield from recall(past, kernel, core, agenda, also=asked.take)
+    yield from recall(past, kernel, core, agenda, snapshots=snapshots, also=asked.take)
     venue.take_up(asked, core.execution.orders, core.portfolio.account, kernel.clock.now())
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from tickdeck.application.bus import describe_error
 from tickdeck.application.clock import LiveClock, WallClock
+from tickdeck.application.engines import StrategySnapshot, restore_snapshot
 from tickdeck.application.kernel import NEVER
 from tickdeck.application.ports import TapeQuery
 from tickdeck.application.proof import RecordCheck
 from tickdeck.application.redaction import REDACTED
-from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap import live, run
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live import LiveRun
@@ -20,12 +22,12 @@ from tickdeck.bootstrap.proof import examine
 from tickdeck.bootstrap.recall import PastToRecall, began_at, stretches_of
 from tickdeck.bootstrap.run import Run
 from tickdeck.bootstrap.session import RESERVED
-from tickdeck.bootstrap.strategies import Code, code_changes, code_of, strategies_as_recorded
+from tickdeck.bootstrap.strategies import Code, code_changes, code_of, load_strategies, strategies_as_recorded
 from tickdeck.domain.events import DomainEvent, RunResumed
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SteadyClock
-from tickdeck.infrastructure.config import config_from_dict
-from tickdeck.infrastructure.runs import Manifest, read_end, read_manifest, settings_of
+from tickdeck.infrastructure.config import RunConfig, config_from_dict
+from tickdeck.infrastructure.runs import Manifest, StrategyStates, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.runs.secrets import SECRETS
 from tickdeck.infrastructure.tape.opening import AnyTape, open_reader, open_tape, tape_path
 
@@ -65,7 +67,8 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
                 f"run {manifest.run_id} cannot be resumed, because its record was changed: {faults[0]}; "
                 "restore it from a copy"
             )
-        past, changes = _past_to_recall(tape, manifest, strategies, code)
+        StrategyStates(folder).forget_after(tape.last_seq)
+        past, changes = _past_to_recall(folder, config, manifest, tape, code)
         upto = past.upto if past is not None else 0
         to_compare = tape.read(TapeQuery(first_seq=upto)) if upto != NEVER else iter(())
         on_tape = not manifest.market_is_elsewhere
@@ -105,7 +108,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
 
 
 def _past_to_recall(
-    tape: AnyTape, manifest: Manifest, strategies: list[tuple[str, Strategy]], code: Code
+    folder: Path, config: RunConfig, manifest: Manifest, tape: AnyTape, code: Code
 ) -> tuple[PastToRecall | None, list[str]]:
     """What is taken up from the record because other code made it (``None``: nothing), and what has changed."""
     began, last = began_at(tape), stretches_of(tape)[-1]
@@ -113,9 +116,29 @@ def _past_to_recall(
         return None, []
     changes = code_changes(last.code or code_of(manifest), code, manifest)
     if changes:
-        ways = {strategy_id: "warmed up" for strategy_id, _ in strategies}
-        return PastToRecall(tape, NEVER, began, RunResumed(how="folded", code=code, strategies=ways)), changes
-    return PastToRecall(tape, last.first, began, None) if last.resumed is not None else None, []
+        ways, snapshots, failures = _restorable(config, StrategyStates(folder).newest())
+        resumed = RunResumed(how="folded", code=code, strategies=ways, snapshots=snapshots)
+        return PastToRecall(tape, NEVER, began, resumed, snapshots), changes + failures
+    if last.resumed is None:
+        return None, []
+    return PastToRecall(tape, last.first, began, None, last.resumed.snapshots), []
+
+
+def _restorable(config: RunConfig, states: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """How each strategy comes back, the snapshots that their new code can restore, and why it cannot restore others.
+    They are tried with objects that are not used any more."""
+    ways, snapshots, failures = {}, {}, []
+    for strategy_id, strategy in load_strategies(config)[0]:
+        ways[strategy_id] = "warmed up"
+        if strategy_id in states and strategy.has_snapshots:
+            try:
+                restore_snapshot(strategy, msgspec.json.decode(states[strategy_id], type=StrategySnapshot))
+            except Exception as error:  # noqa: BLE001 (this calls the strategy's own code)
+                why = f"{type(error).__name__}: {describe_error(error)}"
+                failures.append(f"{strategy_id} cannot restore its snapshot ({why})")
+            else:
+                ways[strategy_id], snapshots[strategy_id] = "restored", states[strategy_id]
+    return ways, snapshots, failures
 
 
 def _in_words(past: PastToRecall | None, changes: list[str]) -> str:

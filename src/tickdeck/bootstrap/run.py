@@ -88,11 +88,11 @@ class Run(Session):
             events = recorded(past.tape, past.upto, market)
         else:
             events = beside(recorded(past.tape, past.upto), market)
-        yield from recall_with_venue(events, kernel, self.core, self._agenda, venue)
+        yield from recall_with_venue(events, kernel, self.core, self._agenda, venue, snapshots=past.snapshots)
         kernel.insert_recorded()
 
     async def drive(self, speed: float | None, *, progress: Callable[[int], None] = lambda ts: None) -> None:
-        await self.simulation.run(speed, progress=progress, pace_from=self.caught_up)
+        await self.simulation.run(speed, progress=self._between(progress), pace_from=self.caught_up)
 
     def caught_up(self) -> bool:
         return self._caught_up() and self.driver.has_taken_up

@@ -17,6 +17,7 @@ from tickdeck.application.proof import RecordQuality
 from tickdeck.application.results import PerformanceObserver, RunObserver, Summary, summarise
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
+from tickdeck.bootstrap.snapshots import SnapshotTaker
 from tickdeck.domain.events import RunStarted
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.control import ordered_halt
@@ -65,6 +66,7 @@ class Session(ABC):
         """What the user should know at the end, besides the figures."""
         self.on_hang: Callable[[str], None] = _log.critical
         """Called in another thread if a handler of a live run does not return and the process must end."""
+        self._snapshots = SnapshotTaker(folder, kernel, self.core.strategies)
         self.venue = self._make_venue(agenda)
         self.gateway = VenueGateway(self.kernel, self.venue)
         self.observer = PerformanceObserver(self.kernel, self.core.portfolio.valuation, self.core.market_data)
@@ -93,6 +95,16 @@ class Session(ABC):
     async def drive(self, speed: float | None, *, progress: Callable[[int], None] = lambda ts: None) -> None:
         """Run to the end, or until ``driver.request_stop()`` is called. ``speed`` is as in ``Simulation.run``."""
 
+    def _between(self, progress: Callable[[int], None]) -> Callable[[int], None]:
+        """``progress`` for a driver, which calls it between two inputs."""
+
+        def between(ts: int) -> None:
+            if self.caught_up():
+                self._snapshots.look()
+            progress(ts)
+
+        return between
+
     def caught_up(self) -> bool:
         """Whether a resumed run has executed all of its past again."""
         return True
@@ -106,6 +118,8 @@ class Session(ABC):
         """
         if os.getpid() != self._process:
             return
+        if self.caught_up() and not self.driver.completed:
+            self._snapshots.take()
         wanted = self.tape.last_seq
         self.kernel.refuse_inputs("the run is closed; resume it to publish")
         try:

@@ -14,6 +14,7 @@ from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.signals import SignalEngine, with_timeframe
 from tickdeck.application.engines.strategies import StrategyEngine
+from tickdeck.application.engines.strategy_snapshots import StrategySnapshot, restore_snapshot, take_snapshot
 
 __all__ = [
     "CandlePlan",
@@ -27,7 +28,10 @@ __all__ = [
     "RiskEngine",
     "SignalEngine",
     "StrategyEngine",
+    "StrategySnapshot",
     "VenueGateway",
+    "restore_snapshot",
+    "take_snapshot",
     "timeframes_of",
     "with_timeframe",
 ]

@@ -135,6 +135,11 @@ class Kernel(TimedBus):
         return self._outside.reserved
 
     @property
+    def is_broken(self) -> bool:
+        """Whether an input was interrupted, so that the engines may have processed a part of it."""
+        return self._current is not None
+
+    @property
     def current(self) -> DomainEvent | None:
         """The event that is being handled; ``None`` between two inputs."""
         return self._current if self._busy else None

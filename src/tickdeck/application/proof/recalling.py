@@ -48,7 +48,7 @@ class RecallingKernel(Kernel):
         """Why a strategy failed in the past that was taken up, by its id."""
         self._fold: Callable[[DomainEvent], None] | None = None
         self._relived: set[str] = set()  # ids of the strategies that relive the past
-        self._dormant: dict[str, int] = {}  # the others, and the seq of the snapshot from which each was restored
+        self._dormant: dict[str, tuple[int, Callable[[], None]]] = {}  # the others: see ``restored`` of ``recall``
         self._running = ""  # the id of the strategy that handles an event
         self._effects: dict[str, list[DomainEvent]] = {}  # recorded effects of the cascade's events, by cause
         self._folded: set[str] = set()  # ids of the cascade's events that were folded
@@ -65,12 +65,12 @@ class RecallingKernel(Kernel):
         *,
         agenda: Agenda,
         strategies: Collection[str] = (),
-        restored: Mapping[str, int] | None = None,
+        restored: Mapping[str, tuple[int, Callable[[], None]]] | None = None,
     ) -> Iterator[DomainEvent]:
         """Take up ``past``, all events of the record in order of ``seq``, including its market data. Each step takes up
         an input with its cascade, and yields the input. ``agenda`` is the kernel's; what is due on it runs before each
-        market event. ``restored``: the strategies that were restored from a snapshot, and its ``seq``; they handle only
-        what follows."""
+        market event. ``restored``: the strategies that have a snapshot, with its ``seq`` and a call that restores it.
+        They handle only what follows."""
         self._fold = fold
         self._dormant = dict(restored or {})
         self._relived = set(strategies) - set(self._dormant)
@@ -91,10 +91,16 @@ class RecallingKernel(Kernel):
 
     def _wake(self, seq: int) -> None:
         """Let the strategies whose snapshot was taken before ``seq`` relive what follows."""
-        for strategy_id in [name for name, taken in self._dormant.items() if taken < seq]:
-            del self._dormant[strategy_id]
+        for strategy_id in [name for name, (taken, _) in self._dormant.items() if taken < seq]:
+            _, restore = self._dormant.pop(strategy_id)
             self._relived.add(strategy_id)
             self._timers.set_remembered(strategy_id)
+            try:
+                restore()
+            except Exception as error:  # noqa: BLE001 (this calls the strategy's own code)
+                why = f"{type(error).__name__}: {describe_error(error)}"
+                self.failed_in_past[strategy_id] = f"its snapshot could not be restored: {why}"
+                self._table.remove_component(f"{STRATEGY}{strategy_id}")
 
     def _recall_cascade(self, cascade: list[DomainEvent]) -> None:
         self._effects, self._folded = {}, set()

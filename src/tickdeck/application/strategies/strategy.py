@@ -102,6 +102,8 @@ class Strategy(Parametrised):
             raise ConfigError(
                 f"strategy {cls.__name__}: role is {format_value(cls.role)}; give one of {', '.join(StrategyRole)}"
             ) from None
+        if (cls.snapshot is Strategy.snapshot) is not (cls.restore is Strategy.restore):
+            raise ConfigError(f"strategy {cls.__name__}: override both snapshot() and restore(), or neither")
 
     def required_signals(self) -> tuple[str, ...]:
         """Names of the signals that this strategy will use, such as ``ema-12`` or ``ema-12@1h``. Called once, before
@@ -158,6 +160,24 @@ class Strategy(Parametrised):
 
     def on_event(self, event: DomainEvent) -> None:
         """An event of one of the classes in ``hears``."""
+
+    # -- continuing with other code ---------------------------------------------------------------------------
+
+    def snapshot(self) -> Any:
+        """Return the state of the strategy, as JSON values: text, finite numbers, booleans, ``None``, lists, and dicts
+        with text keys.
+
+        Override this and ``restore`` if the strategy has state that would take long to build again. If the code of a
+        run changes between a stop and ``run --resume``, the new object gets the newest snapshot, and then the events
+        that followed. Without these methods, it gets all events of the run. Called between two events; only the
+        attributes of ``self`` can be used, and must not change.
+        """
+        raise NotImplementedError
+
+    def restore(self, state: Any) -> None:
+        """Take over a state that ``snapshot`` returned, perhaps in an older version of the class, instead of
+        ``on_start`` and all events until then. If this raises, the strategy gets all events of the run."""
+        raise NotImplementedError
 
     # -- actions ----------------------------------------------------------------------------------------------
 
@@ -272,6 +292,16 @@ class Strategy(Parametrised):
             hint = f"did you mean {close[0]!r}?" if close else f"its symbols are {', '.join(symbols)}"
             raise ConfigError(f"strategy {self.desk.strategy_id}: {symbol!r} is not a symbol of this run; {hint}")
         return symbol
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the strategy is part of a run."""
+        return self._desk is not None
+
+    @property
+    def has_snapshots(self) -> bool:
+        """Whether its class overrides ``snapshot`` and ``restore``."""
+        return type(self).snapshot is not Strategy.snapshot
 
     @property
     def desk(self) -> StrategyDesk:

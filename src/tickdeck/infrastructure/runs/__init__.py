@@ -25,6 +25,7 @@ from tickdeck.infrastructure.runs.inputs import (
 )
 from tickdeck.infrastructure.runs.removing import remove_runs
 from tickdeck.infrastructure.runs.run_overview import RunOverview, overview
+from tickdeck.infrastructure.runs.strategy_states import StrategyStates
 
 __all__ = [
     "InputRecord",
@@ -34,6 +35,7 @@ __all__ = [
     "RunFigures",
     "RunOverview",
     "StrategyRecord",
+    "StrategyStates",
     "backup_run",
     "check_inputs",
     "code_digest",
