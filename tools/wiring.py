@@ -46,7 +46,14 @@ SOURCES = {
     "market": ("market.trade", "market.tick", "market.book", "market.book_delta", "market.candle"),
     "driver": ("run.started", "run.stopped", "feed.connected", "feed.disconnected", "timer.fired"),
     "commands": ("command.received",),
-    "venue": ("venue.order_reported", "venue.fill_reported", "venue.balance_reported", "venue.instrument_reported"),
+    "venue": (
+        "venue.order_reported",
+        "venue.fill_reported",
+        "venue.balance_reported",
+        "venue.instrument_reported",
+        "venue.external_fill_reported",
+        "venue.transfer_reported",
+    ),
     "kernel": ("system.handler_failed", "trading.halted", "timer.set", "timer.cancelled"),
 }
 """Events from outside the engines."""

@@ -35,6 +35,7 @@ from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import PositionView, Strategy
 from tickdeck.application.streaming import BoundedAsyncQueue, RingBuffer, subscribe_with_replay
 from tickdeck.domain.events import (
+    AccountDifferenceFound,
     ActionIntent,
     BacktestCompleted,
     BacktestFailed,
@@ -103,11 +104,14 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
     VenueCancelRefused,
     VenueCircuitChanged,
+    VenueExternalFillReported,
+    VenueExternalOrderReported,
     VenueFeesReported,
     VenueFillReported,
     VenueInstrumentReported,
     VenueOrderNotFound,
     VenueOrderReported,
+    VenueTransferReported,
     event_class,
     event_from_dict,
     event_from_json,
@@ -157,6 +161,7 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "AccountDifferenceFound",
     "ActionIntent",
     "BacktestCompleted",
     "BacktestFailed",
@@ -272,11 +277,14 @@ __all__ = [
     "VenueBalanceReported",
     "VenueCancelRefused",
     "VenueCircuitChanged",
+    "VenueExternalFillReported",
+    "VenueExternalOrderReported",
     "VenueFeesReported",
     "VenueFillReported",
     "VenueInstrumentReported",
     "VenueOrderNotFound",
     "VenueOrderReported",
+    "VenueTransferReported",
     "close_bus",
     "dead_letters_on",
     "event_class",

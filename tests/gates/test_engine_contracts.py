@@ -47,10 +47,13 @@ from tickdeck.domain.events import (
     TimerSet,
     TradeEvent,
     TradingHalted,
+    TransferKind,
     VenueBalanceReported,
+    VenueExternalFillReported,
     VenueFillReported,
     VenueInstrumentReported,
     VenueOrderNotFound,
+    VenueTransferReported,
     iter_event_classes,
 )
 from tickdeck.domain.risk import RiskLimits
@@ -193,6 +196,20 @@ def in_doubt(core: Core) -> None:
     core.report(core.orders[-1], OrderStatus.ACCEPTED)
 
 
+def others_at_work(core: Core) -> None:
+    """A payment, a fill of somebody else, and a balance that two readings show to differ."""
+    core.feed(VenueTransferReported(currency="USDT", amount=D(5), transfer_kind=TransferKind.DEPOSIT, transfer_id="1"))
+    core.feed(
+        VenueExternalFillReported(
+            symbol=BTC, base="BTC", quote="USDT", venue_trade_id="e", side=Side.BUY, price=D(1), quantity=D(1)
+        )
+    )
+    core.feed(CommandReceived(command="adopt"))
+    for second in (1, 3):
+        at = core.now + second * SECOND
+        core.feed(VenueBalanceReported(currency="USDT", total=D(1), source="scripted", ts_ingress=at))
+
+
 def eventful_run() -> Core:
     """A run with everything: gaps, refusals, every end of an order, unknown orders, an error, halts."""
     rng = random.Random(5)
@@ -242,6 +259,7 @@ def eventful_run() -> Core:
         arguments = {"strategy_id": "calm"} | ({"few": "1"} if command == "update" else {})
         core.feed(CommandReceived(command=f"strategy-{command}", arguments=arguments))
     in_doubt(core)
+    others_at_work(core)
     for command in ("halt", "resume", "resume"):
         core.feed(CommandReceived(command=command))
     core.kernel.set_timer(core.now + MS, "midnight", "risk")  # as if a day had passed
@@ -303,7 +321,7 @@ def test_every_derived_event_is_published_by_exactly_one_engine_or_the_kernel() 
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
     assert shared == {  # every declared engine publishes something
         SystemWarning: ["risk", "execution", "portfolio", "strategy", "gateway"],
-        NotificationAlert: ["instruments", "risk", "execution", "strategy"],
+        NotificationAlert: ["instruments", "risk", "execution", "portfolio", "strategy"],
         StateUpdated: ["portfolio", "strategy"],
     }
     inputs = (

@@ -220,6 +220,7 @@ class Core:
         shuffle: Callable[[list[Subscription]], None] | None = None,
         monitors: int | None = None,
         short_selling: bool = False,
+        on_difference: str = "halt",
     ) -> None:
         """``monitors`` (ns): the interval of snapshots and heartbeats, and the longest silence of a feed."""
         strategies = strategies or {}
@@ -240,7 +241,7 @@ class Core:
         self.signals = SignalEngine(kernel, self.market_data, names, own_signals, plan)
         rates = Rates((BTC, "ETHUSDT"), instrument)
         account = Account(homes=rates.homes("USDT"))
-        self.portfolio = PortfolioEngine(kernel, account, self.market_data, current, rates)
+        self.portfolio = PortfolioEngine(kernel, account, self.market_data, current, rates, on_difference=on_difference)
         self.execution = ExecutionEngine(kernel, "nonce", current)
         self.risk = RiskEngine(
             kernel,

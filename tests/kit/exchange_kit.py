@@ -11,7 +11,7 @@ from typing import Any
 import virtual_time
 from virtual_time import VirtualWall
 
-from tickdeck.application.ports import ExchangeCapabilities, OrderFill, OrderRequest, OrderResult
+from tickdeck.application.ports import ExchangeCapabilities, ListedInstrument, OrderFill, OrderRequest, OrderResult
 from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, VenueOrderReported
 from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
@@ -74,6 +74,7 @@ class Scripted:
         self.clock = VirtualWall(START)
         self.ahead = 0  # by how much the exchange's clock is ahead (ns)
         self.asked: list[str] = []
+        self.listed: tuple[ListedInstrument, ...] = ()
         self.placed: list[OrderRequest] = []
         self.stream: asyncio.Queue[DomainEvent] = asyncio.Queue()
 
@@ -112,7 +113,7 @@ class Scripted:
 
     async def instruments(self) -> Any:
         self.asked.append("instruments")
-        return ()
+        return self.listed
 
     async def balances(self) -> Any:
         return self._answer("balances")

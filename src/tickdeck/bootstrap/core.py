@@ -65,7 +65,9 @@ class Core:
         rates = Rates(manifest.symbols, config.instrument)
         quote = reporting_currency(map(config.instrument, manifest.symbols))
         account = Account(config.paper.account_id, quote, config.paper.user_id, rates.homes(quote))
-        self.portfolio = PortfolioEngine(kernel, account, self.market_data, instrument, rates)
+        self.portfolio = PortfolioEngine(
+            kernel, account, self.market_data, instrument, rates, on_difference=config.account_difference
+        )
         self.execution = ExecutionEngine(kernel, manifest.nonce, instrument)
         self.risk = RiskEngine(
             kernel,

@@ -99,6 +99,7 @@ class LiveRun(Session):
             self._trading = LiveTrading(
                 kernel,
                 self.core.execution,
+                self.core.portfolio.differences,
                 self.venue,
                 clock=clock,
                 cancel_at_end=config.orders_at_end == "cancel",
@@ -137,6 +138,9 @@ class LiveRun(Session):
             clock=self._clock,
             publish=self.kernel.publish,
             orders=self.core.execution.orders,
+            symbols=self.manifest.symbols,
+            books=self.core.portfolio.account.balances,
+            pending=self.core.portfolio.differences.pending,
             currencies=(
                 currency
                 for instrument in map(self.config.instrument, self.manifest.symbols)

@@ -9,11 +9,14 @@ from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.engines import ExecutionEngine
 from tickdeck.application.kernel import Kernel
+from tickdeck.domain.accounts import Differences
 from tickdeck.domain.events import (
     CommandReceived,
     OrderCancelRejectedEvent,
     OrderCancelRequestedEvent,
     OrderSubmittedEvent,
+    VenueExternalFillReported,
+    VenueFillReported,
 )
 from tickdeck.domain.trading import Order
 from tickdeck.errors import RunError, TickdeckError
@@ -36,6 +39,7 @@ class LiveTrading:
         self,
         kernel: Kernel,
         execution: ExecutionEngine,
+        differences: Differences,
         venue: ExchangeVenue,
         *,
         clock: LiveClock,
@@ -44,11 +48,14 @@ class LiveTrading:
         is_past: Callable[[], bool],
     ) -> None:
         self.venue = venue
-        self._kernel, self._execution, self._clock = kernel, execution, clock
+        self._kernel, self._execution, self._differences, self._clock = kernel, execution, differences, clock
         self._cancel_at_end, self._remarks, self._is_past = cancel_at_end, remarks, is_past
         self._recorded: set[str] = set()  # orders of the record
         self._cancels: dict[str, None] = {}  # cancels without an answer on the record
+        self._last_trades: dict[str, str] = {}  # of the record, by symbol
         own: SubscribeOptions = {"component": "gateway"}
+        kernel.subscribe(VenueFillReported, self._on_fill, **own)
+        kernel.subscribe(VenueExternalFillReported, self._on_fill, **own)
         kernel.subscribe(OrderSubmittedEvent, self._on_submitted, **own)
         kernel.subscribe(OrderCancelRequestedEvent, self._on_cancel, **own)
         kernel.subscribe(OrderCancelRejectedEvent, self._on_cancel_rejected, **own)
@@ -56,6 +63,10 @@ class LiveTrading:
     def _on_submitted(self, order: OrderSubmittedEvent) -> None:
         if self._is_past():
             self._recorded.add(order.order_id)
+
+    def _on_fill(self, fill: VenueFillReported | VenueExternalFillReported) -> None:
+        if self._is_past():
+            self._last_trades[fill.symbol] = fill.venue_trade_id
 
     def _on_cancel(self, request: OrderCancelRequestedEvent) -> None:
         if self._is_past():
@@ -69,7 +80,7 @@ class LiveTrading:
 
     def recover(self, known: Iterable[str]) -> None:
         """After a resume. ``known``: the currencies whose balances the run has."""
-        self.venue.recover(self._recorded, self._cancels, set(known))
+        self.venue.recover(self._recorded, self._cancels, set(known), self._last_trades)
         self._recorded.clear()
         self._cancels.clear()
 
@@ -106,6 +117,10 @@ class LiveTrading:
         except (TickdeckError, TimeoutError) as error:
             why = str(error) or "no answer in time"
             self._remarks.append(f"the balances were not compared with {self.venue.name}'s at the end: {why}")
+        await self._clock.sleep(0.02)  # the core compares
+        for currency, difference in (self._differences.pending | self._differences.found).items():
+            more = f"{difference.normalize():+f} {currency}"
+            self._remarks.append(f"{self.venue.name} has {more} more than the run's books")
         return not left
 
     def _unsettled(self) -> list[Order]:

@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr
 
 from tickdeck.application.signals import built_in_signal
 from tickdeck.application.units import duration_ns
+from tickdeck.domain.events import DIFFERENCES
 from tickdeck.domain.market import Instrument, instrument_for, parse_timeframe
 from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
 from tickdeck.errors import ConfigError, format_value
@@ -112,6 +113,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``live``: send the orders to that venue. ``account``: which of ``accounts`` trades; it may be omitted if only one
       is at the venue. An order that has waited longer than ``max_order_age`` since its decision is not sent.
       ``orders_at_end``: whether to ``cancel`` the open orders when the run ends, or to ``leave`` them.
+      ``account_difference``: what follows if the venue's balance differs from ours and nothing explains it: ``adopt``
+      the venue's figure, ``halt`` trading, or ``ask`` a person and go on.
     - ``duration``: seconds of the run's clock; ``None`` means to the end.
     - ``candles``: the interval of the run's candles (``250ms``, ``1s``, ``5m``, ``1h``, ``1mo``), made from trades or
       from the finer candles of a file. ``None``: candles of files as they are, and from trades those of 250 ms.
@@ -142,6 +145,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     account: str = ""
     max_order_age: str = "5s"
     orders_at_end: str = "cancel"
+    account_difference: str = "halt"
     seed: int = 1
     duration: Decimal | None = None
     candles: str | None = None
@@ -182,6 +186,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError(f"account is {self.account!r}; describe it under [accounts.{self.account}]")
         if self.orders_at_end not in ("cancel", "leave"):
             raise ConfigError(f"orders_at_end is {self.orders_at_end!r}; give 'cancel' or 'leave'")
+        if self.account_difference not in DIFFERENCES:
+            given = f"account_difference is {self.account_difference!r}"
+            raise ConfigError(f"{given}; give {', '.join(map(repr, DIFFERENCES[:-1]))} or {DIFFERENCES[-1]!r}")
         duration_ns(self.max_order_age)
         if self.exchange != "paper" and (self.tapes or self.backtest):
             raise ConfigError(

@@ -65,25 +65,3 @@ def test_a_position_view_uses_the_markets_price_if_there_is_one() -> None:
     assert (view.quantity, view.average_price, view.realized_pnl, view.unrealized_pnl) == (-1, 100, 0, 10)
     flat = core.portfolio.view("ETHUSDT")
     assert (flat.quantity, flat.average_price, flat.unrealized_pnl) == (0, 0, 0)
-
-
-def test_a_balance_that_is_reported_after_the_start_is_compared_and_changes_nothing() -> None:
-    core = Core().start(cash="1000")
-    before = core.kernel.seq
-    core.feed(VenueBalanceReported(currency="USDT", total=D(1_000), source="scripted"))
-    assert core.types(before) == ["venue.balance_reported"]
-
-    core.feed(VenueBalanceReported(currency="USDT", total=D(900), source="scripted"))
-
-    (warning,) = core.of("system.warning")
-    assert "reports 900 USDT, but our books have 1000" in warning.payload["message"]
-    assert core.portfolio.cash() == 1_000
-    assert core.portfolio.pnl() == 0
-
-
-def test_a_currency_that_was_reported_empty_at_the_start_is_compared_later_too() -> None:
-    core = Core().start()
-    core.feed(VenueBalanceReported(currency="BTC", total=D(0), source="scripted"))
-    core.feed(VenueBalanceReported(currency="BTC", total=D(2), source="scripted"))
-    assert len(core.of("system.warning")) == 1
-    assert core.portfolio.account.balances.get("BTC", 0) == 0

@@ -216,22 +216,6 @@ def test_open_orders_of_others_are_mentioned() -> None:
     assert remarks == ["the account has 2 open orders of others (in BTCUSDT, ETHUSDT); they stay as they are"]
 
 
-def test_a_balance_is_compared_when_fills_have_stopped_arriving() -> None:
-    exchange = Scripted()
-
-    async def work(venue: ExchangeVenue) -> None:
-        for total in (1, 2):
-            exchange.stream.put_nowait(VenueBalanceReported(currency="BTC", total=Decimal(total)))
-            await asyncio.sleep(1)
-            exchange.stream.put_nowait(VenueOrderReported(order_id="t1", symbol="BTCUSDT", status=ACCEPTED))
-        await asyncio.sleep(1)
-        exchange.stream.put_nowait(VenueOrderReported(order_id="t1", symbol="BTCUSDT", status=ACCEPTED))
-
-    events = play(exchange, work, seconds=10)
-
-    assert [event.total for event in events if isinstance(event, VenueBalanceReported)] == [Decimal(2)]
-
-
 def test_fills_that_the_exchange_counts_but_did_not_send_are_fetched() -> None:
     exchange = Scripted(
         cancel=[result(OrderStatus.CANCELLED, filled=Decimal("0.2"))],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +14,6 @@ from tickdeck.domain.events import (
     DomainEvent,
     FeedConnected,
     FeedDisconnected,
-    OrderAmendRequestedEvent,
     VenueFillReported,
     VenueOrderNotFound,
     VenueOrderReported,
@@ -175,51 +173,6 @@ def test_an_order_that_the_exchange_has_shown_is_never_taken_for_never_received(
 
 def test_a_late_acceptance_is_passed_on_to_the_core() -> None:
     late = VenueOrderReported(order_id="t1", symbol="BTCUSDT", status=ACCEPTED)
-    events = in_doubt(lost(), 1, (WAIT + 60, late))
+    events = in_doubt(lost(), 1, (WAIT + 60, late), orders={"t1": order(status=UNKNOWN)})
 
     assert [type(event) for event in events[-2:]] == [VenueOrderNotFound, VenueOrderReported]
-
-
-# -- amends ---------------------------------------------------------------------------------------------------------
-
-REQUEST = OrderAmendRequestedEvent(
-    order_id="t1", symbol="BTCUSDT", revision=2, quantity=Decimal("0.2"), limit=Decimal(60_000)
-)
-
-
-def amended(answer: Exception, *shown: Any, seconds: float) -> list[VenueOrderReported]:
-    """The answers to an amend to 0.2 that are published if the call raises and queries then show this."""
-    one = order(unanswered_amends={2: Decimal("0.2")})
-    exchange = Scripted(amend=[answer], order=list(shown), fills_of=[(fill(quantity="0.2"),)])
-
-    async def work(venue: ExchangeVenue) -> None:
-        with contextlib.suppress(ValueError):
-            await venue.amend(REQUEST)
-
-    events = play(exchange, work, seconds=seconds, orders={"t1": one})
-    return [event for event in events if isinstance(event, VenueOrderReported) and event.revision]
-
-
-@pytest.mark.parametrize("error", [OutcomeUnknown("time-out"), ValueError("a bug")])
-def test_an_amend_without_an_answer_is_confirmed_when_the_order_has_its_quantity(error: Exception) -> None:
-    (answer,) = amended(error, VenueUnavailable("down"), result(quantity=Decimal("0.2")), seconds=10)[:1]
-
-    assert (answer.revision, answer.quantity) == (2, Decimal("0.2"))
-
-
-def test_an_amend_that_the_order_does_not_show_is_refused_only_after_the_wait() -> None:
-    early, late = (amended(OutcomeUnknown("time-out"), result(), seconds=seconds) for seconds in (WAIT - 2, WAIT + 60))
-
-    assert not early
-    assert (late[0].revision, late[0].quantity, late[0].status) == (2, None, UNKNOWN)
-    assert "still has a quantity of 0.5" in late[0].reason
-
-
-def test_an_amend_of_an_order_that_has_ended_is_settled_at_once() -> None:
-    (confirmed,) = amended(
-        OutcomeUnknown("time-out"), result(FILLED, quantity=Decimal("0.2"), filled=Decimal("0.2")), seconds=1
-    )
-    (refused,) = amended(OutcomeUnknown("time-out"), result(OrderStatus.CANCELLED), seconds=1)
-
-    assert confirmed.quantity == Decimal("0.2")
-    assert refused.reason == "not carried out: the order ended with a quantity of 0.5"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from tickdeck.application.bus import EventBus, SubscribeOptions, Subscription
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.strategies import PositionView
-from tickdeck.domain.accounts import Account, Rates, Valuation
+from tickdeck.domain.accounts import Account, Differences, Rates, Valuation
 from tickdeck.domain.events import (
+    AccountDifferenceFound,
     BalanceEvent,
     CandleEvent,
+    CommandReceived,
     DomainEvent,
     MarketEvent,
+    NotificationAlert,
     OrderBookDeltaEvent,
     OrderBookEvent,
     OrderEvent,
@@ -30,13 +33,17 @@ from tickdeck.domain.events import (
     TickEvent,
     TradeEvent,
     VenueBalanceReported,
+    VenueExternalFillReported,
+    VenueTransferReported,
 )
 from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money
 
 __all__ = ["PortfolioEngine"]
 
 _FILLS = (OrderPartiallyFilledEvent, OrderFilledEvent)
+_KEPT = 10_000  # fills of others, and payments, that are not booked again
 _PRICES = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
 
 
@@ -44,18 +51,33 @@ class PortfolioEngine:
     """One account: cash, positions, PnL, fees and equity over all its currencies, as exact decimals in its quote
     currency.
 
+    What others do with the account, payments and fills of their orders, moves the balances as payments in and out. A
+    balance that the venue reports later is compared with ours. A difference that two readings show, and that nothing
+    explains, is ``account.difference_found``, and ``on_difference`` says what follows: ``adopt`` takes the venue's
+    figure, ``halt`` halts trading, ``ask`` alerts a person. The command ``adopt`` (``currency``, or all) takes the
+    venue's figure afterwards.
+
     The engine only receives market data while something waits for the first price of a symbol: coins that the account
     had at the start, or an amount in another currency.
     """
 
     component = "portfolio"
-    hears = (VenueBalanceReported, OrderEvent, *_PRICES)
+    hears = (
+        VenueBalanceReported,
+        VenueExternalFillReported,
+        VenueTransferReported,
+        OrderEvent,
+        CommandReceived,
+        *_PRICES,
+    )
     publishes = (
         PositionOpenedEvent,
         PositionUpdatedEvent,
         PositionClosedEvent,
         BalanceEvent,
+        AccountDifferenceFound,
         StateUpdated,
+        NotificationAlert,
         SystemWarning,
     )
 
@@ -66,6 +88,8 @@ class PortfolioEngine:
         market_data: MarketDataEngine,
         instrument: Callable[[str], Instrument],
         rates: Rates,
+        *,
+        on_difference: str = "halt",
     ) -> None:
         """``rates`` are the exchange rates between currencies."""
         self._bus = bus
@@ -76,10 +100,15 @@ class PortfolioEngine:
         self.valuation = Valuation(account, rates, instrument)
         self._reported: dict[str, None] = {}  # currencies whose first balance is known
         self._watching: list[Subscription] = []  # of market data
-        bus.subscribe(OrderEvent, self.on_order, priority=PRIORITY[self.component], component=self.component)
-        bus.subscribe(
-            VenueBalanceReported, self.on_balance, priority=PRIORITY[self.component], component=self.component
-        )
+        self._on_difference = on_difference
+        self.differences = Differences()
+        self._external: dict[tuple[str, str], None] = {}  # the last fills of others, and payments
+        own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
+        bus.subscribe(OrderEvent, self.on_order, **own)
+        bus.subscribe(VenueBalanceReported, self.on_balance, **own)
+        bus.subscribe(VenueExternalFillReported, self.on_external_fill, **own)
+        bus.subscribe(VenueTransferReported, self.on_transfer, **own)
+        bus.subscribe(CommandReceived, self.on_command, **own)
 
     @property
     def account_id(self) -> str:
@@ -99,22 +128,85 @@ class PortfolioEngine:
             self._bus.publish(self._state())
 
     def on_balance(self, report: VenueBalanceReported) -> None:
-        """Adopt the initial balance: the first report of a currency without any bookings.
+        """Adopt the initial balance: the first report of a currency without any bookings. Compare later reports."""
+        currency = report.currency
+        held = self.account.balances.get(currency)
+        if held is None and currency not in self._reported:
+            self._reported[currency] = None
+            self._book(self.account.set_balance(report))
+        elif self.differences.read(currency, held or ZERO, report.total, report.ts_ingress):
+            self._differs(report, held or ZERO)
 
-        Later reports are compared. A difference only causes a warning, because a fill may still be on its way to us.
-        """
-        held = self.account.balances.get(report.currency)
-        if held is None and report.currency not in self._reported:
-            self._reported[report.currency] = None
-            booked = self.account.set_balance(report)
-            self._value(booked)
-            self._bus.publish_all(booked)
-        elif (held or ZERO) != report.total:
-            message = (
-                f"the venue reports {report.total} {report.currency}, but our books have {held or ZERO}. Nothing "
-                "was changed. A fill may still be on its way; if it stays, compare the account with the venue's"
-            )
+    def _differs(self, report: VenueBalanceReported, held: Money) -> None:
+        """Two readings show the same difference."""
+        currency, policy = report.currency, self._on_difference
+        found = AccountDifferenceFound(
+            account_id=self.account_id,
+            user_id=self.user_id,
+            currency=currency,
+            ours=held,
+            venue=report.total,
+            policy=policy,
+            ts=report.ts,
+        )
+        self._bus.publish(found)
+        text = f"the venue has {report.total} {currency}, but our books have {held}, and nothing explains that"
+        if policy == "adopt":
+            self._adopt(currency, report.ts)
+            self._bus.publish(NotificationAlert(text=f"{text}. The venue's figure was adopted", severity="warning"))
+        else:
+            more = f"`tickdeck adopt RUN {currency}` takes the venue's figure"
+            self._bus.publish(NotificationAlert(text=f"{text}. Look at the account; {more}", severity="critical"))
+
+    def _adopt(self, currency: str, ts: int) -> None:
+        """Book the difference that was found in ``currency`` as a payment."""
+        difference = self.differences.found[currency]
+        self.differences.forget(currency)
+        self._book([self.account.transfer(currency, difference, ts)])
+
+    def on_command(self, command: CommandReceived) -> None:
+        """``adopt``: take the venue's figure where a difference was found."""
+        if command.command != "adopt":
+            return
+        wanted = command.arguments.get("currency", "")
+        currencies = [currency for currency in self.differences.found if wanted in ("", currency)]
+        for currency in currencies:
+            self._adopt(currency, command.ts)
+        if not currencies:
+            message = f"adopt: there is no difference in {wanted or 'any currency'}"
             self._bus.publish(SystemWarning(component=self.component, message=message))
+
+    def on_external_fill(self, fill: VenueExternalFillReported) -> None:
+        """Book a fill of somebody else's order as payments in and out."""
+        if self._is_repeated(fill.symbol, fill.venue_trade_id):
+            return
+        signed = EXACT.multiply(fill.quantity, fill.side.sign)
+        changes = {fill.base: signed, fill.quote: EXACT.multiply(-signed, fill.price)}
+        paid_in = fill.fee_currency or fill.quote
+        changes[paid_in] = EXACT.subtract(changes.get(paid_in, ZERO), fill.fee)
+        self._pay(changes, fill.ts)
+
+    def on_transfer(self, transfer: VenueTransferReported) -> None:
+        """Book money that was paid in or out."""
+        if not self._is_repeated("", transfer.transfer_id):
+            self._pay({transfer.currency: transfer.amount}, transfer.ts)
+
+    def _pay(self, changes: Mapping[str, Money], ts: int) -> None:
+        self._book([self.account.transfer(currency, amount, ts) for currency, amount in changes.items() if amount])
+
+    def _is_repeated(self, symbol: str, number: str) -> bool:
+        """Whether a fill or a payment of others was booked before."""
+        known = self._external
+        if (symbol, number) in known:
+            return True
+        known[symbol, number] = None
+        if len(known) > _KEPT:
+            del known[next(iter(known))]
+        return False
+
+    def _book(self, booked: list[BalanceEvent]) -> None:
+        self._value(booked)
+        self._bus.publish_all(booked)
 
     def on_price(self, event: MarketEvent) -> None:
         """Value what waits for a price of this symbol."""

@@ -17,6 +17,7 @@ from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy, Tr
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
+    AccountDifferenceFound,
     ActionIntent,
     BalanceEvent,
     CommandReceived,
@@ -92,6 +93,7 @@ class RiskEngine:
         RunResumed,
         RunStopped,
         BalanceEvent,
+        AccountDifferenceFound,
         *PRICES,
     )
     publishes = (
@@ -161,6 +163,7 @@ class RiskEngine:
         bus.subscribe(OrderEvent, self.on_order, **own)
         bus.subscribe(PositionEvent, self.on_position, **own)
         bus.subscribe(BalanceEvent, self.on_balance, **own)
+        bus.subscribe(AccountDifferenceFound, self.on_difference, **own)
         bus.subscribe(TradingHalted, self.on_halted, **own)
         bus.subscribe(CommandReceived, self.on_command, **own)
         bus.subscribe(RunStarted, self.on_started, **own)
@@ -229,6 +232,12 @@ class RiskEngine:
         if event.deposit:
             self.exposure.deposit(event)
             self.losses.on_holdings(event)
+
+    def on_difference(self, found: AccountDifferenceFound) -> None:
+        """Halt trading if our books and the venue disagree, and the run is to halt then."""
+        if found.policy == "halt":
+            reason = f"the venue has {found.venue} {found.currency}, but our books have {found.ours}"
+            self.gate.halt(reason, HaltedBy.OPERATOR)
 
     def _review(
         self, strategy_id: str, intent: ActionIntent, instead_of: CountedOrder | None = None

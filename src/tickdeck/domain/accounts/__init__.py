@@ -1,12 +1,14 @@
 """What an account holds, and what it is worth."""
 
 from tickdeck.domain.accounts.account import Account
+from tickdeck.domain.accounts.differences import Differences
 from tickdeck.domain.accounts.rates import MONEY, PriceOf, Rates, reporting_currency
 from tickdeck.domain.accounts.valuation import Valuation
 
 __all__ = [
     "MONEY",
     "Account",
+    "Differences",
     "PriceOf",
     "Rates",
     "Valuation",

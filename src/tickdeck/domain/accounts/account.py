@@ -120,8 +120,8 @@ class Account:
         """Set the balance to the total and the locked amount that the venue reported. The difference counts as paid in
         or out. Returns ``balance.updated``, or nothing if both are unchanged.
 
-        Use this for the balances at the start and for transfers. If a report already includes a fill that we have not
-        received yet, the fill would be counted twice. Compare such a report, but do not apply it.
+        Use this for the balances at the start. If a report already includes a fill that we have not received yet, the
+        fill would be counted twice. Compare such a report, but do not apply it.
         """
         currency = report.currency
         change = EXACT.subtract(report.total, self.balances.get(currency, ZERO))
@@ -131,6 +131,13 @@ class Account:
         self.balances[currency] = report.total
         self._set_locked(currency, report.locked)
         return [self._balance_event(currency, change, report.ts, deposit=change)]
+
+    def transfer(self, currency: str, amount: Money, ts: int) -> BalanceEvent:
+        """Book ``amount`` of ``currency`` that was paid in (negative: paid out) at ``ts`` (ns). Returns
+        ``balance.updated``."""
+        self._receive(currency, amount)
+        self.balances[currency] = EXACT.add(self.balances.get(currency, ZERO), amount)
+        return self._balance_event(currency, amount, ts, deposit=amount)
 
     def open_holding(self, instrument: Instrument, price: Price, ts: int) -> list[PositionEvent]:
         """Turn coins of ``instrument`` that were paid in into a position with cost ``price`` (quote), the first known

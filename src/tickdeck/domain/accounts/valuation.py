@@ -66,8 +66,8 @@ class Valuation:
         return bool(self._unvalued or self._account.unpriced)
 
     def on_price(self, symbol: str, price: PriceOf, ts: int) -> list[PositionEvent]:
-        """Value everything that waited for a price of ``symbol``. Returns ``position.opened`` for coins that the
-        account had at the start."""
+        """Value everything that waited for a price of ``symbol``. Returns the ``position.*`` events of
+        coins that were paid in or out, or that the account had at the start."""
         last = price(symbol)
         if last is None:
             return []
@@ -76,10 +76,11 @@ class Valuation:
         if symbol not in self._account.unpriced:
             return []
         self._in_cash = None
-        opened = self._account.open_holding(self._instrument(symbol), last, ts)
-        for event in opened:
-            self._count(_Amount(event.currency, event.cost, ZERO), price)
-        return opened
+        instrument, held = self._instrument(symbol), self._account.unpriced[symbol]
+        moved = self._account.open_holding(instrument, last, ts)
+        if moved:
+            self._count(_Amount(instrument.quote, EXACT.multiply(held, last), ZERO), price)
+        return moved
 
     # -- figures -----------------------------------------------------------------------------------------------------
 

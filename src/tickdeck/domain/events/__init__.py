@@ -9,6 +9,12 @@ from tickdeck.domain.events.backtest import BacktestCompleted, BacktestFailed, B
 from tickdeck.domain.events.base import DomainEvent, encode_payload, plain_digits
 from tickdeck.domain.events.codec import decode_payload, event_from_dict, event_from_json, payload_decoder
 from tickdeck.domain.events.declaration import check_fields, fault_of, users_checks
+from tickdeck.domain.events.external import (
+    TransferKind,
+    VenueExternalFillReported,
+    VenueExternalOrderReported,
+    VenueTransferReported,
+)
 from tickdeck.domain.events.feed import FeedConnected, FeedDisconnected, FeedStale
 from tickdeck.domain.events.market import (
     BookResynced,
@@ -40,6 +46,8 @@ from tickdeck.domain.events.orders import (
     OrderUnknownEvent,
 )
 from tickdeck.domain.events.portfolio import (
+    DIFFERENCES,
+    AccountDifferenceFound,
     BalanceEvent,
     PositionClosedEvent,
     PositionEvent,
@@ -102,6 +110,8 @@ from tickdeck.domain.events.venue import (
 )
 
 __all__ = [
+    "DIFFERENCES",
+    "AccountDifferenceFound",
     "ActionIntent",
     "BacktestCompleted",
     "BacktestFailed",
@@ -171,14 +181,18 @@ __all__ = [
     "TradeEvent",
     "TradingHalted",
     "TradingResumed",
+    "TransferKind",
     "VenueBalanceReported",
     "VenueCancelRefused",
     "VenueCircuitChanged",
+    "VenueExternalFillReported",
+    "VenueExternalOrderReported",
     "VenueFeesReported",
     "VenueFillReported",
     "VenueInstrumentReported",
     "VenueOrderNotFound",
     "VenueOrderReported",
+    "VenueTransferReported",
     "catalogue_is_closed",
     "check_fields",
     "close_catalogue",

@@ -11,6 +11,8 @@ from tickdeck.domain.events.upcast import Fields, upcast
 from tickdeck.domain.values import Money, Price, Quantity
 
 __all__ = [
+    "DIFFERENCES",
+    "AccountDifferenceFound",
     "BalanceEvent",
     "PositionClosedEvent",
     "PositionEvent",
@@ -114,6 +116,35 @@ class BalanceEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     change: Money = Decimal(0)
     deposit: Money = Decimal(0)
     fee: Money = Decimal(0)
+
+    @property
+    def aggregate_id(self) -> str:
+        return f"{self.account_id}/{self.currency}"
+
+    @property
+    def stream(self) -> str:
+        return balance_stream(self.account_id, self.currency)
+
+
+DIFFERENCES = ("adopt", "halt", "ask")
+
+
+class AccountDifferenceFound(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """Our books and the venue disagree about a balance, by the same amount in two readings, and nothing explains it.
+    Emitted by the portfolio engine.
+
+    ``ours`` and ``venue`` are the totals in ``currency``. ``policy`` is what the run does about it: ``adopt`` the
+    venue's figure, ``halt`` trading, or ``ask`` a person and go on.
+    """
+
+    event_type: ClassVar[str] = "account.difference_found"
+    priority: ClassVar[Priority] = Priority.P0
+    account_id: str = "main"
+    user_id: str = ""
+    currency: str
+    ours: Money
+    venue: Money
+    policy: str
 
     @property
     def aggregate_id(self) -> str:

@@ -20,6 +20,7 @@ COMMANDS = frozenset(
         "close",
         "cancel",
         "settle",
+        "adopt",
         "strategy-pause",
         "strategy-activate",
         "strategy-update",

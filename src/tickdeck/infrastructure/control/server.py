@@ -22,7 +22,7 @@ from tickdeck.infrastructure.control.messages import COMMANDS, LONGEST, Answer, 
 __all__ = ["ControlServer"]
 
 _PATIENCE = 5.0  # seconds in which a client must have sent its request
-_ANSWER = ("risk", "strategy", "execution")
+_ANSWER = ("risk", "strategy", "execution", "portfolio")
 """The components that carry out commands: their warnings say what they did not do."""
 _MOST_EVENTS = 1_000  # in an answer
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from tickdeck.application.clock import LiveClock
-from tickdeck.application.ports import Balance, Exchange, OrderRequest, OrderResult
+from tickdeck.application.ports import Exchange, OrderRequest, OrderResult
 from tickdeck.domain.events import (
     DomainEvent,
     FeedConnected,
@@ -17,11 +18,13 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
     VenueFillReported,
     VenueOrderReported,
+    VenueTransferReported,
 )
 from tickdeck.domain.trading import Order
-from tickdeck.domain.values import ZERO, OrderStatus
+from tickdeck.domain.values import Money, OrderStatus
 from tickdeck.errors import DuplicateClientId, ExchangeError, OutcomeUnknown, UnknownOrder
 from tickdeck.infrastructure.exchanges.doubt import OrdersInDoubt, said
+from tickdeck.infrastructure.exchanges.reconciliation import Reconciliation
 from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
 
 __all__ = ["ExchangeVenue"]
@@ -35,7 +38,9 @@ class ExchangeVenue:
     after a resume ``recover``, then let ``run`` work while the run trades, and ``await close()`` at the end.
 
     - ``publish(event)`` takes an input. ``orders`` are the core's, by id; those that have ended may be missing.
-    - ``currencies``: those of the run's symbols. The account begins with a balance in each, which may be 0.
+    - ``symbols`` are the run's. ``currencies`` are theirs: the account begins with a balance in each, which may be 0.
+    - ``books`` are the core's balances by currency. ``pending`` are its differences from the exchange's balances that
+      one reading showed (see ``Reconciliation``).
     - ``began``: when the run began (ns UTC), if not now. Fills since then are looked at.
     - ``greatest_age``: an order that waited longer than this (ns, since its decision) is not sent any more; it ends as
       rejected, ``never sent``.
@@ -61,7 +66,10 @@ class ExchangeVenue:
         clock: LiveClock,
         publish: Callable[[DomainEvent], object],
         orders: Mapping[str, Order],
+        symbols: Iterable[str] = (),
         currencies: Iterable[str] = (),
+        books: Mapping[str, Money] = MappingProxyType({}),
+        pending: Mapping[str, Money] = MappingProxyType({}),
         greatest_age: int = 5 * _S,
         began: int | None = None,
         on_error: Callable[[Exception], object] = lambda error: None,
@@ -70,23 +78,35 @@ class ExchangeVenue:
         self.closing = False
         self._exchange = exchange
         self._clock, self._publish, self._orders = clock, publish, orders
-        self._currencies = tuple(dict.fromkeys(currencies))
         self._greatest_age = greatest_age
         self._reports = VenueReports(
             exchange.name, account_id=account_id, user_id=user_id, clock=clock, publish=publish
         )
+        began = clock.time_ns() if began is None else began
         self._doubts = OrdersInDoubt(
             exchange,
             self._reports,
             clock=clock,
             orders=orders,
-            began=clock.time_ns() if began is None else began,
+            began=began,
             on_error=on_error,
+        )
+        self._reconciliation = Reconciliation(
+            exchange,
+            self._reports,
+            clock=clock,
+            publish=publish,
+            orders=orders,
+            symbols=symbols,
+            currencies=dict.fromkeys(currencies),
+            books=books,
+            pending=pending,
+            began=began,
         )
         self._resumed = False
         self._connections = 0  # of the private stream
         self._first: list[VenueBalanceReported] = []  # the balances at the beginning
-        self._later: dict[str, VenueBalanceReported] = {}  # the last balance of each currency, not published yet
+        self._later: dict[str, VenueBalanceReported] = {}  # the last balance of each currency, not looked at yet
         self._settling: asyncio.Task[None] | None = None
 
     @property
@@ -100,10 +120,11 @@ class ExchangeVenue:
         """Take over the exchange's limits, and query the balances. Returns remarks for the user, such as open orders of
         others. Raises ``ExchangeError``."""
         self._resumed = resumed
-        await self._exchange.instruments()
-        self._first = await self._balances()
+        await self._reconciliation.connect()
+        self._first = await self._reconciliation.balances()
         if resumed:
             return ()
+        self._reconciliation.began = await self._exchange.server_time()
         others = await self._exchange.open_orders()
         if not others:
             return ()
@@ -130,12 +151,20 @@ class ExchangeVenue:
         """A line about balances that nobody configured: here there is none."""
         return None
 
-    def recover(self, recorded: Container[str], cancels: Iterable[str], known: Container[str]) -> None:
+    def recover(
+        self,
+        recorded: Container[str],
+        cancels: Iterable[str],
+        known: Container[str],
+        last_trades: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """After a resume: no order is sent again.
 
         ``recorded`` are the orders that an earlier process may have sent: one without a recorded answer is ``unknown``,
         and each that is open or lacks fills is looked up. ``cancels`` have no recorded answer: the core is told that
-        they failed, so it repeats them. ``known``: the currencies whose balances are on the record."""
+        they failed, so it repeats them. ``known``: the currencies whose balances are on the record. ``last_trades``:
+        the newest ``venue_trade_id`` on the record, by symbol."""
+        self._reconciliation.last_trades |= last_trades
         why = "the process ended before the answer was recorded"
         for balance in self._first:
             if balance.currency not in known:
@@ -154,8 +183,9 @@ class ExchangeVenue:
 
     async def run(self) -> None:
         """Publish what the private stream says, until cancelled. After each connection, look at every order that is
-        open or lacks fills: what happened before was not reported. Raises ``ExchangeError`` if the exchange refuses the
-        stream."""
+        open or lacks fills, and reconcile the account: what happened before was not reported. Raises ``ExchangeError``
+        if the exchange refuses the stream.
+        """
         async for event in self._exchange.private_events():
             if isinstance(event, FeedConnected):
                 self._connections += 1
@@ -166,6 +196,7 @@ class ExchangeVenue:
             if isinstance(event, FeedConnected):
                 for order in self._unsettled():
                     self._doubts.look_up(order.order_id, order.symbol)
+                self._reconciliation.request(self._doubts.started)
 
     async def cancel_unrecorded(self, orders: Sequence[Order]) -> str:
         """Cancel the open ones of ``orders``, although nothing can be recorded any more. Returns a remark for the user;
@@ -187,30 +218,18 @@ class ExchangeVenue:
         return True
 
     async def compare(self) -> None:
-        """Query the balances and publish them; the core compares them with its own. Raises ``ExchangeError``."""
-        self._later.clear()
-        for report in await self._balances():
-            self._publish(report)
+        """Reconcile the account once more, without waiting for a second reading. Raises ``ExchangeError``."""
+        await self._reconciliation.catch_up()
+        await self._reconciliation.read()
 
     async def close(self) -> None:
         """End all queries and connections."""
         await self._doubts.close()
+        await self._reconciliation.close()
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.gather(self._settling, return_exceptions=True)
         await self._exchange.close()
-
-    async def _balances(self) -> list[VenueBalanceReported]:
-        """The balances, with 0 in the run's currencies that the exchange leaves out."""
-        found = {balance.currency: balance for balance in await self._exchange.balances()}
-        for currency in self._currencies:
-            found.setdefault(currency, Balance(currency=currency, free=ZERO))
-        return [
-            self._reports.make(
-                VenueBalanceReported, currency=balance.currency, total=balance.total, locked=balance.locked
-            )
-            for balance in found.values()
-        ]
 
     def _unsettled(self) -> list[Order]:
         return [order for order in self._orders.values() if order.is_open or order.missing]
@@ -294,16 +313,27 @@ class ExchangeVenue:
                 self._settling = self._doubts.started(self._settle())
             return
         if isinstance(event, VenueOrderReported | VenueFillReported):
+            if isinstance(event, VenueFillReported):
+                self._reports.hear_fill(event.symbol, event.venue_trade_id)
+            else:
+                self._reports.hear()
+            if event.order_id not in self._orders:
+                external = self._reconciliation.external(event)
+                if external is not None:
+                    self._publish(external)
+                return
+        elif isinstance(event, VenueTransferReported):
             self._reports.hear()
         self._publish(event)
         if isinstance(event, VenueOrderReported):
             self._doubts.fetch_missing(event.order_id)
 
     async def _settle(self) -> None:
-        """Publish balances when no fill has arrived for a while. A fill comes with the answer to its order and on the
-        stream, one sooner than the other, so a balance may be older than what the core knows already."""
+        """When no fill has arrived for a while, see whether the reported balances are ours. A fill comes with the
+        answer to its order and on the stream, one sooner than the other, so a balance may be newer or older than what
+        the core knows."""
         while (quiet := self._clock.monotonic_ns() - self._reports.heard) < _QUIET_NS:
             await self._clock.sleep((_QUIET_NS - quiet) / _S)
         later, self._later = self._later, {}
-        for event in later.values():
-            self._publish(event)
+        if any(map(self._reconciliation.differs, later.values())):
+            self._reconciliation.request(self._doubts.started)

@@ -23,6 +23,7 @@ from tickdeck.infrastructure.resilience import BreakerTransition
 
 __all__ = ["VenueReports", "circuit_event"]
 
+_KEPT = 10_000  # fills
 _ENDINGS = (OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
 
@@ -35,12 +36,26 @@ class VenueReports:
         self.name = name
         self.heard = 0
         """When a fill or an order's state arrived last (ns, monotonic)."""
+        self.arrivals = 0
+        """How many have arrived."""
+        self._fills: dict[tuple[str, str], None] = {}  # the last ones, by symbol and the venue's trade id
         self._account = {"account_id": account_id, "user_id": user_id}
         self._clock, self._publish = clock, publish
 
     def hear(self) -> None:
         """Note that a fill or an order's state arrived."""
         self.heard = self._clock.monotonic_ns()
+        self.arrivals += 1
+
+    def hear_fill(self, symbol: str, venue_trade_id: str) -> bool:
+        """Note that a fill arrived. Returns whether it is new, as far as this process remembers."""
+        self.hear()
+        if (symbol, venue_trade_id) in self._fills:
+            return False
+        self._fills[symbol, venue_trade_id] = None
+        if len(self._fills) > _KEPT:
+            del self._fills[next(iter(self._fills))]
+        return True
 
     def result(self, result: OrderResult, order_id: str, cause: OrderEvent | None = None) -> bool:
         """Publish an order's state as the exchange answered it: the end of an order after its fills. Returns False if
@@ -73,6 +88,7 @@ class VenueReports:
         return True
 
     def fill(self, fill: OrderFill, order_id: str, cause: OrderEvent | None = None) -> None:
+        self.hear_fill(fill.symbol, fill.venue_trade_id)
         self._publish(
             self.make(
                 VenueFillReported,

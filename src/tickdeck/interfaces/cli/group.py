@@ -44,6 +44,7 @@ COMMANDS = {
     "close": (f"{_COMMANDS}.control:close", "Close a run's position in one symbol."),
     "cancel": (f"{_COMMANDS}.control:cancel", "Cancel a run's open orders."),
     "settle": (f"{_COMMANDS}.control:settle", "End an order in doubt that the venue does not have."),
+    "adopt": (f"{_COMMANDS}.control:adopt", "Take the venue's balance where it differs from a run's."),
     "strategy": (f"{_COMMANDS}.control:strategy", "Pause, activate, update or delete a strategy of a run."),
     "import": (
         "tickdeck.interfaces.cli.commands.import_:import_",

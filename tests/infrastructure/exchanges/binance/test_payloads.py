@@ -20,6 +20,7 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
     VenueFillReported,
     VenueOrderReported,
+    VenueTransferReported,
 )
 from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.errors import (
@@ -68,7 +69,7 @@ EXPECTED: dict[str, list[type[object]]] = {
     "nt_account_position.json": [VenueBalanceReported, VenueBalanceReported],
     "nt_account_response.json": [Balance, Balance],
     "nt_account_trades_response.json": [OrderFill],
-    "nt_balance_update.json": [Answer],
+    "nt_balance_update.json": [VenueTransferReported],
     "nt_book_ticker_response.json": [TickEvent],
     "nt_cancel_order_response.json": [OrderResult],
     "nt_depth_response.json": [OrderBookEvent],

@@ -1,5 +1,5 @@
-"""Commands to a running run: ``tickdeck halt``, ``resume``, ``flatten``, ``close``, ``cancel``, ``settle`` and
-``strategy``."""
+"""Commands to a running run: ``tickdeck halt``, ``resume``, ``flatten``, ``close``, ``cancel``, ``settle``,
+``adopt`` and ``strategy``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tickdeck.interfaces.cli.output import note, print_json
 if TYPE_CHECKING:
     from tickdeck.infrastructure.control import Answer
 
-__all__ = ["cancel", "close", "flatten", "halt", "resume", "settle", "strategy"]
+__all__ = ["adopt", "cancel", "close", "flatten", "halt", "resume", "settle", "strategy"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -140,6 +140,21 @@ def settle(run: str, order_id: str, reason: str, data: Path, as_json: bool) -> i
       tickdeck settle last tdd7c374427dbffdd81f9c26bbe00e --reason "not in the order history"
     """
     return _sent(data, run, "settle", reason, as_json, order_id=order_id)
+
+
+@click.command()
+@_control
+@click.argument("currency", required=False, default="", metavar="[CURRENCY]")
+def adopt(run: str, currency: str, reason: str, data: Path, as_json: bool) -> int:
+    """Take the venue's balance where RUN found a difference that nothing explains, in one currency or in all.
+
+    The difference counts as money that was paid in or out, not as a profit or a loss.
+
+    \b
+    Examples:
+      tickdeck adopt last BTC --reason "sold on the web site"
+    """
+    return _sent(data, run, "adopt", reason, as_json, currency=currency)
 
 
 @click.command()

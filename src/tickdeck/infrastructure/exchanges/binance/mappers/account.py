@@ -7,18 +7,20 @@ from decimal import Decimal
 import msgspec
 
 from tickdeck.application.ports import Balance
-from tickdeck.domain.events import VenueBalanceReported, VenueFeesReported
+from tickdeck.domain.events import TransferKind, VenueBalanceReported, VenueFeesReported, VenueTransferReported
 from tickdeck.domain.values import ZERO
 from tickdeck.infrastructure.exchanges.binance.mappers.market import SPOT
 
 __all__ = [
     "AccountBody",
     "AccountPosition",
+    "BalanceUpdate",
     "KeyRestrictions",
     "KeyRights",
     "balance_events",
     "balances_of",
     "fees_event",
+    "transfer_event",
 ]
 
 _MS = 1_000_000
@@ -77,6 +79,15 @@ class AccountPosition(msgspec.Struct):
     balances: tuple[_Changed, ...] = msgspec.field(name="B")
 
 
+class BalanceUpdate(msgspec.Struct):
+    """``balanceUpdate``: a deposit, a withdrawal, or a transfer between accounts. It names neither its kind nor an
+    id."""
+
+    asset: str = msgspec.field(name="a")
+    change: Decimal = msgspec.field(name="d")
+    cleared: int = msgspec.field(name="T")
+
+
 def balances_of(body: AccountBody) -> tuple[Balance, ...]:
     """The balances of the account that are not zero."""
     return tuple(Balance(currency=b.asset, free=b.free, locked=b.locked) for b in body.balances if b.free or b.locked)
@@ -97,6 +108,20 @@ def balance_events(
             source=SPOT,
         )
         for changed in position.balances
+    )
+
+
+def transfer_event(update: BalanceUpdate, received: int, account_id: str = "main") -> VenueTransferReported:
+    """The payment. Its id consists of everything that the venue tells."""
+    return VenueTransferReported(
+        account_id=account_id,
+        currency=update.asset,
+        amount=update.change,
+        transfer_kind=TransferKind.DEPOSIT if update.change > 0 else TransferKind.WITHDRAWAL,
+        transfer_id=f"{update.asset}/{update.cleared}/{update.change}",
+        ts=update.cleared * _MS,
+        ts_ingress=received,
+        source=SPOT,
     )
 
 

@@ -6,7 +6,12 @@ import msgspec
 
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import EventError, ProtocolError
-from tickdeck.infrastructure.exchanges.binance.mappers.account import AccountPosition, balance_events
+from tickdeck.infrastructure.exchanges.binance.mappers.account import (
+    AccountPosition,
+    BalanceUpdate,
+    balance_events,
+    transfer_event,
+)
 from tickdeck.infrastructure.exchanges.binance.mappers.orders import ExecutionReport, report_events
 
 __all__ = ["UserMessage", "user_message"]
@@ -54,6 +59,9 @@ def user_message(data: bytes, received: int, account_id: str = "main") -> UserMe
         if kind == "outboundAccountPosition":
             position = msgspec.json.decode(inner, type=AccountPosition)
             return UserMessage(kind, balance_events(position, received, account_id))
+        if kind == "balanceUpdate":
+            update = msgspec.json.decode(inner, type=BalanceUpdate)
+            return UserMessage(kind, (transfer_event(update, received, account_id),))
         return UserMessage(kind)
     except (msgspec.MsgspecError, EventError, ValueError, KeyError, ArithmeticError, RecursionError) as error:
         shown = data[:80].decode(errors="replace")

@@ -1,0 +1,268 @@
+"""Keeping a run in agreement with its account: open orders, fills and balances, and what others do there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from tickdeck.application.clock import LiveClock
+from tickdeck.application.log import bound_logger
+from tickdeck.application.ports import Balance, Exchange, OrderFill, OrderResult
+from tickdeck.domain.events import (
+    DomainEvent,
+    VenueBalanceReported,
+    VenueExternalFillReported,
+    VenueExternalOrderReported,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading import Order
+from tickdeck.domain.values import ZERO, Money, OrderStatus
+from tickdeck.errors import ExchangeError, UnknownOrder
+from tickdeck.infrastructure.exchanges.doubt import said
+from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
+
+__all__ = ["Reconciliation"]
+
+_S = 1_000_000_000  # ns in a second
+_QUIET, _FIRST_RETRY, _LONGEST_RETRY = 2.0, 1.0, 30.0  # seconds
+
+
+class Reconciliation:
+    """Compares the account at ``exchange`` with the run, and publishes what the run lacks. ``request`` starts it.
+
+    A round queries the open orders and the newest fills of ``symbols``. Those of the run's ``orders`` are reported as
+    such, the others as external: they are shown and never touched. Then come the balances. A reading counts only if no
+    fill arrived meanwhile. Where it differs from ``books`` (our balances by currency), it is published, and the core
+    compares. While ``pending`` (the core's differences that one reading showed) is not empty, another reading follows
+    after the time that queries may lag.
+
+    ``began`` is when the run began, ns UTC. ``currencies``: those that are 0 if the exchange leaves them out.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        reports: VenueReports,
+        *,
+        clock: LiveClock,
+        publish: Callable[[DomainEvent], object],
+        orders: Mapping[str, Order],
+        symbols: Iterable[str],
+        currencies: Iterable[str],
+        books: Mapping[str, Money],
+        pending: Mapping[str, Money],
+        began: int,
+    ) -> None:
+        self._exchange, self._reports, self._clock, self._publish = exchange, reports, clock, publish
+        self._orders, self._symbols, self._currencies = orders, tuple(symbols), tuple(currencies)
+        self._books, self._pending, self.began = books, pending, began
+        self.last_trades: dict[str, str] = {}
+        """The venue's id of the newest fill that was fetched, by symbol."""
+        self._instruments: dict[str, Instrument] = {}
+        self._shown: dict[str, tuple[OrderStatus, Money]] = {}  # open orders of others, by the venue's id
+        self._owners: dict[str, str] = {}  # client order ids by the venue's ids, of fills that were looked up
+        self._next_reading = 0  # ns, monotonic
+        self._task: asyncio.Task[None] | None = None
+        self._pause: asyncio.Future[None] | None = None
+        self._requested = False
+
+    def request(self, start: Callable[[Any], asyncio.Task[None]]) -> None:
+        """Begin a round now, or after the one that is under way. ``start`` makes a task of a coroutine."""
+        self._requested = True
+        if self._task is None or self._task.done():
+            self._task = start(self._work())
+        elif self._pause is not None:
+            self._pause.cancel()
+
+    async def close(self) -> None:
+        """End the work that is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def connect(self) -> None:
+        """Learn what is listed. Raises ``ExchangeError``."""
+        self._instruments = {found.symbol: found.instrument for found in await self._exchange.instruments()}
+
+    async def balances(self) -> list[VenueBalanceReported]:
+        """The balances as reports, with 0 in the run's currencies that the exchange leaves out."""
+        found = {balance.currency: balance for balance in await self._exchange.balances()}
+        for currency in self._currencies:
+            found.setdefault(currency, Balance(currency=currency, free=ZERO))
+        return [
+            self._reports.make(
+                VenueBalanceReported, currency=balance.currency, total=balance.total, locked=balance.locked
+            )
+            for balance in found.values()
+        ]
+
+    def differs(self, report: VenueBalanceReported) -> bool:
+        return self._books.get(report.currency, ZERO) != report.total
+
+    # -- rounds -----------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        retry = _FIRST_RETRY
+        while True:
+            self._requested = False
+            wait = _QUIET
+            try:
+                await self.catch_up()
+                if self._clock.monotonic_ns() >= self._next_reading and await self.read():
+                    self._next_reading = self._clock.monotonic_ns() + self._exchange.capabilities.query_lag
+                    await self._clock.sleep(0.1)  # the core compares
+                    if not self._pending and not self._requested:
+                        return
+                retry = _FIRST_RETRY
+                wait = max(wait, (self._next_reading - self._clock.monotonic_ns()) / _S)
+            except ExchangeError as error:
+                bound_logger("tickdeck.gateway").warning("the account is not reconciled yet", error=said(error))
+                wait, retry = retry, min(2 * retry, _LONGEST_RETRY)
+            if not self._requested:
+                await self._rest(wait)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, at most until the next request."""
+        self._pause = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait({self._pause})
+        finally:
+            self._pause.cancel()
+            self._pause = None
+
+    async def catch_up(self) -> None:
+        """Publish the open orders and the fills that the run lacks. Raises ``ExchangeError``."""
+        for symbol in self._symbols:
+            await self._catch_up_orders(symbol)
+        for symbol in self._symbols:
+            await self._catch_up_fills(symbol)
+
+    async def read(self) -> bool:
+        """Take a reading of the balances, and publish those that differ. Returns False if it does not count, because
+        fills arrived meanwhile. Raises ``ExchangeError``."""
+        before = self._reports.arrivals
+        reports = await self.balances()
+        for symbol in self._symbols:
+            await self._catch_up_fills(symbol)
+        if self._reports.arrivals != before:
+            return False
+        for report in reports:
+            if report.currency in self._pending or self.differs(report):
+                self._publish(report)
+        return True
+
+    async def _catch_up_orders(self, symbol: str) -> None:
+        found = await self._exchange.open_orders(symbol)
+        for result in found:
+            order = self._orders.get(result.client_order_id)
+            if order is None:
+                self._show(result)
+            elif not order.is_open or order.status is OrderStatus.UNKNOWN:
+                self._reports.result(result, order.order_id)
+        still_open = {result.venue_order_id for result in found}
+        for venue_order_id in [number for number in self._shown if number not in still_open]:
+            try:
+                self._show(await self._exchange.order(symbol, venue_order_id=venue_order_id))
+            except UnknownOrder:
+                continue  # it is in another symbol, or the query lags
+
+    async def _catch_up_fills(self, symbol: str) -> None:
+        last = self.last_trades.get(symbol, "")
+        fills = await (self._exchange.fills(symbol, after=last) if last else self._fills_since_the_start(symbol))
+        for fill in fills:
+            order_id = await self._owner(fill)
+            if self._reports.hear_fill(symbol, fill.venue_trade_id):
+                if order_id in self._orders:
+                    self._reports.fill(fill, order_id)
+                else:
+                    self._show_fill(fill, order_id)
+            self.last_trades[symbol] = fill.venue_trade_id
+
+    async def _fills_since_the_start(self, symbol: str) -> tuple[OrderFill, ...]:
+        return await self._exchange.fills(symbol, since=self.began)
+
+    async def _owner(self, fill: OrderFill) -> str:
+        """The client order id of the order that was filled. Most venues do not name it with the fill."""
+        number = fill.venue_order_id
+        known = fill.client_order_id or self._owners.get(number, "")
+        if known:
+            return known
+        for order in self._orders.values():
+            if order.venue_order_id == number and order.symbol == fill.symbol:
+                return order.order_id
+        found = await self._exchange.order(fill.symbol, venue_order_id=number)
+        self._owners[number] = found.client_order_id
+        return found.client_order_id
+
+    # -- what others do ---------------------------------------------------------------------------------------------
+
+    def external(self, event: VenueOrderReported | VenueFillReported) -> DomainEvent | None:
+        """A report of the private stream about an order that is not the run's; ``None`` if it cannot be booked, which
+        the next reading of the balances shows."""
+        if isinstance(event, VenueOrderReported):
+            self._remember(event.venue_order_id, event.status, event.filled)
+            external: DomainEvent = self._reports.make(
+                VenueExternalOrderReported,
+                symbol=event.symbol,
+                order_id=event.order_id,
+                venue_order_id=event.venue_order_id,
+                status=event.status,
+                filled=event.filled,
+                ts=event.ts,
+            )
+            return external
+        return self._fill_event(event, event.order_id, event.ts)
+
+    def _show(self, result: OrderResult) -> None:
+        if result.status is None or self._shown.get(result.venue_order_id) == (result.status, result.filled):
+            return
+        self._remember(result.venue_order_id, result.status, result.filled)
+        self._publish(
+            self._reports.make(
+                VenueExternalOrderReported,
+                symbol=result.symbol,
+                order_id=result.client_order_id,
+                venue_order_id=result.venue_order_id,
+                status=result.status,
+                side=result.side,
+                quantity=result.quantity,
+                limit=result.limit,
+                filled=result.filled,
+                ts=result.ts,
+            )
+        )
+
+    def _remember(self, venue_order_id: str, status: OrderStatus, filled: Money) -> None:
+        if status.is_final:
+            self._shown.pop(venue_order_id, None)
+        else:
+            self._shown[venue_order_id] = (status, filled)
+
+    def _show_fill(self, fill: OrderFill, order_id: str) -> None:
+        event = self._fill_event(fill, order_id, fill.ts)
+        if event is not None:
+            self._publish(event)
+
+    def _fill_event(self, fill: OrderFill | VenueFillReported, order_id: str, ts: int) -> DomainEvent | None:
+        instrument = self._instruments.get(fill.symbol)
+        if instrument is None:
+            return None
+        event: DomainEvent = self._reports.make(
+            VenueExternalFillReported,
+            symbol=fill.symbol,
+            base=instrument.base,
+            quote=instrument.quote,
+            order_id=order_id,
+            venue_order_id=fill.venue_order_id,
+            venue_trade_id=fill.venue_trade_id,
+            side=fill.side,
+            price=fill.price,
+            quantity=fill.quantity,
+            fee=fill.fee,
+            fee_currency=fill.fee_currency,
+            ts=ts,
+        )
+        return event

@@ -1,0 +1,173 @@
+"""What others do with the account, and differences between our books and the venue's balances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from application_kit import BTC, SECOND, START, Core, D, trade
+from folding import assert_folds
+
+from tickdeck.domain.events import (
+    CommandReceived,
+    TransferKind,
+    VenueBalanceReported,
+    VenueExternalFillReported,
+    VenueTransferReported,
+)
+from tickdeck.domain.values import Side
+
+
+def reading(core: Core, total: str, seconds: int = 60, currency: str = "USDT") -> None:
+    at = core.now + seconds * SECOND
+    core.feed(VenueBalanceReported(currency=currency, total=D(total), source="scripted", ts=at, ts_ingress=at))
+
+
+def paid(amount: str, number: str = "1", currency: str = "USDT") -> VenueTransferReported:
+    kind = TransferKind.WITHDRAWAL if amount.startswith("-") else TransferKind.DEPOSIT
+    return VenueTransferReported(currency=currency, amount=D(amount), transfer_kind=kind, transfer_id=number)
+
+
+def external(side: Side, quantity: str, number: str = "1", **fields: Any) -> VenueExternalFillReported:
+    return VenueExternalFillReported(
+        symbol=BTC, base="BTC", quote="USDT", order_id="web", venue_trade_id=number, side=side, price=D(100),
+        quantity=D(quantity), **fields,
+    )  # fmt: skip
+
+
+def adopt(core: Core, currency: str = "") -> None:
+    arguments = {"currency": currency} if currency else {}
+    core.feed(CommandReceived(command="adopt", arguments=arguments, ts=core.now))
+
+
+def test_one_reading_that_differs_proves_nothing() -> None:
+    core = Core().start("1000")
+    reading(core, "900")
+    reading(core, "1000")
+    reading(core, "900")
+
+    assert core.of("account.difference_found") == []
+    assert core.portfolio.cash() == 1_000
+
+
+def test_two_readings_with_different_differences_prove_nothing() -> None:
+    core = Core().start("1000")
+    for total in ("900", "800", "900"):
+        reading(core, total)
+
+    assert core.of("account.difference_found") == []
+
+
+def test_two_readings_in_the_same_moment_are_one() -> None:
+    core = Core().start("1000")
+    reading(core, "900")
+    reading(core, "900", seconds=0)
+
+    assert core.of("account.difference_found") == []
+
+
+def test_a_difference_that_two_readings_show_is_found_with_both_figures_and_halts_trading() -> None:
+    core = Core().start("1000")
+    for _ in range(4):
+        reading(core, "900")
+
+    (found,) = core.of("account.difference_found")
+    assert (found.payload["ours"], found.payload["venue"], found.payload["policy"]) == ("1000", "900", "halt")
+    (halted,) = core.of("trading.halted")
+    assert halted.payload["reason"] == "the venue has 900 USDT, but our books have 1000"
+    assert core.portfolio.cash() == 1_000
+    assert "tickdeck adopt RUN USDT" in core.of("notification.alert")[0].payload["text"]
+
+
+def test_a_difference_is_found_again_only_if_it_changes() -> None:
+    core = Core().start("1000")
+    for total in ("900", "900", "900", "850", "850", "1000", "850", "850"):
+        reading(core, total)
+
+    assert [found.payload["venue"] for found in core.of("account.difference_found")] == ["900", "850", "850"]
+
+
+def test_a_difference_can_be_adopted_at_once_as_money_that_was_paid_out() -> None:
+    core = Core(on_difference="adopt").start("1000")
+    reading(core, "900")
+    reading(core, "900")
+
+    assert core.portfolio.cash() == 900
+    assert core.portfolio.pnl() == 0
+    assert core.of("trading.halted") == []
+    reading(core, "900")
+    assert core.portfolio.differences.pending == {}
+
+
+def test_asking_goes_on_trading_until_a_person_adopts_the_difference() -> None:
+    core = Core(on_difference="ask").start("1000")
+    reading(core, "900")
+    reading(core, "900")
+    assert core.of("trading.halted") == []
+    assert core.portfolio.cash() == 1_000
+
+    adopt(core, "USDT")
+    assert core.portfolio.cash() == 900
+    assert core.portfolio.pnl() == 0
+    adopt(core)
+    assert core.of("system.warning")[-1].payload["message"] == "adopt: there is no difference in any currency"
+
+
+def test_money_that_is_paid_in_or_out_moves_the_account_and_is_no_result() -> None:
+    core = Core().start("1000").feed(paid("500", "a"), paid("-200", "b"))
+
+    assert core.portfolio.cash() == 1_300
+    assert core.portfolio.pnl() == 0
+    reading(core, "1300")
+    reading(core, "1300")
+    assert core.of("account.difference_found") == []
+
+
+def test_coins_that_are_paid_in_are_a_position_at_the_next_price() -> None:
+    core = Core().start("1000").feed(trade("100"), paid("2", currency="BTC"))
+    core.feed(trade("110", ts=START + SECOND), trade("120", ts=START + 2 * SECOND))
+
+    assert core.portfolio.view(BTC).quantity == 2
+    assert core.portfolio.pnl() == 20
+    assert core.risk.exposure.position(BTC) == 2
+
+
+def test_a_repeated_report_moves_the_account_once() -> None:
+    core = Core().start("1000").feed(paid("500", "a"), paid("500", "a"))
+    core.feed(external(Side.BUY, "1"), external(Side.BUY, "1"))
+
+    assert core.portfolio.account.balances == {"USDT": 1_400, "BTC": 1}
+
+
+def test_a_fill_of_others_moves_both_balances_and_its_fee_and_is_no_result() -> None:
+    core = Core().start("1000").feed(trade("100"), paid("3", currency="BTC"), trade("100", ts=START + SECOND))
+    core.feed(external(Side.SELL, "1", fee=D("0.5"), fee_currency="USDT"), trade("100", ts=START + 2 * SECOND))
+
+    assert core.portfolio.account.balances == {"USDT": D("1099.5"), "BTC": 2}
+    assert core.portfolio.view(BTC).quantity == 2
+    assert core.portfolio.pnl() == 0
+    assert core.of("order.filled") == []
+
+
+@pytest.mark.parametrize("fee_currency", ["", "BTC", "BNB"])
+def test_the_fee_of_a_fill_of_others_leaves_its_currency(fee_currency: str) -> None:
+    core = Core().start("1000").feed(external(Side.BUY, "1", fee=D("0.1"), fee_currency=fee_currency))
+
+    expected = {"USDT": D(900), "BTC": D(1)}
+    expected[fee_currency or "USDT"] = expected.get(fee_currency or "USDT", D(0)) - D("0.1")
+    assert core.portfolio.account.balances == expected
+
+
+def test_the_account_of_others_can_be_rebuilt_from_its_events() -> None:
+    core = Core(on_difference="adopt").start("1000").feed(trade("100"), paid("2", currency="BTC"))
+    core.feed(external(Side.SELL, "1"), trade("101", ts=START + SECOND), paid("-50", "b"))
+    reading(core, "700")
+    reading(core, "700")
+
+    assert_folds(
+        core.tape.events,
+        execution=core.execution,
+        portfolio=core.portfolio,
+        risk=core.risk,
+        strategies=core.strategies,
+    )

@@ -1,0 +1,199 @@
+"""A live account that others use too, at an exchange on localhost: the run's books stay those of the exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from test_live_orders import STRATEGIES, ask, check, config, key
+
+from tickdeck.application.ports import OrderRequest
+from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run
+from tickdeck.bootstrap.venue import open_venue
+from tickdeck.domain.events import (
+    AccountDifferenceFound,
+    DomainEvent,
+    TradingHalted,
+    VenueExternalFillReported,
+    VenueExternalOrderReported,
+    VenueTransferReported,
+)
+from tickdeck.domain.values import OrderStatus, Side
+from tickdeck.infrastructure.config import StrategyConfig
+from tickdeck.infrastructure.exchanges.binance.trading import BinanceExchange
+from tickdeck.infrastructure.exchanges.binance.wire import HmacKey, endpoints_at
+
+pytestmark = pytest.mark.long
+__all__ = ["key"]  # a fixture
+
+RESTS = (StrategyConfig(spec=f"{STRATEGIES}:Rests"),)
+BUSY = (StrategyConfig(spec=f"{STRATEGIES}:Busy"),)
+
+
+@pytest.fixture(autouse=True)
+def no_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The venue here answers at once, so that two readings can be a second apart."""
+    whole = BinanceExchange.capabilities.fget
+    assert whole is not None
+    soon = {"in_flight": 0, "query_lag": 1_200_000_000}
+    capabilities = property(lambda exchange: msgspec.structs.replace(whole(exchange), **soon))
+    monkeypatch.setattr(BinanceExchange, "capabilities", capabilities)
+
+
+def act(venue: Any, do: str, **values: str) -> None:
+    status, answer = venue.server.admin.handle("POST", do, {"account": "demo", **values})
+    assert status == 200, answer
+
+
+@asynccontextmanager
+async def other_program(venue: Any) -> AsyncIterator[BinanceExchange]:
+    """Another program that trades with the same account."""
+    exchange = BinanceExchange(HmacKey(venue.key, venue.secret), endpoints=endpoints_at(venue.url))
+    try:
+        yield exchange
+    finally:
+        await exchange.close()
+
+
+def buy(order_id: str, quantity: str, limit: str | None) -> OrderRequest:
+    price = Decimal(limit) if limit else None
+    return OrderRequest(
+        client_order_id=order_id, symbol="BTCUSDT", side=Side.BUY, quantity=Decimal(quantity), limit=price
+    )
+
+
+async def wait_for(condition: Callable[[], object]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+
+
+async def drive(run: LiveRun, meanwhile: Callable[[LiveRun], Awaitable[object]] | None = None) -> None:
+    """Drive a run. When it trades, do something beside it, and stop it a while after that."""
+
+    async def beside() -> None:
+        await wait_for(run.core.execution.open_of)
+        if meanwhile is not None:
+            await meanwhile(run)
+        run.driver.request_stop()
+
+    task = asyncio.ensure_future(beside())
+    try:
+        async with asyncio.timeout(30):
+            await run.drive(None)
+        await task
+    finally:
+        task.cancel()
+        run.close()
+
+
+def of(run: LiveRun, kind: type[DomainEvent]) -> list[Any]:
+    return [event for event in open_record(run.folder) if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("strategies", [RESTS, BUSY])
+def test_deposits_and_withdrawals_move_the_account_while_it_trades(tmp_path: Path, strategies: Any) -> None:
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT",)) as venue:
+            run = start_live_run(config(venue.url, 60, strategies=strategies), tmp_path)
+
+            async def meanwhile(_: LiveRun) -> None:
+                act(venue, "deposit", asset="BTC", amount="1.5")
+                act(venue, "withdraw", asset="USDT", amount="200")
+                act(venue, "deposit", asset="BNB", amount="3")
+                await asyncio.sleep(3)
+
+            await drive(run, meanwhile)
+            await asyncio.to_thread(check, run, venue.url)
+            return run
+
+    run = asyncio.run(work())
+
+    moved = [(event.currency, event.amount) for event in of(run, VenueTransferReported)]
+    assert moved == [("BTC", Decimal("1.5")), ("USDT", Decimal(-200)), ("BNB", Decimal(3))]
+    assert not of(run, AccountDifferenceFound)
+    assert run.remarks == []
+
+
+def test_orders_of_others_are_shown_move_the_account_and_are_never_touched(tmp_path: Path) -> None:
+    async def work() -> tuple[LiveRun, Any]:
+        async with open_venue(("BTCUSDT",)) as venue, other_program(venue) as other:
+            await other.place(buy("before", "0.01", "30000"))
+            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+
+            async def meanwhile(_: LiveRun) -> None:
+                await other.place(buy("beside", "0.01", "30001"))
+                await other.place(buy("taken", "0.02", None))
+                await asyncio.sleep(3)
+
+            await drive(run, meanwhile)
+            orders = await asyncio.to_thread(ask, venue.url, "orders?account=demo")
+            balances = await asyncio.to_thread(ask, venue.url, "balances?account=demo")
+            return run, (orders, balances["demo"])
+
+    run, (orders, balances) = asyncio.run(work())
+
+    shown = of(run, VenueExternalOrderReported)
+    assert {event.order_id for event in shown} == {"before", "beside", "taken"}
+    (before,) = (event for event in shown if event.order_id == "before")
+    assert (before.status, before.side, before.quantity) == (OrderStatus.ACCEPTED, Side.BUY, Decimal("0.01"))
+    filled = sum(event.quantity for event in of(run, VenueExternalFillReported))
+    assert filled == Decimal("0.02")
+    assert {order["client_id"] for order in orders if order["status"] == "NEW"} == {"before", "beside"}
+    assert not of(run, AccountDifferenceFound)
+    for currency, amounts in balances.items():
+        total = Decimal(amounts["free"]) + Decimal(amounts["locked"])
+        assert run.core.portfolio.account.balances.get(currency, Decimal(0)) == total, currency
+
+
+@pytest.mark.parametrize("policy", ["adopt", "halt", "ask"])
+def test_a_difference_from_while_the_run_was_down_is_found_in_two_readings(tmp_path: Path, policy: str) -> None:
+    async def work() -> tuple[LiveRun, Any]:
+        async with open_venue(("BTCUSDT",)) as venue:
+            settings = config(venue.url, 60, strategies=RESTS, account_difference=policy)
+            run = start_live_run(settings, tmp_path)
+            await drive(run)
+            act(venue, "deposit", asset="BTC", amount="0.25")
+            run = resume_run(run.folder)
+            assert isinstance(run, LiveRun)
+
+            async def meanwhile(run: LiveRun) -> None:
+                portfolio = run.core.portfolio
+                await wait_for(lambda: portfolio.differences.found or portfolio.account.balances["BTC"] > 2)
+
+            await drive(run, meanwhile)
+            return run, None
+
+    run, _ = asyncio.run(work())
+
+    (found,) = of(run, AccountDifferenceFound)
+    assert (found.currency, found.ours, found.venue) == ("BTC", Decimal(2), Decimal("2.25"))
+    assert run.core.portfolio.account.balances["BTC"] == (Decimal("2.25") if policy == "adopt" else 2)
+    assert bool(of(run, TradingHalted)) == (policy == "halt")
+    assert run.remarks == ([] if policy == "adopt" else ["binance has +0.25 BTC more than the run's books"])
+
+
+def test_orders_of_others_that_fill_while_the_run_is_down_are_booked_when_it_resumes(tmp_path: Path) -> None:
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT",)) as venue, other_program(venue) as other:
+            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            await drive(run)
+            for number in range(3):
+                await other.place(buy(f"down-{number}", "0.01", None))
+            run = resume_run(run.folder)
+            assert isinstance(run, LiveRun)
+            await drive(run, lambda _: asyncio.sleep(3))
+            return run
+
+    run = asyncio.run(work())
+
+    assert {event.order_id for event in of(run, VenueExternalFillReported)} == {"down-0", "down-1", "down-2"}
+    assert not of(run, AccountDifferenceFound)
+    assert run.remarks == []

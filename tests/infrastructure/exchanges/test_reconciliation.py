@@ -1,0 +1,162 @@
+"""The account is reconciled at the start and after each connection: orders, fills, then balances."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from exchange_kit import ACCEPTED, SECOND, UNKNOWN, Scripted, fill, order, play, result
+
+from tickdeck.application.ports import Balance, ExchangeCapabilities, InstrumentStatus, ListedInstrument
+from tickdeck.domain.events import (
+    DomainEvent,
+    FeedConnected,
+    VenueBalanceReported,
+    VenueExternalFillReported,
+    VenueExternalOrderReported,
+    VenueFillReported,
+    VenueOrderReported,
+)
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.values import OrderStatus, Side
+from tickdeck.errors import UnknownOrder, VenueUnavailable
+from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
+
+CONNECTED = FeedConnected(feed="binance-private")
+BTCUSDT = Instrument(symbol="BTCUSDT", base="BTC", quote="USDT", tick_size=Decimal("0.01"), lot_size=Decimal("0.001"))
+WEB = result(ACCEPTED, client_order_id="web", venue_order_id="7", limit=Decimal(100))
+
+
+def usdt(total: int) -> tuple[Balance, ...]:
+    return (Balance(currency="USDT", free=Decimal(total)),)
+
+
+def reconciled(exchange: Scripted, *later: tuple[float, Any], seconds: float = 1, **options: Any) -> list[DomainEvent]:
+    """What is published when the private stream connects. ``later``: after so many seconds, an event of the stream or a
+    call."""
+    exchange.listed = (ListedInstrument(instrument=BTCUSDT, status=InstrumentStatus.TRADING),)
+    exchange.capabilities = ExchangeCapabilities(in_flight=0, query_lag=60 * SECOND)
+
+    async def work(venue: ExchangeVenue) -> None:
+        await venue.connect(resumed=True)
+        exchange.stream.put_nowait(CONNECTED)
+        for after, what in later:
+            await asyncio.sleep(after)
+            what() if callable(what) else exchange.stream.put_nowait(what)
+
+    given = {"symbols": ("BTCUSDT",), "books": {"USDT": Decimal(100)}} | options
+    return play(exchange, work, seconds=seconds, **given)
+
+
+def of(events: list[DomainEvent], kind: type[Any]) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_orders_and_fills_come_before_the_balances() -> None:
+    exchange = Scripted(balances=[usdt(100)])
+    reconciled(exchange)
+
+    assert exchange.asked[-5:-1] == ["open_orders", "fills", "balances", "fills"]
+
+
+def test_an_open_order_of_others_is_shown_once_with_its_details() -> None:
+    events = reconciled(Scripted(balances=[usdt(100)], open_orders=[(WEB,)]), (1, CONNECTED))
+
+    (shown,) = of(events, VenueExternalOrderReported)
+    assert (shown.order_id, shown.side, shown.limit, shown.status) == ("web", Side.BUY, Decimal(100), ACCEPTED)
+    assert not of(events, VenueOrderReported)
+
+
+def test_an_order_of_others_that_is_not_open_any_more_is_looked_up() -> None:
+    ended = result(OrderStatus.CANCELLED, client_order_id="web", venue_order_id="7")
+    exchange = Scripted(balances=[usdt(100)], open_orders=[(WEB,), ()], order_by_number=[UnknownOrder("lag"), ended])
+    events = reconciled(exchange, (1, CONNECTED), (5, CONNECTED), seconds=5)
+
+    assert [event.status for event in of(events, VenueExternalOrderReported)] == [ACCEPTED, OrderStatus.CANCELLED]
+
+
+@pytest.mark.parametrize("state", [{"status": UNKNOWN}, {"status": OrderStatus.REJECTED, "is_open": False}])
+def test_an_order_of_ours_that_is_open_against_our_belief_is_reported(state: dict[str, Any]) -> None:
+    exchange = Scripted(balances=[usdt(100)], open_orders=[(result(ACCEPTED),)], order=[UnknownOrder("lag")])
+    events = reconciled(exchange, orders={"t1": order(**state)})
+
+    assert [(event.order_id, event.status) for event in of(events, VenueOrderReported)] == [("t1", ACCEPTED)]
+    assert not of(events, VenueExternalOrderReported)
+
+
+def test_fills_are_told_apart_by_the_orders_that_they_belong_to() -> None:
+    fills = (fill("1", order="99"), fill("2", order="7"), fill("3", order="7"))
+    exchange = Scripted(balances=[usdt(100)], fills=[fills, ()], order_by_number=[WEB], order=[result(ACCEPTED)])
+    events = reconciled(exchange, orders={"t1": order(venue_order_id="99")})
+
+    assert [event.venue_trade_id for event in of(events, VenueFillReported)] == ["1"]
+    others = of(events, VenueExternalFillReported)
+    assert [(event.venue_trade_id, event.order_id, event.base, event.quote) for event in others] == [
+        ("2", "web", "BTC", "USDT"),
+        ("3", "web", "BTC", "USDT"),
+    ]
+    assert exchange.asked.count("order_by_number") == 1
+
+
+def test_a_fill_that_the_stream_reported_is_not_published_again() -> None:
+    told = VenueFillReported(
+        order_id="web", symbol="BTCUSDT", side=Side.BUY, price=Decimal(1), quantity=Decimal(1), venue_trade_id="2"
+    )
+    exchange = Scripted(balances=[usdt(100)], fills=[(), (), (fill("2", order="7"),), ()], order_by_number=[WEB])
+    events = reconciled(exchange, (1, told), (5, CONNECTED))
+
+    assert [event.venue_trade_id for event in of(events, VenueExternalFillReported)] == ["2"]
+
+
+def test_balances_that_are_ours_are_not_published() -> None:
+    assert not of(reconciled(Scripted(balances=[usdt(100)]), seconds=300), VenueBalanceReported)
+
+
+def test_a_balance_that_differs_is_read_again_after_the_lag_of_queries_until_the_core_is_content() -> None:
+    pending: dict[str, Decimal] = {}
+    times: list[float] = []
+    exchange = Scripted(balances=[usdt(90)])
+
+    def differ() -> None:
+        pending["USDT"] = Decimal(-10)
+
+    def content() -> None:
+        times.append(exchange.asked.count("balances"))
+        pending.clear()
+
+    events = reconciled(exchange, (0.05, differ), (90, content), seconds=600, pending=pending)
+
+    assert [event.total for event in of(events, VenueBalanceReported)][:2] == [Decimal(90), Decimal(90)]
+    assert times == [3]  # at the start, at once, and after 60 s
+    assert exchange.asked.count("balances") == 4
+
+
+def test_a_reading_during_which_a_fill_arrives_does_not_count() -> None:
+    exchange = Scripted(
+        balances=[usdt(90)], fills=[(), (fill("1", order="7"),), ()], order_by_number=[WEB]
+    )  # it is in the balance
+    events = reconciled(exchange, seconds=10)
+
+    kinds = [type(event) for event in events if not isinstance(event, FeedConnected)]
+    assert kinds == [VenueExternalFillReported, VenueBalanceReported]
+    assert exchange.asked.count("balances") == 3
+
+
+def test_an_exchange_that_does_not_answer_is_asked_again() -> None:
+    down = VenueUnavailable("down")
+    exchange = Scripted(balances=[usdt(100), down, down, usdt(100)], open_orders=[down, ()])
+    events = reconciled(exchange, seconds=60)
+
+    assert not of(events, VenueBalanceReported)
+    assert exchange.asked.count("balances") == 4
+
+
+def test_a_balance_of_the_stream_is_compared_when_fills_have_stopped_arriving() -> None:
+    exchange = Scripted(balances=[usdt(100), usdt(100), usdt(90)])
+    other = VenueBalanceReported(currency="USDT", total=Decimal(90))
+    events = reconciled(exchange, (1, other), (0.5, other), seconds=120)
+
+    assert [event.total for event in of(events, VenueBalanceReported)] == [Decimal(90)]
+    assert exchange.asked.count("balances") == 3
