@@ -171,3 +171,33 @@ def test_the_account_of_others_can_be_rebuilt_from_its_events() -> None:
         risk=core.risk,
         strategies=core.strategies,
     )
+
+
+def test_a_run_with_other_code_takes_up_what_others_did_and_the_differences() -> None:
+    core = Core(on_difference="ask").start("1000").feed(paid("500", "a"), external(Side.BUY, "1"))
+    reading(core, "1300")
+    reading(core, "1300")
+    reading(core, "5", currency="BTC")
+    again = Core(on_difference="ask")
+    for event in core.tape.events:
+        again.portfolio.recall(event)
+
+    mine, theirs = again.portfolio, core.portfolio
+    assert mine.account.balances == theirs.account.balances
+    assert mine.differences.found == theirs.differences.found == {"USDT": D(-100)}
+    assert mine.differences.pending == theirs.differences.pending == {"BTC": D(4)}
+    again.feed(paid("500", "a"), external(Side.BUY, "1"))
+    assert mine.account.balances == theirs.account.balances
+
+
+def test_a_difference_that_was_adopted_is_taken_up_as_settled() -> None:
+    core = Core(on_difference="ask").start("1000")
+    reading(core, "900")
+    reading(core, "900")
+    adopt(core)
+    again = Core()
+    for event in core.tape.events:
+        again.portfolio.recall(event)
+
+    assert again.portfolio.differences.found == {}
+    assert again.portfolio.cash() == 900

@@ -168,13 +168,19 @@ class PortfolioEngine:
         """``adopt``: take the venue's figure where a difference was found."""
         if command.command != "adopt":
             return
-        wanted = command.arguments.get("currency", "")
-        currencies = [currency for currency in self.differences.found if wanted in ("", currency)]
+        currencies = self._to_adopt(command)
         for currency in currencies:
             self._adopt(currency, command.ts)
         if not currencies:
-            message = f"adopt: there is no difference in {wanted or 'any currency'}"
+            message = f"adopt: there is no difference in {command.arguments.get('currency') or 'any currency'}"
             self._bus.publish(SystemWarning(component=self.component, message=message))
+
+    def _to_adopt(self, command: CommandReceived) -> list[str]:
+        """The currencies in which ``adopt`` takes the venue's figure; empty for other commands."""
+        if command.command != "adopt":
+            return []
+        wanted = command.arguments.get("currency", "")
+        return [currency for currency in self.differences.found if wanted in ("", currency)]
 
     def on_external_fill(self, fill: VenueExternalFillReported) -> None:
         """Book a fill of somebody else's order as payments in and out."""
@@ -223,13 +229,29 @@ class PortfolioEngine:
             if self.valuation.waits:
                 self.valuation.on_price(event.symbol, self._market_data.price, event.ts)
             return
-        if getattr(event, "account_id", None) != self.account_id:
-            return
-        if isinstance(event, VenueBalanceReported):
-            self._reported[event.currency] = None
-        elif isinstance(event, OrderEvent | BalanceEvent | PositionEvent):
+        if isinstance(event, CommandReceived):
+            for currency in self._to_adopt(event):
+                self.differences.forget(currency)
+        elif getattr(event, "account_id", None) == self.account_id:
+            self._recall_account(event)
+
+    def _recall_account(self, event: DomainEvent) -> None:
+        if isinstance(event, OrderEvent | BalanceEvent | PositionEvent):
             self.account.apply_event(event)
             self._value((event,))
+        elif isinstance(event, VenueBalanceReported):
+            held = self.account.balances.get(event.currency)
+            if held is None and event.currency not in self._reported:
+                self._reported[event.currency] = None
+            else:
+                self.differences.read(event.currency, held or ZERO, event.total, event.ts_ingress)
+        elif isinstance(event, AccountDifferenceFound):
+            if event.policy == "adopt":
+                self.differences.forget(event.currency)
+        elif isinstance(event, VenueExternalFillReported):
+            self._is_repeated(event.symbol, event.venue_trade_id)
+        elif isinstance(event, VenueTransferReported):
+            self._is_repeated("", event.transfer_id)
 
     # -- figures -----------------------------------------------------------------------------------------------------
 
