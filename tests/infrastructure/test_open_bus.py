@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from application_kit import Ping
 
 from tickdeck.bootstrap import close_bus, open_bus
+from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError, TapeError, TickdeckError
 from tickdeck.infrastructure.tape.opening import open_reader
 
@@ -182,3 +185,49 @@ def test_closing_inside_an_edge_waits_for_the_others_and_closes_the_file(tmp_pat
 
     asyncio.run(run())
     open_bus(tmp_path / "t.db").close_tape()
+
+
+@pytest.mark.parametrize("publishes_first", [False, True])
+def test_events_of_another_thread_wake_the_loop_in_which_the_bus_was_opened(
+    tmp_path: Path, publishes_first: bool
+) -> None:
+    async def run() -> None:
+        bus = open_bus(tmp_path / "t")
+        seen: list[DomainEvent] = []
+        bus.subscribe(Ping, seen.append)
+        if publishes_first:
+            bus.publish(Ping())
+        await asyncio.to_thread(lambda: bus.publish_threadsafe(Ping()).wait(30))
+        assert len(seen) == 1 + publishes_first
+        await close_bus(bus)
+
+    asyncio.run(run())
+
+
+def test_a_thread_that_became_the_owner_takes_the_events_itself(tmp_path: Path) -> None:
+    async def run() -> None:
+        bus = open_bus(tmp_path / "t")
+        with ThreadPoolExecutor(1) as owner:
+            owner.submit(bus.publish, Ping()).result()
+            receipt = bus.publish_threadsafe(Ping())
+            await asyncio.sleep(0)  # the loop is not the owner's, so nothing runs in it
+            with pytest.raises(TimeoutError, match=r"within 0\.01 s; nothing wakes the thread that owns the bus"):
+                receipt.wait(0.01)
+            assert owner.submit(bus.run_pending).result() == 1
+            receipt.wait(0)
+            owner.submit(bus.close_tape).result()
+
+    asyncio.run(run())
+
+
+def test_a_receipt_that_waits_for_a_blocked_loop_says_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        bus = open_bus(tmp_path / "t")
+        bus.publish(Ping())
+        with ThreadPoolExecutor(1) as other:
+            late = other.submit(lambda: bus.publish_threadsafe(Ping()).wait(0.01))
+            with pytest.raises(TimeoutError, match="the thread that owns the bus is busy, or its event loop"):
+                late.result()  # blocks the loop
+        await close_bus(bus)
+
+    asyncio.run(run())

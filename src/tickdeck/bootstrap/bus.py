@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import weakref
@@ -39,6 +40,19 @@ class RecordedBus(Kernel):
         self._waker = Waker(clock, agenda, self.fire_timers)
         self._timers.fire = self._fire
         self._timers.changed = self._waker.wake_in_time
+        self._wake_running_loop()
+
+    def _claim(self, call: str) -> None:
+        super()._claim(call)
+        self._wake_running_loop()
+
+    def _wake_running_loop(self) -> None:
+        """Let ``publish_threadsafe`` wake the event loop of this thread, which opened the bus or has become its owner.
+        Without ``bind``, the events of other threads would wait until the bus is closed."""
+        try:
+            self._handover.bind(asyncio.get_running_loop())
+        except RuntimeError:
+            self._handover.unbind()
 
     def set_timer(self, due: int, name: str, owner: str = "") -> int:
         """Publish a ``timer.fired`` with ``name`` and ``owner`` as soon as the clock has reached ``due`` (ns UTC).
@@ -108,7 +122,8 @@ def open_bus(url: Path | str, *, tape_format: str | None = None, clock: LiveCloc
     ``url``: ``memory://``, ``sqlite:///absolute/path``, ``jsonl:///absolute/path``, or a path. A new tape at a path has
     the format ``tape_format`` (``sqlite``, the default, or ``jsonl``).
 
-    - The bus belongs to the first thread that publishes, or to the thread that calls ``bus.bind()``.
+    - The bus belongs to the first thread that publishes, or to the thread that calls ``bus.bind()``. Events from other
+      threads wake the event loop in which it was opened, the owner's, or the one that was bound last.
     - Ctrl-C waits for the end of the running cascade, at most five seconds, unless the program has its own handler.
     - ``bus.set_timer(due, name)`` publishes ``timer.fired`` at its time, also after a restart.
     - ``clock`` stamps the events and paces timers and retries; tests give one that they move themselves.

@@ -42,6 +42,15 @@ class Handover:
         if len(self._ingress):
             loop.call_soon(self._run_pending)
 
+    def unbind(self) -> None:
+        """Wake no loop any more: the owner has none."""
+        self._loop = None
+
+    @property
+    def wakes_a_loop(self) -> bool:
+        """Whether an event that is put wakes an event loop that still exists."""
+        return self._loop is not None and not self._loop.is_closed()
+
     def put(self, event: DomainEvent) -> HeldReceipt:
         """Call this from any thread. Raises ``TickdeckError`` once the bus is closed."""
         if self._closed:

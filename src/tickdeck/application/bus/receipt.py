@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Protocol
 
 from tickdeck.errors import ConfigError, TickdeckError
@@ -31,6 +31,8 @@ class ReceiptBus(Protocol):
     async def _wait_handled(self) -> None: ...
 
     def _is_owner(self) -> bool: ...
+
+    def _why_waiting(self) -> str: ...
 
 
 class Receipt:
@@ -151,4 +153,7 @@ class HeldReceipt(Receipt):
     def wait(self, timeout: float | None = None) -> None:
         if not self._dispatch.done() and self._bus._is_owner():
             raise ConfigError("receipt.wait: the thread that owns the bus would wait for itself; await the receipt")
-        self._dispatch.result(timeout)
+        if not wait((self._dispatch,), timeout).done:
+            why = self._bus._why_waiting()
+            raise TimeoutError(f"receipt.wait: the event was not dispatched within {timeout:g} s; {why}")
+        self._dispatch.result()

@@ -50,6 +50,12 @@ class WaitingInputs(OwnedByThread, ABC):
             raise not_an_event(event)
         return self._handover.put(self._caused(event))
 
+    def _why_waiting(self) -> str:
+        """Why the owner may not have taken an event yet, and what to do."""
+        if self._handover.wakes_a_loop:
+            return "the thread that owns the bus is busy, or its event loop is blocked"
+        return "nothing wakes the thread that owns the bus: call bind() in its event loop, or run_pending() there"
+
     def bind(self) -> None:
         """Make the calling thread the owner. ``publish_threadsafe`` then wakes its running event loop.
 
