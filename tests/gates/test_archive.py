@@ -36,7 +36,7 @@ class PlainFeed(ToyFeed):
             yield msgspec.structs.replace(event, trade_id=number, side=Side.BUY if number % 2 else Side.SELL)
 
 
-FEEDS["plain"] = lambda config, symbols: PlainFeed()
+FEEDS["plain"] = lambda config, symbols, clock: PlainFeed()
 
 
 @pytest.fixture(autouse=True)

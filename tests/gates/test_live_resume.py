@@ -19,8 +19,9 @@ from virtual_time import VirtualLoop, VirtualWall
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.domain.events import CommandReceived, OrderSubmittedEvent, RunResumed, TimerFired, TradeEvent
 from tickdeck.errors import RunError
-from tickdeck.infrastructure.frames import FOLDER
+from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter
 from tickdeck.infrastructure.runs import read_end
+from tickdeck.infrastructure.runs.ending import END
 
 SECOND = 1_000_000_000
 
@@ -144,6 +145,24 @@ def test_the_frames_of_all_stretches_have_one_digest(tmp_path: Path, meant_to_di
     assert second is not None
     assert first.frames != second.frames
     assert verify_run(folder)[0].identical
+
+
+def test_a_run_that_went_on_after_its_end_was_noted_is_proven(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    folder = stopped(tmp_path)
+    noted = (folder / END).read_bytes()
+    resumed(folder, 60)
+    (folder / END).write_bytes(noted)  # as if it was killed then
+
+    assert verify_run(folder)[0].identical
+    meant_to_differ.add(folder)
+    frames = list(FrameReader(folder / FOLDER))
+    for path in (folder / FOLDER).iterdir():
+        path.unlink()
+    writer = FrameWriter(folder / FOLDER)
+    for number, frame in enumerate(frames):
+        writer.write(frame if number != 100 else frame._replace(received=frame.received + 1))
+    writer.close()
+    assert "the frames are not those with which the run ended" in verify_run(folder)[0].faults
 
 
 PROGRAM = """

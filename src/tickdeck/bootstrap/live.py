@@ -30,7 +30,7 @@ from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.exchanges.venue_reports import circuit_event
-from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter
+from tickdeck.infrastructure.frames import FOLDER, FrameReader, FramesMark, FrameWriter
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.tape.opening import AnyTape
 
@@ -265,8 +265,8 @@ class LiveRun(Session):
     def _close_market(self) -> None:
         self._frames.close()
 
-    def _frames_digest(self) -> str:
-        return self._frames.digest
+    def _frames_mark(self) -> FramesMark:
+        return self._frames.mark
 
 
 def start_live_run(config: RunConfig, data_dir: Path, *, clock: LiveClock | None = None, name: str = "") -> LiveRun:

@@ -150,7 +150,12 @@ def examine(tape: AnyReader, end: RunEnd | None = None, digest: str | None = Non
 def _with_frames(record: Examined, folder: Path) -> Examined:
     """What was found of the record, with what is found of a live run's frames."""
     end = read_end(folder)
-    if end is None or end.frames is None or frames_digest(folder / FOLDER) == end.frames:
+    if end is None or end.frames is None:
+        return record
+    if end.frame_count is None and record.last_seq != end.last_seq:
+        return record  # the run went on, and an older version did not write up to where the digest goes
+    count = None if end.completed else end.frame_count  # nothing may follow the end of a complete run
+    if frames_digest(folder / FOLDER, count) == end.frames:
         return record
     fault = "the frames are not those with which the run ended"
     return record._replace(faults=(*record.faults, fault), complete=False)

@@ -23,6 +23,7 @@ from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.control import ordered_halt
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
+from tickdeck.infrastructure.frames import FramesMark
 from tickdeck.infrastructure.readers import ReadNotes
 from tickdeck.infrastructure.runs import Manifest, RunFigures, write_end
 from tickdeck.infrastructure.tape.opening import tape_path
@@ -131,7 +132,7 @@ class Session(ABC):
                 self.folder,
                 wanted=wanted,
                 completed=self.driver.completed,
-                frames=self._frames_digest(),
+                frames=self._frames_mark(),
                 figures=self._figures(),
             )
 
@@ -152,8 +153,8 @@ class Session(ABC):
     def _close_market(self) -> None:
         """Close the source of the market data."""
 
-    def _frames_digest(self) -> str | None:
-        """The digest of the received frames, if the run is live."""
+    def _frames_mark(self) -> FramesMark | None:
+        """The received frames, if the run is live."""
         return None
 
     def summary(self, wall_s: float) -> Summary:

@@ -13,8 +13,9 @@ import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from tickdeck.application.ports import Frame
 from tickdeck.errors import TapeError
@@ -35,6 +36,7 @@ __all__ = [
     "FOLDER",
     "FrameReader",
     "FrameWriter",
+    "FramesMark",
     "copy_frames",
     "frames_digest",
     "frames_of",
@@ -54,6 +56,14 @@ def one_line(data: bytes) -> bytes:
     if b"\n" in data or b"\r" in data:
         return data.replace(b"\r", b" ").replace(b"\n", b" ")
     return data
+
+
+class FramesMark(NamedTuple):
+    """The first ``frames`` frames of a run, and their digest in hex. It does not depend on how they are divided into
+    segments."""
+
+    frames: int
+    digest: str
 
 
 class FrameWriter:
@@ -76,6 +86,7 @@ class FrameWriter:
         self._failure = ""
         self._synced = True
         self._hash = _new_hash()
+        self._count = 0  # frames in the hash
         try:
             folder.mkdir(parents=True, exist_ok=True)
             names = (*segments(folder), *(Path(gone.name) for gone in read_gone(folder)))
@@ -96,12 +107,12 @@ class FrameWriter:
     def follow(self, frame: Frame) -> None:
         """Add a frame of an earlier process to the digest. Call this for each of them, before the first ``write``."""
         self._hash.update(_LINE % frame)
+        self._count += 1
 
     @property
-    def digest(self) -> str:
-        """The digest of all frames of earlier processes and of this one on disk, in hex. It does not depend on how the
-        frames are divided into segments."""
-        return self._hash.hexdigest()
+    def mark(self) -> FramesMark:
+        """All frames of earlier processes and of this one on disk."""
+        return FramesMark(self._count, self._hash.hexdigest())
 
     def flush(self) -> None:
         """Pass the waiting frames to the operating system. They survive a kill of this process."""
@@ -151,8 +162,10 @@ class FrameWriter:
             raise TapeError(self._failure)
         if not self._waiting:
             return
-        text = b"".join([self._waiting.popleft() for _ in range(len(self._waiting))])
+        count = len(self._waiting)
+        text = b"".join([self._waiting.popleft() for _ in range(count)])
         self._hash.update(text)
+        self._count += count
         self._put(self._packer.compress(text) + self._packer.flush(zlib.Z_SYNC_FLUSH))
         if self._written >= self._segment:
             self._end_segment()
@@ -303,10 +316,11 @@ def _damaged(path: Path | None, why: str) -> TapeError:
     return TapeError(f"{path}: the segment is damaged ({why}); restore it from a copy")
 
 
-def frames_digest(folder: Path) -> str:
-    """``FrameWriter.digest`` of the frames in ``folder``. Raises the errors of ``FrameReader``."""
+def frames_digest(folder: Path, count: int | None = None) -> str:
+    """The digest of the first ``count`` frames in ``folder``, or of all, as in ``FramesMark``. Raises the errors of
+    ``FrameReader``."""
     digest = _new_hash()
-    for frame in FrameReader(folder):
+    for frame in islice(FrameReader(folder), count):
         digest.update(_LINE % frame)
     return digest.hexdigest()
 

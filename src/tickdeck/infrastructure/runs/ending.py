@@ -8,6 +8,7 @@ import msgspec
 
 from tickdeck.domain.values import Money
 from tickdeck.errors import RunError, TapeError
+from tickdeck.infrastructure.frames import FramesMark
 from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 from tickdeck.infrastructure.tape.sync import replace_file
 
@@ -29,23 +30,26 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """``last_seq`` and ``digest`` of the tape when the run stopped in order. ``completed``: it reached its end.
-    Otherwise Ctrl-C stopped it, and you can resume it. ``frames``: the digest of a live run's frames. ``figures``: for
-    lists of runs; not a part of the record."""
+    Otherwise Ctrl-C stopped it, and you can resume it. ``frames``: the digest of a live run's first ``frame_count``
+    frames, all that it had then; older versions did not write the count. ``figures``: for lists of runs; not
+    a part of the record."""
 
     format: int = 1
     last_seq: int
     digest: str | None
     completed: bool
     frames: str | None = None
+    frame_count: int | None = None
     figures: RunFigures | None = None
 
 
 def write_end(
-    folder: Path, *, wanted: int, completed: bool, frames: str | None = None, figures: RunFigures | None = None
+    folder: Path, *, wanted: int, completed: bool, frames: FramesMark | None = None, figures: RunFigures | None = None
 ) -> None:
     """Write and sync the end of the run's closed tape. Writes nothing for a run without events.
 
-    ``wanted`` is the ``seq`` of the last recorded event; ``frames`` and ``figures`` are as in ``RunEnd``.
+    ``wanted`` is the ``seq`` of the last recorded event. ``frames`` are those of a live run; ``figures`` as in
+    ``RunEnd``.
 
     Raises ``TapeError`` if the tape does not contain ``wanted``. This happens if the folder was deleted or moved during
     the run. No write reports that, because a process can still write to a deleted file. Raises ``RunError`` or
@@ -68,7 +72,8 @@ def write_end(
         last_seq=last_seq,
         digest=mark.digest if mark is not None else None,
         completed=completed,
-        frames=frames,
+        frames=frames.digest if frames is not None else None,
+        frame_count=frames.frames if frames is not None else None,
         figures=figures,
     )
     path = folder / END

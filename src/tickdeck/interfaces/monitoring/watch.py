@@ -21,8 +21,6 @@ from tickdeck.domain.events import (
     RunResumed,
     TickEvent,
     TradeEvent,
-    TradingHalted,
-    TradingResumed,
     VenueCircuitChanged,
 )
 
@@ -38,11 +36,10 @@ _PRICES = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEve
 
 
 class RunWatch:
-    """Follows the connections, halts, circuit breakers and order round trips of ``run``. Create it before the run is
+    """Follows the connections, circuit breakers and order round trips of ``run``. Create it before the run is
     driven. It publishes nothing, so the record is the same with and without it.
 
     - ``feeds``: whether each feed is connected. ``breakers``: the state of each circuit breaker that ever opened.
-    - ``halted``: why trading is halted, or empty.
     - ``heard``: when the last market data of each symbol arrived (ns UTC).
     - ``round_trips``: seconds from the input that led to an order to the exchange's first report about it: the
       decision, the durable write, and the way to the exchange and back.
@@ -52,7 +49,6 @@ class RunWatch:
         self.run = run
         self.feeds: dict[str, bool] = {}
         self.breakers: dict[str, str] = {}
-        self.halted = ""
         self.heard: dict[str, int] = dict.fromkeys(run.manifest.symbols, 0)
         self.round_trips = Histogram(
             "tickdeck_order_round_trip_seconds",
@@ -65,8 +61,6 @@ class RunWatch:
         for feed in (FeedConnected, FeedDisconnected):
             run.kernel.subscribe(feed, self._on_feed, **own)
         run.kernel.subscribe(RunResumed, self._on_resumed_run, **own)
-        run.kernel.subscribe(TradingHalted, self._on_halted, **own)
-        run.kernel.subscribe(TradingResumed, self._on_resumed, **own)
         run.kernel.subscribe(VenueCircuitChanged, self._on_breaker, **own)
         run.kernel.subscribe(OrderEvent, self._on_order, **own)
         for price in _PRICES:
@@ -78,6 +72,11 @@ class RunWatch:
         heard = self.heard[symbol]
         now = time.time_ns() if self.run.manifest.is_live else self.run.kernel.clock.now()
         return max(now - heard, 0) / _NS if heard else None
+
+    @property
+    def halted(self) -> str:
+        """Why trading is halted; empty if it is not."""
+        return self.run.core.risk.gate.closed_because
 
     def obstacles(self) -> list[str]:
         """Why the run cannot trade now; empty if it can."""
@@ -103,14 +102,10 @@ class RunWatch:
         self.feeds[feed.feed] = isinstance(feed, FeedConnected)
 
     def _on_resumed_run(self, _: RunResumed) -> None:
-        self.feeds.clear()  # those of an earlier process
+        # What follows is of this process: it has its own connections, circuit breakers and calls.
+        self.feeds.clear()
+        self.breakers.clear()
         self._sent.clear()
-
-    def _on_halted(self, halted: TradingHalted) -> None:
-        self.halted = halted.reason or "no reason given"
-
-    def _on_resumed(self, _: TradingResumed) -> None:
-        self.halted = ""
 
     def _on_breaker(self, change: VenueCircuitChanged) -> None:
         self.breakers[change.name] = change.after
