@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -97,6 +98,8 @@ class Torture:
         self._data.mkdir(parents=True)
         self._run = self._data / NAME
         self._config = folder / "run.toml"
+        self._strategy = folder / "trader.py"
+        shutil.copyfile(HERE / "trader.py", self._strategy)
         self._plan = folder / "plan"
         self._is_halted = False
 
@@ -106,7 +109,7 @@ class Torture:
             self._folder, seed=self._wanted.seed, faults=self.faults, symbols=SYMBOLS, options=options
         )
         settings = {"url": self._venue.url, "form": self._form, "pause": self._wanted.pause}
-        self._config.write_text(CONFIG.format(strategy=HERE / "trader.py", **settings))
+        self._config.write_text(CONFIG.format(strategy=self._strategy, **settings))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -163,6 +166,9 @@ class Torture:
 
     def _live(self, kill: Kill) -> tuple[RunProcess, int]:
         """One life of the run, from its start to its kill. Returns its exit status, too."""
+        if kill.edited:
+            with self._strategy.open("a") as file:
+                file.write(f"# edited before {kill}\n")
         cut = None
         trace = self._folder / "trace"
         if kill.kind == "power cut" and self._run.exists():

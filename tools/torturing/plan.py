@@ -28,6 +28,7 @@ FAULTS = {
     "reorder": "0.005",
     "expire_session": "11s",
 }
+_EDITED = 0.08
 _RARE = ("fills", "queried", "cancel")  # points that are passed less often
 
 
@@ -36,7 +37,8 @@ class Kill(NamedTuple):
 
     ``point`` is where it kills itself, with how often it passes there; after ``delay`` seconds it is killed in any
     case. ``down`` (s): how long the exchange is down, how long the process was paused (SIGSTOP), or how
-    long after SIGTERM it is killed. ``luck``: what a power cut leaves of unsynced data.
+    long after SIGTERM it is killed. ``luck``: what a power cut leaves of unsynced data. ``edited``: the strategy's file
+    is edited before the process starts, so it runs other code.
     """
 
     kind: Kind
@@ -44,10 +46,16 @@ class Kill(NamedTuple):
     point: str = ""
     down: float = 0.0
     luck: Literal["lost", "random"] = "lost"
+    edited: bool = False
 
 
 def drawn_kill(rng: random.Random, every: float, form: str, *, power_cuts: bool) -> Kill:
     """The next kill. ``every``: the mean time (s) that a run lives. ``form``: of its tape."""
+    kill = _drawn_end(rng, every, form, power_cuts=power_cuts)
+    return kill._replace(edited=rng.random() < _EDITED)
+
+
+def _drawn_end(rng: random.Random, every: float, form: str, *, power_cuts: bool) -> Kill:
     delay = rng.uniform(0, 2 * every)
     chance = rng.random()
     if chance < 0.30:
