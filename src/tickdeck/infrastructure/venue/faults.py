@@ -1,7 +1,7 @@
-"""Faults on demand: which go wrong, how often, repeatable by a seed, and each counted.
+"""Faults on demand: what goes wrong, and how often. The same seed gives the same faults, and each one is counted.
 
-A fault is decided here and carried out by the dialect. Each has a random generator of its own, so that one fault more
-or less in the list does not move the others.
+This module decides whether a fault happens; the dialect carries it out. Each fault has its own random generator, so
+adding or removing one does not change when the others happen.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SYMBOL = re.compile(r"[^\s:=]+")
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """What a fault takes: a chance, a duration, both, or a symbol; and what it does, for the docs."""
+    """What the value of a fault is (a chance, a duration, both, or a symbol), and what the fault does."""
 
     takes: str  # "chance", "chance:duration", "duration", "symbol"
     what: str
@@ -32,32 +32,34 @@ class _Kind(msgspec.Struct, frozen=True):
 
 
 FAULTS: dict[str, _Kind] = {
-    "drop_ack": _Kind("chance", "an order or a cancel takes effect, and its answer never leaves"),
+    "drop_ack": _Kind("chance", "an order or a cancel takes effect, but its answer is never sent"),
     "drop_request": _Kind("chance", "a request is lost before the exchange sees it"),
-    "http_500": _Kind("chance", "a request is answered with 500; by chance it took effect or not"),
-    "unknown_status": _Kind("chance", "an order takes effect, and its answer is 'status unknown' (-1007)"),
+    "http_500": _Kind("chance", "a request is answered with 500; half of them take effect"),
+    "unknown_status": _Kind("chance", "an order takes effect, but its answer is 'status unknown' (-1007)"),
     "duplicate_fill": _Kind("chance", "the report of a fill is sent twice"),
-    "late_fill": _Kind("chance:duration", "the report of a fill comes late", 2 * _SECOND),
-    "lost_fill": _Kind("chance", "the report of a fill never comes"),
-    "fill_before_ack": _Kind("chance:duration", "reports come before the order's answer", _SECOND // 5),
-    "stale_query": _Kind("chance:duration", "queries answer 'unknown order' for so long after placing", 3 * _SECOND),
+    "late_fill": _Kind("chance:duration", "the report of a fill is delayed", 2 * _SECOND),
+    "lost_fill": _Kind("chance", "the report of a fill is never sent"),
+    "fill_before_ack": _Kind("chance:duration", "reports arrive before the answer to the order", _SECOND // 5),
+    "stale_query": _Kind(
+        "chance:duration", "queries answer 'unknown order' for this long after an order was placed", 3 * _SECOND
+    ),
     "disconnect_every": _Kind("duration", "each WebSocket connection is cut at this age"),
-    "stall": _Kind("chance:duration", "a market connection lives, and its data does not", 5 * _SECOND),
-    "gap": _Kind("chance", "a message of market data is left out"),
-    "reorder": _Kind("chance", "two neighbouring messages of market data change places"),
+    "stall": _Kind("chance:duration", "a market connection stays open, but sends no data", 5 * _SECOND),
+    "gap": _Kind("chance", "a message of market data is skipped"),
+    "reorder": _Kind("chance", "two consecutive messages of market data are swapped"),
     "rate_limit_storm": _Kind("chance:duration", "every request is answered with 429", 5 * _SECOND),
     "expire_session": _Kind("duration", "a session's logon and its private stream end at this age"),
-    "clock_skew": _Kind("duration", "the venue's clock is ahead by this; negative is behind"),
-    "private_stream_silent": _Kind("chance:duration", "a private stream lives and says nothing", 10 * _SECOND),
-    "halt_symbol": _Kind("symbol", "a symbol is halted: SYMBOL, or SYMBOL:EVERY:DURATION"),
+    "clock_skew": _Kind("duration", "the venue's clock is ahead by this; a negative duration is behind"),
+    "private_stream_silent": _Kind("chance:duration", "a private stream stays open, but sends nothing", 10 * _SECOND),
+    "halt_symbol": _Kind("symbol", "a symbol is halted: SYMBOL for good, SYMBOL:EVERY:DURATION repeatedly"),
 }
-"""Every fault by its name. ``seed`` is set beside them."""
+"""Every fault by its name. A specification can also set ``seed``."""
 
 _DEFAULT_CHANCE = 0.01
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One fault as it was asked for. ``every_ns`` is how often a symbol is halted; 0 is from the start, for good."""
+    """One fault with its settings. ``every_ns`` is how often a symbol is halted; 0 means for good, from the start."""
 
     name: str
     chance: float = 1.0
@@ -67,7 +69,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 def parse_duration(text: str) -> int:
-    """``250ms``, ``30s``, ``2m`` in ns. Raises ``ValueError``."""
+    """Convert ``250ms``, ``30s`` or ``2m`` to ns. Raises ``ValueError``."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a duration such as 250ms, 30s or 2m")
@@ -105,7 +107,7 @@ def _parse(name: str, text: str) -> Fault:
 
 
 class Faults:
-    """The faults that are switched on. ``counts`` says how often each has happened."""
+    """The faults that are switched on. ``counts`` is how often each of them has happened."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
@@ -115,7 +117,8 @@ class Faults:
 
     @classmethod
     def parse(cls, spec: str) -> Faults:
-        """Read ``"seed=7 drop_ack=0.02 disconnect_every=30s"``. Raises ``ConfigError``, with the nearest name."""
+        """Parse ``"seed=7 drop_ack=0.02 disconnect_every=30s"``. Raises ``ConfigError``, which suggests the nearest
+        name for a misspelt one."""
         faults = cls()
         for word in spec.replace(",", " ").split():
             name, equals, value = word.partition("=")
@@ -131,7 +134,7 @@ class Faults:
         return faults
 
     def set(self, name: str, value: str) -> None:
-        """Switch a fault on with ``value``, or off with ``off``. Raises ``ConfigError``."""
+        """Switch a fault on with ``value``, or off with the value ``off`` or ``0``. Raises ``ConfigError``."""
         if name not in FAULTS:
             near = get_close_matches(name, [*FAULTS, "seed"], 1)
             raise ConfigError(
@@ -147,7 +150,7 @@ class Faults:
             raise ConfigError(f"faults: {name}={value}: {error}") from None
 
     def get(self, name: str) -> Fault | None:
-        """The fault if it is switched on."""
+        """The fault, or ``None`` if it is off."""
         return self._active.get(name)
 
     @property
@@ -156,7 +159,7 @@ class Faults:
         return dict(self._active)
 
     def happens(self, name: str) -> Fault | None:
-        """Decide once whether the fault happens now; counts it if so."""
+        """Decide whether the fault happens now, and count it if it does."""
         fault = self._active.get(name)
         if fault is None:
             return None
@@ -169,10 +172,10 @@ class Faults:
         return fault
 
     def coin(self, name: str) -> bool:
-        """One half or the other, by the fault's own generator."""
+        """Toss a coin with the fault's own generator."""
         generator = self._random.setdefault(name, random.Random(f"venue fault {self.seed} {name}"))
         return generator.random() < 0.5
 
     def count(self, name: str) -> None:
-        """Count a fault that happened by time."""
+        """Count a fault that happened at a certain time, not by chance."""
         self.counts[name] = self.counts.get(name, 0) + 1

@@ -1,7 +1,7 @@
-"""Other traders: market data, recorded or simulated, as orders that rest and take like anyone's.
+"""Other traders: they turn recorded or simulated market data into orders at the exchange.
 
-Makers keep the book as the data shows it; takers trade where the data shows a trade. An order of a client that is in
-their way is filled by them, and takes from what they offer.
+Makers keep the order book as the data shows it. Takers trade when the data shows a trade. Clients trade with both:
+takers, and makers that cross them, fill their resting orders, and their own orders take what makers offer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KEY = tuple[str, bool, Decimal]
 
 
 class Traders:
-    """Plays market data into an exchange. Symbols that the exchange does not have are left out."""
+    """Plays market data into an exchange. Events of symbols that the exchange does not have are ignored."""
 
     def __init__(self, exchange: Exchange, now: int) -> None:
         self._exchange = exchange
@@ -43,7 +43,7 @@ class Traders:
         self._settle(now)
 
     def _settle(self, now: int) -> None:
-        """Give the traders their wealth, and clear what they left in the book before a restart."""
+        """Fund the traders, and cancel the orders that they left in the book before a restart."""
         exchange = self._exchange
         for account in (MAKERS, TAKERS):
             balances = exchange.engine.balances.of(account)
@@ -57,7 +57,7 @@ class Traders:
                 exchange.cancel(order, now)
 
     def play(self, event: MarketEvent, now: int) -> None:
-        """Act on one event at ``now`` (ns UTC), whatever time the event itself has."""
+        """Act on one event at ``now`` (ns UTC). The event's own time is ignored."""
         market = self._exchange.engine.markets.get(event.symbol)
         if market is None or market.status is not MarketStatus.TRADING:
             return
@@ -84,7 +84,7 @@ class Traders:
                 self._trade(symbol, price >= event.open, price, max(event.volume / 4, market.step_size), now)
 
     def quote(self, symbol: str, is_bid: bool, price: Decimal, quantity: Decimal, now: int) -> None:
-        """Make the makers' quantity at a price what the data says."""
+        """Set the makers' quantity at a price; 0 removes their order."""
         key = (symbol, is_bid, price)
         order = self._resting.get(key)
         if order is not None and order.working:
@@ -101,7 +101,7 @@ class Traders:
             self._resting.pop(key, None)
 
     def take(self, symbol: str, is_buy: bool, quantity: Decimal, price: Decimal, now: int) -> Decimal:
-        """Let a taker trade up to ``price``. Returns the quantity that it got."""
+        """Let a taker trade at ``price`` or better. Returns the quantity that was filled."""
         order = self._order(TAKERS, symbol, is_buy, price, quantity, Tif.IOC, now)
         return order.filled if order is not None else Decimal(0)
 
@@ -112,7 +112,7 @@ class Traders:
         asks: Iterable[tuple[Decimal, Decimal]],
         now: int,
     ) -> None:
-        """Take away first, so that what comes does not meet what goes."""
+        """Remove levels first, so that new orders do not trade with orders that are about to go."""
         changes = [(True, *level) for level in bids] + [(False, *level) for level in asks]
         for is_bid, price, quantity in sorted(changes, key=lambda change: bool(change[2])):
             self.quote(symbol, is_bid, price, quantity, now)
@@ -127,7 +127,7 @@ class Traders:
                 self.quote(symbol, is_bid, price, quantity, now)
 
     def _trade(self, symbol: str, is_buy: bool, price: Decimal, quantity: Decimal, now: int) -> None:
-        """A trade of the data. Where the book has too little for it, a maker offers the rest first."""
+        """Repeat a trade of the data. If the book does not have enough, a maker offers the rest first."""
         left = quantity - self.take(symbol, is_buy, quantity, price, now)
         if left > 0:
             before = self._resting.get((symbol, not is_buy, price))

@@ -13,6 +13,7 @@ from tickdeck.infrastructure.resilience import RateLimiter, WeightLimit
 __all__ = ["account_limits", "announced_limits", "observe"]
 
 _USED = re.compile(r"x-mbx-(used-weight|order-count)-(\d+)([smhd])")
+_COUNT = re.compile(r"[0-9]{1,12}")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BY_HEADER = {"used-weight": "weight", "order-count": "orders"}
 _BY_TYPE = {"REQUEST_WEIGHT": "weight", "ORDERS": "orders", "RAW_REQUESTS": "requests"}
@@ -49,5 +50,5 @@ def observe(limits: RateLimiter, headers: Mapping[str, str]) -> None:
     """Adopt the counts in the headers of a response. ``headers``: names in lower case."""
     for name, value in headers.items():
         found = _USED.fullmatch(name)
-        if found is not None and value.isdigit():
+        if found is not None and _COUNT.fullmatch(value):
             limits.observe(_BY_HEADER[found[1]], int(found[2]) * _SECONDS[found[3]], int(value))

@@ -80,8 +80,7 @@ R = TypeVar("R", bound=OrderResult | OrderPairResult)
 _MS = 1_000_000  # ns in a millisecond
 _PAGE = 1000  # fills in one answer
 _UNREADABLE = (*UNREADABLE, KeyError)
-_ORDER = "/api/v3/order"
-_LIST = "/api/v3/orderList"
+_ORDER, _LIST = "/api/v3/order", "/api/v3/orderList"
 
 
 class BinanceExchange:
@@ -227,7 +226,10 @@ class BinanceExchange:
             found += fills
             if len(fills) < _PAGE:
                 return tuple(found)
-            params = page | {"fromId": int(fills[-1].venue_trade_id) + 1}
+            following = {"fromId": int(fills[-1].venue_trade_id) + 1}
+            if following["fromId"] <= params.get("fromId", 0):
+                raise ProtocolError("binance: pages of fills do not advance")
+            params = page | following
 
     # -- orders ---------------------------------------------------------------------------------------------------
 

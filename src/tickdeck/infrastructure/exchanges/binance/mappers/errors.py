@@ -55,6 +55,7 @@ _TOO_MANY = (-1003, -1015)
 _DOWN = (-1016,)
 _FILTER = re.compile(r"Filter failure: (\w+)")
 _AMOUNT = re.compile(r"parameter '(quantity|price|newQty)'")  # -1100: too many decimals
+_SECONDS = re.compile(r"[0-9]{1,6}")  # a ban lasts three days at most
 _UNTIL = re.compile(r"until (\d{13})")
 _A_MINUTE, _TWO_MINUTES = 60.0, 120.0  # a ban is never shorter
 
@@ -101,7 +102,7 @@ def error_from(
 def _wait(text: str, headers: Mapping[str, str], now_ms: int) -> float:
     """Seconds until the venue accepts requests again; 0 if it does not say."""
     after = headers.get("retry-after", "")
-    if after.isdigit():
+    if _SECONDS.fullmatch(after):
         return float(after)
     until = _UNTIL.search(text)
     return max(0.0, (int(until[1]) - now_ms) / 1000) if until is not None and now_ms else 0.0

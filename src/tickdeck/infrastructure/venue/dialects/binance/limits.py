@@ -1,4 +1,4 @@
-"""Rate limits: request weight by address, unfilled orders by account, with the real headers, 429 and bans."""
+"""Rate limits as on the real venue: request weight per address, unfilled orders per account, 429 and bans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SETTLES_NS = 300_000_000
 
 
 class RateLimits:
-    """The figures, as ``exchangeInfo`` lists them; all may be changed while the venue runs."""
+    """The limits that ``exchangeInfo`` announces. All of them may be changed while the venue runs."""
 
     def __init__(self, weight: int = 6_000, orders_10s: int = 100, orders_day: int = 200_000) -> None:
         self.weight = weight
@@ -43,7 +43,7 @@ class _Address:
     def __init__(self) -> None:
         self.window = -1
         self.used = 0
-        self.limited_until = 0  # a 429 was answered, and this is when it ends
+        self.limited_until = 0  # when the wait of the last 429 ends
         self.banned_until = 0
         self.ban_ns = 0
 
@@ -58,7 +58,7 @@ class _Orders:
 
 
 class Limits:
-    """What each address and account has used. Times are ns UTC."""
+    """How much of the limits each address and account has used. Times are ns UTC."""
 
     def __init__(self, rates: RateLimits | None = None) -> None:
         self.rates = rates or RateLimits()
@@ -68,7 +68,7 @@ class Limits:
     # -- weight ---------------------------------------------------------------------------------------------------
 
     def charge(self, address: str, weight: int, now: int) -> None:
-        """Count a request. Raises ``ApiError`` with 429 beyond the limit, and with 418 for whoever goes on."""
+        """Count a request. Raises ``ApiError``: 429 beyond the limit, and 418 for an address that goes on sending."""
         used = self._address(address, now)
         if now < used.banned_until:
             used.ban_ns = min(used.ban_ns * 2, _LONGEST_BAN_NS)
@@ -84,7 +84,7 @@ class Limits:
             raise self.too_many(used.limited_until - now)
 
     def too_many(self, wait_ns: int) -> ApiError:
-        """The answer beyond the limit; ``wait_ns`` is how long to stay away."""
+        """The answer to a request beyond the limit. ``wait_ns`` is how long the client must wait."""
         return ApiError(
             -1003,
             f"Too much request weight used; current limit is {self.rates.weight} request weight per 1 MINUTE. Please"
@@ -94,7 +94,7 @@ class Limits:
         )
 
     def give_back(self, address: str, weight: int, now: int) -> None:
-        """A placement or cancel that succeeded weighs nothing."""
+        """Take back the weight of a placement or cancel that succeeded."""
         used = self._address(address, now)
         used.used = max(0, used.used - weight)
 
@@ -109,7 +109,7 @@ class Limits:
         used.banned_until = now + duration_ns
 
     def limit(self, address: str, duration_ns: int, now: int) -> None:
-        """Answer 429 once more, and ban the address if it does not stay away for ``duration_ns``."""
+        """Behave as after a 429: an address that sends a request within ``duration_ns`` is banned."""
         self._address(address, now).limited_until = now + duration_ns
 
     def clear(self) -> None:
@@ -156,17 +156,17 @@ class Limits:
                 )
 
     def add_order(self, account: str, now: int) -> None:
-        """Count an order that the venue took."""
+        """Count an order that the venue accepted."""
         count = self._count(account, now)
         count.in_10s += 1
         count.in_day += 1
 
     def filled(self, account: str, by: int, now: int) -> None:
-        """An order had its first fill: the count falls ``by`` (1 as taker, 5 as maker) a moment later."""
+        """An order had its first fill: a moment later, the count falls by ``by`` (1 for a taker, 5 for a maker)."""
         self._count(account, now).lower.append((now + _SETTLES_NS, by))
 
     def order_counts(self, account: str, now: int) -> tuple[int, int]:
-        """The unfilled orders of the last 10 seconds and of the day."""
+        """The number of unfilled orders in the current 10 seconds and on this day."""
         count = self._count(account, now)
         return count.in_10s, count.in_day
 

@@ -1,4 +1,4 @@
-"""Market streams: subscriptions, and the messages that each change of the market leads to."""
+"""Market streams: subscriptions, and the messages that are sent when the market changes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _json(message: object) -> str:
 
 
 class StreamSession:
-    """A client of the market streams. ``combined`` wraps each message with the name of its stream."""
+    """A client of the market streams. With ``combined``, each message is wrapped with the name of its stream."""
 
     def __init__(self, streams: MarketStreams, connection: Connection, *, combined: bool, unit: int = MS) -> None:
         self.streams = streams
@@ -47,7 +47,7 @@ class StreamSession:
         self._messages = 0
 
     def publish(self, name: str, text: str, now: int) -> None:
-        """Send a message of a stream, unless a fault is against it."""
+        """Send a message of a stream, unless a fault prevents it."""
         faults = self.streams.venue.faults
         if now < self.stalled_until:
             return
@@ -59,7 +59,7 @@ class StreamSession:
         if self.combined:
             text = f'{{"stream":"{name}","data":{text}}}'
         if self._held is None and faults.happens("reorder"):
-            self._held = text  # it leaves after the next one
+            self._held = text  # it is sent after the next one
             return
         self.connection.send(text)
         if self._held is not None:
@@ -67,7 +67,7 @@ class StreamSession:
             self._held = None
 
     def on_text(self, text: str, now: int) -> None:
-        """Handle a message of the client; the answer is queued."""
+        """Handle a message from the client. The answer is queued."""
         self.streams.venue.happened("control", "requests.control")
         if not self.count_message(now):
             return
@@ -77,8 +77,8 @@ class StreamSession:
         self.connection.send(_json(answer))
 
     def count_message(self, now: int) -> bool:
-        """Count a message, ping or pong of the client. One that sends too many a second is disconnected; then the
-        result is false."""
+        """Count a message, ping or pong from the client. Returns false if there were too many in this second; then the
+        client is disconnected."""
         second = now // _SECOND
         if second != self._second:
             self._second, self._messages = second, 0
@@ -131,7 +131,7 @@ class StreamSession:
         return {"result": None, "id": number}
 
     def subscribe(self, name: str) -> None:
-        """Subscribe to a stream. One of a symbol that does not exist stays silent."""
+        """Subscribe to a stream. A stream of a symbol that does not exist never sends anything."""
         self.names[name] = None
         symbol = name.partition("@")[0].upper()
         if name[:1] != "!" and symbol not in self.streams.venue.exchange.history:
@@ -146,7 +146,7 @@ class StreamSession:
 
 
 def _is_id(number: object) -> bool:
-    """Whether a request may have this id: a 64-bit integer, at most 36 characters, or none."""
+    """Whether a request may have this id: a 64-bit integer, a string of at most 36 characters, or none."""
     if isinstance(number, str):
         return len(number) <= 36
     return number is None or (isinstance(number, int) and not isinstance(number, bool) and abs(number) < 2**63)
@@ -157,7 +157,7 @@ def _error(code: int, text: str, number: object = None) -> dict[str, Any]:
 
 
 class _Pending:
-    """The changes of a book that one cadence of its depth stream has not published yet."""
+    """The changes of a book that a depth stream has not published yet."""
 
     __slots__ = ("first", "last", "levels")
 
@@ -174,14 +174,14 @@ class _Pending:
 
 
 class MarketStreams:
-    """All clients of the market streams, by stream. ``tick`` is to be called every 100 ms."""
+    """All clients of the market streams, by stream. Call ``tick`` every 100 ms."""
 
     def __init__(self, venue: BinanceVenue) -> None:
         self.venue = venue
         self._sessions: dict[str, dict[StreamSession, None]] = {}
         self._pending: dict[tuple[str, int], _Pending] = {}
         self._best: dict[str, tuple[messages.Quote, messages.Quote]] = {}
-        self._candles: dict[str, int] = {}  # the candle that a kline stream last published
+        self._candles: dict[str, int] = {}  # when the last candle of a kline stream opened
         self._last_tick = 0
         venue.exchange.listeners.append(self.on_update)
 
@@ -191,11 +191,11 @@ class MarketStreams:
         return len({session for sessions in self._sessions.values() for session in sessions})
 
     def add(self, name: str, session: StreamSession) -> None:
-        """Send a stream to a session from now on."""
+        """Send the messages of a stream to a session from now on."""
         self._sessions.setdefault(name, {})[session] = None
 
     def remove(self, name: str, session: StreamSession) -> None:
-        """The session leaves a stream."""
+        """Stop sending the messages of a stream to a session."""
         sessions = self._sessions.get(name)
         if sessions is not None:
             sessions.pop(session, None)
@@ -203,20 +203,20 @@ class MarketStreams:
                 del self._sessions[name]
 
     def change_unit(self, unit: int) -> None:
-        """Change the unit of time (ns) of every session, whatever it had asked for."""
+        """Change the unit of time (ns) of every session, whatever the client asked for."""
         for sessions in self._sessions.values():
             for session in sessions:
                 session.unit = unit
 
     def send(self, name: str, event: object, now: int) -> int:
-        """Send a message of a stream as it is. Returns how many clients it went to."""
+        """Send any message over a stream. Returns how many clients are subscribed to it."""
         sessions = list(self._sessions.get(name, ()))
         for session in sessions:
             session.publish(name, _json(event), now)
         return len(sessions)
 
     def on_update(self, update: Update) -> None:
-        """Publish what happens at once: trades and the best prices. Depth waits for its next tick."""
+        """Publish trades and best prices immediately. Depth is published at the next tick."""
         symbol = update.symbol
         if not update.trades and not update.levels:
             return
@@ -244,7 +244,7 @@ class MarketStreams:
                 self._publish(name, lambda _: messages.book_ticker(symbol, number, *best), now)
 
     def tick(self, now: int) -> None:
-        """Publish what comes by the clock: depth, partial books, candles and tickers."""
+        """Publish what is sent at intervals: depth, partial books, candles and tickers."""
         tenth, before = now // (100 * MS), self._last_tick
         self._last_tick = tenth
         whole_second = tenth // 10 != before // 10
@@ -342,7 +342,7 @@ class MarketStreams:
         return messages.ticker_day(symbol, exchange.history[symbol], *exchange.engine.best(symbol), now, unit)
 
     def _publish(self, name: str, make: Any, now: int) -> None:
-        """Make the message once for each unit of time that a client asked for, and send it to all."""
+        """Encode the message once per unit of time, and send it to all subscribers."""
         sessions = self._sessions.get(name)
         if not sessions:
             return
