@@ -16,7 +16,7 @@ from tickdeck.application.bus.overflow import BufferFull, BufferStatistics, Over
 from tickdeck.application.bus.retry import Retry
 from tickdeck.application.bus.selection import type_name
 from tickdeck.domain.events import DomainEvent
-from tickdeck.errors import TickdeckError
+from tickdeck.errors import TapeError, TickdeckError
 
 __all__ = ["Mailbox"]
 
@@ -196,7 +196,8 @@ class Mailbox:
             self._task.cancel()
 
     async def _work(self, worker: object) -> None:
-        self._task = asyncio.current_task()
+        self._task = task = asyncio.current_task()
+        assert task is not None
         try:
             while self._worker is worker and await self._take(worker):
                 entry = self._in_hand
@@ -207,6 +208,9 @@ class Mailbox:
         except asyncio.CancelledError:
             if self._worker is worker and _others_go_on():
                 asyncio.get_running_loop().call_soon(self._wake)
+            raise
+        except TapeError:  # ``drain`` raises it, and so does the next append: asyncio need not report it
+            task.add_done_callback(_take_note)
             raise
         finally:
             if self._worker is worker:
@@ -395,6 +399,11 @@ class Mailbox:
 
     def statistics(self) -> BufferStatistics:
         return self._waiting.statistics()
+
+
+def _take_note(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 def _running_task() -> asyncio.Task[Any] | None:
