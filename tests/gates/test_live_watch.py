@@ -22,7 +22,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.resilience import BreakerState, BreakerTransition
-from tickdeck.infrastructure.surroundings import WatchConfig
+from tickdeck.infrastructure.surroundings import TapeCheck, WatchConfig
 
 S = 1_000_000_000
 
@@ -70,6 +70,9 @@ class Rig:
             heard=lambda: self.heard,
             on_hang=self.hung.append,
         )
+        for check in self.watch._checks:
+            if isinstance(check, TapeCheck):
+                check._real_now = self.clock.monotonic_ns  # its disk is this clock's
 
     async def look(self, *after: float) -> None:
         """Make a look after each of these seconds."""

@@ -126,19 +126,20 @@ def test_a_process_that_is_stopped_longer_than_its_sessions_live_says_so_and_tra
     async def act(child: Child) -> None:
         await child.wait_for(lambda: bool(child.orders()))
         child.signal(signal.SIGSTOP)
-        await asyncio.sleep(5)
+        await asyncio.sleep(3)
         child.signal(signal.SIGCONT)
         await child.wait_for(lambda: "stood still" in child.said())
-        await asyncio.sleep(4)
+        await child.wait_for(lambda: len(child.orders()) > 0)
+        await asyncio.sleep(2)
         child.signal(signal.SIGTERM)
 
-    settings = f'[watch]\npause = "2s"\n[[strategies]]\nspec = "{STRATEGIES}:Busy"\n'
-    code, said = run(tmp_path, data, settings, act, faults="disconnect_every=2s")
+    settings = f'[watch]\npause = "1s"\n[[strategies]]\nspec = "{STRATEGIES}:Busy"\n'
+    code, said = run(tmp_path, data, settings, act, faults="disconnect_every=1s")
 
     assert code == 128 + signal.SIGTERM
     warning, halted, resumed = story(data)[:3]
     assert warning.startswith("the process stood still for ")
-    assert 3 < float(warning.split()[-2]) < 8
+    assert 2 < float(warning.split()[-2]) < 8
     assert (halted, resumed) == ("trading.halted", "trading.resumed")
     assert "the process stood still" in said
     events = list(open_record(find_run(data, "last")))
@@ -151,10 +152,10 @@ def test_a_handler_that_hangs_for_a_while_halts_trading_until_it_has_returned(tm
 
     async def act(child: Child) -> None:
         await child.wait_for(lambda: "has held the bus" in child.said())
-        await asyncio.sleep(6)
+        await asyncio.sleep(4)
         child.signal(signal.SIGTERM)
 
-    settings = '[watch]\nhandler = "1s"\n[[strategies]]\nspec = "hanging.py:Hanging"\nparameters = { seconds = 3 }\n'
+    settings = '[watch]\nhandler = "1s"\n[[strategies]]\nspec = "hanging.py:Hanging"\nparameters = { seconds = 2.5 }\n'
     code, _ = run(tmp_path, data, settings, act)
 
     assert code == 128 + signal.SIGTERM

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -125,17 +126,23 @@ class PauseCheck:
 
 class TapeCheck:
     """Events wait for the disk, and nothing was written for at least ``limit`` ns. ``appended()`` and ``durable()`` are
-    positions on the tape."""
+    positions on the tape. ``real_now()`` is monotonic (ns): a disk takes real time, whatever the run's clock is."""
 
     name = "disk"
 
-    def __init__(self, appended: Callable[[], int], durable: Callable[[], int], limit: int) -> None:
-        self._appended, self._durable, self._limit = appended, durable, limit
+    def __init__(
+        self,
+        appended: Callable[[], int],
+        durable: Callable[[], int],
+        limit: int,
+        real_now: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._appended, self._durable, self._limit, self._real_now = appended, durable, limit, real_now
         self._since: int | None = None
         self._position = -1
 
     def problem(self, now: int) -> str:
-        durable = self._durable()
+        now, durable = self._real_now(), self._durable()
         if durable != self._position or durable >= self._appended():
             self._position, self._since = durable, now
         if self._since is None or now - self._since < self._limit:
