@@ -26,6 +26,7 @@ from tickdeck.domain.trading import Order
 from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.infrastructure.tape import SqliteTape
 from tickdeck.infrastructure.venue import Faults
+from torturing import crash_disk
 from torturing.case import Stretch, Torture, Wanted
 from torturing.ledger import Ledger
 from torturing.plan import Kind, drawn_faults, drawn_kill
@@ -70,6 +71,25 @@ def test_memory_that_grows_in_a_long_run_is_reported() -> None:
 
     assert torture._grown(flat) == []
     assert torture._grown(growing) == ["run_mb grew from 70 to 90"]
+
+
+@pytest.mark.parametrize(("luck", "left"), [("lost", b"old"), ("kept", b"old and new")])
+def test_a_power_cut_leaves_what_a_folder_held_before_and_loses_what_was_not_synced(
+    tmp_path: Path, luck: Any, left: bytes
+) -> None:
+    folder, after = tmp_path / "run", tmp_path / "after"
+    (folder / "frames").mkdir(parents=True)
+    log = folder / "frames" / "log"
+    log.write_bytes(b"old")
+    disk = crash_disk.Disk(folder, holding=True)
+    disk.apply(crash_disk.Step("append", str(log), data=b" and"))
+    disk.apply(crash_disk.Step("append", str(log), data=b" new"))
+    disk.apply(crash_disk.Step("open", str(folder / "made")))
+    after.mkdir()
+    disk.write_out(after, luck, random.Random(1))
+
+    assert (after / "frames" / "log").read_bytes() == left
+    assert (after / "made").exists() is (luck == "kept")
 
 
 # -- the comparison finds what differs ------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import msgspec
 from tickdeck.bootstrap import verify_run
 from tickdeck.errors import RunError, TickdeckError
 from tickdeck.infrastructure.control import Request, ask
+from tickdeck.infrastructure.tape.opening import tape_path
 from torturing.ledger import Ledger, Truth
 from torturing.plan import Kill, drawn_faults, drawn_kill
 from torturing.power_cut import STRACE, PowerCut
@@ -145,6 +146,8 @@ class Torture:
                     found.append(f"the run ended by itself with {status}: {said}")
             if self._run.exists():
                 found += Ledger(self._run).differences(Truth(self._venue.url))
+        if not found and tape_path(self._run).exists():
+            found += self._proof()  # as the last kill left it
         if not found:
             found += self._settle(exits)
         ledger, truth = Ledger(self._run), Truth(self._venue.url)
