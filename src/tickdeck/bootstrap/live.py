@@ -31,6 +31,7 @@ from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.exchanges.venue_reports import circuit_event
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FramesMark, FrameWriter
+from tickdeck.infrastructure.resilience import Limited
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.tape.opening import AnyTape
 
@@ -93,6 +94,8 @@ class LiveRun(Session):
             on_hang=lambda text: self.on_hang(text),
         )
         if account is not None:
+            if isinstance(feed, Limited) and isinstance(account.exchange, Limited):
+                feed.limits = account.exchange.limits  # the venue counts them together, by our address
             account.hear_breakers.append(lambda transition: kernel.publish(circuit_event(transition, clock.time_ns())))
             account.hear_breakers.append(self.watch.circuits.hear)
         if isinstance(self.venue, ExchangeVenue):

@@ -9,7 +9,7 @@ from tickdeck.infrastructure.resilience.circuit_breaker import (
     CircuitBreaker,
     circuit_breaker_protected,
 )
-from tickdeck.infrastructure.resilience.rate_limiter import RateLimiter, WeightLimit
+from tickdeck.infrastructure.resilience.rate_limiter import Limited, RateLimiter, WeightLimit
 from tickdeck.infrastructure.resilience.retry import Backoff, retry_with_backoff
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "BreakerState",
     "BreakerTransition",
     "CircuitBreaker",
+    "Limited",
     "RateLimiter",
     "WeightLimit",
     "circuit_breaker_protected",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -10,7 +11,7 @@ from tickdeck.application.clock import LiveClock
 from tickdeck.errors import ConfigError, RateLimited
 from tickdeck.infrastructure.clock import SystemClock
 
-__all__ = ["RateLimiter", "WeightLimit"]
+__all__ = ["Limited", "RateLimiter", "WeightLimit"]
 
 
 class WeightLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,14 @@ class _Window:
     def __init__(self, limit: WeightLimit) -> None:
         self.limit = limit
         self.begin = self.used = 0
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """Sends requests within ``limits``. Two that a venue counts together, because they use one address, must have the
+    same limiter."""
+
+    limits: RateLimiter
 
 
 class RateLimiter:

@@ -70,7 +70,7 @@ class BinanceFeed:
         self._clock = clock or SystemClock()
         self._endpoints = endpoints
         self._http = http
-        self._limits = limits or account_limits(clock=self._clock)
+        self.limits = limits or account_limits(clock=self._clock)
         self._breaker = CircuitBreaker(f"{self.name}/market-data", clock=self._clock, on_transition=self._on_transition)
         self._symbols = tuple(symbol.upper() for symbol in symbols)
         self._all_listed = False  # query all instruments, because one of ours is not listed
@@ -201,18 +201,18 @@ class BinanceFeed:
 
     async def _ask(self, request: HttpRequest, weight: int, http: HttpClient) -> Answer:
         """Send a request within the limits."""
-        self._limits.admit(weight=weight, requests=1)
+        self.limits.admit(weight=weight, requests=1)
         with self._breaker:
             try:
                 answer = await http.send(request)
             except (TimeoutError, ConnectionError) as error:
                 raise VenueUnavailable(str(error)) from None
-            observe(self._limits, answer.headers)
+            observe(self.limits, answer.headers)
             if answer.status != 200:
                 now = self._clock.time_ns() // 1_000_000
                 refusal = error_from(answer.status, answer.body, answer.headers, changes=False, now_ms=now)
                 if isinstance(refusal, RateLimited):
-                    self._limits.stop(refusal.wait)
+                    self.limits.stop(refusal.wait)
                 raise refusal
         return answer
 

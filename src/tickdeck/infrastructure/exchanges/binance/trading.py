@@ -120,7 +120,7 @@ class BinanceExchange:
         self._key, self._endpoints, self._account_id, self._profile = key, endpoints, account_id, profile
         self._clock = clock or SystemClock()
         self._http = http or AiohttpClient(endpoints.rest)
-        self._limits = limits or account_limits(profile, self._clock)
+        self.limits = limits or account_limits(profile, self._clock)
         self._prevention = self_trade_prevention
         self._offset: int | None = None  # ns: the venue's clock less ours
         self._fees: tuple[Decimal, Decimal] | None = None  # maker and taker
@@ -154,7 +154,7 @@ class BinanceExchange:
 
     async def instruments(self) -> tuple[ListedInstrument, ...]:
         def read(info: ExchangeInfo) -> tuple[ListedInstrument, ...]:
-            self._limits.replace(announced_limits(info.rate_limits))
+            self.limits.replace(announced_limits(info.rate_limits))
             return listed_instruments(info)
 
         return await self._query(ExchangeInfo, public_request("/api/v3/exchangeInfo"), 20, read)
@@ -194,11 +194,6 @@ class BinanceExchange:
         venue = await self.server_time()
         self._offset = venue - (sent + self._clock.time_ns()) // 2  # assume that half of the round trip is the way back
         return self._offset
-
-    @property
-    def limits(self) -> RateLimiter:
-        """The limits that currently apply."""
-        return self._limits
 
     async def order(self, symbol: str, *, client_order_id: str = "", venue_order_id: str = "") -> OrderResult:
         params = {"symbol": symbol, **named(client_order_id, venue_order_id)}
@@ -363,19 +358,19 @@ class BinanceExchange:
     async def _send(
         self, request: HttpRequest, group: str, weights: dict[str, int], *, changes: bool, urgent: bool = False
     ) -> Answer:
-        self._limits.admit(urgent=urgent, requests=1, **weights)
+        self.limits.admit(urgent=urgent, requests=1, **weights)
         with self._breakers[group]:
             try:
                 answer = await self._http.send(request)
             except (TimeoutError, ConnectionError) as error:
                 kind = OutcomeUnknown if changes else VenueUnavailable
                 raise kind(str(error) or f"binance: {type(error).__name__}") from None
-            observe(self._limits, answer.headers)
+            observe(self.limits, answer.headers)
             if answer.status >= 300:
                 now = self._clock.time_ns() // _MS
                 refusal = error_from(answer.status, answer.body, answer.headers, changes=changes, now_ms=now)
                 if isinstance(refusal, RateLimited):
-                    self._limits.stop(refusal.wait)
+                    self.limits.stop(refusal.wait)
                 raise refusal
         return answer
 
