@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from application_kit import BTC, MS, SECOND, START, Core, D, MemoryTape, tick, trade
+from application_kit import BTC, MS, SECOND, START, Core, D, MemoryTape, instrument, tick, trade
 from diary_kit import Diary, buy_one
 
 from tickdeck.application.engines.strategies import strategy_ids
@@ -203,7 +203,7 @@ def test_a_strategy_knows_time_prices_positions_signals_and_symbols() -> None:
         110,
         110.0,
         (BTC,),
-        PositionView(BTC, D(1), D(100), D(0), D(10)),
+        PositionView(BTC, D(1), D(100), D(0), D(10), D(110), instrument(BTC)),
     )
 
 

@@ -8,7 +8,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import ActionIntent, CommandReceived, DomainEvent, OrderEvent, SystemWarning
 from tickdeck.domain.risk import Exposure
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import Side
+from tickdeck.domain.values import Quantity, Side
 
 __all__ = ["Flatten"]
 
@@ -19,6 +19,7 @@ class Flatten:
     """Cancels open orders and closes positions at market, bounded by what is held.
 
     ``approve(strategy_id, intent)`` approves an intent. ``on_grid(intent)`` rounds it to the steps of the instrument.
+    ``is_dust(symbol, quantity)`` says whether a quantity (base) is too little for an order.
     ``why_not(symbol)`` says why no order in a symbol may be sent now, and is empty if it may.
     """
 
@@ -29,12 +30,14 @@ class Flatten:
         *,
         approve: Callable[[str, ActionIntent], None],
         on_grid: Callable[[ActionIntent], ActionIntent],
+        is_dust: Callable[[str, Quantity], bool],
         why_not: Callable[[str], str],
     ) -> None:
         self._bus = bus
         self._exposure = exposure
         self._approve = approve
         self._on_grid = on_grid
+        self._is_dust = is_dust
         self._why_not = why_not
         self._waiting: dict[str, list[str]] = {}  # orders that must end before the rest is closed, by symbol
 
@@ -99,15 +102,13 @@ class Flatten:
         held = self._exposure.position(symbol)
         side = Side.SELL if held > 0 else Side.BUY
         quantity = EXACT.subtract(abs(held), self._exposure.working(symbol, side))
-        if quantity <= 0:
+        if quantity <= 0 or self._is_dust(symbol, quantity):
             return
         if why := self._why_not(symbol):
             self._warn(f"flatten: {held} {symbol} are not closed, because {why}")
             return
         intent = ActionIntent(action="order", symbol=symbol, side=side, quantity=quantity, reduce_only=True)
-        intent = self._on_grid(intent)
-        if intent.quantity:  # otherwise the rest is less than a lot and cannot be sold
-            self._approve(_RISK, intent)
+        self._approve(_RISK, self._on_grid(intent))
 
     def _warn(self, message: str) -> None:
         self._bus.publish(SystemWarning(component=_RISK, message=message))

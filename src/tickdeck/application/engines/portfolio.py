@@ -38,7 +38,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, Money
+from tickdeck.domain.values import ZERO, Money, Quantity
 
 __all__ = ["PortfolioEngine"]
 
@@ -297,7 +297,13 @@ class PortfolioEngine:
         price = self._market_data.price(symbol)
         unrealized = position.unrealized_pnl(price) if price is not None else ZERO
         quantity = self.account.unpriced.get(symbol, position.quantity)
-        return PositionView(symbol, quantity, position.average_price, position.realized_pnl, unrealized)
+        average, realized = position.average_price, position.realized_pnl
+        return PositionView(symbol, quantity, average, realized, unrealized, price, self._instrument(symbol))
+
+    def dust(self, symbols: Iterable[str]) -> dict[str, Quantity]:
+        """Positions that are too little for an order, by symbol (base)."""
+        views = map(self.view, symbols)
+        return {view.symbol: view.quantity for view in views if view.is_dust}
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 

@@ -144,7 +144,12 @@ class RiskEngine:
                 halt=self._halt_by_limit,
             )
         self._flatten = Flatten(
-            bus, self.exposure, approve=self._approve, on_grid=self._on_grid, why_not=self._why_no_exit
+            bus,
+            self.exposure,
+            approve=self._approve,
+            on_grid=self._on_grid,
+            is_dust=lambda symbol, quantity: instrument(symbol).is_dust(quantity, price(symbol)),
+            why_not=self._why_no_exit,
         )
         self.losses = LossWatch(
             bus,

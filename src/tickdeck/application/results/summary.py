@@ -42,7 +42,8 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A run's figures. Money is exact and in ``currency``; positions are in base, by symbol.
+    """A run's figures. Money is exact and in ``currency``; positions are in base, by symbol. ``dust``: those that are
+    too little for an order.
 
     - ``status``: ``completed``, or ``interrupted`` if it can be resumed. ``reason``: why it ended. ``halted``: why
       trading stopped before that, ``None`` if it did not.
@@ -90,6 +91,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
     paused: tuple[str, ...]
     position: dict[str, Quantity]
+    dust: dict[str, Quantity]
     currency: str
     cash: Money
     equity: Money
@@ -209,6 +211,7 @@ def summarise(
         failures=max(statistics.failures, int(kernel.halted)),  # an endless cascade is not the failure of a handler
         paused=tuple(paused),
         position={symbol: account.position(symbol).quantity for symbol in symbols},
+        dust=portfolio.dust(symbols),
         currency=account.quote,
         cash=portfolio.cash(),
         equity=portfolio.equity(),

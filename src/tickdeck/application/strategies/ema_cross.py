@@ -33,8 +33,8 @@ class EmaCross(Strategy):
         fast, slow = self.signal(f"ema-{self.fast}", symbol), self.signal(f"ema-{self.slow}", symbol)
         if fast is None or slow is None or self.open_orders(symbol):
             return
-        held = self.position(symbol).quantity
-        if fast > slow and not held:
+        position = self.position(symbol)
+        if fast > slow and position.is_flat:
             self.buy(symbol, self.quantity, reason=f"fast {fast:.4f} above slow {slow:.4f}")
-        elif fast < slow and held > 0:
-            self.sell(symbol, held, reason=f"fast {fast:.4f} below slow {slow:.4f}")
+        elif fast < slow and position.quantity > 0 and not position.is_flat:
+            self.sell(symbol, position.quantity, reason=f"fast {fast:.4f} below slow {slow:.4f}")

@@ -47,8 +47,8 @@ class RsiReversion(Strategy):
         rsi = self.signal(f"rsi-{self.period}", symbol)
         if rsi is None:
             return
-        held = self.position(symbol).quantity
-        if rsi < self.low and not held:
+        position = self.position(symbol)
+        if rsi < self.low and position.is_flat:
             self.buy(symbol, self.quantity, limit=candle.close, reason=f"rsi {rsi:.2f} below {self.low}")
-        elif rsi > self.high and held > 0:
-            self.sell(symbol, held, limit=candle.close, reason=f"rsi {rsi:.2f} above {self.high}")
+        elif rsi > self.high and position.quantity > 0 and not position.is_flat:
+            self.sell(symbol, position.quantity, limit=candle.close, reason=f"rsi {rsi:.2f} above {self.high}")

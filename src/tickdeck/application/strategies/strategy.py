@@ -31,6 +31,7 @@ from tickdeck.domain.events import (
     TimerFired,
     TradeEvent,
 )
+from tickdeck.domain.market import Instrument
 from tickdeck.domain.values import ZERO, Level, Price, Quantity, Side, StrategyRole, TimeInForce
 from tickdeck.errors import ConfigError, format_value
 
@@ -41,13 +42,29 @@ __all__ = ["PositionView", "Strategy", "StrategyDesk"]
 
 
 class PositionView(msgspec.Struct, frozen=True):
-    """A position as a strategy sees it: ``quantity`` in base (negative: short), ``average_price`` and PnL in quote."""
+    """A position as a strategy sees it: ``quantity`` in base (negative: short), ``average_price`` and PnL in quote.
+
+    ``quantity`` is exact. ``is_flat`` ignores dust: a rest that is too little for an order. ``price`` (quote) is the
+    last one, and ``instrument`` has the minimums; both may be unknown.
+    """
 
     symbol: str
     quantity: Decimal
     average_price: Decimal
     realized_pnl: Decimal
     unrealized_pnl: Decimal
+    price: Price | None = None
+    instrument: Instrument | None = None
+
+    @property
+    def is_dust(self) -> bool:
+        """Whether the position is not 0, but too little for an order."""
+        return self.instrument is not None and self.instrument.is_dust(self.quantity, self.price)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether there is nothing to sell or to buy back."""
+        return not self.quantity or self.is_dust
 
 
 class StrategyDesk(Protocol):

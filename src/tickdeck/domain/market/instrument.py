@@ -100,6 +100,16 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """The quantity rounded down to the lot grid."""
         return (quantity / self.lot_size).quantize(Decimal(1), ROUND_DOWN) * self.lot_size
 
+    def is_dust(self, quantity: Quantity, price: Price | None) -> bool:
+        """Whether ``quantity`` (base, negative if owed) is not 0, but too little for an order at ``price``. Without a
+        price, the minimum notional is not considered."""
+        if not quantity:
+            return False
+        tradable = self.quantise_quantity(abs(quantity))
+        if not tradable or tradable < self.min_quantity:
+            return True
+        return price is not None and tradable * price < self.min_notional
+
     def violation(self, kind: OrderType, quantity: Quantity, price: Price) -> str | None:
         """The filter that an order of ``quantity`` at ``price`` would violate, as text; ``None`` if it passes all.
         ``price`` is its limit, or the reference price of a market order."""

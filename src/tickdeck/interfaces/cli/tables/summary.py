@@ -104,7 +104,8 @@ def _account(summary: Summary) -> _Rows:
         "fees": summary.fees,
     }
     rows = [(name, amount(value)) for name, value in amounts.items()]
-    rows += [(f"position {symbol}", plain(quantity)) for symbol, quantity in summary.position.items()]
+    for symbol, quantity in summary.position.items():
+        rows.append((f"{'dust' if symbol in summary.dust else 'position'} {symbol}", plain(quantity)))
     return rows
 
 
