@@ -12,7 +12,7 @@ from typing import Any
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past, Recalled
 from tickdeck.application.kernel import NEVER, Agenda, Kernel
-from tickdeck.application.ports import Frame, MarketDataFeed, OverloadableFeed, RememberingFeed
+from tickdeck.application.ports import Frame, ListingFeed, MarketDataFeed, OverloadableFeed, RememberingFeed
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
@@ -150,6 +150,7 @@ class LiveRun(Session):
                 for currency in (instrument.base, instrument.quote)
             ),
             on_error=self._fail,
+            on_halted_symbol=self._ask_instruments,
             greatest_age=duration_ns(self.config.max_order_age),
             began=self._began,
         )
@@ -247,6 +248,10 @@ class LiveRun(Session):
             await trading.hear()
         except Exception as error:  # noqa: BLE001 (the driver must receive any error)
             self._intake.queue.close(error)
+
+    def _ask_instruments(self) -> None:
+        if isinstance(self._feed, ListingFeed):
+            self._feed.ask_instruments()
 
     def _on_gap(self, gap: GapDetected) -> None:
         """Ask for a snapshot if the feed cannot know that a book needs one: the updates crossed it, or some of them

@@ -17,7 +17,7 @@ from tickdeck.application.ports.exchange import (
     OrderRequest,
     OrderResult,
 )
-from tickdeck.application.ports.market_data import Frame, MarketDataFeed, OverloadableFeed, RememberingFeed
+from tickdeck.application.ports.market_data import Frame, ListingFeed, MarketDataFeed, OverloadableFeed, RememberingFeed
 from tickdeck.application.ports.storage import (
     EVERYTHING,
     EdgeCursors,
@@ -47,6 +47,7 @@ __all__ = [
     "Frame",
     "InstrumentStatus",
     "ListedInstrument",
+    "ListingFeed",
     "MarketDataFeed",
     "OrderFill",
     "OrderPair",

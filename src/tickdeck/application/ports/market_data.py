@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from tickdeck.domain.events import DomainEvent
 
-__all__ = ["Frame", "MarketDataFeed", "OverloadableFeed", "RememberingFeed"]
+__all__ = ["Frame", "ListingFeed", "MarketDataFeed", "OverloadableFeed", "RememberingFeed"]
 
 
 class Frame(NamedTuple):
@@ -50,6 +50,14 @@ class OverloadableFeed(MarketDataFeed, Protocol):
     def resync(self, symbol: str) -> None:
         """The book of ``symbol`` cannot be used any more, although the feed delivered every update: send a snapshot as
         soon as possible."""
+
+
+@runtime_checkable
+class ListingFeed(MarketDataFeed, Protocol):
+    """A feed that reports the venue's instruments, and changes of their status."""
+
+    def ask_instruments(self) -> None:
+        """The venue refused an order because it does not trade the symbol: report the instruments soon."""
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.trading import Order
 from tickdeck.domain.values import Money, OrderStatus
-from tickdeck.errors import DuplicateClientId, ExchangeError, OutcomeUnknown, UnknownOrder
+from tickdeck.errors import DuplicateClientId, ExchangeError, OutcomeUnknown, SymbolHalted, UnknownOrder
 from tickdeck.infrastructure.exchanges.doubt import OrdersInDoubt, said
 from tickdeck.infrastructure.exchanges.reconciliation import Reconciliation
 from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
@@ -44,7 +44,8 @@ class ExchangeVenue:
     - ``began``: when the run began (ns UTC), if not now. Fills since then are looked at.
     - ``greatest_age``: an order that waited longer than this (ns, since its decision) is not sent any more; it ends as
       rejected, ``never sent``.
-    - ``on_error(error)`` is called if looking for an order fails unexpectedly.
+    - ``on_error(error)`` is called if looking for an order fails unexpectedly. ``on_halted_symbol()``: if the exchange
+      refuses an order because it does not trade the symbol.
 
     An order is sent once. If the outcome is not known, the order is ``unknown`` and stays so until there is evidence:
     a query or the private stream shows it, or it counts as never received (``OrdersInDoubt`` says when).
@@ -73,12 +74,14 @@ class ExchangeVenue:
         greatest_age: int = 5 * _S,
         began: int | None = None,
         on_error: Callable[[Exception], object] = lambda error: None,
+        on_halted_symbol: Callable[[], object] = lambda: None,
     ) -> None:
         self.name = exchange.name
         self.closing = False
         self._exchange = exchange
         self._clock, self._publish, self._orders = clock, publish, orders
         self._greatest_age = greatest_age
+        self._on_halted_symbol = on_halted_symbol
         self._reports = VenueReports(
             exchange.name, account_id=account_id, user_id=user_id, clock=clock, publish=publish
         )
@@ -261,6 +264,8 @@ class ExchangeVenue:
             self._doubts.look_up(order.order_id, order.symbol, sent=now)
         except ExchangeError as error:
             self._reports.status(order, OrderStatus.REJECTED, said(error))
+            if isinstance(error, SymbolHalted):
+                self._on_halted_symbol()
         except BaseException:
             self._doubts.look_up(order.order_id, order.symbol, sent=now)
             raise  # the gateway reports the order as unknown

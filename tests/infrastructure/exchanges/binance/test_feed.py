@@ -65,14 +65,14 @@ def test_a_channel_that_does_not_exist_is_refused() -> None:
 
 
 def test_instruments_are_passed_on_at_the_start_and_when_they_change() -> None:
-    venue = Venue(instruments_every=60 * S)
+    venue = Venue(instruments_every=5 * S)
     told = [event for frame in venue.instruments for event in venue.decoder.decode(frame)]
     for body in (exchange_info(), exchange_info("HALT"), exchange_info("HALT"), exchange_info("HALT", tick="0.1")):
-        venue.pass_time(60 * S)
+        venue.pass_time(5 * S)
         (fetch,) = venue.instrument_fetches()
         venue.protocol.fetched(fetch.number, venue.now, body)
         told += [event for event in venue.events() if isinstance(event, VenueInstrumentReported)]
-    venue.pass_time(60 * S)
+    venue.pass_time(5 * S)
     venue.protocol.fetched(venue.instrument_fetches()[0].number, venue.now, exchange_info(symbol="ETHUSDT"))
     told += [event for event in venue.events() if isinstance(event, VenueInstrumentReported)]
 
@@ -91,6 +91,27 @@ def test_instruments_are_queried_again_after_a_failure_or_an_invalid_answer() ->
     (fetch,) = venue.instrument_fetches()
     venue.protocol.fetched(fetch.number, venue.now, b'{"symbols":[{"symbol":"BTCUSDT","filters":7}]}')
     venue.pass_time(5 * S)
+    assert len(venue.instrument_fetches()) == 1
+
+
+def test_instruments_are_queried_at_once_when_asked_and_often_while_a_symbol_is_not_traded() -> None:
+    venue = Venue(instruments_every=60 * S)
+    venue.pass_time(30 * S)
+    assert not venue.instrument_fetches()
+    for _ in range(2):
+        venue.protocol.ask_instruments(venue.now)
+        venue.pass_time(S)
+    (fetch,) = venue.instrument_fetches()
+
+    venue.protocol.fetched(fetch.number, venue.now, exchange_info("HALT"))
+    venue.pass_time(4 * S)
+    assert not venue.instrument_fetches()
+    venue.pass_time(S)
+    (fetch,) = venue.instrument_fetches()
+    venue.protocol.fetched(fetch.number, venue.now, exchange_info())
+    venue.pass_time(59 * S)
+    assert not venue.instrument_fetches()
+    venue.pass_time(S)
     assert len(venue.instrument_fetches()) == 1
 
 

@@ -88,6 +88,11 @@ class BinanceFeed:
         self.protocol.resync(symbol, self._clock.time_ns())
         self._wake.set()
 
+    def ask_instruments(self) -> None:
+        """Query the instruments soon."""
+        self.protocol.ask_instruments(self._clock.time_ns())
+        self._wake.set()
+
     def overload_key(self, frame: Frame) -> str | None:
         return overload_key(frame.data)
 

@@ -34,6 +34,10 @@ class Fetches:
         """Send a request again at ``due``."""
         self._later.append((due, fetch))
 
+    def hurry(self, what: str, now: int) -> None:
+        """Send the requests of this kind now that would be sent again later."""
+        self._later = [(min(at, now) if fetch.what == what else at, fetch) for at, fetch in self._later]
+
     def answered(self, number: int) -> Fetch | None:
         """The request that was just answered; ``None`` if the response came too late."""
         found = self._open.pop(number, None)

@@ -21,20 +21,30 @@ __all__ = ["InstrumentWatch"]
 
 _S = 1_000_000_000  # ns in a second
 _RETRY_AFTER = 5 * _S
+_WHILE_CLOSED = 5 * _S  # between two queries while a symbol is not traded
 
 
 class InstrumentWatch:
-    """Queries ``symbols`` every ``every`` ns. An instrument is passed on the first time, and when its steps, limits or
-    status have changed. A symbol that is no longer listed counts as delisted.
+    """Queries ``symbols`` every ``every`` ns, or every five seconds while one of them is not traded.
+
+    An instrument is passed on the first time, and when its steps, limits or status have changed. A symbol that is no
+    longer listed counts as delisted.
     """
 
     def __init__(self, output: Output, fetches: Fetches, symbols: tuple[str, ...], every: int) -> None:
         self._output, self._fetches, self._symbols, self._every = output, fetches, symbols, every
         self._known: dict[str, tuple[ListedInstrument, ListedSymbol]] = {}
+        self._looked = 0  # when they were last queried out of turn
 
     def ask(self, now: int) -> None:
         """Send the first request. Each response schedules the next one."""
         self._fetches.start("instruments", "", now)
+
+    def ask_again(self, now: int) -> None:
+        """Something changed: query now, but not again within five seconds."""
+        if now - self._looked >= _WHILE_CLOSED:
+            self._looked = now
+            self._fetches.hurry("instruments", now)
 
     def take(self, fetch: Fetch, now: int, body: bytes) -> None:
         """Pass on what has changed. Raises ``InvalidSymbol`` if a symbol was never listed, ``ValueError`` for an
@@ -55,7 +65,8 @@ class InstrumentWatch:
                 continue
             self._known[name] = instrument, listed
             self._output.frames.append(instrument_frame(now, listed))
-        self._fetches.repeat(fetch, now + self._every)
+        closed = any(instrument.status != "trading" for instrument, _ in self._known.values())
+        self._fetches.repeat(fetch, now + (min(self._every, _WHILE_CLOSED) if closed else self._every))
 
     def failed(self, fetch: Fetch, now: int, wait: int) -> None:
         """A request failed: query again after ``wait`` ns, or a few seconds."""

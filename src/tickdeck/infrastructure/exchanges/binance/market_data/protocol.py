@@ -174,6 +174,10 @@ class MarketDataProtocol:
         """The owner of the book of ``symbol`` cannot use it, although its updates had no gap: fetch a snapshot."""
         self._books.resync(symbol, now)
 
+    def ask_instruments(self, now: int) -> None:
+        """The venue refused an order because of its symbol: query the instruments."""
+        self._instruments.ask_again(now)
+
     def add(self, frame: Frame) -> None:
         """Pass on one of our own frames."""
         self._output.frames.append(frame)
