@@ -11,6 +11,10 @@
     │   ├── ConcurrencyError       a stream has moved on since it was read; nothing was written
     │   └── TapeVersionError       it was written by a newer Tickdeck, or is no tape (exit code 2)
     ├── RunError               a run cannot be found, resumed or verified (exit code 2)
+    ├── DomainError            a rule of trading forbids the change; nothing has changed
+    │   ├── InsufficientBalance    less is free than is to be reserved
+    │   ├── InvalidTransition      the life cycle has no such step
+    │   └── AggregateNotFound      the store has no events of it
     └── ExchangeError          an exchange refused a request, or it could not be made
         ├── RequestRefused         the exchange refused it: nothing happened there
         │   ├── InsufficientFunds      the account cannot pay for the order
@@ -40,11 +44,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 __all__ = [
+    "AggregateNotFound",
     "AuthenticationFailed",
     "BadSignature",
     "ClockSkew",
     "ConcurrencyError",
     "ConfigError",
+    "DomainError",
     "DuplicateClientId",
     "EventDecodeError",
     "EventError",
@@ -53,8 +59,10 @@ __all__ = [
     "ExchangeError",
     "FilterViolated",
     "InputError",
+    "InsufficientBalance",
     "InsufficientFunds",
     "InvalidSymbol",
+    "InvalidTransition",
     "NotSupported",
     "OutcomeUnknown",
     "ProtocolError",
@@ -143,6 +151,22 @@ class RunError(TickdeckError):
     """A run cannot be found, resumed or verified."""
 
     exit_code = 2
+
+
+class DomainError(TickdeckError):
+    """A rule of trading forbids the change. Nothing has changed."""
+
+
+class InsufficientBalance(DomainError):
+    """The account has less than is to be reserved."""
+
+
+class InvalidTransition(DomainError):
+    """The life cycle has no such step from the current status."""
+
+
+class AggregateNotFound(DomainError):
+    """The store has no events of this aggregate."""
 
 
 class ExchangeError(TickdeckError):

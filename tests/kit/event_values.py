@@ -125,8 +125,9 @@ def events_of(draw: st.DrawFn, cls: type[DomainEvent]) -> DomainEvent:
 
 
 def money_fields(cls: type[DomainEvent]) -> list[str]:
-    hints = get_type_hints(cls)
-    return [f for f in cls.__struct_fields__ if hints[f] is Decimal or Decimal in get_args(hints[f])]
+    """The fields that are one amount, price or quantity."""
+    hints = {name: hint for name, hint in get_type_hints(cls).items() if get_origin(hint) is not dict}
+    return [f for f in cls.__struct_fields__ if hints.get(f) is Decimal or Decimal in get_args(hints.get(f))]
 
 
 def sample(cls: type[DomainEvent]) -> DomainEvent:

@@ -53,6 +53,7 @@ from tickdeck.domain.events.portfolio import (
     PositionEvent,
     PositionOpenedEvent,
     PositionUpdatedEvent,
+    balance_stream,
 )
 from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.raw import RawEvent
@@ -96,6 +97,14 @@ from tickdeck.domain.events.system import (
     TimerCancelled,
     TimerFired,
     TimerSet,
+)
+from tickdeck.domain.events.trades import (
+    TradeExecutedEvent,
+    TradeFailedEvent,
+    TradeNeedsReconciliationEvent,
+    TradeReservedEvent,
+    TwoPhaseTradeEvent,
+    trade_stream,
 )
 from tickdeck.domain.events.upcast import upcast
 from tickdeck.domain.events.venue import (
@@ -179,9 +188,14 @@ __all__ = [
     "TimerFired",
     "TimerSet",
     "TradeEvent",
+    "TradeExecutedEvent",
+    "TradeFailedEvent",
+    "TradeNeedsReconciliationEvent",
+    "TradeReservedEvent",
     "TradingHalted",
     "TradingResumed",
     "TransferKind",
+    "TwoPhaseTradeEvent",
     "VenueBalanceReported",
     "VenueCancelRefused",
     "VenueCircuitChanged",
@@ -193,6 +207,7 @@ __all__ = [
     "VenueOrderNotFound",
     "VenueOrderReported",
     "VenueTransferReported",
+    "balance_stream",
     "catalogue_is_closed",
     "check_fields",
     "close_catalogue",
@@ -206,6 +221,7 @@ __all__ = [
     "iter_event_classes",
     "payload_decoder",
     "plain_digits",
+    "trade_stream",
     "upcast",
     "users_checks",
 ]

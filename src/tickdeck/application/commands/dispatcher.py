@@ -1,0 +1,138 @@
+"""Brings commands and queries to their handlers, through middleware."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from tickdeck.application.arguments import check_methods, check_whole
+from tickdeck.application.commands.messages import Command, Query
+from tickdeck.application.latency import LatencyHistogram
+from tickdeck.errors import ConcurrencyError, ConfigError
+
+__all__ = ["Dispatcher", "Middleware", "log_commands", "once_per_id", "retry_on_conflict", "time_commands"]
+
+log = logging.getLogger("tickdeck.commands")
+
+Message: TypeAlias = Command | Query
+Next: TypeAlias = Callable[[Any], Awaitable[Any]]
+Middleware: TypeAlias = Callable[[Any, Next], Awaitable[Any]]
+"""``await middleware(message, next)`` returns the result. It calls ``await next(message)`` to go on: once, several
+times or not at all."""
+
+_REMEMBERED = 10_000  # results by command id: the newest
+
+
+class Dispatcher:
+    """One handler for each class of commands and queries. ``middleware`` runs around every handler, the first one
+    outermost."""
+
+    def __init__(self, *middleware: Middleware) -> None:
+        self._middleware = middleware
+        self._handlers: dict[type[Message], Next] = {}
+
+    def register(self, message_class: type[Message], handler: Any) -> None:
+        """Let ``handler.handle(message)`` handle the messages of this class. Raises ``ConfigError`` if the class has a
+        handler already, or is neither a command nor a query."""
+        given: object = message_class
+        if not isinstance(given, type) or not issubclass(given, Command | Query):
+            raise ConfigError(f"register: {message_class!r} is neither a Command class nor a Query class")
+        check_methods("register", "handler", handler, "handle")
+        if message_class in self._handlers:
+            raise ConfigError(f"register: {message_class.__name__} has a handler already")
+        call: Next = handler.handle
+        for around in reversed(self._middleware):
+            call = _wrapped(around, call)
+        self._handlers[message_class] = call
+
+    async def dispatch(self, message: Message) -> Any:
+        """The handler's result. Raises what the handler raises, and ``ConfigError`` if there is no handler."""
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            raise ConfigError(f"dispatch: nothing is registered for {type(message).__name__}")
+        return await handler(message)
+
+
+def _wrapped(around: Middleware, call: Next) -> Next:
+    async def wrapped(message: Any) -> Any:
+        return await around(message, call)
+
+    return wrapped
+
+
+def retry_on_conflict(attempts: int = 5) -> Middleware:
+    """Handle a message again if another one changed the same aggregate meanwhile (``ConcurrencyError``), up to
+    ``attempts`` times in all. Nothing was saved by then, so this repeats the decision, not its effect."""
+    check_whole("retry_on_conflict", "attempts", attempts, least=1)
+
+    async def middleware(message: Any, call: Next) -> Any:
+        for _ in range(attempts - 1):
+            try:
+                return await call(message)
+            except ConcurrencyError:
+                await asyncio.sleep(0)  # let the other one finish
+        return await call(message)
+
+    return middleware
+
+
+def once_per_id() -> Middleware:
+    """Handle a command with a ``command_id`` once in this process: the same id again gets the first one's result, also
+    while that is under way. A command that raised may be sent again.
+
+    It remembers the newest 10,000 ids. Across restarts, a handler must find out by itself, for example by an aggregate
+    whose id is derived from the command's.
+    """
+    results: dict[str, asyncio.Future[Any]] = {}
+
+    async def middleware(message: Any, call: Next) -> Any:
+        command_id = message.command_id if isinstance(message, Command) else ""
+        if not command_id:
+            return await call(message)
+        known = results.get(command_id)
+        if known is None:
+            known = results[command_id] = asyncio.ensure_future(call(message))
+            known.add_done_callback(lambda done: _forget_failure(results, command_id, done))
+            while len(results) > _REMEMBERED:
+                del results[next(iter(results))]
+        return await asyncio.shield(known)
+
+    return middleware
+
+
+def _forget_failure(results: dict[str, asyncio.Future[Any]], command_id: str, done: asyncio.Future[Any]) -> None:
+    if (done.cancelled() or done.exception() is not None) and results.get(command_id) is done:
+        del results[command_id]
+
+
+def log_commands() -> Middleware:
+    """Log each command with its id, and its error if it raises. Fields are not logged: they may be private."""
+
+    async def middleware(message: Any, call: Next) -> Any:
+        if not isinstance(message, Command):
+            return await call(message)
+        what = f"{type(message).__name__} {message.command_id}".rstrip()
+        try:
+            result = await call(message)
+        except Exception as error:
+            log.warning("%s: %s: %s", what, type(error).__name__, error)
+            raise
+        log.info("%s: done", what)
+        return result
+
+    return middleware
+
+
+def time_commands(monotonic_ns: Callable[[], int], into: dict[str, LatencyHistogram]) -> Middleware:
+    """Measure how long each class of messages takes, by the name of the class."""
+
+    async def middleware(message: Any, call: Next) -> Any:
+        began = monotonic_ns()
+        try:
+            return await call(message)
+        finally:
+            into.setdefault(type(message).__name__, LatencyHistogram()).add(monotonic_ns() - began)
+
+    return middleware

@@ -1,0 +1,39 @@
+"""What a program asks for: commands, which change something, and queries, which do not."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from tickdeck.domain.aggregates import ValueObject
+
+__all__ = ["Command", "CommandHandler", "Query", "QueryHandler"]
+
+
+class Command(ValueObject, frozen=True, kw_only=True):
+    """Subclass it for each command. ``command_id`` is the sender's: the same id means the same command, sent again.
+    Leave it empty if a command is never sent twice."""
+
+    command_id: str = ""
+
+
+class Query(ValueObject, frozen=True, kw_only=True):
+    """Subclass it for each query."""
+
+
+C = TypeVar("C", bound=Command, contravariant=True)
+Q = TypeVar("Q", bound=Query, contravariant=True)
+R = TypeVar("R", covariant=True)
+
+
+class CommandHandler(Protocol[C, R]):
+    """Handles the commands of one class."""
+
+    async def handle(self, command: C, /) -> R:
+        """Carry out the command. Raises a ``TickdeckError`` if it cannot be; then nothing was saved."""
+
+
+class QueryHandler(Protocol[Q, R]):
+    """Answers the queries of one class."""
+
+    async def handle(self, query: Q, /) -> R:
+        """The answer. Changes nothing."""

@@ -1,0 +1,80 @@
+"""Saves what a use case changed: all of it or nothing, and only if nobody else changed the same meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, Self
+
+from tickdeck.application.bus import Receipt
+from tickdeck.application.commands.repositories import AggregateStore, BalanceRepository, Repository, TradeRepository
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import ConfigError
+
+__all__ = ["UnitOfWork"]
+
+
+class _Store(AggregateStore, Protocol):
+    @property
+    def last_seq(self) -> int: ...
+
+
+class _BusWithStore(Protocol):
+    """The bus of ``open_bus``, on any store."""
+
+    @property
+    def store(self) -> _Store: ...
+
+    def publish_all(self, events: Iterable[DomainEvent], *, expected: Mapping[str, int] | None = None) -> Receipt: ...
+
+
+class UnitOfWork:
+    """One use case: load aggregates, let them decide, commit::
+
+        async with UnitOfWork(bus) as work:
+            trade = work.trades.get("main", "t-1")
+            trade.roll_back("the market is closed")
+            await work.commit()
+
+    ``commit`` publishes the raised events of all aggregates as one unit, which is durable when it returns. Handlers of
+    the bus get the events in their order: plain ones within ``commit``, async ones once they are durable. An async
+    handler with a ``name`` also gets them if the process dies in between. A handler that raises affects neither the
+    commit nor other handlers.
+
+    Without a commit, nothing is saved. After one, the unit of work can go on and commit again. It belongs to the thread
+    of its bus.
+    """
+
+    def __init__(self, bus: _BusWithStore, *repositories: Repository[Any]) -> None:
+        """``repositories`` of your own, made with ``bus.store``, are saved too."""
+        store = getattr(bus, "store", None)
+        if store is None:
+            raise ConfigError("UnitOfWork: this bus has no store; use the bus of open_bus(url)")
+        self._bus = bus
+        self._store = bus.store
+        self.trades = TradeRepository(self._store)
+        self.balances = BalanceRepository(self._store)
+        self._repositories: tuple[Repository[Any], ...] = (self.trades, self.balances, *repositories)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """What was not committed is not saved."""
+
+    async def commit(self) -> None:
+        """Save all raised events, or none.
+
+        Raises ``ConcurrencyError`` if another use case changed one of the aggregates since it was loaded: nothing was
+        saved then; start over with a new unit of work. Raises ``TapeError`` if the store fails.
+        """
+        changed = [aggregate for repository in self._repositories for aggregate in repository.changed()]
+        if not changed:
+            return
+        events = [event for aggregate in changed for event in aggregate.get_domain_events()]
+        receipt = self._bus.publish_all(events, expected={root.stream: root.version for root in changed})
+        reached = self._store.last_seq
+        for aggregate in changed:
+            aggregate.clear_domain_events()
+        await receipt.durable()
+        for repository in self._repositories:
+            repository.save_snapshots(reached)

@@ -1,0 +1,96 @@
+"""Copy trading against the venue in a process of its own, killed again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tickdeck.application.commands import BalanceRepository
+from tickdeck.application.ports import TapeQuery
+from tickdeck.bootstrap import open_store
+from tickdeck.domain.events import TradeExecutedEvent, TwoPhaseTradeEvent
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "copy_trade.py"
+KILLS = int(os.environ.get("TICKDECK_SEEDS", "6"))
+ORDERS = 30
+
+
+@pytest.fixture
+def example() -> Any:
+    spec = importlib.util.spec_from_file_location("copy_trade_example", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def url(example: Any) -> Iterator[str]:
+    command = [sys.executable, "-m", "tickdeck", "venue", "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as venue:
+        try:
+            assert venue.stdout is not None
+            found = json.loads(venue.stdout.readline())["url"]
+            example.open_accounts(found)
+            yield found
+        finally:
+            venue.terminate()
+
+
+def ask(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/admin/{path}", data)) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.mark.slow
+def test_a_copy_trader_killed_at_any_moment_ends_as_the_venue_says(example: Any, url: str, tmp_path: Path) -> None:
+    asyncio.run(example.lead(url, ORDERS))
+    fills = len(ask(url, "fills?account=leader"))
+    words = ["--url", url, "--store", str(tmp_path / "copies.db"), "--until", str(fills)]
+    rng = random.Random(7)
+    for _ in range(KILLS):
+        process = subprocess.Popen([sys.executable, str(EXAMPLE), *words], stdout=subprocess.PIPE)
+        try:
+            process.wait(rng.uniform(0.6, 1.6))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+    ask(url, "advance", {"by": "5m"})  # what never arrived counts as that only after the venue's wait
+    done = subprocess.run([sys.executable, str(EXAMPLE), *words], capture_output=True, text=True, timeout=120)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    with open_store(tmp_path / "copies.db", read_only=True) as store:
+        trades = [event for event in store.read(TapeQuery(types=("trade.*",))) if isinstance(event, TwoPhaseTradeEvent)]
+    ended = Counter((t.account_id, t.trade_id) for t in trades if t.event_type in ("trade.executed", "trade.failed"))
+    assert len(ended) == 3 * fills
+    assert set(ended.values()) == {1}
+    for follower in ("ada", "bob", "carl"):
+        orders = Counter(order["client_id"] for order in ask(url, f"orders?account={follower}"))
+        executed = [t for t in trades if isinstance(t, TradeExecutedEvent) and t.account_id == follower]
+        assert set(orders.values()) <= {1}
+        assert {t.order_id for t in executed} <= set(orders)
+        truth = sum((Decimal(fill["quantity"]) for fill in ask(url, f"fills?account={follower}")), Decimal(0))
+        assert sum((t.executed_quantity for t in executed), Decimal(0)) == truth
+        assert bool(executed) is (follower != "carl")
+        with open_store(tmp_path / "copies.db", read_only=True) as store:
+            held = BalanceRepository(store)
+            for currency, amounts in ask(url, f"balances?account={follower}")[follower].items():
+                balance = held.find(follower, currency)
+                if balance is not None:
+                    assert (balance.total, balance.reserved) == (Decimal(amounts["free"]), 0)
