@@ -132,6 +132,20 @@ def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:
     assert str(config.risk.price_band) == "0.05"
 
 
+def test_the_service_of_the_operations_page_has_a_configuration_and_a_command_that_exist(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "operate.md"
+    (toml,), (unit,) = blocks(page, "toml"), blocks(page, "ini")
+    (tmp_path / "maker.toml").write_text(toml)
+    (started,) = re.findall(r"^ExecStart=\S+/tickdeck (.+)$", unit, re.MULTILINE)
+    words = started.replace("/etc/tickdeck", str(tmp_path)).split()
+
+    config = load_config(tmp_path / "maker.toml")
+    result = CliRunner().invoke(main, [*words, "--help"], prog_name="tickdeck")
+
+    assert (config.live, config.metrics) == (True, 9464)
+    assert result.exit_code == 0
+
+
 def test_links_between_pages_work() -> None:
     broken = [
         f"{page.relative_to(ROOT)} -> {target}"
