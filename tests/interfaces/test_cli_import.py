@@ -213,6 +213,15 @@ def test_a_file_without_matching_events_gives_no_tape(tickdeck, tmp_path):
     assert "no market data of any symbol in it (skipped: 1 x trade without a side)" in told
 
 
+def test_a_file_that_is_not_of_tardis_is_not_imported_as_one(tickdeck, tmp_path):
+    file = tmp_path / "BTCUSDT.csv"
+    file.write_text("date,open,high,low,close,volume\n2024-01-01,1,1,1,1,1\n2024-01-02,1,1,1,1,1\n")
+
+    told = refused(tickdeck("import", "tardis", file, "--out", "btc.db"))
+
+    assert "not a file of tardis.dev, its format is candles; give candles or auto" in told
+
+
 class Terminal:
     """Accepts writes and claims to be a terminal."""
 

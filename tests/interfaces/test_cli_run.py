@@ -156,6 +156,13 @@ def test_a_wrong_parameter_is_reported_in_one_line(tickdeck, buy_once, param, to
     assert result.stderr.count("\n") == 1
 
 
+def test_a_parameter_that_is_given_twice_is_refused(tickdeck):
+    result = tickdeck("run", "--strategy", "ema-cross", "--param", "fast=3", "--param", "ema-cross.fast=4")
+
+    assert result.exit_code == 2
+    assert "--param 'ema-cross.fast=4': fast is given twice; leave one out" in result.stderr
+
+
 def test_with_several_strategies_a_parameter_without_an_owner_is_refused(tickdeck):
     result = tickdeck("run", "--strategy", "ema-cross", "--strategy", "rsi-reversion", "--param", "fast=3")
 

@@ -142,9 +142,7 @@ class Account:
     def open_holding(self, instrument: Instrument, price: Price, ts: int) -> list[PositionEvent]:
         """Turn coins of ``instrument`` that were paid in into a position with cost ``price`` (quote), the first known
         price. Returns the position's event, which names no order, or nothing if no coins wait."""
-        held = self.unpriced.pop(instrument.symbol, None)
-        if not held:
-            return []
+        held = self.unpriced.pop(instrument.symbol, ZERO)
         return self._move_position(instrument.symbol, held, price, instrument.quote, ts)
 
     def reserve(self, order: OrderEvent) -> None:
@@ -257,7 +255,7 @@ class Account:
         self, symbol: str, signed: Quantity, price: Price, quote: str, ts: int, order_id: str = ""
     ) -> list[PositionEvent]:
         """Book ``signed`` (base) at ``price`` (quote)."""
-        if not signed:  # a fee in base consumed the whole fill
+        if not signed:  # a fee in base consumed the whole fill, or no coins wait for a price
             return []
         position = self._position(symbol, quote)
         before, cost_before = position.quantity, position.cost

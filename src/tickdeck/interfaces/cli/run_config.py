@@ -99,6 +99,7 @@ def with_parameters(strategies: tuple[StrategyConfig, ...], words: Iterable[str]
     """``name=value`` applies to the only strategy, ``strategy_id.name=value`` to the strategy with that id."""
     ids = strategy_ids([strategy_name(wanted.spec) for wanted in strategies])
     parameters = {strategy_id: dict(wanted.parameters) for strategy_id, wanted in zip(ids, strategies, strict=True)}
+    given: set[tuple[str, str]] = set()
     for word in words:
         name, equals, value = word.partition("=")
         owner, dot, short = name.rpartition(".")
@@ -110,6 +111,9 @@ def with_parameters(strategies: tuple[StrategyConfig, ...], words: Iterable[str]
         owner = owner if dot else ids[0]
         if owner not in parameters:
             raise ConfigError(f"--param {shown!r}: this run has no strategy {owner!r}; it has {', '.join(ids)}")
+        if (owner, short) in given:
+            raise ConfigError(f"--param {shown!r}: {short} is given twice; leave one out")
+        given.add((owner, short))
         parameters[owner][short] = value
     return tuple(
         replace(wanted, parameters=parameters[strategy_id]) for strategy_id, wanted in zip(ids, strategies, strict=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RowCount", "format_name", "import_"]
 
+_TARDIS = "tardis"
 _ALIASES = {
     "raw": "binance-raw",
     "binance": "binance-trades",
@@ -72,10 +73,13 @@ def import_(
       tickdeck backtest --tape btc.db --strategy ema-cross
     """
     from tickdeck.application.units import duration_ns
+    from tickdeck.errors import InputError
     from tickdeck.infrastructure.importing import import_file
     from tickdeck.infrastructure.readers import InputFile, detect_format
 
     name = format_name(format_) or detect_format(file)
+    if format_.lower() == _TARDIS and not name.startswith(_TARDIS):
+        raise InputError(f"{file}: not a file of tardis.dev, its format is {name}; give {name} or auto")
     bounds = [_bound(option, text) for option, text in (("--earliest", earliest), ("--latest", latest))]
     count = RowCount(sys.stderr)
     try:
@@ -114,7 +118,7 @@ def format_name(word: str) -> str | None:
     from tickdeck.infrastructure.readers import FORMATS
 
     name = word.lower().replace("_", "-")
-    if name in ("auto", "tardis"):  # tardis.dev's files show their kind in their headers
+    if name in ("auto", _TARDIS):  # tardis.dev's files show their kind in their headers
         return None
     name = _ALIASES.get(name, name)
     if name not in FORMATS:
