@@ -135,7 +135,7 @@ def c44(client: Client, units: tuple[int, ...] = (1_000_000, 1_000)) -> None:
     connection = Connection(client.server.now())
     StreamSession(client.server.streams, connection, combined=False).subscribe("btcusdt@trade")
     client.player.on_request("connect")
-    for _ in range(8):
+    for _ in range(12):
         client.wait(1)
         for trade in map(json.loads, connection.take(client.server.now())):
             ages = (client.server.now() - trade["T"] * unit for unit in units)

@@ -39,6 +39,7 @@ __all__ = [
     "circuit_frame",
     "connection_frame",
     "instrument_frame",
+    "missing_frame",
     "overload_frame",
     "overload_key",
 ]
@@ -49,6 +50,7 @@ _CONNECTION = b"!connection"
 _INSTRUMENT = b"!instrument"
 _CIRCUIT = b"!circuit"
 _OVERLOAD = b"!overload"
+_MISSING = b"!missing"
 
 UNREADABLE = (msgspec.MsgspecError, EventError, ValueError, ArithmeticError, RecursionError)
 """The errors that decoding raises for a message that does not match its stream."""
@@ -90,6 +92,11 @@ class _Overload(msgspec.Struct):
     conflated: int
 
 
+class _Missing(msgspec.Struct):
+    streams: tuple[str, ...]
+    again: bool
+
+
 class _Bare(msgspec.Struct, gc=False):
     """The fields by which a response to a subscription differs from market data."""
 
@@ -118,6 +125,11 @@ def overload_frame(received: int, dropped: int, conflated: int) -> Frame:
     ones.
     """
     return _own_frame(received, _OVERLOAD, _Overload(dropped, conflated))
+
+
+def missing_frame(received: int, streams: tuple[str, ...], again: bool) -> Frame:
+    """The venue does not list these streams as subscribed. ``again``: they were subscribed again."""
+    return _own_frame(received, _MISSING, _Missing(streams, again))
 
 
 def overload_key(data: bytes) -> str | None:
@@ -163,6 +175,7 @@ class FrameDecoder:
             _INSTRUMENT: self._instrument,
             _CIRCUIT: self._circuit,
             _OVERLOAD: self._overload,
+            _MISSING: self._missing,
         }
 
     def decode(self, frame: Frame) -> Iterable[DomainEvent]:
@@ -274,6 +287,17 @@ class FrameDecoder:
             component=self.name,
             message=f"overload: {found.dropped:,} messages of trades and books were dropped, and {found.conflated:,} "
             "messages of best prices were replaced by newer ones",
+            ts_ingress=received,
+            source=self.name,
+        )
+
+    def _missing(self, data: bytes, received: int) -> DomainEvent:
+        found = msgspec.json.decode(data, type=Wrapped[_Missing]).data
+        names = ", ".join(found.streams[:5]) + (f" and {len(found.streams) - 5:,} more" if found.streams[5:] else "")
+        return SystemWarning(
+            component=self.name,
+            message=f"the venue does not send {names}; "
+            + ("subscribed again" if found.again else "it ignored three subscriptions"),
             ts_ingress=received,
             source=self.name,
         )

@@ -26,13 +26,18 @@ _EARLY = 30 * 60 * _S  # how long before the venue ends a connection the next on
 _OVERLAP = 10 * _S  # how long both connections are read
 _SEND_EVERY = _S // 4  # below the venue's five messages a second, with room for pongs
 _STREAMS_PER_MESSAGE = 100  # the venue ignores very long messages
+_ATTEMPTS = 3  # to subscribe to the same stream
 
 
 class _Connection:
     """``state`` is ``opening``, ``open`` or ``closing``. ``replaces`` is the connection from which this one will take
-    over; until then, ``ahead`` keeps what it receives. ``renew_due``: when to open the connection that replaces it."""
+    over; until then, ``ahead`` keeps what it receives. ``renew_due``: when to open the connection that replaces it.
+    ``attempts``: how often it subscribed. ``listing``: the id of its last request for the list of its streams."""
 
-    __slots__ = ("ahead", "heard", "opened", "renew_due", "replaces", "send_due", "state", "to_send")
+    __slots__ = (
+        *("ahead", "attempts", "heard", "listing", "opened"),
+        *("renew_due", "replaces", "send_due", "state", "to_send"),
+    )
 
     def __init__(self, now: int, replaces: int = 0) -> None:
         self.state = "opening"
@@ -41,6 +46,7 @@ class _Connection:
         self.replaces = replaces
         self.ahead: list[bytes] = []
         self.to_send: deque[bytes] = deque()
+        self.attempts = self.listing = 0
 
 
 class Connections:
@@ -89,16 +95,39 @@ class Connections:
         state.state = "open"
         state.opened = state.heard = state.send_due = now
         state.renew_due = now + self._profile.connection_life - _EARLY
-        for begin in range(0, len(self._streams), _STREAMS_PER_MESSAGE):
-            self._message_id += 1
-            streams = self._streams[begin : begin + _STREAMS_PER_MESSAGE]
-            message = {"method": "SUBSCRIBE", "params": streams, "id": self._message_id}
-            state.to_send.append(msgspec.json.encode(message))
+        self._subscribe(state, self._streams)
         self._statistics.connections += 1
         if self._lost or self._statistics.connections == 1:
             self._output.frames.append(connection_frame(now, self._symbols))
             self._lost = False
         self._send(connection, state, now)
+
+    def listed(self, connection: int, number: object, streams: list[object]) -> tuple[tuple[str, ...], bool]:
+        """The venue answered the request ``number`` with the streams of a connection. Returns those that are missing,
+        and whether it subscribes to them again: a venue may ignore a message, or confirm it and subscribe to nothing.
+        """
+        state = self._connections.get(connection)
+        if state is None or number != state.listing:
+            return (), False
+        subscribed = {stream for stream in streams if isinstance(stream, str)}
+        missing = [stream for stream in self._streams if stream not in subscribed]
+        again = bool(missing) and state.attempts < _ATTEMPTS
+        if again:
+            self._subscribe(state, missing)
+        return tuple(missing), again
+
+    def _subscribe(self, state: _Connection, streams: list[str]) -> None:
+        """Subscribe, and then ask for the list of streams. Each attempt sends shorter messages."""
+        most = _STREAMS_PER_MESSAGE >> state.attempts
+        state.attempts += 1
+        for begin in range(0, len(streams), most):
+            self._request(state, "SUBSCRIBE", params=streams[begin : begin + most])
+        self._request(state, "LIST_SUBSCRIPTIONS")
+        state.listing = self._message_id
+
+    def _request(self, state: _Connection, method: str, **more: list[str]) -> None:
+        self._message_id += 1
+        state.to_send.append(msgspec.json.encode({"method": method, **more, "id": self._message_id}))
 
     def received(self, connection: int, now: int, data: bytes) -> None:
         """A message arrived."""

@@ -14,7 +14,7 @@ import msgspec
 
 from tickdeck.application.ports import Frame
 from tickdeck.errors import ConfigError
-from tickdeck.infrastructure.exchanges.binance.decoder import UNREADABLE
+from tickdeck.infrastructure.exchanges.binance.decoder import UNREADABLE, missing_frame
 from tickdeck.infrastructure.exchanges.binance.mappers.market import Wrapped, kind_of_stream
 from tickdeck.infrastructure.exchanges.binance.market_data.books import BookChains
 from tickdeck.infrastructure.exchanges.binance.market_data.connections import Connections
@@ -70,6 +70,7 @@ class _Control(msgspec.Struct):
     event: str = msgspec.field(name="e", default="")
     error: Any = None
     id: Any = None
+    result: Any = None
 
 
 _Handler: TypeAlias = Callable[[Frame], bool]
@@ -256,6 +257,10 @@ class MarketDataProtocol:
             self._output.frames.append(frame)
         elif message.event:
             self._output.frames.append(frame)
+        elif isinstance(message.result, list):
+            missing, again = self._connections.listed(connection, message.id, message.result)
+            if missing:
+                self._output.frames.append(missing_frame(now, missing, again))
 
     def _add(self, stream: bytes, connection: int, now: int) -> _Handler:
         """The handler of a stream's messages, created with the first of them."""

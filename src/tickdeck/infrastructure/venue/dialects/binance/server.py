@@ -37,6 +37,7 @@ __all__ = ["BinanceServer", "ServerSettings"]
 
 _SECOND = 1_000_000_000
 _TICK_S = 0.1
+_UNITS = {"SECOND": _SECOND, "MILLISECOND": MS, "MICROSECOND": 1_000, "NANOSECOND": 1}
 
 
 class BinanceServer:
@@ -176,7 +177,7 @@ class BinanceServer:
         return self.sockets.change(values)
 
     def change_time_unit(self, unit: str) -> None:
-        self.streams.change_unit({"MILLISECOND": MS, "MICROSECOND": 1_000}[unit.upper()])
+        self.streams.change_unit(_UNITS[unit.upper()])
 
     def act(self, account: str, request: str, params: dict[str, str]) -> object:
         return self.rest.act(request, params, self.exchange.accounts[account], self.now())

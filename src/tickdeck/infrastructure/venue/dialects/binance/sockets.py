@@ -210,11 +210,10 @@ class Sockets:
 
     async def _read(self, socket: web.WebSocketResponse, client: _Client) -> None:
         connection, session = client.connection, client.session
-        strict = isinstance(session, WsApiSession)
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 most = self.settings.largest_message
-                if not strict and most and len(message.data.encode()) > most:
+                if isinstance(session, StreamSession) and most and len(message.data.encode()) > most:
                     self.venue.happened("control", "requests.ignored")
                     continue
                 session.on_text(message.data, self.now())
@@ -223,9 +222,11 @@ class Sockets:
                     session.count_message(self.now())
                 await socket.pong(message.data)
             elif message.type is WSMsgType.PONG:
+                if client.pong(bytes(message.data)):
+                    continue  # not counted: scenarios may ping more often than the real venue
                 if isinstance(session, StreamSession):
                     session.count_message(self.now())
-                if not client.pong(bytes(message.data)) and strict and message.data:
+                elif message.data:
                     connection.close(1008)
             elif message.type is WSMsgType.BINARY:
                 connection.close(1003)

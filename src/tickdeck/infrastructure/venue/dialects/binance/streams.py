@@ -186,6 +186,11 @@ class MarketStreams:
         venue.exchange.listeners.append(self.on_update)
 
     @property
+    def names(self) -> set[str]:
+        """The streams to which somebody is subscribed."""
+        return set(self._sessions)
+
+    @property
     def sessions(self) -> int:
         """How many clients are subscribed to something."""
         return len({session for sessions in self._sessions.values() for session in sessions})
