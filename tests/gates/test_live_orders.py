@@ -24,9 +24,7 @@ from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run,
 from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import (
     CommandReceived,
-    NotificationAlert,
     OrderSubmittedEvent,
-    RiskLimitBreachedEvent,
     RunResumed,
     VenueCircuitChanged,
     VenueFillReported,
@@ -230,51 +228,6 @@ def test_two_accounts_at_the_exchange_need_a_choice(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="give account = one of a, b"):
         start_live_run(config("http://127.0.0.1:1", 1, accounts={"a": account, "b": account}), tmp_path)
-
-
-@pytest.mark.slow
-def test_a_symbol_that_the_exchange_halts_gets_no_orders_until_it_is_traded_again(tmp_path: Path) -> None:
-    async def work() -> LiveRun:
-        async with open_venue(("BTCUSDT",)) as venue:
-            run = start_live_run(config(venue.url, 60), tmp_path)
-            why_closed = run.core.instruments.why_closed
-            sent_before = 0
-
-            async def halt_and_open() -> None:
-                nonlocal sent_before
-                await asyncio.sleep(2)
-                venue.faults.set("halt_symbol", "BTCUSDT")
-                while not why_closed("BTCUSDT"):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
-                await asyncio.sleep(1)
-                venue.faults.set("halt_symbol", "off")
-                while why_closed("BTCUSDT"):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
-                sent_before = run.core.execution.submitted
-
-            def stop(_: int) -> None:
-                if sent_before and run.core.execution.submitted > sent_before + 2:
-                    run.driver.request_stop()
-
-            acting = asyncio.create_task(halt_and_open())
-            try:
-                await run.drive(None, progress=stop)
-            finally:
-                run.close()
-            await acting
-            return run
-
-    run = asyncio.run(work())
-
-    events = list(open_record(run.folder))
-    alerts = [event.text for event in events if isinstance(event, NotificationAlert)]
-    assert alerts[:2] == [
-        "the venue does not trade BTCUSDT now: halt (HALT); only cancels leave for it",
-        "the venue trades BTCUSDT again",
-    ]
-    refused = {event.limit for event in events if isinstance(event, RiskLimitBreachedEvent)}
-    assert "instrument" in refused
-    assert verify_run(run.folder)[0].identical
 
 
 def test_a_breaker_that_opens_is_an_event_of_the_run(tmp_path: Path) -> None:

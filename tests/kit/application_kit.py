@@ -221,8 +221,11 @@ class Core:
         monitors: int | None = None,
         short_selling: bool = False,
         on_difference: str = "halt",
+        rates_from: tuple[str, ...] = (BTC, "ETHUSDT"),
     ) -> None:
-        """``monitors`` (ns): the interval of snapshots and heartbeats, and the longest silence of a feed."""
+        """``monitors`` (ns): the interval of snapshots and heartbeats, and the longest silence of a feed.
+        ``rates_from``: the symbols whose prices are rates between currencies.
+        """
         strategies = strategies or {}
         self.tape = tape or MemoryTape()
         self.venue = venue or ScriptedVenue()
@@ -239,7 +242,7 @@ class Core:
             FeedMonitor(kernel, monitors)
             HeartbeatEngine(kernel, monitors)
         self.signals = SignalEngine(kernel, self.market_data, names, own_signals, plan)
-        rates = Rates((BTC, "ETHUSDT"), instrument)
+        rates = Rates(rates_from, instrument)
         account = Account(homes=rates.homes("USDT"))
         self.portfolio = PortfolioEngine(kernel, account, self.market_data, current, rates, on_difference=on_difference)
         self.execution = ExecutionEngine(kernel, "nonce", current)

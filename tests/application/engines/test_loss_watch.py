@@ -193,7 +193,7 @@ limits = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(limits, steps)
 def test_trading_halts_exactly_when_a_recomputation_at_every_event_says_so(
     limits: RiskLimits, steps: list[tuple[Any, ...]]
@@ -216,4 +216,56 @@ def test_trading_halts_exactly_when_a_recomputation_at_every_event_says_so(
         fallen = limits.max_drawdown is not None and equity <= peak * (1 - limits.max_drawdown)
         assert bool(halts(core)) == (lost or fallen)
         if lost or fallen:
+            return
+
+
+# -- limits in another currency than the account's ---------------------------------------------------------------------
+
+EUROS = (BTC, ETH, "EURUSDT")
+
+
+def core_in_euros(limits: RiskLimits) -> tuple[Core, Orders]:
+    """An account in dollars with limits in euros, of which one costs one dollar at first."""
+    strategy = Orders()
+    core = Core({"orders": strategy}, limits=limits, rates_from=EUROS).start(str(CASH))
+    core.feed(*(trade("1" if symbol == "EURUSDT" else "100", ts=core.now, symbol=symbol) for symbol in EUROS))
+    return core, strategy
+
+
+def test_a_rate_alone_can_reach_the_daily_loss() -> None:
+    core, strategy = core_in_euros(RiskLimits(currency="EUR", max_daily_loss=D(50)))
+    hold(core, strategy, "1")
+    core.trades("60")
+    core.feed(trade("0.81", ts=core.now, symbol="EURUSDT"))
+    assert halts(core) == []
+
+    core.feed(trade("0.8", ts=core.now, symbol="EURUSDT"))
+
+    assert halts(core)[0].reason.startswith("max_daily_loss: equity fell by 50")
+
+
+euro_steps = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from([BTC, ETH]), PRICES.map(str)),
+        st.tuples(st.just("EURUSDT"), st.sampled_from(["0.5", "0.8", "1", "2"])),
+        st.tuples(st.just("hold"), st.sampled_from(["1", "-1", "2"]), st.sampled_from([BTC, ETH])),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(euro_steps)
+def test_with_limits_in_another_currency_trading_halts_exactly_at_the_loss_too(steps: list[tuple[Any, ...]]) -> None:
+    core, strategy = core_in_euros(RiskLimits(currency="EUR", max_daily_loss=D(100)))
+    for step in steps:
+        if step[0] == "hold":
+            hold(core, strategy, step[1], step[2])
+        else:
+            core.feed(trade(step[1], ts=core.now + SECOND, symbol=step[0]))
+        rate = core.portfolio.rate("USDT", "EUR")
+        assert rate is not None
+        lost = -core.portfolio.pnl() * rate >= 100
+        assert bool(halts(core)) == lost
+        if lost:
             return
