@@ -130,7 +130,6 @@ class LiveDriver(Driver):
                         progress(ts)
                     if self._stopping:
                         return
-                self._halt_if_ordered()
             if self._past is not None:
                 await self._catch_up(self._past, progress)
 
@@ -177,6 +176,8 @@ class LiveDriver(Driver):
         self._caught_up = True
         recalled = past.recalled.resumed if past.recalled is not None else None
         self._resumed(recalled or RunResumed(), self._clock.time_ns())
+        if past.recalled is not None:  # else it was ordered at the start, and waited for the end of the record
+            self._halt_if_ordered()  # before an order of the new stretch becomes durable and is sent
 
     async def _turn(self) -> None:
         """Process waiting frames for a slice of time, then let other tasks run. If no frame waits, wait for one."""

@@ -156,9 +156,9 @@ class Simulation(Driver):
         self._next_progress = (self._taken // _PROGRESS + 1) * _PROGRESS
         if self.completed:
             return False
-        self._halt_if_ordered()
         if recalled.resumed is not None:
             self._resumed(recalled.resumed, self._last)
+        self._halt_if_ordered()
         return True
 
     def _began(self, ts: int) -> None:
