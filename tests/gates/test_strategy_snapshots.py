@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import re
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from gate_runs import STRATEGIES, config, looking_up_often, play, resume
+from many_examples import SEEDS
 from test_changed_code import edit, ways
 
 from tickdeck import Strategy, bootstrap
-from tickdeck.bootstrap import Run, open_record, start_run, verify_run
-from tickdeck.domain.events import StrategyPaused
+from tickdeck.bootstrap import Run, open_record, resume_run, start_run, verify_run
+from tickdeck.domain.events import DomainEvent, StrategyPaused
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import StrategyStates
@@ -34,8 +36,10 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def played(wanted: RunConfig, data: Path, inputs: int = 1_000_000) -> Run:
     """A run that was driven as the command line does it, and stopped when it had taken some ``inputs``."""
-    run = start_run(wanted, data)
+    return drive(start_run(wanted, data), inputs)
 
+
+def drive(run: Run, inputs: int = 1_000_000) -> Run:
     def stop(_: int) -> None:
         if run.kernel.inputs >= inputs:
             run.driver.request_stop()
@@ -151,3 +155,46 @@ def test_snapshots_change_no_event(tmp_path: Path) -> None:
     assert (one.folder / "snapshots").exists()
 
     assert list(open_record(one.folder)) == list(open_record(other.folder))
+
+
+VERSIONS = ("0.002", "0.003", "0.004")
+"""Quantities of three versions of the strategy."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(max(SEEDS // 10, 1)))
+@pytest.mark.parametrize("cls", ["Busy", "Keeps"])
+def test_whatever_code_continues_a_run_however_often_each_stretch_is_proven_by_its_own(
+    tmp_path: Path, source: Path, meant_to_differ: set[Path], cls: str, seed: int
+) -> None:
+    rng = random.Random(f"{cls}/{seed}")
+
+    def becomes(version: str) -> None:
+        source.write_text(STRATEGIES.read_text().replace('"0.002"', f'"{version}"', 1))
+
+    becomes(VERSIONS[0])
+    run = start_run(
+        config(f"{source}:{cls}", "market-maker", seconds=9, symbols=("BTCUSDT", "ETHUSDT")), tmp_path / "data"
+    )
+    meant_to_differ.add(run.folder)
+    versions, before = [VERSIONS[0]], list[DomainEvent]()
+    for part in range(1, 4):
+        drive(run, inputs=part * 400 + rng.randrange(300))
+        events = list(open_record(run.folder))
+        assert events[: len(before)] == before
+        before = events
+        version = rng.choice(VERSIONS)
+        becomes(version)
+        if version != versions[-1]:
+            versions.append(version)
+        run = resume_run(run.folder)  # type: ignore[assignment]
+    drive(run)
+
+    assert run.simulation.completed
+    assert len([way for way, _ in ways(list(open_record(run.folder))) if way == "folded"]) == len(versions) - 1
+    for here in VERSIONS:
+        becomes(here)
+        stretches = verify_run(run.folder)[0].stretches
+        assert len(stretches) == len(versions)
+        for version, stretch in zip(versions, stretches, strict=True):
+            assert stretch.identical or version != here
