@@ -15,6 +15,7 @@ A case follows from its seed as far as timing allows: `--seed 12 --kills 10` rep
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -30,14 +31,15 @@ _COLUMNS = "{:>5} {:>6} {:>7} {:>7} {:>8} {:>6} {:>6} {:>6}  {}"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run cases until the kills or the minutes are used up. Returns the exit code."""
+    """Run cases until the kills or the minutes are used up, or until Ctrl-C. Returns the exit code."""
     options = _options(arguments)
     until = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     stretches: list[Stretch] = []
     print(_COLUMNS.format("seed", "kills", "orders", "fills", "events", "s", "run MB", "venue", "result"), flush=True)
-    for stretch in _stretches(options, until):
-        stretches.append(stretch)
-        _show(stretch)
+    with contextlib.suppress(KeyboardInterrupt):
+        for stretch in _stretches(options, until):
+            stretches.append(stretch)
+            _show(stretch)
     print()
     for line in _summary(stretches):
         print(line)
