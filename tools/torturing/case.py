@@ -14,6 +14,7 @@ import msgspec
 
 from tickdeck.bootstrap import verify_run
 from tickdeck.errors import RunError, TickdeckError
+from tickdeck.infrastructure.bundles import pack, unpacked
 from tickdeck.infrastructure.control import Request, ask
 from tickdeck.infrastructure.tape.opening import tape_path
 from torturing.ledger import Ledger, Truth
@@ -25,6 +26,7 @@ __all__ = ["Stretch", "Torture", "Wanted"]
 
 NAME = "victim"
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
+_BUNDLED = 50_000  # events of a run whose bundle is proven, too
 _UNEXPECTED = "--debug"  # what an error ends with that Tickdeck did not foresee
 _SETTLE = 150.0  # seconds until nothing is open or in doubt any more
 CONFIG = """\
@@ -153,6 +155,8 @@ class Torture:
         ledger, truth = Ledger(self._run), Truth(self._venue.url)
         found += ledger.differences_at_rest(truth) if not found else ()
         found += self._proof()
+        if not found and ledger.seq < _BUNDLED:
+            found += self._proof_elsewhere()
         return Stretch(
             seed=self._wanted.seed,
             kills=done,
@@ -266,6 +270,19 @@ class Torture:
         except TickdeckError as error:
             return [f"verify: {error}"]
         return [] if verdict.identical else [f"verify: not identical: {msgspec.json.encode(verdict).decode()[:2_000]}"]
+
+    def _proof_elsewhere(self) -> list[str]:
+        """The same for the run's bundle, which is unpacked in another place."""
+        bundle = self._folder / "bundle.zip"
+        try:
+            pack(self._run, bundle)
+            with unpacked(bundle) as found:
+                verdict, _ = verify_run(found.folder)
+        except TickdeckError as error:
+            return [f"bundle: {error}"]
+        finally:
+            bundle.unlink(missing_ok=True)
+        return [] if verdict.identical else ["bundle: not identical"]
 
     def _note(self, text: str) -> None:
         with self._plan.open("a") as plan:

@@ -24,6 +24,7 @@ from tickdeck.infrastructure.bundles.layout import (
     with_places,
 )
 from tickdeck.infrastructure.bundles.secrets import without_secrets
+from tickdeck.infrastructure.frame_segments import FOLDER, read_gone
 from tickdeck.infrastructure.fresh_file import fresh_file
 from tickdeck.infrastructure.runs import InputRecord, Manifest, StrategyRecord, overview, read_manifest
 from tickdeck.infrastructure.runs.folder import MANIFEST
@@ -33,9 +34,9 @@ from tickdeck.infrastructure.version import full_version
 
 __all__ = ["Bundled", "pack"]
 
-_OF_A_RUN = ("tape.db", "tape.db-wal", "tape/**/*", "end.json", "log.jsonl")
-"""The files of a run's folder that belong in a bundle, besides the manifest. They are listed one by one, because
-other files, such as a socket or a lock, belong to this machine."""
+_OF_A_RUN = ("tape.db", "tape.db-wal", "tape/**/*", f"{FOLDER}/*", "end.json", "log.jsonl")
+"""The files of a run's folder that belong in a bundle, besides the manifest and archived market data. They are listed
+one by one, because other files, such as a socket or a lock, belong to this machine."""
 _NOT = (".lock", "-shm")
 _CHUNK = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
@@ -70,6 +71,9 @@ def pack(folder: Path, out: Path, *, inputs: bool = True) -> Bundled:
         with _Archive(place) as archive:
             for path in _files_of(folder):
                 archive.add(f"{RUN}/{path.relative_to(folder).as_posix()}", path)
+            for segment in read_gone(folder / FOLDER):
+                if segment.place is not None and segment.is_within_reach:  # otherwise the proof reports what is missing
+                    archive.add(f"{RUN}/{FOLDER}/{segment.name}", Path(segment.place))
             before = archive.bytes
             files = [_input(archive, index, record, inputs) for index, record in enumerate(manifest.inputs)]
             input_bytes = archive.bytes - before
