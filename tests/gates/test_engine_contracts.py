@@ -53,6 +53,7 @@ from tickdeck.domain.events import (
     VenueFillReported,
     VenueInstrumentReported,
     VenueOrderNotFound,
+    VenueRateReported,
     VenueTransferReported,
     iter_event_classes,
 )
@@ -204,6 +205,7 @@ def others_at_work(core: Core) -> None:
             symbol=BTC, base="BTC", quote="USDT", venue_trade_id="e", side=Side.BUY, price=D(1), quantity=D(1)
         )
     )
+    core.feed(VenueRateReported(currency="BNB", into="USDT", rate=D(5)))
     core.feed(CommandReceived(command="adopt"))
     for second in (1, 3):
         at = core.now + second * SECOND

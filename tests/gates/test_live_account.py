@@ -22,6 +22,8 @@ from tickdeck.domain.events import (
     TradingHalted,
     VenueExternalFillReported,
     VenueExternalOrderReported,
+    VenueFillReported,
+    VenueRateReported,
     VenueTransferReported,
 )
 from tickdeck.domain.values import OrderStatus, Side
@@ -69,7 +71,7 @@ def buy(order_id: str, quantity: str, limit: str | None) -> OrderRequest:
 
 
 async def wait_for(condition: Callable[[], object]) -> None:
-    for _ in range(600):
+    for _ in range(300):
         if condition():
             return
         await asyncio.sleep(0.05)
@@ -79,7 +81,7 @@ async def drive(run: LiveRun, meanwhile: Callable[[LiveRun], Awaitable[object]] 
     """Drive a run. When it trades, do something beside it, and stop it a while after that."""
 
     async def beside() -> None:
-        await wait_for(run.core.execution.open_of)
+        await wait_for(lambda: any(order.venue_order_id for order in run.core.execution.orders.values()))
         if meanwhile is not None:
             await meanwhile(run)
         run.driver.request_stop()
@@ -206,3 +208,27 @@ def test_the_market_data_and_the_account_share_the_limits_of_their_address(tmp_p
         assert run._feed.limits is run._account.exchange.limits
     finally:
         run.close()
+
+
+def test_fees_in_the_coin_of_the_exchange_are_in_the_results(tmp_path: Path) -> None:
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT", "BNBUSDT")) as venue:
+            venue.server.admin.handle(
+                "POST",
+                "account",
+                {"name": "demo", "key": venue.key, "secret": venue.secret, "pays_fees_in": "BNB"},
+            )
+            run = start_live_run(config(venue.url, 60, strategies=BUSY, symbols=("BTCUSDT",)), tmp_path)
+            await drive(run, lambda run: wait_for(lambda: run.core.portfolio.fees() > 0))
+            await asyncio.to_thread(check, run, venue.url)
+            return run
+
+    run = asyncio.run(work())
+
+    assert of(run, VenueRateReported)
+    fees = {e.venue_trade_id: e.fee for e in of(run, VenueFillReported) if e.fee_currency == "BNB"}
+    rates = [event.rate for event in of(run, VenueRateReported)]
+    paid = sum(fees.values())
+    assert paid
+    assert paid * min(rates) <= run.core.portfolio.fees() <= paid * max(rates)
+    assert run.core.portfolio.left_out() == {}

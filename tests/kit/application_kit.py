@@ -291,7 +291,9 @@ class Core:
         """Feed trades that are ``step`` ns apart, starting ``step`` after now."""
         return self.feed(*(trade(price, ts=self.now + (i + 1) * step) for i, price in enumerate(prices)))
 
-    def fill(self, order: OrderSubmittedEvent, price: str, quantity: str = "", *, fee: str = "0") -> Core:
+    def fill(
+        self, order: OrderSubmittedEvent, price: str, quantity: str = "", *, fee: str = "0", fee_currency: str = "USDT"
+    ) -> Core:
         """The venue reports a fill; without ``quantity``, of the whole order."""
         self._trade_ids += 1
         return self.feed(
@@ -303,7 +305,7 @@ class Core:
                 quantity=D(quantity) if quantity else order.quantity,
                 venue_trade_id=f"t{self._trade_ids}",
                 fee=D(fee),
-                fee_currency="USDT",
+                fee_currency=fee_currency,
                 ts=self.now,
                 ts_ingress=self.now,
                 source="scripted",

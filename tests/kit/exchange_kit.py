@@ -115,6 +115,9 @@ class Scripted:
         self.asked.append("instruments")
         return self.listed
 
+    async def price(self, symbol: str) -> Any:
+        return self._answer("price")
+
     async def balances(self) -> Any:
         return self._answer("balances")
 

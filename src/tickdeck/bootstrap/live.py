@@ -141,6 +141,7 @@ class LiveRun(Session):
             clock=self._clock,
             publish=self.kernel.publish,
             orders=self.core.execution.orders,
+            quote=self.core.portfolio.account.quote,
             symbols=self.manifest.symbols,
             books=self.core.portfolio.account.balances,
             pending=self.core.portfolio.differences.pending,

@@ -82,6 +82,23 @@ class ExchangeContract(ABC):
 
         self.run(test)
 
+    def test_a_listed_symbol_has_a_price(self) -> None:
+        async def test(place: TradingPlace) -> None:
+            await place.exchange.place(
+                OrderRequest(
+                    client_order_id="td-1",
+                    symbol=place.symbol,
+                    side=Side.BUY,
+                    quantity=place.quantity,
+                    limit=place.taking,
+                )
+            )
+            assert 0 < await place.exchange.price(place.symbol) <= place.taking
+            with pytest.raises(InvalidSymbol):
+                await place.exchange.price("NOTLISTED")
+
+        self.run(test)
+
     def test_its_clock_returns_ns_since_1970(self) -> None:
         async def test(place: TradingPlace) -> None:
             first, second = await place.exchange.server_time(), await place.exchange.server_time()

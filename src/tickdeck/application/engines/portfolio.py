@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from tickdeck.application.bus import EventBus, SubscribeOptions, Subscription
 from tickdeck.application.engines.market_data import MarketDataEngine
@@ -34,6 +35,7 @@ from tickdeck.domain.events import (
     TradeEvent,
     VenueBalanceReported,
     VenueExternalFillReported,
+    VenueRateReported,
     VenueTransferReported,
 )
 from tickdeck.domain.market import Instrument
@@ -43,6 +45,7 @@ from tickdeck.domain.values import ZERO, Money, Quantity
 __all__ = ["PortfolioEngine"]
 
 _FILLS = (OrderPartiallyFilledEvent, OrderFilledEvent)
+_FEW_FEES = 20  # a currency of fees is running low if it lasts for fewer than this
 _KEPT = 10_000  # fills of others, and payments, that are not booked again
 _PRICES = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
 
@@ -66,6 +69,7 @@ class PortfolioEngine:
         VenueBalanceReported,
         VenueExternalFillReported,
         VenueTransferReported,
+        VenueRateReported,
         OrderEvent,
         CommandReceived,
         *_PRICES,
@@ -102,12 +106,14 @@ class PortfolioEngine:
         self._watching: list[Subscription] = []  # of market data
         self._on_difference = on_difference
         self.differences = Differences()
+        self._low: dict[str, None] = {}  # currencies of fees that are running low
         self._external: dict[tuple[str, str], None] = {}  # the last fills of others, and payments
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         bus.subscribe(OrderEvent, self.on_order, **own)
         bus.subscribe(VenueBalanceReported, self.on_balance, **own)
         bus.subscribe(VenueExternalFillReported, self.on_external_fill, **own)
         bus.subscribe(VenueTransferReported, self.on_transfer, **own)
+        bus.subscribe(VenueRateReported, self.on_rate, **own)
         bus.subscribe(CommandReceived, self.on_command, **own)
 
     @property
@@ -126,6 +132,8 @@ class PortfolioEngine:
             self._value(booked)
             self._bus.publish_all(booked)
             self._bus.publish(self._state())
+            if self._is_running_low(order):
+                self._warn_of_low(order)
 
     def on_balance(self, report: VenueBalanceReported) -> None:
         """Adopt the initial balance: the first report of a currency without any bookings. Compare later reports."""
@@ -192,6 +200,33 @@ class PortfolioEngine:
         changes[paid_in] = EXACT.subtract(changes.get(paid_in, ZERO), fill.fee)
         self._pay(changes, fill.ts)
 
+    def on_rate(self, report: VenueRateReported) -> None:
+        """Value a currency that no symbol of the run leads to."""
+        self._rates.report(report.currency, report.into, report.rate)
+        self.valuation.on_rate(report.currency, self._market_data.price)
+
+    def _is_running_low(self, fill: OrderEvent) -> bool:
+        """Whether ``fill`` paid a fee in a third currency, and too little of it is left since then."""
+        if not isinstance(fill, _FILLS) or not fill.fee or not fill.fee_currency:
+            return False
+        currency, instrument = fill.fee_currency, self._instrument(fill.symbol)
+        if currency in (instrument.base, instrument.quote):
+            return False
+        left, was_low = self.account.balances.get(currency, ZERO), currency in self._low
+        if left < _FEW_FEES * fill.fee:
+            self._low[currency] = None
+        elif left >= 2 * _FEW_FEES * fill.fee:
+            self._low.pop(currency, None)
+        return currency in self._low and not was_low
+
+    def _warn_of_low(self, fill: Any) -> None:
+        currency = fill.fee_currency
+        text = (
+            f"{currency} is running low: {self.account.balances[currency]} are left, and the last fee was {fill.fee}. "
+            "Without it, the venue takes its fees from what is traded"
+        )
+        self._bus.publish(NotificationAlert(text=text, severity="warning"))
+
     def on_transfer(self, transfer: VenueTransferReported) -> None:
         """Book money that was paid in or out."""
         if not self._is_repeated("", transfer.transfer_id):
@@ -229,7 +264,9 @@ class PortfolioEngine:
             if self.valuation.waits:
                 self.valuation.on_price(event.symbol, self._market_data.price, event.ts)
             return
-        if isinstance(event, CommandReceived):
+        if isinstance(event, VenueRateReported):
+            self.on_rate(event)
+        elif isinstance(event, CommandReceived):
             for currency in self._to_adopt(event):
                 self.differences.forget(currency)
         elif getattr(event, "account_id", None) == self.account_id:
@@ -239,6 +276,8 @@ class PortfolioEngine:
         if isinstance(event, OrderEvent | BalanceEvent | PositionEvent):
             self.account.apply_event(event)
             self._value((event,))
+            if isinstance(event, OrderEvent):
+                self._is_running_low(event)
         elif isinstance(event, VenueBalanceReported):
             held = self.account.balances.get(event.currency)
             if held is None and event.currency not in self._reported:

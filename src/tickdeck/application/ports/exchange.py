@@ -69,6 +69,8 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     nothing. ``evidence`` names the sources that must all answer without the order: ``order`` (the query of the order,
     which always must), ``open_orders``, ``fills`` and ``stream``. Orders older than ``lookup_window`` may be forgotten
     by the venue, so about them its silence proves nothing.
+
+    ``fee_currency``: the coin in which the venue may charge fees, whatever is traded; empty if there is none.
     """
 
     time_in_force: tuple[TimeInForce, ...] = tuple(TimeInForce)
@@ -83,6 +85,7 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     query_lag: int = 60_000_000_000
     evidence: tuple[str, ...] = ("order", "open_orders", "fills", "stream")
     lookup_window: int = 90 * 86_400_000_000_000
+    fee_currency: str = ""
 
 
 class ListedInstrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +254,9 @@ class Exchange(Protocol):
 
     async def server_time(self) -> int:
         """The venue's clock, ns UTC."""
+
+    async def price(self, symbol: str) -> Price:
+        """The last price of ``symbol``, quote per base."""
 
     async def balances(self) -> tuple[Balance, ...]:
         """The balances of the account. Currencies with a zero balance may be left out."""

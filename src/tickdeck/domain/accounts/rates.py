@@ -1,4 +1,4 @@
-"""Exchange rates between currencies, from the prices of the symbols of a run."""
+"""Exchange rates between currencies, from the prices of the symbols of a run and from reports of the venue."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class Rates:
     """Exchange rates through at most two symbols: direct (BTCUSDT), inverted, or through one other currency (ETHBTC and
     BTCUSDT).
 
+    A currency that no symbol leads to has the rate that was reported last (``report``).
+
     If several routes have a price, a direct route is preferred, then a pair to a contract on it (BTCUSDT to
     BTCUSDT_250328), then the order of ``symbols``. Inverted prices have 28 significant digits; everything else is
     exact.
@@ -46,6 +48,7 @@ class Rates:
         """``symbols`` are those whose prices may be used. ``instrument(symbol)`` describes each of them."""
         self._instruments: dict[str, Instrument] = {}
         self._routes: dict[tuple[str, str], tuple[tuple[_Step, ...], ...]] = {}
+        self._reported: dict[str, tuple[str, Price]] = {}  # by currency: another one, and the rate to it
         if instrument is not None:
             known = {symbol: instrument(symbol) for symbol in symbols}
             self._instruments = dict(sorted(known.items(), key=lambda item: not _is_pair(item[1])))
@@ -61,6 +64,10 @@ class Rates:
         homes.pop(quote, None)
         return homes
 
+    def report(self, currency: str, into: str, rate: Price) -> None:
+        """The venue reported that one unit of ``currency`` is worth ``rate`` of ``into``."""
+        self._reported[currency] = (into, rate)
+
     def rate(self, currency: str, into: str, price: PriceOf) -> Decimal | None:
         """The value of one unit of ``currency`` in ``into``; ``None`` if the prices for it are missing."""
         if currency == into:
@@ -74,7 +81,11 @@ class Rates:
                 rate = EXACT.multiply(rate, _INVERSE.divide(_ONE, last) if inverted else last)
             else:
                 return rate
-        return None
+        if currency not in self._reported:
+            return None
+        between, reported = self._reported[currency]
+        beyond = _ONE if between == into else self.rate(between, into, price) if between not in self._reported else None
+        return None if beyond is None else EXACT.multiply(reported, beyond)
 
     def symbols(self, currency: str, into: str) -> tuple[str, ...]:
         """The symbols whose prices ``rate`` may use; empty if there is no route."""

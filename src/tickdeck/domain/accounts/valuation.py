@@ -43,6 +43,7 @@ class Valuation:
         self._own_cash: Money = ZERO  # of these, the amount in ``currency``
         self._foreign_cash: list[tuple[str, Money]] = []  # and the other amounts that are not 0
         self._unvalued: list[_Amount] = []
+        self._unrated: dict[str, _Amount] = {}  # until a rate is reported: no symbol leads to them
         self.currency: str = account.quote
         self.deposits: Money = ZERO
         """What was paid in minus what was paid out, including the balances at the start."""
@@ -81,6 +82,12 @@ class Valuation:
         if moved:
             self._count(_Amount(instrument.quote, EXACT.multiply(held, last), ZERO), price)
         return moved
+
+    def on_rate(self, currency: str, price: PriceOf) -> None:
+        """Value everything in ``currency`` that waited for a rate."""
+        amount = self._unrated.get(currency)
+        if amount is not None and self._add(amount, price):
+            del self._unrated[currency]
 
     # -- figures -----------------------------------------------------------------------------------------------------
 
@@ -183,8 +190,14 @@ class Valuation:
         return None if rate is None else EXACT.multiply(amount, rate)
 
     def _count(self, amount: _Amount, price: PriceOf) -> None:
-        if not self._add(amount, price) and self._rates.symbols(amount.currency, self.currency):
+        if self._add(amount, price):
+            return
+        if self._rates.symbols(amount.currency, self.currency):
             self._unvalued.append(amount)
+            return
+        before = self._unrated.get(amount.currency, _Amount(amount.currency, ZERO, ZERO))
+        deposit, fee = EXACT.add(before.deposit, amount.deposit), EXACT.add(before.fee, amount.fee)
+        self._unrated[amount.currency] = _Amount(amount.currency, deposit, fee)
 
     def _add(self, amount: _Amount, price: PriceOf) -> bool:
         """Add a deposit or fee. Returns False if it has no value yet."""

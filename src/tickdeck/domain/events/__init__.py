@@ -116,6 +116,7 @@ from tickdeck.domain.events.venue import (
     VenueInstrumentReported,
     VenueOrderNotFound,
     VenueOrderReported,
+    VenueRateReported,
 )
 
 __all__ = [
@@ -206,6 +207,7 @@ __all__ = [
     "VenueInstrumentReported",
     "VenueOrderNotFound",
     "VenueOrderReported",
+    "VenueRateReported",
     "VenueTransferReported",
     "balance_stream",
     "catalogue_is_closed",

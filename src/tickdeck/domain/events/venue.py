@@ -25,6 +25,7 @@ __all__ = [
     "VenueInstrumentReported",
     "VenueOrderNotFound",
     "VenueOrderReported",
+    "VenueRateReported",
 ]
 
 
@@ -220,6 +221,26 @@ class VenueFeesReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     @property
     def aggregate_id(self) -> str:
         return f"{self.account_id}/{self.symbol}" if self.symbol else self.account_id
+
+
+class VenueRateReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """One unit of ``currency`` is worth ``rate`` of the currency ``into``. An input of gateways, for a currency that is
+    not in the run's symbols, such as the coin in which a venue charges its fees.
+    """
+
+    event_type: ClassVar[str] = "venue.rate_reported"
+    priority: ClassVar[Priority] = Priority.P1
+    currency: str
+    into: str
+    rate: Price
+
+    def __post_init__(self) -> None:
+        if self.rate <= 0:
+            raise invalid(self, "rate", "above 0")
+
+    @property
+    def aggregate_id(self) -> str:
+        return self.currency
 
 
 class VenueCircuitChanged(DomainEvent, frozen=True, kw_only=True, gc=False):

@@ -24,6 +24,7 @@ from tickdeck.domain.trading import Order
 from tickdeck.domain.values import Money, OrderStatus
 from tickdeck.errors import DuplicateClientId, ExchangeError, OutcomeUnknown, SymbolHalted, UnknownOrder
 from tickdeck.infrastructure.exchanges.doubt import OrdersInDoubt, said
+from tickdeck.infrastructure.exchanges.fee_coin import FeeCoin
 from tickdeck.infrastructure.exchanges.reconciliation import Reconciliation
 from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
 
@@ -38,7 +39,8 @@ class ExchangeVenue:
     after a resume ``recover``, then let ``run`` work while the run trades, and ``await close()`` at the end.
 
     - ``publish(event)`` takes an input. ``orders`` are the core's, by id; those that have ended may be missing.
-    - ``symbols`` are the run's. ``currencies`` are theirs: the account begins with a balance in each, which may be 0.
+    - ``quote``: the currency of the core's figures. ``symbols`` are the run's. ``currencies`` are theirs: the account
+      begins with a balance in each, which may be 0.
     - ``books`` are the core's balances by currency. ``pending`` are its differences from the exchange's balances that
       one reading showed (see ``Reconciliation``).
     - ``began``: when the run began (ns UTC), if not now. Fills since then are looked at.
@@ -67,6 +69,7 @@ class ExchangeVenue:
         clock: LiveClock,
         publish: Callable[[DomainEvent], object],
         orders: Mapping[str, Order],
+        quote: str = "",
         symbols: Iterable[str] = (),
         currencies: Iterable[str] = (),
         books: Mapping[str, Money] = MappingProxyType({}),
@@ -86,6 +89,7 @@ class ExchangeVenue:
             exchange.name, account_id=account_id, user_id=user_id, clock=clock, publish=publish
         )
         began = clock.time_ns() if began is None else began
+        currencies = tuple(dict.fromkeys(currencies))
         self._doubts = OrdersInDoubt(
             exchange,
             self._reports,
@@ -101,11 +105,13 @@ class ExchangeVenue:
             publish=publish,
             orders=orders,
             symbols=symbols,
-            currencies=dict.fromkeys(currencies),
+            currencies=currencies,
             books=books,
             pending=pending,
             began=began,
         )
+        self._fee_coin = FeeCoin(exchange, clock=clock, publish=publish, into=quote, currencies=currencies, books=books)
+        self._rating: asyncio.Task[None] | None = None
         self._resumed = False
         self._connections = 0  # of the private stream
         self._first: list[VenueBalanceReported] = []  # the balances at the beginning
@@ -124,6 +130,7 @@ class ExchangeVenue:
         others. Raises ``ExchangeError``."""
         self._resumed = resumed
         await self._reconciliation.connect()
+        self._fee_coin.find(self._reconciliation.instruments.values())
         self._first = await self._reconciliation.balances()
         if resumed:
             return ()
@@ -189,6 +196,7 @@ class ExchangeVenue:
         open or lacks fills, and reconcile the account: what happened before was not reported. Raises ``ExchangeError``
         if the exchange refuses the stream.
         """
+        self._rating = self._doubts.started(self._fee_coin.run())
         async for event in self._exchange.private_events():
             if isinstance(event, FeedConnected):
                 self._connections += 1
@@ -229,9 +237,10 @@ class ExchangeVenue:
         """End all queries and connections."""
         await self._doubts.close()
         await self._reconciliation.close()
-        if self._settling is not None:
-            self._settling.cancel()
-            await asyncio.gather(self._settling, return_exceptions=True)
+        for task in (self._settling, self._rating):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self._exchange.close()
 
     def _unsettled(self) -> list[Order]:

@@ -61,7 +61,8 @@ class Reconciliation:
         self._books, self._pending, self.began = books, pending, began
         self.last_trades: dict[str, str] = {}
         """The venue's id of the newest fill that was fetched, by symbol."""
-        self._instruments: dict[str, Instrument] = {}
+        self.instruments: dict[str, Instrument] = {}
+        """What is listed, by symbol."""
         self._shown: dict[str, tuple[OrderStatus, Money]] = {}  # open orders of others, by the venue's id
         self._owners: dict[str, str] = {}  # client order ids by the venue's ids, of fills that were looked up
         self._next_reading = 0  # ns, monotonic
@@ -85,7 +86,7 @@ class Reconciliation:
 
     async def connect(self) -> None:
         """Learn what is listed. Raises ``ExchangeError``."""
-        self._instruments = {found.symbol: found.instrument for found in await self._exchange.instruments()}
+        self.instruments = {found.symbol: found.instrument for found in await self._exchange.instruments()}
 
     async def balances(self) -> list[VenueBalanceReported]:
         """The balances as reports, with 0 in the run's currencies that the exchange leaves out."""
@@ -247,7 +248,7 @@ class Reconciliation:
             self._publish(event)
 
     def _fill_event(self, fill: OrderFill | VenueFillReported, order_id: str, ts: int) -> DomainEvent | None:
-        instrument = self._instruments.get(fill.symbol)
+        instrument = self.instruments.get(fill.symbol)
         if instrument is None:
             return None
         event: DomainEvent = self._reports.make(

@@ -62,6 +62,7 @@ BINANCE_SPOT = Profile(
         in_flight=15 * _S,  # the receive window of 5 s, and 10 s after which the engine answers "status unknown"
         query_lag=60 * _S,  # seen by its users
         evidence=("order", "open_orders", "fills", "stream"),
+        fee_currency="BNB",
         lookup_window=90 * 24 * 3600 * _S,  # then orders without a fill are archived (rest-api.md, -2026)
     ),
 )

@@ -83,6 +83,10 @@ _UNREADABLE = (*UNREADABLE, KeyError)
 _ORDER, _LIST = "/api/v3/order", "/api/v3/orderList"
 
 
+class _LastPrice(msgspec.Struct):
+    price: Decimal
+
+
 class BinanceExchange:
     """An account at Binance spot, as an ``Exchange``.
 
@@ -161,6 +165,10 @@ class BinanceExchange:
 
     async def server_time(self) -> int:
         return await self._query(TimeBody, public_request("/api/v3/time"), 1, lambda body: body.server_time * _MS)
+
+    async def price(self, symbol: str) -> Price:
+        what = public_request("/api/v3/ticker/price", {"symbol": symbol})
+        return await self._query(_LastPrice, what, 2, lambda body: body.price)
 
     async def balances(self) -> tuple[Balance, ...]:
         return await self._account(balances_of)

@@ -36,6 +36,7 @@ from tickdeck.errors import (
     OutcomeUnknown,
     RequestRefused,
     UnknownOrder,
+    VenueUnavailable,
     WouldTake,
 )
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
@@ -108,6 +109,14 @@ class PaperExchange:
 
     async def server_time(self) -> int:
         return self.now
+
+    async def price(self, symbol: str) -> Price:
+        if symbol not in self._instruments:
+            raise InvalidSymbol(f"paper: {symbol} is not traded here")
+        price = self._venue.price(symbol)
+        if price is None:
+            raise VenueUnavailable(f"paper: no price of {symbol} is known yet")
+        return price
 
     async def balances(self) -> tuple[Balance, ...]:
         account = self._venue.account

@@ -320,6 +320,10 @@ class PaperVenue:
         self.account.lock(order.order_id, ticket.currency, ticket.unit * order.remaining)
         self._settle(request.symbol, matcher.submit(order), now)
 
+    def price(self, symbol: str) -> Price | None:
+        """The best price for a buy of ``symbol``, or the last one; ``None`` if none is known yet."""
+        return self._matchers[symbol].liquidity.reference(Side.BUY)
+
     def _set_terms(self, request: OrderSubmittedEvent, ticket: Ticket, now: int, reference: Price) -> None:
         """Say how the order is worked, and what a unit of it locks."""
         instrument, matcher = self._instruments[request.symbol], self._matchers[request.symbol]
