@@ -9,7 +9,7 @@ from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import Exchange
 from tickdeck.domain.events import DomainEvent, VenueRateReported
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.values import Money, Price
+from tickdeck.domain.values import Money
 from tickdeck.errors import ExchangeError
 from tickdeck.infrastructure.exchanges.doubt import said
 
