@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -32,6 +33,8 @@ class Client:
         venue = BinanceVenue(self.exchange, lambda: self.time, faults=Faults.parse(card.faults))
         self.server = BinanceServer(venue, Traders(self.exchange, NOW))
         self.player = self.server.play(card)
+        self.clock: Callable[[], int] = self.server.now
+        """Where the times of signed requests come from, ns UTC."""
         self.symbol = self.exchange.market(next(iter(self.exchange.engine.markets))).symbol
 
     def wait(self, seconds: float) -> None:
@@ -41,7 +44,7 @@ class Client:
 
     def send(self, method: str, path: str, **params: Any) -> tuple[Response, Any]:
         if path not in ("exchangeInfo", "time"):
-            params["timestamp"] = self.server.now() // 1_000_000
+            params["timestamp"] = self.clock() // 1_000_000
         query = urlencode(params)
         signature = hmac.new(DEFAULT_ACCOUNT.secret.encode(), query.encode(), hashlib.sha256).hexdigest()
         request = Request(

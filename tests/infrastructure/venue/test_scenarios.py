@@ -65,6 +65,25 @@ def c03b_for_ever(client: Client) -> None:
         client.query("a")
 
 
+def c06(client: Client) -> None:
+    client.order("BUY", "0.1", "40000", newClientOrderId="a")
+    client.wait(1)
+    assert client.query("a")["status"] == "FILLED"
+    client.order("SELL", "0.1", newClientOrderId="a-exit")
+
+
+def c06_twice(client: Client) -> None:
+    c06(client)
+    client.order("SELL", "0.1", newClientOrderId="a-exit")  # the first one has filled, so the venue takes its id again
+
+
+def c08(client: Client, rest: str = "0.7") -> None:
+    client.order("BUY", "1", "40000", newClientOrderId="a")
+    assert client.cancel("a")["executedQty"] == "0.30000000"
+    client.wait(1)
+    client.order("BUY", rest, "41000", newClientOrderId="b")
+
+
 def c07a(client: Client) -> None:
     client.order("BUY", "0.1", "40000", newClientOrderId="a")
     assert client.cancel("a")["code"] == -2011
@@ -197,6 +216,22 @@ def c24_loop(client: Client) -> None:
         client.server.admin.handle("POST", "deposit", {"account": "demo", "asset": "BTC", "amount": "0.1"})
 
 
+def c23(client: Client, times: int = 5) -> None:
+    for number in range(times):
+        assert client.order("BUY", "0.1", "40000", newClientOrderId=str(number))[1]["code"] == -2010
+        client.wait(0.1)
+
+
+def c26(client: Client, *, measures: bool = True) -> None:
+    offset = 0
+    client.clock = lambda: client.time + offset
+    for number in range(10):
+        _, answer = client.order("BUY", "0.001", "40000", newClientOrderId=str(number))
+        if answer.get("code") == -1021 and measures:
+            offset = client.send("GET", "time")[1]["serverTime"] * 1_000_000 - client.time
+        client.wait(1)
+
+
 def c25(client: Client) -> None:
     stop = {"type": "STOP_LOSS_LIMIT", "timeInForce": "GTC", "stopPrice": "49500"}
     client.order("SELL", "0.1", "49400", newClientOrderId="a", **stop)
@@ -255,8 +290,10 @@ SOUND: dict[str, Callable[[Client], None]] = {
     "C02c": c02,
     "C03a": c03a,
     "C03b": c03b,
+    "C06": c06,
     "C07a": c07a,
     "C07b": c07b,
+    "C08": c08,
     "C09": c09,
     "C12": c12,
     "C13": c13,
@@ -264,9 +301,11 @@ SOUND: dict[str, Callable[[Client], None]] = {
     "C18": c18,
     "C20": c20,
     "C21": c21,
+    "C23": c23,
     "C24a": c24,
     "C24b": c24,
     "C25": c25,
+    "C26": c26,
     "C28": c28,
     "C29": c29,
     "C30": c30,
@@ -282,11 +321,15 @@ FAULTY = [
     ("C02b", c02_twice, "requests.place"),
     ("C03a", c03a_twin, "orders"),
     ("C03b", c03b_for_ever, "requests.query"),
+    ("C06", c06_twice, "sold"),
     ("C07a", c07a_again, "orders"),
+    ("C08", lambda client: c08(client, "1"), "errors.-2010"),
     ("C18", c18_gross, "errors.-2010"),
     ("C20", c20_gross, "errors.-2010"),
+    ("C23", lambda client: c23(client, 30), "requests.place"),
     ("C24a", c24_loop, "errors.-2010"),
     ("C25", c25_twice, "errors.-2010"),
+    ("C26", lambda client: c26(client, measures=False), "errors.-1021"),
     ("C30", c30_goes_on, "requests.limited"),
 ]
 

@@ -12,7 +12,14 @@ import aiohttp
 import pytest
 
 from tickdeck.application.ports import Frame, OrderRequest
-from tickdeck.domain.events import DomainEvent, SystemWarning, TradeEvent, VenueFillReported
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    SystemWarning,
+    TradeEvent,
+    VenueFillReported,
+)
 from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.errors import InsufficientFunds, OutcomeUnknown, UnknownOrder
 from tickdeck.infrastructure.exchanges.binance.market_feed import BinanceFeed
@@ -254,3 +261,43 @@ def test_c44_times_in_either_unit_are_the_same_times_and_senseless_ones_are_warn
             assert all("neither ms nor us" in message for message in warnings)
 
     play("C44", body)
+
+
+@pytest.mark.long
+def test_c34_old_snapshots_are_fetched_seldom_until_one_continues_the_updates() -> None:
+    async def body(table: Table) -> None:
+        for price in range(90, 95):  # after the snapshot that is served, and before the first update that is heard
+            await table.act("quote", symbol="BTCUSDT", side="BUY", price=str(price), quantity="1")
+        await table.until(lambda: not table.venue.server.streams._pending)
+        async with table.feed("BTCUSDT", channels=("depth@100ms",)) as events:
+            await table.until(lambda: table.venue.venue.asked.get("requests.list", 0) == 1)
+            for price in range(100, 110):
+                await table.act("quote", symbol="BTCUSDT", side="BUY", price=str(price), quantity="1")
+                await table.until(lambda n=price - 99: sum(isinstance(e, OrderBookDeltaEvent) for e in events) >= n)  # type: ignore[misc]
+            assert not any(isinstance(event, OrderBookEvent) for event in events)
+            ticked = table.venue.server.streams._last_tick
+            await table.act("advance", by="30s")  # a new snapshot is taken at the next tick
+            await table.until(lambda: table.venue.server.streams._last_tick > ticked + 300)
+            await table.act("advance", by="25s")  # now it is old enough to be served
+            await table.until(lambda: any(isinstance(event, OrderBookEvent) for event in events))
+        assert table.failed() == []
+
+    play("C34", body)
+
+
+@pytest.mark.long
+def test_c45_the_private_stream_subscribes_again_and_no_fill_is_missing() -> None:
+    async def body(table: Table) -> None:
+        async with aclosing(table.exchange.private_events()) as events:
+            assert (await anext(events)).event_type == "feed.connected"
+            await table.buy(quantity="0.2")
+            await table.act("advance", by="500ms")
+            async for event in events:
+                if event.event_type == "feed.connected":
+                    break
+            fills = await table.exchange.fills("BTCUSDT")
+            assert [fill.quantity for fill in fills] == [D("0.1")] * 2
+            assert (await table.exchange.order("BTCUSDT", client_order_id="a")).status is OrderStatus.FILLED
+        assert table.failed() == []
+
+    play("C45", body)
