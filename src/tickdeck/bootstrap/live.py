@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.recall import PastToRecall, recall, recall_with_venue, recorded, shown_to
 from tickdeck.bootstrap.session import RESERVED, Session
 from tickdeck.domain.events import DomainEvent, GapDetected
-from tickdeck.errors import RunError, TapeError
+from tickdeck.errors import RunError, TapeError, TickdeckError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
@@ -216,15 +216,15 @@ class LiveRun(Session):
                 trading.recover(self.core.portfolio.account.balances)
             tasks.append(asyncio.create_task(self._read()))
             if trading is not None:
-                tasks.append(asyncio.create_task(self._hear(trading)))
-            tasks.append(asyncio.create_task(self.watch.run()))
+                tasks.append(asyncio.create_task(self._beside(trading.hear())))
+            tasks.append(asyncio.create_task(self._beside(self.watch.run())))
             try:
                 await driver.run(progress=progress, wind_up=self._wind_up)
             except Exception as error:
                 if trading is None:
                     raise
                 await trading.wind_up(at_once=True)
-                kind = type(error) if isinstance(error, TapeError) else RunError
+                kind = type(error) if type(error) in (TapeError, TickdeckError) else RunError
                 raise kind("; ".join((str(error), *self.remarks))) from error
         finally:
             for task in tasks:
@@ -244,11 +244,12 @@ class LiveRun(Session):
     async def _wind_up(self) -> bool:
         return self._trading is None or await self._trading.wind_up(at_once=self.driver.is_stopping)
 
-    async def _hear(self, trading: LiveTrading) -> None:
+    async def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something while the driver runs. An error in it ends the run."""
         try:
-            await trading.hear()
+            await work
         except Exception as error:  # noqa: BLE001 (the driver must receive any error)
-            self._intake.queue.close(error)
+            self._fail(error)
 
     def _ask_instruments(self) -> None:
         if isinstance(self._feed, ListingFeed):

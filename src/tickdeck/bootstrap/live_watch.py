@@ -11,7 +11,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import Tape, TradingVenue
 from tickdeck.domain.events import CommandReceived, SystemWarning
-from tickdeck.errors import ExchangeError, TickdeckError
+from tickdeck.errors import ExchangeError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.surroundings import (
@@ -41,6 +41,8 @@ class LiveWatch:
     When something is wrong, a ``system.warning`` says so, and the command ``halt`` follows, with the same reason. When
     nothing is wrong any more, the command ``resume`` follows. It never ends a halt by a limit, an operator or an error.
     A halt of before a resume of the run ends in the same way.
+
+    Raises ``ConfigError`` if the memory is to be watched and the system does not tell it.
 
     ``heard()`` counts what was received from the market. ``on_hang(text)`` is called, in another thread, if a handler
     has not returned for so long that the process must end.
@@ -85,16 +87,14 @@ class LiveWatch:
         if (limit := settings.ns("disk")) is not None:
             self._checks.append(TapeCheck(lambda: tape.last_seq, lambda: tape.durable_seq, limit))
         if (size := settings.memory_bytes) is not None:
+            resident_memory()  # now, where the system does not tell it
             self._checks.append(MemoryCheck(size, resident_memory))
 
     async def run(self) -> None:
-        """Look until cancelled, or until the kernel takes no more inputs."""
-        try:
-            while True:
-                await self._clock.sleep(_EVERY)
-                await self.look()
-        except TickdeckError:
-            return  # the driver meets the same error and ends the run
+        """Look until cancelled. Raises the errors of the kernel."""
+        while True:
+            await self._clock.sleep(_EVERY)
+            await self.look()
 
     async def look(self) -> None:
         """Make every check, and halt or resume accordingly."""
