@@ -111,3 +111,19 @@ def test_a_run_that_was_stopped_while_something_was_wrong_trades_again_when_it_i
     (resumed,) = seconds_of(events, TradingResumed)
     assert resumed > 60
     assert [at for at in seconds_of(events, OrderSubmittedEvent) if at > resumed]
+
+
+def test_a_run_that_is_resumed_with_a_clock_an_hour_behind_goes_on_where_its_record_ends(tmp_path: Path) -> None:
+    first = start_live_run(config(600), tmp_path, clock=VirtualWall(START))
+    drive(first, stop_after=5)
+    again = resume_run(first.folder, clock=VirtualWall(START - HOUR))
+    assert isinstance(again, LiveRun)
+    events = drive(again, stop_after=5)
+
+    (remark,) = again.remarks
+    assert remark.startswith("the wall clock is 360")
+    assert remark.endswith(" s behind the record, so the run goes on from there")
+    times = [event.ts_ingress for event in events]
+    assert times == sorted(times)
+    assert 9 < (times[-1] - START) / S < 11
+    assert [at for at in seconds_of(events, OrderSubmittedEvent) if at > 6]

@@ -12,6 +12,7 @@ from typing import Any
 from tickdeck.application.clock import LiveClock
 from tickdeck.application.drivers import FrameIntake, LiveAgenda, LiveDriver, Past, Recalled
 from tickdeck.application.kernel import NEVER, Agenda, Kernel
+from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import Frame, ListingFeed, MarketDataFeed, OverloadableFeed, RememberingFeed
 from tickdeck.application.proof import CatchingUpKernel, RecordCheck
 from tickdeck.application.strategies import Strategy
@@ -212,6 +213,10 @@ class LiveRun(Session):
             await driver.begin(progress=progress)
             if not driver.has_caught_up:
                 return  # stopped while it executed its past
+            if (behind := self._clock.not_before(self.kernel.clock.now())) >= 1_000_000_000:
+                text = f"the wall clock is {behind / 1e9:.1f} s behind the record, so the run goes on from there"
+                bound_logger("tickdeck.watch").warning(text)
+                self.remarks.append(text)
             if trading is not None and driver.is_resumed:
                 trading.recover(self.core.portfolio.account.balances)
             tasks.append(asyncio.create_task(self._read()))

@@ -49,6 +49,13 @@ class SteadyClock:
             self._began = self._clock.time_ns() - self._clock.monotonic_ns()
         return self._began + self.monotonic_ns()
 
+    def not_before(self, ts: int) -> int:
+        """Go on from ``ts`` (ns UTC) if it is later than the time now. Returns by how many ns that is, or 0."""
+        behind = max(ts - self.time_ns(), 0)
+        assert self._began is not None
+        self._began += behind
+        return behind
+
     def difference(self) -> int:
         """The wall clock less this one, in ns. Two readings differ if the wall clock was set between them."""
         return self._clock.time_ns() - self.time_ns()
