@@ -15,7 +15,7 @@ import msgspec
 from tickdeck.bootstrap import verify_run
 from tickdeck.errors import RunError, TickdeckError
 from tickdeck.infrastructure.bundles import pack, unpacked
-from tickdeck.infrastructure.control import Request, ask
+from tickdeck.infrastructure.control import Answer, Request, ask
 from tickdeck.infrastructure.tape.opening import tape_path
 from torturing.ledger import Ledger, Truth
 from torturing.plan import Kill, drawn_faults, drawn_kill
@@ -104,7 +104,8 @@ class Torture:
         self._strategy = folder / "trader.py"
         shutil.copyfile(HERE / "trader.py", self._strategy)
         self._plan = folder / "plan"
-        self._is_halted = False
+        self._undo: list[str] = []  # commands that let trading go on
+        self._acknowledged: set[str] = set()  # ids of commands that were answered
 
     def __enter__(self) -> Torture:
         options = ["--speed", str(self._wanted.speed)]
@@ -147,7 +148,10 @@ class Torture:
                 if _UNEXPECTED in said:
                     found.append(f"the run ended by itself with {status}: {said}")
             if self._run.exists():
-                found += Ledger(self._run).differences(Truth(self._venue.url))
+                ledger = Ledger(self._run)
+                found += ledger.differences(Truth(self._venue.url))
+                lost = self._acknowledged - ledger.commands
+                found += [f"command {event_id} was answered, and is not on the tape" for event_id in sorted(lost)]
         if not found and tape_path(self._run).exists():
             found += self._proof()  # as the last kill left it
         if not found:
@@ -191,7 +195,10 @@ class Torture:
             run.wait(kill.delay)
         elif run.wait_live():
             self._go_on(run)
-            run.wait(kill.delay)
+            if kill.command:
+                run.wait(kill.delay / 2)
+                self._operate(run, kill.command)
+            run.wait(kill.delay / (2 if kill.command else 1))
         if kill.kind == "while stopping":
             run.signal(signal.SIGTERM)
             run.wait(kill.down)
@@ -212,22 +219,38 @@ class Torture:
         return run, status
 
     def _go_on(self, run: RunProcess) -> None:
-        """Trading was halted for the last comparison: resume it."""
-        if self._is_halted and not self._command(run, "resume"):
-            self._is_halted = False
+        """Undo what an operator ordered in an earlier life, or for a comparison: trading goes on."""
+        for command in list(self._undo):
+            if self._command(run, command) is not None:
+                self._undo.remove(command)
 
-    def _command(self, run: RunProcess, command: str) -> str:
-        """Send a command to the run until it is carried out. Returns what went wrong in the end."""
-        until, why = time.monotonic() + 60, "no process runs it"
+    def _operate(self, run: RunProcess, command: str) -> None:
+        """An operator's command, which the process may not survive."""
+        if undo := {"halt": "resume", "strategy-pause": "strategy-activate"}.get(command):
+            self._undo.append(undo)
+        self._command(run, command)
+
+    def _command(self, run: RunProcess, command: str) -> Answer | None:
+        """Send a command to the run. Returns its answer, ``None`` if there is none. A command that was answered must be
+        on the tape from then on."""
+        arguments = {"strategy_id": "Tireless"} if command.startswith("strategy") else {}
+        request = Request(command=command, arguments=arguments, reason="torture", who="torture")
+        try:
+            answer = ask(self._run, request, timeout=30)
+        except RunError:
+            return None  # it ended meanwhile
+        if answer is not None and answer.event_id:
+            self._acknowledged.add(answer.event_id)
+        return answer
+
+    def _commanded(self, run: RunProcess, command: str) -> str:
+        """Send a command to the run until it is accepted. Returns what went wrong in the end."""
+        until, why = time.monotonic() + 60, "no answer"
         while time.monotonic() < until and not run.has_ended:
-            try:
-                answer = ask(self._run, Request(command=command, reason="torture", who="torture"), timeout=30)
-            except RunError as error:
-                why = str(error)
-            else:
-                if answer is not None and answer.accepted:
-                    return ""
-                why = "; ".join(answer.problems) if answer is not None else "no process runs it"
+            answer = self._command(run, command)
+            if answer is not None and answer.accepted:
+                return ""
+            why = "; ".join(answer.problems) if answer is not None else why
             time.sleep(0.1)
         return f"{command}: {why}; {run.said()}"
 
@@ -246,7 +269,7 @@ class Torture:
             time.sleep(1)
         else:
             return [f"the run does not start again: {run.said()}"]
-        problems = [problem for command in ("halt", "cancel") if (problem := self._command(run, command))]
+        problems = [problem for command in ("halt", "cancel") if (problem := self._commanded(run, command))]
         until, ledger = time.monotonic() + _SETTLE, Ledger(self._run)
         while ledger.unsettled() and time.monotonic() < until and not run.has_ended:
             time.sleep(0.3)
@@ -259,7 +282,7 @@ class Torture:
         ]
         if status != 143:
             problems.append(f"the run ended with {status} instead of being stopped: {run.said()}")
-        self._is_halted = True
+        self._undo.append("resume")
         for name, value in _parsed(self.faults):
             self._venue.act("faults", {name: value})
         return problems

@@ -13,6 +13,7 @@ from typing import Any
 from tickdeck.application.ports import TapeQuery
 from tickdeck.domain.events import (
     BalanceEvent,
+    CommandReceived,
     OrderEvent,
     OrderSubmittedEvent,
     PositionEvent,
@@ -59,6 +60,8 @@ class Ledger:
         self.fills: dict[tuple[str, str], VenueFillReported] = {}
         self.positions: dict[str, Decimal] = {}
         self.balances: dict[str, Decimal] = {}
+        self.commands: set[str] = set()
+        """The ids of the commands that arrived."""
         self.follow()
 
     def follow(self) -> None:
@@ -76,6 +79,8 @@ class Ledger:
                         self.orders[event.order_id].apply(event)
                     if isinstance(event, VenueFillReported):
                         self.fills[event.symbol, event.venue_trade_id] = event
+                elif isinstance(event, CommandReceived):
+                    self.commands.add(event.event_id)
                 elif isinstance(event, PositionEvent):
                     self.positions[event.symbol] = event.quantity
                 elif isinstance(event, BalanceEvent):

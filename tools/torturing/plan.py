@@ -28,7 +28,8 @@ FAULTS = {
     "reorder": "0.005",
     "expire_session": "11s",
 }
-_EDITED = 0.08
+_EDITED, _COMMANDED = 0.08, 0.25
+_COMMANDS = ("cancel", "cancel", "halt", "strategy-pause", "flatten")
 _RARE = ("fills", "queried", "cancel")  # points that are passed less often
 
 
@@ -38,7 +39,7 @@ class Kill(NamedTuple):
     ``point`` is where it kills itself, with how often it passes there; after ``delay`` seconds it is killed in any
     case. ``down`` (s): how long the exchange is down, how long the process was paused (SIGSTOP), or how
     long after SIGTERM it is killed. ``luck``: what a power cut leaves of unsynced data. ``edited``: the strategy's file
-    is edited before the process starts, so it runs other code.
+    is edited before the process starts, so it runs other code. ``command``: what an operator sends in the middle.
     """
 
     kind: Kind
@@ -47,12 +48,14 @@ class Kill(NamedTuple):
     down: float = 0.0
     luck: Literal["lost", "random"] = "lost"
     edited: bool = False
+    command: str = ""
 
 
 def drawn_kill(rng: random.Random, every: float, form: str, *, power_cuts: bool) -> Kill:
     """The next kill. ``every``: the mean time (s) that a run lives. ``form``: of its tape."""
     kill = _drawn_end(rng, every, form, power_cuts=power_cuts)
-    return kill._replace(edited=rng.random() < _EDITED)
+    command = rng.choice(_COMMANDS) if rng.random() < _COMMANDED else ""
+    return kill._replace(edited=rng.random() < _EDITED, command=command)
 
 
 def _drawn_end(rng: random.Random, every: float, form: str, *, power_cuts: bool) -> Kill:
