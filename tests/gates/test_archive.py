@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -17,10 +18,17 @@ from virtual_time import VirtualLoop, VirtualWall
 from tickdeck.application.ports import Frame
 from tickdeck.bootstrap import LiveRun, archive_market, open_record, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.feeds import FEEDS
-from tickdeck.domain.events import DomainEvent, TradeEvent
+from tickdeck.domain.events import (
+    DomainEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    OrderSubmittedEvent,
+    RunResumed,
+    TradeEvent,
+)
 from tickdeck.domain.values import Side
 from tickdeck.errors import RunError, TapeError
-from tickdeck.infrastructure import frame_archive
+from tickdeck.infrastructure import frame_archive, frames
 from tickdeck.infrastructure.frame_segments import GONE, read_gone, segments
 from tickdeck.infrastructure.frames import FOLDER, FrameWriter
 from tickdeck.infrastructure.runs import backup_run
@@ -44,6 +52,7 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = FrameWriter.__init__.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "segment", 500)
+    monkeypatch.setattr(frames, "_BUFFER", 2_000)  # segments do not depend on when the tape commits
 
 
 def made(data: Path, *, seconds: int = 600, stop_after: float | None = 20) -> Path:
@@ -120,14 +129,31 @@ def test_the_commands_say_what_is_gone(complete: Path, meant_to_differ: set[Path
     assert "nothing to archive" in again.stderr
 
 
-def test_the_market_data_of_a_run_that_can_be_resumed_is_not_dropped(tmp_path: Path) -> None:
+def test_a_run_whose_market_data_was_dropped_goes_on_with_what_it_has(
+    tmp_path: Path, meant_to_differ: set[Path]
+) -> None:
     folder = made(tmp_path)
-    count = len(segments(folder / FOLDER))
+    meant_to_differ.add(folder)
+    before = list(open_record(folder))
+    went = archive_market(folder, older_than=None, now=NOW, to=None)
+    run = resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
+    assert isinstance(run, LiveRun)
+    drive(run, 5)
+    events = list(open_record(folder))
+    again = next(event for event in events if isinstance(event, RunResumed))
 
-    with pytest.raises(RunError, match="is not complete, and resuming it needs its market data"):
-        archive_market(folder, older_than=None, now=NOW, to=None)
-
-    assert len(segments(folder / FOLDER)) == count
+    assert went
+    assert "was dropped. The state is taken up from the record" in run.resumed
+    assert again.seq > before[-1].seq
+    assert again.how == "folded"
+    orders = [event.order_id for event in events if isinstance(event, OrderSubmittedEvent)]
+    assert len(set(orders)) == len(orders)
+    assert any(event.seq > again.seq for event in events if isinstance(event, OrderSubmittedEvent))
+    filled = [event for event in events if isinstance(event, OrderFilledEvent | OrderPartiallyFilledEvent)]
+    bought = sum((fill.quantity if fill.side is Side.BUY else -fill.quantity for fill in filled), Decimal(0))
+    assert run.core.portfolio.account.position("BTCUSDT").quantity == bought
+    with pytest.raises(RunError, match="was dropped; its tape agrees with its digest"):
+        verify_run(folder)
 
 
 def test_an_archive_out_of_reach_is_named(tmp_path: Path, meant_to_differ: set[Path]) -> None:

@@ -24,18 +24,16 @@ def archive_market(folder: Path, *, older_than: int | None, now: int, to: Path |
     Only segments whose frames are all older than ``older_than`` (ns before ``now``, ns UTC), and whose events are all
     on the tape. The newest segment of a run that is not complete stays.
 
-    Raises ``RunError`` for a run whose market data is not in segments, if that of a run that is not complete is to be
-    dropped, and the errors of ``archive_frames``.
+    A run whose market data was dropped can be resumed: its state is taken up from the record. It can no longer be
+    executed again.
+
+    Raises ``RunError`` for a run whose market data is not in segments, and the errors of ``archive_frames``.
     """
     manifest = read_manifest(folder)
     if not manifest.is_live:
         where = "in its input files" if manifest.inputs else "on its tape, with its orders"
         raise RunError(f"run {manifest.run_id} has no segments of market data: it is {where}")
     is_complete = overview(folder).status == "completed"
-    if to is None and not is_complete:
-        raise RunError(
-            f"run {manifest.run_id} is not complete, and resuming it needs its market data; archive it in a folder"
-        )
     with open_reader(tape_path(folder)) as tape:
         last = next(tape.read(TapeQuery(first_seq=tape.last_seq)), None)
     feed = live_feed(config_from_dict(manifest.config), manifest.symbols)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.exchanges.venue_reports import circuit_event
-from tickdeck.infrastructure.frames import FOLDER, FrameReader, FramesMark, FrameWriter
+from tickdeck.infrastructure.frame_segments import GoneSegment
+from tickdeck.infrastructure.frames import FOLDER, FrameReader, FramesMark, FrameWriter, refuse_gone
 from tickdeck.infrastructure.resilience import Limited
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.tape.opening import AnyTape
@@ -111,6 +112,7 @@ class LiveRun(Session):
                 is_past=lambda: record is not None and (record.next is not None or not self.driver.has_taken_up),
             )
         self._frames = FrameWriter(folder / FOLDER)
+        self._dropped = 0  # events of market data that was dropped, before the next recorded frame
         tape.before_commit = self._frames.sync
         self._intake = FrameIntake(feed, _FRAMES, clock=clock)
         if isinstance(feed, OverloadableFeed):
@@ -171,7 +173,7 @@ class LiveRun(Session):
     def _recall(self, past: PastToRecall, frames: Iterator[Frame]) -> Iterator[DomainEvent]:
         kernel, venue = self.kernel, self.venue
         assert isinstance(kernel, CatchingUpKernel)
-        market = shown_to(venue, chain.from_iterable(map(self._feed.decode, frames)))
+        market = shown_to(venue, self._market(frames))
         events = recorded(past.tape, past.upto, market, rest=past.upto == NEVER)
         if isinstance(venue, PaperVenue):
             yield from recall_with_venue(events, kernel, self.core, self._agenda, venue, snapshots=past.snapshots)
@@ -179,9 +181,22 @@ class LiveRun(Session):
             yield from recall(events, kernel, self.core, self._agenda, snapshots=past.snapshots)
         kernel.insert_recorded()
 
+    def _market(self, frames: Iterator[Frame]) -> Iterator[DomainEvent | None]:
+        """The events of ``frames``, with ``None`` for each of those that were dropped before them."""
+        for frame in frames:
+            yield from repeat(None, self._dropped)
+            self._dropped = 0
+            yield from self._feed.decode(frame)
+        yield from repeat(None, self._dropped)
+
+    def _pass_over(self, gone: GoneSegment) -> None:
+        if gone.place is not None:  # it can be put back
+            refuse_gone(gone)
+        self._dropped += gone.events
+
     def _recorded_frames(self) -> Iterator[Frame]:
         feed = self._feed if isinstance(self._feed, RememberingFeed) else None
-        for frame in FrameReader(self.folder / FOLDER):
+        for frame in FrameReader(self.folder / FOLDER, on_gone=self._pass_over):
             self._frames.follow(frame)
             if feed is not None:
                 feed.remember(frame)

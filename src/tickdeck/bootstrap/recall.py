@@ -120,25 +120,26 @@ def recall_with_venue(
 
 
 def recorded(
-    tape: TapeReader, upto: int, market: Iterator[DomainEvent] | None = None, *, rest: bool = False
+    tape: TapeReader, upto: int, market: Iterator[DomainEvent | None] | None = None, *, rest: bool = False
 ) -> Iterator[DomainEvent]:
-    """All events of a run before ``seq`` ``upto``. ``market``: the market data, unless the tape has it. ``rest``: to
-    its end."""
+    """All events of a run before ``seq`` ``upto``. ``market``: the market data, unless the tape has it, with ``None``
+    for an event that was dropped. ``rest``: to its end."""
     events = iter(tape.read())
     if market is not None:
         events = merge_record(events, market, rest=rest)
     return takewhile(lambda event: event.seq < upto, events)
 
 
-def shown_to(venue: Venue, market: Iterator[DomainEvent | CandleOpen]) -> Iterator[DomainEvent]:
-    """The events of ``market``, each of which ``venue`` sees first."""
+def shown_to(venue: Venue, market: Iterator[DomainEvent | CandleOpen | None]) -> Iterator[DomainEvent | None]:
+    """The events of ``market``, each of which ``venue`` sees first. ``None`` stands for one that was dropped."""
     for event in market:
-        venue.on_market(event)
+        if event is not None:
+            venue.on_market(event)
         if not isinstance(event, CandleOpen):
             yield event
 
 
-def beside(past: Iterator[DomainEvent], market: Iterator[DomainEvent]) -> Iterator[DomainEvent]:
+def beside(past: Iterator[DomainEvent], market: Iterator[DomainEvent | None]) -> Iterator[DomainEvent]:
     """The events of ``past``, which has the market data. ``market`` produces it again, and is kept abreast."""
     for event in past:
         if event.is_input and event.is_market_data:

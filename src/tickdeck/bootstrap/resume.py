@@ -27,6 +27,7 @@ from tickdeck.domain.events import DomainEvent, RunResumed
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
+from tickdeck.infrastructure.frame_segments import missing_market
 from tickdeck.infrastructure.runs import Manifest, StrategyStates, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.runs.secrets import SECRETS
 from tickdeck.infrastructure.tape.opening import AnyTape, open_reader, open_tape, tape_path
@@ -39,8 +40,8 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
     run.
 
     If the code is the same, the run is executed again from its start, or from where its code last changed, and compared
-    with its tape. If the code has changed, the state is taken up from the tape, and ``run.resumed`` begins a new
-    stretch. Then the run continues; a live run with what its venue sends from now on.
+    with its tape. If the code has changed, or market data was dropped, the state is taken up from the tape, and
+    ``run.resumed`` begins a new stretch. Then the run continues; a live run with what its venue sends from now on.
 
     Raises ``RunError`` if the inputs have changed since the run, and if it is a live run that is complete.
     """
@@ -110,11 +111,14 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
 def _past_to_recall(
     folder: Path, config: RunConfig, manifest: Manifest, tape: AnyTape, code: Code
 ) -> tuple[PastToRecall | None, list[str]]:
-    """What is taken up from the record because other code made it (``None``: nothing), and what has changed."""
+    """What is taken up from the record (``None``: nothing) because other code made it or because market data was
+    dropped, without which it cannot be executed again; and what has changed."""
     began, last = began_at(tape), stretches_of(tape)[-1]
     if began is None:
         return None, []
     changes = code_changes(last.code or code_of(manifest), code, manifest)
+    if dropped := missing_market(folder, only_dropped=True):
+        changes.append(dropped)
     if changes:
         ways, snapshots, failures = _restorable(config, StrategyStates(folder).newest())
         resumed = RunResumed(how="folded", code=code, strategies=ways, snapshots=snapshots)

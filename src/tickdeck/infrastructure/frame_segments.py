@@ -97,10 +97,10 @@ def out_of_reach(folder: Path) -> list[GoneSegment]:
     return [gone for gone in read_gone(folder) if not (folder / gone.name).exists() and not gone.is_within_reach]
 
 
-def missing_market(run: Path) -> str:
+def missing_market(run: Path, *, only_dropped: bool = False) -> str:
     """What cannot be read of the recorded market data of the run in the folder ``run``, in words; empty if nothing is
-    missing."""
-    gone = out_of_reach(run / FOLDER)
+    missing. ``only_dropped`` leaves out what is in an archive that is out of reach."""
+    gone = [segment for segment in out_of_reach(run / FOLDER) if segment.place is None or not only_dropped]
     return described(gone) if gone else ""
 
 

@@ -41,6 +41,7 @@ __all__ = [
     "frames_digest",
     "frames_of",
     "one_line",
+    "refuse_gone",
 ]
 
 _SEGMENT = 64 << 20  # bytes on disk after which the next segment begins
@@ -213,7 +214,7 @@ class FrameReader:
 
     def __init__(self, folder: Path, *, on_gone: Callable[[GoneSegment], object] | None = None) -> None:
         self._folder = folder
-        self._on_gone = on_gone or _refuse
+        self._on_gone = on_gone or refuse_gone
         self._number = 0  # of the segment that is being read
         self._path: Path | None = None
         self._offset = 0  # of the next read; the file does not stay open
@@ -281,7 +282,8 @@ class FrameReader:
         return True
 
 
-def _refuse(gone: GoneSegment) -> None:
+def refuse_gone(gone: GoneSegment) -> None:
+    """Raise ``TapeError``: the frames of this segment are needed."""
     raise TapeError(f"{described([gone])}; put it back, or use what does not need it")
 
 

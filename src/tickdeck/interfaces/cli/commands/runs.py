@@ -105,7 +105,7 @@ def _duration(text: str) -> int:
 @click.option(
     "--to", type=click.Path(path_type=Path), metavar="DIR", help="Move it to DIR/RUN, where every command finds it."
 )
-@click.option("--drop", is_flag=True, help="Delete it. Only for a run that is complete.")
+@click.option("--drop", is_flag=True, help="Delete it. The run can still be resumed, but no longer proven by `verify`.")
 @data_option
 @json_option("The segments that went as one JSON object")
 def archive(name: str, older_than: int | None, to: Path | None, drop: bool, data: Path, as_json: bool) -> int:
@@ -118,7 +118,7 @@ def archive(name: str, older_than: int | None, to: Path | None, drop: bool, data
     \b
     Examples:
       tickdeck runs archive maker --older-than 7d --to /archive
-      tickdeck runs archive 20261126-101500-a1b2c3 --drop
+      tickdeck runs archive maker --older-than 30d --drop
     """
     from tickdeck.bootstrap import archive_market
     from tickdeck.infrastructure.frame_segments import described
