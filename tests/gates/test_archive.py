@@ -152,6 +152,15 @@ def test_a_run_whose_market_data_was_dropped_goes_on_with_what_it_has(
     filled = [event for event in events if isinstance(event, OrderFilledEvent | OrderPartiallyFilledEvent)]
     bought = sum((fill.quantity if fill.side is Side.BUY else -fill.quantity for fill in filled), Decimal(0))
     assert run.core.portfolio.account.position("BTCUSDT").quantity == bought
+    verdict, notes = verify_run(folder)
+    assert verdict.identical
+    assert verdict.decisions > 0
+    assert [stretch.first_seq for stretch in verdict.stretches] == [again.seq]
+    assert any(
+        note.startswith(f"the events up to seq {again.seq - 1:,} were not executed again: the market data from 2024-")
+        for note in notes
+    )
+    archive_market(folder, older_than=None, now=NOW, to=None)
     with pytest.raises(RunError, match="was dropped; its tape agrees with its digest"):
         verify_run(folder)
 

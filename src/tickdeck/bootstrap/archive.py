@@ -35,6 +35,7 @@ def archive_market(folder: Path, *, older_than: int | None, now: int, to: Path |
         raise RunError(f"run {manifest.run_id} has no segments of market data: it is {where}")
     is_complete = overview(folder).status == "completed"
     with open_reader(tape_path(folder)) as tape:
+        last_seq = tape.last_seq
         last = next(tape.read(TapeQuery(first_seq=tape.last_seq)), None)
     feed = live_feed(config_from_dict(manifest.config), manifest.symbols)
 
@@ -45,6 +46,7 @@ def archive_market(folder: Path, *, older_than: int | None, now: int, to: Path |
         folder / FOLDER,
         events_in=events_in,
         before=min(last.ts_ingress if last is not None else 0, now - (older_than or 0)),
+        seq=last_seq,
         to=to / manifest.run_id if to is not None else None,
         keep_newest=not is_complete,
     )

@@ -18,7 +18,7 @@ from tickdeck.bootstrap.record import market_of
 from tickdeck.bootstrap.strategies import code_changes, code_of, strategies_as_recorded
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
-from tickdeck.infrastructure.frame_segments import missing_market
+from tickdeck.infrastructure.frame_segments import missing_market, out_of_reach
 from tickdeck.infrastructure.frames import FOLDER, frames_digest
 from tickdeck.infrastructure.runs import Manifest, RunEnd, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, tape_path
@@ -35,21 +35,34 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
     from the state that the record before it leads to. The figures are those of the last stretch, or of the first that
     differs.
 
+    If market data was dropped, only the stretches that began after that can be executed again. The others are left
+    out, and the descriptions say so.
+
     Returns the verdict, and descriptions of code that has changed since the run. Raises ``RunError`` if an input file
-    has changed, if recorded market data was dropped or its archive is out of reach (the error says whether the tape
-    agrees with its digest), or if ``digest`` is given and the tape has none.
+    has changed, if no stretch has its market data (the error says whether the tape agrees with its digest), or if
+    ``digest`` is given and the tape has none.
     """
     manifest = read_manifest(folder)
     config = config_from_dict(settings_of(folder, manifest))
     with open_reader(tape_path(folder)) as tape:
         record = examine(tape, read_end(folder), digest)
-        if missing := missing_market(folder):
+        stretches = [stretch for stretch in stretches_of(tape) if _has_its_market(folder, stretch)]
+        missing = missing_market(folder)
+        if not stretches:
             raise RunError(f"run {manifest.run_id} cannot be executed again: {missing}; {_of_tape(record)}")
-        proofs = [_prove(folder, config, manifest, tape, stretch) for stretch in stretches_of(tape)]
+        proofs = [_prove(folder, config, manifest, tape, stretch) for stretch in stretches]
     verdict = _summary(proofs, record.last_seq)
     verdict = _with_record(verdict, _with_frames(record, folder))
     changes = dict.fromkeys(change for _, _, changes in proofs for change in changes)
+    if missing and stretches[0].first > 1:
+        changes[f"the events up to seq {stretches[0].first - 1:,} were not executed again: {missing}"] = None
     return msgspec.structs.replace(verdict, other_code=verdict.other_code and not verdict.faults), list(changes)
+
+
+def _has_its_market(folder: Path, stretch: Stretch) -> bool:
+    """Whether the stretch can be executed again: what is missing was dropped before it began, so it was made without
+    it, too."""
+    return all(gone.place is None and gone.seq < stretch.first for gone in out_of_reach(folder / FOLDER))
 
 
 def _prove(
@@ -150,7 +163,7 @@ def examine(tape: AnyReader, end: RunEnd | None = None, digest: str | None = Non
 def _with_frames(record: Examined, folder: Path) -> Examined:
     """What was found of the record, with what is found of a live run's frames."""
     end = read_end(folder)
-    if end is None or end.frames is None:
+    if end is None or end.frames is None or missing_market(folder):
         return record
     if end.frame_count is None and record.last_seq != end.last_seq:
         return record  # the run went on, and an older version did not write up to where the digest goes

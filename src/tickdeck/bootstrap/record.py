@@ -39,7 +39,7 @@ from tickdeck.infrastructure.runs import (
 from tickdeck.infrastructure.tape.opening import AnyReader, is_tape, open_reader, tape_path
 from tickdeck.infrastructure.tape.sqlite import EVERYTHING
 
-__all__ = ["FramedMarket", "MarketLeft", "market_for_venue", "market_of", "open_record", "trade_journal"]
+__all__ = ["FramedMarket", "market_for_venue", "market_of", "open_record", "trade_journal"]
 
 _OF_FEEDS = (FeedConnected, FeedDisconnected, SystemWarning, VenueCircuitChanged, VenueInstrumentReported)
 """What the frames of a live feed may contain besides market data."""
@@ -65,12 +65,7 @@ def open_record(
             yield from islice(_followed(tape, query, more), query.limit)
             return
         check_inputs(manifest)
-        config = config_from_dict(manifest.config)
-        market: Iterator[DomainEvent | None] = (
-            MarketLeft(folder / FOLDER, live_feed(config, manifest.symbols))
-            if manifest.is_live
-            else market_of(config, manifest, folder)
-        )
+        market = market_of(config_from_dict(manifest.config), manifest, folder)
         yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
 
 
@@ -100,34 +95,18 @@ def _followed(tape: AnyReader, query: TapeQuery, more: Callable[[], bool]) -> It
             yield event
 
 
-def market_of(config: RunConfig, manifest: Manifest, folder: Path) -> Iterator[DomainEvent]:
+def market_of(config: RunConfig, manifest: Manifest, folder: Path) -> Iterator[DomainEvent | None]:
     """The market data of the run in ``folder``: from the frames of the venue, from its input files as one stream, or
-    from the simulated market."""
+    from the simulated market. ``None`` stands for an event that is no longer there."""
     if manifest.is_live:
-        return FramedMarket(FrameReader(folder / FOLDER), live_feed(config, manifest.symbols))
+        return FramedMarket(folder / FOLDER, live_feed(config, manifest.symbols))
     return open_inputs(config, manifest.inputs) if manifest.inputs else _simulated(config, manifest)
 
 
 class FramedMarket:
-    """The market events of a live run, decoded again from its frames. The iteration stops at the end of the frames; it
-    can continue later if more were recorded."""
-
-    def __init__(self, frames: FrameReader, feed: MarketDataFeed) -> None:
-        self._frames = frames
-        self._feed = feed
-        self._events: deque[DomainEvent] = deque()
-
-    def __iter__(self) -> FramedMarket:
-        return self
-
-    def __next__(self) -> DomainEvent:
-        while not self._events:
-            self._events.extend(self._feed.decode(next(self._frames)))
-        return self._events.popleft()
-
-
-class MarketLeft:
-    """The same, with ``None`` for each event of a segment that was dropped or is out of reach."""
+    """The market events of a live run, decoded again from its frames, with ``None`` for each event of a segment that
+    was dropped or is out of reach. The iteration stops at the end of the frames; it can continue later if more were
+    recorded."""
 
     def __init__(self, folder: Path, feed: MarketDataFeed) -> None:
         self._frames = FrameReader(folder, on_gone=self._skip)
@@ -138,7 +117,7 @@ class MarketLeft:
     def _skip(self, segment: GoneSegment) -> None:
         self._gone += segment.events
 
-    def __iter__(self) -> MarketLeft:
+    def __iter__(self) -> FramedMarket:
         return self
 
     def __next__(self) -> DomainEvent | None:

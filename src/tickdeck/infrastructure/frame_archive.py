@@ -28,13 +28,14 @@ _CHUNK = 1 << 20
 
 
 def archive_frames(
-    folder: Path, *, events_in: Callable[[Frame], int], before: int, to: Path | None, keep_newest: bool = True
+    folder: Path, *, events_in: Callable[[Frame], int], before: int, to: Path | None, seq: int, keep_newest: bool = True
 ) -> list[GoneSegment]:
     """Move the segments in ``folder`` whose frames were all received before ``before`` (ns UTC) to the folder ``to``,
     or delete them (``None``). Returns those that went.
 
     ``events_in(frame)`` is how many events a frame becomes; it is called for each frame of these segments, in order.
-    ``keep_newest`` leaves the newest segment, to which a process may write.
+    ``seq`` is the last event on the run's tape. ``keep_newest`` leaves the newest segment, to which a process may
+    write.
 
     Raises ``RunError`` if another process is doing the same or a file in ``to`` is in the way, ``TapeError`` if
     something cannot be read or written.
@@ -53,6 +54,7 @@ def archive_frames(
                     segment = _if_older(path, later, before, events_in)
                     if segment is None:
                         break
+                    segment = msgspec.structs.replace(segment, seq=seq)
                     if to is not None:
                         to.mkdir(parents=True, exist_ok=True)
                         segment = _copied(path, segment, to.absolute() / path.name)

@@ -39,7 +39,8 @@ class GoneSegment(msgspec.Struct, frozen=True, kw_only=True):
 
     ``frames``: its messages. ``events``: the events that they become, each of which has a ``seq`` of the run.
     ``first_ts``, ``last_ts``: when its first and last frame were received (ns UTC); 0 if it is empty. ``sha256``: of
-    the file. ``place``: the absolute path of the archived file; ``None`` if it was dropped.
+    the file. ``place``: the absolute path of the archived file; ``None`` if it was dropped. ``seq``: the last event on
+    the tape when it went.
     """
 
     name: str
@@ -50,6 +51,7 @@ class GoneSegment(msgspec.Struct, frozen=True, kw_only=True):
     last_ts: int
     sha256: str
     place: str | None
+    seq: int = 0
 
     @property
     def is_within_reach(self) -> bool:

@@ -49,7 +49,7 @@ def merge_record(
             yield taken
 
 
-def next_of(market: Iterator[DomainEvent], seq: int) -> DomainEvent:
+def next_of(market: Iterator[DomainEvent | None], seq: int) -> DomainEvent:
     """The next event of the input files, which has the position ``seq``."""
     event = next(market, None)
     if event is None:

@@ -73,7 +73,7 @@ class ProofKernel(Kernel):
         self._outbox.clear()
 
 
-def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent], timers: Agenda) -> Verdict:
+def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent | None], timers: Agenda) -> Verdict:
     """Feed the record's inputs to ``kernel`` (a fresh core without async handlers, whose tape is ``check``), in order.
 
     ``market`` supplies the events of the input files, for the gaps in the record. ``timers`` is the kernel's agenda.
