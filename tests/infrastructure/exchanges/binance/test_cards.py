@@ -192,6 +192,29 @@ def test_c38_trades_that_were_missed_are_fetched_by_id_and_none_comes_twice() ->
 
 
 @pytest.mark.long
+def test_c40_a_connection_without_data_is_made_again_and_what_was_missed_is_fetched() -> None:
+    async def body(table: Table) -> None:
+        async with table.feed("BTCUSDT", channels=("trade",), stale_after=500_000_000) as events:
+
+            def ids() -> list[int]:
+                return [int(event.trade_id) for event in events if isinstance(event, TradeEvent)]
+
+            await table.until(lambda: table.venue.venue.asked.get("requests.list", 0) == 1)
+            await table.act("advance", by="1s")
+            await table.until(lambda: ids() == [1])
+            await table.act("advance", by="1s")
+            await table.until(lambda: table.venue.faults.counts.get("stall", 0) == 1)
+            await table.act("advance", by="1s")
+            await table.until(lambda: table.venue.venue.asked.get("requests.list", 0) == 2)
+            await table.act("advance", by="120s")
+            await table.until(lambda: len(ids()) == 4)
+            assert ids() == [1, 2, 3, 4]
+        assert table.failed() == []
+
+    play("C40", body)
+
+
+@pytest.mark.long
 def test_c41_subscriptions_that_the_venue_ignores_are_made_again() -> None:
     async def body(table: Table) -> None:
         await table.act("connections", largest_message=1_500)

@@ -25,6 +25,7 @@ from tickdeck.infrastructure.exchanges.binance.mappers.errors import error_from
 from tickdeck.infrastructure.exchanges.binance.market_data import (
     DEFAULT_CHANNELS,
     INSTRUMENTS_EVERY,
+    STALE_AFTER,
     CloseConnection,
     Fetch,
     MarketDataProtocol,
@@ -51,7 +52,8 @@ class BinanceFeed:
 
     ``endpoints``: the venue's addresses. ``channels``: the streams of each symbol. ``http``: sends REST requests;
     aiohttp by default. ``limits``: the limits of our address; share them with the exchanges of the same process.
-    ``instruments_every``: ns between two queries of the instruments.
+    ``instruments_every``: ns between two queries of the instruments. ``stale_after``: ns of silence after which the
+    connection is made again.
     """
 
     name = "binance"
@@ -66,6 +68,7 @@ class BinanceFeed:
         http: HttpClient | None = None,
         limits: RateLimiter | None = None,
         instruments_every: int = INSTRUMENTS_EVERY,
+        stale_after: int = STALE_AFTER,
     ) -> None:
         self._clock = clock or SystemClock()
         self._endpoints = endpoints
@@ -80,7 +83,11 @@ class BinanceFeed:
         self._wake = asyncio.Event()
         self._waiting = 0
         self.protocol = MarketDataProtocol(
-            symbols, channels, instruments_every=instruments_every, seed=self._clock.time_ns()
+            symbols,
+            channels,
+            instruments_every=instruments_every,
+            stale_after=stale_after,
+            seed=self._clock.time_ns(),
         )
 
     def resync(self, symbol: str) -> None:

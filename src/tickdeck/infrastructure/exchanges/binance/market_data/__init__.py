@@ -15,12 +15,14 @@ from tickdeck.infrastructure.exchanges.binance.market_data.output import (
 from tickdeck.infrastructure.exchanges.binance.market_data.protocol import (
     DEFAULT_CHANNELS,
     INSTRUMENTS_EVERY,
+    STALE_AFTER,
     MarketDataProtocol,
 )
 
 __all__ = [
     "DEFAULT_CHANNELS",
     "INSTRUMENTS_EVERY",
+    "STALE_AFTER",
     "Action",
     "CloseConnection",
     "FeedStatistics",

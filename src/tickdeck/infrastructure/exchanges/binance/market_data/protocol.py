@@ -24,13 +24,15 @@ from tickdeck.infrastructure.exchanges.binance.market_data.output import Action,
 from tickdeck.infrastructure.exchanges.binance.market_data.trades import TradeChains
 from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
 
-__all__ = ["DEFAULT_CHANNELS", "INSTRUMENTS_EVERY", "MarketDataProtocol"]
+__all__ = ["DEFAULT_CHANNELS", "INSTRUMENTS_EVERY", "STALE_AFTER", "MarketDataProtocol"]
 
 DEFAULT_CHANNELS = ("trade", "bookTicker", "depth@100ms")
 
 _S = 1_000_000_000  # ns in a second
 INSTRUMENTS_EVERY = 60 * _S
 """How often to query the instruments. A response weighs 20 of the 6,000 a minute."""
+STALE_AFTER = 60 * _S
+"""How long a connection may be silent."""
 _WRAPPED = b'{"stream":"'
 
 
@@ -103,7 +105,7 @@ class MarketDataProtocol:
         channels: tuple[str, ...] = DEFAULT_CHANNELS,
         *,
         profile: Profile = BINANCE_SPOT,
-        stale_after: int = 60 * _S,
+        stale_after: int = STALE_AFTER,
         instruments_every: int = INSTRUMENTS_EVERY,
         seed: int = 0,
     ) -> None:

@@ -198,7 +198,8 @@ class Sockets:
         path, streams = request.path, request.query.get("streams", "")
         unit = 1_000 if request.query.get("timeUnit", "").upper() == "MICROSECOND" else MS
         if path.rstrip("/") == "/ws-api/v3":
-            return WsApiSession(self.venue, self.users, connection, unit=unit)
+            shows_limits = request.query.get("returnRateLimits", "true") != "false"
+            return WsApiSession(self.venue, self.users, connection, unit=unit, shows_limits=shows_limits)
         parts = path.strip("/").split("/")
         session = StreamSession(self.streams, connection, combined=parts[0] == "stream", unit=unit)
         for name in [*parts[1:], *filter(None, streams.split("/"))]:

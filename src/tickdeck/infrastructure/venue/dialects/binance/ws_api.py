@@ -80,11 +80,21 @@ class _Request(msgspec.Struct):
 class WsApiSession:
     """A client's connection to the WebSocket API. ``now`` is ns UTC throughout."""
 
-    def __init__(self, venue: BinanceVenue, users: UserStreams, connection: Connection, *, unit: int = MS) -> None:
+    def __init__(
+        self,
+        venue: BinanceVenue,
+        users: UserStreams,
+        connection: Connection,
+        *,
+        unit: int = MS,
+        shows_limits: bool = True,
+    ) -> None:
         self.venue = venue
         self.users = users
         self.connection = connection
         self.unit = unit
+        self.shows_limits = shows_limits
+        """Whether answers list the rate limits, unless a request says otherwise."""
         self.subscriptions: dict[int, Subscription] = {}
         self.logged_on: Account | None = None
         self._logged_on_at = 0
@@ -104,6 +114,7 @@ class WsApiSession:
             self._reply(None, _failed(ApiError(-1135, "Invalid JSON Request")), now)
             return
         number, method = request.id, request.method
+        shows_limits = {"true": True, "false": False}.get(params.values.get("returnRateLimits", ""), self.shows_limits)
         if self.logged_on is not None and self.venue.exchange.account_of_key(self.logged_on.key) is None:
             self._reply(None, _failed(ApiError(-2015, "Invalid API-key, IP, or permissions for action.", 401)), now)
             return
@@ -121,7 +132,7 @@ class WsApiSession:
         )
         if answer.lost or (answer.body is not None and answer.error is None):
             return
-        self._reply(number, answer, now)
+        self._reply(number, answer, now, shows_limits)
 
     def _authorise(self, method: str, operation: Operation, params: Params, now: int) -> Account | None:
         if operation.security == Security.NONE:
@@ -138,7 +149,7 @@ class WsApiSession:
         self.venue.check_time(params, now)
         return account
 
-    def _reply(self, number: int | str | None, answer: Answer, now: int) -> None:
+    def _reply(self, number: int | str | None, answer: Answer, now: int, shows_limits: bool = True) -> None:
         reply: Json = {"id": number, "status": answer.status}
         error = answer.error
         if error is not None:
@@ -152,7 +163,8 @@ class WsApiSession:
             reply["error"] = {"code": -1000, "msg": "An unknown error occurred while processing the request."}
         else:
             reply["result"] = answer.result
-        reply["rateLimits"] = self._rate_limits(answer, now)
+        if shows_limits:
+            reply["rateLimits"] = self._rate_limits(answer, now)
         due = self.venue.now() + answer.delay_ns if answer.delay_ns else 0
         self.connection.send(msgspec.json.encode(reply).decode(), due)
 
@@ -199,7 +211,7 @@ class WsApiSession:
             "apiKey": account.key if account is not None else None,
             "authorizedSince": self._logged_on_at // call.unit if account is not None else None,
             "connectedSince": self.connection.opened // call.unit,
-            "returnRateLimits": True,
+            "returnRateLimits": self.shows_limits,
             "serverTime": call.now // call.unit,
             "userDataStream": bool(self.subscriptions),
         }
