@@ -115,6 +115,7 @@ def test_the_commands_say_what_is_gone(complete: Path, meant_to_differ: set[Path
     archived = cli("runs", "archive", complete.name, "--drop", "--data", data, "--json")
     listed = cli("events", complete.name, "--type", "order.submitted", "--data", data, "--json")
     checked = cli("tape", "check", complete.name, "--data", data)
+    as_json = cli("tape", "check", complete.name, "--data", data, "--json")
     verified = cli("verify", complete.name, "--data", data)
     again = cli("runs", "archive", complete.name, "--drop", "--data", data)
 
@@ -125,6 +126,7 @@ def test_the_commands_say_what_is_gone(complete: Path, meant_to_differ: set[Path
     for said in (listed.stderr, verified.stderr):
         assert "was dropped" in said
     assert "not checked: the market data from 2024-" in checked.stdout
+    assert "was dropped" in json.loads(as_json.stdout)["gone"]
     assert verified.exit_code == 2
     assert "nothing to archive" in again.stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -60,6 +61,50 @@ def test_a_run_whose_frames_are_damaged_is_not_backed_up(tmp_path: Path, meant_t
         backup_run(run.folder, tmp_path / "copy")
 
     assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("form", ["sqlite", "jsonl"])
+def test_a_backup_of_a_run_that_is_killed_leaves_no_run(tmp_path: Path, form: str) -> None:
+    """Killed at each of its syncs in turn. Only after the last sync but one is there a copy, and it is complete."""
+    run = start_live_run(config(600, tape_format=form), tmp_path / "data", clock=VirtualWall(START))
+    drive(run, 2)
+    steps = 0
+    while _killed_at_sync(run.folder, tmp_path / f"copy{steps}", steps):
+        if (tmp_path / f"copy{steps}").exists():
+            assert verify_run(tmp_path / f"copy{steps}")[0].identical
+        steps += 1
+
+    assert steps > 5
+    assert [event.seq for event in open_record(tmp_path / f"copy{steps}")] == [
+        event.seq for event in open_record(run.folder)
+    ]
+    assert not (tmp_path / "copy0").exists()
+
+
+def _killed_at_sync(folder: Path, out: Path, steps: int) -> bool:
+    """Back up in a child that kills itself instead of its sync number ``steps``. Returns whether it came to that."""
+    child = os.fork()
+    if child == 0:
+        left = steps
+        fsync = os.fsync
+
+        def killing(fd: int) -> None:
+            nonlocal left
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+            fsync(fd)
+
+        os.fsync = killing  # type: ignore[assignment]
+        code = 1
+        try:
+            backup_run(folder, out)
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
 
 
 @pytest.mark.long

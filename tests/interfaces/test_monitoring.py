@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -263,3 +264,15 @@ def test_run_serves_its_metrics_and_says_where(tickdeck) -> None:
 
     assert result.exit_code == 0
     assert "metrics: http://127.0.0.1:" in result.stderr
+
+
+def test_without_the_extra_one_line_says_what_to_install(tickdeck, monkeypatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("tickdeck.interfaces.monitoring")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+    result = tickdeck("run", "--for", 1, "--speed", "max", "--metrics", 0)
+
+    assert result.exit_code == 2
+    assert "pip install 'tickdeck[metrics]'" in result.stderr
+    assert not list(Path("tickdeck-data").glob("*/manifest.json"))

@@ -49,7 +49,8 @@ class Problem(msgspec.Struct, frozen=True):
 class CheckReport(msgspec.Struct, kw_only=True):
     """``ok``: nothing was found. ``checked``: descriptions of the checks. ``problems``: the first hundred that can be
     repaired and the first hundred that cannot; ``found``: the total number. ``digest``: of all events as they are now;
-    ``None`` if the tape has none, because an older version started it, or if it is too damaged to read.
+    ``None`` if the tape has none, because an older version started it, or if it is too damaged to read. ``gone``:
+    the recorded market data of the tape's run that was archived or dropped, in words; for the caller to fill.
     """
 
     tape: str
@@ -63,6 +64,7 @@ class CheckReport(msgspec.Struct, kw_only=True):
     snapshots: int = 0
     digest: str | None = None
     found: int = 0
+    gone: str = ""
     checked: list[str] = []
     problems: list[Problem] = []
 

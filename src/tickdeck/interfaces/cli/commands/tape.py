@@ -81,14 +81,15 @@ def check(place: str, data: Path, as_json: bool) -> int:
     path = find_tape(data, place)
     report = check_tape(path)
     gone = read_gone(path.absolute().parent / FOLDER)
+    report.gone = described(gone) if gone else ""
     if as_json:
         print_json(report)
     else:
         click.echo(f"{report.tape}: {'sound' if report.ok else 'not sound'}")
         for line in report.checked:
             click.echo(f"  checked: {line}")
-        if gone:
-            click.echo(f"  not checked: {described(gone)}")
+        if report.gone:
+            click.echo(f"  not checked: {report.gone}")
         _print_problems(report.problems)
         if report.found > len(report.problems):
             click.echo(f"  and {report.found - len(report.problems):,} more")
