@@ -8,13 +8,14 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from tickdeck.errors import InputError
 from tickdeck.infrastructure.venue import Account, Exchange
-from tickdeck.infrastructure.venue.commands import Reduce
+from tickdeck.infrastructure.venue.commands import PlaceList, Reduce
 from tickdeck.infrastructure.venue.journal import Journal
 from tickdeck.infrastructure.venue.markets import market_of
 from tickdeck.infrastructure.venue.matching import NewOrder, OrderRefused, SelfTrade, Tif, Type
@@ -51,6 +52,15 @@ def open_accounts(exchange: Exchange) -> None:
         exchange.open_account(account, NOW, USDT=D(1_000_000), BTC=D(20), BNB=D(50))
 
 
+def pair_at_random(exchange: Exchange, rng: random.Random, account: str, symbol: str) -> PlaceList:
+    is_buy, away = rng.random() < 0.5, rng.randint(1, 6)
+    target, stop = (100 - away, 100 + away) if is_buy else (100 + away, 100 - away)
+    shared: dict[str, Any] = {"account": account, "symbol": symbol, "is_buy": is_buy, "quantity": D(1)}
+    first = NewOrder(**shared, type=Type.LIMIT_MAKER, price=D(target), client_id=exchange.new_client_id())
+    second = NewOrder(**shared, type=Type.STOP_LOSS, stop_price=D(stop), client_id=exchange.new_client_id())
+    return PlaceList((first, second), exchange.new_client_id())
+
+
 def trade_at_random(exchange: Exchange, seed: int, count: int) -> None:
     rng = random.Random(seed)
     for step in range(count):
@@ -66,6 +76,8 @@ def trade_at_random(exchange: Exchange, seed: int, count: int) -> None:
                 exchange.submit(
                     Reduce(account, symbol, order.number, order.quantity / 2, exchange.new_client_id()), now
                 )
+            elif choice < 0.45:
+                exchange.submit(pair_at_random(exchange, rng, account, symbol), now)
             else:
                 price = D(rng.randint(95, 105)) if kind.has_price else None
                 timed = kind in (Type.LIMIT, Type.STOP_LOSS_LIMIT)
@@ -106,6 +118,7 @@ def test_a_venue_restored_from_a_snapshot_equals_one_restored_from_the_journal(t
         venue.exchange._log = None  # both continue from here, side by side
         trade_at_random(venue.exchange, seed + 100, 200)
     assert restored.state() == replayed.state()
+    assert restored.exchange.engine.lists.by_number
     assert restored.exchange.given_ids == replayed.exchange.given_ids
 
 
