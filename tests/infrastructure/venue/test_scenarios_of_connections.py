@@ -295,7 +295,7 @@ def test_a_client_that_subscribes_without_care_fails_the_card(messages: list[lis
 
 
 @pytest.mark.long
-def test_a_fill_is_heard_among_thousands_of_trades() -> None:
+def test_a_fill_arrives_among_thousands_of_trades() -> None:
     async def body(venue: RunningVenue, http: aiohttp.ClientSession) -> None:
         market = await http.ws_connect(f"{venue.ws_url}/stream?streams=btcusdt@trade/btcusdt@bookTicker")
         reading = asyncio.ensure_future(_count(market))

@@ -97,7 +97,7 @@ def test_pages_of_fills_that_do_not_advance_are_a_protocol_error() -> None:
 
 
 @pytest.mark.parametrize("wait", ["²", "x", "-5", "", "9" * 400])
-def test_a_wait_that_is_none_is_a_minute(wait: str) -> None:
+def test_an_unreadable_wait_counts_as_a_minute(wait: str) -> None:
     venue = Venue(lambda: Answer(429, {"retry-after": wait}, b'{"code":-1003,"msg":"too many"}'))
     with pytest.raises(RateLimited) as caught:
         run(venue.exchange.place_pair(PAIR))

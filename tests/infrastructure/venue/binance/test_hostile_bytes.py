@@ -69,7 +69,7 @@ async def send(venue: RunningVenue, *parts: bytes, whole: bool = False) -> bytes
         (b"GET /else HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", b" 404 "),
     ],
 )
-def test_bytes_that_are_no_request_are_refused(caplog: pytest.LogCaptureFixture, sent: bytes, status: bytes) -> None:
+def test_bytes_that_are_not_a_request_are_refused(caplog: pytest.LogCaptureFixture, sent: bytes, status: bytes) -> None:
     async def run() -> None:
         async with open_venue(caplog) as venue:
             assert status in await send(venue, sent)
@@ -103,7 +103,7 @@ def frame(first: int, data: bytes = b"", *, masked: bool = True, size: int | Non
         b"not a frame at all" * 20,
     ],
 )
-def test_frames_that_are_none_end_their_connection_alone(
+def test_invalid_frames_close_their_own_connection_only(
     caplog: pytest.LogCaptureFixture, path: bytes, sent: bytes
 ) -> None:
     async def run() -> None:

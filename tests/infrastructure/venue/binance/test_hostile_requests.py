@@ -236,7 +236,7 @@ def test_any_message_to_the_market_streams_is_answered(params: Any, number: Any,
 @pytest.mark.parametrize(
     "text", ["", "{", "[" * 100_000, '{"params":' + "[" * 5_000 + "]" * 5_000 + "}", "\ufeff{}", "NaN"]
 )
-def test_text_that_is_no_json_is_answered_by_both_sockets(text: str) -> None:
+def test_both_sockets_answer_text_that_is_not_json(text: str) -> None:
     desk = Desk()
     desk.api().on_text(text, desk.time)
     (answer,) = desk.taken()

@@ -352,6 +352,13 @@ def test_a_stale_query_does_not_know_the_order_for_a_while() -> None:
     assert body(desk.signed("GET", "order", **known))["status"] == "NEW"
 
 
+def test_orders_that_queries_know_again_are_forgotten() -> None:
+    desk = Desk(faults="stale_query=1:3s")
+    desk.venue.hidden = dict.fromkeys(range(10_001), desk.time + 1)
+    desk.venue.tick(desk.time + 1)
+    assert desk.venue.hidden == {}
+
+
 def test_a_skewed_clock_shows_in_the_server_time() -> None:
     desk = Desk(faults="clock_skew=-3s")
     assert body(desk.send("GET", "time")) == {"serverTime": (NOW - 3 * SECOND) // 1_000_000}

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any
+from enum import Enum
+from typing import Any, Literal
 
 import msgspec
 
@@ -147,13 +148,13 @@ class PrivateStream:
                 yield data
                 continue
             events = self._read(data)
-            if events is None:
+            if events is _Sign.SUBSCRIBED:
                 connection.subscribed = True
                 self._filled.clear()  # the consumer must query what happened before
                 yield self._event(FeedConnected)
                 connection.begin(self._bring_news(connection))
                 continue
-            if not events:
+            if events is _Sign.ENDED:
                 connection.reason = "the venue ended the stream"
                 return
             for event in events:
@@ -200,23 +201,25 @@ class PrivateStream:
         elif order not in self._ended:
             self._filled[order] = max(filled, self._filled.get(order, filled))
 
-    def _read(self, data: bytes) -> tuple[DomainEvent, ...] | None:
-        """The events of a message; ``None`` for the response that begins the stream, ``()`` if the stream has ended.
+    def _read(self, data: bytes) -> tuple[DomainEvent, ...] | Literal[_Sign.SUBSCRIBED, _Sign.ENDED]:
+        """The events of a message, or a sign that the stream has begun or ended.
 
         A message without an event, or an unreadable one, becomes a warning, because no message about the account is
-        dropped silently.
+        dropped silently. Only ``listStatus`` needs none: each order of the list is reported too.
         """
         received = self._clock.time_ns()
         answer = _answer(data)
         if answer is not None:
             if answer.status == 200:
-                return None
+                return _Sign.SUBSCRIBED
             raise error_from(answer.status, msgspec.json.encode(answer.error or {}), changes=False)
         try:
             message = user_message(data, received, self._account_id)
         except ProtocolError as error:
             return (self._warning(str(error), received),)
         if message.kind in ("eventStreamTerminated", "serverShutdown"):
+            return _Sign.ENDED
+        if message.kind == "listStatus":
             return ()
         what = f"private message {message.kind or 'without a kind'} has no event; query what it may concern"
         return message.events or (self._warning(what, received),)
@@ -229,6 +232,13 @@ class PrivateStream:
         if kind is FeedConnected:
             return FeedConnected(feed=PRIVATE, ts_ingress=now, source=_SOURCE)
         return FeedDisconnected(feed=PRIVATE, reason=reason, ts_ingress=now, source=_SOURCE)
+
+
+class _Sign(Enum):
+    """What a message without events says about the stream."""
+
+    SUBSCRIBED = 1
+    ENDED = 2
 
 
 class _Connection:

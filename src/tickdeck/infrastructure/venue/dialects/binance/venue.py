@@ -20,6 +20,7 @@ __all__ = ["MS", "Answer", "BinanceVenue", "Call", "Operation", "Script", "Secur
 MS = 1_000_000
 _MAX_WINDOW_MS = 60_000
 _AHEAD_MS = 1_000
+_MOST_HIDDEN = 10_000
 KINDS = (
     *("place", "cancel", "replace", "amend", "query", "fills", "account", "depth", "rules", "time", "subscribe"),
     *("read", "any"),
@@ -332,6 +333,8 @@ class BinanceVenue:
         """What happens by time alone: timers, and symbols that are halted and opened again."""
         for timer in list(self.timers):
             timer(now)
+        if len(self.hidden) > _MOST_HIDDEN:
+            self.hidden = {number: until for number, until in self.hidden.items() if until > now}
         fault = self.faults.get("halt_symbol")
         if fault is None or fault.symbol not in self.exchange.engine.markets:
             for symbol in list(self._halts):
