@@ -29,6 +29,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.values import OrderStatus
 from tickdeck.infrastructure.config import StrategyConfig
 from tickdeck.infrastructure.exchanges import doubt
+from tickdeck.infrastructure.runs import overview
 
 pytestmark = pytest.mark.long
 __all__ = ["key", "short_lag"]  # fixtures
@@ -102,6 +103,7 @@ def test_an_order_whose_answer_was_lost_and_that_queries_do_not_know_three_times
 def test_an_order_whose_query_keeps_failing_stays_unknown_until_a_person_settles_it(tmp_path: Path) -> None:
     """nautilus_trader#4958."""
     settled: list[str] = []
+    shown: list[tuple[str, ...]] = []
 
     def script(server: Any) -> None:
         server.script({"on": "place", "lost": True, "take": False})
@@ -113,6 +115,7 @@ def test_an_order_whose_query_keeps_failing_stays_unknown_until_a_person_settles
         for order in run.core.execution.open_of():
             if not settled and order.status is OrderStatus.UNKNOWN:
                 settled.append(order.order_id)
+                shown.append(overview(run.folder).in_doubt)
                 run.kernel.publish(CommandReceived(command="halt", reason="first look"))
                 run.kernel.publish(CommandReceived(command="settle", arguments={"order_id": order.order_id}))
         return bool(settled) and not run.core.execution.open_of()
@@ -122,6 +125,8 @@ def test_an_order_whose_query_keeps_failing_stays_unknown_until_a_person_settles
     assert first(events) == [OrderSubmittedEvent, OrderUnknownEvent, OrderRejectedEvent]
     assert not any(isinstance(event, VenueOrderNotFound) for event in events)
     assert run.core.portfolio.account.reserved("USDT") == Decimal(0)
+    assert shown == [tuple(settled)]
+    assert overview(run.folder).in_doubt == ()
 
 
 def test_a_cancel_that_fails_is_repeated_until_there_is_evidence(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tickdeck import bootstrap
 from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import (
+    AccountDifferenceFound,
     CommandReceived,
     OrderSubmittedEvent,
     RunResumed,
@@ -116,6 +117,7 @@ def check(run: LiveRun, url: str) -> None:
     for currency, amounts in ask(url, "balances?account=demo")["demo"].items():
         total = Decimal(amounts["free"]) + Decimal(amounts["locked"])
         assert run.core.portfolio.account.balances.get(currency, Decimal(0)) == total, currency
+    assert not [event for event in events if isinstance(event, AccountDifferenceFound)]
     verdict, _ = verify_run(run.folder)
     assert verdict.identical
 

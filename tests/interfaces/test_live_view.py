@@ -66,6 +66,7 @@ STATE = LiveState(
     fees=D("0.5"),
     orders=3,
     orders_open=1,
+    in_doubt=0,
     last_orders=(ORDER,) * 8,
     decisions=3,
     last_decisions=((NOON, "ema-cross BTCUSDT buy 0.01 at market: fast above slow"),) * 8,
@@ -157,6 +158,7 @@ def test_before_the_first_price_and_trade_there_are_dashes():
 
 def test_a_halt_is_in_the_first_line_at_any_width():
     assert "HALTED" in shown(replace(STATE, halted=True), 32, 6)[0]
+    assert "2 IN DOUBT" in shown(replace(STATE, in_doubt=2), 32, 6)[0]
 
 
 def test_the_state_is_the_run_s_own(tmp_path: Path):

@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from tickdeck.application.ports import TapeQuery
+from tickdeck.application.ports import TapeQuery, TapeReader
+from tickdeck.domain.events import OrderEvent
+from tickdeck.domain.values import OrderStatus
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.runs.ending import RunFigures, read_end
 from tickdeck.infrastructure.runs.folder import read_manifest
@@ -22,8 +24,8 @@ class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
     """``status``: ``running`` (a process writes it), ``completed``, ``interrupted`` (it can be resumed) or ``empty``.
 
     ``parameters``: those of its strategies, by id. ``figures``: at its end, ``None`` for a run that is running or was
-    killed. ``inputs`` and ``events`` count up to the tape's last event, including those of input files. ``tape``: its
-    absolute path.
+    killed. ``in_doubt``: the ids of a live run's orders that are ``unknown`` on its tape. ``inputs`` and ``events``
+    count up to the tape's last event, including those of input files. ``tape``: its absolute path.
     """
 
     run: str
@@ -34,6 +36,7 @@ class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
     symbols: tuple[str, ...]
     inputs: int
     events: int
+    in_doubt: tuple[str, ...]
     figures: RunFigures | None
     tape: str
 
@@ -43,6 +46,7 @@ def overview(folder: Path) -> RunOverview:
     manifest = read_manifest(folder)
     path = tape_path(folder)
     inputs = events = 0
+    in_doubt: tuple[str, ...] = ()
     status = "empty"
     if is_jsonl_tape(path) or (path.is_file() and path.stat().st_size):
         with open_reader(path) as tape:
@@ -54,6 +58,8 @@ def overview(folder: Path) -> RunOverview:
                 status = "interrupted"
             for _ in tape.read(TapeQuery(types=("run.stopped",), limit=1)):
                 status = "completed"
+            if manifest.is_live:
+                in_doubt = _in_doubt(tape)
     if writer_of(path) is not None:
         status = "running"
     return RunOverview(
@@ -65,9 +71,22 @@ def overview(folder: Path) -> RunOverview:
         symbols=manifest.symbols,
         inputs=inputs,
         events=events,
+        in_doubt=in_doubt,
         figures=_figures(folder) if status in ("completed", "interrupted") else None,
         tape=str(path.resolve()),
     )
+
+
+def _in_doubt(tape: TapeReader) -> tuple[str, ...]:
+    found: list[str] = []
+    for stream in dict.fromkeys(event.stream for event in tape.read(TapeQuery(types=("order.unknown",)))):
+        last = None
+        for event in tape.read(TapeQuery(types=(OrderEvent,), stream=stream)):
+            if isinstance(event, OrderEvent) and event.status is not None:
+                last = event
+        if last is not None and last.status is OrderStatus.UNKNOWN:
+            found.append(last.order_id)
+    return tuple(found)
 
 
 def _figures(folder: Path) -> RunFigures | None:

@@ -32,8 +32,8 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
     """List the runs under DIR, the oldest first; remove some with `rm`, or move old market data away with `archive`.
 
     A run is running, completed, interrupted (`tickdeck run --resume RUN` continues it) or empty (stopped before it
-    started). Each line has the closed trades, the PnL after fees, the largest drawdown, and the strategies with their
-    parameters.
+    started). "2 in doubt" are orders of a live run of which nobody knows whether the exchange has them. Each line has
+    the closed trades, the PnL after fees, the largest drawdown, and the strategies with their parameters.
 
     \b
     Examples:
@@ -160,7 +160,8 @@ def _print(found: list[RunOverview]) -> None:
             told = (f"{figures.trades:,}", f"{figures.pnl:+,.2f} {figures.currency}", f"{figures.max_drawdown:.2%}")
         what = ", ".join(f"{name}{_parameters(run.parameters[name])}" for name in run.strategies)
         what += f" on {', '.join(run.symbols)}"
-        table.add_row(run.run, run.status, f"{run.events:,}", *told, *(() if narrow else (what,)))
+        status = f"{run.status}, {len(run.in_doubt)} in doubt" if run.in_doubt else run.status
+        table.add_row(run.run, status, f"{run.events:,}", *told, *(() if narrow else (what,)))
         below.append(what)
     if not narrow:
         out.print(table)

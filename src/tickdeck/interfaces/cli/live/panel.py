@@ -63,6 +63,8 @@ def _headline(state: LiveState, width: int) -> Text:
     line = Text.assemble((f"{day(state.ts)} {clock_time(state.ts)[:8]}", _TITLE))
     if state.halted:
         line.append("  HALTED", style="bold red")
+    if state.in_doubt:
+        line.append(f"  {state.in_doubt:,} IN DOUBT", style="bold red")
     line.append(f"  {state.speed:,.1f}x" if state.speed < 1_000 else f"  {state.speed:,.0f}x")
     if width >= _NARROW:
         line.append(f"  run {state.run}  {', '.join(state.strategies)}", style=_FAINT)

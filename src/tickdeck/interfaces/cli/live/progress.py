@@ -55,7 +55,9 @@ class Progress:
             return f"catching up with the tape: {events:,} of {self._past_seq:,} events"
         rate = events / wall_s if wall_s > 0 else 0.0
         head = f"{day(ts)} {clock_time(ts)[:8]}"
-        tail = f"  pnl {pnl:+,.2f}  {events:,} events  {rate:,.0f}/s"
+        unknown = run.core.execution.unknown
+        doubt = f"  {unknown} IN DOUBT" if unknown else ""
+        tail = f"{doubt}  pnl {pnl:+,.2f}  {events:,} events  {rate:,.0f}/s"
         symbols = run.manifest.symbols
         for position, symbol in enumerate(symbols):
             part = f"  {symbol} {self._price(symbol)} pos {plain(portfolio.account.position(symbol).quantity)}"

@@ -71,6 +71,7 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     fees: Money
     orders: int
     orders_open: int
+    in_doubt: int
     last_orders: tuple[LiveOrder, ...]
     decisions: int
     last_decisions: tuple[tuple[int, str], ...]
@@ -145,6 +146,7 @@ class LiveWatch:
             fees=core.portfolio.fees(),
             orders=core.execution.submitted,
             orders_open=sum(len(core.execution.open_orders(name)) for name in strategies),
+            in_doubt=core.execution.unknown,
             last_orders=tuple(map(_order, islice(reversed(core.execution.orders.values()), _REMEMBERED))),
             decisions=self._decided,
             last_decisions=tuple(self._decisions),
