@@ -64,7 +64,7 @@ def test_the_search_stops_with_its_verdict() -> None:
     exchange = lost()
     in_doubt(exchange, 3_000)
 
-    assert exchange.asked.count("order") < 12
+    assert exchange.asked.count("order") < 15
 
 
 def test_the_wait_is_on_the_venues_clock() -> None:
