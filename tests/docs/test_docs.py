@@ -134,7 +134,7 @@ def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:
 
 def test_the_service_of_the_operations_page_has_a_configuration_and_a_command_that_exist(tmp_path: Path) -> None:
     page = ROOT / "docs" / "operate.md"
-    (toml,), (unit,) = blocks(page, "toml"), blocks(page, "ini")
+    (toml,), (unit, _) = blocks(page, "toml"), blocks(page, "ini")
     (tmp_path / "maker.toml").write_text(toml)
     (started,) = re.findall(r"^ExecStart=\S+/tickdeck (.+)$", unit, re.MULTILINE)
     words = started.replace("/etc/tickdeck", str(tmp_path)).split()

@@ -75,6 +75,8 @@ def drive(
         return kernel.seq <= past_seq and kernel.current is not None
 
     ending = contextlib.ExitStack()
+    if monitoring is not None:
+        ending.callback(monitoring.server.close)
     progress, stream, before = _progress(run, live, past_seq)
 
     def last_words(why: str) -> None:
@@ -139,6 +141,7 @@ def drive(
                 raise
             _log_end(log, run, f"stopped by {stopping.stopped_by.name}" if stopping.stopped_by else "")
     except ConfigError:  # the log cannot be written
+        ending.close()
         run.close()
         raise
     except RecordDiverged as error:
