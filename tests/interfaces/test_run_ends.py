@@ -330,4 +330,4 @@ def test_a_resumed_run_does_not_log_its_past_again(start, spawn, tmp_path):
     assert len(printed) > 100
     assert printed == logged == sorted(set(printed))
     once_more = spawn("run", "--resume", "last", "--speed", "max", "--json").stderr
-    assert all(line.startswith("tickdeck: run ") for line in once_more.splitlines())
+    assert all(line.startswith("tickdeck: ") for line in once_more.splitlines())
