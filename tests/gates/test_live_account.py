@@ -19,6 +19,7 @@ from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import (
     AccountDifferenceFound,
     DomainEvent,
+    RunResumed,
     TradingHalted,
     VenueExternalFillReported,
     VenueExternalOrderReported,
@@ -196,7 +197,11 @@ def test_orders_of_others_that_fill_while_the_run_is_down_are_booked_when_it_res
 
     run = asyncio.run(work())
 
-    assert {event.order_id for event in of(run, VenueExternalFillReported)} == {"down-0", "down-1", "down-2"}
+    fills = of(run, VenueExternalFillReported)
+    assert {event.order_id for event in fills} == {"down-0", "down-1", "down-2"}
+    (resumed,) = of(run, RunResumed)
+    first = next(event for event in open_record(run.folder) if event.is_market_data and event.seq > resumed.seq)
+    assert all(resumed.seq < event.seq < first.seq for event in fills)
     assert not of(run, AccountDifferenceFound)
     assert run.remarks == []
 

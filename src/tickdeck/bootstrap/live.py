@@ -234,6 +234,7 @@ class LiveRun(Session):
                 self.remarks.append(text)
             if trading is not None and driver.is_resumed:
                 trading.recover(self.core.portfolio.account.balances)
+                await trading.catch_up()
             tasks.append(asyncio.create_task(self._read()))
             if trading is not None:
                 tasks.append(asyncio.create_task(self._beside(trading.hear())))

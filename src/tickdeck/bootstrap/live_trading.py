@@ -29,8 +29,8 @@ _COMPARE = 1.0
 
 
 class LiveTrading:
-    """Begin with ``connect``; after a resume call ``recover``; let ``hear`` work while the run trades; end with
-    ``wind_up`` and ``close``.
+    """Begin with ``connect``; after a resume call ``recover`` and ``catch_up``; let ``hear`` work while the run trades;
+    end with ``wind_up`` and ``close``.
 
     ``is_past()`` tells whether the run still executes its record again. ``remarks`` collects what the user should know.
     """
@@ -83,6 +83,10 @@ class LiveTrading:
         self.venue.recover(self._recorded, self._cancels, set(known), self._last_trades)
         self._recorded.clear()
         self._cancels.clear()
+
+    async def catch_up(self) -> None:
+        """After ``recover``: learn what happened at the exchange while the run was down."""
+        await self.venue.catch_up()
 
     async def hear(self) -> None:
         """Publish what the exchange says, until cancelled. Raises what ends that for good."""

@@ -292,6 +292,31 @@ def test_a_resumed_run_takes_only_the_balances_that_its_record_lacks() -> None:
     assert [event.currency for event in events if isinstance(event, VenueBalanceReported)] == ["ETH"]
 
 
+def test_what_happened_while_the_run_was_down_is_known_before_it_goes_on() -> None:
+    exchange = Scripted(order=[VenueUnavailable("down"), result(FILLED, filled=Decimal("0.5"))], fills_of=[(fill(),)])
+    orders = {"t1": order("t1"), "t2": order("t2")}
+    asked: list[list[str]] = []
+
+    async def work(venue: ExchangeVenue) -> None:
+        venue.recover({"t1", "t2"}, (), set())
+        await venue.catch_up()
+        asked.append(list(exchange.asked))
+
+    play(exchange, work, seconds=5, orders=orders, symbols=("BTCUSDT",))
+
+    assert sorted(asked[0]) == ["fills", "fills_of", "open_orders", "order", "order"]
+
+
+def test_a_resumed_run_goes_on_if_its_exchange_does_not_answer() -> None:
+    exchange = Scripted(open_orders=[VenueUnavailable("down")])
+
+    async def work(venue: ExchangeVenue) -> None:
+        venue.recover(set(), (), set())
+        await venue.catch_up()
+
+    assert play(exchange, work, symbols=("BTCUSDT",)) == []
+
+
 def test_no_order_leaves_while_the_run_ends() -> None:
     exchange = Scripted(place=[result()])
 

@@ -59,6 +59,8 @@ class OrdersInDoubt:
         self._closed = False
         self.connection = 0
         """The number of the private stream's connection; 0 while it is not connected."""
+        self._unseen: set[str] = set()  # orders whose first look is still under way
+        self._all_seen = asyncio.Event()
         self._not_ours: set[str] = set()  # the venue's ids of orders that were looked up by their fills
 
     @property
@@ -72,8 +74,25 @@ class OrdersInDoubt:
         earliest (ns UTC). ``after``: seconds in which an answer may still arrive by itself."""
         if order_id not in self._tasks and not self._closed:
             search = self._find_out(order_id, symbol, sent or self._began, after)
+            self._unseen.add(order_id)
+            self._all_seen.clear()
             task = self._tasks[order_id] = self.started(search)
-            task.add_done_callback(lambda _: self._tasks.pop(order_id, None))
+
+            def ended(_: asyncio.Task[None]) -> None:
+                self._tasks.pop(order_id, None)
+                self._seen(order_id)
+
+            task.add_done_callback(ended)
+
+    async def first_looks(self) -> None:
+        """Wait until each order that is searched was looked at once, with or without an answer."""
+        if self._unseen:
+            await self._all_seen.wait()
+
+    def _seen(self, order_id: str) -> None:
+        self._unseen.discard(order_id)
+        if not self._unseen:
+            self._all_seen.set()
 
     def fetch_missing(self, order_id: str) -> None:
         """If the exchange counts more than the fills that arrived, look for the rest, unless it arrives soon."""
@@ -118,6 +137,7 @@ class OrdersInDoubt:
                     break
             except ExchangeError as error:  # no answer is no evidence
                 log.warning("an order is in doubt", order_id=order_id, error=said(error))
+            self._seen(order_id)
             await self._clock.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
         seconds = (self._clock.monotonic_ns() - search.began) / _S

@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from tickdeck.application.clock import LiveClock
+from tickdeck.application.log import bound_logger
 from tickdeck.application.ports import Exchange, OrderRequest, OrderResult
 from tickdeck.domain.events import (
     DomainEvent,
@@ -32,11 +33,13 @@ __all__ = ["ExchangeVenue"]
 
 _S = 1_000_000_000  # ns in a second
 _QUIET_NS = 2 * _S
+_CATCH_UP = 5.0  # seconds
 
 
 class ExchangeVenue:
     """Sends the run's orders to ``exchange`` and publishes what it answers. Call ``await connect()``, then ``start``,
-    after a resume ``recover``, then let ``run`` work while the run trades, and ``await close()`` at the end.
+    after a resume ``recover`` and ``await catch_up()``, then let ``run`` work while the run trades, and ``await
+    close()`` at the end.
 
     - ``publish(event)`` takes an input. ``orders`` are the core's, by id; those that have ended may be missing.
     - ``quote``: the currency of the core's figures. ``symbols`` are the run's. ``currencies`` are theirs: the account
@@ -190,6 +193,17 @@ class ExchangeVenue:
             cancelled = self._orders.get(order_id)
             if cancelled is not None and cancelled.is_open:
                 self._reports.refuse_cancel(order_id, cancelled.symbol, why)
+
+    async def catch_up(self) -> None:
+        """After ``recover``: learn what happened while the run was down, before anything is decided. If the exchange
+        does not answer in time, the first connection of the private stream brings it."""
+        try:
+            async with asyncio.timeout(_CATCH_UP):
+                await self._doubts.first_looks()
+                await self._reconciliation.catch_up()
+        except (ExchangeError, TimeoutError) as error:
+            why = str(error) or "no answer in time"
+            bound_logger("tickdeck.gateway").warning("the run goes on before its account is reconciled", error=why)
 
     async def run(self) -> None:
         """Publish what the private stream says, until cancelled. After each connection, look at every order that is
