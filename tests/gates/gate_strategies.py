@@ -8,7 +8,7 @@ import time
 from decimal import Decimal
 
 from tickdeck import Strategy
-from tickdeck.domain.events import CandleEvent, OrderCancelledEvent, OrderEvent, TimerFired, TradeEvent
+from tickdeck.domain.events import CandleEvent, OrderCancelledEvent, OrderEvent, TickEvent, TimerFired, TradeEvent
 
 _MS = 1_000_000
 
@@ -61,6 +61,21 @@ class Rests(Strategy):
     def on_trade(self, trade: TradeEvent) -> None:
         if not self.open_orders(trade.symbol):
             self.buy(trade.symbol, Decimal("0.002"), limit=trade.price * Decimal("0.96"))
+
+
+class Once(Strategy):
+    """Buys ``quantity`` (base) once, at ``limit`` or, with 0, at market; nothing with a quantity of 0."""
+
+    quantity: Decimal = Decimal(0)
+    limit: Decimal = Decimal(0)
+
+    def on_start(self) -> None:
+        self._done = not self.quantity
+
+    def on_tick(self, tick: TickEvent) -> None:
+        if not self._done:
+            self._done = True
+            self.buy(tick.symbol, self.quantity, limit=self.limit or None)
 
 
 class Stubborn(Rests):
