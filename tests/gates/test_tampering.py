@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import shutil
@@ -214,6 +215,39 @@ def test_a_derived_event_added_in_a_gap_of_the_tape_is_caught_at_its_place(
     assert divergence is not None
     assert divergence.seq == hole
     assert divergence.executed is None
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("config", "paper", "default_balance"), "130000"),
+        (("config", "paper", "taker_fee"), "0"),
+        (("config", "risk", "price_band"), "0.04"),
+        (("config", "snapshot_depth"), 16),
+        (("config", "seed"), 2),
+        (("symbols",), ["BTCUSDT", "ETHUSDT"]),
+        (("strategies", 0, "sha256"), "0" * 64),
+        (("strategies", 1, "parameters", "fast"), 11),
+        (("nonce",), "0" * 16),
+    ],
+)
+def test_a_changed_manifest_is_reported_even_if_it_changes_no_event(
+    spoilt: Path, place: tuple[str | int, ...], value: object
+) -> None:
+    path = spoilt / "manifest.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    within = manifest
+    for key in place[:-1]:
+        within = within[key]
+    assert within[place[-1]] != value
+    within[place[-1]] = value
+    path.write_text(json.dumps(manifest), "utf-8")
+
+    verdict = verdict_of(spoilt)
+
+    assert not verdict.identical
+    assert not verdict.complete
+    assert any("manifest.json was changed" in fault for fault in verdict.faults)
 
 
 def test_a_changed_input_is_caught_where_its_effects_begin(spoilt: Path) -> None:

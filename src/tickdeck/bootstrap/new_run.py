@@ -32,7 +32,7 @@ from tickdeck.infrastructure.runs.folder import PAPER, here
 from tickdeck.infrastructure.tape.opening import AnyTape, open_tape, tape_path
 from tickdeck.infrastructure.version import full_version
 
-__all__ = ["NewRun", "prepare"]
+__all__ = ["NewRun", "is_as_written", "prepare"]
 
 
 class NewRun(NamedTuple):
@@ -97,6 +97,20 @@ def prepare(config: RunConfig, *, whatif_of: str | None = None, name: str = "") 
         whatif_of=whatif_of,
     )
     return NewRun(config, manifest, strategies)
+
+
+def is_as_written(manifest: Manifest) -> bool:
+    """Whether the manifest still says what it said when its run began. A run on files or on the simulated market
+    derives its nonce from what the manifest says, and the ids on the tape depend on the nonce.
+
+    True as well if this cannot be told: for a live run, whose nonce is random, for a run of other code, which may have
+    derived it otherwise, and for a run with signals of the user's, which may have secret parameters. The manifest does
+    not show those. The caller leaves out runs whose strategies have some.
+    """
+    if manifest.is_live or manifest.signals or manifest.code != code_digest():
+        return True
+    made = _nonce(manifest.config, manifest.inputs, manifest.strategies, manifest.symbols, manifest.code)
+    return made == manifest.nonce
 
 
 def _nonce(

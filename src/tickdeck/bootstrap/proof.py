@@ -12,7 +12,9 @@ from tickdeck.application.bus import ambient_bus
 from tickdeck.application.kernel import Agenda, Kernel, money_context
 from tickdeck.application.ports import TapeQuery
 from tickdeck.application.proof import ProofKernel, ProvenStretch, RecallingKernel, RecordCheck, Verdict, verify
+from tickdeck.application.redaction import is_secret
 from tickdeck.bootstrap.core import Core
+from tickdeck.bootstrap.new_run import is_as_written
 from tickdeck.bootstrap.recall import Stretch, recall, recorded, stretches_of
 from tickdeck.bootstrap.record import market_of
 from tickdeck.bootstrap.strategies import code_changes, code_of, strategies_as_recorded
@@ -50,7 +52,11 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
         missing = missing_market(folder)
         if not stretches:
             raise RunError(f"run {manifest.run_id} cannot be executed again: {missing}; {_of_tape(record)}")
-        proofs = [_prove(folder, config, manifest, tape, stretch) for stretch in stretches]
+        asked: set[str] = set()
+        proofs = [_prove(folder, config, manifest, tape, stretch, asked) for stretch in stretches]
+    if not any(map(is_secret, asked)) and not is_as_written(manifest):
+        what = "manifest.json was changed: what it says of the run does not give the run's nonce"
+        record = record._replace(faults=(*record.faults, what), complete=False)
     verdict = _summary(proofs, record.last_seq)
     verdict = _with_record(verdict, _with_frames(record, folder))
     changes = dict.fromkeys(change for _, _, changes in proofs for change in changes)
@@ -66,10 +72,12 @@ def _has_its_market(folder: Path, stretch: Stretch) -> bool:
 
 
 def _prove(
-    folder: Path, config: RunConfig, manifest: Manifest, tape: AnyReader, stretch: Stretch
+    folder: Path, config: RunConfig, manifest: Manifest, tape: AnyReader, stretch: Stretch, asked: set[str]
 ) -> tuple[Stretch, Verdict, list[str]]:
-    """Prove a stretch. Returns it with the verdict, and with what has changed since it was made."""
+    """Prove a stretch. Returns it with the verdict, and with what has changed since it was made. Adds the names of the
+    strategies' parameters to ``asked``."""
     strategies, code = strategies_as_recorded(config, manifest)
+    asked.update(name for _, strategy in strategies for name in strategy.parameters())
     check = RecordCheck(tape.read(TapeQuery(first_seq=stretch.first, last_seq=stretch.last)), past=tape)
     timers = Agenda()
     kernel = RecallingKernel(tape=check, agenda=timers, max_cascade=config.max_cascade)

@@ -124,3 +124,65 @@ def test_the_end_of_a_position_has_neither_quantity_nor_cost(sold: str) -> None:
     assert [(event["quantity"], event["cost"], event["opened_by_orders"]) for event in opened] == (
         [("-1", "-110", ("sell",))] if sold == "3" else []
     )
+
+
+def sale(**fields: object) -> OrderPartiallyFilledEvent:
+    given = {"price": D(100), "quantity": D(1), "fee": D(0), "symbol": "ETHBTC", "account_id": "alt", **fields}
+    return OrderPartiallyFilledEvent(
+        order_id="s", side=Side.SELL, filled=D(1), remaining=D(1), average_price=D(100), order_quantity=D(9),
+        venue_trade_id="t", **given,
+    )  # fmt: skip
+
+
+def test_events_name_the_account_and_its_owner() -> None:
+    made = Account("alt", user_id="ann")
+    events = [
+        *made.set_balance(VenueBalanceReported(currency="USDT", total=D(1))),
+        *made.apply_fill(sale(symbol="BTCUSDT"), instrument_for("BTCUSDT")),
+    ]
+    assert len(events) == 4
+    assert {(event.account_id, event.user_id) for event in events} == {("alt", "ann")}
+
+
+def test_figures_are_in_the_quote_currency_of_the_account_or_in_the_one_asked_for() -> None:
+    made = Account("alt", quote="BTC")
+    made.set_balance(VenueBalanceReported(currency="BTC", total=D(3)))
+    made.set_balance(VenueBalanceReported(currency="USDT", total=D(50)))
+    made.apply_fill(sale(price=D("0.05"), fee=D("0.001"), fee_currency="BTC"), instrument_for("ETHBTC"))
+    made.apply_fill(sale(symbol="BTCUSDT", fee=D(2), fee_currency="BNB"), instrument_for("BTCUSDT"))
+
+    def price(symbol: str) -> Decimal:
+        return {"ETHBTC": D("0.04"), "BTCUSDT": D(90)}[symbol]
+
+    assert (made.deposits(), made.deposits("USDT"), made.deposits("XRP")) == (3, 50, 0)
+    assert (made.fees(), made.fees("BNB"), made.fees("USDT")) == (D("0.001"), 2, 0)
+    assert (made.unrealized_pnl(price), made.unrealized_pnl(price, "USDT")) == (D("0.01"), 10)
+    assert (made.position_value(price), made.position_value(price, "USDT")) == (D("-0.04"), -90)
+    assert (made.realized_pnl(), made.realized_pnl("USDT"), made.realized_pnl("XRP")) == (0, 0, 0)
+    assert made.quotes() == ("BTC", "USDT")
+
+
+def test_a_fee_that_takes_all_the_proceeds_is_still_an_event() -> None:
+    made = account()
+    events = made.apply_fill(
+        sale(symbol="BTCUSDT", account_id="main", fee=D(100), fee_currency="USDT"), instrument_for("BTCUSDT")
+    )
+    [quote] = [
+        event.payload for event in events if event.payload.get("currency") == "USDT" and "change" in event.payload
+    ]
+    assert (quote["change"], quote["fee"], quote["total"]) == ("0", "100", "1000")
+    assert made.fees() == 100
+
+
+def test_coins_that_became_a_position_wait_no_longer_after_a_fold() -> None:
+    homes = {"BTC": "BTCUSDT"}
+    made = Account(homes=homes)
+    events = [
+        *made.set_balance(VenueBalanceReported(currency="BTC", total=D(2))),
+        *made.open_holding(instrument_for("BTCUSDT"), D(100), 5),
+    ]
+    assert [event.event_type for event in events] == ["balance.updated", "position.opened"]
+    assert made.open_holding(instrument_for("BTCUSDT"), D(100), 6) == []
+    folded = Account.fold(events, homes=homes)
+    assert (folded.unpriced, made.unpriced) == ({}, {})
+    assert folded.position("BTCUSDT").quantity == 2
