@@ -246,7 +246,7 @@ def test_a_file_in_the_way_is_kept(tmp_path: Path) -> None:
     (tmp_path / "archive" / folder.name).mkdir(parents=True)
     (tmp_path / "archive" / folder.name / first).write_text("precious")
 
-    with pytest.raises(RunError, match="is in the way: it is another file"):
+    with pytest.raises(RunError, match="is in the way, because it is a different file"):
         archive_market(folder, older_than=None, now=NOW, to=tmp_path / "archive")
 
     assert (folder / FOLDER / first).exists()

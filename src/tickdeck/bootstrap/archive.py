@@ -19,10 +19,10 @@ __all__ = ["archive_market"]
 
 def archive_market(folder: Path, *, older_than: int | None, now: int, to: Path | None) -> list[GoneSegment]:
     """Move the segments of market data of the run in ``folder`` to ``to``, into a folder with the run's id, or drop
-    them (``None``). Events on the tape, such as orders, are never touched. Returns the segments that went.
+    them (``None``). Events on the tape, such as orders, are never touched. Returns the removed segments.
 
-    Only segments whose frames are all older than ``older_than`` (ns before ``now``, ns UTC), and whose events are all
-    on the tape. The newest segment of a run that is not complete stays.
+    This applies only to segments whose frames are all older than ``older_than`` (ns before ``now``, ns UTC), and whose
+    events are all on the tape. The newest segment of an incomplete run stays.
 
     A run whose market data was dropped can be resumed: its state is taken up from the record. It can no longer be
     executed again.

@@ -1,4 +1,4 @@
-"""The currency of the limits of a run whose symbols are quoted in another one."""
+"""The currency of the limits of a run whose symbols are quoted in another currency."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _SCALED = ("max_order_notional", "max_position_notional", "max_daily_loss")
 
 
 def in_quote_currency(config: RunConfig, symbols: Iterable[str]) -> RunConfig:
-    """``config`` with the default limits in the only quote currency of ``symbols``, if nobody wrote limits and there is
-    no rate between that currency and the default one. The amounts are the same parts of what the paper account begins
-    with as the default ones are of 100,000."""
+    """``config`` with the default limits in the only quote currency of ``symbols``, if the user wrote no limits and
+    there is no rate between that currency and the default one. The amounts are the same fractions of the paper
+    account's initial balance as the default ones are of 100,000.
+    """
     symbols = list(symbols)
     quotes = _quotes(config, symbols)
     if config.stated_limits or config.risk != DEFAULT_LIMITS or len(quotes) != 1:

@@ -10,11 +10,11 @@ from tickdeck.application.clock import LiveClock
 __all__ = ["SteadyClock", "SystemClock"]
 
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Where there is a choice, a clock that also counts the time in which the machine sleeps."""
+"""If possible, a clock that also counts the time in which the machine sleeps."""
 
 
 class SystemClock:
-    """``application.clock.LiveClock`` on the real world's time."""
+    """``application.clock.LiveClock`` with real time."""
 
     def monotonic_ns(self) -> int:
         return time.perf_counter_ns()
@@ -32,10 +32,10 @@ class _SleepingClock(SystemClock):
 
 
 class SteadyClock:
-    """A ``LiveClock`` that is not set: it reads ``clock`` once and then goes on at an even pace.
+    """A ``LiveClock`` that is never set: it reads ``clock`` once and then continues at an even pace.
 
-    If somebody sets the wall clock, the timers and the days of a run go on as if nothing had happened.
-    ``difference()`` tells how far the two are apart.
+    If somebody sets the wall clock, the timers and the days of a run continue as if nothing had happened.
+    ``difference()`` returns how far apart the two are.
     """
 
     def __init__(self, clock: LiveClock | None = None) -> None:

@@ -1,7 +1,7 @@
-"""Archives or drops segments of a run's recorded market data, the oldest first, also while the run works.
+"""Archives or drops segments of a run's recorded market data, the oldest first, even while the run works.
 
-A segment's entry in the list of what is gone is durable before the segment is removed. If this is interrupted, the next
-call finishes it.
+Before a segment is removed, its entry in the list of removed segments is durable. If this is interrupted, the next call
+finishes it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def archive_frames(
     folder: Path, *, events_in: Callable[[Frame], int], before: int, to: Path | None, seq: int, keep_newest: bool = True
 ) -> list[GoneSegment]:
     """Move the segments in ``folder`` whose frames were all received before ``before`` (ns UTC) to the folder ``to``,
-    or delete them (``None``). Returns those that went.
+    or delete them (``None``). Returns the removed segments.
 
-    ``events_in(frame)`` is how many events a frame becomes; it is called for each frame of these segments, in order.
+    ``events_in(frame)`` is the number of events of a frame; it is called for each frame of these segments, in order.
     ``seq`` is the last event on the run's tape. ``keep_newest`` leaves the newest segment, to which a process may
     write.
 
@@ -83,7 +83,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _if_older(path: Path, later: list[Path], before: int, events_in: Callable[[Frame], int]) -> GoneSegment | None:
     """The segment, if all of its frames are older than ``before``. If a later segment begins before that, they are;
-    then the segment need not be read to know it."""
+    then the segment need not be read.
+    """
     first = next((frame.received for other in later for frame in frames_of(other)), None)
     if later and (first is None or first >= before):
         return None
@@ -110,7 +111,7 @@ def _if_older(path: Path, later: list[Path], before: int, events_in: Callable[[F
 def _copied(path: Path, segment: GoneSegment, to: Path) -> GoneSegment:
     """Copy the segment durably, and read the copy again."""
     if to.exists() and _sha256(to) != segment.sha256:
-        raise RunError(f"{to} is in the way: it is another file; name another folder with --to")
+        raise RunError(f"{to} is in the way, because it is a different file; name another folder with --to")
     if not to.exists():
         with path.open("rb") as file, replacing(to) as fd:
             at = 0

@@ -31,7 +31,7 @@ FOLDER = "frames"
 """The folder of segments in a run's folder."""
 SUFFIX = ".raw.gz"
 GONE = "gone.json"
-"""In the folder of the segments: what was archived or dropped, in order."""
+"""In the folder of the segments: the list of what was archived or dropped, in order."""
 
 
 class GoneSegment(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class GoneSegment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_within_reach(self) -> bool:
-        """Whether its archived file is there."""
+        """Whether its archived file exists."""
         return self.place is not None and Path(self.place).is_file()
 
 
@@ -95,19 +95,20 @@ def write_gone(folder: Path, gone: Sequence[GoneSegment]) -> None:
 
 
 def out_of_reach(folder: Path) -> list[GoneSegment]:
-    """The segments that can be read neither in ``folder`` nor in an archive."""
+    """The segments that are neither in ``folder`` nor in a reachable archive."""
     return [gone for gone in read_gone(folder) if not (folder / gone.name).exists() and not gone.is_within_reach]
 
 
 def missing_market(run: Path, *, only_dropped: bool = False) -> str:
-    """What cannot be read of the recorded market data of the run in the folder ``run``, in words; empty if nothing is
-    missing. ``only_dropped`` leaves out what is in an archive that is out of reach."""
+    """A description of the recorded market data that is missing for the run in the folder ``run``; empty if nothing is.
+    ``only_dropped`` leaves out what is in an archive that is out of reach.
+    """
     gone = [segment for segment in out_of_reach(run / FOLDER) if segment.place is None or not only_dropped]
     return described(gone) if gone else ""
 
 
 def described(gone: Sequence[GoneSegment]) -> str:
-    """What is gone, and where it is: ``the market data from ... to ... (3 segments, 12 messages) was dropped``."""
+    """Describes missing segments: ``the market data from ... to ... (3 segments, 12 messages) was dropped``."""
     filled = [segment for segment in gone if segment.frames] or list(gone)
     times = f"from {_time(filled[0].first_ts)} to {_time(filled[-1].last_ts)}"
     what = f"{counted(len(gone), 'segment')}, {counted(sum(one.frames for one in gone), 'message')}"

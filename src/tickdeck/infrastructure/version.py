@@ -20,8 +20,9 @@ _HEX = re.compile(r"[0-9a-f]{40,64}")
 @cache
 def full_version() -> str:
     """``0.1.0+1f3a5b7c9d0e``: the version and the commit, if it is known: that of the checkout in which Tickdeck is
-    installed for development, or that which pip installed from a repository. It does not say whether files were changed
-    since; the digest of the code in a run's manifest does. Calls no other program."""
+    installed for development, or the one that pip installed from a repository. It does not show whether files were
+    changed since then; the digest of the code in a run's manifest does. Calls no other program.
+    """
     commit = commit_of_checkout(Path(tickdeck.__file__).resolve().parents[2]) or commit_of_install()
     return f"{tickdeck.__version__}+{commit[:_SHOWN]}" if commit else tickdeck.__version__
 
@@ -32,7 +33,7 @@ def commit_of_checkout(root: Path) -> str:
         if 'name = "tickdeck"' not in (root / "pyproject.toml").read_text("utf-8"):
             return ""
         git = root / ".git"
-        if git.is_file():  # a worktree: the file names its place
+        if git.is_file():  # a worktree: the file contains its location
             git = root / git.read_text("utf-8").removeprefix("gitdir:").strip()
         common = git / (git / "commondir").read_text("utf-8").strip() if (git / "commondir").is_file() else git
         head = (git / "HEAD").read_text("utf-8").strip()
@@ -63,6 +64,6 @@ class _VcsInfo(msgspec.Struct):
 
 
 class _DirectUrl(msgspec.Struct):
-    """What the standard for installed packages says of a repository."""
+    """What the packaging standard records about a repository."""
 
     vcs_info: _VcsInfo = msgspec.field(default_factory=_VcsInfo)

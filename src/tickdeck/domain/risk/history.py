@@ -1,4 +1,4 @@
-"""Limits that depend on what happened before: how often and how much was ordered, and what the equity was."""
+"""Limits that depend on the past: the order rate, the typical order size, the daily loss and the drawdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["DailyLoss", "Drawdown", "OrderRate", "TypicalOrder"]
 _EIGHT = Context(prec=8)
 _SECOND = 1_000_000_000
 _REMEMBERED = 20  # orders of one strategy in one symbol
-_TYPICAL_FROM = 5  # so many orders say what is typical
+_TYPICAL_FROM = 5  # from this many orders on, a quantity is typical
 
 
 def _counts(intent: ActionIntent) -> bool:
@@ -127,7 +127,9 @@ class Drawdown:
         self.peak = equity
 
     def paid_in(self, amount: Money) -> None:
-        """Count a deposit (a withdrawal is negative) as if it had been there before: it is no gain and no loss."""
+        """Count a deposit (a withdrawal is negative) as if it had been there before: it is neither a gain nor a
+        loss.
+        """
         self.peak += amount
 
     def judge(self, equity: Money) -> Breach | None:
@@ -174,7 +176,7 @@ class TypicalOrder:
 
     @property
     def recent(self) -> dict[tuple[str, str], tuple[Quantity, ...]]:
-        """The quantities that count, oldest first, by strategy and symbol."""
+        """The counted quantities, oldest first, by strategy and symbol."""
         return {key: tuple(quantities) for key, quantities in self._recent.items()}
 
     def count(self, strategy_id: str, intent: ActionIntent) -> None:
@@ -203,7 +205,7 @@ class TypicalOrder:
 
 
 def _short(value: Decimal) -> str:
-    """With at most eight significant digits."""
+    """Formats a number with at most eight significant digits."""
     return f"{_EIGHT.plus(value).normalize():f}"
 
 

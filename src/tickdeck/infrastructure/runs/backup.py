@@ -1,4 +1,4 @@
-"""Copies the folder of a run, also while the run works."""
+"""Copies the folder of a run, even while the run works."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _OF_THIS_MACHINE = (".lock", ".part", "-shm", "-wal")
 
 
 class RunBackup(msgspec.Struct, frozen=True, kw_only=True):
-    """A copy of a run's folder. Its tape was read from the first to the last event, and is sound; so were its
-    ``frames``, the recorded messages of a live run. ``digest`` is as in ``TapeBackup``. ``bytes`` counts all files."""
+    """A copy of a run's folder. Its tape was read from the first to the last event and is intact, and so are its
+    ``frames``, the recorded messages of a live run. ``digest`` is as in ``TapeBackup``. ``bytes`` counts all files.
+    """
 
     run: str
     out: str
@@ -52,7 +53,7 @@ def backup_run(folder: Path, out: Path) -> RunBackup:
         _copy_rest(folder, place)
         copied = copy_tape(tape, place / tape.name)
         frames = copy_frames(folder / FOLDER, place / FOLDER) if (folder / FOLDER).is_dir() else 0
-        shutil.copyfile(folder / MANIFEST, place / MANIFEST)  # last: without it the folder is no run
+        shutil.copyfile(folder / MANIFEST, place / MANIFEST)  # last: without it the folder is not a run
         (place / MANIFEST).chmod(0o600)
         sync(place / MANIFEST)
         sync(place)

@@ -1,4 +1,4 @@
-"""Everything that can change the exchange, as values: what the journal stores and what a restart executes again."""
+"""All changes of the exchange, as values: the journal stores them, and a restart executes them again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class OpenAccount(msgspec.Struct, frozen=True, tag="account", array_like=True):
-    """Open an account, or replace the one of this name or key."""
+    """Open an account, or replace the one with this name or key."""
 
     account: Account
 
@@ -59,7 +59,7 @@ class Place(msgspec.Struct, frozen=True, tag="place", array_like=True, gc=False)
 
 
 class PlaceList(msgspec.Struct, frozen=True, tag="list", array_like=True):
-    """Place two orders of which one cancels the other. ``client_id`` is the list's own."""
+    """Place two orders of which one cancels the other. ``client_id`` is that of the list."""
 
     orders: tuple[NewOrder, NewOrder]
     client_id: str
@@ -75,7 +75,7 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel", array_like=True, gc=Fals
 
 
 class Reduce(msgspec.Struct, frozen=True, tag="reduce", array_like=True, gc=False):
-    """Reduce a working order to ``quantity`` (base, including what is filled); it takes ``client_id``."""
+    """Reduce a working order to ``quantity`` (base, including what is filled). It gets ``client_id``."""
 
     account: str
     symbol: str
@@ -85,7 +85,7 @@ class Reduce(msgspec.Struct, frozen=True, tag="reduce", array_like=True, gc=Fals
 
 
 class Expire(msgspec.Struct, frozen=True, tag="expire", array_like=True, gc=False):
-    """Take a working order away, as a venue does in maintenance."""
+    """Remove a working order, as a venue does during maintenance."""
 
     account: str
     symbol: str

@@ -1,7 +1,7 @@
 """The exchange without its network: accounts, orders, fills, public trades, candles, and listeners.
 
-Pure: no I/O and no clock. Each change is a command with a time; equal commands lead to an equal exchange, which is how
-it comes back after a crash. Protocols are in ``dialects``.
+Pure: no I/O and no clock. Each change is a command with a time. Equal commands lead to an equal exchange, so it can be
+restored after a crash. Protocols are in ``dialects``.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Log(Protocol):
-    """Where commands are kept: returns when the command will survive the process."""
+    """Where commands are stored. Returns when the command will survive the process."""
 
     def append(self, at: int, command: Command) -> None: ...
 
@@ -105,10 +105,10 @@ class Exchange:
         self._log = log
         self.given_ids = 0
 
-    # -- what changes it ------------------------------------------------------------------------------------------
+    # -- changes --------------------------------------------------------------------------------------------------
 
     def submit(self, command: Command, now: int) -> Order | None:
-        """Apply a command at ``now``, log it, and call the listeners. Returns the order that it was about.
+        """Apply a command at ``now``, log it, and call the listeners. Returns the order that it is about.
 
         Raises ``OrderRefused`` if it is refused; then nothing has changed and nothing is logged.
         """
@@ -156,10 +156,10 @@ class Exchange:
         self.submit(Cancel(order.account, order.symbol, order.number, client_id), now)
         return order
 
-    # -- what can be asked ----------------------------------------------------------------------------------------
+    # -- queries --------------------------------------------------------------------------------------------------
 
     def market(self, symbol: str) -> Market:
-        """A market. Raises ``ConfigError`` if there is none of this name."""
+        """A market. Raises ``ConfigError`` if there is no market of this name."""
         market = self.engine.markets.get(symbol)
         if market is None:
             raise ConfigError(f"venue: there is no market {symbol!r}; it has {', '.join(self.engine.markets)}")
@@ -170,7 +170,7 @@ class Exchange:
         return self._by_key.get(key)
 
     def new_client_id(self) -> str:
-        """A client id for an order that came without one: 22 letters, as the real venue gives them."""
+        """A client id for an order that came without one: 22 letters, like those of the real venue."""
         self.given_ids += 1
         return f"venue{self.given_ids:017d}"
 
@@ -220,7 +220,7 @@ class Exchange:
         return Update(at=now, symbol=command.market.symbol, market=command.market)
 
     def know_account(self, account: Account) -> None:
-        """Take an account over, as a command or a snapshot says it. Use ``open_account`` for everything else."""
+        """Adopt an account from a command or a snapshot. Use ``open_account`` for everything else."""
         before = self.accounts.get(account.name)
         if before is not None:
             self._by_key.pop(before.key, None)
@@ -285,6 +285,6 @@ class Exchange:
         )
 
     def _count_id(self, client_id: str) -> None:
-        """Go on counting after a restart where the ids that were given out end."""
+        """Continue the numbers after a restart where the existing ids end."""
         if client_id.startswith("venue") and len(client_id) == 22 and client_id[5:].isdigit():
             self.given_ids = max(self.given_ids, int(client_id[5:]))

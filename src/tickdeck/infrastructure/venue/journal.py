@@ -1,7 +1,7 @@
-"""The venue's own log: every command that changed the exchange, so that it survives its own ``kill -9``.
+"""The venue's own log: every command that changed the exchange, so that the venue survives its own ``kill -9``.
 
-One JSON line a command, with a checksum. A line is written before a client gets an answer. The operating
-system keeps what was written when the process dies; ``sync=True`` also survives a loss of power, at the disk's speed.
+One JSON line per command, with a checksum. A line is written before a client gets an answer. The operating system keeps
+written lines when the process dies; ``sync=True`` also survives a power cut, at the speed of the disk.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _Entry = tuple[int, Command]
 
 
 class Journal:
-    """The log in ``path``; it is made if it is absent.
+    """The log in ``path``, which is created if it does not exist.
 
     Raises ``ConfigError`` if another venue has the file open.
     """
@@ -45,7 +45,9 @@ class Journal:
         self._encoder = msgspec.json.Encoder(decimal_format="string")
 
     def append(self, at: int, command: Command) -> None:
-        """Write a command that was applied at ``at`` (ns UTC). Raises ``TickdeckError`` if that fails, from then on."""
+        """Write a command that was applied at ``at`` (ns UTC). Raises ``TickdeckError`` if that fails, and from then
+        on.
+        """
         body = self._encoder.encode((at, command))
         line = memoryview(b"%08x %b\n" % (zlib.crc32(body), body))
         if self._failed:
@@ -68,17 +70,17 @@ class Journal:
             raise TickdeckError(f"{self.path}: cannot write the journal: {error.strerror}") from error
 
     def size(self) -> int:
-        """Its length in bytes."""
+        """The length in bytes."""
         return os.fstat(self._file).st_size
 
     def mark(self, offset: int) -> int:
-        """A checksum of the end of its first ``offset`` bytes: it tells one journal from another."""
+        """A checksum of the end of the first ``offset`` bytes. It distinguishes one journal from another."""
         start = max(0, offset - 4_096)
         return zlib.crc32(os.pread(self._file, offset - start, start))
 
     def read(self, offset: int = 0) -> Iterator[_Entry]:
-        """The commands from ``offset`` (bytes) on, oldest first. A last line that was not finished is cut off:
-        its command was never acknowledged.
+        """The commands from ``offset`` (bytes) on, oldest first. An incomplete last line is cut off, because its
+        command was never acknowledged.
 
         Raises ``InputError`` if an earlier line is damaged.
         """
@@ -97,7 +99,7 @@ class Journal:
                 except (ValueError, msgspec.MsgspecError) as error:
                     where = f"{self.path}: at byte {whole}" if offset else f"{self.path}:{number}"
                     raise InputError(
-                        f"{where}: the journal is damaged: {error}; move the file away to start anew"
+                        f"{where}: the journal is damaged: {error}; move the file away to start from scratch"
                     ) from None
                 yield entry
                 whole += len(line)

@@ -1,4 +1,4 @@
-"""What the exchange publishes about a market: its trades, its candles, and the numbers of its book's changes."""
+"""The public data of a market: its trades, its candles, and the ids of its book updates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class MarketTrade(msgspec.Struct, frozen=True, gc=False):
 
 
 class AggregateTrade(msgspec.Struct, gc=False):
-    """The trades of one taker at one price, as one."""
+    """The trades of one taker at one price, combined."""
 
     number: int
     price: Decimal
@@ -44,7 +44,8 @@ class AggregateTrade(msgspec.Struct, gc=False):
 
 class Candle(msgspec.Struct, gc=False):
     """A candle that begins at ``open_at`` (ns UTC). Prices and ``quote_volume`` are in quote, ``volume`` in base;
-    ``taker_*`` is what aggressive buyers bought."""
+    ``taker_*`` is what aggressive buyers bought.
+    """
 
     open_at: int
     open: Decimal
@@ -60,7 +61,7 @@ class Candle(msgspec.Struct, gc=False):
     last_trade: int = -1
 
     def add(self, trade: MarketTrade) -> None:
-        """Count a trade in."""
+        """Add a trade."""
         price, quantity = trade.price, trade.quantity
         notional = price * quantity
         self.high = max(self.high, price)
@@ -77,7 +78,7 @@ class Candle(msgspec.Struct, gc=False):
         self.last_trade = trade.number
 
     def absorb(self, later: Candle) -> None:
-        """Extend by a candle that follows."""
+        """Extend it by the following candle."""
         self.high = max(self.high, later.high)
         self.low = min(self.low, later.low)
         self.close = later.close
@@ -115,7 +116,7 @@ class MarketHistory:
         self._minutes: OrderedDict[int, Candle] = OrderedDict()
 
     def state(self) -> HistoryState:
-        """The history as a value. The rows in it are its own: encode it before the next trade."""
+        """The history as a value. It shares its rows with the history, so encode it before the next trade."""
         return HistoryState(
             update_id=self.update_id,
             aggregated=self._aggregated,
@@ -127,7 +128,7 @@ class MarketHistory:
 
     @classmethod
     def of(cls, state: HistoryState) -> MarketHistory:
-        """The history that had this state."""
+        """The history with this state."""
         history = cls()
         history.update_id, history._aggregated = state.update_id, state.aggregated
         history.trades.extend(state.trades)
@@ -173,8 +174,9 @@ class MarketHistory:
     def candles(
         self, width: int, *, limit: int = 500, start: int | None = None, end: int | None = None
     ) -> list[Candle]:
-        """Candles of ``width`` (ns), oldest first: those from ``start`` on, else the newest. A time without trades
-        within the history has a candle without volume, as on the real venue."""
+        """Candles of ``width`` (ns), oldest first: those from ``start`` on, otherwise the newest. A period without
+        trades within the history has a candle without volume, as on the real venue.
+        """
         source = self._seconds if width < _MINUTE_NS else self._minutes
         found: list[Candle] = []
         for small in list(source.values()):
@@ -213,7 +215,7 @@ class MarketHistory:
         return total
 
     def last_day(self, now: int) -> list[Candle]:
-        """The candles of the last 24 hours, one a minute, oldest first."""
+        """The candles of the last 24 hours, one per minute, oldest first."""
         since = now - 24 * 60 * _MINUTE_NS
         newest: Iterable[Candle] = islice(reversed(self._minutes.values()), 24 * 60 + 1)
         return [candle for candle in newest if candle.open_at > since][::-1]

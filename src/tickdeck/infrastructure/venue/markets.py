@@ -23,8 +23,7 @@ _DEPOSITS = {"USDT": "100000", "USDC": "100000", "FDUSD": "100000", "EUR": "1000
 
 
 def market_of(symbol: str) -> Market:
-    """The market of a symbol: ``BTCUSDT``, or ``BASE/QUOTE`` where the name alone does not say. Raises
-    ``ConfigError``."""
+    """The market of a symbol: ``BTCUSDT``, or ``BASE/QUOTE`` if the name alone is ambiguous. Raises ``ConfigError``."""
     symbol = symbol.strip().upper()
     base, slash, quote = symbol.partition("/")
     if slash and base and quote:
@@ -35,10 +34,10 @@ def market_of(symbol: str) -> Market:
     elif not slash:
         quote = next((q for q in _QUOTES if symbol.endswith(q) and len(symbol) > len(q)), "")
         if not quote:
-            raise ConfigError(f"venue: {symbol!r} does not say what it is quoted in; write it as BASE/QUOTE")
+            raise ConfigError(f"venue: {symbol!r} does not contain a known quote currency; write it as BASE/QUOTE")
         base = symbol[: -len(quote)]
     if not base or not quote:
-        raise ConfigError(f"venue: {symbol!r} is no symbol; write it as BTCUSDT or BTC/USDT")
+        raise ConfigError(f"venue: {symbol!r} is not a symbol; write it as BTCUSDT or BTC/USDT")
     if known is None:
         tick, step, notional = "0.00000001", "0.00000001", "0.0001"
     return Market(
@@ -55,6 +54,6 @@ def market_of(symbol: str) -> Market:
 
 
 def default_deposits(markets: list[Market]) -> dict[str, Decimal]:
-    """What a new account owns: some of each asset that is traded."""
+    """The deposits of a new account: some of each asset that is traded."""
     assets = dict.fromkeys(asset for market in markets for asset in (market.quote, market.base))
     return {asset: Decimal(_DEPOSITS.get(asset, "1000")) for asset in assets}

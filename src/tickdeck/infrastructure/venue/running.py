@@ -1,4 +1,4 @@
-"""A venue that runs in this process: for tests, and for the command line."""
+"""A venue that runs in this process, for tests and for the command line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["DEFAULT_ACCOUNT", "RunningVenue", "running_venue"]
 _BATCH = 200
 
 DEFAULT_ACCOUNT = Account(name="demo", key="demo-key", secret="demo-secret", can_trade=True)  # noqa: S106 (not a secret)
-"""The account that a venue has if it is given none."""
+"""The account of a venue if none is given."""
 
 
 class RunningVenue:
@@ -48,7 +48,7 @@ class RunningVenue:
         self.faults: Faults = server.venue.faults
         self.accounts = tuple(accounts)
         self.player: ScenarioPlayer | None = None
-        """The scenario that is played."""
+        """The scenario that is being played."""
 
     @property
     def url(self) -> str:
@@ -62,7 +62,7 @@ class RunningVenue:
 
     @property
     def failed(self) -> asyncio.Future[None]:
-        """Done with a ``TickdeckError`` when the venue cannot go on, as its journal cannot be written."""
+        """Done with a ``TickdeckError`` if the venue cannot continue, because its journal cannot be written."""
         assert self.server.failed is not None
         return self.server.failed
 
@@ -100,12 +100,13 @@ async def running_venue(
     """A venue that serves on ``port`` (0: any free one) until the block ends.
 
     ``events`` is market data that other traders play, ``speed`` times as fast as it was recorded. Each new account gets
-    ``deposits`` (by asset; default: some of each). With ``journal`` (a file) the venue comes back as it was;
-    every ``snapshot_every`` commands it writes a snapshot beside the journal, from which the next start goes on.
+    ``deposits`` (by asset; default: some of each). With ``journal`` (a file) the venue is restored to its previous
+    state. Every ``snapshot_every`` commands it writes a snapshot next to the journal, from which the next start
+    continues.
 
-    A ``scenario`` brings its own symbols, deposits, faults and book, and is played from the start.
+    A ``scenario`` has its own symbols, deposits, faults and book, and is played from the start.
 
-    Raises ``ConfigError`` for a port that is taken, an unknown fault, or a missing package.
+    Raises ``ConfigError`` for a port that is in use, an unknown fault, or a missing package.
     """
     from tickdeck.infrastructure.venue.dialects.binance.server import BinanceServer
 
@@ -164,5 +165,5 @@ async def _play(server: BinanceServer, events: Iterable[MarketEvent], speed: flo
             elif count % _BATCH == 0:
                 await asyncio.sleep(0)  # requests are answered while a burst is played
             traders.play(event, venue.now())
-    except TickdeckError as error:  # the tape cannot be read on, or the journal not be written
+    except TickdeckError as error:  # the tape cannot be read any further, or the journal cannot be written
         server.fail(error)

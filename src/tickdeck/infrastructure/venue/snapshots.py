@@ -1,7 +1,8 @@
 """Snapshots of the exchange, so that a restart does not execute its whole journal again.
 
-A snapshot stands beside the journal and names the place in it from which to go on. It is written to a new file, synced
-and renamed: a process that is killed meanwhile leaves the old snapshot, and the journal alone is always enough.
+A snapshot is next to the journal and contains the position in it from which to continue. It is written to a new file,
+synced and renamed. A process that is killed meanwhile leaves the old snapshot, and the journal alone is always
+sufficient.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["Snapshots"]
 
 
 class _Snapshot(msgspec.Struct, frozen=True):
-    """``offset`` is how much of the journal (bytes) is in it; ``mark`` tells that journal from another."""
+    """``offset`` is how much of the journal (bytes) it includes; ``mark`` identifies that journal."""
 
     offset: int
     mark: int
@@ -45,9 +46,9 @@ class Snapshots:
         self._commands = 0
 
     def restore(self) -> int:
-        """Bring the exchange back, and take snapshots from now on. Returns how many commands were executed again.
+        """Restore the exchange, and take snapshots from now on. Returns how many commands were executed again.
 
-        Raises ``InputError`` if the journal is damaged, or if the snapshot is of another journal.
+        Raises ``InputError`` if the journal is damaged, or if the snapshot belongs to another journal.
         """
         found = self._read()
         if found is not None:
@@ -57,7 +58,7 @@ class Snapshots:
         return self._commands
 
     def write(self) -> None:
-        """Write a snapshot now. Raises ``TickdeckError`` if that fails; the old one is still there then."""
+        """Write a snapshot now. Raises ``TickdeckError`` if that fails; the old one then remains."""
         exchange, journal = self._exchange, self._journal
         journal.sync()
         offset = journal.size()

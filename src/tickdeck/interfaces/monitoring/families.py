@@ -1,4 +1,4 @@
-"""The metrics of a run, as ``prometheus_client`` writes them. docs/operate.md lists them."""
+"""The metrics of a run, in the types of ``prometheus_client``. docs/operate.md lists them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ _BREAKER = {"closed": 0, "half_open": 1, "open": 2}
 
 
 def collect(watch: RunWatch) -> Iterator[Metric]:
-    """All metrics at this moment. Call it in the thread of the run's event loop: it reads what the run keeps anyway,
-    and changes nothing."""
+    """The current metrics. Call it in the thread of the run's event loop: it reads what the run stores anyway, and
+    changes nothing.
+    """
     run = watch.run
     statistics = run.kernel.statistics()
     yield _info(run)

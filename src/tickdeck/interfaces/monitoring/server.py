@@ -1,4 +1,4 @@
-"""A small HTTP server beside a run: ``/metrics``, ``/health`` and ``/ready``."""
+"""A small HTTP server for a run: ``/metrics``, ``/health`` and ``/ready``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tickdeck.interfaces.monitoring.watch import RunWatch
 __all__ = ["MonitoringServer"]
 
 T = TypeVar("T")
-_PATIENCE = 2.0  # seconds in which the event loop must turn
+_PATIENCE = 2.0  # seconds within which the event loop must make a turn
 _POLL = 0.1  # seconds until the server notices that it must end
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
 
@@ -36,16 +36,16 @@ class _Answer(NamedTuple):
 
 
 class MonitoringServer:
-    """Listens on ``host`` and ``port`` from its creation, and answers while ``serving``.
+    """Listens on ``host`` and ``port`` from its creation, and answers during ``serving``.
 
-    It works in threads of its own, so it can say that the run's event loop hangs. The figures are read in the event
-    loop, and written out in those threads.
+    It works in its own threads, so it can report that the run's event loop hangs. The figures are read in the event
+    loop, and formatted in those threads.
 
     Raises ``ConfigError`` if it cannot listen there.
     """
 
     def __init__(self, host: str, port: int, *, patience: float = _PATIENCE) -> None:
-        """``patience``: seconds in which the event loop must turn for the run to be alive."""
+        """``patience``: how many seconds the event loop may take for a turn before the run counts as hanging."""
         self._patience = patience
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
@@ -60,14 +60,14 @@ class MonitoringServer:
 
     @property
     def url(self) -> str:
-        """Where the metrics are."""
+        """The URL of the metrics."""
         host, port = self._server.server_address[:2]
         name = host.decode() if isinstance(host, bytes) else host
         return f"http://{f'[{name}]' if ':' in name else name}:{port}/metrics"
 
     @contextlib.contextmanager
     def serving(self, watch: RunWatch) -> Iterator[None]:
-        """Answer within the block, which the run's event loop runs. Then stop listening."""
+        """Answer during the block, which runs in the run's event loop. Then stop listening."""
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
 
         def in_loop(call: Callable[[], T]) -> T:
@@ -130,7 +130,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away; nobody needs to know."""
+        """A client that disconnected; this is not worth a message."""
 
 
 class _Handler(BaseHTTPRequestHandler):

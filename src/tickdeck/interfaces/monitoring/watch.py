@@ -1,4 +1,4 @@
-"""What must be followed while a run works, because nothing else in the run keeps it."""
+"""Follows what nothing else in a run keeps, while the run works."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class RunWatch:
 
     def _on_feed(self, feed: FeedConnected | FeedDisconnected) -> None:
         if self.run.manifest.is_live and feed.source == "driver":
-            return  # the run's own bracket: the sockets are not open yet
+            return  # published by the run itself: the sockets are not open yet
         self.feeds[feed.feed] = isinstance(feed, FeedConnected)
 
     def _on_resumed_run(self, _: RunResumed) -> None:

@@ -1,4 +1,4 @@
-"""What a paper venue was asked and reported in a past that is taken up from the record."""
+"""The requests and reports of a paper venue in a past that is taken up from the record."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["VenuePast"]
 
 
 class VenuePast:
-    """Give it the events of the record, in order, to ``take``.
+    """Pass the events of the record to ``take``, in order.
 
-    ``submitted``: the orders that the venue has taken, by id. ``unanswered``: the requests without a report, in order.
-    ``orders`` and ``trades``: the highest numbers that the venue gave to orders and trades.
+    ``submitted``: the orders that the venue has received, by id. ``unanswered``: the requests without a report, in
+    order. ``orders`` and ``trades``: the highest numbers that the venue has given to orders and trades.
     """
 
     def __init__(self) -> None:

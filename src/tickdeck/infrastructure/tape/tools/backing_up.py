@@ -31,8 +31,9 @@ _LOCK = "writer.lock"
 
 
 class TapeBackup(msgspec.Struct, frozen=True, kw_only=True):
-    """A copy of a tape that was read from its first to its last event, and is sound. ``digest`` is that of its events;
-    ``None`` if the tape has none, because an older version started it."""
+    """A copy of a tape that was read from its first to its last event and is intact. ``digest`` is that of its events;
+    ``None`` if the tape has none, because an older version started it.
+    """
 
     tape: str
     out: str

@@ -1,4 +1,4 @@
-"""What the accounts of the venue hold: free and locked, by asset."""
+"""The balances of the venue's accounts: free and locked, by asset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Balance(NamedTuple):
 
 
 class Holding:
-    """The engine's own, changing form of a balance."""
+    """The engine's own, mutable form of a balance."""
 
     __slots__ = ("free", "locked")
 
@@ -28,13 +28,13 @@ class Holding:
 
 
 class Balances:
-    """All balances, by account and asset. An account or asset that was never used has nothing."""
+    """All balances, by account and asset. An account or asset that was never used has a zero balance."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, dict[str, Holding]] = {}
 
     def holding(self, account: str, asset: str) -> Holding:
-        """The changing balance; made on first use."""
+        """The mutable balance, created on first use."""
         holdings = self._accounts.get(account)
         if holdings is None:
             holdings = self._accounts[account] = {}
@@ -44,7 +44,7 @@ class Balances:
         return holding
 
     def of(self, account: str) -> dict[str, Balance]:
-        """An account's balances by asset, as they are now."""
+        """The current balances of an account, by asset."""
         return {asset: Balance(h.free, h.locked) for asset, h in self._accounts.get(account, {}).items()}
 
     def accounts(self) -> list[str]:

@@ -12,13 +12,13 @@ from tickdeck.infrastructure.venue.matching.orders import Order
 __all__ = ["Book", "Level", "Side"]
 
 ZERO = Decimal(0)
-_SLACK = 16  # orders that have left may stay in a queue until they are this many more than those that rest
+_SLACK = 16  # how many more orders that have left may stay in a queue than orders that rest
 
 
 class Level:
     """The orders at one price, first come first served.
 
-    An order that leaves stays in the queue until it reaches the front, or until too many of its kind are there. So any
+    An order that leaves stays in the queue until it reaches the front, or until there are too many such orders. So any
     order leaves in constant time, and orders hold no references to each other.
     """
 
@@ -29,7 +29,7 @@ class Level:
         self.price = price
         self.quantity = ZERO
         self.count = 0
-        """How many orders rest here."""
+        """The number of orders that rest here."""
         self.orders: deque[Order] = deque()
         self.changed = False
         """Whether it is among the book's ``changed`` levels."""
@@ -80,7 +80,7 @@ class Side:
             self._changed.append(level)
 
     def remove(self, order: Order, price: Decimal) -> None:
-        """Take an order out; its remaining quantity must still be the one in the level."""
+        """Remove an order. Its remaining quantity must still be the one in the level."""
         level = self.levels[price]
         order.resting = False
         level.count -= 1
@@ -100,7 +100,7 @@ class Side:
             self._changed.append(level)
 
     def reduce(self, price: Decimal, quantity: Decimal) -> None:
-        """Take ``quantity`` off a level whose orders all stay."""
+        """Subtract ``quantity`` from a level whose orders all stay."""
         level = self.levels[price]
         level.quantity -= quantity
         if not level.changed:
@@ -108,7 +108,7 @@ class Side:
             self._changed.append(level)
 
     def from_best(self) -> Iterator[Level]:
-        """The levels, from the best price on."""
+        """The levels, starting with the best price."""
         return (self.levels[price] for price in (reversed(self.prices) if self.is_bids else self.prices))
 
 

@@ -1,4 +1,4 @@
-"""A market with its book, and what each account has to do with it."""
+"""A market with its book, and the orders and balances of each account in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Desk", "Seat"]
 class Seat:
     """An account in one market: its balances of both assets, and its orders.
 
-    One look-up gives all that a placement needs.
+    One look-up gives everything that placing an order needs.
     """
 
     __slots__ = ("base", "by_client", "quote", "working")
@@ -46,7 +46,7 @@ class Desk:
         self.fees = self._new_seat(FEE_ACCOUNT)
 
     def seat(self, account: str) -> Seat:
-        """The account's seat; made on first use."""
+        """The account's seat, created on first use."""
         seat = self.seats.get(account)
         if seat is None:
             seat = self.seats[account] = self._new_seat(account)

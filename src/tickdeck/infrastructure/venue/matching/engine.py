@@ -1,7 +1,7 @@
 """The matching engine of the venue: price-time priority, exact balances, deterministic.
 
-Equal calls in an equal order lead to equal results: the engine has no clock (each call gives the time) and no chance.
-Every call either changes all that it has to change, or raises ``OrderRefused`` and changes nothing.
+Equal calls in equal order lead to equal results: the engine has no clock (each call passes the time) and no randomness.
+Every call either makes all of its changes, or raises ``OrderRefused`` and changes nothing.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _NO_CANCELS = (MarketStatus.HALT, MarketStatus.BREAK)
 class MatchingEngine:
     """The venue's markets, orders and balances.
 
-    ``keep`` finished orders stay available to queries; older ones are forgotten. ``drain()`` hands out what happened
-    since it was last called: draining after each call keeps memory flat.
+    ``keep`` finished orders stay available to queries; older ones are forgotten. ``drain()`` returns what happened
+    since it was last called; call it regularly, so that memory does not grow.
     """
 
     def __init__(self, markets: Iterable[Market], *, keep: int = 100_000) -> None:
@@ -75,7 +75,7 @@ class MatchingEngine:
         holding.free += amount
 
     def pay_fees_in(self, account: str, asset: str) -> None:
-        """Let an account pay its fees in ``asset`` at a discount, as far as it owns enough; "" ends that."""
+        """Let an account pay its fees in ``asset`` at a discount, as long as it owns enough; "" ends that."""
         if asset:
             self._fee_assets.by_account[account] = asset
         else:
@@ -84,7 +84,7 @@ class MatchingEngine:
     # -- orders -----------------------------------------------------------------------------------------------
 
     def check(self, request: NewOrder) -> None:
-        """Raises ``OrderRefused`` if the request breaks a filter, or its market does not trade. Places nothing."""
+        """Raises ``OrderRefused`` if the request violates a filter, or its market does not trade. Places nothing."""
         desk = self._desks.get(request.symbol)
         if desk is None:
             raise OrderRefused(Refusal.UNKNOWN_SYMBOL)
@@ -94,8 +94,9 @@ class MatchingEngine:
         check_filters(desk, request, len(seat.working) if seat is not None else 0)
 
     def place(self, request: NewOrder, now: int) -> Order:
-        """Place an order at ``now`` (ns UTC). Returns it with everything that its arrival led to: it rests, is filled,
-        or has expired. Raises ``OrderRefused``."""
+        """Place an order at ``now`` (ns UTC). Returns it after everything that its arrival caused: it rests, is filled,
+        or has expired. Raises ``OrderRefused``.
+        """
         desk = self._desks.get(request.symbol)
         if desk is None:
             raise OrderRefused(Refusal.UNKNOWN_SYMBOL)
@@ -135,8 +136,9 @@ class MatchingEngine:
         return order
 
     def place_list(self, requests: tuple[NewOrder, NewOrder], client_id: str, now: int) -> OrderList:
-        """Place two orders of which one cancels the other. ``client_id`` is the list's own. Raises ``OrderRefused``;
-        then neither is placed."""
+        """Place two orders of which one cancels the other. ``client_id`` is that of the list. Raises ``OrderRefused``;
+        then neither is placed.
+        """
         desk = self._desks.get(requests[0].symbol)
         if desk is None:
             raise OrderRefused(Refusal.UNKNOWN_SYMBOL)
@@ -174,7 +176,7 @@ class MatchingEngine:
         return found
 
     def _enter(self, desk: Desk, seat: Seat, order: Order, takes: bool, now: int) -> None:
-        """Let an order trade: it takes, and then rests or expires."""
+        """Let an order trade: it takes, then it rests or expires."""
         is_buy, price = order.is_buy, order.price
         if takes:
             opposite, pays = (desk.book.asks, seat.quote) if is_buy else (desk.book.bids, seat.base)
@@ -189,7 +191,7 @@ class MatchingEngine:
             (desk.book.bids if is_buy else desk.book.asks).add(order, price)
 
     def _place_stop(self, desk: Desk, seat: Seat, request: NewOrder, now: int) -> Order:
-        """Let a stop order wait. It holds its quantity, or what it would cost at its limit or else its stop price."""
+        """Let a stop order wait. It locks its quantity, or its cost at its limit or otherwise at its stop price."""
         pays = seat.quote if request.is_buy else seat.base
         locked = amount_to_lock(request, desk.book.asks)
         if pays.free < locked:
@@ -206,7 +208,7 @@ class MatchingEngine:
         return order
 
     def _trigger_stops(self, desk: Desk, now: int) -> None:
-        """Activate the stop orders that the last trade reached, oldest first. Their own trades may reach more."""
+        """Activate the stop orders that the last trade reached, oldest first. Their trades may reach more of them."""
         while (last := desk.last_price) is not None:
             reached = [order for order in desk.stops.values() if order.is_triggered_by(last)]
             if not reached:
@@ -228,11 +230,11 @@ class MatchingEngine:
         self._matcher.record(ExecutionKind.TRIGGERED, order, now)
         takes = _reaches(order.price, order.is_buy, opposite)
         if is_market_buy and seat.quote.free < cost_of(order.remaining, opposite):
-            takes = False  # the price ran away from what the account owns
+            takes = False  # the price has risen beyond the account's balance
         self._enter(desk, seat, order, takes, now)
 
     def _new_order(self, seat: Seat, request: NewOrder, now: int) -> Order:
-        """Make the order of a request, and remember it."""
+        """Create the order of a request, and remember it."""
         self._number = number = self._number + 1
         order = _order_of(request, number, now)
         self._register.by_number[number] = order
@@ -240,7 +242,7 @@ class MatchingEngine:
         return order
 
     def cancel(self, account: str, symbol: str, now: int, *, number: int = 0, client_id: str = "") -> Order:
-        """Cancel a working order, found by ``number`` or else by ``client_id``. Raises ``OrderRefused``."""
+        """Cancel a working order, found by ``number`` or otherwise by ``client_id``. Raises ``OrderRefused``."""
         order = self.find(account, symbol, number=number, client_id=client_id)
         if order is None or not order.working:
             raise OrderRefused(Refusal.UNKNOWN_ORDER)
@@ -287,7 +289,7 @@ class MatchingEngine:
         return order
 
     def expire(self, order: Order, now: int) -> None:
-        """Take a working order away, as a venue does in maintenance."""
+        """Remove a working order, as a venue does during maintenance."""
         self._matcher.finish(self._desks[order.symbol], order, Status.EXPIRED, ExecutionKind.EXPIRED, now)
 
     # -- questions --------------------------------------------------------------------------------------------
@@ -314,7 +316,9 @@ class MatchingEngine:
             desk.market = market
 
     def find(self, account: str, symbol: str, *, number: int = 0, client_id: str = "") -> Order | None:
-        """An order by its number, or else the newest with the client id; ``None`` if the account has no such order."""
+        """An order by its number, or otherwise the newest with the client id; ``None`` if the account has no such
+        order.
+        """
         order = self._register.by_number.get(number) if number else self._register.find(account, symbol, client_id)
         if order is None or order.account != account or order.symbol != symbol:
             return None
@@ -359,7 +363,7 @@ class MatchingEngine:
 
 
 def _reaches(price: Decimal | None, is_buy: bool, opposite: Side) -> bool:
-    """Whether an order at ``price`` would trade at once; ``None`` is any price."""
+    """Whether an order at ``price`` would trade immediately; ``None`` is any price."""
     best = opposite.best
     return best is not None and (price is None or (best.price <= price if is_buy else best.price >= price))
 

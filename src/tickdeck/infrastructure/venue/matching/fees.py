@@ -1,4 +1,4 @@
-"""Fees in an asset of the account's choice, at a discount, as on venues with a coin of their own."""
+"""Fees in an asset of the account's choice, at a discount, as on venues with their own coin."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class FeeAssets:
         self._balances = balances
 
     def pay(self, account: str, fee: Decimal, quote: str) -> tuple[Decimal, str] | None:
-        """Pay a fee that is worth ``fee`` in ``quote``. Returns what was paid in which asset.
+        """Pay a fee that is worth ``fee`` in ``quote``. Returns the amount and the asset that were paid.
 
-        ``None`` if the account pays as usual: it chose no asset, or owns too little of it, or no trade has shown what
-        the asset is worth in ``quote``.
+        ``None`` if the account pays as usual: it chose no asset, or owns too little of it, or no trade has shown its
+        value in ``quote`` yet.
         """
         asset = self.by_account.get(account)
         if asset is None:

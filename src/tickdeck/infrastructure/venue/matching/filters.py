@@ -1,4 +1,4 @@
-"""What a request must keep before it may trade: the filters of its market, and a balance that covers it."""
+"""What a request must satisfy before it may trade: the filters of its market, and a sufficient balance."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ _LIMIT = Type.LIMIT  # a member looked up in its enum costs several times as muc
 
 
 def check_filters(desk: Desk, request: NewOrder, working: int) -> None:
-    """Raises ``OrderRefused`` if the request breaks a filter of its market. The venue's own accounts are free.
-    ``working`` is how many open orders the account has in this market."""
+    """Raises ``OrderRefused`` if the request violates a filter of its market. The venue's own accounts are exempt.
+    ``working`` is the number of open orders of the account in this market.
+    """
     market = desk.market
     price, quantity = request.price, request.quantity
     kind, stop_price = request.type, request.stop_price
@@ -59,7 +60,7 @@ def check_filters(desk: Desk, request: NewOrder, working: int) -> None:
 
 
 def amount_to_lock(request: NewOrder, opposite: Side) -> Decimal:
-    """What the account must have free: the cost of a buy in quote, the quantity of a sell in base."""
+    """The balance that the account needs: the cost of a buy in quote, the quantity of a sell in base."""
     if request.quantity is None:
         assert request.quote_quantity is not None
         if request.is_buy:
@@ -74,7 +75,7 @@ def amount_to_lock(request: NewOrder, opposite: Side) -> Decimal:
 
 
 def cost_of(quantity: Decimal, opposite: Side) -> Decimal:
-    """What a market buy of ``quantity`` (base) would cost now, as far as the book reaches."""
+    """The current cost of a market buy of ``quantity`` (base), as far as the book reaches."""
     left, cost = quantity, ZERO
     for level in opposite.from_best():
         part = min(left, level.quantity)

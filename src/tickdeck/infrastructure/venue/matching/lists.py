@@ -40,7 +40,7 @@ class ListStatus(StrEnum):
 
 
 class ListChange(NamedTuple):
-    """Something that happened to an order list."""
+    """An event of an order list."""
 
     order_list: OrderList
     status: ListStatus
@@ -64,13 +64,13 @@ class OrderLists:
         return [found for found in self.by_number.values() if found.account == account]
 
     def find(self, account: str, number: int | None, client_id: str) -> OrderList | None:
-        """A list by its number, or else the newest with the client id."""
+        """A list by its number, or otherwise the newest with the client id."""
         mine = self.of(account)
         chosen = [f for f in mine if (f.number == number if number is not None else f.client_id == client_id)]
         return chosen[-1] if chosen else None
 
     def open(self, first: Order, second: Order, client_id: str, now: int) -> OrderList:
-        """Make a list of two orders that were accepted. Only one of them may hold a balance."""
+        """Create a list of two accepted orders. Only one of them may lock a balance."""
         self.count += 1
         number = first.list_number = second.list_number = self.count
         orders = (first.number, second.number)
@@ -116,7 +116,7 @@ class OrderLists:
             self.changes.append(ListChange(found, ListStatus.DONE))
 
     def legs(self, found: OrderList) -> list[Order]:
-        """The orders of a list that are remembered."""
+        """The orders of a list that are still remembered."""
         return [self._orders[number] for number in found.orders if number in self._orders]
 
     def on_forgotten(self, number: int) -> None:

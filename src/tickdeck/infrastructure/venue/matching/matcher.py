@@ -1,4 +1,4 @@
-"""What happens when an order meets the book: trades, fees, self-trade prevention, and how orders end."""
+"""What happens when an order meets the book: trades, fees, self-trade prevention, and the end of orders."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Matcher:
             self._trade(desk, taker, maker, opposite, price, quantity, now)
 
     def finish(self, desk: Desk, order: Order, status: Status, kind: ExecutionKind, now: int) -> None:
-        """End an order that is not filled: take it off the book and unlock what it holds."""
+        """End an order that is not filled: remove it from the book and unlock what it locks."""
         seat = desk.seats[order.account]
         if order.resting:
             assert order.price is not None
@@ -211,7 +211,7 @@ class Matcher:
             )
 
     def _prevent(self, desk: Desk, taker: Order, maker: Order, now: int) -> bool:
-        """Keep two orders of one account from trading, by the taker's mode. Returns whether the taker is done."""
+        """Prevent a trade between two orders of one account, by the taker's mode. Returns whether the taker is done."""
         mode = taker.self_trade
         price = maker.price
         assert price is not None

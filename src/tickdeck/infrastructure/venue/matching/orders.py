@@ -1,4 +1,4 @@
-"""Orders as the matching engine knows them, what happens to them, and why one is refused."""
+"""The orders of the matching engine, their events, and the reasons for refusals."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _WITHOUT_PRICE = (Type.MARKET, Type.STOP_LOSS, Type.TAKE_PROFIT)
 
 
 class Tif(StrEnum):
-    """Time in force of a limit order: rest, take and expire, or all at once and otherwise nothing."""
+    """Time in force of a limit order: rest; take and expire; or fill completely at once, otherwise not at all."""
 
     GTC = "GTC"
     IOC = "IOC"
@@ -69,7 +69,7 @@ class Tif(StrEnum):
 
 
 class Status(StrEnum):
-    """Where an order stands. All but ``NEW`` and ``PARTIALLY_FILLED`` are final."""
+    """The status of an order. All except ``NEW`` and ``PARTIALLY_FILLED`` are final."""
 
     NEW = "NEW"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
@@ -80,9 +80,9 @@ class Status(StrEnum):
 
 
 class SelfTrade(StrEnum):
-    """What happens when an order meets one of the same account. The taker's mode decides.
+    """What happens when an order meets another one of the same account. The taker's mode decides.
 
-    ``DECREMENT`` takes the smaller quantity off both orders without a trade.
+    ``DECREMENT`` subtracts the smaller quantity from both orders without a trade.
     """
 
     NONE = "NONE"
@@ -93,7 +93,7 @@ class SelfTrade(StrEnum):
 
 
 class ExecutionKind(StrEnum):
-    """What happened to an order. ``TRIGGERED`` is a stop order that stops waiting."""
+    """What happened to an order. ``TRIGGERED``: a stop order stopped waiting."""
 
     NEW = "NEW"
     TRIGGERED = "TRIGGERED"
@@ -118,7 +118,7 @@ class Refusal(StrEnum):
     NOTIONAL = "NOTIONAL"
     MAX_NUM_ORDERS = "MAX_NUM_ORDERS"
     MAX_NUM_ALGO_ORDERS = "MAX_NUM_ALGO_ORDERS"
-    WOULD_TRIGGER = "stop price would trigger at once"
+    WOULD_TRIGGER = "stop price would trigger immediately"
     NO_LIQUIDITY = "no liquidity"
     MAX_NUM_ORDER_LISTS = "MAX_NUM_ORDER_LISTS"
     PRICE_RELATION = "the prices of an order list are in the wrong order"
@@ -227,7 +227,7 @@ class OrderList(msgspec.Struct, eq=False):
 
 
 class Execution(msgspec.Struct, frozen=True, gc=False):
-    """One thing that happened to ``order``, with the order's figures right after it.
+    """One event of ``order``, with the order's figures right after it.
 
     ``price`` (quote) and ``quantity`` (base) are those of a trade, or of a prevented one. ``commission`` is in
     ``commission_asset``. ``counter`` is the other order of a trade. ``number`` counts executions; ``trade_id`` counts

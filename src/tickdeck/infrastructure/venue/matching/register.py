@@ -1,4 +1,4 @@
-"""The orders that the venue remembers: all that are open, and the newest finished ones."""
+"""The orders that the venue remembers: all open ones, and the newest finished ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class OrderRegister:
         self.finished: list[int] = []
         self._keep = keep
         self.on_forgotten: Callable[[int], object] = lambda number: None
-        """Called with the list number of an order that is forgotten."""
+        """Called with the list number of each order that is forgotten."""
 
     def find(self, account: str, symbol: str, client_id: str) -> Order | None:
         """The newest remembered order with the client id."""
@@ -31,7 +31,7 @@ class OrderRegister:
         return seat.by_client.get(client_id) if seat is not None else None
 
     def rename(self, order: Order, client_id: str) -> None:
-        """Give an order another client id. It no longer answers to the old one."""
+        """Give an order another client id. The old one does not find it any more."""
         by_client = self._desks[order.symbol].seats[order.account].by_client
         if by_client.get(order.client_id) is order:
             del by_client[order.client_id]
@@ -39,7 +39,9 @@ class OrderRegister:
         by_client[client_id] = order
 
     def finish(self, order: Order) -> None:
-        """Keep a finished order of a client for queries. Those of other traders are never queried, and forgotten."""
+        """Keep a finished order of a client for queries. Those of other traders are never queried, so they are
+        forgotten.
+        """
         if order.account[:1] == HOUSE:
             self._forget(order.number)
             return

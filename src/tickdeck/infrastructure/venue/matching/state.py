@@ -1,4 +1,4 @@
-"""The engine's whole state as a value, so that it can be stored and come back without its history."""
+"""The complete state of the engine as a value, so that it can be stored, and restored without its history."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class EngineState(msgspec.Struct, frozen=True):
 
 
 def capture_engine(engine: MatchingEngine) -> EngineState:
-    """The engine's state now. The orders in it are the engine's own: encode it before the next call."""
+    """The current state of the engine. It shares its orders with the engine, so encode it before the next call."""
     register = engine._register
     return EngineState(
         number=engine._number,
@@ -70,7 +70,7 @@ def _capture_desk(desk: Desk) -> DeskState:
 
 
 def restore_engine(engine: MatchingEngine, state: EngineState) -> None:
-    """Give a new engine a captured state. Markets that the state does not know stay as they are."""
+    """Give a new engine a captured state. Markets that the state does not contain are unchanged."""
     engine._number = state.number
     engine._matcher.executed = state.executed
     register = engine._register

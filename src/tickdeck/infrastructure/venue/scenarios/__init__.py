@@ -1,4 +1,4 @@
-"""Scenarios: what the venue does when, and what its ledger must show in the end. Written as TOML, by anyone.
+"""Scenarios: what the venue does when, and what its ledger must contain at the end. Anyone can write them in TOML.
 
 A step is a request to the admin address with a trigger; a check bounds a figure of the ledger.
 """

@@ -23,7 +23,7 @@ _HAPPENED = {
 
 
 class CheckResult(NamedTuple):
-    """A check with the value that its figure has, and whether it holds."""
+    """A check with the value of its figure, and whether it passed."""
 
     check: Check
     value: Decimal
@@ -31,7 +31,8 @@ class CheckResult(NamedTuple):
 
 
 class ScenarioPlayer:
-    """Call ``on_request`` before each request and ``tick`` as time passes; updates of the exchange come by themselves.
+    """Call ``on_request`` before each request, and ``tick`` as time passes. Updates of the exchange arrive through a
+    listener.
 
     ``act`` carries out an action of the admin address and returns status and answer. ``asked`` counts requests and
     errors. ``problems`` are steps that the venue refused.
@@ -80,7 +81,7 @@ class ScenarioPlayer:
         return found
 
     def figures(self) -> dict[str, Decimal]:
-        """Every figure that a check may name; one that is absent is 0."""
+        """Every figure that a check may name; missing ones are 0."""
         exchange = self._exchange
         figures = {name: Decimal(count) for name, count in self._asked.items()}
 
@@ -113,7 +114,7 @@ class ScenarioPlayer:
         for step in due:
             self._waiting.remove(step)
             if step.after or what in _HAPPENED.values():
-                self._schedule(step, self._now)  # never within the exchange's own call
+                self._schedule(step, self._now)  # never inside a call of the exchange itself
             else:
                 self._run(step)
 

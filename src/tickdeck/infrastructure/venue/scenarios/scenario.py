@@ -26,7 +26,9 @@ TRIGGERS = (
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``do`` (an action of the admin address) with ``values``, ``after`` a while, at the ``nth`` time of ``on``."""
+    """``do`` (an action of the admin address) with ``values``, ``after`` a delay, at the ``nth`` occurrence of
+    ``on``.
+    """
 
     do: str
     values: dict[str, Any] = {}
@@ -54,7 +56,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scenario: where it begins, what happens, what must be true in the end.
+    """A scenario: its start, its steps, and what must be true at the end.
 
     ``book`` are offers of other traders as [symbol, side, price, quantity].
     """
@@ -62,7 +64,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: str
     title: str
     client: str = ""
-    """What the client under test is to do, in words."""
+    """What the client under test must do, in words."""
     symbols: tuple[str, ...] = ("BTCUSDT",)
     deposits: dict[str, str] = msgspec.field(default_factory=lambda: {"USDT": "100000", "BTC": "2"})
     book: tuple[tuple[str, str, str, str], ...] = ()
@@ -87,7 +89,7 @@ def load_scenarios(path: Path) -> dict[str, Scenario]:
     for scenario in found:
         where = f"{path}: scenario {scenario.name}"
         if scenario.name in scenarios:
-            raise ConfigError(f"{where}: the name is taken; give another")
+            raise ConfigError(f"{where}: the name is used twice; give another")
         try:
             _check(scenario)
         except (ValueError, ArithmeticError, ConfigError) as error:
