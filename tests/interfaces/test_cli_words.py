@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tickdeck.application.proof import Effect
-from tickdeck.application.units import iso_time
+from tickdeck.application.units import clock_time, day, iso_time, span
 from tickdeck.bootstrap import start_run
 from tickdeck.domain.events import (
     ActionIntent,
@@ -47,7 +47,7 @@ from tickdeck.interfaces.cli.describing import describe_event
 from tickdeck.interfaces.cli.live import Progress
 from tickdeck.interfaces.cli.output import cut
 from tickdeck.interfaces.cli.tables import chain, effect_lines
-from tickdeck.interfaces.cli.times import clock_time, day, parse_time, span
+from tickdeck.interfaces.cli.times import parse_time
 
 NOON = 1_723_118_400_000_000_000  # 2024-08-08T12:00:00Z
 

@@ -1,4 +1,4 @@
-"""Parses durations, shares and sizes such as ``10 ms``, ``1h``, ``0.1%`` and ``2GB``, and writes times."""
+"""Parses durations, shares and sizes such as ``10 ms``, ``0.1%`` and ``2GB``, and writes times and durations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 from tickdeck.errors import ConfigError, format_value
 
-__all__ = ["duration_ns", "iso_time", "seconds_of", "share_of", "size_of"]
+__all__ = ["clock_time", "day", "duration_ns", "iso_time", "seconds_of", "share_of", "size_of", "span"]
 
 _UNITS = {
     "ns": 1,
@@ -73,6 +73,30 @@ def iso_time(ts: int) -> str:
     """``ts`` (ns UTC) in ISO 8601, for example ``2024-08-08T12:00:05.250000000Z``."""
     seconds, ns = divmod(ts, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
+
+
+def day(ts: int) -> str:
+    """``2024-08-08``, UTC."""
+    return iso_time(ts)[:10]
+
+
+def clock_time(ts: int) -> str:
+    """``12:00:05.250``, UTC, cut to milliseconds."""
+    return iso_time(ts)[11:23]
+
+
+def span(ns: int) -> str:
+    """A duration for people, such as ``5 min 46 s``: its two largest units, or seconds with a decimal if it is less
+    than a minute.
+    """
+    seconds = ns // 1_000_000_000
+    if seconds < 60:
+        return f"{ns / 1_000_000_000:.1f} s"
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    return " ".join([f"{value} {unit}" for value, unit in parts if value][:2])
 
 
 def size_of(text: str) -> int:

@@ -284,7 +284,7 @@ class FrameReader:
 
 def refuse_gone(gone: GoneSegment) -> None:
     """Raise ``TapeError``: the frames of this segment are needed."""
-    raise TapeError(f"{described([gone])}; put it back, or use what does not need it")
+    raise TapeError(f"{described([gone])}; put it back to read the frames")
 
 
 def frames_of(path: Path) -> Iterator[Frame]:

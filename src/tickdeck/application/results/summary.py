@@ -227,7 +227,7 @@ def summarise(
 
 
 def _latency(latencies_ns: Sequence[int]) -> Latency:
-    """By nearest rank."""
+    """The latencies in microseconds; each quantile is the value at the nearest rank."""
     if not latencies_ns:
         return Latency()
     ordered = sorted(latencies_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import dropwhile
@@ -21,6 +21,7 @@ __all__ = [
     "delimiter_of",
     "distinct_cells",
     "file_without_rows",
+    "first_line",
     "header_of",
     "is_above_header",
     "peek_rows",
@@ -78,6 +79,18 @@ def peek_rows(path: Path, count: int) -> list[list[str]]:
     lines = [line for line in dropwhile(is_above_header, peek_lines(path, count)) if line.strip()]
     delimiter = delimiter_of(lines[0]) if lines else ","
     return [split_row(line, delimiter) for line in lines]
+
+
+def first_line(path: Path, numbered: Iterator[tuple[int, str]]) -> tuple[int, str]:
+    """Take the first line of the table, a header or a row, from the numbered lines of a file. Raises ``InputError`` if
+    there is none or the file is damaged.
+    """
+    try:
+        return next((number, line) for number, line in numbered if not is_above_header(line))
+    except StopIteration:
+        raise file_without_rows(path) from None
+    except FAULTS as error:
+        raise fault(path, 0, error) from None
 
 
 def distinct_cells(path: Path, columns: tuple[int, ...]) -> list[tuple[str, ...]]:

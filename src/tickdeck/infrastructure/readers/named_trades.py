@@ -20,13 +20,13 @@ from tickdeck.infrastructure.readers.columns import (
     delimiter_of,
     distinct_cells,
     file_without_rows,
-    is_above_header,
+    first_line,
     peek_rows,
     row_fault,
     split_row,
     width_fault,
 )
-from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, fault, open_text, require_symbol
+from tickdeck.infrastructure.readers.files import FAULTS, PEEK_LINES, check_step_back, open_text, require_symbol
 from tickdeck.infrastructure.readers.notes import ReadNotes
 from tickdeck.infrastructure.readers.times import Times
 
@@ -119,12 +119,7 @@ def _read(path: Path, symbol: str | None, times: Times, latency: int, notes: Rea
     columns: _Columns | None = None
     with open_text(path) as text:
         numbered = ((n, line) for n, line in enumerate(text, 1) if line.strip())
-        try:
-            number, line = next((n, line) for n, line in numbered if not is_above_header(line))
-        except StopIteration:
-            raise file_without_rows(path) from None
-        except FAULTS as error:
-            raise fault(path, 0, error) from None
+        number, line = first_line(path, numbered)
         delimiter = delimiter_of(line)
         header = split_row(line, delimiter)
         ends = "\r\n " if delimiter == "\t" else None

@@ -30,8 +30,8 @@ from tickdeck.infrastructure.readers.columns import (
     delimiter_of,
     distinct_cells,
     file_without_rows,
+    first_line,
     header_of,
-    is_above_header,
     peek_rows,
     row_fault,
     split_row,
@@ -167,12 +167,7 @@ def read_trades(
     layout = TRADE_FORMATS[name]
     with open_text(path) as text:
         numbered = enumerate(text, 1)
-        try:
-            first, line = next((n, line) for n, line in numbered if not is_above_header(line))
-        except StopIteration:
-            raise file_without_rows(path) from None
-        except FAULTS as error:
-            raise fault(path, 0, error) from None
+        first, line = first_line(path, numbered)
         delimiter = delimiter_of(line)
         fields = split_row(line, delimiter)
         header = None if _is_row(fields) else fields

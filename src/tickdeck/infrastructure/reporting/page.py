@@ -12,10 +12,11 @@ import msgspec
 
 from tickdeck.application.redaction import REDACTED, is_secret, redacted
 from tickdeck.application.results import plain
+from tickdeck.application.units import clock_time, day, span
 from tickdeck.domain.trading import EXACT, RoundTrip
 from tickdeck.domain.values import Side
 from tickdeck.infrastructure.reporting.session import Session
-from tickdeck.infrastructure.reporting.words import amount, clock, day, fraction, left_out_of_figures, span
+from tickdeck.infrastructure.reporting.words import amount, fraction, left_out_of_figures
 from tickdeck.infrastructure.runs import Manifest
 
 __all__ = ["headline", "page"]
@@ -76,8 +77,8 @@ def page(session: Session, manifest: Manifest, assumptions: Sequence[str], chart
 
 
 def _period(session: Session) -> str:
-    start = f"{day(session.first_ts)} {clock(session.first_ts)}"
-    end = clock(session.last_ts)
+    start = f"{day(session.first_ts)} {clock_time(session.first_ts)}"
+    end = clock_time(session.last_ts)
     if day(session.last_ts) != day(session.first_ts):
         end = f"{day(session.last_ts)} {end}"
     return f"{start} to {end} UTC, {span(session.last_ts - session.first_ts)}"
@@ -133,8 +134,8 @@ def _trades(trades: Iterable[RoundTrip]) -> list[dict[str, str]]:
         {
             "symbol": trade.symbol,
             "side": "long" if trade.side is Side.BUY else "short",
-            "entry": f"{day(trade.entry_ts)} {clock(trade.entry_ts)}",
-            "exit": "still open" if trade.exit_ts is None else f"{day(trade.exit_ts)} {clock(trade.exit_ts)}",
+            "entry": f"{day(trade.entry_ts)} {clock_time(trade.entry_ts)}",
+            "exit": "still open" if trade.exit_ts is None else f"{day(trade.exit_ts)} {clock_time(trade.exit_ts)}",
             "quantity": _fixed(trade.quantity, quantities[trade.symbol]),
             "entry_price": _fixed(trade.entry_price, prices[trade.symbol]),
             "exit_price": "-" if trade.exit_price is None else _fixed(trade.exit_price, prices[trade.symbol]),

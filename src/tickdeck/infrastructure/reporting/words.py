@@ -1,16 +1,13 @@
-"""The format of figures and times in the report."""
+"""The format of figures in the report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from tickdeck.application.results import plain
 
-__all__ = ["amount", "clock", "day", "fraction", "left_out_of_figures", "span"]
-
-_SECOND = 1_000_000_000
+__all__ = ["amount", "fraction", "left_out_of_figures"]
 
 
 def amount(value: Decimal, *, sign: bool = False) -> str:
@@ -28,26 +25,3 @@ def left_out_of_figures(amounts: Mapping[str, Decimal], currency: str) -> str:
 
 def fraction(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
-
-
-def day(ts: int) -> str:
-    """``2024-08-08``, UTC."""
-    return f"{datetime.fromtimestamp(ts // _SECOND, UTC):%Y-%m-%d}"
-
-
-def clock(ts: int) -> str:
-    """``12:00:05.250``, UTC, cut to milliseconds."""
-    seconds, rest = divmod(ts, _SECOND)
-    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}.{rest // 1_000_000:03d}"
-
-
-def span(ns: int) -> str:
-    """``5 min 46 s``: the two largest units, or seconds with a decimal if it is less than a minute."""
-    seconds = ns // _SECOND
-    if seconds < 60:
-        return f"{ns / _SECOND:.1f} s"
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
-    return " ".join([f"{value} {unit}" for value, unit in parts if value][:2])

@@ -1,13 +1,11 @@
-"""Times in the form that people read and write."""
+"""Parses the times that people write."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 
-from tickdeck.application.units import iso_time
-
-__all__ = ["clock_time", "day", "parse_time", "span"]
+__all__ = ["parse_time"]
 
 _SECOND = 1_000_000_000
 _DIGITS = 19  # of nanoseconds since 1970, until the year 2286
@@ -45,26 +43,3 @@ def parse_time(text: str) -> int:
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     ns = int(fraction[1].ljust(9, "0")) if fraction else since.microseconds * 1_000
     return (since.days * 86_400 + since.seconds) * _SECOND + ns
-
-
-def day(ts: int) -> str:
-    """``2024-08-08``, UTC."""
-    return iso_time(ts)[:10]
-
-
-def clock_time(ts: int) -> str:
-    """``12:00:05.250``, UTC, cut to milliseconds."""
-    return iso_time(ts)[11:23]
-
-
-def span(ns: int) -> str:
-    """A duration for people: ``4 min 4 s``."""
-    seconds = ns // _SECOND
-    if seconds < 60:
-        return f"{ns / _SECOND:.1f} s"
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
-    told = [f"{value} {unit}" for value, unit in parts if value]
-    return " ".join(told[:2])

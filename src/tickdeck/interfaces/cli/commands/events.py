@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from tickdeck.application.units import clock_time, day
 from tickdeck.interfaces.cli.describing import describe_event
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import data_option, import_option, json_option, recorded_place, time_value
 from tickdeck.interfaces.cli.output import cut, event_fields, note, print_lines
-from tickdeck.interfaces.cli.times import clock_time, day
 
 if TYPE_CHECKING:
     from tickdeck.domain.events import DomainEvent

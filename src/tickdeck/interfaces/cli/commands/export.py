@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tickdeck.application.units import clock_time, day, span
 from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.commands.import_ import RowCount
 from tickdeck.interfaces.cli.exits import DONE
@@ -23,7 +24,6 @@ from tickdeck.interfaces.cli.options import (
     time_value,
 )
 from tickdeck.interfaces.cli.output import note, print_json
-from tickdeck.interfaces.cli.times import clock_time, day, span
 
 if TYPE_CHECKING:
     from tickdeck.infrastructure.exporting import Exported

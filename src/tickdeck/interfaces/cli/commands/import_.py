@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from tickdeck.application.units import clock_time, day, span
 from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import json_option
 from tickdeck.interfaces.cli.output import note, print_json
-from tickdeck.interfaces.cli.times import clock_time, day, span
 
 if TYPE_CHECKING:
     from tickdeck.infrastructure.importing import Imported

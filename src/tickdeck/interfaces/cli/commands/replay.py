@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from tickdeck.application.units import clock_time, day
 from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.commands.run import speed_value
 from tickdeck.interfaces.cli.describing import describe_event
@@ -28,7 +29,6 @@ from tickdeck.interfaces.cli.options import (
     time_value,
 )
 from tickdeck.interfaces.cli.output import cut, event_fields, note
-from tickdeck.interfaces.cli.times import clock_time, day
 
 if TYPE_CHECKING:
     from tickdeck.application.replay import Replayer

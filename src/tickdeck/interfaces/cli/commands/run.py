@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from tickdeck.application.units import iso_time, seconds_of
+from tickdeck.application.units import iso_time, seconds_of, span
 from tickdeck.application.wording import counted
 from tickdeck.errors import ConfigError, RunError, TapeError, TickdeckError
 from tickdeck.interfaces.cli.exits import DONE, FAULT, details_wanted, require_stderr
 from tickdeck.interfaces.cli.options import LOG_OPTIONS, data_option, json_option, metrics_option
 from tickdeck.interfaces.cli.output import mute, note, note_if_possible, print_json
-from tickdeck.interfaces.cli.times import span
 
 if TYPE_CHECKING:
     from tickdeck.application.results import Performance, Summary

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from tickdeck.application.units import clock_time, day, span
 from tickdeck.domain.values import Side
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument
 from tickdeck.interfaces.cli.output import console, note, print_lines
-from tickdeck.interfaces.cli.times import clock_time, day, span
 
 if TYPE_CHECKING:
     from tickdeck.application.results import TradeJournal, TradeStatistics

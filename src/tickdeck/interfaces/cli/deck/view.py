@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from tickdeck.application.units import clock_time, day
 from tickdeck.interfaces.cli.output import cut
-from tickdeck.interfaces.cli.times import clock_time, day
 
 __all__ = ["DeckState", "deck_lines", "jumps", "length", "speed_name"]
 

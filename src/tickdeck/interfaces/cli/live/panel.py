@@ -8,8 +8,8 @@ from decimal import Decimal
 from rich.text import Text
 
 from tickdeck.application.results import plain
+from tickdeck.application.units import clock_time, day, span
 from tickdeck.interfaces.cli.live.state import LiveOrder, LiveState, LiveSymbol
-from tickdeck.interfaces.cli.times import clock_time, day, span
 
 __all__ = ["live_lines"]
 

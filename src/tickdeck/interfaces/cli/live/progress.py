@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from tickdeck.application.results import plain
+from tickdeck.application.units import clock_time, day
 from tickdeck.interfaces.cli.output import cut
-from tickdeck.interfaces.cli.times import clock_time, day
 
 if TYPE_CHECKING:
     from tickdeck.bootstrap import Session

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tickdeck.application.bus import type_name
+from tickdeck.application.units import clock_time
 from tickdeck.interfaces.cli.describing import describe_event
-from tickdeck.interfaces.cli.times import clock_time
 
 if TYPE_CHECKING:
     from tickdeck.application.proof import Effect

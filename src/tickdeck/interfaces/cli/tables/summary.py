@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tickdeck.application.results import Summary, plain
+from tickdeck.application.units import clock_time, day, span
 from tickdeck.application.wording import counted
 from tickdeck.infrastructure.reporting.words import amount
 from tickdeck.interfaces.cli.output import console, program
-from tickdeck.interfaces.cli.times import clock_time, day, span
 
 if TYPE_CHECKING:
     from tickdeck.application.results import Performance

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from tickdeck.application.bus import type_name
+from tickdeck.application.units import clock_time, day
 from tickdeck.domain.values import Money
 from tickdeck.infrastructure.reporting.words import amount, fraction
 from tickdeck.interfaces.cli.describing import describe_event
-from tickdeck.interfaces.cli.times import clock_time, day
 
 if TYPE_CHECKING:
     from tickdeck.application.proof import Difference
