@@ -1,4 +1,4 @@
-"""``tickdeck bundle`` and ``tickdeck verify FILE.zip``: a run is proven elsewhere, without the original files."""
+"""`tickdeck bundle`: what is in a bundle, and that it proves the run without the originals."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from tickdeck.application.redaction import REDACTED
 from tickdeck.bootstrap import Run, start_run
 from tickdeck.infrastructure.bundles.secrets import without_secrets
 from tickdeck.infrastructure.config import RunConfig
-
-# -- there and back ---------------------------------------------------------------------------------------------------
 
 
 def test_a_bundle_proves_the_run_when_the_originals_are_gone(tickdeck, recorded, tmp_path, monkeypatch):
@@ -340,72 +338,3 @@ def test_empty_values_and_zero_are_not_secrets():
         {"api_key": "", "pass_phrase": 0, "password": None, "nested": [{"token": REDACTED, "plain": 1}]},
         ["nested[0].token"],
     )
-
-
-# -- what cannot be bundled -------------------------------------------------------------------------------------------
-
-
-def test_an_existing_file_is_not_overwritten(tickdeck, recorded):
-    Path("b.zip").write_text("mine")
-
-    assert "b.zip: already exists" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
-    assert Path("b.zip").read_text() == "mine"
-
-
-def test_a_folder_that_cannot_be_written_is_reported(tickdeck, recorded):
-    assert "no/b.zip: cannot be created: No such file" in refused(tickdeck("bundle", "last", "--out", "no/b.zip"))
-
-
-def test_a_run_that_is_being_written_is_not_bundled(tickdeck, tmp_path):
-    run = start_run(RunConfig(), tmp_path / "tickdeck-data")
-    try:
-        run.kernel.feed(run.simulation._started)
-        run.tape.wait_durable(1)
-        told = refused(tickdeck("bundle", "last", "--out", "b.zip"))
-    finally:
-        run.close()
-
-    assert "is running; stop it first" in told
-    assert not Path("b.zip").exists()
-
-
-def test_a_missing_or_changed_input_is_reported(tickdeck, recorded, trades):
-    text = trades.read_text()
-    trades.write_text(text + "\n")
-    assert "has changed" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
-    trades.unlink()
-    assert "is gone; restore it to that place, or bundle the run with --without-inputs" in refused(
-        tickdeck("bundle", "last", "--out", "b.zip")
-    )
-    assert not list(Path.cwd().glob("*.zip"))
-    assert tickdeck("bundle", "last", "--out", "b.zip", "--without-inputs").exit_code == 0
-
-
-def test_a_missing_source_is_reported_and_a_changed_one_is_noted(tickdeck, recorded, source):
-    source.write_text(MINE + "\n# later\n")
-    result = tickdeck("bundle", "last", "--out", "b.zip")
-    assert "the source of strategy Mine had changed since the run" in result.stderr
-
-    source.unlink()
-    assert "there is no file" in refused(tickdeck("bundle", "last", "--out", "c.zip"))
-
-
-def test_a_strategy_without_a_source_is_reported(tickdeck, recorded, monkeypatch):
-    monkeypatch.setattr("tickdeck.infrastructure.bundles.packing.source_files", lambda cls: [])
-
-    assert "is gone; restore it" in refused(tickdeck("bundle", "last", "--out", "b.zip"))
-
-
-def test_a_file_that_cannot_be_read_is_reported(tickdeck, recorded, monkeypatch):
-    opened = Path.open
-
-    def denied(path: Path, *words: Any, **options: Any) -> Any:
-        if path.name == "mine.py" and words == ("rb",):
-            raise PermissionError(13, "Permission denied")
-        return opened(path, *words, **options)
-
-    monkeypatch.setattr(Path, "open", denied)
-
-    told = refused(tickdeck("bundle", "last", "--out", "b.zip"))
-
-    assert "mine.py: Permission denied; the bundle needs this file" in told

@@ -379,7 +379,7 @@ def test_the_scenario_of_the_documentation_can_be_played(tmp_path: Path) -> None
         ('[[scenario]]\nname="a"\ntitle="b"\ncolour="red"', "colour"),
         ('[[scenario]]\nname="a"\ntitle="b"\nfaults="drop_akc=1"', "did you mean 'drop_ack'"),
         ('[[scenario]]\nname="a"\ntitle="b"\nsteps=[{do="quote",on="never"}]', "waits for 'never'"),
-        ('[[scenario]]\nname="a"\ntitle="b"\n[[scenario]]\nname="a"\ntitle="b"', "the name is taken"),
+        ('[[scenario]]\nname="a"\ntitle="b"\n[[scenario]]\nname="a"\ntitle="b"', "the name is used twice"),
     ],
 )
 def test_a_bad_scenario_file_is_refused_with_its_place(tmp_path: Path, text: str, message: str) -> None:

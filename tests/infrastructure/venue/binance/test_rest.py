@@ -1,71 +1,20 @@
-"""REST without I/O: requests in the form of clients, responses in the form of the venue."""
+"""The REST API of the venue: signatures, orders, market data and the fields of answers."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import json
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from rest_desk import NOW, D, Desk, body, error
 
-from tickdeck.infrastructure.venue import Account, Exchange, Faults
-from tickdeck.infrastructure.venue.dialects.binance import BinanceVenue, Limits, RateLimits, Request, Response, RestApi
+from tickdeck.infrastructure.venue import Account
 from tickdeck.infrastructure.venue.dialects.binance.signing import rest_payload, ws_payload
-from tickdeck.infrastructure.venue.markets import market_of
 from tickdeck.infrastructure.venue.matching import MarketStatus
-from tickdeck.infrastructure.venue.traders import Traders
-
-D = Decimal
-NOW = 1_795_210_440_000_000_000
-SECOND = 1_000_000_000
-
-
-class Desk:
-    """A venue with one account, and a client that signs as ccxt does."""
-
-    def __init__(self, *symbols: str, faults: str = "", rates: RateLimits | None = None) -> None:
-        self.time = NOW
-        self.exchange = Exchange([market_of(symbol) for symbol in symbols or ("BTCUSDT",)])
-        self.exchange.open_account(Account(name="ann", key="k", secret="s"), NOW, USDT=D(100_000), BTC=D(2))
-        self.traders = Traders(self.exchange, NOW)
-        self.venue = BinanceVenue(self.exchange, lambda: self.time, limits=Limits(rates), faults=Faults.parse(faults))
-        self.rest = RestApi(self.venue)
-
-    def quote(self, side: str, quantity: str, price: str) -> None:
-        self.traders.quote("BTCUSDT", side == "BUY", D(price), D(quantity), self.time)
-
-    def send(self, method: str, path: str, query: str = "", body: str = "", key: str = "k") -> Response:
-        return self.rest.handle(
-            Request(method=method, path=f"/api/v3/{path}", query=query, body=body, headers={"x-mbx-apikey": key}),
-            self.venue.now(),
-        )
-
-    def signed(self, method: str, path: str, **params: Any) -> Response:
-        text = urlencode(params | {"timestamp": self.venue.now() // 1_000_000})
-        text += "&signature=" + hmac.new(b"s", text.encode(), hashlib.sha256).hexdigest()
-        return self.send(method, path, "", text) if method == "POST" else self.send(method, path, text)
-
-    def order(self, **params: Any) -> Response:
-        full = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01"}
-        full |= {"price": "20000", "newClientOrderId": "cid-1"} | params
-        return self.signed("POST", "order", **{name: value for name, value in full.items() if value is not None})
-
-
-def body(response: Response) -> Any:
-    assert response.status == 200, response.body
-    return json.loads(response.body)
-
-
-def error(response: Response) -> tuple[int, int, str]:
-    told = json.loads(response.body)
-    return response.status, told["code"], told["msg"]
-
-
-# -- signatures -------------------------------------------------------------------------------------------------------
 
 
 def test_the_published_vectors_have_their_signatures(shared: Path) -> None:
@@ -260,118 +209,6 @@ def test_an_order_can_be_tested_against_the_filters_without_being_placed() -> No
     assert body(desk.signed("POST", "order/test", quantity="0.01", **order)) == {}
     assert error(desk.signed("POST", "order/test", quantity="0.00001", **order))[2] == "Filter failure: NOTIONAL"
     assert body(desk.signed("GET", "openOrders")) == []
-
-
-# -- limits -----------------------------------------------------------------------------------------------------------
-
-
-def test_weight_is_in_the_headers_and_too_much_of_it_gives_429_then_a_ban() -> None:
-    desk = Desk(rates=RateLimits(weight=50))
-
-    first = desk.send("GET", "exchangeInfo")
-    statuses = [desk.send("GET", "exchangeInfo").status for _ in range(4)]
-    last = desk.send("GET", "ping")
-
-    assert first.headers["x-mbx-used-weight-1m"] == "20"
-    assert statuses == [200, 429, 418, 418]
-    assert int(last.headers["retry-after"]) > 120
-    desk.time += 3_600 * SECOND
-    assert desk.send("GET", "ping").status == 200
-
-
-def test_requests_during_the_wait_of_a_429_lead_to_a_ban() -> None:
-    desk = Desk(rates=RateLimits(weight=10))
-    limited = desk.send("GET", "exchangeInfo")
-
-    desk.time += int(limited.headers["retry-after"]) * SECOND
-
-    assert limited.status == 429
-    assert desk.send("GET", "ping").status == 200
-
-
-def test_placing_weighs_nothing_unless_it_fails() -> None:
-    desk = Desk()
-    assert desk.order().headers["x-mbx-used-weight-1m"] == "0"
-    assert desk.order().headers["x-mbx-used-weight-1m"] == "1"
-
-
-def test_unfilled_orders_are_counted_by_account_and_fills_lower_the_count() -> None:
-    desk = Desk(rates=RateLimits(orders_10s=3))
-    desk.quote("SELL", "1", "20000")
-    for number in range(3):
-        assert desk.order(newClientOrderId=f"a{number}", price="19000").status == 200
-
-    refused = desk.order(newClientOrderId="b")
-
-    assert error(refused)[:2] == (429, -1015)
-    assert "retry-after" in refused.headers
-    desk.traders.take("BTCUSDT", False, D("0.01"), D("19000"), desk.time)
-    desk.time += SECOND
-    assert desk.order(newClientOrderId="c").headers["x-mbx-order-count-10s"] == "1"
-
-
-# -- faults -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_dropped_ack_leaves_the_order_at_the_venue() -> None:
-    desk = Desk(faults="drop_ack=1")
-
-    assert desk.order().lost
-    assert [o["clientOrderId"] for o in body(desk.signed("GET", "openOrders"))] == ["cid-1"]
-    assert desk.venue.faults.counts == {"drop_ack": 1}
-
-
-def test_a_500_may_or_may_not_have_taken_effect() -> None:
-    taken = []
-    for seed in range(8):
-        desk = Desk(faults=f"seed={seed} http_500=1")
-        assert desk.order().status == 500
-        taken.append(len(desk.exchange.engine.open_orders("ann")))
-    assert set(taken) == {0, 1}
-
-
-def test_an_unknown_status_is_answered_and_the_order_exists() -> None:
-    desk = Desk(faults="unknown_status=1")
-    assert error(desk.order())[1] == -1007
-    assert len(desk.exchange.engine.open_orders("ann")) == 1
-
-
-def test_a_storm_answers_429_for_its_duration() -> None:
-    desk = Desk(faults="rate_limit_storm=1:5s")
-    response = desk.send("GET", "ping")
-    assert (response.status, response.headers["retry-after"]) == (429, "5")
-
-
-def test_a_stale_query_does_not_know_the_order_for_a_while() -> None:
-    desk = Desk(faults="stale_query=1:3s")
-    desk.order()
-    known = {"symbol": "BTCUSDT", "origClientOrderId": "cid-1"}
-
-    assert error(desk.signed("GET", "order", **known))[1] == -2013
-    desk.time += 3 * SECOND
-    assert body(desk.signed("GET", "order", **known))["status"] == "NEW"
-
-
-def test_orders_that_queries_know_again_are_forgotten() -> None:
-    desk = Desk(faults="stale_query=1:3s")
-    desk.venue.hidden = dict.fromkeys(range(10_001), desk.time + 1)
-    desk.venue.tick(desk.time + 1)
-    assert desk.venue.hidden == {}
-
-
-def test_a_skewed_clock_shows_in_the_server_time() -> None:
-    desk = Desk(faults="clock_skew=-3s")
-    assert body(desk.send("GET", "time")) == {"serverTime": (NOW - 3 * SECOND) // 1_000_000}
-
-
-def test_a_symbol_is_halted_and_reopened() -> None:
-    desk = Desk(faults="halt_symbol=BTCUSDT:60s:10s")
-    states = []
-    for second in (0, 60, 69, 70, 120):
-        desk.venue.tick(NOW + second * SECOND)
-        states.append(desk.exchange.market("BTCUSDT").status.value)
-    assert states == ["TRADING", "HALT", "HALT", "TRADING", "HALT"]
-    assert desk.venue.faults.counts == {"halt_symbol": 2}
 
 
 # -- market data ------------------------------------------------------------------------------------------------------
