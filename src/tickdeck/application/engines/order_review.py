@@ -1,0 +1,196 @@
+"""Reviews each intent of a strategy: rounds it, and finds the limit that it breaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import DecimalException
+from typing import TypedDict
+
+import msgspec
+
+from tickdeck.application.engines.loss_watch import LossWatch
+from tickdeck.application.engines.short_cover import ShortCover
+from tickdeck.application.engines.trading_gate import HaltedBy, TradingGate
+from tickdeck.domain.events import ActionIntent
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.risk import (
+    Breach,
+    CountedOrder,
+    Exposure,
+    OrderRate,
+    RiskLimits,
+    TypicalOrder,
+    check_order,
+    only_reduces,
+)
+from tickdeck.domain.trading import EXACT
+from tickdeck.domain.values import ZERO, Money, Price, Side
+
+__all__ = ["OrderReview"]
+
+
+class _Others(TypedDict, total=False):
+    """Arguments of ``check_order`` about other orders and symbols."""
+
+    open_orders: int
+    open_in_symbol: int
+    elsewhere: Money
+
+
+class OrderReview:
+    """Judges orders, amends and cancels by ``limits``, the positions and open orders in ``exposure``, and the halts of
+    ``gate``. ``rate``, ``typical`` and ``cover`` are ``None`` if they limit nothing.
+    """
+
+    def __init__(
+        self,
+        limits: RiskLimits,
+        exposure: Exposure,
+        *,
+        clock: Callable[[], int],
+        price: Callable[[str], Price | None],
+        instrument: Callable[[str], Instrument],
+        why_closed: Callable[[str], str],
+        gate: TradingGate,
+        losses: LossWatch,
+        rate: OrderRate | None,
+        typical: TypicalOrder | None,
+        cover: ShortCover | None,
+    ) -> None:
+        self._limits = limits
+        self._exposure = exposure
+        self._clock = clock
+        self._price = price
+        self._instrument = instrument
+        self._why_closed = why_closed
+        self._gate = gate
+        self._losses = losses
+        self._rate = rate
+        self._typical = typical
+        self._cover = cover
+
+    def review(
+        self, strategy_id: str, intent: ActionIntent, instead_of: CountedOrder | None = None
+    ) -> tuple[ActionIntent, Breach | None]:
+        """The intent, rounded to the steps of the instrument, and the limit that it breaches."""
+        try:
+            intent = self.on_grid(intent)
+            return self._judge(strategy_id, intent, instead_of)
+        except DecimalException:  # more digits than we can compute with: the strategy's error, not ours
+            size = f"quantity {intent.quantity}, limit {intent.limit}"
+            return intent, Breach("instrument", f"{size}: not tradable numbers")
+
+    def review_amend(self, strategy_id: str, intent: ActionIntent) -> tuple[ActionIntent, Breach | None]:
+        """The amend intent, completed with all fields of the order and rounded, and the limit that it breaches."""
+        order = self._exposure.orders.get(intent.order_id)
+        if order is None or order.strategy_id != strategy_id or not order.is_sent:
+            return intent, Breach("order", f"this strategy has no order {intent.order_id} at a venue")
+        intent = msgspec.structs.replace(
+            intent,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=intent.quantity or order.quantity,
+            limit=order.limit if intent.limit is None else intent.limit,
+            time_in_force=order.time_in_force,
+        )
+        if not order.is_open:
+            return intent, Breach("order", f"order {order.order_id} is {order.status.value}")
+        if order.limit is None:
+            return intent, Breach("order", f"order {order.order_id} is a market order")
+        return self.review(strategy_id, intent, instead_of=order)
+
+    def judge_cancel(self, strategy_id: str, order_id: str) -> Breach | None:
+        """Why the strategy cannot cancel the order."""
+        order = self._exposure.orders.get(order_id)
+        if order is None or order.strategy_id != strategy_id:
+            return Breach("unknown_order", f"this strategy has no order {order_id}")
+        return None if order.is_open else Breach("unknown_order", f"order {order_id} is {order.status.value}")
+
+    def on_grid(self, intent: ActionIntent) -> ActionIntent:
+        """The intent, rounded to the steps of the instrument."""
+        instrument = self._instrument(intent.symbol)
+        quantity = instrument.quantise_quantity(intent.quantity)
+        limit = instrument.quantise_price(intent.limit) if intent.limit is not None else None
+        return msgspec.structs.replace(intent, quantity=quantity, limit=limit)
+
+    def _judge(
+        self, strategy_id: str, intent: ActionIntent, instead_of: CountedOrder | None
+    ) -> tuple[ActionIntent, Breach | None]:
+        """The intent, marked ``reduce_only`` if it can only reduce a position, and the limit that it breaches."""
+        side = intent.side
+        assert side is not None  # the event's own check
+        if self._gate.closed_because and self._gate.halted_by is not HaltedBy.LIMIT:
+            return intent, Breach("trading_halted", self._gate.closed_because)
+        if closed := self._why_closed(intent.symbol):
+            return intent, Breach("instrument", closed)
+        if intent.limit is not None and intent.limit <= 0:
+            return intent, Breach("instrument", "the limit is 0 after rounding to the tick size")
+        if instead_of is not None and intent.quantity <= instead_of.filled:
+            filled = f"{instead_of.filled} of order {instead_of.order_id} is already filled"
+            return intent, Breach(
+                "order", f"{filled}, so its quantity cannot become {intent.quantity}; cancel the rest"
+            )
+        working, staying = self._exposure.working(intent.symbol, side), self._exposure.staying(intent.symbol, side)
+        if instead_of is not None:  # it would be replaced, and its filled part is in the position
+            working = EXACT.subtract(EXACT.subtract(working, instead_of.exposure), instead_of.filled)
+            staying = EXACT.subtract(EXACT.subtract(staying, instead_of.staying), instead_of.filled)
+        position = self._exposure.position(intent.symbol)
+        reduces = only_reduces(side, intent.quantity, position, staying)
+        if reduces:
+            working = staying
+            intent = msgspec.structs.replace(intent, reduce_only=True)
+        elif intent.reduce_only:
+            return intent, Breach(
+                "reduce_only", f"together with the open orders it would do more than close the position of {position}"
+            )
+        if self._gate.closed_because and not reduces:
+            return intent, Breach("trading_halted", self._gate.closed_because)
+        breach = check_order(
+            self._limits,
+            self._instrument(intent.symbol),
+            side=side,
+            quantity=intent.quantity,
+            limit=intent.limit,
+            reference=self._price(intent.symbol),
+            rate=self._losses.rate(self._instrument(intent.symbol).quote),
+            position=position,
+            working=working,
+            **self._others(intent.symbol, instead_of),
+        )
+        if breach is None and self._typical is not None and not reduces:
+            breach = self._typical.judge(strategy_id, intent.symbol, intent.quantity)
+        if breach is None and self._cover is not None and not reduces:
+            before = ZERO if instead_of is None else EXACT.add(instead_of.exposure, instead_of.filled)
+            reference = self._price(intent.symbol) or ZERO  # a sale fills at its limit or better
+            worth = reference if intent.limit is None else intent.limit
+            if side is Side.SELL:
+                worth = max(worth, reference)
+            breach = self._cover.judge(side, intent.symbol, EXACT.subtract(intent.quantity, before), worth)
+        if breach is None and self._rate is not None and not reduces:
+            breach = self._rate.take(self._clock())
+        return intent, breach
+
+    def _others(self, symbol: str, instead_of: CountedOrder | None) -> _Others:
+        """The other open orders and positions, as far as a limit needs them."""
+        others: _Others = {}
+        limits, exposure = self._limits, self._exposure
+        if limits.max_open_orders is not None or limits.max_open_orders_per_symbol is not None:
+            own = instead_of is not None  # an amend adds no order
+            others["open_orders"] = exposure.count() - own
+            others["open_in_symbol"] = exposure.count(symbol) - own
+        if limits.max_total_notional is not None:
+            others["elsewhere"] = sum(
+                (self._worst_value(other) for other in exposure.symbols() if other != symbol), ZERO
+            )
+        return others
+
+    def _worst_value(self, symbol: str) -> Money:
+        """The largest value that the position in ``symbol`` may reach with its open orders, in the currency of the
+        limits. Without a price or a rate it is 0: then it cannot be enlarged either."""
+        price, rate = self._price(symbol), self._losses.rate(self._instrument(symbol).quote)
+        if price is None or rate is None:
+            return ZERO
+        held = self._exposure.position(symbol)
+        long = EXACT.add(held, self._exposure.working(symbol, Side.BUY))
+        short = EXACT.subtract(held, self._exposure.working(symbol, Side.SELL))
+        return max(long, -short, ZERO) * price * rate
