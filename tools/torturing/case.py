@@ -47,7 +47,7 @@ credentials = "env:DEMO"
 owner = "torture"
 
 [[strategies]]
-spec = "{strategy}:Tireless"
+spec = "{path}:{strategy}"
 
 [strategies.parameters]
 pause = {pause}
@@ -95,14 +95,15 @@ class Torture:
         self._folder, self._wanted = folder, wanted
         self._rng = random.Random(f"torture {wanted.seed}")
         self._form = self._rng.choice(("sqlite", "jsonl"))
+        self._strategy = self._rng.choice(("Tireless", "Remembering"))
         drawn = drawn_faults(self._rng, wanted.seed)
         self.faults = drawn if wanted.faults is None else wanted.faults
         self._data = folder / "data"
         self._data.mkdir(parents=True)
         self._run = self._data / NAME
         self._config = folder / "run.toml"
-        self._strategy = folder / "trader.py"
-        shutil.copyfile(HERE / "trader.py", self._strategy)
+        self._source = folder / "trader.py"
+        shutil.copyfile(HERE / "trader.py", self._source)
         self._plan = folder / "plan"
         self._undo: list[str] = []  # commands that let trading go on
         self._acknowledged: set[str] = set()  # ids of commands that were answered
@@ -113,7 +114,7 @@ class Torture:
             self._folder, seed=self._wanted.seed, faults=self.faults, symbols=SYMBOLS, options=options
         )
         settings = {"url": self._venue.url, "form": self._form, "pause": self._wanted.pause}
-        self._config.write_text(CONFIG.format(strategy=self._strategy, **settings))
+        self._config.write_text(CONFIG.format(path=self._source, strategy=self._strategy, **settings))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,7 +123,7 @@ class Torture:
     @property
     def about(self) -> str:
         """The case in one line."""
-        return f"{self._form}, faults: {self.faults or 'none'}"
+        return f"{self._form}, {self._strategy}, faults: {self.faults or 'none'}"
 
     # -- a stretch --------------------------------------------------------------------------------------------------
 
@@ -178,7 +179,7 @@ class Torture:
     def _live(self, kill: Kill) -> tuple[RunProcess, int]:
         """One life of the run, from its start to its kill. Returns its exit status, too."""
         if kill.edited:
-            with self._strategy.open("a") as file:
+            with self._source.open("a") as file:
                 file.write(f"# edited before {kill}\n")
         cut = None
         trace = self._folder / "trace"
@@ -233,7 +234,7 @@ class Torture:
     def _command(self, run: RunProcess, command: str) -> Answer | None:
         """Send a command to the run. Returns its answer, ``None`` if there is none. A command that was answered must be
         on the tape from then on."""
-        arguments = {"strategy_id": "Tireless"} if command.startswith("strategy") else {}
+        arguments = {"strategy_id": self._strategy} if command.startswith("strategy") else {}
         request = Request(command=command, arguments=arguments, reason="torture", who="torture")
         try:
             answer = ask(self._run, request, timeout=30)

@@ -8,7 +8,7 @@ from tickdeck import Strategy
 from tickdeck.domain.events import OrderCancelledEvent, OrderEvent, TimerFired
 from tickdeck.domain.values import TimeInForce
 
-__all__ = ["Tireless"]
+__all__ = ["Remembering", "Tireless"]
 
 _MS = 1_000_000
 _STEP = Decimal("0.0001")
@@ -24,6 +24,10 @@ class Tireless(Strategy):
 
     def on_start(self) -> None:
         self._turns = 0
+        self.set_timer("turn", self.pause * _MS)
+
+    def on_activated(self) -> None:
+        """A timer that was due while it was paused is lost."""
         self.set_timer("turn", self.pause * _MS)
 
     def on_timer(self, timer: TimerFired) -> None:
@@ -65,3 +69,13 @@ class Tireless(Strategy):
 
     def _quantity(self) -> Decimal:
         return self.rng.randrange(5, 50) * _STEP
+
+
+class Remembering(Tireless):
+    """The same, with snapshots: edited code begins with the newest one instead of the run's whole past."""
+
+    def snapshot(self) -> dict[str, int]:
+        return {"turns": self._turns}
+
+    def restore(self, state: dict[str, int]) -> None:
+        self._turns = state["turns"]
