@@ -28,6 +28,8 @@ def test_a_run_is_halted_and_resumed_from_a_second_terminal(running: Running, tm
     flattened = tickdeck("flatten", "last", data=tmp_path)
     resumed = tickdeck("resume", "last", data=tmp_path)
     again = tickdeck("resume", "last", data=tmp_path)
+    settled = tickdeck("settle", "last", "tnone", data=tmp_path)
+    adopted = tickdeck("adopt", "last", "BTC", data=tmp_path)
     running.end(signal.SIGINT)
     (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
     events = list(open_record(folder))
@@ -37,8 +39,10 @@ def test_a_run_is_halted_and_resumed_from_a_second_terminal(running: Running, tm
     assert "accepted it, and it is on disk as event" in resumed.stderr
     assert again.returncode == 1
     assert "it is not halted" in again.stderr
+    assert (settled.returncode, settled.stderr) == (1, "tickdeck: settle: order tnone is not known\n")
+    assert (adopted.returncode, adopted.stderr) == (1, "tickdeck: adopt: there is no difference in BTC\n")
     commands = [event for event in events if isinstance(event, CommandReceived)]
-    assert [command.command for command in commands] == ["halt", "flatten", "resume", "resume"]
+    assert [command.command for command in commands] == ["halt", "flatten", "resume", "resume", "settle", "adopt"]
     assert commands[0].event_id == answer["event_id"]
     assert commands[0].reason == "lunch"
     assert all(command.metadata["who"] for command in commands)

@@ -77,6 +77,15 @@ def test_an_order_of_others_that_is_not_open_any_more_is_looked_up() -> None:
     assert [event.status for event in of(events, VenueExternalOrderReported)] == [ACCEPTED, OrderStatus.CANCELLED]
 
 
+def test_an_order_of_others_in_another_symbol_is_not_looked_up_in_this_one() -> None:
+    elsewhere = VenueOrderReported(order_id="web", symbol="ETHUSDT", status=ACCEPTED, venue_order_id="7")
+    exchange = Scripted(balances=[usdt(100)])
+    events = reconciled(exchange, (1, elsewhere), (5, CONNECTED))
+
+    assert len(of(events, VenueExternalOrderReported)) == 1
+    assert "order_by_number" not in exchange.asked
+
+
 @pytest.mark.parametrize("state", [{"status": UNKNOWN}, {"status": OrderStatus.REJECTED, "is_open": False}])
 def test_an_order_of_ours_that_is_open_against_our_belief_is_reported(state: dict[str, Any]) -> None:
     exchange = Scripted(balances=[usdt(100)], open_orders=[(result(ACCEPTED),)], order=[UnknownOrder("lag")])

@@ -61,7 +61,7 @@ class OrdersInDoubt:
         """The number of the private stream's connection; 0 while it is not connected."""
         self._unseen: set[str] = set()  # orders whose first look is still under way
         self._all_seen = asyncio.Event()
-        self._not_ours: set[str] = set()  # the venue's ids of orders that were looked up by their fills
+        self._not_ours: set[tuple[str, str]] = set()  # symbols and the venue's ids of orders looked up by their fills
 
     @property
     def longest(self) -> float:
@@ -235,12 +235,13 @@ class OrdersInDoubt:
         """The order of ``fill`` if it is the one that is searched. Fills name our id at some venues only, so the
         order is queried by the venue's id, once."""
         venue_order_id = fill.venue_order_id
-        if fill.client_order_id not in ("", search.order_id) or venue_order_id in known | self._not_ours:
+        key = search.symbol, venue_order_id
+        if fill.client_order_id not in ("", search.order_id) or venue_order_id in known or key in self._not_ours:
             return None
         found = await self._exchange.order(search.symbol, venue_order_id=venue_order_id)
         if found.client_order_id == search.order_id:
             return found
-        self._not_ours.add(venue_order_id)
+        self._not_ours.add(key)
         return None
 
 

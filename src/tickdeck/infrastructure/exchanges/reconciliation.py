@@ -27,6 +27,7 @@ from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
 __all__ = ["Reconciliation"]
 
 _S = 1_000_000_000  # ns in a second
+_KEPT = 10_000
 _QUIET, _FIRST_RETRY, _LONGEST_RETRY = 2.0, 1.0, 30.0  # seconds
 
 
@@ -63,8 +64,9 @@ class Reconciliation:
         """The venue's id of the newest fill that was fetched, by symbol."""
         self.instruments: dict[str, Instrument] = {}
         """What is listed, by symbol."""
-        self._shown: dict[str, tuple[OrderStatus, Money]] = {}  # open orders of others, by the venue's id
-        self._owners: dict[str, str] = {}  # client order ids by the venue's ids, of fills that were looked up
+        # By symbol and the venue's id, which is unique per symbol only:
+        self._shown: dict[tuple[str, str], tuple[OrderStatus, Money]] = {}  # open orders of others
+        self._owners: dict[tuple[str, str], str] = {}  # client order ids of fills that were looked up
         self._next_reading = 0  # ns, monotonic
         self._task: asyncio.Task[None] | None = None
         self._pause: asyncio.Future[None] | None = None
@@ -164,11 +166,11 @@ class Reconciliation:
             elif not order.is_open or order.status is OrderStatus.UNKNOWN:
                 self._reports.result(result, order.order_id)
         still_open = {result.venue_order_id for result in found}
-        for venue_order_id in [number for number in self._shown if number not in still_open]:
+        for venue_order_id in [number for of, number in self._shown if of == symbol and number not in still_open]:
             try:
                 self._show(await self._exchange.order(symbol, venue_order_id=venue_order_id))
             except UnknownOrder:
-                continue  # it is in another symbol, or the query lags
+                continue  # the query lags
 
     async def _catch_up_fills(self, symbol: str) -> None:
         last = self.last_trades.get(symbol, "")
@@ -188,14 +190,16 @@ class Reconciliation:
     async def _owner(self, fill: OrderFill) -> str:
         """The client order id of the order that was filled. Most venues do not name it with the fill."""
         number = fill.venue_order_id
-        known = fill.client_order_id or self._owners.get(number, "")
+        known = fill.client_order_id or self._owners.get((fill.symbol, number), "")
         if known:
             return known
         for order in self._orders.values():
             if order.venue_order_id == number and order.symbol == fill.symbol:
                 return order.order_id
         found = await self._exchange.order(fill.symbol, venue_order_id=number)
-        self._owners[number] = found.client_order_id
+        self._owners[fill.symbol, number] = found.client_order_id
+        if len(self._owners) > _KEPT:
+            del self._owners[next(iter(self._owners))]
         return found.client_order_id
 
     # -- what others do ---------------------------------------------------------------------------------------------
@@ -204,7 +208,7 @@ class Reconciliation:
         """A report of the private stream about an order that is not the run's; ``None`` if it cannot be booked, which
         the next reading of the balances shows."""
         if isinstance(event, VenueOrderReported):
-            self._remember(event.venue_order_id, event.status, event.filled)
+            self._remember(event.symbol, event.venue_order_id, event.status, event.filled)
             external: DomainEvent = self._reports.make(
                 VenueExternalOrderReported,
                 symbol=event.symbol,
@@ -218,9 +222,10 @@ class Reconciliation:
         return self._fill_event(event, event.order_id, event.ts)
 
     def _show(self, result: OrderResult) -> None:
-        if result.status is None or self._shown.get(result.venue_order_id) == (result.status, result.filled):
+        key = result.symbol, result.venue_order_id
+        if result.status is None or self._shown.get(key) == (result.status, result.filled):
             return
-        self._remember(result.venue_order_id, result.status, result.filled)
+        self._remember(*key, result.status, result.filled)
         self._publish(
             self._reports.make(
                 VenueExternalOrderReported,
@@ -236,11 +241,11 @@ class Reconciliation:
             )
         )
 
-    def _remember(self, venue_order_id: str, status: OrderStatus, filled: Money) -> None:
+    def _remember(self, symbol: str, venue_order_id: str, status: OrderStatus, filled: Money) -> None:
         if status.is_final:
-            self._shown.pop(venue_order_id, None)
+            self._shown.pop((symbol, venue_order_id), None)
         else:
-            self._shown[venue_order_id] = (status, filled)
+            self._shown[symbol, venue_order_id] = (status, filled)
 
     def _show_fill(self, fill: OrderFill, order_id: str) -> None:
         event = self._fill_event(fill, order_id, fill.ts)
