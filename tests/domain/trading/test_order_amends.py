@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tickdeck.domain.events import (
+    DomainEvent,
     OrderAcceptedEvent,
     OrderAmendedEvent,
     OrderAmendRejectedEvent,
@@ -309,3 +310,32 @@ def test_an_answer_with_only_one_new_value_is_an_error(answer: dict[str, Decimal
         order.apply_report(report(S.ACCEPTED, revision=1, **answer))
 
     assert (order.quantity, order.limit, order.revision, order.exposure) == (2, 100, 0, 3)
+
+
+def test_the_amends_that_wait_for_an_answer_are_those_after_the_confirmed_one() -> None:
+    order = working_order("2")
+    for quantity in (3, 4, 5):
+        order.request_amend(D(quantity), D(99))
+    assert order.unanswered_amends == {1: 3, 2: 4, 3: 5}
+    order.apply_report(granted(2, "4"))
+    assert order.unanswered_amends == {3: 5}
+    order.apply_report(refused(3))
+    assert order.unanswered_amends == {}
+
+
+def test_a_folded_order_has_heard_an_answer_that_caused_no_event() -> None:
+    order = working_order("2")
+    stream: list[DomainEvent] = [
+        OrderSubmittedEvent(order_id="o", symbol="B", strategy_id="s", side=Side.BUY, quantity=D(2), limit=D(100)),
+        order.request_amend(D(3), D(99)),
+        order.request_amend(D(4), D(99)),
+    ]
+    late = granted(1, "3")
+    for answer in (granted(2, "4"), late):
+        stream += [answer, *order.apply_report(answer)]
+    assert stream[-1] == late  # it came after the answer to a later amend
+
+    for again in (late, refused(1)):
+        folded = Order.fold(stream)
+        assert order.apply_report(again) == folded.apply_report(again) == []
+        assert (folded.quantity, folded.revision, folded.unanswered_amends) == (4, 2, {})

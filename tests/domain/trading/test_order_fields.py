@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from order_kit import (
@@ -176,3 +176,11 @@ def test_a_report_that_only_answers_an_amend_does_not_change_the_status() -> Non
 
     assert [type(event).__name__ for event in events] == ["OrderAmendRejectedEvent"]
     assert (order.status, order.venue_order_id) == (S.SUBMITTED, "")
+
+
+def test_an_average_has_28_digits_rounded_half_to_even_whatever_the_threads_context() -> None:
+    order = new_order("3")
+    order.apply_fill(fill("t1", "1", "100"))
+    order.apply_fill(fill("t2", "2", "100.5"))
+    with localcontext(prec=5):
+        assert order.average_price == Decimal("100.3333333333333333333333333")
