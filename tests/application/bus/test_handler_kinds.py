@@ -208,3 +208,48 @@ def test_closing_a_bus_inside_a_handler_is_refused_and_it_continues() -> None:
     kernel.publish(Ping())
 
     assert (kernel.inputs, kernel.statistics().failures) == (2, 2)
+
+
+class TakesNothing:
+    """Calling it, or the class itself, takes no argument."""
+
+    def __call__(self) -> None: ...
+
+    def method(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        lambda: None,
+        lambda one, two: None,
+        lambda *, event: None,
+        TakesNothing,
+        TakesNothing(),
+        TakesNothing().method,
+        functools.partial(lambda one: None, 1),
+    ],
+)
+def test_a_handler_or_condition_that_does_not_take_one_argument_is_refused(
+    bus: InMemoryEventBus, handler: Callable[..., Any]
+) -> None:
+    with pytest.raises(ConfigError, match=r"^subscribe: .* cannot be called with an event .*must take one argument"):
+        bus.subscribe(Ping, handler)
+    with pytest.raises(ConfigError, match=r"^where: .* must take one argument"):
+        bus.subscribe(Ping, lambda event: None, where=handler)
+
+
+def test_a_decorated_handler_counts_as_what_the_decorator_returns(bus: InMemoryEventBus) -> None:
+    def with_connection(function: Callable[[str, Any], None]) -> Callable[[Any], None]:
+        @functools.wraps(function)
+        def call(event: Any) -> None:
+            function("connection", event)
+
+        return call
+
+    got: list[tuple[str, Any]] = []
+    bus.subscribe(Ping, with_connection(lambda connection, event: got.append((connection, event.event_type))))
+    bus.subscribe(Ping, lambda event, more=1, *rest, **options: got.append(("more", more)))
+    bus.subscribe(Ping, print)
+    bus.publish(Ping())
+    assert got == [("connection", Ping.event_type), ("more", 1)]

@@ -37,6 +37,9 @@ def closed() -> Iterator[None]:
         ("OrderFilled", "'order.filled'"),
         ("market.trades", "'market.trade'"),
         ("no type!", "events --catalogue"),
+        ("order.", "events --catalogue"),
+        (".filled", "events --catalogue"),
+        ("order..filled", "'order.filled'"),
     ],
 )
 def test_a_subscription_that_cannot_match_warns_with_a_suggestion(topic: str, meant: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from tickdeck.application.bus.receipt import Receipt
 from tickdeck.errors import ConfigError
 
-__all__ = ["check_plain", "check_runs", "holds", "is_async", "refuse_unfinished"]
+__all__ = ["check_plain", "check_runs", "check_takes_event", "holds", "is_async", "refuse_unfinished"]
 
 
 def is_async(handler: Callable[..., Any]) -> bool:
@@ -26,6 +26,21 @@ def check_runs(handler: Callable[..., Any]) -> None:
             raise ConfigError(
                 f"subscribe: {handler!r} contains a yield, so calling it would not run it; remove the yield"
             )
+
+
+def check_takes_event(what: str, function: Callable[..., Any] | None) -> None:
+    """Raise ``ConfigError`` if the function cannot be called with an event alone. Every call would raise."""
+    try:
+        signature = inspect.signature(function, follow_wrapped=False) if function is not None else None
+    except (TypeError, ValueError):
+        return  # it does not say, such as some functions in C
+    try:
+        if signature is not None:
+            signature.bind(None)
+    except TypeError as error:
+        raise ConfigError(
+            f"{what}: {function!r} cannot be called with an event ({error}); it must take one argument"
+        ) from None
 
 
 def check_plain(what: str, function: Callable[..., Any] | None) -> None:

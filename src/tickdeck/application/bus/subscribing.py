@@ -8,7 +8,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from tickdeck.application.bus.cursor import Cursor
 from tickdeck.application.bus.edges import Edges, SyncEdge
-from tickdeck.application.bus.handlers import check_plain, check_runs, is_async
+from tickdeck.application.bus.handlers import check_plain, check_runs, check_takes_event, is_async
 from tickdeck.application.bus.options import SubscribeOptions, check_options, check_values
 from tickdeck.application.bus.overflow import Block, OverflowPolicy, Throttle, Throttler, check_lossy
 from tickdeck.application.bus.retry import Retry
@@ -82,13 +82,15 @@ class Subscribing:
             raise ConfigError(f"subscribe: the handler is the event class {handler.__name__}; give a function")
         if callable(handler):
             check_runs(handler)
+            check_takes_event("subscribe", handler)
         check_values(
             "subscribe",
             where=where, priority=priority, name=name, component=component, weak=weak, edge=edge, overflow=overflow,
             retry=retry, mailbox=mailbox, refused=refused,
         )  # fmt: skip
-        check_plain("where", where)
-        check_plain("refused", refused)
+        for option, function in (("where", where), ("refused", refused)):
+            check_plain(option, function)
+            check_takes_event(option, function)
         if overflow is not None:
             check_lossy(overflow, topic)
         throttle = overflow if isinstance(overflow, Throttle) else None

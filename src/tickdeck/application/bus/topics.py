@@ -47,7 +47,8 @@ def checked_type(pattern: str, call: str) -> str:
     if ours != pattern and _matches(ours, types):
         return ours
     likely = _likely(pattern, types)
-    if not _POSSIBLE.fullmatch(pattern) or ("." not in pattern and not _WILDCARD.search(pattern)):
+    one_word = "." not in pattern and not _WILDCARD.search(pattern)
+    if one_word or "" in pattern.split(".") or not _POSSIBLE.fullmatch(pattern):
         why = "no event has such a type (types are dotted and in lower case)"
     elif catalogue_is_closed():
         why = "no class has this type, and the catalogue is closed"
