@@ -4,6 +4,7 @@ proven.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -37,6 +38,7 @@ from tickdeck.bootstrap.recall import recall
 from tickdeck.bootstrap.strategies import load_strategies
 from tickdeck.domain.events import CommandReceived, DomainEvent, RunResumed, StrategyDecisionEvent, StrategyPaused
 from tickdeck.domain.risk import RiskLimits
+from tickdeck.infrastructure.strategies import CODE
 
 # -- the oracle: taking up a record gives the state that executing it gives ------------------------------------------
 
@@ -172,6 +174,11 @@ def edit(source: Path, old: str, new: str) -> None:
     source.write_text(text.replace(old, new))
 
 
+def forget_code(folder: Path) -> None:
+    """Remove the copies of the strategies from a run's folder, so that a proof needs the originals."""
+    shutil.rmtree(folder / CODE)
+
+
 def larger(source: Path) -> None:
     edit(source, 'quantity: Decimal = Decimal("0.002")', 'quantity: Decimal = Decimal("0.003")')
 
@@ -205,11 +212,16 @@ def test_a_run_goes_on_with_its_edited_strategy_and_both_stretches_are_proven(
     assert ways(events) == [("folded", {"Busy": "warmed up"})]
     assert quantities(before) == {Decimal("0.002")}
     assert quantities(events[len(before) :]) == {Decimal("0.003")}
-    verdict, changes = verify_run(folder)
+    verdict, changes = verify_run(folder)  # with the copies in the folder of the run
     assert [(stretch.first_seq, stretch.identical) for stretch in verdict.stretches] == [
-        (1, False),
+        (1, True),
         (len(before) + 1, True),
     ]
+    assert (verdict.identical, verdict.complete, changes) == (True, True, [])
+
+    forget_code(folder)
+    verdict, changes = verify_run(folder)
+    assert [stretch.identical for stretch in verdict.stretches] == [False, True]
     assert (verdict.identical, verdict.other_code) == (False, True)
     assert changes == [f"the source of strategy '{source}:Busy' has changed since the run"]
 
@@ -249,6 +261,8 @@ def test_a_run_that_went_on_with_other_code_is_resumed_from_there(
     assert run.simulation.completed
     assert rows(folder)["events"][: len(before)] == before
     assert len(ways(list(open_record(folder)))) == 1
+    assert [stretch.identical for stretch in verify_run(folder)[0].stretches] == [True, True]
+    forget_code(folder)
     assert [stretch.identical for stretch in verify_run(folder)[0].stretches] == [False, True]
 
 
@@ -267,7 +281,7 @@ def test_a_run_on_a_capture_goes_on_with_its_edited_strategy(
     events = list(open_record(folder))
     assert events[: len(before)] == before
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    assert [stretch.identical for stretch in verify_run(folder)[0].stretches] == [False, True]
+    assert [stretch.identical for stretch in verify_run(folder)[0].stretches] == [True, True]
 
 
 def test_other_code_of_tickdeck_takes_the_run_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from test_changed_code import edit, larger, quantities, ways
+from test_changed_code import edit, forget_code, larger, quantities, ways
 from test_live_resume import SECOND, drive
 from test_live_run import START, STRATEGIES, config
 from virtual_time import VirtualWall
@@ -66,6 +66,8 @@ def test_a_live_run_goes_on_with_its_edited_strategy_and_all_stretches_are_prove
         {Decimal("0.003")},
         {Decimal("0.004")},
     ]
+    assert [stretch.identical for stretch in verify_run(folder)[0].stretches] == [True, True, True]
+    forget_code(folder)
     verdict, _ = verify_run(folder)
     assert [stretch.identical for stretch in verdict.stretches] == [False, False, True]
     assert verdict.other_code
@@ -102,6 +104,8 @@ def test_a_process_that_was_killed_is_resumed_with_an_edited_strategy(
     events = list(open_record(data / "maker"))
     assert events[: len(before)] == before
     assert quantities(events[len(before) :]) == {Decimal("0.003")}
+    assert verify_run(data / "maker")[0].complete
+    forget_code(data / "maker")
     proof = subprocess.run(tickdeck("verify", "maker", "--data", data), capture_output=True, text=True, check=False)
     assert proof.returncode == 4
     assert "stretch 1, seq 1 to" in proof.stdout

@@ -8,6 +8,7 @@ the proof.
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -36,6 +37,7 @@ from gate_runs import (
 from tickdeck.bootstrap import Run, start_run, verify_run
 from tickdeck.domain.events import CommandReceived
 from tickdeck.domain.risk import RiskLimits
+from tickdeck.infrastructure.strategies import CODE
 from tickdeck.infrastructure.tape import SqliteTapeReader
 
 
@@ -159,6 +161,10 @@ def test_a_strategy_changed_after_the_run_diverges_at_its_first_different_decisi
     folder = play(config(f"{source}:Restless", seconds=5), tmp_path).folder
     meant_to_differ.add(folder)
     source.write_text(STRATEGIES.read_text().replace('Decimal("0.01")', 'Decimal("0.02")'))
+    copied, (note,) = verify_run(folder)
+    assert copied.identical
+    assert note.endswith("has changed since the run; the copy in its folder was executed")
+    shutil.rmtree(folder / CODE)
 
     verdict, changes = verify_run(folder)
 
@@ -183,6 +189,7 @@ def test_a_strategy_that_no_longer_decides_is_caught_by_missing_events(
     folder = play(config(f"{source}:Restless", seconds=5), tmp_path).folder
     meant_to_differ.add(folder)
     source.write_text(STRATEGIES.read_text().replace("def on_candle", "def not_on_candle"))
+    shutil.rmtree(folder / CODE)
 
     divergence = verdict_of(folder).divergence
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,9 @@ def test_a_changed_signal_is_reported_by_the_proof(tickdeck, project: Path) -> N
     assert tickdeck("run", "--config", "run.toml", "--speed", "max", "--json").exit_code == 0
 
     (project / "middle.py").write_text(SIGNAL.replace("/ 2", "/ 3"))
+    assert tickdeck("verify", "last").exit_code == 0  # with the copy in the folder of the run
+    (run,) = (project / "tickdeck-data").iterdir()
+    shutil.rmtree(run / "code")
     verified = tickdeck("verify", "last")
 
     assert verified.exit_code == 4

@@ -15,7 +15,7 @@ import msgspec
 
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.limits_currency import in_quote_currency
-from tickdeck.bootstrap.strategies import by_absolute_path, load_strategies, signal_records
+from tickdeck.bootstrap.strategies import by_absolute_path, keep_code, load_strategies, signal_records
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import (
     InputRecord,
@@ -51,6 +51,7 @@ class NewRun(NamedTuple):
         form = self.config.tape_format
         tape = open_tape(tape_path(folder, form), form, linger_ms=linger_ms)
         try:
+            keep_code(folder, self.config, self.strategies)
             yield folder, manifest, tape
         except BaseException:  # for example an unknown signal: the run never began
             tape.close()

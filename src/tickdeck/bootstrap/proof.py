@@ -17,8 +17,8 @@ from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.new_run import is_as_written
 from tickdeck.bootstrap.recall import Stretch, recall, recorded, stretches_of
 from tickdeck.bootstrap.record import market_of
-from tickdeck.bootstrap.strategies import code_changes, code_of, strategies_as_recorded
-from tickdeck.errors import RunError
+from tickdeck.bootstrap.strategies import code_changes, code_of, strategies_as_recorded, with_kept_code
+from tickdeck.errors import ConfigError, RunError
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.frame_segments import missing_market, out_of_reach
 from tickdeck.infrastructure.frames import FOLDER, frames_digest
@@ -33,9 +33,9 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
     """Execute the run's core again on its recorded inputs, and compare everything it derives. First, compare the record
     with its own digest, with how the run ended, and with ``digest`` (one that you noted elsewhere).
 
-    A run that was resumed with other code has several stretches, each of which is executed with the code that is here,
-    from the state that the record before it leads to. The figures are those of the last stretch, or of the first that
-    differs.
+    A run that was resumed with other code has several stretches, each of which is executed from the state that the
+    record before it leads to. The figures are those of the last stretch, or of the first that differs. Strategies and
+    signals are executed from the copies in the run's folder, as far as there are any.
 
     If market data was dropped, only the stretches that began after that can be executed again. The others are left
     out, and the descriptions say so.
@@ -59,10 +59,22 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
         record = record._replace(faults=(*record.faults, what), complete=False)
     verdict = _summary(proofs, record.last_seq)
     verdict = _with_record(verdict, _with_frames(record, folder))
-    changes = dict.fromkeys(change for _, _, changes in proofs for change in changes)
+    notes = dict.fromkeys(change for _, _, changes in proofs for change in changes)
+    for change in _changed_since(config, manifest, proofs[-1][0]):
+        if change not in notes:
+            notes[f"{change}; the copy in its folder was executed"] = None
     if missing and stretches[0].first > 1:
-        changes[f"the events up to seq {stretches[0].first - 1:,} were not executed again: {missing}"] = None
-    return msgspec.structs.replace(verdict, other_code=verdict.other_code and not verdict.faults), list(changes)
+        notes[f"the events up to seq {stretches[0].first - 1:,} were not executed again: {missing}"] = None
+    return msgspec.structs.replace(verdict, other_code=verdict.other_code and not verdict.faults), list(notes)
+
+
+def _changed_since(config: RunConfig, manifest: Manifest, last: Stretch) -> list[str]:
+    """What has changed since the last stretch where the run found its code."""
+    try:
+        _, code = strategies_as_recorded(config, manifest)
+    except ConfigError as error:
+        return [str(error)]
+    return code_changes(last.code or code_of(manifest), code, manifest)
 
 
 def _has_its_market(folder: Path, stretch: Stretch) -> bool:
@@ -76,6 +88,8 @@ def _prove(
 ) -> tuple[Stretch, Verdict, list[str]]:
     """Prove a stretch. Returns it with the verdict, and with what has changed since it was made. Adds the names of the
     strategies' parameters to ``asked``."""
+    then = stretch.code or code_of(manifest)
+    config = with_kept_code(config, manifest, folder, then)
     strategies, code = strategies_as_recorded(config, manifest)
     asked.update(name for _, strategy in strategies for name in strategy.parameters())
     check = RecordCheck(tape.read(TapeQuery(first_seq=stretch.first, last_seq=stretch.last)), past=tape)
@@ -90,7 +104,7 @@ def _prove(
             for _ in recall(past, kernel, core, timers, snapshots=stretch.resumed.snapshots):
                 pass
     verdict = verify(kernel, check, market if market is not None else iter(()), timers)
-    return stretch, verdict, code_changes(stretch.code or code_of(manifest), code, manifest)
+    return stretch, verdict, code_changes(then, code, manifest)
 
 
 def _summary(proofs: list[tuple[Stretch, Verdict, list[str]]], last_seq: int) -> Verdict:

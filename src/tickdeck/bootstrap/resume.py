@@ -22,7 +22,14 @@ from tickdeck.bootstrap.proof import examine
 from tickdeck.bootstrap.recall import PastToRecall, began_at, stretches_of
 from tickdeck.bootstrap.run import Run
 from tickdeck.bootstrap.session import RESERVED
-from tickdeck.bootstrap.strategies import Code, code_changes, code_of, load_strategies, strategies_as_recorded
+from tickdeck.bootstrap.strategies import (
+    Code,
+    code_changes,
+    code_of,
+    keep_code,
+    load_strategies,
+    strategies_as_recorded,
+)
 from tickdeck.domain.events import DomainEvent, RunResumed
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SteadyClock
@@ -69,6 +76,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
                 "restore it from a copy"
             )
         StrategyStates(folder).forget_after(tape.last_seq)
+        keep_code(folder, config, strategies)
         past, changes = _past_to_recall(folder, config, manifest, tape, code)
         upto = past.upto if past is not None else 0
         to_compare = tape.read(TapeQuery(first_seq=upto)) if upto != NEVER else iter(())

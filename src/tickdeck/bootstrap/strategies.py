@@ -21,17 +21,26 @@ from tickdeck.infrastructure.runs import (
     code_digest,
 )
 from tickdeck.infrastructure.runs.folder import PAPER, here
-from tickdeck.infrastructure.strategies import load_signal_class, load_strategy_class, source_digest, strategy_name
+from tickdeck.infrastructure.strategies import (
+    keep_source,
+    kept_spec,
+    load_signal_class,
+    load_strategy_class,
+    source_digest,
+    strategy_name,
+)
 
 __all__ = [
     "Code",
     "by_absolute_path",
     "code_changes",
     "code_of",
+    "keep_code",
     "load_strategies",
     "signal_factories",
     "signal_records",
     "strategies_as_recorded",
+    "with_kept_code",
 ]
 
 
@@ -101,6 +110,27 @@ def strategies_as_recorded(config: RunConfig, manifest: Manifest) -> tuple[list[
     strategies, records = load_strategies(config)
     python, machine = here()
     return strategies, _code(python, machine, code_digest(), records, signal_records(config))
+
+
+def keep_code(folder: Path, config: RunConfig, strategies: list[tuple[str, Strategy]]) -> None:
+    """Copy the sources of the run's strategies and signals into its folder, for the proof. Raises ``RunError``."""
+    for wanted, (_, strategy) in zip(config.strategies, strategies, strict=True):
+        keep_source(folder, wanted.spec, type(strategy))
+    for signal in config.signals.values():
+        keep_source(folder, signal.spec, load_signal_class(signal.spec))
+
+
+def with_kept_code(config: RunConfig, manifest: Manifest, folder: Path, code: Mapping[str, str]) -> RunConfig:
+    """``config`` with the copies of ``code`` in the run's folder, as far as there are any."""
+    strategies = tuple(
+        msgspec.structs.replace(wanted, spec=kept_spec(folder, wanted.spec, code.get(f"strategy {record.strategy_id}", "")))
+        for wanted, record in zip(config.strategies, manifest.strategies, strict=True)
+    )
+    signals = {
+        name: msgspec.structs.replace(wanted, spec=kept_spec(folder, wanted.spec, code.get(f"signal {name}", "")))
+        for name, wanted in config.signals.items()
+    }
+    return msgspec.structs.replace(config, strategies=strategies, signals=signals)
 
 
 def code_of(manifest: Manifest) -> Code:

@@ -34,7 +34,7 @@ from tickdeck.infrastructure.version import full_version
 
 __all__ = ["Bundled", "pack"]
 
-_OF_A_RUN = ("tape.db", "tape.db-wal", "tape/**/*", f"{FOLDER}/*", "end.json", "log.jsonl")
+_OF_A_RUN = ("tape.db", "tape.db-wal", "tape/**/*", f"{FOLDER}/*", "code/**/*", "end.json", "log.jsonl")
 """The files of a run's folder that belong in a bundle, besides the manifest and archived market data. They are listed
 one by one, because other files, such as a socket or a lock, belong to this machine."""
 _NOT = (".lock", "-shm")

@@ -1,5 +1,6 @@
-"""Strategies on disk: loading them, fingerprinting their source, and a project template."""
+"""Strategies on disk: loading them, fingerprinting and keeping their source, and a project template."""
 
+from tickdeck.infrastructure.strategies.kept import CODE, keep_source, kept_spec
 from tickdeck.infrastructure.strategies.loader import (
     load_function,
     load_module,
@@ -11,7 +12,10 @@ from tickdeck.infrastructure.strategies.source import source_digest, source_file
 from tickdeck.infrastructure.strategies.template import create_project
 
 __all__ = [
+    "CODE",
     "create_project",
+    "keep_source",
+    "kept_spec",
     "load_function",
     "load_module",
     "load_signal_class",
