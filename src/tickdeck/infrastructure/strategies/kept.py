@@ -27,9 +27,10 @@ def keep_source(folder: Path, spec: str, cls: type[Parametrised]) -> None:
     part = place.with_suffix(".part")
     try:
         shutil.rmtree(part, ignore_errors=True)
+        place.parent.mkdir(mode=0o700, exist_ok=True)  # a source may contain what only its user should read
         for file in files:
             copy = part / file.relative_to(files[0].parent)
-            copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
         part.rename(place)
     except OSError as error:
