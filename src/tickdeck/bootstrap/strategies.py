@@ -123,7 +123,9 @@ def keep_code(folder: Path, config: RunConfig, strategies: list[tuple[str, Strat
 def with_kept_code(config: RunConfig, manifest: Manifest, folder: Path, code: Mapping[str, str]) -> RunConfig:
     """``config`` with the copies of ``code`` in the run's folder, as far as there are any."""
     strategies = tuple(
-        msgspec.structs.replace(wanted, spec=kept_spec(folder, wanted.spec, code.get(f"strategy {record.strategy_id}", "")))
+        msgspec.structs.replace(
+            wanted, spec=kept_spec(folder, wanted.spec, code.get(f"strategy {record.strategy_id}", ""))
+        )
         for wanted, record in zip(config.strategies, manifest.strategies, strict=True)
     )
     signals = {
