@@ -379,6 +379,13 @@ def test_the_scenario_of_the_documentation_can_be_played(tmp_path: Path) -> None
         ('[[scenario]]\nname="a"\ntitle="b"\ncolour="red"', "colour"),
         ('[[scenario]]\nname="a"\ntitle="b"\nfaults="drop_akc=1"', "did you mean 'drop_ack'"),
         ('[[scenario]]\nname="a"\ntitle="b"\nsteps=[{do="quote",on="never"}]', "waits for 'never'"),
+        ('[[scenario]]\nname="a"\ntitle="b"\ndeposits={BTC="lots"}', "deposits.BTC is 'lots'; give a decimal"),
+        ('[[scenario]]\nname="a"\ntitle="b"\ndeposits={BTC="1e999999"}', "deposits.BTC is '1e999999'"),
+        ('[[scenario]]\nname="a"\ntitle="b"\nbook=[["BTCUSDT","buy","1","1"]]', "give BUY or SELL"),
+        ('[[scenario]]\nname="a"\ntitle="b"\nbook=[["BTCUSDT","BUY","-1","1"]]', "the price of BTCUSDT is '-1'"),
+        ('[[scenario]]\nname="a"\ntitle="b"\nsymbols=[]', "symbols is empty"),
+        ('[[scenario]]\nname="a"\ntitle="b"\nsteps=[{do="quote",on="place",nth=0}]', "give 1 or more"),
+        ('[[scenario]]\nname="a"\ntitle="b"\nchecks=[{figure="x",why="y",equals="NaN"}]', "the bound of x is 'NaN'"),
         ('[[scenario]]\nname="a"\ntitle="b"\n[[scenario]]\nname="a"\ntitle="b"', "the name is used twice"),
     ],
 )

@@ -90,6 +90,27 @@ def test_an_incomplete_last_line_is_dropped_and_a_damaged_one_is_refused(tmp_pat
     log.close()
 
 
+@pytest.mark.parametrize("content", [b"symbol,price", b"\x89PNG", b"{}", b"0123456789", b"0123abcd {}"])
+def test_a_file_that_is_not_a_journal_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_bytes(content)
+    log = Journal(path)
+    with pytest.raises(InputError, match="not a journal of a venue"):
+        list(log.read())
+    log.close()
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 50, b"0123", b"0123abcd ", b'0123abcd [12,["move"'])
+def test_a_journal_whose_first_line_was_never_finished_begins_anew(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(content)
+    log = Journal(path)
+    assert list(log.read()) == []
+    log.close()
+    assert path.read_bytes() == b""
+
+
 def test_two_venues_do_not_share_a_journal(tmp_path: Path) -> None:
     log = Journal(tmp_path / "journal")
     with pytest.raises(ConfigError, match="another venue has this journal open"):

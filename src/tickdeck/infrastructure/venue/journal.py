@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from tickdeck.infrastructure.venue.commands import Command
 __all__ = ["Journal"]
 
 _Entry = tuple[int, Command]
+_BEGINNING = re.compile(rb"\x00*|[0-9a-f]{1,8}|[0-9a-f]{8} (\[.*)?", re.DOTALL)
+"""What a journal may consist of if its first line was never finished; zeros are a write that was lost."""
 
 
 class Journal:
@@ -82,7 +85,7 @@ class Journal:
         """The commands from ``offset`` (bytes) on, oldest first. An incomplete last line is cut off, because its
         command was never acknowledged.
 
-        Raises ``InputError`` if an earlier line is damaged.
+        Raises ``InputError`` if an earlier line is damaged, or if the file is not a journal: it is left as it is.
         """
         decoder = msgspec.json.Decoder(_Entry)
         whole, number = offset, 0
@@ -90,6 +93,8 @@ class Journal:
             file.seek(offset)
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
+                    if not whole and not _BEGINNING.fullmatch(line):
+                        raise InputError(f"{self.path}: this is not a journal of a venue; name another file")
                     break
                 body = line[9:-1]
                 try:

@@ -25,6 +25,9 @@ TRIGGERS = (
 (``connect``), a message of a market stream's client (``control``), or what happened to an order."""
 
 
+_LARGEST = Decimal(10) ** 15
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``do`` (an action of the admin address) with ``values``, ``after`` a delay, at the ``nth`` occurrence of
     ``on``.
@@ -100,7 +103,18 @@ def load_scenarios(path: Path) -> dict[str, Scenario]:
 
 def _check(scenario: Scenario) -> None:
     Faults.parse(scenario.faults)
+    if not scenario.symbols:
+        raise ValueError("symbols is empty; give at least one")
+    for asset, amount in scenario.deposits.items():
+        _decimal(f"deposits.{asset}", amount)
+    for symbol, side, price, quantity in scenario.book:
+        if side not in ("BUY", "SELL"):
+            raise ValueError(f"book: the side of {symbol} is {side!r}; give BUY or SELL")
+        _decimal(f"book: the price of {symbol}", price)
+        _decimal(f"book: the quantity of {symbol}", quantity)
     for step in scenario.steps:
+        if step.nth < 1:
+            raise ValueError(f"a step waits for {step.on} number {step.nth}; give 1 or more")
         if step.on not in TRIGGERS:
             raise ValueError(f"a step waits for {step.on!r}; give one of {', '.join(TRIGGERS)}")
         if step.after:
@@ -108,4 +122,13 @@ def _check(scenario: Scenario) -> None:
     for check in scenario.checks:
         for bound in (check.equals, check.at_most, check.at_least):
             if bound is not None:
-                Decimal(bound)
+                _decimal(f"the bound of {check.figure}", bound, negative=True)
+
+
+def _decimal(what: str, text: str, *, negative: bool = False) -> None:
+    try:
+        value = Decimal(text)
+    except ArithmeticError:
+        value = Decimal("NaN")
+    if not value.is_finite() or (value < 0 and not negative) or abs(value) > _LARGEST:
+        raise ValueError(f"{what} is {text!r}; give a decimal")
