@@ -47,7 +47,7 @@ def _section(title: str, cls: type[msgspec.Struct]) -> str:
     lines = [f"### {title}", "", *(line for part in paragraphs if part for line in (part.replace("``", "`"), ""))]
     rows = list(_rows(cls))
     if rows:
-        lines += ["| field | type | where it is left out |", "| --- | --- | --- |", *rows, ""]
+        lines += ["| field | type | default |", "| --- | --- | --- |", *rows, ""]
     else:
         lines += ["No fields of its own.", ""]
     return "\n".join(lines)
@@ -84,7 +84,7 @@ def _type(hint: Any) -> str:
 
 def _default(field: Any) -> str:
     if field.required:
-        return "must be given"
+        return "required"
     value = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
     if isinstance(value, Enum):
         value = value.value

@@ -151,7 +151,7 @@ _ON_DEMAND = {
     "open_bus": "tickdeck.bootstrap",
     "open_store": "tickdeck.bootstrap",
 }
-"""What is imported when it is first asked for: it takes SQLite and threads along, which most commands do not need."""
+"""Names that are imported on first use, because they import SQLite and threads, which most commands do not need."""
 
 
 def __getattr__(name: str) -> object:

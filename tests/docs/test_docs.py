@@ -87,7 +87,7 @@ def test_the_fields_in_the_documentation_are_those_of_the_events() -> None:
     page = (ROOT / "docs" / "events.md").read_text("utf-8")
 
     assert event_docs.in_page(page) == page, "run `python tools/event_docs.py --write`"
-    assert "| `price` | decimal, as text | must be given |" in page
+    assert "| `price` | decimal, as text | required |" in page
     with pytest.raises(ValueError, match="there is no line"):
         event_docs.in_page("nothing here")
 

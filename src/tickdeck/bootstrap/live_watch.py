@@ -28,11 +28,11 @@ from tickdeck.infrastructure.watchdog import Watchdog
 
 __all__ = ["LiveWatch"]
 
-_EVERY = 0.5  # seconds between two looks
+_EVERY = 0.5  # seconds between two checks
 _S = 1_000_000_000
-_ANSWER_WITHIN = 5.0  # seconds for the exchange to show that it answers
+_ANSWER_WITHIN = 5.0  # seconds that the exchange has for an answer
 _NEEDS_PROOF = ("clock", "pause")
-"""After these, the connections may be dead: trading resumes when the market and the exchange have been heard."""
+"""After these, connections may be dead: trading resumes when market data has arrived and the exchange has answered."""
 
 
 class LiveWatch:
@@ -42,7 +42,7 @@ class LiveWatch:
     nothing is wrong any more, the command ``resume`` follows. It never ends a halt by a limit, an operator or an error.
     A halt of before a resume of the run ends in the same way.
 
-    Raises ``ConfigError`` if the memory is to be watched and the system does not tell it.
+    Raises ``ConfigError`` if the memory is to be watched and the system does not report it.
 
     ``heard()`` counts what was received from the market. ``on_hang(text)`` is called, in another thread, if a handler
     has not returned for so long that the process must end.
@@ -87,7 +87,7 @@ class LiveWatch:
         if (limit := settings.ns("disk")) is not None:
             self._checks.append(TapeCheck(lambda: tape.last_seq, lambda: tape.durable_seq, limit))
         if (size := settings.memory_bytes) is not None:
-            resident_memory()  # now, where the system does not tell it
+            resident_memory()  # now, where the system does not report it
             self._checks.append(MemoryCheck(size, resident_memory))
 
     async def run(self) -> None:
@@ -109,7 +109,7 @@ class LiveWatch:
             self._unproven = self._heard()
         if self._unproven is not None and not new and await self._is_proven(self._unproven):
             self._unproven = None
-        if self._unproven is not None:  # what is over as such still lasts for us
+        if self._unproven is not None:  # their cause is over, but the connections are still in doubt
             found = {name: text for name, text in self._causes.items() if name in _NEEDS_PROOF} | found
         self._causes = found
         self._gateway.send_cancels_at_once("disk" in found)
@@ -125,7 +125,7 @@ class LiveWatch:
             self._gateway.reopen()  # the halt is in force now
 
     async def _is_proven(self, heard: int) -> bool:
-        """Whether the market was heard since, and the exchange answers."""
+        """Whether market data has arrived since then, and the exchange answers."""
         if self._heard() <= heard:
             return False
         try:

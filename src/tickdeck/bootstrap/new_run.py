@@ -104,7 +104,7 @@ def is_as_written(manifest: Manifest) -> bool:
     """Whether the manifest still says what it said when its run began. A run on files or on the simulated market
     derives its nonce from what the manifest says, and the ids on the tape depend on the nonce.
 
-    True as well if this cannot be told: for a live run, whose nonce is random, for a run of other code, which may have
+    True as well if this is not known: for a live run, whose nonce is random, for a run of other code, which may have
     derived it otherwise, and for a run with signals of the user's, which may have secret parameters. The manifest does
     not show those. The caller leaves out runs whose strategies have some.
     """

@@ -1,6 +1,6 @@
 """What may go wrong around a live run: the clock, the process, the disk, the memory, the exchange.
 
-Each check says in words what is wrong now, and nothing while all is well. It decides nothing.
+Each check says in words what is wrong now, or returns an empty text. It decides nothing.
 """
 
 from __future__ import annotations
@@ -185,16 +185,16 @@ class CircuitCheck:
             if since is None:
                 self._open[name] = (now, why)
             elif now - since >= _PROBE_AFTER:
-                del self._open[name]  # the next call is the probe; if it fails, we hear of it
+                del self._open[name]  # the next call is the probe; if it fails, the breaker reports it
         return "; ".join(f"{name} does not work ({why})" for name, (_, why) in self._open.items())
 
 
 def resident_memory() -> int:
-    """The resident memory of this process in bytes. Raises ``ConfigError`` where the system does not tell it."""
+    """The resident memory of this process in bytes. Raises ``ConfigError`` where the system does not report it."""
     try:
         return int(_STATM.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
-        raise ConfigError(f"watch.memory: {sys.platform} does not tell how much memory is used; omit it") from None
+        raise ConfigError(f"watch.memory: {sys.platform} does not report how much memory is used; omit it") from None
 
 
 def _in_mb(size: int) -> str:

@@ -21,7 +21,7 @@ log = logging.getLogger("tickdeck.watchdog")
 _PACKAGE = str(Path(tickdeck.__file__).parent)
 _CALLERS = ("InMemoryEventBus._dispatch", "SyncEdge._handle")
 """The functions that call handlers."""
-_PULSE = 0.25  # seconds between two looks, at most
+_PULSE = 0.25  # seconds between two checks, at most
 
 
 class WatchedBus(Protocol):

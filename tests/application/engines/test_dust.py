@@ -1,4 +1,4 @@
-"""A rest that is too little for an order is dust: it is kept exactly, and it does not count as a position."""
+"""A remainder that is too small for an order is dust: it is kept exactly, and it does not count as a position."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Ingress:
 
     @property
     def offers(self) -> bool:
-        """The input that ``first`` returned is still here."""
+        """Whether the input that ``first`` returned is still here."""
         return self._chosen is not None and len(self._lanes[self._chosen]) > self._left
 
     def put(self, event: DomainEvent) -> None:

@@ -340,7 +340,7 @@ class ExecuteCopyTradeHandler(_TradeHandler):
                 if attempt == _ATTEMPTS:
                     return _Outcome(reason=str(error))
                 await self._sleep(error.wait if isinstance(error, RateLimited) else float(attempt))
-            except DuplicateClientId:  # it arrived in an earlier life of this process
+            except DuplicateClientId:  # it arrived before this process was started
                 return await self._find_out(trade)
             except (OutcomeUnknown, ProtocolError) as error:
                 return _Outcome(doubt=str(error))
@@ -373,7 +373,7 @@ def _worst_price(leader: LeaderTrade, rule: CopyRule, instrument: Instrument) ->
 
 
 def _quantity(leader: LeaderTrade, rule: CopyRule, instrument: Instrument, limit: Price, free: Money) -> Quantity:
-    """How much the follower trades (base). Raises ``DomainError`` if it is too little."""
+    """How much the follower trades (base). Raises ``DomainError`` if that is too small."""
     if not limit > 0:
         raise DomainError(f"the price {leader.price} leaves no price above 0 with a slippage of {rule.max_slippage}")
     if rule.sizing is CopySizing.FIXED:

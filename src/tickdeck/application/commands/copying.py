@@ -85,6 +85,6 @@ class CopyTrading:
         for account_id, trade_id in self._open_trades.all():
             try:
                 await self._dispatcher.dispatch(ReconcileTradeCommand(account_id=account_id, trade_id=trade_id))
-            except TickdeckError as error:  # the next account may have better luck
+            except TickdeckError as error:  # the next account may succeed
                 log.warning("trade %s of %s cannot be reconciled: %s", trade_id, account_id, error)
         return self._open_trades.all()

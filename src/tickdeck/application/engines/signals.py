@@ -149,7 +149,7 @@ class SignalEngine:
                 )
 
     def publish_snapshot(self, names: list[str], candle: CandleEvent) -> None:
-        """Show the values of those of ``names`` that are published at a candle's close."""
+        """Publish the values of those of ``names`` that are due at a candle's close."""
         signals = self._of(candle.symbol)
         values = {
             name: value

@@ -44,8 +44,8 @@ __all__ = ["PositionView", "Strategy", "StrategyDesk"]
 class PositionView(msgspec.Struct, frozen=True):
     """A position as a strategy sees it: ``quantity`` in base (negative: short), ``average_price`` and PnL in quote.
 
-    ``quantity`` is exact. ``is_flat`` ignores dust: a rest that is too little for an order. ``price`` (quote) is the
-    last one, and ``instrument`` has the minimums; both may be unknown.
+    ``quantity`` is exact. ``is_flat`` ignores dust: a remainder that is too small for an order. ``price`` (quote) is
+    the last one, and ``instrument`` has the minimums; both may be unknown.
     """
 
     symbol: str

@@ -1,4 +1,4 @@
-"""What others do on the account: orders that are not the run's, and money that comes or goes. They are inputs."""
+"""What others do on the account: orders that the run did not send, deposits and withdrawals. They are inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events of trades in two phases: what a use case reserved, and what came of it.
+"""Events of trades in two phases: what a use case reserved, and how the trade ended.
 
 A run trades with orders alone, and emits none of these. Use cases outside of runs emit them, such as copy trading.
 """
@@ -70,7 +70,7 @@ class TradeReservedEvent(TwoPhaseTradeEvent, frozen=True, kw_only=True, gc=False
 
 
 class TradeExecutedEvent(TwoPhaseTradeEvent, frozen=True, kw_only=True, gc=False):
-    """The exchange executed a trade, in full or in part, and nothing of it is open. Emitted by a use case.
+    """The exchange executed a trade, in full or in part, and no part of it is open. Emitted by a use case.
 
     ``executed_quantity`` is in base, ``executed_price`` the average in quote. ``fees`` are by currency. ``fee`` is the
     fee in ``fee_currency``, if there is only one.

@@ -18,7 +18,7 @@ __all__ = ["FIRST_QUERY", "OrdersInDoubt", "said"]
 
 _S = 1_000_000_000  # ns in a second
 _CLOCKS_APART = 60 * _S  # between ours and the exchange's, at most
-FIRST_QUERY, _LONGEST_WAIT = 1.0, 10.0  # seconds between two looks at an order in doubt
+FIRST_QUERY, _LONGEST_WAIT = 1.0, 10.0  # seconds between two queries of an order in doubt
 
 
 class OrdersInDoubt:

@@ -174,7 +174,7 @@ class ExchangeVenue:
         """After a resume: no order is sent again.
 
         ``recorded`` are the orders that an earlier process may have sent: one without a recorded answer is ``unknown``,
-        and each that is open or lacks fills is looked up. ``cancels`` have no recorded answer: the core is told that
+        and each that is open or lacks fills is looked up. ``cancels`` have no recorded answer: the core learns that
         they failed, so it repeats them. ``known``: the currencies whose balances are on the record. ``last_trades``:
         the newest ``venue_trade_id`` on the record, by symbol."""
         self._reconciliation.last_trades |= last_trades

@@ -1,4 +1,4 @@
-"""What the coin is worth in which an exchange charges its fees, so that fees in it can be valued."""
+"""Reports what the coin in which an exchange charges its fees is worth, so that these fees can be valued."""
 
 from __future__ import annotations
 

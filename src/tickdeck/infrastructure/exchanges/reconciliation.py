@@ -81,13 +81,13 @@ class Reconciliation:
             self._pause.cancel()
 
     async def close(self) -> None:
-        """End the work that is under way."""
+        """Cancel the current round."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def connect(self) -> None:
-        """Learn what is listed. Raises ``ExchangeError``."""
+        """Load the listed symbols. Raises ``ExchangeError``."""
         self.instruments = {found.symbol: found.instrument for found in await self._exchange.instruments()}
 
     async def balances(self) -> list[VenueBalanceReported]:

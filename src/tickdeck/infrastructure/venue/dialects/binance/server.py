@@ -255,7 +255,7 @@ class BinanceServer:
             await asyncio.sleep(next_tick - loop.time())
 
     def tick(self, now: int) -> None:
-        """Everything that happens by time."""
+        """Do everything that is due at a certain time."""
         self.venue.tick(now)
         renew_depth_cache(self.venue, now)
         self.streams.tick(now)
@@ -263,8 +263,8 @@ class BinanceServer:
 
 
 def _http_log() -> logging.Logger:
-    """The log of the HTTP server, without the traceback that it writes for bytes that are no HTTP: the client has its
-    answer, 400, and it is no fault of the venue."""
+    """The log of the HTTP server, without the traceback that it writes for bytes that are not HTTP: the client gets
+    its answer, 400, and the venue is not at fault."""
     log = logging.getLogger("tickdeck.venue.http")
     log.filters = [lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))]
     return log
