@@ -169,3 +169,39 @@ def test_known_columns_in_other_positions_are_never_read_by_position(tmp_path: P
 
     with pytest.raises(InputError, match=r"no column named time; it has id, ?qty, ?price"):
         [*open_input(InputFile(path))]
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ("size,amount", "10,1000"),
+        ("amount,size", "1000,10"),
+        ("volume,amount", "10,999.9"),
+        ("qty,volume", "10,10"),
+        ("quantity,amount,size", "10,1000,10"),
+    ],
+)
+def test_of_two_quantities_the_one_in_base_currency_is_read(tmp_path: Path, columns: str, row: str) -> None:
+    path = tmp_path / "BTC-USD.csv"
+    path.write_text(f"time,price,side,{columns}\n1704067200123,100,buy,{row}\n")
+
+    [trade] = open_input(InputFile(path))
+
+    assert isinstance(trade, TradeEvent)
+    assert trade.quantity == 10
+
+
+def test_two_quantities_that_have_nothing_to_do_with_each_other_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "BTC-USD.csv"
+    path.write_text("time,price,side,size,amount\n1704067200123,100,buy,10,77\n")
+
+    with pytest.raises(InputError, match="amount and size differ; leave only the column with the quantity in base"):
+        list(open_input(InputFile(path)))
+
+
+def test_a_quantity_that_is_not_a_number_is_named_also_beside_another_one(tmp_path: Path) -> None:
+    path = tmp_path / "BTC-USD.csv"
+    path.write_text("time,price,side,size,amount\n1704067200123,100,buy,1o,77\n")
+
+    with pytest.raises(InputError, match="line 2: size is '1o', which is not a number"):
+        list(open_input(InputFile(path)))

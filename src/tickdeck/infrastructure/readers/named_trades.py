@@ -58,6 +58,8 @@ _SIDES = {word: side for side, words in ((Side.BUY, ("buy", "b")), (Side.SELL, (
 _WITHOUT_SIDE = ("", "unknown", "none", "null", "nan")
 _COINBASE = {"time", "tradeid", "price", "size", "side", "bid", "ask"}
 _LARGEST_DIFFERENCE = Decimal("1e-9")
+_ROUNDED = Decimal("1e-3")
+"""How far a turnover may be from price times quantity, because files round it."""
 
 
 class _Columns(NamedTuple):
@@ -196,6 +198,8 @@ def _columns(path: Path, header: list[str], row: list[str]) -> _Columns:
                     " contract, whose profit Tickdeck does not calculate; use the spot market or a linear contract"
                 )
             quantity = at["home"]
+    elif "home" not in at:
+        quantity = _base_quantity(path, header, row, at["price"])
     numbers = {header[at["price"]].strip(): at["price"], header[quantity].strip(): quantity}
     return _Columns(
         width=len(header),
@@ -209,6 +213,36 @@ def _columns(path: Path, header: list[str], row: list[str]) -> _Columns:
         received=at.get("received"),
         numbers=numbers,
     )
+
+
+def _base_quantity(path: Path, header: list[str], row: list[str], price: int) -> int:
+    """The index of the quantity in base currency. Of two columns that may be it, one is often the turnover: price times
+    the other. Raises ``InputError`` if they differ otherwise."""
+    names = [bare_name(name.partition("/")[0]) for name in header]
+    found = [names.index(name) for name in _NAMES["quantity"] if name in names]
+    if len(found) == 1:
+        return found[0]
+    values, cost = [_number(header, row, at) for at in found], _number(header, row, price)
+    bases = [
+        at
+        for at, value in zip(found, values, strict=True)
+        if all(other == value or _is_close(other, value * cost) for other in values)
+    ]
+    if bases:
+        return bases[0]
+    known = " and ".join(header[at].strip() for at in found)
+    raise InputError(f"{path}: {known} differ; leave only the column with the quantity in base currency")
+
+
+def _number(header: list[str], row: list[str], at: int) -> Decimal:
+    try:
+        return Decimal(row[at])
+    except ArithmeticError:
+        raise ValueError(f"{header[at].strip()} is {row[at]!r}, which is not a number") from None
+
+
+def _is_close(one: Decimal, other: Decimal) -> bool:
+    return abs(one - other) <= _ROUNDED * abs(other)
 
 
 def _is_newest_first(path: Path, times: Times) -> bool:
