@@ -216,7 +216,9 @@ async def test_nothing_but_cancels_leaves_while_a_handler_hangs_and_the_event_fo
     assert (len(venue.submitted), len(venue.cancelled)) == (sent, 1)
     assert rig.core.of("venue.order_reported")[-1].payload["reason"] == "never sent: a handler did not return"
 
-    await rig.look(0.5, 0.5)
+    await rig.look(0.5)
+    rig.heard += 1
+    await rig.look(0.5)
     text = "a handler has held the bus for 10.0 s: Buyer.on_trade; it has returned now"
     assert rig.said()[-3:] == [text, f"trading.halted: {text}", GONE]
     rig.core.gateway.take(order)

@@ -31,7 +31,7 @@ __all__ = ["LiveWatch"]
 _EVERY = 0.5  # seconds between two checks
 _S = 1_000_000_000
 _ANSWER_WITHIN = 5.0  # seconds that the exchange has for an answer
-_NEEDS_PROOF = ("clock", "pause")
+_NEEDS_PROOF = ("clock", "pause", "handler")
 """After these, connections may be dead: trading resumes when market data has arrived and the exchange has answered."""
 
 
