@@ -24,8 +24,9 @@ from gate_runs import (
     resume,
     rows,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from many_examples import SEEDS
 
 from tickdeck import bootstrap
 from tickdeck.application.bus import ambient_bus
@@ -143,12 +144,14 @@ def check_equal(recorded: Recorded, cut: int, snapshot: int | None = None) -> No
 
 
 @pytest.mark.long
+@settings(max_examples=max(SEEDS // 2, 1))
 @given(st.data())
 def test_taking_up_a_record_gives_the_state_that_executing_it_gives(recorded: Recorded, data: st.DataObject) -> None:
     check_equal(recorded, data.draw(st.integers(1, len(recorded.begins) - 1)))
 
 
 @pytest.mark.long
+@settings(max_examples=max(SEEDS // 2, 1))
 @given(st.data())
 def test_a_snapshot_and_what_followed_give_the_state_that_executing_gives(
     recorded: Recorded, data: st.DataObject
