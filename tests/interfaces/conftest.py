@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from bundle_kit import MINE
 from click.testing import CliRunner, Result
+from doctor_kit import Findings
 from ledger import assert_ledger
 
 from tickdeck.bootstrap import Run, open_record
@@ -179,3 +180,16 @@ def buy_once(tmp_path: Path) -> str:
     """The name of a strategy that buys at its first trade. Its file is in the current folder."""
     (tmp_path / "mine.py").write_text(BUY_ONCE)
     return "mine.py:BuyOnce"
+
+
+@pytest.fixture
+def looked(tickdeck) -> Callable[..., tuple[int, Findings]]:
+    """Exit code, and findings by check, of ``tickdeck doctor WORDS --json``."""
+
+    def doctor(*words: object) -> tuple[int, Findings]:
+        result = tickdeck("doctor", *words, "--json")
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        assert all(list(line) == ["check", "ok", "detail"] for line in lines)
+        return result.exit_code, {line["check"]: line for line in lines}
+
+    return doctor

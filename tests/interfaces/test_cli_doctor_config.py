@@ -1,0 +1,137 @@
+"""``tickdeck doctor`` with a configuration: mistakes in it are reported with their place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from doctor_kit import not_ok
+
+from tickdeck.infrastructure.tape import SqliteTape
+
+
+def settings(text: str) -> Path:
+    path = Path("run.toml")
+    path.write_text(text)
+    return path
+
+
+def test_a_correct_configuration_is_ready(looked, trades):
+    file = settings(
+        '[[strategies]]\nspec = "ema-cross"\nparameters = { fast = 3 }\n'
+        f'[[tapes]]\npath = "{trades.name}"\n[risk]\nmax_order_notional = 10\n'
+    )
+
+    code, findings = looked("--config", file)
+
+    assert code == 0
+    assert findings["configuration"]["detail"] == "run.toml loads"
+    assert "fast=3, slow=26" in findings["strategy ema-cross"]["detail"]
+    assert findings[f"input {trades.name}"]["detail"].endswith(": binance-trades of BTCUSDT")
+    assert findings["run"]["detail"] == "can start: ema-cross on BTCUSDT"
+
+
+def test_a_tape_of_a_run_is_an_input_too(looked, tickdeck, trades):
+    tickdeck("import", "binance-trades", trades, "--out", "btc.db")
+
+    code, findings = looked("--config", settings('[[tapes]]\npath = "btc.db"\n'))
+
+    assert code == 0
+    assert findings["input btc.db"]["detail"].endswith(": tickdeck of BTCUSDT")
+
+
+def test_a_tape_without_market_data_is_reported(looked):
+    with SqliteTape(Path("empty.db")):
+        pass
+
+    code, findings = looked("--config", settings('[[tapes]]\npath = "empty.db"\n'))
+
+    assert (code, not_ok(findings)) == (1, ["input empty.db"])
+    assert "contains no market data" in findings["input empty.db"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("text", "check", "told"),
+    [
+        ("sed = 1", "configuration", "there is no key 'sed'; did you mean 'seed'?"),
+        ("seed = ", "configuration", "run.toml: not TOML"),
+        ('[[strategies]]\nspec = "ema-kross"', "strategy ema-kross", "is not known"),
+        ('[[strategies]]\nspec = "gone.py:Mine"', "strategy Mine", "there is no file"),
+        (
+            '[[strategies]]\nspec = "ema-cross"\nparameters = { fsat = 1 }',
+            "strategy ema-cross",
+            "strategy EmaCross has no parameter 'fsat'; it has: fast, quantity, slow",
+        ),
+        (
+            '[[strategies]]\nspec = "ema-cross"\nparameters = { fast = "soon" }',
+            "strategy ema-cross",
+            "parameter fast='soon'",
+        ),
+        ('[[tapes]]\npath = "gone.csv"', "input gone.csv", "No such file or directory"),
+        ('[[tapes]]\npath = "run.toml"', "input run.toml", "match no known format"),
+        (
+            '[[tapes]]\npath = "BTCUSDT-trades.csv"\nsymbol = "BTCUSDT"\nformat = "trades"',
+            "input BTCUSDT-trades.csv",
+            "",
+        ),
+        (
+            'symbols = ["ETHUSDT", "XRPUSDT"]\n[[tapes]]\npath = "BTCUSDT-trades.csv"',
+            "run",
+            "no input file has market data of ETHUSDT",
+        ),
+    ],
+)
+def test_mistakes_in_a_configuration_are_reported_with_their_place(looked, trades, text, check, told):
+    code, findings = looked("--config", settings(text + "\n"))
+
+    assert (code, not_ok(findings)) == (1, [check])
+    assert told in findings[check]["detail"]
+
+
+def test_all_problems_are_reported_at_once(looked):
+    file = settings(
+        '[[strategies]]\nspec = "gone.py:One"\n[[strategies]]\nspec = "gone.py:Two"\n[[tapes]]\npath = "x"\n'
+    )
+
+    assert not_ok(looked("--config", file)[1]) == ["strategy One", "strategy Two", "input x"]
+
+
+def test_an_unknown_signal_is_found_by_building_the_run(looked):
+    Path("mine.py").write_text(
+        "from tickdeck import Strategy\n"
+        "class Mine(Strategy):\n"
+        "    def required_signals(self):\n"
+        "        return ('moon-3',)\n"
+    )
+
+    code, findings = looked("--config", settings('[[strategies]]\nspec = "mine.py:Mine"\n'))
+
+    assert (code, not_ok(findings)) == (1, ["run"])
+    assert "moon-3" in findings["run"]["detail"]
+
+
+def test_secrets_are_not_shown(looked):
+    Path("mine.py").write_text("from tickdeck import Strategy\nclass Mine(Strategy):\n    api_key: str = ''\n")
+
+    file = settings('[[strategies]]\nspec = "mine.py:Mine"\nparameters = { api_key = "hunter2" }\n')
+
+    assert looked("--config", file)[1]["strategy Mine"]["detail"].endswith("mine.py:Mine: api_key=[redacted]")
+
+
+def test_a_tape_and_a_strategy_can_be_checked_without_a_configuration(looked, tmp_path):
+    (tmp_path / "mine.py").write_text("from tickdeck import Strategy\n\n\nclass Mine(Strategy):\n    size: int = 3\n")
+
+    code, findings = looked("--strategy", "mine.py:Mine", "--tape", "absent.csv")
+
+    assert code == 1
+    assert "size=3" in findings["strategy Mine"]["detail"]
+    assert not_ok(findings) == ["input absent.csv"]
+
+
+def test_each_mistake_of_the_configuration_is_a_finding(tickdeck, lines):
+    Path("run.toml").write_text('seed = "x"\n[paper]\nmaker_fee = 2\n')
+
+    found = [finding["detail"] for finding in lines(tickdeck("doctor", "--config", "run.toml", "--json"))]
+
+    assert "run.toml: seed is 'x': give a whole number" in found
+    assert "run.toml: paper.maker_fee is 2; give a share below 1, such as 0.001" in found
