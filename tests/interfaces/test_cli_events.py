@@ -164,3 +164,13 @@ def test_follow_waits_for_new_events_of_a_running_run(tickdeck, tmp_path, monkey
     assert times == sorted(times)  # each start tells of a strategy's life, and sets its timers
     assert (times.count(1), times.count(3)) == (waits[0], 1)
     assert len(times) == waits[1] + 1
+
+
+@pytest.mark.parametrize(
+    "command", [("events", "last"), ("replay", "last"), ("export", "last", "--format", "csv", "--out", "x.csv")]
+)
+def test_a_start_after_the_end_is_refused(tickdeck, simulated, command):
+    result = tickdeck(*command, "--from", "2025-01-02", "--to", "2025-01-01", "--data", simulated)
+
+    assert result.exit_code == 2
+    assert "--from is after --to; swap the two" in result.stderr

@@ -15,6 +15,7 @@ from tickdeck.interfaces.cli.times import parse_time
 
 __all__ = [
     "LOG_OPTIONS",
+    "check_span",
     "data_option",
     "import_option",
     "json_option",
@@ -34,6 +35,12 @@ def time_value(text: str) -> int:
         return parse_time(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def check_span(first_ts: int | None, last_ts: int | None) -> None:
+    """Refuse a ``--from`` after ``--to``: nothing can lie between them."""
+    if first_ts is not None and last_ts is not None and first_ts > last_ts:
+        raise click.UsageError("--from is after --to; swap the two")
 
 
 run_argument = click.argument("run", metavar="RUN")

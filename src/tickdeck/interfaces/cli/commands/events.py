@@ -17,7 +17,14 @@ import msgspec
 from tickdeck.application.units import clock_time, day
 from tickdeck.interfaces.cli.describing import describe_event
 from tickdeck.interfaces.cli.exits import DONE
-from tickdeck.interfaces.cli.options import data_option, import_option, json_option, recorded_place, time_value
+from tickdeck.interfaces.cli.options import (
+    check_span,
+    data_option,
+    import_option,
+    json_option,
+    recorded_place,
+    time_value,
+)
 from tickdeck.interfaces.cli.output import cut, event_fields, note, print_lines
 
 if TYPE_CHECKING:
@@ -78,6 +85,7 @@ def events(
     from tickdeck.infrastructure.tape.opening import tape_path
 
     folder = recorded_place(data, run)
+    check_span(first_ts, last_ts)
     query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts, limit=limit)
     more = _poll(tape_path(folder)) if follow else lambda: False
     listed = _Counted(open_record(folder, query, more=more))

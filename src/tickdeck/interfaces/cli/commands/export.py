@@ -15,6 +15,7 @@ from tickdeck.application.wording import counted
 from tickdeck.interfaces.cli.commands.import_ import RowCount
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import (
+    check_span,
     data_option,
     import_option,
     json_option,
@@ -94,6 +95,7 @@ def export(
     from tickdeck.infrastructure.exporting import export_events
 
     folder = recorded_place(data, run)
+    check_span(first_ts, last_ts)
     query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts)
     count = RowCount(sys.stderr)
     try:
