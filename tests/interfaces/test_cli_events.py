@@ -166,9 +166,7 @@ def test_follow_waits_for_new_events_of_a_running_run(tickdeck, tmp_path, monkey
     assert len(times) == waits[1] + 1
 
 
-@pytest.mark.parametrize(
-    "command", [("events", "last"), ("replay", "last"), ("export", "last", "--format", "csv", "--out", "x.csv")]
-)
+@pytest.mark.parametrize("command", [("events", "last"), ("export", "last", "--format", "csv", "--out", "x.csv")])
 def test_a_start_after_the_end_is_refused(tickdeck, simulated, command):
     result = tickdeck(*command, "--from", "2025-01-02", "--to", "2025-01-01", "--data", simulated)
 

@@ -21,7 +21,6 @@ from tickdeck.interfaces.cli.commands.run import speed_value
 from tickdeck.interfaces.cli.describing import describe_event
 from tickdeck.interfaces.cli.exits import DONE
 from tickdeck.interfaces.cli.options import (
-    check_span,
     data_option,
     import_option,
     json_option,
@@ -85,7 +84,6 @@ def replay(
     """
     from tickdeck.interfaces.cli.deck import Deck, deck_possible
 
-    check_span(first_ts, last_ts)
     folder = recorded_place(data, run)
     replayer = _replayer(folder, types, symbols)
     events = replayer.replay(first_ts, last_ts, speed, types, symbols, exchanges)
