@@ -3,11 +3,14 @@
 `make demo` runs this. The venue plays the recorded market data of `--tape FILE`, `--speed N` times as fast; without a
 tape it simulates a market. All other options are those of `tickdeck run`, such as `--for 30` or
 `--strategy market-maker`.
+
+Both end with this program, however it ends: by Ctrl-C, by SIGTERM or SIGHUP, or (on Linux) by SIGKILL.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import signal
@@ -15,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 TICKDECK = [sys.executable, "-m", "tickdeck"]
 CONFIG = """\
@@ -45,15 +50,37 @@ def main(arguments: Sequence[str]) -> int:
     command = [*TICKDECK, "venue", "--port", "0", "--seed", "7", "--json", "--speed", chosen.speed]
     for tape in chosen.tape:
         command += ["--tape", tape]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda caught, _: sys.exit(128 + caught))  # ends what was started, on the way out
     # The venue has a process group of its own: Ctrl-C in the terminal reaches the run, and then the venue is stopped.
     with (
         tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as venue,  # noqa: S603
+        _started(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as venue,
     ):
+        return _run_against(venue, Path(folder) / "demo.toml", options, chosen.tape)
+
+
+@contextmanager
+def _started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that ends with this block, and with this process."""
+    process = subprocess.Popen(command, preexec_fn=_end_with_parent(), **options)  # noqa: S603 (one thread)
+    try:
+        yield process
+    finally:
+        process.terminate()
         try:
-            return _run_against(venue, Path(folder) / "demo.toml", options, chosen.tape)
-        finally:
-            venue.terminate()
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """What a new process calls to get SIGTERM when its parent dies. Only Linux has it."""
+    if sys.platform != "linux":
+        return None
+    prctl, set_death_signal = ctypes.CDLL(None).prctl, 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
+    return lambda: prctl(set_death_signal, signal.SIGTERM)
 
 
 def _run_against(venue: subprocess.Popen[str], config: Path, options: Sequence[str], tapes: Sequence[str]) -> int:
@@ -75,7 +102,8 @@ def _run_against(venue: subprocess.Popen[str], config: Path, options: Sequence[s
         command += ["--strategy", "ema-cross", "--param", "fast=3", "--param", "slow=8"]
     keys = {"DEMO_API_KEY": address["key"], "DEMO_API_SECRET": address["secret"]}
     signal.signal(signal.SIGINT, lambda *_: None)  # the run gets it too, and says how it ended
-    code = subprocess.Popen(command, env=os.environ | keys).wait()  # noqa: S603 (our own options)
+    with _started(command, env=os.environ | keys) as run:
+        code = run.wait()
     with urllib.request.urlopen(f"{address['admin']}/state", timeout=10) as answer:  # noqa: S310 (http, to localhost)
         state = json.load(answer)
     fills = state["fills"]

@@ -42,6 +42,32 @@ def test_the_demo_trades_on_the_venue_and_one_ctrl_c_ends_both(tmp_path: Path, r
         state(url)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        signal.SIGHUP,
+        pytest.param(signal.SIGKILL, marks=pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")),
+    ],
+)
+def test_the_exchange_and_the_run_end_with_the_demo_whatever_ends_it(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, str(DEMO), "--plain", "--data", str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as demo:
+        assert demo.stdout is not None
+        url = demo.stdout.readline().split()[5].rstrip(",")
+        while not state(url)["requests"]:
+            time.sleep(0.1)  # until the run has contacted the venue
+        demo.send_signal(number)  # to the demo alone
+        demo.communicate(timeout=60)  # returns when nobody can write to its pipes, which it shares with both
+
+    assert demo.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    with pytest.raises(OSError, match="refused"):
+        state(url)
+
+
 def message(number: int) -> str:
     """Two levels of an order book, further apart with each message."""
     data = {"e": "depthUpdate", "E": 1_790_000_000_000 + number * 100, "s": "ETHUSDT", "U": number + 1, "u": number + 1}
