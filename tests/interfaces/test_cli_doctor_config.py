@@ -135,3 +135,50 @@ def test_each_mistake_of_the_configuration_is_a_finding(tickdeck, lines):
 
     assert "run.toml: seed is 'x': give a whole number" in found
     assert "run.toml: paper.maker_fee is 2; give a share below 1, such as 0.001" in found
+
+
+LIVE = """
+exchange = "binance"
+live = true
+symbols = ["BTCUSDT"]
+[[strategies]]
+spec = "market-maker"
+[risk]
+max_order_notional = 500
+max_position_notional = 2_000
+max_daily_loss = 100
+[accounts.main]
+exchange = "binance"
+credentials = "env:MAIN"
+"""
+
+
+def test_a_live_configuration_is_ready_without_using_the_network(looked, monkeypatch):
+    monkeypatch.setenv("MAIN_API_KEY", "a")
+    monkeypatch.setenv("MAIN_API_SECRET", "b")
+
+    code, findings = looked("--config", settings(LIVE))
+
+    assert (code, not_ok(findings)) == (0, [])
+    assert findings["input"]["detail"] == "live market data of binance; orders are sent there"
+    assert findings["run"]["detail"] == "can start: market-maker on BTCUSDT"
+
+
+def test_live_market_data_with_paper_orders_is_ready_without_a_key(looked):
+    code, findings = looked("--config", settings(LIVE.replace("live = true", "")))
+
+    assert (code, not_ok(findings)) == (0, [])
+    assert findings["input"]["detail"] == "live market data of binance; orders are filled on paper"
+
+
+def test_a_live_configuration_without_its_key_or_limits_is_not_ready(looked, monkeypatch):
+    monkeypatch.delenv("MAIN_API_KEY", raising=False)
+
+    code, findings = looked("--config", settings(LIVE))
+
+    assert (code, not_ok(findings)) == (1, ["run"])
+    assert "the environment has no MAIN_API_KEY" in findings["run"]["detail"]
+    monkeypatch.setenv("MAIN_API_KEY", "a")
+    monkeypatch.setenv("MAIN_API_SECRET", "b")
+    without = LIVE.replace("max_daily_loss = 100\n", "")
+    assert "max_daily_loss" in looked("--config", settings(without))[1]["run"]["detail"]

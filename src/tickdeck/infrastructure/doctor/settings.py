@@ -13,6 +13,7 @@ from tickdeck.errors import TickdeckError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
 from tickdeck.infrastructure.doctor.findings import Finding
 from tickdeck.infrastructure.runs import input_records, open_inputs, symbols_of
+from tickdeck.infrastructure.runs.folder import PAPER
 from tickdeck.infrastructure.strategies import load_strategy_class, strategy_name
 
 __all__ = ["settings_findings"]
@@ -25,7 +26,10 @@ def settings_findings(config: RunConfig) -> Iterator[Finding]:
         yield _strategy(strategy_id, wanted)
     for tape in config.tapes:
         yield _input(tape, config)
-    if not config.tapes:
+    if config.exchange != PAPER:
+        orders = "sent there" if config.live else "filled on paper"
+        yield Finding("input", True, f"live market data of {config.exchange}; orders are {orders}")
+    elif not config.tapes:
         yield Finding("input", True, f"none: a simulated market made from seed {config.seed}")
 
 

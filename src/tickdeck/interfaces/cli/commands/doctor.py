@@ -98,14 +98,17 @@ def _configuration(path: Path | None, tape: tuple[str, ...], strategy: tuple[str
 
 
 def _rehearsal(config: RunConfig) -> Finding:
-    """Build a run in a temporary folder: this hashes the input files and creates engines and strategies."""
-    from tickdeck.bootstrap import start_run
+    """Build a run in a temporary folder: this hashes the input files, reads the key of a live run, and creates engines
+    and strategies. It uses no network."""
+    from tickdeck.bootstrap import start_live_run, start_run
     from tickdeck.errors import TickdeckError
     from tickdeck.infrastructure.doctor import Finding
+    from tickdeck.infrastructure.runs.folder import PAPER
 
+    start = start_run if config.exchange == PAPER else start_live_run
     with tempfile.TemporaryDirectory(prefix="tickdeck-doctor-") as folder:
         try:
-            run = start_run(config, Path(folder))
+            run = start(config, Path(folder))
         except TickdeckError as error:
             return Finding("run", False, str(error))
         run.close()

@@ -48,7 +48,8 @@ _KEPT = 20  # differences in JSON
 def whatif(run: str, param: tuple[str, ...], strategy: tuple[str, ...], data: Path, as_json: bool) -> int:
     """Run other settings on the session that RUN recorded, and show what changes.
 
-    Market data, venue, limits and seed are those of RUN; everything else may differ. Shows the first decisions that
+    Market data, venue, limits and seed are those of RUN; everything else may differ. If RUN was live, its recorded
+    frames are the market data, and orders are filled on paper. Shows the first decisions that
     differ, with the causes on both sides, and the difference in PnL. The result is an ordinary run under DIR whose
     manifest names RUN, so you can inspect, verify and compare it.
 
@@ -86,6 +87,7 @@ def _other(folder: Path, manifest: Manifest, param: tuple[str, ...], strategy: t
     """The run's configuration on its recorded data, with the requested changes."""
     from tickdeck.infrastructure.config import StrategyConfig, TapeConfig, config_from_dict, rooted
     from tickdeck.infrastructure.runs import check_inputs, settings_of
+    from tickdeck.infrastructure.runs.folder import PAPER
     from tickdeck.infrastructure.tape.lock import writer_of
     from tickdeck.infrastructure.tape.opening import tape_path
     from tickdeck.interfaces.cli.run_config import with_parameters
@@ -97,6 +99,8 @@ def _other(folder: Path, manifest: Manifest, param: tuple[str, ...], strategy: t
         writer = writer_of(tape_path(folder))
         if writer is not None:
             raise RunError(f"run {manifest.run_id} is running, in process {writer}; stop it first")
+        if manifest.is_live:  # on its recorded frames, with orders on paper
+            config = replace(config, exchange=PAPER, exchange_url=None, testnet=False, live=False, account="")
         config = replace(config, tapes=(TapeConfig(path=str(folder.resolve())),), symbols=manifest.symbols)
     if strategy:
         config = replace(config, strategies=tuple(StrategyConfig(spec=spec) for spec in strategy))
