@@ -213,6 +213,7 @@ _RESTS = StrategyConfig(spec=f"{STRATEGIES}:Rests")
         ({"risk": RunConfig().risk}, "give max_order_notional, max_position_notional, max_daily_loss under"),
         ({"risk": RiskLimits(max_order_notional=Decimal(1))}, "give max_position_notional, max_daily_loss under"),
         ({"accounts": {}, "exchange_url": "http://127.0.0.1:1"}, "BINANCE_API_KEY"),
+        ({"strategies": RunConfig().strategies}, "need a strategy that you named yourself"),
         ({"account": "main", "testnet": True, "exchange_url": None}, "nothing"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from tickdeck.bootstrap import start_run
 from tickdeck.errors import ConfigError
-from tickdeck.infrastructure.config import RunConfig, StrategyConfig, load_config
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig, load_config, require_strategy
 
 D = Decimal
 MS = 1_000_000
@@ -167,3 +167,14 @@ def test_values_that_can_stand_for_the_right_type_are_converted() -> None:
 def test_start_run_refuses_a_live_exchange(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="start_run: exchange is 'binance', whose market data is live"):
         start_run(RunConfig(exchange="binance"), tmp_path)
+
+
+def test_real_orders_need_a_strategy_that_the_file_names(tmp_path: Path) -> None:
+    file = tmp_path / "live.toml"
+    settings = 'exchange = "binance"\nlive = true\n'
+    file.write_text(settings)
+    with pytest.raises(ConfigError, match=r"real orders need a strategy .* give --strategy, or \[\[strategies\]\]"):
+        require_strategy(load_config(file))
+
+    file.write_text(settings + '[[strategies]]\nspec = "ema-cross"\n')
+    require_strategy(load_config(file))

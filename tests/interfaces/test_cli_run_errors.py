@@ -127,3 +127,24 @@ def test_the_log_and_the_figures_do_not_share_stdout(tickdeck):
 
     assert result.exit_code == 2
     assert "omit one of them" in result.stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--param", "fast=5")])
+def test_real_orders_without_a_strategy_are_refused_in_one_line(tickdeck, more):
+    Path("live.toml").write_text('exchange = "binance"\nlive = true\n')
+
+    result = tickdeck("run", "--config", "live.toml", "--symbol", "BTCUSDT", *more)
+
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert (
+        "live: real orders need a strategy that you named yourself; give --strategy, or [[strategies]]" in result.stderr
+    )
+
+
+def test_the_strategy_of_real_orders_may_be_an_option(tickdeck):
+    Path("live.toml").write_text('exchange = "binance"\nlive = true\n')
+
+    result = tickdeck("run", "--config", "live.toml", "--symbol", "BTCUSDT", "--strategy", "ema-cross")
+
+    assert "real orders need limits" in result.stderr

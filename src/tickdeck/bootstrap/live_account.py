@@ -12,7 +12,7 @@ from tickdeck.application.ports import Exchange
 from tickdeck.domain.risk import DEFAULT_LIMITS
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig
-from tickdeck.infrastructure.config import RunConfig
+from tickdeck.infrastructure.config import RunConfig, require_strategy
 from tickdeck.infrastructure.exchanges.factory import ExchangeFactory
 from tickdeck.infrastructure.resilience import BreakerTransition
 
@@ -33,9 +33,10 @@ class LiveAccount(NamedTuple):
 def live_account(config: RunConfig, clock: LiveClock) -> LiveAccount:
     """The account that the run trades with.
 
-    Raises ``ConfigError`` if the configuration does not state the required limits of ``[risk]``, or if the account
-    or its key cannot be found.
+    Raises ``ConfigError`` if the configuration names no strategy or does not state the required limits of ``[risk]``,
+    or if the account or its key cannot be found.
     """
+    require_strategy(config)
     stated = config.stated_limits
     if stated is None:  # a program's
         stated = () if config.risk == DEFAULT_LIMITS else _REQUIRED

@@ -31,6 +31,7 @@ __all__ = [
     "TapeConfig",
     "config_from_dict",
     "load_config",
+    "require_strategy",
     "rooted",
 ]
 
@@ -101,11 +102,14 @@ class TapeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                     raise ConfigError(f"{name}: {error}") from None
 
 
+DEFAULT_STRATEGY = StrategyConfig(spec="ema-cross")
+
+
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that determines a run's events, besides the code and the content of the input files.
 
-    - ``strategies``: what trades. ``symbols``: the symbols to use from the input files or to simulate; empty means
-      all symbols of the files, or BTCUSDT.
+    - ``strategies``: what trades; ``ema-cross``, unless one is named. ``symbols``: the symbols to use from the input
+      files or to simulate; empty means all symbols of the files, or BTCUSDT.
     - ``signals``: the user's signals by name; strategies read them by that name.
     - ``tapes``: input files, in order. Without any, a simulated market is generated from ``seed``.
     - ``exchange``: ``paper``, or the venue whose live market data the run receives; orders are filled on paper.
@@ -134,7 +138,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``metrics``: the port, or host:port, at which metrics are served while the run works. No event depends on it.
     """
 
-    strategies: tuple[StrategyConfig, ...] = (StrategyConfig(spec="ema-cross"),)
+    strategies: tuple[StrategyConfig, ...] = (DEFAULT_STRATEGY,)
     signals: dict[str, SignalConfig] = {}
     symbols: tuple[str, ...] = ()
     tapes: tuple[TapeConfig, ...] = ()
@@ -255,12 +259,25 @@ def load_config(path: Path) -> RunConfig:
     return rooted(config, folder)
 
 
+def require_strategy(config: RunConfig) -> None:
+    """Raise ``ConfigError`` if real orders are wanted, but nobody named the strategy that is to send them."""
+    if config.live and any(strategy is DEFAULT_STRATEGY for strategy in config.strategies):
+        raise ConfigError(
+            "live: real orders need a strategy that you named yourself; give --strategy, or [[strategies]] in the "
+            "configuration file"
+        )
+
+
 def rooted(config: RunConfig, folder: Path) -> RunConfig:
     """``config`` with relative paths of input files, strategies and credentials resolved from ``folder``, so that you
     can resume and verify the run from anywhere."""
     tapes = tuple(msgspec.structs.replace(tape, path=str(folder / tape.path)) for tape in config.tapes)
     strategies = tuple(
-        msgspec.structs.replace(strategy, spec=_rooted_spec(strategy.spec, folder)) for strategy in config.strategies
+        # The default stays the same object, by which `require_strategy` recognises it.
+        strategy
+        if strategy is DEFAULT_STRATEGY
+        else msgspec.structs.replace(strategy, spec=_rooted_spec(strategy.spec, folder))
+        for strategy in config.strategies
     )
     signals = {
         name: msgspec.structs.replace(signal, spec=_rooted_spec(signal.spec, folder))

@@ -6,7 +6,14 @@ import pytest
 from application_kit import BTC, MS, SECOND, START, Core, D, tick
 
 from tickdeck.application.strategies import BUILT_IN, EmaCross, MarketMaker, RsiReversion
-from tickdeck.domain.events import CandleEvent, OrderBookEvent, OrderSubmittedEvent, StrategyDecisionEvent
+from tickdeck.domain.events import (
+    CandleEvent,
+    CommandReceived,
+    OrderBookEvent,
+    OrderSubmittedEvent,
+    StrategyDecisionEvent,
+    VenueBalanceReported,
+)
 from tickdeck.domain.values import OrderStatus, Side, TimeInForce
 from tickdeck.errors import ConfigError
 
@@ -85,6 +92,54 @@ def test_ema_cross_does_nothing_while_an_order_works() -> None:
 
 def test_ema_cross_stays_out_of_a_falling_market() -> None:
     assert candles(ema_cross(), "100", "99", "98", "97") == []
+
+
+# -- coins that the account held before ----------------------------------------------------------------------
+
+
+def held_before(core: Core) -> Core:
+    return core.feed(VenueBalanceReported(currency="BTC", total=D(2), source="scripted"))
+
+
+def test_ema_cross_sells_what_it_bought_after_the_fee_and_no_coins_that_were_there_before() -> None:
+    core = held_before(ema_cross())
+    (bought,) = candles(core, "100", "101", "110")
+    core.fill(bought, "110", fee="0.001", fee_currency="BTC")
+
+    (sold,) = candles(core, "90")
+    core.fill(sold, "90")
+
+    assert sold.quantity == D("0.499")
+    assert candles(core, "80", "70") == []
+    assert core.portfolio.view(BTC).quantity == 2
+
+
+def test_ema_cross_does_not_sell_what_the_operator_sold_meanwhile() -> None:
+    core = ema_cross()
+    (bought,) = candles(core, "100", "101", "110")
+    core.fill(bought, "110").feed(CommandReceived(command="flatten"))
+    core.fill(core.orders[-1], "110").feed(CommandReceived(command="resume"))
+
+    assert candles(core, "90") == []
+
+
+def test_rsi_reversion_sells_no_coins_that_were_there_before() -> None:
+    core = held_before(rsi_reversion())
+    assert candles(core, "100", "110", "120") == []
+
+    (bought,) = candles(core, "95", "90")[:1]
+    core.fill(bought, "90")
+    (sold,) = candles(core, "100", "130")
+    assert (sold.side, sold.quantity) == (Side.SELL, D("0.5"))
+
+
+def test_the_market_maker_counts_no_coins_that_were_there_before() -> None:
+    core = ticks(held_before(market_maker(min_inventory=0)), "99", "101")
+    assert quotes(core) == [("buy", "99.00")]
+
+    core.report(core.orders[0], OrderStatus.ACCEPTED).fill(core.orders[0], "99")
+    ticks(core, "99", "101")
+    assert [order.quantity for order in core.orders if order.side is Side.SELL] == [D("0.1")]
 
 
 # -- rsi-reversion ----------------------------------------------------------------------------------------------

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+from tickdeck.application.strategies.inventory import Inventory
 from tickdeck.application.strategies.strategy import Strategy
-from tickdeck.domain.events import OrderAmendedEvent, OrderBookDeltaEvent, OrderBookEvent, OrderEvent, TickEvent
+from tickdeck.domain.events import (
+    OrderAmendedEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    OrderEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    TickEvent,
+)
 from tickdeck.domain.values import ZERO, Price, Quantity, Side, TimeInForce
 from tickdeck.errors import ConfigError
 
@@ -20,8 +29,8 @@ class MarketMaker(Strategy):
     (quote) away from the middle of the best bid and ask.
 
     Each ``size`` that is held shifts both quotes by ``skew`` ticks: down when long, so that the ask is hit sooner.
-    Inventory stays between ``min_inventory`` and ``max_inventory`` (base). A side that could leave these bounds is not
-    quoted.
+    Inventory is what its own fills add up to; coins that the account held before do not count. It stays between
+    ``min_inventory`` and ``max_inventory`` (base). A side that could leave these bounds is not quoted.
 
     A resting quote has a place in the queue, and trades move it forward. An amend to another price loses that place. A
     quote therefore stays until its ideal price is ``threshold`` ticks away. At least ``pause_ms`` (of the run's clock)
@@ -56,12 +65,16 @@ class MarketMaker(Strategy):
 
     def on_start(self) -> None:
         self._quotes: dict[tuple[str, Side], _Quote] = {}
+        self._inventory = Inventory()
 
     def on_tick(self, tick: TickEvent) -> None:
         self._requote(tick.symbol)
 
     def on_book(self, book: OrderBookEvent | OrderBookDeltaEvent) -> None:
         self._requote(book.symbol)
+
+    def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
+        self._inventory.take(fill, self.position(fill.symbol))
 
     def on_order(self, order: OrderEvent) -> None:
         if isinstance(order, OrderAmendedEvent):
@@ -73,7 +86,7 @@ class MarketMaker(Strategy):
         bid, ask = self.best_bid(symbol), self.best_ask(symbol)
         if bid is None or ask is None:
             return
-        held = self.position(symbol).quantity
+        held = self._inventory.view(self.position(symbol)).quantity
         middle = (bid[0] + ask[0]) / 2 - self.skew * self.tick * held / self.size
         distance = self.half_spread * self.tick
         # Never at or beyond the other side's best price: it would take there, and a post-only order is refused.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tickdeck.application.strategies.inventory import Inventory
 from tickdeck.application.strategies.strategy import Strategy
-from tickdeck.domain.events import CandleEvent
+from tickdeck.domain.events import CandleEvent, OrderFilledEvent, OrderPartiallyFilledEvent
 from tickdeck.errors import ConfigError
 
 __all__ = ["RsiReversion"]
@@ -14,7 +15,7 @@ __all__ = ["RsiReversion"]
 class RsiReversion(Strategy):
     """Buys ``quantity`` (base) at the last close when the RSI over ``period`` candles is below ``low``, and sells it
     at the last close when the RSI is above ``high``. Cancels an order that is not filled within ``patience``
-    candles."""
+    candles. Never sells coins that it did not buy."""
 
     period: int = 14
     low: float = 30.0
@@ -34,6 +35,10 @@ class RsiReversion(Strategy):
 
     def on_start(self) -> None:
         self._waited: dict[str, int] = {}
+        self._inventory = Inventory()
+
+    def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
+        self._inventory.take(fill, self.position(fill.symbol))
 
     def on_candle(self, candle: CandleEvent) -> None:
         symbol = candle.symbol
@@ -47,7 +52,7 @@ class RsiReversion(Strategy):
         rsi = self.signal(f"rsi-{self.period}", symbol)
         if rsi is None:
             return
-        position = self.position(symbol)
+        position = self._inventory.view(self.position(symbol))
         if rsi < self.low and position.is_flat:
             self.buy(symbol, self.quantity, limit=candle.close, reason=f"rsi {rsi:.2f} below {self.low}")
         elif rsi > self.high and position.quantity > 0 and not position.is_flat:

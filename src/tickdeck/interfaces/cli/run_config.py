@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.application.redaction import REDACTED, is_secret
 from tickdeck.errors import ConfigError, InputError
-from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, load_config, rooted
+from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, load_config, require_strategy, rooted
 from tickdeck.infrastructure.readers import InputFile, peek_symbols, read_exchange_info
 from tickdeck.infrastructure.strategies import strategy_name
 
@@ -70,6 +70,7 @@ def build_config(
             risk=replace(settings.risk, currency=limits_currency),
             stated_limits=(*(settings.stated_limits or ()), "currency"),
         )
+    require_strategy(settings)
     settings = rooted(settings, Path.cwd())
     of_files = {"venue": venue, "interval": interval, "earliest": earliest, "latest": latest}
     given = {name: value for name, value in of_files.items() if value is not None}

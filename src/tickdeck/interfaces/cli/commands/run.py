@@ -77,7 +77,7 @@ _OPTIONS = (
         "live_orders",
         is_flag=True,
         default=None,
-        help="Send the orders to the venue. The configuration must state [risk] limits.",
+        help="Send the orders to the venue. The configuration must state [risk] limits, and you must name a strategy.",
     ),
     click.option(
         "--strategy",
@@ -165,8 +165,8 @@ def run_options(command: F) -> F:
 def run(speed: float, *, name: str | None, resume_or_start: bool, **options: Any) -> int:
     """Trade: market data in; decisions, orders, fills and a portfolio out; everything recorded.
 
-    Without options: the paper venue, a simulated market and the sample strategy, in real time, until Ctrl-C. --resume
-    continues a run that was stopped or killed.
+    Without options: the paper venue, a simulated market and the strategy ema-cross, in real time, until Ctrl-C.
+    --resume continues a run that was stopped or killed.
 
     \b
     Examples:
