@@ -1,12 +1,16 @@
 """Copy a leader's trades to three followers, one of whom cannot pay, on an exchange on localhost.
 
     python examples/copy_trade.py
-    python examples/copy_trade.py --url URL --store FILE --until 20
 
-The first starts the exchange, trades as the leader, and prints what was copied. The second copies a leader who trades
-elsewhere at an exchange that runs already, until 20 of his fills are copied.
+It starts the exchange, trades as the leader, and prints each copy as it ends. To kill the copying and start it again,
+let the exchange and the leader's trades outlive it:
 
-Kill it at any moment and start it again with the same --store: nothing is copied twice, and nothing is left out.
+    tickdeck venue --port 8080                                         # in a terminal of its own
+    python examples/copy_trade.py --url http://127.0.0.1:8080 --lead 30
+    python examples/copy_trade.py --url http://127.0.0.1:8080 --store copies.db --until 30
+
+The second opens the accounts and trades as the leader; the third copies. Kill it at any moment and repeat it with the
+same --store: nothing is copied twice, and nothing is left out.
 """
 
 from __future__ import annotations
@@ -14,7 +18,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
 import urllib.request
@@ -37,8 +40,10 @@ from tickdeck.application.commands import (
 )
 from tickdeck.application.ports import Exchange, OrderRequest, TapeQuery
 from tickdeck.bootstrap import RecordedBus, close_bus, open_bus
+from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import DomainEvent, TradeExecutedEvent, TradeFailedEvent, VenueFillReported
 from tickdeck.domain.values import Side
+from tickdeck.errors import AuthenticationFailed, TickdeckError
 from tickdeck.infrastructure.exchanges.factory import ExchangeFactory
 
 SYMBOL = "BTCUSDT"
@@ -82,27 +87,38 @@ async def copy(url: str, store: Path, until: int) -> None:
     """Copy until the leader has ``until`` fills, and each follower has copied them or could not."""
     exchanges = {name: account(url, name) for name in ("leader", *DEPOSITS)}
     bus = open_bus(store)
-    open_trades = OpenTrades(bus)
-    parts = (lambda: UnitOfWork(bus)), exchanges.__getitem__, open_trades
-    dispatcher = Dispatcher(retry_on_conflict())
-    dispatcher.register(ExecuteCopyTradeCommand, ExecuteCopyTradeHandler(*parts))
-    dispatcher.register(ReconcileTradeCommand, ReconcileTradeHandler(*parts))
-    copying = CopyTrading(dispatcher, FOLLOWERS, leader_trade, open_trades)
-    await copying.reconcile()  # what an earlier process left open
-    copying.follow(bus, VenueFillReported)
-    while await publish_fills(bus, exchanges["leader"]) < until:  # noqa: ASYNC110 (an exchange tells only who asks)
-        await asyncio.sleep(0.05)
-    await bus.drain()
-    while await copying.reconcile():  # noqa: ASYNC110
-        await asyncio.sleep(0.5)
-    for event in bus.store.read(TapeQuery(types=("trade.executed", "trade.failed"))):
-        if isinstance(event, TradeExecutedEvent):
-            print(f"{event.user_id:5} {event.side} {event.executed_quantity} {SYMBOL} at {event.executed_price:.2f}")
-        elif isinstance(event, TradeFailedEvent):
-            print(f"{event.user_id:5} did not copy: {event.reason}")
-    await close_bus(bus)
-    for exchange in exchanges.values():
-        await exchange.close()
+    try:
+        open_trades = OpenTrades(bus)
+        parts = (lambda: UnitOfWork(bus)), exchanges.__getitem__, open_trades
+        dispatcher = Dispatcher(retry_on_conflict())
+        dispatcher.register(ExecuteCopyTradeCommand, ExecuteCopyTradeHandler(*parts))
+        dispatcher.register(ReconcileTradeCommand, ReconcileTradeHandler(*parts))
+        copying = CopyTrading(dispatcher, FOLLOWERS, leader_trade, open_trades)
+        bus.subscribe("trade.*", report)
+        await copying.reconcile()  # what an earlier process left open
+        copying.follow(bus, VenueFillReported)
+        while await publish_fills(bus, exchanges["leader"]) < until:  # noqa: ASYNC110 (an exchange tells only who asks)
+            await asyncio.sleep(0.05)
+        await bus.drain()
+        while await copying.reconcile():  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+        await bus.drain()
+        ended = list(bus.store.read(TapeQuery(types=("trade.executed", "trade.failed"))))
+        executed = sum(isinstance(event, TradeExecutedEvent) for event in ended)
+        print(f"{len(ended)} copies in the store: {executed} executed, {len(ended) - executed} failed")
+    finally:
+        await close_bus(bus)
+        for exchange in exchanges.values():
+            await exchange.close()
+
+
+async def report(event: DomainEvent) -> None:
+    """Print how a copy ended, once that is on disk."""
+    if isinstance(event, TradeExecutedEvent):
+        amount = f"{event.executed_quantity} {SYMBOL} at {event.executed_price:.2f}"
+        print(f"{event.user_id:5} {event.side} {amount}", flush=True)
+    elif isinstance(event, TradeFailedEvent):
+        print(f"{event.user_id:5} did not copy: {event.reason}", flush=True)
 
 
 def account(url: str, name: str) -> Exchange:
@@ -120,37 +136,57 @@ def open_accounts(url: str) -> None:
         urllib.request.urlopen(request).close()
 
 
-async def lead(url: str, orders: int) -> None:
-    """Trade as the leader: buy, and sell half of it."""
+async def lead(url: str, orders: int) -> int:
+    """Trade as the leader: buy, and sell half of it. Returns how many fills the leader has."""
     leader = account(url, "leader")
-    await leader.instruments()
-    for number in range(orders):
-        side, quantity = (Side.BUY, "0.02") if number % 2 == 0 else (Side.SELL, "0.01")
-        await leader.place(
-            OrderRequest(client_order_id=f"lead-{number}", symbol=SYMBOL, side=side, quantity=Decimal(quantity))
-        )
-    await leader.close()
+    try:
+        await leader.instruments()
+        for number in range(orders):
+            side, quantity = (Side.BUY, "0.02") if number % 2 == 0 else (Side.SELL, "0.01")
+            await leader.place(
+                OrderRequest(client_order_id=f"lead-{number}", symbol=SYMBOL, side=side, quantity=Decimal(quantity))
+            )
+        return len(await leader.fills(SYMBOL, since=1))
+    finally:
+        await leader.close()
+
+
+async def show(folder: Path) -> None:
+    """Everything in one process: an exchange on localhost, a leader with two orders, and the copies."""
+    async with open_venue([]) as venue:
+        await asyncio.to_thread(open_accounts, venue.url)
+        await copy(venue.url, folder / "copies.db", until=await lead(venue.url, orders=2))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the options say."""
+    if options.url is None:
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(show(Path(folder)))
+    elif options.lead is not None:
+        open_accounts(options.url)
+        print("fills of the leader:", asyncio.run(lead(options.url, options.lead)))
+    else:
+        asyncio.run(copy(options.url, options.store or Path("copies.db"), options.until or 1))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Copy a leader's trades to three followers.")
-    parser.add_argument("--url", help="an exchange that runs already, with the accounts of this example")
-    parser.add_argument("--store", type=Path, help="where the events are kept")
-    parser.add_argument("--until", type=int, default=1, help="end after so many fills of the leader")
+    parser.add_argument("--url", help="an exchange that runs already; default: one that ends with this program")
+    parser.add_argument("--lead", type=int, metavar="N", help="open the accounts there, trade N times as the leader")
+    parser.add_argument("--store", type=Path, help="where the events are kept; default: copies.db")
+    parser.add_argument("--until", type=int, help="end after so many fills of the leader; default: 1")
     options = parser.parse_args()
-    if options.url:
-        asyncio.run(copy(options.url, options.store or Path("copies.db"), options.until))
-        return
-    command = [sys.executable, "-m", "tickdeck", "venue", "--port", "0", "--json"]
-    with tempfile.TemporaryDirectory() as folder, subprocess.Popen(command, stdout=subprocess.PIPE) as venue:
-        try:
-            assert venue.stdout is not None
-            url = json.loads(venue.stdout.readline())["url"]
-            open_accounts(url)
-            asyncio.run(lead(url, orders=2))
-            asyncio.run(copy(url, Path(folder) / "copies.db", until=2))
-        finally:
-            venue.terminate()
+    if options.url is None and (options.lead, options.store, options.until) != (None, None, None):
+        parser.error("--lead, --store and --until need --url: without it, the exchange ends with this program")
+    if options.lead is not None and (options.store, options.until) != (None, None):
+        parser.error("--lead only trades; omit --store and --until, and copy with a second command")
+    try:
+        run(options)
+    except AuthenticationFailed as error:
+        sys.exit(f"error: {error}; on `tickdeck venue`, --lead opens the accounts of this example")
+    except (TickdeckError, OSError) as error:
+        sys.exit(f"error: {options.url or 'the exchange'}: {error}")
 
 
 if __name__ == "__main__":

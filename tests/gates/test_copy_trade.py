@@ -94,3 +94,38 @@ def test_a_copy_trader_killed_at_any_moment_ends_as_the_venue_says(example: Any,
                 balance = held.find(follower, currency)
                 if balance is not None:
                     assert (balance.total, balance.reserved) == (Decimal(amounts["free"]), 0)
+
+
+def run_example(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(EXAMPLE), *words], cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.long
+def test_the_example_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-m", "tickdeck", "venue", "--port", "0", "--json"], stdout=-1) as venue:
+        try:
+            assert venue.stdout is not None
+            address = json.loads(venue.stdout.readline())["url"]
+            without_accounts = run_example("--url", address, cwd=tmp_path)
+            led = run_example("--url", address, "--lead", "1", cwd=tmp_path)
+            copied = run_example("--url", address, cwd=tmp_path)
+        finally:
+            venue.terminate()
+    gone = run_example("--url", address, "--lead", "1", cwd=tmp_path)
+
+    assert (without_accounts.returncode, without_accounts.stderr.count("\n")) == (1, 1)
+    assert "(-2015); on `tickdeck venue`, --lead opens the accounts" in without_accounts.stderr
+    assert (led.returncode, led.stderr, led.stdout) == (0, "", "fills of the leader: 1\n")
+    assert (copied.returncode, copied.stderr) == (0, "")
+    assert "3 copies in the store: 2 executed, 1 failed" in copied.stdout
+    assert (gone.returncode, gone.stderr.count("\n")) == (1, 1)
+    assert address in gone.stderr
+
+
+@pytest.mark.long
+def test_the_example_refuses_a_store_that_would_outlive_its_exchange(tmp_path: Path) -> None:
+    refused = run_example("--store", "copies.db", cwd=tmp_path)
+
+    assert refused.returncode == 2
+    assert "--store and --until need --url" in refused.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -89,7 +89,7 @@ def test_each_follower_has_its_size(rule: CopyRule, quantity: str) -> None:
         (CopyRule(), {"symbol": "NOPEUSDT"}, "does not list NOPEUSDT"),
         (CopyRule(min_notional=D(51)), {}, "less than the minimum 51"),
         (CopyRule(amount=D("0.01")), {}, "is below the minimum 5"),
-        (CopyRule(amount=D(100)), {}, "USDT are needed, 1000 are free"),
+        (CopyRule(amount=D(100)), {}, "USDT, but has 1000 free"),
         (CopyRule(), {"price": D(90)}, "nothing was filled at 90.45 or better"),
     ],
 )

@@ -35,7 +35,7 @@ def test_more_than_is_free_is_never_reserved() -> None:
     held = balance(100, 10)
     held.reserve(D(60))
 
-    with pytest.raises(InsufficientBalance, match="31 USDT are needed, 30 are free"):
+    with pytest.raises(InsufficientBalance, match="needs 31 USDT, but has 30 free"):
         held.reserve(D(31))
 
 

@@ -153,7 +153,7 @@ class Protected:
 def test_a_breaker_opens_after_five_failures_in_a_row_and_then_calls_nothing() -> None:
     protected = Protected()
     protected.fail(5)
-    with pytest.raises(VenueUnavailable, match="not called, because it failed 5 times in a row"):
+    with pytest.raises(VenueUnavailable, match=rf"not called, because it failed 5 times in a row \({down()}\)"):
         protected.call()
 
     assert protected.calls == 5

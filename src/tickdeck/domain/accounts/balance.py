@@ -65,7 +65,7 @@ class BalanceAggregate(AggregateRoot):
         _check_amount("reserve", amount)
         if amount > self.free:
             raise InsufficientBalance(
-                f"account {self.account_id}: {_short(amount)} {self.currency} are needed, {_short(self.free)} are free"
+                f"account {self.account_id}: needs {_short(amount)} {self.currency}, but has {_short(self.free)} free"
             )
         self._raise(reserved=EXACT.add(self.reserved, amount))
 

@@ -73,6 +73,7 @@ class CircuitBreaker:
         self._clock = clock or SystemClock()
         self._on_transition = on_transition
         self._in_a_row = 0
+        self._last = ""  # the latest failure, for people
         self._opened = 0
 
     def __enter__(self) -> CircuitBreaker:
@@ -80,8 +81,8 @@ class CircuitBreaker:
             self._change(BreakerState.HALF_OPEN, "")
         elif self.state is not BreakerState.CLOSED:
             raise VenueUnavailable(
-                f"{self.name}: not called, because it failed {self._limit} times in a row; the next attempt is within "
-                f"{self._open_ns / 1e9:g} s"
+                f"{self.name}: not called, because it failed {self._limit} times in a row ({self._last}); the next "
+                f"attempt is within {self._open_ns / 1e9:g} s"
             )
         return self
 
@@ -97,6 +98,7 @@ class CircuitBreaker:
                 self._change(BreakerState.OPEN, kind.__name__)  # the next call is the probe: ``_opened`` is long ago
         else:
             self._in_a_row += 1
+            self._last = str(error) or kind.__name__
             if self.state is BreakerState.HALF_OPEN or (
                 self.state is BreakerState.CLOSED and self._in_a_row >= self._limit
             ):
