@@ -252,6 +252,34 @@ def test_a_refused_amend_is_requested_again_after_the_pause() -> None:
     assert [r.revision for r in core.venue.amended] == [1, 1, 2, 2]
 
 
+def test_where_an_amend_cannot_change_the_price_quotes_are_cancelled_and_placed_anew() -> None:
+    core = accepted(ticks(market_maker(threshold=1), "99", "101"))
+    ticks(core, "105", "107")
+    for request in core.venue.amended[:]:
+        core.answer(request, granted=False, reason="NotSupported: an amend can only reduce an order")
+
+    ticks(ticks(core, "105", "107"), "106", "108")
+    assert [request.order_id for request in core.venue.cancelled] == [order.order_id for order in core.orders]
+    for order in core.orders[:]:
+        core.report(order, OrderStatus.CANCELLED)
+    ticks(core, "106", "108")
+
+    assert quotes(core)[2:] == [("buy", "106.00"), ("sell", "108.00")]
+    accepted(core)
+    ticks(core, "109", "111")
+    assert (len(core.venue.amended), len(core.venue.cancelled)) == (2, 4)
+
+
+def test_an_amend_that_is_refused_for_another_reason_is_requested_again() -> None:
+    core = accepted(ticks(market_maker(threshold=1), "99", "101"))
+    ticks(core, "105", "107")
+    for request in core.venue.amended[:]:
+        core.answer(request, granted=False, reason="the venue is busy")
+    ticks(core, "105", "107")
+
+    assert (len(core.venue.amended), core.venue.cancelled) == (4, [])
+
+
 def test_inventory_shifts_both_quotes_and_a_full_side_is_not_quoted() -> None:
     core = accepted(ticks(market_maker(skew=2), "99", "101"))
     core.fill(core.orders[0], "99")

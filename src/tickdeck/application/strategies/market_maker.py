@@ -8,6 +8,7 @@ from tickdeck.application.strategies.inventory import Inventory
 from tickdeck.application.strategies.strategy import Strategy
 from tickdeck.domain.events import (
     OrderAmendedEvent,
+    OrderAmendRejectedEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
     OrderEvent,
@@ -16,7 +17,7 @@ from tickdeck.domain.events import (
     TickEvent,
 )
 from tickdeck.domain.values import ZERO, Price, Quantity, Side, TimeInForce
-from tickdeck.errors import ConfigError
+from tickdeck.errors import ConfigError, NotSupported
 
 __all__ = ["MarketMaker"]
 
@@ -35,6 +36,9 @@ class MarketMaker(Strategy):
     A resting quote has a place in the queue, and trades move it forward. An amend to another price loses that place. A
     quote therefore stays until its ideal price is ``threshold`` ticks away. At least ``pause_ms`` (of the run's clock)
     pass between two requests on one side, whether they are granted or not.
+
+    Some venues, such as Binance, cannot move an order to another price. After their first refusal, a quote is moved by
+    cancelling it and placing another once the cancel is confirmed.
     """
 
     tick: Decimal = Decimal("0.01")
@@ -66,6 +70,7 @@ class MarketMaker(Strategy):
     def on_start(self) -> None:
         self._quotes: dict[tuple[str, Side], _Quote] = {}
         self._inventory = Inventory()
+        self._can_amend = True
 
     def on_tick(self, tick: TickEvent) -> None:
         self._requote(tick.symbol)
@@ -81,6 +86,8 @@ class MarketMaker(Strategy):
             for quote in self._quotes.values():
                 if quote.order_id == order.order_id:
                     quote.price = order.limit
+        elif isinstance(order, OrderAmendRejectedEvent) and order.reason.startswith(NotSupported.__name__):
+            self._can_amend = False
 
     def _requote(self, symbol: str) -> None:
         bid, ask = self.best_bid(symbol), self.best_ask(symbol)
@@ -101,21 +108,31 @@ class MarketMaker(Strategy):
         if quote is not None and now - quote.asked < self.pause_ms * _MS:
             return
         if quote is not None and quote.order_id in self.open_orders(symbol):
-            if abs(price - quote.price) >= self.threshold * self.tick:
-                self.amend(quote.order_id, limit=price, reason=f"the market moved from {quote.price}")
+            if abs(price - quote.price) >= self.threshold * self.tick and not quote.cancelled:
+                self._move(quote, price)
                 quote.asked = now
         elif room >= self.size and price > ZERO:
             place = self.buy if side is _BUY else self.sell
             order_id = place(symbol, self.size, price, time_in_force=TimeInForce.POST_ONLY, reason="quote")
             self._quotes[symbol, side] = _Quote(order_id, price, now)
 
+    def _move(self, quote: _Quote, price: Price) -> None:
+        reason = f"the market moved from {quote.price}"
+        if self._can_amend:
+            self.amend(quote.order_id, limit=price, reason=reason)
+        else:
+            self.cancel(quote.order_id, reason=reason)
+            quote.cancelled = True
+
 
 class _Quote:
-    """The order of one side, its price (quote) as the venue confirmed it, and the time (ns) of the last request."""
+    """The order of one side, its price (quote) as the venue confirmed it, the time (ns) of the last request, and
+    whether its cancel was requested."""
 
-    __slots__ = ("asked", "order_id", "price")
+    __slots__ = ("asked", "cancelled", "order_id", "price")
 
     def __init__(self, order_id: str, price: Price, asked: int) -> None:
         self.order_id = order_id
         self.price = price
         self.asked = asked
+        self.cancelled = False

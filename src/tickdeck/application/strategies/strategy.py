@@ -238,6 +238,9 @@ class Strategy(Parametrised):
 
         The answer is ``order.amended`` or ``order.amend_rejected``. As at most venues, a new limit or a larger quantity
         moves the order to the back of the queue at its price; a smaller quantity at the same limit keeps its place.
+
+        Some venues cannot do all of this: Binance can only reduce the quantity. They answer with
+        ``order.amend_rejected``, whose reason begins with ``NotSupported``. Cancel the order, then, and place another.
         """
         for name, value in (("quantity", quantity), ("limit", limit)):
             if value is not None:
