@@ -11,7 +11,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from application_kit import BTC, Core
 
+from tickdeck.domain.values import Side
 from tickdeck.testing import run_candles
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -47,6 +49,18 @@ def test_the_recipe_sells_at_the_stop(rsi_stop: Any) -> None:
     done = run_candles(rsi_stop, [1000, 998, 996, 994, 992, 900, 890], period=3)
 
     assert [decision.reason for decision in done.decisions][1] == "stop"
+
+
+def test_the_ladder_sells_what_is_left_after_a_fee_in_the_coins_that_it_bought(monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = run_code(code_of("strategies.md", "class Ladder"), "ladder", monkeypatch).Ladder
+    core = Core({"ladder": ladder(quantity="10")}).start().trades(*["100"] * 7)
+    bid = core.orders[-1]
+
+    core.fill(bid, "100", "4", fee="0.004", fee_currency="BTC").fill(bid, "100", "6", fee="0.006", fee_currency="BTC")
+
+    sold = [order.quantity for order in core.orders if order.side is Side.SELL]
+    assert sold == [Decimal("3.996"), Decimal("5.994")]
+    assert core.portfolio.view(BTC).quantity == sum(sold)
 
 
 def test_the_strategy_for_newcomers_trades_and_its_test_passes(monkeypatch: pytest.MonkeyPatch) -> None:

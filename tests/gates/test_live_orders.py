@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -163,6 +164,26 @@ def test_orders_that_are_open_at_the_end_are_cancelled_or_left_as_the_user_chose
     left, remarks = asyncio.run(work("leave"))
     assert left == 1
     assert "not settled at binance when the run ended" in remarks[0]
+
+
+@pytest.mark.long
+def test_the_market_maker_follows_the_market_where_an_amend_can_only_reduce_an_order(tmp_path: Path) -> None:
+    maker = StrategyConfig(spec="market-maker", parameters={"threshold": "1", "pause_ms": "100"})
+
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT",)) as venue:
+            run = start_live_run(config(venue.url, 3, strategies=(maker,)), tmp_path)
+            try:
+                await run.drive(None)
+            finally:
+                run.close()
+            return run
+
+    run = asyncio.run(work())
+    types = Counter(event.event_type for event in open_record(run.folder))
+    assert types["order.amend_rejected"] <= 2
+    assert types["order.submitted"] > 3
+    assert types["order.cancelled"] > 2
 
 
 def test_a_strategy_that_orders_again_when_its_order_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:

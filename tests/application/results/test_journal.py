@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from application_kit import BTC
+from risk_kit import buy, command, core_of, do, sell
+
 from tickdeck.application.bus import InMemoryEventBus
 from tickdeck.application.results import TradeJournal, trade_statistics
 from tickdeck.domain.events import (
     ActionIntent,
+    CommandReceived,
     OrderFilledEvent,
     PositionOpenedEvent,
     StrategyDecisionEvent,
 )
 from tickdeck.domain.market import instrument_for
-from tickdeck.domain.values import Side
+from tickdeck.domain.risk import RiskLimits
+from tickdeck.domain.values import OrderStatus, Side
 
 D = Decimal
 
@@ -61,6 +66,25 @@ def test_a_trade_has_the_reasons_of_the_decisions_and_the_ids_to_trace() -> None
     assert (trade.entry_reason, trade.exit_reason) == ("cross up", "cross down")
     assert (trade.entry_event, trade.exit_event) == ("f-a", "f-b")
     assert (trade.pnl, trade.currency) == (D(10), "USDT")
+
+
+def test_a_position_that_the_operator_closed_has_the_command_and_its_reason() -> None:
+    core, puppet = core_of(RiskLimits())
+    do(core, puppet, buy("10"))
+    core.fill(core.orders[-1], "100")
+    do(core, puppet, sell("1", "200"))
+    resting = core.orders[-1]
+    command(core, "flatten", "news")
+    core.fill(core.orders[-1], "100").report(resting, OrderStatus.CANCELLED)
+    core.fill(core.orders[-1], "100")  # the rest, which waited for the cancel
+    do(core, puppet, buy("1"))
+    core.fill(core.orders[-1], "100")
+    core.feed(CommandReceived(command="close", arguments={"symbol": BTC}))
+    core.fill(core.orders[-1], "100")
+
+    trades = journal_of(*core.tape.events).closed
+
+    assert [trade.exit_reason for trade in trades] == ["flatten: news", "close"]
 
 
 def test_accounts_and_symbols_have_trades_of_their_own() -> None:

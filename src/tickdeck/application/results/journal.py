@@ -10,6 +10,7 @@ import msgspec
 
 from tickdeck.application.bus import EventBus
 from tickdeck.domain.events import (
+    CommandReceived,
     DomainEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
@@ -24,6 +25,7 @@ __all__ = ["JOURNAL_EVENTS", "STATISTICS_BY", "TradeJournal", "TradeStatistics",
 
 JOURNAL_EVENTS: tuple[type[DomainEvent], ...] = (
     StrategyDecisionEvent,
+    CommandReceived,
     OrderPartiallyFilledEvent,
     OrderFilledEvent,
     PositionOpenedEvent,
@@ -31,6 +33,7 @@ JOURNAL_EVENTS: tuple[type[DomainEvent], ...] = (
 """The events that a journal is made from."""
 
 _REASONS = 10_000  # orders whose reason is remembered: the newest
+_RISK = "risk"  # whose orders are those of the commands `flatten` and `close`
 
 
 class TradeJournal:
@@ -48,6 +51,7 @@ class TradeJournal:
         self._on_closed = on_closed
         self._trips: dict[tuple[str, str], RoundTrips] = {}
         self._reasons: dict[str, str] = {}  # by order id
+        self._commands: dict[str, str] = {}  # why the operator last closed positions, by symbol; "": of all symbols
         self.closed: list[RoundTrip] = []
         """The round trips that have ended, in order of their end."""
 
@@ -62,6 +66,8 @@ class TradeJournal:
             self._on_fill(event)
         elif isinstance(event, StrategyDecisionEvent):
             self._on_decision(event)
+        elif isinstance(event, CommandReceived):
+            self._on_command(event)
         elif isinstance(event, PositionOpenedEvent) and not event.opened_by_orders:
             self._on_holding(event)
 
@@ -76,6 +82,14 @@ class TradeJournal:
                 self._reasons[intent.order_id] = decision.reason
         while len(self._reasons) > _REASONS:
             del self._reasons[next(iter(self._reasons))]
+
+    def _on_command(self, event: CommandReceived) -> None:
+        if event.command not in ("flatten", "close"):
+            return
+        symbol = event.arguments.get("symbol", "")
+        if not symbol:
+            self._commands.clear()
+        self._commands[symbol] = f"{event.command}: {event.reason}" if event.reason else event.command
 
     def _on_holding(self, opened: PositionOpenedEvent) -> None:
         """Coins that the account had at the start, at their first price."""
@@ -109,10 +123,16 @@ class TradeJournal:
                 other_fees=other_fees,
                 strategy_id=fill.strategy_id,
                 order_id=fill.order_id,
-                reason=self._reasons.get(fill.order_id, ""),
+                reason=self._reason(fill),
                 event_id=fill.event_id,
             ),
         )
+
+    def _reason(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> str:
+        """The reason of the strategy's decision, or of the command that closed the position."""
+        if fill.strategy_id == _RISK:
+            return self._commands.get(fill.symbol) or self._commands.get("", "")
+        return self._reasons.get(fill.order_id, "")
 
     def _take(self, event: OrderPartiallyFilledEvent | OrderFilledEvent | PositionOpenedEvent, fill: TripFill) -> None:
         key = event.account_id, event.symbol
