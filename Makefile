@@ -19,7 +19,10 @@ PEERS ?=
 PYTHON ?=
 
 .DELETE_ON_ERROR:
-.PHONY: run demo torture test test-fast check check-style check-types check-imports check-core bench format venv clients clean
+.PHONY: help run demo torture test test-fast check check-style check-types check-imports check-core bench format venv clients clean
+
+help:
+	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/.installed
 	@exec $(BIN)/tickdeck run $(ARGS)

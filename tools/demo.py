@@ -102,12 +102,14 @@ def _run_against(venue: subprocess.Popen[str], config: Path, options: Sequence[s
         command += ["--strategy", "ema-cross", "--param", "fast=3", "--param", "slow=8"]
     keys = {"DEMO_API_KEY": address["key"], "DEMO_API_SECRET": address["secret"]}
     signal.signal(signal.SIGINT, lambda *_: None)  # the run gets it too, and says how it ended
-    with _started(command, env=os.environ | keys) as run:
+    # Its hint would be to resume the run, which needs this exchange.
+    with _started(command, env=os.environ | keys | {"TICKDECK_HINT": "0"}) as run:
         code = run.wait()
     with urllib.request.urlopen(f"{address['admin']}/state", timeout=10) as answer:  # noqa: S310 (http, to localhost)
         state = json.load(answer)
     fills = state["fills"]
     print(f"\nThe exchange says: {len(state['orders'])} orders, {len(fills)} fills. It is stopped.")
+    print("The run needs it, and cannot be resumed. `tickdeck verify last` proves what was recorded.")
     return code
 
 

@@ -19,7 +19,9 @@ def test_an_existing_file_is_not_overwritten(tickdeck, recorded):
 
 
 def test_a_folder_that_cannot_be_written_is_reported(tickdeck, recorded):
-    assert "no/b.zip: cannot be created: No such file" in refused(tickdeck("bundle", "last", "--out", "no/b.zip"))
+    assert "no/b.zip: there is no folder no; create it, or name another place with --out" in refused(
+        tickdeck("bundle", "last", "--out", "no/b.zip")
+    )
 
 
 def test_a_run_that_is_being_written_is_not_bundled(tickdeck, tmp_path):

@@ -49,6 +49,11 @@ def test_an_empty_selection_of_the_catalogue_is_reported(tickdeck):
     assert "there is no event type 'oder.*'" in result.stderr
 
 
+def test_types_with_a_comma_are_named_by_repeating_the_option(tickdeck):
+    result = tickdeck("events", "--catalogue", "--type", "order.*,risk.*")
+    assert "there is no event type 'order.*,risk.*'; repeat --type for each type" in result.stderr
+
+
 def test_events_without_a_run_is_refused_with_advice(tickdeck):
     result = tickdeck("events")
     assert result.exit_code == 2

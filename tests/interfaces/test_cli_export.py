@@ -184,7 +184,7 @@ def test_an_existing_file_is_not_overwritten(tickdeck, simulated):
         (("last", "--format", "csv"), "Missing option '--out'"),
         (("last", "--out", "x"), "Missing option '--format'"),
         (("nonsense", "--format", "csv", "--out", "x"), "there is no run 'nonsense'"),
-        (("last", "--format", "csv", "--out", "no/x"), "no/x: cannot be created: No such file or directory"),
+        (("last", "--format", "csv", "--out", "no/x"), "no/x: there is no folder no; create it"),
         (("last", "--format", "csv", "--out", "x", "--from", "noon"), "'noon' is not a time"),
     ],
 )

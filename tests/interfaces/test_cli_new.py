@@ -121,7 +121,7 @@ def test_the_class_is_named_after_the_project(tickdeck, name, cls):
         ("tickdeck", "a reserved name"),
         ("taken", "taken: already exists"),
         ("taken/x", "taken/x: cannot be created: Not a directory; choose another name"),
-        ("no/x", "no/x: cannot be created: No such file or directory; choose another name"),
+        ("no/x", "no/x: there is no folder no; create it, or choose another name, without '/'"),
     ],
 )
 def test_an_invalid_name_is_reported_in_one_line(tickdeck, name, told):

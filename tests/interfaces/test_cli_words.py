@@ -29,6 +29,7 @@ from tickdeck.domain.events import (
     OrderRejectedEvent,
     RawEvent,
     RiskLimitBreachedEvent,
+    RunResumed,
     RunStarted,
     SignalSnapshotEvent,
     StateLeg,
@@ -170,6 +171,14 @@ CHECKED = "grade=a when=2024-08-08T00:00:00Z tags=x,y"
         (VenueBalanceReported(currency="U", total=D("0.0")), "U 0"),
         (BalanceEvent(currency="USDT", total=D("5.50"), free=D("5.50"), change=D(-1)), "USDT 5.5 (-1)"),
         (TradingHalted(reason="enough"), "enough"),
+        (
+            RunResumed(ts=NOON, since=NOON - 90 * 10**9),
+            "1 min 30 s after the last input; the same code executed the record again",
+        ),
+        (
+            RunResumed(how="folded", code={"a": "0" * 64}, strategies={"maker": "warmed up"}),
+            "the state was restored from the record; maker was warmed up",
+        ),
         (
             OrderAcceptedEvent(
                 order_id="a", symbol="B", side=Side.BUY, quantity=D("0.10"), limit=D(2), filled=D(0), reserved=D(1)

@@ -37,7 +37,8 @@ def test_the_demo_trades_on_the_venue_and_one_ctrl_c_ends_both(tmp_path: Path, r
 
     assert ("recorded traders of market.raw trade ETHUSDT" in started[0]) is recorded
     assert "interrupted: stopped by Ctrl-C" in rest, told
-    assert rest.rstrip().endswith("It is stopped.")
+    assert "It is stopped.\nThe run needs it, and cannot be resumed." in rest
+    assert "--resume" not in rest + told
     with pytest.raises(OSError, match="refused"):
         state(url)
 

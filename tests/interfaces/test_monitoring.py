@@ -223,6 +223,7 @@ def test_a_run_with_real_orders_becomes_ready_and_shows_its_feeds_and_round_trip
     found = samples(text)
     assert found["tickdeck_feed_connected"] == {("binance",): 1, ("binance-private",): 1}
     assert found["tickdeck_order_round_trip_seconds_count"][()] > 0
+    assert ("mailbox of gateway",) in found["tickdeck_queue_depth"]
     assert found["tickdeck_feed_silence_seconds"][("BTCUSDT",)] < 60
 
 

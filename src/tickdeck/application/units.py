@@ -38,7 +38,8 @@ def duration_ns(text: str, *, zero: bool = False) -> int:
         raise ConfigError(f"{text!r} is not a duration; give {_EXAMPLES}")
     ns = Decimal(match[1]) * unit
     if ns != int(ns) or (not ns and not zero):
-        raise ConfigError(f"{text!r} is not a duration; give whole nanoseconds above 0, such as 250ms")
+        wrong = "too short" if ns == 0 else "not a whole number of nanoseconds"
+        raise ConfigError(f"{text!r} is {wrong}; give {_EXAMPLES}")
     return int(ns)
 
 

@@ -141,6 +141,7 @@ def test_an_update_with_one_invalid_parameter_changes_nothing_and_causes_a_warni
     assert (counter.size, counter.period) == (1, 2)
     assert says in warnings(core)[0]
     assert warnings(core)[0].startswith("strategy-update: ")
+    assert "ConfigError" not in warnings(core)[0]
     assert "updated" not in life(core)
 
 

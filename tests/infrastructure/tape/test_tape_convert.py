@@ -60,7 +60,7 @@ def test_a_copy_does_not_divide_a_cascade(tmp_path: Path) -> None:
     [
         ("there.db", "sqlite", "already exists and is not overwritten"),
         ("copy", "sqlite", r"the name of a tape on SQLite ends in \.db; name it copy\.db"),
-        ("none/copy", "jsonl", "cannot be created: No such file or directory"),
+        ("none/copy", "jsonl", "there is no folder .*none; create it, or name another place"),
     ],
 )
 def test_a_copy_that_cannot_be_made_gives_one_clear_line(tmp_path: Path, out: str, to: str, message: str) -> None:

@@ -265,6 +265,13 @@ def test_the_ground_truth_has_orders_fills_balances_and_faults() -> None:
     assert truth["faults"]["counts"] == {}
 
 
+def test_amounts_of_the_ground_truth_are_plain_decimals_however_small() -> None:
+    api, venue = admin()
+    venue.move("ann", "BTC", D("0.0000001"), NOW)
+    venue.move("ann", "BTC", D("-0.0000001"), NOW)
+    assert api.handle("GET", "balances", {})[1]["ann"]["BTC"]["free"] == "0.0000000"
+
+
 @pytest.mark.parametrize(
     ("path", "values", "status"),
     [

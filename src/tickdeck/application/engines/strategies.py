@@ -308,7 +308,8 @@ class StrategyEngine:
         except Exception as error:  # noqa: BLE001 (this calls the strategy's own code, which may raise anything)
             for name, value in before.items():
                 setattr(strategy, name, value)
-            self._warn(command, f"{type(error).__name__}: {describe_error(error)}")
+            kind = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
+            self._warn(command, f"{kind}{describe_error(error)}")
             return
         values = _as_text({name: getattr(strategy, name) for name in wanted})
         self._kernel.publish(StrategyUpdated(**self._labels[strategy_id], parameters=values, reason=_reason(command)))

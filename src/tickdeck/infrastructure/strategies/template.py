@@ -193,7 +193,7 @@ def create_project(folder: Path) -> list[Path]:
     if cls in _TAKEN or keyword.iskeyword(cls) or name.lower() == tickdeck.__name__:
         raise ConfigError(f"{name!r} is a reserved name; name the project after what it does")
     values = {"name": name, "cls": cls, "version": tickdeck.__version__}
-    with fresh_file(folder, mend="choose another name") as place:
+    with fresh_file(folder, mend="choose another name, without '/'") as place:
         for path, text in _FILES.items():
             file = place / path
             file.parent.mkdir(parents=True, exist_ok=True)

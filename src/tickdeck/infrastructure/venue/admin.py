@@ -146,7 +146,7 @@ class AdminApi:
     def _balances(self, values: Json) -> Json:
         balances = self._door.exchange.engine.balances
         return {
-            name: {asset: {"free": str(b.free), "locked": str(b.locked)} for asset, b in balances.of(name).items()}
+            name: {asset: {"free": f"{b.free:f}", "locked": f"{b.locked:f}"} for asset, b in balances.of(name).items()}
             for name in self._names(values)
         }
 
@@ -225,7 +225,7 @@ class AdminApi:
         filled = self._traders.take(
             market.symbol, is_buy, _decimal(values, "quantity"), _decimal(values, "price"), self._door.now()
         )
-        return {"filled": str(filled)}
+        return {"filled": f"{filled:f}"}
 
     def _quote(self, values: Json) -> Json:
         """Make another trader's quantity at a price: ``{"symbol", "side", "quantity", "price"}``; 0 removes it. The
@@ -342,15 +342,15 @@ def _order(order: Order) -> Json:
         "type": order.type.value,
         "tif": order.tif.value,
         "status": order.status.value,
-        "price": str(order.price) if order.price is not None else None,
-        "quantity": str(order.quantity),
-        "filled": str(order.filled),
-        "spent": str(order.spent),
-        "prevented": str(order.prevented),
+        "price": f"{order.price:f}" if order.price is not None else None,
+        "quantity": f"{order.quantity:f}",
+        "filled": f"{order.filled:f}",
+        "spent": f"{order.spent:f}",
+        "prevented": f"{order.prevented:f}",
         "created": order.created,
         "updated": order.updated,
     }
 
 
 def _fill(fill: Fill) -> Json:
-    return {name: str(v) if isinstance(v, Decimal) else v for name, v in msgspec.structs.asdict(fill).items()}
+    return {name: f"{v:f}" if isinstance(v, Decimal) else v for name, v in msgspec.structs.asdict(fill).items()}

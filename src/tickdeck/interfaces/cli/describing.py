@@ -10,6 +10,7 @@ import msgspec
 
 from tickdeck.application.bus import type_name
 from tickdeck.application.results import plain
+from tickdeck.application.units import span
 from tickdeck.domain.events import ActionIntent, DomainEvent, OrderEvent, RawEvent, StateLeg
 from tickdeck.interfaces.cli.output import one_line
 
@@ -145,6 +146,15 @@ def _signals(event: Any) -> str:
     return " ".join((event.symbol, *(f"{name} {value:.6g}" for name, value in event.values.items())))
 
 
+def _resumed(event: Any) -> str:
+    """How long the run was away, and how it got its state back."""
+    away = f"{span(event.ts - event.since)} after the last input; " if event.since else ""
+    if event.how == "executed":
+        return f"{away}the same code executed the record again"
+    back = "".join(f"; {name} was {way}" for name, way in event.strategies.items())
+    return f"{away}the state was restored from the record{back}"
+
+
 def _position(event: Any) -> str:
     realized = f" realized {plain(event.realized_pnl)}" if event.realized_pnl else ""
     return f"{event.symbol} {plain(event.quantity)} @ {plain(event.average_price)}{realized}"
@@ -170,5 +180,6 @@ _DESCRIPTIONS: dict[str, Callable[[Any], str]] = {
     "position.updated": _position,
     "position.closed": _position,
     "balance.updated": lambda event: f"{event.currency} {plain(event.total)} ({plain(event.change)})",
+    "run.resumed": _resumed,
     "trading.halted": lambda event: str(event.reason),
 }

@@ -114,27 +114,28 @@ def json_option(what: str) -> Callable[[F], F]:
     return click.option("--json", "as_json", is_flag=True, help=f"{what} on stdout, and nothing else.")
 
 
-def recorded_place(data: Path, place: str) -> Path:
+def recorded_place(data: Path, place: str, *, market: bool = True) -> Path:
     """The folder of a run, or the path of a tape, such as the tape of a bus (a .db file, a folder of JSON Lines). A
-    run's tape stands for the run. Raises ``RunError`` if nothing is recorded there."""
+    run's tape stands for the run. ``market`` as for ``recorded_run``. Raises ``RunError`` if nothing is recorded
+    there."""
     from tickdeck.errors import RunError
     from tickdeck.infrastructure.runs.folder import MANIFEST
     from tickdeck.infrastructure.tape.opening import is_tape, open_reader
 
     path = Path(place)
     if not is_tape(path):
-        return recorded_run(data, place)
+        return recorded_run(data, place, market=market)
     if (path.absolute().parent / MANIFEST).is_file():
-        return recorded_run(data, str(path.absolute().parent))
+        return recorded_run(data, str(path.absolute().parent), market=market)
     with open_reader(path) as tape:
         if not tape.last_seq:
             raise RunError(f"{path}: the tape is still empty")
     return path
 
 
-def recorded_run(data: Path, run: str) -> Path:
-    """The folder of ``RUN``. Says what is missing of its market data. Raises ``RunError`` if its tape is empty or
-    gone."""
+def recorded_run(data: Path, run: str, *, market: bool = True) -> Path:
+    """The folder of ``RUN``. If the command needs ``market`` data, says what of it is missing. Raises ``RunError``
+    if its tape is empty or gone."""
     from tickdeck.errors import RunError
     from tickdeck.infrastructure.frame_segments import missing_market
     from tickdeck.infrastructure.runs import find_run, overview, read_end
@@ -150,6 +151,6 @@ def recorded_run(data: Path, run: str) -> Path:
         raise RunError(
             f"the tape of run {folder.name} is still empty; `tickdeck run --resume {folder.name}` starts the run"
         )
-    if missing := missing_market(folder):
+    if market and (missing := missing_market(folder)):
         note(f"{missing}; what needs it is left out")
     return folder

@@ -79,7 +79,7 @@ def _queues(run: Session, statistics: BusStatistics) -> Iterator[Metric]:
         dropped["frames"], dropped["conflated frames"] = intake.dropped, intake.conflated
     for handler in statistics.handlers:
         if handler.waiting is not None:
-            name = f"mailbox of {handler.name}"
+            name = f"mailbox of {handler.component or handler.name}"
             depths[name] = depths.get(name, 0) + handler.waiting
     yield _gauges("tickdeck_queue_depth", "What waits in each queue.", "queue", depths)
     yield _counters("tickdeck_dropped", "What queues dropped, by type of event; frames of a feed.", "what", dropped)

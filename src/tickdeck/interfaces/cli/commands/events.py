@@ -84,7 +84,7 @@ def events(
     from tickdeck.bootstrap import open_record
     from tickdeck.infrastructure.tape.opening import tape_path
 
-    folder = recorded_place(data, run)
+    folder = recorded_place(data, run, market=_may_match_market(types))
     check_span(first_ts, last_ts)
     query = TapeQuery(types=types, symbol=symbol, first_ts=first_ts, last_ts=last_ts, limit=limit)
     more = _poll(tape_path(folder)) if follow else lambda: False
@@ -182,11 +182,21 @@ def _why_nothing(folder: Path, patterns: Iterable[str], symbol: str | None) -> I
         yield f"the run has no symbol {symbol!r}; it has {', '.join(symbols)}"
 
 
+def _may_match_market(patterns: Iterable[str]) -> bool:
+    """Whether ``patterns`` ask for something that comes with the market data, which may be gone."""
+    from tickdeck.domain.events import event_types
+
+    market = [name for name in event_types() if name.startswith(("market.", "feed.", "venue."))]
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns for name in market)
+
+
 def _unknown_types(patterns: Iterable[str]) -> Iterator[str]:
     from tickdeck.domain.events import event_types
 
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in event_types()):
+        if "," in pattern:
+            yield f"there is no event type {pattern!r}; repeat --type for each type"
+        elif not any(fnmatchcase(name, pattern) for name in event_types()):
             near = get_close_matches(pattern, event_types(), 1)
             groups = ", ".join(sorted({f"{name.partition('.')[0]}.*" for name in event_types()}))
             yield f"there is no event type {pattern!r}; " + (f"did you mean {near[0]!r}?" if near else f"try {groups}")

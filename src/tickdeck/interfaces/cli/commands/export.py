@@ -119,7 +119,7 @@ def _export_trades(run: str, format_: str, out: Path, data: Path, as_json: bool)
 
     if format_ not in TRADE_FORMATS:
         raise click.UsageError(f"--trades can be written as {', '.join(TRADE_FORMATS)}")
-    journal = trade_journal(recorded_run(data, run))
+    journal = trade_journal(recorded_run(data, run, market=False))
     rows = export_trades(map(trade_row, (*journal.closed, *journal.open())), format_, out)
     if as_json:
         print_json({"rows": rows, "out": str(out), "format": format_})
@@ -145,6 +145,8 @@ def _explain_empty_export(types: tuple[str, ...]) -> None:
 
     note("no event matches, so the file has no events")
     for pattern in types:
-        if not any(fnmatchcase(name, pattern) for name in event_types()):
+        if "," in pattern:
+            note(f"there is no event type {pattern!r}; repeat --type for each type")
+        elif not any(fnmatchcase(name, pattern) for name in event_types()):
             near = get_close_matches(pattern, event_types(), 1)
             note(f"there is no event type {pattern!r}" + (f"; did you mean {near[0]!r}?" if near else ""))

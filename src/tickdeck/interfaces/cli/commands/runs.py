@@ -33,7 +33,8 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
 
     A run is running, completed, interrupted (`tickdeck run --resume RUN` continues it) or empty (stopped before it
     started). "2 in doubt" are orders of a live run of which nobody knows whether the exchange has them. Each line has
-    the closed trades, the PnL after fees, the largest drawdown, and the strategies with their parameters.
+    the strategies with the parameters that they started with and, once the run ended or was stopped, the closed trades,
+    the PnL after fees and the largest drawdown. `tickdeck trades` has those of a running run.
 
     \b
     Examples:
@@ -131,7 +132,7 @@ def archive(name: str, older_than: int | None, to: Path | None, drop: bool, data
     if as_json:
         print_json({"run": folder.name, "segments": went})
     elif went:
-        note(f"{described(went)}; bytes: {sum(segment.bytes for segment in went):,}")
+        note(f"{described(went)}; {sum(segment.bytes for segment in went):,} bytes")
     else:
         note("nothing to archive: no segment is old enough")
     return DONE

@@ -165,7 +165,7 @@ def backup(place: str, dest: Path, data: Path, as_json: bool) -> int:
         print_json(done)
     else:
         digest = f"; its digest is {done.digest}" if done.digest is not None else ""
-        events = f"{counted(done.events, 'event')} up to seq {done.last_seq:,}"
+        events = f"{counted(done.events, 'event')} on the tape, up to seq {done.last_seq:,}"
         click.echo(f"{done.out}: {events}{more}, {done.bytes:,} bytes")
         click.echo(f"the copy was read again and is sound{digest}")
     return DONE

@@ -66,7 +66,7 @@ def trades(run: str, symbol: str | None, strategy: str | None, by: str | None, d
 def _journal(data: Path, run: str) -> TradeJournal:
     from tickdeck.bootstrap import trade_journal
 
-    return trade_journal(recorded_run(data, run))
+    return trade_journal(recorded_run(data, run, market=False))
 
 
 def _print(trips: Sequence[RoundTrip]) -> None:

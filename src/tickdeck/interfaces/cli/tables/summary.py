@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,8 @@ def print_summary(
     out.print(Text.assemble(("fills ", "bold"), (fills, "dim")), soft_wrap=whole)
     if report is not None:
         out.print(Text.assemble(("report ", "bold"), _near(report)), soft_wrap=True)
-    out.print(Text.assemble(("next  ", "bold"), _next(summary, data, resumed)), soft_wrap=True)
+    if os.environ.get("TICKDECK_HINT", "1") != "0":
+        out.print(Text.assemble(("next  ", "bold"), _next(summary, data, resumed)), soft_wrap=True)
     if summary.nothing_passed is not None:
         out.print(Text(summary.nothing_passed, "bold red"), soft_wrap=True)
 
