@@ -164,6 +164,8 @@ def test_a_run_whose_market_data_was_dropped_goes_on_with_what_it_has(
         note.startswith(f"the events up to seq {again.seq - 1:,} were not executed again: the market data from 2024-")
         for note in notes
     )
+    assert verdict.events == verdict.last_seq - again.seq + 1 == run.kernel.seq - again.seq + 1
+    assert f"identical from seq {again.seq:,} on: " in cli("verify", folder.name, "--data", folder.parent).stdout
     archive_market(folder, older_than=None, now=NOW, to=None)
     with pytest.raises(RunError, match="was dropped; its tape agrees with its digest"):
         verify_run(folder)

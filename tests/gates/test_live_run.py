@@ -23,6 +23,7 @@ from tickdeck.domain.values import Side
 from tickdeck.errors import ConfigError, RunError
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter
+from tickdeck.infrastructure.runs import overview
 
 START = 1_723_161_600_000_000_000
 STRATEGIES = Path(__file__).resolve().parent / "gate_strategies.py"
@@ -179,3 +180,35 @@ def test_a_killed_live_run_has_every_frame_that_had_effects(tmp_path: Path) -> N
     assert verdict.identical
     assert not verdict.complete
     assert verdict.orders
+
+
+def test_a_stopped_live_run_is_executed_to_its_last_frame(tmp_path: Path, meant_to_differ: set[Path]) -> None:
+    run = start_live_run(config(), tmp_path, clock=VirtualWall(START))
+    kernel = run.kernel
+
+    def stop_after_market_data(ts: int) -> None:
+        if kernel.seq > run.tape.last_seq + 2 > 300:
+            run.driver.request_stop()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        try:
+            runner.run(run.drive(None, progress=stop_after_market_data))
+        finally:
+            run.close()
+    verdict, _ = verify_run(run.folder)
+    listed = overview(run.folder)
+
+    assert verdict.identical
+    assert run.tape.last_seq < kernel.seq
+    assert (verdict.events, verdict.inputs, verdict.last_seq) == (kernel.seq, kernel.inputs, kernel.seq)
+    assert (listed.events, listed.inputs) == (kernel.seq, kernel.inputs)
+
+    meant_to_differ.add(run.folder)
+    frames = list(FrameReader(run.folder / FOLDER))
+    for path in (run.folder / FOLDER).iterdir():
+        path.unlink()
+    writer = FrameWriter(run.folder / FOLDER)
+    for frame in frames[:-1]:
+        writer.write(frame)
+    writer.close()
+    assert "the frames are not those with which the run ended" in verify_run(run.folder)[0].faults

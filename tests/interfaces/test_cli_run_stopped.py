@@ -131,3 +131,18 @@ def test_a_run_that_another_process_is_writing_is_not_resumed(tickdeck, tmp_path
 
     assert result.exit_code == 2
     assert f"is running in process {os.getpid()}" in result.stderr
+
+
+def test_a_stopped_run_counts_the_same_in_its_summary_in_verify_and_in_the_list(tickdeck, signalled, trades):
+    words = [word for word in signalled if word not in ("--for", 45)]
+
+    figures = json.loads(tickdeck(*words, "--speed", "max", "--tape", trades).stdout)
+    [listed] = map(json.loads, tickdeck("runs", "--json").stdout.splitlines())
+    proven = json.loads(tickdeck("verify", "last", "--json").stdout)
+
+    assert figures["status"] == "interrupted"
+    assert (proven["events"], proven["inputs"]) == (figures["events"], figures["inputs"])
+    assert (listed["events"], listed["inputs"]) == (figures["events"], figures["inputs"])
+    assert proven["last_seq"] == figures["events"]
+    resumed = tickdeck("run", "--resume", "last", "--speed", "max", "--json")
+    assert json.loads(tickdeck("verify", "last", "--json").stdout)["events"] == json.loads(resumed.stdout)["events"]

@@ -34,11 +34,12 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
     with its own digest, with how the run ended, and with ``digest`` (one that you noted elsewhere).
 
     A run that was resumed with other code has several stretches, each of which is executed from the state that the
-    record before it leads to. The figures are those of the last stretch, or of the first that differs. Strategies and
+    record before it leads to. The figures add up what was executed, to the first stretch that differs. Strategies and
     signals are executed from the copies in the run's folder, as far as there are any.
 
     If market data was dropped, only the stretches that began after that can be executed again. The others are left
-    out, and the descriptions say so.
+    out, and the descriptions say so. After an orderly stop, the market data after the last event on the tape is
+    executed too.
 
     Returns the verdict, and descriptions of code that has changed since the run. Raises ``RunError`` if an input file
     has changed, if no stretch has its market data (the error says whether the tape agrees with its digest), or if
@@ -47,18 +48,25 @@ def verify_run(folder: Path, *, digest: str | None = None) -> tuple[Verdict, lis
     manifest = read_manifest(folder)
     config = config_from_dict(settings_of(folder, manifest))
     with open_reader(tape_path(folder)) as tape:
-        record = examine(tape, read_end(folder), digest)
+        end = read_end(folder)
+        record = examine(tape, end, digest)
+        upto = end.end_of(record.last_seq) if end is not None and not record.faults else record.last_seq
         stretches = [stretch for stretch in stretches_of(tape) if _has_its_market(folder, stretch)]
         missing = missing_market(folder)
         if not stretches:
             raise RunError(f"run {manifest.run_id} cannot be executed again: {missing}; {_of_tape(record)}")
         asked: set[str] = set()
-        proofs = [_prove(folder, config, manifest, tape, stretch, asked) for stretch in stretches]
+        proofs = [_prove(folder, config, manifest, tape, stretch, asked, upto) for stretch in stretches]
     if not any(map(is_secret, asked)) and not is_as_written(manifest):
         what = "manifest.json was changed: what it says of the run does not give the run's nonce"
         record = record._replace(faults=(*record.faults, what), complete=False)
-    verdict = _summary(proofs, record.last_seq)
-    verdict = _with_record(verdict, _with_frames(record, folder))
+    verdict = _summary(proofs, upto)
+    record = _with_frames(record, folder)
+    reached = stretches[0].first - 1 + verdict.events
+    if verdict.identical and not record.faults and reached < upto:
+        what = f"the market data ends at seq {reached}, the run went on to seq {upto}: the rest is missing"
+        record = record._replace(faults=(what,), complete=False)
+    verdict = _with_record(verdict, record._replace(last_seq=upto))
     notes = dict.fromkeys(change for _, _, changes in proofs for change in changes)
     for change in _changed_since(config, manifest, proofs[-1][0]):
         if change not in notes:
@@ -84,10 +92,16 @@ def _has_its_market(folder: Path, stretch: Stretch) -> bool:
 
 
 def _prove(
-    folder: Path, config: RunConfig, manifest: Manifest, tape: AnyReader, stretch: Stretch, asked: set[str]
+    folder: Path,
+    config: RunConfig,
+    manifest: Manifest,
+    tape: AnyReader,
+    stretch: Stretch,
+    asked: set[str],
+    upto: int,
 ) -> tuple[Stretch, Verdict, list[str]]:
     """Prove a stretch. Returns it with the verdict, and with what has changed since it was made. Adds the names of the
-    strategies' parameters to ``asked``."""
+    strategies' parameters to ``asked``. ``upto`` is the ``seq`` of the run's last event."""
     then = stretch.code or code_of(manifest)
     config = with_kept_code(config, manifest, folder, then)
     strategies, code = strategies_as_recorded(config, manifest)
@@ -103,14 +117,19 @@ def _prove(
         with money_context(), ambient_bus(kernel):
             for _ in recall(past, kernel, core, timers, snapshots=stretch.resumed.snapshots):
                 pass
-    verdict = verify(kernel, check, market if market is not None else iter(()), timers)
+    if market is None:  # on the tape, which has everything
+        verdict = verify(kernel, check, iter(()), timers)
+    else:
+        verdict = verify(kernel, check, market, timers, upto=stretch.last if stretch.last is not None else upto)
     return stretch, verdict, code_changes(then, code, manifest)
 
 
 def _summary(proofs: list[tuple[Stretch, Verdict, list[str]]], last_seq: int) -> Verdict:
     """The verdict on a whole run. A stretch that differs with its own code counts more than one with other code."""
     differing = [each for each in proofs if not each[1].identical]
-    _, verdict, changes = min(differing, key=lambda each: bool(each[2]), default=proofs[-1])
+    reported = min(differing, key=lambda each: bool(each[2]), default=proofs[-1])
+    _, verdict, changes = reported
+    executed = [proven for _, proven, _ in proofs[: proofs.index(reported) + 1]]
     stretches = tuple(
         ProvenStretch(
             first_seq=each.first,
@@ -121,7 +140,15 @@ def _summary(proofs: list[tuple[Stretch, Verdict, list[str]]], last_seq: int) ->
         for each, proven, changed in proofs
     )
     other_code = bool(differing) and bool(changes)
-    return msgspec.structs.replace(verdict, stretches=stretches, other_code=other_code)
+    return msgspec.structs.replace(
+        verdict,
+        inputs=sum(proven.inputs for proven in executed),
+        events=sum(proven.events for proven in executed),
+        decisions=sum(proven.decisions for proven in executed),
+        orders=sum(proven.orders for proven in executed),
+        stretches=stretches,
+        other_code=other_code,
+    )
 
 
 def _of_tape(record: Examined) -> str:

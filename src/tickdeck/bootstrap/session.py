@@ -131,6 +131,7 @@ class Session(ABC):
             write_end(
                 self.folder,
                 wanted=wanted,
+                reached=self.kernel.seq if self.manifest.market_is_elsewhere else wanted,
                 completed=self.driver.completed,
                 frames=self._frames_mark(),
                 figures=self._figures(),

@@ -109,6 +109,11 @@ class RecordCheck:
         self._past = past
         self._from_outside = from_outside
         self._seq = 0
+        self._ended = False
+
+    def end(self) -> None:
+        """From now on nothing may be appended: the run recorded no more, although it took more market data."""
+        self._ended = True
 
     @property
     def next(self) -> DomainEvent | None:
@@ -132,7 +137,7 @@ class RecordCheck:
         encoded = [encode_payload(event) for event in events]  # before anything is compared: an event may be invalid
         for position, event in enumerate(events):
             if self._next is None:
-                if position:
+                if position or self._ended:
                     raise RecordDiverged(Divergence(seq=event.seq, recorded=None, executed=event))
                 if self._then is not None:
                     versions = {} if expected is None else {"expected": expected}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import sub
 
 import msgspec
 
@@ -26,7 +27,7 @@ class ProvenStretch(msgspec.Struct, frozen=True, kw_only=True):
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """``identical`` or not, with the first difference; ``inputs``, ``decisions``, ``orders`` and ``events`` that were
-    executed until then.
+    executed until then. What was not executed, because its market data was dropped, is not counted.
 
     ``stretches``: the parts of the run that different code made, in order. ``other_code``: an execution differs, and
     its code is not that which made the stretch, so this says nothing about the record.
@@ -73,14 +74,23 @@ class ProofKernel(Kernel):
         self._outbox.clear()
 
 
-def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent | None], timers: Agenda) -> Verdict:
+def verify(
+    kernel: Kernel,
+    check: RecordCheck,
+    market: Iterator[DomainEvent | None],
+    timers: Agenda,
+    *,
+    upto: int = 0,
+) -> Verdict:
     """Feed the record's inputs to ``kernel`` (a fresh core without async handlers, whose tape is ``check``), in order.
 
-    ``market`` supplies the events of the input files, for the gaps in the record. ``timers`` is the kernel's agenda.
+    ``market`` supplies the events of the input files, for the gaps in the record, and for what follows its last event
+    up to ``seq`` ``upto``, if there is as much. Nothing may follow from that, else it would be on the tape. ``timers``
+    is the kernel's agenda. The figures count what is executed here, not a past that ``kernel`` has taken up.
     The record determines when a timer fires, but the timer itself must have been set by the execution; otherwise a
     strategy that used the wall clock for it would go unnoticed. Raises ``RunError`` if the files end too early.
     """
-    divergence = None
+    divergence, past = None, _figures(kernel)
     try:
         with money_context(), ambient_bus(kernel):
             while (recorded := check.next) is not None:
@@ -100,17 +110,27 @@ def verify(kernel: Kernel, check: RecordCheck, market: Iterator[DomainEvent | No
                 else:  # a derived event that its cause did not produce again
                     raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
                 check.expect_nothing_before(kernel.seq)
+            check.end()
+            while kernel.seq < upto and (event := next(market, None)) is not None:
+                _fire_unrecorded(timers, event.ts_ingress)
+                kernel.take(event, record=False)
     except RecordDiverged as diverged:
         divergence = diverged.divergence
-    published = kernel.statistics().published
+    inputs, events, decisions, orders = map(sub, _figures(kernel), past)
     return Verdict(
         identical=divergence is None,
-        inputs=kernel.inputs,
-        events=kernel.seq,
-        decisions=published.get("strategy.decision", 0),
-        orders=published.get("order.submitted", 0),
+        inputs=inputs,
+        events=events,
+        decisions=decisions,
+        orders=orders,
         divergence=divergence,
     )
+
+
+def _figures(kernel: Kernel) -> tuple[int, int, int, int]:
+    """Inputs, events, decisions and orders so far."""
+    published = kernel.statistics().published
+    return kernel.inputs, kernel.seq, published.get("strategy.decision", 0), published.get("order.submitted", 0)
 
 
 def _fire_unrecorded(timers: Agenda, now: int) -> None:

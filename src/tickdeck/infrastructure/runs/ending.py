@@ -31,8 +31,9 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """``last_seq`` and ``digest`` of the tape when the run stopped in order. ``completed``: it reached its end.
     Otherwise Ctrl-C stopped it, and you can resume it. ``frames``: the digest of a live run's first ``frame_count``
-    frames, all that it had then; older versions did not write the count. ``figures``: for lists of runs; not
-    a part of the record."""
+    frames, all that it had then; older versions did not write the count. ``reached``: the ``seq`` of the run's last
+    event, which is after ``last_seq`` if market data that is not on the tape followed; 0 from older versions.
+    ``figures``: for lists of runs; not a part of the record."""
 
     format: int = 1
     last_seq: int
@@ -40,16 +41,28 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     completed: bool
     frames: str | None = None
     frame_count: int | None = None
+    reached: int = 0
     figures: RunFigures | None = None
+
+    def end_of(self, last_seq: int) -> int:
+        """The ``seq`` of the run's last event, if the last one on its tape is ``last_seq``. A run that went on after
+        this end has no other than that."""
+        return max(self.reached, last_seq) if last_seq == self.last_seq else last_seq
 
 
 def write_end(
-    folder: Path, *, wanted: int, completed: bool, frames: FramesMark | None = None, figures: RunFigures | None = None
+    folder: Path,
+    *,
+    wanted: int,
+    reached: int,
+    completed: bool,
+    frames: FramesMark | None = None,
+    figures: RunFigures | None = None,
 ) -> None:
     """Write and sync the end of the run's closed tape. Writes nothing for a run without events.
 
-    ``wanted`` is the ``seq`` of the last recorded event. ``frames`` are those of a live run; ``figures`` as in
-    ``RunEnd``.
+    ``wanted`` is the ``seq`` of the last event on the tape. ``reached`` and ``figures`` are as in ``RunEnd``;
+    ``frames`` are those of a live run.
 
     Raises ``TapeError`` if the tape does not contain ``wanted``. This happens if the folder was deleted or moved during
     the run. No write reports that, because a process can still write to a deleted file. Raises ``RunError`` or
@@ -74,6 +87,7 @@ def write_end(
         completed=completed,
         frames=frames.digest if frames is not None else None,
         frame_count=frames.frames if frames is not None else None,
+        reached=reached,
         figures=figures,
     )
     path = folder / END

@@ -58,6 +58,8 @@ def overview(folder: Path) -> RunOverview:
                 status = "interrupted"
             for _ in tape.read(TapeQuery(types=("run.stopped",), limit=1)):
                 status = "completed"
+            after = _end_of(folder, events) - events  # all inputs: what follows from them would be on the tape
+            inputs, events = inputs + after, events + after
             if manifest.is_live:
                 in_doubt = _in_doubt(tape)
     if writer_of(path) is not None:
@@ -87,6 +89,14 @@ def _in_doubt(tape: TapeReader) -> tuple[str, ...]:
         if last is not None and last.status is OrderStatus.UNKNOWN:
             found.append(last.order_id)
     return tuple(found)
+
+
+def _end_of(folder: Path, last_seq: int) -> int:
+    try:
+        end = read_end(folder)
+    except RunError:
+        return last_seq  # as below
+    return end.end_of(last_seq) if end is not None else last_seq
 
 
 def _figures(folder: Path) -> RunFigures | None:

@@ -96,7 +96,7 @@ def _verify_bus(tape: Path, wiring: str, digest: str | None, as_json: bool) -> i
     if as_json:
         print_json(_json(tape.name, verdict, causes, ()))
     else:
-        _print(tape.name, verdict, causes, ())
+        _print(tape.name, verdict, causes, (), "its program was stopped or killed there, or is still running")
     return DONE if verdict.identical else NO
 
 
@@ -118,7 +118,7 @@ def _verify(folder: Path, digest: str | None, noted: Sequence[str], as_json: boo
     if as_json:
         print_json(_json(folder.name, verdict, causes, notes))
     else:
-        _print(folder.name, verdict, causes, notes)
+        _print(folder.name, verdict, causes, notes, _why_open(folder, verdict))
     if verdict.other_code:
         return OTHER_CODE
     return DONE if verdict.identical else NO
@@ -169,14 +169,36 @@ def _json(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Sequ
     }
 
 
-def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Sequence[str]) -> None:
+def _why_open(folder: Path, verdict: Verdict) -> str:
+    """Why the record of a run that is not complete ends where it does."""
+    from tickdeck.errors import RunError
+    from tickdeck.infrastructure.runs import read_end
+    from tickdeck.infrastructure.tape.lock import writer_of
+    from tickdeck.infrastructure.tape.opening import tape_path
+
+    writer = writer_of(tape_path(folder))
+    if writer is not None:
+        return f"the run is still running, in process {writer}"
+    try:
+        end = read_end(folder)
+    except RunError:
+        end = None  # a damaged file says nothing
+    if end is not None and max(end.last_seq, end.reached) == verdict.last_seq:
+        return "the run was stopped there"
+    return "the run was killed there, or was copied while it ran"
+
+
+def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Sequence[str], why_open: str) -> None:
+    """``why_open``: why the record ends where it does, if it is not complete."""
     from tickdeck.interfaces.cli.tables import chain
 
     out = console()
     figures = ((verdict.inputs, "input"), (verdict.events, "event"), (verdict.decisions, "decision"))
     numbers = ", ".join(counted(number, what) for number, what in (*figures, (verdict.orders, "order")))
     if verdict.identical:
-        out.print(f"run {run} is identical: {numbers} executed again", style="bold green", soft_wrap=True)
+        first = verdict.stretches[0].first_seq if verdict.stretches else 1
+        where = f" from seq {first:,} on" if first > 1 else ""
+        out.print(f"run {run} is identical{where}: {numbers} executed again", style="bold green", soft_wrap=True)
     elif verdict.divergence is None:
         out.print(f"run {run} is NOT identical: its record was changed", style="bold red", soft_wrap=True)
         out.print(f"{numbers} executed again, equal to the record as it is now\n")
@@ -201,11 +223,7 @@ def _print(run: str, verdict: Verdict, causes: Sequence[DomainEvent], notes: Seq
     for fault in verdict.faults:
         out.print(f"changed: {fault}", soft_wrap=True)
     if verdict.identical and not verdict.complete:
-        out.print(
-            f"it is not complete: the record ends at seq {verdict.last_seq:,}, as the run was stopped or killed there, "
-            "is still running, or was recorded by an older version",
-            soft_wrap=True,
-        )
+        out.print(f"it is not complete: the record ends at seq {verdict.last_seq:,}, as {why_open}", soft_wrap=True)
     out.print(
         f"digest  {verdict.digest or 'none: the tape was started by an older version of Tickdeck'}", soft_wrap=True
     )
