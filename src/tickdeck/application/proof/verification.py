@@ -111,9 +111,9 @@ def verify(
                     raise RecordDiverged(Divergence(seq=recorded.seq, recorded=recorded, executed=None))
                 check.expect_nothing_before(kernel.seq)
             check.end()
-            while kernel.seq < upto and (event := next(market, None)) is not None:
-                _fire_unrecorded(timers, event.ts_ingress)
-                kernel.take(event, record=False)
+            while kernel.seq < upto and (later := next(market, None)) is not None:
+                _fire_unrecorded(timers, later.ts_ingress)
+                kernel.take(later, record=False)
     except RecordDiverged as diverged:
         divergence = diverged.divergence
     inputs, events, decisions, orders = map(sub, _figures(kernel), past)
