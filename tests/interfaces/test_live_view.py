@@ -98,7 +98,7 @@ def test_a_wide_terminal_shows_everything():
         "12:00:00.000 ema-cross BTCUSDT buy 0.01 at market: fast above slow",
         "problems 1",
         "mine.on_trade raised KeyError: 'gone' second line",
-        "12,345 events  2,000/s  2 µs per input, p99 170  waiting: P0 0 P1 1 P2 2 P3 0, for the disk 23  3.6 s",
+        "12,345 events  2,000/s  median 2 µs per input, p99 170  waiting: P0 0 P1 1 P2 2 P3 0, for the disk 23  3.6 s",
     ):
         assert part in text
 
@@ -187,10 +187,11 @@ def test_errors_refusals_and_halts_are_listed_newest_first(tmp_path: Path):
     watch._on_problem(TradingHalted(reason="daily loss", ts_ingress=NOON))
     halted = watch.state(NOON)
     watch._on_resumed(TradingResumed())
+    resumed = watch.state(NOON)
 
     assert [text for _, text in failed.last_problems] == ["Mine.on_trade raised KeyError: 'gone'"]
     assert (halted.halted, halted.last_problems[-1][1], halted.problems) == (True, "trading is halted: daily loss", 2)
-    assert not watch.state(NOON).halted
+    assert (resumed.halted, resumed.last_problems, resumed.problems) == (False, failed.last_problems, 1)
 
 
 def test_a_log_that_cannot_be_opened_ends_the_run_early_and_closes_its_tape(tmp_path: Path):

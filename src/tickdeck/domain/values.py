@@ -22,6 +22,7 @@ __all__ = [
     "Side",
     "StrategyRole",
     "TimeInForce",
+    "plain",
 ]
 
 Price: TypeAlias = Decimal
@@ -31,6 +32,14 @@ Level: TypeAlias = tuple[Decimal, Decimal]
 """One level of an order book: (price, quantity); quantity 0 in a delta deletes the level."""
 
 ZERO = Decimal(0)
+
+
+def plain(number: Decimal) -> str:
+    """All digits of a number, without an exponent or trailing zeros."""
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
 
 
 class Side(StrEnum):

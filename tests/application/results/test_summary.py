@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.application.results import Summary, plain
+from tickdeck.application.results import Summary
 from tickdeck.bootstrap import Run, start_run
+from tickdeck.domain.values import plain
 from tickdeck.infrastructure.config import config_from_dict
 
 

@@ -232,6 +232,12 @@ def test_loss_breaches_from_the_limit_on() -> None:
     assert loss.judge(D(96000)) is None
 
 
+def test_amounts_in_refusals_have_no_zeros_at_the_end() -> None:
+    breach = DailyLoss.fold(D("100.00"), [day("100000.0000")]).judge(D("99855.5020841000000000"))
+
+    assert breach == Breach("max_daily_loss", "equity fell by 144.4979159 since the start of the day; at most 100")
+
+
 def test_loss_counts_from_the_newest_days_start() -> None:
     loss = DailyLoss.fold(D(5000), [day("100000"), day("96000")])
 

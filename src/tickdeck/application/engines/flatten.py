@@ -8,7 +8,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import ActionIntent, CommandReceived, DomainEvent, OrderEvent, SystemWarning
 from tickdeck.domain.risk import Exposure
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import Quantity, Side
+from tickdeck.domain.values import Quantity, Side, plain
 
 __all__ = ["Flatten"]
 
@@ -105,7 +105,7 @@ class Flatten:
         if quantity <= 0 or self._is_dust(symbol, quantity):
             return
         if why := self._why_not(symbol):
-            self._warn(f"flatten: {held} {symbol} are not closed, because {why}")
+            self._warn(f"flatten: {plain(held)} {symbol} are not closed, because {why}")
             return
         intent = ActionIntent(action="order", symbol=symbol, side=side, quantity=quantity, reduce_only=True)
         self._approve(_RISK, self._on_grid(intent))

@@ -24,7 +24,7 @@ from tickdeck.domain.risk import (
     only_reduces,
 )
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, Money, Price, Side
+from tickdeck.domain.values import ZERO, Money, Price, Side, plain
 
 __all__ = ["OrderReview"]
 
@@ -126,9 +126,9 @@ class OrderReview:
         if intent.limit is not None and intent.limit <= 0:
             return intent, Breach("instrument", "the limit is 0 after rounding to the tick size")
         if instead_of is not None and intent.quantity <= instead_of.filled:
-            filled = f"{instead_of.filled} of order {instead_of.order_id} is already filled"
+            filled = f"{plain(instead_of.filled)} of order {instead_of.order_id} is already filled"
             return intent, Breach(
-                "order", f"{filled}, so its quantity cannot become {intent.quantity}; cancel the rest"
+                "order", f"{filled}, so its quantity cannot become {plain(intent.quantity)}; cancel the rest"
             )
         working, staying = self._exposure.working(intent.symbol, side), self._exposure.staying(intent.symbol, side)
         if instead_of is not None:  # it would be replaced, and its filled part is in the position
@@ -141,7 +141,8 @@ class OrderReview:
             intent = msgspec.structs.replace(intent, reduce_only=True)
         elif intent.reduce_only:
             return intent, Breach(
-                "reduce_only", f"together with the open orders it would do more than close the position of {position}"
+                "reduce_only",
+                f"together with the open orders it would do more than close the position of {plain(position)}",
             )
         if self._gate.closed_because and not reduces:
             return intent, Breach("trading_halted", self._gate.closed_because)

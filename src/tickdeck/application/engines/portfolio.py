@@ -40,7 +40,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, Money, Quantity
+from tickdeck.domain.values import ZERO, Money, Quantity, plain
 
 __all__ = ["PortfolioEngine"]
 
@@ -158,7 +158,8 @@ class PortfolioEngine:
             ts=report.ts,
         )
         self._bus.publish(found)
-        text = f"the venue has {report.total} {currency}, but our books have {held}, and nothing explains that"
+        both = f"the venue has {plain(report.total)} {currency}, but our books have {plain(held)}"
+        text = f"{both}, and nothing explains that"
         if policy == "adopt":
             self._adopt(currency, report.ts)
             self._bus.publish(NotificationAlert(text=f"{text}. The venue's figure was adopted", severity="warning"))

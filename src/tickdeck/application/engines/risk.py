@@ -43,7 +43,7 @@ from tickdeck.domain.risk import (
     RiskLimits,
     TypicalOrder,
 )
-from tickdeck.domain.values import Price, Quantity, Side
+from tickdeck.domain.values import Price, Quantity, Side, plain
 
 __all__ = ["RiskEngine"]
 
@@ -223,9 +223,8 @@ class RiskEngine:
         """Cancel reduce-only orders that became larger than the position."""
         for order in self.exposure.beyond(symbol):
             held = self.exposure.position(symbol)
-            message = (
-                f"reduce-only order {order.order_id} is larger than the position of {held} {symbol}: it is cancelled"
-            )
+            position = f"the position of {plain(held)} {symbol}"
+            message = f"reduce-only order {order.order_id} is larger than {position}: it is cancelled"
             self._bus.publish(SystemWarning(component=self.component, message=message))
             self._approve(order.strategy_id, ActionIntent(action="cancel", symbol="", order_id=order.order_id))
 

@@ -23,7 +23,7 @@ from tickdeck.domain.events import (
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import Breach, Exposure
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side
+from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side, plain
 
 __all__ = ["PRICES", "ShortCover"]
 
@@ -170,7 +170,7 @@ class ShortCover:
             return
         self._bought_at[symbol] = now
         why = f"shorts are worth {owed:.2f} {self._currency} and the equity is {equity:.2f}, which has to cover them"
-        self._buy_back(symbol, quantity, f"{why}: {quantity} {symbol} is bought back")
+        self._buy_back(symbol, quantity, f"{why}: {plain(quantity)} {symbol} is bought back")
 
     def _tradable(self, instrument: Instrument, wanted: Quantity, debt: Quantity, price: Price) -> Quantity | None:
         """``wanted`` rounded up to what the instrument allows, at most ``debt``; ``None`` if that cannot be bought."""

@@ -12,7 +12,7 @@ from tickdeck.application.results.journal import (
 )
 from tickdeck.application.results.reasons import Reasons
 from tickdeck.application.results.report import Performance, PerformanceObserver, backtest_figures
-from tickdeck.application.results.summary import RunObserver, Summary, plain, summarise
+from tickdeck.application.results.summary import RunObserver, Summary, summarise
 
 __all__ = [
     "JOURNAL_EVENTS",
@@ -25,7 +25,6 @@ __all__ = [
     "TradeJournal",
     "TradeStatistics",
     "backtest_figures",
-    "plain",
     "summarise",
     "trade_statistics",
 ]

@@ -21,9 +21,9 @@ from tickdeck.domain.events import (
     TradingHalted,
     TradingResumed,
 )
-from tickdeck.domain.values import Money, Quantity
+from tickdeck.domain.values import Money, Quantity, plain
 
-__all__ = ["Latency", "RunObserver", "Summary", "plain", "summarise"]
+__all__ = ["Latency", "RunObserver", "Summary", "summarise"]
 
 
 _NO_RATE = (
@@ -234,11 +234,3 @@ def _latency(latencies_ns: Sequence[int]) -> Latency:
     last = len(ordered) - 1
     p50, p99, worst = (round(ordered[round(last * share)] / 1_000, 1) for share in (0.5, 0.99, 1.0))
     return Latency(p50=p50, p99=p99, max=worst)
-
-
-def plain(number: Decimal) -> str:
-    """All digits of a number, without an exponent or trailing zeros."""
-    text = format(number, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text

@@ -7,7 +7,7 @@ import msgspec
 from tickdeck.domain.aggregates import AggregateRoot
 from tickdeck.domain.events import BalanceEvent, DomainEvent, balance_stream
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import ZERO, Money
+from tickdeck.domain.values import ZERO, Money, plain
 from tickdeck.errors import DomainError, InsufficientBalance
 
 __all__ = ["BalanceAggregate"]
@@ -65,7 +65,7 @@ class BalanceAggregate(AggregateRoot):
         _check_amount("reserve", amount)
         if amount > self.free:
             raise InsufficientBalance(
-                f"account {self.account_id}: needs {_short(amount)} {self.currency}, but has {_short(self.free)} free"
+                f"account {self.account_id}: needs {plain(amount)} {self.currency}, but has {plain(self.free)} free"
             )
         self._raise(reserved=EXACT.add(self.reserved, amount))
 
@@ -130,11 +130,6 @@ class BalanceAggregate(AggregateRoot):
                 fee=fee,
             )
         )
-
-
-def _short(amount: Money) -> str:
-    """Without zeros at the end."""
-    return f"{amount.normalize():f}"
 
 
 def _check_amount(what: str, amount: Money) -> None:

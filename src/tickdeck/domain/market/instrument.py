@@ -7,7 +7,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
-from tickdeck.domain.values import Money, OrderType, Price, Quantity
+from tickdeck.domain.values import Money, OrderType, Price, Quantity, plain
 from tickdeck.errors import ConfigError, format_value
 
 __all__ = ["Instrument", "instrument_for", "is_inverse", "quote_rank", "split_symbol", "symbol_in_name"]
@@ -114,18 +114,18 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """The filter that an order of ``quantity`` at ``price`` would violate, as text; ``None`` if it passes all.
         ``price`` is its limit, or the reference price of a market order."""
         if quantity <= 0:
-            return f"quantity {quantity} is not positive"
+            return f"quantity {plain(quantity)} is not positive"
         if quantity % self.lot_size:
-            return f"quantity {quantity} is not a multiple of the lot size {self.lot_size}"
+            return f"quantity {plain(quantity)} is not a multiple of the lot size {plain(self.lot_size)}"
         if quantity < self.min_quantity:
-            return f"quantity {quantity} is below the minimum {self.min_quantity}"
+            return f"quantity {plain(quantity)} is below the minimum {plain(self.min_quantity)}"
         if self.max_quantity and quantity > self.max_quantity:
-            return f"quantity {quantity} is above the maximum {self.max_quantity}"
+            return f"quantity {plain(quantity)} is above the maximum {plain(self.max_quantity)}"
         if kind is OrderType.LIMIT and price % self.tick_size:
-            return f"price {price} is not a multiple of the tick size {self.tick_size}"
+            return f"price {plain(price)} is not a multiple of the tick size {plain(self.tick_size)}"
         notional: Money = price * quantity
         if notional < self.min_notional:
-            return f"notional {notional} is below the minimum {self.min_notional}"
+            return f"notional {plain(notional)} is below the minimum {plain(self.min_notional)}"
         return None
 
 

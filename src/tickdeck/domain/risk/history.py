@@ -9,7 +9,7 @@ from typing import Self
 
 from tickdeck.domain.events import ActionIntent, DomainEvent, RiskApprovedEvent, RiskDayStarted
 from tickdeck.domain.risk.order_checks import Breach
-from tickdeck.domain.values import ZERO, Money, Quantity
+from tickdeck.domain.values import ZERO, Money, Quantity, plain
 from tickdeck.errors import ConfigError
 
 __all__ = ["DailyLoss", "Drawdown", "OrderRate", "TypicalOrder"]
@@ -102,7 +102,9 @@ class DailyLoss:
         loss = self.start_equity - equity
         if loss < self.limit:
             return None
-        return Breach("max_daily_loss", f"equity fell by {loss} since the start of the day; at most {self.limit}")
+        return Breach(
+            "max_daily_loss", f"equity fell by {plain(loss)} since the start of the day; at most {plain(self.limit)}"
+        )
 
 
 class Drawdown:
@@ -199,8 +201,8 @@ class TypicalOrder:
             return None
         return Breach(
             "max_order_multiple",
-            f"{quantity} {symbol} in one order, where the last {len(recent)} had a median of {usual}; "
-            f"at most {self.multiple} times as much",
+            f"{plain(quantity)} {symbol} in one order, where the last {len(recent)} had a median of {plain(usual)}; "
+            f"at most {plain(self.multiple)} times as much",
         )
 
 

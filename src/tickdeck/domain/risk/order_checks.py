@@ -8,7 +8,7 @@ import msgspec
 
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk.limits import RiskLimits
-from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side
+from tickdeck.domain.values import ZERO, Money, OrderType, Price, Quantity, Side, plain
 
 __all__ = ["Breach", "check_order", "only_reduces"]
 
@@ -74,7 +74,10 @@ def check_order(
         return None
     band = limits.price_band
     if band is not None and abs(price - reference) > band * reference:
-        return Breach("price_band", f"limit {price} differs from the last price {reference} by more than {band} of it")
+        return Breach(
+            "price_band",
+            f"limit {plain(price)} differs from the last price {plain(reference)} by more than {plain(band)} of it",
+        )
     breach = _check_counts(limits, instrument.symbol, quantity, open_orders, open_in_symbol)
     if breach is not None or not limits.limits_an_amount:
         return breach
@@ -104,7 +107,7 @@ def _check_counts(
         return Breach("max_open_orders_per_symbol", f"{open_in_symbol} orders in {symbol} are open; at most {most}")
     largest = limits.max_order_quantity.get(symbol)
     if largest is not None and quantity > largest:
-        return Breach("max_order_quantity", f"{quantity} {symbol} in one order; at most {largest}")
+        return Breach("max_order_quantity", f"{plain(quantity)} {symbol} in one order; at most {plain(largest)}")
     return None
 
 
@@ -121,7 +124,10 @@ def _check_notionals(
     currency = limits.currency
     most = limits.max_order_notional
     if most is not None and worth * quantity > most:
-        return Breach("max_order_notional", f"{quantity} at {worth} is {worth * quantity} {currency}; at most {most}")
+        return Breach(
+            "max_order_notional",
+            f"{plain(quantity)} at {plain(worth)} is {plain(worth * quantity)} {currency}; at most {plain(most)}",
+        )
     if elsewhere is None:
         return None
     value = worth * abs(worst)
@@ -129,13 +135,17 @@ def _check_notionals(
     if most is not None and value > most:
         return Breach(
             "max_position_notional",
-            f"position {position} could become {worst} with the open orders, {value} at {worth}; at most {most}",
+            f"{_could_become(position, worst)}, {plain(value)} at {plain(worth)}; at most {plain(most)}",
         )
     most = limits.max_total_notional
     if most is not None and value + elsewhere > most:
         return Breach(
             "max_total_notional",
-            f"position {position} could become {worst} with the open orders, {value} {currency}, and all others are"
-            f" worth up to {elsewhere}; at most {most} together",
+            f"{_could_become(position, worst)}, {plain(value)} {currency}, and all others are"
+            f" worth up to {plain(elsewhere)}; at most {plain(most)} together",
         )
     return None
+
+
+def _could_become(position: Quantity, worst: Quantity) -> str:
+    return f"position {plain(position)} could become {plain(worst)} with the open orders"

@@ -11,10 +11,9 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.redaction import REDACTED, is_secret, redacted
-from tickdeck.application.results import plain
 from tickdeck.application.units import clock_time, day, span
 from tickdeck.domain.trading import EXACT, RoundTrip
-from tickdeck.domain.values import Side
+from tickdeck.domain.values import Side, plain
 from tickdeck.infrastructure.reporting.session import Session
 from tickdeck.infrastructure.reporting.words import amount, fraction, left_out_of_figures
 from tickdeck.infrastructure.runs import Manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from tickdeck.application.results import plain
+from tickdeck.domain.values import plain
 
 __all__ = ["amount", "fraction", "left_out_of_figures"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.bus import type_name
-from tickdeck.application.results import plain
 from tickdeck.application.units import span
 from tickdeck.domain.events import ActionIntent, DomainEvent, OrderEvent, RawEvent, StateLeg
+from tickdeck.domain.values import plain
 from tickdeck.interfaces.cli.output import one_line
 
 __all__ = ["describe_event"]

@@ -46,8 +46,8 @@ def report(run: str, out: Path | None, data: Path, as_json: bool) -> int:
 
 def make_report(folder: Path, out: Path) -> dict[str, object]:
     """Write the report of the run in ``folder``. Returns the keys that ``report --json`` prints."""
-    from tickdeck.application.results import plain
     from tickdeck.bootstrap import open_record
+    from tickdeck.domain.values import plain
     from tickdeck.infrastructure.reporting import write_report
     from tickdeck.infrastructure.runs import read_manifest
 

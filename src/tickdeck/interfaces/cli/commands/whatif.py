@@ -190,7 +190,7 @@ def _json(
 
 
 def _figures(session: Session) -> dict[str, Any]:
-    from tickdeck.application.results import plain
+    from tickdeck.domain.values import plain
 
     performance = session.performance
     return {

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from rich.text import Text
 
-from tickdeck.application.results import plain
 from tickdeck.application.units import clock_time, day, span
+from tickdeck.domain.values import plain
 from tickdeck.interfaces.cli.live.state import LiveOrder, LiveState, LiveSymbol
 
 __all__ = ["live_lines"]
@@ -135,7 +135,7 @@ def _moment(ts: int, text: str, style: str = "") -> Text:
 def _machine(state: LiveState, width: int) -> list[Text]:
     pace = f"{state.events:,} events  {state.events_per_s:,.0f}/s"
     if state.p50_us is not None and state.p99_us is not None:
-        pace += f"  {state.p50_us:,.0f} µs per input, p99 {state.p99_us:,.0f}"
+        pace += f"  median {state.p50_us:,.0f} µs per input, p99 {state.p99_us:,.0f}"
     lanes = " ".join(f"P{lane} {count:,}" for lane, count in enumerate(state.lanes))
     waiting = f"waiting: {lanes}, for the disk {state.tape_waiting:,}"
     if width >= _WIDE:

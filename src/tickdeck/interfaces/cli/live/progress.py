@@ -7,8 +7,8 @@ import shutil
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from tickdeck.application.results import plain
 from tickdeck.application.units import clock_time, day
+from tickdeck.domain.values import plain
 from tickdeck.interfaces.cli.output import cut
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     """``ts``: the run's clock, ns UTC. ``speed``: recent multiple of real time. Amounts are in ``currency``.
     ``events_per_s``: recent rate. ``p50_us``, ``p99_us``: an input with its cascade; ``None`` if none was timed.
     ``lanes``: waiting inputs, by priority. ``tape_waiting``: events not yet on disk. ``decisions``, ``problems``: time
-    and description of the newest, the newest last."""
+    and description of the newest, the newest last. A halt that is over is not counted as a problem."""
 
     run: str
     strategies: tuple[str, ...]
@@ -94,7 +94,7 @@ class LiveWatch:
         self._decisions: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
         self._problems: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
         self._decided = self._failed = 0
-        self._halted = False
+        self._halts: list[tuple[int, str]] = []  # the halts since trading last resumed, as among the problems
         self._began = time.monotonic()
         self._before = (self._began, 0, 0)  # wall clock, run clock and events at the previous look
         for event_type, handler in (
@@ -116,13 +116,17 @@ class LiveWatch:
             text = f"{problem.handler} raised {problem.error}: {problem.message}"
         elif isinstance(problem, TradingHalted):
             text = f"trading is halted: {problem.reason}"
-            self._halted = True
         else:
             text = f"risk refused {describe_event(problem)}"
         self._problems.append((problem.ts_ingress, text))
+        if isinstance(problem, TradingHalted):
+            self._halts.append((problem.ts_ingress, text))
 
     def _on_resumed(self, resumed: DomainEvent) -> None:
-        self._halted = False
+        """A halt that is over is no problem any more."""
+        self._failed -= len(self._halts)
+        self._problems = deque((shown for shown in self._problems if shown not in self._halts), maxlen=_REMEMBERED)
+        self._halts.clear()
 
     def state(self, ts: int) -> LiveState:
         """The run at ``ts`` of its clock. Does not change the run."""
@@ -158,7 +162,7 @@ class LiveWatch:
             p99_us=p99,
             lanes=run.kernel.ingress.depths(),
             tape_waiting=run.tape.statistics().waiting,
-            halted=self._halted,
+            halted=bool(self._halts),
         )
 
     def _symbol(self, symbol: str) -> LiveSymbol:

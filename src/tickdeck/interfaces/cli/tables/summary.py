@@ -11,9 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tickdeck.application.results import Summary, plain
+from tickdeck.application.results import Summary
 from tickdeck.application.units import clock_time, day, span
 from tickdeck.application.wording import counted
+from tickdeck.domain.values import plain
 from tickdeck.infrastructure.reporting.words import amount
 from tickdeck.interfaces.cli.output import console, program
 
@@ -139,7 +140,7 @@ def _machine(summary: Summary) -> str:
     if summary.dropped:
         told += f", {summary.dropped:,} dropped"
     if latency.p50 is not None and latency.p99 is not None:
-        told += f"; {latency.p50:,.1f} µs per input, p99 {latency.p99:,.1f}"
+        told += f"; median {latency.p50:,.1f} µs per input, p99 {latency.p99:,.1f}"
     return told
 
 
