@@ -27,7 +27,7 @@ from tickdeck.domain.events import (
     TradeEvent,
 )
 from tickdeck.domain.values import Side
-from tickdeck.errors import RunError, TapeError
+from tickdeck.errors import RunError
 from tickdeck.infrastructure import frame_archive, frames
 from tickdeck.infrastructure.frame_segments import GONE, read_gone, segments
 from tickdeck.infrastructure.frames import FOLDER, FrameWriter
@@ -176,12 +176,16 @@ def test_an_archive_out_of_reach_is_named(tmp_path: Path, meant_to_differ: set[P
     meant_to_differ.add(folder)
     archive_market(folder, older_than=None, now=NOW, to=tmp_path / "archive")
     (tmp_path / "archive").rename(tmp_path / "elsewhere")
-    run = resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
-    assert isinstance(run, LiveRun)
+    segments_gone = len(read_gone(folder / FOLDER))
+    where = tmp_path / "archive" / folder.name
 
-    with pytest.raises(TapeError, match=f"was archived in {tmp_path / 'archive' / folder.name}; put it back"):
-        drive(run, 5)
+    with pytest.raises(RunError, match=f"{segments_gone} segments, .* was archived in {where}; put it back") as found:
+        resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
+    with pytest.raises(RunError, match=f"{segments_gone} segments, .* was archived in {where}"):
+        verify_run(folder)
 
+    assert found.value.exit_code == 2
+    assert segments_gone > 1
     assert len(list(open_record(folder))) > 10
     (tmp_path / "elsewhere").rename(tmp_path / "archive")
     assert verify_run(folder)[0].identical

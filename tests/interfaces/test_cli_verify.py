@@ -152,3 +152,12 @@ def test_an_unclosed_tape_is_readable(tickdeck, tmp_path, lines):
         assert len(lines(tickdeck("events", "last", "--json"))) == run.kernel.seq
     finally:
         run.close()
+
+
+@pytest.mark.parametrize("digest", ["abc", "g" * 64, "0" * 63, ""])
+def test_a_malformed_digest_is_a_wrong_call_and_no_verdict(tickdeck, simulated, digest):
+    result = tickdeck("verify", simulated, "--digest", digest)
+
+    assert result.exit_code == 2
+    assert "is not a digest; give the 64 hex digits" in result.stderr
+    assert "NOT identical" not in result.stdout

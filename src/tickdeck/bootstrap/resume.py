@@ -34,7 +34,8 @@ from tickdeck.domain.events import DomainEvent, RunResumed
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.clock import SteadyClock
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
-from tickdeck.infrastructure.frame_segments import missing_market
+from tickdeck.infrastructure.frame_segments import missing_market, out_of_reach
+from tickdeck.infrastructure.frames import FOLDER
 from tickdeck.infrastructure.runs import Manifest, StrategyStates, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.runs.secrets import SECRETS
 from tickdeck.infrastructure.tape.opening import AnyTape, open_reader, open_tape, tape_path
@@ -50,7 +51,8 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
     with its tape. If the code has changed, or market data was dropped, the state is taken up from the tape, and
     ``run.resumed`` begins a new stretch. Then the run continues; a live run with what its venue sends from now on.
 
-    Raises ``RunError`` if the inputs have changed since the run, and if it is a live run that is complete.
+    Raises ``RunError`` if the inputs have changed since the run, if it is a live run that is complete, and if market
+    data that it needs is in an archive that is out of reach.
     """
     folder = folder.absolute()  # a strategy may change the working directory
     manifest = read_manifest(folder)
@@ -65,6 +67,8 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
     end = read_end(folder)
     if manifest.is_live and end is not None and end.completed:
         raise RunError(f"run {manifest.run_id} is complete: its duration was reached; start a new run")
+    if any(gone.place is not None for gone in out_of_reach(folder / FOLDER)):
+        raise RunError(f"run {manifest.run_id} cannot be resumed: {missing_market(folder)}; put it back")
     linger_ms = live.LINGER_MS if manifest.is_live else run.LINGER_MS
     tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=linger_ms)
     try:

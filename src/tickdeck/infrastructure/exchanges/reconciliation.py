@@ -122,7 +122,9 @@ class Reconciliation:
                 retry = _FIRST_RETRY
                 wait = max(wait, (self._next_reading - self._clock.monotonic_ns()) / _S)
             except ExchangeError as error:
-                bound_logger("tickdeck.gateway").warning("the account is not reconciled yet", error=said(error))
+                log = bound_logger("tickdeck.gateway")
+                warn = log.info if retry == _FIRST_RETRY else log.warning  # a single failure is nothing to act on
+                warn("the account is not reconciled yet", error=said(error))
                 wait, retry = retry, min(2 * retry, _LONGEST_RETRY)
             if not self._requested:
                 await self._rest(wait)

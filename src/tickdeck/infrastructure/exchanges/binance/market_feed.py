@@ -202,8 +202,11 @@ class BinanceFeed:
             answer = await self._ask(*_request(fetch, () if self._all_listed else self._symbols), http)
         except RateLimited as error:
             wait = error.wait
-        except InvalidSymbol:
-            self._all_listed = True
+        except InvalidSymbol:  # which one it is, the list of all tells
+            if fetch.what == "instruments" and not self._all_listed:
+                self._all_listed = True
+                await self._fetch(fetch, http)
+                return
         except ExchangeError:
             pass  # the protocol repeats the request, each time a little later
         else:

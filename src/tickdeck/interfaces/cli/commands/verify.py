@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
+def _well_formed(context: click.Context, option: click.Parameter, digest: str | None) -> str | None:
+    if digest is not None and re.fullmatch("[0-9a-fA-F]{64}", digest) is None:
+        raise click.BadParameter(f"{digest!r} is not a digest; give the 64 hex digits that `verify` printed")
+    return digest
+
+
 @click.command()
 @run_argument
 @click.option(
@@ -39,7 +46,9 @@ __all__ = ["verify"]
     metavar="MODULE:FUNCTION",
     help="For the tape of a bus: your function that subscribes the handlers; it is called with the bus.",
 )
-@click.option("--digest", metavar="D", help="A digest that you noted earlier; the record must match it.")
+@click.option(
+    "--digest", metavar="D", callback=_well_formed, help="A digest that you noted earlier; the record must match it."
+)
 @import_option
 @data_option
 @json_option("The verdict as one JSON object")
