@@ -3,7 +3,7 @@
     python tools/time_to_resume.py 10000 100000
 
 Makes a run on the simulated market for each number of events, stops it there, and resumes copies of it: with the same
-code, which executes the record again, and with other code, which takes it up. Prints seconds of the
+code, which executes the record again, and with other code, which restores the state from it. Prints seconds of the
 processor. Uses a temporary folder.
 """
 
@@ -25,7 +25,7 @@ from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 
 def main(lengths: list[int]) -> None:
     own = bootstrap.strategies.code_digest  # type: ignore[attr-defined]
-    print("events      read the tape   execute it again   take it up")
+    print("events      read the tape   execute it again   restore from it")
     for length in lengths:
         with tempfile.TemporaryDirectory() as data:
             folder = make(Path(data), length)

@@ -147,7 +147,7 @@ def test_a_run_whose_market_data_was_dropped_goes_on_with_what_it_has(
     again = next(event for event in events if isinstance(event, RunResumed))
 
     assert went
-    assert "was dropped. The state is taken up from the record" in run.resumed
+    assert "was dropped. The state is restored from the record" in run.resumed
     assert again.seq > before[-1].seq
     assert again.how == "folded"
     orders = [event.order_id for event in events if isinstance(event, OrderSubmittedEvent)]
@@ -179,7 +179,9 @@ def test_an_archive_out_of_reach_is_named(tmp_path: Path, meant_to_differ: set[P
     segments_gone = len(read_gone(folder / FOLDER))
     where = tmp_path / "archive" / folder.name
 
-    with pytest.raises(RunError, match=f"{segments_gone} segments, .* was archived in {where}; put it back") as found:
+    with pytest.raises(
+        RunError, match=f"{segments_gone} segments, .* was archived in {where}; move it back there"
+    ) as found:
         resume_run(folder, clock=VirtualWall(START + 60 * SECOND))
     with pytest.raises(RunError, match=f"{segments_gone} segments, .* was archived in {where}"):
         verify_run(folder)

@@ -1,4 +1,4 @@
-"""Gate: a run whose code has changed is resumed. Its state is taken up from its record, and both stretches are
+"""Gate: a run whose code has changed is resumed. Its state is restored from its record, and both stretches are
 proven.
 """
 
@@ -41,7 +41,7 @@ from tickdeck.domain.events import CommandReceived, DomainEvent, RunResumed, Str
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.infrastructure.strategies import CODE
 
-# -- the oracle: taking up a record gives the state that executing it gives ------------------------------------------
+# -- the oracle: restoring the state from a record gives the same state as executing it -----------------------------
 
 
 class Recorded:

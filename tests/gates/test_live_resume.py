@@ -1,4 +1,4 @@
-"""A live run that was stopped or killed continues: its past is executed again, and all stretches are proven as one."""
+"""A live run that was stopped or killed continues: its past is executed again, and the whole run is proven."""
 
 from __future__ import annotations
 

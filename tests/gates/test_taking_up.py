@@ -1,4 +1,4 @@
-"""Gate: stops, commands, halts and async handlers while other code takes up the record of a run."""
+"""Gate: stops, commands, halts and async handlers while other code restores a run from its record."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_a_run_is_halted_and_resumed_from_a_second_terminal(running: Running, tm
 
     assert (halted.returncode, answer["command"], answer["accepted"]) == (0, "halt", True)
     assert flattened.returncode == 0
-    assert "accepted it, and it is on disk as event" in resumed.stderr
+    assert "accepted it and recorded it as event" in resumed.stderr
     assert again.returncode == 1
     assert "it is not halted" in again.stderr
     assert (settled.returncode, settled.stderr) == (1, "tickdeck: settle: order tnone is not known\n")

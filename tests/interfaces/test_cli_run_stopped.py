@@ -87,7 +87,7 @@ def test_a_run_with_another_strategy_source_is_resumed_and_says_so(tickdeck, sig
     result = tickdeck("run", "--resume", "last", "--speed", "max", "--json")
 
     assert result.exit_code == 0, result.stderr
-    assert "has changed since the run. The state is taken up from the record" in result.stderr
+    assert "has changed since the run. The state is restored from the record" in result.stderr
     assert json.loads(result.stdout)["status"] == "completed"
 
 

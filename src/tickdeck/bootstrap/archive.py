@@ -24,7 +24,7 @@ def archive_market(folder: Path, *, older_than: int | None, now: int, to: Path |
     This applies only to segments whose frames are all older than ``older_than`` (ns before ``now``, ns UTC), and whose
     events are all on the tape. The newest segment of an incomplete run stays.
 
-    A run whose market data was dropped can be resumed: its state is taken up from the record. It can no longer be
+    A run whose market data was dropped can be resumed: its state is restored from the record. It can no longer be
     executed again.
 
     Raises ``RunError`` for a run whose market data is not in segments, and the errors of ``archive_frames``.

@@ -49,7 +49,7 @@ class LiveRun(Session):
     ``account``, or on paper without one.
 
     The venue's frames are stored in segments in the run's folder. Each frame is on disk before any of its effects.
-    ``record`` is the record of a run to resume, which continues on ``tape``. ``past`` is what is taken up from it
+    ``record`` is the record of a run to resume, which continues on ``tape``. ``past`` is what is restored from it
     instead of being executed.
     """
 

@@ -1,4 +1,4 @@
-"""Takes up the past of a run from its record: in a run that is resumed, and in the proof of what followed."""
+"""Restores the past of a run from its record: in a run that is resumed, and in the proof of what followed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Stretch(NamedTuple):
 
 
 class PastToRecall(NamedTuple):
-    """What a resumed run takes up: everything on ``tape`` before ``seq`` ``upto`` (``NEVER``: everything). The run
+    """What a resumed run restores: everything on ``tape`` before ``seq`` ``upto`` (``NEVER``: everything). The run
     began at ``began`` (ns UTC). ``resumed`` is published then; ``None`` if the tape has it already. ``snapshots`` are
     those that it names."""
 
@@ -88,7 +88,7 @@ def recall(
     snapshots: Mapping[str, str],
     also: Fold | None = None,
 ) -> Iterator[DomainEvent]:
-    """Take up ``past``. Each step takes up an input with its effects, and yields it. ``snapshots`` are those of
+    """Restore ``past``. Each step restores an input with its effects, and yields it. ``snapshots`` are those of
     ``run.resumed``, which follows. ``also`` receives each event that is folded, too."""
     strategies, restored = core.strategies.strategies, {}
     for strategy_id, text in snapshots.items():

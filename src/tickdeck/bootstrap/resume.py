@@ -1,4 +1,4 @@
-"""Continues a run: executes it again up to the end of its tape, or takes up its state from there, and goes on."""
+"""Continues a run: executes it again up to the end of its tape, or restores its state from there, and goes on."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
     run.
 
     If the code is the same, the run is executed again from its start, or from where its code last changed, and compared
-    with its tape. If the code has changed, or market data was dropped, the state is taken up from the tape, and
+    with its tape. If the code has changed, or market data was dropped, the state is restored from the tape, and
     ``run.resumed`` begins a new stretch. Then the run continues; a live run with what its venue sends from now on.
 
     Raises ``RunError`` if the inputs have changed since the run, if it is a live run that is complete, and if market
@@ -68,7 +68,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
     if manifest.is_live and end is not None and end.completed:
         raise RunError(f"run {manifest.run_id} is complete: its duration was reached; start a new run")
     if any(gone.place is not None for gone in out_of_reach(folder / FOLDER)):
-        raise RunError(f"run {manifest.run_id} cannot be resumed: {missing_market(folder)}; put it back")
+        raise RunError(f"run {manifest.run_id} cannot be resumed: {missing_market(folder)}; move it back there")
     linger_ms = live.LINGER_MS if manifest.is_live else run.LINGER_MS
     tape = open_tape(tape_path(folder, config.tape_format), config.tape_format, linger_ms=linger_ms)
     try:
@@ -123,7 +123,7 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
 def _past_to_recall(
     folder: Path, config: RunConfig, manifest: Manifest, tape: AnyTape, code: Code
 ) -> tuple[PastToRecall | None, list[str]]:
-    """What is taken up from the record (``None``: nothing) because other code made it or because market data was
+    """What is restored from the record (``None``: nothing) because other code made it or because market data was
     dropped, without which it cannot be executed again; and what has changed."""
     began, last = began_at(tape), stretches_of(tape)[-1]
     if began is None:
@@ -164,7 +164,7 @@ def _in_words(past: PastToRecall | None, changes: list[str]) -> str:
         return f"the code is that of the events from seq {past.upto} on, which are executed again and compared"
     ways = ", ".join(f"{strategy_id} is {way}" for strategy_id, way in past.resumed.strategies.items())
     return (
-        f"{'; '.join(changes)}. The state is taken up from the record ({ways or 'no strategies'}), and a new stretch "
+        f"{'; '.join(changes)}. The state is restored from the record ({ways or 'no strategies'}), and a new stretch "
         "of the proof begins"
     )
 

@@ -49,7 +49,7 @@ class Run(Session):
         wall: WallClock | None = None,
         past: PastToRecall | None = None,
     ) -> None:
-        """``past``: of a resumed run, what is taken up from the record instead of being executed."""
+        """``past``: of a resumed run, what is restored from the record instead of being executed."""
         agenda = self._agenda = Agenda()
         options: dict[str, Any] = {
             "cursors": cursors, "agenda": agenda, "max_cascade": config.max_cascade, "reserved": RESERVED,

@@ -284,7 +284,7 @@ class FrameReader:
 
 def refuse_gone(gone: GoneSegment) -> None:
     """Raise ``TapeError``: the frames of this segment are needed."""
-    raise TapeError(f"{described([gone])}; put it back to read the frames")
+    raise TapeError(f"{described([gone])}; move it back there to read it")
 
 
 def frames_of(path: Path) -> Iterator[Frame]:

@@ -1,4 +1,4 @@
-"""Order lists (OCO) in the matching engine: two orders of which one cancels the other."""
+"""Order lists (OCO) in the matching engine: two orders where a fill of one cancels the other."""
 
 from __future__ import annotations
 

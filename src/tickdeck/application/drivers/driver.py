@@ -24,10 +24,10 @@ _CASCADES = 10  # how many cascades of the maximum length fit into that time
 
 
 class Recalled(NamedTuple):
-    """The part of a resumed run's past that is taken up from the record instead of being executed.
+    """The part of a resumed run's past that is restored from the record instead of being executed.
 
-    ``inputs()`` takes up one input with its effects at each step, and returns it. ``resumed`` is published when the
-    whole past was taken up; its times are set then. ``None``: the record has it already.
+    ``inputs()`` restores one input with its effects at each step, and returns it. ``resumed`` is published when the
+    whole past was restored; its times are set then. ``None``: the record has it already.
     """
 
     inputs: Callable[[], Iterator[DomainEvent]]
@@ -74,7 +74,7 @@ class Driver:
         """Durations of cascades for a sample of the inputs: one in 16 at full speed, all of a paced run."""
         self.completed = False
         self.has_taken_up = True
-        """Whether the past that is not executed again was taken up completely."""
+        """Whether the past that is not executed again was restored completely."""
 
     def request_stop(self) -> None:
         """End the run after the current cascade. A signal handler may call this at any time."""
@@ -91,7 +91,7 @@ class Driver:
         return self._taken
 
     def _take_up(self, inputs: Iterator[DomainEvent]) -> Iterator[int]:
-        """Take up a past from the record, and yield the time (ns) of each input."""
+        """Restore a past from the record, and yield the time (ns) of each input."""
         self.has_taken_up = False
         for event in inputs:
             if isinstance(event, RunStarted):

@@ -114,7 +114,7 @@ class LiveDriver(Driver):
         return self._past is not None
 
     async def begin(self, *, progress: Callable[[int], None] = lambda ts: None) -> None:
-        """Feed ``run.started``, and execute or take up the past of a resumed run. Call this once, before ``run``.
+        """Feed ``run.started``, and execute or restore the past of a resumed run. Call this once, before ``run``.
         ``progress`` is as there."""
         with money_context(), ambient_bus(self._kernel):
             began = self._past.began if self._past is not None else self._clock.time_ns()

@@ -143,7 +143,7 @@ class Simulation(Driver):
         return True
 
     async def _begin_again(self, recalled: Recalled, progress: Callable[[int], None]) -> bool:
-        """Take up the past. Returns False if the run is complete, or must stop."""
+        """Restore the past. Returns False if the run is complete, or must stop."""
         for number, ts in enumerate(self._take_up(recalled.inputs())):
             if not number and self._duration is not None:
                 self._until = ts + self._duration

@@ -255,7 +255,7 @@ class ExecutionEngine:
     # -- from the record -------------------------------------------------------------------------------------------
 
     def recall(self, event: DomainEvent) -> None:
-        """Take up an event of the record: fold it into its order. Publishes nothing."""
+        """Restore the state from an event of the record: fold it into its order. Publishes nothing."""
         if isinstance(event, OrderSubmittedEvent):
             self.submitted += 1
             self._opened(Order(event))

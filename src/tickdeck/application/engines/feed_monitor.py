@@ -97,7 +97,7 @@ class FeedMonitor:
             self._kernel.publish(FeedStale(symbol=symbol, since=since, limit=self._stale_after))
 
     def recall(self, event: DomainEvent) -> None:
-        """Take up an event of the record."""
+        """Restore the state from an event of the record."""
         if isinstance(event, FeedConnected):
             self._heard |= dict.fromkeys(event.symbols, event.ts_ingress)
         elif isinstance(event, MarketEvent) and event.is_input:

@@ -78,7 +78,7 @@ class Flatten:
             self._close(symbol)
 
     def recall(self, event: DomainEvent) -> None:
-        """Take up an event of the record. Publishes nothing."""
+        """Restore the state from an event of the record. Publishes nothing."""
         if isinstance(event, OrderEvent) and event.symbol in self._waiting:
             self._forget_ended(event.symbol)
         elif isinstance(event, CommandReceived) and not self._why_not(""):

@@ -43,7 +43,7 @@ class HeartbeatEngine:
         self._beat_at(timer.due + self._interval)
 
     def recall(self, event: DomainEvent) -> None:
-        """Take up an event of the record."""
+        """Restore the state from an event of the record."""
         if isinstance(event, SystemHeartbeat):
             self._number = event.number
 

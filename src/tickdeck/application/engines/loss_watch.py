@@ -124,7 +124,8 @@ class LossWatch:
         self._calm = self._ranges(self._symbols(), room, above)
 
     def recall(self, event: DomainEvent) -> None:
-        """Take up an event of the record. Publishes nothing. The peak follows each price and each fill."""
+        """Restore the state from an event of the record. Publishes nothing. The peak follows each price and
+        each fill."""
         if isinstance(event, RiskDayStarted) and self.daily_loss is not None:
             self.daily_loss.apply(event)
         elif isinstance(event, RunStarted):

@@ -260,7 +260,7 @@ class PortfolioEngine:
             self._watching.clear()
 
     def recall(self, event: DomainEvent) -> None:
-        """Take up an event of the record: fold it into the account. Publishes nothing."""
+        """Restore the state from an event of the record: fold it into the account. Publishes nothing."""
         if isinstance(event, MarketEvent):
             if self.valuation.waits:
                 self.valuation.on_price(event.symbol, self._market_data.price, event.ts)

@@ -159,7 +159,7 @@ class RiskEngine:
             typical=self.typical,
             cover=self._cover,
         )
-        self._resumed_outside = False  # by the last command of a past that is taken up
+        self._resumed_outside = False  # by the last command of a past that is restored
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         bus.subscribe(StrategyDecisionEvent, self.on_decision, **own)
         bus.subscribe(OrderEvent, self.on_order, **own)
@@ -336,12 +336,12 @@ class RiskEngine:
     # -- from the record -------------------------------------------------------------------------------------------
 
     def on_resumed(self, resumed: RunResumed) -> None:
-        """The past was taken up: look at the losses, which nobody did meanwhile."""
+        """The past was restored: look at the losses, which nobody did meanwhile."""
         if resumed.how != "executed":
             self.losses.on_holdings(resumed)
 
     def recall(self, event: DomainEvent) -> None:
-        """Take up an event of the record: fold it into exposure, limits and halts. Publishes nothing."""
+        """Restore the state from an event of the record: fold it into exposure, limits and halts. Publishes nothing."""
         self.exposure.apply_event(event)
         for recorded in (self.rate, self.typical):
             if recorded is not None:

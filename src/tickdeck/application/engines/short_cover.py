@@ -126,8 +126,8 @@ class ShortCover:
             self._restore(symbol, now)
 
     def recall(self, event: DomainEvent) -> None:
-        """Take up an event of the record. If the account owes coins, their prices are watched from the end of the past
-        on."""
+        """Restore the state from an event of the record. If the account owes coins, their prices are watched
+        from the end of the past on."""
         if isinstance(event, RiskApprovedEvent) and event.strategy_id == "risk" and event.intent.side is Side.BUY:
             self._bought_at[event.intent.symbol] = event.ts_ingress
         elif isinstance(event, BalanceEvent) and event.total < 0:

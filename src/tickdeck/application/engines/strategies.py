@@ -137,7 +137,7 @@ class StrategyEngine:
         self.strategies: dict[str, Strategy] = {}
         self.paused = PausedStrategies()
         self.failed_in_past: Mapping[str, str] = {}
-        """Why a strategy failed in a past that was taken up from the record, by its id. It is paused when the run is
+        """Why a strategy failed in a past that was restored from the record, by its id. It is paused when the run is
         resumed."""
         self._labels: dict[str, dict[str, Any]] = {}  # the fields that identify a strategy in its events, by its id
         self._heard_by: dict[str, list[Subscription]] = {}
@@ -252,7 +252,7 @@ class StrategyEngine:
                 self._change(StrategyPaused(**self._labels[strategy_id], reason=reason))
 
     def recall(self, event: DomainEvent) -> None:
-        """Take up an event of the record. Publishes nothing."""
+        """Restore the state from an event of the record. Publishes nothing."""
         self.paused.apply(event)
         strategy_id = getattr(event, "strategy_id", "")
         if strategy_id not in self.strategies:

@@ -40,7 +40,7 @@ class TradingGate:
         self.halted_by = HaltedBy.NOBODY
         self.closed_because = ""
         """Why trading is halted; empty if it is not."""
-        self._command: CommandReceived | None = None  # the last one of a past that is taken up
+        self._command: CommandReceived | None = None  # the last one of a past that is restored
 
     def halt(self, reason: str, by: HaltedBy) -> bool:
         """Halt trading, unless it is already halted by the same or a higher one. Returns whether this call halted
@@ -77,7 +77,7 @@ class TradingGate:
         self.halted_by = HaltedBy.FAULT
 
     def recall(self, event: DomainEvent) -> None:
-        """Take up an event of the record. Publishes nothing."""
+        """Restore the state from an event of the record. Publishes nothing."""
         if isinstance(event, CommandReceived):
             self._command = event
         elif isinstance(event, TradingHalted):

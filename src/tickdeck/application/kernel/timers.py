@@ -27,7 +27,7 @@ class Timers:
         self.changed: Callable[[], object] = lambda: None
         """Called when a timer was set."""
         self._pending: dict[int, int] = {}  # timer id -> number on the agenda
-        self._recorded: dict[int, TimerSet] = {}  # of a past that is being taken up; not on the agenda yet
+        self._recorded: dict[int, TimerSet] = {}  # of a past that is being restored; not on the agenda yet
 
     def next_id(self) -> int:
         self._numbered += 1

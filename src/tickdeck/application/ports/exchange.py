@@ -132,7 +132,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderPair(msgspec.Struct, frozen=True, kw_only=True):
-    """A target and a stop of which one cancels the other (OCO), to close a position of ``quantity`` (base).
+    """A target and a stop where a fill of one cancels the other (OCO), to close a position of ``quantity`` (base).
 
     ``target`` (quote) is the limit of an order that rests and never takes. ``stop`` (quote) is the price at which the
     other one becomes a market order, or a limit order at ``stop_limit``. The last price must be between ``target`` and

@@ -17,8 +17,8 @@ __all__ = ["CatchingUpKernel"]
 
 
 class CatchingUpKernel(RecallingKernel):
-    """Executes a run again up to the end of its record, and then continues like any kernel. It may take up the
-    beginning of the record instead.
+    """Executes a run again up to the end of its record, and then continues like any kernel. It may restore the
+    state from the beginning of the record instead.
 
     The driver, the timers and the simulated venue produce their inputs again. Every other input comes from the record:
     commands, events published by async handlers, and events handed over by other threads. ``record`` identifies these,

@@ -1,4 +1,4 @@
-"""Takes up the past of a run from its record, without executing it: for a run whose code has changed since."""
+"""Restores the past of a run from its record, without executing it: for a run whose code has changed since."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ E = TypeVar("E", bound=DomainEvent)
 
 
 class RecallingKernel(Kernel):
-    """A kernel that can take up a recorded past before it takes inputs.
+    """A kernel that can restore a recorded past before it takes inputs.
 
     Nothing of the past is appended to the tape, and nothing is sent. ``fold(event)`` folds each recorded event into the
     state of the engines. The engines of the market data and of the signals, and the strategies, handle the recorded
@@ -45,7 +45,7 @@ class RecallingKernel(Kernel):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.failed_in_past: dict[str, str] = {}
-        """Why a strategy failed in the past that was taken up, by its id."""
+        """Why a strategy failed in the past that was restored, by its id."""
         self._fold: Callable[[DomainEvent], None] | None = None
         self._relived: set[str] = set()  # ids of the strategies that relive the past
         self._dormant: dict[str, tuple[int, Callable[[], None]]] = {}  # the others: see ``restored`` of ``recall``
@@ -55,7 +55,7 @@ class RecallingKernel(Kernel):
 
     @property
     def is_recalling(self) -> bool:
-        """Whether a past is being taken up."""
+        """Whether a past is being restored."""
         return self._fold is not None
 
     def recall(
@@ -67,7 +67,7 @@ class RecallingKernel(Kernel):
         strategies: Collection[str] = (),
         restored: Mapping[str, tuple[int, Callable[[], None]]] | None = None,
     ) -> Iterator[DomainEvent]:
-        """Take up ``past``, all events of the record in order of ``seq``, including its market data. Each step takes up
+        """Restore ``past``, all events of the record in order of ``seq``, including its market data. Each step restores
         an input with its cascade, and yields the input. ``agenda`` is the kernel's; what is due on it runs before each
         market event. ``restored``: the strategies that have a snapshot, with its ``seq`` and a call that restores it.
         They handle only what follows."""
@@ -194,7 +194,7 @@ class RecallingKernel(Kernel):
     # -- ids and timers -----------------------------------------------------------------------------------------------
 
     def next_id(self) -> str:
-        """While a past is taken up: the id of the decision that the record has here."""
+        """While a past is restored: the id of the decision that the record has here."""
         if self._fold is None:
             return super().next_id()
         own = self._take_effect(StrategyDecisionEvent, lambda decision: decision.strategy_id == self._running)

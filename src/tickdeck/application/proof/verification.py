@@ -86,7 +86,7 @@ def verify(
 
     ``market`` supplies the events of the input files, for the gaps in the record, and for what follows its last event
     up to ``seq`` ``upto``, if there is as much. Nothing may follow from that, else it would be on the tape. ``timers``
-    is the kernel's agenda. The figures count what is executed here, not a past that ``kernel`` has taken up.
+    is the kernel's agenda. The figures count what is executed here, not a past that ``kernel`` has restored.
     The record determines when a timer fires, but the timer itself must have been set by the execution; otherwise a
     strategy that used the wall clock for it would go unnoticed. Raises ``RunError`` if the files end too early.
     """

@@ -152,7 +152,7 @@ class OrderPartiallyFilledEvent(_Fill, frozen=True, kw_only=True, gc=False):
 
 class OrderFilledEvent(_Fill, frozen=True, kw_only=True, gc=False):
     """The order is completely filled. Emitted by the execution engine, once per order. It may come once more if an
-    amend that was confirmed late left a rest to fill."""
+    amend that was confirmed late left a remainder to fill."""
 
     event_type: ClassVar[str] = "order.filled"
     version: ClassVar[int] = 2

@@ -266,7 +266,7 @@ class Exposure:
             if len(self._ended) > _ENDED_KEPT:
                 oldest = next(iter(self._ended))
                 del self._ended[oldest], self.orders[oldest]
-        elif order.is_open and not was_open:  # a fill revoked a rejection, or a late amend left a rest
+        elif order.is_open and not was_open:  # a fill revoked a rejection, or a late amend left a remainder
             self._open[order.order_id] = order
             self._add(order.symbol, 1)
             del self._ended[order.order_id]

@@ -16,7 +16,7 @@ arrival:
 - Only fills change a final status, as described above. Of two contradicting final reports, the first one counts.
 - We number our amends. ``quantity`` and ``limit`` are those of the highest revision that the venue confirmed. A fill
   beyond ``quantity`` is accepted if an unanswered amend allows it. If an amend or such a fill shows that a filled order
-  has a rest, the order is open again, or has the status with which the venue ended it. If a confirmed amend leaves
+  has a remainder, the order is open again, or has the status with which the venue ended it. If a confirmed amend leaves
   nothing to fill, the order is filled without another fill.
 """
 

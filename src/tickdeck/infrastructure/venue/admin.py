@@ -268,12 +268,12 @@ class AdminApi:
         return {}
 
     def _script(self, values: Json) -> Json:
-        """Decide over the next requests of a kind: ``{"on": "place", "lost": true}``."""
+        """Decide what becomes of the next requests of a kind: ``{"on": "place", "lost": true}``."""
         self._door.script(values)
         return {}
 
     def _reports(self, values: Json) -> Json:
-        """Decide over the next private reports: ``{"on": "TRADE", "hold": "25s"}``."""
+        """Decide what becomes of the next private reports: ``{"on": "TRADE", "hold": "25s"}``."""
         self._door.script_reports(values)
         return {}
 

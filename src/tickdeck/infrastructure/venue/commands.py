@@ -59,7 +59,7 @@ class Place(msgspec.Struct, frozen=True, tag="place", array_like=True, gc=False)
 
 
 class PlaceList(msgspec.Struct, frozen=True, tag="list", array_like=True):
-    """Place two orders of which one cancels the other. ``client_id`` is that of the list."""
+    """Place two orders where a fill of one cancels the other. ``client_id`` is that of the list."""
 
     orders: tuple[NewOrder, NewOrder]
     client_id: str

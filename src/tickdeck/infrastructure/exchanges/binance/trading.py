@@ -272,7 +272,8 @@ class BinanceExchange:
     # -- pairs of orders ------------------------------------------------------------------------------------------
 
     async def place_pair(self, pair: OrderPair) -> OrderPairResult:
-        """Place two orders of which one cancels the other, once. Raises what ``place`` raises; then neither exists.
+        """Place two orders where a fill of one cancels the other, once. Raises what ``place`` raises;
+        then neither exists.
 
         Query the orders by their own ids. The pair is not done while one of them is open.
         """

@@ -1,4 +1,4 @@
-"""The requests and reports of a paper venue in a past that is taken up from the record."""
+"""The requests and reports of a paper venue in a past that is restored from the record."""
 
 from __future__ import annotations
 

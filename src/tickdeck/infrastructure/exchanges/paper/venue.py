@@ -299,7 +299,7 @@ class PaperVenue:
         return None
 
     def _work_again(self, request: OrderSubmittedEvent, known: Order, now: int) -> None:
-        """Work the rest of an order that was open in a past that was taken up. A ``post_only`` order rested already, so
+        """Work the rest of an order that was open in a past that was restored. A ``post_only`` order rested already, so
         it is not refused any more."""
         rest = msgspec.structs.replace(
             request,

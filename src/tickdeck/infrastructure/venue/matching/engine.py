@@ -136,8 +136,8 @@ class MatchingEngine:
         return order
 
     def place_list(self, requests: tuple[NewOrder, NewOrder], client_id: str, now: int) -> OrderList:
-        """Place two orders of which one cancels the other. ``client_id`` is that of the list. Raises ``OrderRefused``;
-        then neither is placed.
+        """Place two orders where a fill of one cancels the other. ``client_id`` is that of the list.
+        Raises ``OrderRefused``; then neither is placed.
         """
         desk = self._desks.get(requests[0].symbol)
         if desk is None:

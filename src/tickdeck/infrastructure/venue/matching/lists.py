@@ -1,4 +1,4 @@
-"""Order lists: pairs of orders of which one cancels the other (OCO).
+"""Order lists: pairs of orders where a fill of one cancels the other (OCO).
 
 Rules: rest-api.md, "New Order list - OCO", and the expiry reasons of user-data-stream.md. The pair locks its balance
 once: one of the orders holds what the more expensive one needs, until one of them starts to trade.

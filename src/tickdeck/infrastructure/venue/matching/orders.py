@@ -210,7 +210,7 @@ class Order(msgspec.Struct, eq=False, gc=False):
 
 
 class OrderList(msgspec.Struct, eq=False):
-    """Two orders of which one cancels the other (OCO). ``orders`` are their numbers; times are ns UTC.
+    """Two orders where a fill of one cancels the other (OCO). ``orders`` are their numbers; times are ns UTC.
 
     ``paired`` is true until one of them starts to trade, or ends. ``done`` is true when neither is open any more.
     """

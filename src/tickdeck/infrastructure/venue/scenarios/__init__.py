@@ -1,6 +1,6 @@
 """Scenarios: what the venue does when, and what its ledger must contain at the end. Anyone can write them in TOML.
 
-A step is a request to the admin address with a trigger; a check bounds a figure of the ledger.
+A step is a request to the admin address with a trigger; a check compares a figure of the ledger with a limit.
 """
 
 from tickdeck.infrastructure.venue.scenarios.player import CheckResult, ScenarioPlayer

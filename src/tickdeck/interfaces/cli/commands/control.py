@@ -224,7 +224,7 @@ def _print(folder: Path, command: str, answer: Answer, as_json: bool) -> int:
         counts = Counter(event["event_type"] for event in answer.events)
         effects = ", ".join(f"{name} {count}x" if count > 1 else name for name, count in counts.items())
         note(
-            f"{command}: run {folder.name} accepted it, and it is on disk as event {answer.event_id}; "
+            f"{command}: run {folder.name} accepted it and recorded it as event {answer.event_id}; "
             f"effects: {effects or 'none'}"
         )
     for problem in answer.problems:

@@ -1,6 +1,6 @@
 """Order lists: what an account may do with them, and ask about them.
 
-Only OCO: two orders of which one cancels the other. Parameters and errors: rest-api.md and errors.md.
+Only OCO: two orders where a fill of one cancels the other. Parameters and errors: rest-api.md and errors.md.
 """
 
 from __future__ import annotations
