@@ -109,8 +109,8 @@ class PaperVenue:
         """Continue at ``ts`` after a past that another process recorded, instead of ``start``. ``on_market`` has seen
         the market of that past. ``orders`` and ``account`` are as the run knows them.
 
-        What the venue had not reported is as if it had not happened: an open order works its rest, at the back of the
-        queue at its price, and a request without an answer arrives once more.
+        What the venue had not reported is as if it had not happened: an open order goes on with what is unfilled, at
+        the back of the queue at its price, and a request without an answer arrives once more.
         """
         missing = [currency for currency in self.account.currencies if currency not in account.balances]
         bought = {symbol: position.quantity for symbol, position in account.positions.items()}
@@ -299,8 +299,8 @@ class PaperVenue:
         return None
 
     def _work_again(self, request: OrderSubmittedEvent, known: Order, now: int) -> None:
-        """Work the rest of an order that was open in a past that was restored. A ``post_only`` order rested already, so
-        it is not refused any more."""
+        """Go on with the unfilled part of an order that was open in a restored past. A ``post_only`` order
+        rested already, so it is not refused any more."""
         rest = msgspec.structs.replace(
             request,
             quantity=known.remaining,

@@ -58,6 +58,7 @@ def print_summary(
     out.print(Text.assemble(("fills ", "bold"), (fills, "dim")), soft_wrap=whole)
     if report is not None:
         out.print(Text.assemble(("report ", "bold"), _near(report)), soft_wrap=True)
+    # A program that starts the run with an exchange of its own sets this to 0: the run cannot go on without it.
     if os.environ.get("TICKDECK_HINT", "1") != "0":
         out.print(Text.assemble(("next  ", "bold"), _next(summary, data, resumed)), soft_wrap=True)
     if summary.nothing_passed is not None:
