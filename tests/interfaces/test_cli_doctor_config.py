@@ -182,3 +182,14 @@ def test_a_live_configuration_without_its_key_or_limits_is_not_ready(looked, mon
     monkeypatch.setenv("MAIN_API_SECRET", "b")
     without = LIVE.replace("max_daily_loss = 100\n", "")
     assert "max_daily_loss" in looked("--config", settings(without))[1]["run"]["detail"]
+
+
+def test_unknown_names_are_reported_together_with_the_other_mistakes(tickdeck):
+    names = 'exchange = "binanse"\n[[strategies]]\nspec = "market-makr"\n'
+    for text, more in ((names, ()), (f'seed = "x"\n{names}[risk]\nprice_band = "500%"\n', ("seed", "price_band is 5"))):
+        result = tickdeck("run", "--config", settings(text))
+
+        assert result.exit_code == 2
+        for mistake in ("exchange is 'binanse'; give one of paper", "strategy 'market-makr' is not known", *more):
+            assert result.stderr.count(mistake) == 1, result.stderr
+        assert len(result.stderr.splitlines()) == 2 + len(more)

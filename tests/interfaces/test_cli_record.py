@@ -109,3 +109,21 @@ def test_a_recording_of_a_venue_that_does_not_list_the_symbol_ends_in_one_line(v
     assert process.returncode != 0
     assert "ABCUSDT is not listed; correct the symbol" in errors
     assert "Traceback" not in errors
+
+
+def test_a_live_run_whose_key_is_refused_leaves_no_folder(venue_url: str, tmp_path: Path) -> None:
+    config = tmp_path / "live.toml"
+    config.write_text(
+        f'exchange = "binance"\nexchange_url = "{venue_url}"\nlive = true\nsymbols = ["BTCUSDT"]\n'
+        '[[strategies]]\nspec = "ema-cross"\n'
+        "[risk]\nmax_order_notional = 500\nmax_position_notional = 2_000\nmax_daily_loss = 100\n"
+        '[accounts.main]\nexchange = "binance"\ncredentials = "env:WRONG"\n'
+    )
+    keys = {"WRONG_API_KEY": "wrong", "WRONG_API_SECRET": "wrong"}
+
+    process = tickdeck("run", "--config", config, "--data", tmp_path / "data", env=os.environ | keys)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 3, errors
+    assert "-2015" in errors
+    assert not list((tmp_path / "data").glob("*/manifest.json"))

@@ -146,3 +146,17 @@ def test_a_stopped_run_counts_the_same_in_its_summary_in_verify_and_in_the_list(
     assert proven["last_seq"] == figures["events"]
     resumed = tickdeck("run", "--resume", "last", "--speed", "max", "--json")
     assert json.loads(tickdeck("verify", "last", "--json").stdout)["events"] == json.loads(resumed.stdout)["events"]
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_about_a_strategy_is_printed_once_although_a_resume_loads_it_twice(tickdeck, signalled, tmp_path):
+    file = tmp_path / "signalled.py"
+    file.write_text(SIGNALLED + "\n    def on_fil(self, fill):\n        pass\n\n")
+    started = tickdeck(*signalled, "--speed", "max")
+    file.write_text(file.read_text() + "# edited\n")
+
+    resumed = tickdeck("run", "--resume", "last", "--speed", "max", "--json")
+
+    assert "a new stretch" in resumed.stderr, (started.stderr, resumed.stderr)
+    for result in (started, resumed):
+        assert result.stderr.count("nothing calls on_fil; did you mean on_fill?") == 1

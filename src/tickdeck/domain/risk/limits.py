@@ -36,7 +36,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     - ``max_daily_loss``: trading halts if the equity falls by this amount from its value at the start of the day (UTC).
     - ``max_drawdown``: trading halts if the equity falls by this fraction from its peak (0.2 is 20 %). The peak is the
       highest equity since the run began, or since trading was resumed after a halt.
-    - ``price_band``: the largest distance of a limit price from the last price, as a fraction (0.05 is 5 %).
+    - ``price_band``: the largest distance of a limit price from the last price, as a fraction (0.05 is 5 %), at most 1.
 
     Notionals and the daily loss are in ``currency``. An order that only reduces a position passes all limits.
 
@@ -68,6 +68,10 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.max_drawdown is not None and self.max_drawdown >= 1:
             raise ConfigError(
                 f"risk limits: max_drawdown is {self.max_drawdown}; give a share of the equity below 1, such as 0.2"
+            )
+        if self.price_band is not None and self.price_band > 1:  # no limit price of a buy order is further away
+            raise ConfigError(
+                f"risk limits: price_band is {self.price_band}; give a share of the price of at most 1, such as 0.05"
             )
         if self.max_order_multiple is not None and self.max_order_multiple <= 1:
             raise ConfigError(

@@ -117,12 +117,16 @@ def exit_code(call: Callable[[], object], *, details: bool, as_json: bool = Fals
 
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Within the block, our warnings are one line on stderr like our errors, without the place in the code."""
-    before = warnings.showwarning
+    """Within the block, our warnings are one line on stderr like our errors, without the place in the code. Each is
+    printed once, although a resume loads strategies more than once."""
+    before, printed = warnings.showwarning, set[str]()
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, TopicWarning):
-            _write_if_possible(f"tickdeck: warning: {one_line(str(message))}")
+            line = one_line(str(message))
+            if line not in printed:
+                printed.add(line)
+                _write_if_possible(f"tickdeck: warning: {line}")
         else:
             before(message, category, *place, **more)
 

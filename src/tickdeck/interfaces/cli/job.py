@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tickdeck.interfaces.cli.live import LiveView
     from tickdeck.interfaces.monitoring import MonitoringServer, RunWatch
 
-__all__ = ["Outcome", "discard", "drive", "monitor"]
+__all__ = ["Outcome", "discard", "discard_unbegun", "drive", "monitor"]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -188,6 +188,13 @@ def discard(run: Session) -> None:
     """Close a run that will not be driven, and remove its folder if nothing was recorded in it."""
     run.close()
     if not overview(run.folder).events:
+        discard_run(run.folder)
+
+
+def discard_unbegun(run: Session) -> None:
+    """Remove the folder of a closed new run that failed before its first event, for example because the exchange
+    refused its key."""
+    if not run.resumed and not run.kernel.seq and run.folder.exists():
         discard_run(run.folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
@@ -11,10 +12,11 @@ from msgspec.structs import replace
 
 from tickdeck.application.engines.strategies import strategy_ids
 from tickdeck.application.redaction import REDACTED, is_secret
-from tickdeck.errors import ConfigError, InputError
+from tickdeck.bootstrap.feeds import FEEDS
+from tickdeck.errors import ConfigError, InputError, format_value
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig, load_config, require_strategy, rooted
 from tickdeck.infrastructure.readers import InputFile, peek_symbols, read_exchange_info
-from tickdeck.infrastructure.strategies import strategy_name
+from tickdeck.infrastructure.strategies import load_strategy_class, strategy_name
 
 __all__ = ["build_config", "with_parameters"]
 
@@ -46,7 +48,7 @@ def build_config(
 
     Relative paths in options start at the current folder. Raises ``ConfigError`` if a setting is invalid.
     """
-    settings = load_config(config) if config is not None else RunConfig()
+    settings = _load(config, exchange, strategy) if config is not None else RunConfig()
     changes: dict[str, Any] = {
         "tapes": tuple(TapeConfig(path=path) for path in tape),
         "exchange": exchange,
@@ -83,6 +85,36 @@ def build_config(
         tapes=tuple(_with_symbol(file, settings.symbols) for file in settings.tapes),
         strategies=with_parameters(settings.strategies, param),
     )
+
+
+def _load(path: Path, exchange: str | None, strategy: tuple[str, ...]) -> RunConfig:
+    """The configuration of the file. Names that are not known are reported together with its other mistakes.
+    ``exchange`` and ``strategy`` are the options, which replace those of the file."""
+    mistakes: list[str] = []
+    settings = None
+    try:
+        settings = load_config(path)
+    except ConfigError as error:
+        mistakes += error.mistakes or (str(error),)
+    try:
+        data = tomllib.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        data = {}  # which is the mistake
+    known = ("paper", *FEEDS)
+    named = data.get("exchange", "paper") if exchange is None else exchange
+    if isinstance(named, str) and named not in known:
+        mistakes.append(f"{path}: exchange is {format_value(named)}; give one of {', '.join(known)}")
+    if settings is not None and not mistakes:
+        return settings  # whoever loads the strategies finds all mistakes in them
+    listed = data.get("strategies", ()) if not strategy else ()
+    for wanted in listed if isinstance(listed, list) else ():
+        spec = wanted.get("spec") if isinstance(wanted, dict) else None
+        if isinstance(spec, str) and ":" not in spec:
+            try:
+                load_strategy_class(spec)
+            except ConfigError as error:
+                mistakes.append(f"{path}: {error}")
+    raise ConfigError.of(mistakes)
 
 
 def _with_symbol(file: TapeConfig, symbols: tuple[str, ...]) -> TapeConfig:

@@ -217,7 +217,7 @@ def execute(
     """Start or resume a run, drive it, and print the results. Returns the exit code."""
     # These imports are slow, and `--help` does not need them.
     from tickdeck.bootstrap import limits_remarks
-    from tickdeck.interfaces.cli.job import discard, drive, monitor
+    from tickdeck.interfaces.cli.job import discard, discard_unbegun, drive, monitor
 
     if as_json and log_to == "stdout":
         raise click.UsageError("--json prints the figures on stdout, and --log-to the log; omit one of them")
@@ -245,16 +245,20 @@ def execute(
             mute(sys.stderr)
             why = f"stderr cannot be written: {error.strerror}"
             raise TickdeckError(f"{why}; redirect the messages") from None
-        outcome = drive(
-            job,
-            None if speed == float("inf") else speed,
-            details=details_wanted(),
-            live=not plain and not as_json,
-            log_level=log_level,
-            log_format=log_format,
-            log_stream=stdout if log_to == "stdout" else None,
-            monitoring=monitoring,
-        )
+        try:
+            outcome = drive(
+                job,
+                None if speed == float("inf") else speed,
+                details=details_wanted(),
+                live=not plain and not as_json,
+                log_level=log_level,
+                log_format=log_format,
+                log_stream=stdout if log_to == "stdout" else None,
+                monitoring=monitoring,
+            )
+        except TickdeckError:
+            discard_unbegun(job)
+            raise
     summary = outcome.summary
     notes = [text for name, of_file in job.notes.items() for text in of_file.lines(name)]
     notes += job.remarks
