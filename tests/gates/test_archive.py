@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
@@ -107,6 +108,13 @@ def test_what_is_left_of_a_run_keeps_its_places_and_what_is_gone_is_reported(
     assert all(isinstance(event, TradeEvent) and event.ts_ingress < half for event in gone)
     with pytest.raises(RunError, match=r"again: the market data from .* was dropped; its tape agrees with its digest"):
         verify_run(complete)
+
+
+@pytest.mark.long
+def test_archiving_says_what_went_and_how_large_it_was(complete: Path) -> None:
+    done = cli("runs", "archive", complete.name, "--to", complete.parent.parent / "kept", "--data", complete.parent)
+
+    assert re.search(r" was archived in .*/kept/[^ ]+; [\d,]+ bytes\n$", done.stderr)
 
 
 def test_the_commands_say_what_is_gone(complete: Path, meant_to_differ: set[Path]) -> None:
