@@ -21,7 +21,7 @@ from tickdeck import Strategy
 class Lucky(Strategy):
     def on_trade(self, trade):
         if trade.trade_id == 50:
-            self.buy(trade.symbol, Decimal(random.randrange(1, 10**9)).scaleb(-12), reason="luck")
+            self.buy(trade.symbol, Decimal(random.randrange(1, 10**9)).scaleb(-5), reason="luck")
 """
 SILENT = """
 from decimal import Decimal

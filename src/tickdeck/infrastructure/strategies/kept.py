@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tickdeck.application.parameters import Parametrised
 from tickdeck.errors import RunError
+from tickdeck.infrastructure.strategies.loader import load_in_place_of
 from tickdeck.infrastructure.strategies.source import source_digest, source_files
 
 __all__ = ["CODE", "keep_source", "kept_spec"]
@@ -41,4 +42,7 @@ def kept_spec(folder: Path, spec: str, digest: str) -> str:
     """The spec of the copy with ``digest`` in the run's ``folder``; ``spec`` itself if there is none."""
     place, _, name = spec.rpartition(":")
     copy = folder / CODE / digest / Path(place).name
-    return f"{copy}:{name}" if digest and place.endswith(".py") and copy.is_file() else spec
+    if not digest or not place.endswith(".py") or not copy.is_file():
+        return spec
+    load_in_place_of(copy, Path(place))
+    return f"{copy}:{name}"

@@ -18,7 +18,14 @@ from tickdeck.application.signals import Signal
 from tickdeck.application.strategies import BUILT_IN, Strategy
 from tickdeck.errors import ConfigError, Terminated, TickdeckError
 
-__all__ = ["load_function", "load_module", "load_signal_class", "load_strategy_class", "strategy_name"]
+__all__ = [
+    "load_function",
+    "load_in_place_of",
+    "load_module",
+    "load_signal_class",
+    "load_strategy_class",
+    "strategy_name",
+]
 
 _OTHERS = (TickdeckError, KeyboardInterrupt, Terminated, MemoryError)
 """Exceptions during loading that are not a mistake in the user's code."""
@@ -106,11 +113,22 @@ def load_function(spec: str) -> Callable[..., Any]:
     return cast("Callable[..., Any]", found)
 
 
+_originals: dict[Path, Path] = {}
+"""Copies of strategy files, and the files whose modules they stand for."""
+
+
+def load_in_place_of(copy: Path, original: Path) -> None:
+    """Load ``copy`` under the module name of ``original`` from now on. Otherwise both would define the same event
+    types, as classes of two modules, which one process refuses."""
+    _originals[copy.resolve()] = original.resolve()
+
+
 def _load_file(path: Path, what: str) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"{what}: there is no file {path}")
     # The name comes from the path, so that a class has the same name in every run; it cannot be imported by it.
-    module_name = f"tickdeck_strategy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    named = _originals.get(path.resolve(), path.resolve())
+    module_name = f"tickdeck_strategy_{hashlib.sha256(str(named).encode()).hexdigest()[:12]}"
     found = importlib.util.spec_from_file_location(module_name, path)
     if found is None or found.loader is None:
         raise ConfigError(f"{what}: {path} is not a Python file")
