@@ -188,8 +188,9 @@ class SqliteTape(GroupCommitTape):
             )
 
     def _close_files(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
+        with self._lock:  # another thread may be asking for a stream's version
+            if self._reader is not None:
+                self._reader.close()
         # Move the log's content to the main file. If a reader prevents it, the content stays in the log, just as
         # durable.
         with contextlib.suppress(sqlite3.Error):

@@ -37,7 +37,7 @@ def _control(command: F) -> F:
 @_control
 def halt(run: str, reason: str, data: Path, as_json: bool) -> int:
     """Halt the trading of RUN: no order leaves from now on, except those of `flatten` and `close`. Open orders stay;
-    `cancel` ends them. The run goes on otherwise.
+    `cancel` ends them. Everything else continues.
 
     If no process runs it, the file HALT is written to its folder, and the run continues halted when it is resumed.
 

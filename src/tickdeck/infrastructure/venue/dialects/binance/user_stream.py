@@ -8,6 +8,7 @@ import msgspec
 
 from tickdeck.infrastructure.venue.dialects.binance import messages
 from tickdeck.infrastructure.venue.dialects.binance.connection import Connection
+from tickdeck.infrastructure.venue.dialects.binance.rules import Rule, next_rule
 from tickdeck.infrastructure.venue.dialects.binance.venue import MS, BinanceVenue
 from tickdeck.infrastructure.venue.exchange import Update
 from tickdeck.infrastructure.venue.faults import parse_duration
@@ -37,13 +38,10 @@ class Subscription:
         self.connection.send(msgspec.json.encode(event).decode(), due)
 
 
-class ReportRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class ReportRule(Rule, kw_only=True, forbid_unknown_fields=True):
     """A rule for the next ``count`` reports of a kind (``TRADE``, ``CANCELED``, ... or ``any``): they are dropped,
     doubled, or held back ``hold`` (such as 25s). ``after`` reports of the kind pass first."""
 
-    on: str = "any"
-    count: int = 1
-    after: int = 0
     drop: bool = False
     double: bool = False
     hold: str = ""
@@ -119,7 +117,7 @@ class UserStreams:
     def _report(self, execution: Any, update: Update, account: str) -> None:
         faults = self.venue.faults
         due, copies = 0, 1
-        rule = self._next_rule(execution.kind.value)
+        rule = next_rule(self.rules, execution.kind.value)
         if rule is not None:
             if rule.drop:
                 return
@@ -136,18 +134,6 @@ class UserStreams:
             report = messages.execution_report(execution, update.cancel_id, subscription.unit)
             for _ in range(copies):
                 subscription.send(report, due)
-
-    def _next_rule(self, kind: str) -> ReportRule | None:
-        for rule in self.rules:
-            if rule.on in (kind, "any"):
-                if rule.after:
-                    rule.after -= 1
-                    continue
-                rule.count -= 1
-                if rule.count <= 0:
-                    self.rules.remove(rule)
-                return rule
-        return None
 
     def _listeners(self, account: str, now: int) -> list[Subscription]:
         """The account's streams that are not silent now."""

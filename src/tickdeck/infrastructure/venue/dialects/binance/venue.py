@@ -11,6 +11,7 @@ from tickdeck.infrastructure.venue.commands import Account
 from tickdeck.infrastructure.venue.dialects.binance.errors import ApiError, refused
 from tickdeck.infrastructure.venue.dialects.binance.limits import Limits
 from tickdeck.infrastructure.venue.dialects.binance.params import Params
+from tickdeck.infrastructure.venue.dialects.binance.rules import Rule, next_rule
 from tickdeck.infrastructure.venue.exchange import Exchange, Update
 from tickdeck.infrastructure.venue.faults import Faults, parse_duration
 from tickdeck.infrastructure.venue.matching import HOUSE, ExecutionKind, Market, MarketStatus, OrderRefused
@@ -89,7 +90,7 @@ class Answer(msgspec.Struct, kw_only=True):
     """Text to send in place of JSON, such as a page of HTML."""
 
 
-class Script(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Script(Rule, kw_only=True, forbid_unknown_fields=True):
     """A rule for the next ``count`` requests of a kind: whether they ``take`` effect, and which answer they get.
 
     ``after`` requests of the kind pass first. The answer is ``lost``, or ``code`` and ``msg`` with ``status``, or
@@ -98,8 +99,6 @@ class Script(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
     on: str
-    count: int = 1
-    after: int = 0
     take: bool = True
     lost: bool = False
     status: int = 200
@@ -198,7 +197,7 @@ class BinanceVenue:
         ``authorise`` returns the account that signed, or raises ``ApiError``. Never raises ``ApiError`` itself."""
         self.requests += 1
         self.happened(operation.kind, f"requests.{operation.kind}")
-        script = self._next_script(operation.kind)
+        script = next_rule(self.scripts, operation.kind)
         if script is not None and not script.take:
             return self._scripted(script, Answer())
         answer = self._execute(operation, params, now, address, unit, authorise)
@@ -257,18 +256,6 @@ class BinanceVenue:
     def count(self, figure: str) -> None:
         """Count something in ``asked``."""
         self.asked[figure] = self.asked.get(figure, 0) + 1
-
-    def _next_script(self, kind: str) -> Script | None:
-        for script in self.scripts:
-            if script.on in (kind, "any"):
-                if script.after:
-                    script.after -= 1
-                    continue
-                script.count -= 1
-                if script.count <= 0:
-                    self.scripts.remove(script)
-                return script
-        return None
 
     def _scripted(self, script: Script, answer: Answer) -> Answer:
         answer.lost = answer.lost or script.lost
