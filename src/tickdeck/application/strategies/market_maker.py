@@ -69,7 +69,7 @@ class MarketMaker(Strategy):
 
     def on_start(self) -> None:
         self._quotes: dict[tuple[str, Side], _Quote] = {}
-        self._inventory = Inventory()
+        self._inventory = Inventory(long_only=self.min_inventory >= 0)
         self._can_amend = True
 
     def on_tick(self, tick: TickEvent) -> None:
