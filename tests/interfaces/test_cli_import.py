@@ -174,7 +174,7 @@ def test_an_existing_file_is_not_overwritten(tickdeck, tardis):
         (("auto", "absent.csv", "--out", "x.db"), "absent.csv: No such file or directory"),
         (("tardis", "absent.csv", "--out", "x.db"), "absent.csv: No such file or directory"),
         (("auto", "trades.csv", "--out", "tape"), "tape: the name of a tape ends in .db; name it tape.db"),
-        (("auto", "trades.csv", "--out", "no/x.db"), "no/x.db: cannot be created: No such file or directory"),
+        (("auto", "trades.csv", "--out", "no/x.db"), "no/x.db: there is no folder no; create it"),
         (("auto", "trades.csv", "--out", "trades.csv/x.db"), "trades.csv/x.db: cannot be created: Not a directory"),
         (("auto", "trades.csv", "--out", "x.db", "--symbol", "XRPUSDT"), "it has no trades of binance XRPUSDT"),
         (("auto", "trades.csv", "--out", "x.db", "--feed-latency", "soon"), "'soon' is not a duration"),

@@ -29,7 +29,7 @@ from tickdeck.infrastructure.exchanges.paper.venue import PaperConfig
         (order(quantity="0.0005"), "not a multiple of the lot size 0.001"),
         (order(limit="100.001"), "not a multiple of the tick size 0.01"),
         (order(quantity="0.04"), "notional 4.04 is below the minimum 5"),
-        (order(limit="100", quantity="0.04"), "notional 4.00 is below the minimum 5"),
+        (order(limit="100", quantity="0.04"), "notional 4 is below the minimum 5"),
         (order(symbol="DOGEUSDT"), "symbol DOGEUSDT is not traded here"),
         (order(account_id="other"), "account other is not known here"),
         (order(tif=TimeInForce.POST_ONLY), "a market order cannot be post only"),

@@ -141,7 +141,7 @@ def _machine(summary: Summary) -> str:
     if summary.dropped:
         told += f", {summary.dropped:,} dropped"
     if latency.p50 is not None and latency.p99 is not None:
-        told += f"; median {latency.p50:,.1f} µs per input, p99 {latency.p99:,.1f}"
+        told += f"; median {latency.p50:,.0f} µs an input, p99 {latency.p99:,.0f}"
     return told
 
 
