@@ -96,7 +96,7 @@ def test_a_paced_run_with_inputs_from_outside_resumes(tmp_path: Path, speed: flo
 
     assert run.kernel.statistics().published["order.submitted"] > 5
     if speed is not None:
-        assert steps_before_inputs(run) > 1
+        assert steps_before_inputs(run) >= 1
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -117,7 +117,7 @@ def test_a_paced_run_on_candles_with_inputs_from_outside_resumes(tmp_path: Path,
     run = assert_resumes(wanted, tmp_path / "data", 600.0, seed, stop_at=600, every=30.0)
 
     assert run.kernel.statistics().published["order.submitted"] > 5
-    assert steps_before_inputs(run) > 1
+    assert steps_before_inputs(run) >= 1
 
 
 def test_the_clock_of_a_virtual_run_does_not_follow_an_input_from_the_future(tmp_path: Path) -> None:
