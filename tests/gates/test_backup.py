@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from killing import killed_at_sync
 from running import Running, tickdeck
 from test_live_resume import SECOND, drive
 from test_live_run import START, config
@@ -69,7 +70,7 @@ def test_a_backup_of_a_run_that_is_killed_leaves_no_run(tmp_path: Path, form: st
     run = start_live_run(config(600, tape_format=form), tmp_path / "data", clock=VirtualWall(START))
     drive(run, 2)
     steps = 0
-    while _killed_at_sync(run.folder, tmp_path / f"copy{steps}", steps):
+    while killed_at_sync(os, "fsync", lambda: backup_run(run.folder, tmp_path / f"copy{steps}"), steps):  # noqa: B023
         if (tmp_path / f"copy{steps}").exists():
             assert verify_run(tmp_path / f"copy{steps}")[0].identical
         steps += 1
@@ -79,32 +80,6 @@ def test_a_backup_of_a_run_that_is_killed_leaves_no_run(tmp_path: Path, form: st
         event.seq for event in open_record(run.folder)
     ]
     assert not (tmp_path / "copy0").exists()
-
-
-def _killed_at_sync(folder: Path, out: Path, steps: int) -> bool:
-    """Back up in a child that kills itself instead of its sync number ``steps``. Returns whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        left = steps
-        fsync = os.fsync
-
-        def killing(fd: int) -> None:
-            nonlocal left
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left -= 1
-            fsync(fd)
-
-        os.fsync = killing  # type: ignore[assignment]
-        code = 1
-        try:
-            backup_run(folder, out)
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
 
 
 @pytest.mark.long

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from pathlib import Path
 
 import pytest
+from killing import killed_at_sync
 from tapes_in_both_forms import FORMS, ORDER, cascade, open_form, place, stored, write
 
 from tickdeck.application.ports import Snapshot
@@ -135,7 +134,7 @@ def test_a_backup_that_is_killed_leaves_nothing_that_looks_whole(tmp_path: Path,
     write(path, form)
     for steps in range(100):
         out = copy_of(tmp_path, form, f"copy{steps}")
-        if _killed_at_sync(path, out, steps):
+        if killed_at_sync(backing_up, "sync", lambda: backup_tape(path, out), steps):  # noqa: B023
             assert not out.exists() or check_tape(out).ok
         else:
             break
@@ -144,29 +143,3 @@ def test_a_backup_that_is_killed_leaves_nothing_that_looks_whole(tmp_path: Path,
     assert stored(out) == stored(path)
     backup_tape(path, copy_of(tmp_path, form, "last"))
     assert not list(tmp_path.glob(".tickdeck-*"))
-
-
-def _killed_at_sync(path: Path, out: Path, steps: int) -> bool:
-    """Back up in a child that kills itself instead of its sync number ``steps``. Returns whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        left = steps
-        sync = backing_up.sync
-
-        def killing(place: Path) -> None:
-            nonlocal left
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left -= 1
-            sync(place)
-
-        backing_up.sync = killing  # type: ignore[assignment]
-        code = 1
-        try:
-            backup_tape(path, out)
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)

@@ -113,7 +113,7 @@ def _print_statistics(by: str, figures: Sequence[TradeStatistics], as_json: bool
 
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     table.add_column(by, no_wrap=True)
-    for name in ("trades", "won", "volume", "fees", "pnl", "profit factor", "expectancy"):
+    for name in ("trades", "won after fees", "volume", "fees", "pnl", "profit factor", "expectancy"):
         table.add_column(name, justify="right", no_wrap=True)
     for line in figures:
         table.add_row(
