@@ -63,6 +63,20 @@ class Rests(Strategy):
             self.buy(trade.symbol, Decimal("0.002"), limit=trade.price * Decimal("0.96"))
 
 
+class Single(Strategy):
+    """Buys once, at ``share`` of the first trade's price: below 1 the order rests, above it is filled."""
+
+    share: Decimal = Decimal("0.96")
+
+    def on_start(self) -> None:
+        self._done = False
+
+    def on_trade(self, trade: TradeEvent) -> None:
+        if not self._done:
+            self._done = True
+            self.buy(trade.symbol, Decimal("0.002"), limit=trade.price * self.share)
+
+
 class Once(Strategy):
     """Buys ``quantity`` (base) once, at ``limit`` or, with 0, at market; nothing with a quantity of 0."""
 

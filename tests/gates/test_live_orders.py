@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -61,16 +61,20 @@ FAULTS = [
 ALL = " ".join(fault for fault in FAULTS if "clock_skew" not in fault and "drop_ack=0.1" not in fault)
 
 
-@pytest.fixture(autouse=True)
-def short_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+def shorten_lag(put: Callable[[Any, str, Any], object]) -> None:
     """An order that was never received is known to be so after three seconds: the venue here answers at once, and its
-    queries lag for half a second."""
+    queries lag for half a second. ``put`` sets an attribute."""
     whole = BinanceExchange.capabilities.fget
     assert whole is not None
     capabilities = property(
         lambda exchange: msgspec.structs.replace(whole(exchange), in_flight=0, query_lag=3_000_000_000)
     )
-    monkeypatch.setattr(BinanceExchange, "capabilities", capabilities)
+    put(BinanceExchange, "capabilities", capabilities)
+
+
+@pytest.fixture(autouse=True)
+def short_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_lag(monkeypatch.setattr)
 
 
 @pytest.fixture(autouse=True)

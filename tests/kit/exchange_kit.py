@@ -57,6 +57,7 @@ def order(order_id: str = "t1", **changes: Any) -> Any:
         "missing": Decimal(0),
         "venue_order_id": "",
         "is_open": True,
+        "is_taken_for_dead": False,
         "unanswered_amends": {},
     }
     return SimpleNamespace(order_id=order_id, symbol="BTCUSDT", **(state | changes))

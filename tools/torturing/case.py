@@ -29,6 +29,8 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 _BUNDLED = 50_000  # events of a run whose bundle is proven, too
 _UNEXPECTED = "--debug"  # what an error ends with that Tickdeck did not foresee
 _SETTLE = 150.0  # seconds until nothing is open or in doubt any more
+_CANCEL_AGAIN = 5.0  # seconds
+_CALM = 3  # looks at which nothing is open, in doubt, or still to be taken by the exchange
 CONFIG = """\
 exchange = "binance"
 exchange_url = "{url}"
@@ -272,9 +274,15 @@ class Torture:
             return [f"the run does not start again: {run.said()}"]
         problems = [problem for command in ("halt", "cancel") if (problem := self._commanded(run, command))]
         until, ledger = time.monotonic() + _SETTLE, Ledger(self._run)
-        while ledger.unsettled() and time.monotonic() < until and not run.has_ended:
+        cancelled, calm = time.monotonic(), 0
+        while calm < _CALM and time.monotonic() < until and not run.has_ended:
             time.sleep(0.3)
+            calm = 0 if self._venue.late_orders() else calm + 1  # before the tape is read
             ledger.follow()
+            calm = 0 if ledger.unsettled() else calm
+            if time.monotonic() > cancelled + _CANCEL_AGAIN:  # what was taken late, when the run had cancelled
+                self._command(run, "cancel")
+                cancelled = time.monotonic()
         status = run.stop()
         ledger.follow()
         problems += [

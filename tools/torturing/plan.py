@@ -16,6 +16,7 @@ FAULTS = {
     "drop_request": "0.05",
     "http_500": "0.08",
     "unknown_status": "0.08",
+    "late_accept": "0.06:7s",
     "duplicate_fill": "0.3",
     "late_fill": "0.3:800ms",
     "lost_fill": "0.2",

@@ -73,6 +73,11 @@ class VenueProcess:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 (http, to localhost)
             return json.load(answer)
 
+    def late_orders(self) -> int:
+        """How many orders it has not taken yet, but will."""
+        with urllib.request.urlopen(f"{self.url}/admin/state", timeout=30) as answer:  # noqa: S310 (http, to localhost)
+            return int(json.load(answer)["late_orders"])
+
     def close(self) -> None:
         if self._process.poll() is None:
             self.kill()

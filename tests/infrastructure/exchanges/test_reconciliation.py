@@ -95,6 +95,15 @@ def test_an_order_of_ours_that_is_open_against_our_belief_is_reported(state: dic
     assert not of(events, VenueExternalOrderReported)
 
 
+def test_an_order_that_was_taken_for_dead_is_looked_up_again_as_it_may_have_ended_meanwhile() -> None:
+    late = result(OrderStatus.EXPIRED)
+    exchange = Scripted(balances=[usdt(100)], order=[UnknownOrder("lag"), late])
+    dead = order(status=OrderStatus.REJECTED, is_open=False, is_taken_for_dead=True)
+    events = reconciled(exchange, (5, CONNECTED), orders={"t1": dead})
+
+    assert [(event.order_id, event.status) for event in of(events, VenueOrderReported)] == [("t1", OrderStatus.EXPIRED)]
+
+
 def test_fills_are_told_apart_by_the_orders_that_they_belong_to() -> None:
     fills = (fill("1", order="99"), fill("2", order="7"), fill("3", order="7"))
     exchange = Scripted(balances=[usdt(100)], fills=[fills, ()], order_by_number=[WEB], order=[result(ACCEPTED)])

@@ -239,7 +239,7 @@ def test_a_book_that_moves_through_a_clients_order_fills_it() -> None:
 
 class FakeDoor:
     def __init__(self, venue: Exchange) -> None:
-        self.exchange, self.faults, self.requests, self.offset = venue, Faults(), 0, 0
+        self.exchange, self.faults, self.requests, self.late_orders, self.offset = venue, Faults(), 0, 0, 0
         self.asked: dict[str, int] = {}
 
     def now(self) -> int:

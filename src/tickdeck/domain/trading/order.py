@@ -167,6 +167,11 @@ class Order:
         return not self.status.is_final
 
     @property
+    def is_taken_for_dead(self) -> bool:
+        """Whether it was in doubt and we concluded that the venue never received it. The venue may still show it."""
+        return self._concluded and self.status is OrderStatus.REJECTED
+
+    @property
     def missing(self) -> Quantity:
         """The quantity that the venue reported as filled but for which no fill has arrived (base)."""
         return max(self.venue_filled - self.filled, ZERO)

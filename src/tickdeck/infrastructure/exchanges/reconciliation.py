@@ -28,6 +28,7 @@ __all__ = ["Reconciliation"]
 
 _S = 1_000_000_000  # ns in a second
 _KEPT = 10_000
+_DEAD = 10  # orders that were taken for dead and are looked up again, for each symbol
 _QUIET, _FIRST_RETRY, _LONGEST_RETRY = 2.0, 1.0, 30.0  # seconds
 
 
@@ -35,7 +36,8 @@ class Reconciliation:
     """Compares the account at ``exchange`` with the run, and publishes what the run lacks. ``request`` starts it.
 
     A round queries the open orders and the newest fills of ``symbols``. Those of the run's ``orders`` are reported as
-    such, the others as external: they are shown and never touched. Then come the balances. A reading counts only if no
+    such, the others as external: they are shown and never touched. The newest orders that were taken for dead are
+    looked up again. Then come the balances. A reading counts only if no
     fill arrived meanwhile. Where it differs from ``books`` (our balances by currency), it is published, and the core
     compares. While ``pending`` (the core's differences that one reading showed) is not empty, another reading follows
     after the time that queries may lag.
@@ -167,12 +169,23 @@ class Reconciliation:
                 self._show(result)
             elif not order.is_open or order.status is OrderStatus.UNKNOWN:
                 self._reports.result(result, order.order_id)
+        await self._look_for_the_dead(symbol)
         still_open = {result.venue_order_id for result in found}
         for venue_order_id in [number for of, number in self._shown if of == symbol and number not in still_open]:
             try:
                 self._show(await self._exchange.order(symbol, venue_order_id=venue_order_id))
             except UnknownOrder:
                 continue  # the query lags
+
+    async def _look_for_the_dead(self, symbol: str) -> None:
+        """An order that was taken for dead may have been accepted late, and have ended since."""
+        dead = [order for order in self._orders.values() if order.is_taken_for_dead and order.symbol == symbol]
+        for order in dead[-_DEAD:]:
+            try:
+                result = await self._exchange.order(symbol, client_order_id=order.order_id)
+            except UnknownOrder:
+                continue
+            self._reports.result(result, order.order_id)
 
     async def _catch_up_fills(self, symbol: str) -> None:
         last = self.last_trades.get(symbol, "")

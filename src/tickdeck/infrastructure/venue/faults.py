@@ -36,6 +36,11 @@ FAULTS: dict[str, _Kind] = {
     "drop_request": _Kind("chance", "a request is lost before the exchange sees it"),
     "http_500": _Kind("chance", "a request is answered with 500; half of them take effect"),
     "unknown_status": _Kind("chance", "an order takes effect, but its answer is 'status unknown' (-1007)"),
+    "late_accept": _Kind(
+        "chance:duration",
+        "an order gets no answer and waits this long in the exchange; until then nothing there knows it",
+        90 * _SECOND,
+    ),
     "duplicate_fill": _Kind("chance", "the report of a fill is sent twice"),
     "late_fill": _Kind("chance:duration", "the report of a fill is delayed", 2 * _SECOND),
     "lost_fill": _Kind("chance", "the report of a fill is never sent"),

@@ -84,6 +84,35 @@ def test_a_storm_answers_429_for_its_duration() -> None:
     assert (response.status, response.headers["retry-after"]) == (429, "5")
 
 
+def test_a_late_order_has_no_answer_and_is_nowhere_until_it_is_accepted() -> None:
+    desk = Desk(faults="late_accept=1:90s")
+    assert desk.order().lost
+    known = {"symbol": "BTCUSDT", "origClientOrderId": "cid-1"}
+
+    desk.time += 89 * SECOND
+    desk.venue.tick(desk.time)
+    assert error(desk.signed("GET", "order", **known))[1] == -2013
+    assert body(desk.signed("GET", "openOrders", symbol="BTCUSDT")) == []
+    assert desk.venue.late_orders == 1
+
+    desk.time += SECOND
+    desk.venue.tick(desk.time)
+    found = body(desk.signed("GET", "order", **known))
+    assert (found["status"], found["time"]) == ("NEW", desk.time // 1_000_000)
+    assert desk.venue.late_orders == 0
+
+
+def test_a_late_order_that_is_refused_is_never_heard_of() -> None:
+    desk = Desk(faults="late_accept=1:1s")
+    assert desk.order(quantity="1000").lost
+    assert desk.order(price="20000.001").lost
+    desk.time += SECOND
+    desk.venue.tick(desk.time)
+
+    assert desk.exchange.engine.orders("ann", "BTCUSDT") == []
+    assert desk.venue.asked["late_orders.refused"] == 2
+
+
 def test_a_stale_query_does_not_know_the_order_for_a_while() -> None:
     desk = Desk(faults="stale_query=1:3s")
     desk.order()

@@ -104,6 +104,10 @@ class BinanceServer:
     def requests(self) -> int:
         return self.venue.requests
 
+    @property
+    def late_orders(self) -> int:
+        return self.venue.late_orders
+
     def advance(self, by_ns: int) -> None:
         self.venue.offset_ns += by_ns
 

@@ -77,6 +77,14 @@ class Operation(NamedTuple):
     kind: str = "read"
 
 
+class _LateOrder(NamedTuple):
+    """A request that waits inside the exchange until it is executed at ``due`` (ns UTC)."""
+
+    due: int
+    run: _Run
+    call: Call
+
+
 class Answer(msgspec.Struct, kw_only=True):
     """The outcome of a request. ``lost`` answers never leave, others leave ``delay_ns`` later."""
 
@@ -170,6 +178,7 @@ class BinanceVenue:
         """Called with the time at each tick."""
         self.depth_cache: DepthCache | None = None
         """Set when snapshots of the book are served late."""
+        self._late: list[_LateOrder] = []
         self._clock = clock
         self._storm_until = 0
         self._halts: dict[str, int] = {}
@@ -180,6 +189,11 @@ class BinanceVenue:
         """The venue's time, ns UTC."""
         skew = self.faults.get("clock_skew")
         return self._clock() + self.offset_ns + (skew.duration_ns if skew is not None else 0)
+
+    @property
+    def late_orders(self) -> int:
+        """How many orders wait to be accepted late. They do not survive this process."""
+        return len(self._late)
 
     # -- requests -------------------------------------------------------------------------------------------------
 
@@ -232,8 +246,13 @@ class BinanceVenue:
                 answer.account = account.name
             if operation.counts_order and account is not None:
                 self.limits.check_orders(account.name, now)
+            call = Call(self, params, now, unit, address, account)
+            if operation.kind == "place" and (fault := faults.happens("late_accept")) is not None:
+                self._late.append(_LateOrder(now + fault.duration_ns, operation.run, call))
+                answer.lost = True
+                return answer
             try:
-                answer.result = operation.run(Call(self, params, now, unit, address, account))
+                answer.result = operation.run(call)
             except OrderRefused as refusal:
                 raise refused(refusal) from None
             if operation.acts:
@@ -320,6 +339,7 @@ class BinanceVenue:
         """What happens by time alone: timers, and symbols that are halted and opened again."""
         for timer in list(self.timers):
             timer(now)
+        self._take_late_orders(now)
         if len(self.hidden) > _MOST_HIDDEN:
             self.hidden = {number: until for number, until in self.hidden.items() if until > now}
         fault = self.faults.get("halt_symbol")
@@ -338,6 +358,15 @@ class BinanceVenue:
             self.exchange.set_status(fault.symbol, MarketStatus.HALT, now)
         elif not halted:
             self._open(fault.symbol, now)
+
+    def _take_late_orders(self, now: int) -> None:
+        due = [late for late in self._late if late.due <= now]
+        self._late = [late for late in self._late if late.due > now]
+        for late in due:
+            try:
+                late.run(late.call._replace(now=now))
+            except (ApiError, OrderRefused):
+                self.count("late_orders.refused")  # nobody waits for an answer
 
     def _open(self, symbol: str, now: int) -> None:
         if self._halts.pop(symbol, None) is not None:
