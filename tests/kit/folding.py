@@ -49,7 +49,7 @@ def assert_folds(
     folded = Account.fold(tape, account.account_id, account.quote, account.user_id, account.homes)
     assert state_of(folded) == state_of(account)
     for symbol, position in account.positions.items():
-        assert state_of(Position.fold(symbol, tape)) == state_of(position)
+        assert state_of(Position.fold(symbol, tape, account.account_id)) == state_of(position)
     assert_risk_folds(tape, risk)
     assert PausedStrategies.fold(tape) == strategies.paused
 

@@ -21,6 +21,8 @@ class Entity(ABC):
     """Something with an identity, which stays the same while everything else changes. Two entities of one class are
     equal if their identities are."""
 
+    __slots__ = ()
+
     @property
     @abstractmethod
     def identity(self) -> Hashable:
@@ -42,11 +44,18 @@ class AggregateRoot(Entity):
 
     A new object is the state before the first event. Methods that decide something check the rules, then call
     ``raise_event``. A unit of work saves the raised events and clears them.
+
+    ``in_run``: the aggregate lives in a run, where its methods return their events to the engine that publishes them.
+    It keeps none itself, so that it does not grow.
     """
 
-    def __init__(self) -> None:
+    __slots__ = ("_in_run", "_raised", "version")
+
+    def __init__(self, *, in_run: bool = False) -> None:
         self.version = 0
-        """How many events of the stream the state contains, without those that are raised and not saved."""
+        """How many events of the stream the state contains, without those that are raised and not saved. In a run,
+        the tape has the version."""
+        self._in_run = in_run
         self._raised: list[DomainEvent] = []
 
     @property

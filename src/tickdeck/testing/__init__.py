@@ -13,13 +13,23 @@ if TYPE_CHECKING:
     from tickdeck.testing.event_bus import EventBusContract
     from tickdeck.testing.event_store import EventStoreContract
     from tickdeck.testing.exchange import ExchangeContract, TradingPlace
+    from tickdeck.testing.repositories import RepositoryContract
 
-__all__ = ["CandleRun", "EventBusContract", "EventStoreContract", "ExchangeContract", "TradingPlace", "run_candles"]
+__all__ = [
+    "CandleRun",
+    "EventBusContract",
+    "EventStoreContract",
+    "ExchangeContract",
+    "RepositoryContract",
+    "TradingPlace",
+    "run_candles",
+]
 
 _CONTRACTS = {
     "EventBusContract": "tickdeck.testing.event_bus",
     "EventStoreContract": "tickdeck.testing.event_store",
     "ExchangeContract": "tickdeck.testing.exchange",
+    "RepositoryContract": "tickdeck.testing.repositories",
     "TradingPlace": "tickdeck.testing.exchange",
 }
 

@@ -102,6 +102,7 @@ def test_purchase_opens_a_position_and_moves_both_balances() -> None:
             quantity=D("0.5"),
             cost=D(30000),
             average_price=D(60000),
+            total_fees=D(30),
             currency="USDT",
             opened_by_orders=("o-1",),
             ts=7,

@@ -19,10 +19,15 @@ quantities = st.integers(1, 10**12).map(lambda n: D(n).scaleb(-8))
 fills = st.lists(st.tuples(st.sampled_from(Side), prices, quantities), max_size=30)
 
 
+def traded(position: Position, side: Side, price: Decimal, quantity: Decimal) -> Decimal:
+    """Book a fill. Returns what it realized."""
+    return sum((event.realized_pnl for event in position.fill(side, price, quantity)), D(0))
+
+
 def held(*executions: tuple[Side, str, str]) -> Position:
     position = Position("BTCUSDT")
     for side, price, quantity in executions:
-        position.apply(side, D(price), D(quantity))
+        traded(position, side, D(price), D(quantity))
     return position
 
 
@@ -49,8 +54,8 @@ def test_short_position_profits_when_price_falls() -> None:
 def test_adding_to_a_position_realises_nothing_and_averages_the_price(side: Side) -> None:
     position = Position("BTCUSDT")
 
-    assert position.apply(side, D(100), D(1)) == 0
-    assert position.apply(side, D(130), D(2)) == 0
+    assert traded(position, side, D(100), D(1)) == 0
+    assert traded(position, side, D(130), D(2)) == 0
 
     assert position.average_price == 120
     assert position.quantity == 3 * side.sign
@@ -60,7 +65,7 @@ def test_adding_to_a_position_realises_nothing_and_averages_the_price(side: Side
 def test_partial_close_realises_its_share_and_leaves_the_average() -> None:
     position = held((BUY, "100", "4"))
 
-    realized = position.apply(SELL, D(110), D(1))
+    realized = traded(position, SELL, D(110), D(1))
 
     assert realized == position.realized_pnl == 10
     assert (position.quantity, position.average_price) == (3, 100)
@@ -69,7 +74,7 @@ def test_partial_close_realises_its_share_and_leaves_the_average() -> None:
 def test_partial_close_of_a_short_realises_its_share() -> None:
     position = held((SELL, "100", "4"))
 
-    assert position.apply(BUY, D(110), D(1)) == -10
+    assert traded(position, BUY, D(110), D(1)) == -10
     assert (position.quantity, position.average_price) == (-3, 100)
 
 
@@ -84,9 +89,9 @@ def test_closing_completely_leaves_nothing_behind() -> None:
 @pytest.mark.parametrize(("first", "profit"), [(BUY, 20), (SELL, -20)])
 def test_flip_closes_the_old_side_and_opens_the_rest_at_the_fills_price(first: Side, profit: int) -> None:
     position = Position("BTCUSDT")
-    position.apply(first, D(100), D(2))
+    traded(position, first, D(100), D(2))
 
-    realized = position.apply(first.opposite, D(110), D(5))
+    realized = traded(position, first.opposite, D(110), D(5))
 
     assert realized == profit
     assert position.quantity == 3 * first.opposite.sign
@@ -99,7 +104,7 @@ def test_average_without_a_last_digit_loses_no_money() -> None:
     position = held((BUY, "100", "1"), (BUY, "101", "2"))
     assert position.average_price == D("100.6666666666666666666666667")
 
-    parts = [position.apply(SELL, D(100), D(1)) for _ in range(3)]
+    parts = [traded(position, SELL, D(100), D(1)) for _ in range(3)]
 
     assert position.is_flat
     assert sum(parts) == position.realized_pnl == -2
@@ -112,7 +117,7 @@ def test_exact_average_keeps_its_own_digits() -> None:
 def test_zero_profit_is_a_plain_zero() -> None:
     position = held((BUY, "60000.01", "0.00010"))
 
-    assert str(position.apply(SELL, D("60000.01"), D("0.00010"))) == "0"
+    assert str(traded(position, SELL, D("60000.01"), D("0.00010"))) == "0"
 
 
 def test_books_do_not_depend_on_the_threads_decimal_context() -> None:
@@ -120,8 +125,8 @@ def test_books_do_not_depend_on_the_threads_decimal_context() -> None:
 
     with localcontext() as context:
         context.prec = 3
-        position.apply(BUY, D("60000.01"), D("1.00001"))
-        position.apply(SELL, D("60010.02"), D("0.50001"))
+        traded(position, BUY, D("60000.01"), D("1.00001"))
+        traded(position, SELL, D("60010.02"), D("0.50001"))
         unrealized = position.unrealized_pnl(D("60020.03"))
 
     assert position.quantity == D("0.50000")
@@ -140,12 +145,12 @@ def test_closed_position_realises_sales_minus_purchases_to_the_last_digit(
     history: list[tuple[Side, Decimal, Decimal]], last: Decimal
 ) -> None:
     position = Position("BTCUSDT")
-    realized = sum((position.apply(*execution) for execution in history), D(0))
+    realized = sum((traded(position, *execution) for execution in history), D(0))
     open_quantity = position.quantity
     if open_quantity:
         closing = (SELL if open_quantity > 0 else BUY, last, abs(open_quantity))
         history = [*history, closing]
-        realized += position.apply(*closing)
+        realized += traded(position, *closing)
 
     assert position.is_flat
     flow = sum(-side.sign * price * quantity for side, price, quantity in history)
@@ -159,7 +164,7 @@ def test_realised_plus_unrealised_profit_equals_cash_flow_plus_value(
     position = Position("BTCUSDT")
     flow = D(0)
     for side, price, quantity in history:
-        position.apply(side, price, quantity)
+        traded(position, side, price, quantity)
         flow -= side.sign * price * quantity
 
         assert position.realized_pnl + position.unrealized_pnl(mark) == flow + position.quantity * mark
@@ -171,7 +176,7 @@ def test_quantity_is_the_sum_of_the_fills_and_the_average_lies_between_their_pri
 ) -> None:
     position = Position("BTCUSDT")
     for execution in history:
-        position.apply(*execution)
+        traded(position, *execution)
 
     assert position.quantity == sum(side.sign * quantity for side, _, quantity in history)
     if position.quantity:

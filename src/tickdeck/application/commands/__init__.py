@@ -24,6 +24,8 @@ from tickdeck.application.commands.messages import Command, CommandHandler, Quer
 from tickdeck.application.commands.open_trades import OpenTrades
 from tickdeck.application.commands.repositories import (
     BalanceRepository,
+    OrderRepository,
+    PositionRepository,
     Repository,
     TradeRepository,
 )
@@ -42,6 +44,8 @@ __all__ = [
     "LeaderTrade",
     "Middleware",
     "OpenTrades",
+    "OrderRepository",
+    "PositionRepository",
     "Query",
     "QueryHandler",
     "ReconcileTradeCommand",

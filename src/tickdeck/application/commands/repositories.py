@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from tickdeck.application.ports import FoundEvents, Snapshot, TapeQuery
 from tickdeck.domain.accounts import BalanceAggregate
 from tickdeck.domain.aggregates import AggregateRoot
-from tickdeck.domain.trading import Trade
+from tickdeck.domain.events import order_stream
+from tickdeck.domain.trading import Order, Position, Trade
 from tickdeck.errors import AggregateNotFound, ConfigError
 
-__all__ = ["AggregateStore", "BalanceRepository", "Repository", "TradeRepository"]
+__all__ = [
+    "AggregateStore",
+    "BalanceRepository",
+    "OrderRepository",
+    "PositionRepository",
+    "Repository",
+    "TradeRepository",
+]
 
 A = TypeVar("A", bound=AggregateRoot)
 
@@ -54,19 +62,19 @@ class Repository(Generic[A]):
 
     def find(self, *key: str) -> A | None:
         """The aggregate; ``None`` if the store has no events of it and none was added."""
-        fresh = self._make(*key)
-        known = self._loaded.get(fresh.stream)
+        stream = self._stream(*key)
+        known = self._loaded.get(stream)
         if known is not None:
             return known
-        if not self._store.stream_version(fresh.stream):
+        if not self._store.stream_version(stream):
             return None
-        return self._track(self._load(fresh))
+        return self._track(self._load(*key))
 
     def get(self, *key: str) -> A:
         """The aggregate. Raises ``AggregateNotFound``."""
         found = self.find(*key)
         if found is None:
-            raise AggregateNotFound(f"there is no {self._make(*key).stream}")
+            raise AggregateNotFound(f"there is no {self._stream(*key)}")
         return found
 
     def get_or_new(self, *key: str) -> A:
@@ -88,7 +96,11 @@ class Repository(Generic[A]):
         self._loaded[aggregate.stream] = aggregate
         return aggregate
 
-    def _load(self, aggregate: A) -> A:
+    def _stream(self, *key: str) -> str:
+        return self._make(*key).stream
+
+    def _load(self, *key: str) -> A:
+        aggregate = self._make(*key)
         first_seq = 0
         if type(aggregate).snapshot is not AggregateRoot.snapshot:
             snapshot = self._store.load_snapshot(aggregate.stream)
@@ -125,3 +137,28 @@ class BalanceRepository(Repository[BalanceAggregate]):
 
     def __init__(self, store: AggregateStore) -> None:
         super().__init__(store, BalanceAggregate)
+
+
+class PositionRepository(Repository[Position]):
+    """Positions by account and symbol."""
+
+    def __init__(self, store: AggregateStore) -> None:
+        super().__init__(store, lambda account_id, symbol: Position(symbol, account_id))
+
+
+class OrderRepository(Repository[Order]):
+    """Orders by account and client order id. An order begins with its submission: ``add(Order.submit(...))``."""
+
+    def __init__(self, store: AggregateStore) -> None:
+        super().__init__(store, self._make_nothing)
+
+    def _stream(self, *key: str) -> str:
+        account_id, order_id = key
+        return order_stream(account_id, order_id)
+
+    def _load(self, *key: str) -> Order:
+        return Order.fold(self._store.read(TapeQuery(stream=self._stream(*key))))
+
+    @staticmethod
+    def _make_nothing(*key: str) -> Any:
+        raise ConfigError(f"get_or_new: there is no order {'/'.join(key)}; add a new one with add(Order.submit(...))")

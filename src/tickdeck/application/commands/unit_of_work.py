@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, Self
 
 from tickdeck.application.bus import Receipt
-from tickdeck.application.commands.repositories import AggregateStore, BalanceRepository, Repository, TradeRepository
+from tickdeck.application.commands.repositories import (
+    AggregateStore,
+    BalanceRepository,
+    OrderRepository,
+    PositionRepository,
+    Repository,
+    TradeRepository,
+)
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 
@@ -53,7 +60,15 @@ class UnitOfWork:
         self._store = bus.store
         self.trades = TradeRepository(self._store)
         self.balances = BalanceRepository(self._store)
-        self._repositories: tuple[Repository[Any], ...] = (self.trades, self.balances, *repositories)
+        self.orders = OrderRepository(self._store)
+        self.positions = PositionRepository(self._store)
+        self._repositories: tuple[Repository[Any], ...] = (
+            self.trades,
+            self.orders,
+            self.positions,
+            self.balances,
+            *repositories,
+        )
 
     async def __aenter__(self) -> Self:
         return self

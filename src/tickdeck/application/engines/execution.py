@@ -148,7 +148,7 @@ class ExecutionEngine:
             return
         submitted = self._submitted(order_id, intent.side, approved)
         self.submitted += 1
-        self._opened(Order(submitted))
+        self._opened(Order(submitted, in_run=True))
         self._kernel.publish(submitted)
 
     def _submitted(self, order_id: str, side: Side, approved: RiskApprovedEvent) -> OrderSubmittedEvent:
@@ -258,7 +258,7 @@ class ExecutionEngine:
         """Restore the state from an event of the record: fold it into its order. Publishes nothing."""
         if isinstance(event, OrderSubmittedEvent):
             self.submitted += 1
-            self._opened(Order(event))
+            self._opened(Order(event, in_run=True))
         elif isinstance(event, OrderEvent | VenueOrderReported | VenueFillReported):
             self._fold(event)
         elif isinstance(event, VenueCancelRefused):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import localcontext
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from tickdeck.domain.accounts.rates import PriceOf
 from tickdeck.domain.events import (
@@ -18,14 +18,11 @@ from tickdeck.domain.events import (
     OrderEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
-    PositionClosedEvent,
     PositionEvent,
-    PositionOpenedEvent,
-    PositionUpdatedEvent,
     VenueBalanceReported,
 )
 from tickdeck.domain.market import Instrument
-from tickdeck.domain.trading import EXACT, Position, average_of, with_order
+from tickdeck.domain.trading import EXACT, Position
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
 __all__ = ["Account"]
@@ -112,7 +109,7 @@ class Account:
             _add(self._fees, currency, event.fee)
         elif isinstance(event, PositionEvent):
             self.unpriced.pop(event.symbol, None)
-            self._position(event.symbol, event.currency).apply_event(event)
+            self._position(event.symbol, event.currency).apply(event)
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
@@ -173,8 +170,9 @@ class Account:
             changes[fee_currency] = changes.get(fee_currency, ZERO) - fee
             charged = (quote, fee * fill.price) if fee_currency == base else (fee_currency, fee)
             signed = changes[base]  # without a fee in base
+            paid = charged[1] if charged[0] == quote else ZERO
             events: list[DomainEvent] = list(
-                self._move_position(fill.symbol, signed, fill.price, quote, fill.ts, fill.order_id)
+                self._move_position(fill.symbol, signed, fill.price, quote, fill.ts, fill.order_id, paid)
             )
             for currency, change in changes.items():
                 charge = charged[1] if currency == charged[0] else ZERO
@@ -252,66 +250,27 @@ class Account:
             _add(self.unpriced, self.homes[currency], amount)
 
     def _move_position(
-        self, symbol: str, signed: Quantity, price: Price, quote: str, ts: int, order_id: str = ""
+        self,
+        symbol: str,
+        signed: Quantity,
+        price: Price,
+        quote: str,
+        ts: int,
+        order_id: str = "",
+        fee: Money = ZERO,
     ) -> list[PositionEvent]:
-        """Book ``signed`` (base) at ``price`` (quote)."""
+        """Book ``signed`` (base) at ``price`` (quote), with a ``fee`` in quote."""
         if not signed:  # a fee in base consumed the whole fill, or no coins wait for a price
             return []
-        position = self._position(symbol, quote)
-        before, cost_before = position.quantity, position.cost
-        opened_by, closed_by = position.opened_by, position.closed_by
-        named = (order_id,) if order_id else ()
-        realized = position.apply(Side.BUY if signed > 0 else Side.SELL, price, abs(signed), order_id)
-        if not before:
-            return [self._position_event(PositionOpenedEvent, position, quote, ts, opened_by_orders=named)]
-        if before * position.quantity > 0:
-            name = "opened_by_orders" if before * signed > 0 else "closed_by_orders"
-            return [
-                self._position_event(PositionUpdatedEvent, position, quote, ts, realized_pnl=realized, **{name: named})
-            ]
-        flipped = not position.is_flat
-        closed = self._position_event(
-            PositionClosedEvent,
-            position,
-            quote,
-            ts,
-            quantity=ZERO,
-            cost=ZERO,
-            average_price=average_of(cost_before, before),
-            realized_pnl=realized,
-            opened_by_orders=opened_by,
-            closed_by_orders=with_order(closed_by, order_id) if flipped else position.closed_by,
-        )
-        if not flipped:
-            return [closed]
-        opened = self._position_event(PositionOpenedEvent, position, quote, ts, opened_by_orders=named)
-        return [closed, opened]
+        side = Side.BUY if signed > 0 else Side.SELL
+        return self._position(symbol, quote).fill(side, price, abs(signed), order_id, fee=fee, ts=ts)
 
     def _position(self, symbol: str, quote: str) -> Position:
         position = self.positions.get(symbol)
         if position is None:
-            position = self.positions[symbol] = Position(symbol)
+            position = self.positions[symbol] = Position(symbol, self.account_id, quote, self.user_id, in_run=True)
             self._by_quote.setdefault(quote, []).append(position)
         return position
-
-    def _position_event(
-        self, kind: type[PositionEvent], position: Position, quote: str, ts: int, **own: Any
-    ) -> PositionEvent:
-        """An event with the current state of the position and the fields ``own``."""
-        fields: dict[str, Any] = {
-            "symbol": position.symbol,
-            "account_id": self.account_id,
-            "user_id": self.user_id,
-            "quantity": position.quantity,
-            "cost": position.cost,
-            "total_realized_pnl": position.realized_pnl,
-            "currency": quote,
-            "ts": ts,
-        }
-        fields.update(own)
-        if "average_price" not in fields:
-            fields["average_price"] = position.average_price
-        return kind(**fields)
 
     def _balance_event(
         self, currency: str, change: Money, ts: int, *, deposit: Money = ZERO, fee: Money = ZERO

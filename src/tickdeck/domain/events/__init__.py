@@ -44,6 +44,7 @@ from tickdeck.domain.events.orders import (
     OrderRejectedEvent,
     OrderSubmittedEvent,
     OrderUnknownEvent,
+    order_stream,
 )
 from tickdeck.domain.events.portfolio import (
     DIFFERENCES,
@@ -54,6 +55,7 @@ from tickdeck.domain.events.portfolio import (
     PositionOpenedEvent,
     PositionUpdatedEvent,
     balance_stream,
+    position_stream,
 )
 from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.raw import RawEvent
@@ -221,8 +223,10 @@ __all__ = [
     "event_types",
     "fault_of",
     "iter_event_classes",
+    "order_stream",
     "payload_decoder",
     "plain_digits",
+    "position_stream",
     "trade_stream",
     "upcast",
     "users_checks",

@@ -19,6 +19,7 @@ __all__ = [
     "PositionOpenedEvent",
     "PositionUpdatedEvent",
     "balance_stream",
+    "position_stream",
 ]
 
 
@@ -28,15 +29,17 @@ class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     ``quantity`` is in base, negative when short. All amounts are in ``currency``, the quote currency. ``cost`` is the
     exact cost of the open part, with the sign of ``quantity``. ``average_price`` is ``cost`` / ``quantity`` rounded to
     28 significant digits, for display. ``realized_pnl`` (before fees) is the profit of this change;
-    ``total_realized_pnl`` is the sum since the start of the account's books. ``user_id`` is the owner of the account;
-    empty if there is none.
+    ``total_realized_pnl`` is the sum since the start of the account's books, and ``total_fees`` that of the fees in
+    base and quote, so the difference is the profit after fees. ``user_id`` is the owner of the account; empty if there
+    is none.
 
     The order of this change is in ``opened_by_orders`` if it made the position larger, and in ``closed_by_orders`` if
     it made it smaller. ``position.closed`` lists all orders of the round trip, oldest first, but at most the newest
-    100. ``opened_by_trades`` and ``closed_by_trades`` are reserved for trade records, which this version does not
-    create; they are empty.
+    100. ``opened_by_trades`` and ``closed_by_trades`` do the same for trades, where a use case books them; a run names
+    orders only.
 
-    Events of an earlier version name no orders, and their ``cost`` is only as exact as the average price was.
+    Events of an earlier version have 0 ``total_fees``. Those of the first name no orders, and their ``cost`` is only as
+    exact as the average price was.
     """
 
     priority: ClassVar[Priority] = Priority.P1
@@ -48,6 +51,7 @@ class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     average_price: Price
     realized_pnl: Money = Decimal(0)
     total_realized_pnl: Money = Decimal(0)
+    total_fees: Money = Decimal(0)
     currency: str = ""
     opened_by_orders: tuple[str, ...] = ()
     closed_by_orders: tuple[str, ...] = ()
@@ -60,7 +64,7 @@ class PositionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     @property
     def stream(self) -> str:
-        return f"position/{self.account_id}/{self.symbol}"
+        return position_stream(self.account_id, self.symbol)
 
 
 class PositionOpenedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
@@ -68,14 +72,14 @@ class PositionOpenedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
     fill."""
 
     event_type: ClassVar[str] = "position.opened"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
 
 class PositionUpdatedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
     """A position became larger or smaller and stayed on its side. Emitted by the portfolio engine after a fill."""
 
     event_type: ClassVar[str] = "position.updated"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
 
 class PositionClosedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
@@ -85,7 +89,7 @@ class PositionClosedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
     """
 
     event_type: ClassVar[str] = "position.closed"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
 
 class BalanceEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
@@ -155,6 +159,11 @@ class AccountDifferenceFound(DomainEvent, frozen=True, kw_only=True, gc=False):
         return balance_stream(self.account_id, self.currency)
 
 
+def position_stream(account_id: str, symbol: str) -> str:
+    """The stream of an account's position in one symbol."""
+    return f"position/{account_id}/{symbol}"
+
+
 def balance_stream(account_id: str, currency: str) -> str:
     """The stream of an account's balance in one currency. It contains our events and the reports from the venue."""
     return f"balance/{account_id}/{currency}"
@@ -170,10 +179,15 @@ def _position_from_1(fields: Fields) -> Fields:
     return {**fields, "cost": str(cost if cost else Decimal(0))}
 
 
+def _without_fees(fields: Fields) -> Fields:
+    return fields
+
+
 def _balance_from_1(fields: Fields) -> Fields:
     return {**fields, "free": fields["total"]}
 
 
 for _cls in (PositionOpenedEvent, PositionUpdatedEvent, PositionClosedEvent):
     upcast(_cls.event_type, 1, _position_from_1)
+    upcast(_cls.event_type, 2, _without_fees)
 upcast(BalanceEvent.event_type, 1, _balance_from_1)

@@ -26,6 +26,7 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context
 from typing import Any, Self, TypeVar
 
+from tickdeck.domain.aggregates import AggregateRoot
 from tickdeck.domain.events import (
     DomainEvent,
     OrderAcceptedEvent,
@@ -44,9 +45,17 @@ from tickdeck.domain.events import (
     OrderUnknownEvent,
     VenueFillReported,
     VenueOrderReported,
+    order_stream,
 )
 from tickdeck.domain.trading.amend_requests import AmendRequests
-from tickdeck.domain.trading.evidence import OrderEvidenceError
+from tickdeck.domain.trading.evidence import (
+    OrderEvidenceError,
+    check_answer,
+    check_count,
+    check_fill,
+    check_order_id,
+)
+from tickdeck.domain.trading.order_life_cycle import ORDER_BY_REPORT
 from tickdeck.domain.trading.position import EXACT
 from tickdeck.domain.values import ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
 
@@ -57,8 +66,9 @@ E = TypeVar("E", bound=OrderEvent)
 _AVERAGE = Context(prec=28, rounding=ROUND_HALF_EVEN)
 """The context for averages. It does not depend on the thread's context, which a program may have changed."""
 
-_IN_DOUBT = (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
 _ENDED_BY_VENUE = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
+_ONLY_SHOW_IT = (OrderStatus.SUBMITTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED)
+"""Statuses in a report that show that the venue has the order, and no more: they have no price."""
 
 
 def reservation(side: Side, remaining: Quantity, limit: Price | None) -> Money:
@@ -69,8 +79,12 @@ def reservation(side: Side, remaining: Quantity, limit: Price | None) -> Money:
     return ZERO if limit is None else EXACT.multiply(remaining, limit)
 
 
-class Order:
-    """The state of one order. Quantities are in base, prices and ``notional`` in quote.
+class Order(AggregateRoot):
+    """One order, as an aggregate. Quantities are in base, prices and ``notional`` in quote. Its life cycle is in
+    ``order_life_cycle``.
+
+    Methods that decide something return the events to publish. Outside of a run, the order also keeps them, together
+    with the reports that it was given, until a unit of work saves them.
 
     ``filled`` is the sum of all fills, and ``notional`` the sum of their price x quantity. ``venue_filled`` is the
     largest count that the venue reported. ``reason`` is the venue's reason for the last change that had one.
@@ -102,7 +116,9 @@ class Order:
         "venue_order_id",
     )
 
-    def __init__(self, submitted: OrderSubmittedEvent) -> None:
+    def __init__(self, submitted: OrderSubmittedEvent, *, in_run: bool = False) -> None:
+        """The order right after ``submitted``, which is published or saved; ``submit`` is for one that is not."""
+        super().__init__(in_run=in_run)
         self.order_id: str = submitted.order_id
         self.symbol: str = submitted.symbol
         self.account_id: str = submitted.account_id
@@ -126,7 +142,22 @@ class Order:
         self._concluded = False  # rejected without a report that says so
         self._end_report: VenueOrderReported | None = None  # the first report that it is cancelled or expired
 
+    @classmethod
+    def submit(cls, submitted: OrderSubmittedEvent) -> Self:
+        """A new order for a repository: add it, save it, and send it once it is durable."""
+        order = cls(submitted)
+        order._raised.append(submitted)
+        return order
+
     # -- queries ---------------------------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        return self.account_id, self.order_id
+
+    @property
+    def stream(self) -> str:
+        return order_stream(self.account_id, self.order_id)
 
     @property
     def order_type(self) -> OrderType:
@@ -200,7 +231,10 @@ class Order:
         Raises ``OrderEvidenceError`` if the report is about another order, counts more than was ordered, or answers an
         amend that was not requested or is impossible.
         """
-        events = self._react(report) if self._record(report) else []
+        tells_status = self._record(report)
+        if not self._in_run:
+            self._raised.append(report)
+        events = self._react(report) if tells_status else []
         if report.revision in self._amends:
             events += self._apply_answer(report)
         return events
@@ -215,16 +249,12 @@ class Order:
 
     def _record(self, report: VenueOrderReported) -> bool:
         """Store what the report says. Returns False if it says nothing about the order's status."""
-        self._check_order_id(report)
+        check_order_id(self, report)
         if report.revision:
-            self._check_answer(report)
+            check_answer(self, self._amends, report)
             if report.status is OrderStatus.UNKNOWN:
                 return False
-        if report.filled > self._largest_quantity:
-            raise OrderEvidenceError(
-                f"order {self.order_id}: the venue counts {report.filled} filled of {self.quantity} ordered; "
-                "compare the order with the venue before you continue trading"
-            )
+        check_count(self, report, self._largest_quantity)
         self.venue_filled = max(self.venue_filled, report.filled)
         self.venue_order_id = self.venue_order_id or report.venue_order_id
         if report.status in _ENDED_BY_VENUE:
@@ -236,17 +266,17 @@ class Order:
     def _react(self, report: VenueOrderReported) -> list[OrderEvent]:
         if self.status is OrderStatus.REJECTED and self._concluded and report.status is not OrderStatus.UNKNOWN:
             self.status = OrderStatus.UNKNOWN  # the venue has it after all
-        if self.status.is_final:
+        after = OrderStatus.ACCEPTED if report.status in _ONLY_SHOW_IT else report.status
+        if after not in ORDER_BY_REPORT[self.status]:
             return []
-        match report.status:
-            case OrderStatus.UNKNOWN:
-                return self._mark_unknown(report)
-            case OrderStatus.REJECTED:
-                return self._mark_rejected(report)
-            case OrderStatus.CANCELLED | OrderStatus.EXPIRED:
-                return self._finish(report)
-            case _:
-                return self._mark_accepted(report)
+        if after is OrderStatus.ACCEPTED:
+            self.status = after
+            return [self._event(OrderAcceptedEvent, report.ts, venue_order_id=self.venue_order_id)]
+        if after in _ENDED_BY_VENUE:
+            return self._finish(report)
+        self.status, self.reason = after, report.reason
+        conclusion = OrderUnknownEvent if after is OrderStatus.UNKNOWN else OrderRejectedEvent
+        return [self._event(conclusion, report.ts, reason=report.reason)]
 
     def apply_fill(self, fill: VenueFillReported) -> list[OrderEvent]:
         """Apply a fill. Returns ``order.partially_filled`` or ``order.filled``, or nothing for a repeated fill.
@@ -254,8 +284,10 @@ class Order:
         Raises ``OrderEvidenceError`` if the fill is for another order or side, has no trade id, or would fill more than
         was ordered.
         """
-        if not self._check_fill(fill):
+        if not check_fill(self, self._trade_ids, fill, self._largest_quantity):
             return []
+        if not self._in_run:
+            self._raised.append(fill)
         filled = EXACT.add(self.filled, fill.quantity)
         self._trade_ids.add(fill.venue_trade_id)
         self.filled = filled
@@ -290,13 +322,16 @@ class Order:
         Raises ``ValueError`` if there is no ``order.submitted``.
         """
         order: Self | None = None
+        version = 0
         for event in events:
+            version += 1
             if order is not None:
                 order.apply(event)
             elif isinstance(event, OrderSubmittedEvent):
                 order = cls(event)
         if order is None:
             raise ValueError("the events contain no order.submitted; pass all events of the order's stream")
+        order.version = version
         return order
 
     def apply(self, event: DomainEvent) -> None:
@@ -334,7 +369,7 @@ class Order:
 
     def _restore_fill(self, fill: VenueFillReported) -> None:
         try:
-            is_new = self._check_fill(fill)
+            is_new = check_fill(self, self._trade_ids, fill, self._largest_quantity)
         except OrderEvidenceError:
             return  # it was also rejected when it arrived, and changed nothing
         if is_new:
@@ -349,18 +384,6 @@ class Order:
 
     # -- rules -----------------------------------------------------------------------------------------------------
 
-    def _mark_unknown(self, report: VenueOrderReported) -> list[OrderEvent]:
-        if self.status is not OrderStatus.SUBMITTED:
-            return []
-        self.status, self.reason = OrderStatus.UNKNOWN, report.reason
-        return [self._event(OrderUnknownEvent, report.ts, reason=report.reason)]
-
-    def _mark_rejected(self, report: VenueOrderReported) -> list[OrderEvent]:
-        if self.filled:
-            return []
-        self.status, self.reason = OrderStatus.REJECTED, report.reason
-        return [self._event(OrderRejectedEvent, report.ts, reason=report.reason)]
-
     def _finish(self, report: VenueOrderReported) -> list[OrderEvent]:
         self.status, self.reason = report.status, report.reason
         conclusion = OrderCancelledEvent if report.status is OrderStatus.CANCELLED else OrderExpiredEvent
@@ -370,14 +393,14 @@ class Order:
         return [self._event(conclusion, report.ts, filled=filled, remaining=remaining, reason=report.reason)]
 
     def _update_status(self) -> list[OrderEvent]:
-        """Update the status of an order with fills. If it was filled and no longer is, returns the end that the venue
-        had reported."""
-        looked_filled = self.status is OrderStatus.FILLED
+        """Update the status of an order with fills. If it was filled or rejected and no longer is, returns the end that
+        the venue had reported."""
+        looked_ended = self.status in (OrderStatus.FILLED, OrderStatus.REJECTED)
         if self.filled == self.quantity:
             self.status = OrderStatus.FILLED
         elif self._end_report is None:
             self.status = OrderStatus.PARTIALLY_FILLED
-        elif looked_filled:
+        elif looked_ended:
             return self._finish(self._end_report)
         return []
 
@@ -398,15 +421,9 @@ class Order:
         """The largest quantity that the order may have at the venue (base)."""
         return self._amends.largest_quantity(self.quantity, self.revision)
 
-    def _mark_accepted(self, report: VenueOrderReported) -> list[OrderEvent]:
-        if self.status not in _IN_DOUBT:
-            return []
-        self.status = OrderStatus.ACCEPTED
-        return [self._event(OrderAcceptedEvent, report.ts, venue_order_id=self.venue_order_id)]
-
     def _event(self, kind: type[E], ts: int, **own: Any) -> E:
         """An event with the current state of the order and the fields ``own``. ``ts`` is the venue's time of the report
-        or fill."""
+        or fill. Outside of a run, the order keeps it."""
         fields: dict[str, Any] = {
             "order_id": self.order_id,
             "symbol": self.symbol,
@@ -426,52 +443,7 @@ class Order:
             "ts": ts,
         }
         fields.update(own)
-        return kind(**fields)
-
-    def _check_order_id(self, report: VenueOrderReported | VenueFillReported) -> None:
-        if (report.order_id, report.symbol) != (self.order_id, self.symbol):
-            raise OrderEvidenceError(
-                f"order {self.order_id} on {self.symbol}: the report is about order {report.order_id} on "
-                f"{report.symbol}"
-            )
-
-    def _check_answer(self, report: VenueOrderReported) -> None:
-        revision, requested = report.revision, self._amends.count
-        if not 0 < revision <= requested or (report.quantity is None) is not (report.limit is None):
-            raise OrderEvidenceError(
-                f"order {self.order_id}: the venue answers amend {revision} with {report.quantity} at {report.limit}, "
-                f"but {requested} were requested; compare the order with the venue before you continue trading"
-            )
-        if revision not in self._amends or revision < self.revision:
-            return
-        if report.quantity is None:
-            largest = self._amends.largest_quantity(self.quantity, self.revision, without=revision)
-        else:
-            largest = self._amends.largest_quantity(report.quantity, revision)
-        if self.filled > largest:
-            raise OrderEvidenceError(
-                f"order {self.order_id}: the answer to amend {revision} allows {largest}, but {self.filled} is filled; "
-                "compare the order with the venue before you continue trading"
-            )
-
-    def _check_fill(self, fill: VenueFillReported) -> bool:
-        """Whether the fill is new. Raises ``OrderEvidenceError`` if it cannot be true."""
-        self._check_order_id(fill)
-        if fill.side is not self.side:
-            raise OrderEvidenceError(
-                f"order {self.order_id} is a {self.side}, but fill {fill.venue_trade_id} is a {fill.side}"
-            )
-        if not fill.venue_trade_id:
-            # Without ids, two fills and a repeated fill look the same.
-            raise OrderEvidenceError(
-                f"order {self.order_id}: a fill has no venue_trade_id, so a repeated fill cannot be detected"
-            )
-        if fill.venue_trade_id in self._trade_ids:
-            return False
-        filled = EXACT.add(self.filled, fill.quantity)
-        if filled > self._largest_quantity:
-            raise OrderEvidenceError(
-                f"order {self.order_id}: fill {fill.venue_trade_id} of {fill.quantity} makes {filled} filled of "
-                f"{self.quantity} ordered; compare the order with the venue before you continue trading"
-            )
-        return True
+        event = kind(**fields)
+        if not self._in_run:
+            self._raised.append(event)
+        return event

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, Self
 
 from tickdeck.domain.aggregates import AggregateRoot
@@ -16,35 +15,11 @@ from tickdeck.domain.events import (
     TwoPhaseTradeEvent,
     trade_stream,
 )
+from tickdeck.domain.trading.trade_life_cycle import TRADE_TRANSITIONS, TradeStatus
 from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 from tickdeck.errors import InvalidTransition
 
-__all__ = ["TRADE_TRANSITIONS", "Trade", "TradeStatus"]
-
-
-class TradeStatus(StrEnum):
-    """``reserved``: the order may have been sent. ``needs_reconciliation``: nobody knows whether it was executed."""
-
-    NEW = "new"
-    RESERVED = "reserved"
-    NEEDS_RECONCILIATION = "needs_reconciliation"
-    EXECUTED = "executed"
-    FAILED = "failed"
-
-    @property
-    def is_final(self) -> bool:
-        return not TRADE_TRANSITIONS[self]
-
-
-_S = TradeStatus
-TRADE_TRANSITIONS: dict[TradeStatus, tuple[TradeStatus, ...]] = {
-    _S.NEW: (_S.RESERVED, _S.FAILED),
-    _S.RESERVED: (_S.EXECUTED, _S.FAILED, _S.NEEDS_RECONCILIATION),
-    _S.NEEDS_RECONCILIATION: (_S.EXECUTED, _S.FAILED),
-    _S.EXECUTED: (),
-    _S.FAILED: (),
-}
-"""The life cycle: which status may follow which."""
+__all__ = ["Trade"]
 
 
 class Trade(AggregateRoot):
