@@ -17,6 +17,7 @@ from tickdeck.application.engines import (
     HeartbeatEngine,
     InstrumentEngine,
     MarketDataEngine,
+    OperatorEngine,
     PortfolioEngine,
     RiskEngine,
     SignalEngine,
@@ -41,6 +42,7 @@ from tickdeck.domain.events import (
     RiskApprovedEvent,
     RunResumed,
     StateUpdated,
+    StrategyDecisionEvent,
     SystemError,  # noqa: A004 (the catalogue's name)
     SystemWarning,
     TimerCancelled,
@@ -69,6 +71,7 @@ ENGINES: tuple[Any, ...] = (
     RiskEngine,
     ExecutionEngine,
     PortfolioEngine,
+    OperatorEngine,
     StrategyEngine,
     VenueGateway,
 )
@@ -262,6 +265,8 @@ def eventful_run() -> Core:
         core.feed(CommandReceived(command=f"strategy-{command}", arguments=arguments))
     in_doubt(core)
     others_at_work(core)
+    for quantity in ("1", "none"):
+        core.feed(CommandReceived(command="submit", arguments={"side": "buy", "symbol": BTC, "quantity": quantity}))
     for command in ("halt", "resume", "resume"):
         core.feed(CommandReceived(command=command))
     core.kernel.set_timer(core.now + MS, "midnight", "risk")  # as if a day had passed
@@ -322,7 +327,8 @@ def test_every_derived_event_is_published_by_exactly_one_engine_or_the_kernel() 
 
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
     assert shared == {  # every declared engine publishes something
-        SystemWarning: ["risk", "execution", "portfolio", "strategy", "gateway"],
+        StrategyDecisionEvent: ["operator", "strategy"],
+        SystemWarning: ["risk", "execution", "portfolio", "operator", "strategy", "gateway"],
         NotificationAlert: ["instruments", "risk", "execution", "portfolio", "strategy"],
         StateUpdated: ["portfolio", "strategy"],
     }

@@ -8,13 +8,16 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 from application_kit import MemoryTape
 
 from tickdeck.application.kernel import Kernel
+from tickdeck.application.ports import TapeQuery
 from tickdeck.domain.events import CommandReceived, DomainEvent, RunStarted, SystemWarning, TradingHalted
 from tickdeck.errors import RunError
 from tickdeck.infrastructure.control import (
@@ -29,11 +32,17 @@ from tickdeck.infrastructure.control import (
 from tickdeck.infrastructure.control.messages import LONGEST, socket_path
 
 
-def serve(folder: Path, client: Callable[[], object], *, begun: bool = True) -> tuple[object, list[DomainEvent]]:
+def serve(
+    folder: Path, client: Callable[[], object], *, begun: bool = True, past: Sequence[DomainEvent] = ()
+) -> tuple[object, list[DomainEvent]]:
     """The result of ``client``, which runs in another thread while a kernel accepts commands for ``folder``, and the
-    events on the tape after ``run.started``.
+    events on the tape after ``run.started``. ``past`` is on the tape before that.
     """
     tape = MemoryTape()
+
+    def recorded(query: TapeQuery) -> list[DomainEvent]:
+        found = (event for event in (*past, *tape.events) if event.seq >= query.first_seq)
+        return [event for event in found if not query.types or event.event_type in query.types]
 
     async def work() -> object:
         kernel = Kernel(tape=tape)
@@ -47,7 +56,7 @@ def serve(folder: Path, client: Callable[[], object], *, begun: bool = True) -> 
         kernel.subscribe(CommandReceived, on_command)
         if begun:
             kernel.feed(RunStarted())
-        async with ControlServer(folder, kernel):
+        async with ControlServer(folder, kernel, recorded):
             return await asyncio.to_thread(client)
 
     result = asyncio.run(work())
@@ -150,6 +159,65 @@ def test_many_clients_at_once_are_all_answered(tmp_path: Path) -> None:
 
     assert len({answer.seq for answer in answers}) == 20  # type: ignore[attr-defined]
     assert sum(isinstance(event, CommandReceived) for event in events) == 20
+
+
+def test_a_command_with_an_id_is_carried_out_once_and_gets_the_first_answer_again(tmp_path: Path) -> None:
+    def twice() -> list[Answer | None]:
+        order = Request(command="halt", id="a-1", reason="lunch")
+        return [ask(tmp_path, each) for each in (order, Request(command="halt"), order)]
+
+    answers, events = serve(tmp_path, twice)
+
+    first, _, again = answers  # type: ignore[misc]
+    assert (first.repeated, again.repeated) == (False, True)
+    assert msgspec.structs.replace(again, repeated=False) == first
+    assert [event["event_type"] for event in again.events] == ["trading.halted"]
+    assert sum(isinstance(event, CommandReceived) for event in events) == 2
+    assert events[0].correlation_id == "control-a-1"
+
+
+def test_clients_that_send_the_same_id_at_the_same_time_get_one_answer(tmp_path: Path) -> None:
+    def many() -> list[Answer | None]:
+        with ThreadPoolExecutor(20) as pool:
+            return list(pool.map(lambda _: ask(tmp_path, Request(command="resume", id="a")), range(20)))
+
+    answers, events = serve(tmp_path, many)
+
+    assert {(answer.accepted, answer.problems) for answer in answers} == {(False, ("it is not halted",))}  # type: ignore[attr-defined]
+    assert sum(answer.repeated for answer in answers) == 19  # type: ignore[attr-defined]
+    assert sum(isinstance(event, CommandReceived) for event in events) == 1
+
+
+def test_a_resumed_run_knows_the_commands_of_its_past(tmp_path: Path) -> None:
+    order = Request(command="halt", id="a", reason="lunch")
+    first, past = serve(tmp_path, lambda: ask(tmp_path, order))
+    again, events = serve(tmp_path, lambda: ask(tmp_path, order), past=past)
+
+    assert isinstance(first, Answer)
+    assert again == msgspec.structs.replace(first, repeated=True)
+    assert not events
+
+
+def test_an_id_belongs_to_one_command(tmp_path: Path) -> None:
+    def three() -> list[Answer | None]:
+        return [
+            ask(tmp_path, Request(command=command, id="a", arguments=arguments))
+            for command, arguments in (("halt", {}), ("resume", {}), ("halt", {"by": "me"}))
+        ]
+
+    answers, events = serve(tmp_path, three)
+
+    for answer in answers[1:]:  # type: ignore[index]
+        assert "the id a was given before, for the command 'halt'" in answer.problems[0]
+    assert sum(isinstance(event, CommandReceived) for event in events) == 1
+
+
+@pytest.mark.parametrize("name", ["with space", "x" * 65, "\n", "ü"])
+def test_an_id_of_other_characters_is_refused(tmp_path: Path, name: str) -> None:
+    answer, events = serve(tmp_path, lambda: ask(tmp_path, Request(command="halt", id=name)))
+
+    assert "the id has other characters" in answer.problems[0]  # type: ignore[attr-defined]
+    assert not events
 
 
 def test_a_leftover_socket_gives_no_answer(tmp_path: Path) -> None:

@@ -74,9 +74,33 @@ def test_a_killed_run_is_ordered_to_continue_halted(running: Running, tmp_path: 
     assert verify_run(folder)[0].identical
 
 
+def test_an_order_of_the_operator_is_sent_once_although_the_run_is_killed(running: Running, tmp_path: Path) -> None:
+    words = ("submit", "last", "buy", "BTCUSDT", "0.01", "--id", "dip-1", "--reason", "the dip")
+    first = tickdeck(*words, "--json", data=tmp_path)
+    running.end(signal.SIGKILL)  # right after the answer
+    again = Running(tmp_path, "--resume", "last", "--speed", "1")
+    second = tickdeck(*words, "--json", data=tmp_path)
+    other = tickdeck(*words[:4], "0.02", *words[5:], data=tmp_path)
+    again.end(signal.SIGINT)
+    (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
+    events = list(open_record(folder))
+
+    assert (first.returncode, second.returncode, other.returncode) == (0, 0, 1), second.stderr
+    answer, repeated = json.loads(first.stdout), json.loads(second.stdout)
+    assert repeated == answer | {"repeated": True}
+    assert other.stderr.startswith("tickdeck: the id dip-1 was given before, for the command 'submit'")
+    orders = [e for e in events if isinstance(e, OrderSubmittedEvent) and e.strategy_id == "operator"]
+    assert [order.event_id for order in orders] == [answer["events"][-1]["event_id"]]
+    assert sum(isinstance(event, CommandReceived) for event in events) == 1
+    assert verify_run(folder)[0].identical
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
+        (("submit", "last", "buy", "BTCUSDT"), "Missing argument 'QUANTITY'"),
+        (("submit", "last", "long", "BTCUSDT", "1"), "'long' is not one of 'buy', 'sell'"),
+        (("amend", "last", "x"), "give --quantity, --limit or both"),
         (("cancel", "last"), "give the id of an order, --symbol or --all"),
         (("cancel", "last", "x", "--all"), "only one of them"),
         (("strategy", "last", "update", "a"), "give --param with update"),

@@ -16,6 +16,7 @@ from tickdeck.application.engines import (
     HeartbeatEngine,
     InstrumentEngine,
     MarketDataEngine,
+    OperatorEngine,
     PortfolioEngine,
     RiskEngine,
     SignalEngine,
@@ -256,6 +257,7 @@ class Core:
             why_closed=self.instruments.why_closed,
             short_selling=short_selling,
         )
+        OperatorEngine(kernel, symbols=(BTC,), nonce="nonce")
         self.strategies = StrategyEngine(
             kernel,
             market_data=self.market_data,

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections import deque
 from pathlib import Path
 
 from tickdeck.infrastructure.control.messages import socket_path
@@ -26,10 +28,12 @@ class Running:
     """A run on the simulated market, in real time, whose log says when it has begun."""
 
     def __init__(self, data: Path, *words: str) -> None:
+        for path in data.glob("*/manifest.json"):  # of a run that was killed
+            socket_path(path.parent).unlink(missing_ok=True)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tickdeck", "run", "--plain", "--log-level", "info", *words],
             env={**os.environ, "TICKDECK_DATA": str(data)},
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -37,6 +41,9 @@ class Running:
         for line in self._process.stderr:
             if "strategy.activated" in line or "run begins" in line:
                 break
+        # A full pipe would block the run.
+        self._reading = threading.Thread(target=deque, args=(self._process.stderr, 0), daemon=True)
+        self._reading.start()
         while not any(socket_path(path.parent).exists() for path in data.glob("*/manifest.json")):
             assert self._process.poll() is None
 
@@ -46,4 +53,7 @@ class Running:
 
     def end(self, how: signal.Signals) -> None:
         self._process.send_signal(how)
-        self._process.communicate(timeout=60)
+        self._process.wait(60)
+        self._reading.join()
+        assert self._process.stderr is not None
+        self._process.stderr.close()

@@ -9,6 +9,7 @@ from tickdeck.application.engines import (
     HeartbeatEngine,
     InstrumentEngine,
     MarketDataEngine,
+    OperatorEngine,
     PortfolioEngine,
     RiskEngine,
     SignalEngine,
@@ -78,6 +79,13 @@ class Core:
             instrument=instrument,
             why_closed=self.instruments.why_closed,
             short_selling=config.paper.short_selling,
+        )
+        OperatorEngine(
+            kernel,
+            symbols=manifest.symbols,
+            nonce=manifest.nonce,
+            account_id=account.account_id,
+            user_id=account.user_id,
         )
         self.strategies = StrategyEngine(
             kernel,

@@ -10,6 +10,7 @@ from tickdeck.application.engines.gateway import VenueGateway
 from tickdeck.application.engines.heartbeat import HeartbeatEngine
 from tickdeck.application.engines.instruments import InstrumentEngine
 from tickdeck.application.engines.market_data import Market, MarketDataEngine
+from tickdeck.application.engines.operator import OPERATOR, OperatorEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.signals import SignalEngine, with_timeframe
@@ -17,6 +18,7 @@ from tickdeck.application.engines.strategies import StrategyEngine
 from tickdeck.application.engines.strategy_snapshots import StrategySnapshot, restore_snapshot, take_snapshot
 
 __all__ = [
+    "OPERATOR",
     "CandlePlan",
     "ExecutionEngine",
     "FeedMonitor",
@@ -24,6 +26,7 @@ __all__ = [
     "InstrumentEngine",
     "Market",
     "MarketDataEngine",
+    "OperatorEngine",
     "PortfolioEngine",
     "RiskEngine",
     "SignalEngine",

@@ -9,6 +9,7 @@ from typing import TypedDict
 import msgspec
 
 from tickdeck.application.engines.loss_watch import LossWatch
+from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.short_cover import ShortCover
 from tickdeck.application.engines.trading_gate import HaltedBy, TradingGate
 from tickdeck.domain.events import ActionIntent
@@ -83,8 +84,9 @@ class OrderReview:
     def review_amend(self, strategy_id: str, intent: ActionIntent) -> tuple[ActionIntent, Breach | None]:
         """The amend intent, completed with all fields of the order and rounded, and the limit that it breaches."""
         order = self._exposure.orders.get(intent.order_id)
-        if order is None or order.strategy_id != strategy_id or not order.is_sent:
-            return intent, Breach("order", f"this strategy has no order {intent.order_id} at a venue")
+        if order is None or strategy_id not in (order.strategy_id, OPERATOR) or not order.is_sent:
+            whose = "this run" if strategy_id == OPERATOR else "this strategy"
+            return intent, Breach("order", f"{whose} has no order {intent.order_id} at a venue")
         intent = msgspec.structs.replace(
             intent,
             symbol=order.symbol,

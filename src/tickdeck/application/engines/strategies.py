@@ -16,6 +16,7 @@ from tickdeck.application.bus import SubscribeOptions, Subscription, describe_er
 from tickdeck.application.engines.candle_plan import DEFAULT_CANDLES, CandlePlan, timeframes_of
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
+from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.engines.wiring import PRIORITY
@@ -159,6 +160,8 @@ class StrategyEngine:
         taken."""
         if strategy_id in self.strategies:
             raise ConfigError(f"two strategies are called {strategy_id!r}; rename one of them")
+        if strategy_id == OPERATOR:
+            raise ConfigError(f"a strategy is called {strategy_id!r}, like the orders of commands; rename it")
         self.strategies[strategy_id] = strategy
         self._labels[strategy_id] = {"strategy_id": strategy_id, "name": name or strategy_id, "role": strategy.role}
         strategy._desk = _Desk(self, self._kernel, strategy_id)

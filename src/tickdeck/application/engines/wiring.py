@@ -12,6 +12,7 @@ PRIORITY = {
     "risk": 80,
     "execution": 70,
     "portfolio": 60,
+    "operator": 55,
     "heartbeat": 50,
     "strategy": 0,
 }

@@ -36,14 +36,19 @@ def ask(folder: Path, request: Request, *, timeout: float = 10.0) -> Answer | No
         if not line.endswith(b"\n"):
             raise RunError(
                 f"run {folder.name} ended before it answered; `tickdeck events {folder.name}` shows what it did"
+                f"{_again(request)}"
             )
         return msgspec.json.decode(line, type=Answer)
     except TimeoutError:
         raise RunError(
             f"run {folder.name} did not answer within {timeout:g} s, but may still do what you asked: a handler "
-            "keeps it busy; SIGTERM to its process ends it within five seconds"
+            f"keeps it busy; SIGTERM to its process ends it within five seconds{_again(request)}"
         ) from None
     except OSError as error:
         raise RunError(f"{path}: cannot reach the run: {error.strerror or error}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: the answer cannot be read: {error}; another version of Tickdeck runs it") from None
+
+
+def _again(request: Request) -> str:
+    return f"; --id {request.id} sends the same command again, which is done once" if request.id else ""

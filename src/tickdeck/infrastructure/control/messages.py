@@ -16,6 +16,8 @@ COMMANDS = frozenset(
     {
         "halt",
         "resume",
+        "submit",
+        "amend",
         "flatten",
         "close",
         "cancel",
@@ -35,9 +37,14 @@ _LONGEST_PATH = 100  # bytes; the operating system takes 104 to 108
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A command for a run. ``arguments`` are its own, ``reason`` says why, ``who`` is the user that sent it."""
+    """A command for a run. ``arguments`` are its own, ``reason`` says why, ``who`` is the user that sent it.
+
+    ``id`` is the sender's: the same id means the same command, sent again because its answer was lost. It is carried
+    out once, also if the run was killed and resumed in between. Leave it empty if a command is never sent twice.
+    """
 
     command: str
+    id: str = ""
     arguments: dict[str, str] = {}
     reason: str = ""
     who: str = ""
@@ -48,9 +55,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     ``accepted`` is false if the run did not do what was asked; ``problems`` then say why. ``event_id`` and ``seq`` are
     those of ``command.received``; empty and 0 if the request was refused before that. ``events`` are the events that
-    the command caused immediately, as ``to_dict`` returns them, without orders that follow later."""
+    the command caused immediately, as ``to_dict`` returns them, without orders that follow later. ``repeated``: the
+    command was carried out before, and this is the answer that it got then."""
 
     accepted: bool
+    repeated: bool = False
     problems: tuple[str, ...] = ()
     event_id: str = ""
     seq: int = 0

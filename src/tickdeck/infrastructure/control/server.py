@@ -7,39 +7,39 @@ import os
 import pwd
 import socket
 import struct
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from secrets import token_hex
 from types import TracebackType
 
 import msgspec
 
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.log import bound_logger
-from tickdeck.domain.events import CommandReceived, DomainEvent, HandlerFailed, SystemWarning
+from tickdeck.application.ports import TapeQuery
+from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import RunError, TickdeckError
+from tickdeck.infrastructure.control.desk import CommandDesk, refused
 from tickdeck.infrastructure.control.messages import COMMANDS, LONGEST, Answer, Request, socket_path
 
 __all__ = ["ControlServer"]
 
 _PATIENCE = 5.0  # seconds in which a client must have sent its request
-_ANSWER = ("risk", "strategy", "execution", "portfolio")
-"""The components that carry out commands: their warnings say what they did not do."""
-_MOST_EVENTS = 1_000  # in an answer
 
 
 class ControlServer:
     """Accepts commands for the run in ``folder`` while the ``async with`` block runs, in the event loop of its kernel.
 
-    Only the user that owns the run can connect. Each command becomes a ``command.received`` input with the source
-    ``control``; ``who`` in its metadata names the user. The answer is sent when the command and its effects are on
-    disk.
+    Only the user that owns the run can connect. ``CommandDesk`` carries out the commands. ``recorded(query)`` reads the
+    run's tape.
 
     Raises ``RunError`` if the socket cannot be made.
     """
 
-    def __init__(self, folder: Path, kernel: Kernel) -> None:
+    def __init__(
+        self, folder: Path, kernel: Kernel, recorded: Callable[[TapeQuery], Iterable[DomainEvent]] = lambda query: ()
+    ) -> None:
         self._path = socket_path(folder)
-        self._kernel = kernel
+        self._desk = CommandDesk(kernel, recorded)
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -81,50 +81,17 @@ class ControlServer:
             except ValueError:
                 while await reader.read(LONGEST):
                     pass  # closing with unread bytes would lose the answer
-                return _refused(f"the request is longer than {LONGEST:,} bytes")
+                return refused(f"the request is longer than {LONGEST:,} bytes")
         try:
             request = msgspec.json.decode(line, type=Request)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return _refused(f"the request cannot be read: {error}")
+            return refused(f"the request cannot be read: {error}")
         if request.command not in COMMANDS:
-            return _refused(f"there is no command {request.command!r}; give one of {', '.join(sorted(COMMANDS))}")
+            return refused(f"there is no command {request.command!r}; give one of {', '.join(sorted(COMMANDS))}")
         try:
-            return await self._carry_out(request, _who(writer, request.who))
+            return await self._desk.carry_out(request, _who(writer, request.who))
         except TickdeckError as error:
-            return _refused(str(error))
-
-    async def _carry_out(self, request: Request, who: str) -> Answer:
-        if not self._kernel.seq:
-            return _refused("the run has not begun yet; try again in a moment")
-        correlation_id = f"control-{token_hex(8)}"  # ties the effects to the command
-        command = CommandReceived(
-            command=request.command,
-            arguments=request.arguments,
-            reason=request.reason,
-            source="control",
-            correlation_id=correlation_id,
-            metadata={"who": who},
-        )
-        caused: list[DomainEvent] = []
-        with self._kernel.subscribe(
-            "*", caused.append, where=lambda event: event.correlation_id == correlation_id, name="control"
-        ):
-            receipt = self._kernel.publish(command)
-            await receipt
-        await receipt.durable()
-        taken, *effects = caused
-        problems = tuple(
-            event.message
-            for event in effects
-            if isinstance(event, HandlerFailed) or (isinstance(event, SystemWarning) and event.component in _ANSWER)
-        )
-        return Answer(
-            accepted=not problems,
-            problems=problems,
-            event_id=taken.event_id,
-            seq=taken.seq,
-            events=tuple(event.to_dict() for event in effects[:_MOST_EVENTS]),
-        )
+            return refused(str(error))
 
 
 def _bound(path: Path) -> socket.socket:
@@ -159,7 +126,3 @@ def _who(writer: asyncio.StreamWriter, said: str) -> str:
     except KeyError:
         name = str(uid)
     return f"{name}, process {process}"
-
-
-def _refused(why: str) -> Answer:
-    return Answer(accepted=False, problems=(why,))

@@ -40,6 +40,8 @@ COMMANDS = {
     "runs": (f"{_COMMANDS}.runs:runs", "List the runs."),
     "halt": (f"{_COMMANDS}.control:halt", "Halt the trading of a run, from any terminal."),
     "resume": (f"{_COMMANDS}.control:resume", "Let a run trade again after a halt."),
+    "submit": (f"{_COMMANDS}.control:submit", "Send an order of your own to the venue of a run."),
+    "amend": (f"{_COMMANDS}.control:amend", "Change an open order of a run."),
     "flatten": (f"{_COMMANDS}.control:flatten", "Cancel a run's orders and close its positions."),
     "close": (f"{_COMMANDS}.control:close", "Close a run's position in one symbol."),
     "cancel": (f"{_COMMANDS}.control:cancel", "Cancel a run's open orders."),

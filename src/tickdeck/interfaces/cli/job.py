@@ -91,7 +91,7 @@ def drive(
 
     async def work() -> None:
         try:
-            async with ControlServer(run.folder, run.kernel):
+            async with ControlServer(run.folder, run.kernel, run.tape.read):
                 if monitoring is not None:
                     ending.enter_context(monitoring.server.serving(monitoring.watch))
                 await run.drive(speed, progress=progress)

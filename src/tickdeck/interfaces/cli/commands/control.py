@@ -1,15 +1,18 @@
-"""Commands to a running run: ``tickdeck halt``, ``resume``, ``flatten``, ``close``, ``cancel``, ``settle``,
-``adopt`` and ``strategy``."""
+"""Commands to a running run: ``tickdeck halt``, ``resume``, ``submit``, ``amend``, ``flatten``, ``close``, ``cancel``,
+``settle``, ``adopt`` and ``strategy``."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
 
+from tickdeck.domain.values import TimeInForce
 from tickdeck.errors import RunError
 from tickdeck.interfaces.cli.exits import DONE, NO
 from tickdeck.interfaces.cli.options import data_option, json_option, run_argument
@@ -18,24 +21,33 @@ from tickdeck.interfaces.cli.output import note, print_json
 if TYPE_CHECKING:
     from tickdeck.infrastructure.control import Answer
 
-__all__ = ["adopt", "cancel", "close", "flatten", "halt", "resume", "settle", "strategy"]
+__all__ = ["adopt", "amend", "cancel", "close", "flatten", "halt", "resume", "settle", "strategy", "submit"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _reason = click.option("--reason", default="", metavar="TEXT", help="Why. It is recorded with the command.")
+_id = click.option(
+    "--id",
+    "command_id",
+    default=lambda: token_hex(8),
+    show_default=False,
+    metavar="ID",
+    help="Your name for this command; one is made up by default. The run carries out each id once, so give it again if "
+    "an answer was lost.",
+)
 
 
 def _control(command: F) -> F:
     """The argument and the options that all these commands share."""
-    as_json = json_option("`command`, `accepted`, `event_id`, `problems`, `events` as one JSON object")
-    for option in (as_json, data_option):
+    as_json = json_option("The answer as one JSON object: `accepted`, `event_id`, `problems`, `events` and more")
+    for option in (as_json, data_option, _id):
         command = option(command)
     return run_argument(_reason(command))
 
 
 @click.command()
 @_control
-def halt(run: str, reason: str, data: Path, as_json: bool) -> int:
+def halt(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Halt the trading of RUN: no order leaves from now on, except those of `flatten` and `close`. Open orders stay;
     `cancel` ends them. Everything else continues.
 
@@ -46,19 +58,19 @@ def halt(run: str, reason: str, data: Path, as_json: bool) -> int:
       tickdeck halt last
       tickdeck halt maker --reason "the venue is odd"
     """
-    folder, answer = _ask(data, run, "halt", reason)
+    folder, answer = _ask(data, run, "halt", reason, command_id)
     if answer is not None:
-        return _print(folder, "halt", answer, as_json)
+        return _print(folder, "halt", command_id, answer, as_json)
     from tickdeck.infrastructure.control import order_halt
 
     path = order_halt(folder, reason)
     what = f"no process runs {folder.name}; {path} was written, and the run continues halted when it is resumed"
-    return _print_offline("halt", what, as_json)
+    return _print_offline("halt", command_id, what, as_json)
 
 
 @click.command()
 @_control
-def resume(run: str, reason: str, data: Path, as_json: bool) -> int:
+def resume(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Let RUN trade again after a halt by an operator or by a limit. A halt by an error stays.
 
     To continue a run that was stopped or killed, use `tickdeck run --resume RUN`.
@@ -69,20 +81,92 @@ def resume(run: str, reason: str, data: Path, as_json: bool) -> int:
     """
     from tickdeck.infrastructure.control import lift_halt
 
-    folder, answer = _ask(data, run, "resume", reason)
+    folder, answer = _ask(data, run, "resume", reason, command_id)
     lifted = (answer is None or answer.accepted) and lift_halt(folder)
     if answer is not None:
-        return _print(folder, "resume", answer, as_json)
+        return _print(folder, "resume", command_id, answer, as_json)
     if not lifted:
         raise _not_running(folder)
     what = f"no process runs {folder.name}; the file HALT in its folder was removed"
-    return _print_offline("resume", what, as_json)
+    return _print_offline("resume", command_id, what, as_json)
+
+
+@click.command()
+@_control
+@click.argument("side", type=click.Choice(("buy", "sell")))
+@click.argument("symbol", metavar="SYMBOL")
+@click.argument("quantity", metavar="QUANTITY")
+@click.option("--limit", default="", metavar="PRICE", help="A limit order at this price; default: at market.")
+@click.option(
+    "--time-in-force",
+    type=click.Choice([kind.value for kind in TimeInForce]),
+    help="How long it stays; default: gtc, until it is cancelled.",
+)
+@click.option("--reduce-only", is_flag=True, help="Refuse it if it would do more than reduce the position.")
+def submit(
+    run: str,
+    side: str,
+    symbol: str,
+    quantity: str,
+    limit: str,
+    time_in_force: str | None,
+    reduce_only: bool,
+    reason: str,
+    command_id: str,
+    data: Path,
+    as_json: bool,
+) -> int:
+    """Send an order of your own to the venue of RUN: buy or sell QUANTITY of the base currency of SYMBOL.
+
+    It passes the limits of the run like an order of a strategy, and counts as the one of the strategy `operator`. It is
+    refused while trading is halted.
+
+    \b
+    Examples:
+      tickdeck submit last buy BTCUSDT 0.01 --limit 60000 --reason "the dip"
+      tickdeck submit last sell BTCUSDT 0.01 --reduce-only
+    """
+    return _sent(
+        data,
+        run,
+        "submit",
+        reason,
+        command_id,
+        as_json,
+        side=side,
+        symbol=symbol,
+        quantity=quantity,
+        limit=limit,
+        time_in_force=time_in_force or "",
+        reduce_only="true" if reduce_only else "",
+    )
+
+
+@click.command()
+@_control
+@click.argument("order_id", metavar="ORDER_ID")
+@click.option("--quantity", default="", metavar="Q", help="The new quantity in all, with what is filled.")
+@click.option("--limit", default="", metavar="PRICE", help="The new limit.")
+def amend(
+    run: str, order_id: str, quantity: str, limit: str, reason: str, command_id: str, data: Path, as_json: bool
+) -> int:
+    """Change the quantity or the limit of an open limit order of RUN, also of a strategy's.
+
+    The venue's answer follows later: order.amended or order.amend_rejected. Some venues can only reduce the quantity.
+
+    \b
+    Examples:
+      tickdeck amend last tdd7c374427dbffdd81f9c26bbe00e --limit 59000
+    """
+    if not quantity and not limit:
+        raise click.UsageError("give --quantity, --limit or both")
+    return _sent(data, run, "amend", reason, command_id, as_json, order_id=order_id, quantity=quantity, limit=limit)
 
 
 @click.command()
 @_control
 @click.option("--symbol", default="", metavar="S", help="Only this symbol.")
-def flatten(run: str, symbol: str, reason: str, data: Path, as_json: bool) -> int:
+def flatten(run: str, symbol: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Cancel the open orders of RUN and close its positions at market. This passes limits and halts, except a halt by
     an error, after which only cancels pass.
 
@@ -91,20 +175,20 @@ def flatten(run: str, symbol: str, reason: str, data: Path, as_json: bool) -> in
       tickdeck flatten last
       tickdeck flatten last --symbol BTCUSDT
     """
-    return _sent(data, run, "flatten", reason, as_json, symbol=symbol)
+    return _sent(data, run, "flatten", reason, command_id, as_json, symbol=symbol)
 
 
 @click.command()
 @_control
 @click.argument("symbol", metavar="SYMBOL")
-def close(run: str, symbol: str, reason: str, data: Path, as_json: bool) -> int:
+def close(run: str, symbol: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Close the position of RUN in SYMBOL at market, and cancel its open orders there.
 
     \b
     Examples:
       tickdeck close last BTCUSDT
     """
-    return _sent(data, run, "close", reason, as_json, symbol=symbol)
+    return _sent(data, run, "close", reason, command_id, as_json, symbol=symbol)
 
 
 @click.command()
@@ -112,7 +196,9 @@ def close(run: str, symbol: str, reason: str, data: Path, as_json: bool) -> int:
 @click.argument("order_id", required=False, default="", metavar="[ORDER_ID]")
 @click.option("--symbol", default="", metavar="S", help="The open orders in this symbol.")
 @click.option("--all", "everything", is_flag=True, help="All open orders.")
-def cancel(run: str, order_id: str, symbol: str, everything: bool, reason: str, data: Path, as_json: bool) -> int:
+def cancel(
+    run: str, order_id: str, symbol: str, everything: bool, reason: str, command_id: str, data: Path, as_json: bool
+) -> int:
     """Cancel an open order of RUN, those in a symbol, or all. Cancels always pass.
 
     \b
@@ -122,13 +208,13 @@ def cancel(run: str, order_id: str, symbol: str, everything: bool, reason: str, 
     """
     if sum(map(bool, (order_id, symbol, everything))) != 1:
         raise click.UsageError("give the id of an order, --symbol or --all, and only one of them")
-    return _sent(data, run, "cancel", reason, as_json, order_id=order_id, symbol=symbol)
+    return _sent(data, run, "cancel", reason, command_id, as_json, order_id=order_id, symbol=symbol)
 
 
 @click.command()
 @_control
 @click.argument("order_id", metavar="ORDER_ID")
-def settle(run: str, order_id: str, reason: str, data: Path, as_json: bool) -> int:
+def settle(run: str, order_id: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """End an order of RUN that is in doubt. Do this when you have seen that the venue does not have it: it never
     arrived, or it ended there without a fill.
 
@@ -139,13 +225,13 @@ def settle(run: str, order_id: str, reason: str, data: Path, as_json: bool) -> i
     Examples:
       tickdeck settle last tdd7c374427dbffdd81f9c26bbe00e --reason "not in the order history"
     """
-    return _sent(data, run, "settle", reason, as_json, order_id=order_id)
+    return _sent(data, run, "settle", reason, command_id, as_json, order_id=order_id)
 
 
 @click.command()
 @_control
 @click.argument("currency", required=False, default="", metavar="[CURRENCY]")
-def adopt(run: str, currency: str, reason: str, data: Path, as_json: bool) -> int:
+def adopt(run: str, currency: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Take the venue's balance where RUN found a difference that nothing explains, in one currency or in all.
 
     The difference counts as money that was paid in or out, not as a profit or a loss.
@@ -154,7 +240,7 @@ def adopt(run: str, currency: str, reason: str, data: Path, as_json: bool) -> in
     Examples:
       tickdeck adopt last BTC --reason "sold on the web site"
     """
-    return _sent(data, run, "adopt", reason, as_json, currency=currency)
+    return _sent(data, run, "adopt", reason, command_id, as_json, currency=currency)
 
 
 @click.command()
@@ -163,7 +249,14 @@ def adopt(run: str, currency: str, reason: str, data: Path, as_json: bool) -> in
 @click.argument("strategy_id", metavar="STRATEGY_ID")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="With update: a parameter to change. Repeatable.")
 def strategy(
-    run: str, action: str, strategy_id: str, param: tuple[str, ...], reason: str, data: Path, as_json: bool
+    run: str,
+    action: str,
+    strategy_id: str,
+    param: tuple[str, ...],
+    reason: str,
+    command_id: str,
+    data: Path,
+    as_json: bool,
 ) -> int:
     """Pause, activate, update or delete a strategy of RUN.
 
@@ -177,7 +270,7 @@ def strategy(
     if bool(param) != (action == "update"):
         raise click.UsageError("give --param with update, and only there")
     parameters = dict(_parameter(text) for text in param)
-    return _sent(data, run, f"strategy-{action}", reason, as_json, strategy_id=strategy_id, **parameters)
+    return _sent(data, run, f"strategy-{action}", reason, command_id, as_json, strategy_id=strategy_id, **parameters)
 
 
 def _parameter(text: str) -> tuple[str, str]:
@@ -187,14 +280,16 @@ def _parameter(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _sent(data: Path, run: str, command: str, reason: str, as_json: bool, **arguments: str) -> int:
-    folder, answer = _ask(data, run, command, reason, **arguments)
+def _sent(data: Path, run: str, command: str, reason: str, command_id: str, as_json: bool, **arguments: str) -> int:
+    folder, answer = _ask(data, run, command, reason, command_id, **arguments)
     if answer is None:
         raise _not_running(folder)
-    return _print(folder, command, answer, as_json)
+    return _print(folder, command, command_id, answer, as_json)
 
 
-def _ask(data: Path, run: str, command: str, reason: str, **arguments: str) -> tuple[Path, Answer | None]:
+def _ask(
+    data: Path, run: str, command: str, reason: str, command_id: str, **arguments: str
+) -> tuple[Path, Answer | None]:
     from tickdeck.infrastructure.control import Request, ask
     from tickdeck.infrastructure.runs import find_run
     from tickdeck.infrastructure.tape.lock import writer_of
@@ -202,7 +297,7 @@ def _ask(data: Path, run: str, command: str, reason: str, **arguments: str) -> t
 
     folder = find_run(data, run)
     given = {name: value for name, value in arguments.items() if value}
-    answer = ask(folder, Request(command=command, arguments=given, reason=reason))
+    answer = ask(folder, Request(command=command, id=command_id, arguments=given, reason=reason))
     if answer is None and (process := writer_of(tape_path(folder))) is not None:
         raise RunError(
             f"process {process} runs {folder.name}, but does not listen at its socket; try again, or stop it with "
@@ -215,26 +310,37 @@ def _not_running(folder: Path) -> RunError:
     return RunError(f"no process runs {folder.name}; `tickdeck run --resume {folder.name}` continues it")
 
 
-def _print(folder: Path, command: str, answer: Answer, as_json: bool) -> int:
+def _print(folder: Path, command: str, command_id: str, answer: Answer, as_json: bool) -> int:
     if as_json:
-        fields = {"accepted": answer.accepted, "event_id": answer.event_id}
-        print_json({"command": command} | fields | {"problems": answer.problems, "events": answer.events})
+        print_json({"command": command, "id": command_id} | msgspec.structs.asdict(answer))
         return DONE if answer.accepted else NO
     if answer.accepted:
         counts = Counter(event["event_type"] for event in answer.events)
         effects = ", ".join(f"{name} {count}x" if count > 1 else name for name, count in counts.items())
+        done = "had accepted it before" if answer.repeated else "accepted it"
         note(
-            f"{command}: run {folder.name} accepted it and recorded it as event {answer.event_id}; "
+            f"{command}: run {folder.name} {done} and recorded it as event {answer.event_id}; "
             f"effects: {effects or 'none'}"
         )
+        for event in answer.events:
+            if event["event_type"] == "order.submitted":
+                note(f"order {event['order_id']}: {_order(event)}")
+    elif answer.repeated:
+        note(f"{command}: run {folder.name} had taken it before, as event {answer.event_id}, and refused it:")
     for problem in answer.problems:
         note(problem)
     return DONE if answer.accepted else NO
 
 
-def _print_offline(command: str, what: str, as_json: bool) -> int:
+def _order(event: dict[str, Any]) -> str:
+    at = f"at {event['limit']}" if event["limit"] is not None else "at market"
+    return f"{event['side']} {event['quantity']} {event['symbol']} {at}"
+
+
+def _print_offline(command: str, command_id: str, what: str, as_json: bool) -> int:
     if as_json:
-        print_json({"command": command, "accepted": True, "event_id": "", "problems": (), "events": (), "note": what})
+        done = {"accepted": True, "repeated": False, "problems": (), "event_id": "", "seq": 0, "events": ()}
+        print_json({"command": command, "id": command_id} | done | {"note": what})
     else:
         note(what)
     return DONE

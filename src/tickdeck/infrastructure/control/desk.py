@@ -1,0 +1,137 @@
+"""Carries out the commands that come through the control socket, each of them once."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
+from secrets import token_hex
+
+import msgspec
+
+from tickdeck.application.engines import OPERATOR
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.ports import TapeQuery
+from tickdeck.domain.events import (
+    CommandReceived,
+    DomainEvent,
+    HandlerFailed,
+    RiskLimitBreachedEvent,
+    SystemWarning,
+)
+from tickdeck.infrastructure.control.messages import Answer, Request
+
+__all__ = ["CommandDesk", "refused"]
+
+_ANSWER = ("risk", "strategy", "execution", "portfolio", OPERATOR)
+"""The components that carry out commands: their warnings say what they did not do."""
+_MOST_EVENTS = 1_000  # in an answer
+_PREFIX = "control-"  # of the correlation ids of commands
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class CommandDesk:
+    """Publishes commands on ``kernel``, and answers when they and their effects are on disk. Use it in the kernel's
+    event loop.
+
+    Each command becomes a ``command.received`` input with the source ``control``; ``who`` in its metadata names the
+    user. Its ``correlation_id`` is ``control-`` and the command's id, so the tape, which ``recorded(query)`` reads,
+    knows what was carried out before. Commands are taken one after the other, in the order of their arrival.
+    """
+
+    def __init__(self, kernel: Kernel, recorded: Callable[[TapeQuery], Iterable[DomainEvent]]) -> None:
+        self._kernel = kernel
+        self._recorded = recorded
+        self._turn = asyncio.Lock()
+        self._under_way: dict[str, asyncio.Future[Answer]] = {}
+        self._done: dict[str, int] = {}  # seq of each command with an id
+        for event in recorded(TapeQuery(types=(CommandReceived.event_type,))):
+            if event.correlation_id.startswith(_PREFIX):
+                self._done[event.correlation_id.removeprefix(_PREFIX)] = event.seq
+
+    async def carry_out(self, request: Request, who: str) -> Answer:
+        """Carry out ``request``, or return the answer that it got before. Raises ``TickdeckError`` if the run ends
+        first."""
+        if not self._kernel.seq:
+            return refused("the run has not begun yet; try again in a moment")
+        if not request.id:
+            return await self._publish(request, f"{_PREFIX}{token_hex(8)}", who)
+        if not _ID.fullmatch(request.id):
+            return refused("the id has other characters than letters, digits and .-_:, or more than 64 of them")
+        if request.id in self._done:
+            return self._answered(request)
+        first = self._under_way.get(request.id)
+        if first is not None:
+            await asyncio.wait((first,))
+            return await self.carry_out(request, who)
+        work = asyncio.ensure_future(self._publish(request, f"{_PREFIX}{request.id}", who))
+        self._under_way[request.id] = work
+        try:
+            answer = await work
+            self._done[request.id] = answer.seq
+            return answer
+        finally:
+            del self._under_way[request.id]
+
+    async def _publish(self, request: Request, correlation_id: str, who: str) -> Answer:
+        command = CommandReceived(
+            command=request.command,
+            arguments=request.arguments,
+            reason=request.reason,
+            source="control",
+            correlation_id=correlation_id,
+            metadata={"who": who},
+        )
+        caused: list[DomainEvent] = []
+        async with self._turn:
+            with self._kernel.subscribe(
+                "*", caused.append, where=lambda event: event.correlation_id == correlation_id, name="control"
+            ):
+                receipt = self._kernel.publish(command)
+                await receipt
+        await receipt.durable()
+        return _answer(caused)
+
+    def _answered(self, request: Request) -> Answer:
+        """The first answer to ``request``, from the tape."""
+        seq = self._done[request.id]
+        rest = iter(self._recorded(TapeQuery(first_seq=seq)))
+        command = next(rest, None)
+        if not isinstance(command, CommandReceived) or command.seq != seq:
+            return refused(f"command {request.id} was carried out as event {seq}, which is not on the tape")
+        if (command.command, dict(command.arguments)) != (request.command, request.arguments):
+            return refused(
+                f"the id {request.id} was given before, for the command {command.command!r} as event "
+                f"{command.event_id}; give a new command another id"
+            )
+        # Not up to the next input, which may be in an input file.
+        effects = takewhile(lambda event: event.event_id.startswith(f"{command.event_id}-"), rest)
+        return msgspec.structs.replace(_answer([command, *effects]), repeated=True)
+
+
+def _answer(cascade: Sequence[DomainEvent]) -> Answer:
+    """The answer to the command with which ``cascade`` begins."""
+    taken, *effects = cascade
+    problems = tuple(said for said in map(_problem, effects) if said)
+    return Answer(
+        accepted=not problems,
+        problems=problems,
+        event_id=taken.event_id,
+        seq=taken.seq,
+        events=tuple(event.to_dict() for event in effects[:_MOST_EVENTS]),
+    )
+
+
+def _problem(event: DomainEvent) -> str:
+    """What ``event`` says about something that a command did not do; empty if it says nothing of the kind."""
+    if isinstance(event, HandlerFailed) or (isinstance(event, SystemWarning) and event.component in _ANSWER):
+        return event.message
+    if isinstance(event, RiskLimitBreachedEvent) and event.strategy_id == OPERATOR:
+        return f"risk refused it: {event.limit}: {event.detail}"
+    return ""
+
+
+def refused(why: str) -> Answer:
+    """The answer to a request that was not recorded."""
+    return Answer(accepted=False, problems=(why,))

@@ -1,0 +1,195 @@
+"""The operator's orders: the commands ``submit`` and ``amend``."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from application_kit import BTC, Core, D
+from hypothesis import given
+from hypothesis import strategies as st
+from risk_kit import Puppet, buy, core_of, do
+
+from tickdeck.application.engines import OPERATOR
+from tickdeck.application.results import TradeJournal, trade_statistics
+from tickdeck.domain.events import (
+    CommandReceived,
+    OrderAmendRequestedEvent,
+    RiskLimitBreachedEvent,
+    StrategyDecisionEvent,
+    SystemWarning,
+)
+from tickdeck.domain.market import instrument_for
+from tickdeck.domain.risk import RiskLimits
+from tickdeck.domain.values import Side, TimeInForce
+from tickdeck.errors import ConfigError
+
+FREE = RiskLimits()
+
+
+def command(core: Core, name: str, reason: str = "", **arguments: str) -> Core:
+    return core.feed(CommandReceived(command=name, arguments=arguments, reason=reason))
+
+
+def submit(core: Core, side: str = "buy", quantity: str = "2", reason: str = "", **more: str) -> Core:
+    return command(core, "submit", reason, side=side, symbol=BTC, quantity=quantity, **more)
+
+
+def warnings(core: Core) -> list[str]:
+    return [e.message for e in core.tape.events if isinstance(e, SystemWarning)]
+
+
+def refusals(core: Core) -> list[str]:
+    return [e.limit for e in core.tape.events if isinstance(e, RiskLimitBreachedEvent)]
+
+
+def test_an_order_of_the_operator_is_sent_within_the_cascade_of_its_command() -> None:
+    core, _ = core_of(FREE)
+    submit(core, quantity="2.0005", reason="the dip", limit="99.994", time_in_force="ioc")
+
+    (order,) = core.orders
+    assert (order.strategy_id, order.side, order.quantity) == (OPERATOR, Side.BUY, D("2.000"))
+    assert (order.limit, order.time_in_force) == (D("99.99"), TimeInForce.IOC)
+    command_event, decision, approved, submitted = core.tape.cascades[-1]
+    assert isinstance(decision, StrategyDecisionEvent)
+    assert (decision.reason, decision.strategy_id) == ("the dip", OPERATOR)
+    assert (decision.causation_id, approved.causation_id) == (command_event.event_id, decision.event_id)
+    assert submitted.event_id == order.event_id
+
+
+def test_a_market_order_needs_no_limit_and_trades_count_for_the_operator() -> None:
+    core, _ = core_of(FREE)
+    journal = TradeJournal(instrument_for)
+    submit(core, reason="in")
+    core.fill(core.orders[-1], "100")
+    submit(core, "sell", reason="out", reduce_only="true")
+    core.fill(core.orders[-1], "110", fee="1")
+    for event in core.tape.events:
+        journal.apply(event)
+
+    (trip,) = journal.closed
+    assert (trip.strategy_id, trip.entry_reason, trip.exit_reason, trip.pnl) == (OPERATOR, "in", "out", D(19))
+    assert [line.key for line in trade_statistics(journal.closed, "strategy")] == [OPERATOR]
+
+
+def test_the_orders_of_the_operator_pass_the_limits_and_halts() -> None:
+    core, _ = core_of(RiskLimits(max_order_notional=D(150), max_open_orders=1))
+    submit(core, quantity="2")
+    submit(core, quantity="1", limit="100")
+    submit(core, quantity="1", limit="100")
+    command(core, "halt")
+    submit(core, quantity="1")
+
+    assert refusals(core) == ["max_order_notional", "max_open_orders", "trading_halted"]
+    assert len(core.orders) == 1
+
+
+def test_an_order_that_may_only_reduce_is_refused_without_a_position() -> None:
+    core, _ = core_of(FREE)
+    submit(core, "sell", reduce_only="true")
+
+    assert refusals(core) == ["reduce_only"]
+
+
+def test_two_orders_have_different_ids() -> None:
+    core, _ = core_of(FREE)
+    submit(core)
+    submit(core)
+
+    assert len({order.order_id for order in core.orders}) == 2
+
+
+@pytest.mark.parametrize("whose", ["operator", "strategy"])
+def test_the_operator_amends_an_order_of_anyone(whose: str) -> None:
+    core, puppet = core_of(FREE)
+    if whose == "operator":
+        submit(core, quantity="2", limit="90")
+    else:
+        do(core, puppet, buy("2", "90"))
+    (order,) = core.orders
+    command(core, "amend", "closer", order_id=order.order_id, limit="95")
+    command(core, "amend", order_id=order.order_id, quantity="1.5")
+
+    requests = [e for e in core.tape.events if isinstance(e, OrderAmendRequestedEvent)]
+    assert [(r.quantity, r.limit) for r in requests] == [(D(2), D(95)), (D("1.5"), D(90))]
+    assert {r.order_id for r in requests} == {order.order_id}
+
+
+def test_a_strategy_still_amends_only_its_own_orders() -> None:
+    core, puppet = core_of(FREE)
+    submit(core, quantity="2", limit="90")
+    order_id = core.orders[0].order_id
+    do(core, puppet, lambda s: s.amend(order_id, limit=D(95)))
+
+    assert refusals(core) == ["order"]
+
+
+def test_a_wrong_amend_changes_nothing() -> None:
+    core, _ = core_of(FREE)
+    submit(core)
+    for given_ in ({"order_id": "none", "limit": "1"}, {"order_id": core.orders[0].order_id, "limit": "1"}):
+        command(core, "amend", **given_)
+    command(core, "amend", limit="1")
+    command(core, "amend", order_id="x")
+
+    assert refusals(core) == ["order", "order"]  # not known, and a market order
+    assert warnings(core) == [
+        "amend: there is no order_id",
+        "amend: nothing to change; give a quantity, a limit or both",
+    ]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["NaN", "Infinity", "-1", "0", "0.000", "1e400", "1e-3", "", " 1", "1_000", "0x1", "\uff11", "9" * 41, "1\n"],
+)
+def test_only_plain_decimals_above_0_are_numbers(number: str) -> None:
+    core, _ = core_of(FREE)
+    submit(core, quantity=number)
+
+    (said,) = warnings(core)
+    assert "give a plain decimal number above 0" in said
+    assert "\n" not in said
+    assert not core.orders
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"side": "long"}, "side is 'long'; give one of buy, sell"),
+        ({"symbol": "DOGE"}, "'DOGE' is not a symbol of this run; it has BTCUSDT"),
+        ({"time_in_force": "day"}, "time_in_force is 'day'; give one of gtc, ioc, fok, post_only"),
+        ({"reduce_only": "maybe"}, "reduce_only is 'maybe'; give true or false"),
+        ({"limit": "-5"}, "limit is '-5'; give a plain decimal number above 0, such as 0.01"),
+        ({"leverage": "5"}, "there is no argument 'leverage'; give side, symbol"),
+    ],
+)
+def test_a_wrong_argument_is_named(wrong: dict[str, str], why: str) -> None:
+    core, _ = core_of(FREE)
+    command(core, "submit", **({"side": "buy", "symbol": BTC, "quantity": "1"} | wrong))
+
+    (said,) = warnings(core)
+    assert said.startswith(f"submit: {why}")
+    assert not core.orders
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(("side", "symbol", "quantity", "limit", "time_in_force", "reduce_only", "order_id", "x")),
+        st.sampled_from(("buy", "sell", BTC, "1", "0.0004", "9" * 40, "gtc", "true")) | st.text(max_size=5),
+    ),
+    st.sampled_from(("submit", "amend")),
+)
+def test_no_arguments_stop_the_run(arguments: dict[str, str], name: str) -> None:
+    core, _ = core_of(FREE)
+    command(core, name, **arguments)
+    submit(core, quantity="1")
+
+    assert not core.kernel.halted
+    assert not core.kernel.statistics().failures
+    assert core.orders[-1].quantity == Decimal(1)
+
+
+def test_no_strategy_is_called_like_the_operator() -> None:
+    with pytest.raises(ConfigError, match="rename it"):
+        Core({OPERATOR: Puppet()})
