@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tickdeck.domain.events import DomainEvent, decode_payload, event_from_json, upcast
-from tickdeck.domain.events.upcast import _steps
+from tickdeck.domain.events import DomainEvent, decode_payload, event_from_json, keeps_stream, upcast
+from tickdeck.domain.events.upcast import _keeping, _steps
 from tickdeck.errors import EventDecodeError, EventValidationError, TapeError
 from tickdeck.infrastructure.tape import SqliteTape
 from tickdeck.infrastructure.tape.opening import open_reader
@@ -38,10 +38,12 @@ def with_venue(fields: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    before = dict(_steps)
+    before, keeping = dict(_steps), set(_keeping)
     yield
     _steps.clear()
     _steps.update(before)
+    _keeping.clear()
+    _keeping.update(keeping)
 
 
 @pytest.fixture
@@ -210,3 +212,18 @@ async def _async(fields: dict[str, Any]) -> dict[str, Any]:
 def test_an_upcast_that_could_never_be_used_is_refused(arguments: Any) -> None:
     with pytest.raises(EventValidationError, match=r"^upcast: "):
         upcast(*arguments)
+
+
+def test_keeps_stream_is_true_or_false() -> None:
+    with pytest.raises(EventValidationError, match=r"keeps_stream is 'yes'; give True or False"):
+        upcast("upcast_test.deal", 1, to_price, keeps_stream="yes")  # type: ignore[arg-type]
+
+
+def test_all_steps_must_keep_the_stream_for_an_event_to_keep_it() -> None:
+    upcast("upcast_test.deal", 1, to_price, keeps_stream=True)
+    upcast("upcast_test.deal", 2, with_venue)
+    assert keeps_stream("upcast_test.deal", 1, 2)
+    assert not keeps_stream("upcast_test.deal", 1, 3)
+
+    upcast("upcast_test.deal", 2, with_venue, keeps_stream=True)
+    assert keeps_stream("upcast_test.deal", 1, 3)

@@ -10,7 +10,7 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
-from forging import with_fitting_commits
+from forging import forge_lines, with_fitting_commits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +18,11 @@ from tickdeck.domain.events import DomainEvent, OrderAcceptedEvent, TradeEvent
 from tickdeck.domain.values import Side
 from tickdeck.errors import TapeError
 from tickdeck.infrastructure.tape import JsonlTape, SqliteTape, SqliteTapeReader
-from tickdeck.infrastructure.tape.digest import BLOCK, Mark
+from tickdeck.infrastructure.tape.digest import BLOCK, Mark, RecordLines
 from tickdeck.infrastructure.tape.jsonl import JsonlTapeReader, commit_line, segment_line
 from tickdeck.infrastructure.tape.jsonl.lines import COMMIT_LINE, HEAD_AT, Commit, SegmentHead, event_line, parse_commit
-from tickdeck.infrastructure.tape.tools import check_tape, compact_tape, convert_tape, read_integrity
+from tickdeck.infrastructure.tape.opening import open_reader
+from tickdeck.infrastructure.tape.tools import check_tape, compact_tape, convert_tape, integrity, read_integrity
 
 FORMS = {"sqlite": SqliteTape, "jsonl": JsonlTape}
 
@@ -93,6 +94,66 @@ def test_conversion_compaction_and_full_blocks_do_not_change_the_digest(tmp_path
         for each in (tape, lines):
             each.append([event(count + 1)])
     assert digest_of(tmp_path / "d.db") == digest_of(tmp_path / "b") != before
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def long(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five full blocks, of which some end within one commit, and a part of a sixth, without some numbers."""
+    path = tmp_path_factory.mktemp("long") / "tape"
+    with FORMS[request.param](path, linger_ms=1e9) as tape:
+        for seq in range(1, LONG + 1):
+            if seq % 1_000 != 7:
+                tape.append([event(seq)])
+            if seq % 777 == 0 and not 9_000 < seq < 19_000:
+                tape.wait_durable(seq)
+    return path
+
+
+LONG = 5 * BLOCK + 500
+
+
+@pytest.mark.long
+def test_the_digest_can_be_checked_from_any_position(long: Path) -> None:
+    whole = read_integrity(long)
+    assert (whole.problems, whole.last_seq) == ((), LONG)
+    with open_reader(long) as reader:
+        for first_seq in (1, 2, BLOCK, BLOCK + 4, BLOCK + 5, BLOCK + 6, 2 * BLOCK, 12_000, 18_000, LONG, LONG + 10):
+            start = reader.mark_before(min(first_seq, LONG))
+            assert start is None or start.block_seq < first_seq
+            found = read_integrity(reader, then=LONG - 3, first_seq=first_seq)
+            assert (found.problems, found.events, found.digest) == ((), whole.events, whole.digest)
+            assert found.digest_then == read_integrity(reader, then=LONG - 3).digest_then
+
+
+def test_a_check_from_a_position_reads_only_what_is_near_it_and_behind(
+    long: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+    monkeypatch.setattr(integrity, "RecordLines", lambda records: hashed.append(len(records)) or RecordLines(records))
+
+    read_integrity(long, first_seq=LONG - 10)
+
+    assert sum(number for number in hashed if number > 1) < 3 * BLOCK
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_change_behind_the_position_is_found_from_there(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "tape"
+    write(path, form, 2 * BLOCK + 100, range(100, 2 * BLOCK, 500))
+    seq = 2 * BLOCK + 58  # like 50, that of an order
+    if form == "sqlite":
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE events SET payload = replace(payload, 'é', 'e') WHERE seq IN (50, ?)", (seq,))
+    else:
+        numbers = (b'"event_id":"50"', b'"event_id":"%d"' % seq)
+
+        def change(line: bytes) -> bytes:
+            return line.replace("é".encode(), b"e") if any(number in line for number in numbers) else line
+
+        assert forge_lines(path, change) == 2
+
+    (problem,) = read_integrity(path, first_seq=seq).problems
+    assert problem[0] == f"seq {2 * BLOCK + 1} to {2 * BLOCK + 100}"
 
 
 @pytest.fixture(scope="module")

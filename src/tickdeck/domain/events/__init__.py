@@ -108,7 +108,7 @@ from tickdeck.domain.events.trades import (
     TwoPhaseTradeEvent,
     trade_stream,
 )
-from tickdeck.domain.events.upcast import upcast
+from tickdeck.domain.events.upcast import keeps_stream, upcast
 from tickdeck.domain.events.venue import (
     VenueBalanceReported,
     VenueCancelRefused,
@@ -223,6 +223,7 @@ __all__ = [
     "event_types",
     "fault_of",
     "iter_event_classes",
+    "keeps_stream",
     "order_stream",
     "payload_decoder",
     "plain_digits",

@@ -190,4 +190,4 @@ class MarketSnapshotEvent(MarketEvent, frozen=True, kw_only=True, gc=False):
     vwap: Price | None = None
 
 
-upcast(CandleEvent.event_type, 1, lambda fields: fields)  # the new field has a default
+upcast(CandleEvent.event_type, 1, lambda fields: fields, keeps_stream=True)  # the new field has a default

@@ -288,7 +288,7 @@ def _unchanged(fields: Fields) -> Fields:
     return fields
 
 
-upcast(OrderSubmittedEvent.event_type, 1, _submitted_from_1)
+upcast(OrderSubmittedEvent.event_type, 1, _submitted_from_1, keeps_stream=True)
 for _cls in (
     OrderAcceptedEvent,
     OrderPartiallyFilledEvent,
@@ -302,5 +302,5 @@ for _cls in (
     OrderExpiredEvent,
     OrderUnknownEvent,
 ):
-    upcast(_cls.event_type, 1, _unchanged)
-upcast(OrderRejectedEvent.event_type, 2, _unchanged)
+    upcast(_cls.event_type, 1, _unchanged, keeps_stream=True)
+upcast(OrderRejectedEvent.event_type, 2, _unchanged, keeps_stream=True)

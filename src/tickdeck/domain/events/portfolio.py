@@ -188,6 +188,6 @@ def _balance_from_1(fields: Fields) -> Fields:
 
 
 for _cls in (PositionOpenedEvent, PositionUpdatedEvent, PositionClosedEvent):
-    upcast(_cls.event_type, 1, _position_from_1)
-    upcast(_cls.event_type, 2, _without_fees)
-upcast(BalanceEvent.event_type, 1, _balance_from_1)
+    upcast(_cls.event_type, 1, _position_from_1, keeps_stream=True)
+    upcast(_cls.event_type, 2, _without_fees, keeps_stream=True)
+upcast(BalanceEvent.event_type, 1, _balance_from_1, keeps_stream=True)

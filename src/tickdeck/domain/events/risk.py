@@ -98,4 +98,4 @@ class TradingResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 for _cls in (RiskApprovedEvent, RiskLimitBreachedEvent):
-    upcast(_cls.event_type, 1, lambda fields: fields)  # new fields have defaults
+    upcast(_cls.event_type, 1, lambda fields: fields, keeps_stream=True)  # new fields have defaults

@@ -200,4 +200,4 @@ for _cls in (
     StrategyPaused,
     StrategyDeleted,
 ):
-    upcast(_cls.event_type, 1, lambda fields: fields)  # new fields have defaults
+    upcast(_cls.event_type, 1, lambda fields: fields, keeps_stream=True)  # new fields have defaults

@@ -224,4 +224,4 @@ class SystemHeartbeat(DomainEvent, frozen=True, kw_only=True, gc=False):
     events: int
 
 
-upcast(RunResumed.event_type, 1, lambda fields: fields)  # the new fields have defaults
+upcast(RunResumed.event_type, 1, lambda fields: fields, keeps_stream=True)  # the new fields have defaults

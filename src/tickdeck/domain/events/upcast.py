@@ -8,24 +8,32 @@ from typing import Any
 
 from tickdeck.errors import EventSchemaError, EventValidationError
 
-__all__ = ["upcast", "upcasted"]
+__all__ = ["keeps_stream", "upcast", "upcasted"]
 
 Fields = dict[str, Any]
 """An event's fields, including the envelope, as JSON-ready values. Decimals are strings."""
 
 _steps: dict[tuple[str, int], Callable[[Fields], Fields]] = {}
+_keeping: set[tuple[str, int]] = set()  # the steps after which an event is in the same stream as before
 
 
-def upcast(event_type: str, from_version: int, function: Callable[[Fields], Fields]) -> None:
+def upcast(
+    event_type: str, from_version: int, function: Callable[[Fields], Fields], *, keeps_stream: bool = False
+) -> None:
     """Register a function that converts events of ``event_type`` from ``from_version`` to the next version::
 
         upcast("news.published", 1, lambda fields: {**fields, "language": "en"})
 
     An event that is older than its class is converted step by step, up to the version of the class. ``function`` must
-    depend only on the fields, because ``verify`` reads the event again and must get the same result. Raises
-    ``EventValidationError`` if another function is already registered for this step, or if an argument can never apply.
+    depend only on the fields, because ``verify`` reads the event again and must get the same result.
+
+    ``keeps_stream``: no event is in another stream afterwards. A tape then need not read its old events to find those
+    that are.
+
+    Raises ``EventValidationError`` if another function is already registered for this step, or if an argument can never
+    apply.
     """
-    _check(event_type, from_version, function)
+    _check(event_type, from_version, function, keeps_stream)
     other = _steps.get((event_type, from_version))
     if other is not None and _code(other) != _code(function):  # a reloaded module registers the same code again
         raise EventValidationError(
@@ -33,9 +41,15 @@ def upcast(event_type: str, from_version: int, function: Callable[[Fields], Fiel
             f"{other.__module__}.{other.__qualname__}; remove one of them"
         )
     _steps[event_type, from_version] = function
+    (_keeping.add if keeps_stream else _keeping.discard)((event_type, from_version))
 
 
-def _check(event_type: object, from_version: object, function: object) -> None:
+def keeps_stream(event_type: str, version: int, wanted: int) -> bool:
+    """Whether the upcasts from ``version`` to ``wanted`` are known to leave each event in its stream."""
+    return all((event_type, step) in _keeping for step in range(version, wanted))
+
+
+def _check(event_type: object, from_version: object, function: object, keeps_stream: object) -> None:
     if not isinstance(event_type, str):
         raise EventValidationError(
             f"upcast: {event_type!r} is not an event type; give its name, such as 'news.published'"
@@ -48,6 +62,8 @@ def _check(event_type: object, from_version: object, function: object) -> None:
         raise EventValidationError(
             f"upcast: {event_type}: {function!r} is not a plain function that returns the new fields"
         )
+    if type(keeps_stream) is not bool:
+        raise EventValidationError(f"upcast: {event_type}: keeps_stream is {keeps_stream!r}; give True or False")
 
 
 def _code(function: Callable[[Fields], Fields]) -> object:

@@ -264,4 +264,4 @@ class VenueCircuitChanged(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 for _cls in (VenueOrderReported, VenueFillReported, VenueBalanceReported):
-    upcast(_cls.event_type, 1, lambda fields: fields)  # new fields have defaults
+    upcast(_cls.event_type, 1, lambda fields: fields, keeps_stream=True)  # new fields have defaults

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from tickdeck.domain.events import DomainEvent, decode_payload, event_class, iter_event_classes
+from tickdeck.domain.events import DomainEvent, decode_payload, event_class, iter_event_classes, keeps_stream
 from tickdeck.errors import EventError
 from tickdeck.infrastructure.tape.records import Record
 
@@ -22,7 +22,9 @@ MovedStreams: TypeAlias = dict[str, dict[str, int]]
 def may_move(name: str, version: int) -> bool:
     """True if an upcast may move events of this type and version to another stream."""
     cls = event_class(name)
-    return cls is not None and version < cls.version and cls.stream is not DomainEvent.stream
+    if cls is None or version >= cls.version or cls.stream is DomainEvent.stream:
+        return False
+    return not keeps_stream(name, version, cls.version)
 
 
 def old_types() -> Iterator[tuple[str, int]]:

@@ -29,7 +29,7 @@ from tickdeck.infrastructure.tape.jsonl.lines import (
     parse_event_head,
     split_event,
 )
-from tickdeck.infrastructure.tape.jsonl.segment_index import SegmentIndex, current_index, is_boundary
+from tickdeck.infrastructure.tape.jsonl.segment_index import SegmentIndex, commit_before, current_index, is_boundary
 from tickdeck.infrastructure.tape.jsonl.segments import (
     Group,
     SegmentFile,
@@ -144,17 +144,37 @@ class JsonlTapeReader(Reading):
             mark = group.commit.mark
         return mark
 
-    def digests(self) -> tuple[list[tuple[int, int, str]], int]:
-        """The number of events, ``seq`` and digest at the end of each full block and of all events; also the ``seq`` of
-        the last event at that time."""
+    def mark_before(self, seq: int) -> Mark | None:
+        """The end of the last full block of the digest that is known to lie before ``seq``; ``None`` if there is no
+        such block."""
+
+        def find(segments: list[SegmentFile]) -> Mark | None:
+            earlier = [segment for segment in segments if segment.head.after_seq < seq]
+            if not earlier:
+                return None
+            offset, _ = self._index(earlier[-1], segments).place_after(seq - 1)
+            if offset <= earlier[-1].body:
+                earlier.pop()
+                offset = earlier[-1].path.stat().st_size if earlier else 0
+            commit = commit_before(earlier[-1].path, offset) if earlier else None
+            return commit.mark if commit is not None else None
+
+        mark = self._with_segments(find)
+        return Mark(mark.events // BLOCK * BLOCK, mark.block_seq, mark.block, "") if mark and mark.block_seq else None
+
+    def digests(self, after: Mark | None = None) -> tuple[list[tuple[int, int, str]], int]:
+        """The number of events, ``seq`` and digest at the end of each full block and of all events, from the block
+        after ``after`` on; also the ``seq`` of the last event at that time. Only the last of the blocks that end within
+        one commit is known."""
         last_seq = 0
         found: dict[int, tuple[int, int, str]] = {}
         last = None
-        for _, group in self.groups():
+        begin, known = (after.block_seq, after.events) if after is not None else (0, 0)
+        for _, group in self.groups(begin):
             mark, last_seq = group.commit.mark, group.commit.last_seq
             if mark is not None:
                 full = mark.events // BLOCK * BLOCK
-                if full:
+                if full > known:
                     found.setdefault(full, (full, mark.block_seq, mark.block))
                 last = (mark.events, group.commit.last_seq, mark.digest)
         return [*found.values(), *([last] if last else [])], last_seq

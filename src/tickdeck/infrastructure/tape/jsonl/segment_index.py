@@ -18,6 +18,7 @@ import msgspec
 from tickdeck.infrastructure.tape.jsonl.lines import (
     COMMIT_LINE,
     COMMIT_MARK,
+    Commit,
     add_checksum,
     parse_commit,
     read_checked,
@@ -29,6 +30,7 @@ from tickdeck.infrastructure.tape.sync import replace_file
 __all__ = [
     "SegmentIndex",
     "Span",
+    "commit_before",
     "current_index",
     "index_path",
     "is_boundary",
@@ -165,7 +167,17 @@ def is_boundary(file: FileIO, segment: SegmentFile, offset: int, crc: int) -> bo
     """True if a group or the head ends at ``offset`` of the open segment, and ``crc`` is that of everything before."""
     if offset <= segment.body:
         return (offset, crc) == (segment.body, segment.crc)
+    line, commit = _commit_before(file, offset)
+    return commit is not None and crc32(line, commit.so_far) == crc
+
+
+def commit_before(segment: Path, offset: int) -> Commit | None:
+    """The commit whose line ends at ``offset`` of the segment; ``None`` if none does. Raises ``OSError``."""
+    with segment.open("rb", buffering=0) as file:
+        return _commit_before(file, offset)[1]
+
+
+def _commit_before(file: FileIO, offset: int) -> tuple[bytes, Commit | None]:
     start = max(0, offset - COMMIT_LINE)
     line = COMMIT_MARK + os.pread(file.fileno(), offset - start, start).rpartition(COMMIT_MARK)[2]
-    commit = parse_commit(line[:-1]) if line.endswith(b"\n") else None
-    return commit is not None and crc32(line, commit.so_far) == crc
+    return line, parse_commit(line[:-1]) if line.endswith(b"\n") else None

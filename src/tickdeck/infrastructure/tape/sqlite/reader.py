@@ -14,7 +14,7 @@ from tickdeck.application.arguments import check_stream, check_whole
 from tickdeck.application.ports import EVERYTHING, Snapshot, TapeQuery
 from tickdeck.domain.events import DomainEvent, decode_payload
 from tickdeck.errors import EventSchemaError, TapeError
-from tickdeck.infrastructure.tape.digest import Mark
+from tickdeck.infrastructure.tape.digest import BLOCK, Mark
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams
 from tickdeck.infrastructure.tape.reading import Reading
@@ -35,7 +35,7 @@ _DIGITS = 19
 _MIN, _MAX = -(1 << 63), (1 << 63) - 1
 
 
-_MISFITS = """SELECT seq FROM events WHERE json_valid(payload) AND (
+_MISFITS = """SELECT seq FROM events WHERE seq > ? AND json_valid(payload) AND (
     json_extract(payload, '$.seq') IS NOT seq
     OR coalesce(json_extract(payload, '$.ts_ingress'), 0) IS NOT ts
     OR (json_type(payload, '$.symbol') IS 'text' OR symbol IS NOT NULL)
@@ -156,20 +156,34 @@ class SqliteTapeReader(Reading):
         _, block_seq, block = before[0] if before else (0, 0, b"")
         return Mark(events, block_seq, _text(block), _text(digest))
 
-    def digests(self) -> tuple[list[tuple[int, int, str]], int]:
-        """The number of events, ``seq`` and digest at the end of each full block and of all events; also the ``seq`` of
-        the last event at that time."""
+    def mark_before(self, seq: int) -> Mark | None:
+        """The end of the last full block of the digest that is known to lie before ``seq``; ``None`` if there is no
+        such block."""
+        if not self.has_digest:
+            return None
+        rows = self.rows(
+            "SELECT events, last_seq, digest FROM blocks WHERE last_seq < ? "
+            "AND number < (SELECT max(number) FROM blocks) ORDER BY number DESC LIMIT 1",
+            _clamp(seq),
+        )
+        return Mark(rows[0][0], rows[0][1], _text(rows[0][2]), "") if rows else None
+
+    def digests(self, after: Mark | None = None) -> tuple[list[tuple[int, int, str]], int]:
+        """The number of events, ``seq`` and digest at the end of each full block and of all events, from the block
+        after ``after`` on; also the ``seq`` of the last event at that time."""
         if not self.has_digest:
             return [], self.last_seq
         rows = self.rows(  # one statement sees one state of the tape
-            "SELECT events, last_seq, digest, (SELECT max(seq) FROM events) FROM blocks ORDER BY number"
+            "SELECT events, last_seq, digest, (SELECT max(seq) FROM events) FROM blocks "
+            "WHERE number > ? OR number = 0 ORDER BY number",
+            after.events // BLOCK if after is not None else 0,
         )
         ends = [(events, last_seq, _text(digest)) for events, last_seq, digest, _ in rows]
         return ends, (rows[-1][3] or 0) if rows else self.last_seq
 
-    def misfits(self) -> list[int]:
-        """``seq`` of the rows whose columns differ from their event."""
-        return [seq for (seq,) in self.rows(_MISFITS)]
+    def misfits(self, after: int = 0) -> list[int]:
+        """``seq`` of the rows after ``after`` whose columns differ from their event."""
+        return [seq for (seq,) in self.rows(_MISFITS, after)]
 
     @property
     def has_digest(self) -> bool:

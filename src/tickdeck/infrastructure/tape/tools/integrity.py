@@ -32,28 +32,36 @@ class Integrity(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[tuple[str, str], ...] = ()
 
 
-def read_integrity(tape: Path | AnyReader, *, then: int | None = None) -> Integrity:
-    """Read the whole tape and compare. ``then``: a ``seq`` for which you also want the digest.
+def read_integrity(tape: Path | AnyReader, *, then: int | None = None, first_seq: int = 1) -> Integrity:
+    """Read the tape and compare. ``then``: a ``seq`` for which you also want the digest.
+
+    By default, this reads the whole tape. ``first_seq``: it reads from the last full block before this ``seq``, and
+    takes the digest of what is before from the tape. A change there is not found.
 
     Raises ``TapeError`` if the tape cannot be read or a checksum already shows a change.
     """
     if isinstance(tape, Path):
         with open_reader(tape) as reader:
-            return read_integrity(reader, then=then)
+            return read_integrity(reader, then=then, first_seq=first_seq)
     has = tape.has_digest
-    stored, upto = tape.digests()  # before the events, because a writer may add more meanwhile
-    digest, digest_then, last_seq = TapeDigest(), None, 0
+    start = tape.mark_before(min(first_seq, tape.last_seq)) if first_seq > 1 else None
+    begin = start.block_seq if start is not None else first_seq - 1 if not has else 0
+    stored, upto = tape.digests(start)  # before the events, because a writer may add more meanwhile
+    digest, digest_then, last_seq = TapeDigest(start), None, begin
     ends: list[tuple[int, int, str]] = []
-    for records in _chunks(takewhile(lambda record: _seq(record) <= upto, tape.records()), then):
+    for records in _chunks(takewhile(lambda record: _seq(record) <= upto, tape.records(begin)), then):
         digest = digest.after(RecordLines(records))
         ends += digest.filled
         last_seq = RecordLines(records).seq(len(records) - 1)
         if last_seq == then:
             digest_then = digest.mark().digest
     computed = digest.mark()
-    problems = list(_compare(stored, [*ends, (computed.events, last_seq, computed.digest)])) if has else []
+    if not isinstance(tape, SqliteTapeReader):  # a line has the digest of a commit, within which more blocks may end
+        known = {events for events, _, _ in stored}
+        ends = [end for end in ends if end[0] in known]
+    problems = list(_compare(stored, [*ends, (computed.events, last_seq, computed.digest)], begin)) if has else []
     if isinstance(tape, SqliteTapeReader):
-        problems += ((f"seq {seq}", "the columns of its row do not match the event") for seq in tape.misfits())
+        problems += ((f"seq {seq}", "the columns of its row do not match the event") for seq in tape.misfits(begin))
     return Integrity(
         events=computed.events,
         last_seq=last_seq,
@@ -63,13 +71,14 @@ def read_integrity(tape: Path | AnyReader, *, then: int | None = None) -> Integr
     )
 
 
-def _compare(stored: list[tuple[int, int, str]], computed: list[tuple[int, int, str]]) -> Iterator[tuple[str, str]]:
-    """The first block whose digest differs from the stored one. Each entry has the number of events, ``seq`` and digest
-    at the end of a full block or of everything."""
+def _compare(
+    stored: list[tuple[int, int, str]], computed: list[tuple[int, int, str]], before: int
+) -> Iterator[tuple[str, str]]:
+    """The first block after ``seq`` ``before`` whose digest differs from the stored one. Each entry has the number of
+    events, ``seq`` and digest at the end of a full block or of everything."""
     if not stored and computed[-1][0]:
-        yield f"seq 1 to {computed[-1][1]}", "the tape's digest is gone"
+        yield f"seq {before + 1} to {computed[-1][1]}", "the tape's digest is gone"
         return
-    before = 0
     for number, (events, seq, digest) in enumerate(computed):
         if number >= len(stored) or stored[number] != (events, seq, digest):
             if events or stored:
