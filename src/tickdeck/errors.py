@@ -2,6 +2,7 @@
 
     TickdeckError
     ├── ConfigError            the call or the configuration is wrong (exit code 2)
+    │   └── ConditionError         the text of a condition cannot be read
     ├── EventError             an event is not well formed
     │   ├── EventValidationError   a field has a value that it must not have
     │   └── EventDecodeError       bytes are not the event that they claim to be
@@ -49,6 +50,7 @@ __all__ = [
     "BadSignature",
     "ClockSkew",
     "ConcurrencyError",
+    "ConditionError",
     "ConfigError",
     "DomainError",
     "DuplicateClientId",
@@ -104,6 +106,15 @@ class ConfigError(TickdeckError):
         error = cls("\n".join(mistakes))
         error.mistakes = tuple(mistakes)
         return error
+
+
+class ConditionError(ConfigError):
+    """The text of a condition cannot be read. ``column`` (from 1) is where the mistake is; the message names it, and
+    how to mend it."""
+
+    def __init__(self, message: str, *, column: int) -> None:
+        super().__init__(message)
+        self.column = column
 
 
 class TopicWarning(UserWarning):

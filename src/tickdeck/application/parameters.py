@@ -114,7 +114,8 @@ class Parametrised:
         except ConfigError as error:
             for name, value in before.items():
                 setattr(self, name, value)
-            raise ConfigError(f"{self.kind} {type(self).__name__}: {error}") from None
+            found = error.mistakes or (str(error),)
+            raise ConfigError.of([f"{self.kind} {type(self).__name__}: {mistake}" for mistake in found]) from None
 
     def check_parameters(self) -> None:
         """Raise ``ConfigError`` if the parameters make no sense together. Called whenever parameters are set."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 
-__all__ = ["counted", "in_words"]
+__all__ = ["counted", "in_words", "not_a_symbol"]
 
 _TYPES = {
     "bool": "true or false",
@@ -32,3 +34,10 @@ def in_words(message: str) -> str:
         return "give a decimal number" if message.startswith("Invalid decimal string") else message
     kinds = [_TYPES.get(kind.strip(), kind.strip()) for kind in expected["kinds"].split("|")]
     return f"give {' or '.join(kind for kind in kinds if kind != 'nothing')}"
+
+
+def not_a_symbol(symbol: str, symbols: Sequence[str]) -> str:
+    """Says that ``symbol`` is not one of the run's ``symbols``, with the one that may have been meant."""
+    close = get_close_matches(symbol.upper(), symbols, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"its symbols are {', '.join(symbols)}"
+    return f"{symbol!r} is not a symbol of this run; {hint}"

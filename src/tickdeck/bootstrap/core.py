@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from tickdeck.application.engines import (
     CandlePlan,
     ExecutionEngine,
@@ -18,12 +20,14 @@ from tickdeck.application.engines import (
     with_timeframe,
 )
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.strategies import Strategy
+from tickdeck.application.strategies import Rules, Strategy, timeframes_in
 from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.accounts import Account, Rates, reporting_currency
+from tickdeck.domain.conditions import Condition
 from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.market import parse_timeframe
+from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.runs import (
     Manifest,
@@ -31,6 +35,19 @@ from tickdeck.infrastructure.runs import (
 from tickdeck.infrastructure.strategies import strategy_name
 
 __all__ = ["Core"]
+
+
+def _conditions_of(strategies: Iterable[tuple[str, Strategy]], symbols: Sequence[str]) -> list[Condition]:
+    """The conditions of a run. Raises ``ConfigError`` if one names a symbol that the run does not have."""
+    conditions: list[Condition] = []
+    for strategy_id, strategy in strategies:
+        if isinstance(strategy, Rules):
+            try:
+                strategy.check_symbols(symbols)
+            except ConfigError as error:
+                raise ConfigError(f"strategy {strategy_id}: {error}") from None
+            conditions += strategy.conditions.values()
+    return conditions
 
 
 class Core:
@@ -50,6 +67,7 @@ class Core:
             (strategy for _, strategy in strategies),
             names,
             own_signals=bool(own_signals),
+            timeframes=timeframes_in(_conditions_of(strategies, manifest.symbols)),
         )
         self.kernel = kernel
         self.instruments = InstrumentEngine(kernel, config.instrument)
@@ -100,7 +118,7 @@ class Core:
             candles=self.candles,
         )
         for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=True):
-            self.strategies.add(strategy_id, strategy, strategy_name(wanted.spec))
+            self.strategies.add(strategy_id, strategy, wanted.name or strategy_name(wanted.spec))
         engines = (monitor, self.risk, self.execution, self.portfolio, heartbeat, self.strategies)
         self._folding = tuple(engine.recall for engine in engines if engine is not None)
 

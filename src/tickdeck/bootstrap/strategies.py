@@ -61,7 +61,7 @@ def by_absolute_path(wanted: W) -> W:
 def load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tuple[StrategyRecord, ...]]:
     if not config.strategies and config.exchange == PAPER:  # a live run without a strategy records market data
         raise ConfigError("there is no strategy; name one with --strategy")
-    ids = strategy_ids([strategy_name(wanted.spec) for wanted in config.strategies])
+    ids = strategy_ids([wanted.name or strategy_name(wanted.spec) for wanted in config.strategies])
     loaded: list[tuple[str, Strategy]] = []
     records: list[StrategyRecord] = []
     mistakes: list[str] = []
@@ -70,7 +70,8 @@ def load_strategies(config: RunConfig) -> tuple[list[tuple[str, Strategy]], tupl
             cls = load_strategy_class(wanted.spec)
             strategy = cls(**wanted.parameters)
         except ConfigError as error:
-            mistakes.extend(error.mistakes or (str(error),))
+            found = error.mistakes or (str(error),)
+            mistakes.extend(f"{wanted.name}: {mistake}" if wanted.name else mistake for mistake in found)
             continue
         loaded.append((strategy_id, strategy))
         parameters = msgspec.to_builtins(strategy.parameters())

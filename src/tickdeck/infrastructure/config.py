@@ -55,13 +55,17 @@ def _check_types(config: msgspec.Struct) -> None:
 
 
 class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``spec``: a built-in name, ``package.module:Class`` or ``path/to/file.py:Class``; ``parameters`` by name."""
+    """``spec``: a built-in name, ``package.module:Class`` or ``path/to/file.py:Class``; ``parameters`` by name.
+    ``name``: its id in the run; by default the built-in name or that of the class."""
 
     spec: str
+    name: str = ""
     parameters: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         _check_types(self)
+        if self.name and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):
+            raise ConfigError(f"name is {self.name!r}; use letters, digits, '-' and '_', beginning with a letter")
 
 
 class SignalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"spec": "class"}):
@@ -102,6 +106,8 @@ class TapeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                     raise ConfigError(f"{name}: {error}") from None
 
 
+RULES = "rules"
+"""The built-in strategy without code."""
 DEFAULT_STRATEGY = StrategyConfig(spec="ema-cross")
 
 
@@ -212,6 +218,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for symbol in (*self.symbols, *(tape.symbol for tape in self.tapes if tape.symbol is not None)):
             if not symbol or any(map(str.isspace, symbol)):
                 raise ConfigError(f"{symbol!r} is not a symbol; give one such as BTCUSDT, without blanks")
+        names = [strategy.name for strategy in self.strategies if strategy.name]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"strategies: two are called {name!r}; rename one of them")
         for name in self.signals:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or built_in_signal(name) is not None:
                 raise ConfigError(
@@ -306,11 +316,25 @@ def config_from_dict(data: dict[str, Any]) -> RunConfig:
     if isinstance(data.get("watch"), dict):
         watch = {name: None if value == "none" else value for name, value in data["watch"].items()}
         data = {**data, "watch": watch}
+    if isinstance(data.get("strategies"), list):
+        data = {**data, "strategies": [*map(_with_parameters, data["strategies"])]}
     data = plain_values(data, RunConfig)
     try:
         return msgspec.convert(data, RunConfig, strict=False)
     except (msgspec.ValidationError, ConfigError) as error:
         raise ConfigError.of(find_mistakes(data, RunConfig, _BELONGS) or [str(error)]) from None
+
+
+def _with_parameters(strategy: Any) -> Any:
+    """The table of a strategy without code: its parameters may be written beside ``spec``, where they read best."""
+    if not isinstance(strategy, dict) or strategy.get("spec") != RULES:
+        return strategy
+    own = StrategyConfig.__struct_fields__
+    beside = {name: value for name, value in strategy.items() if name not in own}
+    given = strategy.get("parameters", {})
+    if not beside or not isinstance(given, dict):
+        return strategy
+    return {name: value for name, value in strategy.items() if name in own} | {"parameters": {**given, **beside}}
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {

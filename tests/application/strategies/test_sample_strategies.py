@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from application_kit import BTC, MS, SECOND, START, Core, D, tick
 
-from tickdeck.application.strategies import BUILT_IN, EmaCross, MarketMaker, RsiReversion
+from tickdeck.application.strategies import BUILT_IN, EmaCross, MarketMaker, RsiReversion, Rules
 from tickdeck.domain.events import (
     CandleEvent,
     CommandReceived,
@@ -52,6 +52,7 @@ def test_the_built_in_names_are_those_of_the_command_line() -> None:
         ("ema-cross", EmaCross),
         ("market-maker", MarketMaker),
         ("rsi-reversion", RsiReversion),
+        ("rules", Rules),
     ]
 
 

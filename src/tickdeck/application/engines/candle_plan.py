@@ -37,15 +37,17 @@ class CandlePlan(NamedTuple):
         signals: Iterable[str],
         *,
         own_signals: bool = False,
+        timeframes: Iterable[Timeframe] = (),
     ) -> CandlePlan:
         """The plan for the strategies and ``signals`` of a run. ``own_signals``: whether the user has signals, which
-        may use the run's own candles. Raises ``ConfigError`` for a name that is not a timeframe."""
-        others: dict[Timeframe, None] = {}
+        may use the run's own candles. ``timeframes``: those of conditions. Raises ``ConfigError`` for a name that is
+        not a timeframe."""
+        others: dict[Timeframe, None] = dict.fromkeys(timeframes)
         base_wanted = own_signals
         for strategy in strategies:
-            timeframes = timeframes_of(strategy)
-            others |= dict.fromkeys(timeframes)
-            if not timeframes and type(strategy).on_candle is not Strategy.on_candle:
+            received = timeframes_of(strategy)
+            others |= dict.fromkeys(received)
+            if not received and type(strategy).on_candle is not Strategy.on_candle:
                 base_wanted = True
         for name in signals:
             timeframe = split_timeframe(name)[1]

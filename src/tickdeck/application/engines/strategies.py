@@ -217,7 +217,7 @@ class StrategyEngine:
             where=lambda event: event.owner == strategy_id,
             handler=_bounded(strategy.on_timer, self._kernel.max_cascade),
         )
-        for event_class in type(strategy).hears:
+        for event_class in strategy.required_events():
             hear(event_class, "on_event")
         hear(RunStarted, "on_start", handler=lambda _: strategy.on_start())
         hear(

@@ -3,15 +3,30 @@
 One file per strategy. Nothing here knows the engines.
 """
 
+from tickdeck.application.strategies.condition_inputs import LastCandles, events_of, source_of, timeframes_in
 from tickdeck.application.strategies.ema_cross import EmaCross
 from tickdeck.application.strategies.market_maker import MarketMaker
 from tickdeck.application.strategies.rsi_reversion import RsiReversion
+from tickdeck.application.strategies.rules import Rules
 from tickdeck.application.strategies.strategy import PositionView, Strategy
 
-__all__ = ["BUILT_IN", "EmaCross", "MarketMaker", "PositionView", "RsiReversion", "Strategy"]
+__all__ = [
+    "BUILT_IN",
+    "EmaCross",
+    "LastCandles",
+    "MarketMaker",
+    "PositionView",
+    "RsiReversion",
+    "Rules",
+    "Strategy",
+    "events_of",
+    "source_of",
+    "timeframes_in",
+]
 
 BUILT_IN: dict[str, type[Strategy]] = {
     "ema-cross": EmaCross,
     "market-maker": MarketMaker,
     "rsi-reversion": RsiReversion,
+    "rules": Rules,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from decimal import Decimal
-from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -15,6 +14,7 @@ from tickdeck.application.arguments import check_whole
 from tickdeck.application.clock import RunClock
 from tickdeck.application.log import bound_logger
 from tickdeck.application.parameters import Parametrised
+from tickdeck.application.wording import not_a_symbol
 from tickdeck.domain.events import (
     ActionIntent,
     CandleEvent,
@@ -135,6 +135,10 @@ class Strategy(Parametrised):
         them. A signal without a timeframe (``rsi-14``) uses the first one; ``rsi-14@4h`` names another.
         """
         return ()
+
+    def required_events(self) -> tuple[type[DomainEvent], ...]:
+        """The event classes that ``on_event`` receives. Called once, before the start. By default: ``hears``."""
+        return self.hears
 
     # -- events -----------------------------------------------------------------------------------------------
 
@@ -308,9 +312,7 @@ class Strategy(Parametrised):
     def _known(self, symbol: str) -> str:
         symbols = self.desk.symbols
         if symbol not in symbols:
-            close = get_close_matches(_text("symbol", symbol).upper(), symbols, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"its symbols are {', '.join(symbols)}"
-            raise ConfigError(f"strategy {self.desk.strategy_id}: {symbol!r} is not a symbol of this run; {hint}")
+            raise ConfigError(f"strategy {self.desk.strategy_id}: {not_a_symbol(_text('symbol', symbol), symbols)}")
         return symbol
 
     @property

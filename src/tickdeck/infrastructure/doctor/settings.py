@@ -21,7 +21,7 @@ __all__ = ["settings_findings"]
 
 def settings_findings(config: RunConfig) -> Iterator[Finding]:
     """Check each strategy and each input file."""
-    ids = strategy_ids([strategy_name(wanted.spec) for wanted in config.strategies])
+    ids = strategy_ids([wanted.name or strategy_name(wanted.spec) for wanted in config.strategies])
     for strategy_id, wanted in zip(ids, config.strategies, strict=True):
         yield _strategy(strategy_id, wanted)
     for tape in config.tapes:

@@ -130,7 +130,7 @@ def _with_symbol(file: TapeConfig, symbols: tuple[str, ...]) -> TapeConfig:
 
 def with_parameters(strategies: tuple[StrategyConfig, ...], words: Iterable[str]) -> tuple[StrategyConfig, ...]:
     """``name=value`` applies to the only strategy, ``strategy_id.name=value`` to the strategy with that id."""
-    ids = strategy_ids([strategy_name(wanted.spec) for wanted in strategies])
+    ids = strategy_ids([wanted.name or strategy_name(wanted.spec) for wanted in strategies])
     parameters = {strategy_id: dict(wanted.parameters) for strategy_id, wanted in zip(ids, strategies, strict=True)}
     given: set[tuple[str, str]] = set()
     for word in words:

@@ -1,0 +1,83 @@
+"""Which events can change the value of a condition, and the values that only they have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from tickdeck.domain.conditions import FUNCTIONS, Condition, Reference, Source
+from tickdeck.domain.events import (
+    BalanceEvent,
+    CandleEvent,
+    DomainEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    PositionEvent,
+    SignalSnapshotEvent,
+    TickEvent,
+    TradeEvent,
+)
+from tickdeck.domain.market import Timeframe, parse_timeframe
+
+__all__ = ["INPUTS", "LastCandles", "events_of", "source_of", "timeframes_in"]
+
+_BOOKS: tuple[type[DomainEvent], ...] = (OrderBookEvent, OrderBookDeltaEvent)
+_PRICES: tuple[type[DomainEvent], ...] = (TradeEvent, CandleEvent, TickEvent, *_BOOKS)
+INPUTS: dict[Source, tuple[type[DomainEvent], ...]] = {
+    Source.PRICE: _PRICES,
+    Source.QUOTES: (TickEvent, *_BOOKS),
+    Source.TRADES: (TradeEvent,),
+    Source.BOOK: _BOOKS,
+    Source.CANDLES: (CandleEvent,),
+    Source.SIGNAL: (SignalSnapshotEvent,),
+    Source.POSITION: (PositionEvent,),
+    Source.ACCOUNT: (*_PRICES, PositionEvent, BalanceEvent),
+    Source.TIME: (),
+}
+"""The events that can change a value. Times of day change with timers."""
+
+
+def source_of(reference: Reference) -> Source:
+    return FUNCTIONS[reference.function].source
+
+
+def events_of(conditions: Iterable[Condition]) -> tuple[type[DomainEvent], ...]:
+    """The classes of the events that can change one of ``conditions``, each once."""
+    sources = [source_of(reference) for condition in conditions for reference in condition.references]
+    return tuple(dict.fromkeys(event_class for source in sources for event_class in INPUTS[source]))
+
+
+def timeframes_in(conditions: Iterable[Condition]) -> tuple[Timeframe, ...]:
+    """The timeframes of the candles whose prices ``conditions`` use, each once."""
+    found = (
+        parse_timeframe(reference.timeframe)
+        for condition in conditions
+        for reference in condition.references
+        if FUNCTIONS[reference.function].timeframe == "required"
+    )
+    return tuple(dict.fromkeys(found))
+
+
+class LastCandles:
+    """The last closed candle of each symbol and timeframe that a condition uses."""
+
+    def __init__(self, timeframes: Iterable[Timeframe]) -> None:
+        self._timeframes = tuple(timeframes)
+        self.last: dict[tuple[str, str], dict[str, Decimal]] = {}
+        """The fields of the last candle, by symbol and timeframe."""
+
+    def take(self, candle: CandleEvent) -> None:
+        for timeframe in self._timeframes:
+            if timeframe.lasts(candle.interval):
+                self.last[candle.symbol, str(timeframe)] = {
+                    "open": candle.open,
+                    "high": candle.high,
+                    "low": candle.low,
+                    "close": candle.close,
+                    "volume": candle.volume,
+                }
+
+    def value(self, symbol: str, reference: Reference) -> Decimal | None:
+        """The field of the last candle that ``reference`` names; ``None`` before the first one has closed."""
+        candle = self.last.get((symbol, reference.timeframe))
+        return candle[reference.function] if candle is not None else None

@@ -1,0 +1,306 @@
+"""A strategy without code: conditions say when it enters and exits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+
+from tickdeck.application.strategies.condition_inputs import INPUTS, LastCandles, events_of, source_of, timeframes_in
+from tickdeck.application.strategies.inventory import Inventory
+from tickdeck.application.strategies.strategy import PositionView, Strategy
+from tickdeck.application.units import duration_ns
+from tickdeck.application.wording import not_a_symbol
+from tickdeck.domain.conditions import (
+    FUNCTIONS,
+    Condition,
+    Evaluator,
+    Kind,
+    Reference,
+    Source,
+    TimeOfDay,
+    parse_condition,
+    signal_name,
+)
+from tickdeck.domain.events import (
+    CandleEvent,
+    DomainEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    OrderEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    OrderRejectedEvent,
+    RiskLimitBreachedEvent,
+    TickEvent,
+    TimerFired,
+    TradeEvent,
+)
+from tickdeck.domain.values import ZERO, Side, plain
+from tickdeck.errors import ConfigError
+
+__all__ = ["Rules"]
+
+_SECOND = 1_000_000_000
+_DAY = 86_400 * _SECOND
+_PATIENCE = 60 * _SECOND  # ns until an order that was refused is tried again
+_TIME_OF_DAY = "time of day"  # the name of a timer
+_QUOTES = (TickEvent, OrderBookEvent, OrderBookDeltaEvent)
+_PROTECTION = ("stop_loss", "take_profit", "trailing")
+
+
+class Rules(Strategy):
+    """Enters at market when ``enter`` holds and it has no position and no open order, and exits at market when ``exit``
+    holds. Never sells coins that it did not buy. See ``docs/triggers.md``.
+
+    - ``symbol``: what it trades; empty: each symbol of the run by itself.
+    - ``side``: ``buy``, or ``sell`` to sell short.
+    - The size of an entry is one of: ``quantity`` (base); ``share`` of the equity; ``risk``, the share of the equity
+      that the stop may lose.
+    - ``cooldown``: how long it waits after an exit, such as ``10m``. ``trades_a_day``: how many entries a day (UTC) may
+      have; 0: any number.
+    """
+
+    symbol: str = ""
+    enter: str = ""
+    exit: str = ""
+    side: str = "buy"
+    quantity: Decimal = ZERO
+    share: Decimal = ZERO
+    risk: Decimal = ZERO
+    stop_loss: Decimal = ZERO
+    take_profit: Decimal = ZERO
+    trailing: Decimal = ZERO
+    cooldown: str = ""
+    trades_a_day: int = 0
+
+    def check_parameters(self) -> None:
+        mistakes = []
+        conditions: dict[str, Condition] = {}
+        for name in ("enter", "exit"):
+            text = getattr(self, name)
+            try:
+                if text:
+                    conditions[name] = parse_condition(text)
+                elif name == "enter":
+                    mistakes.append("enter is missing; give the condition for an entry")
+            except ConfigError as error:
+                mistakes.append(f"{name}: {error}")
+        mistakes += self._mistakes()
+        if mistakes:
+            raise ConfigError.of(mistakes)
+        self.conditions = conditions
+        """The conditions by their parameter."""
+        self._cooldown = duration_ns(self.cooldown, zero=True) if self.cooldown else 0
+
+    def _mistakes(self) -> list[str]:
+        """What is wrong besides the conditions."""
+        found = []
+        if self.side not in list(Side):
+            found.append(f"side is {self.side!r}; give 'buy' or 'sell'")
+        sizes = [name for name in ("quantity", "share", "risk") if getattr(self, name) != ZERO]
+        if len(sizes) != 1:
+            given = " and ".join(sizes) or "none of them"
+            found.append(f"the size of an entry is one of quantity, share and risk; {given} is given")
+        found += [
+            f"{name} is {getattr(self, name)}; give a number above 0" for name in sizes if getattr(self, name) < 0
+        ]
+        for name in _PROTECTION:
+            if getattr(self, name) != ZERO:
+                found.append(f"{name} is not supported yet; write it as a condition of exit")
+        if self.trades_a_day < 0:
+            found.append(f"trades_a_day is {self.trades_a_day}; give a whole number from 0")
+        if self.cooldown:
+            try:
+                duration_ns(self.cooldown, zero=True)
+            except ConfigError as error:
+                found.append(f"cooldown: {error}")
+        return found
+
+    # -- what it needs ---------------------------------------------------------------------------------------------
+
+    def check_symbols(self, symbols: Sequence[str]) -> None:
+        """Raise ``ConfigError`` if a symbol that it names is not one of the run's ``symbols``."""
+        named = [reference.symbol for condition in self.conditions.values() for reference in condition.references]
+        for symbol in (self.symbol, *named):
+            if symbol and symbol not in symbols:
+                raise ConfigError(not_a_symbol(symbol, symbols))
+
+    def required_signals(self) -> tuple[str, ...]:
+        references = (reference for condition in self.conditions.values() for reference in condition.references)
+        return tuple(dict.fromkeys(filter(None, map(signal_name, references))))
+
+    def required_events(self) -> tuple[type[DomainEvent], ...]:
+        events = events_of(self.conditions.values())
+        if TradeEvent not in events and CandleEvent not in events:  # such as `position == 0`: an entry needs a price
+            events += tuple(kind for kind in INPUTS[Source.PRICE] if kind not in events)
+        return (*events, RiskLimitBreachedEvent)
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        symbols = (self.symbol,) if self.symbol else self.symbols
+        conditions = self.conditions
+        self._rules = {symbol: _Rule(conditions) for symbol in symbols}
+        self._affected = _affected(conditions.values(), symbols)
+        self._inventory = Inventory(long_only=self.side == Side.BUY)
+        self._candles = LastCandles(timeframes_in(conditions.values()))
+        sources = [source_of(reference) for condition in conditions.values() for reference in condition.references]
+        self._uses_quotes = Source.QUOTES in sources or Source.BOOK in sources
+        self._traded: dict[str, None] = {}  # symbols whose price is that of a trade or a candle
+        self._times = sorted({time for condition in conditions.values() for time in condition.times})
+
+    def on_activated(self) -> None:
+        self._set_timer()
+        for symbol in self._rules:
+            self._decide(symbol)
+
+    def on_timer(self, timer: TimerFired) -> None:
+        if timer.name == _TIME_OF_DAY:
+            self._set_timer()
+        for symbol in self._rules:
+            self._decide(symbol)
+
+    def on_event(self, event: DomainEvent) -> None:
+        if isinstance(event, RiskLimitBreachedEvent):
+            if event.strategy_id == self.desk.strategy_id:
+                self._wait(event.intent.symbol, _PATIENCE)
+            return
+        symbol: str = getattr(event, "symbol", "")
+        if isinstance(event, _QUOTES):
+            if symbol in self._traded and not self._uses_quotes:
+                return
+        elif isinstance(event, CandleEvent):
+            self._traded[symbol] = None
+            self._candles.take(event)
+        elif isinstance(event, TradeEvent):
+            self._traded[symbol] = None
+        for affected in self._affected.get(symbol, self._affected[""]):
+            self._decide(affected)
+
+    def on_order(self, order: OrderEvent) -> None:
+        if isinstance(order, OrderRejectedEvent):
+            self._wait(order.symbol, _PATIENCE)
+
+    def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
+        self._inventory.take(fill, self.position(fill.symbol))
+        if fill.side != self.side and self._held(fill.symbol).is_flat:
+            self._wait(fill.symbol, self._cooldown)
+
+    # -- decisions -------------------------------------------------------------------------------------------------
+
+    def _decide(self, symbol: str) -> None:
+        rule = self._rules[symbol]
+        values = partial(self._value, symbol)
+        holds = {name: evaluator.evaluate(values) for name, evaluator in rule.evaluators.items()}
+        now = self.clock.now()
+        if now < rule.not_before or now == rule.decided_at or self.open_orders(symbol):
+            return
+        position = self._held(symbol)
+        if position.is_flat:
+            if holds["enter"] and rule.may_enter(now // _DAY, self.trades_a_day):
+                self._enter(symbol, rule)
+        elif holds.get("exit"):
+            rule.decided_at = now
+            close = self.sell if position.quantity > 0 else self.buy
+            close(symbol, abs(position.quantity), reason=self._reason("exit", symbol))
+
+    def _enter(self, symbol: str, rule: _Rule) -> None:
+        price = self.price(symbol)
+        if price is None or price <= 0:
+            return
+        quantity = self.quantity or self.equity() * self.share / price
+        if quantity <= 0:  # there is no equity
+            return
+        rule.decided_at = self.clock.now()
+        rule.entries += 1
+        (self.buy if self.side == Side.BUY else self.sell)(symbol, quantity, reason=self._reason("enter", symbol))
+
+    def _reason(self, name: str, symbol: str) -> str:
+        """The condition that holds, with the values that it used."""
+        condition = self.conditions[name]
+        values = ", ".join(
+            f"{reference} = {_shown(reference, self._value(symbol, reference))}" for reference in condition.references
+        )
+        return f"{name}: {condition} ({values})"
+
+    def _wait(self, symbol: str, ns: int) -> None:
+        """Decide nothing in ``symbol`` for ``ns``, then look again."""
+        rule = self._rules.get(symbol)
+        if rule is not None and ns:
+            rule.not_before = max(rule.not_before, self.clock.now() + ns)
+            self.set_timer("look again", ns)
+
+    def _set_timer(self) -> None:
+        """Wake up at the next time of day that a condition names."""
+        if self._times:
+            now = self.clock.now()
+            midnight = now - now % _DAY
+            due = next((midnight + time for time in self._times if midnight + time > now), midnight + _DAY)
+            self.set_timer(_TIME_OF_DAY, due - now)
+
+    # -- values ----------------------------------------------------------------------------------------------------
+
+    def _held(self, symbol: str) -> PositionView:
+        """What the strategy bought itself."""
+        return self._inventory.view(self.position(symbol))
+
+    def _value(self, symbol: str, reference: Reference) -> Decimal | None:
+        symbol = reference.symbol or symbol
+        name = signal_name(reference)
+        if name:
+            value = self.signal(name, symbol)
+            return None if value is None else Decimal(repr(value))
+        match reference.function:
+            case "price":
+                return self.price(symbol)
+            case "bid" | "ask":
+                level = self.best_bid(symbol) if reference.function == "bid" else self.best_ask(symbol)
+                return None if level is None else level[0]
+            case "position":
+                position = self._held(symbol)
+                return ZERO if position.is_flat else position.quantity
+            case "equity":
+                return self.equity()
+            case "time":
+                return Decimal(self.clock.now() % _DAY)
+        return self._candles.value(symbol, reference)
+
+
+class _Rule:
+    """The state of one symbol."""
+
+    def __init__(self, conditions: Mapping[str, Condition]) -> None:
+        self.evaluators = {name: Evaluator(condition) for name, condition in conditions.items()}
+        self.not_before = 0
+        """It decides nothing before this time (ns UTC)."""
+        self.decided_at = -1
+        """When it decided last (ns UTC): its order is known to the run only after the cascade."""
+        self.day = 0
+        self.entries = 0
+        """Entries of ``day`` (days since 1970, UTC)."""
+
+    def may_enter(self, day: int, most: int) -> bool:
+        if day != self.day:
+            self.day, self.entries = day, 0
+        return not most or self.entries < most
+
+
+def _affected(conditions: Iterable[Condition], symbols: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The symbols of the strategy whose conditions an event may change, by the symbol of the event; under ``""``, for
+    events of all others."""
+    references = [reference for condition in conditions for reference in condition.references]
+    everywhere = any(source_of(reference) is Source.ACCOUNT for reference in references)
+    named = [reference.symbol for reference in references if reference.symbol]
+    affected = {symbol: symbols if everywhere or symbol in named else (symbol,) for symbol in symbols}
+    affected |= dict.fromkeys(named, symbols)
+    affected[""] = symbols if everywhere else ()
+    return {symbol: tuple(of) for symbol, of in affected.items()}
+
+
+def _shown(reference: Reference, value: Decimal | None) -> str:
+    if value is None:
+        return "unknown"
+    if FUNCTIONS[reference.function].kind is Kind.TIME:
+        return str(TimeOfDay(int(value) // _SECOND))
+    return plain(round(value, 8))

@@ -1,0 +1,184 @@
+"""The strategy without code, on candles and in a run of hand-made events."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from application_kit import BTC, MS, SECOND, START, Core, D, tick, trade
+
+from tickdeck.application.strategies import Rules
+from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, StrategyDecisionEvent
+from tickdeck.domain.risk import RiskLimits
+from tickdeck.domain.values import OrderStatus
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.config import config_from_dict
+from tickdeck.testing import run_candles
+
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+
+
+def decided(core: Core) -> list[str]:
+    return [event.reason for event in core.of("strategy.decision") if isinstance(event, StrategyDecisionEvent)]
+
+
+def run(rules: Rules, *events: DomainEvent, **options: Any) -> Core:
+    return Core({"dip": rules}, **options).start().feed(*events)
+
+
+def test_it_buys_and_sells_when_its_conditions_hold() -> None:
+    done = run_candles(Rules, [100, 95, 90, 105, 120], enter="price < 95", exit="price > 100", quantity="2")
+
+    assert [(fill.side, fill.quantity, round(fill.price)) for fill in done.fills] == [
+        ("buy", D(2), 90),
+        ("sell", D(2), 105),
+    ]
+    assert [decision.reason for decision in done.decisions] == [
+        "enter: price < 95 (price = 90)",
+        "exit: price > 100 (price = 105)",
+    ]
+    assert not done.summary.failures
+
+
+def test_a_share_of_the_equity_is_bought() -> None:
+    done = run_candles(Rules, [100, 90, 90], enter="price < 95", share="5%")
+
+    assert [round(fill.price * fill.quantity) for fill in done.fills] == [5_000]
+
+
+def test_it_sells_short_with_the_side_sell() -> None:
+    settings = config_from_dict({"paper": {"short_selling": True}})
+    done = run_candles(
+        Rules, [100, 110, 90, 90], settings=settings, side="sell", enter="price > 105", exit="price < 95", quantity="1"
+    )
+
+    assert [fill.side for fill in done.fills] == ["sell", "buy"]
+    assert done.summary.pnl > 0
+
+
+def test_an_average_that_warms_up_decides_nothing() -> None:
+    done = run_candles(Rules, [100] * 4, enter="not (sma(3) > 1000)", quantity="1")
+
+    assert len(done.decisions) == 1
+    assert done.decisions[0].reason.endswith("(sma(3) = 100)")
+    assert done.decisions[0].event_id.split("-")[0] != "2"
+
+
+def test_candles_of_another_interval_are_built() -> None:
+    done = run_candles(Rules, [100, 101, 102, 103, 104, 105], enter="high(2h) > 102", quantity="1")
+
+    assert [decision.reason for decision in done.decisions] == ["enter: high(2h) > 102 (high(2h) = 103)"]
+
+
+def test_it_waits_after_an_exit_and_counts_its_entries() -> None:
+    closes = [100, 90, 110] * 6
+    both = {"enter": "price < 95", "exit": "price > 105", "quantity": "1"}
+
+    assert len(run_candles(Rules, closes, **both).fills) == 11
+    assert len(run_candles(Rules, closes, **both, trades_a_day=2).fills) == 4
+    assert len(run_candles(Rules, closes, **both, cooldown="4h").fills) < 8
+
+
+def test_entries_count_anew_each_day() -> None:
+    closes = [100, 90, 110] * 10  # hours
+
+    fills = run_candles(Rules, closes, enter="price < 95", exit="price > 105", quantity="1", trades_a_day=1).fills
+    assert [fill.side for fill in fills] == ["buy", "sell", "buy", "sell"]
+
+
+def test_a_refused_entry_is_tried_again_after_a_minute() -> None:
+    limits = RiskLimits(max_order_notional=D(10))
+    core = run(Rules(enter="price > 1", quantity="1"), limits=limits)
+    for n in range(130):
+        core.feed(trade("14", ts=START + n * SECOND))
+
+    assert len(decided(core)) == 3
+    assert len(core.of("risk.limit_breached")) == 3
+
+
+def test_an_order_that_is_open_is_not_repeated_and_a_rejected_one_waits() -> None:
+    core = run(Rules(enter="price > 1", quantity="1"), trade("14", ts=START), trade("15", ts=START))
+
+    assert len(decided(core)) == 1
+    core.feed(trade("14", ts=START + SECOND))
+    assert len(decided(core)) == 1
+    [order] = core.orders
+    assert isinstance(order, OrderSubmittedEvent)
+    core.report(order, OrderStatus.REJECTED, "no")
+    core.feed(trade("14", ts=START + 2 * SECOND))
+    assert len(decided(core)) == 1
+    core.feed(trade("14", ts=START + 2 * MINUTE))
+    assert len(decided(core)) == 2
+
+
+def test_it_sells_only_what_it_bought() -> None:
+    core = run(Rules(enter="position == 0", exit="position > 0", quantity="1"), trade("10", ts=START))
+    core.fill(core.orders[0], "10", "1")
+    core.feed(trade("10", ts=START + SECOND))
+
+    assert [(order.side, order.quantity) for order in core.orders] == [("buy", D(1)), ("sell", D(1))]
+
+
+def test_a_time_of_day_is_noticed_without_any_event() -> None:
+    core = run(Rules(enter="time >= 16:00 UTC", quantity="1"), trade("10", ts=START))
+    assert decided(core) == []
+
+    core.feed(tick("9", "11", ts=START + 16 * HOUR + MS))
+    assert decided(core) == ["enter: time >= 16:00 UTC (time = 16:00 UTC)"]
+    assert core.orders[0].ts == START + 16 * HOUR
+
+
+def test_quotes_are_the_price_of_a_market_without_trades() -> None:
+    core = run(Rules(enter="price > 9", quantity="1"), tick("9", "11"))
+
+    assert len(decided(core)) == 1
+
+
+def test_a_crossing_needs_both_sides() -> None:
+    core = run(Rules(enter="price crosses_above 10", quantity="1"), trade("11", ts=START))
+    core.feed(trade("9", ts=START + MS), trade("10", ts=START + 2 * MS))
+    assert decided(core) == []
+
+    core.feed(trade("12", ts=START + 3 * MS))
+    assert decided(core) == ["enter: price crosses_above 10 (price = 12)"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"quantity": "1"}, "enter is missing; give the condition for an entry"),
+        ({"enter": "price > ", "quantity": "1"}, "enter: condition 'price > ', column 9: the condition ends"),
+        ({"enter": "price > 1"}, "the size of an entry is one of quantity, share and risk; none of them is given"),
+        ({"enter": "price > 1", "quantity": "1", "share": "5%"}, "quantity and share is given"),
+        ({"enter": "price > 1", "quantity": "-1"}, "quantity is -1; give a number above 0"),
+        ({"enter": "price > 1", "quantity": "1", "side": "long"}, "side is 'long'; give 'buy' or 'sell'"),
+        ({"enter": "price > 1", "quantity": "1", "cooldown": "10"}, "cooldown: '10' is not a duration"),
+        ({"enter": "price > 1", "quantity": "1", "trades_a_day": -1}, "trades_a_day is -1"),
+        ({"enter": "price > 1", "quantity": "1", "stop_loss": "2%"}, "stop_loss is not supported yet"),
+    ],
+)
+def test_a_mistake_is_told_before_the_run(parameters: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match="strategy Rules: ") as caught:
+        Rules(**parameters)
+
+    assert told in str(caught.value)
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Rules(enter="rsy(1) > 1", exit="price", cooldown="x")
+
+    assert len(caught.value.mistakes) == 4
+
+
+def test_a_symbol_that_the_run_does_not_have_is_refused() -> None:
+    rules = Rules(enter="price(ETHUSDTT) > 1", quantity="1")
+
+    with pytest.raises(ConfigError, match="'ETHUSDTT' is not a symbol of this run; did you mean 'ETHUSDT'"):
+        rules.check_symbols([BTC, "ETHUSDT"])
+
+
+def test_amounts_are_decimals() -> None:
+    assert Rules(enter="price > 1", share="5%").share == Decimal("0.05")
