@@ -20,7 +20,9 @@ from tickdeck.domain.events import (
     AccountDifferenceFound,
     DomainEvent,
     RunResumed,
+    StrategyDecisionEvent,
     TradingHalted,
+    TransferKind,
     VenueExternalFillReported,
     VenueExternalOrderReported,
     VenueFillReported,
@@ -49,7 +51,7 @@ def no_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BinanceExchange, "capabilities", capabilities)
 
 
-def act(venue: Any, do: str, **values: str) -> None:
+def act(venue: Any, do: str, **values: object) -> None:
     status, answer = venue.server.admin.handle("POST", do, {"account": "demo", **values})
     assert status == 200, answer
 
@@ -163,7 +165,7 @@ def test_a_difference_from_while_the_run_was_down_is_found_in_two_readings(tmp_p
             settings = config(venue.url, 60, strategies=RESTS, account_difference=policy)
             run = start_live_run(settings, tmp_path)
             await drive(run)
-            act(venue, "deposit", asset="BTC", amount="0.25")
+            act(venue, "deposit", asset="BTC", amount="0.25", listed=False)
             run = resume_run(run.folder)
             assert isinstance(run, LiveRun)
 
@@ -181,6 +183,57 @@ def test_a_difference_from_while_the_run_was_down_is_found_in_two_readings(tmp_p
     assert run.core.portfolio.account.balances["BTC"] == (Decimal("2.25") if policy == "adopt" else 2)
     assert bool(of(run, TradingHalted)) == (policy == "halt")
     assert run.remarks == ([] if policy == "adopt" else ["binance has +0.25 BTC more than the run's books"])
+
+
+def test_payments_from_while_the_run_was_down_are_booked_before_it_takes_market_data(tmp_path: Path) -> None:
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT",)) as venue:
+            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            await drive(run)
+            act(venue, "deposit", asset="BTC", amount="0.25")
+            act(venue, "withdraw", asset="USDT", amount="200")
+            act(venue, "withdraw", asset="USDT", amount="33.5")
+            run = resume_run(run.folder)
+            assert isinstance(run, LiveRun)
+            await drive(run)
+            await asyncio.to_thread(check, run, venue.url)
+            return run
+
+    run = asyncio.run(work())
+
+    events = list(open_record(run.folder))
+    resumed = next(index for index, event in enumerate(events) if isinstance(event, RunResumed))
+    paid = [index for index, event in enumerate(events) if isinstance(event, VenueTransferReported)]
+    assert [(event.currency, event.amount) for event in of(run, VenueTransferReported)] == [
+        ("BTC", Decimal("0.25")),
+        ("USDT", Decimal(-200)),
+        ("USDT", Decimal("-33.5")),
+    ]
+    decided = [index for index, event in enumerate(events) if isinstance(event, StrategyDecisionEvent)]
+    assert resumed < min(paid)
+    assert not [index for index in decided if resumed < index < max(paid)]
+    assert run.remarks == []
+
+
+def test_a_payment_from_while_the_private_stream_was_away_is_booked_once(tmp_path: Path) -> None:
+    async def work() -> LiveRun:
+        async with open_venue(("BTCUSDT",)) as venue:
+            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+
+            async def meanwhile(run: LiveRun) -> None:
+                act(venue, "disconnect", path="/ws-api", **{"for": "1s"})
+                act(venue, "deposit", asset="BTC", amount="0.25")
+                await wait_for(lambda: run.core.portfolio.account.balances["BTC"] > 2)
+
+            await drive(run, meanwhile)
+            await asyncio.to_thread(check, run, venue.url)
+            return run
+
+    run = asyncio.run(work())
+
+    (paid,) = of(run, VenueTransferReported)
+    assert (paid.currency, paid.amount, paid.transfer_kind) == ("BTC", Decimal("0.25"), TransferKind.DEPOSIT)
+    assert paid.transfer_id.startswith("deposit/")
 
 
 def test_orders_of_others_that_fill_while_the_run_is_down_are_booked_when_it_resumes(tmp_path: Path) -> None:

@@ -11,8 +11,17 @@ from typing import Any
 import virtual_time
 from virtual_time import VirtualWall
 
-from tickdeck.application.ports import ExchangeCapabilities, ListedInstrument, OrderFill, OrderRequest, OrderResult
-from tickdeck.domain.events import DomainEvent, OrderSubmittedEvent, VenueOrderReported
+from tickdeck.application.ports import (
+    Balance,
+    ExchangeCapabilities,
+    InstrumentStatus,
+    ListedInstrument,
+    OrderFill,
+    OrderRequest,
+    OrderResult,
+)
+from tickdeck.domain.events import DomainEvent, FeedConnected, OrderSubmittedEvent, VenueOrderReported
+from tickdeck.domain.market import Instrument
 from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
@@ -24,6 +33,9 @@ ACCEPTED, FILLED, REJECTED, UNKNOWN = (
     OrderStatus.REJECTED,
     OrderStatus.UNKNOWN,
 )
+
+CONNECTED = FeedConnected(feed="binance-private")
+BTCUSDT = Instrument(symbol="BTCUSDT", base="BTC", quote="USDT", tick_size=Decimal("0.01"), lot_size=Decimal("0.001"))
 
 
 def submitted(**changes: Any) -> OrderSubmittedEvent:
@@ -122,6 +134,9 @@ class Scripted:
     async def balances(self) -> Any:
         return self._answer("balances")
 
+    async def transfers(self, since: int) -> Any:
+        return self._answer("transfers")
+
     async def private_events(self) -> AsyncIterator[DomainEvent]:
         while True:
             yield await self.stream.get()
@@ -156,3 +171,30 @@ def play(
 
 def statuses(events: list[DomainEvent]) -> list[OrderStatus]:
     return [event.status for event in events if isinstance(event, VenueOrderReported)]
+
+
+def usdt(total: int) -> tuple[Balance, ...]:
+    return (Balance(currency="USDT", free=Decimal(total)),)
+
+
+def reconciled(exchange: Scripted, *later: tuple[float, Any], seconds: float = 1, **options: Any) -> list[DomainEvent]:
+    """What is published when the private stream connects. ``later``: after so many seconds, an event of the stream or a
+    call."""
+    exchange.listed = (ListedInstrument(instrument=BTCUSDT, status=InstrumentStatus.TRADING),)
+    exchange.capabilities = ExchangeCapabilities(
+        in_flight=0, query_lag=60 * SECOND, transfer_history="transfers" in exchange.answers
+    )
+
+    async def work(venue: ExchangeVenue) -> None:
+        await venue.connect(resumed=True)
+        exchange.stream.put_nowait(CONNECTED)
+        for after, what in later:
+            await asyncio.sleep(after)
+            what() if callable(what) else exchange.stream.put_nowait(what)
+
+    given = {"symbols": ("BTCUSDT",), "books": {"USDT": Decimal(100)}} | options
+    return play(exchange, work, seconds=seconds, **given)
+
+
+def of(events: list[DomainEvent], kind: type[Any]) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]

@@ -198,10 +198,12 @@ class Torture:
             run.wait(kill.delay)
         elif run.wait_live():
             self._go_on(run)
+            run.wait(kill.delay / 2)
             if kill.command:
-                run.wait(kill.delay / 2)
                 self._operate(run, kill.command)
-            run.wait(kill.delay / (2 if kill.command else 1))
+            if kill.paid:
+                self._pay(kill.paid)
+            run.wait(kill.delay / 2)
         if kill.kind == "while stopping":
             run.signal(signal.SIGTERM)
             run.wait(kill.down)
@@ -220,6 +222,12 @@ class Torture:
         if cut is not None:
             cut.strike(kill.luck, self._rng)
         return run, status
+
+    def _pay(self, what: str) -> None:
+        """Pay into the account or out of it. The run may be down already."""
+        amount, _, asset = what.partition(" ")
+        act = "withdraw" if amount.startswith("-") else "deposit"
+        self._venue.act(act, {"account": "demo", "asset": asset, "amount": amount.removeprefix("-")})
 
     def _go_on(self, run: RunProcess) -> None:
         """Undo what an operator ordered in an earlier life, or for a comparison: trading goes on."""

@@ -29,7 +29,7 @@ FAULTS = {
     "reorder": "0.005",
     "expire_session": "11s",
 }
-_EDITED, _COMMANDED = 0.08, 0.25
+_EDITED, _COMMANDED, _PAID = 0.08, 0.25, 0.15
 _COMMANDS = ("cancel", "cancel", "halt", "strategy-pause", "flatten")
 _RARE = ("fills", "queried", "cancel")  # points that are passed less often
 
@@ -41,6 +41,7 @@ class Kill(NamedTuple):
     case. ``down`` (s): how long the exchange is down, how long the process was paused (SIGSTOP), or how
     long after SIGTERM it is killed. ``luck``: what a power cut leaves of unsynced data. ``edited``: the strategy's file
     is edited before the process starts, so it runs other code. ``command``: what an operator sends in the middle.
+    ``paid``: what is paid into the account then, such as ``-5 USDT``.
     """
 
     kind: Kind
@@ -50,13 +51,15 @@ class Kill(NamedTuple):
     luck: Literal["lost", "random"] = "lost"
     edited: bool = False
     command: str = ""
+    paid: str = ""
 
 
 def drawn_kill(rng: random.Random, every: float, form: str, *, power_cuts: bool) -> Kill:
     """The next kill. ``every``: the mean time (s) that a run lives. ``form``: of its tape."""
     kill = _drawn_end(rng, every, form, power_cuts=power_cuts)
     command = rng.choice(_COMMANDS) if rng.random() < _COMMANDED else ""
-    return kill._replace(edited=rng.random() < _EDITED, command=command)
+    paid = f"{rng.choice((1, 1, -1)) * rng.randrange(1, 5_000)} USDT" if rng.random() < _PAID else ""
+    return kill._replace(edited=rng.random() < _EDITED, command=command, paid=paid)
 
 
 def _drawn_end(rng: random.Random, every: float, form: str, *, power_cuts: bool) -> Kill:

@@ -157,6 +157,7 @@ class LiveRun(Session):
             on_halted_symbol=self._ask_instruments,
             greatest_age=duration_ns(self.config.max_order_age),
             began=self._began,
+            is_booked=self.core.portfolio.has_booked,
         )
 
     def _past(self, record: RecordCheck, past: PastToRecall | None) -> Past | None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from exchange_kit import ACCEPTED, SECOND, UNKNOWN, Scripted, fill, order, play, result
+from exchange_kit import ACCEPTED, CONNECTED, UNKNOWN, Scripted, fill, of, order, reconciled, result, usdt
 
-from tickdeck.application.ports import Balance, ExchangeCapabilities, InstrumentStatus, ListedInstrument
 from tickdeck.domain.events import (
-    DomainEvent,
     FeedConnected,
     VenueBalanceReported,
     VenueExternalFillReported,
@@ -19,39 +16,10 @@ from tickdeck.domain.events import (
     VenueFillReported,
     VenueOrderReported,
 )
-from tickdeck.domain.market import Instrument
 from tickdeck.domain.values import OrderStatus, Side
 from tickdeck.errors import UnknownOrder, VenueUnavailable
-from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 
-CONNECTED = FeedConnected(feed="binance-private")
-BTCUSDT = Instrument(symbol="BTCUSDT", base="BTC", quote="USDT", tick_size=Decimal("0.01"), lot_size=Decimal("0.001"))
 WEB = result(ACCEPTED, client_order_id="web", venue_order_id="7", limit=Decimal(100))
-
-
-def usdt(total: int) -> tuple[Balance, ...]:
-    return (Balance(currency="USDT", free=Decimal(total)),)
-
-
-def reconciled(exchange: Scripted, *later: tuple[float, Any], seconds: float = 1, **options: Any) -> list[DomainEvent]:
-    """What is published when the private stream connects. ``later``: after so many seconds, an event of the stream or a
-    call."""
-    exchange.listed = (ListedInstrument(instrument=BTCUSDT, status=InstrumentStatus.TRADING),)
-    exchange.capabilities = ExchangeCapabilities(in_flight=0, query_lag=60 * SECOND)
-
-    async def work(venue: ExchangeVenue) -> None:
-        await venue.connect(resumed=True)
-        exchange.stream.put_nowait(CONNECTED)
-        for after, what in later:
-            await asyncio.sleep(after)
-            what() if callable(what) else exchange.stream.put_nowait(what)
-
-    given = {"symbols": ("BTCUSDT",), "books": {"USDT": Decimal(100)}} | options
-    return play(exchange, work, seconds=seconds, **given)
-
-
-def of(events: list[DomainEvent], kind: type[Any]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
 
 
 def test_orders_and_fills_come_before_the_balances() -> None:

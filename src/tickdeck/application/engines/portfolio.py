@@ -326,6 +326,10 @@ class PortfolioEngine:
         """The symbols whose prices ``rate`` may use; empty if there is no rate between the currencies."""
         return self._rates.symbols(currency, into)
 
+    def has_booked(self, transfer_id: str) -> bool:
+        """Whether a payment was booked, as far as it is remembered."""
+        return ("", transfer_id) in self._external
+
     def has_last_price(self, symbol: str) -> bool:
         """Whether the symbol's price is that of its last trade or candle, not one made from quotes."""
         market = self._market_data.markets.get(symbol)

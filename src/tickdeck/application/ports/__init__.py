@@ -16,6 +16,7 @@ from tickdeck.application.ports.exchange import (
     OrderPairResult,
     OrderRequest,
     OrderResult,
+    Transfer,
 )
 from tickdeck.application.ports.market_data import Frame, ListingFeed, MarketDataFeed, OverloadableFeed, RememberingFeed
 from tickdeck.application.ports.storage import (
@@ -62,6 +63,7 @@ __all__ = [
     "TapeReader",
     "TapeStatistics",
     "TradingVenue",
+    "Transfer",
     "check_expected",
     "check_snapshot",
     "check_versions",

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.events import DomainEvent, TransferKind
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Side, TimeInForce
 
@@ -29,6 +29,7 @@ __all__ = [
     "OrderPairResult",
     "OrderRequest",
     "OrderResult",
+    "Transfer",
 ]
 
 _LARGEST = 30  # digits before the point of an amount: beyond that, it was damaged on its way
@@ -70,6 +71,7 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     which always must), ``open_orders``, ``fills`` and ``stream``. Orders older than ``lookup_window`` may be forgotten
     by the venue, so about them its silence proves nothing.
 
+    ``transfer_history``: it lists deposits and withdrawals (``Exchange.transfers``).
     ``fee_currency``: the coin in which the venue may charge fees, whatever is traded; empty if there is none.
     """
 
@@ -86,6 +88,7 @@ class ExchangeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...] = ("order", "open_orders", "fills", "stream")
     lookup_window: int = 90 * 86_400_000_000_000
     fee_currency: str = ""
+    transfer_history: bool = False
 
 
 class ListedInstrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +229,27 @@ class OrderPairResult(msgspec.Struct, frozen=True, kw_only=True):
     ts: int = 0
 
 
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment into the account or out of it. ``amount`` is in ``currency``, negative if it was paid out. ``fee`` (0
+    or more) is what the venue names beside it; whether ``amount`` contains it differs. ``transfer_id`` is unique at the
+    venue. ``ts`` (ns UTC) is when the payment was completed, as far as the venue tells.
+
+    Raises ``ValueError`` for an amount that is 0 or not finite, a fee below 0, or a time before 1970.
+    """
+
+    transfer_id: str
+    currency: str
+    amount: Money
+    kind: TransferKind
+    fee: Money = Decimal(0)
+    ts: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.transfer_id, self.ts, amount=self.amount, fee=self.fee)
+        if not self.amount or self.fee < 0:
+            raise ValueError(f"transfer {self.transfer_id} has amount {self.amount}, fee {self.fee}")
+
+
 def _check(what: str, ts: int = 0, **numbers: Decimal) -> None:
     """Raise ``ValueError`` unless the numbers are finite and not absurd, and ``ts`` (ns UTC) is a time."""
     for name, number in numbers.items():
@@ -287,6 +311,10 @@ class Exchange(Protocol):
     ) -> tuple[OrderFill, ...]:
         """Our executions in ``symbol``, oldest first: from ``since`` (ns UTC) on, those after the venue's trade id
         ``after``, or those of the order ``venue_order_id``. Give one of the three."""
+
+    async def transfers(self, since: int) -> tuple[Transfer, ...]:
+        """Deposits and withdrawals from ``since`` (ns UTC) on, oldest first; none without
+        ``capabilities.transfer_history``. Those of the last minutes may be missing."""
 
     def private_events(self) -> AsyncIterator[DomainEvent]:
         """The private stream: ``venue.order_reported``, ``venue.fill_reported`` and ``venue.balance_reported`` as the

@@ -46,7 +46,8 @@ class ExchangeVenue:
       begins with a balance in each, which may be 0.
     - ``books`` are the core's balances by currency. ``pending`` are its differences from the exchange's balances that
       one reading showed (see ``Reconciliation``).
-    - ``began``: when the run began (ns UTC), if not now. Fills since then are looked at.
+    - ``began``: when the run began (ns UTC), if not now. Fills and payments since then are looked at.
+      ``is_booked(transfer_id)`` tells whether the run has a payment already.
     - ``greatest_age``: an order that waited longer than this (ns, since its decision) is not sent any more; it ends as
       rejected, ``never sent``.
     - ``on_error(error)`` is called if looking for an order fails unexpectedly. ``on_halted_symbol()``: if the exchange
@@ -79,6 +80,7 @@ class ExchangeVenue:
         pending: Mapping[str, Money] = MappingProxyType({}),
         greatest_age: int = 5 * _S,
         began: int | None = None,
+        is_booked: Callable[[str], bool] = lambda transfer_id: False,
         on_error: Callable[[Exception], object] = lambda error: None,
         on_halted_symbol: Callable[[], object] = lambda: None,
     ) -> None:
@@ -112,6 +114,7 @@ class ExchangeVenue:
             books=books,
             pending=pending,
             began=began,
+            is_booked=is_booked,
         )
         self._fee_coin = FeeCoin(exchange, clock=clock, publish=publish, into=quote, currencies=currencies, books=books)
         self._rating: asyncio.Task[None] | None = None
@@ -201,6 +204,7 @@ class ExchangeVenue:
             async with asyncio.timeout(_CATCH_UP):
                 await self._doubts.first_looks()
                 await self._reconciliation.catch_up()
+                await self._reconciliation.catch_up_payments()
         except (ExchangeError, TimeoutError) as error:
             why = str(error) or "no answer in time"
             bound_logger("tickdeck.gateway").warning("the run goes on before its account is reconciled", error=why)
@@ -352,6 +356,8 @@ class ExchangeVenue:
                 return
         elif isinstance(event, VenueTransferReported):
             self._reports.hear()
+            if self._reconciliation.transfers.is_repeated(event):
+                return
         self._publish(event)
         if isinstance(event, VenueOrderReported):
             self._doubts.fetch_missing(event.order_id)

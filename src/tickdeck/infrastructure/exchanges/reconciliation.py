@@ -16,12 +16,14 @@ from tickdeck.domain.events import (
     VenueExternalOrderReported,
     VenueFillReported,
     VenueOrderReported,
+    VenueTransferReported,
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import Order
 from tickdeck.domain.values import ZERO, Money, OrderStatus
 from tickdeck.errors import ExchangeError, UnknownOrder
 from tickdeck.infrastructure.exchanges.doubt import said
+from tickdeck.infrastructure.exchanges.transfers import Transfers
 from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
 
 __all__ = ["Reconciliation"]
@@ -37,12 +39,13 @@ class Reconciliation:
 
     A round queries the open orders and the newest fills of ``symbols``. Those of the run's ``orders`` are reported as
     such, the others as external: they are shown and never touched. The newest orders that were taken for dead are
-    looked up again. Then come the balances. A reading counts only if no
-    fill arrived meanwhile. Where it differs from ``books`` (our balances by currency), it is published, and the core
-    compares. While ``pending`` (the core's differences that one reading showed) is not empty, another reading follows
-    after the time that queries may lag.
+    looked up again. Then come the balances. A reading counts only if no fill arrived meanwhile. Where it differs from
+    ``books`` (our balances by currency), it is published after the payments of the exchange's history that explain the
+    difference, and the core compares. While ``pending`` (the core's differences that one reading showed) is not empty,
+    another reading follows after the time that queries may lag.
 
-    ``began`` is when the run began, ns UTC. ``currencies``: those that are 0 if the exchange leaves them out.
+    ``began`` is when the run began, ns UTC. ``is_booked(transfer_id)`` tells whether the run has a payment already.
+    ``currencies``: those that are 0 if the exchange leaves them out.
     """
 
     def __init__(
@@ -58,10 +61,12 @@ class Reconciliation:
         books: Mapping[str, Money],
         pending: Mapping[str, Money],
         began: int,
+        is_booked: Callable[[str], bool] = lambda transfer_id: False,
     ) -> None:
         self._exchange, self._reports, self._clock, self._publish = exchange, reports, clock, publish
         self._orders, self._symbols, self._currencies = orders, tuple(symbols), tuple(currencies)
         self._books, self._pending, self.began = books, pending, began
+        self.transfers = Transfers(exchange, reports, is_booked=is_booked)
         self.last_trades: dict[str, str] = {}
         """The venue's id of the newest fill that was fetched, by symbol."""
         self.instruments: dict[str, Instrument] = {}
@@ -154,12 +159,38 @@ class Reconciliation:
         reports = await self.balances()
         for symbol in self._symbols:
             await self._catch_up_fills(symbol)
+        paid = await self._payments(reports)
         if self._reports.arrivals != before:
             return False
+        self._publish_payments(paid)
         for report in reports:
             if report.currency in self._pending or self.differs(report):
                 self._publish(report)
         return True
+
+    async def catch_up_payments(self) -> None:
+        """Publish the deposits and withdrawals that the run lacks, as far as they explain its balances. This is no
+        reading. Raises ``ExchangeError``."""
+        if not self._exchange.capabilities.transfer_history:
+            return
+        before = self._reports.arrivals
+        paid = await self._payments(await self.balances())
+        if self._reports.arrivals == before:
+            self._publish_payments(paid)
+
+    async def _payments(self, reports: Iterable[VenueBalanceReported]) -> list[VenueTransferReported]:
+        differences = {
+            report.currency: report.total - self._books.get(report.currency, ZERO)
+            for report in reports
+            if self.differs(report)
+        }
+        return await self.transfers.behind(differences, self.began)
+
+    def _publish_payments(self, paid: list[VenueTransferReported]) -> None:
+        self.transfers.report(paid)
+        for event in paid:
+            self._reports.hear()
+            self._publish(event)
 
     async def _catch_up_orders(self, symbol: str) -> None:
         found = await self._exchange.open_orders(symbol)

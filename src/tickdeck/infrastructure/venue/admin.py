@@ -169,7 +169,11 @@ class AdminApi:
     def _deposit(self, values: Json, sign: int = 1) -> Json:
         account = self._known_account(values)
         amount = _decimal(values, "amount")
-        self._door.exchange.move(account, str(values["asset"]).upper(), sign * amount, self._door.now())
+        listed = values.get("listed", True)
+        if not isinstance(listed, bool):
+            raise ValueError("listed is true or false")
+        asset = str(values["asset"]).upper()
+        self._door.exchange.move(account, asset, sign * amount, self._door.now(), listed=listed)
         return {"balances": self._balances({"account": account})[account]}
 
     def _withdraw(self, values: Json) -> Json:

@@ -39,11 +39,12 @@ class OpenAccount(msgspec.Struct, frozen=True, tag="account", array_like=True):
 
 
 class Move(msgspec.Struct, frozen=True, tag="move", array_like=True):
-    """Deposit ``amount`` of ``asset``; a negative amount withdraws."""
+    """Deposit ``amount`` of ``asset``; a negative amount withdraws. ``listed``: it is in the account's history."""
 
     account: str
     asset: str
     amount: Decimal
+    listed: bool = True
 
 
 class SetMarket(msgspec.Struct, frozen=True, tag="market", array_like=True):

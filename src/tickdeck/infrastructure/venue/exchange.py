@@ -39,9 +39,19 @@ from tickdeck.infrastructure.venue.matching import (
     Order,
 )
 
-__all__ = ["Exchange", "Fill", "Log", "Update"]
+__all__ = ["Exchange", "Fill", "Log", "Transfer", "Update"]
 
 ZERO = Decimal(0)
+_KEPT_TRANSFERS = 10_000  # for each account
+
+
+class Transfer(msgspec.Struct, frozen=True, array_like=True):
+    """A deposit of an account, or a withdrawal with a negative ``amount``. ``number`` counts those of all accounts."""
+
+    number: int
+    asset: str
+    amount: Decimal
+    at: int
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False):
@@ -101,6 +111,8 @@ class Exchange:
         self.history: dict[str, MarketHistory] = {market.symbol: MarketHistory() for market in markets}
         self.listeners: list[Callable[[Update], None]] = []
         self.fills: dict[str, deque[Fill]] = {}
+        self.transfers: dict[str, deque[Transfer]] = {}
+        """By account, oldest first."""
         self._by_key: dict[str, Account] = {}
         self._log = log
         self.given_ids = 0
@@ -133,9 +145,9 @@ class Exchange:
         for asset, amount in deposits.items():
             self.move(account.name, asset, amount, now)
 
-    def move(self, account: str, asset: str, amount: Decimal, now: int) -> None:
+    def move(self, account: str, asset: str, amount: Decimal, now: int, *, listed: bool = True) -> None:
         """Deposit, or withdraw a negative amount. Raises ``OrderRefused`` if the free balance is too small."""
-        self.submit(Move(account, asset, amount), now)
+        self.submit(Move(account, asset, amount, listed), now)
 
     def set_market(self, market: Market, now: int) -> None:
         """Add a market or change its filters, fees or status."""
@@ -214,10 +226,17 @@ class Exchange:
             return Update(at=now)
         if isinstance(command, Move):
             self.engine.deposit(command.account, command.asset, command.amount)
+            if command.listed:
+                number = 1 + max((kept[-1].number for kept in self.transfers.values()), default=0)
+                self.keep_transfers(command.account, [Transfer(number, command.asset, command.amount, now)])
             return Update(at=now, moved=command)
         self.engine.set_market(command.market)
         self.history.setdefault(command.market.symbol, MarketHistory())
         return Update(at=now, symbol=command.market.symbol, market=command.market)
+
+    def keep_transfers(self, account: str, transfers: Iterable[Transfer]) -> None:
+        """Adopt an account's transfers from a snapshot. They do not move its balances."""
+        self.transfers.setdefault(account, deque(maxlen=_KEPT_TRANSFERS)).extend(transfers)
 
     def know_account(self, account: Account) -> None:
         """Adopt an account from a command or a snapshot. Use ``open_account`` for everything else."""

@@ -15,7 +15,7 @@ import msgspec
 
 from tickdeck.errors import InputError, TickdeckError
 from tickdeck.infrastructure.venue.commands import Account
-from tickdeck.infrastructure.venue.exchange import Exchange, Fill, Update
+from tickdeck.infrastructure.venue.exchange import Exchange, Fill, Transfer, Update
 from tickdeck.infrastructure.venue.journal import Journal
 from tickdeck.infrastructure.venue.market_data import HistoryState, MarketHistory
 from tickdeck.infrastructure.venue.matching.state import EngineState, capture_engine, restore_engine
@@ -33,6 +33,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     fills: dict[str, list[Fill]]
     histories: dict[str, HistoryState]
     ids: int
+    transfers: dict[str, list[Transfer]] = {}
 
 
 class Snapshots:
@@ -71,6 +72,7 @@ class Snapshots:
                 fills={account: list(fills) for account, fills in exchange.fills.items()},
                 histories={symbol: history.state() for symbol, history in exchange.history.items()},
                 ids=exchange.given_ids,
+                transfers={account: list(kept) for account, kept in exchange.transfers.items()},
             )
         )
         new = self._path.with_name(f"{self._path.name}.new")
@@ -116,6 +118,8 @@ class Snapshots:
             exchange.know_account(account)
         for name, fills in found.fills.items():
             exchange.fills[name] = deque(fills, maxlen=200_000)
+        for name, transfers in found.transfers.items():
+            exchange.keep_transfers(name, transfers)
         for symbol, state in found.histories.items():
             exchange.history[symbol] = MarketHistory.of(state)
         exchange.given_ids = found.ids

@@ -288,6 +288,36 @@ def test_fills_are_read_page_by_page() -> None:
     assert venue.params()["fromId"] == "1001"
 
 
+def test_deposits_and_withdrawals_of_the_spot_wallet_are_read() -> None:
+    deposit = {"id": "769", "amount": "0.5", "coin": "BTC", "status": 1, "insertTime": 1_790_000_000_000}
+    withdrawal = {"id": "b6ae", "amount": "8.91", "transactionFee": "0.004", "coin": "USDT", "status": 6}
+    withdrawal |= {"applyTime": "2026-09-21 12:00:05", "walletType": 0}
+    venue = Venue(
+        [
+            {**deposit, "completeTime": 1_790_000_060_000, "walletType": 0},
+            {**deposit, "id": "770", "status": 0},  # pending
+            {**deposit, "id": "771", "walletType": 1},  # of another wallet
+        ],
+        [withdrawal, {**withdrawal, "id": "c", "status": 3}],
+    )
+    paid_in, paid_out = sorted(run(venue.exchange.transfers(EPOCH - 10**15)), key=lambda transfer: -transfer.amount)
+
+    assert (paid_in.transfer_id, paid_in.currency, paid_in.amount) == ("deposit/769", "BTC", D("0.5"))
+    assert paid_in.ts == 1_790_000_060_000_000_000
+    assert (paid_out.transfer_id, paid_out.amount, paid_out.fee) == ("withdrawal/b6ae", D("-8.91"), D("0.004"))
+    assert paid_out.ts == 1_789_992_005_000_000_000
+    assert [request.target.partition("?")[0] for request in venue.sent] == [
+        "/sapi/v1/capital/deposit/hisrec",
+        "/sapi/v1/capital/withdraw/history",
+    ]
+
+
+@pytest.mark.parametrize("row", [{"id": "1"}, {"id": "1", "amount": "NaN", "coin": "X", "status": 1, "insertTime": 1}])
+def test_a_damaged_history_is_a_protocol_error(row: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError):
+        run(Venue([row]).exchange.transfers(0))
+
+
 def test_an_answer_to_a_query_that_cannot_be_read_is_a_typed_error() -> None:
     with pytest.raises(ProtocolError):
         run(Venue(b'{"orderId":"x"}').exchange.order("BTCUSDT", venue_order_id="7"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from tickdeck.application.ports import (
     OrderPairResult,
     OrderRequest,
     OrderResult,
+    Transfer,
 )
 from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.values import Price, Quantity
@@ -60,6 +61,7 @@ from tickdeck.infrastructure.exchanges.binance.mappers.orders import (
 from tickdeck.infrastructure.exchanges.binance.order_params import named, order_params, pair_params, text
 from tickdeck.infrastructure.exchanges.binance.private_stream import PrivateStream, StreamTimes
 from tickdeck.infrastructure.exchanges.binance.profile import BINANCE_SPOT, Profile
+from tickdeck.infrastructure.exchanges.binance.transfers import transfer_history
 from tickdeck.infrastructure.exchanges.binance.wire import (
     MAINNET,
     Endpoints,
@@ -234,6 +236,12 @@ class BinanceExchange:
                 raise ProtocolError("binance: pages of fills do not advance")
             params = page | following
 
+    async def transfers(self, since: int) -> tuple[Transfer, ...]:
+        def ask(kind: Any, path: str, params: dict[str, Any], read: Callable[[Any], Any]) -> Awaitable[Any]:
+            return self._query(kind, (path, params), 1, read, group="wallet")
+
+        return await transfer_history(ask, since, await self._venue_ms() * _MS)
+
     # -- orders ---------------------------------------------------------------------------------------------------
 
     async def place(self, order: OrderRequest) -> OrderResult:
@@ -314,7 +322,12 @@ class BinanceExchange:
         return self._profile.receive_window // _MS
 
     async def _query(
-        self, kind: type[T], what: HttpRequest | tuple[str, Mapping[str, Any]], weight: int, read: Callable[[T], A]
+        self,
+        kind: type[T],
+        what: HttpRequest | tuple[str, Mapping[str, Any]],
+        weight: int,
+        read: Callable[[T], A],
+        group: str = "queries",
     ) -> A:
         """Send a request that changes nothing, and ``read`` its answer. It is retried while the venue is
         unavailable."""
@@ -325,7 +338,7 @@ class BinanceExchange:
             if not isinstance(request, HttpRequest):
                 path, params = request
                 request = await self._signed("GET", path, params)
-            return await self._send(request, "queries", {"weight": weight}, changes=False)
+            return await self._send(request, group, {"weight": weight}, changes=False)
 
         try:
             answer = await ask()
@@ -368,7 +381,7 @@ class BinanceExchange:
         self, request: HttpRequest, group: str, weights: dict[str, int], *, changes: bool, urgent: bool = False
     ) -> Answer:
         self.limits.admit(urgent=urgent, requests=1, **weights)
-        with self._breakers[group]:
+        with self._breakers.get(group) or contextlib.nullcontext():  # trading does not depend on the wallet
             try:
                 answer = await self._http.send(request)
             except (TimeoutError, ConnectionError) as error:

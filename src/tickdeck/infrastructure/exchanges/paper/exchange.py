@@ -15,6 +15,7 @@ from tickdeck.application.ports import (
     OrderFill,
     OrderRequest,
     OrderResult,
+    Transfer,
 )
 from tickdeck.domain.events import (
     DomainEvent,
@@ -215,6 +216,9 @@ class PaperExchange:
             and (not after or int(fill.venue_trade_id) > int(after))
             and venue_order_id in ("", fill.venue_order_id)
         )
+
+    async def transfers(self, since: int) -> tuple[Transfer, ...]:
+        return ()
 
     async def private_events(self) -> AsyncIterator[DomainEvent]:
         """What was reported so far. The iteration ends there, because time passes only with calls and with the

@@ -16,6 +16,7 @@ from tickdeck.infrastructure.venue.dialects.binance.order_calls import ORDER_OPE
 from tickdeck.infrastructure.venue.dialects.binance.params import Params
 from tickdeck.infrastructure.venue.dialects.binance.signing import is_signed, rest_payload
 from tickdeck.infrastructure.venue.dialects.binance.venue import MS, Answer, BinanceVenue, Call, Operation, Security
+from tickdeck.infrastructure.venue.dialects.binance.wallet_calls import WALLET_OPERATIONS
 from tickdeck.infrastructure.venue.matching import OrderRefused
 
 __all__ = ["REQUESTS", "Request", "Response", "RestApi"]
@@ -26,7 +27,9 @@ REQUESTS: dict[str, Operation] = {
     **ACCOUNT_OPERATIONS,
     **ORDER_OPERATIONS,
     **LIST_OPERATIONS,
+    **WALLET_OPERATIONS,
 }
+"""By the method and what follows the root of the path; for other paths, by all of it."""
 _UNITS = {"": MS, "MILLISECOND": MS, "MICROSECOND": 1_000}
 _JSON = "application/json;charset=UTF-8"
 _encode = msgspec.json.encode
@@ -59,7 +62,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestApi:
-    """Answers requests under ``/api/v3``."""
+    """Answers requests under ``/api/v3``, and those about the account's wallet."""
 
     def __init__(self, venue: BinanceVenue) -> None:
         self.venue = venue
@@ -67,9 +70,7 @@ class RestApi:
     def handle(self, request: Request, now: int) -> Response:
         """Answer a request at ``now`` (ns UTC). Raises nothing that a request could cause."""
         path = request.path
-        if not path.startswith(_ROOT):
-            return _not_found()
-        name = f"{request.method} {path[len(_ROOT) :]}"
+        name = f"{request.method} {path.removeprefix(_ROOT)}"
         if path == "/api/v3/userDataStream":
             return self._listen_key(request, now)
         operation = REQUESTS.get(name)

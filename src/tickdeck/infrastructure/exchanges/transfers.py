@@ -1,0 +1,87 @@
+"""Payments that the private stream did not report: found in the exchange's history when a balance differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from tickdeck.application.log import bound_logger
+from tickdeck.application.ports import Exchange, Transfer
+from tickdeck.domain.events import VenueTransferReported
+from tickdeck.domain.values import ZERO, Money
+from tickdeck.errors import ExchangeError
+from tickdeck.infrastructure.exchanges.doubt import said
+from tickdeck.infrastructure.exchanges.venue_reports import VenueReports
+
+__all__ = ["Transfers", "explaining"]
+
+_NEWEST = 8  # transfers of a currency that are tried together
+_APART = 3_600_000_000_000  # ns between the time in the history and that on the stream, at most
+
+
+def explaining(difference: Money, transfers: Iterable[Transfer]) -> tuple[tuple[Transfer, Money], ...]:
+    """Those of ``transfers`` (of one currency, oldest first) that add up to ``difference`` exactly, each with what it
+    moved; empty if none do. The newest are preferred.
+
+    Venues do not say whether the amount of a withdrawal contains its fee, so each counts with or without it.
+    """
+    reached: dict[Money, tuple[tuple[Transfer, Money], ...]] = {ZERO: ()}
+    for transfer in list(transfers)[: -_NEWEST - 1 : -1]:
+        for total, chosen in list(reached.items()):
+            for moved in dict.fromkeys((transfer.amount, transfer.amount - transfer.fee)):
+                reached.setdefault(total + moved, ((transfer, moved), *chosen))
+        if difference in reached:
+            break
+    return reached.get(difference, ())
+
+
+class Transfers:
+    """Looks for payments in the history of ``exchange``. ``is_booked(transfer_id)`` tells whether the run has one
+    already."""
+
+    def __init__(self, exchange: Exchange, reports: VenueReports, *, is_booked: Callable[[str], bool]) -> None:
+        self._exchange, self._reports, self._is_booked = exchange, reports, is_booked
+        self._reported: list[VenueTransferReported] = []  # from the history, not yet on the stream
+
+    async def behind(self, differences: Mapping[str, Money], since: int) -> list[VenueTransferReported]:
+        """The payments since ``since`` (ns UTC) that explain ``differences`` (the exchange's balance less ours, by
+        currency) to the last digit. A history that cannot be read explains nothing."""
+        if not differences or not self._exchange.capabilities.transfer_history:
+            return []
+        try:
+            history = await self._exchange.transfers(since)
+        except ExchangeError as error:
+            log = bound_logger("tickdeck.gateway")
+            log.warning("the history of deposits and withdrawals cannot be read", error=said(error))
+            return []
+        return [
+            self._reports.make(
+                VenueTransferReported,
+                currency=currency,
+                amount=moved,
+                transfer_kind=transfer.kind,
+                transfer_id=transfer.transfer_id,
+                ts=transfer.ts,
+            )
+            for currency, difference in differences.items()
+            for transfer, moved in explaining(
+                difference,
+                (
+                    transfer
+                    for transfer in history
+                    if transfer.currency == currency and not self._is_booked(transfer.transfer_id)
+                ),
+            )
+        ]
+
+    def report(self, found: Iterable[VenueTransferReported]) -> None:
+        """Remember what is published from the history."""
+        self._reported.extend(found)
+
+    def is_repeated(self, event: VenueTransferReported) -> bool:
+        """Whether the stream reports a payment, late, that was published from the history. It names it differently."""
+        for known in self._reported:
+            same = (known.currency, known.amount) == (event.currency, event.amount)
+            if same and abs(known.ts - event.ts) <= _APART:
+                self._reported.remove(known)
+                return True
+        return False

@@ -1,0 +1,103 @@
+"""Payments that the private stream did not report: only those that explain a balance to the last digit are booked."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from exchange_kit import SECOND, START, Scripted, of, reconciled, usdt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.application.ports import Transfer
+from tickdeck.domain.events import TransferKind, VenueBalanceReported, VenueTransferReported
+from tickdeck.errors import RequestRefused
+from tickdeck.infrastructure.exchanges.transfers import explaining
+
+
+def paid(amount: str, number: str = "1", **changes: Any) -> Transfer:
+    kind = TransferKind.WITHDRAWAL if amount.startswith("-") else TransferKind.DEPOSIT
+    fields = {"transfer_id": number, "currency": "USDT", "amount": Decimal(amount), "kind": kind, "ts": START}
+    return Transfer(**(fields | changes))
+
+
+@given(st.lists(st.tuples(st.integers(-50, 50).filter(bool), st.booleans()), max_size=7))
+def test_what_was_paid_is_found(payments: list[tuple[int, bool]]) -> None:
+    transfers = [paid(str(amount), str(number)) for number, (amount, _) in enumerate(payments)]
+    difference = sum((Decimal(amount) for amount, is_new in payments if is_new), Decimal(0))
+    found = explaining(difference, transfers)
+
+    assert sum((moved for _, moved in found), Decimal(0)) == difference
+    assert len({transfer.transfer_id for transfer, _ in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("difference", "moved"),
+    [("-10", ["-10"]), ("-10.5", ["-10.5"]), ("-7.5", ["3", "-10.5"]), ("-7", ["3", "-10"]), ("3.01", []), ("0", [])],
+)
+def test_a_withdrawal_counts_with_or_without_its_fee(difference: str, moved: list[str]) -> None:
+    history = [paid("3", "1"), paid("-10", "2", fee=Decimal("0.5"))]
+
+    assert [amount for _, amount in explaining(Decimal(difference), history)] == [Decimal(text) for text in moved]
+
+
+def test_the_newest_payments_are_preferred() -> None:
+    history = [paid("3", str(number)) for number in range(20)]
+
+    assert [transfer.transfer_id for transfer, _ in explaining(Decimal(6), history)] == ["18", "19"]
+    assert explaining(Decimal(27), history) == ()  # more than are tried
+
+
+def history(*answers: Any) -> Scripted:
+    return Scripted(transfers=list(answers), balances=[usdt(130)])
+
+
+def test_a_payment_of_the_history_comes_before_the_balance() -> None:
+    events = reconciled(history((paid("30"), paid("5", "2"))))
+
+    kinds = [type(event) for event in events if isinstance(event, VenueTransferReported | VenueBalanceReported)]
+    assert kinds == [VenueTransferReported, VenueBalanceReported]
+    (event,) = of(events, VenueTransferReported)
+    assert (event.currency, event.amount, event.transfer_id) == ("USDT", Decimal(30), "1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "booked"),
+    [
+        ((paid("29"),), ()),
+        ((paid("30", currency="BTC"),), ()),
+        ((paid("30"),), ("1",)),
+        (RequestRefused("binance: no such path"), ()),
+    ],
+    ids=["another amount", "another currency", "booked before", "no history"],
+)
+def test_a_difference_that_no_payment_explains_is_read_and_nothing_is_booked(
+    answer: Any, booked: tuple[str, ...]
+) -> None:
+    events = reconciled(history(answer), is_booked=booked.__contains__)
+
+    assert not of(events, VenueTransferReported)
+    assert [event.total for event in of(events, VenueBalanceReported)] == [Decimal(130)]
+
+
+def test_without_a_difference_nobody_asks_for_the_history() -> None:
+    exchange = history(())
+    reconciled(exchange, books={"USDT": Decimal(130)})
+
+    assert "transfers" not in exchange.asked
+
+
+@pytest.mark.parametrize(("amount", "late"), [("30", 5), ("30", 7200), ("31", 5)])
+def test_a_payment_that_the_stream_reports_after_the_history_is_booked_once(amount: str, late: int) -> None:
+    told = VenueTransferReported(
+        currency="USDT",
+        amount=Decimal(amount),
+        transfer_kind=TransferKind.DEPOSIT,
+        transfer_id=f"USDT/1/{amount}",
+        ts=START + late * SECOND,
+    )
+    events = reconciled(history((paid("30"),)), (1, told), (1, told))
+
+    same = amount == "30" and late < 3600
+    assert len(of(events, VenueTransferReported)) == (2 if same else 3)  # the second one is another payment
