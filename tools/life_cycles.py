@@ -21,8 +21,10 @@ from tickdeck.domain.trading import (
     ORDER_BY_REPORT,
     ORDER_FOUND_AFTER_ALL,
     POSITION_TRANSITIONS,
+    PROTECTION_TRANSITIONS,
     TRADE_TRANSITIONS,
     PositionStatus,
+    ProtectionStatus,
     TradeStatus,
 )
 from tickdeck.domain.values import OrderStatus
@@ -44,6 +46,7 @@ LIFE_CYCLES: dict[str, LifeCycle] = {
     ),
     "trade": LifeCycle(TradeStatus.NEW, {"": TRADE_TRANSITIONS}),
     "position": LifeCycle(PositionStatus.FLAT, {"": POSITION_TRANSITIONS}),
+    "protection": LifeCycle(ProtectionStatus.WAITING, {"": PROTECTION_TRANSITIONS}),
 }
 """By the name that the page gives them."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "life-cycles.md"

@@ -134,6 +134,22 @@ class Calm(Strategy):
     def on_stop(self) -> None: ...
 
 
+class Holder(Strategy):
+    """Protects its position on a command, sells a part of it, and protects it no longer."""
+
+    hears = (CommandReceived,)
+
+    def on_event(self, event: DomainEvent) -> None:
+        command = getattr(event, "command", "")
+        long = self.position(BTC).quantity > 0
+        if command == "protect-it":
+            self.protect(BTC, stop_loss=D(1) if long else D(1_000))
+        elif command == "reduce":
+            (self.sell if long else self.buy)(BTC, D("0.001"))
+        elif command == "leave-it":
+            self.unprotect(BTC)
+
+
 class Watched:
     """What each component subscribed to, received, and published."""
 
@@ -215,13 +231,25 @@ def others_at_work(core: Core) -> None:
         core.feed(VenueBalanceReported(currency="USDT", total=D(1), source="scripted", ts_ingress=at))
 
 
+def protect(core: Core) -> None:
+    """A position is protected by an order that is refused, then by one that makes room for an order of the strategy."""
+    core.feed(CommandReceived(command="protect-it"))
+    core.report(core.orders[-1], OrderStatus.REJECTED)
+    core.feed(CommandReceived(command="protect-it"))
+    core.feed(CommandReceived(command="reduce"))
+    core.report(core.orders[-1], OrderStatus.CANCELLED)
+    core.fill(core.orders[-2], "14")
+    core.feed(CommandReceived(command="leave-it"))
+    core.report(core.orders[-1], OrderStatus.CANCELLED)
+
+
 def eventful_run() -> Core:
     """A run with everything: gaps, refusals, every end of an order, unknown orders, an error, halts."""
     rng = random.Random(5)
     venue = ScriptedVenue()
     limits = RiskLimits(max_position_notional=D(300), max_daily_loss=D(10_000), max_orders_per_second=1_000)
     core = Core(
-        {"busy": Busy(), "calm": Calm(), "last": Calm()},
+        {"busy": Busy(), "calm": Calm(), "last": Calm(), "holder": Holder()},
         candles=10 * MS,
         own_signals={"fragile": Fragile},
         limits=limits,
@@ -264,6 +292,7 @@ def eventful_run() -> Core:
         arguments = {"strategy_id": "calm"} | ({"few": "1"} if command == "update" else {})
         core.feed(CommandReceived(command=f"strategy-{command}", arguments=arguments))
     in_doubt(core)
+    protect(core)
     others_at_work(core)
     for quantity in ("1", "none"):
         core.feed(CommandReceived(command="submit", arguments={"side": "buy", "symbol": BTC, "quantity": quantity}))

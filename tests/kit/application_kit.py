@@ -20,11 +20,13 @@ from tickdeck.application.engines import (
     PortfolioEngine,
     RiskEngine,
     SignalEngine,
+    StopOrders,
     StrategyEngine,
     VenueGateway,
     timeframes_of,
     with_timeframe,
 )
+from tickdeck.application.engines.protections import ALL_STOP_ORDERS
 from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.application.ports import TapeQuery, TapeStatistics
 from tickdeck.application.signals import Signal
@@ -221,6 +223,7 @@ class Core:
         shuffle: Callable[[list[Subscription]], None] | None = None,
         monitors: int | None = None,
         short_selling: bool = False,
+        stop_orders: StopOrders = ALL_STOP_ORDERS,
         on_difference: str = "halt",
         rates_from: tuple[str, ...] = (BTC, "ETHUSDT"),
     ) -> None:
@@ -256,6 +259,8 @@ class Core:
             instrument=current,
             why_closed=self.instruments.why_closed,
             short_selling=short_selling,
+            nonce="nonce",
+            stop_orders=stop_orders,
         )
         OperatorEngine(kernel, symbols=(BTC,), nonce="nonce")
         self.strategies = StrategyEngine(

@@ -18,6 +18,7 @@ from tickdeck.domain.events import (
     DomainEvent,
     OrderAmendRequestedEvent,
     OrderBookDeltaEvent,
+    ProtectionTerms,
     StateLeg,
     StateUpdated,
     TradeEvent,
@@ -66,6 +67,8 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
         return text | whole
     if isinstance(hint, type) and issubclass(hint, Enum):
         return st.sampled_from(hint)
+    if hint is ProtectionTerms:
+        return st.builds(ProtectionTerms, **dict.fromkeys(ProtectionTerms.__struct_fields__, st.none() | positive))
     if hint is ActionIntent:
         return intents()
     if origin in (Union, UnionType):
@@ -138,6 +141,7 @@ def sample(cls: type[DomainEvent]) -> DomainEvent:
         float: 0.5,
         str: "x",
         ActionIntent: ORDER,
+        ProtectionTerms: TERMS,
         Side: Side.BUY,
     }
     hints = get_type_hints(cls)
@@ -154,6 +158,7 @@ def sample(cls: type[DomainEvent]) -> DomainEvent:
 
 
 ORDER = ActionIntent(action="order", symbol="BTCUSDT", side=Side.BUY, quantity=Decimal(1))
+TERMS = ProtectionTerms(stop_loss=Decimal(1), trailing_percent=Decimal("2.5"))
 TRADE = TradeEvent(symbol="BTCUSDT", price=Decimal("61000.10"), quantity=Decimal("0.50"), side=Side.SELL, trade_id=7)
 MONEY = [(cls, field) for cls in CLASSES for field in money_fields(cls)]
 every_money_field = pytest.mark.parametrize(

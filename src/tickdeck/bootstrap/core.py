@@ -15,6 +15,7 @@ from tickdeck.application.engines import (
     PortfolioEngine,
     RiskEngine,
     SignalEngine,
+    StopOrders,
     StrategyEngine,
     timeframes_of,
     with_timeframe,
@@ -48,6 +49,11 @@ def _conditions_of(strategies: Iterable[tuple[str, Strategy]], symbols: Sequence
                 raise ConfigError(f"strategy {strategy_id}: {error}") from None
             conditions += strategy.conditions.values()
     return conditions
+
+
+def stop_orders_of(config: RunConfig) -> StopOrders:
+    """Which stop orders the venue of a run takes."""
+    return StopOrders(stops=not config.live, pairs=not config.live)
 
 
 class Core:
@@ -97,6 +103,8 @@ class Core:
             instrument=instrument,
             why_closed=self.instruments.why_closed,
             short_selling=config.paper.short_selling,
+            nonce=manifest.nonce,
+            stop_orders=stop_orders_of(config),
         )
         OperatorEngine(
             kernel,

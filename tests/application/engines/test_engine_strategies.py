@@ -177,12 +177,6 @@ def test_a_time_in_force_may_be_given_by_its_name() -> None:
     assert core.orders[0].time_in_force is TimeInForce.IOC
 
 
-def test_a_stop_loss_pauses_the_strategy_with_advice() -> None:
-    core = Core({"diary": Diary({1: lambda s: s.buy(BTC, D(1), stop_loss=D(1))})}).start().trades("100")
-    (failure,) = core.of("system.handler_failed")
-    assert "not supported yet; place the exit order yourself" in failure.payload["message"]
-
-
 # -- state ------------------------------------------------------------------------------------------------------
 
 

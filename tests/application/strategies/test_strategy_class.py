@@ -127,11 +127,29 @@ def test_a_strategy_that_does_not_run_says_so() -> None:
             strategy.buy(BTC, Decimal(1))
 
 
-@pytest.mark.parametrize("name", ["stop_loss", "take_profit"])
-@pytest.mark.parametrize("method", ["buy", "sell"])
-def test_unsupported_exits_are_refused_rather_than_ignored(method: str, name: str) -> None:
-    with pytest.raises(ConfigError, match="stop_loss and take_profit are not supported yet; place the exit order"):
-        getattr(Sample(), method)(BTC, Decimal(1), **{name: Decimal(1)})
+@pytest.mark.parametrize(
+    ("method", "given", "message"),
+    [
+        (
+            "buy",
+            {"stop_loss": 95.0},
+            r'stop_loss is 95.0.*; give a decimal.Decimal above 0, or a percentage such as "2%"',
+        ),
+        ("buy", {"trailing": "2"}, "trailing is '2'; give a decimal.Decimal above 0, or a percentage"),
+        ("buy", {"take_profit": "-2%"}, "take_profit is '-2%'; give a decimal.Decimal above 0, or a percentage"),
+        (
+            "buy",
+            {"stop_loss": Decimal(2), "take_profit": Decimal(1)},
+            "buy: stop_loss is 2 and take_profit 1",
+        ),
+        ("sell", {"stop_loss": Decimal(1), "take_profit": Decimal(2)}, "sell: stop_loss is 1 and .* above the target"),
+        ("buy", {"limit": Decimal(1), "stop_loss": Decimal(1)}, "it must be below the limit of the order, 1"),
+        ("buy", {"trailing": "100%"}, "buy: trailing is 100%; give less than 100%"),
+    ],
+)
+def test_a_stop_or_a_target_that_cannot_be_is_refused(method: str, given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        getattr(Sample(), method)(BTC, Decimal(1), **given)
 
 
 def test_what_is_not_overridden_does_nothing() -> None:

@@ -12,6 +12,7 @@ from tickdeck.application.engines.instruments import InstrumentEngine
 from tickdeck.application.engines.market_data import Market, MarketDataEngine
 from tickdeck.application.engines.operator import OPERATOR, OperatorEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.protections import StopOrders
 from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.signals import SignalEngine, with_timeframe
 from tickdeck.application.engines.strategies import StrategyEngine
@@ -30,6 +31,7 @@ __all__ = [
     "PortfolioEngine",
     "RiskEngine",
     "SignalEngine",
+    "StopOrders",
     "StrategyEngine",
     "StrategySnapshot",
     "VenueGateway",

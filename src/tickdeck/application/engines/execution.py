@@ -172,6 +172,8 @@ class ExecutionEngine:
             reserved=reserved,
             reserved_currency=currency,
             time_in_force=intent.time_in_force,
+            stop=intent.stop,
+            protects=intent.protects,
         )
 
     # -- reports from the venue ------------------------------------------------------------------------------------
@@ -311,7 +313,7 @@ class ExecutionEngine:
         return sum(order.status is OrderStatus.UNKNOWN for order in self._open.values())
 
     def open_orders(self, strategy_id: str, symbol: str | None = None) -> tuple[str, ...]:
-        """Ids of a strategy's orders that have not ended, oldest first."""
+        """Ids of a strategy's orders that have not ended, oldest first. Those that protect a position are left out."""
         orders = self._by_strategy.get(strategy_id, {}).values()
         return tuple(order.order_id for order in orders if symbol in (None, order.symbol))
 
@@ -352,12 +354,14 @@ class ExecutionEngine:
 
     def _opened(self, order: Order) -> None:
         self.orders[order.order_id] = self._open[order.order_id] = order
-        self._by_strategy.setdefault(order.strategy_id, {})[order.order_id] = order
+        if not order.protects:  # those are not the strategy's to look after
+            self._by_strategy.setdefault(order.strategy_id, {})[order.order_id] = order
 
     def _ended(self, order: Order) -> None:
         order_id = order.order_id
         del self._open[order_id]
-        del self._by_strategy[order.strategy_id][order_id]
+        if not order.protects:
+            del self._by_strategy[order.strategy_id][order_id]
         self._refusals.pop(order_id, None)
         timer = self._retries.pop(order_id, None)
         if timer is not None:

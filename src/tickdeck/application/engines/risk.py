@@ -9,9 +9,11 @@ from tickdeck.application.engines.flatten import Flatten
 from tickdeck.application.engines.loss_watch import LossWatch
 from tickdeck.application.engines.order_review import OrderReview
 from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.protections import ALL_STOP_ORDERS, Protections, StopOrders
 from tickdeck.application.engines.short_cover import PRICES, ShortCover
 from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy, TradingGate
 from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     AccountDifferenceFound,
@@ -24,6 +26,11 @@ from tickdeck.domain.events import (
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionEvent,
+    ProtectionDecidedEvent,
+    ProtectionEndedEvent,
+    ProtectionGuardedEvent,
+    ProtectionSetEvent,
+    ProtectionYieldedEvent,
     RiskApprovedEvent,
     RiskDayStarted,
     RiskLimitBreachedEvent,
@@ -38,6 +45,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import (
+    Breach,
     Exposure,
     OrderRate,
     RiskLimits,
@@ -86,6 +94,11 @@ class RiskEngine:
         RiskLimitBreachedEvent,
         TradingHalted,
         TradingResumed,
+        ProtectionSetEvent,
+        ProtectionDecidedEvent,
+        ProtectionGuardedEvent,
+        ProtectionYieldedEvent,
+        ProtectionEndedEvent,
         NotificationAlert,
         SystemWarning,
     )
@@ -101,10 +114,13 @@ class RiskEngine:
         instrument: Callable[[str], Instrument],
         why_closed: Callable[[str], str] = lambda symbol: "",
         short_selling: bool = False,
+        nonce: str = "",
+        stop_orders: StopOrders = ALL_STOP_ORDERS,
     ) -> None:
         """``clock()`` is the run's time (ns UTC), and ``price(symbol)`` the last price (quote). Risk counts positions
         and open orders itself, from events. ``why_closed(symbol)`` says why the venue takes no new orders, and
-        is empty if it does. ``short_selling``: whether the account may owe coins, which its equity must cover."""
+        is empty if it does. ``short_selling``: whether the account may owe coins, which its equity must cover.
+        ``nonce`` is the run's, for order ids. ``stop_orders``: which of them the venue takes."""
         self._bus = bus
         self._limits = limits
         self._clock = clock
@@ -159,6 +175,18 @@ class RiskEngine:
             typical=self.typical,
             cover=self._cover,
         )
+        self.protections = Protections(
+            bus,
+            self.exposure,
+            approve=self._approve,
+            submit=self._review_order,
+            price=price,
+            instrument=instrument,
+            why_not=self._why_no_exit,
+            new_order_id=lambda: client_order_id(nonce, bus.next_id()),
+            account=(self._account_id, self._user_id),
+            venue=stop_orders,
+        )
         self._resumed_outside = False  # by the last command of a past that is restored
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         bus.subscribe(StrategyDecisionEvent, self.on_decision, **own)
@@ -183,9 +211,15 @@ class RiskEngine:
         for intent in decision.intents:
             breach = None
             if intent.action == "order":
+                if self.protections.is_active and self._must_wait(decision.strategy_id, intent):
+                    continue
                 intent, breach = self._orders.review(decision.strategy_id, intent)
             elif intent.action == "amend":
                 intent, breach = self._orders.review_amend(decision.strategy_id, intent)
+            elif intent.action == "protect":
+                breach = self.protections.change(decision.strategy_id, intent)
+                if breach is None:
+                    continue
             else:
                 breach = self._orders.judge_cancel(decision.strategy_id, intent.order_id)
             if breach is None:
@@ -200,21 +234,45 @@ class RiskEngine:
                         intent=intent,
                     )
                 )
+                if intent.protection is not None:
+                    self.protections.open(decision.strategy_id, intent)
             else:
-                self._bus.publish(
-                    RiskLimitBreachedEvent(
-                        strategy_id=decision.strategy_id,
-                        account_id=decision.account_id,
-                        user_id=decision.user_id,
-                        limit=breach.limit,
-                        detail=breach.detail,
-                        intent=intent,
-                    )
-                )
+                self._refuse(decision.strategy_id, intent, breach)
+
+    def _must_wait(self, strategy_id: str, intent: ActionIntent) -> bool:
+        """Whether an order that may be sent waits until exit orders have ended."""
+        is_refused = self.gate.closed_because and self.gate.halted_by is not HaltedBy.LIMIT
+        return not is_refused and not self._why_closed(intent.symbol) and self.protections.yields(strategy_id, intent)
+
+    def _review_order(self, strategy_id: str, intent: ActionIntent) -> None:
+        """Approve or refuse an order of a strategy that had to wait."""
+        breach: Breach | None = Breach("protection", "the position was closed by its stop or target meanwhile")
+        if intent.quantity:
+            intent, breach = self._orders.review(strategy_id, intent)
+        if breach is not None:
+            self._refuse(strategy_id, intent, breach)
+            return
+        self._approve(strategy_id, intent)
+        if intent.protection is not None:
+            self.protections.open(strategy_id, intent)
+
+    def _refuse(self, strategy_id: str, intent: ActionIntent, breach: Breach) -> None:
+        self._bus.publish(
+            RiskLimitBreachedEvent(
+                strategy_id=strategy_id,
+                account_id=self._account_id,
+                user_id=self._user_id,
+                limit=breach.limit,
+                detail=breach.detail,
+                intent=intent,
+            )
+        )
 
     def on_order(self, event: OrderEvent) -> None:
         """Count an order event."""
         self.exposure.apply(event)
+        if self.protections.is_active:
+            self.protections.on_order(event)
         if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
             self._withdraw_excess(event.symbol)
         self._flatten.on_order(event.symbol)
@@ -247,6 +305,8 @@ class RiskEngine:
         self._start_day()
 
     def on_midnight(self, fired: TimerFired) -> None:
+        if self.protections.on_timer(fired):
+            return
         self._start_day()
         self.losses.look(fired)
 
@@ -265,6 +325,7 @@ class RiskEngine:
 
     def on_command(self, command: CommandReceived) -> None:
         outside = command.arguments.get("by") == SURROUNDINGS
+        self.protections.on_command(command)
         if command.command == "halt":
             by = HaltedBy.SURROUNDINGS if outside else HaltedBy.OPERATOR
             self.gate.halt(command.reason or "asked for by a command", by)
@@ -349,6 +410,7 @@ class RiskEngine:
         self.gate.recall(event)
         self.losses.recall(event)
         self._flatten.recall(event)
+        self.protections.recall(event)
         if self._cover is not None:
             self._cover.recall(event)
         if isinstance(event, CommandReceived):

@@ -15,6 +15,7 @@ from tickdeck.domain.events import (
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionOpenedEvent,
+    ProtectionDecidedEvent,
     StrategyDecisionEvent,
 )
 from tickdeck.domain.market import Instrument
@@ -25,6 +26,7 @@ __all__ = ["JOURNAL_EVENTS", "STATISTICS_BY", "TradeJournal", "TradeStatistics",
 
 JOURNAL_EVENTS: tuple[type[DomainEvent], ...] = (
     StrategyDecisionEvent,
+    ProtectionDecidedEvent,
     CommandReceived,
     OrderPartiallyFilledEvent,
     OrderFilledEvent,
@@ -51,6 +53,7 @@ class TradeJournal:
         self._on_closed = on_closed
         self._trips: dict[tuple[str, str], RoundTrips] = {}
         self._reasons: dict[str, str] = {}  # by order id
+        self._exits: dict[str, ProtectionDecidedEvent] = {}  # orders that protect a position, by their id
         self._commands: dict[str, str] = {}  # why the operator last closed positions, by symbol; "": of all symbols
         self.closed: list[RoundTrip] = []
         """The round trips that have ended, in order of their end."""
@@ -66,6 +69,8 @@ class TradeJournal:
             self._on_fill(event)
         elif isinstance(event, StrategyDecisionEvent):
             self._on_decision(event)
+        elif isinstance(event, ProtectionDecidedEvent):
+            self._on_exit(event)
         elif isinstance(event, CommandReceived):
             self._on_command(event)
         elif isinstance(event, PositionOpenedEvent) and not event.opened_by_orders:
@@ -82,6 +87,12 @@ class TradeJournal:
                 self._reasons[intent.order_id] = decision.reason
         while len(self._reasons) > _REASONS:
             del self._reasons[next(iter(self._reasons))]
+
+    def _on_exit(self, decided: ProtectionDecidedEvent) -> None:
+        if decided.intent.action == "order":
+            self._exits[decided.intent.order_id] = decided
+        while len(self._exits) > _REASONS:
+            del self._exits[next(iter(self._exits))]
 
     def _on_command(self, event: CommandReceived) -> None:
         if event.command not in ("flatten", "close"):
@@ -129,7 +140,11 @@ class TradeJournal:
         )
 
     def _reason(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> str:
-        """The reason of the strategy's decision, or of the command that closed the position."""
+        """The reason of the strategy's decision, or of the command that closed the position, or the price that was
+        reached: ``stop``, ``target`` or ``trailing``."""
+        exit_order = self._exits.get(fill.order_id)
+        if exit_order is not None:
+            return _price_reached(exit_order, fill)
         if fill.strategy_id == _RISK:
             return self._commands.get(fill.symbol) or self._commands.get("", "")
         return self._reasons.get(fill.order_id, "")
@@ -148,6 +163,16 @@ class TradeJournal:
         if ended is not None:
             self.closed.append(ended)
             self._on_closed(ended)
+
+
+def _price_reached(decided: ProtectionDecidedEvent, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> str:
+    """Which price an order that protects a position was filled at."""
+    target = decided.intent.limit
+    if target is not None and (fill.price - target) * fill.side.sign <= 0:
+        return "target"
+    if decided.intent.stop is None:
+        return decided.reason  # a market order, after the price had been reached
+    return "trailing" if decided.trails else "stop"
 
 
 class TradeStatistics(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from tickdeck.domain.events import (
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionEvent,
+    ProtectionTerms,
     SignalSnapshotEvent,
     StateLeg,
     TickEvent,
@@ -32,6 +33,7 @@ from tickdeck.domain.events import (
     TradeEvent,
 )
 from tickdeck.domain.market import Instrument
+from tickdeck.domain.trading import Distance, terms_of, why_terms_fail
 from tickdeck.domain.values import ZERO, Level, Price, Quantity, Side, StrategyRole, TimeInForce
 from tickdeck.errors import ConfigError, format_value
 
@@ -207,8 +209,9 @@ class Strategy(Parametrised):
         symbol: str,
         quantity: Quantity,
         limit: Price | None = None,
-        stop_loss: Price | None = None,
-        take_profit: Price | None = None,
+        stop_loss: Distance | None = None,
+        take_profit: Distance | None = None,
+        trailing: Distance | None = None,
         *,
         time_in_force: TimeInForce = TimeInForce.GTC,
         reason: str = "",
@@ -216,23 +219,55 @@ class Strategy(Parametrised):
         """Request a buy order: ``quantity`` in base, ``limit`` in quote (``None`` means at market). Returns the order
         id immediately.
 
-        ``stop_loss`` and ``take_profit`` raise ``ConfigError`` in this version, rather than being ignored.
+        ``stop_loss`` and ``take_profit`` are the prices (quote) at which what it fills is closed, or their distances
+        from the average price of its fills, as text: ``"2%"``. ``trailing`` is the distance at which a stop follows the
+        best price: in quote, or ``"2%"`` of that price. They hold for exactly what is filled, and end when it is
+        closed; ``protect`` changes them.
         """
-        return self._order(Side.BUY, symbol, quantity, limit, stop_loss, take_profit, time_in_force, reason)
+        protection = self._terms(Side.BUY, limit, stop_loss, take_profit, trailing)
+        return self._order(Side.BUY, symbol, quantity, limit, protection, time_in_force, reason)
 
     def sell(
         self,
         symbol: str,
         quantity: Quantity,
         limit: Price | None = None,
-        stop_loss: Price | None = None,
-        take_profit: Price | None = None,
+        stop_loss: Distance | None = None,
+        take_profit: Distance | None = None,
+        trailing: Distance | None = None,
         *,
         time_in_force: TimeInForce = TimeInForce.GTC,
         reason: str = "",
     ) -> str:
-        """Request a sell order. See ``buy``."""
-        return self._order(Side.SELL, symbol, quantity, limit, stop_loss, take_profit, time_in_force, reason)
+        """Request a sell order. See ``buy``; ``stop_loss``, ``take_profit`` and ``trailing`` are for the short position
+        that it opens. If it closes a protected position instead, it waits until the orders that protect it are
+        cancelled, and loses what they closed meanwhile."""
+        protection = self._terms(Side.SELL, limit, stop_loss, take_profit, trailing)
+        return self._order(Side.SELL, symbol, quantity, limit, protection, time_in_force, reason)
+
+    def protect(
+        self,
+        symbol_or_order_id: str,
+        stop_loss: Distance | None = None,
+        take_profit: Distance | None = None,
+        trailing: Distance | None = None,
+        reason: str = "",
+    ) -> None:
+        """Set or move the stop and the target of running positions: of the one that an order opened, or of all that
+        this strategy has in a symbol. What you leave out stays as it is.
+
+        A position in the symbol that is not protected yet is protected from now on; percentages count from the current
+        price.
+        """
+        terms = self._terms(None, None, stop_loss, take_profit, trailing)
+        if terms is None:
+            raise ConfigError("protect: nothing to set; give stop_loss, take_profit, trailing or several of them")
+        self.desk.decide((self._protect(symbol_or_order_id, terms),), reason)
+
+    def unprotect(self, symbol_or_order_id: str, reason: str = "") -> None:
+        """Cancel the stops and targets of a position, or of all that this strategy has in a symbol. The positions
+        stay."""
+        self.desk.decide((self._protect(symbol_or_order_id, None),), reason)
 
     def amend(
         self, order_id: str, quantity: Quantity | None = None, limit: Price | None = None, reason: str = ""
@@ -283,15 +318,10 @@ class Strategy(Parametrised):
         symbol: str,
         quantity: Quantity,
         limit: Price | None,
-        stop_loss: Price | None,
-        take_profit: Price | None,
+        protection: ProtectionTerms | None,
         time_in_force: TimeInForce,
         reason: str,
     ) -> str:
-        if stop_loss is not None or take_profit is not None:
-            raise ConfigError(
-                "stop_loss and take_profit are not supported yet; place the exit order yourself in on_fill or on_trade"
-            )
         _check_amount("quantity", quantity)
         if limit is not None:
             _check_amount("limit", limit)
@@ -302,8 +332,33 @@ class Strategy(Parametrised):
             quantity=quantity,
             limit=limit,
             time_in_force=TimeInForce(time_in_force),
+            protection=protection,
         )
         return self.desk.decide((intent,), reason)[0]
+
+    def _terms(
+        self,
+        side: Side | None,
+        limit: Price | None,
+        stop_loss: Distance | None,
+        take_profit: Distance | None,
+        trailing: Distance | None,
+    ) -> ProtectionTerms | None:
+        if stop_loss is None and take_profit is None and trailing is None:
+            return None
+        try:
+            terms = terms_of(stop_loss, take_profit, trailing)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        if terms is not None and side is not None and (why := why_terms_fail(terms, side, limit)):
+            raise ConfigError(f"{side.value}: {why}")
+        return terms
+
+    def _protect(self, symbol_or_order_id: str, terms: ProtectionTerms | None) -> ActionIntent:
+        name = _text("symbol_or_order_id", symbol_or_order_id)
+        if name in self.desk.symbols:
+            return ActionIntent(action="protect", symbol=name, protection=terms)
+        return ActionIntent(action="protect", order_id=name, protection=terms)
 
     # -- state ------------------------------------------------------------------------------------------------
     # Methods that take a symbol raise ``ConfigError`` if it is not one of the run's: a misspelled one would look like a
@@ -381,7 +436,7 @@ class Strategy(Parametrised):
         return self.desk.best(self._known(symbol))[1]
 
     def open_orders(self, symbol: str | None = None) -> tuple[str, ...]:
-        """Ids of this strategy's open orders, oldest first."""
+        """Ids of this strategy's open orders, oldest first, without those that protect a position (``stop_loss``)."""
         return self.desk.open_orders(None if symbol is None else self._known(symbol))
 
     def set_timer(self, name: str, delay: int) -> int:

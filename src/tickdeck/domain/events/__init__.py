@@ -58,6 +58,14 @@ from tickdeck.domain.events.portfolio import (
     position_stream,
 )
 from tickdeck.domain.events.priority import Priority
+from tickdeck.domain.events.protection import (
+    ProtectionDecidedEvent,
+    ProtectionEndedEvent,
+    ProtectionEvent,
+    ProtectionGuardedEvent,
+    ProtectionSetEvent,
+    ProtectionYieldedEvent,
+)
 from tickdeck.domain.events.raw import RawEvent
 from tickdeck.domain.events.registry import (
     catalogue_is_closed,
@@ -76,6 +84,7 @@ from tickdeck.domain.events.risk import (
 from tickdeck.domain.events.state import StateLeg, StateUpdated
 from tickdeck.domain.events.strategy import (
     ActionIntent,
+    ProtectionTerms,
     SignalSnapshotEvent,
     StrategyActivated,
     StrategyCreated,
@@ -166,6 +175,13 @@ __all__ = [
     "PositionOpenedEvent",
     "PositionUpdatedEvent",
     "Priority",
+    "ProtectionDecidedEvent",
+    "ProtectionEndedEvent",
+    "ProtectionEvent",
+    "ProtectionGuardedEvent",
+    "ProtectionSetEvent",
+    "ProtectionTerms",
+    "ProtectionYieldedEvent",
     "RawEvent",
     "RiskApprovedEvent",
     "RiskDayStarted",

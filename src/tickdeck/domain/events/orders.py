@@ -86,19 +86,27 @@ class OrderSubmittedEvent(OrderEvent, frozen=True, kw_only=True, gc=False):
 
     ``quantity`` is in base, ``limit`` in quote (``None`` for a market order). Both are already rounded to the steps of
     the instrument.
+
+    An order with a ``stop`` (quote) waits until the price reaches it, and becomes a market order; if it also has a
+    ``limit``, it rests there as a target until then. ``protects`` is the id of the protection whose position the order
+    closes, empty for all other orders.
     """
 
     event_type: ClassVar[str] = "order.submitted"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     side: Side
     quantity: Quantity
     status: OrderStatus = OrderStatus.SUBMITTED
     filled: Quantity = Decimal(0)
     time_in_force: TimeInForce = TimeInForce.GTC
+    stop: Price | None = None
+    protects: str = ""
 
     def __post_init__(self) -> None:
         if self.quantity <= 0:
             raise invalid(self, "quantity", "above 0")
+        if self.stop is not None and self.stop <= 0:
+            raise invalid(self, "stop", "above 0, or None")
         if self.limit is not None and self.limit <= 0:
             raise invalid(self, "limit", "above 0, or None for a market order")
 
@@ -304,3 +312,4 @@ for _cls in (
 ):
     upcast(_cls.event_type, 1, _unchanged, keeps_stream=True)
 upcast(OrderRejectedEvent.event_type, 2, _unchanged, keeps_stream=True)
+upcast(OrderSubmittedEvent.event_type, 2, _unchanged, keeps_stream=True)

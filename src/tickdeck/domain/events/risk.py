@@ -19,7 +19,7 @@ class RiskApprovedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "risk.approved"
     priority: ClassVar[Priority] = Priority.P1
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     strategy_id: str
     account_id: str = "main"
     user_id: str = ""
@@ -38,7 +38,7 @@ class RiskLimitBreachedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "risk.limit_breached"
     priority: ClassVar[Priority] = Priority.P0
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     strategy_id: str
     account_id: str = "main"
     user_id: str = ""
@@ -98,4 +98,5 @@ class TradingResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 for _cls in (RiskApprovedEvent, RiskLimitBreachedEvent):
-    upcast(_cls.event_type, 1, lambda fields: fields, keeps_stream=True)  # new fields have defaults
+    for _version in (1, 2):
+        upcast(_cls.event_type, _version, lambda fields: fields, keeps_stream=True)  # new fields have defaults

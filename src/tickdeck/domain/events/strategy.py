@@ -14,6 +14,7 @@ from tickdeck.errors import EventValidationError, format_value
 
 __all__ = [
     "ActionIntent",
+    "ProtectionTerms",
     "SignalSnapshotEvent",
     "StrategyActivated",
     "StrategyCreated",
@@ -41,6 +42,31 @@ class SignalSnapshotEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
         return self.symbol
 
 
+class ProtectionTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """Where a position is to be closed: each price (quote) is absolute, or given as a percentage.
+
+    - ``stop_loss``: the worst price. ``stop_loss_percent``: its distance from the average price of the entry.
+    - ``take_profit``, ``take_profit_percent``: the same for the target.
+    - ``trailing``: the distance (quote) at which a stop follows the best price since the entry. ``trailing_percent``:
+      the same as a percentage of that price.
+
+    The stop that is reached first counts if there are both.
+    """
+
+    stop_loss: Price | None = None
+    stop_loss_percent: Decimal | None = None
+    take_profit: Price | None = None
+    take_profit_percent: Decimal | None = None
+    trailing: Price | None = None
+    trailing_percent: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None and (type(value) is not Decimal or not value.is_finite() or value <= 0):
+                raise EventValidationError(f"protection: {name} is {format_value(value)}; give a Decimal above 0")
+
+
 class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """One action that a strategy wants to take, before risk has checked it.
 
@@ -48,8 +74,15 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_u
     - ``action`` is ``cancel``: ``order_id``.
     - ``action`` is ``amend``: ``order_id``, and the new ``quantity`` (including what is filled; 0 leaves it unchanged)
       or ``limit`` (``None`` leaves it unchanged).
+    - ``action`` is ``protect``: ``protection``, for the position of the entry ``order_id`` or for all in ``symbol``.
+      What it leaves out stays as it is. Without a ``protection``, the positions are no longer protected.
 
-    A ``reduce_only`` order may only make a position smaller.
+    A ``reduce_only`` order may only make a position smaller. ``protection`` of an order says where the position is to
+    be closed that it opens.
+
+    ``protects`` is not empty if the order closes a protected position: then it is the id of the protection. Such an
+    order may have a ``stop`` (quote). It waits until the price reaches the stop, and becomes a market order. If it also
+    has a ``limit``, it rests there as a target until then.
     """
 
     action: str
@@ -60,9 +93,12 @@ class ActionIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_u
     time_in_force: TimeInForce = TimeInForce.GTC
     order_id: str = ""
     reduce_only: bool = False
+    stop: Price | None = None
+    protects: str = ""
+    protection: ProtectionTerms | None = None
 
     def __post_init__(self) -> None:
-        for name in ("quantity", "limit"):
+        for name in ("quantity", "limit", "stop"):
             value = getattr(self, name)
             if value is not None and (type(value) is not Decimal or not value.is_finite()):
                 wanted = "it must be a finite decimal.Decimal (a float is not exact)"
@@ -81,7 +117,7 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
     """
 
     event_type: ClassVar[str] = "strategy.decision"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     strategy_id: str
     name: str = ""
     role: StrategyRole | None = None
@@ -95,6 +131,10 @@ class StrategyDecisionEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
             if intent.action == "cancel":
                 if not intent.order_id:
                     raise invalid(self, "intents", "cancel intents with an order_id")
+                continue
+            if intent.action == "protect":
+                if not intent.order_id and not intent.symbol:
+                    raise invalid(self, "intents", "protect intents with an order_id or a symbol")
                 continue
             if intent.action == "amend":
                 if not intent.order_id:
@@ -201,3 +241,4 @@ for _cls in (
     StrategyDeleted,
 ):
     upcast(_cls.event_type, 1, lambda fields: fields, keeps_stream=True)  # new fields have defaults
+upcast(StrategyDecisionEvent.event_type, 2, lambda fields: fields, keeps_stream=True)

@@ -47,6 +47,7 @@ class Liquidity:
         self.last_bought: TradeEvent | None = None
         """The last trade with a buying aggressor; it shows what the ask offered."""
         self.last_sold: TradeEvent | None = None
+        self.last_trade: TradeEvent | None = None
         self.last_candle: CandleEvent | None = None
         self.opened: CandleOpen | None = None  # the candle that is open now, where only candles are known
         self._tick: TickEvent | None = None
@@ -67,6 +68,7 @@ class Liquidity:
             self.last_bought = trade
         else:
             self.last_sold = trade
+        self.last_trade = trade
         if self._displays:
             if trade.ts_ingress - self._shown_at > _LOST_AFTER:
                 self._displays = False

@@ -14,6 +14,10 @@ not offer at that time:
   through its limit.
 - *Amending*: a new price or a larger quantity goes to the back of the queue like a new order, and may take. A smaller
   quantity at the same price keeps its place.
+- *Stops*: an order with a stop waits until a trade (without trades: the best price that it could take) reaches it, and
+  then takes like a market order. If there are only candles, it fills at the stop if the range reaches it, or at the
+  open if that is beyond the stop. An order with a stop and a limit rests at the limit meanwhile. A fill there ends the
+  stop, and the stop ends the limit, as with a pair of orders at a venue. If a candle reaches both, the stop counts.
 - All our orders share the quantity of one trade, by price, then time. They never trade with each other.
 
 The matcher has no I/O, no latency, no schedule and no money. The venue around it decides when an order arrives and
@@ -52,8 +56,8 @@ class WorkingOrder(msgspec.Struct, kw_only=True, eq=False):
 
     ``quantity`` and ``filled`` are in base. ``limit`` is in quote, ``None`` for a market order. ``arrival`` is the
     venue's time in ns UTC. ``worst`` (quote) is the last price that the order accepts: its limit, or the bound of a
-    market order that has to wait; ``None`` accepts any price. ``ahead`` (base) is the quantity ahead of a resting order
-    at its price; ``None`` is unknown.
+    market order that has to wait; ``None`` accepts any price. ``stop`` (quote) is the price at which it becomes a
+    market order. ``ahead`` (base) is the quantity ahead of a resting order at its price; ``None`` is unknown.
     """
 
     order_id: str
@@ -65,6 +69,7 @@ class WorkingOrder(msgspec.Struct, kw_only=True, eq=False):
     worst: Price | None = None
     filled: Quantity = ZERO
     ahead: Quantity | None = None
+    stop: Price | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None:
@@ -73,6 +78,11 @@ class WorkingOrder(msgspec.Struct, kw_only=True, eq=False):
     @property
     def remaining(self) -> Quantity:
         return self.quantity - self.filled
+
+    def is_stopped(self, price: Price) -> bool:
+        """True if ``price`` reaches the stop: a sell waits for a fall, a buy for a rise."""
+        stop = self.stop
+        return stop is not None and (price >= stop if self.side is _BUY else price <= stop)
 
     def reaches(self, price: Price) -> bool:
         """True if ``price`` is no worse for this order than the worst price that it accepts."""
@@ -123,6 +133,7 @@ class Matcher:
         self._waiting: dict[str, WorkingOrder] = {}  # takers for which nothing was displayed, by arrival
         self._bids: RestingOrders[WorkingOrder] = RestingOrders(Side.BUY)
         self._asks: RestingOrders[WorkingOrder] = RestingOrders(Side.SELL)
+        self._stops: dict[str, WorkingOrder] = {}  # those that wait for their stop, by arrival
         self._open_left = ZERO  # what takers may still have at the open of the candle that is open now
         self.handlers: dict[type[MarketRecord], Callable[[Any], Sequence[Outcome]]] = {
             TradeEvent: self.on_trade,
@@ -135,11 +146,14 @@ class Matcher:
 
     # -- orders -------------------------------------------------------------------------------------------------
 
-    def submit(self, order: WorkingOrder) -> list[Outcome]:
+    def submit(self, order: WorkingOrder, *, again: bool = False) -> list[Outcome]:
         """An order arrives. Returns what it takes at once and how it ended, if it did; otherwise it keeps working.
 
-        The caller makes sure that ``order_id`` is new and that the instrument's filters pass.
+        The caller makes sure that ``order_id`` is new and that the instrument's filters pass. ``again``: it worked here
+        before, so a stop that the price has reached is no reason to reject it.
         """
+        if order.stop is not None:
+            return self._submit_stop(order, again=again)
         offers = self.liquidity.offers(order.side, order.worst)
         if offers is not None:
             return self._take_displayed(order, offers)
@@ -156,6 +170,53 @@ class Matcher:
             return self._fill_at_open(opened, (order,))
         self._rest(order)
         return []
+
+    def _submit_stop(self, order: WorkingOrder, *, again: bool) -> list[Outcome]:
+        """An order with a stop arrives. As at most venues, it is rejected if the stop or its limit is reached already.
+        If there are only candles, it counts from the open of the candle that is open now."""
+        price = self._stop_price(order.side)
+        if price is not None and order.is_stopped(price):
+            if not again and not self.liquidity.only_candles:
+                return [Ended(order, OrderStatus.REJECTED, f"the stop {order.stop} is reached already, at {price}")]
+            self._orders[order.order_id] = order
+            return self._activate(order)
+        if order.limit is not None:
+            if not again and not self.liquidity.only_candles and self.takes(order.side, order.limit):
+                return [_would_take(order)]
+            self._rest(order)
+        self._orders[order.order_id] = order
+        self._stops[order.order_id] = order
+        return []
+
+    def _stop_price(self, side: Side) -> Price | None:
+        """The price that stops of ``side`` look at."""
+        liquidity = self.liquidity
+        trade = liquidity.last_trade
+        return trade.price if trade is not None else liquidity.reference(side)
+
+    def _reach_stops(self, price: Price) -> list[Outcome]:
+        """Work the orders whose stop ``price`` reaches."""
+        out: list[Outcome] = []
+        for order in [order for order in self._stops.values() if order.is_stopped(price)]:
+            out += self._activate(order)
+        return out
+
+    def _activate(self, order: WorkingOrder) -> list[Outcome]:
+        """The stop is reached: the order becomes a market order."""
+        self._to_market(order)
+        offers = self.liquidity.offers(order.side, None)
+        if offers is not None:
+            return self._take_displayed(order, offers)
+        self._waiting[order.order_id] = order
+        opened = self.liquidity.opened
+        if opened is None or not self.liquidity.only_candles:
+            return []
+        return self._fill_at_open(opened, (order,))
+
+    def _to_market(self, order: WorkingOrder) -> None:
+        if self._stops.pop(order.order_id, None) is not None and order.limit is not None:
+            (self._bids if order.side is _BUY else self._asks).remove(order)
+        order.stop = order.limit = order.worst = order.ahead = None
 
     def takes(self, side: Side, limit: Price) -> bool:
         """True if an order of ``side`` with ``limit`` would trade at once, as far as the record shows."""
@@ -214,19 +275,21 @@ class Matcher:
             takers = [order for order in self._waiting.values() if order.side is trade.side]
             left = self._fill_waiting(takers, trade.price, left, out)
         self._fill_resting(trade, left, out)
+        if self._stops:
+            out += self._reach_stops(trade.price)
         return out
 
     def on_tick(self, tick: TickEvent) -> Sequence[Outcome]:
         self.liquidity.on_tick(tick)
-        return self._display_changed() if self._waiting else _NOTHING
+        return self._display_changed() if self._waiting or self._stops else _NOTHING
 
     def on_book(self, snapshot: OrderBookEvent) -> Sequence[Outcome]:
         self.liquidity.on_book(snapshot)
-        return self._display_changed() if self._waiting else _NOTHING
+        return self._display_changed() if self._waiting or self._stops else _NOTHING
 
     def on_delta(self, delta: OrderBookDeltaEvent) -> Sequence[Outcome]:
         self.liquidity.on_delta(delta)
-        return self._display_changed() if self._waiting else _NOTHING
+        return self._display_changed() if self._waiting or self._stops else _NOTHING
 
     def on_open(self, opened: CandleOpen) -> Sequence[Outcome]:
         """If there are only candles, waiting orders fill at the open. The volume of the new candle is not known yet, so
@@ -236,9 +299,18 @@ class Matcher:
         if last is None or not self.liquidity.only_candles:
             return _NOTHING
         self._open_left = self._lots(last.volume * self._participation)
+        self._wake_stops(opened.price, opened.open_ts + self._candle_grace_ns)
         if not self._waiting:
             return _NOTHING
         return self._fill_at_open(opened, tuple(self._waiting.values()))
+
+    def _wake_stops(self, price: Price, latest: int) -> list[WorkingOrder]:
+        """Let orders that arrived by ``latest`` and whose stop ``price`` reaches wait for a fill. Returns them."""
+        reached = [o for o in self._stops.values() if o.arrival <= latest and o.is_stopped(price)]
+        for order in reached:
+            self._to_market(order)
+            self._waiting[order.order_id] = order
+        return reached
 
     def _fill_at_open(self, opened: CandleOpen, orders: Iterable[WorkingOrder]) -> list[Outcome]:
         out: list[Outcome] = []
@@ -266,13 +338,27 @@ class Matcher:
         left = max(self._lots(candle.volume * self._participation) - taken, ZERO)
         latest = candle.open_ts + self._candle_grace_ns
         if not has_open:
+            self._wake_stops(candle.open, latest)
             left = self._fill_waiting(tuple(self._waiting.values()), candle.open, left, out, latest)
+        if self._stops:
+            left = self._fill_stops(candle, left, latest, out)
         for order in (*self._bids.better_than(candle.low), *self._asks.better_than(candle.high)):
             limit = order.limit
             assert limit is not None
             if left and order.arrival <= latest:
                 left -= self._fill(order, limit, min(order.remaining, left), "maker", out)
         return out
+
+    def _fill_stops(self, candle: CandleEvent, left: Quantity, latest: int, out: list[Outcome]) -> Quantity:
+        """Fill the orders whose stop the candle reached after its open, at their stop. Returns the rest of ``left``."""
+        for order in list(self._stops.values()):
+            stop = order.stop
+            assert stop is not None
+            if order.arrival <= latest and order.is_stopped(candle.high if order.side is _BUY else candle.low):
+                self._to_market(order)
+                self._waiting[order.order_id] = order
+                left -= self._fill(order, stop, min(order.remaining, left), "taker", out)
+        return left
 
     # -- taking -------------------------------------------------------------------------------------------------
 
@@ -310,8 +396,14 @@ class Matcher:
         return out
 
     def _display_changed(self) -> Sequence[Outcome]:
-        """As soon as a book is displayed, waiting orders take from it as if they arrived now."""
+        """As soon as a book is displayed, waiting orders take from it as if they arrived now. Without trades, stops
+        look at the best price that they could take."""
         out: list[Outcome] = []
+        if self._stops and self.liquidity.last_trade is None and self.liquidity.displayed:
+            for order in list(self._stops.values()):
+                price = self.liquidity.reference(order.side)
+                if price is not None and order.is_stopped(price):
+                    out += self._activate(order)
         if self.liquidity.displayed:
             for order in list(self._waiting.values()):
                 self._remove(order)
@@ -386,6 +478,9 @@ class Matcher:
         """Execute ``quantity`` unless it is 0. Returns it."""
         if quantity:
             order.filled += quantity
+            if order.stop is not None:  # the fill of a target ends the stop
+                del self._stops[order.order_id]
+                order.stop = None
             out.append(Fill(order, price, quantity, liquidity))
             if not order.remaining:
                 self._remove(order)
@@ -398,7 +493,8 @@ class Matcher:
     def _remove(self, order: WorkingOrder) -> None:
         if self._orders.pop(order.order_id, None) is None:
             return  # it never got to work
-        if self._waiting.pop(order.order_id, None) is None:
+        waited_for_stop = self._stops.pop(order.order_id, None) is not None
+        if self._waiting.pop(order.order_id, None) is None and not (waited_for_stop and order.limit is None):
             (self._bids if order.side is _BUY else self._asks).remove(order)
 
 

@@ -164,6 +164,10 @@ class Exposure:
         """The open orders that were sent, oldest first; all of them, or those of one symbol."""
         return tuple(o for o in self._open.values() if o.is_sent and symbol in ("", o.symbol))
 
+    def open_in(self, symbol: str) -> tuple[CountedOrder, ...]:
+        """The open orders in a symbol, oldest first, also those that are approved and not sent yet."""
+        return tuple(order for order in self._open.values() if order.symbol == symbol)
+
     def count(self, symbol: str = "") -> int:
         """How many orders are approved and have not ended, in one symbol or in all."""
         return self._counts.get(symbol, 0) if symbol else len(self._open) + len(self._unnamed)

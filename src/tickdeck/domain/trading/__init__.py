@@ -13,6 +13,15 @@ from tickdeck.domain.trading.order_life_cycle import (
 from tickdeck.domain.trading.paused import PausedStrategies
 from tickdeck.domain.trading.position import EXACT, Position
 from tickdeck.domain.trading.position_life_cycle import POSITION_TRANSITIONS, PositionStatus
+from tickdeck.domain.trading.protection import ExitOrder, ExitPlan, Protection
+from tickdeck.domain.trading.protection_life_cycle import PROTECTION_TRANSITIONS, ProtectionStatus
+from tickdeck.domain.trading.protection_terms import (
+    Distance,
+    merged_terms,
+    terms_from_text,
+    terms_of,
+    why_terms_fail,
+)
 from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill, cut
 from tickdeck.domain.trading.trade import Trade
 from tickdeck.domain.trading.trade_life_cycle import TRADE_TRANSITIONS, TradeStatus
@@ -24,16 +33,26 @@ __all__ = [
     "ORDER_FOUND_AFTER_ALL",
     "ORDER_TRANSITIONS",
     "POSITION_TRANSITIONS",
+    "PROTECTION_TRANSITIONS",
     "TRADE_TRANSITIONS",
+    "Distance",
+    "ExitOrder",
+    "ExitPlan",
     "Order",
     "PausedStrategies",
     "Position",
     "PositionStatus",
+    "Protection",
+    "ProtectionStatus",
     "RoundTrip",
     "RoundTrips",
     "Trade",
     "TradeStatus",
     "TripFill",
     "cut",
+    "merged_terms",
     "reservation",
+    "terms_from_text",
+    "terms_of",
+    "why_terms_fail",
 ]

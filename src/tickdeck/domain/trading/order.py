@@ -88,6 +88,7 @@ class Order(AggregateRoot):
 
     ``filled`` is the sum of all fills, and ``notional`` the sum of their price x quantity. ``venue_filled`` is the
     largest count that the venue reported. ``reason`` is the venue's reason for the last change that had one.
+    ``stop`` (quote) and ``protects`` are as in ``order.submitted``.
     ``revision`` is the newest amend that the venue confirmed; 0 if there is none.
     """
 
@@ -101,6 +102,7 @@ class Order(AggregateRoot):
         "limit",
         "notional",
         "order_id",
+        "protects",
         "quantity",
         "reason",
         "reduce_only",
@@ -108,6 +110,7 @@ class Order(AggregateRoot):
         "revision",
         "side",
         "status",
+        "stop",
         "strategy_id",
         "symbol",
         "time_in_force",
@@ -130,6 +133,8 @@ class Order(AggregateRoot):
         self.quantity: Quantity = submitted.quantity
         self.limit: Price | None = submitted.limit
         self.time_in_force: TimeInForce = submitted.time_in_force
+        self.stop: Price | None = submitted.stop
+        self.protects: str = submitted.protects
         self.status: OrderStatus = OrderStatus.SUBMITTED
         self.filled: Quantity = ZERO
         self.notional: Money = ZERO

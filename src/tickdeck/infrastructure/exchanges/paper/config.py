@@ -88,7 +88,9 @@ def assumptions_of(c: PaperConfig) -> tuple[str, ...]:
         "quantities; with candles alone, they wait for the next open, within "
         f"{_percent(c.participation)} of the last candle's volume; the fill comes when the candle opens.",
         "Within a candle, the price is assumed to go from the open first to the extreme that is worse for the order: "
-        "a resting order fills at its limit if the range goes through it, which is known when the candle closes.",
+        "a resting order fills at its limit if the range goes through it, which is known when the candle closes. A "
+        "stop fills at its price if the range reaches it, or at the open if that is beyond it; if a candle reaches "
+        "stop and target, the stop counts.",
         "A resting order queues behind everything that is displayed at its price (behind an unknown quantity where the "
         "record does not show it); trades advance it, cancels of others never do; a trade through its price fills "
         "it at its limit.",

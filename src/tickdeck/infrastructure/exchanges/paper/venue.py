@@ -27,7 +27,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import CandleOpen, Ended, Fill, Instrument, Matcher, Outcome, WorkingOrder
 from tickdeck.domain.trading import Order
-from tickdeck.domain.values import ZERO, OrderStatus, Price, Side, TimeInForce
+from tickdeck.domain.values import ZERO, OrderStatus, OrderType, Price, Side, TimeInForce
 from tickdeck.infrastructure.exchanges.paper.account import (
     PaperAccount,
     begins_with,
@@ -86,6 +86,9 @@ class PaperVenue:
         balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
         balances |= start_balances(self._instruments.values(), config.default_balance)
         self.account = PaperAccount(balances | config.balances)
+        # On candles, an order that protects a fill counts from the open before that fill, or before the cancel of the
+        # order that it replaces: a report and another order lie between.
+        self._reaction_ns = config.ack_latency_ns + config.order_latency_ns + 3 * config.jitter_ns
         grace = config.feed_latency_ns + config.order_latency_ns + config.jitter_ns
         self._matchers = {
             symbol: Matcher(instrument, participation=config.participation, candle_grace_ns=grace)
@@ -241,6 +244,8 @@ class PaperVenue:
         order, symbol = ticket.order, ticket.request.symbol
         if closed := self._closed.get(symbol):
             return f"{symbol} is not traded now: {closed}"
+        if ticket.request.stop is not None:
+            return "an order with a stop cannot be amended"
         if order.limit is None or order.time_in_force not in (TimeInForce.GTC, TimeInForce.POST_ONLY):
             return "only limit orders that may rest can be amended"
         if request.quantity <= ticket.filled:
@@ -282,10 +287,14 @@ class PaperVenue:
         if closed := self._closed.get(request.symbol):
             return f"{request.symbol} is not traded now: {closed}"
         matcher = self._matchers[request.symbol]
-        reference = request.limit if request.limit is not None else matcher.liquidity.reference(request.side)
+        reference = request.limit if request.limit is not None else request.stop
+        if reference is None:
+            reference = matcher.liquidity.reference(request.side)
         if reference is None:
             return f"no price of {request.symbol} is known yet"
         violation = instrument.violation(request.order_type, request.quantity, reference)
+        if violation is None and request.stop is not None:
+            violation = instrument.violation(OrderType.LIMIT, request.quantity, request.stop)
         if violation is not None:
             return violation
         if request.reduce_only:
@@ -307,6 +316,10 @@ class PaperVenue:
             limit=known.limit,
             time_in_force=TimeInForce.GTC if known.limit is not None else request.time_in_force,
         )
+        if known.filled and rest.stop is not None:  # a fill of one price ended the other
+            sold_at = known.average_price
+            at_target = rest.limit is not None and sold_at is not None and _is_target(rest, sold_at)
+            rest = msgspec.structs.replace(rest, stop=None, limit=rest.limit if at_target else None)
         ticket = self._tickets.open(request)
         matcher = self._matchers[request.symbol]
         reference = rest.limit if rest.limit is not None else matcher.liquidity.reference(rest.side)
@@ -318,7 +331,7 @@ class PaperVenue:
         order.quantity, order.filled = known.quantity, known.filled
         ticket.filled, ticket.venue_order_id, ticket.status = known.filled, known.venue_order_id, known.status
         self.account.lock(order.order_id, ticket.currency, ticket.unit * order.remaining)
-        self._settle(request.symbol, matcher.submit(order), now)
+        self._settle(request.symbol, matcher.submit(order, again=True), now)
 
     def price(self, symbol: str) -> Price | None:
         """The best price for a buy of ``symbol``, or the last one; ``None`` if none is known yet."""
@@ -331,9 +344,10 @@ class PaperVenue:
             order_id=request.order_id,
             side=request.side,
             quantity=request.quantity,
-            arrival=now - self._config.feed_latency_ns,
+            arrival=now - self._config.feed_latency_ns - (self._reaction_ns if request.protects else 0),
             limit=request.limit,
             time_in_force=request.time_in_force,
+            stop=request.stop,
         )
         if request.side is Side.SELL:
             ticket.currency = instrument.base
@@ -349,6 +363,8 @@ class PaperVenue:
         self, order: WorkingOrder, matcher: Matcher, instrument: Instrument, reference: Price, *, covers: bool
     ) -> Price:
         """The highest price (quote) that this buy can come to pay. ``covers``: it buys back what is owed."""
+        if order.stop is not None:
+            return order.stop * _PROTECTION
         if order.limit is not None:
             return order.limit
         if matcher.liquidity.displayed:
@@ -395,3 +411,9 @@ class PaperVenue:
 
     def _jitter(self) -> int:
         return self._rng.randrange(self._config.jitter_ns + 1)
+
+
+def _is_target(pair: OrderSubmittedEvent, price: Price) -> bool:
+    """Whether a pair was filled at its target."""
+    assert pair.limit is not None
+    return (price - pair.limit) * pair.side.sign <= 0

@@ -1,0 +1,281 @@
+"""Which positions are protected, how much of each is left, and which orders wait for them. It decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from tickdeck.domain.events import (
+    ActionIntent,
+    DomainEvent,
+    OrderEvent,
+    OrderFilledEvent,
+    OrderPartiallyFilledEvent,
+    ProtectionDecidedEvent,
+    ProtectionEndedEvent,
+    ProtectionEvent,
+    ProtectionGuardedEvent,
+    ProtectionSetEvent,
+    ProtectionYieldedEvent,
+    RiskApprovedEvent,
+    RiskLimitBreachedEvent,
+)
+from tickdeck.domain.risk import CountedOrder, Exposure
+from tickdeck.domain.trading import EXACT, ExitOrder, ExitPlan, Protection
+from tickdeck.domain.values import ZERO, Quantity, Side
+
+__all__ = ["ProtectionBook"]
+
+_CLOSE_ALL = ("risk", "operator")  # whose orders may close the positions of every strategy
+_ENDED_KEPT = 1_000
+_EXITS_KEPT = 10_000
+_REACHED = ("stop", "target", "trailing")
+
+Group: TypeAlias = tuple[str, str, Side]
+"""A strategy, a symbol, and the side of the orders that close its positions there."""
+
+
+class _Held(NamedTuple):
+    """An order of a strategy that waits. ``closed`` (base): what exit orders of its group had closed before."""
+
+    intent: ActionIntent
+    closed: Quantity
+
+
+class ProtectionBook:
+    """All protections, oldest first, from the events of orders and of the protections themselves.
+
+    ``exposure`` counts positions and open orders, and has counted each event before this does. The last 1,000 that
+    ended are kept, because a fill of their entry may arrive late.
+    """
+
+    def __init__(self, exposure: Exposure) -> None:
+        self._exposure = exposure
+        self.protections: dict[str, Protection] = {}
+        """By the id of the entry order."""
+        self._live: dict[str, dict[str, Protection]] = {}  # by symbol and id
+        self._ended: dict[str, None] = {}
+        self._exits: dict[str, Protection] = {}  # by the id of the exit order
+        self._closed: dict[Group, Quantity] = {}  # by exit orders
+        self._held_back: dict[Group, dict[str, _Held]] = {}  # by the id of the waiting order
+
+    # -- queries -----------------------------------------------------------------------------------------------------
+
+    def live(self) -> Iterator[Protection]:
+        """Those that have not ended."""
+        for symbol in self._live:
+            yield from self.of(symbol)
+
+    def of(self, symbol: str) -> list[Protection]:
+        """Those in a symbol that have not ended, oldest first."""
+        return list(self._live.get(symbol, {}).values())
+
+    def group(self, strategy_id: str, symbol: str, exit_side: Side) -> list[Protection]:
+        """Those that orders of ``exit_side`` of a strategy close. Orders of the operator and of the risk engine close
+        those of every strategy."""
+        return [
+            p
+            for p in self.of(symbol)
+            if p.exit_side is exit_side and (p.strategy_id == strategy_id or strategy_id in _CLOSE_ALL)
+        ]
+
+    def others(self, p: Protection) -> list[CountedOrder]:
+        """The open orders that close positions like ``p`` but are no exit orders."""
+        return [
+            order
+            for order in self._exposure.open_in(p.symbol)
+            if order.side is p.exit_side and order.strategy_id in (p.strategy_id, *_CLOSE_ALL)
+            if order.order_id not in self._exits and order.order_id not in self.protections
+        ]
+
+    def taken_by_others(self, p: Protection) -> Quantity:
+        """What such orders may still close of ``p`` (base): they begin with the oldest protection."""
+        left = ZERO
+        for order in self.others(p):
+            left = EXACT.add(left, order.exposure)
+        if left:
+            for older in self.group(p.strategy_id, p.symbol, p.exit_side):
+                if older is p:
+                    break
+                left = max(EXACT.subtract(left, older.held), ZERO)
+        return min(left, p.held)
+
+    def must_yield(self, strategy_id: str, intent: ActionIntent) -> bool:
+        """Whether an order must wait for exit orders of its strategy."""
+        side = intent.side
+        if side is None or not self._live.get(intent.symbol):
+            return False
+        return any(p.exit is not None for p in self.group(strategy_id, intent.symbol, side))
+
+    def is_held_back(self, p: Protection) -> bool:
+        """Whether an order of the strategy waits for exit orders like that of ``p``."""
+        return any(
+            symbol == p.symbol and side is p.exit_side and strategy_id in (p.strategy_id, *_CLOSE_ALL)
+            for strategy_id, symbol, side in self._held_back
+        )
+
+    # -- changes -----------------------------------------------------------------------------------------------------
+
+    def add(self, event: ProtectionSetEvent) -> Protection:
+        """Begin a protection, or protect a position in another way."""
+        p = self.protections.get(event.protection_id)
+        if p is not None:
+            p.set_terms(event.terms)
+        else:
+            p = self.protections[event.protection_id] = Protection(event)
+            self._live.setdefault(p.symbol, {})[p.protection_id] = p
+        return p
+
+    def decide(self, event: ProtectionDecidedEvent) -> None:
+        """Note a decision."""
+        p, intent = self.protections[event.protection_id], event.intent
+        if event.reason in _REACHED:
+            p.triggered = event.reason
+        if intent.action == "order":
+            p.exit = ExitOrder(intent.order_id, ExitPlan(intent.quantity, intent.stop, intent.limit, event.trails))
+            self._exits[intent.order_id] = p
+            if len(self._exits) > _EXITS_KEPT:
+                self._forget_exits()
+        elif p.exit is not None and p.exit.order_id == intent.order_id:
+            p.exit.is_leaving = True
+
+    def _forget_exits(self) -> None:
+        """Forget the oldest half of the exit orders, except those that are open."""
+        for order_id in list(self._exits)[: _EXITS_KEPT // 2]:
+            order = self._exits[order_id].exit
+            if order is None or order.order_id != order_id:
+                del self._exits[order_id]
+
+    def hold(self, strategy_id: str, intent: ActionIntent) -> None:
+        """An order waits until exit orders have ended."""
+        assert intent.side is not None
+        group = (strategy_id, intent.symbol, intent.side)
+        self._held_back.setdefault(group, {})[intent.order_id] = _Held(intent, self._closed_of(group))
+
+    def released(self, symbol: str) -> list[tuple[str, ActionIntent]]:
+        """The orders whose wait is over, less what exit orders closed meanwhile. An order of which nothing is left has
+        the quantity 0."""
+        if not self._held_back:
+            return []
+        found: list[tuple[str, ActionIntent]] = []
+        for group in [group for group in self._held_back if group[1] == symbol]:
+            if any(p.exit is not None for p in self.group(*group)):
+                continue
+            for intent, before in self._held_back.pop(group).values():
+                closed = EXACT.subtract(self._closed_of(group), before)
+                quantity = max(EXACT.subtract(intent.quantity, closed), ZERO)
+                found.append((group[0], msgspec.structs.replace(intent, quantity=quantity) if closed else intent))
+        return found
+
+    def _closed_of(self, group: Group) -> Quantity:
+        """What exit orders have closed so far in a group."""
+        strategy_id, *rest = group
+        if strategy_id not in _CLOSE_ALL:
+            return self._closed.get(group, ZERO)
+        total = ZERO
+        for (_, *where), closed in self._closed.items():
+            if where == rest:
+                total = EXACT.add(total, closed)
+        return total
+
+    def suspend(self, symbol: str) -> None:
+        """An operator closes the positions of a symbol, or of all."""
+        for p in self.live():
+            if symbol in ("", p.symbol):
+                p.is_suspended = True
+
+    def end(self, p: Protection) -> None:
+        p.end()
+        self._live.get(p.symbol, {}).pop(p.protection_id, None)
+        self._ended[p.protection_id] = None
+        if len(self._ended) > _ENDED_KEPT:
+            oldest = next(iter(self._ended))
+            del self._ended[oldest], self.protections[oldest]
+
+    # -- orders ------------------------------------------------------------------------------------------------------
+
+    def apply(self, event: OrderEvent) -> None:
+        """Count an order event."""
+        if isinstance(event, OrderPartiallyFilledEvent | OrderFilledEvent):
+            self._fill(event)
+        if event.status is None or not event.status.is_final:
+            return
+        p = self.protections.get(event.order_id)
+        if p is not None:
+            p.entry_open = False
+            return
+        p = self._exits.get(event.order_id)
+        if p is not None and p.exit is not None and p.exit.order_id == event.order_id:
+            p.end_exit(event.status, event.filled or ZERO)
+
+    def _fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
+        change = EXACT.multiply(fill.quantity, fill.side.sign)
+        if fill.fee and fill.fee_currency == self._exposure.base(fill.symbol):
+            change = EXACT.subtract(change, fill.fee)
+        entry = self.protections.get(fill.order_id)
+        if entry is not None:
+            entry.enter(fill.quantity, change * entry.side.sign, fill.price, fill.ts)
+            if self._ended.pop(entry.protection_id, "") is None:
+                self._live.setdefault(entry.symbol, {})[entry.protection_id] = entry
+        else:
+            p = self._exits.get(fill.order_id)
+            if p is not None:
+                group = (p.strategy_id, p.symbol, p.exit_side)
+                self._closed[group] = EXACT.add(self._closed.get(group, ZERO), fill.quantity)
+                if p.exit is not None and p.exit.order_id == fill.order_id:
+                    p.leave(fill.quantity, abs(change), fill.price)
+                else:
+                    p.reduce(abs(change))  # late, when everything had been counted
+            else:
+                self._reduce(fill.symbol, fill.side, abs(change), fill.strategy_id)
+        self._bound(fill.symbol)
+
+    def _reduce(self, symbol: str, side: Side, quantity: Quantity, strategy_id: str) -> None:
+        """An order that is no exit order was filled: it closed the oldest positions of its strategy."""
+        for p in self.of(symbol):
+            if p.exit_side is side and strategy_id in (p.strategy_id, *_CLOSE_ALL):
+                part = min(quantity, p.held)
+                p.reduce(part)
+                quantity = EXACT.subtract(quantity, part)
+
+    def _bound(self, symbol: str) -> None:
+        """No more is protected than the account holds: the oldest protections lose the excess."""
+        position = self._exposure.position(symbol)
+        for side in Side:
+            own = [p for p in self.of(symbol) if p.side is side]
+            excess = -max(position * side.sign, ZERO)
+            for p in own:
+                excess = EXACT.add(excess, p.held)
+            for p in own:
+                if excess > 0:
+                    part = min(excess, p.held)
+                    p.reduce(part)
+                    excess = EXACT.subtract(excess, part)
+
+    # -- from the record ---------------------------------------------------------------------------------------------
+
+    def recall(self, event: DomainEvent) -> None:
+        """Restore the state from an event of the record."""
+        if isinstance(event, OrderEvent):
+            if self.protections:
+                self.apply(event)
+        elif isinstance(event, ProtectionEvent):
+            self._recall_own(event)
+        elif isinstance(event, RiskApprovedEvent | RiskLimitBreachedEvent) and self._held_back:
+            for waiting in self._held_back.values():
+                waiting.pop(event.intent.order_id, None)
+            self._held_back = {group: waiting for group, waiting in self._held_back.items() if waiting}
+
+    def _recall_own(self, event: ProtectionEvent) -> None:
+        if isinstance(event, ProtectionSetEvent):
+            self.add(event)
+        elif isinstance(event, ProtectionDecidedEvent):
+            self.decide(event)
+        elif isinstance(event, ProtectionYieldedEvent):
+            self.hold(event.strategy_id, event.intent)
+        elif isinstance(event, ProtectionGuardedEvent):
+            self.protections[event.protection_id].is_told = True
+        elif isinstance(event, ProtectionEndedEvent):
+            self.end(self.protections[event.protection_id])

@@ -1,0 +1,503 @@
+"""Stops and targets: closes protected positions, with orders that rest at the venue where it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tickdeck.application.bus import SubscribeOptions, Subscription
+from tickdeck.application.engines.protection_book import ProtectionBook
+from tickdeck.application.engines.short_cover import PRICES
+from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.application.kernel import Kernel
+from tickdeck.domain.events import (
+    ActionIntent,
+    CandleEvent,
+    CommandReceived,
+    DomainEvent,
+    MarketEvent,
+    NotificationAlert,
+    OrderEvent,
+    ProtectionDecidedEvent,
+    ProtectionEndedEvent,
+    ProtectionGuardedEvent,
+    ProtectionSetEvent,
+    ProtectionTerms,
+    ProtectionYieldedEvent,
+    SystemWarning,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+    TradeEvent,
+)
+from tickdeck.domain.market import Instrument
+from tickdeck.domain.risk import Breach, CountedOrder, Exposure
+from tickdeck.domain.trading import EXACT, ExitPlan, Protection, merged_terms, terms_from_text, why_terms_fail
+from tickdeck.domain.values import ZERO, OrderType, Price, Quantity, Side, plain
+
+__all__ = ["ALL_STOP_ORDERS", "Protections", "StopOrders"]
+
+_RISK = "risk"
+_CHASE = "chase/"  # begins the name of a timer; the id of the protection follows
+_SECOND = 1_000_000_000
+_LONGEST_WAIT = 60 * _SECOND
+
+
+class StopOrders(msgspec.Struct, frozen=True, kw_only=True):
+    """What the venue of a run takes: stop orders, and pairs of a stop and a target that lock the coins once."""
+
+    stops: bool = True
+    pairs: bool = True
+
+
+ALL_STOP_ORDERS = StopOrders()
+
+
+class Protections:
+    """Keeps an exit order at the venue for each protected position, for exactly what is filled and not closed yet.
+
+    - The order is a pair of stop and target if the venue has pairs, else a stop. The other price is watched here: if it
+      is reached, the order is cancelled, and when it has ended the rest is closed at market. One that the venue cannot
+      take is watched here, too.
+    - If the quantity or a price changes, the order is cancelled, and another follows when it has ended. A trailing stop
+      is moved when it would move by a tenth of its distance.
+    - A market order that does not close everything is repeated for the rest: at once, then after 1 s, 2 s, 4 s and so
+      on, at most 60 s apart.
+    - An order of the strategy that closes the position waits until the exit order has ended. It loses what the exit
+      order closed meanwhile. What the strategy closes comes from its oldest protected position first.
+    - All protected positions of a symbol together are never more than the account's position.
+
+    An exit order reduces a position, so it passes all limits, and all halts in which ``flatten`` works.
+    """
+
+    def __init__(
+        self,
+        bus: Kernel,
+        exposure: Exposure,
+        *,
+        approve: Callable[[str, ActionIntent], None],
+        submit: Callable[[str, ActionIntent], None],
+        price: Callable[[str], Price | None],
+        instrument: Callable[[str], Instrument],
+        why_not: Callable[[str], str],
+        new_order_id: Callable[[], str],
+        account: tuple[str, str],
+        venue: StopOrders,
+    ) -> None:
+        """``approve(strategy_id, intent)`` approves an intent, ``submit(...)`` reviews and approves it.
+        ``why_not(symbol)`` says why not even a reducing order may be sent. ``new_order_id()`` gives the next decision's
+        order an id. ``account``: its id and its owner."""
+        self._bus = bus
+        self._exposure = exposure
+        self._approve = approve
+        self._submit = submit
+        self._price = price
+        self._instrument = instrument
+        self._why_not = why_not
+        self._new_order_id = new_order_id
+        self._account_id, self._user_id = account
+        self._venue = venue
+        self.book = ProtectionBook(exposure)
+        self._watching: list[Subscription] = []  # of market data
+        self._traded: dict[str, None] = {}  # symbols with trades or best prices, so their candles add nothing
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anything is or was protected. Until then an order costs nothing here."""
+        return bool(self.book.protections)
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def open(self, strategy_id: str, intent: ActionIntent) -> None:
+        """Protect what the entry order of an approved intent fills."""
+        if intent.side is not None and intent.protection is not None:
+            self._set(intent.order_id, intent.symbol, strategy_id, intent.side, intent.protection)
+
+    def change(self, strategy_id: str, intent: ActionIntent) -> Breach | None:
+        """Protect running positions in another way, or no longer. Returns why that is impossible."""
+        found = [
+            p
+            for p in self.book.live()
+            if strategy_id in ("", p.strategy_id)
+            and (p.protection_id == intent.order_id if intent.order_id else p.symbol == intent.symbol)
+        ]
+        changes = intent.protection
+        if changes is None:
+            for p in found:
+                self._set_again(p, ProtectionTerms())
+        elif found:
+            wanted = [(p, merged_terms(p.terms, changes)) for p in found]
+            for p, terms in wanted:
+                if why := why_terms_fail(terms, p.side):
+                    return Breach("protection", why)
+            for p, terms in wanted:
+                self._set_again(p, terms)
+        if found:
+            return None
+        if changes is None or intent.order_id:
+            return _nothing(intent)
+        return self._protect_position(strategy_id, intent.symbol, changes)
+
+    def _protect_position(self, strategy_id: str, symbol: str, terms: ProtectionTerms) -> Breach | None:
+        """Protect the position in ``symbol`` that no entry order of ours protects."""
+        held = self._exposure.position(symbol) if symbol else ZERO
+        price = self._price(symbol) if symbol else None
+        if not held or price is None:
+            return _nothing(ActionIntent(action="protect", symbol=symbol))
+        side = Side.BUY if held > 0 else Side.SELL
+        if why := why_terms_fail(terms, side):
+            return Breach("protection", why)
+        self._set(self._new_order_id(), symbol, strategy_id, side, terms, abs(held), price)
+        return None
+
+    def _set(
+        self,
+        protection_id: str,
+        symbol: str,
+        strategy_id: str,
+        side: Side,
+        terms: ProtectionTerms,
+        quantity: Quantity = ZERO,
+        price: Price = ZERO,
+    ) -> None:
+        event = ProtectionSetEvent(
+            protection_id=protection_id,
+            symbol=symbol,
+            account_id=self._account_id,
+            user_id=self._user_id,
+            strategy_id=strategy_id,
+            side=side,
+            terms=terms,
+            quantity=quantity,
+            price=price,
+            ts_ingress=self._bus.clock.now(),
+        )
+        self._bus.publish(event)
+        self._settle(self.book.add(event))
+        self._watch()
+
+    def _set_again(self, p: Protection, terms: ProtectionTerms) -> None:
+        self._bus.publish(ProtectionSetEvent(**self._about(p), side=p.side, terms=terms))
+        p.set_terms(terms)
+        self._settle(p)
+        self._watch()
+
+    def yields(self, strategy_id: str, intent: ActionIntent) -> bool:
+        """Whether an order of a strategy must wait until its position's exit orders are cancelled. If so, it is
+        submitted later."""
+        if intent.side is None or not self.book.must_yield(strategy_id, intent):
+            return False
+        self.book.hold(strategy_id, intent)
+        first = self.book.group(strategy_id, intent.symbol, intent.side)[0]
+        self._bus.publish(ProtectionYieldedEvent(**self._about(first), intent=intent))
+        self._settle_all(intent.symbol)
+        return True
+
+    def on_command(self, command: CommandReceived) -> None:
+        """``protect`` and ``unprotect`` (``symbol`` or ``order_id``; ``stop_loss``, ``take_profit``, ``trailing``).
+        ``flatten`` and ``close`` close positions themselves, so no new exit order is placed meanwhile."""
+        symbol = command.arguments.get("symbol", "")
+        if command.command in ("flatten", "close"):
+            self.book.suspend(symbol)
+        elif command.command in ("protect", "unprotect"):
+            try:
+                terms = terms_from_text(command.arguments) if command.command == "protect" else None
+            except ValueError as error:
+                self._warn(f"{command.command}: {error}")
+                return
+            order_id = command.arguments.get("order_id", "")
+            intent = ActionIntent(action="protect", symbol=symbol, order_id=order_id, protection=terms)
+            breach = self.change("", intent)
+            if breach is not None:
+                self._warn(f"{command.command}: {breach.detail}")
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def on_order(self, event: OrderEvent) -> None:
+        """Count an order event, which the exposure has counted, and decide what follows."""
+        self.book.apply(event)
+        for strategy_id, intent in self.book.released(event.symbol):
+            self._submit(strategy_id, intent)
+        self._settle_all(event.symbol)
+
+    def on_timer(self, fired: TimerFired) -> bool:
+        """Repeat a market order that did not close everything. Returns whether the timer is one of these."""
+        if not fired.name.startswith(_CHASE):
+            return False
+        p = self.book.protections.get(fired.name.removeprefix(_CHASE))
+        if p is not None and p.timer_id == fired.timer_id:
+            p.timer_id = 0
+            self._settle(p)
+        return True
+
+    def on_price(self, event: MarketEvent) -> None:
+        """Watch the prices of positions that no order at the venue protects, and move trailing stops."""
+        symbol = event.symbol
+        if isinstance(event, CandleEvent):
+            if event.causation_id or symbol in self._traded:
+                return
+        else:
+            self._traded[symbol] = None
+        for p in self.book.of(symbol):
+            prices = self._prices(event, p)
+            if prices is not None and p.held and not p.triggered:
+                self._look(p, *prices)
+
+    def _prices(self, event: MarketEvent, p: Protection) -> tuple[Price, Price] | None:
+        """The worst and the best price (quote, seen from the position) that an event shows."""
+        if isinstance(event, CandleEvent):
+            if event.open_ts < p.began:
+                return event.close, event.close  # its range may be older than the position
+            return (event.low, event.high) if p.side is Side.BUY else (event.high, event.low)
+        price = event.price if isinstance(event, TradeEvent) else self._price(event.symbol)
+        return (price, price) if price is not None else None
+
+    def _look(self, p: Protection, worst: Price, best: Price) -> None:
+        reached = p.reached(worst, best)
+        order = p.exit
+        if reached and (order is None or (reached == "target" and order.target is None and not order.is_market)):
+            p.triggered = reached
+            self._settle(p)
+            return
+        before = p.best
+        p.see(best)
+        if p.best != before or order is None:
+            self._settle(p)
+
+    # -- decisions ---------------------------------------------------------------------------------------------------
+
+    def _settle_all(self, symbol: str) -> None:
+        for p in self.book.of(symbol):
+            self._settle(p)
+        self._watch()
+
+    def _settle(self, p: Protection) -> None:
+        """Decide what follows from the state of a protection. Without a difference between what is and what is wanted,
+        nothing does."""
+        if self._why_not(""):
+            return
+        if p.entry_open and (p.triggered or p.has_left):
+            self._withdraw_entry(p)
+        order = p.exit
+        if order is not None:
+            counted = self._exposure.orders.get(order.order_id)
+            if order.will_end or (counted is not None and counted.withdrawn):
+                return  # and another event follows
+            plan = self._plan(p)
+            if p.triggered or plan is None or not p.is_served_by(plan):
+                self._cancel(p, order.order_id, p.triggered or self._why_cancelled(p))
+            return
+        if self._end_if_over(p) or self.book.is_held_back(p) or p.timer_id:
+            return
+        if not p.triggered:
+            price = self._price(p.symbol)
+            if price is not None and p.held:
+                p.triggered = p.reached(price, price)
+        if p.triggered:
+            self._close(p)
+            return
+        plan = self._plan(p)
+        if plan is not None:
+            self._place(p, plan, "rest" if p.attempts else "protect")
+
+    def _withdraw_entry(self, p: Protection) -> None:
+        """One of the prices was reached, so no more is entered."""
+        entry = self._exposure.orders.get(p.protection_id)
+        if entry is not None and entry.is_open and entry.is_sent and not entry.withdrawn:
+            self._cancel(p, p.protection_id, p.triggered or "target")
+
+    def _why_cancelled(self, p: Protection) -> str:
+        if self.book.is_held_back(p):
+            return "yield"
+        return "move" if p.held and p.terms != ProtectionTerms() else "end"
+
+    def _end_if_over(self, p: Protection) -> bool:
+        """End the protection if there is nothing left to protect."""
+        if p.ended:
+            return True
+        reason = ""
+        if p.terms == ProtectionTerms():
+            reason = "removed"
+        elif not p.entry_open and not p.held:
+            reason = "closed" if p.entered else "unfilled"
+        elif not p.entry_open and self._instrument(p.symbol).is_dust(p.held, None):
+            reason = "dust"
+        if reason:
+            if p.timer_id:
+                self._bus.cancel_timer(p.timer_id)
+                p.timer_id = 0
+            self.book.end(p)
+            self._bus.publish(ProtectionEndedEvent(**self._about(p), reason=reason))
+        return bool(reason)
+
+    def _plan(self, p: Protection) -> ExitPlan | None:
+        """The exit order that should rest at the venue; ``None`` if there should be none."""
+        if p.is_suspended or self.book.is_held_back(p):
+            return None
+        instrument = self._instrument(p.symbol)
+        free = EXACT.subtract(p.held, self.book.taken_by_others(p))
+        quantity = instrument.quantise_quantity(free)
+        (stop, trails), target = p.stop(), p.target()
+        stop = None if stop is None else instrument.quantise_price(stop)
+        target = None if target is None else instrument.quantise_price(target)
+        if quantity <= 0 or (stop is None and target is None):
+            return None
+        why = self._why_guarded(p, quantity, stop, target)
+        if why:
+            if not p.entry_open and not p.is_told:
+                self._tell(p, why)
+            return None
+        if stop is not None and target is not None and not self._venue.pairs:
+            target = None
+        return ExitPlan(quantity, stop, target, trails and stop is not None)
+
+    def _why_guarded(self, p: Protection, quantity: Quantity, stop: Price | None, target: Price | None) -> str:
+        """Why no order at the venue can protect the position; empty if one can."""
+        instrument = self._instrument(p.symbol)
+        if p.is_refused:
+            return "its order was refused or cancelled"
+        if why := self._why_not(p.symbol):
+            return why
+        if stop is not None and not self._venue.stops:
+            return "the venue takes no stop orders"
+        for kind, price in ((OrderType.MARKET, stop), (OrderType.LIMIT, target)):
+            if price is not None and (violation := instrument.violation(kind, quantity, price)) is not None:
+                return f"the venue takes no such order: {violation}"
+        return ""
+
+    def _tell(self, p: Protection, why: str) -> None:
+        p.is_told = True
+        self._bus.publish(ProtectionGuardedEvent(**self._about(p), reason=why))
+        text = (
+            f"no order at the venue protects {plain(p.held)} {p.symbol} of {p.strategy_id or 'the account'}: {why}. "
+            "This run watches the price, and closes the position at market when it is reached; without the run nothing "
+            "protects it"
+        )
+        self._bus.publish(NotificationAlert(text=text, severity="warning"))
+
+    def _close(self, p: Protection) -> None:
+        """Close the position at market. Orders of the strategy that would close it, too, must have ended first."""
+        waiting = [order for order in self.book.others(p) if order.exposure]
+        for order in waiting:
+            if order.strategy_id != _RISK and order.limit is not None and not order.withdrawn and order.is_sent:
+                self._cancel(p, order.order_id, p.triggered, order)
+        if waiting or (p.is_suspended and self._exposure.working(p.symbol, p.exit_side)):
+            return
+        instrument = self._instrument(p.symbol)
+        if self._why_not(p.symbol):
+            return
+        quantity = instrument.quantise_quantity(min(p.held, abs(self._exposure.position(p.symbol))))
+        if quantity <= 0:
+            return
+        if p.attempts > max(p.waited, 1):
+            wait = min(_SECOND << min(p.attempts - 2, 10), _LONGEST_WAIT)
+            p.timer_id = self._bus.set_timer(self._bus.clock.now() + wait, f"{_CHASE}{p.protection_id}", _RISK)
+            p.waited = p.attempts
+            return
+        self._place(p, ExitPlan(quantity, None, None, trails=False), p.triggered)
+
+    def _place(self, p: Protection, plan: ExitPlan, reason: str) -> None:
+        intent = ActionIntent(
+            action="order",
+            symbol=p.symbol,
+            side=p.exit_side,
+            quantity=plan.quantity,
+            limit=plan.target,
+            order_id=self._new_order_id(),
+            reduce_only=True,
+            stop=plan.stop,
+            protects=p.protection_id,
+        )
+        self._decide(p, p.strategy_id, intent, reason, trails=plan.trails)
+
+    def _cancel(self, p: Protection, order_id: str, reason: str, order: CountedOrder | None = None) -> None:
+        intent = ActionIntent(action="cancel", symbol="", order_id=order_id)
+        self._decide(p, order.strategy_id if order is not None else p.strategy_id, intent, reason)
+
+    def _decide(
+        self, p: Protection, strategy_id: str, intent: ActionIntent, reason: str, *, trails: bool = False
+    ) -> None:
+        event = ProtectionDecidedEvent(**self._about(p), intent=intent, reason=reason, trails=trails)
+        self._bus.publish(event)
+        self.book.decide(event)
+        self._approve(strategy_id, intent)
+
+    # -- prices ------------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Receive prices while one is needed."""
+        needed = any(self._needs_prices(p) for p in self.book.live())
+        if needed and not self._watching:
+            own: SubscribeOptions = {"priority": PRIORITY[_RISK], "component": _RISK}
+            self._watching = [self._bus.subscribe(event_type, self.on_price, **own) for event_type in PRICES]
+        elif self._watching and not needed:
+            for subscription in self._watching:
+                subscription.cancel()
+            self._watching = []
+
+    def _needs_prices(self, p: Protection) -> bool:
+        if not p.held:
+            return False
+        terms, order = p.terms, p.exit
+        if order is None or terms.trailing is not None or terms.trailing_percent is not None:
+            return True
+        return order.target is None and not order.is_market and p.target() is not None
+
+    # -- from the record ---------------------------------------------------------------------------------------------
+
+    def recall(self, event: DomainEvent) -> None:
+        """Restore the state from an event of the record. Publishes nothing."""
+        self.book.recall(event)
+        if isinstance(event, MarketEvent):
+            if self._watching:
+                self._recall_price(event)
+        elif isinstance(event, TimerSet | TimerFired | TimerCancelled):
+            self._recall_timer(event)
+        elif isinstance(event, CommandReceived):
+            if event.command in ("flatten", "close"):
+                self.book.suspend(event.arguments.get("symbol", ""))
+        elif self.is_active:
+            self._watch()
+
+    def _recall_price(self, event: MarketEvent) -> None:
+        if isinstance(event, CandleEvent):
+            if event.causation_id or event.symbol in self._traded:
+                return
+        else:
+            self._traded[event.symbol] = None
+        for p in self.book.of(event.symbol):
+            prices = self._prices(event, p)
+            if prices is not None and p.held and not p.triggered:
+                p.see(prices[1])
+
+    def _recall_timer(self, event: TimerSet | TimerFired | TimerCancelled) -> None:
+        if isinstance(event, TimerSet):
+            if event.owner == _RISK and event.name.startswith(_CHASE):
+                p = self.book.protections.get(event.name.removeprefix(_CHASE))
+                if p is not None:
+                    p.timer_id, p.waited = event.timer_id, p.attempts
+            return
+        for p in self.book.live():
+            if p.timer_id == event.timer_id:
+                p.timer_id = 0
+
+    # -- helpers -----------------------------------------------------------------------------------------------------
+
+    def _about(self, p: Protection) -> dict[str, Any]:
+        return {
+            "protection_id": p.protection_id,
+            "symbol": p.symbol,
+            "account_id": p.account_id,
+            "user_id": p.user_id,
+            "strategy_id": p.strategy_id,
+        }
+
+    def _warn(self, message: str) -> None:
+        self._bus.publish(SystemWarning(component=_RISK, message=message))
+
+
+def _nothing(intent: ActionIntent) -> Breach:
+    what = f"order {intent.order_id}" if intent.order_id else intent.symbol
+    return Breach("protection", f"there is no position of {what} to protect")
