@@ -8,9 +8,10 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from application_kit import MemoryTape
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TapeQuery
 from tickdeck.domain.events import CommandReceived, DomainEvent, RunStarted, SystemWarning, TradingHalted
-from tickdeck.errors import RunError
+from tickdeck.errors import ConfigError, RunError
 from tickdeck.infrastructure.control import (
     Answer,
     ControlServer,
@@ -28,6 +29,7 @@ from tickdeck.infrastructure.control import (
     lift_halt,
     order_halt,
     ordered_halt,
+    query,
 )
 from tickdeck.infrastructure.control.messages import LONGEST, socket_path
 
@@ -56,20 +58,29 @@ def serve(
         kernel.subscribe(CommandReceived, on_command)
         if begun:
             kernel.feed(RunStarted())
-        async with ControlServer(folder, kernel, recorded):
+
+        async def answer(query: str, arguments: Mapping[str, str]) -> dict[str, Any]:
+            if query != "orders":
+                raise ConfigError(f"there is no query {query!r}")
+            return {"arguments": dict(arguments), "seq": kernel.seq}
+
+        async with ControlServer(folder, kernel, recorded, answer):
             return await asyncio.to_thread(client)
 
     result = asyncio.run(work())
     return result, [event for event in tape.events if not isinstance(event, RunStarted)]
 
 
-def raw(folder: Path, sent: bytes) -> bytes:
+def raw(folder: Path, sent: bytes, *, lines: int = 1) -> bytes:
+    """The first lines that the run answers to ``sent``, after which the client stays connected."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(str(socket_path(folder)))
         connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
-        return connection.makefile("rb").readline()
+        if not sent.endswith(b"\n"):
+            connection.shutdown(socket.SHUT_WR)
+        answers = connection.makefile("rb")
+        return b"".join(answers.readline() for _ in range(lines))
 
 
 def test_a_command_is_recorded_with_user_and_reason_before_it_is_answered(tmp_path: Path) -> None:
@@ -118,6 +129,11 @@ def test_only_the_user_of_the_run_can_reach_the_socket(tmp_path: Path) -> None:
         (b"", "cannot be read"),
         (b'{"command":"halt","reason":"' + b"x" * 2 * LONGEST + b'"}\n', "longer than"),
         (b'{"command":"halt","reason":"\xff"}\n', "cannot be read"),
+        (b'{"command":"halt","reason":"\\ud800"}\n', "cannot be read"),
+        (b"[" * 100_000 + b"\n", "cannot be read"),
+        (b"{}\n", "give either a command or a query"),
+        (b'{"command":"halt","query":"orders"}\n', "give either a command or a query"),
+        (b'{"query":"secrets"}\n', "there is no query"),
     ],
 )
 def test_an_invalid_command_is_refused_and_not_recorded(tmp_path: Path, sent: bytes, why: str) -> None:
@@ -159,6 +175,33 @@ def test_many_clients_at_once_are_all_answered(tmp_path: Path) -> None:
 
     assert len({answer.seq for answer in answers}) == 20  # type: ignore[attr-defined]
     assert sum(isinstance(event, CommandReceived) for event in events) == 20
+
+
+def test_a_query_is_answered_and_not_recorded(tmp_path: Path) -> None:
+    answer, events = serve(tmp_path, lambda: query(tmp_path, "orders", {"symbol": "BTCUSDT"}))
+
+    assert answer == {"arguments": {"symbol": "BTCUSDT"}, "seq": 1}
+    assert not events
+
+
+def test_a_refused_query_is_an_error_and_without_a_run_there_is_no_answer(tmp_path: Path) -> None:
+    def ask_wrongly() -> str:
+        with pytest.raises(ConfigError) as raised:
+            query(tmp_path, "secrets", {})
+        return str(raised.value)
+
+    assert serve(tmp_path, ask_wrongly)[0] == "there is no query 'secrets'"
+    assert query(tmp_path, "orders", {}) is None
+
+
+def test_a_client_may_send_several_requests_one_after_the_other(tmp_path: Path) -> None:
+    sent = b'{"command":"halt"}\n{"query":"orders"}\n' + b"x" * 3 * LONGEST + b'\nnonsense\n{"command":"halt"}\n'
+    lines, events = serve(tmp_path, lambda: raw(tmp_path, sent, lines=5))
+
+    answers = [json.loads(line) for line in bytes(lines).splitlines()]  # type: ignore[call-overload]
+    assert [answer["accepted"] for answer in answers] == [True, True, False, False, True]
+    assert "longer than" in answers[2]["problems"][0]
+    assert sum(isinstance(event, CommandReceived) for event in events) == 2
 
 
 def test_a_command_with_an_id_is_carried_out_once_and_gets_the_first_answer_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from tickdeck.bootstrap.core import Core
 from tickdeck.bootstrap.limits_currency import limits_remarks
 from tickdeck.bootstrap.live import LiveRun, start_live_run
 from tickdeck.bootstrap.proof import verify_bus, verify_run
+from tickdeck.bootstrap.queries import SessionQueries, answer_from_tape
 from tickdeck.bootstrap.record import open_record, trade_journal
 from tickdeck.bootstrap.resume import resume_run
 from tickdeck.bootstrap.run import Run, start_run
@@ -21,6 +22,8 @@ __all__ = [
     "RecordedBus",
     "Run",
     "Session",
+    "SessionQueries",
+    "answer_from_tape",
     "archive_market",
     "close_bus",
     "limits_remarks",

@@ -69,11 +69,12 @@ def open_record(
         yield from select(merge_record(_followed(tape, EVERYTHING, more), market), query)
 
 
-def trade_journal(folder: Path) -> TradeJournal:
-    """The trade journal of the run in ``folder``, from its tape alone. Raises ``RunError`` if it is not a run."""
+def trade_journal(folder: Path, *, upto: int | None = None) -> TradeJournal:
+    """The trade journal of the run in ``folder`` up to ``seq`` ``upto``, from its tape alone. Raises ``RunError`` if it
+    is not a run."""
     config = config_from_dict(read_manifest(folder).config)
     journal = TradeJournal(config.instrument)
-    for event in open_record(folder, TapeQuery(types=tuple(cls.event_type for cls in JOURNAL_EVENTS))):
+    for event in open_record(folder, TapeQuery(types=JOURNAL_EVENTS, last_seq=upto)):
         journal.apply(event)
     return journal
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tickdeck.application.bus import ambient_bus
 from tickdeck.application.drivers import Driver
@@ -71,7 +72,7 @@ class Session(ABC):
         self.venue = self._make_venue(agenda)
         self.gateway = VenueGateway(self.kernel, self.venue)
         self.observer = PerformanceObserver(self.kernel, self.core.portfolio.valuation, self.core.market_data)
-        self._ends = RunObserver(self.kernel)
+        self._ends = RunObserver(self.kernel, is_live=manifest.is_live)
         self._quality = RecordQuality(self.kernel, self.core.market_data)
         self._started = RunStarted(
             strategies=tuple(strategy_id for strategy_id, _ in strategies),
@@ -134,10 +135,30 @@ class Session(ABC):
                 reached=self.kernel.seq if self.manifest.market_is_elsewhere else wanted,
                 completed=self.driver.completed,
                 frames=self._frames_mark(),
-                figures=self._figures(),
+                figures=self.key_figures(),
             )
 
-    def _figures(self) -> RunFigures:
+    @property
+    def feeds(self) -> Mapping[str, bool]:
+        """Whether each feed is connected, in this process."""
+        return self._ends.feeds
+
+    def figures(self) -> dict[str, Any]:
+        """The totals of the account at the current prices, by the names in ``Summary``."""
+        portfolio = self.core.portfolio
+        with money_context():
+            return {
+                "currency": portfolio.account.quote,
+                "equity": portfolio.equity(),
+                "cash": portfolio.cash(),
+                "pnl": portfolio.pnl(),
+                "unrealized_pnl": portfolio.unrealized_pnl(),
+                "fees": portfolio.fees(),
+                "left_out": portfolio.left_out(),
+            }
+
+    def key_figures(self) -> RunFigures:
+        """The figures for lists of runs."""
         portfolio, performance = self.core.portfolio, self.observer.performance()
         published = self.kernel.statistics().published
         with money_context():

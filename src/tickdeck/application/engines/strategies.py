@@ -171,6 +171,10 @@ class StrategyEngine:
         """The fields of an event that say which strategy it is about: its id, name and role."""
         return self._labels[strategy_id]
 
+    def parameters(self, strategy_id: str) -> dict[str, Any]:
+        """The current parameters of a strategy, JSON-ready, without secrets."""
+        return _without_secrets(self.strategies[strategy_id].parameters())
+
     def signal_names(self, strategy_id: str) -> list[str]:
         """The full names of the signals that a strategy asks for."""
         strategy = self.strategies[strategy_id]
@@ -476,8 +480,12 @@ def _as_text(parameters: dict[str, Any]) -> dict[str, str]:
     """Values in the form that a command accepts: strings unchanged, everything else as JSON. Values whose name marks a
     secret are left out, whatever they are, because a tape may be shared. A proof without the secret gives the same
     text."""
-    plain = {n: redacted(msgspec.to_builtins(value), n) for n, value in parameters.items()}
+    plain = _without_secrets(parameters)
     return {name: v if isinstance(v, str) else msgspec.json.encode(v).decode() for name, v in plain.items()}
+
+
+def _without_secrets(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {name: redacted(msgspec.to_builtins(value), name) for name, value in parameters.items()}
 
 
 def strategy_ids(names: Sequence[str]) -> list[str]:

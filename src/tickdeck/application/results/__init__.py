@@ -10,17 +10,20 @@ from tickdeck.application.results.journal import (
     TradeStatistics,
     trade_statistics,
 )
+from tickdeck.application.results.queries import QUERIES, RunQueries
 from tickdeck.application.results.reasons import Reasons
 from tickdeck.application.results.report import Performance, PerformanceObserver, backtest_figures
 from tickdeck.application.results.summary import RunObserver, Summary, summarise
 
 __all__ = [
     "JOURNAL_EVENTS",
+    "QUERIES",
     "STATISTICS_BY",
     "Performance",
     "PerformanceObserver",
     "Reasons",
     "RunObserver",
+    "RunQueries",
     "Summary",
     "TradeJournal",
     "TradeStatistics",

@@ -14,8 +14,11 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.application.proof import BookState, PriceJumps, RecordQuality
 from tickdeck.application.results.reasons import Reasons
 from tickdeck.domain.events import (
+    FeedConnected,
+    FeedDisconnected,
     OrderRejectedEvent,
     RiskLimitBreachedEvent,
+    RunResumed,
     RunStarted,
     RunStopped,
     TradingHalted,
@@ -136,9 +139,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunObserver:
-    """Records how a run began and ended, why trading halted and why orders were refused. Publishes nothing."""
+    """Records how a run began and ended, why trading halted and why orders were refused, and the connections. Publishes
+    nothing."""
 
-    def __init__(self, bus: EventBus) -> None:
+    def __init__(self, bus: EventBus, *, is_live: bool = False) -> None:
+        self._is_live = is_live
+        self.feeds: dict[str, bool] = {}
+        """Whether each feed is connected, in this process."""
         self.started: RunStarted | None = None
         self.stopped: RunStopped | None = None
         self.halted: TradingHalted | None = None
@@ -148,6 +155,9 @@ class RunObserver:
         bus.subscribe(OrderRejectedEvent, self.reasons.on_rejected, priority=-100, component="report")
         for event_type in (RunStarted, RunStopped, TradingHalted, TradingResumed):
             bus.subscribe(event_type, self._on_event, priority=-100, component="report")
+        for feed in (FeedConnected, FeedDisconnected):
+            bus.subscribe(feed, self._on_feed, priority=-100, component="report")
+        bus.subscribe(RunResumed, self._on_resumed, priority=-100, component="report")
 
     def _on_event(self, event: RunStarted | RunStopped | TradingHalted | TradingResumed) -> None:
         if isinstance(event, RunStarted):
@@ -158,6 +168,13 @@ class RunObserver:
             self.halted = None
         elif self.halted is None:
             self.halted = event
+
+    def _on_resumed(self, _: RunResumed) -> None:
+        self.feeds.clear()  # this process has its own connections
+
+    def _on_feed(self, feed: FeedConnected | FeedDisconnected) -> None:
+        if not self._is_live or feed.source != "driver":  # which publishes them before the sockets are open
+            self.feeds[feed.feed] = isinstance(feed, FeedConnected)
 
 
 def summarise(

@@ -192,6 +192,10 @@ class Account:
         """What our own open orders reserve of ``currency``, without fees."""
         return self._reserved.get(currency, ZERO)
 
+    def locked(self, currency: str) -> Money:
+        """What orders that are not ours lock of ``currency``, as the venue last reported it."""
+        return self._locked.get(currency, ZERO)
+
     def free(self, currency: str) -> Money:
         """The balance that is neither locked by others' orders nor reserved by our own. It is negative if more is
         offered than held, as in a short sale."""

@@ -3,9 +3,20 @@
 A request is one line of JSON, and so is its answer. Both are in ``messages``.
 """
 
-from tickdeck.infrastructure.control.client import ask
+from tickdeck.infrastructure.control.client import ask, query
 from tickdeck.infrastructure.control.halt_file import lift_halt, order_halt, ordered_halt
-from tickdeck.infrastructure.control.messages import COMMANDS, Answer, Request
+from tickdeck.infrastructure.control.messages import COMMANDS, Answer, QueryAnswer, Request
 from tickdeck.infrastructure.control.server import ControlServer
 
-__all__ = ["COMMANDS", "Answer", "ControlServer", "Request", "ask", "lift_halt", "order_halt", "ordered_halt"]
+__all__ = [
+    "COMMANDS",
+    "Answer",
+    "ControlServer",
+    "QueryAnswer",
+    "Request",
+    "ask",
+    "lift_halt",
+    "order_halt",
+    "ordered_halt",
+    "query",
+]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["COMMANDS", "LONGEST", "Answer", "Request", "socket_path"]
+__all__ = ["COMMANDS", "LONGEST", "Answer", "QueryAnswer", "Request", "socket_path"]
 
 COMMANDS = frozenset(
     {
@@ -37,13 +37,16 @@ _LONGEST_PATH = 100  # bytes; the operating system takes 104 to 108
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A command for a run. ``arguments`` are its own, ``reason`` says why, ``who`` is the user that sent it.
+    """A command for a run, or a query about it: exactly one of them. ``arguments`` are its own.
+
+    Of a command, ``reason`` says why, and ``who`` is the user that sent it.
 
     ``id`` is the sender's: the same id means the same command, sent again because its answer was lost. It is carried
     out once, also if the run was killed and resumed in between. Leave it empty if a command is never sent twice.
     """
 
-    command: str
+    command: str = ""
+    query: str = ""
     id: str = ""
     arguments: dict[str, str] = {}
     reason: str = ""
@@ -64,6 +67,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str = ""
     seq: int = 0
     events: tuple[dict[str, Any], ...] = ()
+
+
+class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a query. It is in ``answer``, or, if ``accepted`` is false, ``problems`` say why there is none."""
+
+    accepted: bool
+    problems: tuple[str, ...] = ()
+    answer: dict[str, Any] = {}
 
 
 def socket_path(folder: Path) -> Path:

@@ -7,9 +7,10 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import msgspec
 
@@ -19,27 +20,35 @@ from tickdeck.application.ports import TapeQuery
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import RunError, TickdeckError
 from tickdeck.infrastructure.control.desk import CommandDesk, refused
-from tickdeck.infrastructure.control.messages import COMMANDS, LONGEST, Answer, Request, socket_path
+from tickdeck.infrastructure.control.messages import COMMANDS, LONGEST, Answer, QueryAnswer, Request, socket_path
 
 __all__ = ["ControlServer"]
 
 _PATIENCE = 5.0  # seconds in which a client must have sent its request
+_IDLE = 60.0  # seconds without a further request, after which the connection is closed
 
 
 class ControlServer:
-    """Accepts commands for the run in ``folder`` while the ``async with`` block runs, in the event loop of its kernel.
+    """Accepts commands and queries for the run in ``folder`` while the ``async with`` block runs, in the event loop of
+    its kernel.
 
     Only the user that owns the run can connect. ``CommandDesk`` carries out the commands. ``recorded(query)`` reads the
-    run's tape.
+    run's tape. ``answer(name, arguments)`` answers a query; without it there are none. A client may send several
+    requests, one after the other.
 
     Raises ``RunError`` if the socket cannot be made.
     """
 
     def __init__(
-        self, folder: Path, kernel: Kernel, recorded: Callable[[TapeQuery], Iterable[DomainEvent]] = lambda query: ()
+        self,
+        folder: Path,
+        kernel: Kernel,
+        recorded: Callable[[TapeQuery], Iterable[DomainEvent]] = lambda query: (),
+        answer: Callable[[str, Mapping[str, str]], Awaitable[dict[str, Any]]] | None = None,
     ) -> None:
         self._path = socket_path(folder)
         self._desk = CommandDesk(kernel, recorded)
+        self._answer_query = answer
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -65,33 +74,62 @@ class ControlServer:
         assert task is not None
         self._clients.add(task)
         try:
-            answer = await self._answer(reader, writer)
-            writer.write(msgspec.json.encode(answer) + b"\n")
-            await writer.drain()
+            await self._serve_lines(reader, writer)
         except (ConnectionError, TimeoutError) as error:
             bound_logger("tickdeck.control").warning("a client disconnected before its answer", error=str(error))
         finally:
             self._clients.discard(task)
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Answer:
+    async def _serve_lines(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_PATIENCE):
+            line = await _line(reader)
+        while True:
+            answer = await self._answer(line, writer)
+            writer.write(msgspec.json.encode(answer) + b"\n")
+            await writer.drain()
             try:
-                line = await reader.readline()
-            except ValueError:
-                while await reader.read(LONGEST):
-                    pass  # closing with unread bytes would lose the answer
-                return refused(f"the request is longer than {LONGEST:,} bytes")
+                async with asyncio.timeout(_IDLE):
+                    line = await _line(reader)
+            except TimeoutError:
+                return
+            if line == b"":
+                return
+
+    async def _answer(self, line: bytes | None, writer: asyncio.StreamWriter) -> Answer | QueryAnswer:
+        if line is None:
+            return refused(f"the request is longer than {LONGEST:,} bytes")
         try:
             request = msgspec.json.decode(line, type=Request)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             return refused(f"the request cannot be read: {error}")
-        if request.command not in COMMANDS:
-            return refused(f"there is no command {request.command!r}; give one of {', '.join(sorted(COMMANDS))}")
         try:
+            if request.query and not request.command:
+                if self._answer_query is None:
+                    return refused("this run answers no queries")
+                return QueryAnswer(accepted=True, answer=await self._answer_query(request.query, request.arguments))
+            if request.query or not request.command:
+                return refused("give either a command or a query")
+            if request.command not in COMMANDS:
+                return refused(f"there is no command {request.command!r}; give one of {', '.join(sorted(COMMANDS))}")
             return await self._desk.carry_out(request, _who(writer, request.who))
         except TickdeckError as error:
             return refused(str(error))
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes | None:
+    """The next line, or what is left before the end; ``None`` for one that is too long."""
+    too_long = False
+    while True:
+        try:
+            line = await reader.readuntil()
+        except asyncio.IncompleteReadError as error:
+            line = error.partial
+        except asyncio.LimitOverrunError as error:
+            too_long = True
+            await reader.readexactly(error.consumed)
+            continue
+        return None if too_long else line
 
 
 def _bound(path: Path) -> socket.socket:

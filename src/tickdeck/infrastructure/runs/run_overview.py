@@ -26,6 +26,9 @@ class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
     ``parameters``: those of its strategies, by id. ``figures``: at its end, ``None`` for a run that is running or was
     killed. ``in_doubt``: the ids of a live run's orders that are ``unknown`` on its tape. ``inputs`` and ``events``
     count up to the tape's last event, including those of input files. ``tape``: its absolute path.
+
+    ``overview`` asks no other process. Who asks a running run puts its current figures and parameters here, and in
+    ``halted`` why its trading is halted.
     """
 
     run: str
@@ -38,6 +41,7 @@ class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     in_doubt: tuple[str, ...]
     figures: RunFigures | None
+    halted: str | None = None
     tape: str
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
         "Play back a run's events in real time, with key control.",
     ),
     "trades": (f"{_COMMANDS}.trades:trades", "List a run's trades, or their statistics."),
+    "show": (f"{_COMMANDS}.show:show", "Show a run's orders, positions, balances, results or health."),
     "runs": (f"{_COMMANDS}.runs:runs", "List the runs."),
     "halt": (f"{_COMMANDS}.control:halt", "Halt the trading of a run, from any terminal."),
     "resume": (f"{_COMMANDS}.control:resume", "Let a run trade again after a halt."),

@@ -15,6 +15,7 @@ import msgspec
 
 from tickdeck.application.log import bound_logger
 from tickdeck.application.proof import RecordDiverged
+from tickdeck.bootstrap import SessionQueries
 from tickdeck.errors import ConfigError, InputError, RunError, TapeError, TickdeckError
 from tickdeck.infrastructure.control import ControlServer
 from tickdeck.infrastructure.event_log import log_events
@@ -91,7 +92,7 @@ def drive(
 
     async def work() -> None:
         try:
-            async with ControlServer(run.folder, run.kernel, run.tape.read):
+            async with ControlServer(run.folder, run.kernel, run.tape.read, SessionQueries(run).answer):
                 if monitoring is not None:
                     ending.enter_context(monitoring.server.serving(monitoring.watch))
                 await run.drive(speed, progress=progress)

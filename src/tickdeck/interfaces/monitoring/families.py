@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -105,7 +105,7 @@ def _orders(run: Session, statistics: BusStatistics) -> Iterator[Metric]:
 
 def _connections(watch: RunWatch) -> Iterator[Metric]:
     yield _gauge("tickdeck_trading_halted", "1 while trading is halted.", bool(watch.halted))
-    yield _gauges("tickdeck_feed_connected", "Whether a feed is connected.", "feed", watch.feeds)
+    yield _gauges("tickdeck_feed_connected", "Whether a feed is connected.", "feed", watch.run.feeds)
     states = {name: _BREAKER[state] for name, state in watch.breakers.items()}
     what = "0 closed, 1 half open, 2 open; absent: never opened."
     yield _gauges("tickdeck_breaker_state", what, "breaker", states)
@@ -148,7 +148,7 @@ def _gauge(name: str, what: str, value: float) -> Metric:
     return GaugeMetricFamily(name, what, value=float(value))
 
 
-def _gauges(name: str, what: str, label: str, values: dict[str, float] | dict[str, int] | dict[str, bool]) -> Metric:
+def _gauges(name: str, what: str, label: str, values: Mapping[str, float] | Mapping[str, bool]) -> Metric:
     family = GaugeMetricFamily(name, what, labels=[label])
     for key, value in values.items():
         family.add_metric([key], float(value))

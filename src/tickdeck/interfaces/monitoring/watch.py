@@ -9,8 +9,6 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from tickdeck.domain.events import (
     CandleEvent,
-    FeedConnected,
-    FeedDisconnected,
     MarketEvent,
     OrderBookDeltaEvent,
     OrderBookEvent,
@@ -39,7 +37,7 @@ class RunWatch:
     """Follows the connections, circuit breakers and order round trips of ``run``. Create it before the run is
     driven. It publishes nothing, so the record is the same with and without it.
 
-    - ``feeds``: whether each feed is connected. ``breakers``: the state of each circuit breaker that ever opened.
+    - ``breakers``: the state of each circuit breaker that ever opened.
     - ``heard``: when the last market data of each symbol arrived (ns UTC).
     - ``round_trips``: seconds from the input that led to an order to the exchange's first report about it: the
       decision, the durable write, and the way to the exchange and back.
@@ -47,7 +45,6 @@ class RunWatch:
 
     def __init__(self, run: Session) -> None:
         self.run = run
-        self.feeds: dict[str, bool] = {}
         self.breakers: dict[str, str] = {}
         self.heard: dict[str, int] = dict.fromkeys(run.manifest.symbols, 0)
         self.round_trips = Histogram(
@@ -58,8 +55,6 @@ class RunWatch:
         )
         self._sent: dict[str, int] = {}  # orders without a report: when they were decided
         own: SubscribeOptions = {"priority": -200, "component": "report"}
-        for feed in (FeedConnected, FeedDisconnected):
-            run.kernel.subscribe(feed, self._on_feed, **own)
         run.kernel.subscribe(RunResumed, self._on_resumed_run, **own)
         run.kernel.subscribe(VenueCircuitChanged, self._on_breaker, **own)
         run.kernel.subscribe(OrderEvent, self._on_order, **own)
@@ -84,10 +79,10 @@ class RunWatch:
         found = []
         if not run.kernel.seq or not run.caught_up():
             found.append("the run has not begun, or executes its record again")
-        lost = [name for name, connected in self.feeds.items() if not connected]
+        lost = [name for name, connected in run.feeds.items() if not connected]
         if lost:
             found.append(f"not connected: {', '.join(lost)}")
-        elif len(self.feeds) < 1 + run.config.live:
+        elif len(run.feeds) < 1 + run.config.live:
             found.append("not connected yet")
         if self.halted:
             found.append(f"trading is halted: {self.halted}")
@@ -96,14 +91,8 @@ class RunWatch:
             found.append(f"the tape cannot be written: {failure}")
         return found
 
-    def _on_feed(self, feed: FeedConnected | FeedDisconnected) -> None:
-        if self.run.manifest.is_live and feed.source == "driver":
-            return  # published by the run itself: the sockets are not open yet
-        self.feeds[feed.feed] = isinstance(feed, FeedConnected)
-
     def _on_resumed_run(self, _: RunResumed) -> None:
         # What follows is of this process: it has its own connections, circuit breakers and calls.
-        self.feeds.clear()
         self.breakers.clear()
         self._sent.clear()
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["runs"]
 
 _WIDE = 100  # columns
+_PATIENCE = 1.0  # seconds for the answer of a run that is running
 
 
 @click.group(invoke_without_command=True)
@@ -33,8 +34,8 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
 
     A run is running, completed, interrupted (`tickdeck run --resume RUN` continues it) or empty (stopped before it
     started). "2 in doubt" are orders of a live run of which nobody knows whether the exchange has them. Each line has
-    the strategies with the parameters that they started with and, once the run ended or was stopped, the closed trades,
-    the PnL after fees and the largest drawdown. `tickdeck trades` has those of a running run.
+    the strategies with the parameters that they started with, the closed trades, the PnL after fees and the largest
+    drawdown. A running run is asked for its current ones; "no answer" is one that is busy. A killed run has no figures.
 
     \b
     Examples:
@@ -52,7 +53,7 @@ def runs(ctx: click.Context, data: Path, as_json: bool) -> int:
     found = []
     for folder in run_folders(data):
         try:
-            found.append(overview(folder))
+            found.append(_asked(folder, overview(folder)))
         except TickdeckError as error:
             note(f"skipped: {error}")
     found.sort(key=lambda run: (run.created_at, run.run))
@@ -138,6 +139,24 @@ def archive(name: str, older_than: int | None, to: Path | None, drop: bool, data
     return DONE
 
 
+def _asked(folder: Path, run: RunOverview) -> RunOverview:
+    """The run with its current figures, if it is running and answers."""
+    if run.status != "running":
+        return run
+    from tickdeck.infrastructure.control import query
+    from tickdeck.infrastructure.runs import RunFigures
+
+    try:
+        health = query(folder, "health", {}, timeout=_PATIENCE)
+    except TickdeckError:
+        health = None
+    if health is None:
+        return run
+    figures = msgspec.convert(health["figures"], RunFigures)
+    parameters = {**run.parameters, **health["parameters"]}
+    return msgspec.structs.replace(run, figures=figures, halted=health["halted"], parameters=parameters)
+
+
 def _print(found: list[RunOverview]) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -162,6 +181,8 @@ def _print(found: list[RunOverview]) -> None:
         what = ", ".join(f"{name}{_parameters(run.parameters[name])}" for name in run.strategies)
         what += f" on {', '.join(run.symbols)}"
         status = f"{run.status}, {len(run.in_doubt)} in doubt" if run.in_doubt else run.status
+        if run.status == "running":
+            status += ", no answer" if figures is None else ", halted" if run.halted else ""
         table.add_row(run.run, status, f"{run.events:,}", *told, *(() if narrow else (what,)))
         below.append(what)
     if not narrow:

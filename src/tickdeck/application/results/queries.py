@@ -1,0 +1,227 @@
+"""What a run answers about itself: its orders, positions, balances, results and health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, RiskEngine, StrategyEngine
+from tickdeck.application.kernel import money_context
+from tickdeck.application.results.journal import STATISTICS_BY, TradeJournal, trade_statistics
+from tickdeck.domain.trading import Order, RoundTrip, cut
+from tickdeck.domain.values import OrderStatus, plain
+from tickdeck.errors import ConfigError, format_value
+
+__all__ = ["QUERIES", "RunQueries"]
+
+_MOST_ORDERS = 100  # in the history, unless more are asked for
+
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "orders": ("symbol", "strategy"),
+    "history": ("symbol", "strategy", "limit"),
+    "positions": (),
+    "balances": (),
+    "pnl": ("by",),
+    "health": (),
+}
+QUERIES = tuple(_ARGUMENTS)
+"""The names of the queries."""
+
+
+class Engines(Protocol):
+    """The engines of a run."""
+
+    @property
+    def portfolio(self) -> PortfolioEngine: ...
+    @property
+    def execution(self) -> ExecutionEngine: ...
+    @property
+    def risk(self) -> RiskEngine: ...
+    @property
+    def strategies(self) -> StrategyEngine: ...
+
+
+class RunQueries:
+    """Answers from the state of ``engines``, and changes nothing.
+
+    ``journal()`` is the trade journal of the run. ``figures()`` are the equity and the other totals of the account,
+    ``None`` where they are not known. ``health()`` adds what only the caller knows. All amounts are text without an
+    exponent, all times ns UTC.
+    """
+
+    def __init__(
+        self,
+        engines: Engines,
+        *,
+        journal: Callable[[], TradeJournal],
+        figures: Callable[[], Mapping[str, Any]],
+        health: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self._engines = engines
+        self._journal = journal
+        self._figures = figures
+        self._health = health
+        self._answers: dict[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
+            "orders": self._orders,
+            "history": self._history,
+            "positions": self._positions,
+            "balances": self._balances,
+            "pnl": self._pnl,
+            "health": self._own_health,
+        }
+
+    def answer(self, query: str, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """The answer to ``query``, JSON-ready. Raises ``ConfigError`` for an unknown query or a wrong argument."""
+        known = _ARGUMENTS.get(query)
+        if known is None:
+            raise ConfigError(f"there is no query {format_value(query)}; give one of {', '.join(QUERIES)}")
+        for name in arguments:
+            if name not in known:
+                there_is = f"give {', '.join(known)}" if known else "it has none"
+                raise ConfigError(f"{query}: there is no argument {format_value(name)}; {there_is}")
+        with money_context():
+            return self._answers[query](arguments)
+
+    def _orders(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """The open orders, oldest first."""
+        orders = self._engines.execution.open_of(arguments.get("symbol", ""))
+        return {"orders": [_order(order) for order in orders if _is_of(order, arguments)]}
+
+    def _history(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """The orders that ended, newest first: of the last 10,000."""
+        most = arguments.get("limit", "") or str(_MOST_ORDERS)
+        if not (most.isascii() and most.isdecimal() and len(most) <= 9 and int(most)):
+            raise ConfigError(f"history: limit is {format_value(most)}; give a whole number of at least 1")
+        found: list[dict[str, Any]] = []
+        for order in reversed(self._engines.execution.orders.values()):
+            if len(found) == int(most):
+                break
+            if not order.is_open and arguments.get("symbol", "") in ("", order.symbol) and _is_of(order, arguments):
+                found.append(_order(order))
+        return {"orders": found}
+
+    def _positions(self, _: Mapping[str, str]) -> dict[str, Any]:
+        """The positions that are not 0."""
+        portfolio = self._engines.portfolio
+        held = (portfolio.view(symbol) for symbol in {**portfolio.account.positions, **portfolio.account.unpriced})
+        return {
+            "positions": [
+                _texts(
+                    symbol=view.symbol,
+                    quantity=view.quantity,
+                    average_price=view.average_price,
+                    price=view.price,
+                    unrealized_pnl=view.unrealized_pnl if view.price is not None else None,
+                    realized_pnl=view.realized_pnl,
+                    currency=view.instrument.quote if view.instrument is not None else "",
+                    dust=view.is_dust,
+                    account_id=portfolio.account_id,
+                    user_id=portfolio.user_id,
+                )
+                for view in held
+                if view.quantity
+            ]
+        }
+
+    def _balances(self, _: Mapping[str, str]) -> dict[str, Any]:
+        """The balances by currency. ``locked``: by orders that are not ours; ``reserved``: by ours."""
+        account = self._engines.portfolio.account
+        return {
+            "balances": [
+                _texts(
+                    currency=currency,
+                    total=total,
+                    free=account.free(currency),
+                    locked=account.locked(currency),
+                    reserved=account.reserved(currency),
+                    account_id=account.account_id,
+                    user_id=account.user_id,
+                )
+                for currency, total in account.balances.items()
+            ]
+        }
+
+    def _pnl(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """The totals of the account, the closed trades by a key, and the trades that are open."""
+        by = arguments.get("by", "") or "strategy"
+        if by not in STATISTICS_BY:
+            raise ConfigError(f"pnl: by is {format_value(by)}; give one of {', '.join(STATISTICS_BY)}")
+        journal, views = self._journal(), self._engines.portfolio.view
+        lines = (msgspec.structs.asdict(line) for line in trade_statistics(journal.closed, by))
+        open_trips = journal.open(lambda symbol: views(symbol).price)
+        return {
+            **_texts(**self._figures()),
+            "by": by,
+            "closed": [_texts(**{by: line.pop("key")} | line) for line in lines],
+            "open": [_trip(trip) for trip in open_trips],
+        }
+
+    def _own_health(self, _: Mapping[str, str]) -> dict[str, Any]:
+        """Whether the run can trade, and what is in its way."""
+        engines = self._engines
+        gate, open_orders = engines.risk.gate, engines.execution.open_of()
+        return {
+            "halted": gate.closed_because or None,
+            "halted_by": gate.halted_by.name.lower() if gate.closed_because else None,
+            "paused": list(engines.strategies.paused),
+            "parameters": {name: engines.strategies.parameters(name) for name in engines.strategies.strategies},
+            "open_orders": len(open_orders),
+            "unknown_orders": [o.order_id for o in open_orders if o.status is OrderStatus.UNKNOWN],
+            **self._health(),
+        }
+
+
+def _is_of(order: Order, arguments: Mapping[str, str]) -> bool:
+    return arguments.get("strategy", "") in ("", order.strategy_id)
+
+
+def _order(order: Order) -> dict[str, Any]:
+    return _texts(
+        order_id=order.order_id,
+        strategy_id=order.strategy_id,
+        symbol=order.symbol,
+        side=order.side.value,
+        quantity=order.quantity,
+        limit=order.limit,
+        time_in_force=order.time_in_force.value,
+        reduce_only=order.reduce_only,
+        status=order.status.value,
+        filled=order.filled,
+        average_price=None if order.average_price is None else cut(order.average_price),
+        reserved=order.reserved,
+        reserved_currency=order.reserved_currency,
+        reason=order.reason,
+        venue_order_id=order.venue_order_id,
+        account_id=order.account_id,
+        user_id=order.user_id,
+    )
+
+
+def _trip(trip: RoundTrip) -> dict[str, Any]:
+    return _texts(
+        strategy_id=trip.strategy_id,
+        symbol=trip.symbol,
+        side="long" if trip.side.sign > 0 else "short",
+        quantity=trip.quantity,
+        entry_price=trip.entry_price,
+        entry_ts=trip.entry_ts,
+        fees=trip.fees,
+        pnl=trip.pnl,
+        currency=trip.currency,
+        account_id=trip.account_id,
+        user_id=trip.user_id,
+    )
+
+
+def _texts(**values: Any) -> dict[str, Any]:
+    """The values, with decimals as text."""
+    return {name: _text(value) for name, value in values.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _text(inner) for name, inner in value.items()}
+    return plain(value) if isinstance(value, Decimal) else value

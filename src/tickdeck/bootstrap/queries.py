@@ -1,0 +1,142 @@
+"""Queries about a run: about one that runs from its memory, about any other from its tape."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tickdeck.application.kernel import Kernel, money_context
+from tickdeck.application.ports import TapeQuery
+from tickdeck.application.results import JOURNAL_EVENTS, RunQueries, TradeJournal
+from tickdeck.bootstrap.core import Core
+from tickdeck.bootstrap.record import trade_journal
+from tickdeck.bootstrap.session import Session
+from tickdeck.domain.events import DomainEvent
+from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.config import config_from_dict
+from tickdeck.infrastructure.runs import overview, read_manifest
+from tickdeck.infrastructure.tape.null import NullTape
+from tickdeck.infrastructure.tape.opening import open_reader, tape_path
+
+__all__ = ["SessionQueries", "answer_from_tape"]
+
+_STATE = (
+    "account.*",
+    "balance.*",
+    "command.*",
+    "order.*",
+    "position.*",
+    "risk.*",
+    "run.*",
+    "strategy.*",
+    "timer.*",
+    "trading.*",
+    "venue.*",
+)
+"""The events that the state of a run is folded from."""
+
+
+class SessionQueries:
+    """Answers queries about ``run`` in its event loop, between two inputs. It publishes nothing.
+
+    The trade journal is read from the tape, in another thread, when it is first needed. Then it follows the run.
+    """
+
+    def __init__(self, run: Session) -> None:
+        self._run = run
+        self._journal: TradeJournal | None = None
+        self._turn = asyncio.Lock()
+        self._queries = RunQueries(run.core, journal=self._known_journal, figures=run.figures, health=self._health)
+
+    async def answer(self, query: str, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """The answer, JSON-ready. Raises ``ConfigError`` for an unknown query, a wrong argument, and a query that the
+        run cannot answer yet."""
+        if query == "pnl":
+            await self._read_journal()
+        return _envelope(self._run.manifest.run_id, query, self._run.kernel, running=True) | self._queries.answer(
+            query, arguments
+        )
+
+    def _known_journal(self) -> TradeJournal:
+        assert self._journal is not None
+        return self._journal
+
+    async def _read_journal(self) -> None:
+        run = self._run
+        async with self._turn:
+            if self._journal is not None:
+                return
+            if not run.caught_up():
+                raise ConfigError("the run executes its record again; ask again in a moment")
+            later: list[DomainEvent] = []
+            reading = [run.kernel.subscribe(cls, later.append, name="trade journal") for cls in JOURNAL_EVENTS]
+            try:
+                upto = run.tape.last_seq
+                await run.tape.wait_durable_async(upto)
+                journal = await asyncio.to_thread(trade_journal, run.folder, upto=upto)
+            finally:
+                for subscription in reading:
+                    subscription.cancel()
+            for event in later:
+                journal.apply(event)
+            journal.follow(run.kernel)
+            self._journal = journal
+
+    def _health(self) -> dict[str, Any]:
+        run = self._run
+        statistics, tape = run.kernel.statistics(), run.tape.statistics()
+        return {
+            "status": "running" if run.caught_up() else "catching up",
+            "figures": msgspec.to_builtins(run.key_figures()),
+            "feeds": dict(run.feeds),
+            "failures": statistics.failures,
+            "dead_letters": statistics.dead_letters,
+            "dropped": sum(statistics.dropped.values()),
+            "tape_waiting": tape.waiting,
+            "tape_failure": tape.failure or None,
+        }
+
+
+def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> dict[str, Any]:
+    """The same answer about a run that no process runs, from its tape. Market data is not read, so prices and what
+    depends on them are ``None``, except the totals, which are those of the run's end. Raises ``RunError`` if it is not
+    a run, and ``ConfigError`` like ``SessionQueries.answer``."""
+    manifest = read_manifest(folder)
+    config = msgspec.structs.replace(config_from_dict(manifest.config), strategies=())
+    kernel = Kernel(tape=NullTape())
+    core, journal = Core(config, manifest, [], kernel), TradeJournal(config.instrument)
+    summary = overview(folder)
+    with money_context(), open_reader(tape_path(folder)) as tape:
+        for event in tape.read(TapeQuery(types=_STATE)):
+            core.recall(event)
+            journal.apply(event)
+            kernel.seq = event.seq
+            kernel.clock._now = event.ts_ingress
+
+    def figures() -> dict[str, Any]:
+        end = summary.figures
+        known = {} if end is None else {"currency": end.currency, "equity": end.equity, "pnl": end.pnl}
+        return {
+            "currency": core.portfolio.account.quote,
+            "equity": None,
+            "cash": None,
+            "pnl": None,
+            "unrealized_pnl": None,
+            "fees": None,
+            "left_out": None,
+        } | known
+
+    def health() -> dict[str, Any]:
+        return {"status": summary.status, "figures": msgspec.to_builtins(summary.figures)}
+
+    queries = RunQueries(core, journal=lambda: journal, figures=figures, health=health)
+    return _envelope(manifest.run_id, query, kernel, running=False) | queries.answer(query, arguments)
+
+
+def _envelope(run_id: str, query: str, kernel: Kernel, *, running: bool) -> dict[str, Any]:
+    """``seq`` and ``ts`` (ns UTC, the run's clock) say as of when the answer is."""
+    return {"run": run_id, "query": query, "running": running, "seq": kernel.seq, "ts": kernel.clock.now()}

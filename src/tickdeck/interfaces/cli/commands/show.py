@@ -1,0 +1,188 @@
+"""``tickdeck show``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tickdeck.application.units import clock_time, day
+from tickdeck.errors import RunError
+from tickdeck.interfaces.cli.exits import DONE
+from tickdeck.interfaces.cli.options import data_option, json_option, recorded_run, run_argument
+from tickdeck.interfaces.cli.output import note, one_line, print_json
+
+__all__ = ["show"]
+
+_WHAT = ("health", "orders", "positions", "balances", "pnl", "history")
+_BY = ("strategy", "symbol", "day", "user", "account")
+
+
+@click.command()
+@run_argument
+@click.argument("what", type=click.Choice(_WHAT), default="health")
+@click.option("--symbol", default="", metavar="S", help="With orders and history: only this symbol.")
+@click.option("--strategy", default="", metavar="ID", help="With orders and history: only this strategy.")
+@click.option("--limit", default="", metavar="N", help="With history: at most this many orders; default: 100.")
+@click.option("--by", type=click.Choice(_BY), metavar="KEY", help=f"With pnl: by {', '.join(_BY)}; default: strategy.")
+@data_option
+@json_option("The answer as one JSON object")
+def show(run: str, what: str, symbol: str, strategy: str, limit: str, by: str | None, data: Path, as_json: bool) -> int:
+    """Show the open orders of RUN, its positions, its balances, its PnL, the orders that ended, or how it is (health,
+    the default).
+
+    A running run answers from its memory; nothing of this is recorded. Of another run, the state at the end of its tape
+    is shown, without prices. `tickdeck trades` lists the trades behind the PnL.
+
+    \b
+    Examples:
+      tickdeck show last
+      tickdeck show last orders --symbol BTCUSDT
+      tickdeck show last pnl --by day --json
+    """
+    arguments = {"symbol": symbol, "strategy": strategy, "limit": limit, "by": by or ""}
+    given = {name: value for name, value in arguments.items() if value}
+    answer = _answer(data, run, what, given)
+    if as_json:
+        print_json(answer)
+        return DONE
+    if not answer["running"]:
+        until = f"{day(answer['ts'])} {clock_time(answer['ts'])[:8]}" if answer["seq"] else "its beginning"
+        note(f"no process runs {answer['run']}; this is the end of its tape, at {until}")
+    _PRINT[what](answer)
+    return DONE
+
+
+def _answer(data: Path, run: str, what: str, arguments: dict[str, str]) -> dict[str, Any]:
+    from tickdeck.infrastructure.control import query
+    from tickdeck.infrastructure.runs import find_run
+    from tickdeck.infrastructure.tape.lock import writer_of
+    from tickdeck.infrastructure.tape.opening import tape_path
+
+    folder = find_run(data, run)
+    answer = query(folder, what, arguments)
+    if answer is not None:
+        return answer
+    if (process := writer_of(tape_path(folder))) is not None:
+        raise RunError(
+            f"process {process} runs {folder.name}, but does not listen at its socket; try again in a moment"
+        )
+    from tickdeck.bootstrap import answer_from_tape
+
+    return answer_from_tape(recorded_run(data, run, market=False), what, arguments)
+
+
+def _print_orders(answer: dict[str, Any]) -> None:
+    rows = [
+        (
+            order["order_id"],
+            order["strategy_id"],
+            f"{order['side']} {order['quantity']} {order['symbol']}",
+            order["limit"] or "market",
+            order["filled"],
+            order["average_price"] and _short(order["average_price"]),
+            order["status"] + (f": {order['reason']}" if order["reason"] else ""),
+        )
+        for order in answer["orders"]
+    ]
+    _table(("order", "strategy", "what", ">limit", ">filled", ">at", "status"), rows, "there are no such orders")
+
+
+def _print_positions(answer: dict[str, Any]) -> None:
+    rows = [
+        (
+            position["symbol"],
+            position["quantity"] + (" (dust)" if position["dust"] else ""),
+            _short(position["average_price"]),
+            position["price"] and _short(position["price"]),
+            _money(position["unrealized_pnl"], position["currency"]),
+            _money(position["realized_pnl"], position["currency"]),
+        )
+        for position in answer["positions"]
+    ]
+    _table(("symbol", ">quantity", ">entry", ">price", ">open pnl", ">realized"), rows, "there are no positions")
+
+
+def _print_balances(answer: dict[str, Any]) -> None:
+    rows = [
+        tuple(balance[name] for name in ("currency", "total", "free", "reserved", "locked"))
+        for balance in answer["balances"]
+    ]
+    _table(("currency", ">total", ">free", ">reserved", ">locked by others"), rows, "no balance is known yet")
+
+
+def _print_pnl(answer: dict[str, Any]) -> None:
+    currency = answer["currency"]
+    for name in ("equity", "pnl", "unrealized_pnl", "fees"):
+        if answer[name] is not None:
+            click.echo(f"{name.replace('_', ' '):<15} {_money(answer[name], currency)}")
+    rows = [
+        (
+            line[answer["by"]] or "-",
+            f"{line['trades']:,}",
+            f"{line['win_rate']:.0%}",
+            _short(line["volume"]),
+            _short(line["fees"]),
+            _money(line["pnl"], line["currency"]),
+        )
+        for line in answer["closed"]
+    ]
+    _table((answer["by"], ">trades", ">won after fees", ">volume", ">fees", ">pnl"), rows, "no trade was closed")
+    for trip in answer["open"]:
+        what = f"{trip['side']} {trip['symbol']}, {trip['quantity']} entered at {_short(trip['entry_price'])}"
+        click.echo(f"open: {trip['strategy_id'] or 'no strategy'}: {what}, {_money(trip['pnl'], trip['currency'])}")
+
+
+def _print_health(answer: dict[str, Any]) -> None:
+    lines: list[tuple[str, str]] = [("status", answer["status"])]
+    lines.append(("trading", f"halted by {answer['halted_by']}: {answer['halted']}" if answer["halted"] else "allowed"))
+    lines.append(("open orders", f"{answer['open_orders']:,}"))
+    lines.append(("in doubt", ", ".join(answer["unknown_orders"]) or "none"))
+    lines.append(("paused", ", ".join(answer["paused"]) or "none"))
+    for name, connected in answer.get("feeds", {}).items():
+        lines.append((f"feed {name}", "connected" if connected else "not connected"))
+    if answer["running"]:
+        lines.append(("failures", f"{answer['failures']:,}; dead letters: {answer['dead_letters']:,}"))
+        written = answer["tape_failure"] or f"{answer['tape_waiting']:,} events wait to be durable"
+        lines.append(("tape", written))
+    for name, value in lines:
+        click.echo(f"{name:<15} {value}")
+
+
+_PRINT: dict[str, Callable[[dict[str, Any]], None]] = {
+    "health": _print_health,
+    "orders": _print_orders,
+    "history": _print_orders,
+    "positions": _print_positions,
+    "balances": _print_balances,
+    "pnl": _print_pnl,
+}
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str | None]], none: str) -> None:
+    """Print ``rows``, or the note ``none``. A column whose name begins with ``>`` is aligned to the right."""
+    if not rows:
+        note(none)
+        return
+    # In full, however narrow the terminal is: ids are there to be copied.
+    cells = [[name.removeprefix(">") for name in columns], *([cell or "-" for cell in row] for row in rows)]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
+    for row in cells:
+        aligned = (
+            cell.rjust(width) if name.startswith(">") else cell.ljust(width)
+            for cell, width, name in zip(row, widths, columns, strict=True)
+        )
+        click.echo(one_line("  ".join(aligned).rstrip()))
+
+
+def _short(text: str) -> str:
+    """At most 8 decimals, without zeros at the end."""
+    number = f"{Decimal(text):,.8f}"
+    return number.rstrip("0").rstrip(".")
+
+
+def _money(text: str | None, currency: str) -> str:
+    return "-" if text is None else f"{Decimal(text):+,.4f} {currency}"
