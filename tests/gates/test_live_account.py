@@ -14,7 +14,7 @@ import pytest
 from test_live_orders import STRATEGIES, ask, check, config, key
 
 from tickdeck.application.ports import OrderRequest
-from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run
+from tickdeck.bootstrap import LiveRun, open_record, resume_run, start_live_run, verify_run
 from tickdeck.bootstrap.venue import open_venue
 from tickdeck.domain.events import (
     AccountDifferenceFound,
@@ -97,6 +97,10 @@ async def drive(run: LiveRun, meanwhile: Callable[[LiveRun], Awaitable[object]] 
     finally:
         task.cancel()
         run.close()
+
+
+def check_proof(run: LiveRun) -> None:
+    assert verify_run(run.folder)[0].identical
 
 
 def of(run: LiveRun, kind: type[DomainEvent]) -> list[Any]:
@@ -183,6 +187,32 @@ def test_a_difference_from_while_the_run_was_down_is_found_in_two_readings(tmp_p
     assert run.core.portfolio.account.balances["BTC"] == (Decimal("2.25") if policy == "adopt" else 2)
     assert bool(of(run, TradingHalted)) == (policy == "halt")
     assert run.remarks == ([] if policy == "adopt" else ["binance has +0.25 BTC more than the run's books"])
+
+
+def test_what_orders_of_others_lock_is_not_free_for_the_run(tmp_path: Path) -> None:
+    async def work() -> list[Decimal]:
+        async with open_venue(("BTCUSDT",)) as venue, other_program(venue) as other:
+            await other.place(buy("before", "0.5", "30000"))
+            run = start_live_run(config(venue.url, 60, strategies=RESTS), tmp_path)
+            seen: list[Decimal] = []
+            account = run.core.portfolio.account
+
+            async def until(locked: int) -> None:
+                await wait_for(lambda: account.locks["USDT"] == locked)
+                seen.append(account.locks["USDT"])
+
+            async def meanwhile(_: LiveRun) -> None:
+                await until(15_000)  # an order of the run that is on its way makes a reading smaller
+                await other.place(buy("beside", "0.5", "31000"))
+                await until(30_500)
+                await other.cancel("BTCUSDT", client_order_id="beside")
+                await until(15_000)
+
+            await drive(run, meanwhile)
+            await asyncio.to_thread(check_proof, run)
+            return seen
+
+    assert asyncio.run(work()) == [15_000, 30_500, 15_000]
 
 
 def test_payments_from_while_the_run_was_down_are_booked_before_it_takes_market_data(tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ class LiveRun(Session):
             greatest_age=duration_ns(self.config.max_order_age),
             began=self._began,
             is_booked=self.core.portfolio.has_booked,
+            agrees=self.core.portfolio.agrees_with,
         )
 
     def _past(self, record: RecordCheck, past: PastToRecall | None) -> Past | None:

@@ -9,7 +9,9 @@ from application_kit import BTC, SECOND, START, Core, D, trade
 from folding import assert_folds
 
 from tickdeck.domain.events import (
+    ActionIntent,
     CommandReceived,
+    StrategyDecisionEvent,
     TransferKind,
     VenueBalanceReported,
     VenueExternalFillReported,
@@ -33,6 +35,16 @@ def external(side: Side, quantity: str, number: str = "1", **fields: Any) -> Ven
         symbol=BTC, base="BTC", quote="USDT", order_id="web", venue_trade_id=number, side=side, price=D(100),
         quantity=D(quantity), **fields,
     )  # fmt: skip
+
+
+def check_fold(core: Core) -> None:
+    assert_folds(
+        core.tape.events,
+        execution=core.execution,
+        portfolio=core.portfolio,
+        risk=core.risk,
+        strategies=core.strategies,
+    )
 
 
 def adopt(core: Core, currency: str = "") -> None:
@@ -164,13 +176,7 @@ def test_the_account_of_others_can_be_rebuilt_from_its_events() -> None:
     reading(core, "700")
     reading(core, "700")
 
-    assert_folds(
-        core.tape.events,
-        execution=core.execution,
-        portfolio=core.portfolio,
-        risk=core.risk,
-        strategies=core.strategies,
-    )
+    check_fold(core)
 
 
 def test_a_run_with_other_code_takes_up_what_others_did_and_the_differences() -> None:
@@ -201,3 +207,70 @@ def test_a_difference_that_was_adopted_is_taken_up_as_settled() -> None:
 
     assert again.portfolio.differences.found == {}
     assert again.portfolio.cash() == 900
+
+
+# -- what others lock -------------------------------------------------------------------------------------------------
+
+
+def balance(core: Core, currency: str, total: str, locked: str) -> None:
+    core.feed(VenueBalanceReported(currency=currency, total=D(total), locked=D(locked), source="scripted", ts=core.now))
+
+
+def decide(core: Core, side: Side, quantity: str, limit: str | None = None) -> list[str]:
+    """The limits that a decision breaches now."""
+    before = len(core.of("risk.limit_breached"))
+    price = D(limit) if limit else None
+    intent = ActionIntent(action="order", symbol=BTC, side=side, quantity=D(quantity), limit=price)
+    core.feed(StrategyDecisionEvent(strategy_id="s", intents=(intent,), ts=core.now))
+    return [event.limit for event in core.of("risk.limit_breached")[before:]]  # type: ignore[attr-defined]
+
+
+def test_what_others_lock_is_not_free_and_is_shown() -> None:
+    core = Core().start("1000").trades("100")
+    balance(core, "USDT", "1000", "400")
+    account = core.portfolio.account
+    assert (account.locks, account.free("USDT")) == ({"USDT": D(400)}, D(600))
+    shown = core.of("balance.updated")[-1]
+    assert (shown.total, shown.locked, shown.free, shown.change) == (1_000, 400, 600, 0)  # type: ignore[attr-defined]
+
+    assert decide(core, Side.BUY, "6", "100") == []  # ours, which the venue locks too
+    assert account.free("USDT") == 0
+    balance(core, "USDT", "1000", "1000")
+    assert account.locks == {"USDT": D(400)}
+
+    balance(core, "USDT", "1000", "600")
+    assert account.locks == {"USDT": D(0)}
+    check_fold(core)
+
+
+def test_an_order_on_its_way_locks_nothing_of_others() -> None:
+    core = Core().start("1000").trades("100")
+    decide(core, Side.BUY, "6", "100")
+    balance(core, "USDT", "1000", "0")
+
+    assert core.portfolio.account.locks == {}
+
+
+def test_an_order_that_needs_what_others_lock_is_refused() -> None:
+    core = Core().start("1000").trades("100")
+    balance(core, "USDT", "1000", "400")
+
+    assert decide(core, Side.BUY, "6.1", "100") == ["free_balance"]
+    assert core.of("risk.limit_breached")[-1].detail == (  # type: ignore[attr-defined]
+        "it needs 610 USDT, and 600 are free: orders of others lock 400"
+    )
+    assert decide(core, Side.BUY, "6.1") == ["free_balance"]  # at the last price
+    assert decide(core, Side.BUY, "6") == []
+
+
+def test_flatten_sells_what_others_do_not_lock() -> None:
+    core = Core().start("1000").trades("100")
+    balance(core, "BTC", "2", "0")
+    core.trades("100")
+    balance(core, "BTC", "2", "0.5")
+    core.feed(CommandReceived(command="flatten", ts=core.now))
+
+    (order,) = core.orders
+    assert (order.side, order.quantity) == (Side.SELL, D("1.5"))
+    warnings = [event.message for event in core.of("system.warning")]  # type: ignore[attr-defined]
+    assert warnings == ["flatten: 0.5 BTCUSDT stay, because orders of others lock them"]

@@ -8,7 +8,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import ActionIntent, CommandReceived, DomainEvent, OrderEvent, SystemWarning
 from tickdeck.domain.risk import Exposure
 from tickdeck.domain.trading import EXACT
-from tickdeck.domain.values import Quantity, Side, plain
+from tickdeck.domain.values import ZERO, Quantity, Side, plain
 
 __all__ = ["Flatten"]
 
@@ -19,6 +19,7 @@ class Flatten:
     """Cancels open orders and closes positions at market, bounded by what is held.
 
     ``approve(strategy_id, intent)`` approves an intent. ``on_grid(intent)`` rounds it to the steps of the instrument.
+    ``sellable(symbol)`` is how many coins the account has that no order of others locks (base).
     ``is_dust(symbol, quantity)`` says whether a quantity (base) is too little for an order.
     ``why_not(symbol)`` says why no order in a symbol may be sent now, and is empty if it may.
     """
@@ -30,6 +31,7 @@ class Flatten:
         *,
         approve: Callable[[str, ActionIntent], None],
         on_grid: Callable[[ActionIntent], ActionIntent],
+        sellable: Callable[[str], Quantity],
         is_dust: Callable[[str, Quantity], bool],
         why_not: Callable[[str], str],
     ) -> None:
@@ -37,6 +39,7 @@ class Flatten:
         self._exposure = exposure
         self._approve = approve
         self._on_grid = on_grid
+        self._sellable = sellable
         self._is_dust = is_dust
         self._why_not = why_not
         self._waiting: dict[str, list[str]] = {}  # orders that must end before the rest is closed, by symbol
@@ -101,7 +104,13 @@ class Flatten:
         that is faster than its cancel would reverse the position."""
         held = self._exposure.position(symbol)
         side = Side.SELL if held > 0 else Side.BUY
-        quantity = EXACT.subtract(abs(held), self._exposure.working(symbol, side))
+        most = abs(held)
+        if side is Side.SELL and (sellable := self._sellable(symbol)) < held:
+            most = max(sellable, ZERO)
+            self._warn(
+                f"flatten: {plain(EXACT.subtract(held, most))} {symbol} stay, because orders of others lock them"
+            )
+        quantity = EXACT.subtract(most, self._exposure.working(symbol, side))
         if quantity <= 0 or self._is_dust(symbol, quantity):
             return
         if why := self._why_not(symbol):

@@ -12,6 +12,7 @@ from tickdeck.application.engines.loss_watch import LossWatch
 from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.short_cover import ShortCover
 from tickdeck.application.engines.trading_gate import HaltedBy, TradingGate
+from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import ActionIntent
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import (
@@ -24,7 +25,7 @@ from tickdeck.domain.risk import (
     check_order,
     only_reduces,
 )
-from tickdeck.domain.trading import EXACT
+from tickdeck.domain.trading import EXACT, reservation
 from tickdeck.domain.values import ZERO, Money, Price, Side, plain
 
 __all__ = ["OrderReview"]
@@ -57,6 +58,7 @@ class OrderReview:
         rate: OrderRate | None,
         typical: TypicalOrder | None,
         cover: ShortCover | None,
+        account: Account,
     ) -> None:
         self._limits = limits
         self._exposure = exposure
@@ -69,6 +71,7 @@ class OrderReview:
         self._rate = rate
         self._typical = typical
         self._cover = cover
+        self._account = account
 
     def review(
         self, strategy_id: str, intent: ActionIntent, instead_of: CountedOrder | None = None
@@ -169,9 +172,27 @@ class OrderReview:
             if side is Side.SELL:
                 worth = max(worth, reference)
             breach = self._cover.judge(side, intent.symbol, EXACT.subtract(intent.quantity, before), worth)
+        if breach is None and not reduces and self._account.locks:
+            breach = self._judge_free(side, intent, instead_of)
         if breach is None and self._rate is not None and not reduces:
             breach = self._rate.take(self._clock())
         return intent, breach
+
+    def _judge_free(self, side: Side, intent: ActionIntent, instead_of: CountedOrder | None) -> Breach | None:
+        """Why the order needs more than orders of others leave free. Where they lock nothing, the venue judges."""
+        instrument, account = self._instrument(intent.symbol), self._account
+        currency = instrument.base if side is Side.SELL else instrument.quote
+        locked = account.locks.get(currency)
+        if not locked:
+            return None
+        price = intent.limit or self._price(intent.symbol) or ZERO
+        needed, free = reservation(side, intent.quantity, price), account.free(currency)
+        if instead_of is not None:
+            free = EXACT.add(free, reservation(side, instead_of.exposure, instead_of.limit))
+        if needed <= free:
+            return None
+        both = f"it needs {plain(needed)} {currency}, and {plain(free)} are free"
+        return Breach("free_balance", f"{both}: orders of others lock {plain(locked)}")
 
     def _others(self, symbol: str, instead_of: CountedOrder | None) -> _Others:
         """The other open orders and positions, as far as a limit needs them."""

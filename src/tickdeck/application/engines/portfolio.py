@@ -142,8 +142,11 @@ class PortfolioEngine:
         if held is None and currency not in self._reported:
             self._reported[currency] = None
             self._book(self.account.set_balance(report))
-        elif self.differences.read(currency, held or ZERO, report.total, report.ts_ingress):
+            return
+        if self.differences.read(currency, held or ZERO, report.total, report.ts_ingress):
             self._differs(report, held or ZERO)
+        locked = self.account.locked_by_others(currency, report.locked)
+        self._bus.publish_all(self.account.lock(currency, locked, report.ts))
 
     def _differs(self, report: VenueBalanceReported, held: Money) -> None:
         """Two readings show the same difference."""
@@ -325,6 +328,12 @@ class PortfolioEngine:
     def rate_symbols(self, currency: str, into: str) -> tuple[str, ...]:
         """The symbols whose prices ``rate`` may use; empty if there is no rate between the currencies."""
         return self._rates.symbols(currency, into)
+
+    def agrees_with(self, report: VenueBalanceReported) -> bool:
+        """Whether our books have the balance of ``report``, and what others lock of it."""
+        account, currency = self.account, report.currency
+        same = account.balances.get(currency, ZERO) == report.total
+        return same and account.locks.get(currency, ZERO) == account.locked_by_others(currency, report.locked)
 
     def has_booked(self, transfer_id: str) -> bool:
         """Whether a payment was booked, as far as it is remembered."""

@@ -51,7 +51,8 @@ from tickdeck.domain.risk import (
     RiskLimits,
     TypicalOrder,
 )
-from tickdeck.domain.values import Price, Quantity, Side, plain
+from tickdeck.domain.trading import EXACT
+from tickdeck.domain.values import ZERO, Price, Quantity, Side, plain
 
 __all__ = ["RiskEngine"]
 
@@ -148,6 +149,7 @@ class RiskEngine:
             self.exposure,
             approve=self._approve,
             on_grid=lambda intent: self._orders.on_grid(intent),
+            sellable=self._sellable,
             is_dust=lambda symbol, quantity: instrument(symbol).is_dust(quantity, price(symbol)),
             why_not=self._why_no_exit,
         )
@@ -174,6 +176,7 @@ class RiskEngine:
             rate=self.rate,
             typical=self.typical,
             cover=self._cover,
+            account=portfolio.account,
         )
         self.protections = Protections(
             bus,
@@ -343,6 +346,13 @@ class RiskEngine:
         if self.gate.halted_by is HaltedBy.FAULT:
             return f"trading is halted: {self.gate.closed_because}"
         return self._why_closed(symbol) if symbol else ""
+
+    def _sellable(self, symbol: str) -> Quantity:
+        """The coins of ``symbol`` that no order of others locks; the whole position if none are locked."""
+        account, base = self._portfolio.account, self._instrument(symbol).base
+        locked = account.locks.get(base, ZERO)
+        held = account.balances.get(base, ZERO) if locked else self.exposure.position(symbol)
+        return EXACT.subtract(held, locked)
 
     def _buy_back(self, symbol: str, quantity: Quantity, why: str) -> None:
         """Cancel the open orders of strategies in ``symbol``, and buy back what is not covered."""

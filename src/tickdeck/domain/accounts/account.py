@@ -45,12 +45,12 @@ class Account:
         "_by_quote",
         "_deposits",
         "_fees",
-        "_locked",
         "_reserved",
         "_reserved_by",
         "account_id",
         "balances",
         "homes",
+        "locks",
         "positions",
         "quote",
         "unpriced",
@@ -76,7 +76,8 @@ class Account:
         self._by_quote: dict[str, list[Position]] = {}
         self._deposits: dict[str, Money] = {}
         self._fees: dict[str, Money] = {}
-        self._locked: dict[str, Money] = {}
+        self.locks: dict[str, Money] = {}
+        """What orders of others lock, by currency; 0 where they do not any more."""
         self._reserved: dict[str, Money] = {}
         self._reserved_by: dict[str, tuple[str, Money]] = {}  # order id -> (currency, amount)
 
@@ -122,7 +123,7 @@ class Account:
         """
         currency = report.currency
         change = EXACT.subtract(report.total, self.balances.get(currency, ZERO))
-        if not change and report.locked == self._locked.get(currency, ZERO):
+        if not change and report.locked == self.locks.get(currency, ZERO):
             return []
         self._receive(currency, change)
         self.balances[currency] = report.total
@@ -135,6 +136,15 @@ class Account:
         self._receive(currency, amount)
         self.balances[currency] = EXACT.add(self.balances.get(currency, ZERO), amount)
         return self._balance_event(currency, amount, ts, deposit=amount)
+
+    def lock(self, currency: str, locked: Money, ts: int) -> list[BalanceEvent]:
+        """Set what orders of others lock of ``currency``, as of ``ts`` (ns). Returns ``balance.updated``, or nothing if
+        that is unchanged."""
+        if locked == self.locks.get(currency, ZERO):
+            return []
+        self._set_locked(currency, locked)
+        self.balances.setdefault(currency, ZERO)
+        return [self._balance_event(currency, ZERO, ts)]
 
     def open_holding(self, instrument: Instrument, price: Price, ts: int) -> list[PositionEvent]:
         """Turn coins of ``instrument`` that were paid in into a position with cost ``price`` (quote), the first known
@@ -194,12 +204,17 @@ class Account:
 
     def locked(self, currency: str) -> Money:
         """What orders that are not ours lock of ``currency``, as the venue last reported it."""
-        return self._locked.get(currency, ZERO)
+        return self.locks.get(currency, ZERO)
+
+    def locked_by_others(self, currency: str, locked: Money) -> Money:
+        """The part of ``locked``, which the venue reported, that our own open orders do not explain. An order on its
+        way reserves more than the venue has locked, so this is at least 0."""
+        return max(EXACT.subtract(locked, self.reserved(currency)), ZERO)
 
     def free(self, currency: str) -> Money:
         """The balance that is neither locked by others' orders nor reserved by our own. It is negative if more is
         offered than held, as in a short sale."""
-        taken = EXACT.add(self._locked.get(currency, ZERO), self._reserved.get(currency, ZERO))
+        taken = EXACT.add(self.locks.get(currency, ZERO), self._reserved.get(currency, ZERO))
         return EXACT.subtract(self.balances.get(currency, ZERO), taken)
 
     def deposits(self, currency: str | None = None) -> Money:
@@ -244,8 +259,8 @@ class Account:
     # -- bookkeeping -----------------------------------------------------------------------------------------------
 
     def _set_locked(self, currency: str, locked: Money) -> None:
-        if locked != self._locked.get(currency, ZERO):
-            self._locked[currency] = locked
+        if locked != self.locks.get(currency, ZERO):
+            self.locks[currency] = locked
 
     def _receive(self, currency: str, amount: Money) -> None:
         """Count an amount that was paid in or out."""
@@ -285,7 +300,7 @@ class Account:
             currency=currency,
             total=self.balances[currency],
             free=self.free(currency),
-            locked=self._locked.get(currency, ZERO),
+            locked=self.locks.get(currency, ZERO),
             reserved=self._reserved.get(currency, ZERO),
             change=change,
             deposit=deposit,

@@ -47,7 +47,7 @@ class ExchangeVenue:
     - ``books`` are the core's balances by currency. ``pending`` are its differences from the exchange's balances that
       one reading showed (see ``Reconciliation``).
     - ``began``: when the run began (ns UTC), if not now. Fills and payments since then are looked at.
-      ``is_booked(transfer_id)`` tells whether the run has a payment already.
+      ``is_booked(transfer_id)`` and ``agrees(report)``: see ``Reconciliation``.
     - ``greatest_age``: an order that waited longer than this (ns, since its decision) is not sent any more; it ends as
       rejected, ``never sent``.
     - ``on_error(error)`` is called if looking for an order fails unexpectedly. ``on_halted_symbol()``: if the exchange
@@ -81,6 +81,7 @@ class ExchangeVenue:
         greatest_age: int = 5 * _S,
         began: int | None = None,
         is_booked: Callable[[str], bool] = lambda transfer_id: False,
+        agrees: Callable[[VenueBalanceReported], bool] | None = None,
         on_error: Callable[[Exception], object] = lambda error: None,
         on_halted_symbol: Callable[[], object] = lambda: None,
     ) -> None:
@@ -115,6 +116,7 @@ class ExchangeVenue:
             pending=pending,
             began=began,
             is_booked=is_booked,
+            agrees=agrees,
         )
         self._fee_coin = FeeCoin(exchange, clock=clock, publish=publish, into=quote, currencies=currencies, books=books)
         self._rating: asyncio.Task[None] | None = None

@@ -44,8 +44,9 @@ class Reconciliation:
     difference, and the core compares. While ``pending`` (the core's differences that one reading showed) is not empty,
     another reading follows after the time that queries may lag.
 
-    ``began`` is when the run began, ns UTC. ``is_booked(transfer_id)`` tells whether the run has a payment already.
-    ``currencies``: those that are 0 if the exchange leaves them out.
+    ``agrees(report)`` tells whether the run has the balance and the locks of a report; without it, balances are
+    compared. ``began`` is when the run began, ns UTC. ``is_booked(transfer_id)`` tells whether the run has a payment
+    already. ``currencies``: those that are 0 if the exchange leaves them out.
     """
 
     def __init__(
@@ -62,10 +63,12 @@ class Reconciliation:
         pending: Mapping[str, Money],
         began: int,
         is_booked: Callable[[str], bool] = lambda transfer_id: False,
+        agrees: Callable[[VenueBalanceReported], bool] | None = None,
     ) -> None:
         self._exchange, self._reports, self._clock, self._publish = exchange, reports, clock, publish
         self._orders, self._symbols, self._currencies = orders, tuple(symbols), tuple(currencies)
         self._books, self._pending, self.began = books, pending, began
+        self._agrees = agrees or (lambda report: books.get(report.currency, ZERO) == report.total)
         self.transfers = Transfers(exchange, reports, is_booked=is_booked)
         self.last_trades: dict[str, str] = {}
         """The venue's id of the newest fill that was fetched, by symbol."""
@@ -110,7 +113,7 @@ class Reconciliation:
         ]
 
     def differs(self, report: VenueBalanceReported) -> bool:
-        return self._books.get(report.currency, ZERO) != report.total
+        return not self._agrees(report)
 
     # -- rounds -----------------------------------------------------------------------------------------------------
 
@@ -180,9 +183,9 @@ class Reconciliation:
 
     async def _payments(self, reports: Iterable[VenueBalanceReported]) -> list[VenueTransferReported]:
         differences = {
-            report.currency: report.total - self._books.get(report.currency, ZERO)
+            report.currency: difference
             for report in reports
-            if self.differs(report)
+            if (difference := report.total - self._books.get(report.currency, ZERO))
         }
         return await self.transfers.behind(differences, self.began)
 

@@ -126,6 +126,8 @@ def _money(run: Session) -> Iterator[Metric]:
         yield family
     drawdown = run.observer.performance().max_drawdown
     yield _gauge("tickdeck_max_drawdown_ratio", "The deepest fall from a peak of the equity.", drawdown)
+    locked = {currency: float(amount) for currency, amount in portfolio.account.locks.items() if amount}
+    yield _gauges("tickdeck_locked_by_others", "What orders of others lock, in the currency.", "currency", locked)
     held = GaugeMetricFamily("tickdeck_position", "Position in base currency; short is negative.", labels=["symbol"])
     value = GaugeMetricFamily(
         "tickdeck_position_value", "Position at the market's price, in quote currency.", labels=["symbol"]
