@@ -31,8 +31,9 @@ from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
 from tickdeck.infrastructure.exchanges.venue_reports import circuit_event
+from tickdeck.infrastructure.frame_members import FramesMark
 from tickdeck.infrastructure.frame_segments import GoneSegment
-from tickdeck.infrastructure.frames import FOLDER, FrameReader, FramesMark, FrameWriter, refuse_gone
+from tickdeck.infrastructure.frames import FOLDER, FrameReader, FrameWriter, refuse_gone
 from tickdeck.infrastructure.resilience import Limited
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.tape.opening import AnyTape
@@ -199,7 +200,6 @@ class LiveRun(Session):
     def _recorded_frames(self) -> Iterator[Frame]:
         feed = self._feed if isinstance(self._feed, RememberingFeed) else None
         for frame in FrameReader(self.folder / FOLDER, on_gone=self._pass_over):
-            self._frames.follow(frame)
             if feed is not None:
                 feed.remember(frame)
             yield frame

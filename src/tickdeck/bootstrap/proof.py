@@ -20,8 +20,9 @@ from tickdeck.bootstrap.record import market_of
 from tickdeck.bootstrap.strategies import code_changes, code_of, strategies_as_recorded, with_kept_code
 from tickdeck.errors import ConfigError, RunError
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
+from tickdeck.infrastructure.frame_chain import frame_faults, undivided_digest
 from tickdeck.infrastructure.frame_segments import missing_market, out_of_reach
-from tickdeck.infrastructure.frames import FOLDER, frames_digest
+from tickdeck.infrastructure.frames import FOLDER
 from tickdeck.infrastructure.runs import Manifest, RunEnd, read_end, read_manifest, settings_of
 from tickdeck.infrastructure.tape.opening import AnyReader, open_reader, tape_path
 from tickdeck.infrastructure.tape.tools import read_integrity
@@ -211,16 +212,20 @@ def examine(tape: AnyReader, end: RunEnd | None = None, digest: str | None = Non
 
 def _with_frames(record: Examined, folder: Path) -> Examined:
     """What was found of the record, with what is found of a live run's frames."""
+    frames = folder / FOLDER
+    if not frames.is_dir():
+        return record
     end = read_end(folder)
-    if end is None or end.frames is None or missing_market(folder):
+    faults = frame_faults(frames, end.frames_mark if end is not None else None, exact=end is not None and end.completed)
+    if end is not None and end.frames is not None and end.frames_mark is None and not missing_market(folder):
+        # An older version wrote the end, perhaps without saying up to where its digest goes.
+        count = None if end.completed else end.frame_count  # nothing may follow the end of a complete run
+        known = end.frame_count is not None or record.last_seq == end.last_seq
+        if known and undivided_digest(frames, count) != end.frames:
+            faults.append("the frames are not those with which the run ended")
+    if not faults:
         return record
-    if end.frame_count is None and record.last_seq != end.last_seq:
-        return record  # the run went on, and an older version did not write up to where the digest goes
-    count = None if end.completed else end.frame_count  # nothing may follow the end of a complete run
-    if frames_digest(folder / FOLDER, count) == end.frames:
-        return record
-    fault = "the frames are not those with which the run ended"
-    return record._replace(faults=(*record.faults, fault), complete=False)
+    return record._replace(faults=(*record.faults, *faults), complete=False)
 
 
 def _with_record(verdict: Verdict, record: Examined) -> Verdict:

@@ -24,7 +24,7 @@ from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.control import ordered_halt
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
-from tickdeck.infrastructure.frames import FramesMark
+from tickdeck.infrastructure.frame_members import FramesMark
 from tickdeck.infrastructure.readers import ReadNotes
 from tickdeck.infrastructure.runs import Manifest, RunFigures, write_end
 from tickdeck.infrastructure.tape.opening import tape_path

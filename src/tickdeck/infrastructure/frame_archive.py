@@ -17,6 +17,8 @@ import msgspec
 
 from tickdeck.application.ports import Frame
 from tickdeck.errors import RunError, TapeError
+from tickdeck.infrastructure.frame_chain import chain_after
+from tickdeck.infrastructure.frame_members import FramesMark
 from tickdeck.infrastructure.frame_segments import GoneSegment, read_gone, segments, write_gone
 from tickdeck.infrastructure.frames import frames_of
 from tickdeck.infrastructure.tape.faults import tape_error
@@ -54,7 +56,9 @@ def archive_frames(
                     segment = _if_older(path, later, before, events_in)
                     if segment is None:
                         break
-                    segment = msgspec.structs.replace(segment, seq=seq)
+                    end = chain_after(path, gone[-1].end if gone else None)
+                    mark = end.mark() if end is not None else FramesMark(0, "")
+                    segment = msgspec.structs.replace(segment, seq=seq, through=mark.frames, digest=mark.digest)
                     if to is not None:
                         to.mkdir(parents=True, exist_ok=True)
                         segment = _copied(path, segment, to.absolute() / path.name)

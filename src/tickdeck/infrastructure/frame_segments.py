@@ -10,6 +10,7 @@ import msgspec
 
 from tickdeck.application.wording import counted
 from tickdeck.errors import TapeError
+from tickdeck.infrastructure.frame_members import MemberHead
 from tickdeck.infrastructure.tape.faults import tape_error
 from tickdeck.infrastructure.tape.sync import replace_file
 
@@ -40,7 +41,8 @@ class GoneSegment(msgspec.Struct, frozen=True, kw_only=True):
     ``frames``: its messages. ``events``: the events that they become, each of which has a ``seq`` of the run.
     ``first_ts``, ``last_ts``: when its first and last frame were received (ns UTC); 0 if it is empty. ``sha256``: of
     the file. ``place``: the absolute path of the archived file; ``None`` if it was dropped. ``seq``: the last event on
-    the tape when it went.
+    the tape when it went. ``through``, ``digest``: the number of the run's frames up to its end, and their digest in
+    hex; empty from older versions.
     """
 
     name: str
@@ -52,6 +54,13 @@ class GoneSegment(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     place: str | None
     seq: int = 0
+    through: int = 0
+    digest: str = ""
+
+    @property
+    def end(self) -> MemberHead | None:
+        """What precedes the next segment, if it is known."""
+        return MemberHead(self.through, bytes.fromhex(self.digest)) if self.digest else None
 
     @property
     def is_within_reach(self) -> bool:

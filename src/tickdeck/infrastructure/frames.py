@@ -6,19 +6,19 @@ segment to ``--tape``. Messages keep the order in which the run received them.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from tickdeck.application.ports import Frame
 from tickdeck.errors import TapeError
+from tickdeck.infrastructure.frame_chain import chain_at_end, damaged, files_of, parts_of, read_part
+from tickdeck.infrastructure.frame_members import FramesMark, MemberPacker, Unpacker, first_head, heads_in
 from tickdeck.infrastructure.frame_segments import (
     FOLDER,
     GONE,
@@ -36,9 +36,7 @@ __all__ = [
     "FOLDER",
     "FrameReader",
     "FrameWriter",
-    "FramesMark",
     "copy_frames",
-    "frames_digest",
     "frames_of",
     "one_line",
     "refuse_gone",
@@ -46,10 +44,8 @@ __all__ = [
 
 _SEGMENT = 64 << 20  # bytes on disk after which the next segment begins
 _BUFFER = 64 << 10  # at most this many bytes of text wait for compression
-_LEVEL = 1  # the fastest level reduces market data to a sixth; the best to a ninth, at ten times the cost
+_MEMBER = 4 << 20  # bytes of text after which the next member begins: what a resumed run unpacks again
 _LINE = b"%d %b\n"
-_PART = 1 << 18  # bytes read at a time
-_GZIP = 31  # zlib's window, with gzip's head and checksum
 
 
 def one_line(data: bytes) -> bytes:
@@ -57,14 +53,6 @@ def one_line(data: bytes) -> bytes:
     if b"\n" in data or b"\r" in data:
         return data.replace(b"\r", b" ").replace(b"\n", b" ")
     return data
-
-
-class FramesMark(NamedTuple):
-    """The first ``frames`` frames of a run, and their digest in hex. It does not depend on how they are divided into
-    segments."""
-
-    frames: int
-    digest: str
 
 
 class FrameWriter:
@@ -84,14 +72,18 @@ class FrameWriter:
         self._waiting: deque[bytes] = deque()  # one thread appends, either takes out: both are atomic
         self._size = 0  # bytes written since the buffer was last found full
         self._fd = -1
+        self._written = 0  # bytes of the segment
+        self._packer: MemberPacker  # of the last member
         self._failure = ""
         self._synced = True
-        self._hash = _new_hash()
-        self._count = 0  # frames in the hash
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            names = (*segments(folder), *(Path(gone.name) for gone in read_gone(folder)))
+            here = segments(folder)
+            names = (*here, *(Path(gone.name) for gone in read_gone(folder)))
             self._number = max(map(number_of, names), default=0)
+            if here:
+                sync(here[-1])  # a killed writer may have left frames that are only in the page cache
+            self._chain = chain_at_end(folder)
             self._begin_segment()
         except OSError as error:
             raise tape_error(folder, "write market data", error) from None
@@ -105,15 +97,16 @@ class FrameWriter:
             self._size = 0
             self.flush()
 
-    def follow(self, frame: Frame) -> None:
-        """Add a frame of an earlier process to the digest. Call this for each of them, before the first ``write``."""
-        self._hash.update(_LINE % frame)
-        self._count += 1
+    @property
+    def frames(self) -> int:
+        """The number of the run's frames so far, with those of earlier processes and those that wait."""
+        with self._lock:
+            return self._chain.frames + len(self._waiting)
 
     @property
     def mark(self) -> FramesMark:
         """All frames of earlier processes and of this one on disk."""
-        return FramesMark(self._count, self._hash.hexdigest())
+        return self._chain.mark()
 
     def flush(self) -> None:
         """Pass the waiting frames to the operating system. They survive a kill of this process."""
@@ -165,9 +158,11 @@ class FrameWriter:
             return
         count = len(self._waiting)
         text = b"".join([self._waiting.popleft() for _ in range(count)])
-        self._hash.update(text)
-        self._count += count
-        self._put(self._packer.compress(text) + self._packer.flush(zlib.Z_SYNC_FLUSH))
+        ended = b""
+        if self._packer.size >= _MEMBER:
+            ended, self._packer = self._packer.end(), MemberPacker(self._chain.begin_member())
+        self._chain.add(text, count)
+        self._put(ended + self._packer.pack(text))
         if self._written >= self._segment:
             self._end_segment()
             self._begin_segment()
@@ -185,11 +180,11 @@ class FrameWriter:
         path = self._folder / f"{self._number:06d}{SUFFIX}"
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         sync(self._folder)
-        self._packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+        self._packer = MemberPacker(self._chain.begin_member())
         self._written = 0
 
     def _end_segment(self) -> None:
-        self._put(self._packer.flush())
+        self._put(self._packer.end())
         try:
             sync_content(self._fd)
         except OSError as error:
@@ -209,17 +204,27 @@ class FrameReader:
 
     Iteration stops at the end of the frames; it continues later if the writer has written more. If the writer of a
     segment was killed, its last line may be incomplete; it is skipped. In place of a segment that was dropped, or whose
-    archive is out of reach, ``on_gone(segment)`` is called; by default, it raises ``TapeError``. Raises ``TapeError``
-    if a segment cannot be read, or is damaged before its end."""
+    archive is out of reach, ``on_gone(segment)`` is called; by default, it raises ``TapeError``.
 
-    def __init__(self, folder: Path, *, on_gone: Callable[[GoneSegment], object] | None = None) -> None:
+    ``after``: begin after so many frames of the run. Earlier segments are not read, so ``on_gone`` is not called for
+    them either.
+
+    Raises ``TapeError`` if a segment cannot be read, or is damaged before its end."""
+
+    def __init__(self, folder: Path, *, on_gone: Callable[[GoneSegment], object] | None = None, after: int = 0) -> None:
         self._folder = folder
         self._on_gone = on_gone or refuse_gone
         self._number = 0  # of the segment that is being read
         self._path: Path | None = None
         self._offset = 0  # of the next read; the file does not stay open
         self._lines: deque[bytes] = deque()
-        self._rest = b""
+        self._unpacker = Unpacker()
+        self._skip = after  # lines that are still before the first frame
+        if after:
+            try:
+                self._begin_after(after)
+            except OSError as error:
+                raise tape_error(folder, "read market data", error) from None
 
     def __iter__(self) -> FrameReader:
         return self
@@ -245,22 +250,25 @@ class FrameReader:
             raise tape_error(self._path, "read market data", error) from None
         self._offset += len(data)
         try:
-            *lines, self._rest = (self._rest + self._unpacker.decompress(data)).split(b"\n")
+            parts = self._unpacker.feed(data)
         except zlib.error as error:
-            raise _damaged(self._path, str(error)) from None
-        self._lines.extend(lines)
+            raise damaged(self._path, str(error)) from None
+        for _, _, lines in parts:
+            skipped = min(self._skip, len(lines))
+            self._skip -= skipped
+            self._lines.extend(lines[skipped:])
         return bool(data)
 
     def _read(self) -> bytes:
         assert self._path is not None
         try:
-            return _part(self._path, self._offset)
+            return read_part(self._path, self._offset)
         except FileNotFoundError:  # it was archived meanwhile
             moved = {gone.name: gone for gone in read_gone(self._folder)}.get(self._path.name)
             if moved is None or moved.place is None:
                 raise
             self._path = Path(moved.place)
-            return _part(self._path, self._offset)
+            return read_part(self._path, self._offset)
 
     def _next_segment(self) -> bool:
         """Open the next segment. Returns False if there is none."""
@@ -271,15 +279,26 @@ class FrameReader:
             return False
         name = min(later, key=number_of).name
         self._number = number_of(Path(name))
-        self._path, self._offset, self._rest = here.get(name), 0, b""
-        self._unpacker = zlib.decompressobj(_GZIP)
+        self._path, self._offset, self._unpacker = here.get(name), 0, Unpacker()
         if self._path is None:
             segment = gone[name]
             if segment.place is not None and segment.is_within_reach:
                 self._path = Path(segment.place)
+            elif self._skip >= segment.frames > 0:
+                self._skip -= segment.frames
             else:
                 self._on_gone(segment)
         return True
+
+    def _begin_after(self, frames: int) -> None:
+        """Go to the member that has the frame after so many, if the segments say which it is."""
+        for path, _ in reversed(files_of(self._folder)):
+            head = first_head(path) if path is not None else None
+            if path is not None and head is not None and head.frames <= frames:
+                offset, head = [each for each in heads_in(path) if each[1].frames <= frames][-1]
+                self._number, self._path, self._offset = number_of(path), path, offset
+                self._skip = frames - head.frames
+                return
 
 
 def refuse_gone(gone: GoneSegment) -> None:
@@ -288,15 +307,9 @@ def refuse_gone(gone: GoneSegment) -> None:
 
 
 def frames_of(path: Path) -> Iterator[Frame]:
-    """The frames of one segment. Raises the errors of ``FrameReader``, and ``OSError``."""
-    unpacker, rest, offset = zlib.decompressobj(_GZIP), b"", 0
-    while data := _part(path, offset):
-        offset += len(data)
-        try:
-            *lines, rest = (rest + unpacker.decompress(data)).split(b"\n")
-        except zlib.error as error:
-            raise _damaged(path, str(error)) from None
-        for line in lines:
+    """The frames of one segment. Raises the errors of ``FrameReader``."""
+    for part in parts_of(path):
+        for line in part.lines:
             stamp, _, message = line.partition(b" ")
             try:
                 yield Frame(int(stamp), message)
@@ -304,27 +317,8 @@ def frames_of(path: Path) -> Iterator[Frame]:
                 raise _bad_line(path, line) from None
 
 
-def _part(path: Path, offset: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(_PART)
-
-
 def _bad_line(path: Path | None, line: bytes) -> TapeError:
-    return _damaged(path, f"a line begins with {line.partition(b' ')[0][:40].decode(errors='replace')!r}")
-
-
-def _damaged(path: Path | None, why: str) -> TapeError:
-    return TapeError(f"{path}: the segment is damaged ({why}); restore it from a copy")
-
-
-def frames_digest(folder: Path, count: int | None = None) -> str:
-    """The digest of the first ``count`` frames in ``folder``, or of all, as in ``FramesMark``. Raises the errors of
-    ``FrameReader``."""
-    digest = _new_hash()
-    for frame in islice(FrameReader(folder), count):
-        digest.update(_LINE % frame)
-    return digest.hexdigest()
+    return damaged(path, f"a line begins with {line.partition(b' ')[0][:40].decode(errors='replace')!r}")
 
 
 def copy_frames(folder: Path, out: Path) -> int:
@@ -350,7 +344,3 @@ def copy_frames(folder: Path, out: Path) -> int:
         sync(out / GONE)
     sync(out)
     return frames
-
-
-def _new_hash() -> hashlib.blake2b:
-    return hashlib.blake2b(digest_size=32)

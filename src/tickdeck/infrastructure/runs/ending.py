@@ -8,13 +8,14 @@ import msgspec
 
 from tickdeck.domain.values import Money
 from tickdeck.errors import RunError, TapeError
-from tickdeck.infrastructure.frames import FramesMark
+from tickdeck.infrastructure.frame_members import FramesMark
 from tickdeck.infrastructure.tape.opening import open_reader, tape_path
 from tickdeck.infrastructure.tape.sync import replace_file
 
 __all__ = ["END", "RunEnd", "RunFigures", "read_end", "write_end"]
 
 END = "end.json"
+_CHAINED = 2
 
 
 class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +32,12 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """``last_seq`` and ``digest`` of the tape when the run stopped in order. ``completed``: it reached its end.
     Otherwise Ctrl-C stopped it, and you can resume it. ``frames``: the digest of a live run's first ``frame_count``
-    frames, all that it had then; older versions did not write the count. ``reached``: the ``seq`` of the run's last
+    frames, all that it had then. In format 1 this is the digest of their undivided text, perhaps without the count;
+    since format 2, that of their chained members. ``reached``: the ``seq`` of the run's last
     event, which is after ``last_seq`` if market data that is not on the tape followed; 0 from older versions.
     ``figures``: for lists of runs; not a part of the record."""
 
-    format: int = 1
+    format: int = 2
     last_seq: int
     digest: str | None
     completed: bool
@@ -43,6 +45,13 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     frame_count: int | None = None
     reached: int = 0
     figures: RunFigures | None = None
+
+    @property
+    def frames_mark(self) -> FramesMark | None:
+        """Of a live run since format 2: its frames then."""
+        if self.format < _CHAINED or self.frames is None or self.frame_count is None:
+            return None
+        return FramesMark(self.frame_count, self.frames)
 
     def end_of(self, last_seq: int) -> int:
         """The ``seq`` of the run's last event, if the last one on its tape is ``last_seq``. A run that went on after
