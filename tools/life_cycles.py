@@ -23,9 +23,11 @@ from tickdeck.domain.trading import (
     POSITION_TRANSITIONS,
     PROTECTION_TRANSITIONS,
     TRADE_TRANSITIONS,
+    TRIGGER_TRANSITIONS,
     PositionStatus,
     ProtectionStatus,
     TradeStatus,
+    TriggerStatus,
 )
 from tickdeck.domain.values import OrderStatus
 
@@ -45,6 +47,7 @@ LIFE_CYCLES: dict[str, LifeCycle] = {
         {"report": ORDER_BY_REPORT, "fill or amend": ORDER_BY_FILL, "found after all": ORDER_FOUND_AFTER_ALL},
     ),
     "trade": LifeCycle(TradeStatus.NEW, {"": TRADE_TRANSITIONS}),
+    "trigger": LifeCycle(TriggerStatus.NEW, {"": TRIGGER_TRANSITIONS}),
     "position": LifeCycle(PositionStatus.FLAT, {"": POSITION_TRANSITIONS}),
     "protection": LifeCycle(ProtectionStatus.WAITING, {"": PROTECTION_TRANSITIONS}),
 }

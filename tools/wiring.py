@@ -25,6 +25,7 @@ from tickdeck.application.engines import (
     RiskEngine,
     SignalEngine,
     StrategyEngine,
+    TriggerEngine,
     VenueGateway,
 )
 from tickdeck.domain.events import DomainEvent, iter_event_classes
@@ -37,6 +38,7 @@ ENGINES: tuple[Any, ...] = (
     FeedMonitor,
     SignalEngine,
     StrategyEngine,
+    TriggerEngine,
     OperatorEngine,
     RiskEngine,
     ExecutionEngine,

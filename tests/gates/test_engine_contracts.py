@@ -22,6 +22,8 @@ from tickdeck.application.engines import (
     RiskEngine,
     SignalEngine,
     StrategyEngine,
+    TriggerEngine,
+    TriggerWish,
     VenueGateway,
 )
 from tickdeck.application.kernel import Kernel
@@ -72,6 +74,7 @@ ENGINES: tuple[Any, ...] = (
     ExecutionEngine,
     PortfolioEngine,
     OperatorEngine,
+    TriggerEngine,
     StrategyEngine,
     VenueGateway,
 )
@@ -243,6 +246,24 @@ def protect(core: Core) -> None:
     core.report(core.orders[-1], OrderStatus.CANCELLED)
 
 
+TRIGGERS = (
+    TriggerWish(name="all", when="equity > 0 and signal(fragile) > 0 or position > 100", then="notify"),
+    TriggerWish(name="short", when="price > 1000", then="halt", expires="2s"),
+    TriggerWish(name="level", when="price crosses_above 15", then="cancel", once=False, every="100ms"),
+)
+
+
+def triggers_by_command(core: Core) -> None:
+    """Triggers that are made, changed and removed, with mistakes."""
+    for command, arguments in (
+        ("create", {"when": "price > ", "then": "halt"}),
+        ("create", {"when": "price > 1", "then": "notify"}),
+        ("update", {"when": "price > 100"}),
+        ("delete", {}),
+    ):
+        core.feed(CommandReceived(command=f"trigger-{command}", arguments={"trigger_id": "late", **arguments}))
+
+
 def eventful_run() -> Core:
     """A run with everything: gaps, refusals, every end of an order, unknown orders, an error, halts."""
     rng = random.Random(5)
@@ -256,6 +277,7 @@ def eventful_run() -> Core:
         venue=venue,
         monitors=20 * MS,
         short_selling=True,
+        triggers=TRIGGERS,
     ).start()
     # Coins of the account at the start: the portfolio receives the market until there is a price of ether, and risk as
     # long as bitcoin is owed.
@@ -294,6 +316,7 @@ def eventful_run() -> Core:
     in_doubt(core)
     protect(core)
     others_at_work(core)
+    triggers_by_command(core)
     for quantity in ("1", "none"):
         core.feed(CommandReceived(command="submit", arguments={"side": "buy", "symbol": BTC, "quantity": quantity}))
     for command in ("halt", "resume", "resume"):
@@ -357,8 +380,8 @@ def test_every_derived_event_is_published_by_exactly_one_engine_or_the_kernel() 
     shared = {event_type: who for event_type, who in publishers.items() if len(who) > 1}
     assert shared == {  # every declared engine publishes something
         StrategyDecisionEvent: ["operator", "strategy"],
-        SystemWarning: ["risk", "execution", "portfolio", "operator", "strategy", "gateway"],
-        NotificationAlert: ["instruments", "risk", "execution", "portfolio", "strategy"],
+        SystemWarning: ["risk", "execution", "portfolio", "operator", "trigger", "strategy", "gateway"],
+        NotificationAlert: ["instruments", "risk", "execution", "portfolio", "trigger", "strategy"],
         StateUpdated: ["portfolio", "strategy"],
     }
     inputs = (

@@ -8,7 +8,8 @@ import pytest
 from gate_processes import Driven, check_beginning, check_end, left_alone
 from gate_runs import CAPTURES, play, prove
 
-from tickdeck.domain.events import StrategyCreated, StrategyDecisionEvent
+from tickdeck.bootstrap import triggers_of
+from tickdeck.domain.events import StrategyCreated, StrategyDecisionEvent, TriggerExpired, TriggerFired
 from tickdeck.infrastructure.config import RunConfig, load_config
 from tickdeck.infrastructure.tape import SqliteTapeReader
 
@@ -36,6 +37,34 @@ symbol = "ETHUSDT"
 enter = "price(BTCUSDT) crosses_above ema(BTCUSDT, 5, 1s) and equity > 0"
 exit = "time >= 23:54:40 UTC or position * price > 0 and price crosses_below vwap(50)"
 share = "2%"
+
+[[triggers]]
+name = "level"
+when = "price(BTCUSDT) crosses_above 61830 or price(BTCUSDT) crosses_below 61825"
+then = "notify"
+once = false
+every = "2s"
+
+[[triggers]]
+name = "pause"
+when = "position(ETHUSDT) > 0 and rsi(BTCUSDT, 14, 1s) > 50 and close(BTCUSDT, 10s) > 0"
+then = "pause ether"
+
+[[triggers]]
+name = "again"
+when = "time >= 23:54:38 UTC and equity > 0"
+then = "activate ether"
+
+[[triggers]]
+name = "order"
+when = "time >= 23:54:25 UTC"
+then = "buy ETHUSDT 0.1"
+
+[[triggers]]
+name = "never"
+when = "price(ETHUSDT) < 1"
+then = "halt"
+expires = "10s"
 """
 
 
@@ -62,7 +91,12 @@ def test_a_file_alone_trades_a_recorded_market_and_is_proven(shared: Path, tmp_p
     for name in ("dip", "ether"):
         sides = [intent.side for one in decisions if one.strategy_id == name for intent in one.intents]
         assert sides[:2] == ["buy", "sell"]
-    assert all(decision.reason.startswith(("enter: ", "exit: ")) for decision in decisions)
+    reasons = ("enter: ", "exit: ", "trigger order: ")
+    assert all(decision.reason.startswith(reasons) for decision in decisions)
+    fired = [event.trigger_id for event in events if isinstance(event, TriggerFired)]
+    assert {"level", "order", "pause", "again"} <= set(fired)
+    assert [event.trigger_id for event in events if isinstance(event, TriggerExpired)] == ["never"]
+    assert [trigger.trigger_id for trigger in triggers_of(run.folder)] == ["level", "pause", "again", "order", "never"]
 
 
 @pytest.mark.long

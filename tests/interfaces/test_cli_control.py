@@ -115,3 +115,31 @@ def test_a_wrong_call_gives_one_line(tmp_path: Path, words: tuple[str, ...], why
     assert said.returncode in (2, 3)
     assert why in said.stderr
     assert "Traceback" not in said.stderr
+
+
+def test_triggers_are_created_listed_changed_and_deleted_from_a_second_terminal(
+    running: Running, tmp_path: Path
+) -> None:
+    watch = ("--when", "price(BTCUSDT) > 1", "--then", "notify hello")
+    created = tickdeck("trigger", "last", "create", "low", *watch, "--expires", "90m", data=tmp_path)
+    wrong = tickdeck("trigger", "last", "create", "x", "--when", "prise > 1", "--then", "halt", data=tmp_path)
+    listed = tickdeck("trigger", "last", "list", "--json", data=tmp_path)
+    updated = tickdeck("trigger", "last", "update", "low", "--each-time", "--every", "1m", data=tmp_path)
+    shown = tickdeck("trigger", "last", "list", data=tmp_path)
+    deleted = tickdeck("trigger", "last", "delete", "low", data=tmp_path)
+    gone = tickdeck("trigger", "last", "delete", "low", data=tmp_path)
+    none = tickdeck("trigger", "last", "list", data=tmp_path)
+    unclear = tickdeck("trigger", "last", "create", "low", data=tmp_path)
+    running.end(signal.SIGINT)
+    (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
+
+    assert created.returncode == updated.returncode == deleted.returncode == 0
+    assert "effects: trigger.created" in created.stderr
+    assert (wrong.returncode, "column 1: there is no 'prise'; did you mean 'price'?" in wrong.stderr) == (1, True)
+    row = json.loads(listed.stdout)
+    assert (row["trigger_id"], row["once"], row["then"]) == ("low", True, "notify hello")
+    assert row["expires"] > 0
+    assert "(each time, not within 1 min;" in shown.stdout
+    assert (gone.returncode, none.stderr) == (1, "tickdeck: the run has no triggers\n")
+    assert (unclear.returncode, "give --when and --then" in unclear.stderr) == (2, True)
+    assert verify_run(folder)[0].identical

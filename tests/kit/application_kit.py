@@ -11,6 +11,7 @@ from typing import ClassVar
 from tickdeck.application.bus import Subscription
 from tickdeck.application.engines import (
     CandlePlan,
+    ConditionValues,
     ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
@@ -22,6 +23,8 @@ from tickdeck.application.engines import (
     SignalEngine,
     StopOrders,
     StrategyEngine,
+    TriggerEngine,
+    TriggerWish,
     VenueGateway,
     timeframes_of,
     with_timeframe,
@@ -225,6 +228,8 @@ class Core:
         short_selling: bool = False,
         stop_orders: StopOrders = ALL_STOP_ORDERS,
         on_difference: str = "halt",
+        triggers: Iterable[TriggerWish] = (),
+        symbols: tuple[str, ...] = (BTC,),
         rates_from: tuple[str, ...] = (BTC, "ETHUSDT"),
     ) -> None:
         """``monitors`` (ns): the interval of snapshots and heartbeats, and the longest silence of a feed.
@@ -262,14 +267,14 @@ class Core:
             nonce="nonce",
             stop_orders=stop_orders,
         )
-        OperatorEngine(kernel, symbols=(BTC,), nonce="nonce")
+        OperatorEngine(kernel, symbols=symbols, nonce="nonce")
         self.strategies = StrategyEngine(
             kernel,
             market_data=self.market_data,
             signals=self.signals,
             execution=self.execution,
             portfolio=self.portfolio,
-            symbols=(BTC,),
+            symbols=symbols,
             nonce="nonce",
             seed=seed,
             instrument=current,
@@ -277,6 +282,16 @@ class Core:
         )
         for strategy_id, strategy in strategies.items():
             self.strategies.add(strategy_id, strategy)
+        self.triggers = TriggerEngine(
+            kernel,
+            ConditionValues(kernel, self.market_data, self.signals, self.portfolio),
+            self.signals,
+            symbols=symbols,
+            candles=plan,
+            strategies=lambda: self.strategies.strategies,
+            wishes=triggers,
+        )
+        self.triggers.check_wishes()
         self.gateway = VenueGateway(kernel, self.venue)
         self._trade_ids = 0
 

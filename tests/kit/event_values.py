@@ -138,6 +138,7 @@ def sample(cls: type[DomainEvent]) -> DomainEvent:
     known: dict[Any, Any] = {
         Decimal: Decimal("1.50"),
         int: 7,
+        bool: True,
         float: 0.5,
         str: "x",
         ActionIntent: ORDER,

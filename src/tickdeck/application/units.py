@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from tickdeck.errors import ConfigError, format_value
 
-__all__ = ["clock_time", "day", "duration_ns", "iso_time", "seconds_of", "share_of", "size_of", "span"]
+__all__ = ["clock_time", "day", "duration_ns", "iso_time", "moment_ns", "seconds_of", "share_of", "size_of", "span"]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {
     "ns": 1,
     "us": 1_000,
@@ -41,6 +42,21 @@ def duration_ns(text: str, *, zero: bool = False) -> int:
         wrong = "too short" if ns == 0 else "not a whole number of nanoseconds"
         raise ConfigError(f"{text!r} is {wrong}; give {_EXAMPLES}")
     return int(ns)
+
+
+def moment_ns(text: str, now: int) -> int:
+    """Converts a time in ISO 8601 (``2024-08-08T12:00:00Z``; UTC if it has no zone), or a duration after ``now`` (ns
+    UTC), such as ``90m``, to ns UTC. Raises ``ConfigError``."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        try:
+            return now + duration_ns(text)
+        except ConfigError:
+            examples = "one such as 2024-08-08T12:00:00Z, or a duration such as 90m"
+            raise ConfigError(f"{text!r} is not a time; give {examples}") from None
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 
 def seconds_of(text: str) -> Decimal:

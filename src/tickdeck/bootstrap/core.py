@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tickdeck.application.engines import (
     CandlePlan,
+    ConditionValues,
     ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
@@ -17,6 +18,7 @@ from tickdeck.application.engines import (
     SignalEngine,
     StopOrders,
     StrategyEngine,
+    TriggerEngine,
     timeframes_of,
     with_timeframe,
 )
@@ -25,7 +27,7 @@ from tickdeck.application.strategies import Rules, Strategy, timeframes_in
 from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.strategies import signal_factories
 from tickdeck.domain.accounts import Account, Rates, reporting_currency
-from tickdeck.domain.conditions import Condition
+from tickdeck.domain.conditions import Condition, parse_condition, signal_name
 from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.market import parse_timeframe
 from tickdeck.errors import ConfigError
@@ -63,17 +65,19 @@ class Core:
         self, config: RunConfig, manifest: Manifest, strategies: list[tuple[str, Strategy]], kernel: Kernel
     ) -> None:
         own_signals = signal_factories(config)
+        triggers = [parse_condition(wish.when) for wish in config.triggers]
         names = [
             with_timeframe(name, timeframes_of(strategy), own_signals)
             for _, strategy in strategies
             for name in strategy.required_signals()
         ]
+        names += [name for condition in triggers for one in condition.references if (name := signal_name(one))]
         self.candles = CandlePlan.of(
             parse_timeframe(config.candles) if config.candles is not None else None,
             (strategy for _, strategy in strategies),
             names,
             own_signals=bool(own_signals),
-            timeframes=timeframes_in(_conditions_of(strategies, manifest.symbols)),
+            timeframes=timeframes_in([*_conditions_of(strategies, manifest.symbols), *triggers]),
         )
         self.kernel = kernel
         self.instruments = InstrumentEngine(kernel, config.instrument)
@@ -127,7 +131,17 @@ class Core:
         )
         for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=True):
             self.strategies.add(strategy_id, strategy, wanted.name or strategy_name(wanted.spec))
-        engines = (monitor, self.risk, self.execution, self.portfolio, heartbeat, self.strategies)
+        self.triggers = TriggerEngine(
+            kernel,
+            ConditionValues(kernel, self.market_data, self.signals, self.portfolio),
+            self.signals,
+            symbols=manifest.symbols,
+            candles=self.candles,
+            strategies=lambda: self.strategies.strategies,
+            wishes=[wish.as_wish() for wish in config.triggers],
+        )
+        self.triggers.check_wishes()
+        engines = (monitor, self.risk, self.execution, self.portfolio, heartbeat, self.strategies, self.triggers)
         self._folding = tuple(engine.recall for engine in engines if engine is not None)
 
     def recall(self, event: DomainEvent) -> None:

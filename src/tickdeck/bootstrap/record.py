@@ -20,10 +20,14 @@ from tickdeck.domain.events import (
     FeedConnected,
     FeedDisconnected,
     SystemWarning,
+    TriggerDeleted,
+    TriggerEvent,
     VenueCircuitChanged,
     VenueInstrumentReported,
+    iter_event_classes,
 )
 from tickdeck.domain.market import CandleOpen, Timeframe
+from tickdeck.domain.trading import Trigger
 from tickdeck.infrastructure.config import RunConfig, config_from_dict
 from tickdeck.infrastructure.exchanges.simulated import simulated_market
 from tickdeck.infrastructure.frame_segments import GoneSegment
@@ -39,12 +43,24 @@ from tickdeck.infrastructure.runs import (
 from tickdeck.infrastructure.tape.opening import AnyReader, is_tape, open_reader, tape_path
 from tickdeck.infrastructure.tape.sqlite import EVERYTHING
 
-__all__ = ["FramedMarket", "market_for_venue", "market_of", "open_record", "trade_journal"]
+__all__ = ["FramedMarket", "market_for_venue", "market_of", "open_record", "trade_journal", "triggers_of"]
 
 _OF_FEEDS = (FeedConnected, FeedDisconnected, SystemWarning, VenueCircuitChanged, VenueInstrumentReported)
 """What the frames of a live feed may contain besides market data."""
 
 _SIMULATION_START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z: a run's events must not depend on today's date
+
+
+def triggers_of(folder: Path) -> list[Trigger]:
+    """The triggers of the run in ``folder`` as its tape says, oldest first, without the deleted ones."""
+    triggers: dict[str, Trigger] = {}
+    types = tuple(kind.event_type for kind in iter_event_classes() if issubclass(kind, TriggerEvent))
+    for event in open_record(folder, TapeQuery(types=types)):
+        if isinstance(event, TriggerEvent):
+            triggers.setdefault(event.trigger_id, Trigger(event.trigger_id, in_run=True)).apply(event)
+            if isinstance(event, TriggerDeleted):
+                del triggers[event.trigger_id]
+    return list(triggers.values())
 
 
 def open_record(

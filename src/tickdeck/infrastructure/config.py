@@ -23,6 +23,7 @@ from tickdeck.infrastructure.exchanges.paper import PaperConfig
 from tickdeck.infrastructure.listening import listen_address
 from tickdeck.infrastructure.readers import date_to_ns, read_exchange_info
 from tickdeck.infrastructure.surroundings import WatchConfig
+from tickdeck.infrastructure.triggers import TriggerConfig
 
 __all__ = [
     "RunConfig",
@@ -116,6 +117,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     - ``strategies``: what trades; ``ema-cross``, unless one is named. ``symbols``: the symbols to use from the input
       files or to simulate; empty means all symbols of the files, or BTCUSDT.
+    - ``triggers``: conditions that are watched, and what follows when one holds.
     - ``signals``: the user's signals by name; strategies read them by that name.
     - ``tapes``: input files, in order. Without any, a simulated market is generated from ``seed``.
     - ``exchange``: ``paper``, or the venue whose live market data the run receives; orders are filled on paper.
@@ -145,6 +147,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     strategies: tuple[StrategyConfig, ...] = (DEFAULT_STRATEGY,)
+    triggers: tuple[TriggerConfig, ...] = ()
     signals: dict[str, SignalConfig] = {}
     symbols: tuple[str, ...] = ()
     tapes: tuple[TapeConfig, ...] = ()
@@ -218,10 +221,12 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for symbol in (*self.symbols, *(tape.symbol for tape in self.tapes if tape.symbol is not None)):
             if not symbol or any(map(str.isspace, symbol)):
                 raise ConfigError(f"{symbol!r} is not a symbol; give one such as BTCUSDT, without blanks")
-        names = [strategy.name for strategy in self.strategies if strategy.name]
-        for name in names:
-            if names.count(name) > 1:
-                raise ConfigError(f"strategies: two are called {name!r}; rename one of them")
+        for table in (self.strategies, self.triggers):
+            names = [one.name for one in table if one.name]
+            for name in names:
+                if names.count(name) > 1:
+                    what = "strategies" if table is self.strategies else "triggers"
+                    raise ConfigError(f"{what}: two are called {name!r}; rename one of them")
         for name in self.signals:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or built_in_signal(name) is not None:
                 raise ConfigError(
@@ -344,6 +349,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "under [risk]": RiskLimits,
     "under [watch]": WatchConfig,
     "under [[tapes]]": TapeConfig,
+    "under [[triggers]]": TriggerConfig,
     "under [[strategies]]": StrategyConfig,
     "under [signals.NAME]": SignalConfig,
     "at the top, before the first table": RunConfig,

@@ -11,9 +11,9 @@ from tickdeck.domain.events import DomainEvent
 
 __all__ = ["ALWAYS_LOGGED", "log_events"]
 
-ALWAYS_LOGGED = ("order.*", "position.*", "risk.*", "trading.*", "notification.*")
+ALWAYS_LOGGED = ("order.*", "position.*", "risk.*", "trading.*", "notification.*", "trigger.fired")
 """Always logged: events of orders (``order.filled`` and ``order.partially_filled`` are their trades), of positions and
-of risk, and alerts."""
+of risk, alerts, and triggers that fire."""
 _AFTER_ALL_OTHERS = -(1 << 30)
 
 log = logging.getLogger("tickdeck.events")

@@ -19,6 +19,7 @@ from tickdeck.domain.events import (
     StrategyEvent,
     TimerFired,
     TradeEvent,
+    TriggerEvent,
 )
 from tickdeck.domain.values import Side
 
@@ -113,6 +114,10 @@ def test_streams_belong_to_an_account_or_to_a_strategy(cls: type[DomainEvent]) -
         assert not cls.event_type.startswith(("order.", "position.", "balance."))
     else:
         # The state of a strategy has a stream of its own; a portfolio is in the stream of its account.
-        owner = event.aggregate_id if isinstance(event, StrategyEvent | StateUpdated) else f"{_account(event)}/"
+        owner = (
+            event.aggregate_id
+            if isinstance(event, StrategyEvent | StateUpdated | TriggerEvent)
+            else f"{_account(event)}/"
+        )
         assert f"/{owner}" in f"{event.stream}/"
         assert not event.is_market_data

@@ -4,6 +4,7 @@ One file per engine. Each declares the events that it handles and publishes.
 """
 
 from tickdeck.application.engines.candle_plan import CandlePlan, timeframes_of
+from tickdeck.application.engines.condition_values import ConditionValues
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.feed_monitor import FeedMonitor
 from tickdeck.application.engines.gateway import VenueGateway
@@ -17,10 +18,12 @@ from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.signals import SignalEngine, with_timeframe
 from tickdeck.application.engines.strategies import StrategyEngine
 from tickdeck.application.engines.strategy_snapshots import StrategySnapshot, restore_snapshot, take_snapshot
+from tickdeck.application.engines.triggers import TriggerEngine, TriggerWish
 
 __all__ = [
     "OPERATOR",
     "CandlePlan",
+    "ConditionValues",
     "ExecutionEngine",
     "FeedMonitor",
     "HeartbeatEngine",
@@ -34,6 +37,8 @@ __all__ = [
     "StopOrders",
     "StrategyEngine",
     "StrategySnapshot",
+    "TriggerEngine",
+    "TriggerWish",
     "VenueGateway",
     "restore_snapshot",
     "take_snapshot",

@@ -302,6 +302,13 @@ class PortfolioEngine:
         """Cash and positions of all currencies, in the account's quote currency."""
         return self.valuation.equity(self._market_data.price)
 
+    def known_equity(self) -> Money | None:
+        """The equity, or ``None`` before it is complete: until the venue has reported the balances at the start, there
+        is market data, and each coin with a symbol has a price."""
+        if not self.account.balances or self.valuation.waits or not self._market_data.prices():
+            return None
+        return self.equity()
+
     def cash(self) -> Money:
         """The balances of all currencies without the coins in positions."""
         return self.valuation.cash(self._market_data.price)

@@ -413,6 +413,10 @@ class _Desk:
         with money_context():
             return self._engine.portfolio.equity()
 
+    def known_equity(self) -> Decimal | None:
+        with money_context():
+            return self._engine.portfolio.known_equity()
+
     def price(self, symbol: str) -> Price | None:
         return self._engine.market_data.market(symbol).price
 

@@ -22,7 +22,7 @@ from tickdeck.domain.events import (
 
 __all__ = ["RecallingKernel"]
 
-_FOLDED = frozenset(("feed_monitor", "risk", "execution", "portfolio", "heartbeat", "operator", "strategy"))
+_FOLDED = frozenset(("feed_monitor", "risk", "execution", "portfolio", "heartbeat", "operator", "strategy", "trigger"))
 """Components whose state is folded from the record, instead of handling its events."""
 _MADE_AGAIN = frozenset((*MarketDataEngine.publishes, *SignalEngine.publishes))
 """Derived events that the engines make again from the recorded market data, because the new code may need others."""

@@ -3,7 +3,14 @@
 One file per strategy. Nothing here knows the engines.
 """
 
-from tickdeck.application.strategies.condition_inputs import LastCandles, events_of, source_of, timeframes_in
+from tickdeck.application.strategies.condition_inputs import (
+    INPUTS,
+    LastCandles,
+    describe_values,
+    events_of,
+    source_of,
+    timeframes_in,
+)
 from tickdeck.application.strategies.ema_cross import EmaCross
 from tickdeck.application.strategies.market_maker import MarketMaker
 from tickdeck.application.strategies.rsi_reversion import RsiReversion
@@ -12,6 +19,7 @@ from tickdeck.application.strategies.strategy import PositionView, Strategy
 
 __all__ = [
     "BUILT_IN",
+    "INPUTS",
     "EmaCross",
     "LastCandles",
     "MarketMaker",
@@ -19,6 +27,7 @@ __all__ = [
     "RsiReversion",
     "Rules",
     "Strategy",
+    "describe_values",
     "events_of",
     "source_of",
     "timeframes_in",

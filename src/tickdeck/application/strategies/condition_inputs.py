@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from tickdeck.domain.conditions import FUNCTIONS, Condition, Reference, Source
+from tickdeck.domain.conditions import FUNCTIONS, Condition, Kind, Reference, Source, TimeOfDay
 from tickdeck.domain.events import (
     BalanceEvent,
     CandleEvent,
@@ -18,8 +18,9 @@ from tickdeck.domain.events import (
     TradeEvent,
 )
 from tickdeck.domain.market import Timeframe, parse_timeframe
+from tickdeck.domain.values import plain
 
-__all__ = ["INPUTS", "LastCandles", "events_of", "source_of", "timeframes_in"]
+__all__ = ["INPUTS", "LastCandles", "describe_values", "events_of", "source_of", "timeframes_in"]
 
 _BOOKS: tuple[type[DomainEvent], ...] = (OrderBookEvent, OrderBookDeltaEvent)
 _PRICES: tuple[type[DomainEvent], ...] = (TradeEvent, CandleEvent, TickEvent, *_BOOKS)
@@ -58,16 +59,29 @@ def timeframes_in(conditions: Iterable[Condition]) -> tuple[Timeframe, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def describe_values(condition: Condition, value: Callable[[Reference], Decimal | None]) -> dict[str, str]:
+    """The values of the names in a condition as text, by name."""
+    return {str(reference): _shown(reference, value(reference)) for reference in condition.references}
+
+
+def _shown(reference: Reference, value: Decimal | None) -> str:
+    if value is None:
+        return "unknown"
+    if FUNCTIONS[reference.function].kind is Kind.TIME:
+        return str(TimeOfDay(int(value) // 1_000_000_000))
+    return plain(round(value, 8))
+
+
 class LastCandles:
     """The last closed candle of each symbol and timeframe that a condition uses."""
 
-    def __init__(self, timeframes: Iterable[Timeframe]) -> None:
-        self._timeframes = tuple(timeframes)
+    def __init__(self, timeframes: Iterable[Timeframe] = ()) -> None:
+        self.timeframes = tuple(timeframes)
         self.last: dict[tuple[str, str], dict[str, Decimal]] = {}
         """The fields of the last candle, by symbol and timeframe."""
 
     def take(self, candle: CandleEvent) -> None:
-        for timeframe in self._timeframes:
+        for timeframe in self.timeframes:
             if timeframe.lasts(candle.interval):
                 self.last[candle.symbol, str(timeframe)] = {
                     "open": candle.open,

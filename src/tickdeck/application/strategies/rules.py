@@ -6,19 +6,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 
-from tickdeck.application.strategies.condition_inputs import INPUTS, LastCandles, events_of, source_of, timeframes_in
+from tickdeck.application.strategies.condition_inputs import (
+    INPUTS,
+    LastCandles,
+    describe_values,
+    events_of,
+    source_of,
+    timeframes_in,
+)
 from tickdeck.application.strategies.inventory import Inventory
 from tickdeck.application.strategies.strategy import PositionView, Strategy
 from tickdeck.application.units import duration_ns
 from tickdeck.application.wording import not_a_symbol
 from tickdeck.domain.conditions import (
-    FUNCTIONS,
     Condition,
     Evaluator,
-    Kind,
     Reference,
     Source,
-    TimeOfDay,
     parse_condition,
     signal_name,
 )
@@ -36,7 +40,7 @@ from tickdeck.domain.events import (
     TimerFired,
     TradeEvent,
 )
-from tickdeck.domain.values import ZERO, Side, plain
+from tickdeck.domain.values import ZERO, Side
 from tickdeck.errors import ConfigError
 
 __all__ = ["Rules"]
@@ -219,10 +223,8 @@ class Rules(Strategy):
     def _reason(self, name: str, symbol: str) -> str:
         """The condition that holds, with the values that it used."""
         condition = self.conditions[name]
-        values = ", ".join(
-            f"{reference} = {_shown(reference, self._value(symbol, reference))}" for reference in condition.references
-        )
-        return f"{name}: {condition} ({values})"
+        values = describe_values(condition, partial(self._value, symbol))
+        return f"{name}: {condition} ({', '.join(f'{one} = {value}' for one, value in values.items())})"
 
     def _wait(self, symbol: str, ns: int) -> None:
         """Decide nothing in ``symbol`` for ``ns``, then look again."""
@@ -261,7 +263,7 @@ class Rules(Strategy):
                 position = self._held(symbol)
                 return ZERO if position.is_flat else position.quantity
             case "equity":
-                return self.equity()
+                return self.desk.known_equity()
             case "time":
                 return Decimal(self.clock.now() % _DAY)
         return self._candles.value(symbol, reference)
@@ -296,11 +298,3 @@ def _affected(conditions: Iterable[Condition], symbols: Sequence[str]) -> dict[s
     affected |= dict.fromkeys(named, symbols)
     affected[""] = symbols if everywhere else ()
     return {symbol: tuple(of) for symbol, of in affected.items()}
-
-
-def _shown(reference: Reference, value: Decimal | None) -> str:
-    if value is None:
-        return "unknown"
-    if FUNCTIONS[reference.function].kind is Kind.TIME:
-        return str(TimeOfDay(int(value) // _SECOND))
-    return plain(round(value, 8))

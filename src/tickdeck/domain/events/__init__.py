@@ -117,6 +117,17 @@ from tickdeck.domain.events.trades import (
     TwoPhaseTradeEvent,
     trade_stream,
 )
+from tickdeck.domain.events.triggers import (
+    TriggerCreated,
+    TriggerDeleted,
+    TriggerEvaluated,
+    TriggerEvent,
+    TriggerExpired,
+    TriggerFired,
+    TriggerSet,
+    TriggerUpdated,
+    trigger_stream,
+)
 from tickdeck.domain.events.upcast import keeps_stream, upcast
 from tickdeck.domain.events.venue import (
     VenueBalanceReported,
@@ -214,6 +225,14 @@ __all__ = [
     "TradingHalted",
     "TradingResumed",
     "TransferKind",
+    "TriggerCreated",
+    "TriggerDeleted",
+    "TriggerEvaluated",
+    "TriggerEvent",
+    "TriggerExpired",
+    "TriggerFired",
+    "TriggerSet",
+    "TriggerUpdated",
     "TwoPhaseTradeEvent",
     "VenueBalanceReported",
     "VenueCancelRefused",
@@ -245,6 +264,7 @@ __all__ = [
     "plain_digits",
     "position_stream",
     "trade_stream",
+    "trigger_stream",
     "upcast",
     "users_checks",
 ]

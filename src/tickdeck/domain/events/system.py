@@ -114,7 +114,8 @@ class TimerFired(DomainEvent, frozen=True, kw_only=True, gc=False):
 
 
 class CommandReceived(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """A command from a person or another process. An input of the run's edges.
+    """A command from a person or another process: an input of the run's edges. Emitted by the trigger engine, too, when
+    a trigger fires.
 
     ``command`` is its name, such as ``halt``; ``arguments`` are strings.
     """

@@ -25,9 +25,13 @@ from tickdeck.domain.trading.protection_terms import (
 from tickdeck.domain.trading.round_trips import RoundTrip, RoundTrips, TripFill, cut
 from tickdeck.domain.trading.trade import Trade
 from tickdeck.domain.trading.trade_life_cycle import TRADE_TRANSITIONS, TradeStatus
+from tickdeck.domain.trading.trigger import Trigger, TriggerSettings
+from tickdeck.domain.trading.trigger_action import NOTIFY, Action, parse_action
+from tickdeck.domain.trading.trigger_life_cycle import TRIGGER_TRANSITIONS, TriggerStatus
 
 __all__ = [
     "EXACT",
+    "NOTIFY",
     "ORDER_BY_FILL",
     "ORDER_BY_REPORT",
     "ORDER_FOUND_AFTER_ALL",
@@ -38,6 +42,8 @@ __all__ = [
     "Distance",
     "ExitOrder",
     "ExitPlan",
+    "TRIGGER_TRANSITIONS",
+    "Action",
     "Order",
     "PausedStrategies",
     "Position",
@@ -48,9 +54,13 @@ __all__ = [
     "RoundTrips",
     "Trade",
     "TradeStatus",
+    "Trigger",
+    "TriggerSettings",
+    "TriggerStatus",
     "TripFill",
     "cut",
     "merged_terms",
+    "parse_action",
     "reservation",
     "terms_from_text",
     "terms_of",

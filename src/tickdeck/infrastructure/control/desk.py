@@ -24,7 +24,7 @@ from tickdeck.infrastructure.control.messages import Answer, Request
 
 __all__ = ["CommandDesk", "refused"]
 
-_ANSWER = ("risk", "strategy", "execution", "portfolio", OPERATOR)
+_ANSWER = ("risk", "strategy", "execution", "portfolio", "trigger", OPERATOR)
 """The components that carry out commands: their warnings say what they did not do."""
 _MOST_EVENTS = 1_000  # in an answer
 _PREFIX = "control-"  # of the correlation ids of commands
@@ -47,7 +47,7 @@ class CommandDesk:
         self._under_way: dict[str, asyncio.Future[Answer]] = {}
         self._done: dict[str, int] = {}  # seq of each command with an id
         for event in recorded(TapeQuery(types=(CommandReceived.event_type,))):
-            if event.correlation_id.startswith(_PREFIX):
+            if event.is_input and event.correlation_id.startswith(_PREFIX):
                 self._done[event.correlation_id.removeprefix(_PREFIX)] = event.seq
 
     async def carry_out(self, request: Request, who: str) -> Answer:

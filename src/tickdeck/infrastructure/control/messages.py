@@ -27,6 +27,9 @@ COMMANDS = frozenset(
         "strategy-activate",
         "strategy-update",
         "strategy-delete",
+        "trigger-create",
+        "trigger-update",
+        "trigger-delete",
     }
 )
 """The commands that a run accepts from outside."""

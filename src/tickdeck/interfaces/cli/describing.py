@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.bus import type_name
-from tickdeck.application.units import span
+from tickdeck.application.units import iso_time, span
 from tickdeck.domain.events import ActionIntent, DomainEvent, OrderEvent, RawEvent, StateLeg
 from tickdeck.domain.values import plain
 from tickdeck.interfaces.cli.output import one_line
@@ -160,6 +160,18 @@ def _position(event: Any) -> str:
     return f"{event.symbol} {plain(event.quantity)} @ {plain(event.average_price)}{realized}"
 
 
+def _trigger(event: Any) -> str:
+    """What a trigger watches from now on."""
+    how = "" if event.once else f", each time{f', not within {span(event.every)}' if event.every else ''}"
+    until = f", until {iso_time(event.expires)[:19]}Z" if event.expires else ""
+    return f"{event.trigger_id}: when {event.when} then {event.then}{how}{until}"
+
+
+def _fired(event: Any) -> str:
+    values = ", ".join(f"{name} = {value}" for name, value in event.values.items())
+    return f"{event.trigger_id}: {event.when} ({values}), so {event.then}"
+
+
 _DESCRIPTIONS: dict[str, Callable[[Any], str]] = {
     "market.trade": _trade,
     "market.tick": _tick,
@@ -181,5 +193,9 @@ _DESCRIPTIONS: dict[str, Callable[[Any], str]] = {
     "position.closed": _position,
     "balance.updated": lambda event: f"{event.currency} {plain(event.total)} ({plain(event.change)})",
     "run.resumed": _resumed,
+    "trigger.created": _trigger,
+    "trigger.updated": _trigger,
+    "trigger.evaluated": lambda event: f"{event.trigger_id}: it {'holds' if event.holds else 'does not hold'}",
+    "trigger.fired": _fired,
     "trading.halted": lambda event: str(event.reason),
 }

@@ -48,6 +48,7 @@ COMMANDS = {
     "cancel": (f"{_COMMANDS}.control:cancel", "Cancel a run's open orders."),
     "settle": (f"{_COMMANDS}.control:settle", "End an order in doubt that the venue does not have."),
     "adopt": (f"{_COMMANDS}.control:adopt", "Take the venue's balance where it differs from a run's."),
+    "trigger": (f"{_COMMANDS}.trigger:trigger", "Create, update, delete or list the triggers of a run."),
     "strategy": (f"{_COMMANDS}.control:strategy", "Pause, activate, update or delete a strategy of a run."),
     "import": (
         "tickdeck.interfaces.cli.commands.import_:import_",

@@ -21,7 +21,20 @@ from tickdeck.interfaces.cli.output import note, print_json
 if TYPE_CHECKING:
     from tickdeck.infrastructure.control import Answer
 
-__all__ = ["adopt", "amend", "cancel", "close", "flatten", "halt", "resume", "settle", "strategy", "submit"]
+__all__ = [
+    "adopt",
+    "amend",
+    "cancel",
+    "close",
+    "control_options",
+    "flatten",
+    "halt",
+    "resume",
+    "send",
+    "settle",
+    "strategy",
+    "submit",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +50,7 @@ _id = click.option(
 )
 
 
-def _control(command: F) -> F:
+def control_options(command: F) -> F:
     """The argument and the options that all these commands share."""
     as_json = json_option("The answer as one JSON object: `accepted`, `event_id`, `problems`, `events` and more")
     for option in (as_json, data_option, _id):
@@ -46,7 +59,7 @@ def _control(command: F) -> F:
 
 
 @click.command()
-@_control
+@control_options
 def halt(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Halt the trading of RUN: no order leaves from now on, except those of `flatten` and `close`. Open orders stay;
     `cancel` ends them. Everything else continues.
@@ -69,7 +82,7 @@ def halt(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> i
 
 
 @click.command()
-@_control
+@control_options
 def resume(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Let RUN trade again after a halt by an operator or by a limit. A halt by an error stays.
 
@@ -92,7 +105,7 @@ def resume(run: str, reason: str, command_id: str, data: Path, as_json: bool) ->
 
 
 @click.command()
-@_control
+@control_options
 @click.argument("side", type=click.Choice(("buy", "sell")))
 @click.argument("symbol", metavar="SYMBOL")
 @click.argument("quantity", metavar="QUANTITY")
@@ -126,7 +139,7 @@ def submit(
       tickdeck submit last buy BTCUSDT 0.01 --limit 60000 --reason "the dip"
       tickdeck submit last sell BTCUSDT 0.01 --reduce-only
     """
-    return _sent(
+    return send(
         data,
         run,
         "submit",
@@ -143,7 +156,7 @@ def submit(
 
 
 @click.command()
-@_control
+@control_options
 @click.argument("order_id", metavar="ORDER_ID")
 @click.option("--quantity", default="", metavar="Q", help="The new quantity in all, with what is filled.")
 @click.option("--limit", default="", metavar="PRICE", help="The new limit.")
@@ -160,11 +173,11 @@ def amend(
     """
     if not quantity and not limit:
         raise click.UsageError("give --quantity, --limit or both")
-    return _sent(data, run, "amend", reason, command_id, as_json, order_id=order_id, quantity=quantity, limit=limit)
+    return send(data, run, "amend", reason, command_id, as_json, order_id=order_id, quantity=quantity, limit=limit)
 
 
 @click.command()
-@_control
+@control_options
 @click.option("--symbol", default="", metavar="S", help="Only this symbol.")
 def flatten(run: str, symbol: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Cancel the open orders of RUN and close its positions at market. This passes limits and halts, except a halt by
@@ -175,11 +188,11 @@ def flatten(run: str, symbol: str, reason: str, command_id: str, data: Path, as_
       tickdeck flatten last
       tickdeck flatten last --symbol BTCUSDT
     """
-    return _sent(data, run, "flatten", reason, command_id, as_json, symbol=symbol)
+    return send(data, run, "flatten", reason, command_id, as_json, symbol=symbol)
 
 
 @click.command()
-@_control
+@control_options
 @click.argument("symbol", metavar="SYMBOL")
 def close(run: str, symbol: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Close the position of RUN in SYMBOL at market, and cancel its open orders there.
@@ -188,11 +201,11 @@ def close(run: str, symbol: str, reason: str, command_id: str, data: Path, as_js
     Examples:
       tickdeck close last BTCUSDT
     """
-    return _sent(data, run, "close", reason, command_id, as_json, symbol=symbol)
+    return send(data, run, "close", reason, command_id, as_json, symbol=symbol)
 
 
 @click.command()
-@_control
+@control_options
 @click.argument("order_id", required=False, default="", metavar="[ORDER_ID]")
 @click.option("--symbol", default="", metavar="S", help="The open orders in this symbol.")
 @click.option("--all", "everything", is_flag=True, help="All open orders.")
@@ -208,11 +221,11 @@ def cancel(
     """
     if sum(map(bool, (order_id, symbol, everything))) != 1:
         raise click.UsageError("give the id of an order, --symbol or --all, and only one of them")
-    return _sent(data, run, "cancel", reason, command_id, as_json, order_id=order_id, symbol=symbol)
+    return send(data, run, "cancel", reason, command_id, as_json, order_id=order_id, symbol=symbol)
 
 
 @click.command()
-@_control
+@control_options
 @click.argument("order_id", metavar="ORDER_ID")
 def settle(run: str, order_id: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """End an order of RUN that is in doubt. Do this when you have seen that the venue does not have it: it never
@@ -225,11 +238,11 @@ def settle(run: str, order_id: str, reason: str, command_id: str, data: Path, as
     Examples:
       tickdeck settle last tdd7c374427dbffdd81f9c26bbe00e --reason "not in the order history"
     """
-    return _sent(data, run, "settle", reason, command_id, as_json, order_id=order_id)
+    return send(data, run, "settle", reason, command_id, as_json, order_id=order_id)
 
 
 @click.command()
-@_control
+@control_options
 @click.argument("currency", required=False, default="", metavar="[CURRENCY]")
 def adopt(run: str, currency: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Take the venue's balance where RUN found a difference that nothing explains, in one currency or in all.
@@ -240,11 +253,11 @@ def adopt(run: str, currency: str, reason: str, command_id: str, data: Path, as_
     Examples:
       tickdeck adopt last BTC --reason "sold on the web site"
     """
-    return _sent(data, run, "adopt", reason, command_id, as_json, currency=currency)
+    return send(data, run, "adopt", reason, command_id, as_json, currency=currency)
 
 
 @click.command()
-@_control
+@control_options
 @click.argument("action", type=click.Choice(("pause", "activate", "update", "delete")))
 @click.argument("strategy_id", metavar="STRATEGY_ID")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="With update: a parameter to change. Repeatable.")
@@ -270,7 +283,7 @@ def strategy(
     if bool(param) != (action == "update"):
         raise click.UsageError("give --param with update, and only there")
     parameters = dict(_parameter(text) for text in param)
-    return _sent(data, run, f"strategy-{action}", reason, command_id, as_json, strategy_id=strategy_id, **parameters)
+    return send(data, run, f"strategy-{action}", reason, command_id, as_json, strategy_id=strategy_id, **parameters)
 
 
 def _parameter(text: str) -> tuple[str, str]:
@@ -280,7 +293,9 @@ def _parameter(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _sent(data: Path, run: str, command: str, reason: str, command_id: str, as_json: bool, **arguments: str) -> int:
+def send(data: Path, run: str, command: str, reason: str, command_id: str, as_json: bool, **arguments: str) -> int:
+    """Send ``command`` with its ``arguments`` to a run, and print its answer. Returns the exit code. Raises
+    ``RunError`` if no process runs it."""
     folder, answer = _ask(data, run, command, reason, command_id, **arguments)
     if answer is None:
         raise _not_running(folder)

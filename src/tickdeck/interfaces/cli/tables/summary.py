@@ -74,7 +74,8 @@ def _headline(summary: Summary) -> Text:
     if summary.halted is not None:
         text.append(f"\ntrading was halted: {summary.halted}", style="bold red")
     if summary.paused:
-        text.append(f"\npaused after an error: {', '.join(summary.paused)}", style="bold red")
+        why = " after an error" if summary.failures else ""
+        text.append(f"\npaused{why}: {', '.join(summary.paused)}", style="bold red")
     return text
 
 

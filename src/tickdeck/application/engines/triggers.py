@@ -1,0 +1,375 @@
+"""The trigger engine: watches conditions, and has commands follow when they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import msgspec
+
+from tickdeck.application.bus import SubscribeOptions
+from tickdeck.application.engines.candle_plan import CandlePlan
+from tickdeck.application.engines.condition_values import ConditionValues
+from tickdeck.application.engines.signals import SignalEngine
+from tickdeck.application.engines.trigger_inputs import TOPICS, TriggerInputs, WatchedTrigger
+from tickdeck.application.engines.wiring import PRIORITY
+from tickdeck.application.kernel import Kernel
+from tickdeck.application.strategies import describe_values, source_of, timeframes_in
+from tickdeck.application.units import duration_ns, moment_ns
+from tickdeck.application.wording import not_a_symbol
+from tickdeck.domain.conditions import Source, parse_condition, signal_name
+from tickdeck.domain.events import (
+    CommandReceived,
+    DomainEvent,
+    NotificationAlert,
+    RunStarted,
+    SystemWarning,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+    TriggerCreated,
+    TriggerDeleted,
+    TriggerEvaluated,
+    TriggerEvent,
+    TriggerExpired,
+    TriggerFired,
+    TriggerUpdated,
+)
+from tickdeck.domain.trading import NOTIFY, Trigger, TriggerSettings, parse_action
+from tickdeck.errors import ConfigError
+
+__all__ = ["TriggerEngine", "TriggerWish"]
+
+_OWNER = "engine/trigger"  # owner of its timers; no strategy can have this name
+_TIME_OF_DAY = "time of day"  # the name of a timer; the others are ids of triggers, which have no blanks
+_DAY = 86_400_000_000_000
+_FLAGS = {"true": True, "false": False}
+
+
+class TriggerWish(msgspec.Struct, frozen=True, kw_only=True):
+    """A trigger as a person asks for it. ``every`` is a duration, ``expires`` a time or a duration from now on; both
+    may be empty."""
+
+    name: str
+    when: str
+    then: str
+    once: bool = True
+    every: str = ""
+    expires: str = ""
+
+    def settings(self, now: int) -> TriggerSettings:
+        """What it means at ``now`` (ns UTC). Raises ``ConfigError``."""
+        return TriggerSettings(
+            when=self.when,
+            then=self.then,
+            once=self.once,
+            every=duration_ns(self.every, zero=True) if self.every else 0,
+            expires=moment_ns(self.expires, now) if self.expires else 0,
+        )
+
+
+class TriggerEngine:
+    """Evaluates each trigger at the events that can change its condition. Without triggers it receives none of them.
+
+    What follows when a trigger fires is a command, which the engines carry out as if a person had sent it; its cause is
+    ``trigger.fired``. The commands ``trigger-create`` and ``trigger-update`` have the arguments ``trigger_id``,
+    ``when``, ``then``, ``once`` (``true`` or ``false``), ``every`` and ``expires``; ``trigger-delete`` has
+    ``trigger_id``. A command that cannot be carried out changes nothing and causes a ``system.warning``.
+    """
+
+    component = "trigger"
+    hears = (
+        RunStarted,
+        CommandReceived,
+        TriggerFired,
+        TimerFired,
+        *TOPICS,
+    )
+    publishes = (
+        TriggerCreated,
+        TriggerUpdated,
+        TriggerEvaluated,
+        TriggerFired,
+        TriggerExpired,
+        TriggerDeleted,
+        CommandReceived,
+        NotificationAlert,
+        SystemWarning,
+    )
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        values: ConditionValues,
+        signals: SignalEngine,
+        *,
+        symbols: tuple[str, ...],
+        candles: CandlePlan,
+        strategies: Callable[[], Iterable[str]],
+        wishes: Iterable[TriggerWish] = (),
+    ) -> None:
+        """``wishes``: the triggers of the configuration. ``strategies()``: the ids of the run's strategies. Raises
+        ``ConfigError`` for a trigger that this run cannot have."""
+        self._kernel = kernel
+        self._values = values
+        self._signals = signals
+        self._symbols = symbols
+        self._candles = candles
+        self._strategies = strategies
+        self._wishes = tuple(wishes)
+        self.triggers: dict[str, Trigger] = {}
+        """The triggers by their id, without the deleted ones."""
+        self._watched: dict[str, WatchedTrigger] = {}  # the active ones
+        self._inputs = TriggerInputs(kernel, values, symbols, self.component, self._look)
+        self._timers: dict[str, tuple[int, int]] = {}  # (timer id, due) by name
+        self._commands: dict[str, Callable[[str, CommandReceived], None]] = {
+            "trigger-create": self._create,
+            "trigger-update": self._update,
+            "trigger-delete": self._delete,
+        }
+        own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
+        kernel.subscribe(RunStarted, self.on_started, **own)
+        kernel.subscribe(CommandReceived, self.on_command, **own)
+        kernel.subscribe(TriggerFired, self.on_fired, **own)
+        kernel.subscribe(
+            TimerFired,
+            self.on_timer,
+            where=lambda timer: timer.owner == _OWNER,
+            priority=PRIORITY[self.component],
+            component=self.component,
+        )
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def check_wishes(self) -> None:
+        """Raise ``ConfigError`` for a trigger of the configuration that this run cannot have."""
+        for wish in self._wishes:
+            try:
+                self._check(wish.settings(0))
+            except ConfigError as error:
+                raise ConfigError(f"trigger {wish.name}: {error}") from None
+
+    def on_started(self, started: RunStarted) -> None:
+        for wish in self._wishes:
+            trigger = self.triggers[wish.name] = Trigger(wish.name, in_run=True)
+            self._kernel.publish(trigger.create(wish.settings(started.ts_ingress), "configuration"))
+        self._follow()
+        for watched in list(self._watched.values()):
+            self._look(watched)
+
+    def on_command(self, command: CommandReceived) -> None:
+        carry_out = self._commands.get(command.command)
+        if carry_out is None:
+            return
+        try:
+            carry_out(command.arguments.get("trigger_id", ""), command)
+        except ConfigError as error:
+            self._warn(f"{command.command}: {error}")
+
+    def on_fired(self, fired: TriggerFired) -> None:
+        """Have the action follow."""
+        action = parse_action(fired.then)
+        values = ", ".join(f"{name} = {value}" for name, value in fired.values.items())
+        what = f"trigger {fired.trigger_id}: {fired.when} ({values})"
+        if action.command == NOTIFY:
+            self._kernel.publish(NotificationAlert(text=action.arguments.get("text") or what, source=_OWNER))
+        else:
+            self._kernel.publish(
+                CommandReceived(command=action.command, arguments=action.arguments, reason=what, source=_OWNER)
+            )
+
+    def on_timer(self, timer: TimerFired) -> None:
+        self._timers.pop(timer.name, None)
+        if timer.name == _TIME_OF_DAY:
+            self._set_time_of_day()
+            for watched in list(self._watched.values()):
+                if watched.condition.times:
+                    self._look(watched)
+        elif timer.name in self._watched:
+            self._kernel.publish(self.triggers[timer.name].expire())
+            self._follow()
+
+    def _create(self, trigger_id: str, command: CommandReceived) -> None:
+        _check_id(trigger_id)
+        if trigger_id in self.triggers:
+            raise ConfigError(f"there is a trigger {trigger_id!r} already; update or delete it")
+        settings = self._settings(command, None)
+        trigger = self.triggers[trigger_id] = Trigger(trigger_id, in_run=True)
+        self._kernel.publish(trigger.create(settings, "command"))
+        self._restart(trigger_id)
+
+    def _update(self, trigger_id: str, command: CommandReceived) -> None:
+        trigger = self._known(trigger_id)
+        settings = self._settings(command, trigger.settings)
+        self._kernel.publish(trigger.update(settings, command.reason or "asked for by a command"))
+        self._restart(trigger_id)
+
+    def _delete(self, trigger_id: str, command: CommandReceived) -> None:
+        trigger = self._known(trigger_id)
+        self._kernel.publish(trigger.delete(command.reason or "asked for by a command"))
+        del self.triggers[trigger_id]
+        self._watched.pop(trigger_id, None)
+        self._follow()
+
+    def _restart(self, trigger_id: str) -> None:
+        self._watched.pop(trigger_id, None)
+        self._follow()
+        self._look(self._watched[trigger_id])
+
+    def _known(self, trigger_id: str) -> Trigger:
+        if trigger_id not in self.triggers:
+            there_is = ", ".join(self.triggers) or "none"
+            raise ConfigError(f"this run has no trigger {trigger_id!r}; it has: {there_is}")
+        return self.triggers[trigger_id]
+
+    def _settings(self, command: CommandReceived, before: TriggerSettings | None) -> TriggerSettings:
+        """The settings that a command asks for; what it leaves out is as ``before``."""
+        given = {name: value for name, value in command.arguments.items() if name != "trigger_id"}
+        known = ("when", "then", "once", "every", "expires")
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"there is no argument {name!r}; give {', '.join(known)}")
+        once = given.get("once", "true" if before is None or before.once else "false")
+        if once not in _FLAGS:
+            raise ConfigError(f"once is {once!r}; give true or false")
+        missing = [name for name in ("when", "then") if before is None and not given.get(name)]
+        if missing:
+            raise ConfigError(f"there is no {' and no '.join(missing)}; give it")
+        wish = TriggerWish(
+            name="",
+            when=given.get("when") or (before.when if before is not None else ""),
+            then=given.get("then") or (before.then if before is not None else ""),
+            once=_FLAGS[once],
+            every=given.get("every", ""),
+            expires=given.get("expires", ""),
+        )
+        settings = wish.settings(self._kernel.clock.now())
+        if before is not None:
+            kept = {name: getattr(before, name) for name in ("every", "expires") if name not in given}
+            kept = kept if not settings.once else kept | {"every": 0}
+            settings = msgspec.structs.replace(settings, **kept)
+        if settings.expires and settings.expires <= self._kernel.clock.now():
+            raise ConfigError(f"expires is {given['expires']!r}, which is over; give a later time")
+        self._check(settings)
+        return settings
+
+    def _check(self, settings: TriggerSettings) -> None:
+        """Raise ``ConfigError`` for what this run does not have."""
+        condition, action = parse_condition(settings.when), parse_action(settings.then)
+        if not condition.references:
+            raise ConfigError(f"when: {condition}: nothing in it ever changes; name a value such as price")
+        for reference in condition.references:
+            symbol = reference.symbol
+            if symbol and symbol not in self._symbols:
+                raise ConfigError(f"when: {reference}: {not_a_symbol(symbol, self._symbols)}")
+            if not symbol and len(self._symbols) > 1 and source_of(reference) not in (Source.ACCOUNT, Source.TIME):
+                raise ConfigError(
+                    f"when: {reference}: this run has several symbols; name one, as in price({self._symbols[0]})"
+                )
+            try:
+                self._signals.check(filter(None, (signal_name(reference),)))
+            except ConfigError:
+                raise ConfigError(
+                    f"when: this run does not compute {reference}; name it in the configuration before it starts"
+                ) from None
+        for timeframe in timeframes_in((condition,)):
+            if timeframe not in (*self._candles.others, self._candles.base):
+                raise ConfigError(
+                    f"when: this run builds no candles of {timeframe}; name them in the configuration before it starts"
+                )
+        if action.symbol and action.symbol not in self._symbols:
+            raise ConfigError(f"then: {not_a_symbol(action.symbol, self._symbols)}")
+        if action.strategy_id and action.strategy_id not in (known := tuple(self._strategies())):
+            raise ConfigError(
+                f"then: this run has no strategy {action.strategy_id!r}; it has: {', '.join(known) or 'none'}"
+            )
+
+    def _warn(self, message: str) -> None:
+        self._kernel.publish(SystemWarning(component=self.component, message=message))
+
+    # -- evaluation --------------------------------------------------------------------------------------------------
+
+    def _look(self, watched: WatchedTrigger) -> None:
+        """Evaluate a trigger, and let it fire if it does."""
+        value = partial(self._values.value, watched.symbol)
+        holds = watched.evaluator.evaluate(value)
+        trigger = self.triggers[watched.trigger_id]
+        if holds is None or holds is trigger.holds:
+            return
+        event = trigger.observe(holds, describe_values(watched.condition, value), self._kernel.clock.now())
+        if event is not None:
+            self._kernel.publish(event)
+        if not trigger.is_active:
+            self._follow()
+
+    # -- what it receives --------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Receive what the active triggers need, and set their timers."""
+        self._watch()
+        for name in [name for name in self._timers if name not in self._watched and name != _TIME_OF_DAY]:
+            self._kernel.cancel_timer(self._timers.pop(name)[0])
+        for trigger_id in self._watched:
+            settings = self.triggers[trigger_id].settings
+            assert settings is not None
+            self._set_timer(trigger_id, settings.expires)
+        self._set_time_of_day()
+
+    def _watch(self) -> None:
+        for trigger_id, trigger in self.triggers.items():
+            if not trigger.is_active:
+                self._watched.pop(trigger_id, None)
+            elif trigger_id not in self._watched and trigger.settings is not None:
+                self._watched[trigger_id] = WatchedTrigger(trigger_id, trigger.settings.when, self._symbols[0])
+        self._inputs.watch(self._watched.values())
+
+    def _set_time_of_day(self) -> None:
+        """Wake up at the next time of day that a condition names."""
+        times = sorted({time for watched in self._watched.values() for time in watched.condition.times})
+        now = self._kernel.clock.now()
+        midnight = now - now % _DAY
+        due = next((midnight + time for time in times if midnight + time > now), midnight + _DAY)
+        self._set_timer(_TIME_OF_DAY, due if times else 0)
+
+    def _set_timer(self, name: str, due: int) -> None:
+        """Have the only timer of that name fire at ``due`` (ns UTC; 0: never)."""
+        timer_id, before = self._timers.get(name, (0, 0))
+        if due == before:
+            return
+        if before:
+            self._kernel.cancel_timer(timer_id)
+            del self._timers[name]
+        if due:
+            self._timers[name] = (self._kernel.set_timer(due, name, _OWNER), due)
+
+    # -- from the record ---------------------------------------------------------------------------------------------
+
+    def recall(self, event: DomainEvent) -> None:
+        """Restore the state from an event of the record. Publishes nothing. Conditions are evaluated for their
+        crossings; whether a trigger fired is what the record says."""
+        if isinstance(event, TriggerEvent):
+            self._recall_trigger(event)
+        elif isinstance(event, TimerSet) and event.owner == _OWNER:
+            self._timers[event.name] = (event.timer_id, event.due)
+        elif isinstance(event, TimerCancelled | TimerFired):
+            self._timers = {name: timer for name, timer in self._timers.items() if timer[0] != event.timer_id}
+        elif self._watched:
+            for topic in TOPICS:
+                if isinstance(event, topic):
+                    for watched in self._inputs.changed_by(topic, event):
+                        watched.evaluator.evaluate(partial(self._values.value, watched.symbol))
+
+    def _recall_trigger(self, event: TriggerEvent) -> None:
+        trigger = self.triggers.setdefault(event.trigger_id, Trigger(event.trigger_id, in_run=True))
+        trigger.apply(event)
+        if isinstance(event, TriggerDeleted):
+            del self.triggers[event.trigger_id]
+        if isinstance(event, TriggerDeleted | TriggerUpdated):
+            self._watched.pop(event.trigger_id, None)
+        if not isinstance(event, TriggerEvaluated):
+            self._watch()
+
+
+def _check_id(trigger_id: str) -> None:
+    if not trigger_id or not all(part.isalnum() for part in trigger_id.replace("-", "_").split("_") if part):
+        raise ConfigError(f"a trigger is called {trigger_id!r}; use letters, digits, '-' and '_'")

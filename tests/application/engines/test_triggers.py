@@ -1,0 +1,327 @@
+"""Triggers in a run: what they see, what follows, and what they cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from application_kit import BTC, SECOND, START, Core, D, tick, trade
+
+from tickdeck.application.engines import TriggerWish
+from tickdeck.application.strategies import Strategy
+from tickdeck.domain.events import (
+    CandleEvent,
+    CommandReceived,
+    DomainEvent,
+    OrderBookDeltaEvent,
+    OrderBookEvent,
+    SystemWarning,
+    TickEvent,
+    TradeEvent,
+    TriggerFired,
+    VenueBalanceReported,
+)
+from tickdeck.domain.trading import TriggerStatus
+from tickdeck.errors import ConfigError
+
+HOUR = 3_600 * SECOND
+
+
+class Quiet(Strategy):
+    """Does nothing."""
+
+
+def wish(when: str, then: str = "notify", name: str = "t", **how: Any) -> TriggerWish:
+    return TriggerWish(name=name, when=when, then=then, **how)
+
+
+def run(*wishes: TriggerWish, **options: Any) -> Core:
+    return Core({"quiet": Quiet()}, triggers=wishes, **options).start()
+
+
+def fired(core: Core) -> list[tuple[str, dict[str, str]]]:
+    return [(event.trigger_id, event.values) for event in core.of("trigger.fired") if isinstance(event, TriggerFired)]
+
+
+def command(core: Core, name: str, trigger_id: str = "t", **arguments: str) -> list[str]:
+    """Send a command. Returns what the run did not do, and why."""
+    before = core.kernel.seq
+    core.feed(CommandReceived(command=f"trigger-{name}", arguments={"trigger_id": trigger_id, **arguments}))
+    return [e.message for e in core.tape.events if isinstance(e, SystemWarning) and e.seq > before]
+
+
+def topics(core: Core) -> set[type[DomainEvent]]:
+    """The events that may change a condition and that the engine receives."""
+    return set(core.triggers._inputs._hearing)
+
+
+# -- firing -------------------------------------------------------------------------------------------------------
+
+
+def test_a_trigger_fires_at_the_trade_that_makes_its_condition_true() -> None:
+    core = run(wish("price crosses_above 10", "halt")).trades("9", "10", "11", "12")
+
+    assert fired(core) == [("t", {"price": "11"})]
+    assert core.triggers.triggers["t"].status is TriggerStatus.FIRED
+    [halted] = core.of("trading.halted")
+    chain = {event.event_id: event for event in core.tape.events}
+    asked = chain[halted.causation_id]
+    assert isinstance(asked, CommandReceived)
+    assert asked.reason == "trigger t: price crosses_above 10 (price = 11)"
+    assert chain[asked.causation_id].event_type == "trigger.fired"
+    assert chain[chain[asked.causation_id].causation_id].event_type == "market.trade"
+
+
+def test_it_fires_each_time_with_a_pause() -> None:
+    core = run(wish("price > 10", once=False, every="3s"))
+    core.trades("11", "9", "11", "9", "11", "9", "12")  # a second apart
+
+    assert [values["price"] for _, values in fired(core)] == ["11", "11"]
+    assert len(core.of("notification.alert")) == 2
+
+
+@pytest.mark.parametrize(
+    ("then", "effect"),
+    [
+        ("notify watch out", "notification.alert"),
+        ("halt", "trading.halted"),
+        ("pause quiet", "strategy.paused"),
+        ("buy BTCUSDT 0.5", "order.submitted"),
+        ("sell BTCUSDT 0.5 at 20", "strategy.decision"),
+        ("cancel", "command.received"),
+    ],
+)
+def test_what_follows_is_done_in_the_same_cascade(then: str, effect: str) -> None:
+    core = run(wish("price > 10", then)).trades("11")
+
+    [happened] = [event for event in core.of(effect) if event.event_id.startswith(fired_id(core))]
+    assert happened.event_type == effect
+
+
+def fired_id(core: Core) -> str:
+    return core.of("trigger.fired")[0].event_id
+
+
+def test_an_alert_without_a_text_has_the_condition_and_its_values() -> None:
+    core = run(wish("price > 10")).trades("11")
+
+    [alert] = core.of("notification.alert")
+    assert alert.payload["text"] == "trigger t: price > 10 (price = 11)"
+
+
+def test_an_order_of_a_trigger_passes_risk_and_is_refused_while_trading_is_halted() -> None:
+    core = run(wish("price > 10", "halt", "a"), wish("price > 11", "buy BTCUSDT 1", "b")).trades("11", "12")
+
+    assert len(fired(core)) == 2
+    assert core.orders == []
+    assert len(core.of("risk.limit_breached")) == 1
+
+
+def test_a_position_and_the_equity_are_inputs_too() -> None:
+    core = run(wish("position(BTCUSDT) > 0", name="held"), wish("equity < 99950", name="lost")).trades("10")
+    assert fired(core) == []
+
+    core.feed(CommandReceived(command="submit", arguments={"side": "buy", "symbol": BTC, "quantity": "100"}))
+    core.fill(core.orders[0], "10", "100")
+    assert fired(core) == [("held", {"position(BTCUSDT)": "100"})]
+    core.trades("9")
+    assert fired(core)[1:] == [("lost", {"equity": "99900"})]
+
+
+def test_the_equity_is_unknown_before_the_account_is() -> None:
+    core = Core({}, triggers=[wish("equity < 200000", "halt")])
+    core.feed(*Core({}).start().tape.events[:1])  # run.started
+    core.feed(VenueBalanceReported(currency="BTC", total=D(1), source="scripted"))
+    core.feed(VenueBalanceReported(currency="USDT", total=D(1), source="scripted"))
+    core.feed(trade("11", symbol="ETHUSDT"))
+
+    assert fired(core) == []
+    core.feed(trade("300000"))
+    assert fired(core) == []
+    core.feed(trade("150000"))
+    assert fired(core) == [("t", {"equity": "150001"})]
+
+
+def test_signals_and_candles_are_inputs_too() -> None:
+    core = Core({}, triggers=[wish("sma(2) > 10 and price > 0")], candles=SECOND, signals=["sma-2"]).start()
+
+    core.trades("9", "9", "20", "20", "20")
+    assert fired(core) == [("t", {"sma(2)": "14.5", "price": "20"})]
+
+
+def test_a_time_of_day_is_noticed_by_a_timer() -> None:
+    core = run(wish("time >= 16:00 UTC", "buy BTCUSDT 1")).trades("10")
+    assert fired(core) == []
+
+    core.feed(trade("10", ts=START + 16 * HOUR + SECOND))
+    assert core.of("trigger.fired")[0].ts == START + 16 * HOUR
+    assert core.orders[0].ts == START + 16 * HOUR
+
+
+def test_a_time_of_day_begins_again_each_day() -> None:
+    core = run(wish("time >= 16:00 UTC", once=False)).trades("10")
+    for day in range(3):
+        core.feed(trade("10", ts=START + 24 * HOUR * day + 17 * HOUR))
+
+    assert [event.ts for event in core.of("trigger.fired")] == [START + (24 * day + 16) * HOUR for day in range(3)]
+
+
+def test_a_trigger_expires() -> None:
+    core = run(wish("price > 10", expires="5s")).trades("9")
+    core.feed(trade("9", ts=START + 4 * SECOND))
+    assert core.of("trigger.expired") == []
+
+    core.feed(trade("11", ts=START + 6 * SECOND))
+    assert core.triggers.triggers["t"].status is TriggerStatus.EXPIRED
+    assert fired(core) == []
+    assert core.of("trigger.expired")[0].ts == START + 5 * SECOND
+
+
+def test_a_trigger_that_fired_has_no_timer_any_more() -> None:
+    core = run(wish("price > 10", expires="5s")).trades("11")
+
+    assert len(core.of("timer.cancelled")) == 1
+    core.feed(trade("11", ts=START + 6 * SECOND))
+    assert core.of("trigger.expired") == []
+
+
+# -- what it costs ------------------------------------------------------------------------------------------------
+
+
+def test_without_triggers_no_market_event_reaches_the_engine() -> None:
+    assert topics(run().trades("10")) == set()
+
+
+def test_only_the_events_that_matter_reach_the_engine() -> None:
+    core = run(wish("price > 10"))
+    assert topics(core) == {TradeEvent, TickEvent, CandleEvent, OrderBookEvent, OrderBookDeltaEvent}
+
+    core.feed(tick("9", "9.5"))
+    core.trades("9")
+    core.feed(tick("9", "9.5", ts=core.now))
+    assert topics(core) == {TradeEvent, CandleEvent}
+    core.trades("11")
+    assert topics(core) == set()  # it fired
+
+
+def test_a_market_of_quotes_alone_is_watched() -> None:
+    core = run(wish("price > 10"), wish("bid > 100", name="bid")).feed(tick("9", "9.5"), tick("11", "12"))
+
+    assert fired(core) == [("t", {"price": "11.5"})]
+
+
+def test_a_value_that_does_not_change_publishes_nothing() -> None:
+    core = run(wish("price > 10")).trades("9", "8", "7", "9")
+
+    assert core.types().count("trigger.evaluated") == 1
+
+
+# -- commands -----------------------------------------------------------------------------------------------------
+
+
+def test_a_trigger_is_created_changed_and_deleted_by_commands() -> None:
+    core = run().trades("9")
+
+    assert command(core, "create", when="price > 10", then="notify", expires="1h") == []
+    core.trades("11")
+    assert len(fired(core)) == 1
+    assert command(core, "update", when="price > 20") == []
+    core.trades("11", "21")
+    assert len(fired(core)) == 2
+    settings = core.triggers.triggers["t"].settings
+    assert settings is not None
+    assert settings.expires == START + SECOND + HOUR
+    assert command(core, "delete") == []
+    assert core.triggers.triggers == {}
+    assert topics(core) == set()
+    assert command(core, "delete") == ["trigger-delete: this run has no trigger 't'; it has: none"]
+
+
+def test_a_condition_that_holds_already_fires_at_once() -> None:
+    core = run().trades("11")
+
+    assert command(core, "create", when="price > 10", then="halt") == []
+    assert fired(core) == [("t", {"price": "11"})]
+    assert len(core.of("trading.halted")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"then": "halt"}, "there is no when; give it"),
+        ({}, "there is no when and no then; give it"),
+        ({"when": "price >", "then": "halt"}, "condition 'price >', column 8: the condition ends"),
+        ({"when": "price > 1", "then": "stop"}, "there is no action 'stop'"),
+        ({"when": "1 > 2", "then": "halt"}, "when: 1 > 2: nothing in it ever changes"),
+        ({"when": "price(BTCUSD) > 1", "then": "halt"}, "when: price(BTCUSD): 'BTCUSD' is not a symbol of this run"),
+        ({"when": "price > 1", "then": "close BTCUSD"}, "then: 'BTCUSD' is not a symbol of this run"),
+        ({"when": "rsi(14) > 1", "then": "halt"}, "when: this run does not compute rsi(14); name it in the config"),
+        ({"when": "signal(x) > 1", "then": "halt"}, "when: this run does not compute signal(x)"),
+        ({"when": "close(1h) > 1", "then": "halt"}, "when: this run builds no candles of 1h"),
+        ({"when": "price > 1", "then": "pause dip"}, "then: this run has no strategy 'dip'; it has: quiet"),
+        ({"when": "price > 1", "then": "halt", "once": "no"}, "once is 'no'; give true or false"),
+        ({"when": "price > 1", "then": "halt", "evry": "1s"}, "there is no argument 'evry'"),
+        ({"when": "price > 1", "then": "halt", "every": "1s"}, "every is the least time between two firings"),
+        ({"when": "price > 1", "then": "halt", "expires": "soon"}, "'soon' is not a time; give one such as 2024"),
+        ({"when": "price > 1", "then": "halt", "expires": "2020-01-01"}, "expires is '2020-01-01', which is over"),
+    ],
+)
+def test_a_command_that_cannot_be_carried_out_changes_nothing(arguments: dict[str, str], told: str) -> None:
+    core = run().trades("9")
+
+    [warning] = command(core, "create", **arguments)
+
+    assert warning.startswith("trigger-create: ")
+    assert told in warning
+    assert core.triggers.triggers == {}
+
+
+def test_a_name_is_taken_once_and_has_no_blanks() -> None:
+    core = run(wish("price > 100"))
+
+    assert "there is a trigger 't' already" in command(core, "create", when="price > 1", then="halt")[0]
+    assert "a trigger is called 'a b'" in command(core, "create", "a b", when="price > 1", then="halt")[0]
+
+
+def test_a_run_with_several_symbols_needs_one_in_the_condition() -> None:
+    with pytest.raises(ConfigError, match=r"trigger t: when: price: this run has several symbols; name one"):
+        run(wish("price > 1"), symbols=(BTC, "ETHUSDT"))
+
+    core = run(wish("price(ETHUSDT) > 5"), symbols=(BTC, "ETHUSDT")).trades("10")
+    assert fired(core) == []
+    core.feed(trade("6", symbol="ETHUSDT"))
+    assert len(fired(core)) == 1
+
+
+# -- from the record ----------------------------------------------------------------------------------------------
+
+
+def test_the_state_is_restored_from_the_record() -> None:
+    wishes = (
+        wish("price crosses_above 10 or price crosses_below 5", once=False, every="2s"),
+        wish("price > 9", name="once", expires="1h"),
+        wish("time >= 16:00 UTC", name="time"),
+    )
+    core = run(*wishes).trades("9", "11", "12")
+    command(core, "create", "late", when="price > 11", then="notify", expires="2h")
+    command(core, "create", "gone", when="price > 99", then="notify")
+    command(core, "delete", "gone")
+
+    restored = Core({"quiet": Quiet()}, triggers=wishes)
+    for event in core.tape.events:
+        if isinstance(event, TradeEvent):
+            restored.market_data.on_trade(event)
+        restored.triggers.recall(event)
+
+    assert state(restored) == state(core)
+    assert restored.tape.events == []
+
+
+def state(core: Core) -> dict[str, Any]:
+    engine = core.triggers
+    triggers = {
+        name: (one.status, one.settings, one.created_by, one.holds, one.fired, one.fired_ts)
+        for name, one in engine.triggers.items()
+    }
+    sides = {name: watched.evaluator.sides for name, watched in engine._watched.items()}
+    return {"triggers": triggers, "sides": sides, "timers": engine._timers, "topics": topics(core)}
