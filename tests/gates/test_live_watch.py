@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +65,7 @@ class Rig:
             self.core.kernel,
             clock=SteadyClock(self.clock),
             tape=self.core.tape,
+            folder=Path.cwd(),
             risk=self.core.risk,
             gateway=self.core.gateway,
             venue=self.core.venue,

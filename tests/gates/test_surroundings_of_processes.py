@@ -221,7 +221,7 @@ def test_on_a_full_disk_the_open_orders_are_cancelled_and_the_run_ends_with_3(
         await asyncio.wait_for(child.process.wait(), 40)
         left.extend(await asyncio.to_thread(child.orders))
 
-    settings = f'[[strategies]]\nspec = "{STRATEGIES}:Rests"\n'
+    settings = f'[watch]\ndisk_free = "none"\n[[strategies]]\nspec = "{STRATEGIES}:Rests"\n'
     code, said = run(tmp_path, small_disk, settings, act, form=form)
 
     assert code == 3

@@ -19,6 +19,7 @@ from tickdeck.infrastructure.surroundings import (
     ClockCheck,
     MemoryCheck,
     PauseCheck,
+    SpaceCheck,
     TapeCheck,
     WatchConfig,
     resident_memory,
@@ -145,6 +146,13 @@ def test_a_tape_that_is_slow_and_makes_progress_is_no_problem() -> None:
     check = TapeCheck(lambda: 1_000_000, lambda: next(position), 5 * S, lambda: next(times))
 
     assert [check.problem(0) for _ in range(100)] == [""] * 100
+
+
+def test_little_free_space_is_a_problem_until_there_is_a_tenth_more() -> None:
+    free = iter([100, 99, 100, 109, 110, 100])
+    check = SpaceCheck(100, lambda: next(free))
+
+    assert [bool(check.problem(0)) for _ in range(6)] == [False, True, True, True, False, False]
 
 
 def test_memory_is_a_problem_above_its_bound_until_it_is_well_below() -> None:

@@ -18,7 +18,13 @@ import pytest
 from tickdeck.application.kernel import money_context
 from tickdeck.bootstrap import Session, start_live_run, start_run, verify_run
 from tickdeck.bootstrap.venue import open_venue
-from tickdeck.domain.events import CommandReceived, FeedConnected, FeedDisconnected, VenueCircuitChanged
+from tickdeck.domain.events import (
+    CommandReceived,
+    FeedConnected,
+    FeedDisconnected,
+    VenueCircuitChanged,
+    VenueInstrumentReported,
+)
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.accounts import AccountConfig
@@ -105,7 +111,8 @@ def test_the_docs_list_every_metric(scraped) -> None:
     own = {name for name in names if name.startswith("tickdeck_") and not name.endswith("_created")}
     listed = {line.split("`")[1].partition("{")[0] for line in table.splitlines() if line.startswith("| `tickdeck_")}
 
-    assert listed == own | {"tickdeck_breaker_state", "tickdeck_dropped_total"}  # these two only if there is something
+    if_any = {"tickdeck_breaker_state", "tickdeck_dropped_total", "tickdeck_locked_by_others"}
+    assert listed == own | if_any
 
 
 def test_metrics_change_nothing_in_the_record(tmp_path: Path) -> None:
@@ -146,6 +153,31 @@ def test_a_run_is_ready_unless_it_is_halted_or_disconnected_or_its_tape_failed(t
     assert "trading is halted: " in halted[0]
     assert failed[-1] == "the tape cannot be written: disk full"
     assert watch.breakers == {"binance/orders": "open"}
+
+
+def test_a_run_with_something_wrong_around_it_is_not_ready_even_if_an_operator_halted_it(
+    tmp_path: Path, monkeypatch
+) -> None:
+    run = simulated(tmp_path)
+    watch = RunWatch(run)
+    run.driver.request_stop()
+    asyncio.run(run.drive(None))
+    (symbol,) = run.manifest.symbols
+    report = VenueInstrumentReported(
+        symbol=symbol, base="BTC", quote="USDT", status="halt", tick_size=Decimal(1), lot_size=Decimal(1)
+    )
+    run.kernel.publish(CommandReceived(command="halt", reason="lunch", source="control"))
+    run.kernel.publish(report)
+    monkeypatch.setattr(watch, "_problems", lambda: ("the wall clock was set", "lunch"))
+    monkeypatch.setattr(watch, "_stale_after", 1.0)
+    monkeypatch.setattr(watch, "silence", lambda symbol: 7.6)
+    halted, clock, closed, silent = watch.obstacles()
+    run.close()
+
+    assert halted == "trading is halted: lunch"
+    assert clock == "the wall clock was set"
+    assert symbol in closed
+    assert silent == f"{symbol} has been silent for 8 s"
 
 
 def test_ready_and_health_answer_with_a_status_and_a_reason(tmp_path: Path) -> None:

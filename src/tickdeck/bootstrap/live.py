@@ -90,6 +90,7 @@ class LiveRun(Session):
             kernel,
             clock=clock,
             tape=tape,
+            folder=folder,
             risk=self.core.risk,
             gateway=self.gateway,
             venue=self.venue,

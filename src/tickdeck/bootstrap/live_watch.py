@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from tickdeck.application.engines import RiskEngine, VenueGateway
 from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy
@@ -20,6 +22,7 @@ from tickdeck.infrastructure.surroundings import (
     ClockCheck,
     MemoryCheck,
     PauseCheck,
+    SpaceCheck,
     TapeCheck,
     WatchConfig,
     resident_memory,
@@ -44,8 +47,8 @@ class LiveWatch:
 
     Raises ``ConfigError`` if the memory is to be watched and the system does not report it.
 
-    ``heard()`` counts what was received from the market. ``on_hang(text)`` is called, in another thread, if a handler
-    has not returned for so long that the process must end.
+    The tape is in ``folder``. ``heard()`` counts what was received from the market. ``on_hang(text)`` is called, in
+    another thread, if a handler has not returned for so long that the process must end.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class LiveWatch:
         *,
         clock: SteadyClock,
         tape: Tape,
+        folder: Path,
         risk: RiskEngine,
         gateway: VenueGateway,
         venue: TradingVenue,
@@ -86,9 +90,16 @@ class LiveWatch:
             self._checks.append(PauseCheck(limit, round(_EVERY * _S), self.watchdog.held_up))
         if (limit := settings.ns("disk")) is not None:
             self._checks.append(TapeCheck(lambda: tape.last_seq, lambda: tape.durable_seq, limit))
-        if (size := settings.memory_bytes) is not None:
+        if (size := settings.bytes_of("disk_free")) is not None:
+            self._checks.append(SpaceCheck(size, lambda: shutil.disk_usage(folder).free))
+        if (size := settings.bytes_of("memory")) is not None:
             resident_memory()  # now, where the system does not report it
             self._checks.append(MemoryCheck(size, resident_memory))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong now, in words. Trading is halted meanwhile."""
+        return tuple(self._causes.values())
 
     async def run(self) -> None:
         """Look until cancelled. Raises the errors of the kernel."""

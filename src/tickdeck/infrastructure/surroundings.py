@@ -25,6 +25,7 @@ __all__ = [
     "ClockCheck",
     "MemoryCheck",
     "PauseCheck",
+    "SpaceCheck",
     "TapeCheck",
     "WatchConfig",
     "resident_memory",
@@ -32,6 +33,7 @@ __all__ = [
 
 _S = 1_000_000_000  # ns in a second
 _PROBE_AFTER = 30 * _S  # after which an open breaker lets a call through
+_SIZES = ("disk_free", "memory")
 _STATM = Path("/proc/self/statm")
 
 
@@ -42,6 +44,7 @@ class WatchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
       recorded. ``handler_exit``: after this, the process ends with exit code 3.
     - ``pause``: how long the process may stand still. ``clock``: by how much the wall clock may be set.
     - ``disk``: how long the tape may wait for the disk. These are durations such as ``10s``.
+    - ``disk_free``: how much free space there must be where the run is stored, such as ``1GB``.
     - ``memory``: how much resident memory the process may have, such as ``2GB``.
 
     Raises ``ConfigError`` for a value that cannot be read.
@@ -52,12 +55,13 @@ class WatchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     pause: str | None = "5s"
     clock: str | None = "1s"
     disk: str | None = "5s"
+    disk_free: str | None = "100MB"
     memory: str | None = None
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             try:
-                self.memory_bytes if name == "memory" else self.ns(name)
+                self.bytes_of(name) if name in _SIZES else self.ns(name)
             except ConfigError as error:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}: {error}, or 'none'") from None
         handler, end = self.ns("handler"), self.ns("handler_exit")
@@ -66,10 +70,10 @@ class WatchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 f"handler_exit is {self.handler_exit!r}, not after handler ({self.handler!r}); give a longer time"
             )
 
-    @property
-    def memory_bytes(self) -> int | None:
-        """``memory`` in bytes."""
-        return None if self.memory is None else size_of(self.memory)
+    def bytes_of(self, name: str) -> int | None:
+        """A size in bytes; ``None`` if it is not watched."""
+        text: str | None = getattr(self, name)
+        return None if text is None else size_of(text)
 
     def ns(self, name: str) -> int | None:
         """A duration in ns; ``None`` if it is not watched."""
@@ -148,6 +152,21 @@ class TapeCheck:
         if self._since is None or now - self._since < self._limit:
             return ""
         return f"the disk has written nothing for {self._limit / _S:g} s, so the tape is behind; only cancels leave"
+
+
+class SpaceCheck:
+    """There are less than ``limit`` bytes of free space where the run is stored. The problem is over with a tenth more
+    than that. A full disk would end the run."""
+
+    name = "space"
+
+    def __init__(self, limit: int, free: Callable[[], int]) -> None:
+        self._limit, self._free = limit, free
+        self._under = False
+
+    def problem(self, now: int) -> str:
+        self._under = self._free() < (self._limit * 11 // 10 if self._under else self._limit)
+        return f"less than {_in_mb(self._limit)} of the disk are free" if self._under else ""
 
 
 class MemoryCheck:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Histogram
 
+from tickdeck.application.units import duration_ns
+from tickdeck.bootstrap import LiveRun
 from tickdeck.domain.events import (
     CandleEvent,
     MarketEvent,
@@ -53,6 +56,11 @@ class RunWatch:
             buckets=_BUCKETS,
             registry=CollectorRegistry(),
         )
+        self._problems: Callable[[], tuple[str, ...]] = tuple  # around the run
+        if isinstance(run, LiveRun):
+            self._problems = lambda: run.watch.problems
+        stale_after = run.config.stale_after if run.manifest.is_live else None
+        self._stale_after = duration_ns(stale_after) / _NS if stale_after else 0.0
         self._sent: dict[str, int] = {}  # orders without a report: when they were decided
         own: SubscribeOptions = {"priority": -200, "component": "report"}
         run.kernel.subscribe(RunResumed, self._on_resumed_run, **own)
@@ -86,6 +94,12 @@ class RunWatch:
             found.append("not connected yet")
         if self.halted:
             found.append(f"trading is halted: {self.halted}")
+        found += [problem for problem in self._problems() if problem not in self.halted]
+        for symbol in run.manifest.symbols:
+            if closed := run.core.instruments.why_closed(symbol):
+                found.append(closed)
+            if (silence := self.silence(symbol)) is not None and self._stale_after and silence >= self._stale_after:
+                found.append(f"{symbol} has been silent for {silence:.0f} s")
         failure = run.tape.statistics().failure
         if failure:
             found.append(f"the tape cannot be written: {failure}")
