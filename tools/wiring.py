@@ -54,6 +54,8 @@ SOURCES = {
         "venue.order_reported",
         "venue.fill_reported",
         "venue.balance_reported",
+        "venue.margin_call_reported",
+        "venue.liquidation_reported",
         "venue.instrument_reported",
         "venue.external_fill_reported",
         "venue.transfer_reported",

@@ -56,6 +56,8 @@ from tickdeck.domain.events import (
     VenueExternalFillReported,
     VenueFillReported,
     VenueInstrumentReported,
+    VenueLiquidationReported,
+    VenueMarginCallReported,
     VenueOrderNotFound,
     VenueRateReported,
     VenueTransferReported,
@@ -228,6 +230,21 @@ def others_at_work(core: Core) -> None:
         )
     )
     core.feed(VenueRateReported(currency="BNB", into="USDT", rate=D(5)))
+    core.feed(
+        VenueMarginCallReported(
+            symbol=BTC,
+            quantity=D(2),
+            price=D(9),
+            equity=D(1),
+            requirement=D(1),
+            liquidation_price=D(8),
+            currency="USDT",
+        )
+    )
+    for _ in range(2):  # a repeated one counts once
+        core.feed(
+            VenueLiquidationReported(symbol=BTC, side=Side.SELL, price=D(8), quantity=D("0.5"), venue_trade_id="l1")
+        )
     core.feed(CommandReceived(command="adopt"))
     for second in (1, 3):
         at = core.now + second * SECOND

@@ -79,7 +79,7 @@ class Ledger:
                     self._priced(kind.symbol, self.quoted, _middle(kind.bid_price, kind.ask_price))
                 case "venue.balance_reported" if kind.currency not in self.reported:
                     self._begins_with(kind.currency, kind.total)
-                case "venue.fill_reported":
+                case "venue.fill_reported" | "venue.liquidation_reported":
                     self._fill(kind)
                 case "state.updated" if kind.kind == "portfolio":
                     _agree({name: Decimal(kind.values[name]) for name in ("cash", "equity", "fees")}, self.figures())

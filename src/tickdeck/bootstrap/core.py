@@ -109,6 +109,7 @@ class Core:
             short_selling=config.paper.short_selling,
             nonce=manifest.nonce,
             stop_orders=stop_orders_of(config),
+            margin=config.paper.margin,
         )
         OperatorEngine(
             kernel,

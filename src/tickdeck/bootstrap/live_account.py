@@ -54,7 +54,7 @@ def live_account(config: RunConfig, clock: LiveClock) -> LiveAccount:
             hear(transition)
 
     exchange = ExchangeFactory.create_exchange(name, account, clock=clock, on_transition=on_transition)
-    paper = replace(config.paper, account_id=name, user_id=account.owner, short_selling=False)
+    paper = replace(config.paper, account_id=name, user_id=account.owner, short_selling=False, leverage=None)
     return LiveAccount(replace(config, paper=paper), exchange, hear_breakers)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import DecimalException
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 import msgspec
 
 from tickdeck.application.engines.loss_watch import LossWatch
 from tickdeck.application.engines.operator import OPERATOR
-from tickdeck.application.engines.short_cover import ShortCover
 from tickdeck.application.engines.trading_gate import HaltedBy, TradingGate
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import ActionIntent
@@ -26,7 +25,7 @@ from tickdeck.domain.risk import (
     only_reduces,
 )
 from tickdeck.domain.trading import EXACT, reservation
-from tickdeck.domain.values import ZERO, Money, Price, Side, plain
+from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side, plain
 
 __all__ = ["OrderReview"]
 
@@ -37,6 +36,12 @@ class _Others(TypedDict, total=False):
     open_orders: int
     open_in_symbol: int
     elsewhere: Money
+
+
+class Cover(Protocol):
+    """Says whether the account can afford an order that opens or enlarges a position."""
+
+    def judge(self, side: Side, symbol: str, quantity: Quantity, price: Price) -> Breach | None: ...
 
 
 class OrderReview:
@@ -57,7 +62,7 @@ class OrderReview:
         losses: LossWatch,
         rate: OrderRate | None,
         typical: TypicalOrder | None,
-        cover: ShortCover | None,
+        cover: Cover | None,
         account: Account,
     ) -> None:
         self._limits = limits

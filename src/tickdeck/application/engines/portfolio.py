@@ -17,6 +17,7 @@ from tickdeck.domain.events import (
     CandleEvent,
     CommandReceived,
     DomainEvent,
+    MarginCallEvent,
     MarketEvent,
     NotificationAlert,
     OrderBookDeltaEvent,
@@ -26,6 +27,7 @@ from tickdeck.domain.events import (
     OrderPartiallyFilledEvent,
     PositionClosedEvent,
     PositionEvent,
+    PositionLiquidatedEvent,
     PositionOpenedEvent,
     PositionUpdatedEvent,
     StateLeg,
@@ -35,9 +37,12 @@ from tickdeck.domain.events import (
     TradeEvent,
     VenueBalanceReported,
     VenueExternalFillReported,
+    VenueLiquidationReported,
+    VenueMarginCallReported,
     VenueRateReported,
     VenueTransferReported,
 )
+from tickdeck.domain.events.base import ENVELOPE
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT
 from tickdeck.domain.values import ZERO, Money, Quantity, plain
@@ -48,6 +53,7 @@ _FILLS = (OrderPartiallyFilledEvent, OrderFilledEvent)
 _FEW_FEES = 20  # a currency of fees is running low if it lasts for fewer than this
 _KEPT = 10_000  # fills of others, and payments, that are not booked again
 _PRICES = (TradeEvent, TickEvent, OrderBookEvent, OrderBookDeltaEvent, CandleEvent)
+_MARGIN_CALL = tuple(name for name in VenueMarginCallReported.__struct_fields__ if name not in ENVELOPE)
 
 
 class PortfolioEngine:
@@ -70,6 +76,8 @@ class PortfolioEngine:
         VenueExternalFillReported,
         VenueTransferReported,
         VenueRateReported,
+        VenueMarginCallReported,
+        VenueLiquidationReported,
         OrderEvent,
         CommandReceived,
         *_PRICES,
@@ -80,6 +88,8 @@ class PortfolioEngine:
         PositionClosedEvent,
         BalanceEvent,
         AccountDifferenceFound,
+        MarginCallEvent,
+        PositionLiquidatedEvent,
         StateUpdated,
         NotificationAlert,
         SystemWarning,
@@ -114,6 +124,8 @@ class PortfolioEngine:
         bus.subscribe(VenueExternalFillReported, self.on_external_fill, **own)
         bus.subscribe(VenueTransferReported, self.on_transfer, **own)
         bus.subscribe(VenueRateReported, self.on_rate, **own)
+        bus.subscribe(VenueMarginCallReported, self.on_margin_call, **own)
+        bus.subscribe(VenueLiquidationReported, self.on_liquidation, **own)
         bus.subscribe(CommandReceived, self.on_command, **own)
 
     @property
@@ -203,6 +215,48 @@ class PortfolioEngine:
         paid_in = fill.fee_currency or fill.quote
         changes[paid_in] = EXACT.subtract(changes.get(paid_in, ZERO), fill.fee)
         self._pay(changes, fill.ts)
+
+    def on_margin_call(self, report: VenueMarginCallReported) -> None:
+        """The venue warns of a liquidation."""
+        fields = {name: getattr(report, name) for name in _MARGIN_CALL}
+        self._bus.publish(MarginCallEvent(**fields, ts=report.ts))
+        at = f"{report.symbol} is at {plain(report.price)}, and its position is liquidated at"
+        left = f"{report.equity:.2f} {report.currency} of its margin is left, and {report.requirement:.2f} has to be"
+        text = f"margin call: {at} {plain(report.liquidation_price)} ({left})"
+        self._bus.publish(NotificationAlert(text=text, severity="critical"))
+
+    def on_liquidation(self, report: VenueLiquidationReported) -> None:
+        """Book what the venue closed by itself."""
+        if self._is_repeated(report.symbol, f"liquidation {report.venue_trade_id}"):
+            return
+        instrument = self._instrument(report.symbol)
+        average = self.account.position(report.symbol).average_price
+        booked = self.account.apply_fill(report, instrument)
+        self._value(booked)
+        self._bus.publish_all(booked)
+        realized = sum((event.realized_pnl for event in booked if isinstance(event, PositionEvent)), ZERO)
+        self._bus.publish(
+            PositionLiquidatedEvent(
+                symbol=report.symbol,
+                account_id=report.account_id,
+                user_id=report.user_id,
+                side=report.side,
+                quantity=report.quantity,
+                price=report.price,
+                average_price=average,
+                realized_pnl=realized,
+                fee=report.fee,
+                fee_currency=report.fee_currency,
+                currency=instrument.quote,
+                order_id=report.order_id,
+                venue_trade_id=report.venue_trade_id,
+                ts=report.ts,
+            )
+        )
+        what = f"{plain(report.quantity)} {report.symbol} at {plain(report.price)}"
+        text = f"the venue liquidated {what}: {realized:.2f} {instrument.quote} before fees"
+        self._bus.publish(NotificationAlert(text=text, severity="critical"))
+        self._bus.publish(self._state())
 
     def on_rate(self, report: VenueRateReported) -> None:
         """Value a currency that no symbol of the run leads to."""
@@ -295,6 +349,8 @@ class PortfolioEngine:
             self._is_repeated(event.symbol, event.venue_trade_id)
         elif isinstance(event, VenueTransferReported):
             self._is_repeated("", event.transfer_id)
+        elif isinstance(event, VenueLiquidationReported):
+            self._is_repeated(event.symbol, f"liquidation {event.venue_trade_id}")
 
     # -- figures -----------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.flatten import Flatten
 from tickdeck.application.engines.loss_watch import LossWatch
+from tickdeck.application.engines.margin_check import MarginCheck
 from tickdeck.application.engines.order_review import OrderReview
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.protections import ALL_STOP_ORDERS, Protections, StopOrders
@@ -15,6 +16,7 @@ from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy, Tr
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel
+from tickdeck.domain.accounts import MarginTerms
 from tickdeck.domain.events import (
     AccountDifferenceFound,
     ActionIntent,
@@ -26,6 +28,7 @@ from tickdeck.domain.events import (
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionEvent,
+    PositionLiquidatedEvent,
     ProtectionDecidedEvent,
     ProtectionEndedEvent,
     ProtectionGuardedEvent,
@@ -79,6 +82,7 @@ class RiskEngine:
         StrategyDecisionEvent,
         OrderEvent,
         PositionEvent,
+        PositionLiquidatedEvent,
         TradingHalted,
         CommandReceived,
         TimerFired,
@@ -117,11 +121,13 @@ class RiskEngine:
         short_selling: bool = False,
         nonce: str = "",
         stop_orders: StopOrders = ALL_STOP_ORDERS,
+        margin: MarginTerms | None = None,
     ) -> None:
         """``clock()`` is the run's time (ns UTC), and ``price(symbol)`` the last price (quote). Risk counts positions
         and open orders itself, from events. ``why_closed(symbol)`` says why the venue takes no new orders, and
         is empty if it does. ``short_selling``: whether the account may owe coins, which its equity must cover.
-        ``nonce`` is the run's, for order ids. ``stop_orders``: which of them the venue takes."""
+        ``nonce`` is the run's, for order ids. ``stop_orders``: which of them the venue takes.
+        ``margin``: the terms of a margin account, in which positions need their margin alone."""
         self._bus = bus
         self._limits = limits
         self._clock = clock
@@ -134,7 +140,7 @@ class RiskEngine:
         self.exposure = Exposure(lambda symbol: instrument(symbol).base, portfolio.account.homes)
         self.gate = TradingGate(bus)
         self._cover: ShortCover | None = None
-        if short_selling:
+        if short_selling and margin is None:
             self._cover = ShortCover(
                 bus,
                 portfolio,
@@ -175,7 +181,7 @@ class RiskEngine:
             losses=self.losses,
             rate=self.rate,
             typical=self.typical,
-            cover=self._cover,
+            cover=MarginCheck(margin, portfolio, self.exposure, price, instrument) if margin else self._cover,
             account=portfolio.account,
         )
         self.protections = Protections(
@@ -195,6 +201,7 @@ class RiskEngine:
         bus.subscribe(StrategyDecisionEvent, self.on_decision, **own)
         bus.subscribe(OrderEvent, self.on_order, **own)
         bus.subscribe(PositionEvent, self.on_position, **own)
+        bus.subscribe(PositionLiquidatedEvent, self.on_liquidated, **own)
         bus.subscribe(BalanceEvent, self.on_balance, **own)
         bus.subscribe(AccountDifferenceFound, self.on_difference, **own)
         bus.subscribe(TradingHalted, self.on_halted, **own)
@@ -325,6 +332,12 @@ class RiskEngine:
         self.losses.on_holdings(event)
         if self._cover is not None:
             self._cover.on_holdings(self._clock())
+
+    def on_liquidated(self, event: PositionLiquidatedEvent) -> None:
+        """Count what the venue closed by itself."""
+        self.exposure.liquidate(event)
+        self._withdraw_excess(event.symbol)
+        self._flatten.on_order(event.symbol)
 
     def on_command(self, command: CommandReceived) -> None:
         outside = command.arguments.get("by") == SURROUNDINGS

@@ -14,6 +14,7 @@ from tickdeck.domain.events import (
     DomainEvent,
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
+    PositionLiquidatedEvent,
     PositionOpenedEvent,
     ProtectionDecidedEvent,
     StrategyDecisionEvent,
@@ -31,6 +32,7 @@ JOURNAL_EVENTS: tuple[type[DomainEvent], ...] = (
     OrderPartiallyFilledEvent,
     OrderFilledEvent,
     PositionOpenedEvent,
+    PositionLiquidatedEvent,
 )
 """The events that a journal is made from."""
 
@@ -75,6 +77,8 @@ class TradeJournal:
             self._on_command(event)
         elif isinstance(event, PositionOpenedEvent) and not event.opened_by_orders:
             self._on_holding(event)
+        elif isinstance(event, PositionLiquidatedEvent):
+            self._on_liquidated(event)
 
     def open(self, price: Callable[[str], Price | None] = lambda symbol: None) -> list[RoundTrip]:
         """The open round trips, valued at ``price(symbol)``, or at cost without one; in order of their entry."""
@@ -115,6 +119,21 @@ class TradeJournal:
             ),
         )
 
+    def _on_liquidated(self, event: PositionLiquidatedEvent) -> None:
+        """The venue closed a position by itself."""
+        self._take(
+            event,
+            TripFill(
+                ts=event.ts_ingress,
+                signed=EXACT.multiply(event.quantity, Decimal(event.side.sign)),
+                price=event.price,
+                fee=event.fee,
+                order_id=event.order_id,
+                reason="liquidated",
+                event_id=event.event_id,
+            ),
+        )
+
     def _on_fill(self, fill: OrderPartiallyFilledEvent | OrderFilledEvent) -> None:
         instrument = self._instrument(fill.symbol)
         signed = EXACT.multiply(fill.quantity, Decimal(fill.side.sign))
@@ -149,7 +168,11 @@ class TradeJournal:
             return self._commands.get(fill.symbol) or self._commands.get("", "")
         return self._reasons.get(fill.order_id, "")
 
-    def _take(self, event: OrderPartiallyFilledEvent | OrderFilledEvent | PositionOpenedEvent, fill: TripFill) -> None:
+    def _take(
+        self,
+        event: OrderPartiallyFilledEvent | OrderFilledEvent | PositionOpenedEvent | PositionLiquidatedEvent,
+        fill: TripFill,
+    ) -> None:
         key = event.account_id, event.symbol
         trips = self._trips.get(key)
         if trips is None:

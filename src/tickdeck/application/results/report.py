@@ -22,6 +22,7 @@ from tickdeck.domain.events import (
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionClosedEvent,
+    PositionLiquidatedEvent,
     PositionOpenedEvent,
     TickEvent,
     TradeEvent,
@@ -83,7 +84,7 @@ class PerformanceObserver:
             bus.subscribe(price, self.on_price, priority=-100, component="report")
         for fill in (OrderPartiallyFilledEvent, OrderFilledEvent):
             bus.subscribe(fill, self.on_holdings, priority=-100, component="report")
-        for holding in (VenueBalanceReported, PositionOpenedEvent):  # what the account begins with
+        for holding in (VenueBalanceReported, PositionOpenedEvent, PositionLiquidatedEvent):  # not by fills
             bus.subscribe(holding, self.on_holdings, priority=-100, component="report")
         bus.subscribe(PositionClosedEvent, self.on_closed, priority=-100, component="report")
 

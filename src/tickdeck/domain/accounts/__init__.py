@@ -3,6 +3,7 @@
 from tickdeck.domain.accounts.account import Account
 from tickdeck.domain.accounts.balance import BalanceAggregate
 from tickdeck.domain.accounts.differences import Differences
+from tickdeck.domain.accounts.margin import MarginTerms
 from tickdeck.domain.accounts.rates import MONEY, PriceOf, Rates, reporting_currency
 from tickdeck.domain.accounts.valuation import Valuation
 
@@ -11,6 +12,7 @@ __all__ = [
     "Account",
     "BalanceAggregate",
     "Differences",
+    "MarginTerms",
     "PriceOf",
     "Rates",
     "Valuation",

@@ -19,7 +19,9 @@ from tickdeck.domain.events import (
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     PositionEvent,
+    PositionLiquidatedEvent,
     VenueBalanceReported,
+    VenueLiquidationReported,
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.trading import EXACT, Position
@@ -27,7 +29,7 @@ from tickdeck.domain.values import ZERO, Money, Price, Quantity, Side
 
 __all__ = ["Account"]
 
-Fill: TypeAlias = OrderPartiallyFilledEvent | OrderFilledEvent
+Fill: TypeAlias = OrderPartiallyFilledEvent | OrderFilledEvent | VenueLiquidationReported | PositionLiquidatedEvent
 
 
 class Account:
@@ -166,8 +168,9 @@ class Account:
             self._reserved[now[0]] = EXACT.add(self._reserved.get(now[0], ZERO), now[1])
 
     def apply_fill(self, fill: Fill, instrument: Instrument) -> list[DomainEvent]:
-        """Book a fill of ``instrument``. Returns the position's events (closed, then opened, if it changes sides), then
-        ``balance.updated`` for each currency that changed: base, quote, and the currency of the fee.
+        """Book a fill of ``instrument``, or a liquidation by the venue. Returns the position's events (closed, then
+        opened, if it changes sides), then ``balance.updated`` for each currency that changed: base, quote, and the
+        currency of the fee.
 
         The caller must not pass the same fill twice. A fee without a currency is in quote. A fee in a third currency is
         only counted in that currency.

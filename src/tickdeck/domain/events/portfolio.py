@@ -8,14 +8,16 @@ from typing import ClassVar
 from tickdeck.domain.events.base import DomainEvent
 from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.upcast import Fields, upcast
-from tickdeck.domain.values import Money, Price, Quantity
+from tickdeck.domain.values import Money, Price, Quantity, Side
 
 __all__ = [
     "DIFFERENCES",
     "AccountDifferenceFound",
     "BalanceEvent",
+    "MarginCallEvent",
     "PositionClosedEvent",
     "PositionEvent",
+    "PositionLiquidatedEvent",
     "PositionOpenedEvent",
     "PositionUpdatedEvent",
     "balance_stream",
@@ -90,6 +92,68 @@ class PositionClosedEvent(PositionEvent, frozen=True, kw_only=True, gc=False):
 
     event_type: ClassVar[str] = "position.closed"
     version: ClassVar[int] = 3
+
+
+class MarginCallEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """The equity of a leveraged position fell below a stated multiple of its maintenance requirement. Emitted by the
+    portfolio engine, from a report of the venue, once for each position until it is flat.
+
+    ``quantity`` is that of the position (base, negative when short), ``price`` the market's. ``equity`` and
+    ``requirement`` are in ``currency``, the quote currency. At ``liquidation_price`` the venue closes the position.
+    """
+
+    event_type: ClassVar[str] = "position.margin_called"
+    priority: ClassVar[Priority] = Priority.P0
+    symbol: str
+    account_id: str = "main"
+    user_id: str = ""
+    quantity: Quantity
+    price: Price
+    equity: Money
+    requirement: Money
+    liquidation_price: Price
+    currency: str = ""
+
+    @property
+    def aggregate_id(self) -> str:
+        return f"{self.account_id}/{self.symbol}"
+
+    @property
+    def stream(self) -> str:
+        return position_stream(self.account_id, self.symbol)
+
+
+class PositionLiquidatedEvent(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """The venue closed a leveraged position, because its equity fell to the maintenance requirement. Emitted by the
+    portfolio engine, from a report of the venue, once. It follows ``position.closed`` and the balances, which book it.
+
+    ``side`` is that of the closing trade: a long position is sold. ``quantity`` is in base, ``price`` in quote.
+    ``realized_pnl`` (before the ``fee``) is in ``currency``, the quote currency. ``order_id`` is the venue's order.
+    """
+
+    event_type: ClassVar[str] = "position.liquidated"
+    priority: ClassVar[Priority] = Priority.P0
+    symbol: str
+    account_id: str = "main"
+    user_id: str = ""
+    side: Side
+    quantity: Quantity
+    price: Price
+    average_price: Price
+    realized_pnl: Money
+    fee: Money = Decimal(0)
+    fee_currency: str = ""
+    currency: str = ""
+    order_id: str = ""
+    venue_trade_id: str = ""
+
+    @property
+    def aggregate_id(self) -> str:
+        return f"{self.account_id}/{self.symbol}"
+
+    @property
+    def stream(self) -> str:
+        return position_stream(self.account_id, self.symbol)
 
 
 class BalanceEvent(DomainEvent, frozen=True, kw_only=True, gc=False):

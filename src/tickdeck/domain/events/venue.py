@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from tickdeck.domain.events.base import DomainEvent, invalid
 from tickdeck.domain.events.orders import order_stream
-from tickdeck.domain.events.portfolio import balance_stream
+from tickdeck.domain.events.portfolio import balance_stream, position_stream
 from tickdeck.domain.events.priority import Priority
 from tickdeck.domain.events.upcast import upcast
 from tickdeck.domain.values import Money, OrderStatus, Price, Quantity, Side
@@ -23,6 +23,8 @@ __all__ = [
     "VenueFeesReported",
     "VenueFillReported",
     "VenueInstrumentReported",
+    "VenueLiquidationReported",
+    "VenueMarginCallReported",
     "VenueOrderNotFound",
     "VenueOrderReported",
     "VenueRateReported",
@@ -176,6 +178,68 @@ class VenueBalanceReported(DomainEvent, frozen=True, kw_only=True, gc=False):
     @property
     def stream(self) -> str:
         return balance_stream(self.account_id, self.currency)
+
+
+class VenueMarginCallReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """The venue warns that a leveraged position is close to its liquidation. An input of gateways.
+
+    ``quantity`` is that of the position (base, negative when short), ``price`` the market's. ``equity`` is what is left
+    of the position's margin, ``requirement`` what has to be left; both are in ``currency``, the quote currency.
+    """
+
+    event_type: ClassVar[str] = "venue.margin_call_reported"
+    priority: ClassVar[Priority] = Priority.P0
+    symbol: str
+    account_id: str = "main"
+    user_id: str = ""
+    quantity: Quantity
+    price: Price
+    equity: Money
+    requirement: Money
+    liquidation_price: Price
+    currency: str = ""
+
+    @property
+    def aggregate_id(self) -> str:
+        return f"{self.account_id}/{self.symbol}"
+
+    @property
+    def stream(self) -> str:
+        return position_stream(self.account_id, self.symbol)
+
+
+class VenueLiquidationReported(DomainEvent, frozen=True, kw_only=True, gc=False):
+    """The venue closed a leveraged position by itself. An input of gateways.
+
+    ``side`` is that of the closing trade, ``quantity`` (base, above 0) and ``price`` (quote) are what it traded.
+    ``order_id`` and ``venue_trade_id`` are the venue's. A repeated ``venue_trade_id`` counts once.
+    """
+
+    event_type: ClassVar[str] = "venue.liquidation_reported"
+    priority: ClassVar[Priority] = Priority.P0
+    symbol: str
+    account_id: str = "main"
+    user_id: str = ""
+    side: Side
+    price: Price
+    quantity: Quantity
+    fee: Money = Decimal(0)
+    fee_currency: str = ""
+    order_id: str = ""
+    venue_trade_id: str
+
+    def __post_init__(self) -> None:
+        for name in ("price", "quantity"):
+            if getattr(self, name) <= 0:
+                raise invalid(self, name, "above 0")
+
+    @property
+    def aggregate_id(self) -> str:
+        return f"{self.account_id}/{self.symbol}"
+
+    @property
+    def stream(self) -> str:
+        return position_stream(self.account_id, self.symbol)
 
 
 class VenueInstrumentReported(DomainEvent, frozen=True, kw_only=True, gc=False):

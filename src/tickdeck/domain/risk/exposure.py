@@ -18,6 +18,7 @@ from tickdeck.domain.events import (
     OrderFilledEvent,
     OrderPartiallyFilledEvent,
     OrderSubmittedEvent,
+    PositionLiquidatedEvent,
     RiskApprovedEvent,
 )
 from tickdeck.domain.trading import EXACT
@@ -114,8 +115,8 @@ class Exposure:
     def fold(
         cls, events: Iterable[DomainEvent], base: Callable[[str], str], homes: Mapping[str, str] | None = None
     ) -> Self:
-        """The exposure after ``events``: all ``risk.approved``, ``order.*`` and ``balance.*`` events, in order. Other
-        events change nothing."""
+        """The exposure after ``events``: all ``risk.approved``, ``order.*``, ``balance.*`` and ``position.liquidated``
+        events, in order. Other events change nothing."""
         exposure = cls(base, homes)
         for event in events:
             exposure.apply_event(event)
@@ -129,6 +130,8 @@ class Exposure:
             self.apply(event)
         elif isinstance(event, BalanceEvent):
             self.deposit(event)
+        elif isinstance(event, PositionLiquidatedEvent):
+            self.liquidate(event)
 
     # -- queries ---------------------------------------------------------------------------------------------------
 
@@ -201,6 +204,11 @@ class Exposure:
         symbol = self.homes.get(event.currency)
         if symbol is not None and event.deposit:
             self.positions[symbol] = EXACT.add(self.position(symbol), event.deposit)
+
+    def liquidate(self, event: PositionLiquidatedEvent) -> None:
+        """Count what the venue closed by itself."""
+        change = EXACT.multiply(event.quantity, event.side.sign)
+        self.positions[event.symbol] = EXACT.add(self.position(event.symbol), change)
 
     def apply(self, event: OrderEvent) -> None:
         """Apply an order event."""

@@ -23,6 +23,7 @@ from tickdeck.domain.events import (
     OrderPartiallyFilledEvent,
     OrderRejectedEvent,
     PositionClosedEvent,
+    PositionLiquidatedEvent,
     PositionOpenedEvent,
     RiskLimitBreachedEvent,
     RunStopped,
@@ -182,6 +183,7 @@ class _Collector:
             CandleEvent: self._market.on_candle,
             OrderPartiallyFilledEvent: self._on_fill,
             OrderFilledEvent: self._on_fill,
+            PositionLiquidatedEvent: self._on_liquidated,
             VenueBalanceReported: self._on_balance,
             PositionClosedEvent: self._observer.on_closed,
             RiskLimitBreachedEvent: self._reasons.on_refused,
@@ -301,6 +303,12 @@ class _Collector:
             )
         )
         self._journal.apply(fill)
+
+    def _on_liquidated(self, event: PositionLiquidatedEvent) -> None:
+        booked = self._account.apply_fill(event, self._instrument(event.symbol))
+        self._valuation.take(booked, self._market.price)
+        self._on_holdings(event, event.ts_ingress)
+        self._journal.apply(event)
 
     def _on_holdings(self, event: DomainEvent, ts: int) -> None:
         self._observer.on_holdings(event)

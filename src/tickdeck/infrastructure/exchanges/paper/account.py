@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
 
 from tickdeck.domain.accounts import MONEY
@@ -41,8 +41,15 @@ class PaperAccount:
     A lock only reserves: it lowers what is free, not the total.
     """
 
-    def __init__(self, balances: Mapping[str, Money], bought: Mapping[str, Quantity] | None = None) -> None:
-        """``bought``: what was bought before, less what was sold (base), by symbol."""
+    def __init__(
+        self,
+        balances: Mapping[str, Money],
+        bought: Mapping[str, Quantity] | None = None,
+        credit: Callable[[str], Money] | None = None,
+    ) -> None:
+        """``bought``: what was bought before, less what was sold (base), by symbol. ``credit(currency)``: what a margin
+        account has free beyond its total."""
+        self._credit = credit
         self._totals = dict(balances)
         self._locked = dict.fromkeys(balances, ZERO)
         self._locks: dict[str, tuple[str, Money]] = {}  # order id -> (currency, amount)
@@ -60,7 +67,8 @@ class PaperAccount:
         return self._locked.get(currency, ZERO)
 
     def free(self, currency: str) -> Money:
-        return self.total(currency) - self.locked(currency)
+        free = self.total(currency) - self.locked(currency)
+        return free if self._credit is None else free + self._credit(currency)
 
     def locked_by(self, order_id: str) -> Money:
         """The amount that an order locks, in the currency that it locks."""

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tickdeck.domain.accounts import MarginTerms
 from tickdeck.domain.values import Money
 from tickdeck.errors import ConfigError, format_value
 
@@ -25,8 +26,11 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     - ``feed_latency_ns``: from an event at the venue to us. ``order_latency_ns``: from us to the venue.
       ``ack_latency_ns``: from the venue back to us; at least the feed's, because reports are derived from the feed.
       ``jitter_ns``: the most that is added to order and ack latency, drawn evenly from the seed.
-    - ``short_selling``: you can sell what you do not hold. There is no margin account: risk refuses shorts that the
-      equity does not cover in full, and buys back what it no longer covers.
+    - ``short_selling``: you can sell what you do not hold. Without ``leverage``, risk refuses shorts that
+      the equity does not cover in full, and buys back what it no longer covers.
+    - ``leverage``: makes it a margin account, in which a position needs this fraction of its cost as its margin, and
+      in which you can sell what you do not hold. ``maintenance``: the part of a position's value that has to be left of
+      its margin; at that the venue liquidates it. ``margin_call``: the multiple of that at which it warns before.
     - ``participation``: on candles, the fraction of a candle's volume that all our orders together may take.
 
     Raises ``ConfigError`` for a value out of its range.
@@ -43,6 +47,9 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ack_latency_ns: int = 20 * _MS
     jitter_ns: int = 5 * _MS
     short_selling: bool = False
+    leverage: Decimal | None = None
+    maintenance: Decimal = Decimal("0.005")
+    margin_call: Decimal = Decimal("1.5")
     participation: Decimal = Decimal("0.1")
 
     def __post_init__(self) -> None:
@@ -58,6 +65,7 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise ConfigError(f"paper venue: {name} is {getattr(self, name)}; give a share below 1, such as 0.001")
         if not 0 < self.participation <= 1:
             raise ConfigError(f"paper venue: participation is {self.participation}; give a share above 0, at most 1")
+        self._check_margin()
         for name in ("feed_latency_ns", "order_latency_ns", "ack_latency_ns", "jitter_ns"):
             value = getattr(self, name)
             if type(value) is not int or value < 0:
@@ -68,6 +76,30 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigError(
                 f"paper venue: ack_latency_ns is {self.ack_latency_ns}, less than feed_latency_ns "
                 f"({self.feed_latency_ns}); a report cannot arrive before the feed: raise the first or lower the second"
+            )
+
+    @property
+    def margin(self) -> MarginTerms | None:
+        """The terms of a margin account; ``None`` without ``leverage``."""
+        if self.leverage is None:
+            return None
+        return MarginTerms(leverage=self.leverage, maintenance=self.maintenance, margin_call=self.margin_call)
+
+    def _check_margin(self) -> None:
+        for name in ("leverage", "maintenance", "margin_call"):
+            if getattr(self, name) is not None:
+                _check_decimal(name, getattr(self, name))
+        if self.leverage is not None and self.leverage < 1:
+            raise ConfigError(f"paper venue: leverage is {self.leverage}; give a number from 1 on, such as 5")
+        if self.margin_call <= 1:
+            raise ConfigError(
+                f"paper venue: margin_call is {self.margin_call}; give a multiple of the maintenance above 1, such as "
+                "1.5 or '150%'"
+            )
+        if self.leverage is not None and self.maintenance * self.margin_call * self.leverage >= 1:
+            raise ConfigError(
+                f"paper venue: with a leverage of {self.leverage}, a new position would have a margin call at once; "
+                f"lower the leverage, maintenance ({self.maintenance}) or margin_call ({self.margin_call})"
             )
 
 
@@ -98,12 +130,24 @@ def assumptions_of(c: PaperConfig) -> tuple[str, ...]:
         "same price keeps its place.",
         "All our orders share the quantity of one trade; they never trade with each other.",
         "Our orders move no price, and nobody reacts to them.",
-        "A sell needs no coins, a buy needs its cost and fee in quote currency; equity covers shorts in full, "
-        "and what it no longer covers is bought back."
-        if c.short_selling
-        else "A buy needs its cost and fee in quote currency, a sell needs the coins; open orders lock both.",
+        _account(c),
         "It never fails: no outage, no lost report, no rate limit, no price band of a real venue.",
     )
+
+
+def _account(c: PaperConfig) -> str:
+    if c.leverage is not None:
+        return (
+            f"A margin account with a leverage of {c.leverage:f}: a position is backed by its own margin alone, and is "
+            f"closed at its liquidation price when {_percent(c.maintenance)} of its value is left of it; no interest "
+            "and no funding are charged."
+        )
+    if c.short_selling:
+        return (
+            "A sell needs no coins, a buy needs its cost and fee in quote currency; equity covers shorts in full, "
+            "and what it no longer covers is bought back."
+        )
+    return "A buy needs its cost and fee in quote currency, a sell needs the coins; open orders lock both."
 
 
 def _ms(ns: int) -> str:

@@ -7,8 +7,11 @@ from tickdeck.domain.events import (
     OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
     OrderSubmittedEvent,
+    PositionClosedEvent,
     VenueCancelRefused,
     VenueFillReported,
+    VenueLiquidationReported,
+    VenueMarginCallReported,
     VenueOrderReported,
 )
 
@@ -19,12 +22,14 @@ class VenuePast:
     """Pass the events of the record to ``take``, in order.
 
     ``submitted``: the orders that the venue has received, by id. ``unanswered``: the requests without a report, in
-    order. ``orders`` and ``trades``: the highest numbers that the venue has given to orders and trades.
+    order. ``orders`` and ``trades``: the highest numbers that the venue has given to orders and trades. ``called``: the
+    symbols whose position had a margin call.
     """
 
     def __init__(self) -> None:
         self.submitted: dict[str, OrderSubmittedEvent] = {}
         self.orders = self.trades = 0
+        self.called: dict[str, None] = {}
         self._unanswered: dict[str, OrderSubmittedEvent | OrderAmendRequestedEvent | OrderCancelRequestedEvent] = {}
 
     @property
@@ -38,7 +43,11 @@ class VenuePast:
             request = self._unanswered.pop(event.causation_id, None)
             if isinstance(request, OrderSubmittedEvent):
                 self.submitted[request.order_id] = request
-        if isinstance(event, VenueFillReported):
+        elif isinstance(event, VenueMarginCallReported):
+            self.called[event.symbol] = None
+        elif isinstance(event, PositionClosedEvent):
+            self.called.pop(event.symbol, None)
+        if isinstance(event, VenueFillReported | VenueLiquidationReported):
             self.trades = max(self.trades, _number(event.venue_trade_id))
         elif isinstance(event, VenueOrderReported):
             self.orders = max(self.orders, _number(event.venue_order_id))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from tickdeck.domain.accounts import MarginTerms
 from tickdeck.domain.events import (
     DomainEvent,
     OrderAmendRequestedEvent,
@@ -14,10 +15,13 @@ from tickdeck.domain.events import (
     VenueBalanceReported,
     VenueCancelRefused,
     VenueFillReported,
+    VenueLiquidationReported,
+    VenueMarginCallReported,
     VenueOrderReported,
 )
-from tickdeck.domain.market import Fill
-from tickdeck.domain.values import ZERO, Money, OrderStatus
+from tickdeck.domain.market import Fill, Instrument
+from tickdeck.domain.trading import Position
+from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity, Side
 from tickdeck.infrastructure.exchanges.paper.account import PaperAccount
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig
 from tickdeck.infrastructure.exchanges.paper.tickets import Ticket
@@ -115,6 +119,45 @@ class Reports:
             )
         )
 
+    def margin_call(
+        self, position: Position, terms: MarginTerms, instrument: Instrument, price: Price, now: int
+    ) -> None:
+        """Warn that a position is close to its liquidation, with the market at ``price``."""
+        self._send(
+            VenueMarginCallReported(
+                symbol=position.symbol,
+                account_id=self._config.account_id,
+                user_id=self._config.user_id,
+                quantity=position.quantity,
+                price=price,
+                equity=terms.equity(position, price),
+                requirement=terms.requirement(position, price),
+                liquidation_price=terms.liquidation_price(position, instrument.tick_size),
+                currency=instrument.quote,
+                **self._envelope(None, now),
+            )
+        )
+
+    def liquidation(
+        self, instrument: Instrument, side: Side, price: Price, quantity: Quantity, fee: Money, trade_id: str, now: int
+    ) -> None:
+        """Report that the venue closed a position."""
+        self._send(
+            VenueLiquidationReported(
+                symbol=instrument.symbol,
+                account_id=self._config.account_id,
+                user_id=self._config.user_id,
+                side=side,
+                price=price,
+                quantity=quantity,
+                fee=fee,
+                fee_currency=instrument.quote,
+                order_id=f"liquidation-{trade_id}",
+                venue_trade_id=trade_id,
+                **self._envelope(None, now),
+            )
+        )
+
     def balance(self, currency: str, ts: int, account: PaperAccount) -> None:
         """Report a balance at ``ts``."""
         event = VenueBalanceReported(
@@ -129,17 +172,15 @@ class Reports:
         )
         self._schedule(ts, partial(self._report, event))
 
-    def _envelope(self, cause: OrderEvent, now: int) -> dict[str, Any]:
-        """The envelope of a report. Each is due no earlier than the one before."""
+    def _envelope(self, cause: OrderEvent | None, now: int) -> dict[str, Any]:
+        """The envelope of a report, whose ``cause`` is an order's event, or the market. Each is due no earlier than the
+        one before."""
         happened = now - self._config.feed_latency_ns
         self._last_due = max(happened + self._config.ack_latency_ns + self._jitter(), self._last_due)
-        return {
-            "ts": happened,
-            "ts_ingress": self._last_due,
-            "source": self._source,
-            "causation_id": cause.event_id,
-            "correlation_id": cause.correlation_id or cause.event_id,
-        }
+        envelope = {"ts": happened, "ts_ingress": self._last_due, "source": self._source}
+        if cause is None:
+            return envelope
+        return envelope | {"causation_id": cause.event_id, "correlation_id": cause.correlation_id or cause.event_id}
 
     def _send(self, event: DomainEvent) -> None:
         self._schedule(event.ts_ingress, partial(self._report, event))

@@ -9,7 +9,7 @@ Orders and cancels arrive in the order in which they were sent, and reports in t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ import msgspec
 
 from tickdeck.domain.accounts import Account
 from tickdeck.domain.events import (
+    CandleEvent,
     DomainEvent,
     OrderAmendRequestedEvent,
     OrderCancelRequestedEvent,
@@ -26,8 +27,9 @@ from tickdeck.domain.events import (
     VenueInstrumentReported,
 )
 from tickdeck.domain.market import CandleOpen, Ended, Fill, Instrument, Matcher, Outcome, WorkingOrder
-from tickdeck.domain.trading import Order
-from tickdeck.domain.values import ZERO, OrderStatus, OrderType, Price, Side, TimeInForce
+from tickdeck.domain.trading import Order, Position
+from tickdeck.domain.values import ZERO, Money, OrderStatus, OrderType, Price, Quantity, Side, TimeInForce
+from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.exchanges.paper.account import (
     PaperAccount,
     begins_with,
@@ -36,6 +38,7 @@ from tickdeck.infrastructure.exchanges.paper.account import (
     start_balances,
 )
 from tickdeck.infrastructure.exchanges.paper.config import PaperConfig, assumptions_of
+from tickdeck.infrastructure.exchanges.paper.margin import PaperMargin
 from tickdeck.infrastructure.exchanges.paper.past import VenuePast
 from tickdeck.infrastructure.exchanges.paper.reports import Reports
 from tickdeck.infrastructure.exchanges.paper.tickets import Ticket, Tickets
@@ -73,8 +76,11 @@ class PaperVenue:
         report: Callable[[DomainEvent], None],
     ) -> None:
         self._config = config
-        self._with_fee = 1 + max(config.maker_fee, config.taker_fee)
         self._instruments = dict(instruments)
+        terms = config.margin
+        self._margin = PaperMargin(terms, self._instruments) if terms is not None else None
+        self._share = terms.initial(Decimal(1)) if terms is not None else Decimal(1)  # of its cost, what a buy needs
+        self._with_fee = self._share + max(config.maker_fee, config.taker_fee)
         self._closed: dict[str, str] = {}  # why a symbol is not traded now
         self._rng = random.Random(f"paper venue {seed}")
         self._schedule = schedule
@@ -85,7 +91,10 @@ class PaperVenue:
         self._tickets = Tickets()
         balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
         balances |= start_balances(self._instruments.values(), config.default_balance)
-        self.account = PaperAccount(balances | config.balances)
+        if self._margin is not None:
+            _check_balances(self._instruments.values(), config)
+        self._credit = self._margin.credit if self._margin is not None else None
+        self.account = PaperAccount(balances | config.balances, credit=self._credit)
         # On candles, an order that protects a fill counts from the open before that fill, or before the cancel of the
         # order that it replaces: a report and another order lie between.
         self._reaction_ns = config.ack_latency_ns + config.order_latency_ns + 3 * config.jitter_ns
@@ -117,7 +126,11 @@ class PaperVenue:
         """
         missing = [currency for currency in self.account.currencies if currency not in account.balances]
         bought = {symbol: position.quantity for symbol, position in account.positions.items()}
-        self.account = PaperAccount({c: self.account.total(c) for c in missing} | account.balances, bought)
+        self.account = PaperAccount(
+            {c: self.account.total(c) for c in missing} | account.balances, bought, self._credit
+        )
+        if self._margin is not None:
+            self._margin.take_up(account.positions, past.called)
         self._orders_taken, self._trades = past.orders, past.trades
         for currency in missing:
             self._reports.balance(currency, ts, self.account)
@@ -144,9 +157,13 @@ class PaperVenue:
             handler = self._handlers[type(event)][symbol]
         except (AttributeError, KeyError):
             return
+        if self._margin is not None and isinstance(event, CandleEvent | CandleOpen) and not self._has_stop(symbol):
+            self._check_margin(symbol, event)  # what stood before, at the bad side of the candle
         outcomes = handler(event)
         if outcomes:
             self._settle(symbol, outcomes, event.ts_ingress)
+        if self._margin is not None:
+            self._check_margin(symbol, event)
 
     def _on_instrument(self, report: VenueInstrumentReported) -> Sequence[Outcome]:
         """The venue that this market belongs to has changed its steps, limits or status: trade by them from now on."""
@@ -204,7 +221,7 @@ class PaperVenue:
         refusal = self._refusal(request, ticket, now)
         if refusal is not None:
             self._reports.order(request, ticket, now, refusal)
-            self._tickets.close(ticket)
+            self._close(ticket)
             return
         order = ticket.order
         assert order is not None
@@ -214,7 +231,7 @@ class PaperVenue:
         if not (outcomes and isinstance(outcomes[0], Ended) and outcomes[0].status is OrderStatus.REJECTED):
             ticket.status = OrderStatus.ACCEPTED
             self._reports.order(request, ticket, now)
-        self.account.lock(order.order_id, ticket.currency, ticket.unit * order.quantity)
+        self.account.lock(order.order_id, ticket.currency, self._need(ticket, order.quantity))
         self._settle(request.symbol, outcomes, now)
 
     def _amend_arrives(self, request: OrderAmendRequestedEvent, now: int) -> None:
@@ -225,14 +242,14 @@ class PaperVenue:
             return
         order = ticket.order
         assert order is not None
-        if order.side is Side.BUY:
+        if order.side is Side.BUY or self._margin is not None:
             ticket.worst = request.limit
             ticket.unit = request.limit * self._with_fee
         outcomes = self._matchers[ticket.request.symbol].amend(
             request.order_id, request.quantity, request.limit, now - self._config.feed_latency_ns
         )
         self._reports.amend(request, ticket, now)
-        self.account.lock(request.order_id, ticket.currency, ticket.unit * (request.quantity - ticket.filled))
+        self.account.lock(request.order_id, ticket.currency, self._need(ticket, request.quantity - ticket.filled))
         self._settle(ticket.request.symbol, outcomes, now)
 
     def _amend_refusal(self, request: OrderAmendRequestedEvent, ticket: Ticket | None) -> str | None:
@@ -255,8 +272,9 @@ class PaperVenue:
             return violation
         if order.time_in_force is TimeInForce.POST_ONLY and self._matchers[symbol].takes(order.side, request.limit):
             return f"post only: {request.limit} would take"
-        unit = request.limit * self._with_fee if order.side is Side.BUY else ticket.unit
-        need = unit * (request.quantity - ticket.filled)
+        by_limit = order.side is Side.BUY or self._margin is not None
+        unit = request.limit * self._with_fee if by_limit else ticket.unit
+        need = self._need(ticket, request.quantity - ticket.filled, unit)
         free = self.account.free(ticket.currency) + self.account.locked_by(request.order_id)
         if need > max(free, ZERO):  # an order that needs nothing may leave a debt
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
@@ -273,7 +291,7 @@ class PaperVenue:
             ticket.status = OrderStatus.CANCELLED
             self.account.lock(request.order_id, ticket.currency, ZERO)
             self._reports.order(request, ticket, now)
-            self._tickets.close(ticket)
+            self._close(ticket)
 
     def _refusal(self, request: OrderSubmittedEvent, ticket: Ticket, now: int) -> str | None:
         """Why the venue does not take the order, in words; ``None`` if it does. ``ticket`` says what it locks."""
@@ -302,7 +320,7 @@ class PaperVenue:
             if request.quantity > most:
                 return f"reduce only: {request.quantity} is more than the {most} that it could close"
         self._set_terms(request, ticket, now, reference)
-        need, free = ticket.unit * request.quantity, self.account.free(ticket.currency)
+        need, free = self._need(ticket, request.quantity), self.account.free(ticket.currency)
         if need > max(free, ZERO):  # what needs nothing may owe
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
         return None
@@ -330,7 +348,7 @@ class PaperVenue:
         assert order is not None
         order.quantity, order.filled = known.quantity, known.filled
         ticket.filled, ticket.venue_order_id, ticket.status = known.filled, known.venue_order_id, known.status
-        self.account.lock(order.order_id, ticket.currency, ticket.unit * order.remaining)
+        self.account.lock(order.order_id, ticket.currency, self._need(ticket, order.remaining))
         self._settle(request.symbol, matcher.submit(order, again=True), now)
 
     def price(self, symbol: str) -> Price | None:
@@ -349,7 +367,15 @@ class PaperVenue:
             time_in_force=request.time_in_force,
             stop=request.stop,
         )
-        if request.side is Side.SELL:
+        if self._margin is not None:
+            ticket.currency = instrument.quote
+            if request.side is Side.SELL:
+                ticket.worst = max(reference, matcher.liquidity.reference(Side.SELL) or reference)
+            else:
+                closes = request.quantity <= -self._margin.position(request.symbol).quantity
+                ticket.worst = self._worst_price(ticket.order, matcher, instrument, reference, covers=closes)
+            ticket.unit = ticket.worst * self._with_fee
+        elif request.side is Side.SELL:
             ticket.currency = instrument.base
             ticket.unit = ZERO if self._config.short_selling else Decimal(1)
         else:
@@ -389,7 +415,7 @@ class PaperVenue:
                 ticket.status = outcome.status
                 self.account.lock(outcome.order.order_id, ticket.currency, ZERO)
                 self._reports.order(ticket.request, ticket, now, outcome.reason)
-                self._tickets.close(ticket)
+                self._close(ticket)
 
     def _settle_fill(self, symbol: str, ticket: Ticket, fill: Fill, now: int) -> None:
         instrument, order = self._instruments[symbol], fill.order
@@ -398,16 +424,86 @@ class PaperVenue:
         ticket.filled += fill.quantity
         remaining = order.quantity - ticket.filled
         self.account.lock(order.order_id, ticket.currency, ZERO)
-        fee = self.account.settle(
-            instrument, order.side, fill.price, fill.quantity, fee, reserve=ticket.worst * remaining
-        )
-        lock = max(min(ticket.unit * remaining, self.account.free(ticket.currency)), ZERO)
+        if self._margin is not None:
+            self._margin.fill(symbol, order.side, fill.price, fill.quantity)
+        need = self._need(ticket, remaining)
+        without_fee = need / self._with_fee * self._share if self._margin is not None else ticket.worst * remaining
+        fee = self.account.settle(instrument, order.side, fill.price, fill.quantity, fee, reserve=without_fee)
+        lock = max(min(need, self.account.free(ticket.currency)), ZERO)
         self.account.lock(order.order_id, ticket.currency, lock)
         ticket.status = OrderStatus.PARTIALLY_FILLED if remaining else OrderStatus.FILLED
         if not remaining:
-            self._tickets.close(ticket)
+            self._close(ticket)
         self._trades += 1
         self._reports.fill(ticket, fill, now, trade_id=str(self._trades), fee=fee, currency=instrument.quote)
+
+    def _close(self, ticket: Ticket) -> None:
+        self._tickets.close(ticket)
+        if self._margin is not None:
+            self._margin.release(ticket.request.symbol, ticket.request.order_id)
+
+    # -- margin -------------------------------------------------------------------------------------------------
+
+    def _need(self, ticket: Ticket, remaining: Quantity, unit: Money | None = None) -> Money:
+        """What the rest of an order locks. In a margin account, closing a position needs nothing."""
+        unit = ticket.unit if unit is None else unit
+        if self._margin is None:
+            return unit * remaining
+        request = ticket.request
+        closing = self._margin.reserve_closing(request.symbol, request.order_id, request.side, remaining)
+        return unit * (remaining - closing)
+
+    def _has_stop(self, symbol: str) -> bool:
+        """Whether an order waits at a stop, which a price on its way to the liquidation reaches first."""
+        assert self._margin is not None
+        tickets = map(self._tickets.get, self._margin.open_orders(symbol))
+        return any(ticket is not None and ticket.request.stop is not None for ticket in tickets)
+
+    def _check_margin(self, symbol: str, event: DomainEvent | CandleOpen) -> None:
+        """Warn of a position's liquidation, or liquidate it, at the price at which it could be closed now."""
+        assert self._margin is not None
+        position, liquidity = self._margin.position(symbol), self._matchers[symbol].liquidity
+        if position.is_flat:
+            return
+        long = position.quantity > 0
+        if isinstance(event, CandleEvent) and (liquidity.only_candles or not liquidity.last_candle):
+            # It went through every price of its range.
+            worst, market = (event.low if long else event.high), event.open
+        elif isinstance(event, CandleOpen):
+            worst = market = event.price
+        else:
+            shown = liquidity.reference(Side.SELL if long else Side.BUY)
+            if shown is None:
+                return
+            worst = market = shown
+        if self._margin.terms.liquidates(position, worst):
+            self._liquidate(position, market, event.ts_ingress)
+        elif self._margin.calls(symbol, worst):
+            instrument = self._instruments[symbol]
+            self._reports.margin_call(position, self._margin.terms, instrument, worst, event.ts_ingress)
+
+    def _liquidate(self, position: Position, market: Price, now: int) -> None:
+        """Cancel all orders of the symbol, and close its position. It loses no more than its margin."""
+        assert self._margin is not None
+        terms, symbol = self._margin.terms, position.symbol
+        instrument = self._instruments[symbol]
+        for order_id in self._margin.open_orders(symbol):
+            ticket = self._tickets.get(order_id)
+            assert ticket is not None
+            self._matchers[symbol].cancel(order_id)
+            ticket.status = OrderStatus.CANCELLED
+            self.account.lock(order_id, ticket.currency, ZERO)
+            self._reports.order(ticket.request, ticket, now, "the position is liquidated")
+            self._close(ticket)
+        price = terms.exit_price(position, market, instrument.tick_size)
+        side = Side.SELL if position.quantity > 0 else Side.BUY
+        quantity = abs(position.quantity)
+        fee = fee_of(price * quantity, self._config.taker_fee, instrument.fee_step)
+        fee = min(fee, fee_of(max(terms.equity(position, price), ZERO), Decimal(1), instrument.fee_step))
+        self._margin.fill(symbol, side, price, quantity)
+        fee = self.account.settle(instrument, side, price, quantity, fee, reserve=ZERO)
+        self._trades += 1
+        self._reports.liquidation(instrument, side, price, quantity, fee, str(self._trades), now)
 
     def _jitter(self) -> int:
         return self._rng.randrange(self._config.jitter_ns + 1)
@@ -417,3 +513,12 @@ def _is_target(pair: OrderSubmittedEvent, price: Price) -> bool:
     """Whether a pair was filled at its target."""
     assert pair.limit is not None
     return (price - pair.limit) * pair.side.sign <= 0
+
+
+def _check_balances(instruments: Iterable[Instrument], config: PaperConfig) -> None:
+    coins = {instrument.base: instrument for instrument in instruments if config.balances.get(instrument.base)}
+    for coin, instrument in coins.items():
+        raise ConfigError(
+            f"paper venue: a margin account begins with {instrument.quote} alone, but balances has {coin}; remove it, "
+            "or remove leverage"
+        )
