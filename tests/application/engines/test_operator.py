@@ -21,7 +21,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import instrument_for
 from tickdeck.domain.risk import RiskLimits
-from tickdeck.domain.values import Side, TimeInForce
+from tickdeck.domain.values import OrderStatus, Side, TimeInForce
 from tickdeck.errors import ConfigError
 
 FREE = RiskLimits()
@@ -188,6 +188,77 @@ def test_no_arguments_stop_the_run(arguments: dict[str, str], name: str) -> None
     assert not core.kernel.halted
     assert not core.kernel.statistics().failures
     assert core.orders[-1].quantity == Decimal(1)
+
+
+def test_what_an_order_of_the_operator_fills_is_closed_at_its_stop() -> None:
+    core, _ = core_of(FREE)
+    submit(core, stop_loss="95", take_profit="5%")
+    core.fill(core.orders[0], "100")
+    exit_order = core.orders[1]
+
+    assert (exit_order.strategy_id, exit_order.side, exit_order.quantity) == (OPERATOR, Side.SELL, D(2))
+    assert (exit_order.stop, exit_order.limit) == (D(95), D(105))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"stop_loss": "105", "limit": "100"}, "stop_loss is 105; it must be below the limit of the order, 100"),
+        ({"stop_loss": "95", "take_profit": "90"}, "the stop must be below the target"),
+        ({"trailing": "200%"}, "trailing is 200%; give less than 100%"),
+        ({"stop_loss": "NaN"}, "stop_loss is NaN; give a decimal.Decimal above 0"),
+    ],
+)
+def test_a_stop_that_cannot_be_is_refused_with_its_order(wrong: dict[str, str], why: str) -> None:
+    core, _ = core_of(FREE)
+    submit(core, **wrong)
+
+    (said,) = warnings(core)
+    assert why in said
+    assert not core.orders
+
+
+def test_the_operator_protects_a_position_that_nothing_protects() -> None:
+    core, puppet = core_of(FREE)
+    do(core, puppet, buy("2"))
+    core.fill(core.orders[0], "100")
+    command(core, "protect", symbol=BTC, stop_loss="90")
+    (exit_order,) = core.orders[1:]
+    core.report(exit_order, OrderStatus.ACCEPTED)
+    command(core, "unprotect", symbol=BTC)
+
+    assert (exit_order.strategy_id, exit_order.stop, exit_order.quantity) == (OPERATOR, D(90), D(2))
+    assert [request.order_id for request in core.venue.cancelled] == [exit_order.order_id]
+    assert not warnings(core)
+
+
+_AMOUNTS = st.sampled_from(
+    ("90", "110", "1e400", "1e-400", "1e999999", "0.000000001", "9" * 60, "NaN", "2%", "99.9%", "1e30%", "-1", "")
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("protect", "unprotect", "submit")),
+            st.dictionaries(st.sampled_from(("stop_loss", "take_profit", "trailing")), _AMOUNTS),
+            st.sampled_from(("buy", "sell")),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_no_stop_or_target_stops_the_run(commands: list[tuple[str, dict[str, str], str]]) -> None:
+    core, puppet = core_of(FREE)
+    do(core, puppet, buy("2"))
+    core.fill(core.orders[0], "100")
+    for name, arguments, side in commands:
+        more = {"side": side, "quantity": "1"} if name == "submit" else {}
+        command(core, name, symbol=BTC, **arguments, **more)
+        core.trades("101", "99")
+
+    assert not core.kernel.halted
+    assert not core.kernel.statistics().failures
 
 
 def test_no_strategy_is_called_like_the_operator() -> None:

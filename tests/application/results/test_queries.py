@@ -60,6 +60,7 @@ def test_open_orders_are_listed_oldest_first(desk: Desk) -> None:
         "side": "buy",
         "quantity": "1",
         "limit": "90",
+        "stop": None,
         "time_in_force": "gtc",
         "reduce_only": False,
         "status": "accepted",
@@ -118,6 +119,19 @@ def test_positions_and_balances_are_those_of_the_account(desk: Desk) -> None:
     assert (balances["BTC"]["total"], balances["BTC"]["reserved"], balances["BTC"]["free"]) == ("2", "1", "1")
     assert balances["USDT"]["reserved"] == "100"
     assert D(balances["USDT"]["total"]) == D(100_000) - 300 - D("0.5") + 110
+
+
+def test_a_position_says_how_it_is_protected(desk: Desk) -> None:
+    core = desk.do(buy("3"))
+    core.fill(core.orders[0], "100")
+    core.feed(CommandReceived(command="protect", arguments={"symbol": BTC, "stop_loss": "95", "take_profit": "10%"}))
+    (position,) = desk.ask("positions")["positions"]
+    (order,) = desk.ask("orders")["orders"]
+
+    (part,) = position["protections"]
+    assert (part["strategy_id"], part["quantity"], part["stop"], part["target"]) == ("operator", "3", "95", "110")
+    assert (part["trails"], part["status"]) == (False, "resting")
+    assert (order["stop"], order["limit"], order["reduce_only"]) == ("95", "110", True)
 
 
 def test_what_others_lock_is_not_free(desk: Desk) -> None:

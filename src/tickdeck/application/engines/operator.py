@@ -11,8 +11,15 @@ from tickdeck.application.bus import SubscribeOptions
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
 from tickdeck.application.kernel import Kernel
-from tickdeck.domain.events import ActionIntent, CommandReceived, StrategyDecisionEvent, SystemWarning
-from tickdeck.domain.values import ZERO, Side, TimeInForce
+from tickdeck.domain.events import (
+    ActionIntent,
+    CommandReceived,
+    ProtectionTerms,
+    StrategyDecisionEvent,
+    SystemWarning,
+)
+from tickdeck.domain.trading import terms_from_text, why_terms_fail
+from tickdeck.domain.values import ZERO, Price, Side, TimeInForce
 from tickdeck.errors import ConfigError, format_value
 
 __all__ = ["OPERATOR", "OperatorEngine"]
@@ -20,6 +27,8 @@ __all__ = ["OPERATOR", "OperatorEngine"]
 OPERATOR = "operator"
 """The ``strategy_id`` of the operator's orders. No strategy may have it."""
 _AMOUNT = re.compile(r"(?=.{1,40}\Z)[0-9]*\.?[0-9]+")
+_STOPS = ("stop_loss", "take_profit", "trailing")
+_OF_AN_ORDER = ("side", "symbol", "quantity", "limit", "time_in_force", "reduce_only", *_STOPS)
 _FLAGS = {"": False, "false": False, "true": True}
 
 E = TypeVar("E", Side, TimeInForce)
@@ -29,9 +38,10 @@ class OperatorEngine:
     """Turns a command of the operator into a decision, which risk reviews like that of a strategy.
 
     ``submit`` has the arguments ``side``, ``symbol``, ``quantity`` (base) and, if you want, ``limit`` (quote),
-    ``time_in_force`` and ``reduce_only``. ``amend`` has ``order_id`` and the new ``quantity`` (in total), ``limit``, or
-    both; it may change the order of any strategy. The reason of the decision is that of the command. A command with
-    wrong arguments changes nothing and causes a ``system.warning``.
+    ``time_in_force``, ``reduce_only``, and ``stop_loss``, ``take_profit`` and ``trailing`` as for ``Strategy.buy``.
+    ``amend`` has ``order_id`` and the new ``quantity`` (in total), ``limit``, or both; it may change the order of any
+    strategy. The reason of the decision is that of the command. A command with wrong arguments changes nothing and
+    causes a ``system.warning``.
     """
 
     component = OPERATOR
@@ -73,23 +83,39 @@ class OperatorEngine:
         )
 
     def _order(self, given: Mapping[str, str], decision_id: str) -> ActionIntent:
-        _check_names(given, ("side", "symbol", "quantity", "limit", "time_in_force", "reduce_only"))
+        _check_names(given, _OF_AN_ORDER)
         symbol = given.get("symbol", "")
         if symbol not in self._symbols:
             raise ConfigError(f"{format_value(symbol)} is not a symbol of this run; it has {_some(self._symbols)}")
         reduce_only = _FLAGS.get(given.get("reduce_only", ""))
         if reduce_only is None:
             raise ConfigError(f"reduce_only is {format_value(given['reduce_only'])}; give true or false")
+        side = _one_of(Side, "side", given.get("side", ""))
+        limit = _amount("limit", given["limit"]) if given.get("limit") else None
         return ActionIntent(
             action="order",
             symbol=symbol,
-            side=_one_of(Side, "side", given.get("side", "")),
+            side=side,
             quantity=_amount("quantity", given.get("quantity", "")),
-            limit=_amount("limit", given["limit"]) if given.get("limit") else None,
+            limit=limit,
             time_in_force=_one_of(TimeInForce, "time_in_force", given.get("time_in_force") or TimeInForce.GTC),
             order_id=client_order_id(self._nonce, decision_id),
             reduce_only=reduce_only,
+            protection=_protection(given, side, limit),
         )
+
+
+def _protection(given: Mapping[str, str], side: Side, limit: Price | None) -> ProtectionTerms | None:
+    """The stop and the target of an order; ``None`` if there are none."""
+    if not any(given.get(name) for name in _STOPS):
+        return None
+    try:
+        terms = terms_from_text(given)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if why := why_terms_fail(terms, side, limit):
+        raise ConfigError(why)
+    return terms
 
 
 def _amend(given: Mapping[str, str]) -> ActionIntent:

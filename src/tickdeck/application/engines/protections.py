@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.bus import SubscribeOptions, Subscription
+from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.protection_book import ProtectionBook
 from tickdeck.application.engines.short_cover import PRICES
 from tickdeck.application.engines.wiring import PRIORITY
@@ -138,7 +139,7 @@ class Protections:
             return None
         if changes is None or intent.order_id:
             return _nothing(intent)
-        return self._protect_position(strategy_id, intent.symbol, changes)
+        return self._protect_position(strategy_id or OPERATOR, intent.symbol, changes)
 
     def _protect_position(self, strategy_id: str, symbol: str, terms: ProtectionTerms) -> Breach | None:
         """Protect the position in ``symbol`` that no entry order of ours protects."""
@@ -208,6 +209,9 @@ class Protections:
                 self._warn(f"{command.command}: {error}")
                 return
             order_id = command.arguments.get("order_id", "")
+            if bool(symbol) == bool(order_id):
+                self._warn(f"{command.command}: give a symbol or an order_id, and only one of them")
+                return
             intent = ActionIntent(action="protect", symbol=symbol, order_id=order_id, protection=terms)
             breach = self.change("", intent)
             if breach is not None:
@@ -340,8 +344,8 @@ class Protections:
         free = EXACT.subtract(p.held, self.book.taken_by_others(p))
         quantity = instrument.quantise_quantity(free)
         (stop, trails), target = p.stop(), p.target()
-        stop = None if stop is None else instrument.quantise_price(stop)
-        target = None if target is None else instrument.quantise_price(target)
+        stop = None if stop is None else instrument.quantise_price(stop) or None  # 0 is never reached
+        target = None if target is None else instrument.quantise_price(target) or None
         if quantity <= 0 or (stop is None and target is None):
             return None
         why = self._why_guarded(p, quantity, stop, target)

@@ -11,7 +11,7 @@ import msgspec
 from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, RiskEngine, StrategyEngine
 from tickdeck.application.kernel import money_context
 from tickdeck.application.results.journal import STATISTICS_BY, TradeJournal, trade_statistics
-from tickdeck.domain.trading import Order, RoundTrip, cut
+from tickdeck.domain.trading import Order, Protection, RoundTrip, cut
 from tickdeck.domain.values import OrderStatus, plain
 from tickdeck.errors import ConfigError, format_value
 
@@ -104,8 +104,8 @@ class RunQueries:
         return {"orders": found}
 
     def _positions(self, _: Mapping[str, str]) -> dict[str, Any]:
-        """The positions that are not 0."""
-        portfolio = self._engines.portfolio
+        """The positions that are not 0, and how their parts are protected."""
+        portfolio, book = self._engines.portfolio, self._engines.risk.protections.book
         held = (portfolio.view(symbol) for symbol in {**portfolio.account.positions, **portfolio.account.unpriced})
         return {
             "positions": [
@@ -118,6 +118,7 @@ class RunQueries:
                     realized_pnl=view.realized_pnl,
                     currency=view.instrument.quote if view.instrument is not None else "",
                     dust=view.is_dust,
+                    protections=[_protection(each) for each in book.of(view.symbol)],
                     account_id=portfolio.account_id,
                     user_id=portfolio.user_id,
                 )
@@ -186,6 +187,7 @@ def _order(order: Order) -> dict[str, Any]:
         side=order.side.value,
         quantity=order.quantity,
         limit=order.limit,
+        stop=order.stop,
         time_in_force=order.time_in_force.value,
         reduce_only=order.reduce_only,
         status=order.status.value,
@@ -197,6 +199,19 @@ def _order(order: Order) -> dict[str, Any]:
         venue_order_id=order.venue_order_id,
         account_id=order.account_id,
         user_id=order.user_id,
+    )
+
+
+def _protection(protection: Protection) -> dict[str, Any]:
+    stop, trails = protection.stop()
+    return _texts(
+        order_id=protection.protection_id,
+        strategy_id=protection.strategy_id,
+        quantity=protection.held,
+        stop=None if stop is None else cut(stop),
+        trails=trails,
+        target=None if (target := protection.target()) is None else cut(target),
+        status=protection.status.value,
     )
 
 

@@ -31,14 +31,17 @@ def terms_of(
             continue
         if isinstance(value, str):
             fields[f"{name}_percent"] = _percentage(name, value)
-        elif type(value) is Decimal and value.is_finite() and value > 0:
+        elif type(value) is Decimal and value.is_finite() and _LEAST <= value <= _MOST:
             fields[name] = value
         else:
             raise ValueError(f"{name} is {format_value(value)}; {_WANTED}")
     return ProtectionTerms(**fields) if fields else None
 
 
-_WANTED = 'give a decimal.Decimal above 0, or a percentage such as "2%"'
+_LEAST, _MOST = Decimal("1e-12"), Decimal("1e12")
+"""Prices outside of this range have more digits on the grid of an instrument than we compute with."""
+_MOST_PERCENT = Decimal(1_000_000)
+_WANTED = 'give a decimal.Decimal above 0, or a percentage such as "2%", and nothing above 1e12'
 
 
 def _percentage(name: str, text: str) -> Decimal:
@@ -47,7 +50,7 @@ def _percentage(name: str, text: str) -> Decimal:
         percent = Decimal(number.removesuffix("%").strip())
     except InvalidOperation:
         percent = Decimal(0)
-    if not number.endswith("%") or not percent.is_finite() or percent <= 0:
+    if not number.endswith("%") or not percent.is_finite() or not _LEAST <= percent <= _MOST_PERCENT:
         raise ValueError(f"{name} is {text!r}; {_WANTED}")
     return percent
 

@@ -18,6 +18,8 @@ COMMANDS = frozenset(
         "resume",
         "submit",
         "amend",
+        "protect",
+        "unprotect",
         "flatten",
         "close",
         "cancel",

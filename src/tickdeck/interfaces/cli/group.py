@@ -43,6 +43,8 @@ COMMANDS = {
     "resume": (f"{_COMMANDS}.control:resume", "Let a run trade again after a halt."),
     "submit": (f"{_COMMANDS}.control:submit", "Send an order of your own to the venue of a run."),
     "amend": (f"{_COMMANDS}.control:amend", "Change an open order of a run."),
+    "protect": (f"{_COMMANDS}.control:protect", "Set the stop and the target of a run's position."),
+    "unprotect": (f"{_COMMANDS}.control:unprotect", "Remove the stop and the target of a run's position."),
     "flatten": (f"{_COMMANDS}.control:flatten", "Cancel a run's orders and close its positions."),
     "close": (f"{_COMMANDS}.control:close", "Close a run's position in one symbol."),
     "cancel": (f"{_COMMANDS}.control:cancel", "Cancel a run's open orders."),

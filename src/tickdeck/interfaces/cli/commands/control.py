@@ -1,5 +1,5 @@
-"""Commands to a running run: ``tickdeck halt``, ``resume``, ``submit``, ``amend``, ``flatten``, ``close``, ``cancel``,
-``settle``, ``adopt`` and ``strategy``."""
+"""Commands to a running run: ``tickdeck halt``, ``resume``, ``submit``, ``amend``, ``protect``, ``unprotect``,
+``flatten``, ``close``, ``cancel``, ``settle``, ``adopt`` and ``strategy``."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ __all__ = [
     "control_options",
     "flatten",
     "halt",
+    "protect",
     "resume",
     "send",
     "settle",
     "strategy",
     "submit",
+    "unprotect",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,6 +50,20 @@ _id = click.option(
     help="Your name for this command; one is made up by default. The run carries out each id once, so give it again if "
     "an answer was lost.",
 )
+
+
+def _stops(command: F) -> F:
+    """The options for a stop and a target."""
+    price = "PRICE|N%"
+    for option in (
+        click.option(
+            "--trailing", default="", metavar=price, help="A stop at this distance from the best price since."
+        ),
+        click.option("--take-profit", default="", metavar=price, help="The target, or its distance from the entry."),
+        click.option("--stop-loss", default="", metavar=price, help="The stop, or its distance from the entry."),
+    ):
+        command = option(command)
+    return command
 
 
 def control_options(command: F) -> F:
@@ -116,6 +132,7 @@ def resume(run: str, reason: str, command_id: str, data: Path, as_json: bool) ->
     help="How long it stays; default: gtc, until it is cancelled.",
 )
 @click.option("--reduce-only", is_flag=True, help="Refuse it if it would do more than reduce the position.")
+@_stops
 def submit(
     run: str,
     side: str,
@@ -124,6 +141,9 @@ def submit(
     limit: str,
     time_in_force: str | None,
     reduce_only: bool,
+    stop_loss: str,
+    take_profit: str,
+    trailing: str,
     reason: str,
     command_id: str,
     data: Path,
@@ -132,11 +152,12 @@ def submit(
     """Send an order of your own to the venue of RUN: buy or sell QUANTITY of the base currency of SYMBOL.
 
     It passes the limits of the run like an order of a strategy, and counts as the one of the strategy `operator`. It is
-    refused while trading is halted.
+    refused while trading is halted. What it fills is closed at the stop or the target, if you give them.
 
     \b
     Examples:
       tickdeck submit last buy BTCUSDT 0.01 --limit 60000 --reason "the dip"
+      tickdeck submit last buy BTCUSDT 0.01 --stop-loss 2% --take-profit 65000
       tickdeck submit last sell BTCUSDT 0.01 --reduce-only
     """
     return send(
@@ -152,7 +173,74 @@ def submit(
         limit=limit,
         time_in_force=time_in_force or "",
         reduce_only="true" if reduce_only else "",
+        stop_loss=stop_loss,
+        take_profit=take_profit,
+        trailing=trailing,
     )
+
+
+@click.command()
+@control_options
+@click.argument("symbol", required=False, default="", metavar="[SYMBOL]")
+@click.option("--order", "order_id", default="", metavar="ID", help="Only what this order opened, or will.")
+@_stops
+def protect(
+    run: str,
+    symbol: str,
+    order_id: str,
+    stop_loss: str,
+    take_profit: str,
+    trailing: str,
+    reason: str,
+    command_id: str,
+    data: Path,
+    as_json: bool,
+) -> int:
+    """Set or change the stop and the target of the position of RUN in SYMBOL, whoever opened it, or of an order.
+
+    What you leave out stays as it is. `unprotect` removes both.
+
+    \b
+    Examples:
+      tickdeck protect last BTCUSDT --stop-loss 58000 --take-profit 5%
+      tickdeck protect last BTCUSDT --trailing 1.5%
+    """
+    _check_one(symbol, order_id)
+    if not (stop_loss or take_profit or trailing):
+        raise click.UsageError("give --stop-loss, --take-profit, --trailing or several of them")
+    return send(
+        data,
+        run,
+        "protect",
+        reason,
+        command_id,
+        as_json,
+        symbol=symbol,
+        order_id=order_id,
+        stop_loss=stop_loss,
+        take_profit=take_profit,
+        trailing=trailing,
+    )
+
+
+@click.command()
+@control_options
+@click.argument("symbol", required=False, default="", metavar="[SYMBOL]")
+@click.option("--order", "order_id", default="", metavar="ID", help="Only what this order opened, or will.")
+def unprotect(run: str, symbol: str, order_id: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
+    """Remove the stops and targets of the positions of RUN in SYMBOL, or of an order. The positions stay.
+
+    \b
+    Examples:
+      tickdeck unprotect last BTCUSDT
+    """
+    _check_one(symbol, order_id)
+    return send(data, run, "unprotect", reason, command_id, as_json, symbol=symbol, order_id=order_id)
+
+
+def _check_one(symbol: str, order_id: str) -> None:
+    if bool(symbol) == bool(order_id):
+        raise click.UsageError("give SYMBOL or --order, and only one of them")
 
 
 @click.command()

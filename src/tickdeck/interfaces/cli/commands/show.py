@@ -81,7 +81,7 @@ def _print_orders(answer: dict[str, Any]) -> None:
             order["order_id"],
             order["strategy_id"],
             f"{order['side']} {order['quantity']} {order['symbol']}",
-            order["limit"] or "market",
+            " ".join(filter(None, (order["limit"], order["stop"] and f"stop {order['stop']}"))) or "market",
             order["filled"],
             order["average_price"] and _short(order["average_price"]),
             order["status"] + (f": {order['reason']}" if order["reason"] else ""),
@@ -104,6 +104,14 @@ def _print_positions(answer: dict[str, Any]) -> None:
         for position in answer["positions"]
     ]
     _table(("symbol", ">quantity", ">entry", ">price", ">open pnl", ">realized"), rows, "there are no positions")
+    for position in answer["positions"]:
+        for part in position["protections"]:
+            prices = [
+                f"{'trailing stop' if part['trails'] else 'stop'} {_short(part['stop'])}" if part["stop"] else "",
+                f"target {_short(part['target'])}" if part["target"] else "",
+            ]
+            what = f"{part['quantity']} of {part['strategy_id']}: {', '.join(filter(None, prices)) or 'no price yet'}"
+            click.echo(f"{position['symbol']}: {what} ({part['status']}, order {part['order_id']})")
 
 
 def _print_balances(answer: dict[str, Any]) -> None:
