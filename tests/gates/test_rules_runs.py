@@ -29,6 +29,9 @@ exit = "rsi(14, 1s) > 60 or price < low(5s) * 0.99"
 quantity = "0.01"
 cooldown = "5s"
 trades_a_day = 4
+stop_loss = "0.02%"
+take_profit = "0.2%"
+trailing = "0.05%"
 
 [[strategies]]
 name = "ether"

@@ -156,7 +156,13 @@ def test_a_crossing_needs_both_sides() -> None:
         ({"enter": "price > 1", "quantity": "1", "side": "long"}, "side is 'long'; give 'buy' or 'sell'"),
         ({"enter": "price > 1", "quantity": "1", "cooldown": "10"}, "cooldown: '10' is not a duration"),
         ({"enter": "price > 1", "quantity": "1", "trades_a_day": -1}, "trades_a_day is -1"),
-        ({"enter": "price > 1", "quantity": "1", "stop_loss": "2%"}, "stop_loss is not supported yet"),
+        ({"enter": "price > 1", "quantity": "1", "stop_loss": "x"}, "stop_loss is 'x'; give a number above 0"),
+        ({"enter": "price > 1", "quantity": "1", "trailing": "-1%"}, "trailing is '-1%'; give a"),
+        ({"enter": "price > 1", "quantity": "1", "stop_loss": "9", "take_profit": "8"}, "the stop must be below the"),
+        (
+            {"enter": "price > 1", "risk": "1%"},
+            "risk is the share of the equity that the stop may lose; give stop_loss",
+        ),
     ],
 )
 def test_a_mistake_is_told_before_the_run(parameters: dict[str, Any], told: str) -> None:
@@ -182,3 +188,56 @@ def test_a_symbol_that_the_run_does_not_have_is_refused() -> None:
 
 def test_amounts_are_decimals() -> None:
     assert Rules(enter="price > 1", share="5%").share == Decimal("0.05")
+
+
+# -- stops and targets --------------------------------------------------------------------------------------------
+
+
+def test_a_stop_and_a_target_close_what_it_bought() -> None:
+    both = {"enter": "price crosses_below 95", "quantity": "1", "stop_loss": "5%", "take_profit": "10%"}
+
+    lost = run_candles(Rules, [100, 90, 90, 84, 84, 84], **both)
+    assert (lost.fills[0].side, round(lost.fills[0].price)) == ("buy", 90)
+    assert lost.fills[1].side == "sell"
+    assert 84 <= lost.fills[1].price <= D("85.5")
+    won = run_candles(Rules, [100, 90, 90, 102, 102, 102], **both)
+    assert [fill.side for fill in won.fills] == ["buy", "sell"]
+    assert won.fills[1].price >= 98
+    assert won.summary.position == {"BTCUSDT": 0}
+
+
+def test_a_trailing_stop_follows_the_price() -> None:
+    closes = [100, 90, 100, 120, 100, 100]
+    done = run_candles(Rules, closes, enter="price crosses_below 95", quantity="1", trailing="5%")
+
+    assert [fill.side for fill in done.fills] == ["buy", "sell"]
+    assert done.fills[1].price > 100
+
+
+def test_the_size_may_be_what_the_stop_risks() -> None:
+    done = run_candles(Rules, [100, 100, 100], enter="price > 1", risk="0.1%", stop_loss="2%", trades_a_day=1)
+    assert [fill.quantity for fill in done.fills] == [D(50)]  # 50 x 100 x 2 % is a thousandth of 100,000
+
+    done = run_candles(Rules, [100, 100, 100], enter="price > 1", risk="0.1%", stop_loss="95", trades_a_day=1)
+    assert [fill.quantity for fill in done.fills] == [D(20)]
+
+
+def test_an_exit_that_waits_for_the_order_of_the_stop_is_not_repeated() -> None:
+    core = run(Rules(enter="position == 0", exit="price > 11", quantity="1", stop_loss="5%"), trade("10", ts=START))
+    core.fill(core.orders[0], "10", "1")
+    core.feed(trade("12", ts=START + SECOND), trade("13", ts=START + 2 * SECOND), trade("14", ts=START + 3 * SECOND))
+
+    assert len(decided(core)) == 2
+    stop = core.orders[1]
+    assert (stop.side, stop.quantity) == ("sell", D(1))
+    core.report(stop, OrderStatus.CANCELLED)
+    assert [order.side for order in core.orders] == ["buy", "sell", "sell"]
+    core.feed(trade("15", ts=START + 4 * SECOND))
+    assert len(decided(core)) == 2
+
+
+def test_it_waits_after_a_stop_too() -> None:
+    parameters = {"enter": "price < 95", "quantity": "1", "stop_loss": "2%", "cooldown": "100h"}
+
+    done = run_candles(Rules, [100, 90, 90, 80, 80, 80, 80], **parameters)
+    assert [fill.side for fill in done.fills] == ["buy", "sell"]

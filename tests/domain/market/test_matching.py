@@ -8,7 +8,7 @@ from matching_kit import BOOK, BUY, SELL, D, S, book, brief, candle, delta, matc
 from tickdeck.domain.events import (
     MarketEvent,
 )
-from tickdeck.domain.market import Ended
+from tickdeck.domain.market import Ended, WorkingOrder
 from tickdeck.domain.market.liquidity import Liquidity
 from tickdeck.domain.values import OrderStatus, TimeInForce
 
@@ -312,3 +312,12 @@ def test_reference_is_the_best_known_price() -> None:
 def test_worst_price_is_none_if_nothing_is_offered() -> None:
     assert matcher(trade(90, 1, SELL)).worst_price(BUY, D(1)) is None
     assert matcher(BOOK).worst_price(BUY, D(1000)) == 104
+
+
+def test_a_stop_that_a_trade_reaches_takes_from_the_displayed_book() -> None:
+    market = matcher(book([(100, 1), (99, 3)], [(101, 5)]), trade(100.5, 1, BUY))
+    stop = WorkingOrder(order_id="a", side=SELL, quantity=D(2), arrival=0, stop=D(99.5))
+    assert market.submit(stop) == []
+
+    assert brief(market.on_trade(trade(99.5, 1, SELL))) == [("a", "99", "2", "taker")]
+    assert market.cancel("a") is None

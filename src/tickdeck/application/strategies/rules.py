@@ -16,7 +16,7 @@ from tickdeck.application.strategies.condition_inputs import (
 )
 from tickdeck.application.strategies.inventory import Inventory
 from tickdeck.application.strategies.strategy import PositionView, Strategy
-from tickdeck.application.units import duration_ns
+from tickdeck.application.units import duration_ns, share_of
 from tickdeck.application.wording import not_a_symbol
 from tickdeck.domain.conditions import (
     Condition,
@@ -40,7 +40,8 @@ from tickdeck.domain.events import (
     TimerFired,
     TradeEvent,
 )
-from tickdeck.domain.values import ZERO, Side
+from tickdeck.domain.trading import Distance, terms_from_text, why_terms_fail
+from tickdeck.domain.values import ZERO, Price, Quantity, Side
 from tickdeck.errors import ConfigError
 
 __all__ = ["Rules"]
@@ -50,7 +51,6 @@ _DAY = 86_400 * _SECOND
 _PATIENCE = 60 * _SECOND  # ns until an order that was refused is tried again
 _TIME_OF_DAY = "time of day"  # the name of a timer
 _QUOTES = (TickEvent, OrderBookEvent, OrderBookDeltaEvent)
-_PROTECTION = ("stop_loss", "take_profit", "trailing")
 
 
 class Rules(Strategy):
@@ -61,6 +61,8 @@ class Rules(Strategy):
     - ``side``: ``buy``, or ``sell`` to sell short.
     - The size of an entry is one of: ``quantity`` (base); ``share`` of the equity; ``risk``, the share of the equity
       that the stop may lose.
+    - ``stop_loss``, ``take_profit``, ``trailing``: where what it bought is closed, as in ``buy``: a percentage such as
+      ``2%``, or a price.
     - ``cooldown``: how long it waits after an exit, such as ``10m``. ``trades_a_day``: how many entries a day (UTC) may
       have; 0: any number.
     """
@@ -72,9 +74,9 @@ class Rules(Strategy):
     quantity: Decimal = ZERO
     share: Decimal = ZERO
     risk: Decimal = ZERO
-    stop_loss: Decimal = ZERO
-    take_profit: Decimal = ZERO
-    trailing: Decimal = ZERO
+    stop_loss: str = ""
+    take_profit: str = ""
+    trailing: str = ""
     cooldown: str = ""
     trades_a_day: int = 0
 
@@ -97,6 +99,10 @@ class Rules(Strategy):
         """The conditions by their parameter."""
         self._cooldown = duration_ns(self.cooldown, zero=True) if self.cooldown else 0
 
+    def _protection(self) -> dict[str, str]:
+        """What it says about the exit, by name."""
+        return {name: text for name in ("stop_loss", "take_profit", "trailing") if (text := getattr(self, name))}
+
     def _mistakes(self) -> list[str]:
         """What is wrong besides the conditions."""
         found = []
@@ -109,9 +115,14 @@ class Rules(Strategy):
         found += [
             f"{name} is {getattr(self, name)}; give a number above 0" for name in sizes if getattr(self, name) < 0
         ]
-        for name in _PROTECTION:
-            if getattr(self, name) != ZERO:
-                found.append(f"{name} is not supported yet; write it as a condition of exit")
+        if self.risk and not self.stop_loss:
+            found.append("risk is the share of the equity that the stop may lose; give stop_loss, too")
+        try:
+            terms = terms_from_text(self._protection()) if self._protection() else None
+            why = why_terms_fail(terms, Side(self.side)) if terms is not None and self.side in list(Side) else ""
+            found += [why] if why else []
+        except ValueError as error:
+            found.append(str(error))
         if self.trades_a_day < 0:
             found.append(f"trades_a_day is {self.trades_a_day}; give a whole number from 0")
         if self.cooldown:
@@ -168,6 +179,7 @@ class Rules(Strategy):
     def on_event(self, event: DomainEvent) -> None:
         if isinstance(event, RiskLimitBreachedEvent):
             if event.strategy_id == self.desk.strategy_id:
+                self._answered(event.intent.symbol, event.intent.order_id)
                 self._wait(event.intent.symbol, _PATIENCE)
             return
         symbol: str = getattr(event, "symbol", "")
@@ -183,12 +195,15 @@ class Rules(Strategy):
             self._decide(affected)
 
     def on_order(self, order: OrderEvent) -> None:
+        self._answered(order.symbol, order.order_id)
         if isinstance(order, OrderRejectedEvent):
             self._wait(order.symbol, _PATIENCE)
 
     def on_fill(self, fill: OrderFilledEvent | OrderPartiallyFilledEvent) -> None:
         self._inventory.take(fill, self.position(fill.symbol))
-        if fill.side != self.side and self._held(fill.symbol).is_flat:
+        rule = self._rules.get(fill.symbol)
+        if rule is not None and fill.side != self.side and self._held(fill.symbol).is_flat:
+            rule.order_id = ""  # it may have waited for the stop that closed the position
             self._wait(fill.symbol, self._cooldown)
 
     # -- decisions -------------------------------------------------------------------------------------------------
@@ -198,27 +213,49 @@ class Rules(Strategy):
         values = partial(self._value, symbol)
         holds = {name: evaluator.evaluate(values) for name, evaluator in rule.evaluators.items()}
         now = self.clock.now()
-        if now < rule.not_before or now == rule.decided_at or self.open_orders(symbol):
+        if now < rule.not_before or (rule.order_id and now < rule.order_until) or self.open_orders(symbol):
             return
         position = self._held(symbol)
         if position.is_flat:
             if holds["enter"] and rule.may_enter(now // _DAY, self.trades_a_day):
                 self._enter(symbol, rule)
         elif holds.get("exit"):
-            rule.decided_at = now
             close = self.sell if position.quantity > 0 else self.buy
-            close(symbol, abs(position.quantity), reason=self._reason("exit", symbol))
+            rule.ordered(close(symbol, abs(position.quantity), reason=self._reason("exit", symbol)), now)
 
     def _enter(self, symbol: str, rule: _Rule) -> None:
         price = self.price(symbol)
         if price is None or price <= 0:
             return
-        quantity = self.quantity or self.equity() * self.share / price
+        quantity = self._size(price)
         if quantity <= 0:  # there is no equity
             return
-        rule.decided_at = self.clock.now()
         rule.entries += 1
-        (self.buy if self.side == Side.BUY else self.sell)(symbol, quantity, reason=self._reason("enter", symbol))
+        order_id = (self.buy if self.side == Side.BUY else self.sell)(
+            symbol,
+            quantity,
+            stop_loss=_distance(self.stop_loss),
+            take_profit=_distance(self.take_profit),
+            trailing=_distance(self.trailing),
+            reason=self._reason("enter", symbol),
+        )
+        rule.ordered(order_id, self.clock.now())
+
+    def _size(self, price: Price) -> Quantity:
+        """The quantity of an entry at ``price``."""
+        if self.quantity:
+            return self.quantity
+        if self.share:
+            return self.equity() * self.share / price
+        stop = _distance(self.stop_loss)
+        distance = abs(price - stop) if isinstance(stop, Decimal) else price * share_of(self.stop_loss)
+        return self.equity() * self.risk / distance if distance else ZERO
+
+    def _answered(self, symbol: str, order_id: str) -> None:
+        """The run knows the order, or has refused it."""
+        rule = self._rules.get(symbol)
+        if rule is not None and rule.order_id == order_id:
+            rule.order_id = ""
 
     def _reason(self, name: str, symbol: str) -> str:
         """The condition that holds, with the values that it used."""
@@ -276,11 +313,17 @@ class _Rule:
         self.evaluators = {name: Evaluator(condition) for name, condition in conditions.items()}
         self.not_before = 0
         """It decides nothing before this time (ns UTC)."""
-        self.decided_at = -1
-        """When it decided last (ns UTC): its order is known to the run only after the cascade."""
+        self.order_id = ""
+        """Its order that the run does not know yet: it was just decided, or waits until the order of a stop has ended.
+        """
+        self.order_until = 0
+        """It is waited for until then (ns UTC)."""
         self.day = 0
         self.entries = 0
         """Entries of ``day`` (days since 1970, UTC)."""
+
+    def ordered(self, order_id: str, now: int) -> None:
+        self.order_id, self.order_until = order_id, now + _PATIENCE
 
     def may_enter(self, day: int, most: int) -> bool:
         if day != self.day:
@@ -298,3 +341,8 @@ def _affected(conditions: Iterable[Condition], symbols: Sequence[str]) -> dict[s
     affected |= dict.fromkeys(named, symbols)
     affected[""] = symbols if everywhere else ()
     return {symbol: tuple(of) for symbol, of in affected.items()}
+
+
+def _distance(text: str) -> Distance | None:
+    """A percentage as text, a price as a decimal, ``None`` if there is none."""
+    return None if not text else text if text.strip().endswith("%") else Decimal(text)

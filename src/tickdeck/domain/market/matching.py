@@ -206,6 +206,7 @@ class Matcher:
         self._to_market(order)
         offers = self.liquidity.offers(order.side, None)
         if offers is not None:
+            self._orders.pop(order.order_id, None)  # it takes as if it arrived now
             return self._take_displayed(order, offers)
         self._waiting[order.order_id] = order
         opened = self.liquidity.opened
