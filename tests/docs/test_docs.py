@@ -134,15 +134,15 @@ def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:
 
 def test_the_service_of_the_operations_page_has_a_configuration_and_a_command_that_exist(tmp_path: Path) -> None:
     page = ROOT / "docs" / "operate.md"
-    (toml,), (unit, _) = blocks(page, "toml"), blocks(page, "ini")
-    (tmp_path / "maker.toml").write_text(toml)
+    (toml, archive), (unit, _) = blocks(page, "toml"), blocks(page, "ini")
+    (tmp_path / "maker.toml").write_text(f"{toml}\n{archive}")
     (started,) = re.findall(r"^ExecStart=\S+/tickdeck (.+)$", unit, re.MULTILINE)
     words = started.replace("/etc/tickdeck", str(tmp_path)).split()
 
     config = load_config(tmp_path / "maker.toml")
     result = CliRunner().invoke(main, [*words, "--help"], prog_name="tickdeck")
 
-    assert (config.live, config.metrics) == (True, 9464)
+    assert (config.live, config.metrics, config.archive.kept) == (True, 9464, "7d")
     assert result.exit_code == 0
 
 

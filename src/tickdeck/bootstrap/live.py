@@ -19,6 +19,7 @@ from tickdeck.application.strategies import Strategy
 from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live_account import LiveAccount, live_account
+from tickdeck.bootstrap.live_archive import LiveArchive
 from tickdeck.bootstrap.live_trading import LiveTrading
 from tickdeck.bootstrap.live_watch import LiveWatch
 from tickdeck.bootstrap.new_run import prepare
@@ -85,6 +86,8 @@ class LiveRun(Session):
         super().__init__(folder, manifest, config, strategies, tape=record or tape, kernel=kernel, agenda=agenda)
         self._feed = feed
         self._trading = None
+        policy = config.archive
+        self._archive = None if policy.keeps_all else LiveArchive(folder, policy, clock=clock, publish=kernel.publish)
         self.watch = LiveWatch(
             config.watch,
             kernel,
@@ -242,6 +245,8 @@ class LiveRun(Session):
             if trading is not None:
                 tasks.append(asyncio.create_task(self._beside(trading.hear())))
             tasks.append(asyncio.create_task(self._beside(self.watch.run())))
+            if self._archive is not None:
+                tasks.append(asyncio.create_task(self._beside(self._archive.run())))
             try:
                 await driver.run(progress=progress, wind_up=self._wind_up)
             except Exception as error:

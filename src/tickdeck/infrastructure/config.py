@@ -18,6 +18,7 @@ from tickdeck.domain.market import Instrument, instrument_for, parse_timeframe
 from tickdeck.domain.risk import DEFAULT_LIMITS, RiskLimits
 from tickdeck.errors import ConfigError, format_value
 from tickdeck.infrastructure.accounts import AccountConfig, rooted_account
+from tickdeck.infrastructure.archive_policy import ArchiveConfig
 from tickdeck.infrastructure.config_mistakes import find_mistakes, plain_values
 from tickdeck.infrastructure.exchanges.paper import PaperConfig
 from tickdeck.infrastructure.listening import listen_address
@@ -139,6 +140,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``stated_limits``: which limits the file itself gave, so that real orders never rest on a default.
     - ``accounts``: accounts at exchanges, by name. No event of a run with paper orders depends on them.
     - ``watch``: what a live run tolerates around it. No event of a run from files depends on it.
+    - ``archive``: what becomes of a live run's old market data. No event depends on it.
     - ``max_cascade``: how many events one input may cause before trading is halted.
     - ``tape_format``: ``sqlite`` or ``jsonl``. No event depends on it.
     - ``log_events``: types of events (``market.candle``, ``signal.*``) that are logged besides those of orders,
@@ -173,6 +175,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     instruments: dict[str, Instrument] = {}
     accounts: dict[str, AccountConfig] = {}
     watch: WatchConfig = WatchConfig()
+    archive: ArchiveConfig = ArchiveConfig()
     max_cascade: int = 10_000
     tape_format: str = "sqlite"
     log_events: tuple[str, ...] = ()
@@ -284,8 +287,8 @@ def require_strategy(config: RunConfig) -> None:
 
 
 def rooted(config: RunConfig, folder: Path) -> RunConfig:
-    """``config`` with relative paths of input files, strategies and credentials resolved from ``folder``, so that you
-    can resume and verify the run from anywhere."""
+    """``config`` with relative paths of input files, strategies, credentials and the archive resolved from ``folder``,
+    so that you can resume and verify the run from anywhere."""
     tapes = tuple(msgspec.structs.replace(tape, path=str(folder / tape.path)) for tape in config.tapes)
     strategies = tuple(
         # The default stays the same object, by which `require_strategy` recognises it.
@@ -299,7 +302,11 @@ def rooted(config: RunConfig, folder: Path) -> RunConfig:
         for name, signal in config.signals.items()
     }
     accounts = {name: rooted_account(account, folder) for name, account in config.accounts.items()}
-    return msgspec.structs.replace(config, tapes=tapes, strategies=strategies, signals=signals, accounts=accounts)
+    archive = config.archive
+    if archive.to is not None:
+        archive = msgspec.structs.replace(archive, to=str(folder / archive.to))
+    changed = {"tapes": tapes, "strategies": strategies, "signals": signals, "accounts": accounts, "archive": archive}
+    return msgspec.structs.replace(config, **changed)
 
 
 def _rooted_spec(spec: str, folder: Path) -> str:
@@ -344,6 +351,7 @@ def _with_parameters(strategy: Any) -> Any:
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
     "under [accounts.NAME]": AccountConfig,
+    "under [archive]": ArchiveConfig,
     "under [instruments.SYMBOL]": Instrument,
     "under [paper]": PaperConfig,
     "under [risk]": RiskLimits,
