@@ -13,6 +13,8 @@ import pytest
 from jsonl_tapes import names, seqs, write
 from tape_events import NEVER, order, trade
 
+from tickdeck.application.ports import TapeQuery
+from tickdeck.domain.events import RunResumed
 from tickdeck.infrastructure.tape import JsonlTape, JsonlTapeReader
 from tickdeck.infrastructure.tape.jsonl import (
     lines,
@@ -25,6 +27,7 @@ from tickdeck.infrastructure.tape.jsonl import (
 from tickdeck.infrastructure.tape.jsonl import (
     tape as jsonl,
 )
+from tickdeck.infrastructure.tape.tools import check_tape
 
 
 @pytest.fixture
@@ -82,6 +85,84 @@ def test_a_part_is_read_without_reading_the_whole_tape(
     assert seqs(large, **wanted) == expected
 
     assert sum(read_bytes) < 100_000
+
+
+@pytest.fixture
+def rare(path: Path) -> Path:
+    """Many segments. One event in the middle has a type of its own, and one near the beginning a stream of its own."""
+    with JsonlTape(path, linger_ms=NEVER, segment_bytes=20_000) as tape:
+        for seq in range(1, 1_001):
+            if seq == 500:
+                tape.append([RunResumed(seq=seq, event_id=str(seq))])
+            else:
+                tape.append([order(seq, "once") if seq == 90 else trade(seq)])
+            if seq % 20 == 0:
+                tape.wait_durable(seq)
+    assert len(names(path)) > 20
+    return path
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"types": ("run.resumed",)}, [500]),
+        ({"types": ("run.*",), "first_seq": 400, "last_seq": 600}, [500]),
+        ({"types": ("run.stopped",)}, []),
+        ({"types": ("market.trade",), "limit": 2}, [1, 2]),
+        ({"stream": "order/main/once"}, [90]),
+        ({"stream": "order/main/twice"}, []),
+        ({"stream": "order/main/once", "types": ("order.accepted",)}, [90]),
+        ({"stream": "order/main/once", "types": ("order.filled",)}, []),
+    ],
+    ids=str,
+)
+def test_segments_without_a_type_or_stream_are_not_read(
+    rare: Path, read_bytes: list[int], wanted: dict[str, Any], expected: list[int]
+) -> None:
+    assert seqs(rare, **wanted) == expected
+    assert sum(read_bytes) < 60_000
+
+    for index in rare.glob("*.index"):
+        index.unlink()
+    assert seqs(rare, **wanted) == expected
+
+
+@pytest.mark.parametrize("wanted", [("run.resumed",), ("market.*",), ("order.*", "run.*")], ids=str)
+def test_an_index_of_an_older_version_without_types_is_valid(rare: Path, wanted: tuple[str, ...]) -> None:
+    expected = seqs(rare, types=wanted)
+    for path in rare.glob("*.index"):
+        index = msgspec.json.decode(path.read_bytes())["index"]
+        del index["types"]
+        path.write_bytes(lines.add_checksum(msgspec.json.encode({"index": index})[:-1]))
+
+    assert seqs(rare, types=wanted) == expected
+    report = check_tape(rare)
+    assert (report.ok, report.problems) == (True, [])
+    with JsonlTape(rare, segment_bytes=20_000) as tape:
+        tape.append([trade(1_001)])
+        assert tape.stream_version("order/main/once") == 1
+    assert check_tape(rare).ok
+
+
+def test_a_type_that_an_index_hides_is_reported(rare: Path) -> None:
+    for path in rare.glob("*.index"):
+        index = msgspec.json.decode(path.read_bytes())["index"]
+        index["types"].pop("run.resumed", None)
+        path.write_bytes(lines.add_checksum(msgspec.json.encode({"index": index})[:-1]))
+
+    (problem,) = check_tape(rare).problems
+    assert problem.what == "the index does not fit"
+
+
+def test_a_query_sees_what_is_appended_to_new_segments_while_it_is_read(rare: Path) -> None:
+    with JsonlTape(rare, linger_ms=NEVER, segment_bytes=20_000) as tape, JsonlTapeReader(rare) as reader:
+        found = iter(reader.read(TapeQuery(types=("run.resumed",))))
+        assert next(found).seq == 500
+        for seq in range(1_001, 1_401):
+            tape.append([RunResumed(seq=seq, event_id=str(seq)) if seq == 1_350 else trade(seq)])
+            if seq % 20 == 0:
+                tape.wait_durable(seq)
+        assert [event.seq for event in found] == [1_350]
 
 
 def test_a_stream_is_found_by_its_bytes(large: Path) -> None:

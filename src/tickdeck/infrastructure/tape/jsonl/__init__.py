@@ -7,6 +7,7 @@ from tickdeck.infrastructure.tape.jsonl.lines import (
     segment_line,
     split_event,
     streams_in,
+    types_in,
 )
 from tickdeck.infrastructure.tape.jsonl.reader import JsonlTapeReader, records_of
 from tickdeck.infrastructure.tape.jsonl.segment_index import (
@@ -53,4 +54,5 @@ __all__ = [
     "store_index",
     "streams_in",
     "tail_size",
+    "types_in",
 ]

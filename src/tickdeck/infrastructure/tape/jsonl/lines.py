@@ -58,6 +58,7 @@ __all__ = [
     "segment_line",
     "split_event",
     "streams_in",
+    "types_in",
 ]
 
 FORMAT = 2
@@ -86,6 +87,7 @@ _STREAM = re.compile(rb'"stream":("(?:[^"\\]|\\.)*"),"stream_version":(\d+),')
 _STREAM_LINE = re.compile(
     rb'^\{"crc":"[0-9a-f]{8}","event_type":"(?:[^"\\]|\\.)*","version":\d+,' + _STREAM.pattern, re.MULTILINE
 )
+_TYPE = re.compile(rb'^\{"crc":"[0-9a-f]{8}","event_type":("(?:[^"\\]|\\.)*"),', re.MULTILINE)
 _STREAM_MARK = b',"stream":"'
 _STREAM_FIELD = b'"stream":"'
 _VERSION_FIELD = b'","stream_version":'  # appears in no string: there, a backslash precedes each quote
@@ -246,3 +248,8 @@ def streams_in(lines: bytes) -> dict[str, int]:
     if _STREAM_MARK not in lines:
         return {}
     return {msgspec.json.decode(stream, type=str): int(version) for stream, version in _STREAM_LINE.findall(lines)}
+
+
+def types_in(lines: bytes) -> list[str]:
+    """The types of these event lines, sorted."""
+    return sorted(msgspec.json.decode(name, type=str) for name in set(_TYPE.findall(lines)))

@@ -1,7 +1,8 @@
 """Reads a JSON Lines tape as typed events, from any process, even while it is being written.
 
-A query by ``seq`` or time starts where the segments' indexes point. A query by stream, correlation or symbol searches
-the bytes for it and decodes only the lines that contain it.
+A query by ``seq`` or time starts where the segments' indexes point. A query by type or stream reads the segments that
+have it by their indexes. A query by stream, correlation or symbol searches the bytes for it and decodes only the lines
+that contain it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 from typing import Self, TypeVar
@@ -29,7 +29,13 @@ from tickdeck.infrastructure.tape.jsonl.lines import (
     parse_event_head,
     split_event,
 )
-from tickdeck.infrastructure.tape.jsonl.segment_index import SegmentIndex, commit_before, current_index, is_boundary
+from tickdeck.infrastructure.tape.jsonl.segment_index import (
+    SegmentIndex,
+    commit_before,
+    current_index,
+    is_boundary,
+    load_index,
+)
 from tickdeck.infrastructure.tape.jsonl.segments import (
     Group,
     SegmentFile,
@@ -42,6 +48,7 @@ from tickdeck.infrastructure.tape.jsonl.segments import (
     read_head,
 )
 from tickdeck.infrastructure.tape.jsonl.snapshots import load_snapshot, read_snapshots
+from tickdeck.infrastructure.tape.jsonl.wanted import Wanted
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams, may_move, moved_streams, old_types
 from tickdeck.infrastructure.tape.reading import Reading
 from tickdeck.infrastructure.tape.records import Decode, Record, decode_head, decoder_of, explain
@@ -122,7 +129,7 @@ class JsonlTapeReader(Reading):
             after, last = max(after, bounds[0] - 1), min(last, bounds[1])
         limit = 0 if after >= last else query.limit
         moved = () if query.stream is None else tuple(self._moved_streams().get(query.stream, ()))
-        events = self._read(_Wanted(query, moved), after, last)
+        events = self._read(Wanted(query, moved), after, last)
         return events if limit is None else islice(events, max(0, min(limit, sys.maxsize)))
 
     def records(self, after: int = 0) -> Iterator[Record]:
@@ -297,7 +304,30 @@ class JsonlTapeReader(Reading):
 
     # -- events -----------------------------------------------------------------------------------------------------
 
-    def _read(self, wanted: _Wanted, after: int, last: int) -> Iterator[DomainEvent]:
+    def _read(self, wanted: Wanted, after: int, last: int) -> Iterator[DomainEvent]:
+        for low, high in self._with_segments(lambda segments: self._ranges(segments, wanted, after, last)):
+            yield from self._read_range(wanted, low, high)
+
+    def _ranges(self, segments: list[SegmentFile], wanted: Wanted, after: int, last: int) -> list[tuple[int, int]]:
+        """Where to look for the events after ``after``, up to ``last``: ranges of this form. The indexes of complete
+        segments say which have none."""
+        if not wanted.is_narrow:
+            return [(after, last)]
+        ranges: list[tuple[int, int]] = []
+        for segment, following in zip(segments, [*segments[1:], None], strict=True):
+            low = max(after, segment.head.after_seq)
+            high = last if following is None else min(last, following.head.after_seq)
+            if low < high and following is not None:
+                first, end = wanted.bounds_in(load_index(segment), low + 1, high)
+                low, high = max(low, first - 1), min(high, end)
+            if low >= high:
+                continue
+            if ranges and ranges[-1][1] == low:
+                low = ranges.pop()[0]
+            ranges.append((low, high))
+        return ranges
+
+    def _read_range(self, wanted: Wanted, after: int, last: int) -> Iterator[DomainEvent]:
         needles, matches = wanted.needles, wanted.matches
         # The heads of the last two types. Most lines have one of these.
         head = other_head = b"\0"
@@ -332,19 +362,24 @@ class JsonlTapeReader(Reading):
     def _moved_streams(self) -> MovedStreams:
         """Computed once: no writer adds events of old versions."""
         if self._moved is None:
-            heads = [event_head(name, version) for name, version in old_types()]
-            self._moved = moved_streams(self._records_of(heads)) if heads else {}
+            old = tuple(old_types())
+            self._moved = moved_streams(self._records_of(old)) if old else {}
         return self._moved
 
-    def _records_of(self, heads: list[bytes]) -> Iterator[Record]:
-        """Yield the stored events that are in a stream and may move."""
-        for segment, group in self.groups():
-            if any(head in group.lines for head in heads):
-                for record in records_of(segment.path, group):
-                    if record.stream is not None and may_move(record.type, record.version):
-                        yield record
+    def _records_of(self, old: tuple[tuple[str, int], ...]) -> Iterator[Record]:
+        """Yield the stored events that are in a stream and may move: those of ``old`` types and versions."""
+        heads = [event_head(name, version) for name, version in old]
+        wanted = Wanted(TapeQuery(types=tuple(dict(old))))
+        for low, high in self._with_segments(lambda segments: self._ranges(segments, wanted, 0, _MAX)):
+            for segment, group in self.groups(low):
+                if group.commit.first_seq > high:
+                    break
+                if any(head in group.lines for head in heads):
+                    for record in records_of(segment.path, group):
+                        if record.stream is not None and may_move(record.type, record.version):
+                            yield record
 
-    def _decoder(self, head: bytes, wanted: _Wanted) -> Decode | None:
+    def _decoder(self, head: bytes, wanted: Wanted) -> Decode | None:
         """The decoder of the lines with this head; ``None`` if the query excludes their type."""
         name, decode = self._kinds.get(head) or self._kind(head)
         return decode if wanted.takes(name) else None
@@ -367,56 +402,6 @@ def _raw_event(name: str, version: int, line: bytes) -> DomainEvent:
     """An event whose type this process does not know. It keeps the stream in which it is stored."""
     stream, _, _, payload = split_event(line)
     return decode_payload(name, payload, version, stream)
-
-
-class _Wanted:
-    """The conditions of a query, except for its range. ``needles``: bytes that a line must contain. ``matches``: a
-    further condition for the event, or ``None``."""
-
-    def __init__(self, query: TapeQuery, moved: tuple[str, ...] = ()) -> None:
-        """``moved``: the streams in which the first events of the query's stream are stored."""
-        self._query = query
-        self._streams = (query.stream, *moved)
-        self._types: dict[str, bool] = {}
-        self.needles: list[bytes] = []
-        if moved:
-            self.needles.append(b',"stream":"')
-        elif query.stream is not None:
-            self.needles.append(b',"stream":%b,"stream_version":' % msgspec.json.encode(query.stream))
-        if query.correlation_id is not None:
-            self.needles.append(b'"correlation_id":' + msgspec.json.encode(query.correlation_id))
-        if query.symbol is not None:
-            self.needles.append(msgspec.json.encode(query.symbol))
-        self.matches = None if query.first_ts is None and query.last_ts is None and not moved else self._matches
-
-    def may_take(self, line: bytes) -> bool:
-        """True if the line contains the needles in the right fields. This looks at the stored values, which an upcast
-        may change."""
-        if any(needle not in line for needle in self.needles):
-            return False
-        query = self._query
-        if query.stream is not None and split_event(line)[0] not in self._streams:
-            return False
-        if query.correlation_id is None and query.symbol is None:
-            return True
-        head = decode_head(line)
-        return (query.correlation_id is None or head.correlation_id == query.correlation_id) and (
-            query.symbol is None or head.symbol == query.symbol
-        )
-
-    def takes(self, event_type: str) -> bool:
-        taken = self._types.get(event_type)
-        if taken is None:
-            patterns = self._query.patterns
-            taken = not patterns or any(fnmatchcase(event_type, pattern) for pattern in patterns)
-            self._types[event_type] = taken
-        return taken
-
-    def _matches(self, event: DomainEvent) -> bool:
-        query, ts = self._query, event.ts_ingress
-        if query.stream is not None and event.stream != query.stream and len(self._streams) > 1:
-            return False
-        return (query.first_ts is None or ts >= query.first_ts) and (query.last_ts is None or ts <= query.last_ts)
 
 
 def records_of(path: Path, group: Group, line_number: int = 0) -> Iterator[Record]:

@@ -23,6 +23,7 @@ from tickdeck.infrastructure.tape.jsonl.lines import (
     parse_commit,
     read_checked,
     streams_in,
+    types_in,
 )
 from tickdeck.infrastructure.tape.jsonl.segments import Group, SegmentFile, read_groups
 from tickdeck.infrastructure.tape.sync import replace_file
@@ -56,7 +57,8 @@ class Span(msgspec.Struct, array_like=True):
 
 class SegmentIndex(msgspec.Struct):
     """``end`` and ``crc``: where the last complete group ends, and the CRC-32 of the segment up to there. ``last_seq``:
-    ``seq`` of the last event in it, 0 if it is empty. ``streams``: the version of each stream after its last event."""
+    ``seq`` of the last event in it, 0 if it is empty. ``streams``: the version of each stream after its last event.
+    ``types``: between which ``seq`` the events of each type are; ``None`` in an index of an older version."""
 
     number: int
     through: int
@@ -67,17 +69,21 @@ class SegmentIndex(msgspec.Struct):
     groups: int = 0
     spans: list[Span] = []
     streams: dict[str, int] = {}
+    types: dict[str, tuple[int, int]] | None = None
 
     @classmethod
     def begin(cls, segment: SegmentFile) -> SegmentIndex:
         """The index of a segment without any known group."""
-        return cls(segment.head.number, segment.head.through, segment.body, segment.crc)
+        return cls(segment.head.number, segment.head.through, segment.body, segment.crc, types={})
 
-    def add(self, group: Group, streams: Iterable[tuple[str, int]]) -> None:
-        """Add the next group; ``streams`` belong to its events, in order. If Ctrl-C interrupts it, you may add the
-        group again, as long as ``last_seq`` is not the group's."""
+    def add(self, group: Group, streams: Iterable[tuple[str, int]], types: Iterable[str]) -> None:
+        """Add the next group; ``streams`` belong to its events, in order, and so do ``types``. If Ctrl-C interrupts it,
+        you may add the group again, as long as ``last_seq`` is not the group's."""
         commit = group.commit
         self.streams.update(streams)
+        if self.types is not None:
+            for name in types:
+                self.types[name] = self.types.get(name, (commit.first_seq, 0))[0], commit.last_seq
         spans = self.spans
         if not spans or (group.end - spans[-1].offset > _SPAN and spans[-1].offset != self.end):
             spans.append(Span(self.end, self.crc, commit.first_seq, 0, commit.first_ts, commit.last_ts))
@@ -91,6 +97,10 @@ class SegmentIndex(msgspec.Struct):
         self.end = group.end
         self.crc = group.crc
         self.last_seq = commit.last_seq
+
+    def is_of(self, made: SegmentIndex) -> bool:
+        """True if this index, perhaps of an older version, says what was ``made`` from the segment."""
+        return self == (made if self.types is not None else msgspec.structs.replace(made, types=None))
 
     def place_after(self, seq: int) -> tuple[int, int]:
         """Where to start reading for events after ``seq``: an offset, and the CRC-32 up to there."""
@@ -111,7 +121,7 @@ def scan_segment(segment: SegmentFile, *, is_last: bool, known: SegmentIndex | N
     index = known or SegmentIndex.begin(segment)
     with segment.path.open("rb", buffering=0) as file:
         for group in read_groups(file, segment.path, index.end, index.crc, is_last=is_last):
-            index.add(group, streams_in(group.lines).items())
+            index.add(group, streams_in(group.lines).items(), types_in(group.lines))
     return index
 
 

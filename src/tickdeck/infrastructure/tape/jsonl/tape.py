@@ -31,6 +31,7 @@ from tickdeck.infrastructure.tape.jsonl.lines import (
     SegmentHead,
     commit_line,
     event_line,
+    parse_event_head,
     segment_line,
 )
 from tickdeck.infrastructure.tape.jsonl.reader import JsonlTapeReader
@@ -58,8 +59,8 @@ __all__ = ["JsonlTape", "LineEncoder"]
 
 _log = logging.getLogger(__name__)
 
-_PER_EVENT = 3
-"""Values per waiting event: its line, its time, and its stream with the version (or ``None``)."""
+_PER_EVENT = 4
+"""Values per waiting event: its line, its time, its stream with the version (or ``None``), and the head of its type."""
 
 _ENVELOPE = tuple(b'{"%b":' % name.encode() for name in DomainEvent.__struct_fields__)
 """The possible beginnings of a payload, so that it is not mistaken for a part of the line's head."""
@@ -74,14 +75,15 @@ class LineEncoder(EventEncoder[bytes]):
     def _stored(
         self, event: DomainEvent, kind: Kind[bytes], payload: bytes, stream: str | None, version: int | None
     ) -> tuple[Any, ...]:
-        head = kind[0]
+        head = of_type = kind[0]
         if stream is None or version is None:
-            return event_line(head, payload), event.ts_ingress, None
+            return event_line(head, payload), event.ts_ingress, None, of_type
         head += stream_head(stream, version)
-        return event_line(head, payload), event.ts_ingress, (stream, version)
+        return event_line(head, payload), event.ts_ingress, (stream, version), of_type
 
     def _stored_record(self, record: Record, head: Head) -> tuple[Any, ...]:
-        line_head, stream = event_head(record.type, record.version), None
+        line_head = of_type = event_head(record.type, record.version)
+        stream = None
         if record.stream is not None and record.stream_version is not None:
             stream = record.stream, record.stream_version
             line_head += stream_head(*stream)
@@ -89,7 +91,7 @@ class LineEncoder(EventEncoder[bytes]):
             # Readers search for bytes such as "symbol":"BTCUSDT", and would miss it.
             what = "its JSON was edited by hand; put it on one line without spaces and escapes, event_id or seq first"
             raise TapeError(f"tape: {record.where}: {what}")
-        return event_line(line_head, record.payload), head.ts_ingress, stream
+        return event_line(line_head, record.payload), head.ts_ingress, stream, of_type
 
 
 def _is_as_written(payload: bytes) -> bool:
@@ -135,8 +137,9 @@ class JsonlTape(GroupCommitTape):
         self._digest: TapeDigest | None = None  # of everything on the disk; a tape in format 1 has none
         self._next_digest: TapeDigest | None = None  # the same, including the last written group
         self._past: JsonlTapeReader | None = None  # of the tape as it was when it was opened
+        self._earlier: list[dict[str, int]] = []  # the streams of complete segments then, with their versions
         try:
-            versions = StreamVersions(self._moved_version, kept=sys.maxsize)
+            versions = StreamVersions(self._earlier_version, kept=sys.maxsize)
             self._encoder = LineEncoder(versions)
             self._open(versions)
         except BaseException as error:
@@ -171,7 +174,7 @@ class JsonlTape(GroupCommitTape):
             if index is None:
                 index = scan_segment(segment, is_last=False)
                 store_index(segment.path, index)
-            _put_versions(versions, index)
+            self._earlier.append(index.streams)
         if segments:
             last = segments[-1]
             self._fd = os.open(last.path, os.O_RDWR)
@@ -182,7 +185,8 @@ class JsonlTape(GroupCommitTape):
             # treat it as durable, so sync it now.
             sync(last.path)
             sync(self._path)
-            _put_versions(versions, self._index)
+            for stream, version in self._index.streams.items():
+                versions.put(stream, version, self._index.last_seq)
         next_number = segments[-1].head.through + 1 if segments else 1
         leftover = self._path / file_name(next_number)
         if leftover.exists():  # its creation was interrupted, so it has no events
@@ -193,7 +197,7 @@ class JsonlTape(GroupCommitTape):
             head = self._create(SegmentHead(1, 1, 0))
             sync_content(self._fd)
             sync(self._path)
-            self._index, self._after_seq = SegmentIndex(1, 1, len(head), crc32(head)), 0
+            self._index, self._after_seq = SegmentIndex(1, 1, len(head), crc32(head), types={}), 0
         self._format = segments[0].head.format if segments else FORMAT
         if self._format > 1:
             reader = JsonlTapeReader(self._path)
@@ -215,8 +219,11 @@ class JsonlTape(GroupCommitTape):
             end,
         )
 
-    def _moved_version(self, stream: str) -> int:
-        """The version of a stream that is not in memory, so it has no events of its own."""
+    def _earlier_version(self, stream: str) -> int:
+        """The version of a stream without events in the last segment, or since the tape was opened."""
+        for streams in reversed(self._earlier):
+            if stream in streams:
+                return streams[stream]
         return 0 if self._past is None else self._past.moved_version(stream)
 
     # -- committing ---------------------------------------------------------------------------------------------------
@@ -246,7 +253,8 @@ class JsonlTape(GroupCommitTape):
             raise
         written = Group(index.end, b"", commit, index.end + len(group) + len(line), crc32(line, commit.so_far))
         self._next_digest = digest
-        index.add(written, filter(None, values[2::_PER_EVENT]))
+        types = (parse_event_head(head)[0] for head in sorted(set(values[3::_PER_EVENT])))
+        index.add(written, filter(None, values[2::_PER_EVENT]), types)
         self._digest = digest
 
     def _rotate(self) -> None:
@@ -259,7 +267,7 @@ class JsonlTape(GroupCommitTape):
         head = self._create(SegmentHead(number, number, done.last_seq, self._format))
         sync_content(self._fd)
         sync(folder)
-        self._index, self._after_seq = SegmentIndex(number, number, len(head), crc32(head)), done.last_seq
+        self._index, self._after_seq = SegmentIndex(number, number, len(head), crc32(head), types={}), done.last_seq
 
     def _create(self, head: SegmentHead) -> bytes:
         line = segment_line(head)
@@ -304,8 +312,3 @@ class _GroupLines:
 
     def seq(self, place: int) -> int:
         return decode_head(b"{" + self._values[place * _PER_EVENT][HEAD_AT:]).seq
-
-
-def _put_versions(versions: StreamVersions, index: SegmentIndex) -> None:
-    for stream, version in index.streams.items():
-        versions.put(stream, version, index.last_seq)

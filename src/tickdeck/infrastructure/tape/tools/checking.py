@@ -24,6 +24,7 @@ from tickdeck.infrastructure.tape.jsonl import (
     records_of,
     streams_in,
     tail_size,
+    types_in,
 )
 from tickdeck.infrastructure.tape.lock import writer_of
 from tickdeck.infrastructure.tape.moved_streams import MovedStreams
@@ -143,7 +144,7 @@ def _check_segment(segment: SegmentFile, report: CheckReport, events: _Events, *
                 for record in records_of(segment.path, group, line):
                     events.check(record)
                 line += group.commit.events + 1
-                index.add(group, streams_in(group.lines).items())
+                index.add(group, streams_in(group.lines).items(), types_in(group.lines))
                 report.groups += 1
     except TapeError as error:
         where, what = _where_and_what(error)
@@ -172,7 +173,7 @@ def _check_rest(segment: SegmentFile, index: SegmentIndex, report: CheckReport, 
             )
         return 0
     stored = load_index(segment)
-    if stored == index:
+    if stored is not None and stored.is_of(index):
         return 1
     if not is_last or (stored is not None and stored.end == index.end):
         what = "is absent" if not index_path(segment.path).exists() else "does not fit"
