@@ -18,8 +18,10 @@ from ledger import assert_ledger
 
 from tickdeck.application.clock import WallClock
 from tickdeck.application.drivers import simulation
+from tickdeck.application.engines import AccountBus
 from tickdeck.application.proof import Divergence, Verdict, trace
 from tickdeck.bootstrap import Run, open_record, resume_run, start_run, verify_run
+from tickdeck.bootstrap.account_engines import AccountEngines
 from tickdeck.domain.events import DomainEvent
 from tickdeck.infrastructure.config import RunConfig, StrategyConfig, TapeConfig
 from tickdeck.infrastructure.runs.ending import END
@@ -66,14 +68,16 @@ def finish(run: Run, *, speed: float | None = None, stop: Callable[[], bool] = l
         run.close()
     core = run.core
     taken = run.kernel.seq  # a resumed run that was stopped early has not caught up with its tape
-    assert_folds(
-        (event for event in run.tape.read() if event.seq <= taken),
-        execution=core.execution,
-        portfolio=core.portfolio,
-        risk=core.risk,
-        strategies=core.strategies,
-    )
-    if run.simulation.completed:
+    for account in core.accounts:
+        is_ours = account.bus.is_ours if isinstance(account.bus, AccountBus) else lambda event: True
+        assert_folds(
+            (event for event in run.tape.read() if event.seq <= taken and is_ours(event)),
+            execution=account.execution,
+            portfolio=account.portfolio,
+            risk=account.risk,
+            strategies=core.strategies,
+        )
+    if run.simulation.completed and len(core.accounts) == 1:
         assert_ledger(run)
     return run
 
@@ -106,18 +110,24 @@ def resume(folder: Path) -> Run:
 
 def state(run: Run) -> dict[str, Any]:
     """Orders, positions and money of a run at its end, as JSON."""
-    account = run.core.portfolio.account
+    if len(run.core.accounts) > 1:
+        return {one.account_id: _state(one) for one in run.core.accounts}
+    return _state(run.core.accounts[0])
+
+
+def _state(engines: AccountEngines) -> dict[str, Any]:
+    account, portfolio = engines.portfolio.account, engines.portfolio
     return msgspec.to_builtins(
         {
             "orders": {
                 order.order_id: [order.status, order.filled, order.notional]
-                for order in run.core.execution.orders.values()
+                for order in engines.execution.orders.values()
             },
             "positions": {p.symbol: [p.quantity, p.cost, p.realized_pnl] for p in account.positions.values()},
             "balances": account.balances,
             "fees": account.fees(),
-            "pnl": [account.realized_pnl(), run.core.portfolio.unrealized_pnl()],
-            "equity": run.core.portfolio.equity(),
+            "pnl": [account.realized_pnl(), portfolio.unrealized_pnl()],
+            "equity": portfolio.equity(),
         }
     )
 

@@ -39,6 +39,7 @@ from tickdeck.bootstrap.recall import recall
 from tickdeck.bootstrap.strategies import load_strategies
 from tickdeck.domain.events import CommandReceived, DomainEvent, RunResumed, StrategyDecisionEvent, StrategyPaused
 from tickdeck.domain.risk import RiskLimits
+from tickdeck.infrastructure.accounts import AccountConfig
 from tickdeck.infrastructure.strategies import CODE
 
 # -- the oracle: restoring the state from a record gives the same state as executing it -----------------------------
@@ -106,7 +107,25 @@ COMMANDS = {
 """Commands by the number of the input after which they are sent."""
 
 
-@pytest.fixture(scope="module", params=["calm", "commanded"])
+ACCOUNTS = {
+    "alice": AccountConfig(exchange="paper", owner="Alice", balances={"USDT": Decimal(3_000)}),
+    "bob": AccountConfig(exchange="paper", risk=RiskLimits(max_daily_loss=Decimal(2))),
+    "carol": AccountConfig(exchange="paper", owner="Carol"),
+}
+TRADERS = ("alice", "bob", "carol", "alice", "bob")
+COMMANDS_TO_ACCOUNTS = {
+    400: ("halt", {"account": "carol"}),
+    450: ("close", {"symbol": "BTCUSDT"}),
+    600: ("flatten", {"account": "alice"}),
+    700: ("resume", {}),
+    750: ("submit", {"account": "bob", "side": "buy", "symbol": "BTCUSDT", "quantity": "0.01"}),
+    900: ("halt", {"by": "surroundings"}),
+    1_000: ("resume", {"by": "surroundings"}),
+    1_100: ("resume", {"account": "bob"}),
+}
+
+
+@pytest.fixture(scope="module", params=["calm", "commanded", "accounts"])
 def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     wanted = config(
         *("Busy", "ema-cross", "Rests", "market-maker", "Keeps"),
@@ -121,8 +140,15 @@ def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             max_order_multiple=Decimal(30),
         ),
     )
-    run = start_run(wanted, tmp_path_factory.mktemp("data"))
     waiting = dict(COMMANDS) if request.param == "commanded" else {}
+    if request.param == "accounts":
+        waiting = dict(COMMANDS_TO_ACCOUNTS)
+        traders = tuple(
+            msgspec.structs.replace(strategy, account=account)
+            for strategy, account in zip(wanted.strategies, TRADERS, strict=True)
+        )
+        wanted = msgspec.structs.replace(wanted, accounts=ACCOUNTS, strategies=traders)
+    run = start_run(wanted, tmp_path_factory.mktemp("data"))
 
     def command() -> bool:
         for place in [place for place in waiting if place <= run.kernel.inputs]:

@@ -295,6 +295,11 @@ class Core:
         self.gateway = VenueGateway(kernel, self.venue)
         self._trade_ids = 0
 
+    @property
+    def accounts(self) -> tuple[Core]:
+        """Its only account: itself."""
+        return (self,)
+
     # -- inputs -----------------------------------------------------------------------------------------------
 
     def start(self, cash: str = "100000") -> Core:

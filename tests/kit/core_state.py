@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from folding import exposure_of, state_of
 
 from tickdeck.application.engines import MarketDataEngine
 from tickdeck.application.kernel import Agenda, Kernel
+from tickdeck.bootstrap.account_engines import AccountEngines
 from tickdeck.bootstrap.core import Core
 
 __all__ = ["state_of_core"]
@@ -15,7 +17,7 @@ __all__ = ["state_of_core"]
 
 def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
     """What the next event may depend on, by engine."""
-    execution, portfolio, risk, strategies = core.execution, core.portfolio, core.risk, core.strategies
+    strategies = core.strategies
     return {
         "kernel": (kernel.seq, kernel.inputs, kernel.clock.now(), kernel.halted),
         "timers": sorted(kernel._timers._pending),
@@ -27,6 +29,16 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
             for symbol, signals in core.signals._symbols.items()
             for name, signal in signals.items()
         },
+        **{f"{part} of {account.account_id}": state for account in core.accounts for part, state in _account(account)},
+        "paused": list(strategies.paused),
+        "strategies": {name: _attributes(strategy) for name, strategy in strategies.strategies.items()},
+        "chance": {name: strategy.rng.getstate() for name, strategy in strategies.strategies.items()},
+    }
+
+
+def _account(engines: AccountEngines) -> Iterable[tuple[str, Any]]:
+    execution, portfolio, risk = engines.execution, engines.portfolio, engines.risk
+    return {
         "orders": {order_id: state_of(order) for order_id, order in execution.orders.items()},
         "execution": (
             list(execution._open),
@@ -47,10 +59,7 @@ def state_of_core(core: Core, kernel: Kernel, agenda: Agenda) -> dict[str, Any]:
             risk._flatten._waiting,
         ),
         "halt": (risk.gate.closed_because, risk.gate.halted_by),
-        "paused": list(strategies.paused),
-        "strategies": {name: _attributes(strategy) for name, strategy in strategies.strategies.items()},
-        "chance": {name: strategy.rng.getstate() for name, strategy in strategies.strategies.items()},
-    }
+    }.items()
 
 
 def _markets(engine: MarketDataEngine) -> dict[str, Any]:

@@ -7,14 +7,11 @@ from collections.abc import Iterable, Sequence
 from tickdeck.application.engines import (
     CandlePlan,
     ConditionValues,
-    ExecutionEngine,
     FeedMonitor,
     HeartbeatEngine,
     InstrumentEngine,
     MarketDataEngine,
-    OperatorEngine,
-    PortfolioEngine,
-    RiskEngine,
+    Portfolios,
     SignalEngine,
     StopOrders,
     StrategyEngine,
@@ -25,8 +22,9 @@ from tickdeck.application.engines import (
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import Rules, Strategy, timeframes_in
 from tickdeck.application.units import duration_ns
+from tickdeck.bootstrap.account_engines import AccountEngines, build_accounts
+from tickdeck.bootstrap.run_accounts import account_of, run_accounts
 from tickdeck.bootstrap.strategies import signal_factories
-from tickdeck.domain.accounts import Account, Rates, reporting_currency
 from tickdeck.domain.conditions import Condition, parse_condition, signal_name
 from tickdeck.domain.events import DomainEvent
 from tickdeck.domain.market import parse_timeframe
@@ -91,33 +89,22 @@ class Core:
         monitor = FeedMonitor(kernel, duration_ns(config.stale_after)) if config.stale_after else None
         heartbeat = HeartbeatEngine(kernel, duration_ns(config.heartbeat)) if config.heartbeat else None
         self.signals = SignalEngine(kernel, self.market_data, names, own_signals, self.candles)
-        rates = Rates(manifest.symbols, config.instrument)
-        quote = reporting_currency(map(config.instrument, manifest.symbols))
-        account = Account(config.paper.account_id, quote, config.paper.user_id, rates.homes(quote))
-        self.portfolio = PortfolioEngine(
-            kernel, account, self.market_data, instrument, rates, on_difference=config.account_difference
-        )
-        self.execution = ExecutionEngine(kernel, manifest.nonce, instrument)
-        self.risk = RiskEngine(
+        self.accounts = build_accounts(
             kernel,
-            config.risk,
-            clock=kernel.clock.now,
-            price=self.market_data.price,
-            portfolio=self.portfolio,
-            instrument=instrument,
-            why_closed=self.instruments.why_closed,
-            short_selling=config.paper.short_selling,
-            nonce=manifest.nonce,
-            stop_orders=stop_orders_of(config),
-            margin=config.paper.margin,
-        )
-        OperatorEngine(
-            kernel,
+            run_accounts(config),
             symbols=manifest.symbols,
             nonce=manifest.nonce,
-            account_id=account.account_id,
-            user_id=account.user_id,
+            market_data=self.market_data,
+            configured=config.instrument,
+            instrument=instrument,
+            why_closed=self.instruments.why_closed,
+            on_difference=config.account_difference,
+            stop_orders=stop_orders_of(config),
         )
+        """The engines of each account; ``risk``, ``execution`` and ``portfolio`` are those of the first."""
+        _, self.risk, self.execution, self.portfolio = self.accounts[0]
+        self.figures = self.portfolio if len(self.accounts) == 1 else Portfolios([a.portfolio for a in self.accounts])
+        """The figures of all accounts together."""
         self.strategies = StrategyEngine(
             kernel,
             market_data=self.market_data,
@@ -130,11 +117,18 @@ class Core:
             instrument=instrument,
             candles=self.candles,
         )
-        for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=True):
-            self.strategies.add(strategy_id, strategy, wanted.name or strategy_name(wanted.spec))
+        for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=bool(strategies)):
+            mine = self.account(account_of(config, wanted))
+            self.strategies.add(
+                strategy_id,
+                strategy,
+                wanted.name or strategy_name(wanted.spec),
+                execution=mine.execution,
+                portfolio=mine.portfolio,
+            )
         self.triggers = TriggerEngine(
             kernel,
-            ConditionValues(kernel, self.market_data, self.signals, self.portfolio),
+            ConditionValues(kernel, self.market_data, self.signals, self.figures),
             self.signals,
             symbols=manifest.symbols,
             candles=self.candles,
@@ -142,8 +136,12 @@ class Core:
             wishes=[wish.as_wish() for wish in config.triggers],
         )
         self.triggers.check_wishes()
-        engines = (monitor, self.risk, self.execution, self.portfolio, heartbeat, self.strategies, self.triggers)
+        engines = (monitor, *self.accounts, heartbeat, self.strategies, self.triggers)
         self._folding = tuple(engine.recall for engine in engines if engine is not None)
+
+    def account(self, account_id: str) -> AccountEngines:
+        """The engines of one account."""
+        return next(account for account in self.accounts if account.account_id == account_id)
 
     def recall(self, event: DomainEvent) -> None:
         """Fold an event of the record into the state of the engines."""

@@ -134,8 +134,11 @@ def _nonce(
         "stated_limits",
         "watch",
     )
+    accounts = [(name, entry) for name, entry in settings["accounts"].items() if entry["exchange"] == PAPER]
+    traders = [strategy["account"] for strategy in settings["strategies"]]
     what = {name: value for name, value in settings.items() if name not in elsewhere}
     asked = [(tape["venue"], tape["interval"]) for tape in settings["tapes"]]
     read = [(record.format, record.symbol, *how, record.sha256) for record, how in zip(inputs, asked, strict=True)]
     loaded = [(record.strategy_id, record.parameters, record.sha256) for record in strategies]
-    return hashlib.sha256(msgspec.json.encode([what, read, loaded, symbols, code], order="sorted")).hexdigest()[:16]
+    told = [what, accounts, traders, read, loaded, symbols, code]
+    return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:16]

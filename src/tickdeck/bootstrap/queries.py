@@ -106,7 +106,7 @@ def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> 
     depends on them are ``None``, except the totals, which are those of the run's end. Raises ``RunError`` if it is not
     a run, and ``ConfigError`` like ``SessionQueries.answer``."""
     manifest = read_manifest(folder)
-    config = msgspec.structs.replace(config_from_dict(manifest.config), strategies=())
+    config = config_from_dict(manifest.config)
     kernel = Kernel(tape=NullTape())
     core, journal = Core(config, manifest, [], kernel), TradeJournal(config.instrument)
     summary = overview(folder)
@@ -121,7 +121,7 @@ def answer_from_tape(folder: Path, query: str, arguments: Mapping[str, str]) -> 
         end = summary.figures
         known = {} if end is None else {"currency": end.currency, "equity": end.equity, "pnl": end.pnl}
         return {
-            "currency": core.portfolio.account.quote,
+            "currency": core.figures.quote,
             "equity": None,
             "cash": None,
             "pnl": None,

@@ -116,7 +116,8 @@ def recall_with_venue(
     """The same for a run on paper. ``venue`` continues where the past ends."""
     asked = VenuePast()
     yield from recall(past, kernel, core, agenda, snapshots=snapshots, also=asked.take)
-    venue.take_up(asked, core.execution.orders, core.portfolio.account, kernel.clock.now())
+    orders = {order_id: order for one in core.accounts for order_id, order in one.execution.orders.items()}
+    venue.take_up(asked, orders, [one.portfolio.account for one in core.accounts], kernel.clock.now())
 
 
 def recorded(

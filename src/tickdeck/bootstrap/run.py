@@ -73,7 +73,7 @@ class Run(Session):
             duration=self._duration,
             observe=self.observer.observe,
             halt=self._halt,
-            figures=(lambda inputs: backtest_figures(inputs, self.core.portfolio, self.observer))
+            figures=(lambda inputs: backtest_figures(inputs, self.core.figures, self.observer))
             if config.backtest
             else None,
             recalled=Recalled(lambda: self._recall(past), past.resumed) if past is not None else None,

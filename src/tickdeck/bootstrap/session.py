@@ -18,6 +18,7 @@ from tickdeck.application.proof import RecordQuality
 from tickdeck.application.results import PerformanceObserver, RunObserver, Summary, summarise
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
+from tickdeck.bootstrap.run_accounts import run_accounts
 from tickdeck.bootstrap.snapshots import SnapshotTaker
 from tickdeck.domain.events import RunStarted
 from tickdeck.infrastructure.config import RunConfig
@@ -70,8 +71,9 @@ class Session(ABC):
         """Called in another thread if a handler of a live run does not return and the process must end."""
         self._snapshots = SnapshotTaker(folder, kernel, self.core.strategies)
         self.venue = self._make_venue(agenda)
-        self.gateway = VenueGateway(self.kernel, self.venue)
-        self.observer = PerformanceObserver(self.kernel, self.core.portfolio.valuation, self.core.market_data)
+        self.gateways = tuple(VenueGateway(account.bus, self.venue) for account in self.core.accounts)
+        self.gateway = self.gateways[0]
+        self.observer = PerformanceObserver(self.kernel, self.core.figures.valuation, self.core.market_data)
         self._ends = RunObserver(self.kernel, is_live=manifest.is_live)
         self._quality = RecordQuality(self.kernel, self.core.market_data)
         self._started = RunStarted(
@@ -85,8 +87,10 @@ class Session(ABC):
     def _make_venue(self, agenda: Agenda) -> PaperVenue | ExchangeVenue:
         """Where the orders go."""
         config = self.config
+        first, *others = (account.paper for account in run_accounts(config))
         return PaperVenue(
-            config=config.paper,
+            config=first,
+            others=others,
             instruments={symbol: config.instrument(symbol) for symbol in self.manifest.symbols},
             seed=config.seed,
             schedule=agenda.at,
@@ -144,11 +148,11 @@ class Session(ABC):
         return self._ends.feeds
 
     def figures(self) -> dict[str, Any]:
-        """The totals of the account at the current prices, by the names in ``Summary``."""
-        portfolio = self.core.portfolio
+        """The totals of all accounts at the current prices, by the names in ``Summary``."""
+        portfolio = self.core.figures
         with money_context():
             return {
-                "currency": portfolio.account.quote,
+                "currency": portfolio.quote,
                 "equity": portfolio.equity(),
                 "cash": portfolio.cash(),
                 "pnl": portfolio.pnl(),
@@ -159,11 +163,11 @@ class Session(ABC):
 
     def key_figures(self) -> RunFigures:
         """The figures for lists of runs."""
-        portfolio, performance = self.core.portfolio, self.observer.performance()
+        portfolio, performance = self.core.figures, self.observer.performance()
         published = self.kernel.statistics().published
         with money_context():
             return RunFigures(
-                currency=portfolio.account.quote,
+                currency=portfolio.quote,
                 equity=portfolio.equity(),
                 pnl=portfolio.pnl(),
                 fills=published.get("order.filled", 0) + published.get("order.partially_filled", 0),
@@ -187,8 +191,8 @@ class Session(ABC):
                 run=self.manifest.run_id,
                 tape=str(tape_path(self.folder.resolve())),
                 kernel=self.kernel,
-                portfolio=core.portfolio,
-                execution=core.execution,
+                portfolio=core.figures,
+                accounts=core.accounts,
                 observer=self._ends,
                 quality=self._quality,
                 symbols=self.manifest.symbols,

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from tickdeck.domain.risk import RiskLimits
+from tickdeck.domain.values import Money
 from tickdeck.errors import ConfigError
+from tickdeck.infrastructure.exchanges.paper import PaperConfig
 
 __all__ = ["AccountConfig", "rooted_account"]
 
@@ -15,20 +18,36 @@ __all__ = ["AccountConfig", "rooted_account"]
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[accounts.NAME]``. The key itself is never in a configuration.
 
-    - ``exchange``: its name, such as ``binance``. ``owner``: whose account it is, for people.
-    - ``credentials``: where the key comes from: ``env:PREFIX``, ``file:PATH`` or ``keyring:SERVICE``.
+    - ``exchange``: its name, such as ``binance``, or ``paper``. ``owner``: whose account it is, for people.
+    - ``credentials``: where the key comes from: ``env:PREFIX``, ``file:PATH`` or ``keyring:SERVICE``. A paper account
+      has none.
+    - ``balances``: what a paper account begins with, by currency; default: as under ``[paper]``.
+    - ``risk``: limits of this account instead of those under ``[risk]``; those that are not given stay as there.
     - ``url``: the address of a venue that speaks the protocol of the exchange. ``testnet``: the exchange's test net.
     - ``self_trade_prevention``: the mode of every order; an empty string leaves it to the exchange.
     """
 
     exchange: str
-    credentials: str
+    credentials: str = ""
     owner: str = ""
+    balances: dict[str, Money] = {}
+    risk: RiskLimits | None = None
     url: str | None = None
     testnet: bool = False
     self_trade_prevention: str = "EXPIRE_MAKER"
 
+    @property
+    def is_paper(self) -> bool:
+        return self.exchange == "paper"
+
     def __post_init__(self) -> None:
+        if self.is_paper:
+            if self.credentials or self.url is not None or self.testnet:
+                raise ConfigError("a paper account has no credentials, url or testnet; omit them")
+            PaperConfig(balances=self.balances)  # refuses wrong amounts
+            return
+        if self.balances:
+            raise ConfigError("balances are those of a paper account; omit them, or give exchange = 'paper'")
         kind, _, where = self.credentials.partition(":")
         if kind not in ("env", "file", "keyring") or not where:
             # The value is not shown: it may be the key itself.

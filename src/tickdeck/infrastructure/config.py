@@ -58,11 +58,13 @@ def _check_types(config: msgspec.Struct) -> None:
 
 class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``spec``: a built-in name, ``package.module:Class`` or ``path/to/file.py:Class``; ``parameters`` by name.
-    ``name``: its id in the run; by default the built-in name or that of the class."""
+    ``name``: its id in the run; by default the built-in name or that of the class. ``account``: which of the run's
+    accounts it trades with; empty: the one that ``RunConfig.account`` names, or the only one."""
 
     spec: str
     name: str = ""
     parameters: dict[str, Any] = {}
+    account: str = ""
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -124,8 +126,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``exchange``: ``paper``, or the venue whose live market data the run receives; orders are filled on paper.
       ``exchange_url``: the address of that venue, such as ``http://localhost:8080``; ``testnet``: its test net.
     - ``live``: send the orders to that venue. ``account``: which of ``accounts`` trades; it may be omitted if only one
-      is at the venue. An order that has waited longer than ``max_order_age`` since its decision is not sent.
-      ``orders_at_end``: whether to ``cancel`` the open orders when the run ends, or to ``leave`` them.
+      is at the venue, or if every strategy names its own. An order that has waited longer than ``max_order_age`` since
+      its decision is not sent. ``orders_at_end``: whether to ``cancel`` the open orders when the run ends, or to
+      ``leave`` them.
       ``account_difference``: what follows if the venue's balance differs from ours and nothing explains it: ``adopt``
       the venue's figure, ``halt`` trading, or ``ask`` a person and go on.
     - ``duration``: seconds of the run's clock; ``None`` means to the end.
@@ -138,7 +141,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``risk``, ``paper``, ``instruments``: limits, the paper venue, and instruments by symbol that replace the
       built-in ones.
     - ``stated_limits``: which limits the file itself gave, so that real orders never rest on a default.
-    - ``accounts``: accounts at exchanges, by name. No event of a run with paper orders depends on them.
+    - ``accounts``: accounts at exchanges and on paper, by name. A run with paper orders trades with those on paper.
     - ``watch``: what a live run tolerates around it. No event of a run from files depends on it.
     - ``archive``: what becomes of a live run's old market data. No event depends on it.
     - ``max_cascade``: how many events one input may cause before trading is halted.
@@ -200,6 +203,12 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError("live sends orders to a venue; name it with exchange = 'binance'")
         if self.account and self.account not in self.accounts:
             raise ConfigError(f"account is {self.account!r}; describe it under [accounts.{self.account}]")
+        for strategy in self.strategies:
+            if strategy.account and strategy.account not in self.accounts:
+                raise ConfigError(
+                    f"strategy {strategy.spec} has the account {strategy.account!r}; describe it under "
+                    f"[accounts.{strategy.account}]"
+                )
         if self.orders_at_end not in ("cancel", "leave"):
             raise ConfigError(f"orders_at_end is {self.orders_at_end!r}; give 'cancel' or 'leave'")
         if self.account_difference not in DIFFERENCES:
@@ -325,6 +334,8 @@ def config_from_dict(data: dict[str, Any]) -> RunConfig:
         limits = {name: None if value == "none" else value for name, value in data["risk"].items()}
         stated = data.get("stated_limits", sorted(limits))
         data = {**data, "risk": {**msgspec.to_builtins(DEFAULT_LIMITS), **limits}, "stated_limits": stated}
+    if isinstance(data.get("accounts"), dict):
+        data = {**data, "accounts": {name: _with_limits(one, data) for name, one in data["accounts"].items()}}
     if isinstance(data.get("watch"), dict):
         watch = {name: None if value == "none" else value for name, value in data["watch"].items()}
         data = {**data, "watch": watch}
@@ -347,6 +358,17 @@ def _with_parameters(strategy: Any) -> Any:
     if not beside or not isinstance(given, dict):
         return strategy
     return {name: value for name, value in strategy.items() if name in own} | {"parameters": {**given, **beside}}
+
+
+def _with_limits(account: Any, data: dict[str, Any]) -> Any:
+    """An account whose own limits are completed by those of the run."""
+    own = account.get("risk") if isinstance(account, dict) else None
+    if not isinstance(own, dict):
+        return account
+    limits = {name: None if value == "none" else value for name, value in own.items()}
+    whole = data.get("risk")
+    whole = whole if isinstance(whole, dict) else msgspec.to_builtins(DEFAULT_LIMITS)
+    return {**account, "risk": {**whole, **limits}}
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {

@@ -36,6 +36,7 @@ def plain_values(data: Any, struct: type[msgspec.Struct]) -> Any:
 
 
 def _plain(name: str, value: Any, hint: Any) -> Any:
+    hint = _without_none(hint)
     if isinstance(value, str):
         try:
             if name.endswith("_ns") and hint is int:
@@ -100,6 +101,8 @@ def _mistakes(data: Any, struct: type[msgspec.Struct], path: str, belongs: Mappi
 
 
 def _of_field(value: Any, hint: Any, place: str, belongs: Mapping[str, str]) -> Iterable[str]:
+    if value is not None:
+        hint = _without_none(hint)
     inner = _struct_in(hint)
     if inner is None and get_origin(hint) is dict and isinstance(value, Mapping):
         for key, one in value.items():
@@ -169,6 +172,13 @@ def _at(value: Any, path: str) -> Any:
         else:  # a key or a value of a table, which msgspec writes as [...]
             return value
     return value
+
+
+def _without_none(hint: Any) -> Any:
+    """The type of the tables in an optional field; other types as they are."""
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    optional = type(None) in get_args(hint) and len(kinds) == 1 and _is_struct(kinds[0])
+    return kinds[0] if optional else hint
 
 
 def _is_struct(hint: Any) -> bool:

@@ -3,6 +3,7 @@
 One file per engine. Each declares the events that it handles and publishes.
 """
 
+from tickdeck.application.engines.account_bus import AccountBus, CoreBus
 from tickdeck.application.engines.candle_plan import CandlePlan, timeframes_of
 from tickdeck.application.engines.condition_values import ConditionValues
 from tickdeck.application.engines.execution import ExecutionEngine
@@ -13,6 +14,7 @@ from tickdeck.application.engines.instruments import InstrumentEngine
 from tickdeck.application.engines.market_data import Market, MarketDataEngine
 from tickdeck.application.engines.operator import OPERATOR, OperatorEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.portfolios import Portfolios, Valuations
 from tickdeck.application.engines.protections import StopOrders
 from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.signals import SignalEngine, with_timeframe
@@ -22,8 +24,10 @@ from tickdeck.application.engines.triggers import TriggerEngine, TriggerWish
 
 __all__ = [
     "OPERATOR",
+    "AccountBus",
     "CandlePlan",
     "ConditionValues",
+    "CoreBus",
     "ExecutionEngine",
     "FeedMonitor",
     "HeartbeatEngine",
@@ -32,6 +36,7 @@ __all__ = [
     "MarketDataEngine",
     "OperatorEngine",
     "PortfolioEngine",
+    "Portfolios",
     "RiskEngine",
     "SignalEngine",
     "StopOrders",
@@ -39,6 +44,7 @@ __all__ = [
     "StrategySnapshot",
     "TriggerEngine",
     "TriggerWish",
+    "Valuations",
     "VenueGateway",
     "restore_snapshot",
     "take_snapshot",

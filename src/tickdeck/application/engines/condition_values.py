@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
+from tickdeck.application.engines.portfolios import Portfolios
 from tickdeck.application.engines.signals import SignalEngine
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import LastCandles
@@ -18,11 +19,15 @@ _DAY = 86_400_000_000_000
 
 
 class ConditionValues:
-    """Reads the values of names from the engines: ``position`` is that of the account. ``candles`` has the last candle
-    of each timeframe that a condition uses."""
+    """Reads the values of names from the engines: ``position`` and ``equity`` are those of all accounts together.
+    ``candles`` has the last candle of each timeframe that a condition uses."""
 
     def __init__(
-        self, kernel: Kernel, market_data: MarketDataEngine, signals: SignalEngine, portfolio: PortfolioEngine
+        self,
+        kernel: Kernel,
+        market_data: MarketDataEngine,
+        signals: SignalEngine,
+        portfolio: PortfolioEngine | Portfolios,
     ) -> None:
         self._kernel = kernel
         self._market_data = market_data

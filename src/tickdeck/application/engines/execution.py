@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from tickdeck.application.bus import SubscribeOptions
+from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
-from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
@@ -97,12 +97,20 @@ class ExecutionEngine:
         SystemWarning,
     )
 
-    def __init__(self, kernel: Kernel, nonce: str, instrument: Callable[[str], Instrument] | None = None) -> None:
+    def __init__(
+        self,
+        kernel: CoreBus,
+        nonce: str,
+        instrument: Callable[[str], Instrument] | None = None,
+        *,
+        owner: str = component,
+    ) -> None:
         """``instrument(symbol)`` gives the currency in which an order reserves an amount. Without it, orders reserve
-        nothing."""
+        nothing. ``owner``: of the timers, if there are several of these engines."""
         self._kernel = kernel
         self._instrument = instrument
         self._nonce = nonce
+        self._owner = owner
         self.orders: dict[str, Order] = {}
         self._open: dict[str, Order] = {}
         self._closed: deque[str] = deque()  # ids in the order in which they ended
@@ -123,7 +131,7 @@ class ExecutionEngine:
         kernel.subscribe(
             TimerFired,
             self.on_timer,
-            where=lambda timer: timer.owner == self.component,
+            where=lambda timer: timer.owner == owner,
             priority=PRIORITY[self.component],
             component=self.component,
         )
@@ -242,7 +250,7 @@ class ExecutionEngine:
         self._refusals[order.order_id] = before + 1
         delay = min(_FIRST_RETRY_NS << min(before, 10), _LONGEST_RETRY_NS)
         due = self._kernel.clock.now() + delay
-        self._retries[order.order_id] = self._kernel.set_timer(due, order.order_id, self.component)
+        self._retries[order.order_id] = self._kernel.set_timer(due, order.order_id, self._owner)
 
     def on_timer(self, timer: TimerFired) -> None:
         """Repeat a cancel, or an alert."""
@@ -282,7 +290,7 @@ class ExecutionEngine:
 
     def _recall_timer(self, event: TimerSet | TimerFired | TimerCancelled) -> None:
         if isinstance(event, TimerSet):
-            if event.owner == self.component:
+            if event.owner == self._owner:
                 timers = self._doubts if event.name.startswith(_DOUBT) else self._retries
                 timers[event.name.removeprefix(_DOUBT)] = event.timer_id
             return
@@ -350,7 +358,7 @@ class ExecutionEngine:
 
     def _watch_doubt(self, order_id: str, after: int) -> None:
         due = self._kernel.clock.now() + after
-        self._doubts[order_id] = self._kernel.set_timer(due, f"{_DOUBT}{order_id}", self.component)
+        self._doubts[order_id] = self._kernel.set_timer(due, f"{_DOUBT}{order_id}", self._owner)
 
     def _opened(self, order: Order) -> None:
         self.orders[order.order_id] = self._open[order.order_id] = order

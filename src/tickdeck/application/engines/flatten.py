@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tickdeck.application.kernel import Kernel
+from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.domain.events import ActionIntent, CommandReceived, DomainEvent, OrderEvent, SystemWarning
 from tickdeck.domain.risk import Exposure
 from tickdeck.domain.trading import EXACT
@@ -26,7 +26,7 @@ class Flatten:
 
     def __init__(
         self,
-        bus: Kernel,
+        bus: CoreBus,
         exposure: Exposure,
         *,
         approve: Callable[[str, ActionIntent], None],

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Any, TypeAlias
 
 from tickdeck.application.bus import Handler, is_async, refuse_unfinished
-from tickdeck.application.kernel import Kernel
+from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.ports import TradingVenue
 from tickdeck.domain.events import (
     DomainEvent,
@@ -56,7 +56,7 @@ class VenueGateway:
     hears = (OrderEvent, TradingHalted, TradingResumed)
     publishes = (VenueOrderReported, VenueCancelRefused, SystemWarning)
 
-    def __init__(self, kernel: Kernel, venue: TradingVenue) -> None:
+    def __init__(self, kernel: CoreBus, venue: TradingVenue) -> None:
         self._kernel = kernel
         self._venue = venue
         self._halted = False

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from decimal import ROUND_DOWN, Context, Decimal
 
 from tickdeck.application.bus import SubscribeOptions, Subscription
+from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.short_cover import PRICES
 from tickdeck.application.engines.wiring import PRIORITY
-from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     CandleEvent,
     DomainEvent,
@@ -39,7 +39,7 @@ class LossWatch:
 
     def __init__(
         self,
-        bus: Kernel,
+        bus: CoreBus,
         limits: RiskLimits,
         portfolio: PortfolioEngine,
         *,

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import TypeVar
 
 from tickdeck.application.bus import SubscribeOptions
+from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
-from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     ActionIntent,
     CommandReceived,
@@ -49,13 +49,22 @@ class OperatorEngine:
     publishes = (StrategyDecisionEvent, SystemWarning)
 
     def __init__(
-        self, kernel: Kernel, *, symbols: tuple[str, ...], nonce: str, account_id: str = "main", user_id: str = ""
+        self,
+        kernel: CoreBus,
+        *,
+        symbols: tuple[str, ...],
+        nonce: str,
+        account_id: str = "main",
+        user_id: str = "",
+        accounts: tuple[str, ...] = (),
     ) -> None:
+        """``accounts``: those of the run, if it has several of these engines; ``submit`` must then name one."""
         self._kernel = kernel
         self._symbols = symbols
         self._nonce = nonce
         self._account_id = account_id
         self._user_id = user_id
+        self._accounts = accounts
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
         kernel.subscribe(CommandReceived, self.on_command, **own)
 
@@ -83,7 +92,9 @@ class OperatorEngine:
         )
 
     def _order(self, given: Mapping[str, str], decision_id: str) -> ActionIntent:
-        _check_names(given, _OF_AN_ORDER)
+        if self._accounts and not given.get("account"):
+            raise ConfigError(f"the run has several accounts; give account = one of {', '.join(self._accounts)}")
+        _check_names(given, (*_OF_AN_ORDER, "account"))
         symbol = given.get("symbol", "")
         if symbol not in self._symbols:
             raise ConfigError(f"{format_value(symbol)} is not a symbol of this run; it has {_some(self._symbols)}")
@@ -119,7 +130,7 @@ def _protection(given: Mapping[str, str], side: Side, limit: Price | None) -> Pr
 
 
 def _amend(given: Mapping[str, str]) -> ActionIntent:
-    _check_names(given, ("order_id", "quantity", "limit"))
+    _check_names(given, ("order_id", "quantity", "limit", "account"))
     if not given.get("order_id"):
         raise ConfigError("there is no order_id")
     quantity = _amount("quantity", given["quantity"]) if given.get("quantity") else ZERO

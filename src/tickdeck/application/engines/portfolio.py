@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tickdeck.application.bus import EventBus, SubscribeOptions, Subscription
+from tickdeck.application.bus import SubscribeOptions, Subscription
+from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.strategies import PositionView
@@ -97,7 +98,7 @@ class PortfolioEngine:
 
     def __init__(
         self,
-        bus: EventBus,
+        bus: CoreBus,
         account: Account,
         market_data: MarketDataEngine,
         instrument: Callable[[str], Instrument],
@@ -127,6 +128,11 @@ class PortfolioEngine:
         bus.subscribe(VenueMarginCallReported, self.on_margin_call, **own)
         bus.subscribe(VenueLiquidationReported, self.on_liquidation, **own)
         bus.subscribe(CommandReceived, self.on_command, **own)
+
+    @property
+    def quote(self) -> str:
+        """The currency of the figures."""
+        return self.account.quote
 
     @property
     def account_id(self) -> str:
@@ -406,6 +412,10 @@ class PortfolioEngine:
         """Whether the symbol's price is that of its last trade or candle, not one made from quotes."""
         market = self._market_data.markets.get(symbol)
         return market is not None and market.last_price is not None
+
+    def quantity(self, symbol: str) -> Quantity:
+        """The position in ``symbol``, without coins that wait for their first price (base)."""
+        return self.account.position(symbol).quantity
 
     def view(self, symbol: str) -> PositionView:
         """The position in ``symbol`` at the market's price."""

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from tickdeck.application.bus import SubscribeOptions, Subscription
+from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.protection_book import ProtectionBook
 from tickdeck.application.engines.short_cover import PRICES
 from tickdeck.application.engines.wiring import PRIORITY
-from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     ActionIntent,
     CandleEvent,
@@ -75,7 +75,7 @@ class Protections:
 
     def __init__(
         self,
-        bus: Kernel,
+        bus: CoreBus,
         exposure: Exposure,
         *,
         approve: Callable[[str, ActionIntent], None],
@@ -86,10 +86,11 @@ class Protections:
         new_order_id: Callable[[], str],
         account: tuple[str, str],
         venue: StopOrders,
+        owner: str = _RISK,
     ) -> None:
         """``approve(strategy_id, intent)`` approves an intent, ``submit(...)`` reviews and approves it.
         ``why_not(symbol)`` says why not even a reducing order may be sent. ``new_order_id()`` gives the next decision's
-        order an id. ``account``: its id and its owner."""
+        order an id. ``account``: its id and its owner. ``owner``: of the timers."""
         self._bus = bus
         self._exposure = exposure
         self._approve = approve
@@ -100,6 +101,7 @@ class Protections:
         self._new_order_id = new_order_id
         self._account_id, self._user_id = account
         self._venue = venue
+        self._owner = owner
         self.book = ProtectionBook(exposure)
         self._watching: list[Subscription] = []  # of market data
         self._traded: dict[str, None] = {}  # symbols with trades or best prices, so their candles add nothing
@@ -397,7 +399,7 @@ class Protections:
             return
         if p.attempts > max(p.waited, 1):
             wait = min(_SECOND << min(p.attempts - 2, 10), _LONGEST_WAIT)
-            p.timer_id = self._bus.set_timer(self._bus.clock.now() + wait, f"{_CHASE}{p.protection_id}", _RISK)
+            p.timer_id = self._bus.set_timer(self._bus.clock.now() + wait, f"{_CHASE}{p.protection_id}", self._owner)
             p.waited = p.attempts
             return
         self._place(p, ExitPlan(quantity, None, None, trails=False), p.triggered)
@@ -478,7 +480,7 @@ class Protections:
 
     def _recall_timer(self, event: TimerSet | TimerFired | TimerCancelled) -> None:
         if isinstance(event, TimerSet):
-            if event.owner == _RISK and event.name.startswith(_CHASE):
+            if event.owner == self._owner and event.name.startswith(_CHASE):
                 p = self.book.protections.get(event.name.removeprefix(_CHASE))
                 if p is not None:
                     p.timer_id, p.waited = event.timer_id, p.attempts

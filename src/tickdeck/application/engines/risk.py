@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tickdeck.application.bus import SubscribeOptions
+from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.flatten import Flatten
 from tickdeck.application.engines.loss_watch import LossWatch
 from tickdeck.application.engines.margin_check import MarginCheck
@@ -15,7 +16,6 @@ from tickdeck.application.engines.short_cover import PRICES, ShortCover
 from tickdeck.application.engines.trading_gate import SURROUNDINGS, HaltedBy, TradingGate
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
-from tickdeck.application.kernel import Kernel
 from tickdeck.domain.accounts import MarginTerms
 from tickdeck.domain.events import (
     AccountDifferenceFound,
@@ -110,7 +110,7 @@ class RiskEngine:
 
     def __init__(
         self,
-        bus: Kernel,
+        bus: CoreBus,
         limits: RiskLimits,
         *,
         clock: Callable[[], int],
@@ -122,12 +122,14 @@ class RiskEngine:
         nonce: str = "",
         stop_orders: StopOrders = ALL_STOP_ORDERS,
         margin: MarginTerms | None = None,
+        owner: str = component,
     ) -> None:
         """``clock()`` is the run's time (ns UTC), and ``price(symbol)`` the last price (quote). Risk counts positions
         and open orders itself, from events. ``why_closed(symbol)`` says why the venue takes no new orders, and
         is empty if it does. ``short_selling``: whether the account may owe coins, which its equity must cover.
         ``nonce`` is the run's, for order ids. ``stop_orders``: which of them the venue takes.
-        ``margin``: the terms of a margin account, in which positions need their margin alone."""
+        ``margin``: the terms of a margin account, in which positions need their margin alone. ``owner``: of the timers,
+        if there are several of these engines."""
         self._bus = bus
         self._limits = limits
         self._clock = clock
@@ -135,6 +137,7 @@ class RiskEngine:
         self._portfolio = portfolio
         self._instrument = instrument
         self._why_closed = why_closed
+        self._owner = owner
         self._account_id = portfolio.account_id
         self._user_id = portfolio.user_id
         self.exposure = Exposure(lambda symbol: instrument(symbol).base, portfolio.account.homes)
@@ -195,6 +198,7 @@ class RiskEngine:
             new_order_id=lambda: client_order_id(nonce, bus.next_id()),
             account=(self._account_id, self._user_id),
             venue=stop_orders,
+            owner=owner,
         )
         self._resumed_outside = False  # by the last command of a past that is restored
         own: SubscribeOptions = {"priority": PRIORITY[self.component], "component": self.component}
@@ -212,7 +216,7 @@ class RiskEngine:
         bus.subscribe(
             TimerFired,
             self.on_midnight,
-            where=lambda timer: timer.owner == self.component,
+            where=lambda timer: timer.owner == owner,
             priority=PRIORITY[self.component],
             component=self.component,
         )
@@ -326,7 +330,7 @@ class RiskEngine:
             return
         self.losses.restart_day()
         now = self._clock()
-        self._bus.set_timer(now - now % _DAY + _DAY, "midnight", self.component)
+        self._bus.set_timer(now - now % _DAY + _DAY, "midnight", self._owner)
 
     def on_position(self, event: PositionEvent) -> None:
         self.losses.on_holdings(event)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_UP, Decimal
 
 from tickdeck.application.bus import SubscribeOptions, Subscription
+from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.wiring import PRIORITY
-from tickdeck.application.kernel import Kernel
 from tickdeck.domain.events import (
     BalanceEvent,
     CandleEvent,
@@ -44,7 +44,7 @@ class ShortCover:
 
     def __init__(
         self,
-        bus: Kernel,
+        bus: CoreBus,
         portfolio: PortfolioEngine,
         exposure: Exposure,
         *,

@@ -155,16 +155,26 @@ class StrategyEngine:
         kernel.subscribe(HandlerFailed, self.on_handler_failed, **own)
         kernel.subscribe(RunResumed, self.on_resumed, **own)
 
-    def add(self, strategy_id: str, strategy: Strategy, name: str = "") -> None:
-        """Run ``strategy`` under a unique id. ``name`` is by default the id. Raises ``ConfigError`` if the id is
-        taken."""
+    def add(
+        self,
+        strategy_id: str,
+        strategy: Strategy,
+        name: str = "",
+        *,
+        execution: ExecutionEngine | None = None,
+        portfolio: PortfolioEngine | None = None,
+    ) -> None:
+        """Run ``strategy`` under a unique id. ``name`` is by default the id. It trades with the account of
+        ``execution`` and ``portfolio``, by default that of this engine. Raises ``ConfigError`` if the id is taken."""
         if strategy_id in self.strategies:
             raise ConfigError(f"two strategies are called {strategy_id!r}; rename one of them")
         if strategy_id == OPERATOR:
             raise ConfigError(f"a strategy is called {strategy_id!r}, like the orders of commands; rename it")
         self.strategies[strategy_id] = strategy
         self._labels[strategy_id] = {"strategy_id": strategy_id, "name": name or strategy_id, "role": strategy.role}
-        strategy._desk = _Desk(self, self._kernel, strategy_id)
+        strategy._desk = _Desk(
+            self, self._kernel, strategy_id, execution or self.execution, portfolio or self.portfolio
+        )
         self._listen(strategy_id)
 
     def labels(self, strategy_id: str) -> dict[str, Any]:
@@ -345,8 +355,17 @@ class StrategyEngine:
 class _Desk:
     """The ``StrategyDesk`` of one strategy in a run."""
 
-    def __init__(self, engine: StrategyEngine, kernel: Kernel, strategy_id: str) -> None:
+    def __init__(
+        self,
+        engine: StrategyEngine,
+        kernel: Kernel,
+        strategy_id: str,
+        execution: ExecutionEngine,
+        portfolio: PortfolioEngine,
+    ) -> None:
         self._engine = engine
+        self._execution = execution
+        self._portfolio = portfolio
         self._kernel = kernel
         self.strategy_id = strategy_id
         self.symbols = engine.symbols
@@ -366,7 +385,7 @@ class _Desk:
             else msgspec.structs.replace(intent, order_id=client_order_id(self._engine.nonce, decision_id, k))
             for k, intent in enumerate(intents)
         )
-        portfolio = self._engine.portfolio
+        portfolio = self._portfolio
         self._kernel.publish(
             StrategyDecisionEvent(
                 **self._engine.labels(self.strategy_id),
@@ -384,7 +403,7 @@ class _Desk:
         quantity below one lot is unchanged, so that risk refuses it with a reason."""
         symbol = intent.symbol
         if intent.action == "amend":
-            order = self._engine.execution.orders.get(intent.order_id)
+            order = self._execution.orders.get(intent.order_id)
             symbol = order.symbol if order is not None else ""
         if not symbol or not intent.quantity:
             return intent
@@ -407,11 +426,11 @@ class _Desk:
 
     def position(self, symbol: str) -> PositionView:
         with money_context():
-            return self._engine.portfolio.view(symbol)
+            return self._portfolio.view(symbol)
 
     def equity(self) -> Decimal:
         with money_context():
-            return self._engine.portfolio.equity()
+            return self._portfolio.equity()
 
     def known_equity(self) -> Decimal | None:
         with money_context():
@@ -425,7 +444,7 @@ class _Desk:
         return market.best_bid, market.best_ask
 
     def open_orders(self, symbol: str | None) -> tuple[str, ...]:
-        return self._engine.execution.open_orders(self.strategy_id, symbol)
+        return self._execution.open_orders(self.strategy_id, symbol)
 
     def set_timer(self, name: str, delay: int) -> int:
         return self._kernel.set_timer(self._kernel.clock.now() + max(delay, 0), name, self.strategy_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from tickdeck.application.kernel import Kernel
+from tickdeck.application.engines.account_bus import CoreBus
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
@@ -35,7 +35,7 @@ class HaltedBy(IntEnum):
 class TradingGate:
     """The state of trading: open, or halted by one of ``HaltedBy``. Publishes each halt."""
 
-    def __init__(self, bus: Kernel) -> None:
+    def __init__(self, bus: CoreBus) -> None:
         self._bus = bus
         self.halted_by = HaltedBy.NOBODY
         self.closed_because = ""

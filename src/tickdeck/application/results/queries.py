@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import msgspec
@@ -31,8 +32,8 @@ QUERIES = tuple(_ARGUMENTS)
 """The names of the queries."""
 
 
-class Engines(Protocol):
-    """The engines of a run."""
+class AccountEngines(Protocol):
+    """The engines of an account."""
 
     @property
     def portfolio(self) -> PortfolioEngine: ...
@@ -40,6 +41,13 @@ class Engines(Protocol):
     def execution(self) -> ExecutionEngine: ...
     @property
     def risk(self) -> RiskEngine: ...
+
+
+class Engines(Protocol):
+    """The engines of a run, by account."""
+
+    @property
+    def accounts(self) -> Sequence[AccountEngines]: ...
     @property
     def strategies(self) -> StrategyEngine: ...
 
@@ -86,50 +94,31 @@ class RunQueries:
             return self._answers[query](arguments)
 
     def _orders(self, arguments: Mapping[str, str]) -> dict[str, Any]:
-        """The open orders, oldest first."""
-        orders = self._engines.execution.open_of(arguments.get("symbol", ""))
+        """The open orders of each account, oldest first."""
+        symbol = arguments.get("symbol", "")
+        orders = chain.from_iterable(one.execution.open_of(symbol) for one in self._engines.accounts)
         return {"orders": [_order(order) for order in orders if _is_of(order, arguments)]}
 
     def _history(self, arguments: Mapping[str, str]) -> dict[str, Any]:
-        """The orders that ended, newest first: of the last 10,000."""
+        """The orders of each account that ended, newest first: of the last 10,000."""
         most = arguments.get("limit", "") or str(_MOST_ORDERS)
         if not (most.isascii() and most.isdecimal() and len(most) <= 9 and int(most)):
             raise ConfigError(f"history: limit is {format_value(most)}; give a whole number of at least 1")
-        found: list[dict[str, Any]] = []
-        for order in reversed(self._engines.execution.orders.values()):
-            if len(found) == int(most):
-                break
-            if not order.is_open and arguments.get("symbol", "") in ("", order.symbol) and _is_of(order, arguments):
-                found.append(_order(order))
-        return {"orders": found}
+        symbol = arguments.get("symbol", "")
+        orders = chain.from_iterable(reversed(one.execution.orders.values()) for one in self._engines.accounts)
+        found = (
+            _order(order)
+            for order in orders
+            if not order.is_open and symbol in ("", order.symbol) and _is_of(order, arguments)
+        )
+        return {"orders": list(islice(found, int(most)))}
 
     def _positions(self, _: Mapping[str, str]) -> dict[str, Any]:
         """The positions that are not 0, and how their parts are protected."""
-        portfolio, book = self._engines.portfolio, self._engines.risk.protections.book
-        held = (portfolio.view(symbol) for symbol in {**portfolio.account.positions, **portfolio.account.unpriced})
-        return {
-            "positions": [
-                _texts(
-                    symbol=view.symbol,
-                    quantity=view.quantity,
-                    average_price=view.average_price,
-                    price=view.price,
-                    unrealized_pnl=view.unrealized_pnl if view.price is not None else None,
-                    realized_pnl=view.realized_pnl,
-                    currency=view.instrument.quote if view.instrument is not None else "",
-                    dust=view.is_dust,
-                    protections=[_protection(each) for each in book.of(view.symbol)],
-                    account_id=portfolio.account_id,
-                    user_id=portfolio.user_id,
-                )
-                for view in held
-                if view.quantity
-            ]
-        }
+        return {"positions": [position for one in self._engines.accounts for position in _held(one)]}
 
     def _balances(self, _: Mapping[str, str]) -> dict[str, Any]:
         """The balances by currency. ``locked``: by orders that are not ours; ``reserved``: by ours."""
-        account = self._engines.portfolio.account
         return {
             "balances": [
                 _texts(
@@ -141,6 +130,7 @@ class RunQueries:
                     account_id=account.account_id,
                     user_id=account.user_id,
                 )
+                for account in (one.portfolio.account for one in self._engines.accounts)
                 for currency, total in account.balances.items()
             ]
         }
@@ -150,7 +140,7 @@ class RunQueries:
         by = arguments.get("by", "") or "strategy"
         if by not in STATISTICS_BY:
             raise ConfigError(f"pnl: by is {format_value(by)}; give one of {', '.join(STATISTICS_BY)}")
-        journal, views = self._journal(), self._engines.portfolio.view
+        journal, views = self._journal(), self._engines.accounts[0].portfolio.view
         lines = (msgspec.structs.asdict(line) for line in trade_statistics(journal.closed, by))
         open_trips = journal.open(lambda symbol: views(symbol).price)
         return {
@@ -162,17 +152,42 @@ class RunQueries:
 
     def _own_health(self, _: Mapping[str, str]) -> dict[str, Any]:
         """Whether the run can trade, and what is in its way."""
-        engines = self._engines
-        gate, open_orders = engines.risk.gate, engines.execution.open_of()
+        engines, accounts = self._engines, self._engines.accounts
+        open_orders = [order for one in accounts for order in one.execution.open_of()]
+        halted = [one for one in accounts if one.risk.gate.closed_because]
+        reasons = (f"account {one.portfolio.account_id}: {one.risk.gate.closed_because}" for one in halted)
+        if len(accounts) == 1:
+            reasons = (one.risk.gate.closed_because for one in halted)
         return {
-            "halted": gate.closed_because or None,
-            "halted_by": gate.halted_by.name.lower() if gate.closed_because else None,
+            "halted": "; ".join(reasons) or None,
+            "halted_by": max(one.risk.gate.halted_by for one in halted).name.lower() if halted else None,
             "paused": list(engines.strategies.paused),
             "parameters": {name: engines.strategies.parameters(name) for name in engines.strategies.strategies},
             "open_orders": len(open_orders),
             "unknown_orders": [o.order_id for o in open_orders if o.status is OrderStatus.UNKNOWN],
             **self._health(),
         }
+
+
+def _held(engines: AccountEngines) -> Iterator[dict[str, Any]]:
+    """The positions of one account that are not 0."""
+    portfolio, book = engines.portfolio, engines.risk.protections.book
+    for symbol in {**portfolio.account.positions, **portfolio.account.unpriced}:
+        view = portfolio.view(symbol)
+        if view.quantity:
+            yield _texts(
+                symbol=view.symbol,
+                quantity=view.quantity,
+                average_price=view.average_price,
+                price=view.price,
+                unrealized_pnl=view.unrealized_pnl if view.price is not None else None,
+                realized_pnl=view.realized_pnl,
+                currency=view.instrument.quote if view.instrument is not None else "",
+                dust=view.is_dust,
+                protections=[_protection(each) for each in book.of(view.symbol)],
+                account_id=portfolio.account_id,
+                user_id=portfolio.user_id,
+            )
 
 
 def _is_of(order: Order, arguments: Mapping[str, str]) -> bool:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from tickdeck.application.bus import EventBus
-from tickdeck.application.engines import Market, MarketDataEngine, PortfolioEngine
+from tickdeck.application.engines import Market, MarketDataEngine, PortfolioEngine, Portfolios, Valuations
 from tickdeck.domain.accounts import Valuation
 from tickdeck.domain.events import (
     BacktestCompleted,
@@ -61,13 +61,13 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PerformanceObserver:
-    """Follows the equity of an account in ``valuation``, at the prices of ``market``. Publishes nothing.
+    """Follows the equity of one account or of several in ``valuation``, at the prices of ``market``. Publishes nothing.
 
     The drawdown follows every price and every fill. The ratios use a sample at each full hour of the run's clock, which
     the run's driver takes with ``observe``. What was paid in and could be valued only later counts from the start.
     """
 
-    def __init__(self, bus: EventBus, valuation: Valuation, market: MarketDataEngine) -> None:
+    def __init__(self, bus: EventBus, valuation: Valuation | Valuations, market: MarketDataEngine) -> None:
         self._valuation = valuation
         self._market = market
         self._deposits = valuation.deposits
@@ -186,7 +186,9 @@ def ratios(samples: Sequence[tuple[int, Money]]) -> tuple[float | None, float | 
     return (sharpe, sortino, name) if (sharpe, sortino) != (None, None) else nothing
 
 
-def backtest_figures(inputs: int, portfolio: PortfolioEngine, observer: PerformanceObserver) -> BacktestCompleted:
+def backtest_figures(
+    inputs: int, portfolio: PortfolioEngine | Portfolios, observer: PerformanceObserver
+) -> BacktestCompleted:
     """The results of a backtest after ``inputs`` of market data, for its record."""
     performance = observer.performance()
     return BacktestCompleted(

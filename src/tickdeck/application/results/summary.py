@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from tickdeck.application.bus import EventBus
-from tickdeck.application.engines import ExecutionEngine, PortfolioEngine
+from tickdeck.application.engines import ExecutionEngine, PortfolioEngine, Portfolios
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.proof import BookState, PriceJumps, RecordQuality
 from tickdeck.application.results.reasons import Reasons
@@ -26,7 +26,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.values import Money, Quantity, plain
 
-__all__ = ["Latency", "RunObserver", "Summary", "summarise"]
+__all__ = ["AccountSummary", "Latency", "RunObserver", "Summary", "summarise"]
 
 
 _NO_RATE = (
@@ -42,6 +42,22 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     p50: float | None = None
     p99: float | None = None
     max: float | None = None
+
+
+class AccountSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one account of several. ``user``: its owner. ``halted``: why its trading is halted. The rest is as
+    in ``Summary``."""
+
+    account: str
+    user: str
+    halted: str | None
+    orders: int
+    unknown: int
+    position: dict[str, Quantity]
+    cash: Money
+    equity: Money
+    pnl: Money
+    fees: Money
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +77,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     - ``gaps``: gaps in the market data, by symbol; ``repeated``: trades that came again; ``jumps``: impossible
       changes of the price; ``crossed``: how often an update crossed the order book. ``books``: the order books at the
       end, for the symbols that had any.
+    - ``accounts``: each account of a run with several; the figures above are those of all together.
     - ``failures`` of handlers, and the strategies that were ``paused`` because of one.
     - ``first_ts`` and ``last_ts`` on the run's clock, ns UTC. ``wall_s``: real time; the two rates use it.
     """
@@ -101,6 +118,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     pnl: Money
     fees: Money
     left_out: dict[str, Money]
+    accounts: tuple[AccountSummary, ...] = ()
     wall_s: float
     events_per_s: float
     ticks_per_s: float
@@ -134,8 +152,25 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             out[name] = plain(value) if isinstance(value, Decimal) else msgspec.to_builtins(value)
         out["left_out"] = {currency: plain(amount) for currency, amount in self.left_out.items()}
+        out["accounts"] = [_plain(one) for one in self.accounts]
         out["position"] = {symbol: plain(quantity) for symbol, quantity in self.position.items()}
         return out
+
+
+def _plain(account: AccountSummary) -> dict[str, Any]:
+    amounts = {name: getattr(account, name) for name in account.__struct_fields__}
+    out = {name: plain(value) if isinstance(value, Decimal) else value for name, value in amounts.items()}
+    return out | {"position": {symbol: plain(quantity) for symbol, quantity in account.position.items()}}
+
+
+class AccountOfRun(Protocol):
+    """The engines of one account."""
+
+    @property
+    def execution(self) -> ExecutionEngine: ...
+
+    @property
+    def portfolio(self) -> PortfolioEngine: ...
 
 
 class RunObserver:
@@ -148,8 +183,9 @@ class RunObserver:
         """Whether each feed is connected, in this process."""
         self.started: RunStarted | None = None
         self.stopped: RunStopped | None = None
-        self.halted: TradingHalted | None = None
-        """The first halt, because its effects may halt again; ``None`` once trading was resumed."""
+        self.halts: dict[str, TradingHalted] = {}
+        """The first halt of each account, because its effects may halt again, until trading is resumed; that of the
+        whole run under the empty name."""
         self.reasons = Reasons()
         bus.subscribe(RiskLimitBreachedEvent, self.reasons.on_refused, priority=-100, component="report")
         bus.subscribe(OrderRejectedEvent, self.reasons.on_rejected, priority=-100, component="report")
@@ -165,9 +201,17 @@ class RunObserver:
         elif isinstance(event, RunStopped):
             self.stopped = event
         elif isinstance(event, TradingResumed):
-            self.halted = None
-        elif self.halted is None:
-            self.halted = event
+            self.halts.pop(event.account_id, None)
+        else:
+            self.halts.setdefault(event.account_id, event)
+
+    def why_halted(self, account_id: str = "") -> str | None:
+        """Why trading was halted and is not resumed: of the run or of any account, or of one account."""
+        if account_id:
+            halt = self.halts.get(account_id) or self.halts.get("")
+            return halt.reason if halt is not None else None
+        reasons = (f"account {name}: {halt.reason}" if name else halt.reason for name, halt in self.halts.items())
+        return "; ".join(reasons) or None
 
     def _on_resumed(self, _: RunResumed) -> None:
         self.feeds.clear()  # this process has its own connections
@@ -182,8 +226,8 @@ def summarise(
     run: str,
     tape: str,
     kernel: Kernel,
-    portfolio: PortfolioEngine,
-    execution: ExecutionEngine,
+    portfolio: PortfolioEngine | Portfolios,
+    accounts: Sequence[AccountOfRun],
     observer: RunObserver,
     quality: RecordQuality,
     symbols: tuple[str, ...],
@@ -192,17 +236,17 @@ def summarise(
     latencies_ns: Sequence[int],
     wall_s: float,
 ) -> Summary:
-    """Collect the current figures of a run, without changing it. ``ticks``: the number of inputs that are market data.
+    """Collect the current figures of a run, without changing it. ``portfolio`` has the figures of all ``accounts``.
+    ``ticks``: the number of inputs that are market data.
     ``wall_s``: its duration in seconds."""
     statistics = kernel.statistics()
     published = statistics.published
-    started, stopped, halted = observer.started, observer.stopped, observer.halted
-    account = portfolio.account
+    started, stopped = observer.started, observer.stopped
     return Summary(
         run=run,
         status="completed" if stopped is not None else "interrupted",
         reason=stopped.reason if stopped is not None else "stopped from outside",
-        halted=halted.reason if halted is not None else None,
+        halted=observer.why_halted(),
         strategies=started.strategies if started is not None else (),
         symbols=symbols,
         first_ts=started.ts_ingress if started is not None else 0,
@@ -218,7 +262,7 @@ def summarise(
         refused=published.get("risk.limit_breached", 0),
         refused_because=observer.reasons.refused,
         rejected_because=observer.reasons.rejected,
-        unknown=execution.unknown,
+        unknown=sum(account.execution.unknown for account in accounts),
         dropped=sum(statistics.dropped.values()),
         gaps=dict(quality.gaps),
         repeated=quality.repeated(),
@@ -227,19 +271,36 @@ def summarise(
         books=quality.books(kernel.clock.now()),
         failures=max(statistics.failures, int(kernel.halted)),  # an endless cascade is not the failure of a handler
         paused=tuple(paused),
-        position={symbol: account.position(symbol).quantity for symbol in symbols},
+        position={symbol: portfolio.quantity(symbol) for symbol in symbols},
         dust=portfolio.dust(symbols),
-        currency=account.quote,
+        currency=portfolio.quote,
         cash=portfolio.cash(),
         equity=portfolio.equity(),
         pnl=portfolio.pnl(),
         fees=portfolio.fees(),
         left_out=portfolio.left_out(),
+        accounts=tuple(_of_account(account, symbols, observer) for account in accounts) if len(accounts) > 1 else (),
         wall_s=round(wall_s, 6),
         events_per_s=round(kernel.seq / wall_s, 1) if wall_s > 0 else 0.0,
         ticks_per_s=round(ticks / wall_s, 1) if wall_s > 0 else 0.0,
         latency_us=_latency(latencies_ns),
         tape=tape,
+    )
+
+
+def _of_account(account: AccountOfRun, symbols: tuple[str, ...], observer: RunObserver) -> AccountSummary:
+    portfolio = account.portfolio
+    return AccountSummary(
+        account=portfolio.account_id,
+        user=portfolio.user_id,
+        halted=observer.why_halted(portfolio.account_id),
+        orders=account.execution.submitted,
+        unknown=account.execution.unknown,
+        position={symbol: portfolio.quantity(symbol) for symbol in symbols},
+        cash=portfolio.cash(),
+        equity=portfolio.equity(),
+        pnl=portfolio.pnl(),
+        fees=portfolio.fees(),
     )
 
 

@@ -79,24 +79,31 @@ class TradingHalted(DomainEvent, frozen=True, kw_only=True, gc=False):
     """No new orders are sent from now on. Emitted by the kernel after an error in risk, execution or portfolio or after
     an endless cascade, and by the risk engine at the daily loss limit or on a command.
 
-    ``resumable``: whether a command may resume trading. It is false after an error.
+    ``resumable``: whether a command may resume trading. It is false after an error. ``account_id``: the account, in a
+    run with several; empty: the whole run.
     """
 
     event_type: ClassVar[str] = "trading.halted"
+    version: ClassVar[int] = 2
     priority: ClassVar[Priority] = Priority.P0
     reason: str
     resumable: bool = False
+    account_id: str = ""
 
 
 class TradingResumed(DomainEvent, frozen=True, kw_only=True, gc=False):
-    """Orders may be sent again. Emitted by the risk engine on a command, after a halt that was not caused by an
-    error."""
+    """Orders may be sent again. Emitted by the risk engine on a command, after a halt that was not caused by an error.
+    ``account_id`` is as in ``trading.halted``."""
 
     event_type: ClassVar[str] = "trading.resumed"
+    version: ClassVar[int] = 2
     priority: ClassVar[Priority] = Priority.P1
     reason: str = ""
+    account_id: str = ""
 
 
 for _cls in (RiskApprovedEvent, RiskLimitBreachedEvent):
     for _version in (1, 2):
         upcast(_cls.event_type, _version, lambda fields: fields, keeps_stream=True)  # new fields have defaults
+for _event in (TradingHalted, TradingResumed):
+    upcast(_event.event_type, 1, lambda fields: fields, keeps_stream=True)

@@ -37,11 +37,15 @@ class CommandDesk:
 
     Each command becomes a ``command.received`` input with the source ``control``; ``who`` in its metadata names the
     user. Its ``correlation_id`` is ``control-`` and the command's id, so the tape, which ``recorded(query)`` reads,
-    knows what was carried out before. Commands are taken one after the other, in the order of their arrival.
+    knows what was carried out before. Commands are taken one after the other, in the order of their arrival. A command
+    for an account that is none of ``accounts`` is refused.
     """
 
-    def __init__(self, kernel: Kernel, recorded: Callable[[TapeQuery], Iterable[DomainEvent]]) -> None:
+    def __init__(
+        self, kernel: Kernel, recorded: Callable[[TapeQuery], Iterable[DomainEvent]], accounts: Sequence[str] = ()
+    ) -> None:
         self._kernel = kernel
+        self._accounts = accounts
         self._recorded = recorded
         self._turn = asyncio.Lock()
         self._under_way: dict[str, asyncio.Future[Answer]] = {}
@@ -55,6 +59,10 @@ class CommandDesk:
         first."""
         if not self._kernel.seq:
             return refused("the run has not begun yet; try again in a moment")
+        account = request.arguments.get("account")
+        if account and account not in self._accounts:
+            there_is = ", ".join(self._accounts) or "none"
+            return refused(f"this run has no account {account!r}; it has: {there_is}")
         if not request.id:
             return await self._publish(request, f"{_PREFIX}{token_hex(8)}", who)
         if not _ID.fullmatch(request.id):

@@ -7,7 +7,7 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -45,9 +45,10 @@ class ControlServer:
         kernel: Kernel,
         recorded: Callable[[TapeQuery], Iterable[DomainEvent]] = lambda query: (),
         answer: Callable[[str, Mapping[str, str]], Awaitable[dict[str, Any]]] | None = None,
+        accounts: Sequence[str] = (),
     ) -> None:
         self._path = socket_path(folder)
-        self._desk = CommandDesk(kernel, recorded)
+        self._desk = CommandDesk(kernel, recorded, accounts)
         self._answer_query = answer
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()

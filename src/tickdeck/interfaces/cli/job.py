@@ -92,7 +92,9 @@ def drive(
 
     async def work() -> None:
         try:
-            async with ControlServer(run.folder, run.kernel, run.tape.read, SessionQueries(run).answer):
+            accounts = [account.account_id for account in run.core.accounts]
+            answer = SessionQueries(run).answer
+            async with ControlServer(run.folder, run.kernel, run.tape.read, answer, accounts):
                 if monitoring is not None:
                     ending.enter_context(monitoring.server.serving(monitoring.watch))
                 await run.drive(speed, progress=progress)

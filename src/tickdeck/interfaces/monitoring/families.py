@@ -44,6 +44,8 @@ def collect(watch: RunWatch) -> Iterator[Metric]:
     yield from _connections(watch)
     with money_context():
         yield from _money(run)
+        if len(run.core.accounts) > 1:
+            yield from _accounts(run)
 
 
 def _info(run: Session) -> Metric:
@@ -95,12 +97,14 @@ def _tape(run: Session) -> Iterator[Metric]:
 
 
 def _orders(run: Session, statistics: BusStatistics) -> Iterator[Metric]:
-    execution, published = run.core.execution, statistics.published
-    yield _counter("tickdeck_orders_submitted", "Orders of the run.", execution.submitted)
+    executions, published = [account.execution for account in run.core.accounts], statistics.published
+    submitted = sum(execution.submitted for execution in executions)
+    yield _counter("tickdeck_orders_submitted", "Orders of the run.", submitted)
     yield _counter("tickdeck_orders_rejected", "Orders that were rejected.", published.get("order.rejected", 0))
     yield _counter("tickdeck_risk_refused", "Intents that risk refused.", published.get("risk.limit_breached", 0))
-    yield _gauge("tickdeck_orders_open", "Orders that have not ended.", len(execution.open_of()))
-    yield _gauge("tickdeck_orders_unknown", "Open orders in doubt.", execution.unknown)
+    still_open = sum(len(execution.open_of()) for execution in executions)
+    yield _gauge("tickdeck_orders_open", "Orders that have not ended.", still_open)
+    yield _gauge("tickdeck_orders_unknown", "Open orders in doubt.", sum(execution.unknown for execution in executions))
 
 
 def _connections(watch: RunWatch) -> Iterator[Metric]:
@@ -114,7 +118,7 @@ def _connections(watch: RunWatch) -> Iterator[Metric]:
 
 
 def _money(run: Session) -> Iterator[Metric]:
-    portfolio = run.core.portfolio
+    portfolio = run.core.figures
     labels = ["currency"]
     for name, what, amount in (
         ("equity", "Cash and positions of all currencies.", portfolio.equity()),
@@ -122,11 +126,15 @@ def _money(run: Session) -> Iterator[Metric]:
         ("fees", "Fees paid minus rebates.", portfolio.fees()),
     ):
         family = GaugeMetricFamily(f"tickdeck_{name}", what, labels=labels)
-        family.add_metric([portfolio.account.quote], float(amount))
+        family.add_metric([portfolio.quote], float(amount))
         yield family
     drawdown = run.observer.performance().max_drawdown
     yield _gauge("tickdeck_max_drawdown_ratio", "The deepest fall from a peak of the equity.", drawdown)
-    locked = {currency: float(amount) for currency, amount in portfolio.account.locks.items() if amount}
+    locked: dict[str, float] = {}
+    for one in run.core.accounts:
+        for currency, amount in one.portfolio.account.locks.items():
+            if amount:
+                locked[currency] = locked.get(currency, 0.0) + float(amount)
     yield _gauges("tickdeck_locked_by_others", "What orders of others lock, in the currency.", "currency", locked)
     held = GaugeMetricFamily("tickdeck_position", "Position in base currency; short is negative.", labels=["symbol"])
     value = GaugeMetricFamily(
@@ -136,14 +144,31 @@ def _money(run: Session) -> Iterator[Metric]:
         "tickdeck_working_quantity", "What open orders may still fill, in base.", labels=["symbol", "side"]
     )
     for symbol in run.manifest.symbols:
-        position = portfolio.account.position(symbol).quantity
+        position = portfolio.quantity(symbol)
         held.add_metric([symbol], float(position))
         price = run.core.market_data.price(symbol)
         if price is not None or not position:
             value.add_metric([symbol], float(position * (price or Decimal(0))))
         for side in Side:
-            working.add_metric([symbol, side.value], float(run.core.execution.working(symbol, side)))
+            worked = sum(account.execution.working(symbol, side) for account in run.core.accounts)
+            working.add_metric([symbol, side.value], float(worked))
     yield from (held, value, working)
+
+
+def _accounts(run: Session) -> Iterator[Metric]:
+    """By account, if the run has several."""
+    labels = ["account", "user", "currency"]
+    equity = GaugeMetricFamily("tickdeck_account_equity", "Cash and positions of one account.", labels=labels)
+    pnl = GaugeMetricFamily("tickdeck_account_pnl", "Result of one account, after fees.", labels=labels)
+    unknown = GaugeMetricFamily("tickdeck_account_orders_unknown", "Open orders in doubt.", labels=labels[:2])
+    halted = GaugeMetricFamily("tickdeck_account_halted", "1 while the account's trading is halted.", labels=labels[:2])
+    for one in run.core.accounts:
+        portfolio, who = one.portfolio, [one.portfolio.account_id, one.portfolio.user_id]
+        equity.add_metric([*who, portfolio.quote], float(portfolio.equity()))
+        pnl.add_metric([*who, portfolio.quote], float(portfolio.pnl()))
+        unknown.add_metric(who, one.execution.unknown)
+        halted.add_metric(who, float(bool(one.risk.gate.closed_because)))
+    yield from (equity, pnl, unknown, halted)
 
 
 def _gauge(name: str, what: str, value: float) -> Metric:

@@ -78,8 +78,12 @@ class RunWatch:
 
     @property
     def halted(self) -> str:
-        """Why trading is halted; empty if it is not."""
-        return self.run.core.risk.gate.closed_because
+        """Why trading is halted, for an account at least; empty if it is not."""
+        accounts = self.run.core.accounts
+        reasons = {account.account_id: account.risk.gate.closed_because for account in accounts}
+        if len(accounts) == 1:
+            return reasons[accounts[0].account_id]
+        return "; ".join(f"account {name}: {reason}" for name, reason in reasons.items() if reason)
 
     def obstacles(self) -> list[str]:
         """Why the run cannot trade now; empty if it can."""

@@ -158,11 +158,11 @@ class Reports:
             )
         )
 
-    def balance(self, currency: str, ts: int, account: PaperAccount) -> None:
-        """Report a balance at ``ts``."""
+    def balance(self, currency: str, ts: int, account: PaperAccount, owner: PaperConfig) -> None:
+        """Report a balance of ``account``, whose name and owner ``owner`` has, at ``ts``."""
         event = VenueBalanceReported(
-            account_id=self._config.account_id,
-            user_id=self._config.user_id,
+            account_id=owner.account_id,
+            user_id=owner.user_id,
             currency=currency,
             total=account.total(currency),
             locked=account.locked(currency),

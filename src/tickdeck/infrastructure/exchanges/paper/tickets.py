@@ -7,6 +7,7 @@ from collections import deque
 from tickdeck.domain.events import OrderSubmittedEvent
 from tickdeck.domain.market import WorkingOrder
 from tickdeck.domain.values import ZERO, Money, OrderStatus, Price, Quantity
+from tickdeck.infrastructure.exchanges.paper.account import PaperAccount
 
 __all__ = ["Ticket", "Tickets"]
 
@@ -15,12 +16,13 @@ _CLOSED_KEPT = 10_000
 
 
 class Ticket:
-    """What the venue knows about one order."""
+    """What the venue knows about one order of ``account``."""
 
-    __slots__ = ("currency", "filled", "order", "request", "status", "unit", "venue_order_id", "worst")
+    __slots__ = ("account", "currency", "filled", "order", "request", "status", "unit", "venue_order_id", "worst")
 
-    def __init__(self, request: OrderSubmittedEvent) -> None:
+    def __init__(self, request: OrderSubmittedEvent, account: PaperAccount) -> None:
         self.request = request
+        self.account = account
         self.status = OrderStatus.REJECTED
         self.order: WorkingOrder | None = None
         self.venue_order_id = ""
@@ -44,9 +46,9 @@ class Tickets:
         """The ticket of an order, ``None`` if the venue does not know the order."""
         return self._tickets.get(order_id)
 
-    def open(self, request: OrderSubmittedEvent) -> Ticket:
-        """A new ticket."""
-        ticket = self._tickets[request.order_id] = Ticket(request)
+    def open(self, request: OrderSubmittedEvent, account: PaperAccount) -> Ticket:
+        """A new ticket for an order of ``account``."""
+        ticket = self._tickets[request.order_id] = Ticket(request, account)
         return ticket
 
     def close(self, ticket: Ticket) -> None:

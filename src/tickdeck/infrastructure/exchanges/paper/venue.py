@@ -61,6 +61,9 @@ class PaperVenue:
     of a filled order there is no further report. A repeated ``order_id`` changes nothing, and neither does a cancel or
     an amend of an order that is not open: the answer is the order's state with a reason. The venue remembers all open
     orders and the last 10,000 that ended. Equal seeds and inputs give equal reports.
+
+    ``others`` are further accounts, of which only the name, the owner and the balances count. All orders of all
+    accounts share what the record offers, and none trades with another.
     """
 
     name = "paper"
@@ -74,8 +77,10 @@ class PaperVenue:
         seed: int,
         schedule: Callable[[int, Callable[[], None]], object],
         report: Callable[[DomainEvent], None],
+        others: Sequence[PaperConfig] = (),
     ) -> None:
         self._config = config
+        self._owners = {owner.account_id: owner for owner in (config, *others)}
         self._instruments = dict(instruments)
         terms = config.margin
         self._margin = PaperMargin(terms, self._instruments) if terms is not None else None
@@ -89,12 +94,10 @@ class PaperVenue:
         self._orders_taken = 0
         self._trades = 0
         self._tickets = Tickets()
-        balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
-        balances |= start_balances(self._instruments.values(), config.default_balance)
         if self._margin is not None:
             _check_balances(self._instruments.values(), config)
         self._credit = self._margin.credit if self._margin is not None else None
-        self.account = PaperAccount(balances | config.balances, credit=self._credit)
+        self.accounts = {name: self._new_account(owner) for name, owner in self._owners.items()}
         # On candles, an order that protects a fill counts from the open before that fill, or before the cancel of the
         # order that it replaces: a report and another order lie between.
         self._reaction_ns = config.ack_latency_ns + config.order_latency_ns + 3 * config.jitter_ns
@@ -110,30 +113,43 @@ class PaperVenue:
                 self._handlers.setdefault(event_type, {})[symbol] = handler
         self._handlers[VenueInstrumentReported] = dict.fromkeys(self._instruments, self._on_instrument)
 
+    def _new_account(self, owner: PaperConfig) -> PaperAccount:
+        balances = dict.fromkeys((i.base for i in self._instruments.values()), ZERO)
+        balances |= start_balances(self._instruments.values(), owner.default_balance)
+        return PaperAccount(balances | owner.balances, credit=self._credit)
+
+    @property
+    def account(self) -> PaperAccount:
+        """The account of ``config``."""
+        return self.accounts[self._config.account_id]
+
     # -- the port -----------------------------------------------------------------------------------------------
 
     def start(self, ts: int) -> None:
-        """Report the account's balances at ``ts``, by currency. Call it once, before anything else."""
-        for currency in self.account.currencies:
-            self._reports.balance(currency, ts, self.account)
+        """Report the balances of each account at ``ts``, by currency. Call it once, before anything else."""
+        for name, account in self.accounts.items():
+            for currency in account.currencies:
+                self._reports.balance(currency, ts, account, self._owners[name])
 
-    def take_up(self, past: VenuePast, orders: Mapping[str, Order], account: Account, ts: int) -> None:
+    def take_up(self, past: VenuePast, orders: Mapping[str, Order], accounts: Iterable[Account], ts: int) -> None:
         """Continue at ``ts`` after a past that another process recorded, instead of ``start``. ``on_market`` has seen
-        the market of that past. ``orders`` and ``account`` are as the run knows them.
+        the market of that past. ``orders`` and ``accounts`` are as the run knows them.
 
         What the venue had not reported is as if it had not happened: an open order goes on with what is unfilled, at
         the back of the queue at its price, and a request without an answer arrives once more.
         """
-        missing = [currency for currency in self.account.currencies if currency not in account.balances]
-        bought = {symbol: position.quantity for symbol, position in account.positions.items()}
-        self.account = PaperAccount(
-            {c: self.account.total(c) for c in missing} | account.balances, bought, self._credit
-        )
-        if self._margin is not None:
-            self._margin.take_up(account.positions, past.called)
         self._orders_taken, self._trades = past.orders, past.trades
-        for currency in missing:
-            self._reports.balance(currency, ts, self.account)
+        for account in accounts:
+            name = account.account_id
+            new = self.accounts[name]
+            missing = [currency for currency in new.currencies if currency not in account.balances]
+            bought = {symbol: position.quantity for symbol, position in account.positions.items()}
+            totals = {c: new.total(c) for c in missing} | account.balances
+            self.accounts[name] = PaperAccount(totals, bought, self._credit)
+            if self._margin is not None:
+                self._margin.take_up(account.positions, past.called)
+            for currency in missing:
+                self._reports.balance(currency, ts, self.accounts[name], self._owners[name])
         for order_id, request in past.submitted.items():
             order = orders.get(order_id)
             if order is not None and order.is_open:
@@ -217,7 +233,7 @@ class PaperVenue:
         if known is not None:
             self._reports.order(request, known, now, f"order id {request.order_id} was used before; order ignored")
             return
-        ticket = self._tickets.open(request)
+        ticket = self._tickets.open(request, self.accounts.get(request.account_id, self.account))
         refusal = self._refusal(request, ticket, now)
         if refusal is not None:
             self._reports.order(request, ticket, now, refusal)
@@ -231,7 +247,7 @@ class PaperVenue:
         if not (outcomes and isinstance(outcomes[0], Ended) and outcomes[0].status is OrderStatus.REJECTED):
             ticket.status = OrderStatus.ACCEPTED
             self._reports.order(request, ticket, now)
-        self.account.lock(order.order_id, ticket.currency, self._need(ticket, order.quantity))
+        ticket.account.lock(order.order_id, ticket.currency, self._need(ticket, order.quantity))
         self._settle(request.symbol, outcomes, now)
 
     def _amend_arrives(self, request: OrderAmendRequestedEvent, now: int) -> None:
@@ -249,7 +265,7 @@ class PaperVenue:
             request.order_id, request.quantity, request.limit, now - self._config.feed_latency_ns
         )
         self._reports.amend(request, ticket, now)
-        self.account.lock(request.order_id, ticket.currency, self._need(ticket, request.quantity - ticket.filled))
+        ticket.account.lock(request.order_id, ticket.currency, self._need(ticket, request.quantity - ticket.filled))
         self._settle(ticket.request.symbol, outcomes, now)
 
     def _amend_refusal(self, request: OrderAmendRequestedEvent, ticket: Ticket | None) -> str | None:
@@ -275,7 +291,7 @@ class PaperVenue:
         by_limit = order.side is Side.BUY or self._margin is not None
         unit = request.limit * self._with_fee if by_limit else ticket.unit
         need = self._need(ticket, request.quantity - ticket.filled, unit)
-        free = self.account.free(ticket.currency) + self.account.locked_by(request.order_id)
+        free = ticket.account.free(ticket.currency) + ticket.account.locked_by(request.order_id)
         if need > max(free, ZERO):  # an order that needs nothing may leave a debt
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
         return None
@@ -289,7 +305,7 @@ class PaperVenue:
         else:
             self._matchers[ticket.request.symbol].cancel(request.order_id)
             ticket.status = OrderStatus.CANCELLED
-            self.account.lock(request.order_id, ticket.currency, ZERO)
+            ticket.account.lock(request.order_id, ticket.currency, ZERO)
             self._reports.order(request, ticket, now)
             self._close(ticket)
 
@@ -298,7 +314,7 @@ class PaperVenue:
         instrument = self._instruments.get(request.symbol)
         if instrument is None:
             return f"symbol {request.symbol} is not traded here"
-        if request.account_id != self._config.account_id:
+        if request.account_id not in self.accounts:
             return f"account {request.account_id} is not known here"
         if request.limit is None and request.time_in_force is TimeInForce.POST_ONLY:
             return "a market order cannot be post only"
@@ -316,11 +332,11 @@ class PaperVenue:
         if violation is not None:
             return violation
         if request.reduce_only:
-            most = self.account.reducible(instrument, request.side)
+            most = ticket.account.reducible(instrument, request.side)
             if request.quantity > most:
                 return f"reduce only: {request.quantity} is more than the {most} that it could close"
         self._set_terms(request, ticket, now, reference)
-        need, free = self._need(ticket, request.quantity), self.account.free(ticket.currency)
+        need, free = self._need(ticket, request.quantity), ticket.account.free(ticket.currency)
         if need > max(free, ZERO):  # what needs nothing may owe
             return f"insufficient balance: {need} {ticket.currency} needed, {free} free"
         return None
@@ -338,7 +354,7 @@ class PaperVenue:
             sold_at = known.average_price
             at_target = rest.limit is not None and sold_at is not None and _is_target(rest, sold_at)
             rest = msgspec.structs.replace(rest, stop=None, limit=rest.limit if at_target else None)
-        ticket = self._tickets.open(request)
+        ticket = self._tickets.open(request, self.accounts[request.account_id])
         matcher = self._matchers[request.symbol]
         reference = rest.limit if rest.limit is not None else matcher.liquidity.reference(rest.side)
         if reference is None:  # a market order before the first price
@@ -348,7 +364,7 @@ class PaperVenue:
         assert order is not None
         order.quantity, order.filled = known.quantity, known.filled
         ticket.filled, ticket.venue_order_id, ticket.status = known.filled, known.venue_order_id, known.status
-        self.account.lock(order.order_id, ticket.currency, self._need(ticket, order.remaining))
+        ticket.account.lock(order.order_id, ticket.currency, self._need(ticket, order.remaining))
         self._settle(request.symbol, matcher.submit(order, again=True), now)
 
     def price(self, symbol: str) -> Price | None:
@@ -373,7 +389,7 @@ class PaperVenue:
                 ticket.worst = max(reference, matcher.liquidity.reference(Side.SELL) or reference)
             else:
                 closes = request.quantity <= -self._margin.position(request.symbol).quantity
-                ticket.worst = self._worst_price(ticket.order, matcher, instrument, reference, covers=closes)
+                ticket.worst = self._worst_price(ticket, matcher, instrument, reference, covers=closes)
             ticket.unit = ticket.worst * self._with_fee
         elif request.side is Side.SELL:
             ticket.currency = instrument.base
@@ -381,14 +397,16 @@ class PaperVenue:
         else:
             ticket.currency = instrument.quote
             # Buying back what is owed must always be possible, whatever is left to pay it with.
-            covers = request.reduce_only and request.quantity <= -self.account.total(instrument.base)
-            ticket.worst = self._worst_price(ticket.order, matcher, instrument, reference, covers=covers)
+            covers = request.reduce_only and request.quantity <= -ticket.account.total(instrument.base)
+            ticket.worst = self._worst_price(ticket, matcher, instrument, reference, covers=covers)
             ticket.unit = ZERO if covers else ticket.worst * self._with_fee
 
     def _worst_price(
-        self, order: WorkingOrder, matcher: Matcher, instrument: Instrument, reference: Price, *, covers: bool
+        self, ticket: Ticket, matcher: Matcher, instrument: Instrument, reference: Price, *, covers: bool
     ) -> Price:
         """The highest price (quote) that this buy can come to pay. ``covers``: it buys back what is owed."""
+        order = ticket.order
+        assert order is not None
         if order.stop is not None:
             return order.stop * _PROTECTION
         if order.limit is not None:
@@ -398,7 +416,7 @@ class PaperVenue:
         if covers:
             return reference  # at any price
         # Its prices are unknown in advance. It may pay what is free, up to the protection.
-        affordable = self.account.free(instrument.quote) / (order.quantity * self._with_fee)
+        affordable = ticket.account.free(instrument.quote) / (order.quantity * self._with_fee)
         affordable -= affordable % instrument.tick_size
         order.worst = max(min(reference * _PROTECTION, affordable), reference)
         return order.worst
@@ -413,24 +431,24 @@ class PaperVenue:
                 self._settle_fill(symbol, ticket, outcome, now)
             else:
                 ticket.status = outcome.status
-                self.account.lock(outcome.order.order_id, ticket.currency, ZERO)
+                ticket.account.lock(outcome.order.order_id, ticket.currency, ZERO)
                 self._reports.order(ticket.request, ticket, now, outcome.reason)
                 self._close(ticket)
 
     def _settle_fill(self, symbol: str, ticket: Ticket, fill: Fill, now: int) -> None:
-        instrument, order = self._instruments[symbol], fill.order
+        instrument, order, account = self._instruments[symbol], fill.order, ticket.account
         rate = self._config.maker_fee if fill.liquidity == "maker" else self._config.taker_fee
         fee = fee_of(fill.price * fill.quantity, rate, instrument.fee_step)
         ticket.filled += fill.quantity
         remaining = order.quantity - ticket.filled
-        self.account.lock(order.order_id, ticket.currency, ZERO)
+        account.lock(order.order_id, ticket.currency, ZERO)
         if self._margin is not None:
             self._margin.fill(symbol, order.side, fill.price, fill.quantity)
         need = self._need(ticket, remaining)
         without_fee = need / self._with_fee * self._share if self._margin is not None else ticket.worst * remaining
-        fee = self.account.settle(instrument, order.side, fill.price, fill.quantity, fee, reserve=without_fee)
-        lock = max(min(need, self.account.free(ticket.currency)), ZERO)
-        self.account.lock(order.order_id, ticket.currency, lock)
+        fee = account.settle(instrument, order.side, fill.price, fill.quantity, fee, reserve=without_fee)
+        lock = max(min(need, account.free(ticket.currency)), ZERO)
+        account.lock(order.order_id, ticket.currency, lock)
         ticket.status = OrderStatus.PARTIALLY_FILLED if remaining else OrderStatus.FILLED
         if not remaining:
             self._close(ticket)

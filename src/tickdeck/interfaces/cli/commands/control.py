@@ -50,6 +50,26 @@ _id = click.option(
     help="Your name for this command; one is made up by default. The run carries out each id once, so give it again if "
     "an answer was lost.",
 )
+_ACCOUNT = "tickdeck.account"  # where the option is kept until the command is sent
+
+
+def _keep_account(context: click.Context, _: click.Parameter, name: str) -> None:
+    context.meta[_ACCOUNT] = name
+
+
+_account = click.option(
+    "--account",
+    default="",
+    metavar="NAME",
+    expose_value=False,
+    callback=_keep_account,
+    help="Only this account, if the run has several; default: all that the command concerns.",
+)
+
+
+def _control(command: F) -> F:
+    """``control_options``, and the account, which no command about a strategy has."""
+    return control_options(_account(command))
 
 
 def _stops(command: F) -> F:
@@ -75,7 +95,7 @@ def control_options(command: F) -> F:
 
 
 @click.command()
-@control_options
+@_control
 def halt(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Halt the trading of RUN: no order leaves from now on, except those of `flatten` and `close`. Open orders stay;
     `cancel` ends them. Everything else continues.
@@ -90,6 +110,8 @@ def halt(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> i
     folder, answer = _ask(data, run, "halt", reason, command_id)
     if answer is not None:
         return _print(folder, "halt", command_id, answer, as_json)
+    if _one_account():
+        raise _not_running(folder)
     from tickdeck.infrastructure.control import order_halt
 
     path = order_halt(folder, reason)
@@ -98,7 +120,7 @@ def halt(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> i
 
 
 @click.command()
-@control_options
+@_control
 def resume(run: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Let RUN trade again after a halt by an operator or by a limit. A halt by an error stays.
 
@@ -111,7 +133,7 @@ def resume(run: str, reason: str, command_id: str, data: Path, as_json: bool) ->
     from tickdeck.infrastructure.control import lift_halt
 
     folder, answer = _ask(data, run, "resume", reason, command_id)
-    lifted = (answer is None or answer.accepted) and lift_halt(folder)
+    lifted = (answer is None or answer.accepted) and not _one_account() and lift_halt(folder)
     if answer is not None:
         return _print(folder, "resume", command_id, answer, as_json)
     if not lifted:
@@ -121,7 +143,7 @@ def resume(run: str, reason: str, command_id: str, data: Path, as_json: bool) ->
 
 
 @click.command()
-@control_options
+@_control
 @click.argument("side", type=click.Choice(("buy", "sell")))
 @click.argument("symbol", metavar="SYMBOL")
 @click.argument("quantity", metavar="QUANTITY")
@@ -180,7 +202,7 @@ def submit(
 
 
 @click.command()
-@control_options
+@_control
 @click.argument("symbol", required=False, default="", metavar="[SYMBOL]")
 @click.option("--order", "order_id", default="", metavar="ID", help="Only what this order opened, or will.")
 @_stops
@@ -224,7 +246,7 @@ def protect(
 
 
 @click.command()
-@control_options
+@_control
 @click.argument("symbol", required=False, default="", metavar="[SYMBOL]")
 @click.option("--order", "order_id", default="", metavar="ID", help="Only what this order opened, or will.")
 def unprotect(run: str, symbol: str, order_id: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
@@ -244,7 +266,7 @@ def _check_one(symbol: str, order_id: str) -> None:
 
 
 @click.command()
-@control_options
+@_control
 @click.argument("order_id", metavar="ORDER_ID")
 @click.option("--quantity", default="", metavar="Q", help="The new quantity in all, with what is filled.")
 @click.option("--limit", default="", metavar="PRICE", help="The new limit.")
@@ -265,7 +287,7 @@ def amend(
 
 
 @click.command()
-@control_options
+@_control
 @click.option("--symbol", default="", metavar="S", help="Only this symbol.")
 def flatten(run: str, symbol: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Cancel the open orders of RUN and close its positions at market. This passes limits and halts, except a halt by
@@ -280,7 +302,7 @@ def flatten(run: str, symbol: str, reason: str, command_id: str, data: Path, as_
 
 
 @click.command()
-@control_options
+@_control
 @click.argument("symbol", metavar="SYMBOL")
 def close(run: str, symbol: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Close the position of RUN in SYMBOL at market, and cancel its open orders there.
@@ -293,7 +315,7 @@ def close(run: str, symbol: str, reason: str, command_id: str, data: Path, as_js
 
 
 @click.command()
-@control_options
+@_control
 @click.argument("order_id", required=False, default="", metavar="[ORDER_ID]")
 @click.option("--symbol", default="", metavar="S", help="The open orders in this symbol.")
 @click.option("--all", "everything", is_flag=True, help="All open orders.")
@@ -313,7 +335,7 @@ def cancel(
 
 
 @click.command()
-@control_options
+@_control
 @click.argument("order_id", metavar="ORDER_ID")
 def settle(run: str, order_id: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """End an order of RUN that is in doubt. Do this when you have seen that the venue does not have it: it never
@@ -330,7 +352,7 @@ def settle(run: str, order_id: str, reason: str, command_id: str, data: Path, as
 
 
 @click.command()
-@control_options
+@_control
 @click.argument("currency", required=False, default="", metavar="[CURRENCY]")
 def adopt(run: str, currency: str, reason: str, command_id: str, data: Path, as_json: bool) -> int:
     """Take the venue's balance where RUN found a difference that nothing explains, in one currency or in all.
@@ -399,7 +421,7 @@ def _ask(
     from tickdeck.infrastructure.tape.opening import tape_path
 
     folder = find_run(data, run)
-    given = {name: value for name, value in arguments.items() if value}
+    given = {name: value for name, value in {**arguments, "account": _one_account()}.items() if value}
     answer = ask(folder, Request(command=command, id=command_id, arguments=given, reason=reason))
     if answer is None and (process := writer_of(tape_path(folder))) is not None:
         raise RunError(
@@ -407,6 +429,12 @@ def _ask(
             f"`kill {process}`"
         )
     return folder, answer
+
+
+def _one_account() -> str:
+    """The account that the command is for; empty if it is for all."""
+    name: str = click.get_current_context().meta.get(_ACCOUNT, "")
+    return name
 
 
 def _not_running(folder: Path) -> RunError:

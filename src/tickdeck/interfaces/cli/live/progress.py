@@ -48,19 +48,19 @@ class Progress:
     def _line(self, ts: int, wall_s: float, width: int) -> str:
         """Time, as many symbols as fit, PnL, events and their rate."""
         run = self._run
-        portfolio = run.core.portfolio
+        portfolio = run.core.figures
         pnl = portfolio.pnl()
         events = run.kernel.seq
         if events < self._past_seq:
             return f"catching up with the tape: {events:,} of {self._past_seq:,} events"
         rate = events / wall_s if wall_s > 0 else 0.0
         head = f"{day(ts)} {clock_time(ts)[:8]}"
-        unknown = run.core.execution.unknown
+        unknown = sum(account.execution.unknown for account in run.core.accounts)
         doubt = f"  {unknown} IN DOUBT" if unknown else ""
         tail = f"{doubt}  pnl {pnl:+,.2f}  {events:,} events  {rate:,.0f}/s"
         symbols = run.manifest.symbols
         for position, symbol in enumerate(symbols):
-            part = f"  {symbol} {self._price(symbol)} pos {plain(portfolio.account.position(symbol).quantity)}"
+            part = f"  {symbol} {self._price(symbol)} pos {plain(portfolio.quantity(symbol))}"
             if position and len(head) + len(part) + len(tail) > width - 4:
                 head += f"  +{len(symbols) - position}"
                 break

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -144,14 +143,16 @@ class LiveWatch:
             wall_s=now - self._began,
             speed=(ts - last_ts) / 1e9 / elapsed if last_ts else 0.0,
             symbols=tuple(map(self._symbol, run.manifest.symbols)),
-            currency=core.portfolio.account.quote,
-            equity=core.portfolio.equity(),
-            pnl=core.portfolio.pnl(),
-            fees=core.portfolio.fees(),
-            orders=core.execution.submitted,
-            orders_open=sum(len(core.execution.open_orders(name)) for name in strategies),
-            in_doubt=core.execution.unknown,
-            last_orders=tuple(map(_order, islice(reversed(core.execution.orders.values()), _REMEMBERED))),
+            currency=core.figures.quote,
+            equity=core.figures.equity(),
+            pnl=core.figures.pnl(),
+            fees=core.figures.fees(),
+            orders=sum(account.execution.submitted for account in core.accounts),
+            orders_open=sum(
+                len(account.execution.open_orders(name)) for account in core.accounts for name in strategies
+            ),
+            in_doubt=sum(account.execution.unknown for account in core.accounts),
+            last_orders=tuple(map(_order, self._last_orders())),
             decisions=self._decided,
             last_decisions=tuple(self._decisions),
             problems=self._failed,
@@ -165,18 +166,23 @@ class LiveWatch:
             halted=bool(self._halts),
         )
 
+    def _last_orders(self) -> list[Order]:
+        """The newest orders, the newest first; those of each account together."""
+        newest = (reversed(account.execution.orders.values()) for account in self._run.core.accounts)
+        return [order for orders in newest for order in islice(orders, _REMEMBERED)][:_REMEMBERED]
+
     def _symbol(self, symbol: str) -> LiveSymbol:
         market = self._run.core.market_data.market(symbol)
-        position = self._run.core.portfolio.account.position(symbol)
+        position, held = self._run.core.figures.view(symbol), self._run.core.figures.quantity(symbol)
         price, bid, ask = market.price, market.best_bid, market.best_ask
         return LiveSymbol(
             symbol=symbol,
             price=price,
             bid=bid[0] if bid else None,
             ask=ask[0] if ask else None,
-            position=position.quantity,
+            position=held,
             average=position.average_price,
-            unrealized=position.unrealized_pnl(price) if price is not None else Decimal(0),
+            unrealized=position.unrealized_pnl,
         )
 
     def _latencies(self) -> tuple[float | None, float | None]:

@@ -44,6 +44,8 @@ def print_summary(
     account = _column(f"account in {summary.currency}", _account(summary))
     columns.add_row(_column("trading", _trading(summary)), account)
     out.print(Padding(columns, (1, 2)))
+    if summary.accounts:
+        out.print(Text.assemble(("accounts ", "bold"), _accounts(summary)), soft_wrap=whole)
     if summary.refused_because or summary.rejected_because:
         out.print(Text.assemble(("why   ", "bold"), _reasons(summary)), soft_wrap=whole)
     if performance is not None:
@@ -112,6 +114,15 @@ def _account(summary: Summary) -> _Rows:
     for symbol, quantity in summary.position.items():
         rows.append((f"{'dust' if symbol in summary.dust else 'position'} {symbol}", plain(quantity)))
     return rows
+
+
+def _accounts(summary: Summary) -> str:
+    """One line: the equity and the result of each account, and whether it is halted."""
+    told = []
+    for one in summary.accounts:
+        halted = ", halted" if one.halted is not None else ""
+        told.append(f"{one.account} {amount(one.equity)} (pnl {one.pnl:+,.2f}, {counted(one.orders, 'order')}{halted})")
+    return "; ".join(told)
 
 
 def _reasons(summary: Summary) -> str:

@@ -1,0 +1,150 @@
+"""The engines of the accounts of a run, and which of them a command concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tickdeck.application.engines import (
+    AccountBus,
+    CoreBus,
+    ExecutionEngine,
+    MarketDataEngine,
+    OperatorEngine,
+    PortfolioEngine,
+    RiskEngine,
+    StopOrders,
+)
+from tickdeck.application.kernel import Kernel
+from tickdeck.bootstrap.run_accounts import RunAccount
+from tickdeck.domain.accounts import Account, Rates, reporting_currency
+from tickdeck.domain.events import CommandReceived, DomainEvent, SystemWarning
+from tickdeck.domain.market import Instrument
+
+__all__ = ["AccountEngines", "build_accounts"]
+
+
+class AccountEngines(NamedTuple):
+    """The engines of one account. ``bus`` is the kernel, or this account's part of it if the run has several."""
+
+    bus: CoreBus
+    risk: RiskEngine
+    execution: ExecutionEngine
+    portfolio: PortfolioEngine
+
+    @property
+    def account_id(self) -> str:
+        return self.portfolio.account_id
+
+    def recall(self, event: DomainEvent) -> None:
+        """Fold an event of the record into the state of the engines."""
+        if isinstance(self.bus, AccountBus) and not self.bus.is_ours(event):
+            return
+        self.risk.recall(event)
+        self.execution.recall(event)
+        self.portfolio.recall(event)
+
+
+class _Commands:
+    """Which accounts a command concerns: that of its argument ``account``; without it, those that have the order, the
+    position, the halt or the difference that it is about, and all for other commands. If none has it, the first account
+    answers."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.accounts: Sequence[AccountEngines] = ()
+        self._last: tuple[str, tuple[str, ...]] = ("", ())
+
+    def concern(self, account_id: str) -> Callable[[CommandReceived], bool]:
+        def concerns(command: CommandReceived) -> bool:
+            if self._last[0] != command.event_id:  # the first answer holds until every engine has the command
+                self._last = command.event_id, self._concerned(command)
+            return account_id in self._last[1]
+
+        return concerns
+
+    def refuse_unknown(self, command: CommandReceived) -> None:
+        """Say that nobody carries out a command for an account that the run does not have."""
+        named, names = command.arguments.get("account", ""), [account.account_id for account in self.accounts]
+        if named and named not in names:
+            message = f"{command.command}: this run has no account {named!r}; it has: {', '.join(names)}"
+            self._kernel.publish(SystemWarning(component=RiskEngine.component, message=message))
+
+    def _concerned(self, command: CommandReceived) -> tuple[str, ...]:
+        if named := command.arguments.get("account"):
+            return (named,)
+        if command.command == "submit":
+            return (self.accounts[0].account_id,)  # which refuses it
+        found = [one.account_id for one in self.accounts if _has(one, command)]
+        return tuple(found) or (self.accounts[0].account_id,)
+
+
+def _has(one: AccountEngines, command: CommandReceived) -> bool:
+    what, arguments = command.command, command.arguments
+    if order_id := arguments.get("order_id"):
+        return order_id in one.execution.orders
+    if what in ("close", "protect", "unprotect"):
+        symbol = arguments.get("symbol", "")
+        return bool(one.risk.exposure.position(symbol) or one.risk.exposure.open_orders(symbol))
+    if what == "resume":
+        return bool(one.risk.gate.closed_because)
+    if what == "adopt":
+        return any(arguments.get("currency", "") in ("", found) for found in one.portfolio.differences.found)
+    return True
+
+
+def build_accounts(
+    kernel: Kernel,
+    accounts: Sequence[RunAccount],
+    *,
+    symbols: tuple[str, ...],
+    nonce: str,
+    market_data: MarketDataEngine,
+    configured: Callable[[str], Instrument],
+    instrument: Callable[[str], Instrument],
+    why_closed: Callable[[str], str],
+    on_difference: str,
+    stop_orders: StopOrders,
+) -> tuple[AccountEngines, ...]:
+    """The engines of each of ``accounts``. ``configured(symbol)`` is an instrument as the run began, ``instrument`` as
+    it is now."""
+    commands = _Commands(kernel)
+    quote = reporting_currency(map(configured, symbols))
+    built = []
+    for one in accounts:
+        bus: CoreBus = kernel
+        alone = len(accounts) == 1
+        if not alone:
+            bus = AccountBus(kernel, one.account_id, commands.concern(one.account_id))
+        rates = Rates(symbols, configured)
+        account = Account(one.account_id, quote, one.paper.user_id, rates.homes(quote))
+        portfolio = PortfolioEngine(bus, account, market_data, instrument, rates, on_difference=on_difference)
+        at = "" if alone else f"@{one.account_id}"
+        execution = ExecutionEngine(bus, nonce, instrument, owner=f"{ExecutionEngine.component}{at}")
+        risk = RiskEngine(
+            bus,
+            one.limits,
+            clock=kernel.clock.now,
+            price=market_data.price,
+            portfolio=portfolio,
+            instrument=instrument,
+            why_closed=why_closed,
+            short_selling=one.paper.short_selling,
+            nonce=nonce,
+            stop_orders=stop_orders,
+            margin=one.paper.margin,
+            owner=f"{RiskEngine.component}{at}",
+        )
+        OperatorEngine(
+            bus,
+            symbols=symbols,
+            nonce=nonce,
+            account_id=one.account_id,
+            user_id=one.paper.user_id,
+            accounts=() if alone else tuple(other.account_id for other in accounts),
+        )
+        built.append(AccountEngines(bus, risk, execution, portfolio))
+    commands.accounts = built
+    if len(built) > 1:
+        kernel.subscribe(CommandReceived, commands.refuse_unknown, component="risk")
+    return tuple(built)
