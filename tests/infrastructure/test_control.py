@@ -23,6 +23,7 @@ from tickdeck.domain.events import CommandReceived, DomainEvent, RunStarted, Sys
 from tickdeck.errors import ConfigError, RunError
 from tickdeck.infrastructure.control import (
     Answer,
+    CommandDesk,
     ControlServer,
     Request,
     ask,
@@ -64,7 +65,7 @@ def serve(
                 raise ConfigError(f"there is no query {query!r}")
             return {"arguments": dict(arguments), "seq": kernel.seq}
 
-        async with ControlServer(folder, kernel, recorded, answer):
+        async with ControlServer(folder, CommandDesk(kernel, recorded), answer):
             return await asyncio.to_thread(client)
 
     result = asyncio.run(work())

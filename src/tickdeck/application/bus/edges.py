@@ -307,8 +307,8 @@ class Edges:
 
     # -- dead letters -----------------------------------------------------------------------------------------
 
-    def resend(self, letter: DeadLetter) -> None:
-        """Send a dead letter to its handler again, as a command that is itself published. Does nothing if that is
+    def resend(self, letter: DeadLetter, publish: Callable[[CommandReceived], object]) -> None:
+        """Send a dead letter to its handler again, as a command that is given to ``publish``. Does nothing if that is
         already under way."""
         letters = self.faults.dead_letters
         if not isinstance(letter, DeadLetter):
@@ -328,7 +328,7 @@ class Edges:
         letters.mark_sent(letter)
         arguments = {"letter_id": letter.letter_id, "event_id": letter.event.event_id, "handler": letter.handler}
         try:
-            self._bus.publish(CommandReceived(command=RESEND, arguments=arguments, reason="dead letter"))
+            publish(CommandReceived(command=RESEND, arguments=arguments, reason="dead letter"))
             if box is not None:
                 box.put_letter(letter)
         except BaseException:

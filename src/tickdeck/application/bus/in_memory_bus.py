@@ -36,7 +36,7 @@ from tickdeck.application.bus.subscriptions import (
 from tickdeck.application.bus.throttles import Throttles
 from tickdeck.application.bus.waiting_inputs import WaitingInputs
 from tickdeck.application.clock import RunClock, WallClock, default_wall_now
-from tickdeck.domain.events import DomainEvent
+from tickdeck.domain.events import CommandReceived, DomainEvent
 from tickdeck.errors import ConfigError
 
 __all__ = ["InMemoryEventBus"]
@@ -323,14 +323,15 @@ class InMemoryEventBus(Subscribing, WaitingInputs):
         for letter in letters:
             self._edges.faults.dead_letters.add(letter)
 
-    def resend(self, letter: DeadLetter) -> None:
+    def resend(self, letter: DeadLetter, *, publish: Callable[[CommandReceived], object] | None = None) -> None:
         """Send a dead letter to its handler again, as a command that is itself published (and recorded). The letter
         leaves ``dead_letters()`` when the handler has handled it. Until then, sending it again does nothing.
+        ``publish(command)`` publishes the command instead of this bus.
 
         Raises ``ConfigError`` if the letter is not kept any more, or if not exactly one subscription has the handler's
         name; ``TickdeckError`` if its mailbox is full. The letter is then kept.
         """
-        self._edges.resend(letter)
+        self._edges.resend(letter, publish or self.publish)
 
     # -- edges ------------------------------------------------------------------------------------------------
 

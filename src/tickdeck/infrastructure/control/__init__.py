@@ -4,6 +4,7 @@ A request is one line of JSON, and so is its answer. Both are in ``messages``.
 """
 
 from tickdeck.infrastructure.control.client import ask, query
+from tickdeck.infrastructure.control.desk import CommandDesk
 from tickdeck.infrastructure.control.halt_file import lift_halt, order_halt, ordered_halt
 from tickdeck.infrastructure.control.messages import COMMANDS, Answer, QueryAnswer, Request
 from tickdeck.infrastructure.control.server import ControlServer
@@ -11,6 +12,7 @@ from tickdeck.infrastructure.control.server import ControlServer
 __all__ = [
     "COMMANDS",
     "Answer",
+    "CommandDesk",
     "ControlServer",
     "QueryAnswer",
     "Request",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from secrets import token_hex
 
 import msgspec
 
+from tickdeck.application.bus import DeadLetter, Receipt, dead_letters_on
+from tickdeck.application.bus.dead_letters import RESEND
 from tickdeck.application.engines import OPERATOR
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.ports import TapeQuery
@@ -20,6 +22,7 @@ from tickdeck.domain.events import (
     RiskLimitBreachedEvent,
     SystemWarning,
 )
+from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.control.messages import Answer, Request
 
 __all__ = ["CommandDesk", "refused"]
@@ -42,10 +45,17 @@ class CommandDesk:
     """
 
     def __init__(
-        self, kernel: Kernel, recorded: Callable[[TapeQuery], Iterable[DomainEvent]], accounts: Sequence[str] = ()
+        self,
+        kernel: Kernel,
+        recorded: Callable[[TapeQuery], Iterable[DomainEvent]] = lambda query: (),
+        *,
+        accounts: Sequence[str] = (),
+        caught_up: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``caught_up()``: whether a resumed run has executed its record again."""
         self._kernel = kernel
         self._accounts = accounts
+        self._caught_up = caught_up
         self._recorded = recorded
         self._turn = asyncio.Lock()
         self._under_way: dict[str, asyncio.Future[Answer]] = {}
@@ -60,7 +70,7 @@ class CommandDesk:
         if not self._kernel.seq:
             return refused("the run has not begun yet; try again in a moment")
         account = request.arguments.get("account")
-        if account and account not in self._accounts:
+        if account and account not in self._accounts and request.command != "strategy-update":  # a parameter there
             there_is = ", ".join(self._accounts) or "none"
             return refused(f"this run has no account {account!r}; it has: {there_is}")
         if not request.id:
@@ -83,23 +93,62 @@ class CommandDesk:
             del self._under_way[request.id]
 
     async def _publish(self, request: Request, correlation_id: str, who: str) -> Answer:
-        command = CommandReceived(
-            command=request.command,
-            arguments=request.arguments,
-            reason=request.reason,
-            source="control",
-            correlation_id=correlation_id,
-            metadata={"who": who},
-        )
+        def publish(arguments: Mapping[str, str]) -> Receipt:
+            return self._kernel.publish(
+                CommandReceived(
+                    command=request.command,
+                    arguments=dict(arguments),
+                    reason=request.reason,
+                    source="control",
+                    correlation_id=correlation_id,
+                    metadata={"who": who},
+                )
+            )
+
         caused: list[DomainEvent] = []
         async with self._turn:
             with self._kernel.subscribe(
                 "*", caused.append, where=lambda event: event.correlation_id == correlation_id, name="control"
             ):
-                receipt = self._kernel.publish(command)
+                if request.command == RESEND:
+                    receipt = self._resend(request.arguments, publish)
+                else:
+                    receipt = publish(request.arguments)
                 await receipt
         await receipt.durable()
         return _answer(caused)
+
+    def _resend(self, arguments: Mapping[str, str], publish: Callable[[Mapping[str, str]], Receipt]) -> Receipt:
+        """Send the dead letter of ``event_id`` to its ``handler`` again. Raises ``ConfigError`` if that is not possible
+        now."""
+        if not self._caught_up():
+            raise ConfigError("resend: the run executes its record again; try again in a moment")
+        event_id, handler = arguments.get("event_id", ""), arguments.get("handler", "")
+        found = self._letters(event_id, handler)
+        if not found:  # perhaps it is from an earlier process
+            past = dead_letters_on(self._recorded(TapeQuery(types=("system.*dead_letter*", "command.*"))))
+            known = {letter.letter_id for letter in self._kernel.dead_letters()}
+            self._kernel.restore_dead_letters(letter for letter in past if letter.letter_id not in known)
+            found = self._letters(event_id, handler)
+        if not found:
+            raise ConfigError(
+                f"resend: there is no dead letter of event {event_id!r}; `tickdeck dead-letters` lists all"
+            )
+        if len(found) > 1:
+            handlers = ", ".join(letter.handler for letter in found)
+            raise ConfigError(f"resend: event {event_id} failed in several handlers; give one of {handlers}")
+        receipts: list[Receipt] = []
+        self._kernel.resend(found[0], publish=lambda command: receipts.append(publish(command.arguments)))
+        if not receipts:
+            raise ConfigError(f"resend: event {event_id} is being sent to {found[0].handler} already")
+        return receipts[0]
+
+    def _letters(self, event_id: str, handler: str) -> list[DeadLetter]:
+        return [
+            letter
+            for letter in self._kernel.dead_letters()
+            if letter.event.event_id == event_id and handler in ("", letter.handler)
+        ]
 
     def _answered(self, request: Request) -> Answer:
         """The first answer to ``request``, from the tape."""
@@ -108,7 +157,10 @@ class CommandDesk:
         command = next(rest, None)
         if not isinstance(command, CommandReceived) or command.seq != seq:
             return refused(f"command {request.id} was carried out as event {seq}, which is not on the tape")
-        if (command.command, dict(command.arguments)) != (request.command, request.arguments):
+        known = dict(command.arguments)
+        if request.command == RESEND:  # what it left out was added to it
+            known = {name: value for name, value in known.items() if name in request.arguments}
+        if (command.command, known) != (request.command, request.arguments):
             return refused(
                 f"the id {request.id} was given before, for the command {command.command!r} as event "
                 f"{command.event_id}; give a new command another id"

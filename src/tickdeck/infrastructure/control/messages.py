@@ -25,6 +25,7 @@ COMMANDS = frozenset(
         "cancel",
         "settle",
         "adopt",
+        "resend",
         "strategy-pause",
         "strategy-activate",
         "strategy-update",

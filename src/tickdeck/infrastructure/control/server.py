@@ -7,17 +7,14 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
-from tickdeck.application.kernel import Kernel
 from tickdeck.application.log import bound_logger
-from tickdeck.application.ports import TapeQuery
-from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import RunError, TickdeckError
 from tickdeck.infrastructure.control.desk import CommandDesk, refused
 from tickdeck.infrastructure.control.messages import COMMANDS, LONGEST, Answer, QueryAnswer, Request, socket_path
@@ -32,9 +29,8 @@ class ControlServer:
     """Accepts commands and queries for the run in ``folder`` while the ``async with`` block runs, in the event loop of
     its kernel.
 
-    Only the user that owns the run can connect. ``CommandDesk`` carries out the commands. ``recorded(query)`` reads the
-    run's tape. ``answer(name, arguments)`` answers a query; without it there are none. A client may send several
-    requests, one after the other.
+    Only the user that owns the run can connect. ``desk`` carries out the commands. ``answer(name, arguments)`` answers
+    a query; without it there are none. A client may send several requests, one after the other.
 
     Raises ``RunError`` if the socket cannot be made.
     """
@@ -42,13 +38,11 @@ class ControlServer:
     def __init__(
         self,
         folder: Path,
-        kernel: Kernel,
-        recorded: Callable[[TapeQuery], Iterable[DomainEvent]] = lambda query: (),
+        desk: CommandDesk,
         answer: Callable[[str, Mapping[str, str]], Awaitable[dict[str, Any]]] | None = None,
-        accounts: Sequence[str] = (),
     ) -> None:
         self._path = socket_path(folder)
-        self._desk = CommandDesk(kernel, recorded, accounts)
+        self._desk = desk
         self._answer_query = answer
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()

@@ -17,7 +17,7 @@ from tickdeck.application.log import bound_logger
 from tickdeck.application.proof import RecordDiverged
 from tickdeck.bootstrap import SessionQueries
 from tickdeck.errors import ConfigError, InputError, RunError, TapeError, TickdeckError
-from tickdeck.infrastructure.control import ControlServer
+from tickdeck.infrastructure.control import CommandDesk, ControlServer
 from tickdeck.infrastructure.event_log import log_events
 from tickdeck.infrastructure.listening import listen_address
 from tickdeck.infrastructure.logs import last_logged_seq, log_to
@@ -93,8 +93,8 @@ def drive(
     async def work() -> None:
         try:
             accounts = [account.account_id for account in run.core.accounts]
-            answer = SessionQueries(run).answer
-            async with ControlServer(run.folder, run.kernel, run.tape.read, answer, accounts):
+            desk = CommandDesk(run.kernel, run.tape.read, accounts=accounts, caught_up=run.caught_up)
+            async with ControlServer(run.folder, desk, SessionQueries(run).answer):
                 if monitoring is not None:
                     ending.enter_context(monitoring.server.serving(monitoring.watch))
                 await run.drive(speed, progress=progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,23 +24,35 @@ __all__ = ["dead_letters"]
 @click.command("dead-letters")
 @click.argument("run", metavar="RUN|TAPE")
 @click.argument("event_id", required=False, metavar="[EVENT_ID]")
+@click.option("--resend", is_flag=True, help="Send the event to its handler again; RUN must be running.")
+@click.option("--handler", metavar="NAME", help="Only the letters of this handler.")
 @import_option
 @data_option
-@json_option("One JSON object per letter: `event_id`, `event_type`, `handler`, `error`, `attempts`, `event`,")
-def dead_letters(run: str, event_id: str | None, data: Path, as_json: bool) -> int:
+@json_option(
+    "One JSON object per letter: `event_id`, `event_type`, `handler`, `error`, `attempts`, `event`; with --resend, the "
+    "answer as one object,"
+)
+def dead_letters(run: str, event_id: str | None, resend: bool, handler: str | None, data: Path, as_json: bool) -> int:
     """List the events that a handler of RUN failed to handle in all attempts, and has not handled since.
 
     Instead of a run you can give the path of a tape, such as the tape of a bus (a .db file, a folder). With EVENT_ID,
-    the letters of that event are shown in full. This command only reads the record. To send an event again, use the
-    process that has the handler: `bus.dead_letters()` lists the letters and `bus.resend(...)` sends them.
+    the letters of that event are shown in full. With --resend, a running run sends the event to its handler again; if
+    the handler handles it, it is no longer listed. On a bus, `bus.resend(...)` does that.
 
     \b
     Examples:
       tickdeck dead-letters last
       tickdeck dead-letters last 1714-3 --json
+      tickdeck dead-letters last 1714-3 --resend
       tickdeck dead-letters house.db
     """
-    letters = _letters(find_tape(data, run))
+    if resend:
+        if event_id is None:
+            raise click.UsageError("give the id of the event: tickdeck dead-letters RUN EVENT_ID --resend")
+        from tickdeck.interfaces.cli.commands.control import send
+
+        return send(data, run, "resend", "", token_hex(8), as_json, event_id=event_id, handler=handler or "")
+    letters = [letter for letter in _letters(find_tape(data, run)) if handler in (None, letter.handler)]
     if event_id is not None:
         letters = [letter for letter in letters if letter.event.event_id == event_id]
         if not letters:
