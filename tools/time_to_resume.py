@@ -2,9 +2,11 @@
 
     python tools/time_to_resume.py 10000 100000
 
-Makes a run on the simulated market for each number of events, stops it there, and resumes copies of it: with the same
-code, which executes the record again, and with other code, which restores the state from it. Prints seconds of the
-processor. Uses a temporary folder.
+Makes a run on the simulated market for each number of events, stops it there, and resumes copies of it: from the
+snapshot that the stop took; from the one before it, as after a kill; without snapshots, which executes the record
+again; and with other code, which restores the state from the record. Prints seconds of the processor: to open the run,
+which includes reading the tape and restoring the snapshot, and from then on until the run continues. Uses a temporary
+folder.
 """
 
 from __future__ import annotations
@@ -25,15 +27,17 @@ from tickdeck.infrastructure.config import RunConfig, StrategyConfig
 
 def main(lengths: list[int]) -> None:
     own = bootstrap.strategies.code_digest  # type: ignore[attr-defined]
-    print("events      read the tape   execute it again   restore from it")
+    print("events        stopped         killed          without snapshots   with other code")
     for length in lengths:
         with tempfile.TemporaryDirectory() as data:
-            folder = make(Path(data), length)
+            folder, place = make(Path(data), length), Path(data)
             bootstrap.strategies.code_digest = own  # type: ignore[attr-defined]
-            reading, executing = resume(folder, Path(data) / "same")
+            found = [resume(folder, place / "stopped"), resume(folder, place / "killed", forget=1)]
+            found.append(resume(folder, place / "without", forget=2))
             bootstrap.strategies.code_digest = lambda: "other"  # type: ignore[attr-defined]
-            _, taking_up = resume(folder, Path(data) / "other")
-            print(f"{length:>9,}  {reading:>14.1f}  {executing:>17.1f}  {taking_up:>11.1f}", flush=True)
+            found.append(resume(folder, place / "other"))
+            figures = (f"{opened:>4.1f} + {ran:>4.1f}" for opened, ran in found)
+            print(f"{length:>9,}   ", "     ".join(figures), flush=True)
 
 
 def make(data: Path, events: int) -> Path:
@@ -43,9 +47,12 @@ def make(data: Path, events: int) -> Path:
     return run.folder
 
 
-def resume(folder: Path, place: Path) -> tuple[float, float]:
-    """Seconds of the processor to read the tape, and from then on until the run continues."""
+def resume(folder: Path, place: Path, *, forget: int = 0) -> tuple[float, float]:
+    """Seconds of the processor to open the run without its newest ``forget`` snapshots, and from then on until it
+    continues."""
     copy = shutil.copytree(folder, place / folder.name)
+    for newest in sorted((copy / "states").glob("*"), key=lambda path: -int(path.stem))[:forget]:
+        newest.unlink()
     began = time.process_time()
     run = resume_run(copy)
     read = time.process_time()

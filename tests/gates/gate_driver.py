@@ -122,7 +122,7 @@ def execute(run: bootstrap.Run) -> None:
             say("AT", run.kernel.seq)
 
     with gate_runs.looking_up_often():
-        asyncio.run(run.simulation.run(progress=progress))
+        asyncio.run(run.drive(None, progress=progress))
     run.close()
     say("END", msgspec.json.encode(gate_runs.state(run)).decode())
 

@@ -53,8 +53,8 @@ def head_of_capture(shared: Path, tmp_path: Path, lines: int = 3_000) -> Path:
     return short
 
 
-SIMULATED = config("Busy", "ema-cross", "Faulty", symbols=("BTCUSDT", "ETHUSDT"), seconds=12)
-"""An eventful run of some thousand events."""
+SIMULATED = config("Busy", "ema-cross", "Faulty", symbols=("BTCUSDT", "ETHUSDT"), seconds=12, state_every=400)
+"""An eventful run of some thousand events, with snapshots."""
 
 
 # -- in this process --------------------------------------------------------------------------------------------

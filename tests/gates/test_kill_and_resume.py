@@ -28,7 +28,8 @@ from tickdeck.infrastructure.runs.folder import MANIFEST, list_runs
 
 
 def recorded(shared: Path, seconds: int = 20) -> RunConfig:
-    return config("Busy", "ema-cross", tapes=(shared / "market-data" / CAPTURES[0],), seconds=seconds)
+    tapes = (shared / "market-data" / CAPTURES[0],)
+    return config("Busy", "ema-cross", tapes=tapes, seconds=seconds, state_every=2_000)
 
 
 def kill_again_and_again(data: Path, alone: LeftAlone, rng: random.Random, kills: int) -> list[int]:

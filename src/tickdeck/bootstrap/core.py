@@ -20,6 +20,7 @@ from tickdeck.application.engines import (
     with_timeframe,
 )
 from tickdeck.application.kernel import Kernel
+from tickdeck.application.parameters import Parametrised
 from tickdeck.application.strategies import Rules, Strategy, timeframes_in
 from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.account_engines import AccountEngines, build_accounts
@@ -64,6 +65,9 @@ class Core:
     ) -> None:
         own_signals = signal_factories(config)
         triggers = [parse_condition(wish.when) for wish in config.triggers]
+        self.users: list[type[Parametrised]] = [type(strategy) for _, strategy in strategies]
+        """The classes of the strategies, and of the user's signals."""
+        self.users += [type(make()) for make in own_signals.values()]
         names = [
             with_timeframe(name, timeframes_of(strategy), own_signals)
             for _, strategy in strategies

@@ -127,6 +127,7 @@ def _nonce(
         "tapes",
         "strategies",
         "signals",
+        "state_every",
         "tape_format",
         "log_events",
         "metrics",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -14,7 +17,9 @@ from tickdeck.application.kernel import NEVER
 from tickdeck.application.ports import TapeQuery
 from tickdeck.application.proof import RecordCheck
 from tickdeck.application.redaction import REDACTED
+from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap import live, run
+from tickdeck.bootstrap.core_snapshots import usable_states
 from tickdeck.bootstrap.feeds import live_feed
 from tickdeck.bootstrap.live import LiveRun
 from tickdeck.bootstrap.live_account import live_account
@@ -41,6 +46,10 @@ from tickdeck.infrastructure.runs.secrets import SECRETS
 from tickdeck.infrastructure.tape.opening import AnyTape, open_reader, open_tape, tape_path
 
 __all__ = ["resume_run"]
+
+log = logging.getLogger("tickdeck.run")
+
+Strategies: TypeAlias = list[tuple[str, Strategy]]
 
 
 def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock | None = None) -> Run | LiveRun:
@@ -82,42 +91,88 @@ def resume_run(folder: Path, *, wall: WallClock | None = None, clock: LiveClock 
         StrategyStates(folder).forget_after(tape.last_seq)
         keep_code(folder, config, strategies)
         past, changes = _past_to_recall(folder, config, manifest, tape, code)
-        upto = past.upto if past is not None else 0
-        to_compare = tape.read(TapeQuery(first_seq=upto)) if upto != NEVER else iter(())
-        on_tape = not manifest.market_is_elsewhere
-        check = RecordCheck(to_compare, then=tape, from_outside=_is_from_outside if on_tape else _is_not_reserved)
-        session: Run | LiveRun
-        if manifest.is_live:
-            steady = SteadyClock(clock)
-            session = live.LiveRun(
-                folder,
-                manifest,
-                config,
-                strategies,
-                tape,
-                feed=live_feed(config, manifest.symbols, steady),
-                clock=steady,
-                record=check,
-                account=live_account(config, steady) if config.live else None,
-                past=past,
-            )
-        else:
-            session = run.Run(
-                folder,
-                manifest,
-                config,
-                strategies,
-                check,
-                cursors=tape.cursors,
-                caught_up=lambda: check.next is None,
-                wall=wall,
-                past=past,
-            )
+        begin = partial(_prepared, folder, manifest, config, tape, wall=wall, clock=clock)
+        session: Run | LiveRun | None = None
+        if past is None or past.resumed is None:
+            session = _from_snapshot(folder, tape, past, code, begin)
+        if session is None:
+            session = begin(strategies, past=past, code=code)
+            session.resumed = _in_words(past, changes)
     except BaseException:
         tape.close()
         raise
-    session.resumed = _in_words(past, changes)
     return session
+
+
+def _prepared(
+    folder: Path,
+    manifest: Manifest,
+    config: RunConfig,
+    tape: AnyTape,
+    strategies: Strategies | None,
+    *,
+    past: PastToRecall | None = None,
+    after: int = 0,
+    code: Code,
+    wall: WallClock | None,
+    clock: LiveClock | None,
+) -> Run | LiveRun:
+    """The run, ready to execute what its tape has after ``past`` or after the event ``after``. New strategies are
+    loaded for ``None``."""
+    first = past.upto if past is not None else after + 1
+    to_compare = tape.read(TapeQuery(first_seq=first)) if first != NEVER else iter(())
+    on_tape = not manifest.market_is_elsewhere
+    from_outside = _is_from_outside if on_tape else _is_not_reserved
+    check = RecordCheck(to_compare, then=tape, after=after, from_outside=from_outside)
+    if strategies is None:
+        strategies = load_strategies(config)[0]
+    if manifest.is_live:
+        steady = SteadyClock(clock)
+        return live.LiveRun(
+            folder,
+            manifest,
+            config,
+            strategies,
+            tape,
+            feed=live_feed(config, manifest.symbols, steady),
+            clock=steady,
+            record=check,
+            account=live_account(config, steady) if config.live else None,
+            past=past,
+        )
+    return run.Run(
+        folder,
+        manifest,
+        config,
+        strategies,
+        check,
+        cursors=tape.cursors,
+        caught_up=lambda: check.next is None,
+        wall=wall,
+        past=past,
+        code=code,
+    )
+
+
+def _from_snapshot(
+    folder: Path, tape: AnyTape, past: PastToRecall | None, code: Code, begin: Callable[..., Run | LiveRun]
+) -> Run | LiveRun | None:
+    """The run as its newest snapshot has it that can be used; ``None`` if there is none."""
+    for seq, state in usable_states(folder, tape, first=past.upto if past is not None else 1, code=code):
+        if isinstance(state, str):
+            log.warning("the snapshot at seq %d is not used: %s", seq, state)
+            continue
+        session = begin(None, after=seq, code=code)
+        try:
+            session.restore(state.state)
+        except Exception as error:  # noqa: BLE001 (a snapshot that does not fit may raise anything)
+            log.warning("the snapshot at seq %d is not used: %s: %s", seq, type(error).__name__, describe_error(error))
+            continue
+        session.resumed = f"the code is the same: the run continues from its snapshot at seq {seq}"
+        if tape.last_seq > seq:
+            session.resumed += ", and the record behind it is executed again and compared"
+        return session
+    return None
 
 
 def _past_to_recall(

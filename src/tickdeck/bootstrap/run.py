@@ -17,11 +17,13 @@ from tickdeck.bootstrap.new_run import prepare
 from tickdeck.bootstrap.recall import PastToRecall, beside, recall_with_venue, recorded, shown_to
 from tickdeck.bootstrap.record import market_for_venue
 from tickdeck.bootstrap.session import RESERVED, Session
+from tickdeck.bootstrap.strategies import Code
 from tickdeck.domain.events import DomainEvent
 from tickdeck.errors import ConfigError
 from tickdeck.infrastructure.clock import SystemClock
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.exchanges.paper import PaperVenue
+from tickdeck.infrastructure.exchanges.simulated import SimulatedMarket
 from tickdeck.infrastructure.runs import Manifest
 from tickdeck.infrastructure.runs.folder import PAPER
 
@@ -48,23 +50,24 @@ class Run(Session):
         caught_up: Callable[[], bool] = lambda: True,
         wall: WallClock | None = None,
         past: PastToRecall | None = None,
+        code: Code | None = None,
     ) -> None:
         """``past``: of a resumed run, what is restored from the record instead of being executed."""
-        agenda = self._agenda = Agenda()
+        agenda, wall = Agenda(), wall or SystemClock()
         options: dict[str, Any] = {
             "cursors": cursors, "agenda": agenda, "max_cascade": config.max_cascade, "reserved": RESERVED,
         }  # fmt: skip
         kernel = (
             CatchingUpKernel(record=tape, **options) if isinstance(tape, RecordCheck) else Kernel(tape=tape, **options)
         )
-        super().__init__(folder, manifest, config, strategies, tape=tape, kernel=kernel, agenda=agenda)
+        super().__init__(folder, manifest, config, strategies, tape=tape, kernel=kernel, agenda=agenda, code=code)
         self._caught_up = caught_up
         self._market = market_for_venue(config, manifest, self.notes, self.core.candles.from_candles())
         self.driver = self.simulation = Simulation(
             kernel,
             agenda,
             self._market,
-            wall=wall or SystemClock(),
+            wall=wall,
             started=self._started,
             record_market=not manifest.inputs,
             on_market=self.venue.on_market,
@@ -78,6 +81,14 @@ class Run(Session):
             else None,
             recalled=Recalled(lambda: self._recall(past), past.resumed) if past is not None else None,
         )
+
+        generated = self._market if isinstance(self._market, SimulatedMarket) else None
+        self._keep_state(lambda: self.simulation.market_read, clock=wall, market=generated)
+
+    def _continue_at(self, place: Any) -> None:
+        if not isinstance(self._market, SimulatedMarket):
+            for _ in range(place):
+                next(self._market)
 
     def _recall(self, past: PastToRecall) -> Iterator[DomainEvent]:
         kernel, venue = self.kernel, self.venue

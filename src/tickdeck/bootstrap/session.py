@@ -5,22 +5,27 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tickdeck.application.bus import ambient_bus
-from tickdeck.application.drivers import Driver
+from tickdeck.application.clock import WallClock
+from tickdeck.application.drivers import Driver, Recalled
 from tickdeck.application.engines import VenueGateway
 from tickdeck.application.kernel import Agenda, Kernel, money_context
 from tickdeck.application.ports import Tape
-from tickdeck.application.proof import RecordQuality
+from tickdeck.application.proof import CatchingUpKernel, RecordQuality
 from tickdeck.application.results import PerformanceObserver, RunObserver, Summary, summarise
 from tickdeck.application.strategies import Strategy
 from tickdeck.bootstrap.core import Core
+from tickdeck.bootstrap.core_snapshots import CoreSnapshotTaker, forget_states
+from tickdeck.bootstrap.core_state import StateOfRun
 from tickdeck.bootstrap.run_accounts import run_accounts
 from tickdeck.bootstrap.snapshots import SnapshotTaker
-from tickdeck.domain.events import RunStarted
+from tickdeck.bootstrap.strategies import Code, code_of
+from tickdeck.domain.events import DomainEvent, RunStarted
+from tickdeck.errors import RunError
 from tickdeck.infrastructure.config import RunConfig
 from tickdeck.infrastructure.control import ordered_halt
 from tickdeck.infrastructure.exchanges.exchange_venue import ExchangeVenue
@@ -52,7 +57,9 @@ class Session(ABC):
         tape: Tape,
         kernel: Kernel,
         agenda: Agenda,
+        code: Code | None = None,
     ) -> None:
+        """``code``: what runs now, if the run began with other code."""
         self._process = os.getpid()
         self.folder = folder
         self.manifest = manifest
@@ -63,6 +70,8 @@ class Session(ABC):
         """What was skipped in each input file, by file name; filled while the run reads."""
         with ambient_bus(self.kernel):  # for subscriptions that strategies make while they are added
             self.core = Core(config, manifest, strategies, self.kernel)
+        self.restored_from: int | None = None
+        """The ``seq`` of the snapshot from which a resumed run continues."""
         self.resumed = ""
         """How a resumed run got its state back, in one sentence."""
         self.remarks: list[str] = []
@@ -70,6 +79,10 @@ class Session(ABC):
         self.on_hang: Callable[[str], None] = _log.critical
         """Called in another thread if a handler of a live run does not return and the process must end."""
         self._snapshots = SnapshotTaker(folder, kernel, self.core.strategies)
+        self._agenda = agenda
+        self._code = code if code is not None else code_of(manifest)
+        self._state: StateOfRun | None = None
+        self._core_snapshots: CoreSnapshotTaker | None = None
         self.venue = self._make_venue(agenda)
         self.gateways = tuple(VenueGateway(account.bus, self.venue) for account in self.core.accounts)
         self.gateway = self.gateways[0]
@@ -97,6 +110,67 @@ class Session(ABC):
             report=self.kernel.post_own,
         )
 
+    def _keep_state(
+        self, place: Callable[[], Any], *, clock: WallClock, market: object = None, outside: tuple[type, ...] = ()
+    ) -> None:
+        """Take snapshots of the whole run from now on, on ``clock``: everything is prepared. ``place()``: where the run
+        is in its market data. ``market``: the market itself, if it is generated. ``outside``: classes of objects that
+        every process makes for itself."""
+        if not self.config.state_every:
+            return
+        core = {name: part for name, part in vars(self.core).items() if name not in ("kernel", "users", "_folding")}
+        self._state = StateOfRun(
+            self.kernel,
+            self._agenda,
+            self.core.strategies,
+            {
+                **core,
+                "venue": self.venue,
+                "gateways": self.gateways,
+                "performance": self.observer,
+                "ends": self._ends,
+                "quality": self._quality,
+                "driver": self.driver,
+                "market": market,
+            },
+            users=self.core.users,
+            outside=(Session, Core, CoreSnapshotTaker, SnapshotTaker, *outside),
+        )
+        self._core_snapshots = CoreSnapshotTaker(
+            self.folder,
+            self.kernel,
+            self.tape,
+            self._state,
+            code=self._code,
+            place=place,
+            every=self.config.state_every,
+            clock=clock,
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot. The record that the kernel compares begins after it. Raises whatever a snapshot
+        that does not fit raises; this object is of no use then."""
+        if self._state is None or self._core_snapshots is None:
+            raise RunError("this run takes no snapshots")
+        self._state.restore(state)
+        self._core_snapshots.restored()
+        self._continue_at(state["place"])
+        self.driver.continue_with(Recalled(self._insert_recorded, None))
+        self.restored_from = self.kernel.seq
+
+    def _continue_at(self, place: Any) -> None:
+        """Continue the market data at ``place``."""
+        raise RunError("this kind of run takes no snapshots")
+
+    def _insert_recorded(self) -> Iterator[DomainEvent]:
+        assert isinstance(self.kernel, CatchingUpKernel)
+        self.kernel.insert_recorded()
+        return iter(())
+
+    def distrust_snapshots(self) -> None:
+        """Use none of the snapshots of this run again: the execution behind one differs from the record."""
+        forget_states(self.folder)
+
     @abstractmethod
     async def drive(self, speed: float | None, *, progress: Callable[[int], None] = lambda ts: None) -> None:
         """Run to the end, or until ``driver.request_stop()`` is called. ``speed`` is as in ``Simulation.run``."""
@@ -107,6 +181,8 @@ class Session(ABC):
         def between(ts: int) -> None:
             if self.caught_up():
                 self._snapshots.look()
+                if self._core_snapshots is not None:
+                    self._core_snapshots.look()
             progress(ts)
 
         return between
@@ -126,6 +202,8 @@ class Session(ABC):
             return
         if self.caught_up() and not self.driver.completed:
             self._snapshots.take()
+            if self._core_snapshots is not None:
+                self._core_snapshots.finish()
         wanted = self.tape.last_seq
         self.kernel.refuse_inputs("the run is closed; resume it to publish")
         try:

@@ -145,6 +145,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     - ``watch``: what a live run tolerates around it. No event of a run from files depends on it.
     - ``archive``: what becomes of a live run's old market data. No event depends on it.
     - ``max_cascade``: how many events one input may cause before trading is halted.
+    - ``state_every``: how many events there are between two snapshots of the whole run, from which it is resumed; 0
+      takes none. No event depends on it.
     - ``tape_format``: ``sqlite`` or ``jsonl``. No event depends on it.
     - ``log_events``: types of events (``market.candle``, ``signal.*``) that are logged besides those of orders,
       positions and risk. No event depends on it.
@@ -180,6 +182,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     watch: WatchConfig = WatchConfig()
     archive: ArchiveConfig = ArchiveConfig()
     max_cascade: int = 10_000
+    state_every: int = 100_000
     tape_format: str = "sqlite"
     log_events: tuple[str, ...] = ()
     metrics: int | str | None = None
@@ -223,6 +226,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError(f"duration is {self.duration}; give seconds above 0, or omit it to run to the end")
         if self.max_cascade < 1:
             raise ConfigError(f"max_cascade is {self.max_cascade}; give a whole number of at least 1")
+        if self.state_every < 0:
+            raise ConfigError(f"state_every is {self.state_every}; give a whole number, or 0 for none")
         if self.snapshot_depth < 1:
             raise ConfigError(f"snapshot_depth is {self.snapshot_depth}; give a whole number of at least 1")
         if self.candles is not None:

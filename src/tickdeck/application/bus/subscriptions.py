@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from types import ModuleType
@@ -123,6 +123,10 @@ class Subscription:
             p99_ns=latency.quantile(0.99),
             max_ns=latency.maximum if latency.count else None,
         )
+
+    def count_from(self, calls: int, failures: int) -> None:
+        """Continue the figures of an earlier process."""
+        self._calls, self.failures = calls, failures
 
     def __enter__(self) -> Subscription:
         return self
@@ -260,6 +264,36 @@ class Subscriptions:
         """The subscriptions with this name, oldest first. Edge names are unique; plain handlers may share one."""
         self._release_dead()
         return [s for s in self._all.values() if s.name == name]
+
+    def subscribed(self) -> list[Subscription]:
+        """All subscriptions, in order."""
+        self._release_dead()
+        return sorted(self._all.values(), key=lambda subscription: subscription.order)
+
+    def at(self, order: int) -> Subscription | None:
+        """The subscription with this number."""
+        return self._all.get(order)
+
+    @property
+    def created(self) -> int:
+        """How many subscriptions there were: the number of the newest."""
+        return self._created
+
+    def number_from(self, created: int) -> None:
+        """Number later subscriptions as in an earlier process, which had ``created`` of them."""
+        self._created = created
+
+    def renumber(self, subscription: Subscription, order: int) -> None:
+        """Give ``subscription`` the place that it had in an earlier process."""
+        self._forget_plans()
+        del self._all[subscription.order]
+        subscription.order = order
+        self._all[order] = subscription
+
+    def count_published(self, published: Mapping[str, int]) -> None:
+        """Continue the counts of an earlier process, by type of event."""
+        self._forget_plans()
+        self.published = dict(published)
 
     def holds(self, subscription: Subscription) -> bool:
         self._release_dead()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -102,6 +103,10 @@ class Driver:
             yield event.ts_ingress
         self.has_taken_up = True
 
+    def continue_with(self, recalled: Recalled) -> None:
+        """Continue a run whose state was put into this driver: take up ``recalled`` instead of beginning."""
+        raise NotImplementedError
+
     def _resumed(self, resumed: RunResumed, now: int) -> None:
         """Publish ``run.resumed`` at ``now`` (ns UTC)."""
         since = self._kernel.clock.now()
@@ -133,7 +138,7 @@ class Driver:
 
     def _observe_from(self, ts: int) -> None:
         if self._observe is not None:
-            self._agenda.at(ts, lambda: self._look(ts), RANK_OBSERVER)
+            self._agenda.at(ts, partial(self._look, ts), RANK_OBSERVER)
 
     def _began(self, ts: int) -> None:
         """Called after ``run.started``, before the market data."""
@@ -170,7 +175,7 @@ class Driver:
     def _look(self, now: int) -> None:
         assert self._observe is not None
         due = now + self._observe(now)
-        self._agenda.at(due, lambda: self._look(due), RANK_OBSERVER)
+        self._agenda.at(due, partial(self._look, due), RANK_OBSERVER)
 
     def _feed(self, event: DomainEvent) -> None:
         """Feed the driver's own event, at the time of the last input."""

@@ -75,10 +75,19 @@ class Simulation(Driver):
         self._figures = figures
         self._recalled = recalled
         self._next_progress = _PROGRESS
+        self._opens = 0  # of candles, taken from the market
         self._until = NEVER
         self._last = 0
-        self._next: DomainEvent | CandleOpen | None = None  # read by the pacing, but not due yet
+        self._next: DomainEvent | CandleOpen | None = None  # read from the market, but not taken
         self._anchor: tuple[int, int] | None = None  # wall and run time when pacing began
+
+    @property
+    def market_read(self) -> int:
+        """How many events and opens of candles were read from the market."""
+        return self._taken + self._opens + (self._next is not None)
+
+    def continue_with(self, recalled: Recalled) -> None:
+        self._recalled = recalled
 
     async def run(
         self,
@@ -154,6 +163,8 @@ class Simulation(Driver):
             if self._stopping:
                 return False
         self._next_progress = (self._taken // _PROGRESS + 1) * _PROGRESS
+        if self._next is not None:
+            self._market, self._next = chain((self._next,), self._market), None
         if self.completed:
             return False
         if recalled.resumed is not None:
@@ -182,6 +193,7 @@ class Simulation(Driver):
                 if ts >= agenda.next_due:
                     self._run_due(min(ts, until))
                 if self._stopping:
+                    self._next = event  # a snapshot of the stopped run needs it
                     return -1
                 if ts >= until:
                     self._last = until
@@ -204,6 +216,7 @@ class Simulation(Driver):
                 self._last = ts
         finally:
             self._taken += taken
+            self._opens += opens
         if self._figures is not None and self._taken >= self._next_progress:
             # A chunk never spans two steps, so this comes right after the input that completes a step, at any speed.
             self._next_progress += _PROGRESS

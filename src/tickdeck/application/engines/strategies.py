@@ -5,23 +5,24 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, setcontext
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from tickdeck.application.bus import SubscribeOptions, Subscription, describe_error, handler_context, not_an_event
+from tickdeck.application.bus import SubscribeOptions, Subscription, describe_error, not_an_event
 from tickdeck.application.engines.candle_plan import DEFAULT_CANDLES, CandlePlan, timeframes_of
 from tickdeck.application.engines.execution import ExecutionEngine
 from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.signals import SignalEngine
+from tickdeck.application.engines.strategy_surroundings import StrategySurroundings
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
-from tickdeck.application.kernel import STRATEGY, Kernel, money_context, user_context
+from tickdeck.application.kernel import STRATEGY, Kernel, money_context
 from tickdeck.application.redaction import redacted
 from tickdeck.application.strategies import PositionView, Strategy
 from tickdeck.domain.events import (
@@ -61,7 +62,6 @@ from tickdeck.errors import ConfigError
 
 __all__ = ["StrategyEngine"]
 
-_STANDSTILL = 1_000_000  # ns: more timers of one strategy within this time than a cascade may have events are an error
 _MARKET: tuple[tuple[type[DomainEvent], str], ...] = (
     (TradeEvent, "on_trade"),
     (TickEvent, "on_tick"),
@@ -142,6 +142,8 @@ class StrategyEngine:
         resumed."""
         self._labels: dict[str, dict[str, Any]] = {}  # the fields that identify a strategy in its events, by its id
         self._heard_by: dict[str, list[Subscription]] = {}
+        self.surroundings: dict[str, StrategySurroundings] = {}
+        """What is around the methods of each strategy, by its id."""
         self._commands: dict[str, Callable[[str, CommandReceived], None]] = {
             "strategy-pause": self._pause,
             "strategy-activate": self._activate,
@@ -193,10 +195,12 @@ class StrategyEngine:
     def _listen(self, strategy_id: str) -> None:
         """Subscribe the methods that the strategy's class overrides."""
         strategy = self.strategies[strategy_id]
-        # Decimal settings such as ``getcontext().prec`` persist for this strategy, and never affect the core's money.
-        context = handler_context(self._kernel)
-        context.run(setcontext, user_context())
-        run_in_context: Callable[[Callable[[Any], object], Any], object] = context.run
+        surroundings = self.surroundings.get(strategy_id)
+        if surroundings is None:
+            surroundings = self.surroundings[strategy_id] = StrategySurroundings(strategy, self._kernel)
+        else:
+            surroundings.renew()
+        run_in_context: Callable[[Callable[[Any], object], Any], object] = surroundings.context.run
         self._heard_by[strategy_id] = subscriptions = []
 
         def hear(
@@ -229,7 +233,7 @@ class StrategyEngine:
             TimerFired,
             "on_timer",
             where=lambda event: event.owner == strategy_id,
-            handler=_bounded(strategy.on_timer, self._kernel.max_cascade),
+            handler=surroundings.on_timer,
         )
         for event_class in strategy.required_events():
             hear(event_class, "on_event")
@@ -241,6 +245,13 @@ class StrategyEngine:
             handler=lambda _: strategy.on_activated(),
         )
         hear(RunStopped, "on_stop", handler=lambda _: strategy.on_stop())
+
+    def listen_again(self, strategy_id: str) -> list[Subscription]:
+        """Subscribe the methods of a strategy in a run that is restored, as after a pause. Returns the new
+        subscriptions."""
+        self._mute(strategy_id)
+        self._listen(strategy_id)
+        return self._heard_by[strategy_id]
 
     def on_handler_failed(self, failed: HandlerFailed) -> None:
         strategy_id = failed.component.removeprefix(STRATEGY)
@@ -473,26 +484,6 @@ class _Desk:
         event = event.__copy__()
         force_setattr(event, "source", self.strategy_id)
         self._kernel.publish(event)
-
-
-def _bounded(on_timer: Callable[[TimerFired], None], most: int) -> Callable[[TimerFired], None]:
-    """``on_timer`` with a check: it fails if timers fire so close together that the clock stands still. Otherwise a
-    timer without a delay that sets itself again would block the market forever."""
-    began = count = 0
-
-    def handle(timer: TimerFired) -> None:
-        nonlocal began, count
-        if timer.ts_ingress - began >= _STANDSTILL:
-            began, count = timer.ts_ingress, 0
-        count += 1
-        if count > most:
-            raise ConfigError(
-                f"more than {most:,} timers fired within a millisecond of the run's clock; "
-                f"give timer {timer.name!r} a longer delay"
-            )
-        on_timer(timer)
-
-    return handle
 
 
 def _reason(command: CommandReceived) -> str:

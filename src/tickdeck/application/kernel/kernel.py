@@ -334,6 +334,16 @@ class Kernel(TimedBus):
         self.inputs = int(number) if number.isascii() and number.isdecimal() else last.seq
         self.clock._now = last.ts_ingress
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether everything that the kernel was given is processed, and nothing waits or was interrupted."""
+        waiting = self._busy or self._queue or self._staged or self._outbox or len(self._handover)
+        return not (waiting or self._current is not None or self._ended_by) and self._open
+
+    def continue_at(self, *, seq: int, inputs: int, halted: bool) -> None:
+        """Continue numbering in a run whose state is restored. The clock and the timers are restored apart."""
+        self.seq, self.inputs, self.halted = seq, inputs, halted
+
     def _refusal(self) -> Exception:
         if self._busy:
             if self._owner and not self._is_owner():

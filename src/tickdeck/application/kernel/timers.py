@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from tickdeck.application.kernel.agenda import RANK_TIMER, Agenda
 from tickdeck.domain.events import DomainEvent, TimerCancelled, TimerFired, TimerSet
@@ -97,7 +98,7 @@ class Timers:
             causation_id=event.causation_id,
             correlation_id=event.correlation_id,
         )
-        self._pending[event.timer_id] = self._agenda.at(event.due, lambda: self._fall_due(fired), RANK_TIMER)
+        self._pending[event.timer_id] = self._agenda.at(event.due, partial(self._fall_due, fired), RANK_TIMER)
         self.changed()
 
     def _fall_due(self, fired: TimerFired) -> None:

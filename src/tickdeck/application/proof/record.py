@@ -90,7 +90,8 @@ class RecordCheck:
     ``then``.
 
     With ``then=None`` (a proof), nothing may follow; snapshots are read from ``past``, the tape of the record. Raises
-    ``RecordDiverged`` at the first difference. A record that ends within a cascade is one too, because a tape stores a
+    ``RecordDiverged`` at the first difference. ``after``: the ``seq`` before ``recorded``, which the execution does not
+    produce. A record that ends within a cascade is one too, because a tape stores a
     cascade completely or not at all. A record that is continued must be finished before ``run.stopped``, except for
     external inputs (``from_outside``).
     """
@@ -101,6 +102,7 @@ class RecordCheck:
         then: Tape | None = None,
         *,
         past: TapeReader | None = None,
+        after: int = 0,
         from_outside: Callable[[DomainEvent], bool] = lambda event: False,
     ) -> None:
         self._recorded = recorded
@@ -108,7 +110,7 @@ class RecordCheck:
         self._then = then
         self._past = past
         self._from_outside = from_outside
-        self._seq = 0
+        self._seq = after
         self._ended = False
 
     def end(self) -> None:

@@ -1,6 +1,7 @@
 """Runs on disk: the folder with its manifest, the input files, and the list of runs."""
 
 from tickdeck.infrastructure.runs.backup import RunBackup, backup_run
+from tickdeck.infrastructure.runs.core_states import CoreState, CoreStates
 from tickdeck.infrastructure.runs.ending import RunEnd, RunFigures, read_end, write_end
 from tickdeck.infrastructure.runs.folder import (
     InputRecord,
@@ -28,6 +29,8 @@ from tickdeck.infrastructure.runs.run_overview import RunOverview, overview
 from tickdeck.infrastructure.runs.strategy_states import StrategyStates
 
 __all__ = [
+    "CoreState",
+    "CoreStates",
     "InputRecord",
     "Manifest",
     "RunBackup",

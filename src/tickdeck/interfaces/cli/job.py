@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tickdeck.interfaces.cli.live import LiveView
     from tickdeck.interfaces.monitoring import MonitoringServer, RunWatch
 
-__all__ = ["Outcome", "discard", "discard_unbegun", "drive", "monitor"]
+__all__ = ["Outcome", "SnapshotDiverged", "discard", "discard_unbegun", "drive", "monitor"]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -149,6 +149,12 @@ def drive(
         raise
     except RecordDiverged as error:
         run_id = run.manifest.run_id
+        if run.restored_from is not None:
+            run.distrust_snapshots()
+            raise SnapshotDiverged(
+                f"run {run_id} differs from its record after its snapshot at seq {run.restored_from}; the snapshot is "
+                "removed, and the whole record is executed again"
+            ) from error
         raise RunError(
             f"run {run_id} does not reproduce its record: {error}; `tickdeck verify {run_id}` shows why"
         ) from error
@@ -159,6 +165,10 @@ def drive(
         return Outcome(summary, None)
     by = "Ctrl-C" if stopping.stopped_by is signal.SIGINT else stopping.stopped_by.name
     return Outcome(msgspec.structs.replace(summary, reason=f"stopped by {by}"), stopping.stopped_by)
+
+
+class SnapshotDiverged(RunError):
+    """A run that continued from a snapshot differs from its record. Resume it again: it has no snapshots now."""
 
 
 class Monitoring(NamedTuple):

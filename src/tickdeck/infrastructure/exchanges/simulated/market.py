@@ -11,13 +11,12 @@ The market is invented. It says nothing about how a strategy would do on a real 
 
 from __future__ import annotations
 
-import heapq
 import math
 import random
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from operator import attrgetter
 
 from msgspec.structs import replace
 
@@ -26,7 +25,7 @@ from tickdeck.domain.market import Instrument, instrument_for
 from tickdeck.domain.values import Level, Side
 from tickdeck.errors import ConfigError
 
-__all__ = ["simulated_market"]
+__all__ = ["SimulatedMarket", "simulated_market"]
 
 _SECOND = 1_000_000_000
 _DELTA_EVERY_NS = 100_000_000
@@ -57,7 +56,7 @@ def simulated_market(
     feed_latency_ns: int = 10_000_000,
     *,
     instruments: Mapping[str, Instrument] | None = None,
-) -> Iterator[MarketEvent]:
+) -> SimulatedMarket:
     """The endless market data of ``symbols``: about 90 events per symbol per second of their clock.
 
     ``start_ts`` is the exchange's time of the first event (ns UTC). ``ts_ingress`` is ``ts + feed_latency_ns`` and
@@ -70,20 +69,34 @@ def simulated_market(
     if not symbols or len(frozenset(symbols)) < len(symbols):
         raise ConfigError(f"simulated market: symbols are {list(symbols)}; name at least one, and each once")
     known = instruments or {}
-    markets = [
-        _Market(known.get(symbol) or instrument_for(symbol), seed, start_ts, feed_latency_ns).events()
-        for symbol in symbols
-    ]
-    return _merge(markets)
+    return SimulatedMarket(
+        [_Market(known.get(symbol) or instrument_for(symbol), seed, start_ts, feed_latency_ns) for symbol in symbols]
+    )
 
 
-def _merge(markets: list[Iterator[MarketEvent]]) -> Iterator[MarketEvent]:
-    last = 0
-    for event in heapq.merge(*markets, key=attrgetter("ts")):
-        if event.ts_ingress <= last:  # two symbols in the same nanosecond
-            event = replace(event, ts_ingress=last + 1)
-        last = event.ts_ingress
-        yield event
+class SimulatedMarket:
+    """The events of several symbols in order of ``ts``, and of the symbols at one ``ts``. All of its state is in
+    attributes, so that a run can be resumed in the middle of it."""
+
+    def __init__(self, markets: list[_Market]) -> None:
+        self._markets = markets
+        self._heads = [market.next() for market in markets]
+        self._last = 0
+
+    def __iter__(self) -> SimulatedMarket:
+        return self
+
+    def __next__(self) -> MarketEvent:
+        heads = self._heads
+        place = 0
+        for other in range(1, len(heads)):
+            if heads[other].ts < heads[place].ts:
+                place = other
+        event, heads[place] = heads[place], self._markets[place].next()
+        if event.ts_ingress <= self._last:  # two symbols in the same nanosecond
+            event = replace(event, ts_ingress=self._last + 1)
+        self._last = event.ts_ingress
+        return event
 
 
 class _BookSide:
@@ -137,31 +150,43 @@ class _Market:
             self._fill_up(side)
             side.changed.clear()
         self._delta_id = self._update_id
+        self._next_delta = 0
+        self._made: deque[MarketEvent] = deque()  # and not taken yet
 
-    def events(self) -> Iterator[MarketEvent]:
-        """The endless stream; ``ts`` strictly increases."""
-        rng = self._rng
-        yield self._snapshot()
+    def next(self) -> MarketEvent:
+        """The next event of an endless stream; ``ts`` strictly increases."""
+        while not self._made:
+            if self._next_delta:
+                self._act()
+            else:
+                self._begin()
+        return self._made.popleft()
+
+    def _begin(self) -> None:
+        self._made.append(self._snapshot())
         self._pass_moment()
-        yield self._tick()
-        next_delta = self._ts - self._ts % _DELTA_EVERY_NS + _DELTA_EVERY_NS
-        while True:
-            ts = self._ts + 1 + int(rng.expovariate(_ACTIONS_A_SECOND) * _SECOND)
-            while ts >= next_delta:
-                self._ts = max(next_delta, self._ts + 1)
-                next_delta += _DELTA_EVERY_NS
-                yield self._delta()
-            self._ts = max(ts, self._ts + 1)
-            self._move()
-            before = (self._bids.top(), self._asks.top())
-            self._requote()
-            if before != (self._bids.top(), self._asks.top()):
-                yield self._tick()
-            if rng.random() < _TRADE_SHARE:
-                self._pass_moment()
-                yield self._trade()
-                self._pass_moment()
-                yield self._tick()
+        self._made.append(self._tick())
+        self._next_delta = self._ts - self._ts % _DELTA_EVERY_NS + _DELTA_EVERY_NS
+
+    def _act(self) -> None:
+        """Somebody acts, after the deltas that are due before."""
+        rng, made = self._rng, self._made
+        ts = self._ts + 1 + int(rng.expovariate(_ACTIONS_A_SECOND) * _SECOND)
+        while ts >= self._next_delta:
+            self._ts = max(self._next_delta, self._ts + 1)
+            self._next_delta += _DELTA_EVERY_NS
+            made.append(self._delta())
+        self._ts = max(ts, self._ts + 1)
+        self._move()
+        before = (self._bids.top(), self._asks.top())
+        self._requote()
+        if before != (self._bids.top(), self._asks.top()):
+            made.append(self._tick())
+        if rng.random() < _TRADE_SHARE:
+            self._pass_moment()
+            made.append(self._trade())
+            self._pass_moment()
+            made.append(self._tick())
 
     # -- actions ------------------------------------------------------------------------------------------------
 

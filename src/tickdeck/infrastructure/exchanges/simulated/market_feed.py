@@ -135,7 +135,7 @@ class MarketFeed:
 
         Raises ``ConfigError`` if ``symbols`` is empty or names one twice.
         """
-        events = simulated_market(symbols, seed, start_ts)
+        events: Iterator[MarketEvent] = simulated_market(symbols, seed, start_ts)
         if seconds is not None:
             end = start_ts + int(seconds * _SECOND)
             events = takewhile(lambda event: event.ts < end, events)

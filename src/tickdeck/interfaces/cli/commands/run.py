@@ -217,7 +217,7 @@ def execute(
     """Start or resume a run, drive it, and print the results. Returns the exit code."""
     # These imports are slow, and `--help` does not need them.
     from tickdeck.bootstrap import limits_remarks
-    from tickdeck.interfaces.cli.job import discard, discard_unbegun, drive, monitor
+    from tickdeck.interfaces.cli.job import SnapshotDiverged, discard, discard_unbegun, drive, monitor
 
     if as_json and log_to == "stdout":
         raise click.UsageError("--json prints the figures on stdout, and --log-to the log; omit one of them")
@@ -256,9 +256,25 @@ def execute(
                 log_stream=stdout if log_to == "stdout" else None,
                 monitoring=monitoring,
             )
+        except SnapshotDiverged as error:
+            note(str(error))
+            outcome = None
         except TickdeckError:
             discard_unbegun(job)
             raise
+    if outcome is None:
+        given = {"page": page, "report": report, "name": name, "metrics": metrics, **options}
+        return execute(
+            speed,
+            data=data,
+            resume=resume,
+            as_json=as_json,
+            plain=plain,
+            log_level=log_level,
+            log_format=log_format,
+            log_to=log_to,
+            **given,
+        )
     summary = outcome.summary
     notes = [text for name, of_file in job.notes.items() for text in of_file.lines(name)]
     notes += job.remarks

@@ -1,0 +1,255 @@
+"""Writes the state of a run's objects as JSON values.
+
+A text, a number, a boolean or ``None`` is written as it is; anything else as a list that begins with its kind. There
+may be ten thousand orders, so the common kinds have short names.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import types
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import partial
+from typing import Any, TypeAlias
+
+import msgspec
+
+from tickdeck.application.bus import Subscription
+from tickdeck.application.state.naming import Named
+from tickdeck.application.state.scope import Namespace, Scope, StateError, is_plain_method
+from tickdeck.domain.events import DomainEvent, RawEvent, encode_payload
+from tickdeck.domain.events.frozen import FrozenDict, FrozenList, FrozenSet
+
+__all__ = ["Where", "Writer"]
+
+Where: TypeAlias = tuple[Any, ...]
+"""The way to a value: the way to what holds it, and the step from there. Empty at the beginning."""
+
+_LARGEST = 1 << 62
+_DERIVABLE = (dict, list, set)
+"""Built-in classes from which a class of the run may be derived."""
+
+
+class Writer:
+    """Writes values, and everything that they refer to. An object that is referred to twice is written once."""
+
+    def __init__(self, named: Named, scope: Scope) -> None:
+        self._named = named
+        self._scope = scope
+        self._numbers: dict[int, int] = {}  # of new objects, by id()
+        self._enums: dict[Enum, list[Any]] = {}
+        self._shapes: dict[tuple[Any, ...], int] = {}  # class and names of attributes -> number
+        self._written: set[str] = set()
+        self._objects: list[Any] = []
+        self._contents: dict[str, Any] = {}
+        self._held: list[object] = []  # so that no id() is used again
+        self._waiting: deque[tuple[str | int, Any, Where]] = deque()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that was written so far: the new objects in order, the contents of the named ones, and the shapes
+        of objects: their class and the names of their attributes."""
+        while self._waiting:
+            place, value, where = self._waiting.popleft()
+            content = self._content(value, where)
+            if isinstance(place, int):
+                self._objects[place] = content
+            elif content is not None:
+                self._contents[place] = content
+        shapes = [
+            [*(self._scope.name_of(cls) if cls is not None else ("", "")), *names] for cls, *names in self._shapes
+        ]
+        return {"objects": self._objects, "contents": self._contents, "shapes": shapes}
+
+    def write(self, value: Any, before: Where, step: str) -> Any:
+        """``value``, or a reference to it. ``before`` and ``step`` are its ``Where``."""
+        cls = type(value)
+        if value is None or cls is str or cls is bool:
+            return value
+        if cls is int:
+            return value if -_LARGEST < value < _LARGEST else ["int", str(value)]
+        if cls is Decimal:
+            return ["d", str(value)]
+        if cls is float:
+            return value if value - value == 0 else ["float", repr(value)]
+        number = self._numbers.get(id(value))
+        if number is not None:
+            return ["o", number]
+        if isinstance(value, Enum):
+            return self._enums.get(value) or self._enums.setdefault(
+                value, ["enum", *self._class(cls, (before, step)), value.name]
+            )
+        if isinstance(value, type):
+            return ["class", *self._class(value, (before, step))]
+        if cls is Subscription:
+            return ["subscription", value.order]
+        if is_plain_method(value):
+            self._held.append(value)
+            return ["method", self.write(value.__self__, (before, step), ""), value.__name__]
+        name = self._named.names.get(id(value))
+        if name is not None and cls is not tuple and cls is not partial:
+            if name not in self._written:
+                self._written.add(name)
+                self._waiting.append((name, value, (before, step)))
+            return ["n", name]
+        number = self._numbers[id(value)] = len(self._objects)
+        self._objects.append(None)
+        self._held.append(value)
+        if not self._can_be_new(value, cls):
+            raise _not_storable(value, (before, step))
+        self._waiting.append((number, value, (before, step)))
+        return ["o", number]
+
+    def _can_be_new(self, value: object, cls: type) -> bool:
+        if cls in _PLAIN or isinstance(value, DomainEvent | partial):
+            return True
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return self._scope.is_inside(cls)
+        built_in = next(base for base in cls.__mro__ if base.__module__ == "builtins")
+        return built_in in (object, *_DERIVABLE) and self._scope.is_inside(cls)
+
+    def _class(self, cls: type, where: Where) -> tuple[str, str]:
+        """The name of ``cls``, by which it is found again."""
+        try:
+            return self._scope.name_of(cls)
+        except StateError:
+            raise StateError(
+                f"{in_words(where)} has the class {cls.__qualname__}, which cannot be found by its name in a file of "
+                "this run's strategies and signals"
+            ) from None
+
+    def _shape(self, value: object, names: list[str], where: Where) -> int:
+        # The class of a named object is that of the object that the new process has.
+        key = (None if id(value) in self._named.names else type(value), *names)
+        number = self._shapes.get(key)
+        if number is None:
+            if key[0] is not None:
+                self._class(type(value), where)
+            number = self._shapes[key] = len(self._shapes)
+        return number
+
+    def _content(self, value: Any, where: Where) -> Any:
+        cls = type(value)
+        make = _PLAIN.get(cls)
+        if make is not None:
+            return make(self, value, where)
+        if isinstance(value, DomainEvent):
+            if isinstance(value, RawEvent):
+                raise StateError(f"{in_words(where)} is an event of an unknown type")
+            return ["event", value.event_type, value.version, encode_payload(value).decode()]
+        if isinstance(value, partial):
+            keywords = [[name, self.write(held, where, name)] for name, held in value.keywords.items()]
+            return ["partial", self.write(value.func, where, ".func"), self.each(value.args, where), keywords]
+        if isinstance(value, types.FunctionType):
+            cells = [cell for cell in value.__closure__ or () if cell != types.CellType()]
+            held = [self.write(cell.cell_contents, where, " in a closure") for cell in cells]
+            return ["cells", held] if cells else None
+        if isinstance(value, Namespace):
+            return ["variables", [[name, self.write(held, where, f".{name}")] for name, held in value.items()]]
+        if self._scope.is_fixed(value):
+            return None
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return ["fields", *self._class(cls, where), self.each(value, where)]
+        is_struct = isinstance(value, msgspec.Struct)
+        if not (is_struct or self._scope.is_inside(cls)):
+            raise _not_storable(value, where)
+        names, values = self._attributes(value, where)
+        shape = self._shape(value, names, where)
+        base = next((base for base in _DERIVABLE if isinstance(value, base)), None)
+        if base is not None:
+            return ["derived", shape, values, _PLAIN[base](self, value, where)]
+        return ["frozen" if is_struct and cls.__struct_config__.frozen else "i", shape, values]
+
+    def _attributes(self, value: Any, where: Where) -> tuple[list[str], list[Any]]:
+        names, values = [], []
+        for name, held in self._scope.attributes(value):
+            names.append(name)
+            kind = type(held)
+            if held is None or kind is str or kind is bool:
+                values.append(held)
+            elif kind is Decimal:
+                values.append(["d", str(held)])
+            else:
+                values.append(self.write(held, where, name))
+        return names, values
+
+    def each(self, values: Iterable[Any], where: Where) -> list[Any]:
+        """The members of a collection."""
+        return [self.write(held, where, "[]") for held in values]
+
+    def pairs(self, values: dict[Any, Any], where: Where) -> list[Any]:
+        """The keys and values of a dict, in turn."""
+        written: list[Any] = []
+        for key, held in values.items():
+            step = f"[{key!r}]" if type(key) is str else "[]"
+            written.append(self.write(key, where, " as a key"))
+            written.append(self.write(held, where, step))
+        return written
+
+
+_PLAIN: dict[type, Callable[[Writer, Any, Where], list[Any]]] = {
+    dict: lambda writer, value, where: ["dict", writer.pairs(value, where)],
+    OrderedDict: lambda writer, value, where: ["ordered", writer.pairs(value, where)],
+    Counter: lambda writer, value, where: ["counter", writer.pairs(value, where)],
+    defaultdict: lambda writer, value, where: [
+        "defaultdict", writer.write(value.default_factory, where, ".default_factory"), writer.pairs(value, where),
+    ],
+    FrozenDict: lambda writer, value, where: ["frozendict", writer.pairs(value, where)],
+    list: lambda writer, value, where: ["list", writer.each(value, where)],
+    tuple: lambda writer, value, where: ["tuple", writer.each(value, where)],
+    FrozenList: lambda writer, value, where: ["frozenlist", writer.each(value, where)],
+    deque: lambda writer, value, where: ["deque", value.maxlen, writer.each(value, where)],
+    set: lambda writer, value, where: ["set", writer.each(_in_order(value, where), where)],
+    frozenset: lambda writer, value, where: ["frozenset", writer.each(_in_order(value, where), where)],
+    FrozenSet: lambda writer, value, where: ["frozenset of events", writer.each(_in_order(value, where), where)],
+    bytes: lambda writer, value, where: ["bytes", base64.b64encode(value).decode()],
+    bytearray: lambda writer, value, where: ["bytearray", base64.b64encode(value).decode()],
+    random.Random: lambda writer, value, where: ["random", _random(value)],
+    datetime: lambda writer, value, where: ["datetime", _in_utc(value, where).isoformat(), value.fold],
+    date: lambda writer, value, where: ["date", value.isoformat()],
+    timedelta: lambda writer, value, where: ["timedelta", value.days, value.seconds, value.microseconds],
+}  # fmt: skip
+"""How objects of built-in classes and the like are written."""
+
+
+def _in_order(members: set[Any] | frozenset[Any], where: Where) -> list[Any]:
+    """The members of a set in an order that does not depend on its history. If they are numbers, a strategy might rely
+    on the order in which it gets them: it must be that of a new set."""
+    if all(type(member) in (int, float) for member in members):
+        numbers = list(members)  # lint: allow set-order because the order itself is looked at
+        again = list(set(numbers))  # lint: allow set-order because the order itself is looked at
+        if again != numbers:
+            raise StateError(f"{in_words(where)} is a set of numbers whose order cannot be kept; use a dict or a list")
+        return numbers
+    return sorted(members, key=repr)
+
+
+def _random(value: random.Random) -> list[Any]:
+    version, numbers, gauss = value.getstate()
+    return [version, list(numbers), gauss]
+
+
+def _in_utc(value: datetime, where: Where) -> datetime:
+    if value.tzinfo is not None and value.utcoffset() != timedelta(0):
+        raise StateError(f"{in_words(where)} is a time in another zone than UTC, which a snapshot cannot hold")
+    return value
+
+
+def in_words(where: Where) -> str:
+    """The way to a value, as in the code."""
+    parts: list[str] = []
+    while where:
+        where, step = where
+        parts.append(step if step[:1] in ("[", " ", ".", "") or not where else f".{step}")
+    return "".join(reversed(parts))
+
+
+def _not_storable(value: object, where: Where) -> StateError:
+    cls = type(value)
+    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    article = "an" if name[0] in "aeiou" else "a"
+    return StateError(f"{in_words(where)} is {article} {name}, which a snapshot cannot hold")
