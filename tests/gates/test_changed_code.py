@@ -40,7 +40,9 @@ from tickdeck.bootstrap.strategies import load_strategies
 from tickdeck.domain.events import CommandReceived, DomainEvent, RunResumed, StrategyDecisionEvent, StrategyPaused
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.infrastructure.accounts import AccountConfig
+from tickdeck.infrastructure.config import StrategyConfig
 from tickdeck.infrastructure.strategies import CODE
+from tickdeck.infrastructure.triggers import TriggerConfig
 
 # -- the oracle: restoring the state from a record gives the same state as executing it -----------------------------
 
@@ -103,8 +105,38 @@ COMMANDS = {
     1_000: ("halt", {"by": "surroundings"}),
     1_100: ("resume", {"by": "surroundings"}),
     1_300: ("strategy-delete", {"strategy_id": "Rests"}),
+    1_350: ("trigger-create", {"trigger_id": "late", "when": "price(BTCUSDT) > 1", "then": "notify", "once": "false"}),
+    1_400: ("trigger-update", {"trigger_id": "level", "every": "1s"}),
+    1_450: ("trigger-delete", {"trigger_id": "late"}),
 }
 """Commands by the number of the input after which they are sent."""
+
+
+DIP = StrategyConfig(
+    spec="rules",
+    name="dip",
+    parameters={
+        "enter": "rsi(3, 250ms) < 40 and close(500ms) > 0",
+        "exit": "price crosses_above ema(5, 250ms) or time >= 00:00:06 UTC",
+        "quantity": "0.002",
+        "stop_loss": "0.1%",
+        "cooldown": "300ms",
+        "trades_a_day": 20,
+    },
+)
+TRIGGERS = (
+    TriggerConfig(
+        name="level",
+        when="price(BTCUSDT) crosses_above ema(BTCUSDT, 5, 250ms)",
+        then="notify",
+        once=False,
+        every="500ms",
+    ),
+    TriggerConfig(name="once", when="equity > 0 and position(ETHUSDT) != 0", then="pause dip"),
+    TriggerConfig(name="back", when="time >= 00:00:03 UTC", then="activate dip", expires="7s"),
+    TriggerConfig(name="order", when="high(ETHUSDT, 500ms) > 0", then="buy ETHUSDT 0.01"),
+    TriggerConfig(name="short", when="price(BTCUSDT) < 1", then="halt", expires="2s"),
+)
 
 
 ACCOUNTS = {
@@ -112,7 +144,7 @@ ACCOUNTS = {
     "bob": AccountConfig(exchange="paper", risk=RiskLimits(max_daily_loss=Decimal(2))),
     "carol": AccountConfig(exchange="paper", owner="Carol"),
 }
-TRADERS = ("alice", "bob", "carol", "alice", "bob")
+TRADERS = ("alice", "bob", "carol", "alice", "bob", "carol")
 COMMANDS_TO_ACCOUNTS = {
     400: ("halt", {"account": "carol"}),
     450: ("close", {"symbol": "BTCUSDT"}),
@@ -139,7 +171,9 @@ def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             max_orders_per_second=8,
             max_order_multiple=Decimal(30),
         ),
+        triggers=TRIGGERS,
     )
+    wanted = msgspec.structs.replace(wanted, strategies=(*wanted.strategies, DIP))
     waiting = dict(COMMANDS) if request.param == "commanded" else {}
     if request.param == "accounts":
         waiting = dict(COMMANDS_TO_ACCOUNTS)
