@@ -25,6 +25,7 @@ from tickdeck.application.engines import (
     RiskEngine,
     SignalEngine,
     StrategyEngine,
+    StrategyProfits,
     TriggerEngine,
     VenueGateway,
 )
@@ -38,6 +39,7 @@ ENGINES: tuple[Any, ...] = (
     FeedMonitor,
     SignalEngine,
     StrategyEngine,
+    StrategyProfits,
     TriggerEngine,
     OperatorEngine,
     RiskEngine,

@@ -132,7 +132,7 @@ TRIGGERS = (
         once=False,
         every="500ms",
     ),
-    TriggerConfig(name="once", when="equity > 0 and position(ETHUSDT) != 0", then="pause dip"),
+    TriggerConfig(name="once", when="equity > 0 and position(ETHUSDT) != 0 and pnl_pct(dip) < 50", then="pause dip"),
     TriggerConfig(name="back", when="time >= 00:00:03 UTC", then="activate dip", expires="7s"),
     TriggerConfig(name="order", when="high(ETHUSDT, 500ms) > 0", then="buy ETHUSDT 0.01"),
     TriggerConfig(name="short", when="price(BTCUSDT) < 1", then="halt", expires="2s"),

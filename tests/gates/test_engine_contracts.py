@@ -22,6 +22,7 @@ from tickdeck.application.engines import (
     RiskEngine,
     SignalEngine,
     StrategyEngine,
+    StrategyProfits,
     TriggerEngine,
     TriggerWish,
     VenueGateway,
@@ -76,6 +77,7 @@ ENGINES: tuple[Any, ...] = (
     ExecutionEngine,
     PortfolioEngine,
     OperatorEngine,
+    StrategyProfits,
     TriggerEngine,
     StrategyEngine,
     VenueGateway,
@@ -264,7 +266,9 @@ def protect(core: Core) -> None:
 
 
 TRIGGERS = (
-    TriggerWish(name="all", when="equity > 0 and signal(fragile) > 0 or position > 100", then="notify"),
+    TriggerWish(
+        name="all", when="equity > 0 and signal(fragile) > 0 or position > 100 or pnl(calm) > 1000", then="notify"
+    ),
     TriggerWish(name="short", when="price > 1000", then="halt", expires="2s"),
     TriggerWish(name="level", when="price crosses_above 15", then="cancel", once=False, every="100ms"),
 )

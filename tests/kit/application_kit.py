@@ -23,6 +23,7 @@ from tickdeck.application.engines import (
     SignalEngine,
     StopOrders,
     StrategyEngine,
+    StrategyProfits,
     TriggerEngine,
     TriggerWish,
     VenueGateway,
@@ -33,8 +34,9 @@ from tickdeck.application.engines.protections import ALL_STOP_ORDERS
 from tickdeck.application.kernel import Agenda, Kernel
 from tickdeck.application.ports import TapeQuery, TapeStatistics
 from tickdeck.application.signals import Signal
-from tickdeck.application.strategies import Strategy
+from tickdeck.application.strategies import Rules, Strategy, asks_for_profits
 from tickdeck.domain.accounts import Account, Rates
+from tickdeck.domain.conditions import parse_condition
 from tickdeck.domain.events import (
     DomainEvent,
     OrderAmendRequestedEvent,
@@ -268,12 +270,23 @@ class Core:
             stop_orders=stop_orders,
         )
         OperatorEngine(kernel, symbols=symbols, nonce="nonce")
+        wishes = tuple(triggers)
+        conditions = [parse_condition(wish.when) for wish in wishes]
+        conditions += [one for s in strategies.values() if isinstance(s, Rules) for one in s.conditions.values()]
+        self.profits = StrategyProfits(
+            kernel,
+            lambda strategy_id: self.portfolio,
+            price=self.market_data.price,
+            instrument=current,
+            wanted=asks_for_profits(conditions),
+        )
         self.strategies = StrategyEngine(
             kernel,
             market_data=self.market_data,
             signals=self.signals,
             execution=self.execution,
             portfolio=self.portfolio,
+            profits=self.profits,
             symbols=symbols,
             nonce="nonce",
             seed=seed,
@@ -284,12 +297,12 @@ class Core:
             self.strategies.add(strategy_id, strategy)
         self.triggers = TriggerEngine(
             kernel,
-            ConditionValues(kernel, self.market_data, self.signals, self.portfolio),
+            ConditionValues(kernel, self.market_data, self.signals, self.portfolio, self.profits),
             self.signals,
             symbols=symbols,
             candles=plan,
             strategies=lambda: self.strategies.strategies,
-            wishes=triggers,
+            wishes=wishes,
         )
         self.triggers.check_wishes()
         self.gateway = VenueGateway(kernel, self.venue)

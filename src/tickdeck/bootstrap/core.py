@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tickdeck.application.engines import (
     CandlePlan,
@@ -15,13 +15,14 @@ from tickdeck.application.engines import (
     SignalEngine,
     StopOrders,
     StrategyEngine,
+    StrategyProfits,
     TriggerEngine,
     timeframes_of,
     with_timeframe,
 )
 from tickdeck.application.kernel import Kernel
 from tickdeck.application.parameters import Parametrised
-from tickdeck.application.strategies import Rules, Strategy, timeframes_in
+from tickdeck.application.strategies import Rules, Strategy, asks_for_profits, timeframes_in
 from tickdeck.application.units import duration_ns
 from tickdeck.bootstrap.account_engines import AccountEngines, build_accounts
 from tickdeck.bootstrap.run_accounts import account_of, run_accounts
@@ -39,13 +40,15 @@ from tickdeck.infrastructure.strategies import strategy_name
 __all__ = ["Core"]
 
 
-def _conditions_of(strategies: Iterable[tuple[str, Strategy]], symbols: Sequence[str]) -> list[Condition]:
-    """The conditions of a run. Raises ``ConfigError`` if one names a symbol that the run does not have."""
+def _conditions_of(strategies: Sequence[tuple[str, Strategy]], symbols: Sequence[str]) -> list[Condition]:
+    """The conditions of a run. Raises ``ConfigError`` if one names a symbol or a strategy that the run does not
+    have."""
     conditions: list[Condition] = []
+    ids = [strategy_id for strategy_id, _ in strategies]
     for strategy_id, strategy in strategies:
         if isinstance(strategy, Rules):
             try:
-                strategy.check_symbols(symbols)
+                strategy.check_names(symbols, ids)
             except ConfigError as error:
                 raise ConfigError(f"strategy {strategy_id}: {error}") from None
             conditions += strategy.conditions.values()
@@ -68,6 +71,7 @@ class Core:
         self.users: list[type[Parametrised]] = [type(strategy) for _, strategy in strategies]
         """The classes of the strategies, and of the user's signals."""
         self.users += [type(make()) for make in own_signals.values()]
+        conditions = [*_conditions_of(strategies, manifest.symbols), *triggers]
         names = [
             with_timeframe(name, timeframes_of(strategy), own_signals)
             for _, strategy in strategies
@@ -79,7 +83,7 @@ class Core:
             (strategy for _, strategy in strategies),
             names,
             own_signals=bool(own_signals),
-            timeframes=timeframes_in([*_conditions_of(strategies, manifest.symbols), *triggers]),
+            timeframes=timeframes_in(conditions),
         )
         self.kernel = kernel
         self.instruments = InstrumentEngine(kernel, config.instrument)
@@ -109,12 +113,24 @@ class Core:
         _, self.risk, self.execution, self.portfolio = self.accounts[0]
         self.figures = self.portfolio if len(self.accounts) == 1 else Portfolios([a.portfolio for a in self.accounts])
         """The figures of all accounts together."""
+        traders = {
+            strategy_id: self.account(account_of(config, wanted))
+            for (strategy_id, _), wanted in zip(strategies, config.strategies, strict=bool(strategies))
+        }
+        self.profits = StrategyProfits(
+            kernel,
+            lambda strategy_id: traders.get(strategy_id, self.accounts[0]).portfolio,
+            price=self.market_data.price,
+            instrument=instrument,
+            wanted=asks_for_profits(conditions),
+        )
         self.strategies = StrategyEngine(
             kernel,
             market_data=self.market_data,
             signals=self.signals,
             execution=self.execution,
             portfolio=self.portfolio,
+            profits=self.profits,
             symbols=manifest.symbols,
             nonce=manifest.nonce,
             seed=config.seed,
@@ -122,7 +138,7 @@ class Core:
             candles=self.candles,
         )
         for (strategy_id, strategy), wanted in zip(strategies, config.strategies, strict=bool(strategies)):
-            mine = self.account(account_of(config, wanted))
+            mine = traders[strategy_id]
             self.strategies.add(
                 strategy_id,
                 strategy,
@@ -132,7 +148,7 @@ class Core:
             )
         self.triggers = TriggerEngine(
             kernel,
-            ConditionValues(kernel, self.market_data, self.signals, self.figures),
+            ConditionValues(kernel, self.market_data, self.signals, self.figures, self.profits),
             self.signals,
             symbols=manifest.symbols,
             candles=self.candles,
@@ -140,7 +156,7 @@ class Core:
             wishes=[wish.as_wish() for wish in config.triggers],
         )
         self.triggers.check_wishes()
-        engines = (monitor, *self.accounts, heartbeat, self.strategies, self.triggers)
+        engines = (monitor, *self.accounts, heartbeat, self.profits, self.strategies, self.triggers)
         self._folding = tuple(engine.recall for engine in engines if engine is not None)
 
     def account(self, account_id: str) -> AccountEngines:

@@ -8,7 +8,7 @@ import pytest
 from application_kit import BTC, SECOND, START, Core, D, tick, trade
 
 from tickdeck.application.engines import TriggerWish
-from tickdeck.application.strategies import Strategy
+from tickdeck.application.strategies import Rules, Strategy
 from tickdeck.domain.events import (
     CandleEvent,
     CommandReceived,
@@ -185,6 +185,29 @@ def test_a_trigger_that_fired_has_no_timer_any_more() -> None:
     assert core.of("trigger.expired") == []
 
 
+def test_what_a_strategy_earns_is_an_input() -> None:
+    core = Core({"dip": Rules(enter="price > 1", quantity="100")}, triggers=[wish("pnl_pct(dip) < -1", "pause dip")])
+    core.start(cash="10000").trades("10")
+    core.fill(core.orders[0], "10", "100", fee="0.5", fee_currency="BTC")
+    assert core.profits.profit("dip") == D("-5")
+    core.trades("9.5")
+    assert fired(core) == []
+    assert core.profits.profit("dip") == D("-54.75")
+
+    core.trades("9")
+    assert fired(core) == [("t", {"pnl_pct(dip)": "-1.045"})]
+    assert core.strategies.paused == ["dip"]
+
+
+def test_the_profit_of_the_account_s_position_is_an_input() -> None:
+    core = run(wish("profit_pct > 5")).trades("10")
+    core.feed(CommandReceived(command="submit", arguments={"side": "buy", "symbol": BTC, "quantity": "1"}))
+    core.fill(core.orders[0], "10", "1")
+    core.trades("10.4", "10.6")
+
+    assert fired(core) == [("t", {"profit_pct": "6"})]
+
+
 # -- what it costs ------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +281,8 @@ def test_a_condition_that_holds_already_fires_at_once() -> None:
         ({"when": "rsi(14) > 1", "then": "halt"}, "when: this run does not compute rsi(14); name it in the config"),
         ({"when": "signal(x) > 1", "then": "halt"}, "when: this run does not compute signal(x)"),
         ({"when": "close(1h) > 1", "then": "halt"}, "when: this run builds no candles of 1h"),
+        ({"when": "pnl(dip) > 1", "then": "halt"}, "when: pnl(dip): this run has no strategy 'dip'; it has: quiet"),
+        ({"when": "pnl(quiet) > 1", "then": "halt"}, "when: this run does not follow pnl(quiet); name it in the"),
         ({"when": "price > 1", "then": "pause dip"}, "then: this run has no strategy 'dip'; it has: quiet"),
         ({"when": "price > 1", "then": "halt", "once": "no"}, "once is 'no'; give true or false"),
         ({"when": "price > 1", "then": "halt", "evry": "1s"}, "there is no argument 'evry'"),

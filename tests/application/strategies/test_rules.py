@@ -183,7 +183,33 @@ def test_a_symbol_that_the_run_does_not_have_is_refused() -> None:
     rules = Rules(enter="price(ETHUSDTT) > 1", quantity="1")
 
     with pytest.raises(ConfigError, match="'ETHUSDTT' is not a symbol of this run; did you mean 'ETHUSDT'"):
-        rules.check_symbols([BTC, "ETHUSDT"])
+        rules.check_names([BTC, "ETHUSDT"], ["dip"])
+
+
+def test_a_strategy_that_the_run_does_not_have_is_refused() -> None:
+    rules = Rules(enter="pnl_pct(strategy) > -2 and pnl(dop) > 0", quantity="1")
+
+    with pytest.raises(ConfigError, match=r"pnl\(dop\): this run has no strategy 'dop'; it has: dip"):
+        rules.check_names([BTC], ["dip"])
+
+
+def test_it_knows_what_it_has_earned() -> None:
+    rules = Rules(enter="position == 0 and pnl(strategy) > -30", exit="profit_pct < -10", quantity="10")
+    core = run(rules, trade("10", ts=START))
+    core.fill(core.orders[0], "10", "10", fee="1")
+    core.feed(trade("9.5", ts=START + SECOND), trade("8", ts=START + 2 * SECOND))
+    core.fill(core.orders[1], "8", "10", fee="1")
+    core.feed(trade("9", ts=START + 3 * SECOND))
+
+    assert decided(core)[1] == "exit: profit_pct < -10 (profit_pct = -20)"
+    assert core.profits.profit("dip") == D(-22)
+    assert core.profits.percent("dip") == D("-0.022")
+    assert decided(core)[2] == "enter: position == 0 and pnl(strategy) > -30 (position = 0, pnl(strategy) = -22)"
+    core.fill(core.orders[2], "9", "10", fee="9", fee_currency="BNB")
+    core.feed(trade("8", ts=START + 4 * SECOND))
+    core.fill(core.orders[3], "8", "10")
+    core.feed(trade("8", ts=START + 5 * SECOND))
+    assert len(decided(core)) == 4
 
 
 def test_amounts_are_decimals() -> None:

@@ -123,6 +123,8 @@ def test_every_indicator_of_the_language_is_a_signal(name: str) -> None:
         ('price("BTC) > 1', 7, "the quote is not closed"),
         ('price("B TC") > 1', 7, "'B TC' is no name"),
         ("signal > 1", 1, "signal: it needs the name of a signal"),
+        ("pnl_pct(dip) < -2%", 16, "the other side counts in percent already; leave out the % sign"),
+        ("pnl > 1", 1, "pnl: it needs the name of a strategy"),
         ("time > 16:00", 13, "the time has no zone; write 16:00 UTC"),
         ("time > 24:00 UTC", 8, "24:00 is no time of day; give one from 00:00 UTC to 23:59:59 UTC"),
         ("time == 16:00 UTC", 6, "== does not work with times"),

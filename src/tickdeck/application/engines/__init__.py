@@ -19,6 +19,7 @@ from tickdeck.application.engines.protections import StopOrders
 from tickdeck.application.engines.risk import RiskEngine
 from tickdeck.application.engines.signals import SignalEngine, with_timeframe
 from tickdeck.application.engines.strategies import StrategyEngine
+from tickdeck.application.engines.strategy_profits import StrategyProfits
 from tickdeck.application.engines.strategy_snapshots import StrategySnapshot, restore_snapshot, take_snapshot
 from tickdeck.application.engines.triggers import TriggerEngine, TriggerWish
 
@@ -41,6 +42,7 @@ __all__ = [
     "SignalEngine",
     "StopOrders",
     "StrategyEngine",
+    "StrategyProfits",
     "StrategySnapshot",
     "TriggerEngine",
     "TriggerWish",

@@ -8,8 +8,9 @@ from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.portfolios import Portfolios
 from tickdeck.application.engines.signals import SignalEngine
+from tickdeck.application.engines.strategy_profits import StrategyProfits
 from tickdeck.application.kernel import Kernel
-from tickdeck.application.strategies import LastCandles
+from tickdeck.application.strategies import LastCandles, profit_percent
 from tickdeck.domain.conditions import Reference, signal_name
 from tickdeck.domain.values import ZERO
 
@@ -28,11 +29,13 @@ class ConditionValues:
         market_data: MarketDataEngine,
         signals: SignalEngine,
         portfolio: PortfolioEngine | Portfolios,
+        profits: StrategyProfits,
     ) -> None:
         self._kernel = kernel
         self._market_data = market_data
         self._signals = signals
         self._portfolio = portfolio
+        self._profits = profits
         self.candles = LastCandles()
 
     def value(self, symbol: str, reference: Reference) -> Decimal | None:
@@ -52,11 +55,22 @@ class ConditionValues:
             case "position":
                 position = self._portfolio.view(symbol)
                 return ZERO if position.is_flat else position.quantity
+            case "profit_pct":
+                return profit_percent(self._portfolio.view(symbol))
+            case "pnl":
+                return self._profits.profit(reference.of)
+            case "pnl_pct":
+                return self._profits.percent(reference.of)
             case "equity":
                 return self._portfolio.known_equity()
             case "time":
                 return Decimal(self._kernel.clock.now() % _DAY)
         return self.candles.value(symbol, reference)
+
+    @property
+    def knows_profits(self) -> bool:
+        """Whether this run follows what each strategy earns."""
+        return self._profits.is_kept
 
     def has_last_price(self, symbol: str) -> bool:
         """Whether the symbol's price is that of a trade or a candle, so that quotes do not change it."""

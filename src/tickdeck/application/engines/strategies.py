@@ -19,6 +19,7 @@ from tickdeck.application.engines.market_data import MarketDataEngine
 from tickdeck.application.engines.operator import OPERATOR
 from tickdeck.application.engines.portfolio import PortfolioEngine
 from tickdeck.application.engines.signals import SignalEngine
+from tickdeck.application.engines.strategy_profits import StrategyProfits
 from tickdeck.application.engines.strategy_surroundings import StrategySurroundings
 from tickdeck.application.engines.wiring import PRIORITY
 from tickdeck.application.identity import client_order_id
@@ -119,6 +120,7 @@ class StrategyEngine:
         signals: SignalEngine,
         execution: ExecutionEngine,
         portfolio: PortfolioEngine,
+        profits: StrategyProfits,
         symbols: tuple[str, ...],
         nonce: str,
         seed: int,
@@ -132,6 +134,7 @@ class StrategyEngine:
         self.signals = signals
         self.execution = execution
         self.portfolio = portfolio
+        self.profits = profits
         self.symbols = symbols
         self.nonce = nonce
         self.seed = seed
@@ -445,7 +448,15 @@ class _Desk:
 
     def known_equity(self) -> Decimal | None:
         with money_context():
-            return self._engine.portfolio.known_equity()
+            return self._portfolio.known_equity()
+
+    def profit(self, strategy_id: str) -> Decimal | None:
+        with money_context():
+            return self._engine.profits.profit(strategy_id)
+
+    def profit_percent(self, strategy_id: str) -> Decimal | None:
+        with money_context():
+            return self._engine.profits.percent(strategy_id)
 
     def price(self, symbol: str) -> Price | None:
         return self._engine.market_data.market(symbol).price

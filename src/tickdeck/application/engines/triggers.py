@@ -17,7 +17,7 @@ from tickdeck.application.kernel import Kernel
 from tickdeck.application.strategies import describe_values, source_of, timeframes_in
 from tickdeck.application.units import duration_ns, moment_ns
 from tickdeck.application.wording import not_a_symbol
-from tickdeck.domain.conditions import Source, parse_condition, signal_name
+from tickdeck.domain.conditions import FUNCTIONS, Reference, Source, parse_condition, signal_name
 from tickdeck.domain.events import (
     CommandReceived,
     DomainEvent,
@@ -259,6 +259,7 @@ class TriggerEngine:
         if not condition.references:
             raise ConfigError(f"when: {condition}: nothing in it ever changes; name a value such as price")
         for reference in condition.references:
+            self._check_strategy(reference)
             symbol = reference.symbol
             if symbol and symbol not in self._symbols:
                 raise ConfigError(f"when: {reference}: {not_a_symbol(symbol, self._symbols)}")
@@ -279,9 +280,23 @@ class TriggerEngine:
                 )
         if action.symbol and action.symbol not in self._symbols:
             raise ConfigError(f"then: {not_a_symbol(action.symbol, self._symbols)}")
-        if action.strategy_id and action.strategy_id not in (known := tuple(self._strategies())):
+        if action.strategy_id:
+            self._need_strategy("then", action.strategy_id)
+
+    def _check_strategy(self, reference: Reference) -> None:
+        """Raise ``ConfigError`` if ``reference`` asks for the profit of a strategy that is not known."""
+        if FUNCTIONS[reference.function].of == "strategy":
+            self._need_strategy(f"when: {reference}", reference.of)
+            if not self._values.knows_profits:
+                raise ConfigError(
+                    f"when: this run does not follow {reference}; name it in the configuration before it starts"
+                )
+
+    def _need_strategy(self, where: str, strategy_id: str) -> None:
+        known = tuple(self._strategies())
+        if strategy_id not in known:
             raise ConfigError(
-                f"then: this run has no strategy {action.strategy_id!r}; it has: {', '.join(known) or 'none'}"
+                f"{where}: this run has no strategy {strategy_id!r}; it has: {', '.join(known) or 'none'}"
             )
 
     def _warn(self, message: str) -> None:

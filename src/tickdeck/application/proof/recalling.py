@@ -22,7 +22,9 @@ from tickdeck.domain.events import (
 
 __all__ = ["RecallingKernel"]
 
-_FOLDED = frozenset(("feed_monitor", "risk", "execution", "portfolio", "heartbeat", "operator", "strategy", "trigger"))
+_FOLDED = frozenset(
+    ("feed_monitor", "risk", "execution", "portfolio", "heartbeat", "operator", "strategy", "profits", "trigger")
+)
 """Components whose state is folded from the record, instead of handling its events."""
 _MADE_AGAIN = frozenset((*MarketDataEngine.publishes, *SignalEngine.publishes))
 """Derived events that the engines make again from the recorded market data, because the new code may need others."""

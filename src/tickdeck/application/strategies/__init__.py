@@ -6,8 +6,10 @@ One file per strategy. Nothing here knows the engines.
 from tickdeck.application.strategies.condition_inputs import (
     INPUTS,
     LastCandles,
+    asks_for_profits,
     describe_values,
     events_of,
+    profit_percent,
     source_of,
     timeframes_in,
 )
@@ -27,8 +29,10 @@ __all__ = [
     "RsiReversion",
     "Rules",
     "Strategy",
+    "asks_for_profits",
     "describe_values",
     "events_of",
+    "profit_percent",
     "source_of",
     "timeframes_in",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
+from tickdeck.application.strategies.strategy import PositionView
 from tickdeck.domain.conditions import FUNCTIONS, Condition, Kind, Reference, Source, TimeOfDay
 from tickdeck.domain.events import (
     BalanceEvent,
@@ -20,7 +21,16 @@ from tickdeck.domain.events import (
 from tickdeck.domain.market import Timeframe, parse_timeframe
 from tickdeck.domain.values import plain
 
-__all__ = ["INPUTS", "LastCandles", "describe_values", "events_of", "source_of", "timeframes_in"]
+__all__ = [
+    "INPUTS",
+    "LastCandles",
+    "asks_for_profits",
+    "describe_values",
+    "events_of",
+    "profit_percent",
+    "source_of",
+    "timeframes_in",
+]
 
 _BOOKS: tuple[type[DomainEvent], ...] = (OrderBookEvent, OrderBookDeltaEvent)
 _PRICES: tuple[type[DomainEvent], ...] = (TradeEvent, CandleEvent, TickEvent, *_BOOKS)
@@ -32,6 +42,7 @@ INPUTS: dict[Source, tuple[type[DomainEvent], ...]] = {
     Source.CANDLES: (CandleEvent,),
     Source.SIGNAL: (SignalSnapshotEvent,),
     Source.POSITION: (PositionEvent,),
+    Source.PROFIT: (*_PRICES, PositionEvent),
     Source.ACCOUNT: (*_PRICES, PositionEvent, BalanceEvent),
     Source.TIME: (),
 }
@@ -57,6 +68,19 @@ def timeframes_in(conditions: Iterable[Condition]) -> tuple[Timeframe, ...]:
         if FUNCTIONS[reference.function].timeframe == "required"
     )
     return tuple(dict.fromkeys(found))
+
+
+def profit_percent(position: PositionView) -> Decimal | None:
+    """The profit of an open position in percent of its entry price; ``None`` if it is flat or has no price."""
+    if position.is_flat or position.price is None or not position.average_price:
+        return None
+    change = (position.price - position.average_price) / position.average_price * 100
+    return change if position.quantity > 0 else -change
+
+
+def asks_for_profits(conditions: Iterable[Condition]) -> bool:
+    """Whether a condition uses what a strategy has earned."""
+    return any(FUNCTIONS[one.function].of == "strategy" for condition in conditions for one in condition.references)
 
 
 def describe_values(condition: Condition, value: Callable[[Reference], Decimal | None]) -> dict[str, str]:

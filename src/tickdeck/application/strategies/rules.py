@@ -11,6 +11,7 @@ from tickdeck.application.strategies.condition_inputs import (
     LastCandles,
     describe_values,
     events_of,
+    profit_percent,
     source_of,
     timeframes_in,
 )
@@ -19,6 +20,7 @@ from tickdeck.application.strategies.strategy import PositionView, Strategy
 from tickdeck.application.units import duration_ns, share_of
 from tickdeck.application.wording import not_a_symbol
 from tickdeck.domain.conditions import (
+    FUNCTIONS,
     Condition,
     Evaluator,
     Reference,
@@ -134,12 +136,18 @@ class Rules(Strategy):
 
     # -- what it needs ---------------------------------------------------------------------------------------------
 
-    def check_symbols(self, symbols: Sequence[str]) -> None:
-        """Raise ``ConfigError`` if a symbol that it names is not one of the run's ``symbols``."""
-        named = [reference.symbol for condition in self.conditions.values() for reference in condition.references]
-        for symbol in (self.symbol, *named):
+    def check_names(self, symbols: Sequence[str], strategies: Sequence[str]) -> None:
+        """Raise ``ConfigError`` if it names a symbol or a strategy that is not one of the run's."""
+        references = [reference for condition in self.conditions.values() for reference in condition.references]
+        for symbol in (self.symbol, *(reference.symbol for reference in references)):
             if symbol and symbol not in symbols:
                 raise ConfigError(not_a_symbol(symbol, symbols))
+        for reference in references:
+            if FUNCTIONS[reference.function].of == "strategy" and reference.of not in ("strategy", *strategies):
+                raise ConfigError(
+                    f"{reference}: this run has no strategy {reference.of!r}; it has: {', '.join(strategies)}; "
+                    "`strategy` is this one"
+                )
 
     def required_signals(self) -> tuple[str, ...]:
         references = (reference for condition in self.conditions.values() for reference in condition.references)
@@ -299,11 +307,20 @@ class Rules(Strategy):
             case "position":
                 position = self._held(symbol)
                 return ZERO if position.is_flat else position.quantity
+            case "profit_pct":
+                return profit_percent(self._held(symbol))
+            case "pnl":
+                return self.desk.profit(self._whose(reference))
+            case "pnl_pct":
+                return self.desk.profit_percent(self._whose(reference))
             case "equity":
                 return self.desk.known_equity()
             case "time":
                 return Decimal(self.clock.now() % _DAY)
         return self._candles.value(symbol, reference)
+
+    def _whose(self, reference: Reference) -> str:
+        return self.desk.strategy_id if reference.of == "strategy" else reference.of
 
 
 class _Rule:

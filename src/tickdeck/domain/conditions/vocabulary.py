@@ -29,6 +29,7 @@ class Source(StrEnum):
     CANDLES = "candles"
     SIGNAL = "signal"
     POSITION = "position"
+    PROFIT = "profit"
     ACCOUNT = "account"
     TIME = "time"
 
@@ -88,6 +89,19 @@ FUNCTIONS: dict[str, Function] = {
     "signal": Function(source=Source.SIGNAL, of="signal", about="a signal of your own, of [signals.NAME]"),
     "position": Function(source=Source.POSITION, about="what is held, in base; negative: short; dust counts as 0"),
     "equity": Function(source=Source.ACCOUNT, symbol=False, about="the value of the account in its quote currency"),
+    "profit_pct": Function(
+        source=Source.PROFIT, percent=True, about="the profit of the open position in percent of its entry price"
+    ),
+    "pnl": Function(
+        source=Source.ACCOUNT, symbol=False, of="strategy", about="what a strategy has earned, after fees, in quote"
+    ),
+    "pnl_pct": Function(
+        source=Source.ACCOUNT,
+        symbol=False,
+        of="strategy",
+        percent=True,
+        about="the same in percent of what was paid into the account",
+    ),
     "time": Function(source=Source.TIME, symbol=False, kind=Kind.TIME, about="the time of day, UTC"),
 }
 
