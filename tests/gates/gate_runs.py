@@ -28,6 +28,7 @@ from tickdeck.infrastructure.runs.ending import END
 from tickdeck.infrastructure.runs.folder import MANIFEST
 from tickdeck.infrastructure.tape import SqliteTapeReader
 from tickdeck.infrastructure.tape.digest import RecordLines, TapeDigest
+from tickdeck.infrastructure.triggers import TriggerConfig
 
 HERE = Path(__file__).resolve().parent
 STRATEGIES = HERE / "gate_strategies.py"
@@ -53,6 +54,33 @@ def head_of_capture(shared: Path, tmp_path: Path, lines: int = 3_000) -> Path:
     return short
 
 
+DIP = StrategyConfig(
+    spec="rules",
+    name="dip",
+    parameters={
+        "enter": "rsi(3, 250ms) < 40 and close(500ms) > 0",
+        "exit": "price crosses_above ema(5, 250ms) or time >= 00:00:06 UTC",
+        "quantity": "0.002",
+        "stop_loss": "0.1%",
+        "cooldown": "300ms",
+        "trades_a_day": 20,
+    },
+)
+"""A strategy without code, for the simulated market."""
+TRIGGERS = (
+    TriggerConfig(
+        name="level",
+        when="price(BTCUSDT) crosses_above ema(BTCUSDT, 5, 250ms)",
+        then="notify",
+        once=False,
+        every="500ms",
+    ),
+    TriggerConfig(name="once", when="equity > 0 and position(ETHUSDT) != 0 and pnl_pct(dip) < 50", then="pause dip"),
+    TriggerConfig(name="back", when="time >= 00:00:03 UTC", then="activate dip", expires="7s"),
+    TriggerConfig(name="order", when="high(ETHUSDT, 500ms) > 0", then="buy ETHUSDT 0.01"),
+    TriggerConfig(name="short", when="price(BTCUSDT) < 1", then="halt", expires="2s"),
+)
+"""Triggers of every kind, for the simulated market with two symbols."""
 SIMULATED = config("Busy", "ema-cross", "Faulty", symbols=("BTCUSDT", "ETHUSDT"), seconds=12, state_every=400)
 """An eventful run of some thousand events, with snapshots."""
 

@@ -14,7 +14,9 @@ import msgspec
 import pytest
 from core_state import state_of_core
 from gate_runs import (
+    DIP,
     STRATEGIES,
+    TRIGGERS,
     config,
     finish,
     head_of_capture,
@@ -40,9 +42,7 @@ from tickdeck.bootstrap.strategies import load_strategies
 from tickdeck.domain.events import CommandReceived, DomainEvent, RunResumed, StrategyDecisionEvent, StrategyPaused
 from tickdeck.domain.risk import RiskLimits
 from tickdeck.infrastructure.accounts import AccountConfig
-from tickdeck.infrastructure.config import StrategyConfig
 from tickdeck.infrastructure.strategies import CODE
-from tickdeck.infrastructure.triggers import TriggerConfig
 
 # -- the oracle: restoring the state from a record gives the same state as executing it -----------------------------
 
@@ -110,33 +110,6 @@ COMMANDS = {
     1_450: ("trigger-delete", {"trigger_id": "late"}),
 }
 """Commands by the number of the input after which they are sent."""
-
-
-DIP = StrategyConfig(
-    spec="rules",
-    name="dip",
-    parameters={
-        "enter": "rsi(3, 250ms) < 40 and close(500ms) > 0",
-        "exit": "price crosses_above ema(5, 250ms) or time >= 00:00:06 UTC",
-        "quantity": "0.002",
-        "stop_loss": "0.1%",
-        "cooldown": "300ms",
-        "trades_a_day": 20,
-    },
-)
-TRIGGERS = (
-    TriggerConfig(
-        name="level",
-        when="price(BTCUSDT) crosses_above ema(BTCUSDT, 5, 250ms)",
-        then="notify",
-        once=False,
-        every="500ms",
-    ),
-    TriggerConfig(name="once", when="equity > 0 and position(ETHUSDT) != 0 and pnl_pct(dip) < 50", then="pause dip"),
-    TriggerConfig(name="back", when="time >= 00:00:03 UTC", then="activate dip", expires="7s"),
-    TriggerConfig(name="order", when="high(ETHUSDT, 500ms) > 0", then="buy ETHUSDT 0.01"),
-    TriggerConfig(name="short", when="price(BTCUSDT) < 1", then="halt", expires="2s"),
-)
 
 
 ACCOUNTS = {

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from gate_runs import config, head_of_capture, looking_up_often, prove, rows, state
+from gate_runs import DIP, TRIGGERS, config, head_of_capture, looking_up_often, prove, rows, state
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from same_objects import differences
@@ -49,6 +49,9 @@ RUNS: dict[str, Callable[[], RunConfig]] = {
     "limits and short positions": lambda: config(
         "Busy", "ema-cross", seconds=15, heartbeat="1s", snapshots="500ms",
         paper=PaperConfig(short_selling=True), risk=RiskLimits(max_daily_loss=Decimal(3), max_drawdown=Decimal("0.01")),
+    ),
+    "triggers and rules": lambda: msgspec.structs.replace(
+        config("Busy", symbols=("BTCUSDT", "ETHUSDT"), seconds=8), strategies=(DIP,), triggers=TRIGGERS
     ),
     "candles and a backtest": lambda: config("Restless", "rsi-reversion", seconds=20, candles="1s", backtest=True),
 }  # fmt: skip
