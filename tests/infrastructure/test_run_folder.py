@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tickdeck.errors import RunError
-from tickdeck.infrastructure.runs import Manifest, create_run, read_manifest
+from tickdeck.errors import RunError, TapeError
+from tickdeck.infrastructure.frame_segments import read_gone
+from tickdeck.infrastructure.runs import Manifest, create_run, read_end, read_manifest
 
 MANIFEST = Manifest(
     run_id="maker", nonce="n", created_at="", tickdeck="", code="", python="", machine="", symbols=(), config={}
@@ -55,3 +56,13 @@ def test_a_file_where_the_runs_should_be_gives_one_line(tmp_path: Path) -> None:
 
     with pytest.raises(RunError, match="cannot create the run's folder"):
         create_run(tmp_path / "data", MANIFEST)
+
+
+def test_files_of_a_newer_format_are_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "end.json").write_text('{"format":3,"last_seq":1,"digest":null,"completed":true}')
+    (tmp_path / "gone.json").write_text('{"format":2,"segments":[]}')
+
+    with pytest.raises(RunError, match=r"end\.json: format 3 is newer than this Tickdeck; update it"):
+        read_end(tmp_path)
+    with pytest.raises(TapeError, match=r"gone\.json: format 2 is newer than this Tickdeck; update it"):
+        read_gone(tmp_path)

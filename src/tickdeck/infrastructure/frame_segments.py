@@ -33,6 +33,7 @@ FOLDER = "frames"
 SUFFIX = ".raw.gz"
 GONE = "gone.json"
 """In the folder of the segments: the list of what was archived or dropped, in order."""
+_FORMAT = 1
 
 
 class GoneSegment(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +71,7 @@ class GoneSegment(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Content(msgspec.Struct, forbid_unknown_fields=True):
     segments: tuple[GoneSegment, ...]
-    format: int = 1
+    format: int = _FORMAT
 
 
 def segments(folder: Path) -> list[Path]:
@@ -88,13 +89,16 @@ def read_gone(folder: Path) -> tuple[GoneSegment, ...]:
     changed."""
     path = folder / GONE
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Content).segments
+        content = msgspec.json.decode(path.read_bytes(), type=_Content)
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise tape_error(path, "read the list of archived market data", error) from None
     except msgspec.MsgspecError as error:
         raise TapeError(f"{path}: {error}; the file was changed, restore it from a copy") from None
+    if content.format > _FORMAT:
+        raise TapeError(f"{path}: format {content.format} is newer than this Tickdeck; update it to read this run")
+    return content.segments
 
 
 def write_gone(folder: Path, gone: Sequence[GoneSegment]) -> None:

@@ -110,13 +110,16 @@ def write_end(
 
 def read_end(folder: Path) -> RunEnd | None:
     """Read the file. Returns ``None`` if the run was killed, is still running, or is older than these files. Raises
-    ``RunError`` if the file was changed."""
+    ``RunError`` if the file was changed, or has a newer format."""
     path = folder / END
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunEnd)
+        end = msgspec.json.decode(path.read_bytes(), type=RunEnd)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise RunError(f"{path}: cannot read it: {error.strerror}; correct its permissions") from None
     except msgspec.MsgspecError as error:
         raise RunError(f"{path}: {error}; the file was changed, restore it from a copy") from None
+    if end.format > _CHAINED:
+        raise RunError(f"{path}: format {end.format} is newer than this Tickdeck; update it to read this run")
+    return end
