@@ -371,7 +371,7 @@ def test_an_order_that_waits_loses_what_the_exit_closed_meanwhile(filled: str, l
 
     assert [order.quantity for order in core.orders[2:]] == [D(quantity) for quantity in left]
     refused = [e.detail for e in core.tape.events if isinstance(e, RiskLimitBreachedEvent)]
-    assert refused == ([] if left else ["the position was closed by its stop or target meanwhile"])
+    assert refused == ([] if left else ["its position was closed meanwhile, or an operator closes it"])
 
 
 def test_a_resting_order_of_the_strategy_is_cancelled_before_the_position_is_closed() -> None:

@@ -90,17 +90,23 @@ class ProtectionBook:
             if order.order_id not in self._exits and order.order_id not in self.protections
         ]
 
-    def taken_by_others(self, p: Protection) -> Quantity:
-        """What such orders may still close of ``p`` (base): they begin with the oldest protection."""
-        left = ZERO
+    def free(self, p: Protection) -> Quantity:
+        """What an exit order of ``p`` may close (base). Other orders that close positions like ``p`` begin with the
+        oldest. All of them and all exit orders together never close more than is held."""
+        taken = ZERO
         for order in self.others(p):
-            left = EXACT.add(left, order.exposure)
-        if left:
-            for older in self.group(p.strategy_id, p.symbol, p.exit_side):
-                if older is p:
-                    break
-                left = max(EXACT.subtract(left, older.held), ZERO)
-        return min(left, p.held)
+            taken = EXACT.add(taken, order.exposure)
+        room = -taken
+        for other in self.of(p.symbol):
+            if other.side is p.side:
+                room = EXACT.add(room, other.held)
+                if other.exit is not None and other is not p:
+                    room = EXACT.subtract(room, other.exit.remaining)
+        for older in self.group(p.strategy_id, p.symbol, p.exit_side) if taken else ():
+            if older is p:
+                break
+            taken = max(EXACT.subtract(taken, older.held), ZERO)
+        return max(min(EXACT.subtract(p.held, taken), room), ZERO)
 
     def must_yield(self, strategy_id: str, intent: ActionIntent) -> bool:
         """Whether an order must wait for exit orders of its strategy."""
@@ -180,11 +186,17 @@ class ProtectionBook:
                 total = EXACT.add(total, closed)
         return total
 
-    def suspend(self, symbol: str) -> None:
-        """An operator closes the positions of a symbol, or of all."""
+    def suspend(self, symbol: str) -> list[tuple[str, ActionIntent]]:
+        """An operator closes the positions of a symbol, or of all. Returns the orders that waited; they are no longer
+        needed."""
         for p in self.live():
             if symbol in ("", p.symbol):
                 p.is_suspended = True
+        return [
+            (group[0], waiting.intent)
+            for group in [group for group in self._held_back if symbol in ("", group[1])]
+            for waiting in self._held_back.pop(group).values()
+        ]
 
     def end(self, p: Protection) -> None:
         p.end()

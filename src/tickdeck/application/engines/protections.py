@@ -35,7 +35,7 @@ from tickdeck.domain.events import (
 )
 from tickdeck.domain.market import Instrument
 from tickdeck.domain.risk import Breach, CountedOrder, Exposure
-from tickdeck.domain.trading import EXACT, ExitPlan, Protection, merged_terms, terms_from_text, why_terms_fail
+from tickdeck.domain.trading import ExitPlan, Protection, merged_terms, terms_from_text, why_terms_fail
 from tickdeck.domain.values import ZERO, OrderType, Price, Quantity, Side, plain
 
 __all__ = ["ALL_STOP_ORDERS", "Protections", "StopOrders"]
@@ -203,7 +203,8 @@ class Protections:
         ``flatten`` and ``close`` close positions themselves, so no new exit order is placed meanwhile."""
         symbol = command.arguments.get("symbol", "")
         if command.command in ("flatten", "close"):
-            self.book.suspend(symbol)
+            for strategy_id, intent in self.book.suspend(symbol):
+                self._submit(strategy_id, msgspec.structs.replace(intent, quantity=ZERO))
         elif command.command in ("protect", "unprotect"):
             try:
                 terms = terms_from_text(command.arguments) if command.command == "protect" else None
@@ -343,8 +344,7 @@ class Protections:
         if p.is_suspended or self.book.is_held_back(p):
             return None
         instrument = self._instrument(p.symbol)
-        free = EXACT.subtract(p.held, self.book.taken_by_others(p))
-        quantity = instrument.quantise_quantity(free)
+        quantity = instrument.quantise_quantity(self.book.free(p))
         (stop, trails), target = p.stop(), p.target()
         stop = None if stop is None else instrument.quantise_price(stop) or None  # 0 is never reached
         target = None if target is None else instrument.quantise_price(target) or None
@@ -394,7 +394,7 @@ class Protections:
         instrument = self._instrument(p.symbol)
         if self._why_not(p.symbol):
             return
-        quantity = instrument.quantise_quantity(min(p.held, abs(self._exposure.position(p.symbol))))
+        quantity = instrument.quantise_quantity(self.book.free(p))
         if quantity <= 0:
             return
         if p.attempts > max(p.waited, 1):

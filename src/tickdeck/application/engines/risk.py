@@ -260,7 +260,7 @@ class RiskEngine:
 
     def _review_order(self, strategy_id: str, intent: ActionIntent) -> None:
         """Approve or refuse an order of a strategy that had to wait."""
-        breach: Breach | None = Breach("protection", "the position was closed by its stop or target meanwhile")
+        breach: Breach | None = Breach("protection", "its position was closed meanwhile, or an operator closes it")
         if intent.quantity:
             intent, breach = self._orders.review(strategy_id, intent)
         if breach is not None:
